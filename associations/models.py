@@ -1,0 +1,204 @@
+"""Who is of record, since when and why."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Self
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
+from django.db import models
+from django.db.models import Exists, F, Func, OuterRef, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from associations.rules import TENANT_KINDS, EndReason, Kind, Source
+from por.accounts.models import Actor
+from por.accounts.rules import Kind as OrganisationKind
+from por.directory.models import Customer, Partner, Subscription, Usage
+from por.history.models import Event
+
+
+def start_of(day: date) -> datetime:
+    """The first instant of a UTC day."""
+    return datetime.combine(day, time.min, UTC)
+
+
+class Period(Func):
+    """The half-open range in which an association is in force: its first bound belongs to it, its second does not."""
+
+    function = "tstzrange"
+    output_field = DateTimeRangeField()
+
+
+class AssociationQuerySet(models.QuerySet["Association"]):
+    def standing(self) -> Self:
+        """All but those that were undone, which count for nothing."""
+        return self.filter(undone_at=None)
+
+    def open(self) -> Self:
+        """Those in force now."""
+        return self.standing().filter(ended_at=None)
+
+    def of_record(self) -> Self:
+        return self.filter(kind=Kind.DPOR)
+
+    def in_force_on(self, day: date) -> Self:
+        """Those in force at the end of a UTC day."""
+        end = start_of(day + timedelta(days=1))
+        return self.standing().filter(Q(ended_at=None) | Q(ended_at__gte=end), began_at__lt=end)
+
+    def visible_to(self, actor: Actor) -> Self:
+        """A customer's own, a partner company's own; all of them to staff, none to anybody else."""
+        if actor.is_staff:
+            return self.all()
+        if actor.kind == OrganisationKind.CUSTOMER:
+            return self.filter(customer=actor.organisation_id)
+        if actor.kind == OrganisationKind.PARTNER:
+            return self.filter(partner__in=partners_of(actor))
+        return self.none()
+
+    def for_listing(self) -> Self:
+        return self.select_related("partner__organisation", "customer__organisation", "subscription__sku")
+
+
+class Association(models.Model):
+    """That a partner is associated with a subscription, or a tenant, over a half-open period.
+
+    `ended_at` null is open. `attached_at` is when it was recorded, which may be later than it began;
+    `undone_at` takes it out of the record as if it had never been.
+    """
+
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="associations")
+    subscription = models.ForeignKey(
+        Subscription, models.PROTECT, null=True, blank=True, related_name="associations", db_index=False
+    )
+    partner = models.ForeignKey(Partner, models.PROTECT, related_name="associations", db_index=False)
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    attached_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    reopened_at = models.DateTimeField(null=True, blank=True)  # when its removal was last undone
+    source = models.CharField(max_length=12, choices=Source.choices)
+    end_reason = models.CharField(max_length=24, choices=EndReason.choices, blank=True)
+    note = models.TextField(blank=True)  # what the customer wrote when attaching
+    end_note = models.TextField(blank=True)  # what the customer wrote when removing
+
+    objects = AssociationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("association")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(kind=Kind.DPOR, ended_at=None, undone_at=None),
+                name="one_partner_of_record_per_subscription",
+            ),
+            ExclusionConstraint(
+                name="no_two_periods_of_record_overlap",
+                expressions=[
+                    ("subscription", RangeOperators.EQUAL),
+                    (Period("began_at", "ended_at", RangeBoundary()), RangeOperators.OVERLAPS),
+                ],
+                condition=Q(kind=Kind.DPOR, undone_at=None),
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None) | Q(ended_at__gt=F("began_at")) | Q(undone_at__isnull=False),
+                name="an_association_ends_after_it_begins",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(kind__in=sorted(TENANT_KINDS), subscription=None)
+                    | (~Q(kind__in=sorted(TENANT_KINDS)) & Q(subscription__isnull=False))
+                ),
+                name="an_association_is_of_a_subscription_or_a_tenant",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["subscription", "kind"], name="associations_of_a_subscription"),
+            models.Index(fields=["partner", "kind", "subscription"], name="associations_of_a_partner"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.partner}"
+
+    @property
+    def is_own_tenant(self) -> bool:
+        """The partner serves itself: it counts for competencies and never pays."""
+        return self.partner.own_tenant_id is not None and self.partner.own_tenant_id == self.customer.tenant_id
+
+
+def partners_of(actor: Actor) -> models.QuerySet[Partner]:
+    """The locations a partner's member acts for: the own one, and all below a global account."""
+    return Partner.objects.filter(Q(organisation=actor.organisation_id) | Q(organisation__parent=actor.organisation_id))
+
+
+def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
+    """Where every query for a person starts: a customer's own, all those a partner is or was associated with."""
+    if actor.is_staff:
+        return Subscription.objects.all()
+    if actor.kind == OrganisationKind.CUSTOMER:
+        return Subscription.objects.filter(customer=actor.organisation_id)
+    if actor.kind == OrganisationKind.PARTNER:
+        own = Association.objects.standing().filter(partner__in=partners_of(actor))
+        return Subscription.objects.filter(
+            Exists(own.filter(subscription=OuterRef("pk")))
+            | Exists(own.filter(customer=OuterRef("customer"), subscription=None))
+        )
+    return Subscription.objects.none()
+
+
+def customers_visible_to(actor: Actor) -> models.QuerySet[Customer]:
+    """The customers whose subscriptions, or whose tenant, this actor may see."""
+    if actor.is_staff:
+        return Customer.objects.all()
+    if actor.kind == OrganisationKind.CUSTOMER:
+        return Customer.objects.filter(pk=actor.organisation_id)
+    if actor.kind == OrganisationKind.PARTNER:
+        own = Association.objects.standing().filter(partner__in=partners_of(actor))
+        return Customer.objects.filter(Exists(own.filter(customer=OuterRef("pk"))))
+    return Customer.objects.none()
+
+
+def usage_visible_to(actor: Actor) -> models.QuerySet[Usage]:
+    """Usage this actor may see: all months to the open partner of record, to a former one those it covered.
+
+    A month is covered by whoever was of record at its end.
+    """
+    usage = Usage.objects.current()
+    if actor.kind != OrganisationKind.PARTNER:
+        return usage.filter(subscription__in=subscriptions_visible_to(actor))
+    own = (
+        Association.objects.standing()
+        .of_record()
+        .filter(partner__in=partners_of(actor), subscription=OuterRef("subscription"))
+    )
+    return usage.alias(month_end=_month_end(F("month"))).filter(
+        Exists(own.filter(ended_at=None))
+        | Exists(own.filter(began_at__lt=OuterRef("month_end"), ended_at__gte=OuterRef("month_end")))
+    )
+
+
+def _month_end(month: F) -> Func:
+    """The first instant after a month, UTC."""
+    return Func(
+        month,
+        template="((%(expressions)s + interval '1 month') AT TIME ZONE 'UTC')",
+        output_field=models.DateTimeField(),
+    )
+
+
+def events_visible_to(actor: Actor) -> models.QuerySet[Event]:
+    """A customer sees its chain, a partner what it is party to and its own chain, staff everything."""
+    if actor.is_staff:
+        return Event.objects.all()
+    if actor.organisation_id is None:
+        return Event.objects.none()
+    chain = f"organisation:{actor.organisation_id}"
+    if actor.kind == OrganisationKind.CUSTOMER:
+        return Event.objects.filter(chain=chain)
+    ids = list(partners_of(actor).values_list("pk", flat=True))
+    return Event.objects.filter(
+        Q(chain__in=[f"organisation:{pk}" for pk in ids]) | Q(pk__in=Event.objects.read_by(ids).values("pk"))
+    )

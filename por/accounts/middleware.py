@@ -1,0 +1,65 @@
+"""Who acts in this request, and in which language and zone they read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone, translation
+from django.utils.functional import SimpleLazyObject
+from django_htmx.middleware import HtmxDetails
+
+from por.accounts.models import NOBODY, Actor, Membership, User
+
+ACTIVE_ORGANISATION = "organisation"
+
+
+class Request(HttpRequest):
+    """A request as the views see it."""
+
+    user: User
+    actor: Actor
+    memberships: list[Membership]
+    htmx: HtmxDetails
+
+
+class ActorMiddleware:
+    """Sets `request.actor`: the person for the organisation they chose, or the first of theirs, or nobody."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request = cast(Request, request)
+        request.memberships = cast("list[Membership]", SimpleLazyObject(lambda: _memberships(request)))
+        request.actor = cast(Actor, SimpleLazyObject(lambda: _actor(request)))
+        if not request.user.is_authenticated:
+            return self.get_response(request)
+        with timezone.override(request.user.time_zone), translation.override(request.user.language):
+            request.LANGUAGE_CODE = request.user.language
+            response = self.get_response(request)
+            if hasattr(response, "render") and not getattr(response, "is_rendered", True):
+                response.render()  # in the reader's language and zone, not in whatever comes after
+        response.headers["Content-Language"] = request.user.language
+        return response
+
+
+def _memberships(request: Request) -> list[Membership]:
+    if not request.user.is_authenticated:
+        return []
+    memberships = Membership.objects.select_related("organisation").filter(user=request.user)
+    return list(memberships.order_by("organisation__kind", "organisation__name", "pk"))
+
+
+def _actor(request: Request) -> Actor:
+    if not request.user.is_authenticated:
+        return NOBODY
+    chosen = request.session.get(ACTIVE_ORGANISATION)
+    memberships = request.memberships
+    membership = next((one for one in memberships if one.organisation_id == chosen), None)
+    if membership is None and memberships:
+        membership = memberships[0]
+    if membership is None:
+        return Actor(user=request.user, organisation=None)
+    return Actor(user=request.user, organisation=membership.organisation, role=membership.role)

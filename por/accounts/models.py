@@ -1,0 +1,215 @@
+"""People, the organisations they act for, and the tokens their programs carry."""
+
+from __future__ import annotations
+
+import hashlib
+import zoneinfo
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from por.accounts.rules import Kind, Role, rights_of
+from por.errors import Forbidden
+
+LANGUAGES = [("en", _("English")), ("sv", _("Swedish"))]
+
+
+def time_zones() -> list[tuple[str, str]]:
+    """Every zone of the tz database, by name; a function, so that a new zone asks for no migration."""
+    return [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())]
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """A person who can sign in once they have a password; `None` leaves them without one."""
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email__iexact=username)
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person, known by e-mail address. `is_active` false is suspended: sessions and tokens stop at once."""
+
+    email = models.EmailField(_("e-mail address"), max_length=254, unique=True)
+    name = models.CharField(_("name"), max_length=150)
+    language = models.CharField(_("language"), max_length=5, choices=LANGUAGES, default="en")
+    time_zone = models.CharField(_("time zone"), max_length=50, choices=time_zones, default="Europe/Stockholm")
+    is_active = models.BooleanField(_("active"), default=True)
+    is_staff = models.BooleanField(_("may open the administration site"), default=False)
+    date_joined = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = ["name"]
+
+    class Meta:
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
+        constraints = [models.UniqueConstraint(Lower("email"), name="one_person_per_email")]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_full_name(self) -> str:
+        return self.name
+
+    def get_short_name(self) -> str:
+        return self.name
+
+
+class Organisation(models.Model):
+    """Whom a person acts for. `number` is the MPN ID of a partner, the tenant id of a customer.
+
+    A partner's location has its global account as `parent`; `contact_email` gets what no member wants.
+    """
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    name = models.CharField(max_length=200)
+    number = models.CharField(max_length=36)
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    contact_email = models.EmailField(max_length=254, blank=True)
+    language = models.CharField(max_length=5, choices=LANGUAGES, default="en")
+
+    class Meta:
+        verbose_name = _("organisation")
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "number"], name="one_organisation_per_number"),
+            models.CheckConstraint(condition=models.Q(kind__in=Kind.values), name="organisation_kind_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    def usable(self) -> Self:
+        """Those of people who are not suspended, with what acting for the organisation takes."""
+        return self.filter(user__is_active=True).select_related("user", "organisation")
+
+
+class Membership(models.Model):
+    """That a person acts for an organisation, and as what."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=30, choices=Role.choices)
+
+    objects = MembershipQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("membership")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "organisation"], name="one_role_per_person_and_organisation")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.get_role_display()}, {self.organisation}"
+
+
+class Token(models.Model):
+    """A key for programs: acts as one person for one organisation. Only its digest is kept."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="tokens")
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="tokens")
+    name = models.CharField(_("name"), max_length=80)
+    digest = models.CharField(max_length=64, unique=True)
+    read_only = models.BooleanField(_("read only"), default=False)
+    created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("API token")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @staticmethod
+    def digest_of(secret: str) -> str:
+        """SHA-256 is enough: the secret is 256 random bits, not a password somebody chose."""
+        return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class IdempotencyKey(models.Model):
+    """The first answer to a request that carried an Idempotency-Key, replayed to the same request again."""
+
+    organisation = models.ForeignKey(Organisation, models.CASCADE, db_index=False)
+    key = models.CharField(max_length=255)
+    request_digest = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField()
+    headers: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    body = models.TextField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organisation", "key"], name="one_answer_per_idempotency_key")]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_keys_by_age")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, for whom and as what: the `by` of every verb, and what every query for a person starts from."""
+
+    user: User | None
+    organisation: Organisation | None
+    role: str = ""
+    token: Token | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.organisation.kind if self.organisation else ""
+
+    @property
+    def is_staff(self) -> bool:
+        return self.kind == Kind.STAFF
+
+    @property
+    def rights(self) -> frozenset[str]:
+        return rights_of(self.kind, self.role) if self.organisation else frozenset()
+
+    def may(self, right: str) -> bool:
+        return right in self.rights and not (self.token and self.token.read_only)
+
+    def require(self, right: str) -> None:
+        """Raises Forbidden unless this person's role has the right here and the token, if any, may write."""
+        if right not in self.rights:
+            raise Forbidden("no_right", _("Your role does not allow this. Ask an administrator of your organisation."))
+        if not self.may(right):
+            raise Forbidden("token_is_read_only", _("This token may only read. Use a read-write token."))
+
+    # What history asks of whoever did something.
+    @property
+    def user_id(self) -> int | None:
+        return self.user.pk if self.user else None
+
+    @property
+    def name(self) -> str:
+        return self.user.name if self.user else ""
+
+    @property
+    def organisation_id(self) -> int | None:
+        return self.organisation.pk if self.organisation else None
+
+    @property
+    def organisation_name(self) -> str:
+        return self.organisation.name if self.organisation else ""
+
+
+#: The clock and the commands: nobody in particular, and no right of anybody's.
+NOBODY = Actor(user=None, organisation=None)

@@ -1,0 +1,13 @@
+"""The Celery application: workers and the clock."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "por.settings")
+
+app = Celery("por")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

@@ -1,0 +1,146 @@
+"""Check ID: the only way to learn that a partner exists, so it is counted and recorded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from por.accounts.models import Actor
+from por.directory.models import CheckOfId, Partner
+from por.directory.rules import normal_mpn_id
+from por.errors import Absent, Busy, Refused
+
+PER_MINUTE, PER_DAY = 20, 200
+
+SENTENCES = {
+    "mpn_id_malformed": _("An MPN ID is 4 to 10 digits, such as 4471902. Check the number your partner gave you."),
+    "partner_not_found": _("No partner has this MPN ID. Check the number with your partner; often a digit is swapped."),
+    "partner_is_global": _(
+        "This is the ID of a company's global account. Ask your partner for the ID of the location that does the work."
+    ),
+    "partner_suspended": _(
+        "This partner's membership is suspended, so it cannot be attached. Ask your partner about it."
+    ),
+}
+
+
+def check(entered: str, *, by: Actor) -> Partner:
+    """The partner with exactly this ID. Every try is recorded, and counts against the organisation's limits.
+
+    Raises Refused with a code of SENTENCES (`partner_not_found` for closed ones too, as Absent), and Busy
+    after 20 tries a minute or 200 a day.
+    """
+    by.require("partner.check")
+    mpn_id = normal_mpn_id(entered)
+    with transaction.atomic():
+        wait = _wait(by)
+        partner = None if mpn_id is None or wait else _find(mpn_id)
+        code = "too_many_checks" if wait else _obstacle(mpn_id, partner)
+        _note(entered, code or CheckOfId.Outcome.FOUND, by=by)
+    if wait:
+        raise Busy("too_many_checks", _("Too many IDs were checked. Wait a moment and try again."), retry_after=wait)
+    if code is not None:
+        raise refusal(code)
+    assert partner is not None
+    return partner
+
+
+def attachable(entered: str, *, by: Actor) -> Partner:
+    """The partner with this ID, locked FOR SHARE until the transaction ends, if it may become of record now.
+
+    Raises Refused: on the field `mpn_id` for what was entered, without a field for the partner's state.
+    """
+    mpn_id = normal_mpn_id(entered)
+    partner = _find_locked(mpn_id) if mpn_id else None
+    if code := _obstacle(mpn_id, partner):
+        raise refusal(code, field="mpn_id" if code in {"mpn_id_malformed", "partner_not_found"} else None)
+    assert partner is not None
+    return partner
+
+
+def note_unknown(entered: str, *, by: Actor) -> None:
+    """Counts an attempt to attach an unknown ID as a Check ID, so that attaching is no way around its limits.
+
+    Call it after the refused transaction; raises Busy, instead of the refusal, once the limit is reached.
+    """
+    with transaction.atomic():
+        wait = _wait(by)
+        _note(entered, "too_many_checks" if wait else CheckOfId.Outcome.NOT_FOUND, by=by)
+    if wait:
+        raise Busy("too_many_checks", _("Too many IDs were checked. Wait a moment and try again."), retry_after=wait)
+
+
+def refusal(code: str, *, field: str | None = None) -> Refused:
+    kind = Absent if code == "partner_not_found" and field is None else Refused
+    if code == "mpn_id_malformed":
+        field = "mpn_id"
+    return kind(code, SENTENCES[code], field=field)
+
+
+def locked(partner_id: int) -> Partner:
+    """The partner, locked FOR SHARE until the transaction ends: many may attach it, none while it is suspended."""
+    # Django has no word for FOR SHARE.
+    return Partner.objects.raw("SELECT * FROM directory_partner WHERE organisation_id = %s FOR SHARE", [partner_id])[0]
+
+
+def _find(mpn_id: str) -> Partner | None:
+    return (
+        Partner.objects.select_related("organisation")
+        .exclude(status=Partner.Status.CLOSED)
+        .filter(mpn_id=mpn_id)
+        .first()
+    )
+
+
+def _find_locked(mpn_id: str) -> Partner | None:
+    """As _find, and locked; what was read before the lock came may be old, so the state is the locked row's."""
+    partner = _find(mpn_id)
+    if partner is None:
+        return None
+    partner.status = locked(partner.pk).status
+    return None if partner.status == Partner.Status.CLOSED else partner
+
+
+def _obstacle(mpn_id: str | None, partner: Partner | None) -> str | None:
+    if mpn_id is None:
+        return "mpn_id_malformed"
+    if partner is None:
+        return "partner_not_found"
+    if partner.kind == Partner.Kind.GLOBAL:
+        return "partner_is_global"
+    if partner.status == Partner.Status.SUSPENDED:
+        return "partner_suspended"
+    return None
+
+
+def _wait(by: Actor) -> int:
+    """How many seconds the organisation must wait for its next try; 0 if it need not. Counts one at a time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('check of id'), %s)", [by.organisation_id])
+    now = timezone.now()
+    minute, day = now - timedelta(minutes=1), now - timedelta(days=1)
+    tries = CheckOfId.objects.filter(organisation=by.organisation_id, at__gt=day).exclude(
+        outcome=CheckOfId.Outcome.LIMITED
+    )
+    counts = tries.aggregate(
+        in_day=Count("pk"),
+        in_minute=Count("pk", filter=Q(at__gt=minute)),
+        first_of_day=Min("at"),
+        first_of_minute=Min("at", filter=Q(at__gt=minute)),
+    )
+    if counts["in_day"] >= PER_DAY:
+        return 1 + int((counts["first_of_day"] - day).total_seconds())
+    if counts["in_minute"] >= PER_MINUTE:
+        return 1 + int((counts["first_of_minute"] - minute).total_seconds())
+    return 0
+
+
+def _note(entered: str, outcome: str, *, by: Actor) -> None:
+    assert by.organisation is not None
+    CheckOfId.objects.create(
+        organisation=by.organisation, user_id=by.user_id, entered=entered[:40], outcome=outcome, at=timezone.now()
+    )

@@ -1,0 +1,196 @@
+"""Partners, customers, what they subscribe to, and how much of it is used."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from por.accounts.models import Organisation
+from por.directory.rules import Agreement, Portal, Product, Workload, portal_for
+
+
+class Customer(models.Model):
+    """A tenant that is served. Its organisation's number is the tenant id."""
+
+    class Segment(models.TextChoices):
+        ENTERPRISE = "enterprise", _("Enterprise")
+        SMB = "smb", _("Small or medium business")
+        PUBLIC_SECTOR = "public_sector", _("Public sector")
+
+    organisation = models.OneToOneField(Organisation, models.PROTECT, primary_key=True, related_name="customer")
+    tenant_id = models.UUIDField(unique=True)
+    domain = models.CharField(max_length=253, blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    segment = models.CharField(max_length=20, choices=Segment.choices, blank=True)
+
+    class Meta:
+        verbose_name = _("customer")
+
+    def __str__(self) -> str:
+        return self.organisation.name
+
+
+class Partner(models.Model):
+    """A company's location, or the global account above its locations. Its organisation's number is the MPN ID.
+
+    Credit goes to locations; the hierarchy stands on the organisations (`organisation.parent`).
+    """
+
+    class Kind(models.TextChoices):
+        LOCATION = "location", _("Location")
+        GLOBAL = "global", _("Global account")
+
+    class Market(models.TextChoices):
+        DEVELOPED = "developed", _("Developed")
+        DEVELOPING = "developing", _("Developing")
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", _("Active")
+        SUSPENDED = "suspended", _("Suspended")
+        CLOSED = "closed", _("Closed")
+
+    organisation = models.OneToOneField(Organisation, models.PROTECT, primary_key=True, related_name="partner")
+    mpn_id = models.CharField(_("MPN ID"), max_length=10, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.LOCATION)
+    city = models.CharField(max_length=100, blank=True)
+    country = models.CharField(max_length=2, blank=True)
+    market = models.CharField(max_length=12, choices=Market.choices, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
+    own_tenant_id = models.UUIDField(_("its own tenant"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("partner")
+
+    def __str__(self) -> str:
+        return f"{self.organisation.name} ({self.mpn_id})"
+
+
+class ServicePlan(models.Model):
+    """A part of a SKU, as the catalogue names it, and the workload whose usage it is, if it is one of ours."""
+
+    string_id = models.CharField(max_length=100, unique=True)
+    plan_id = models.UUIDField()
+    name = models.CharField(max_length=200)
+    workload = models.CharField(max_length=10, choices=Workload.choices, blank=True)
+
+    class Meta:
+        verbose_name = _("service plan")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Sku(models.Model):
+    """What can be subscribed to: a row of the catalogue in `data/skus.csv`."""
+
+    string_id = models.CharField(max_length=100, unique=True)
+    sku_id = models.UUIDField(unique=True)
+    name = models.CharField(max_length=200)
+    plans = models.ManyToManyField(ServicePlan, related_name="skus")
+
+    class Meta:
+        verbose_name = _("SKU")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Subscription(models.Model):
+    """What a customer has bought and a partner can be of record for. `version` counts what its ETag shows."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active", _("Active")
+        GRACE = "grace", _("Grace period")
+        SUSPENDED = "suspended", _("Suspended")
+        EXPIRED = "expired", _("Expired")
+
+    subscription_id = models.UUIDField(unique=True)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="subscriptions")
+    product = models.CharField(max_length=12, choices=Product.choices)
+    sku = models.ForeignKey(Sku, models.PROTECT, null=True, blank=True, related_name="subscriptions")
+    agreement = models.CharField(max_length=10, choices=Agreement.choices)
+    seats = models.PositiveIntegerField(null=True, blank=True)
+    is_trial = models.BooleanField(default=False)
+    started_on = models.DateField()
+    renews_on = models.DateField(null=True, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
+    replaces = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="replaced_by")
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        verbose_name = _("subscription")
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.customer}"
+
+    @property
+    def name(self) -> str:
+        """What people call it: the SKU, or the product where the SKU is not known."""
+        return self.sku.name if self.sku else str(Product(self.product).label)
+
+    @property
+    def portal(self) -> Portal:
+        return portal_for(self.agreement, self.product)
+
+
+class UsageQuerySet(models.QuerySet["Usage"]):
+    def current(self) -> UsageQuerySet:
+        """The newest revision of each month: what is known now."""
+        return self.filter(superseded_at=None)
+
+
+class Usage(models.Model):
+    """How much of a workload one subscription used in one month (`month` is its first day).
+
+    A correction inserts a revision and closes the one before; nothing is overwritten. Partitioned by year.
+    """
+
+    pk = models.CompositePrimaryKey("subscription_id", "month", "workload", "revision")
+    subscription = models.ForeignKey(
+        Subscription, models.DO_NOTHING, related_name="usage", db_index=False, db_constraint=False
+    )
+    month = models.DateField()
+    workload = models.CharField(max_length=10, choices=Workload.choices)
+    revision = models.PositiveSmallIntegerField(default=1)
+    paid_units = models.PositiveIntegerField(null=True)
+    active_users = models.PositiveIntegerField(null=True)
+    consumed_usd = models.DecimalField(max_digits=14, decimal_places=2, null=True)
+    known_from = models.DateTimeField(default=timezone.now)
+    superseded_at = models.DateTimeField(null=True)
+
+    objects = UsageQuerySet.as_manager()
+
+    class Meta:
+        managed = False
+        db_table = "directory_usage"
+        verbose_name = _("usage")
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m} {self.workload}"
+
+
+class CheckOfId(models.Model):
+    """One try at Check ID, whatever came of it: the record that limits are counted on."""
+
+    class Outcome(models.TextChoices):
+        FOUND = "found", _("Found")
+        NOT_FOUND = "partner_not_found", _("Not found")
+        GLOBAL = "partner_is_global", _("A global account")
+        SUSPENDED = "partner_suspended", _("Suspended")
+        MALFORMED = "mpn_id_malformed", _("Not an MPN ID")
+        LIMITED = "too_many_checks", _("Over the limit")
+
+    organisation = models.ForeignKey(Organisation, models.CASCADE, db_index=False)
+    user_id = models.BigIntegerField(null=True)
+    entered = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=20, choices=Outcome.choices)
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("check of an ID")
+        verbose_name_plural = _("checks of IDs")
+        indexes = [models.Index(fields=["organisation", "-at"], name="checks_of_an_organisation")]
+
+    def __str__(self) -> str:
+        return f"{self.entered}: {self.get_outcome_display()}"

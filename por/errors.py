@@ -1,0 +1,44 @@
+"""How the business says no: one exception, a stable code, a sentence fit for the user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+
+class Refused(Exception):
+    """A rule says no. `code` is stable for programs, `sentence` is for people, `field` names the input at fault.
+
+    A refusal with a field is about what was entered; without one it is about the state of things.
+    """
+
+    def __init__(self, code: str, sentence: str | LazyText, *, field: str | None = None) -> None:
+        super().__init__(code, sentence, field)
+        self.code = code
+        self.sentence = sentence
+        self.field = field
+
+    def __str__(self) -> str:
+        return str(self.sentence)
+
+
+class Forbidden(Refused):
+    """It may be seen, but this person lacks the right."""
+
+
+class Absent(Refused):
+    """It does not exist, or is not theirs to see: nobody can tell which."""
+
+
+class Stale(Refused):
+    """It has changed since the caller looked."""
+
+
+class Busy(Refused):
+    """Not now: somebody else is at it, or there were too many tries. `retry_after` is in seconds."""
+
+    def __init__(self, code: str, sentence: str | LazyText, *, retry_after: int) -> None:
+        super().__init__(code, sentence)
+        self.retry_after = retry_after

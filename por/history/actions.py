@@ -1,0 +1,245 @@
+"""Writing down what happened, telling those who listen, and checking that nobody has touched it since."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from por.history.models import Event, Outbox
+from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
+from por.logs import request_id
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Event], None]
+_handlers: dict[str, list[Handler]] = defaultdict(list)
+
+
+def _no_bell() -> None:
+    """Nobody to ring yet; the relay comes round by itself."""
+
+
+#: Rings the relay after a commit. It may fail or be lost: the outbox is the guarantee.
+bell: Callable[[], None] = _no_bell
+
+
+class Author(Protocol):
+    """Whoever did something: a person for an organisation, or nobody (the clock, a command)."""
+
+    @property
+    def user_id(self) -> int | None: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def organisation_id(self) -> int | None: ...
+    @property
+    def organisation_name(self) -> str: ...
+
+
+class About(NamedTuple):
+    """What an event is about, as text, so that history outlives the thing."""
+
+    kind: str
+    id: str
+    name: str
+
+
+def on(verb: str, handler: Handler) -> None:
+    """Calls the handler, in the relay's transaction, for each event with this verb; it only inserts rows of its own."""
+    _handlers[verb].append(handler)
+
+
+def record(
+    verb: str,
+    about: About,
+    *,
+    by: Author,
+    at: datetime,
+    of: int | None,
+    parties: Iterable[int] = (),
+    changes: Mapping[str, Any] | None = None,
+    reason: str = "",
+) -> int:
+    """Writes one event and its one outbox row; returns the event's id. The last statement of a verb.
+
+    `of` is the organisation whose chain it stands in (the customer it is about, else the organisation it is
+    about), None for the house's; `parties` are the organisations that may read it besides.
+    """
+    readers = sorted(set(parties))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _RECORD,
+            {
+                "chain": "house" if of is None else f"organisation:{of}",
+                "at": at,
+                "verb": verb,
+                "actor_id": by.user_id,
+                "actor_name": by.name,
+                "actor_organisation_id": by.organisation_id,
+                "actor_organisation_name": by.organisation_name,
+                "object_kind": about.kind,
+                "object_id": about.id,
+                "object_name": about.name,
+                "changes": json.dumps(changes or {}, default=str),
+                "reason": reason,
+                "request_id": request_id.get(),
+                "parties": json.dumps(readers),
+                "readers": readers,
+            },
+        )
+        event_id: int = cursor.fetchone()[0]
+    transaction.on_commit(_ring)
+    return event_id
+
+
+# One round trip for the event, its readers and its outbox row. The trigger fills in seq, prev and hash.
+_RECORD = """
+WITH event AS (
+    INSERT INTO history_event (
+        chain, seq, prev, hash, at, verb, actor_id, actor_name, actor_organisation_id, actor_organisation_name,
+        object_kind, object_id, object_name, changes, reason, request_id, parties
+    ) VALUES (
+        %(chain)s, 0, '', '', %(at)s, %(verb)s, %(actor_id)s, %(actor_name)s, %(actor_organisation_id)s,
+        %(actor_organisation_name)s, %(object_kind)s, %(object_id)s, %(object_name)s, %(changes)s, %(reason)s,
+        %(request_id)s, %(parties)s
+    ) RETURNING id
+), readers AS (
+    INSERT INTO history_party (event_id, organisation_id)
+    SELECT event.id, reader FROM event, unnest(%(readers)s::bigint[]) AS reader
+), promise AS (
+    INSERT INTO history_outbox (event_id, next_at, attempts, last_error)
+    SELECT event.id, statement_timestamp(), 0, '' FROM event
+)
+SELECT id FROM event
+"""
+
+
+def _ring() -> None:
+    try:
+        bell()
+    except Exception:
+        logger.warning("The relay could not be rung; it comes round by itself.", exc_info=True)
+
+
+def relay() -> int:
+    """Calls the listeners of every event whose outbox row is due; returns how many rows it took.
+
+    Rows are taken one at a time, so that a worker that dies takes nothing but its own row along.
+    """
+    taken = 0
+    while (event_id := _lease()) is not None:
+        taken += 1
+        try:
+            _tell(event_id)
+        except Exception as error:
+            logger.exception("Listeners of event %s failed.", event_id)
+            _put_off(event_id, error)
+    return taken
+
+
+def _lease() -> int | None:
+    """Takes one due row: counts the attempt and pushes it forward before the work, or puts it aside as dead."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE history_outbox SET dead_at = statement_timestamp()"
+            " WHERE done_at IS NULL AND dead_at IS NULL AND next_at <= statement_timestamp() AND attempts >= %s",
+            [MAX_ATTEMPTS],
+        )
+        cursor.execute(
+            "UPDATE history_outbox SET attempts = attempts + 1, next_at = statement_timestamp() + %s * interval '1 second'"
+            " WHERE event_id = (SELECT event_id FROM history_outbox WHERE done_at IS NULL AND dead_at IS NULL"
+            " AND next_at <= statement_timestamp() ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
+            " RETURNING event_id",
+            [LEASE.total_seconds()],
+        )
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+@transaction.atomic
+def _tell(event_id: int) -> None:
+    promise = Outbox.objects.select_related("event").select_for_update(of=("self",)).get(pk=event_id)
+    if promise.done_at is not None:
+        return  # the lease ran out under a slow worker and another one finished the work
+    token = request_id.set(promise.event.request_id)
+    try:
+        for handler in _handlers[promise.event.verb]:
+            handler(promise.event)
+    finally:
+        request_id.reset(token)
+    promise.done_at = timezone.now()
+    promise.save(update_fields=["done_at"])
+
+
+def _put_off(event_id: int, error: Exception) -> None:
+    """Outside the transaction that failed, so that the attempt and its error are kept."""
+    promise = Outbox.objects.get(pk=event_id)
+    promise.last_error = f"{type(error).__name__}: {error}"[:1000]
+    promise.next_at = timezone.now() + backoff(promise.attempts)
+    if promise.attempts >= MAX_ATTEMPTS:
+        promise.dead_at = timezone.now()
+    promise.save(update_fields=["last_error", "next_at", "dead_at"])
+
+
+class Broken(NamedTuple):
+    """Where a chain does not hold."""
+
+    chain: str
+    seq: int
+    why: str
+
+
+#: What an event's hash covers, in one canonical text. The trigger of migration 0002 uses the same expression.
+HASH = """encode(sha256(convert_to(prev || jsonb_build_object(
+    'chain', chain, 'seq', seq, 'at', (extract(epoch FROM at) * 1000000)::bigint, 'verb', verb,
+    'actor_id', actor_id, 'actor_name', actor_name, 'actor_organisation_id', actor_organisation_id,
+    'actor_organisation_name', actor_organisation_name, 'object_kind', object_kind, 'object_id', object_id,
+    'object_name', object_name, 'changes', changes, 'reason', reason, 'request_id', request_id,
+    'parties', parties)::text, 'UTF8')), 'hex')"""
+
+_BROKEN = f"""
+WITH walked AS (
+    SELECT id, chain, seq, prev, hash, parties, {HASH} AS right_hash,
+        lag(seq, 1, 0::bigint) OVER chain_order AS seq_before,
+        lag(hash, 1, '') OVER chain_order AS hash_before
+    FROM history_event
+    WINDOW chain_order AS (PARTITION BY chain ORDER BY seq)
+), readers AS (
+    SELECT event_id, jsonb_agg(organisation_id ORDER BY organisation_id) AS ids FROM history_party GROUP BY event_id
+), found AS (
+    SELECT chain, seq, CASE
+        WHEN seq <> seq_before + 1 THEN 'an event is missing before it'
+        WHEN prev <> hash_before THEN 'it does not follow the event before it'
+        WHEN hash <> right_hash THEN 'its content was changed'
+        WHEN parties <> coalesce(readers.ids, '[]') THEN 'its readers were changed'
+    END AS why
+    FROM walked LEFT JOIN readers ON readers.event_id = walked.id
+    UNION ALL
+    SELECT coalesce(head.chain, last.chain), coalesce(last.seq, 0) + 1, CASE
+        WHEN last.chain IS NULL THEN 'all its events are missing'
+        WHEN head.chain IS NULL THEN 'the head of its chain is missing'
+        WHEN head.seq > last.seq THEN 'the newest events are missing'
+        ELSE 'the head of its chain was changed'
+    END
+    FROM history_chainhead AS head FULL JOIN (
+        SELECT DISTINCT ON (chain) chain, seq, hash FROM history_event ORDER BY chain, seq DESC
+    ) AS last ON last.chain = head.chain
+    WHERE head.chain IS NULL OR last.chain IS NULL OR head.seq <> last.seq OR head.hash <> last.hash
+)
+SELECT DISTINCT ON (chain) chain, seq, why FROM found WHERE why IS NOT NULL ORDER BY chain, seq
+"""
+
+
+def verify() -> Iterator[Broken]:
+    """Walks every chain and yields, for each that does not hold, its first broken event and what is wrong."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BROKEN)
+        for row in cursor.fetchall():
+            yield Broken(*row)

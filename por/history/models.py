@@ -1,0 +1,110 @@
+"""What happened, who may read it, and what still has to leave because of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    def newest_first(self) -> EventQuerySet:
+        return self.order_by("-id")
+
+    def read_by(self, organisation_ids: list[int]) -> EventQuerySet:
+        """The events one of these organisations is party to."""
+        return self.filter(
+            models.Exists(Party.objects.filter(event=models.OuterRef("pk"), organisation_id__in=organisation_ids))
+        )
+
+
+class Event(models.Model):
+    """One thing that happened, for good: rows are inserted, never changed or deleted (triggers see to it).
+
+    Each event stands in exactly one chain: `organisation:<id>` of the customer it is about, else of the
+    organisation it is about, else `house`. The database numbers and hashes it (`seq`, `prev`, `hash`).
+    """
+
+    chain = models.TextField()
+    seq = models.BigIntegerField()
+    prev = models.TextField()
+    hash = models.TextField()
+    at = models.DateTimeField()
+    verb = models.TextField()  # free text `noun.past_participle`: no choices, so no migration per verb
+    actor_id = models.BigIntegerField(null=True)
+    actor_name = models.TextField(blank=True)
+    actor_organisation_id = models.BigIntegerField(null=True)
+    actor_organisation_name = models.TextField(blank=True)
+    object_kind = models.TextField()
+    object_id = models.TextField()
+    object_name = models.TextField(blank=True)
+    changes: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    reason = models.TextField(blank=True)
+    request_id = models.TextField(blank=True)
+    parties: models.JSONField[Any, Any] = models.JSONField(default=list)  # organisation ids, hashed with the rest
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("event")
+        constraints = [models.UniqueConstraint(fields=["chain", "seq"], name="one_event_per_place_in_a_chain")]
+        indexes = [models.Index(fields=["object_kind", "object_id", "-id"], name="history_of_an_object")]
+
+    def __str__(self) -> str:
+        return f"{self.chain} {self.seq}: {self.verb}"
+
+
+class Party(models.Model):
+    """An organisation that may read an event besides the one whose chain it stands in."""
+
+    event = models.ForeignKey(Event, models.PROTECT, related_name="party_rows", db_index=False)
+    organisation_id = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["event", "organisation_id"], name="one_row_per_party_of_an_event")
+        ]
+        indexes = [models.Index(fields=["organisation_id", "-event"], name="events_of_a_party")]
+
+    def __str__(self) -> str:
+        return f"event {self.event_id}, organisation {self.organisation_id}"
+
+
+class Outbox(models.Model):
+    """The promise that an event's listeners will be called: exactly one row an event, kept until it is done.
+
+    The relay pushes `next_at` forward and counts `attempts` before it works, so a worker that dies leaves
+    a row that comes due again by itself; `dead_at` is set when the tries are used up.
+    """
+
+    event = models.OneToOneField(Event, models.PROTECT, primary_key=True)
+    next_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    last_error = models.TextField(blank=True)
+    done_at = models.DateTimeField(null=True)
+    dead_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "outbox"
+        indexes = [
+            models.Index(
+                fields=["next_at"],
+                condition=models.Q(done_at=None, dead_at=None),
+                name="outbox_rows_still_to_do",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"event {self.event_id}"
+
+
+class ChainHead(models.Model):
+    """Where a chain stands. Only the trigger on events writes it, under the row's lock."""
+
+    chain = models.TextField(primary_key=True)
+    seq = models.BigIntegerField()
+    hash = models.TextField()
+
+    def __str__(self) -> str:
+        return f"{self.chain} at {self.seq}"

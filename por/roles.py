@@ -1,0 +1,40 @@
+"""Two database roles: the owner migrates, the application works and can neither change nor drop history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.db import connection
+
+#: What the application may do beyond reading: everything, but history only grows and its heads are the trigger's.
+GRANTS = """
+GRANT USAGE ON SCHEMA public TO {app};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {app};
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {app};
+REVOKE UPDATE, DELETE ON history_event, history_party FROM {app};
+REVOKE DELETE ON history_outbox FROM {app};
+REVOKE INSERT, UPDATE, DELETE ON history_chainhead, django_migrations FROM {app};
+"""
+
+
+@contextmanager
+def as_owner() -> Iterator[str]:
+    """Works on the default connection as the role of DATABASE_OWNER_URL; yields the application's, which comes back."""
+    mine = {key: connection.settings_dict[key] for key in ("USER", "PASSWORD", "HOST", "PORT")}
+    connection.close()
+    connection.settings_dict.update({key: settings.DATABASE_OWNER[key] for key in mine})
+    try:
+        yield mine["USER"]
+    finally:
+        connection.close()
+        connection.settings_dict.update(mine)
+
+
+def grant(app: str) -> None:
+    """As owner: gives the application's role its rights on what was made; nothing where they are the same role."""
+    if not app or app == connection.settings_dict["USER"]:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(GRANTS.format(app=connection.ops.quote_name(app)))

@@ -1,0 +1,69 @@
+"""Plain functions that make what a test needs. States are reached by the real verbs where there is one."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from datetime import date
+from typing import Any
+
+from por.accounts.models import Actor, Membership, Organisation, User
+from por.directory.models import Customer, Partner, Sku, Subscription
+
+_numbers = itertools.count(1)
+PASSWORD = "correct horse battery"
+
+
+def make_user(name: str = "Elin Sandberg", **fields: Any) -> User:
+    number = next(_numbers)
+    return User.objects.create_user(fields.pop("email", f"person{number}@people.example"), None, name=name, **fields)
+
+
+def make_member(organisation: Organisation, role: str = "administrator", **fields: Any) -> Actor:
+    """A new person in the organisation, as an actor."""
+    user = make_user(**fields)
+    Membership.objects.create(user=user, organisation=organisation, role=role)
+    return Actor(user=user, organisation=organisation, role=role)
+
+
+def make_customer(name: str = "Västerhamn Energi AB", **fields: Any) -> Customer:
+    tenant_id = fields.pop("tenant_id", None) or uuid.uuid4()
+    organisation = Organisation.objects.create(
+        kind="customer", name=name, number=str(tenant_id), contact_email=fields.pop("contact_email", "")
+    )
+    return Customer.objects.create(organisation=organisation, tenant_id=tenant_id, country="SE", **fields)
+
+
+def make_partner(name: str = "Nordvik Cloud AB", **fields: Any) -> Partner:
+    mpn_id = fields.pop("mpn_id", None) or str(4471902 + 1000 * next(_numbers))
+    organisation = Organisation.objects.create(
+        kind="partner",
+        name=name,
+        number=mpn_id,
+        parent=fields.pop("parent", None),
+        contact_email=fields.pop("contact_email", ""),
+        language=fields.pop("language", "en"),
+    )
+    return Partner.objects.create(organisation=organisation, mpn_id=mpn_id, city="Göteborg", country="SE", **fields)
+
+
+def make_staff(role: str = "reviewer") -> Actor:
+    organisation, _ = Organisation.objects.get_or_create(kind="staff", number="house", defaults={"name": "The house"})
+    return make_member(organisation, role)
+
+
+def make_subscription(customer: Customer, **fields: Any) -> Subscription:
+    sku = fields.pop("sku_string_id", "ENTERPRISEPACK")
+    return Subscription.objects.create(
+        **{
+            "subscription_id": uuid.uuid4(),
+            "customer": customer,
+            "product": "office365",
+            "sku": Sku.objects.get(string_id=sku),
+            "agreement": "EA",
+            "seats": 420,
+            "started_on": date(2024, 7, 1),
+            "renews_on": date(2027, 6, 30),
+        }
+        | fields
+    )

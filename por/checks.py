@@ -1,0 +1,61 @@
+"""What a wrong set-up would do harm by, said before it starts."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+
+@checks.register()
+def the_driver_is_psycopg2(**options: Any) -> list[checks.CheckMessage]:
+    if find_spec("psycopg") is None:
+        return []
+    return [
+        checks.Error(
+            "psycopg 3 is installed, and Django would use it instead of psycopg2.",
+            hint="pip uninstall psycopg; the lock files do not hold it.",
+            id="por.E001",
+        )
+    ]
+
+
+@checks.register(deploy=True)
+def this_is_no_demonstration(**options: Any) -> list[checks.CheckMessage]:
+    if not settings.DEMO:
+        return []
+    return [
+        checks.Error(
+            "DEMO is set: sign-ins and their mail are open to whoever looks.",
+            hint="Unset DEMO where real people are served.",
+            id="por.E002",
+        )
+    ]
+
+
+@checks.register(deploy=True)
+def history_is_out_of_the_applications_reach(**options: Any) -> list[checks.CheckMessage]:
+    if settings.DATABASE_OWNER["USER"] != settings.DATABASES["default"]["USER"]:
+        return []
+    return [
+        checks.Warning(
+            "The application works as the role that owns the tables, so it could change history.",
+            hint="Set DATABASE_OWNER_URL to the owning role and DATABASE_URL to another one, then run migrate.",
+            id="por.W001",
+        )
+    ]
+
+
+@checks.register(deploy=True)
+def pages_are_served_over_https(**options: Any) -> list[checks.CheckMessage]:
+    if settings.HTTPS:
+        return []
+    return [
+        checks.Warning(
+            "SITE_URL is not https, so cookies and redirects are not protected.",
+            hint="Set SITE_URL to the public https address.",
+            id="por.W002",
+        )
+    ]

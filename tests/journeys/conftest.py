@@ -1,0 +1,196 @@
+"""Journeys run on the whole product as `make run` starts it: web server, worker, scheduler, mail sink, a real browser."""
+
+from __future__ import annotations
+
+import email
+import email.message
+import email.policy
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "correct-horse-battery"
+
+#: People, and subscriptions enough for every journey to have its own; made once, by the product's own models.
+MAKE_STAGE = """
+import json
+from tests.factories import make_customer, make_partner, make_subscription, make_user
+from por.accounts.models import Membership
+customer = make_customer("Ekholmen Logistik AB", contact_email="it@ekholmen.example")
+nordvik = make_partner("Nordvik Molntjänster AB", mpn_id="6060842")
+halden = make_partner("Halden Rådgivning AB", mpn_id="6060859")
+make_partner("Global Nordvik", mpn_id="6060866", kind="global")
+def member(email, name, organisation, role="administrator", **fields):
+    user = make_user(name, email=email, **fields)
+    user.set_password(PASSWORD)
+    user.save()
+    Membership.objects.create(user=user, organisation=organisation, role=role)
+member("astrid@ekholmen.example", "Astrid Lindahl", customer.organisation)
+member("sven@ekholmen.example", "Sven Åkerblom", customer.organisation, language="sv")
+member("vera@ekholmen.example", "Vera Holm", customer.organisation, role="viewer")
+member("nils@nordvik.example", "Nils Nordvik", nordvik.organisation)
+member("nora@nordvik.example", "Nora Nordvik", nordvik.organisation, role="viewer", language="sv")
+member("hanna@halden.example", "Hanna Halden", halden.organisation)
+print(json.dumps({
+    "free": [str(make_subscription(customer).subscription_id) for _ in range(40)],
+    "expired": str(make_subscription(customer, status="expired").subscription_id),
+}))
+"""
+
+
+@dataclass
+class Stack:
+    """A running product: its address, its data directory, and the subscriptions nobody has touched yet."""
+
+    url: str
+    var: Path
+    environment: dict[str, str]
+    free: list[str] = field(default_factory=list)
+    expired: str = ""
+
+    def manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, ROOT / "manage.py", *arguments],
+            env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def mail_to(self, address: str, subject: str = "", *, wait: float = 20) -> list[email.message.EmailMessage]:
+        """The mail for an address, oldest first, waiting for the first of it."""
+        end = time.monotonic() + wait
+        while True:
+            files = sorted((self.var / "mail" / "new").glob("*"), key=lambda file: file.stat().st_mtime_ns)
+            mails = [email.message_from_bytes(file.read_bytes(), policy=email.policy.default) for file in files]
+            found = [mail for mail in mails if address in str(mail["To"]) and subject in str(mail["Subject"])]
+            if found or time.monotonic() > end:
+                return found  # type: ignore[return-value]
+            time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    var = Path(tempfile.mkdtemp(prefix="por-"))
+    port = free_port()
+    own = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "SITE_URL", "ALLOWED_HOSTS"}
+    environment = {name: value for name, value in os.environ.items() if name not in own}
+    environment |= {"VAR": str(var), "PORT": str(port), "DEMO_PASSWORD": PASSWORD}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "por.embedded", "--with-parent"],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdout
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "is ready" in line:
+            break
+    else:
+        pytest.fail(f"The product did not start:\n{said}")
+    running = Stack(f"http://127.0.0.1:{port}", var, environment)
+    code = MAKE_STAGE.replace("PASSWORD)", f"{PASSWORD!r})")
+    made = json.loads(running.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
+    running.free, running.expired = made["free"], made["expired"]
+    yield running
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    shutil.rmtree(var, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    quiet += ["--disable-component-update", "--disable-sync", "--font-render-hinting=none"]
+    return {**browser_type_launch_args, "executable_path": "/usr/bin/chromium", "args": quiet}
+
+
+#: Breaches of the Content-Security-Policy are collected from the first moment of each page.
+COLLECT = """
+window.breaches = [];
+document.addEventListener("securitypolicyviolation", (e) => window.breaches.push(`${e.violatedDirective} ${e.blockedURI}`));
+"""
+
+
+class Visitor:
+    """Somebody at a browser: signs in, opens pages, and notices what is wrong with them."""
+
+    def __init__(self, stack: Stack, context: BrowserContext) -> None:
+        self.stack = stack
+        self.context = context
+        self.problems: list[str] = []
+        context.add_init_script(COLLECT)
+        self.page: Page = context.new_page()
+        self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
+        self.page.on("response", self._heard)
+
+    def _heard(self, response: Any) -> None:
+        if response.status >= 500:
+            self.problems.append(f"{response.status} {response.url}")
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.stack.url + path)
+        return self.page
+
+    def sign_in(self, address: str) -> Visitor:
+        self.open("/login")
+        self.page.locator("input[name=login]").fill(address)
+        self.page.locator("input[name=password]").fill(PASSWORD)
+        self.page.locator("main button[type=submit]").first.click()
+        self.page.wait_for_url(lambda url: "/login" not in url)
+        return self
+
+    def look(self) -> None:
+        """What every page promises: accessible, inside its policy, one h1, no sideways scrolling."""
+        where = self.page.url
+        breaches = self.page.evaluate("window.breaches")
+        assert not breaches, (where, breaches)
+        assert self.page.locator("h1").count() == 1, where
+        assert self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{where} is too wide"
+        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+        violations = Axe().run(self.page, options=rules).response["violations"]
+        assert not violations, (where, [(one["id"], one["nodes"][0]["html"]) for one in violations])
+
+
+@pytest.fixture
+def visitor(stack: Stack, browser: Browser) -> Iterator[Callable[..., Visitor]]:
+    """Makes visitors; at the end none of them may have met an error of the server or of a script."""
+    met: list[Visitor] = []
+
+    def make(address: str | None = None, *, phone: bool = False, dark: bool = False, scripts: bool = True) -> Visitor:
+        context = browser.new_context(
+            viewport={"width": 390, "height": 844} if phone else {"width": 1440, "height": 900},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+            java_script_enabled=scripts,
+        )
+        context.set_default_timeout(15_000)
+        visitor = Visitor(stack, context)
+        met.append(visitor)
+        return visitor.sign_in(address) if address else visitor
+
+    yield make
+    problems = [problem for one in met for problem in one.problems]
+    for one in met:
+        one.context.close()
+    assert not problems

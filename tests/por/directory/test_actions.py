@@ -1,0 +1,132 @@
+"""Check ID: who is found, what is refused, and that every try is recorded and counted."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from por.accounts.models import Actor
+from por.directory import actions
+from por.directory.models import CheckOfId, Customer
+from por.errors import Absent, Busy, Forbidden, Refused
+from tests.factories import make_customer, make_member, make_partner
+
+
+@pytest.fixture
+def admin(customer: Customer) -> Actor:
+    return make_member(customer.organisation)
+
+
+def outcomes() -> list[str]:
+    return list(CheckOfId.objects.order_by("pk").values_list("outcome", flat=True))
+
+
+def earlier(minutes: int, count: int, admin: Actor) -> None:
+    at = timezone.now() - timedelta(minutes=minutes)
+    CheckOfId.objects.bulk_create(
+        CheckOfId(organisation=admin.organisation, entered="9", outcome="partner_not_found", at=at)
+        for _ in range(count)
+    )
+
+
+def test_the_partner_with_exactly_this_id_is_found_and_the_check_recorded(admin):
+    partner = make_partner(mpn_id="4471902")
+
+    assert actions.check(" 447 1902 ", by=admin) == partner
+
+    check = CheckOfId.objects.get()
+    assert (check.entered, check.outcome, check.user_id) == (" 447 1902 ", "found", admin.user_id)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "kind"),
+    [
+        ({"kind": "global"}, "partner_is_global", Refused),
+        ({"status": "suspended"}, "partner_suspended", Refused),
+        ({"status": "closed"}, "partner_not_found", Absent),
+    ],
+)
+def test_one_that_cannot_be_attached_says_why(admin, fields, code, kind):
+    partner = make_partner(**fields)
+
+    with pytest.raises(kind) as caught:
+        actions.check(partner.mpn_id, by=admin)
+
+    assert caught.value.code == code
+    assert outcomes() == [code]
+
+
+def test_a_closed_partner_cannot_be_told_from_one_that_never_was(admin):
+    closed = make_partner(status="closed")
+    with pytest.raises(Absent) as of_closed:
+        actions.check(closed.mpn_id, by=admin)
+
+    with pytest.raises(Absent) as of_none:
+        actions.check("9999999", by=admin)
+
+    assert of_closed.value.args == of_none.value.args
+
+
+def test_what_is_no_mpn_id_is_malformed_on_its_field(admin):
+    with pytest.raises(Refused) as caught:
+        actions.check("x" * 500, by=admin)
+
+    assert (caught.value.code, caught.value.field) == ("mpn_id_malformed", "mpn_id")
+    assert outcomes() == ["mpn_id_malformed"]
+
+
+def test_the_twenty_first_check_in_a_minute_waits_whatever_it_asks_for(admin, partner):
+    earlier(0, 19, admin)
+    assert actions.check(partner.mpn_id, by=admin)
+
+    with pytest.raises(Busy) as caught:
+        actions.check(partner.mpn_id, by=admin)
+
+    assert 0 < caught.value.retry_after <= 61
+    assert outcomes()[-1] == "too_many_checks"
+
+
+def test_the_minute_and_the_day_run_out_by_themselves(admin, partner):
+    earlier(2, 199, admin)
+    assert actions.check(partner.mpn_id, by=admin)
+    with pytest.raises(Busy) as caught:
+        actions.check(partner.mpn_id, by=admin)
+    assert caught.value.retry_after > 3600
+
+    CheckOfId.objects.update(at=timezone.now() - timedelta(hours=25))
+
+    assert actions.check(partner.mpn_id, by=admin)
+
+
+def test_one_organisations_checks_do_not_hold_up_another(admin, partner):
+    earlier(0, 20, admin)
+
+    assert actions.check(partner.mpn_id, by=make_member(make_customer("Almviks kommun").organisation))
+
+
+def test_a_viewer_does_not_check(customer, partner):
+    with pytest.raises(Forbidden):
+        actions.check(partner.mpn_id, by=make_member(customer.organisation, "viewer"))
+
+    assert outcomes() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_thirty_checks_at_once_are_twenty_answers_and_ten_waits(admin, partner):
+    def check(_: int) -> str:
+        try:
+            actions.check(partner.mpn_id, by=admin)
+        except Busy:
+            return "waits"
+        finally:
+            connection.close()
+        return "answered"
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(check, range(30)))
+
+    assert (results.count("answered"), results.count("waits")) == (20, 10)

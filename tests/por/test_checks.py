@@ -1,0 +1,69 @@
+"""`check --deploy`: silent with production settings, loud without."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PRODUCTION = {
+    "PATH": os.environ["PATH"],
+    "DJANGO_SETTINGS_MODULE": "por.settings",
+    "SECRET_KEY": "n3ver-u5ed-anywhere-else-but-long-and-mixed-enough-to-pass-0123456789",
+    "ALLOWED_HOSTS": "por.example",
+    "SITE_URL": "https://por.example",
+    "DATABASE_URL": "postgres://por_app:secret@db.example/por",
+    "DATABASE_OWNER_URL": "postgres://por_owner:secret@db.example/por",
+    "REDIS_URL": "redis://redis.example:6379",
+    "EMAIL_URL": "smtp+tls://mail.example:587",
+}
+
+
+def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "django", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_production_settings_leave_nothing_to_say():
+    result = check(PRODUCTION)
+
+    assert result.returncode == 0, result.stderr
+    assert "no issues (0 silenced)" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "identifier"),
+    [
+        ({"DEMO": "1"}, "por.E002"),
+        ({"DATABASE_OWNER_URL": PRODUCTION["DATABASE_URL"]}, "por.W001"),
+        ({"SITE_URL": "http://por.example"}, "por.W002"),
+        ({"DEBUG": "1"}, "security.W018"),
+        ({"SECRET_KEY": "short"}, "security.W009"),
+        ({"ALLOWED_HOSTS": ""}, "security.W020"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+def test_an_unsafe_setting_is_named(change, identifier):
+    result = check(PRODUCTION | change)
+
+    assert result.returncode == 1
+    assert identifier in result.stderr
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"])
+def test_what_must_be_set_has_no_default(name):
+    result = check({key: value for key, value in PRODUCTION.items() if key != name})
+
+    assert result.returncode != 0
+    assert f"Set the {name} environment variable" in result.stderr

@@ -1,0 +1,63 @@
+"""House rules that a reader could break without noticing."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = [
+    ROOT / "associations",
+    *(ROOT / "por" / room for room in ("accounts", "directory", "history", "notifications")),
+]
+WRITES = {"create", "bulk_create", "bulk_update", "update", "save", "delete", "update_or_create", "get_or_create"}
+#: Files that may write: verbs, and the loading of estates.
+WRITERS = {"actions.py", "estate.py"}
+
+
+def files() -> list[Path]:
+    return [
+        path
+        for room in ROOMS
+        for path in sorted(room.rglob("*.py"))
+        if path.name not in WRITERS and "migrations" not in path.parts
+    ]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_verbs_write(path):
+    """Pages, API, tasks and readers call a verb; they never write rows of their own accord."""
+    written = [
+        f"line {node.lineno}: {ast.unparse(node.func)}"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in WRITES
+        and "objects" in ast.unparse(node.func)
+    ]
+    assert not written
+
+
+def test_no_file_of_python_grows_past_five_hundred_lines():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for folder in ("por", "associations")
+        for path in (ROOT / folder).rglob("*.py")
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 500
+    }
+    assert long == {}
+
+
+def test_nothing_on_a_page_is_inline():
+    """The policy forbids it, so it would be dead: no script, style or handler inside a template."""
+    forbidden = (" style=", "<style", " onclick=", " onsubmit=", " onchange=", "javascript:")
+    found = [
+        f"{path.relative_to(ROOT)}: {word}"
+        for path in (ROOT / "templates").rglob("*.html")
+        if "emails" not in path.parts
+        for word in forbidden
+        if word in path.read_text(encoding="utf-8")
+    ]
+    assert found == []

@@ -8,4 +8,5 @@ class PorConfig(AppConfig):
     verbose_name = "Partner of Record"
 
     def ready(self) -> None:
-        from por import checks  # noqa: F401  # registers them
+        # The checks register themselves; tasks are rung from every process, so each needs the Celery application.
+        from por import celery, checks  # noqa: F401

@@ -23,6 +23,8 @@ SETTINGS = {
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "SITE_URL": "http://testserver",
     "EMAIL_URL": "memorymail://",
+    # The browser's driver keeps an event loop in the thread of the tests; Django would take them for asynchronous.
+    "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
 }
 
 

@@ -1,0 +1,60 @@
+# Everything starts from a bare checkout: each target brings along what it needs.
+# The newest Python that the lock files cover. `make PYTHON=/path/to/python run` chooses another.
+PYTHON = $(eval PYTHON := $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done))$(PYTHON)
+BIN = .venv/bin
+LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+# For what reads the settings and needs no server.
+NOWHERE = SECRET_KEY=none DATABASE_URL=postgres://none/none REDIS_URL=redis://none EMAIL_URL=smtp://none
+
+.PHONY: run test check messages types lock clean python runtime development tools
+.SILENT:
+
+run: runtime                ## the whole product on this machine; Ctrl-C stops it
+	exec $(BIN)/python -m por.embedded --with-parent
+
+test: development tools     ## all tests, on servers of their own
+	$(NOWHERE) $(BIN)/python manage.py compile_catalogues
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: development tools    ## format, lint, import contracts, types, migration drift, translations; then the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(MAKE) types
+	$(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
+	$(MAKE) test
+
+messages: development tools ## the catalogues brought up to date with the sources, ready to be translated
+	$(NOWHERE) $(BIN)/python manage.py makemessages --locale sv --ignore "tests/*" --ignore "var/*" --add-location file
+
+types: development          ## only the types
+	$(NOWHERE) $(BIN)/mypy
+
+lock: development           ## both lock files anew, from pyproject.toml
+	$(BIN)/$(LOCK) pyproject.toml -o requirements.lock
+	$(BIN)/$(LOCK) --group dev pyproject.toml -o requirements-dev.lock
+
+clean:                      ## forget the virtual environment; data in var/ stays
+	rm -rf .venv
+
+python:
+	test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one (on Debian: apt-get install python3) and start again." >&2; exit 1; }
+
+runtime: python
+	$(PYTHON) -m por.embedded.venv requirements.lock requirements-dev.lock
+
+development: python
+	$(PYTHON) -m por.embedded.venv requirements-dev.lock
+
+# What the tests need that no Python package carries: a browser and gettext.
+tools:
+	missing=""; \
+	command -v chromium >/dev/null || missing="$$missing chromium fonts-liberation"; \
+	command -v msgfmt >/dev/null || missing="$$missing gettext"; \
+	test -z "$$missing" && exit 0; \
+	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
+		echo "Installing$$missing …"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null && exit 0; \
+	fi; \
+	echo "The tests need$$missing: run \`apt-get install --no-install-recommends$$missing\` as root, then start again." >&2; exit 1

@@ -1,0 +1,180 @@
+"""Child processes that are started in order, watched, ended in reverse order, and never outlive their parent."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+Command = list[str | Path]
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Trouble(Exception):
+    """A person has to put something right; the text is one sentence that says what to do."""
+
+
+class Stopped(Exception):
+    """Somebody asked the run to end (Ctrl-C, SIGTERM or a closed terminal)."""
+
+
+_requests: list[int] = []
+
+
+def stop_on_signals() -> None:
+    """From now on SIGINT, SIGTERM and SIGHUP make the next `pause` raise Stopped, and interrupt nothing else."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Under nohup a closed terminal must not end the run.
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _frame: _requests.append(number))
+
+
+def pause(seconds: float = 0.05) -> None:
+    """The only place where a run waits."""
+    if _requests:
+        raise Stopped
+    time.sleep(seconds)
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Ask the kernel for this signal when the parent dies, however it dies (Linux; survives exec)."""
+    if sys.platform == "linux":
+        LIBC.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Process:
+    name: str
+    popen: subprocess.Popen[bytes]
+    log: Path
+    stop_signal: signal.Signals
+    grace: float
+    lasting: bool
+
+    def ended(self) -> bool:
+        # Not poll(): until the process is reaped its number, and with it the group's, cannot go to another.
+        return os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def stop(self) -> int:
+        """End it the way it likes to be ended, then whatever is left of its process group; the exit status."""
+        deadline = time.monotonic() + self.grace
+        if not self.ended():
+            self.popen.send_signal(self.stop_signal)
+        while not self.ended() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        return self.popen.wait()
+
+    def last_words(self) -> str:
+        """The line of the log that most likely says what went wrong."""
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        grave = [line for line in lines if "FATAL" in line or "PANIC" in line or "rror:" in line]
+        return (grave or lines or ["it said nothing"])[-1][:300]
+
+
+class Processes:
+    """What one run has started. Leaving the block ends all of it, the youngest first."""
+
+    def __init__(self, logs: Path, environment: dict[str, str], *, inherit: Sequence[int] = ()) -> None:
+        self.logs = logs
+        self.environment = environment
+        self.inherit = tuple(inherit)
+        self.running: list[Process] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self.running:
+            self.running.pop().stop()
+
+    def start(
+        self,
+        name: str,
+        command: Command,
+        *,
+        stop_signal: signal.Signals = signal.SIGTERM,
+        orphan_signal: signal.Signals | None = None,
+        grace: float = 10,
+        lasting: bool = True,
+        before_exec: Callable[[], None] | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> Process:
+        """Start it in a session of its own, so that a Ctrl-C in the terminal reaches the supervisor alone.
+
+        `orphan_signal` is what the kernel sends it should the supervisor be killed. What is not `lasting` is a
+        step that is meant to end: see `finish`.
+        """
+        parent = os.getpid()
+
+        def in_child() -> None:
+            if before_exec:
+                before_exec()
+            # After before_exec: a change of credentials makes the kernel forget the wish.
+            end_with_parent(orphan_signal or stop_signal)
+            if os.getppid() != parent:
+                os._exit(1)
+
+        log = self.logs / f"{name}.log"
+        if log.exists():
+            log.replace(log.with_suffix(".log.1"))
+        try:
+            with log.open("wb") as output:
+                popen = subprocess.Popen(
+                    [str(part) for part in command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | self.environment,
+                    start_new_session=True,
+                    preexec_fn=in_child,
+                    pass_fds=(*self.inherit, *pass_fds),
+                )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Trouble(f"{name} could not be started ({error}): run `make clean` and then `make run`.") from None
+        process = Process(name, popen, log, stop_signal, grace, lasting)
+        self.running.append(process)
+        return process
+
+    def finish(self, process: Process) -> int:
+        """Wait for a step to end; its exit status."""
+        while not process.ended():
+            self.check()
+            pause()
+        self.running.remove(process)
+        return process.stop()
+
+    def wait_for(self, process: Process, ready: Callable[[], bool], *, seconds: float = 120) -> None:
+        """Return once it is ready; refuse if it, or another server, ends first."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise Trouble(f"{process.name} did not get ready within {seconds:.0f} seconds: see {process.log}.")
+            pause()
+
+    def check(self) -> None:
+        for process in self.running:
+            if process.lasting and process.ended():
+                raise Trouble(
+                    f"{process.name} has ended ({process.last_words()}): see {process.log}, then start again."
+                )
+
+    def watch(self) -> None:
+        """Wait until one of them ends, which is trouble, or until somebody asks for the end."""
+        while True:
+            self.check()
+            pause(0.2)

@@ -1,0 +1,141 @@
+"""`make run`: the whole product on one machine, from an empty directory to a page that answers."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import shutil
+import signal
+import socket
+import sys
+
+from . import servers
+from .home import ROOT, Home
+from .processes import Command, Processes, Trouble
+
+MANAGE: Command = [sys.executable, ROOT / "manage.py"]
+OPTIONS = {"migrate": ["--noinput"], "collectstatic": ["--noinput"]}
+
+PEOPLE = {
+    "customer": "administrator of a customer",
+    "partner": "administrator of a partner",
+    "rival": "administrator of another partner",
+    "reviewer": "reviews claims and conflicts",
+    "reviewer2": "the second pair of eyes",
+    "admin": "programme administrator",
+    "admin2": "the second programme administrator",
+    "support": "support",
+    "auditor": "reads everything, writes nothing",
+    "both": "a customer and a partner in one person",
+}
+
+
+def up() -> None:
+    """Start everything in order, say where it is, and stay until somebody asks for the end."""
+    home = Home.from_environment()
+    with home.held() as lock, _listener() as listener:
+        host, port = listener.getsockname()[:2]
+        settings = home.settings(host, port)
+        processes = Processes(home.logs, dict(settings), inherit=[lock])
+        _say("Starting PostgreSQL, Valkey and the mail sink …")
+        with servers.started(home, processes) as addresses:
+            try:
+                processes.environment |= addresses
+                home.publish(processes.environment)
+                _say("Preparing the database and the files …")
+                _prepare(processes)
+                _say("Starting web, worker and scheduler …")
+                _start_product(processes, home, listener)
+                _say(_greeting(settings))
+                processes.watch()
+            finally:
+                _say("Stopping …")
+
+
+def _listener() -> socket.socket:
+    """Take the port before anything is started; the web server inherits it."""
+    host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
+    try:
+        if not 0 <= int(port) <= 65535:
+            raise ValueError(port)
+        family, kind, _, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)  # gunicorn's own figure; whoever comes early waits instead of being refused
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise Trouble(
+                f"Port {port} on {host} is in use: end what uses it, or choose another one,"
+                " for example `make run PORT=8001`."
+            ) from None
+        reason = error.strerror if isinstance(error, OSError) else "a port is a number up to 65535"
+        raise Trouble(
+            f"The web server cannot have port {port} on {host} ({reason}): choose another PORT or HOST."
+        ) from None
+    return listener
+
+
+def _prepare(processes: Processes) -> None:
+    """Two steps at a time, because the database and the files do not need each other."""
+    for pair in (("migrate", "compile_catalogues"), ("demo", "collectstatic")):
+        steps = [processes.start(step, [*MANAGE, step, *OPTIONS.get(step, [])], lasting=False) for step in pair]
+        for step in steps:
+            if processes.finish(step) != 0:
+                raise Trouble(
+                    f"`manage.py {step.name}` has failed ({step.last_words()}): see {step.log}, then start again."
+                )
+
+
+def _start_product(processes: Processes, home: Home, listener: socket.socket) -> None:
+    """Worker, scheduler and web server side by side; return when the first two can take work and pages answer."""
+    metrics = home.run / "metrics"  # figures of dead processes must not be counted again
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir()
+    processes.environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+    celery: Command = [sys.executable, "-m", "celery", "--app", "por.celery:app"]
+    work: Command = ["worker", "--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle"]
+    worker = processes.start(
+        "worker",
+        [*celery, *work, "--loglevel", "INFO"],
+        grace=20,  # SIGTERM lets running tasks end; what is cut short is delivered again
+        orphan_signal=signal.SIGKILL,  # its broker has gone too, and its pool dies with it
+    )
+    beat: Command = ["beat", "--schedule", home.path / "beat-schedule", "--pidfile", ""]
+    processes.start("beat", [*celery, *beat, "--loglevel", "INFO"])
+    serve: Command = [sys.executable, "-m", "gunicorn", "por.wsgi:application", "--bind", f"fd://{listener.fileno()}"]
+    serve += ["--worker-class", "gthread", "--workers", "2", "--threads", "4"]
+    serve += ["--graceful-timeout", "5", "--no-control-socket"]
+    web = processes.start("web", serve, pass_fds=[listener.fileno()])
+    host, port = listener.getsockname()[:2]
+    listener.close()  # from here on the port is as alive as the web server
+    processes.wait_for(web, lambda: _answers(host, port))
+    processes.wait_for(worker, lambda: b"ready." in worker.log.read_bytes())
+
+
+def _answers(host: str, port: int) -> bool:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    client = http.client.HTTPConnection(reachable, port, timeout=5)
+    try:
+        client.request("GET", "/livez", headers={"Host": "localhost"})
+        return client.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        client.close()
+
+
+def _greeting(settings: dict[str, str]) -> str:
+    people = "\n".join(f"  {name + '@demo.example':<26} {role}" for name, role in PEOPLE.items())
+    return f"""
+Partner of Record is ready: {settings["SITE_URL"]}
+
+Sign in with the password {settings["DEMO_PASSWORD"]} as
+{people}
+
+Ctrl-C stops everything; the data stays."""
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,262 @@
+"""The one-command run as a person meets it: started, disturbed, killed and stopped for real."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import psycopg2
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+OURS = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL"}
+PATIENCE = 180  # seconds after which something is certainly wrong; nothing is expected to take that long
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+def environment(var: Path, port: int = 0) -> dict[str, str]:
+    """A bare one, as if these tests had no servers of their own."""
+    bare = {name: value for name, value in os.environ.items() if name not in OURS and "PYTEST" not in name}
+    return bare | {"VAR": str(var), "PORT": str(port)}
+
+
+def start(var: Path, port: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "por.embedded"],
+        cwd=ROOT,
+        env=environment(var, port),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def running(var: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """A run that is ready; whatever the test does, it is over afterwards."""
+    run = start(var, port)
+    try:
+        assert run.stdout is not None
+        said = []
+        for line in run.stdout:
+            said.append(line)
+            if "Ctrl-C" in line:
+                break
+        assert "is ready" in "".join(said), "".join(said)
+        yield run
+    finally:
+        run.kill()
+        run.communicate()
+
+
+def refusal(var: Path, port: int = 0) -> str:
+    """What a run says that cannot start: one sentence, no traceback, exit status 1."""
+    run = start(var, port)
+    said = run.communicate(timeout=PATIENCE)[0].removeprefix("Starting PostgreSQL, Valkey and the mail sink …\n")
+    assert run.returncode == 1, said
+    assert len(said.splitlines()) == 1, said
+    assert said.endswith(".\n")
+    return said
+
+
+def manage(var: Path, *arguments: str) -> str:
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment(var), capture_output=True, text=True, check=True).stdout
+
+
+def descendants(pid: int) -> set[tuple[int, str]]:
+    """Every process below this one, with its start time, so that a number used again is not mistaken for it."""
+    found = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            with contextlib.suppress(FileNotFoundError):
+                found |= {(int(child), started(int(child)))} | descendants(int(child))
+    return found
+
+
+def started(pid: int) -> str:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return "gone" if fields[0] == "Z" else fields[19]
+
+
+def alive(processes: set[tuple[int, str]]) -> set[int]:
+    left = set()
+    for pid, since in processes:
+        with contextlib.suppress(FileNotFoundError):
+            if started(pid) == since:
+                left.add(pid)
+    return left
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert happened()
+
+
+@contextlib.contextmanager
+def connected(url: str) -> Iterator[psycopg2.extensions.cursor]:
+    parts = urlsplit(url)
+    connection = psycopg2.connect(
+        host=unquote(parts.netloc.partition("@")[2]), user=parts.username, dbname=parts.path.strip("/")
+    )
+    connection.autocommit = True
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        yield cursor
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is none of the run's business."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        yield process
+        process.kill()
+
+
+def test_a_run_is_found_by_commands_survives_a_kill_and_ends_without_a_trace(
+    tmp_path: Path, port: int, bystander: subprocess.Popen[bytes]
+) -> None:
+    with running(tmp_path, port) as run:
+        # It answers, and it is the only one.
+        assert urllib.request.urlopen(f"http://127.0.0.1:{port}/livez").status == 200
+        assert "in use by another" in refusal(tmp_path)
+        assert f"Port {port} on 127.0.0.1 is in use" in refusal(tmp_path / "second", port)
+
+        # A command beside it works on the same servers, whose addresses nobody else can read.
+        published = tmp_path / "run" / "environment"
+        assert published.stat().st_mode & 0o777 == 0o600
+        addresses = json.loads(published.read_text())
+        with connected(addresses["DATABASE_OWNER_URL"]) as cursor:
+            cursor.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        question = "from django.conf import settings as s; print(s.DATABASES['default']['HOST'], s.EMAIL_PORT)"
+        answer = manage(tmp_path, "shell", "--verbosity", "0", "--command", question)
+        assert answer.split() == [str(tmp_path / "run" / "postgresql"), addresses["EMAIL_URL"].rpartition(":")[2]]
+
+        # Killed without a chance to tidy up, it leaves no orphan.
+        family = descendants(run.pid)
+        assert len(alive(family)) > 10
+        run.kill()
+        wait_until(lambda: not alive(family))
+
+    # The next one finds the data, and Ctrl-C ends all of it and nothing else.
+    with running(tmp_path, port) as run:
+        addresses = json.loads(published.read_text())
+        with connected(addresses["DATABASE_OWNER_URL"]) as cursor:
+            cursor.execute("SELECT answer FROM kept")
+            assert cursor.fetchall() == [(42,)]
+        family = descendants(run.pid)
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=PATIENCE)
+        assert run.returncode == 0
+        assert not alive(family)
+        assert bystander.poll() is None
+        assert "database system is shut down" in (tmp_path / "log" / "postgresql.log").read_text()
+        assert not published.exists()
+
+
+def test_a_server_that_dies_ends_the_run_by_name(tmp_path: Path, port: int) -> None:
+    with running(tmp_path, port) as run:
+        family = descendants(run.pid)
+        [valkey] = [pid for pid, _ in family if b"valkey" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(valkey, signal.SIGKILL)
+        said = run.communicate(timeout=PATIENCE)[0].strip().splitlines()
+        assert run.returncode == 1
+        assert said[-1].startswith("valkey has ended")
+        assert str(tmp_path / "log" / "valkey.log") in said[-1]
+        assert not alive(family)
+
+
+@pytest.mark.parametrize(("port", "reason"), [("eighty", "a port is a number"), ("70000", "a port is a number")])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str, reason: str) -> None:
+    assert reason in refusal(tmp_path, port)  # type: ignore[arg-type]
+
+
+def test_a_directory_that_holds_no_database_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "pg").mkdir()
+    (tmp_path / "pg" / "holiday.jpg").write_text("precious")
+    assert f"{tmp_path}/pg is not a PostgreSQL data directory" in refusal(tmp_path)
+    assert (tmp_path / "pg" / "holiday.jpg").read_text() == "precious"
+
+
+def test_broken_data_directories_are_named(tmp_path: Path) -> None:
+    manage(tmp_path, "check")
+    control = tmp_path / "pg" / "global" / "pg_control"
+    whole = control.read_bytes()
+    control.write_bytes(b"\0" * len(whole))
+    assert f"PostgreSQL cannot use {tmp_path}/pg" in refusal(tmp_path)
+    control.write_bytes(whole)
+    [manifest] = (tmp_path / "valkey" / "appendonlydir").glob("*.manifest")
+    manifest.write_text("not a manifest")
+    assert f"Valkey cannot use {tmp_path}/valkey" in refusal(tmp_path)
+
+
+def test_a_data_directory_of_somebody_else_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a file where a directory is needed")
+    assert f"{tmp_path}/log" in refusal(tmp_path)
+
+
+def test_the_application_is_neither_owner_nor_superuser_even_below_a_very_long_path(tmp_path: Path) -> None:
+    var = tmp_path / ("long" * 30)
+    script = (
+        "from por.embedded.commands import surroundings\n"
+        "with surroundings() as addresses: print(addresses['DATABASE_URL'], flush=True); input()"
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment(var),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdout is not None
+    with connected(command.stdout.readline().strip()) as cursor:
+        cursor.execute("SELECT rolname, rolsuper, rolcreatedb FROM pg_roles WHERE rolname LIKE 'por\\_%' ORDER BY 1")
+        assert cursor.fetchall() == [("por_app", False, False), ("por_owner", False, False)]
+        cursor.execute("SELECT pg_get_userbyid(datdba), current_user FROM pg_database WHERE datname = 'por'")
+        assert cursor.fetchall() == [("por_owner", "por_app")]
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            cursor.execute("CREATE TABLE mine ()")
+    family = descendants(command.pid)
+    command.communicate("\n", timeout=PATIENCE)
+    assert not alive(family)
+
+
+def test_real_servers_named_in_the_environment_are_used_and_none_is_started(tmp_path: Path) -> None:
+    script = (
+        "from por.embedded import servers, home, processes\nfrom pathlib import Path\n"
+        f"place = home.Home(Path({str(tmp_path)!r})); place.make(); all = processes.Processes(place.logs, dict())\n"
+        "with servers.started(place, all) as addresses: print(addresses, all.running)"
+    )
+    named = {
+        "DATABASE_URL": "postgres://app@db/por",
+        "REDIS_URL": "redis://broker:6379",
+        "EMAIL_URL": "smtp://mail:25",
+    }
+    said = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=environment(tmp_path) | named,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == f"{named} []"

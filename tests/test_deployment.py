@@ -1,0 +1,86 @@
+"""The files for containers, checked without an engine: what they hand over is what the settings ask for."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPOSE = (ROOT / "docker-compose.yml").read_text()
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
+VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
+SECRET = re.compile("KEY|SECRET|PASSWORD")
+
+
+def filled_in(text: str) -> str:
+    """As compose does it, with a made-up value for whatever has no default."""
+    return VARIABLE.sub(lambda match: match[3] if match[2] == ":-" else f"made-up-{match[1]}", text)
+
+
+def test_all_parts_of_the_product_are_there() -> None:
+    parts = {"web", "worker", "scheduler", "migrate", "database", "redis", "files", "mail"}
+    assert set(SERVICES) == parts
+    assert all("healthcheck" in SERVICES[name] for name in parts - {"migrate"})
+    for service in SERVICES.values():
+        assert set(service.get("depends_on", {})) <= parts
+
+
+def test_no_secret_has_a_default() -> None:
+    used = {name: kind for name, kind, _ in VARIABLE.findall(COMPOSE) if SECRET.search(name)}
+    assert used
+    assert set(used.values()) == {":?"}
+    for name in used:
+        assert re.search(rf"^{name}=$", (ROOT / ".env.example").read_text(), re.MULTILINE), name
+
+
+@pytest.mark.parametrize("service", ["web", "worker", "scheduler", "migrate"])
+def test_the_settings_accept_the_environment_of(service: str) -> None:
+    environment = {name: filled_in(value) for name, value in SERVICES[service]["environment"].items()}
+    question = (
+        "from django.conf import settings as s;"
+        "print(s.DATABASES['default']['USER'], s.DATABASE_OWNER['USER'], s.DEBUG, s.DEMO)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", question],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "por.settings"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    owner = "por_owner" if service == "migrate" else "por_app"
+    assert answer.stdout.split() == ["por_app", owner, "False", "False"]
+
+
+def test_every_variable_that_is_read_is_documented() -> None:
+    documented = set(re.findall(r"^#?(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    settings = (ROOT / "por" / "settings.py").read_text()
+    read = set(re.findall(r'\benv\.\w+\(\s*"(\w+)"', settings)) | set(re.findall(r'database\("(\w+)"', settings))
+    assert read
+    assert read | {name for name, _, _ in VARIABLE.findall(COMPOSE)} <= documented
+
+
+def test_the_image_runs_as_nobody_in_particular_and_keeps_no_secret() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", dockerfile, re.MULTILINE)
+    assert not re.search(r"^(ENV|ARG) .*(KEY|SECRET|PASSWORD)", dockerfile, re.MULTILINE)
+    sources = re.findall(r"^COPY (?!--from)(\S+)", dockerfile, re.MULTILINE)
+    assert all((ROOT / source).exists() for source in sources)
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert all((ROOT / name).exists() for name in allowed)
+
+
+def test_compose_itself_accepts_the_file() -> None:
+    client = shutil.which("docker")
+    if not client or subprocess.run([client, "compose", "version"], capture_output=True, check=False).returncode:
+        return  # the checks above stand in where no client is installed
+    names = {name: f"made-up-{name}" for name, _, _ in VARIABLE.findall(COMPOSE)}
+    subprocess.run([client, "compose", "config", "--quiet"], cwd=ROOT, env=os.environ | names, check=True)

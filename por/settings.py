@@ -36,7 +36,6 @@ INSTALLED_APPS = [
     "template_partials",
     "csp",
     "django_prometheus",
-    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -169,6 +168,9 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = "none"  # people are invited, nobody signs up
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a forgotten password of nobody's: the same answer, and no mail to strangers
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/5m/ip,5/15m/key", "reset_password": "20/m/ip,5/m/key"}
 SESSION_COOKIE_AGE = 12 * 3600
@@ -202,14 +204,14 @@ CONTENT_SECURITY_POLICY = {
 # --- API --------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "por.accounts.api.TokenAuthentication",
-        "por.accounts.api.SessionAuthentication",
+        "por.accounts.authentication.TokenAuthentication",
+        "por.accounts.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["por.api.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "por.api.problem_handler",
+    "EXCEPTION_HANDLER": "por.api.problems.handler",
     "URL_FORMAT_OVERRIDE": None,  # ?format=csv is ours
     "UNAUTHENTICATED_USER": None,
 }
@@ -220,6 +222,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "POSTPROCESSING_HOOKS": ["por.api.schema.add_components"],
 }
 
 # --- Mail -------------------------------------------------------------------------------------------------------

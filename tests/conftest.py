@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.test import TransactionTestCase
-from django.test.utils import setup_databases, teardown_databases
+from django.test.utils import override_settings, setup_databases, teardown_databases
 
 from por.directory.models import Customer, Partner, Subscription
 from por.roles import as_owner, grant
@@ -52,6 +52,14 @@ def _empty_all_tables(self: TransactionTestCase) -> None:
 
 
 TransactionTestCase._fixture_teardown = _empty_all_tables  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_static_files() -> Iterator[None]:
+    """Static files by their plain names, from where they stand: nothing is collected for a test."""
+    plain = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+    with override_settings(STORAGES=settings.STORAGES | plain, WHITENOISE_AUTOREFRESH=True):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -36,12 +36,13 @@ class ActorMiddleware:
         request.actor = cast(Actor, SimpleLazyObject(lambda: _actor(request)))
         if not request.user.is_authenticated:
             return self.get_response(request)
-        with timezone.override(request.user.time_zone), translation.override(request.user.language):
-            request.LANGUAGE_CODE = request.user.language
+        reader = request.user  # by the time of the answer they may have signed out
+        with timezone.override(reader.time_zone), translation.override(reader.language):
+            request.LANGUAGE_CODE = reader.language
             response = self.get_response(request)
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):
                 response.render()  # in the reader's language and zone, not in whatever comes after
-        response.headers["Content-Language"] = request.user.language
+        response.headers["Content-Language"] = reader.language
         return response
 
 

@@ -7,13 +7,13 @@ import zoneinfo
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.rules import Kind, Role, rights_of
+from por.accounts.rules import READING, Kind, Role, rights_of
 from por.errors import Forbidden
 
 LANGUAGES = [("en", _("English")), ("sv", _("Swedish"))]
@@ -32,14 +32,11 @@ class UserManager(BaseUserManager["User"]):
         user.save(using=self._db)
         return user
 
-    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
-
     def get_by_natural_key(self, username: str | None) -> User:
         return self.get(email__iexact=username)
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+class User(AbstractBaseUser):
     """A person, known by e-mail address. `is_active` false is suspended: sessions and tokens stop at once."""
 
     email = models.EmailField(_("e-mail address"), max_length=254, unique=True)
@@ -47,7 +44,6 @@ class User(AbstractBaseUser, PermissionsMixin):
     language = models.CharField(_("language"), max_length=5, choices=LANGUAGES, default="en")
     time_zone = models.CharField(_("time zone"), max_length=50, choices=time_zones, default="Europe/Stockholm")
     is_active = models.BooleanField(_("active"), default=True)
-    is_staff = models.BooleanField(_("may open the administration site"), default=False)
     date_joined = models.DateTimeField(default=timezone.now)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -184,7 +180,7 @@ class Actor:
         return rights_of(self.kind, self.role) if self.organisation else frozenset()
 
     def may(self, right: str) -> bool:
-        return right in self.rights and not (self.token and self.token.read_only)
+        return right in self.rights and (right in READING or not (self.token and self.token.read_only))
 
     def require(self, right: str) -> None:
         """Raises Forbidden unless this person's role has the right here and the token, if any, may write."""

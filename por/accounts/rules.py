@@ -49,6 +49,9 @@ RIGHTS: dict[Kind, dict[Role, frozenset[str]]] = {
     },
 }
 
+#: Rights that change nothing, so that a read-only token has them too.
+READING = frozenset({"partner.check", "delivery.read", "metrics.read"})
+
 
 def rights_of(kind: str, role: str) -> frozenset[str]:
     """What this role may do in an organisation of this kind; nothing, for a pair the table does not know."""

@@ -1,0 +1,24 @@
+"""How signing in differs here from what the library does by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.core.mail import EmailMessage
+from django.utils.translation import override
+
+from por.accounts.middleware import Request
+
+
+class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has no types
+    """People are invited by an administrator; nobody signs up."""
+
+    def is_open_for_signup(self, request: Request) -> bool:
+        return False
+
+    def render_mail(self, template_prefix: str, email: str, context: dict[str, Any], *args: Any) -> EmailMessage:
+        """In the language of the person it goes to, who may not be the one who asked."""
+        with override(context["user"].language):
+            message: EmailMessage = super().render_mail(template_prefix, email, context, *args)
+            return message

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from allauth.account import views as allauth
+from django.urls import include, path, re_path
+from django.views.generic import RedirectView
+
+from por.accounts import views
+
+# The library looks its own pages up by these names; those for signing up are left out, since nobody does.
+entrance = [
+    path("login", views.SignIn.as_view(), name="account_login"),
+    path("logout", allauth.logout, name="account_logout"),
+    path("suspended", allauth.account_inactive, name="account_inactive"),
+    path("password/reset/", views.AskForReset.as_view(), name="account_reset_password"),
+    path("password/reset/sent/", allauth.password_reset_done, name="account_reset_password_done"),
+    re_path(
+        r"^password/reset/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
+        views.Reset.as_view(),
+        name="account_reset_password_from_key",
+    ),
+    path("password/reset/done/", allauth.password_reset_from_key_done, name="account_reset_password_from_key_done"),
+    # Who signed in without a password of their own gets the first one as others get a new one: by e-mail.
+    path("me/password/set", RedirectView.as_view(pattern_name="account_reset_password"), name="account_set_password"),
+    path("me/password/", views.ChangePassword.as_view(), name="account_change_password"),
+]
+
+own = [
+    path("", views.landing, name="landing"),
+    path("switch", views.switch, name="switch"),
+    path("language", views.language, name="language"),
+    path("theme", views.theme, name="theme"),
+    path("me", views.me, name="me"),
+    path("me/tokens/", views.tokens, name="tokens"),
+    path("me/tokens/<int:pk>/revoke", views.token_revoke, name="token_revoke"),
+    path("a/", views.staff_home, name="staff_home"),
+]
+
+urlpatterns = [*entrance, path("", include((own, "accounts")))]

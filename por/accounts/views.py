@@ -1,0 +1,220 @@
+"""The way in, and what a person may set for themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account import views as allauth
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render, resolve_url
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from por.accounts import actions
+from por.accounts.forms import THEMES, DeviceForm, ProfileForm, SignInForm, TokenForm
+from por.accounts.middleware import ACTIVE_ORGANISATION, Request
+from por.accounts.models import Membership, Token, User
+from por.accounts.rules import Kind, rights_of
+from por.errors import Forbidden
+
+HOMES = {Kind.CUSTOMER: "/c/", Kind.PARTNER: "/p/", Kind.STAFF: "/a/"}
+YEAR = 365 * 24 * 3600
+DEMO_DOMAIN = "@demo.example"
+
+
+# --- The way in: the library's pages, answering 422 where a form is not accepted ------------------------------------
+
+
+class Unprocessable:
+    """A form that is not accepted comes back with status 422, so that programs and htmx can tell."""
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_invalid(form)  # type: ignore[misc]
+        response.status_code = 422
+        return response
+
+
+class SignIn(Unprocessable, allauth.LoginView):  # type: ignore[misc]  # the library has no types
+    """E-mail and password. In the demo, the addresses one can sign in with are listed."""
+
+    form_class = SignInForm
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"login": self.request.GET.get("as", "")} if settings.DEMO else {}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        if settings.DEMO:
+            context["demo_people"] = _demo_people()
+        return context
+
+
+def _demo_people() -> dict[User, list[Membership]]:
+    """Those the demo estate comes with, and what they are where."""
+    people: dict[User, list[Membership]] = {}
+    found = Membership.objects.usable().filter(user__email__endswith=DEMO_DOMAIN)
+    for one in found.order_by("organisation__kind", "user__email", "organisation__name"):
+        people.setdefault(one.user, []).append(one)
+    return people
+
+
+class AskForReset(Unprocessable, allauth.PasswordResetView):  # type: ignore[misc]
+    """Sends the link; whether the address is known, the answer does not tell."""
+
+
+class Reset(Unprocessable, allauth.PasswordResetFromKeyView):  # type: ignore[misc]
+    """The new password, for who came with the link."""
+
+
+class ChangePassword(Unprocessable, allauth.PasswordChangeView):  # type: ignore[misc]
+    """The new password, for who knows the old one."""
+
+    def get_default_success_url(self) -> str:
+        return reverse("accounts:me")
+
+
+# --- Where one lands, and for whom one acts -------------------------------------------------------------------------
+
+
+@require_safe
+def landing(request: Request) -> HttpResponse:
+    """To the home of the person's role; who has several organisations and has not chosen, chooses."""
+    if not request.memberships:
+        return render(request, "accounts/no_membership.html")
+    if len(request.memberships) > 1 and ACTIVE_ORGANISATION not in request.session:
+        return render(request, "accounts/landing.html")
+    return redirect(HOMES[Kind(request.actor.kind)])
+
+
+@require_POST
+def switch(request: Request) -> HttpResponse:
+    """From now on the person acts for another of their organisations."""
+    chosen = request.POST.get("organisation")
+    membership = next((one for one in request.memberships if str(one.organisation_id) == chosen), None)
+    if membership is None:
+        raise Http404
+    request.session[ACTIVE_ORGANISATION] = membership.organisation_id
+    return redirect(HOMES[Kind(membership.organisation.kind)])
+
+
+@require_safe
+def staff_home(request: Request) -> HttpResponse:
+    """What somebody of the house may do here."""
+    if not request.actor.is_staff:
+        raise Forbidden("no_right", _("This page is for the staff of the programme."))
+    return render(request, "accounts/staff_home.html", {"mail_sink": settings.MAIL_SINK})
+
+
+# --- How it looks and reads -----------------------------------------------------------------------------------------
+
+
+@login_not_required
+@require_POST
+def language(request: Request) -> HttpResponse:
+    """The language of the pages, kept with the person if there is one, else in the browser."""
+    code = request.POST.get("language", "")
+    if code not in dict(settings.LANGUAGES):
+        raise Http404
+    if request.actor.user is not None:
+        actions.update_profile(request.actor.user, language=code)
+    response = redirect(_way_back(request))
+    _remember(response, settings.LANGUAGE_COOKIE_NAME, code)
+    return response
+
+
+@login_not_required
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """Light or dark, kept in the browser; anything else is whatever the device says."""
+    chosen = request.POST.get("theme", "")
+    response = redirect(_way_back(request))
+    _remember(response, "theme", chosen if chosen in dict(THEMES) else "")
+    return response
+
+
+def _way_back(request: HttpRequest) -> str:
+    """The page the form stood on, if it is one of ours."""
+    there = request.POST.get("next", "")
+    local = url_has_allowed_host_and_scheme(there, {request.get_host()}, require_https=request.is_secure())
+    return there if local else resolve_url("accounts:landing")
+
+
+def _remember(response: HttpResponse, name: str, value: str) -> None:
+    """A choice of this browser; no value forgets it."""
+    if value:
+        response.set_cookie(name, value, max_age=YEAR, samesite="Lax", secure=settings.HTTPS)
+    else:
+        response.delete_cookie(name, samesite="Lax")
+
+
+# --- One's own account ----------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def me(request: Request) -> HttpResponse:
+    """Name, language and time zone of the person; theme and shortcuts of the browser."""
+    if request.method == "POST":
+        form, device = ProfileForm(request.POST, instance=request.user), DeviceForm(request.POST)
+        if form.is_valid() and device.is_valid():
+            given = form.cleaned_data
+            actions.update_profile(request.user, **given)
+            with override(given["language"]):
+                messages.success(request, _("Saved."))
+            response = redirect("accounts:me")
+            _remember(response, settings.LANGUAGE_COOKIE_NAME, given["language"])
+            _remember(response, "theme", device.cleaned_data["theme"])
+            _remember(response, "shortcuts", "" if device.cleaned_data["shortcuts"] else "off")
+            return response
+        return render(request, "accounts/me.html", {"form": form, "device": device}, status=422)
+    form = ProfileForm(instance=request.user)
+    device = DeviceForm(
+        initial={
+            "theme": request.COOKIES.get("theme", ""),
+            "shortcuts": request.COOKIES.get("shortcuts") != "off",
+        }
+    )
+    return render(request, "accounts/me.html", {"form": form, "device": device})
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def tokens(request: Request) -> HttpResponse:
+    """The person's API tokens, and a new one. Its secret is in the answer to the form and nowhere after."""
+    may = [one for one in request.memberships if "token.write" in rights_of(one.organisation.kind, one.role)]
+    form = TokenForm(request.POST if request.method == "POST" else None, memberships=may)
+    secret, status = "", 200
+    if request.method == "POST":
+        if form.is_valid():
+            organisation = next(
+                one.organisation for one in may if one.organisation_id == form.cleaned_data["organisation"]
+            )
+            _token, secret = actions.create_token(
+                request.user,
+                organisation,
+                name=form.cleaned_data["name"],
+                read_only=form.cleaned_data["access"] == "read",
+            )
+            form, status = TokenForm(memberships=may), 201
+        else:
+            status = 422
+    live = Token.objects.filter(user=request.user, revoked_at=None).select_related("organisation")
+    context = {"form": form, "may_create": bool(may), "secret": secret, "tokens": live.order_by("-created_at", "-pk")}
+    return render(request, "accounts/tokens.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def token_revoke(request: Request, pk: int) -> HttpResponse:
+    """Asks first: a token that is revoked cannot come back."""
+    if request.method == "POST":
+        token = actions.revoke_token(request.user, pk)
+        messages.success(request, _("The token %(name)s no longer works.") % {"name": token.name})
+        return redirect("accounts:tokens")
+    token = get_object_or_404(Token.objects.select_related("organisation"), user=request.user, pk=pk, revoked_at=None)
+    return render(request, "accounts/token_revoke.html", {"token": token})

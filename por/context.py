@@ -1,0 +1,110 @@
+"""What every page shows around its content: whose page it is, where one can go, how it looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from django.conf import settings
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from por.accounts.forms import THEMES
+from por.accounts.middleware import Request
+from por.accounts.models import NOBODY, Actor
+from por.accounts.rules import Kind, Role
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+
+@dataclass(frozen=True)
+class Link:
+    """A line of the side navigation. `current` is the value of aria-current: this very page, or one above it."""
+
+    url: str
+    label: LazyText
+    icon: str
+    current: Literal["page", "true", ""] = ""
+
+    def on(self, path: str, *, is_home: bool) -> Link:
+        here: Literal["page", "true", ""] = ""
+        if path == self.url:
+            here = "page"
+        elif not is_home and path.startswith(self.url):
+            here = "true"
+        return Link(self.url, self.label, self.icon, here)
+
+
+@dataclass(frozen=True)
+class Group:
+    links: list[Link]
+    title: LazyText | str = ""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where the box in the header looks, and what it says it finds."""
+
+    url: str
+    hint: LazyText
+
+
+#: The pages of each kind of organisation, its home first.
+PAGES: dict[str, list[Link]] = {
+    Kind.CUSTOMER: [
+        Link("/c/", _("Home"), "home"),
+        Link("/c/subscriptions/", _("Subscriptions"), "layers"),
+        Link("/c/partners/", _("Partners"), "people"),
+        Link("/c/history/", _("History"), "clock"),
+    ],
+    Kind.PARTNER: [
+        Link("/p/", _("Dashboard"), "home"),
+        Link("/p/customers/", _("Customers"), "people"),
+        Link("/p/subscriptions/", _("Subscriptions"), "layers"),
+        Link("/p/history/", _("History"), "clock"),
+    ],
+    Kind.STAFF: [
+        Link("/a/", _("Home"), "home"),
+    ],
+}
+MAIL_SINK = Link("/a/mail/", _("Sent mail"), "mail")
+HELP = [Link("/api/docs/", _("API"), "code")]
+
+SEARCHES: dict[str, Search] = {
+    Kind.CUSTOMER: Search("/c/subscriptions/", _("Find a subscription or partner")),
+    Kind.PARTNER: Search("/p/subscriptions/", _("Find a customer or subscription")),
+}
+
+
+def page(request: Request) -> dict[str, Any]:
+    """The context of every page. An error page may come before there is an actor."""
+    actor = getattr(request, "actor", NOBODY)
+    theme = request.COOKIES.get("theme")
+    return {
+        "DEMO": settings.DEMO,
+        "LANGUAGE": get_language(),
+        "LANGUAGES": settings.LANGUAGES,
+        "actor": actor,
+        "memberships": getattr(request, "memberships", []),
+        "role_name": f"{Kind(actor.kind).label}, {Role(actor.role).label}" if actor.organisation else "",
+        "navigation": SimpleLazyObject(lambda: navigation(actor, request.path)),
+        "search": SimpleLazyObject(lambda: SEARCHES.get(actor.kind)),
+        "shortcuts_off": request.COOKIES.get("shortcuts") == "off",
+        "theme": theme if theme in dict(THEMES) else "",
+    }
+
+
+def navigation(actor: Actor, path: str) -> list[Group]:
+    """Where this person may go from here; nowhere without an organisation."""
+    links = PAGES.get(actor.kind)
+    if not links:
+        return []
+    home, *others = links
+    if actor.may("delivery.read") and settings.MAIL_SINK:
+        others.append(MAIL_SINK)
+    return [
+        Group([home.on(path, is_home=True), *(link.on(path, is_home=False) for link in others)]),
+        Group([link.on(path, is_home=False) for link in HELP], title=_("Help")),
+    ]

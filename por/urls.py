@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from django.urls import include, path
+
+from por.health import views as health
+
+urlpatterns = [
+    path("", include("por.accounts.urls")),
+    path("", include("por.notifications.urls")),
+    path("", include("associations.urls")),
+    path("api/", include("por.api_urls")),
+    path("livez", health.livez, name="livez"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+]

@@ -1,0 +1,85 @@
+// Progressive enhancement only: every page works without this file.
+(() => {
+  const root = document.documentElement;
+  const YEAR = 365 * 24 * 3600;
+
+  // --- Theme: the same form the server understands, without loading the page again
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("[data-theme-form]") || !event.submitter) return;
+    event.preventDefault();
+    const theme = event.submitter.value;
+    const secure = location.protocol === "https:" ? "; secure" : "";
+    document.cookie = `theme=${theme}; path=/; max-age=${YEAR}; samesite=lax${secure}`;
+    root.dataset.theme = theme;
+    [...event.target.querySelectorAll("button")].find((button) => button.checkVisibility())?.focus();
+  });
+
+  // --- Shortcuts of one key: never while typing, and off for who switched them off (WCAG 2.1.4)
+  document.addEventListener("keydown", (event) => {
+    if (root.dataset.shortcuts === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (!target) return;
+    event.preventDefault();
+    if (target.matches("input, textarea, select")) target.focus();
+    else target.click();
+  });
+
+  // --- A form that is on its way is not sent twice
+  const busy = (form) => form.querySelectorAll("[aria-busy]");
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented || event.target.method === "get") return;
+    if (busy(event.target).length) {
+      event.preventDefault();
+      return;
+    }
+    event.submitter?.setAttribute("aria-busy", "true");
+  });
+  const rest = (where) => busy(where).forEach((button) => button.removeAttribute("aria-busy"));
+  addEventListener("pageshow", () => rest(document));
+  document.addEventListener("htmx:afterRequest", (event) => rest(event.target.closest("form") ?? event.target));
+
+  // --- Menus close when one looks elsewhere
+  const menus = () => document.querySelectorAll("details.menu[open]");
+  document.addEventListener("click", (event) => {
+    menus().forEach((menu) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    menus().forEach((menu) => {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
+  });
+
+  // --- What is new gets the focus: the list of errors, or what the page marks with data-focus
+  const announce = (where) => {
+    const errors = where.querySelector(".esum");
+    const target = errors ?? where.querySelector("[data-focus]");
+    if (!target) return;
+    target.focus();
+    const prefix = `${document.body.dataset.error} `;
+    const title = document.title.replace(prefix, "");
+    document.title = errors ? prefix + title : title;
+  };
+  announce(document);
+  document.addEventListener("htmx:afterSettle", (event) => announce(event.target));
+
+  // --- When a part of the page could not be fetched
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const signIn = document.body.dataset.signIn;
+    if (new URL(event.detail.xhr.responseURL || location.href).pathname !== signIn) return;
+    event.preventDefault();
+    location.reload(); // the session is over: the whole page leads to the sign-in, not a piece of it
+  });
+  const failed = () => {
+    const main = document.getElementById("main");
+    main.querySelector("[data-failed]")?.remove();
+    main.prepend(document.getElementById("failed").content.cloneNode(true));
+    main.querySelector("[data-failed]").focus();
+  };
+  document.addEventListener("htmx:responseError", failed);
+  document.addEventListener("htmx:sendError", failed);
+})();

@@ -63,7 +63,7 @@ def overlaps() -> int:
 def race(
     subscriptions: list[Subscription], mpn_ids: list[str], secret: str, seconds: float
 ) -> tuple[Counter[int], int]:
-    """Attaches, removes, dates back and undoes at random from many threads; the answers' statuses, and the worst seen."""
+    """Attaches, removes, dates back and undoes at random from many threads; returns the statuses and the worst seen."""
     end = time.monotonic() + seconds
     statuses: Counter[int] = Counter()
     worst = 0
@@ -115,10 +115,10 @@ def rivals() -> list[str]:
 
 
 @pytest.fixture
-def secret() -> Iterator[str]:
+def secret() -> str:
     admin = make_member(make_customer().organisation)
     _token, secret = create_token(admin.user, admin.organisation, name="race", read_only=False)
-    yield secret
+    return secret
 
 
 def subscriptions_of(secret: str, count: int) -> list[Subscription]:

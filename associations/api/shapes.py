@@ -1,0 +1,304 @@
+"""What the API says: one type for each thing, and how it is made from ours. The document is written from the types."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, TypedDict
+
+from associations.models import Association
+from associations.reading import MonthOfUsage
+from associations.reading import Row as SubscriptionRow
+from associations.rules import EndReason, Kind, Source
+from por.api.schema import Day, Guid, Is, Money, Month, Timestamp
+from por.directory.models import Customer, Partner, Subscription
+from por.directory.rules import Agreement, PortalName, Product
+
+ProductCode = Annotated[str, Is(enum=Product.values)]
+AgreementCode = Annotated[str, Is(enum=Agreement.values)]
+PortalCode = Annotated[str, Is(enum=PortalName.values)]
+StatusCode = Annotated[str, Is(enum=Subscription.Status.values)]
+KindCode = Annotated[str, Is(enum=Kind.values)]
+SourceCode = Annotated[str, Is(enum=Source.values)]
+EndReasonCode = Annotated[str, Is(enum=EndReason.values)]
+
+
+class CustomerShape(TypedDict):
+    """A customer, by its tenant."""
+
+    tenant_id: Guid
+    name: str
+
+
+class PartnerShape(TypedDict):
+    """A partner's location, by its MPN ID."""
+
+    mpn_id: str
+    name: str
+
+
+class SkuShape(TypedDict):
+    """What was bought, as the product catalogue names it."""
+
+    sku_string_id: str
+    name: str
+
+
+class PartnerOfRecordShape(TypedDict):
+    """Who is of record, since when (`began_at` of the association), and how it came about."""
+
+    mpn_id: str
+    name: str
+    since: Timestamp
+    source: SourceCode
+
+
+class HiddenShape(TypedDict):
+    """That another partner is of record; who, is not this reader's to know."""
+
+    hidden: Annotated[bool, Is(const=True)]
+
+
+class UsageShape(TypedDict):
+    """A month's usage of one subscription: seats and people of the workload with most of them, money of all."""
+
+    month: Month
+    paid_units: int | None
+    active_users: int | None
+    consumed_usd: Money | None
+
+
+class SubscriptionShape(TypedDict):
+    """A subscription as this reader sees it. `usage` is the newest month they may see."""
+
+    id: Guid
+    customer: CustomerShape
+    product: ProductCode
+    sku: SkuShape | None
+    agreement: AgreementCode
+    portal: PortalCode
+    seats: int | None
+    trial: bool
+    status: StatusCode
+    started_on: Day
+    renews_on: Day | None
+    partner_of_record: PartnerOfRecordShape | HiddenShape | None
+    change_request: None
+    usage: UsageShape | None
+    version: int
+
+
+class SubscriptionNameShape(TypedDict):
+    """Which subscription an association is of."""
+
+    id: Guid
+    product: ProductCode
+    sku: SkuShape | None
+
+
+class AssociationShape(TypedDict):
+    """That a partner is associated with a subscription, or with a whole tenant, over a period; half-open.
+
+    The days are the UTC days of the two instants; `attached_at` is when it was recorded.
+    """
+
+    id: int
+    kind: KindCode
+    partner: PartnerShape
+    customer: CustomerShape
+    subscription: SubscriptionNameShape | None
+    program: None
+    workload: None
+    claim: None
+    began_on: Day
+    ended_on: Day | None
+    began_at: Timestamp
+    ended_at: Timestamp | None
+    attached_at: Timestamp
+    end_reason: EndReasonCode | None
+    source: SourceCode
+
+
+class RecordShape(TypedDict):
+    """The association the request came to; null where nobody is of record any more."""
+
+    association: AssociationShape | None
+
+
+class DoerShape(TypedDict):
+    """Who did something, and for whom."""
+
+    name: str
+    organisation: str
+
+
+class ThingShape(TypedDict):
+    """What something was done to."""
+
+    kind: str
+    id: str
+    name: str
+
+
+class EventShape(TypedDict):
+    """Something that happened. `actor` is null where nobody did it: the clock, a load of files."""
+
+    id: int
+    at: Timestamp
+    verb: str
+    actor: DoerShape | None
+    object: ThingShape
+    changes: dict[str, Any]
+    reason: str
+
+
+def timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def money(amount: Decimal) -> str:
+    return f"{amount:.2f}"
+
+
+def sku_shape(subscription: Subscription) -> SkuShape | None:
+    if subscription.sku is None:
+        return None
+    return {"sku_string_id": subscription.sku.string_id, "name": subscription.sku.name}
+
+
+def customer_shape(customer: Customer) -> CustomerShape:
+    return {"tenant_id": str(customer.tenant_id), "name": customer.organisation.name}
+
+
+def partner_shape(partner: Partner) -> PartnerShape:
+    return {"mpn_id": partner.mpn_id, "name": partner.organisation.name}
+
+
+def usage_shape(month: MonthOfUsage) -> UsageShape:
+    return {
+        "month": f"{month.month:%Y-%m}",
+        "paid_units": month.paid_units,
+        "active_users": month.active_users,
+        "consumed_usd": None if month.consumed_usd is None else money(month.consumed_usd),
+    }
+
+
+def of_record_shape(row: SubscriptionRow) -> PartnerOfRecordShape | HiddenShape | None:
+    if row.hidden:
+        return {"hidden": True}
+    if row.record is None:
+        return None
+    return {
+        "mpn_id": row.record.partner.mpn_id,
+        "name": row.record.partner.organisation.name,
+        "since": timestamp(row.record.began_at),
+        "source": row.record.source,
+    }
+
+
+def subscription_shape(row: SubscriptionRow) -> SubscriptionShape:
+    subscription = row.subscription
+    return {
+        "id": str(subscription.subscription_id),
+        "customer": customer_shape(subscription.customer),
+        "product": subscription.product,
+        "sku": sku_shape(subscription),
+        "agreement": subscription.agreement,
+        "portal": subscription.portal.name.value,
+        "seats": subscription.seats,
+        "trial": subscription.is_trial,
+        "status": subscription.status,
+        "started_on": subscription.started_on.isoformat(),
+        "renews_on": subscription.renews_on.isoformat() if subscription.renews_on else None,
+        "partner_of_record": of_record_shape(row),
+        "change_request": None,
+        "usage": usage_shape(row.usage) if row.usage else None,
+        "version": subscription.version,
+    }
+
+
+def _name(subscription: Subscription) -> SubscriptionNameShape:
+    return {
+        "id": str(subscription.subscription_id),
+        "product": subscription.product,
+        "sku": sku_shape(subscription),
+    }
+
+
+def association_shape(one: Association) -> AssociationShape:
+    return {
+        "id": one.pk,
+        "kind": one.kind,
+        "partner": partner_shape(one.partner),
+        "customer": customer_shape(one.customer),
+        "subscription": _name(one.subscription) if one.subscription else None,
+        "program": None,
+        "workload": None,
+        "claim": None,
+        "began_on": one.began_at.astimezone(UTC).date().isoformat(),
+        "ended_on": one.ended_at.astimezone(UTC).date().isoformat() if one.ended_at else None,
+        "began_at": timestamp(one.began_at),
+        "ended_at": timestamp(one.ended_at) if one.ended_at else None,
+        "attached_at": timestamp(one.attached_at),
+        "end_reason": one.end_reason or None,
+        "source": one.source,
+    }
+
+
+# --- What the document shows ----------------------------------------------------------------------------------------
+
+SKU_EXAMPLE = {"sku_string_id": "ENTERPRISEPACK", "name": "Office 365 E3"}
+CUSTOMER_EXAMPLE = {"tenant_id": "5d1c6f0e-0f5c-4a55-9a1b-0d6f0c2b7f11", "name": "Västerhamn Energi AB"}
+PARTNER_EXAMPLE = {"mpn_id": "4471902", "name": "Nordvik Cloud AB"}
+SUBSCRIPTION_EXAMPLE = {
+    "id": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21",
+    "customer": CUSTOMER_EXAMPLE,
+    "product": "office365",
+    "sku": SKU_EXAMPLE,
+    "agreement": "EA",
+    "portal": "office_customer_portal",
+    "seats": 420,
+    "trial": False,
+    "status": "active",
+    "started_on": "2024-07-01",
+    "renews_on": "2027-06-30",
+    "partner_of_record": {**PARTNER_EXAMPLE, "since": "2026-03-02T09:41:07.318402Z", "source": "customer"},
+    "change_request": None,
+    "usage": {"month": "2026-02", "paid_units": 420, "active_users": 361, "consumed_usd": None},
+    "version": 7,
+}
+ASSOCIATION_EXAMPLE = {
+    "id": 90412,
+    "kind": "dpor",
+    "partner": PARTNER_EXAMPLE,
+    "customer": CUSTOMER_EXAMPLE,
+    "subscription": {"id": SUBSCRIPTION_EXAMPLE["id"], "product": "office365", "sku": SKU_EXAMPLE},
+    "program": None,
+    "workload": None,
+    "claim": None,
+    "began_on": "2026-03-02",
+    "ended_on": None,
+    "began_at": "2026-03-02T09:41:07.318402Z",
+    "ended_at": None,
+    "attached_at": "2026-03-02T09:41:07.318402Z",
+    "end_reason": None,
+    "source": "customer",
+}
+EVENT_EXAMPLE = {
+    "id": 120733,
+    "at": "2026-03-02T09:41:07.318402Z",
+    "verb": "partner_of_record.attached",
+    "actor": {"name": "Elin Sandberg", "organisation": "Västerhamn Energi AB"},
+    "object": {"kind": "subscription", "id": SUBSCRIPTION_EXAMPLE["id"], "name": "Office 365 E3"},
+    "changes": {
+        "association": 90412,
+        "partner": PARTNER_EXAMPLE,
+        "began_at": "2026-03-02T09:41:07.318402+00:00",
+        "ended_at": None,
+    },
+    "reason": "They migrate our mail.",
+}
+
+
+def page_of(example: dict[str, Any]) -> dict[str, Any]:
+    return {"next": None, "previous": None, "results": [example]}

@@ -1,0 +1,212 @@
+"""Subscriptions as the caller sees them, with their history and usage."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db.models import Q
+from django.http import HttpResponseBase
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from associations.api.shapes import (
+    EVENT_EXAMPLE,
+    SUBSCRIPTION_EXAMPLE,
+    DoerShape,
+    EventShape,
+    SubscriptionShape,
+    UsageShape,
+    page_of,
+    subscription_shape,
+    timestamp,
+    usage_shape,
+)
+from associations.forms import SubscriptionFilter
+from associations.models import partners_of, usage_visible_to
+from associations.reading import month_of, monthly, rows, subscription_events, subscriptions_for_listing
+from por.accounts.authentication import actor_of
+from por.accounts.models import Actor
+from por.accounts.rules import Kind as OrganisationKind
+from por.api.endpoint import Endpoint, etag
+from por.api.lists import filtered, listing
+from por.api.schema import described
+from por.directory.models import Partner, Subscription
+from por.errors import Absent
+from por.history.models import Event
+
+NOT_FOUND = {404: ["not_found"]}
+
+
+def theirs(request: Request, subscription_id: uuid.UUID) -> Subscription:
+    """The subscription, if the caller may see it; else nobody can tell whether there is one."""
+    subscription = subscriptions_for_listing(actor_of(request)).filter(subscription_id=subscription_id).first()
+    if subscription is None:
+        raise Absent("not_found", _("There is no such subscription, or it is not yours to see."))
+    return subscription
+
+
+SUBSCRIPTION_COLUMNS = [
+    "id",
+    "customer.tenant_id",
+    "customer.name",
+    "product",
+    "sku.sku_string_id",
+    "sku.name",
+    "agreement",
+    "portal",
+    "seats",
+    "trial",
+    "status",
+    "started_on",
+    "renews_on",
+    "partner_of_record.mpn_id",
+    "partner_of_record.name",
+    "partner_of_record.since",
+    "partner_of_record.source",
+    "partner_of_record.hidden",
+    "usage.month",
+    "usage.paid_units",
+    "usage.active_users",
+    "usage.consumed_usd",
+    "version",
+]
+
+
+class SubscriptionList(Endpoint):
+    @described(
+        "subscriptions",
+        "Subscriptions",
+        "Those of the caller’s organisation: a customer’s own, those a partner is or was associated with.",
+        answers={200: SubscriptionShape},
+        example=page_of(SUBSCRIPTION_EXAMPLE),
+        filters=SubscriptionFilter,
+        problems={422: ["mpn_id_malformed", "search_too_short"]},
+        is_list=True,
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        actor = actor_of(request)
+        subscriptions = filtered(request, SubscriptionFilter).apply(subscriptions_for_listing(actor), actor)
+        return listing(
+            request,
+            subscriptions,
+            lambda page: [subscription_shape(row) for row in rows(actor, page)],
+            by="pk",
+            columns=SUBSCRIPTION_COLUMNS,
+            name="subscriptions",
+        )
+
+
+class SubscriptionDetail(Endpoint):
+    @described(
+        "subscription",
+        "One subscription",
+        "The ETag is that of what a write changes; new usage does not change it.",
+        answers={200: SubscriptionShape},
+        example=SUBSCRIPTION_EXAMPLE,
+        problems=NOT_FOUND,
+        versioned=True,
+    )
+    def get(self, request: Request, subscription_id: uuid.UUID) -> Response:
+        subscription = theirs(request, subscription_id)
+        (row,) = rows(actor_of(request), [subscription])
+        return Response(subscription_shape(row), headers={"ETag": etag(subscription.version)})
+
+
+# --- History and usage ----------------------------------------------------------------------------------------------
+
+EVENT_COLUMNS = [
+    "id",
+    "at",
+    "verb",
+    "actor.name",
+    "actor.organisation",
+    "object.kind",
+    "object.id",
+    "object.name",
+    "changes.partner.mpn_id",
+    "changes.partner.name",
+    "reason",
+]
+USAGE_COLUMNS = ["month", "paid_units", "active_users", "consumed_usd"]
+
+
+class History(Endpoint):
+    @described(
+        "history",
+        "What happened to a subscription",
+        "Newest first. A partner reads the events it is party to, and of another partner only that it was one.",
+        answers={200: EventShape},
+        example=page_of(EVENT_EXAMPLE),
+        problems=NOT_FOUND,
+        is_list=True,
+    )
+    def get(self, request: Request, subscription_id: uuid.UUID) -> HttpResponseBase:
+        actor = actor_of(request)
+        events = subscription_events(actor, theirs(request, subscription_id))
+        return listing(
+            request, events, lambda page: _events(actor, page), by="-id", columns=EVENT_COLUMNS, name="history"
+        )
+
+
+def _events(actor: Actor, events: list[Event]) -> list[EventShape]:
+    """The events as this reader may know them: to a partner, any other partner is just that."""
+    strangers = _other_partners(actor, events)
+    another = _("another partner")
+    shapes: list[EventShape] = []
+    for event in events:
+        doer: DoerShape | None = {"name": event.actor_name, "organisation": event.actor_organisation_name}
+        if event.actor_id is None:
+            doer = None
+        elif event.actor_organisation_id in strangers:
+            doer = {"name": "", "organisation": another}
+        changes = dict(event.changes)
+        if "partner" in changes and changes["partner"]["mpn_id"] in strangers.values():
+            changes["partner"] = {"mpn_id": None, "name": another}
+        shapes.append(
+            {
+                "id": event.pk,
+                "at": timestamp(event.at),
+                "verb": event.verb,
+                "actor": doer,
+                "object": {"kind": event.object_kind, "id": event.object_id, "name": event.object_name},
+                "changes": changes,
+                "reason": event.reason,
+            }
+        )
+    return shapes
+
+
+def _other_partners(actor: Actor, events: list[Event]) -> dict[int, str]:
+    """The partners these events name that are not the reader's own, where the reader is a partner; id to MPN ID."""
+    if actor.kind != OrganisationKind.PARTNER:
+        return {}
+    named = {event.changes["partner"]["mpn_id"] for event in events if "partner" in event.changes}
+    doers = {event.actor_organisation_id for event in events if event.actor_organisation_id is not None}
+    others = Partner.objects.filter(Q(pk__in=doers) | Q(mpn_id__in=named)).exclude(
+        pk__in=partners_of(actor).values("pk")
+    )
+    return dict(others.values_list("pk", "mpn_id"))
+
+
+class UsageList(Endpoint):
+    @described(
+        "usage",
+        "Usage of a subscription by month",
+        "Newest first, the months the caller may see; a partner that was of record sees those its periods covered.",
+        answers={200: UsageShape},
+        example=page_of({"month": "2026-02", "paid_units": 420, "active_users": 361, "consumed_usd": "1250.00"}),
+        problems=NOT_FOUND,
+        is_list=True,
+    )
+    def get(self, request: Request, subscription_id: uuid.UUID) -> HttpResponseBase:
+        subscription = theirs(request, subscription_id)
+        usage = usage_visible_to(actor_of(request)).filter(subscription=subscription)
+        return listing(
+            request,
+            monthly(usage),
+            lambda page: [usage_shape(month_of(total)) for total in page],
+            by="-month",
+            columns=USAGE_COLUMNS,
+            name="usage",
+        )

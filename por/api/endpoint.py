@@ -1,0 +1,90 @@
+"""What every endpoint has in common: how it reads a request and what its answer always says."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from por.api.problems import FieldError, Invalid, PreconditionRequired
+
+
+class Endpoint(APIView):
+    """One address of the API."""
+
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        request.encoding = "utf-8"  # whatever charset a content type claims
+        return super().initialize_request(request, *args, **kwargs)
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        patch_vary_headers(response, ["Authorization", "Cookie", "Accept-Language"])
+        response.headers.setdefault("Cache-Control", "private, no-cache")
+        return response
+
+
+def entered(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """The body, checked against its shape; no body counts as an empty object. Raises Invalid."""
+    if not isinstance(request.data, dict):
+        raise Invalid("body_not_an_object", _("The body must be a JSON object."))
+    serializer = shape(data=request.data)
+    unknown = [
+        FieldError(name, "unknown_field", _("There is no such field."))
+        for name in request.data
+        if name not in serializer.fields
+    ]
+    return _valid(serializer, unknown)
+
+
+def asked(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """The query parameters, checked against their shape. Raises Invalid."""
+    return _valid(shape(data=request.query_params), [])
+
+
+def _valid(serializer: serializers.Serializer[Any], errors: list[FieldError]) -> dict[str, Any]:
+    if not serializer.is_valid():
+        for field, details in serializer.errors.items():
+            errors += [FieldError(field, detail.code, str(detail)) for detail in details]
+    if errors:
+        raise invalid(errors)
+    given: dict[str, Any] = serializer.validated_data
+    return given
+
+
+def invalid(errors: list[FieldError]) -> Invalid:
+    """The refusal of these inputs: in the words of the only one, or in general."""
+    if len(errors) == 1:
+        return Invalid(errors[0].code, errors[0].detail, errors=errors)
+    return Invalid("invalid", _("Several fields cannot be used as they are."), errors=errors)
+
+
+# --- Versions -------------------------------------------------------------------------------------------------------
+
+_TAG = re.compile(r'(?:W/)?"([^"]*)"')
+
+
+def etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def matches(request: Request, version: int) -> bool:
+    """Whether If-Match names this version, or any. Raises PreconditionRequired where there is none.
+
+    A weak tag counts as its strong one: proxies that compress make it so, and a version is exact either way.
+    """
+    given = request.headers.get("If-Match", "").strip()
+    if not given:
+        raise PreconditionRequired(
+            "precondition_required",
+            _("Send If-Match with the ETag you last saw, so that nothing is overwritten."),
+        )
+    return given == "*" or str(version) in _TAG.findall(given)

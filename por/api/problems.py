@@ -1,0 +1,138 @@
+"""How the API says no: RFC 9457, one shape for every error, with a code that programs can rely on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.signals import got_request_exception
+from django.http import Http404
+from django.utils.translation import gettext as _
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from por.errors import Absent, Busy, Forbidden, Refused, Stale
+from por.logs import request_id
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+logger = logging.getLogger("por.api")
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(NamedTuple):
+    """What is wrong with one input."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class Invalid(Refused):
+    """What was sent cannot be used; `errors` says which inputs are at fault, if it is any one of them."""
+
+    def __init__(self, code: str, sentence: str | LazyText, *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(code, sentence)
+        self.errors = errors
+
+
+class PreconditionRequired(Refused):
+    """The caller has to say which version it saw, and did not."""
+
+
+def handler(exception: Exception, context: Mapping[str, Any]) -> Response:
+    """The answer to anything that goes wrong behind an endpoint; what nobody foresaw is logged and says nothing."""
+    match exception:
+        case Refused():
+            return _refused(exception)
+        case Http404():
+            return problem(404, "not_found", _("There is nothing here, or it is not yours to see."))
+        case PermissionDenied():
+            return problem(403, "no_right", _("Your role does not allow this."))
+        case RequestDataTooBig():
+            return problem(413, "body_too_large", _("The body is too large."))
+        case SuspiciousOperation():
+            return problem(400, "bad_request", _("The request cannot be understood."))
+        case exceptions.APIException():
+            return _of_the_framework(exception)
+    request = context["request"]._request
+    got_request_exception.send(sender=type(context["view"]), request=request)
+    logger.error("%s failed", context["view"].__class__.__name__, exc_info=exception)
+    return problem(500, "internal_error", _("Something went wrong on our side. Try again, and quote the request id."))
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """One error, as RFC 9457 has it, with our `code` and `request_id`, and `errors` where inputs are at fault."""
+    body: dict[str, Any] = {
+        "type": f"{settings.SITE_URL}/api/docs/#{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id.get(),
+    }
+    if errors:
+        body["errors"] = [error._asdict() for error in errors]
+    return Response(body, status=status, headers=dict(headers or {}), content_type=MEDIA_TYPE)
+
+
+def _refused(refused: Refused) -> Response:
+    errors: Sequence[FieldError] = ()
+    if isinstance(refused, Invalid):
+        errors = refused.errors
+    elif refused.field:
+        errors = [FieldError(refused.field, refused.code, str(refused))]
+    headers = {"Retry-After": str(refused.retry_after)} if isinstance(refused, Busy) else None
+    return problem(status_of(refused), refused.code, str(refused), errors=errors, headers=headers)
+
+
+def status_of(refused: Refused) -> int:
+    """What was entered is at fault: 422. The state of things is: 409. The rest by its kind."""
+    match refused:
+        case Absent():
+            return 404
+        case Forbidden():
+            return 403
+        case Busy():
+            return 429
+        case Stale():
+            return 412
+        case PreconditionRequired():
+            return 428
+        case Invalid():
+            return 422
+        case _:
+            return 422 if refused.field else 409
+
+
+def _of_the_framework(exception: exceptions.APIException) -> Response:
+    match exception:
+        case exceptions.NotAuthenticated():
+            code, detail = "not_authenticated", _("Sign in, or send a token.")
+        case exceptions.AuthenticationFailed():
+            code, detail = "token_invalid", _("This token is unknown or revoked, or its owner may no longer use it.")
+        case exceptions.MethodNotAllowed():
+            code, detail = "method_not_allowed", _("This address does not take this method.")
+        case exceptions.NotAcceptable():
+            code, detail = "not_acceptable", _("The API answers in JSON only; a list in CSV too, with ?format=csv.")
+        case exceptions.UnsupportedMediaType():
+            code, detail = "unsupported_media_type", _("Send the body as application/json.")
+        case _:
+            code, detail = "bad_request", _("The request cannot be understood.")
+    # Only a 401 has it, and a 401 must.
+    challenge = getattr(exception, "auth_header", None)
+    headers = {"WWW-Authenticate": challenge} if challenge else None
+    return problem(exception.status_code, code, detail, headers=headers)

@@ -1,0 +1,277 @@
+"""The OpenAPI document: written from the types of the answers, so that it cannot say anything else than the code."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+from django import forms
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+
+from por.api.lists import MAX_PAGE_SIZE, PAGE_SIZE
+from por.api.problems import MEDIA_TYPE
+
+
+class Is:
+    """What a JSON schema says of a value beyond its type, to annotate a type with."""
+
+    def __init__(self, **schema: Any) -> None:
+        self.schema = schema
+
+
+#: How JSON writes what Python has a type for.
+Timestamp = Annotated[str, Is(format="date-time", description="UTC, with Z.")]
+Day = Annotated[str, Is(format="date")]
+Guid = Annotated[str, Is(format="uuid")]
+Money = Annotated[str, Is(pattern=r"^-?[0-9]+\.[0-9]{2}$", description="Exact, as text.")]
+Month = Annotated[str, Is(pattern="^[0-9]{4}-[0-9]{2}$")]
+
+JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+
+PROBLEM = {
+    "type": "object",
+    "description": "What went wrong (RFC 9457). `code` is stable; `detail` is for people, in their language.",
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri", "description": "Where the code is explained."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string"},
+        "request_id": {"type": "string", "description": "Quote it when you ask for help; also in X-Request-ID."},
+        "errors": {
+            "type": "array",
+            "description": "The inputs at fault, if it is any one of them.",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "detail"],
+                "properties": {name: {"type": "string"} for name in ("field", "code", "detail")},
+            },
+        },
+    },
+}
+
+#: Named types that answers are made of; the document holds each once.
+COMPONENTS: dict[str, dict[str, Any]] = {"Problem": PROBLEM}
+
+#: What may go wrong at every address, and at every address that writes.
+ANYWHERE: dict[int, list[str]] = {
+    401: ["not_authenticated", "token_invalid"],
+    405: ["method_not_allowed"],
+    406: ["not_acceptable"],
+    500: ["internal_error"],
+}
+WRITING: dict[int, list[str]] = {
+    400: ["bad_request"],
+    403: ["no_right", "token_is_read_only", "csrf_failed"],
+    409: ["idempotency_in_progress"],
+    413: ["body_too_large"],
+    415: ["unsupported_media_type"],
+    422: [
+        "malformed_json",
+        "body_not_an_object",
+        "unknown_field",
+        "required",
+        "null",
+        "invalid",
+        "max_length",
+        "null_characters_not_allowed",
+        "surrogate_characters_not_allowed",
+        "idempotency_key_malformed",
+        "idempotency_key_reused",
+    ],
+    429: ["busy"],
+}
+LISTING: dict[int, list[str]] = {422: ["page_size_invalid", "cursor_invalid", "invalid_choice"]}
+#: Codes of filters that are forms.
+FILTERING: dict[int, list[str]] = {
+    422: ["invalid", "invalid_choice", "max_length", "null_characters_not_allowed"],
+}
+VERSIONED: dict[int, list[str]] = {412: ["stale"], 428: ["precondition_required"]}
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="Yours to choose, a new one for each request. The same request again with the same key is answered"
+    " with the first answer and changes nothing. Kept for at least 24 hours, for one organisation.",
+)
+IDEMPOTENT_REPLAYED = OpenApiParameter(
+    "Idempotent-Replayed",
+    {"type": "string", "enum": ["true"]},
+    OpenApiParameter.HEADER,
+    description="Only there when the answer is a replay.",
+    response=[200, 201, 204],
+)
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="The ETag you last saw, or `*` for any.",
+)
+ETAG = OpenApiParameter(
+    "ETag", str, OpenApiParameter.HEADER, description="The version, for If-Match.", response=[200, 201, 204]
+)
+PAGING = [
+    OpenApiParameter("cursor", str, description="From `next` or `previous`; opaque."),
+    OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE}),
+    OpenApiParameter(
+        "format", str, enum=["json", "csv"], description="`csv`: all of it as a file, UTF-8 with a header."
+    ),
+]
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def described(
+    name: str,
+    summary: str,
+    text: str = "",
+    *,
+    answers: Mapping[int, Any],
+    example: Any = None,
+    body: type[serializers.Serializer[Any]] | None = None,
+    body_example: Any = None,
+    query: type[serializers.Serializer[Any]] | None = None,
+    problems: Mapping[int, Sequence[str]] | None = None,
+    is_list: bool = False,
+    writes: bool = False,
+    versioned: bool = False,
+    filters: type[forms.Form] | None = None,
+) -> Callable[[View], View]:
+    """Puts a method into the document: the types of its answers, and every code it may refuse with, by status."""
+    codes: dict[int, list[str]] = {}
+    groups = [ANYWHERE, problems or {}]
+    parameters: list[Any] = [query] if query else []
+    if is_list:
+        groups.append(LISTING)
+        parameters += PAGING
+    if filters:
+        groups.append(FILTERING)
+        parameters += [_parameter(name, field) for name, field in filters.base_fields.items()]
+    if writes:
+        groups.append(WRITING)
+        parameters += [IDEMPOTENCY_KEY, IDEMPOTENT_REPLAYED]
+        if versioned:
+            groups.append(VERSIONED)
+            parameters.append(IF_MATCH)
+    if versioned:
+        parameters.append(ETAG)
+    for group in groups:
+        for status, some in group.items():
+            codes.setdefault(status, []).extend(code for code in some if code not in codes.get(status, []))
+    responses: dict[Any, Any] = {}
+    for status, hint in answers.items():
+        responses[status, "application/json"] = _answer(_page_of(hint) if is_list else schema_of(hint), example)
+        if is_list:
+            responses[status, "text/csv"] = OpenApiResponse({"type": "string"})
+    for status, some in sorted(codes.items()):
+        responses[status, MEDIA_TYPE] = OpenApiResponse(_problem(some), description="`" + "`, `".join(some) + "`")
+    examples = [OpenApiExample("Request", value=body_example, request_only=True)] if body_example else []
+    decorate: Callable[[View], View] = extend_schema(
+        operation_id=name,
+        summary=summary,
+        description=inspect.cleandoc(text),
+        request=body,
+        responses=responses,
+        parameters=parameters,
+        examples=examples,
+    )
+    return decorate
+
+
+def _answer(schema: dict[str, Any] | None, example: Any) -> OpenApiResponse:
+    if schema is None:
+        return OpenApiResponse(description="Done; no content.")
+    examples = [] if example is None else [OpenApiExample("Answer", value=example, response_only=True)]
+    return OpenApiResponse(schema, examples=examples)
+
+
+def _problem(codes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "allOf": [
+            {"$ref": "#/components/schemas/Problem"},
+            {"type": "object", "properties": {"code": {"enum": list(codes)}}},
+        ]
+    }
+
+
+def _page_of(hint: Any) -> dict[str, Any]:
+    link = {"type": ["string", "null"], "format": "uri"}
+    return {
+        "type": "object",
+        "required": ["next", "previous", "results"],
+        "properties": {"next": link, "previous": link, "results": {"type": "array", "items": schema_of(hint)}},
+    }
+
+
+def _parameter(name: str, field: forms.Field) -> OpenApiParameter:
+    """A filter, as its form takes it."""
+    schema: dict[str, Any] = {"type": "string"}
+    if isinstance(field, forms.ChoiceField):
+        schema["enum"] = [str(value) for value, _label in field.choices if value]  # type: ignore[union-attr,misc]
+    if isinstance(field, forms.DateField):
+        schema["format"] = "date"
+    if isinstance(field, forms.UUIDField):
+        schema["format"] = "uuid"
+    return OpenApiParameter(name, schema, description=str(field.help_text))
+
+
+def schema_of(hint: Any) -> Any:
+    """The JSON schema of a type; a TypedDict becomes a component that bears its name."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return schema_of(arguments[0]) | arguments[1].schema
+    if origin is NotRequired:
+        return schema_of(arguments[0])
+    if origin is Literal:
+        return {"type": "string", "enum": list(arguments)}
+    if origin is list:
+        return {"type": "array", "items": schema_of(arguments[0])}
+    if origin in (Union, types.UnionType):
+        return {"anyOf": [schema_of(one) for one in arguments]}
+    if is_typeddict(hint):
+        return _component(hint)
+    if hint is None:
+        return None
+    if hint in JSON_TYPES:
+        return {"type": JSON_TYPES[hint]}
+    if hint is dict or origin is dict:
+        return {"type": "object"}
+    raise TypeError(f"no JSON schema for {hint!r}")
+
+
+def _component(shape: Any) -> dict[str, Any]:
+    name = shape.__name__.removesuffix("Shape")
+    if name not in COMPONENTS:
+        hints = get_type_hints(shape, include_extras=True)
+        COMPONENTS[name] = {
+            "type": "object",
+            "description": inspect.cleandoc(shape.__doc__ or ""),
+            "properties": {field: schema_of(hint) for field, hint in hints.items()},
+            "required": [field for field, hint in hints.items() if get_origin(hint) is not NotRequired],
+        }
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def add_components(result: dict[str, Any], **_rest: Any) -> dict[str, Any]:
+    """The library's last step: our components among its own."""
+    schemas = result["components"].setdefault("schemas", {})
+    schemas.update(COMPONENTS)
+    result["components"]["schemas"] = dict(sorted(schemas.items()))
+    return result

@@ -1,0 +1,43 @@
+"""Every address of the API, its document and its page."""
+
+from __future__ import annotations
+
+from django.urls import include, path, re_path, register_converter
+from django.urls.converters import UUIDConverter
+
+from associations.api import listing, record, subscriptions
+from por.accounts import api as accounts
+from por.api import views
+from por.directory import api as directory
+
+
+class GuidConverter(UUIDConverter):
+    """A GUID in either case, as people paste it."""
+
+    regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+
+
+register_converter(GuidConverter, "guid")
+
+v1 = [
+    path("me/", accounts.Me.as_view(), name="me"),
+    path("partners/check/", directory.PartnerCheck.as_view(), name="partner_check"),
+    path("subscriptions/", subscriptions.SubscriptionList.as_view(), name="subscriptions"),
+    path("subscriptions/<guid:subscription_id>/", subscriptions.SubscriptionDetail.as_view(), name="subscription"),
+    path(
+        "subscriptions/<guid:subscription_id>/partner-of-record/",
+        record.PartnerOfRecord.as_view(),
+        name="partner_of_record",
+    ),
+    path("subscriptions/<guid:subscription_id>/partner-of-record/undo/", record.Undo.as_view(), name="undo"),
+    path("subscriptions/<guid:subscription_id>/history/", subscriptions.History.as_view(), name="history"),
+    path("subscriptions/<guid:subscription_id>/usage/", subscriptions.UsageList.as_view(), name="usage"),
+    path("associations/", listing.AssociationList.as_view(), name="associations"),
+    path("schema/", views.schema, name="schema"),
+]
+
+urlpatterns = [
+    path("v1/", include((v1, "api"))),
+    path("docs/", views.docs, name="api_docs"),
+    re_path("", views.Nothing.as_view(), name="api_nothing"),
+]

@@ -1,0 +1,87 @@
+"""Check ID over the API."""
+
+from __future__ import annotations
+
+import pytest
+
+from por.directory.models import CheckOfId
+from tests.api import Api
+from tests.factories import make_member, make_partner
+
+
+@pytest.fixture
+def api(customer) -> Api:
+    return Api(make_member(customer.organisation))
+
+
+def test_an_id_is_found_by_exactly_its_number(api, partner):
+    for entered in (partner.mpn_id, f" {partner.mpn_id[:3]}-{partner.mpn_id[3:]}"):
+        response = api.get("partners/check/", {"mpn_id": entered})
+        assert response.status_code == 200
+        assert response.json() == {
+            "mpn_id": partner.mpn_id,
+            "name": "Nordvik Cloud AB",
+            "city": "Göteborg",
+            "country": "SE",
+        }
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        ({"status": "closed"}, 404, "partner_not_found"),
+        ({"status": "suspended"}, 409, "partner_suspended"),
+        ({"kind": "global"}, 409, "partner_is_global"),
+    ],
+)
+def test_a_partner_that_cannot_be_attached_says_why(api, fields, status, code):
+    response = api.get("partners/check/", {"mpn_id": make_partner("No", **fields).mpn_id})
+
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+def test_a_closed_partner_and_none_answer_the_same(api):
+    closed = make_partner("Closed", status="closed").mpn_id
+    answers = [api.get("partners/check/", {"mpn_id": one}, X_Request_ID="12345678") for one in (closed, "99999999")]
+
+    assert answers[0].content == answers[1].content
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ({}, "required"),
+        ({"mpn_id": ""}, "mpn_id_malformed"),
+        ({"mpn_id": "12"}, "mpn_id_malformed"),
+        ({"mpn_id": "9" * 2000}, "mpn_id_malformed"),
+        ({"mpn_id": "44\0"}, "null_characters_not_allowed"),
+    ],
+)
+def test_what_is_no_id_is_422_on_the_field(api, query, code):
+    response = api.get("partners/check/", query)
+
+    assert response.status_code == 422
+    assert [(error["field"], error["code"]) for error in response.json()["errors"]] == [("mpn_id", code)]
+
+
+def test_the_twenty_first_try_in_a_minute_waits(api, partner):
+    for _ in range(20):
+        api.get("partners/check/", {"mpn_id": partner.mpn_id})
+
+    response = api.get("partners/check/", {"mpn_id": partner.mpn_id})
+
+    assert (response.status_code, response.json()["code"]) == (429, "too_many_checks")
+    assert 0 < int(response["Retry-After"]) <= 61
+    assert CheckOfId.objects.count() == 21
+
+
+def test_a_viewer_may_not_check(customer, partner):
+    viewer = Api(make_member(customer.organisation, "viewer"))
+
+    assert viewer.get("partners/check/", {"mpn_id": partner.mpn_id}).json()["code"] == "no_right"
+
+
+def test_a_read_only_token_may_check(customer, partner):
+    reader = Api(make_member(customer.organisation), read_only=True)
+
+    assert reader.get("partners/check/", {"mpn_id": partner.mpn_id}).status_code == 200

@@ -1,0 +1,230 @@
+"""One event and one promise for each record(); the promise is kept, whoever fails or dies on the way."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from por.accounts.models import NOBODY, Actor
+from por.history import actions
+from por.history.models import Event, Outbox, Party
+from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
+from por.logs import request_id
+from tests.factories import make_customer, make_member
+
+THING = actions.About("thing", "1", "A thing")
+
+
+@pytest.fixture
+def told(monkeypatch) -> list[int]:
+    """The events that a listener of "thing.done" was told of."""
+    events: list[int] = []
+    monkeypatch.setattr(actions, "_handlers", {"thing.done": [lambda event: events.append(event.pk)], "thing.odd": []})
+    return events
+
+
+def record(verb: str = "thing.done", *, by: Actor = NOBODY, of: int | None = None, **fields: Any) -> int:
+    return actions.record(verb, THING, by=by, at=timezone.now(), of=of, **fields)
+
+
+def make_due() -> None:
+    Outbox.objects.update(next_at=timezone.now())
+
+
+# --- Writing ----------------------------------------------------------------------------------------------------
+
+
+def test_a_record_is_one_event_and_one_promise(customer):
+    admin = make_member(customer.organisation, name="Elin Sandberg")
+    token = request_id.set("request-4711")
+    try:
+        event_id = record(by=admin, of=customer.pk, parties=[8, 7, 8], changes={"a": 1}, reason="Because.")
+    finally:
+        request_id.reset(token)
+    event = Event.objects.get()
+    assert event.pk == event_id
+    assert (event.verb, event.object_kind, event.object_id, event.object_name) == ("thing.done", *THING)
+    assert (event.actor_id, event.actor_name) == (admin.user_id, "Elin Sandberg")
+    assert (event.actor_organisation_id, event.actor_organisation_name) == (customer.pk, str(customer))
+    assert (event.changes, event.reason, event.request_id) == ({"a": 1}, "Because.", "request-4711")
+    assert event.parties == [7, 8]
+    assert sorted(Party.objects.values_list("event_id", "organisation_id")) == [(event_id, 7), (event_id, 8)]
+    promise = Outbox.objects.get()
+    assert (promise.event_id, promise.attempts, promise.done_at, promise.dead_at) == (event_id, 0, None, None)
+
+
+def test_a_rollback_leaves_neither(customer):
+    with transaction.atomic():
+        record(of=customer.pk, parties=[7])
+        transaction.set_rollback(True)
+    assert not Event.objects.exists()
+    assert not Outbox.objects.exists()
+    assert not Party.objects.exists()
+    assert list(actions.verify()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_bell_rings_once_it_is_committed_and_not_before(monkeypatch):
+    rung = []
+    monkeypatch.setattr(actions, "bell", lambda: rung.append("rung"))
+    with transaction.atomic():
+        record()
+        assert rung == []
+    assert rung == ["rung"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_bell_that_is_broken_harms_nothing(monkeypatch):
+    def broken() -> None:
+        raise ConnectionError("no broker")
+
+    monkeypatch.setattr(actions, "bell", broken)
+    record()
+    assert Outbox.objects.filter(done_at=None).count() == 1
+
+
+def test_events_of_a_customer_and_of_the_house_stand_in_chains_of_their_own(customer):
+    other = make_customer()
+    for of in (customer.pk, None, other.pk, customer.pk):
+        record(of=of)
+    places = sorted(Event.objects.values_list("chain", "seq"))
+    mine, theirs = f"organisation:{customer.pk}", f"organisation:{other.pk}"
+    assert places == sorted([("house", 1), (mine, 1), (mine, 2), (theirs, 1)])
+
+
+# --- The relay --------------------------------------------------------------------------------------------------
+
+
+def test_the_relay_tells_each_event_once_in_order(told):
+    events = [record(), record()]
+    assert actions.relay() == 2
+    assert actions.relay() == 0
+    assert told == events
+    assert not Outbox.objects.filter(done_at=None).exists()
+
+
+def test_an_event_nobody_listens_to_is_done_too(told):
+    record("thing.odd")
+    actions.relay()
+    assert Outbox.objects.get().done_at is not None
+    assert told == []
+
+
+def test_a_listener_works_under_the_request_id_of_the_event(monkeypatch):
+    seen: list[str] = []
+    monkeypatch.setattr(actions, "_handlers", {"thing.done": [lambda event: seen.append(request_id.get())]})
+    token = request_id.set("request-4711")
+    record()
+    request_id.reset(token)
+    actions.relay()
+    assert (seen, request_id.get()) == (["request-4711"], "")
+
+
+def test_a_listener_that_fails_is_called_again_later_and_does_not_hold_up_the_others(monkeypatch):
+    told: list[int] = []
+    down = True
+
+    def listen(event: Event) -> None:
+        if event.reason == "poison" and down:
+            Party.objects.create(event=event, organisation_id=99)  # goes with the transaction that fails
+            raise ValueError("not now")
+        told.append(event.pk)
+
+    monkeypatch.setattr(actions, "_handlers", {"thing.done": [listen]})
+    poison, good = record(reason="poison"), record()
+    assert actions.relay() == 2
+    assert told == [good]
+    promise = Outbox.objects.get(pk=poison)
+    assert (promise.attempts, promise.last_error, promise.done_at) == (1, "ValueError: not now", None)
+    assert promise.next_at > timezone.now()
+    assert not Party.objects.exists()
+    assert actions.relay() == 0, "not before it is due"
+    down = False
+    make_due()
+    assert actions.relay() == 1
+    assert told == [good, poison]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tries_are_counted_outside_the_transaction_that_fails_and_end(monkeypatch):
+    def fail_in_the_database(event: Event) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+
+    monkeypatch.setattr(actions, "_handlers", {"thing.done": [fail_in_the_database], "thing.odd": []})
+    poison, good = record(), record("thing.odd")
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        actions.relay()
+        connection.close()
+        promise = Outbox.objects.get(pk=poison)
+        assert promise.attempts == attempt
+        assert (promise.dead_at is not None) == (attempt == MAX_ATTEMPTS)
+        make_due()
+    assert "division by zero" in promise.last_error
+    assert actions.relay() == 0
+    assert Outbox.objects.get(pk=good).done_at is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_relay_that_dies_leaves_a_lease_that_runs_out(told, monkeypatch):
+    def die(event: Event) -> None:
+        raise SystemExit
+
+    monkeypatch.setitem(actions._handlers, "thing.done", [die])
+    record()
+    with pytest.raises(SystemExit):
+        actions.relay()
+    connection.close()
+    promise = Outbox.objects.get()
+    assert (promise.attempts, promise.done_at) == (1, None)
+    assert timezone.now() < promise.next_at <= timezone.now() + LEASE
+    assert actions.relay() == 0, "it is leased"
+    monkeypatch.setitem(actions._handlers, "thing.done", [lambda event: told.append(event.pk)])
+    make_due()
+    assert actions.relay() == 1
+    assert told == [promise.pk]
+
+
+def test_an_event_whose_relay_died_each_time_is_put_aside(told):
+    record()
+    Outbox.objects.update(attempts=MAX_ATTEMPTS)
+    assert actions.relay() == 0
+    assert Outbox.objects.get().dead_at is not None
+    assert told == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_relays_at_once_tell_each_event_once(told):
+    events = [record() for _number in range(30)]
+    barrier = threading.Barrier(2)
+
+    def run() -> None:
+        barrier.wait()
+        actions.relay()
+        connection.close()
+
+    threads = [threading.Thread(target=run) for _number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(told) == events
+    assert set(Outbox.objects.values_list("attempts", flat=True)) == {1}
+    assert not Outbox.objects.filter(done_at=None).exists()
+
+
+def test_a_slow_relay_whose_row_another_one_has_finished_does_not_tell_again(told):
+    event = record()
+    actions.relay()
+    actions._tell(event)
+    assert told == [event]
+
+
+@pytest.mark.parametrize(("attempts", "seconds"), [(1, 2), (2, 4), (3, 8), (11, 2048), (12, 3600), (40, 3600)])
+def test_waits_double_up_to_an_hour(attempts, seconds):
+    assert backoff(attempts) == timedelta(seconds=seconds)

@@ -1,0 +1,242 @@
+"""History only grows: the application cannot change it, and whoever does is found out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.db import InternalError, ProgrammingError, connection, transaction
+from django.utils import timezone
+
+from por.accounts.models import NOBODY
+from por.history import actions
+from por.history.models import ChainHead, Event, Party
+from por.roles import as_owner
+
+TABLES = ("history_event", "history_party")
+TRIGGERS = ("refuse_change", "refuse_truncate")
+CHAIN = "organisation:7"
+
+
+def record_five() -> None:
+    """Five events in each of two chains."""
+    for number in range(5):
+        for of in (7, 8):
+            actions.record(
+                "thing.done",
+                actions.About("thing", str(number), "A thing with “quotes” and ö"),
+                by=NOBODY,
+                at=timezone.now(),
+                of=of,
+                parties=[11, 12],
+                changes={"number": number, "none": None, "amount": "1.50"},
+                reason="Because.\nReally.",
+            )
+
+
+@contextmanager
+def _tampering() -> Iterator[Any]:
+    """As the tables' owner with the guards taken down, as somebody with the keys of the house would."""
+    with as_owner(), connection.cursor() as cursor:
+        _each_trigger(cursor, "DISABLE TRIGGER")
+        yield cursor
+        _each_trigger(cursor, "ENABLE ALWAYS TRIGGER")
+
+
+def _each_trigger(cursor: Any, what: str) -> None:
+    for table in TABLES:
+        for trigger in TRIGGERS:
+            cursor.execute(f"ALTER TABLE {table} {what} {trigger}")
+
+
+@pytest.fixture
+def tamper(transactional_db: None) -> Callable[[str], None]:
+    """Changes ten events behind the back of the application."""
+    record_five()
+
+    def tamper(sql: str) -> None:
+        with _tampering() as cursor:
+            cursor.execute(sql)
+
+    return tamper
+
+
+def broken() -> list[tuple[str, int, str]]:
+    return [tuple(one) for one in actions.verify()]
+
+
+def test_chains_nobody_touched_hold():
+    record_five()
+    assert broken() == []
+    assert list(Event.objects.filter(chain=CHAIN).order_by("seq").values_list("seq", flat=True)) == [1, 2, 3, 4, 5]
+    assert Event.objects.values("hash").distinct().count() == 10
+
+
+def test_an_empty_history_holds():
+    assert broken() == []
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "at = at + interval '1 microsecond'",
+        "verb = 'thing.undone'",
+        "actor_id = 1",
+        "actor_name = 'Somebody else'",
+        "actor_organisation_id = 1",
+        "actor_organisation_name = 'Another'",
+        "object_kind = 'other'",
+        "object_id = '99'",
+        "object_name = 'Other'",
+        "changes = changes || '{\"number\": 99}'",
+        "reason = 'For another reason.'",
+        "request_id = 'x'",
+        "parties = '[11]'",
+    ],
+)
+def test_changed_content_is_named(tamper, column):
+    tamper(f"UPDATE history_event SET {column} WHERE chain = '{CHAIN}' AND seq = 3")
+    assert broken() == [(CHAIN, 3, "its content was changed")]
+
+
+def test_content_changed_together_with_its_hash_breaks_the_next_link(tamper):
+    tamper(
+        f"UPDATE history_event SET reason = 'Mine.' WHERE chain = '{CHAIN}' AND seq = 3;"
+        f"UPDATE history_event SET hash = {actions.HASH} WHERE chain = '{CHAIN}' AND seq = 3"
+    )
+    assert broken() == [(CHAIN, 4, "it does not follow the event before it")]
+
+
+DELETE = (
+    "DELETE FROM history_{table} WHERE {column} IN (SELECT id FROM history_event WHERE chain = '{chain}' AND {which})"
+)
+
+
+def delete(which: str) -> str:
+    return ";".join(
+        DELETE.format(table=table, column=column, chain=CHAIN, which=which)
+        for table, column in [("outbox", "event_id"), ("party", "event_id"), ("event", "id")]
+    )
+
+
+def test_an_event_taken_out_of_the_middle_is_named(tamper):
+    tamper(delete("seq = 3"))
+    assert broken() == [(CHAIN, 4, "an event is missing before it")]
+
+
+def test_the_first_event_taken_out_is_named(tamper):
+    tamper(delete("seq = 1"))
+    assert broken() == [(CHAIN, 2, "an event is missing before it")]
+
+
+def test_a_tail_cut_off_is_named(tamper):
+    tamper(delete("seq >= 4"))
+    assert broken() == [(CHAIN, 4, "the newest events are missing")]
+
+
+def test_a_whole_chain_taken_away_is_named(tamper):
+    tamper(delete("true"))
+    assert broken() == [(CHAIN, 1, "all its events are missing")]
+
+
+def test_a_head_taken_away_or_changed_is_named(tamper):
+    tamper(f"UPDATE history_chainhead SET hash = 'x' WHERE chain = '{CHAIN}'")
+    assert broken() == [(CHAIN, 6, "the head of its chain was changed")]
+    tamper(f"DELETE FROM history_chainhead WHERE chain = '{CHAIN}'")
+    assert broken() == [(CHAIN, 6, "the head of its chain is missing")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM history_party WHERE organisation_id = 12 AND event_id IN ({third})",
+        "UPDATE history_party SET organisation_id = 13 WHERE organisation_id = 12 AND event_id IN ({third})",
+        "INSERT INTO history_party (event_id, organisation_id) SELECT id, 13 FROM ({third}) AS third",
+    ],
+)
+def test_changed_readers_are_named(tamper, change):
+    tamper(change.format(third=f"SELECT id FROM history_event WHERE chain = '{CHAIN}' AND seq = 3"))
+    assert broken() == [(CHAIN, 3, "its readers were changed")]
+
+
+def test_of_several_breaks_in_a_chain_the_first_is_named_and_every_chain_that_does_not_hold(tamper):
+    tamper("UPDATE history_event SET reason = 'Mine.' WHERE seq >= 2")
+    assert broken() == [
+        (CHAIN, 2, "its content was changed"),
+        ("organisation:8", 2, "its content was changed"),
+    ]
+
+
+def test_the_chain_goes_on_after_a_tampering_and_the_break_stays_named(tamper):
+    tamper(delete("seq = 3"))
+    record_five()
+    assert broken() == [(CHAIN, 4, "an event is missing before it")]
+
+
+# --- The guards -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *(f"UPDATE {table} SET id = id" for table in TABLES),
+        *(f"DELETE FROM {table}" for table in TABLES),
+        *(f"TRUNCATE {table} CASCADE" for table in TABLES),
+        "UPDATE history_chainhead SET seq = 0",
+        "DELETE FROM history_chainhead",
+        "INSERT INTO history_chainhead (chain, seq, hash) VALUES ('mine', 0, '')",
+        "TRUNCATE history_chainhead",
+        "DELETE FROM history_outbox",
+        "ALTER TABLE history_event DISABLE TRIGGER refuse_change",
+        "DROP TRIGGER chain_event ON history_event",
+        "SET session_replication_role = replica",
+    ],
+)
+def test_the_application_can_neither_change_history_nor_take_its_guards_down(sql):
+    record_five()
+    with pytest.raises(ProgrammingError, match="permission denied|must be owner"), transaction.atomic():
+        _execute(sql)
+    assert (Event.objects.count(), Party.objects.count(), ChainHead.objects.count()) == (10, 20, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *(f"UPDATE {table} SET id = id" for table in TABLES),
+        *(f"DELETE FROM {table}" for table in TABLES),
+        *(f"TRUNCATE {table} CASCADE" for table in TABLES),
+    ],
+)
+def test_even_the_owner_is_stopped_by_the_triggers(sql):
+    record_five()
+    with as_owner(), pytest.raises((ProgrammingError, InternalError), match="is append-only"):
+        _execute(sql)
+    assert Event.objects.count() == 10
+
+
+def test_place_and_hash_are_the_databases_to_give():
+    event = Event(chain=CHAIN, seq=99, prev="x", hash="x", at=timezone.now(), verb="x", object_kind="x", object_id="1")
+    event.save()
+    event.refresh_from_db()
+    assert (event.seq, event.prev) == (1, "")
+    assert broken() == []
+
+
+def test_the_trigger_and_verify_hash_by_the_same_expression():
+    migration = import_module("por.history.migrations.0002_chain")
+    (expression,) = re.findall(r"NEW\.hash := (encode\(.*?'hex'\));", migration.CHAIN, re.DOTALL)
+    assert _squeezed(expression.replace("NEW.", "")) == _squeezed(actions.HASH)
+
+
+def _squeezed(sql: str) -> str:
+    return re.sub(r"\s+", " ", sql)
+
+
+def _execute(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)

@@ -1,0 +1,84 @@
+"""A real mail server, in the test's own process, that answers as it is told."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from django.conf import LazySettings
+
+from por.notifications.actions import deliver
+
+
+@dataclass
+class MailServer:
+    """Takes every mail, unless an answer was lined up for the next RCPT or DATA, or is fixed for an address."""
+
+    port: int
+    received: list[EmailMessage] = field(default_factory=list)
+    to_rcpt: dict[str, str] = field(default_factory=dict)
+    to_data: list[str] = field(default_factory=list)
+    hangs_up_on: set[str] = field(default_factory=set)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        if address in self.hangs_up_on:
+            server.transport.close()
+        answer = self.to_rcpt.get(address, "250 OK")
+        if answer.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        answer = self.to_data.pop(0) if self.to_data else "250 OK"
+        if answer.startswith("250"):
+            mail = message_from_bytes(envelope.content, _class=EmailMessage, policy=policy.default)
+            assert [mail["To"]] == envelope.rcpt_tos
+            self.received.append(mail)
+        return answer
+
+    @property
+    def recipients(self) -> list[str]:
+        return sorted(mail["To"] for mail in self.received)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture
+def no_mail_server(settings: LazySettings) -> int:
+    """Mail goes to a port of this machine on which nobody listens."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+    settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+    settings.DEFAULT_FROM_EMAIL = "Partner of Record <no-reply@por.example>"
+    return settings.EMAIL_PORT
+
+
+@pytest.fixture
+def mail_server(no_mail_server: int) -> Iterator[MailServer]:
+    server = MailServer(no_mail_server)
+    controller = Controller(server, hostname="127.0.0.1", port=server.port)
+    controller.start()
+    yield server
+    controller.stop()
+
+
+@pytest.fixture
+def send(mail_server: MailServer) -> Any:
+    """Sends what is due and returns what the server has received so far."""
+
+    def send() -> list[EmailMessage]:
+        deliver()
+        return mail_server.received
+
+    return send

@@ -1,0 +1,324 @@
+"""Who is told, and that what is to leave the house does leave it: over real SMTP, with all that goes wrong there."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from por.accounts.actions import suspend
+from por.accounts.models import Actor
+from por.directory.models import Partner
+from por.history import actions as history
+from por.history.models import Event
+from por.history.rules import MAX_ATTEMPTS
+from por.logs import request_id
+from por.notifications import emails
+from por.notifications.actions import choose, confirm, deliver, tell
+from por.notifications.models import Delivery, Topic
+from tests.factories import make_member, make_partner, make_user
+from tests.por.notifications.conftest import MailServer
+
+Status = Delivery.Status
+
+
+def say_nothing(event: Event) -> dict[str, object]:
+    return {"customer": "Västerhamn Energi AB", "subscription": "Office 365 E3", "url": "/", "rows": []}
+
+
+def say_what_cannot_be_said(event: Event) -> dict[str, object]:
+    raise ValueError("a fact is missing")
+
+
+NEWS = emails.Message("record_attached", Topic.RECORD, say_nothing)
+
+
+@pytest.fixture(autouse=True)
+def _own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests are about sending; what the messages say is associations' business."""
+    monkeypatch.setitem(emails._messages, "record_attached", NEWS)
+
+
+def happen(partner: Partner, *, by: Actor | None = None) -> Event:
+    """Something that concerns a partner."""
+    by = by or make_member(make_partner().organisation)
+    about = history.About("thing", "1", "A thing")
+    at = timezone.now()
+    return Event.objects.get(pk=history.record("thing.done", about, by=by, at=at, of=None, parties=[partner.pk]))
+
+
+def tell_partner(partner: Partner) -> Event:
+    event = happen(partner)
+    tell(event, NEWS, organisation_id=partner.pk)
+    return event
+
+
+def waiting_for(partner: Partner, count: int) -> list[Delivery]:
+    for number in range(count):
+        make_member(partner.organisation, email=f"member{number}@nordvik.example")
+    tell_partner(partner)
+    return list(Delivery.objects.order_by("recipient"))
+
+
+def make_due() -> None:
+    Delivery.objects.update(next_at=timezone.now())
+
+
+# --- Who is told ------------------------------------------------------------------------------------------------
+
+
+def test_every_member_of_the_organisation_is_told_in_their_language_and_zone(partner):
+    make_member(partner.organisation, email="a@nordvik.example", language="sv", time_zone="Europe/Stockholm")
+    make_member(partner.organisation, "viewer", email="b@nordvik.example", time_zone="Asia/Tokyo")
+    make_member(make_partner().organisation, email="other@elsewhere.example")
+    tell_partner(partner)
+    assert list(Delivery.objects.order_by("recipient").values_list("recipient", "language", "time_zone")) == [
+        ("a@nordvik.example", "sv", "Europe/Stockholm"),
+        ("b@nordvik.example", "en", "Asia/Tokyo"),
+    ]
+
+
+def test_telling_again_adds_nothing(partner):
+    make_member(partner.organisation)
+    event = tell_partner(partner)
+    tell(event, NEWS, organisation_id=partner.pk)
+    assert Delivery.objects.count() == 1
+
+
+def test_who_turned_the_topic_off_is_not_told(partner):
+    make_member(partner.organisation, email="wants@nordvik.example")
+    unwilling = make_member(partner.organisation, email="not@nordvik.example")
+    choose(unwilling.user.memberships.get(), {Topic.RECORD: False})
+    tell_partner(partner)
+    assert Delivery.objects.get().recipient == "wants@nordvik.example"
+
+
+def test_who_turned_it_on_again_is_told(partner):
+    member = make_member(partner.organisation)
+    for wanted in (False, True):
+        choose(member.user.memberships.get(), {Topic.RECORD: wanted})
+    tell_partner(partner)
+    assert Delivery.objects.get().user == member.user
+
+
+def test_turning_it_off_for_one_organisation_leaves_the_other(partner):
+    other = make_partner()
+    user = make_member(partner.organisation).user
+    other.organisation.memberships.create(user=user, role="viewer")
+    choose(user.memberships.get(organisation=partner.organisation), {Topic.RECORD: False})
+    tell_partner(partner)
+    tell_partner(other)
+    assert Delivery.objects.get().organisation == other.organisation
+
+
+def test_a_suspended_person_is_not_told(partner):
+    make_member(partner.organisation, email="here@nordvik.example")
+    suspend(make_member(partner.organisation, email="gone@nordvik.example").user)
+    tell_partner(partner)
+    assert Delivery.objects.get().recipient == "here@nordvik.example"
+
+
+@pytest.mark.parametrize("members", ["none", "suspended", "unwilling"])
+def test_where_no_member_wants_it_the_contact_address_gets_it_in_the_language_of_the_organisation(members):
+    partner = make_partner(contact_email="hello@nordvik.example", language="sv")
+    if members == "suspended":
+        suspend(make_member(partner.organisation).user)
+    if members == "unwilling":
+        choose(make_member(partner.organisation).user.memberships.get(), {Topic.RECORD: False})
+    tell_partner(partner)
+    delivery = Delivery.objects.get()
+    assert (delivery.recipient, delivery.user, delivery.language) == ("hello@nordvik.example", None, "sv")
+
+
+def test_where_there_is_no_address_at_all_nothing_is_sent(partner):
+    tell_partner(partner)
+    assert not Delivery.objects.exists()
+
+
+def test_who_acted_gets_a_receipt_and_their_colleagues_do_not(partner, customer):
+    admin = make_member(customer.organisation, email="elin@vasterhamn.example")
+    make_member(customer.organisation)
+    confirm(happen(partner, by=admin), NEWS)
+    assert Delivery.objects.get().recipient == "elin@vasterhamn.example"
+
+
+def test_the_clock_gets_no_receipt(partner):
+    make_user()
+    confirm(happen(partner, by=Actor(user=None, organisation=None)), NEWS)
+    assert not Delivery.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_bell_rings_after_the_commit_and_a_broken_bell_harms_nothing(partner, monkeypatch):
+    rung = []
+
+    def broken() -> None:
+        rung.append(Delivery.objects.count())
+        raise ConnectionError("no broker")
+
+    monkeypatch.setattr("por.notifications.actions.bell", broken)
+    make_member(partner.organisation)
+    tell_partner(partner)
+    assert rung == [1]
+
+
+# --- Sending ----------------------------------------------------------------------------------------------------
+
+
+def test_each_recipient_gets_one_mail_and_no_more_however_often_the_clock_comes_round(partner, send):
+    waiting_for(partner, 3)
+    assert [deliver(), deliver()] == [3, 0]
+    assert sorted(mail["To"] for mail in send()) == [f"member{number}@nordvik.example" for number in range(3)]
+    assert set(Delivery.objects.values_list("status", "attempts")) == {(Status.SENT, 1)}
+    assert not Delivery.objects.filter(sent_at=None).exists()
+
+
+def test_nothing_due_asks_nothing_of_the_mail_server(no_mail_server):
+    assert deliver() == 0
+
+
+def test_the_headers_name_the_delivery_and_the_request_that_caused_it(partner, send):
+    make_member(partner.organisation)
+    token = request_id.set("request-4711")
+    try:
+        tell_partner(partner)
+    finally:
+        request_id.reset(token)
+    mail = send()[0]
+    assert mail["Message-ID"] == f"<{Delivery.objects.get().message_id}@por.example>"
+    assert mail["X-Request-ID"] == "request-4711"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["List-Unsubscribe"].endswith("/me/mail/>")
+    assert mail["From"] == "Partner of Record <no-reply@por.example>"
+
+
+def test_a_mail_put_off_by_the_server_goes_out_later_under_the_same_message_id(partner, mail_server, send):
+    (delivery,) = waiting_for(partner, 1)
+    mail_server.to_data = ["451 Try again later"]
+    assert send() == []
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.attempts) == (Status.WAITING, 1)
+    assert "451" in delivery.last_error
+    assert delivery.next_at > timezone.now()
+    assert send() == [], "not before it is due"
+    make_due()
+    assert [mail["Message-ID"] for mail in send()] == [f"<{delivery.message_id}@por.example>"]
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.attempts, delivery.last_error) == (Status.SENT, 2, "")
+
+
+def test_one_recipient_put_off_does_not_hold_up_the_others(partner, mail_server, send):
+    waiting_for(partner, 3)
+    mail_server.to_rcpt["member0@nordvik.example"] = "451 Greylisted"
+    assert len(send()) == 2
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "data"])
+def test_a_final_no_from_the_recipients_server_is_not_tried_again(stage, partner, mail_server, send):
+    waiting_for(partner, 1)
+    if stage == "rcpt":
+        mail_server.to_rcpt["member0@nordvik.example"] = "550 No such mailbox"
+    else:
+        mail_server.to_data = ["554 We do not want this"]
+    assert send() == []
+    make_due()
+    assert send() == []
+    assert set(Delivery.objects.values_list("status", "attempts")) == {(Status.REFUSED, 1)}
+
+
+def test_a_server_that_is_down_uses_up_no_tries(partner, no_mail_server):
+    waiting_for(partner, 3)
+    for _round in range(MAX_ATTEMPTS + 1):
+        assert deliver() == 0
+    assert set(Delivery.objects.values_list("status", "attempts")) == {(Status.WAITING, 0)}
+
+
+def test_a_server_that_closes_down_in_the_middle_ends_the_run(partner, mail_server, send):
+    waiting_for(partner, 3)
+    mail_server.to_data = ["421 Shutting down"] * 3
+    assert send() == []
+    assert sorted(Delivery.objects.values_list("attempts", flat=True)) == [0, 0, 1]
+    mail_server.to_data = []
+    make_due()
+    assert len(send()) == 3
+
+
+def test_a_mail_that_makes_the_server_hang_up_is_given_up_and_the_others_arrive(partner, mail_server, send):
+    waiting_for(partner, 3)
+    mail_server.hangs_up_on = {"member0@nordvik.example"}
+    for _round in range(MAX_ATTEMPTS + 2):
+        make_due()
+        send()
+    assert mail_server.recipients == ["member1@nordvik.example", "member2@nordvik.example"]
+    poison = Delivery.objects.get(recipient="member0@nordvik.example")
+    assert (poison.status, poison.attempts) == (Status.DEAD, MAX_ATTEMPTS)
+
+
+def test_a_message_that_cannot_be_put_into_words_is_given_up_and_the_others_arrive(partner, send, monkeypatch):
+    monkeypatch.setitem(emails._messages, "broken", NEWS._replace(name="broken", facts=say_what_cannot_be_said))
+    waiting_for(partner, 2)
+    Delivery.objects.filter(recipient="member0@nordvik.example").update(template="broken")
+    for _round in range(MAX_ATTEMPTS + 2):
+        make_due()
+        send()
+    assert [mail["To"] for mail in send()] == ["member1@nordvik.example"]
+    broken = Delivery.objects.get(template="broken")
+    assert (broken.status, broken.attempts) == (Status.DEAD, MAX_ATTEMPTS)
+    assert broken.last_error == "ValueError: a fact is missing"
+
+
+def test_a_row_whose_worker_died_each_time_is_given_up(partner, send):
+    waiting_for(partner, 1)
+    Delivery.objects.update(attempts=MAX_ATTEMPTS)
+    assert send() == []
+    assert Delivery.objects.get().status == Status.DEAD
+
+
+def test_a_row_whose_worker_died_comes_due_again_when_its_lease_runs_out(partner, send):
+    (delivery,) = waiting_for(partner, 1)
+    lease = timezone.now() + timedelta(seconds=60)
+    Delivery.objects.update(attempts=1, next_at=lease)
+    assert send() == []
+    make_due()
+    assert len(send()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_attempt_is_counted_and_leased_before_the_work_so_that_a_crash_does_not_undo_it(
+    partner, mail_server, monkeypatch
+):
+    waiting_for(partner, 1)
+
+    def crash(delivery: Delivery) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr("por.notifications.actions.compose", crash)
+    with pytest.raises(SystemExit):
+        deliver()
+    connection.close()
+    delivery = Delivery.objects.get()
+    assert (delivery.status, delivery.attempts) == (Status.WAITING, 1)
+    assert delivery.next_at > timezone.now()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_runs_at_once_send_each_mail_once(partner, mail_server: MailServer):
+    waiting_for(partner, 20)
+    barrier = threading.Barrier(2)
+
+    def run() -> None:
+        barrier.wait()
+        deliver()
+        connection.close()
+
+    threads = [threading.Thread(target=run) for _number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    deliver()
+    assert len(mail_server.received) == len(set(mail_server.recipients)) == 20
+    assert set(Delivery.objects.values_list("status", "attempts")) == {(Status.SENT, 1)}

@@ -1,0 +1,116 @@
+"""What a mail looks like, and that names and reasons can break neither its headers nor its markup."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.mail import EmailMultiAlternatives
+from django.utils import timezone, translation
+
+from por.history.models import Event
+from por.notifications import emails
+from por.notifications.models import Delivery, Topic
+
+HEADERS = {
+    "Auto-Submitted",
+    "Content-Type",
+    "Date",
+    "From",
+    "List-Unsubscribe",
+    "MIME-Version",
+    "Message-ID",
+    "Subject",
+    "To",
+    "X-Request-ID",
+}
+FACTS: dict[str, Any] = {
+    "customer": "Västerhamn Energi AB",
+    "partner": "Nordvik Cloud AB",
+    "subscription": "Office 365 E3",
+    "since": "24 Nov 2026",
+    "rows": [("Seats", "420")],
+    "reason": [],
+    "url": "/p/subscriptions/",
+    "action": "Open",
+}
+
+
+@pytest.fixture
+def compose(partner, monkeypatch):
+    """The mail of a delivery whose message says these facts instead of the usual ones."""
+
+    def compose(language: str = "en", **facts: Any) -> EmailMultiAlternatives:
+        def say(event: Event) -> dict[str, Any]:
+            active = f"{translation.get_language()}, {timezone.get_current_timezone_name()}"
+            return FACTS | {"rows": [*FACTS["rows"], ("active", active)]} | facts
+
+        monkeypatch.setitem(emails._messages, "record_attached", emails.Message("record_attached", Topic.RECORD, say))
+        return emails.compose(
+            Delivery(
+                event=Event(request_id="request-4711"),
+                organisation=partner.organisation,
+                user_id=1,
+                recipient="a@nordvik.example",
+                template="record_attached",
+                language=language,
+                time_zone="Asia/Tokyo",
+            )
+        )
+
+    return compose
+
+
+def html_of(mail: EmailMultiAlternatives) -> str:
+    (alternative,) = mail.alternatives
+    return str(alternative[0])
+
+
+def test_a_mail_has_a_subject_a_text_and_the_same_as_html(compose):
+    mail = compose(reason=["We work with them."])
+    assert mail.subject == "Västerhamn Energi AB made you partner of record: Office 365 E3"
+    for content in (mail.body, html_of(mail)):
+        assert "Västerhamn Energi AB has made Nordvik Cloud AB partner of record for Office 365 E3" in content
+        assert "We work with them." in content
+        assert "http://testserver/p/subscriptions/" in content
+        assert "http://testserver/me/mail/" in content
+    assert "Seats: 420" in mail.body
+    assert mail.body.startswith(mail.subject)
+    assert set(mail.message().keys()) == HEADERS
+
+
+@pytest.mark.parametrize("language", ["en", "sv"])
+def test_it_is_written_in_the_language_and_zone_of_the_recipient(compose, language):
+    with translation.override("en" if language == "sv" else "sv"):
+        mail = compose(language)
+    assert f"active: {language}, Asia/Tokyo" in mail.body
+    assert f'<html lang="{language}">' in html_of(mail)
+
+
+@pytest.mark.parametrize("name", ["Evil\r\nBcc: all@example.com", "Evil\nX-Spam: no", "Evil\u2028Bcc: x@example.com"])
+def test_a_name_with_a_line_break_adds_no_header_and_no_line(compose, name):
+    mail = compose(customer=name, partner=name, subscription=name)
+    assert set(mail.message().keys()) == HEADERS
+    assert mail.recipients() == ["a@nordvik.example"]
+    assert not [line for line in mail.body.splitlines() if line.startswith(("Bcc", "X-Spam"))]
+
+
+def test_a_name_cannot_turn_the_direction_of_the_text(compose):
+    assert "\u202e" not in compose(customer="gnp.exe\u202e").body
+
+
+def test_markup_in_names_and_reasons_is_shown_as_it_is_written(compose):
+    evil = '<img src=x onerror="alert(1)">'
+    mail = compose(customer=evil, subscription=evil, rows=[(evil, evil)], reason=[evil, "{{ partner }}"])
+    html = html_of(mail)
+    assert "<img" not in html
+    assert html.count("&lt;img src=x onerror=&quot;alert(1)&quot;&gt;") >= 4
+    assert "{{ partner }}" in html
+    assert evil in mail.body
+    assert mail.subject == f"{evil} made you partner of record: {evil}"
+
+
+def test_the_lines_of_a_reason_stay_within_the_quotation(compose):
+    mail = compose(reason=["Bye.", "", "-- ", "Seats: 0"])
+    quoted = [line for line in mail.body.splitlines() if line.startswith(">")]
+    assert quoted == ["> Bye.", "> ", "> -- ", "> Seats: 0"]

@@ -1,0 +1,169 @@
+"""Choosing which mail one gets, and reading the demo's sink."""
+
+from __future__ import annotations
+
+import mailbox
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from por.accounts.models import Actor
+from por.notifications import reading
+from por.notifications.models import Preference
+from por.notifications.views import MAILS_ON_A_PAGE
+from tests.factories import make_customer, make_member, make_partner, make_staff
+
+CHOOSE = "/me/mail/"
+SINK = "/a/mail/"
+
+
+def signed_in(actor: Actor) -> Client:
+    client = Client()
+    client.force_login(actor.user)
+    return client
+
+
+# --- Choosing ---------------------------------------------------------------------------------------------------
+
+
+def test_without_a_choice_every_box_is_ticked(partner):
+    page = signed_in(make_member(partner.organisation)).get(CHOOSE)
+    assert page.status_code == 200
+    assert page.content.count(b'type="checkbox"') == page.content.count(b" checked") == 1
+
+
+def test_a_box_that_is_not_ticked_turns_the_mail_off_and_the_page_says_so_the_next_time(partner):
+    member = make_member(partner.organisation)
+    client = signed_in(member)
+    page = client.post(CHOOSE, follow=True)
+    assert "Saved." in page.content.decode()
+    assert b" checked" not in page.content
+    assert Preference.objects.get().mail is False
+    client.post(CHOOSE, {f"record-{member.user.memberships.get().pk}": "on"})
+    assert Preference.objects.get().mail is True
+
+
+def test_each_organisation_is_chosen_for_by_itself():
+    partner, customer = make_partner(), make_customer()
+    member = make_member(partner.organisation)
+    other = customer.organisation.memberships.create(user=member.user, role="administrator")
+    signed_in(member).post(CHOOSE, {f"record-{other.pk}": "on"})
+    assert dict(Preference.objects.values_list("membership__organisation", "mail")) == {
+        partner.pk: False,
+        customer.pk: True,
+    }
+
+
+def test_nobody_can_choose_for_somebody_else(partner):
+    colleague = make_member(partner.organisation).user.memberships.get()
+    member = make_member(partner.organisation)
+    signed_in(member).post(CHOOSE, {f"record-{colleague.pk}": "on"})
+    assert Preference.objects.get().membership == member.user.memberships.get()
+
+
+def test_staff_have_nothing_to_choose():
+    page = signed_in(make_staff()).get(CHOOSE)
+    assert "Nothing to choose" in page.content.decode()
+
+
+def test_one_signs_in_first():
+    assert Client().get(CHOOSE).status_code == 302
+
+
+# --- The sink ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sink(tmp_path: Path, settings) -> Path:
+    """As the sink's own process makes it."""
+    settings.MAIL_SINK = str(tmp_path / "mail")
+    mailbox.Maildir(settings.MAIL_SINK)
+    return Path(settings.MAIL_SINK)
+
+
+def drop(sink: Path, subject: str = "Grüße", text: str = "Hej på dig.", html: str = "") -> str:
+    mail = EmailMessage()
+    mail["Subject"], mail["To"], mail["From"] = subject, "maja@nordvik.example", "no-reply@por.example"
+    mail["Date"], mail["X-Request-ID"] = "Tue, 24 Nov 2026 01:15:00 +0000", "request-4711"
+    mail.set_content(text)
+    if html:
+        mail.add_alternative(html, subtype="html")
+    return mailbox.Maildir(sink).add(mail)
+
+
+@pytest.fixture
+def admin() -> Client:
+    return signed_in(make_staff("programme_administrator"))
+
+
+def test_the_newest_mail_is_listed_first(sink, admin):
+    for number in range(3):
+        drop(sink, f"Mail number {number}")
+    content = admin.get(SINK).content.decode()
+    assert content.index("Mail number 2") < content.index("Mail number 1") < content.index("Mail number 0")
+    assert "maja@nordvik.example" in content
+
+
+def test_a_mail_is_shown_with_its_headers_and_text(sink, admin):
+    key = drop(sink)
+    content = admin.get(f"{SINK}{key}/").content.decode()
+    for part in ("Grüße", "Hej på dig.", "maja@nordvik.example", "request-4711"):
+        assert part in content
+
+
+def test_markup_in_a_mail_is_shown_as_its_source(sink, admin):
+    evil = "<script>alert(1)</script>"
+    key = drop(sink, f"S {evil}", f"T {evil}", f"<p>H {evil}</p>")
+    for url in (SINK, f"{SINK}{key}/"):
+        assert evil not in admin.get(url).content.decode()
+    assert "&lt;p&gt;H &lt;script&gt;" in admin.get(f"{SINK}{key}/").content.decode()
+
+
+def test_a_mail_no_parser_likes_is_shown_all_the_same(sink, admin):
+    headers = b"Subject: =?utf-8?b?!!!?=\r\nDate: yesterday\r\nContent-Type: text/plain; charset=nonsense\r\n"
+    key = mailbox.Maildir(sink).add(headers + b"\r\n\xff\xfe hello\r\n")
+    assert admin.get(SINK).status_code == 200
+    assert "hello" in admin.get(f"{SINK}{key}/").content.decode()
+
+
+def test_the_list_has_pages_and_an_end(sink, admin, monkeypatch):
+    monkeypatch.setattr(reading, "KEPT_IN_VIEW", MAILS_ON_A_PAGE + 2)
+    for number in range(MAILS_ON_A_PAGE + 5):
+        drop(sink, f"Mail number {number}.")
+    first, second = admin.get(SINK).content.decode(), admin.get(SINK, {"page": 2}).content.decode()
+    assert first.count("Mail number") == MAILS_ON_A_PAGE
+    assert second.count("Mail number") == 2
+    assert "Mail number 0." not in first + second
+
+
+@pytest.mark.parametrize("key", ["nothing", "..", "..%2F..%2Fetc%2Fpasswd", "new"])
+def test_a_mail_that_is_not_there_is_not_found(sink, admin, key):
+    drop(sink)
+    assert admin.get(f"{SINK}{key}/").status_code == 404
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_an_empty_sink_says_so(sink, admin, made):
+    if not made:
+        for folder in ("tmp", "new", "cur"):
+            (sink / folder).rmdir()
+        sink.rmdir()
+    assert "No mail yet" in admin.get(SINK).content.decode()
+
+
+def test_outside_the_demo_there_is_no_such_page(admin, settings):
+    settings.MAIL_SINK = ""
+    assert admin.get(SINK).status_code == 404
+    assert admin.get(f"{SINK}x/").status_code == 404
+
+
+@pytest.mark.parametrize(("role", "status"), [("auditor", 200), ("reviewer", 403), ("support", 403)])
+def test_only_who_may_read_deliveries_reads_the_sink(sink, role, status):
+    assert signed_in(make_staff(role)).get(SINK).status_code == status
+
+
+def test_customers_and_partners_do_not(sink, customer, partner):
+    for organisation in (customer.organisation, partner.organisation):
+        assert signed_in(make_member(organisation)).get(SINK).status_code == 403

@@ -1,0 +1,84 @@
+"""The OpenAPI document: valid, public, whole."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+
+from por.api.views import document
+from tests.api import _validator
+
+
+def operations():
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def test_the_document_is_openapi_3_1_and_anybody_may_read_it():
+    response = Client().get("/api/v1/schema/")
+
+    assert response.status_code == 200
+    read = json.loads(response.content)
+    assert read["openapi"].startswith("3.1")
+    validate(read)
+
+
+def test_the_library_has_nothing_to_say_against_it(capsys):
+    document.cache_clear()
+    document()
+
+    assert "Warning" not in capsys.readouterr().err
+
+
+def test_every_endpoint_and_method_is_in_it():
+    known = {(re.sub(r"\{(\w+)\}", r"<\1>", path), method) for path, method, _operation in operations()}
+    served = set()
+
+    def walk(patterns, prefix: str) -> None:
+        for pattern in patterns:
+            route = prefix + re.sub(r"<\w+:(\w+)>", r"<\1>", str(pattern.pattern))
+            if isinstance(pattern, URLResolver):
+                walk(pattern.url_patterns, route)
+            elif isinstance(pattern, URLPattern) and route.startswith("/api/v1/") and hasattr(pattern.callback, "cls"):
+                view = pattern.callback.cls
+                served.update((route, method) for method in view.http_method_names if hasattr(view, method))
+
+    walk(get_resolver().url_patterns, "/")
+    assert served == known
+
+
+def test_every_operation_says_who_may_call_and_how_it_fails():
+    for path, method, operation in operations():
+        assert operation["security"] == [{"token": []}, {"session": []}], path
+        assert operation["summary"]
+        assert {"401", "500"} <= set(operation["responses"]), (path, method)
+    assert set(document()["components"]["securitySchemes"]) == {"token", "session"}
+
+
+def test_every_write_takes_an_idempotency_key_and_a_version():
+    for path, method, operation in operations():
+        if method != "get":
+            parameters = {one["name"] for one in operation["parameters"]}
+            assert {"Idempotency-Key", "If-Match"} <= parameters, (path, method)
+            assert {"409", "412", "422", "428", "429"} <= set(operation["responses"]), (path, method)
+
+
+def test_every_answer_has_an_example_and_each_is_what_it_is_an_example_of():
+    for path, method, operation in operations():
+        for content in [operation.get("requestBody", {}), *operation["responses"].values()]:
+            body = content.get("content", {}).get("application/json", {})
+            examples = [example["value"] for example in body.get("examples", {}).values()]
+            assert examples or not body or content is operation.get("requestBody"), (path, method)
+            for example in examples:
+                _validator(json.dumps(body["schema"])).validate(example)
+
+
+def test_every_component_is_a_json_schema():
+    for schema in document()["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)

@@ -5,3 +5,11 @@ from django.utils.translation import gettext_lazy as _
 class AssociationsConfig(AppConfig):
     name = "associations"
     verbose_name = _("Associations")
+
+    def ready(self) -> None:
+        from associations import emails
+        from por.history import actions as history
+
+        for verb in emails.CHANGES:
+            history.on(verb, emails.changed)
+        history.on("partner_of_record.ended", emails.ended)

@@ -124,8 +124,8 @@ SELECT id FROM event
 def _ring() -> None:
     try:
         bell()
-    except Exception:
-        logger.warning("The relay could not be rung; it comes round by itself.", exc_info=True)
+    except Exception as error:
+        logger.warning("The relay could not be rung (%s); it comes round by itself.", error)
 
 
 def relay() -> int:

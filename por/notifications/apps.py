@@ -5,3 +5,8 @@ from django.utils.translation import gettext_lazy as _
 class NotificationsConfig(AppConfig):
     name = "por.notifications"
     verbose_name = _("Notifications")
+
+    def ready(self) -> None:
+        from por.notifications import actions, tasks
+
+        actions.bell = tasks.ring

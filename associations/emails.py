@@ -1,0 +1,107 @@
+"""Who is told what about a partner of record, and with which facts; the sentences are in templates/emails/."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from associations.models import Association
+from associations.rules import policy_on
+from por.directory.models import Subscription
+from por.formats import moment_text, number_text
+from por.history.models import Event
+from por.notifications.actions import confirm, tell
+from por.notifications.emails import message
+from por.notifications.models import Topic
+
+
+def for_partner(event: Event) -> dict[str, Any]:
+    """What the partner's messages say. Once an attach is undone the subscription is no longer theirs to open."""
+    if event.verb == "partner_of_record.attach_undone":
+        link = {"url": reverse("associations:partner_subscription_list"), "action": _("Open your subscriptions")}
+    else:
+        url = reverse("associations:partner_subscription_detail", args=[event.object_id])
+        link = {"url": url, "action": _("Open the subscription")}
+    return _facts(event) | link
+
+
+def for_customer(event: Event) -> dict[str, Any]:
+    """What the customer's messages say."""
+    url = reverse("associations:subscription_detail", args=[event.object_id])
+    return _facts(event) | {"url": url, "action": _("Open the subscription")}
+
+
+def _facts(event: Event) -> dict[str, Any]:
+    """What was changed is the event's to say; what it was changed on, the directory's."""
+    subscription = _subscription(event)
+    partner = event.changes["partner"]
+    customer = subscription.customer.organisation.name
+    seats = _("unknown") if subscription.seats is None else number_text(subscription.seats)
+    rows = [
+        (_("Customer"), customer),
+        (_("Product"), subscription.get_product_display()),
+        (_("SKU"), subscription.sku.name if subscription.sku else _("unknown")),
+        (_("Subscription ID"), event.object_id),
+        (_("Seats"), seats),
+        (_("Partner"), _("%(name)s, MPN ID %(mpn_id)s") % partner),
+    ]
+    if event.actor_name:
+        rows.append((_("Done by"), event.actor_name))
+    return {
+        "customer": customer,
+        "partner": partner["name"],
+        "subscription": subscription.name,
+        "since": _moment(event.changes["began_at"]),
+        "since_before": _moment(event.changes.get("began_at_before")),
+        "until": _moment(event.changes["ended_at"]),
+        "undo_until": moment_text(event.at + policy_on(event.at.date()).undo_within, zone=True),
+        "rows": rows,
+        "reason": event.reason.splitlines(),
+    }
+
+
+def _moment(stored: str | None) -> str:
+    return moment_text(datetime.fromisoformat(stored), zone=True) if stored else ""
+
+
+def _subscription(event: Event) -> Subscription:
+    subscriptions = Subscription.objects.select_related("customer__organisation", "sku")
+    return subscriptions.get(subscription_id=event.object_id)
+
+
+#: What the customer's people do: the message to the partner, and the receipt of who did it.
+CHANGES = {
+    f"partner_of_record.{what}": (
+        message(f"record_{what}", Topic.RECORD, for_partner),
+        message(f"record_{what}_receipt", Topic.RECORD, for_customer),
+    )
+    for what in ("attached", "removed", "attach_undone", "removal_undone", "dated_back")
+}
+
+
+def changed(event: Event) -> None:
+    """The partner is told, and who did it gets a receipt."""
+    to_partner, receipt = CHANGES[event.verb]
+    for organisation_id in event.parties:
+        tell(event, to_partner, organisation_id=organisation_id)
+    confirm(event, receipt)
+
+
+ENDED = message("record_ended", Topic.RECORD, lambda event: for_partner(event) | _why(event))
+ENDED_CUSTOMER = message("record_ended_customer", Topic.RECORD, lambda event: for_customer(event) | _why(event))
+
+
+def ended(event: Event) -> None:
+    """It ended from outside, so the customer has to be told as well."""
+    for organisation_id in event.parties:
+        tell(event, ENDED, organisation_id=organisation_id)
+    tell(event, ENDED_CUSTOMER, organisation_id=_subscription(event).customer_id)
+
+
+def _why(event: Event) -> dict[str, Any]:
+    """Nobody gave a reason in words: it is one of ours."""
+    association = Association.objects.get(pk=event.changes["association"])
+    return {"why": association.get_end_reason_display(), "reason": []}

@@ -1,0 +1,238 @@
+"""Writing down who is told what, and sending it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
+
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from por.accounts.models import Membership, Organisation, User
+from por.history.models import Event
+from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
+from por.logs import request_id
+from por.notifications.emails import Message, compose
+from por.notifications.models import Delivery, Preference, Topic
+
+logger = logging.getLogger(__name__)
+
+#: A run ends after so many seconds, well within the time a task has; the next one is a few seconds away.
+RUN_FOR = 120
+#: The advisory lock of whoever is sending.
+SENDING = 7_365_110_100
+#: The mail server closes the conversation: it speaks of itself, not of the message.
+SHUTTING_DOWN = 421
+
+
+def _no_bell() -> None:
+    """Nobody to ring yet; the clock comes round by itself."""
+
+
+#: Rings for a delivery after a commit. It may fail or be lost: the rows are the guarantee.
+bell: Callable[[], None] = _no_bell
+
+
+# --- Who is told ------------------------------------------------------------------------------------------------
+
+
+def tell(event: Event, message: Message, *, organisation_id: int) -> None:
+    """A delivery to every member of the organisation who wants it, or to its contact address if nobody does.
+
+    Telling again what was told adds nothing.
+    """
+    members = list(_wanting(message.topic).filter(organisation=organisation_id))
+    if members:
+        _insert(_to_member(event, message, member) for member in members)
+        return
+    organisation = Organisation.objects.get(pk=organisation_id)
+    if organisation.contact_email:
+        _insert([_to_contact(event, message, organisation)])
+    else:
+        logger.warning("Nobody of organisation %s can be told of event %s.", organisation_id, event.pk)
+
+
+def confirm(event: Event, message: Message) -> None:
+    """A delivery to the person who acted, if they want it; none if it was the clock or a command."""
+    actor = {"user": event.actor_id, "organisation": event.actor_organisation_id}
+    _insert(_to_member(event, message, member) for member in _wanting(message.topic).filter(**actor))
+
+
+def _wanting(topic: Topic) -> QuerySet[Membership]:
+    """The members who have not turned a topic off, but for those who are suspended."""
+    unwanted = Preference.objects.filter(membership=OuterRef("pk"), topic=topic, mail=False)
+    return Membership.objects.usable().exclude(Exists(unwanted))
+
+
+def _to_member(event: Event, message: Message, member: Membership) -> Delivery:
+    return Delivery(
+        event=event,
+        organisation=member.organisation,
+        user=member.user,
+        recipient=member.user.email,
+        template=message.name,
+        language=member.user.language,
+        time_zone=member.user.time_zone,
+    )
+
+
+def _to_contact(event: Event, message: Message, organisation: Organisation) -> Delivery:
+    """A bare address has no zone of its own: it gets the one that a new person starts with."""
+    return Delivery(
+        event=event,
+        organisation=organisation,
+        recipient=organisation.contact_email,
+        template=message.name,
+        language=organisation.language,
+        time_zone=User().time_zone,
+    )
+
+
+def _insert(deliveries: Iterable[Delivery]) -> None:
+    Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+    transaction.on_commit(lambda: bell(), robust=True)
+
+
+@transaction.atomic
+def choose(membership: Membership, wanted: dict[Topic, bool]) -> None:
+    """Keeps which topics this member wants mail about."""
+    for topic, by_mail in wanted.items():
+        Preference.objects.update_or_create(membership=membership, topic=topic, defaults={"mail": by_mail})
+
+
+# --- Sending ----------------------------------------------------------------------------------------------------
+
+
+def deliver() -> int:
+    """Sends what is due, over one connection; returns how many messages left.
+
+    One run at a time in the whole house, so that a mail server that hangs holds up one worker and no more.
+    """
+    with _alone() as alone:
+        return _deliver() if alone else 0
+
+
+@contextmanager
+def _alone() -> Iterator[bool]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [SENDING])
+        alone: bool = cursor.fetchone()[0]
+        try:
+            yield alone
+        finally:
+            if alone:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [SENDING])
+
+
+def _deliver() -> int:
+    if not _due().exists():
+        return 0
+    # A worker that died on each of its tries never came to say so.
+    _due().filter(attempts__gte=MAX_ATTEMPTS).update(status=Delivery.Status.DEAD)
+    sent, until = 0, time.monotonic() + RUN_FOR
+    server: BaseEmailBackend = mail.get_connection()
+    try:
+        while time.monotonic() < until and _answers(server) and (delivery := _lease()) is not None:
+            failure = _send(delivery, server)
+            if failure is None:
+                sent += 1
+            elif _is_of_the_server(failure):
+                break
+    finally:
+        server.close()
+    return sent
+
+
+def _answers(server: BaseEmailBackend) -> bool:
+    """Asked before anything is leased: that the server is down must not use up the tries of a message."""
+    try:
+        server.open()  # does nothing while it is open
+    except OSError as error:
+        logger.warning("The mail server does not answer: %s", error)
+        return False
+    return True
+
+
+def _due() -> QuerySet[Delivery]:
+    return Delivery.objects.filter(status=Delivery.Status.WAITING, next_at__lte=timezone.now())
+
+
+@transaction.atomic
+def _lease() -> Delivery | None:
+    """Takes one due row: counts the attempt and pushes it forward, and commits that, before the work."""
+    delivery = (
+        _due()
+        .select_related("event", "organisation")
+        .select_for_update(of=("self",), skip_locked=True)
+        .order_by("next_at")
+        .first()
+    )
+    if delivery is not None:
+        delivery.attempts += 1
+        delivery.next_at = timezone.now() + LEASE
+        delivery.save(update_fields=["attempts", "next_at"])
+    return delivery
+
+
+def _send(delivery: Delivery, server: BaseEmailBackend) -> Exception | None:
+    """Tries once, writes down what came of it, and returns what went wrong, if anything did.
+
+    A crash after the server took the message and before that is written down sends it again: same Message-ID.
+    """
+    token = request_id.set(delivery.event.request_id)
+    try:
+        server.send_messages([compose(delivery)])
+    except Exception as error:
+        _note_failure(delivery, error)
+        server.close()  # whatever state the conversation was in, the next message starts afresh
+        return error
+    else:
+        delivery.status = Delivery.Status.SENT
+        delivery.sent_at = timezone.now()
+        delivery.last_error = ""
+        delivery.save(update_fields=["status", "sent_at", "last_error"])
+        logger.info("Sent %s about event %s.", delivery.template, delivery.event_id)
+        return None
+    finally:
+        request_id.reset(token)
+
+
+def _note_failure(delivery: Delivery, error: Exception) -> None:
+    code = _code(error)
+    delivery.last_error = f"{type(error).__name__}: {error}"[:1000]
+    if code is not None and code >= 500 and not _is_of_the_server(error):
+        delivery.status = Delivery.Status.REFUSED
+    elif delivery.attempts >= MAX_ATTEMPTS:
+        delivery.status = Delivery.Status.DEAD
+    else:
+        delivery.next_at = timezone.now() + backoff(delivery.attempts)
+    delivery.save(update_fields=["status", "next_at", "last_error"])
+    logger.warning(
+        "%s about event %s: %s (try %s, code %s).",
+        delivery.template,
+        delivery.event_id,
+        delivery.status,
+        delivery.attempts,
+        code,
+        exc_info=code is None,
+    )
+
+
+def _is_of_the_server(error: Exception) -> bool:
+    """Not about this recipient or this message: the connection broke, or the server takes nothing from us at all."""
+    if isinstance(error, SMTPRecipientsRefused | SMTPDataError):
+        return _code(error) == SHUTTING_DOWN
+    return isinstance(error, OSError)
+
+
+def _code(error: Exception) -> int | None:
+    """The server's answer, if it gave one."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return min(code for code, _reason in error.recipients.values())
+    return error.smtp_code if isinstance(error, SMTPResponseException) else None

@@ -1,0 +1,86 @@
+"""How a message is put into words: one pair of templates each, in the recipient's language and time zone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from email.utils import parseaddr
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template import Context, Engine
+from django.urls import reverse
+from django.utils import timezone, translation
+
+from por.history.models import Event
+from por.notifications.models import Delivery, Topic
+
+#: What a message says of an event, as text in the language and zone that are active when it is called. The frame
+#: of every message shows `rows` (label and value), `reason` (a list of lines) and a link: `action` and the path `url`.
+Facts = Callable[[Event], Mapping[str, Any]]
+
+#: Names and reasons come from people: what could break a line, or turn the direction of the text, becomes a space.
+BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+class Message(NamedTuple):
+    """One kind of mail: the templates emails/<name>.txt and .html, the topic it belongs to, and what it says."""
+
+    name: str
+    topic: Topic
+    facts: Facts
+
+
+_messages: dict[str, Message] = {}
+
+
+def message(name: str, topic: Topic, facts: Facts) -> Message:
+    """Makes a kind of mail known, so that a delivery can name it."""
+    _messages[name] = Message(name, topic, facts)
+    return _messages[name]
+
+
+def compose(delivery: Delivery) -> EmailMultiAlternatives:
+    """The mail as it goes out. Its Message-ID is the delivery's, whichever try this is."""
+    event, name = delivery.event, delivery.template
+    with translation.override(delivery.language), timezone.override(delivery.time_zone):
+        context: dict[str, Any] = {
+            **{key: _tidy(value) for key, value in _messages[name].facts(event).items()},
+            "language": delivery.language,
+            "organisation": _tidy(delivery.organisation.name),
+            "preferences_url": _address(reverse("notifications:preferences")) if delivery.user_id else "",
+        }
+        context["url"] = _address(context["url"])
+        # In the .txt files, nothing is escaped; the subject is a part of its own there.
+        context["subject"] = subject = _tidy(_render(f"{name}.txt#subject", context, autoescape=False)).strip()
+        text = _render(f"{name}.txt", context, autoescape=False)
+        html = _render(f"{name}.html", context, autoescape=True)
+    headers = {
+        "Message-ID": f"<{delivery.message_id}@{parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition('@')[2]}>",
+        "Auto-Submitted": "auto-generated",
+    }
+    if event.request_id:
+        headers["X-Request-ID"] = event.request_id
+    if context["preferences_url"]:
+        headers["List-Unsubscribe"] = f"<{context['preferences_url']}>"
+    mail = EmailMultiAlternatives(subject, text, to=[delivery.recipient], headers=headers)
+    mail.attach_alternative(html, "text/html")
+    return mail
+
+
+def _address(path: str) -> str:
+    return f"{settings.SITE_URL}{path}"
+
+
+def _render(name: str, context: dict[str, Any], *, autoescape: bool) -> str:
+    return Engine.get_default().get_template(f"emails/{name}").render(Context(context, autoescape=autoescape))
+
+
+def _tidy(value: Any) -> Any:
+    """The same with every text on one line."""
+    if isinstance(value, str):
+        return BREAKS.sub(" ", value)
+    if isinstance(value, list | tuple):
+        return [_tidy(one) for one in value]
+    return value

@@ -1,0 +1,70 @@
+"""What the demo's mail sink took in: a maildir on this machine."""
+
+from __future__ import annotations
+
+import mailbox
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from pathlib import Path
+
+#: How many of the newest messages the list goes back.
+KEPT_IN_VIEW = 500
+#: Of the headers, what a reader of the demo wants to check.
+HEADERS = ["Message-ID", "X-Request-ID", "Auto-Submitted", "List-Unsubscribe"]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """One message as it arrived. `html` is its source, not to be shown as anything but text."""
+
+    key: str
+    to: str
+    subject: str
+    sent_at: datetime | None
+    headers: list[tuple[str, str]]
+    text: str
+    html: str
+
+
+def newest_keys(sink: Path) -> list[str]:
+    """The newest messages of the sink, at most KEPT_IN_VIEW; none if nothing ever arrived."""
+    arrived = [
+        (entry.stat().st_mtime_ns, entry.name)
+        for folder in ("new", "cur")
+        if (sink / folder).is_dir()
+        for entry in (sink / folder).iterdir()
+    ]
+    return [name for _when, name in sorted(arrived, reverse=True)[:KEPT_IN_VIEW]]
+
+
+def read(sink: Path, keys: Iterable[str]) -> list[Arrived]:
+    """These messages; one that is not there, or no longer, is left out."""
+    if not sink.is_dir():
+        return []
+    box = mailbox.Maildir(sink, create=False)
+    return [_read(key, box.get_bytes(key)) for key in keys if key in box]
+
+
+def _read(key: str, raw: bytes) -> Arrived:
+    mail = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(raw)
+    date = mail["Date"]
+    return Arrived(
+        key=key,
+        to=str(mail["To"] or ""),
+        subject=str(mail["Subject"] or ""),
+        sent_at=date.datetime if date else None,
+        headers=[(name, str(mail[name])) for name in HEADERS if mail[name]],
+        text=_part(mail, "plain"),
+        html=_part(mail, "html"),
+    )
+
+
+def _part(mail: EmailMessage, kind: str) -> str:
+    """Our own mail is UTF-8; of any other one shows what one can."""
+    part = mail.get_body([kind])
+    content = part.get_payload(decode=True) if part else b""
+    return content.decode("utf-8", "replace") if isinstance(content, bytes) else ""

@@ -10,10 +10,37 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from associations.models import Association
-from por.directory.models import Subscription
+from por.accounts.models import Actor
+from por.directory.actions import SENTENCES
+from por.directory.models import Customer, Subscription
 from por.directory.rules import Agreement, Product, normal_mpn_id
+from por.history.models import Event
 
 SEARCH_FROM = 3  # characters
+NOTE_LENGTH = 500
+
+#: What a history can be narrowed down to, and the verbs of each.
+HAPPENINGS = {
+    "attached": _("Attached"),
+    "removed": _("Removed"),
+    "undone": _("Undone"),
+    "loaded": _("Loaded from files"),
+}
+VERBS_OF = {
+    "attached": ["partner_of_record.attached", "partner_of_record.dated_back"],
+    "removed": ["partner_of_record.removed"],
+    "undone": ["partner_of_record.attach_undone", "partner_of_record.removal_undone"],
+    "loaded": ["estate.loaded"],
+}
+
+
+def long_enough(search: str) -> str:
+    """The text to search for, if it has enough characters not to find everything."""
+    text = search.strip()
+    if text and len(text) < SEARCH_FROM:
+        sentence = _("Search for at least %(count)s characters.") % {"count": SEARCH_FROM}
+        raise forms.ValidationError(sentence, code="search_too_short")
+    return text
 
 
 class SubscriptionFilter(forms.Form):
@@ -41,15 +68,10 @@ class SubscriptionFilter(forms.Form):
         return mpn_id
 
     def clean_search(self) -> str:
-        text: str = self.cleaned_data["search"].strip()
-        if text and len(text) < SEARCH_FROM:
-            raise forms.ValidationError(
-                _("Search for at least %(count)s characters.") % {"count": SEARCH_FROM}, code="search_too_short"
-            )
-        return text
+        return long_enough(self.cleaned_data["search"])
 
-    def apply(self, subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription]:
-        """Those that match. An associated partner's ID finds only what the list already holds of it."""
+    def apply(self, subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
+        """Those that match. A partner of record is found by ID or name only where the actor may know who it is."""
         given: dict[str, Any] = self.cleaned_data
         for name in ("product", "agreement", "status"):
             if given[name]:
@@ -63,17 +85,20 @@ class SubscriptionFilter(forms.Form):
             if given["partner_of_record"] == "none":
                 subscriptions = subscriptions.filter(~Exists(held))
             else:
-                subscriptions = subscriptions.filter(Exists(held.filter(partner__mpn_id=given["partner_of_record"])))
+                known = held.visible_to(actor).filter(partner__mpn_id=given["partner_of_record"])
+                subscriptions = subscriptions.filter(Exists(known))
         if given["search"]:
-            subscriptions = subscriptions.filter(self._found(given["search"]))
+            subscriptions = subscriptions.filter(self._found(given["search"], actor))
         return subscriptions
 
     @staticmethod
-    def _found(text: str) -> Q:
+    def _found(text: str, actor: Actor) -> Q:
+        held = Association.objects.open().of_record().visible_to(actor).filter(subscription=OuterRef("pk"))
         found = (
             Q(customer__organisation__name__icontains=text)
             | Q(customer__domain__icontains=text)
             | Q(sku__name__icontains=text)
+            | Q(Exists(held.filter(Q(partner__organisation__name__icontains=text) | Q(partner__mpn_id=text))))
         )
         products = [value for value, label in Product.choices if text.casefold() in str(label).casefold()]
         found |= Q(product__in=products)
@@ -86,4 +111,99 @@ class SubscriptionFilter(forms.Form):
 class CheckForm(forms.Form):
     """Step one of attaching: the partner's MPN ID as typed. What it may look like is Check ID's to say."""
 
-    mpn_id = forms.CharField(label=_("Partner’s MPN ID"), max_length=40)
+    mpn_id = forms.CharField(
+        label=_("Partner’s MPN ID"),
+        help_text=_("A number your partner gives you, usually 6 or 7 digits"),
+        max_length=40,
+        strip=False,
+        error_messages={"required": _("Enter your partner’s MPN ID."), "max_length": SENTENCES["mpn_id_malformed"]},
+        widget=forms.TextInput(
+            attrs={"class": "input big", "inputmode": "numeric", "autocomplete": "off", "spellcheck": "false"}
+        ),
+    )
+
+
+class AttachForm(forms.Form):
+    """Step two: the ID that was checked and the subscription's version as it was shown, with what may be added."""
+
+    mpn_id = forms.CharField(max_length=40, widget=forms.HiddenInput)
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    began_on = forms.DateField(
+        label=_("Working with you since"),
+        help_text=_("Leave it empty to start now. It can be up to 12 months back, and not before the subscription."),
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        error_messages={"invalid": _("Give a date as year-month-day, such as 2026-03-31.")},
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    note = forms.CharField(
+        label=_("Note"),
+        help_text=_("Kept in the history, where the partner can read it."),
+        required=False,
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+
+class RemoveForm(forms.Form):
+    """Why a partner is removed, if the customer wants to say so: from the list, in own words, or both."""
+
+    REASONS = {
+        "project_ended": _("The project has ended."),
+        "other_partner": _("Another partner does this work now."),
+        "own_staff": _("We do this work ourselves now."),
+        "mistake": _("They were attached by mistake."),
+    }
+
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    reason = forms.ChoiceField(
+        label=_("Reason"), choices=[("", _("No reason given")), *REASONS.items()], required=False
+    )
+    text = forms.CharField(
+        label=_("In your own words"),
+        required=False,
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def sentence(self) -> str:
+        """The reason as the partner will read it, in the words the customer saw."""
+        given = self.cleaned_data
+        return " ".join(filter(None, [str(self.REASONS.get(given["reason"], "")), given["text"].strip()]))
+
+
+class UndoForm(forms.Form):
+    """What undo needs to know: the subscription's version as it was shown."""
+
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+
+class HistoryFilter(forms.Form):
+    """The filters of a history: what happened, and to which subscription."""
+
+    what = forms.ChoiceField(
+        label=_("What happened"), choices=[("", _("Everything")), *HAPPENINGS.items()], required=False
+    )
+    subscription = forms.UUIDField(label=_("Subscription"), required=False)
+
+    def apply(self, events: QuerySet[Event]) -> QuerySet[Event]:
+        given: dict[str, Any] = self.cleaned_data
+        if given["what"]:
+            events = events.filter(verb__in=VERBS_OF[given["what"]])
+        if given["subscription"]:
+            events = events.filter(object_kind="subscription", object_id=str(given["subscription"]))
+        return events
+
+
+class CustomerFilter(forms.Form):
+    """The filter of a partner's list of customers."""
+
+    search = forms.CharField(label=_("Search"), required=False, max_length=100)
+
+    def clean_search(self) -> str:
+        return long_enough(self.cleaned_data["search"])
+
+    def apply(self, customers: QuerySet[Customer]) -> QuerySet[Customer]:
+        if text := self.cleaned_data["search"]:
+            customers = customers.filter(Q(organisation__name__icontains=text) | Q(domain__icontains=text))
+        return customers

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
-from django.db.models import Max, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Sum
 
-from associations.models import Association, partners_of, subscriptions_visible_to, usage_visible_to
-from associations.rules import Kind
+from associations.models import (
+    Association,
+    AssociationQuerySet,
+    events_visible_to,
+    partners_of,
+    subscriptions_visible_to,
+    usage_visible_to,
+)
+from associations.rules import Kind, months_before
 from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind
-from por.directory.models import Subscription
+from por.directory.models import Subscription, Usage
+from por.history.models import Event
+
+RENEWING_WITHIN = timedelta(days=90)
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,10 @@ class MonthOfUsage:
 
 @dataclass(frozen=True)
 class Row:
-    """A subscription as one viewer sees it. `hidden` says that somebody they may not know is of record."""
+    """A subscription as one viewer sees it. `hidden` says that somebody they may not know is of record.
+
+    To a partner that is not of record now, rows are without usage: the months it covered are on their own pages.
+    """
 
     subscription: Subscription
     record: Association | None
@@ -44,6 +58,39 @@ class Row:
 def subscriptions_for_listing(actor: Actor) -> QuerySet[Subscription]:
     """Those the actor may see, with what a row shows."""
     return subscriptions_visible_to(actor).select_related("customer__organisation", "sku")
+
+
+def without_partner(subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription]:
+    """Those nobody is of record for, though somebody could be: not the expired ones."""
+    return subscriptions.filter(~Exists(_held())).exclude(status=Subscription.Status.EXPIRED)
+
+
+def renewing(subscriptions: QuerySet[Subscription], today: date) -> QuerySet[Subscription]:
+    """Those to be renewed within the next 90 days."""
+    return subscriptions.filter(renews_on__range=(today, today + RENEWING_WITHIN)).exclude(
+        status=Subscription.Status.EXPIRED
+    )
+
+
+def of_record(subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
+    """Those the actor, a partner, is of record for now."""
+    return subscriptions.filter(Exists(_held().visible_to(actor)))
+
+
+def of_own_tenant(subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
+    """Those a partner is of record for in its own tenant: they count for competencies and never pay."""
+    own = _held().visible_to(actor).filter(partner__own_tenant_id=F("customer__tenant_id"))
+    return subscriptions.filter(Exists(own))
+
+
+def formerly_of_record(subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
+    """Those the actor was of record for, and is no more."""
+    once = Association.objects.standing().of_record().visible_to(actor).filter(subscription=OuterRef("pk"))
+    return subscriptions.filter(Exists(once.exclude(ended_at=None)), ~Exists(once.filter(ended_at=None)))
+
+
+def _held() -> AssociationQuerySet:
+    return Association.objects.open().of_record().filter(subscription=OuterRef("pk"))
 
 
 def rows(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Row]:
@@ -62,8 +109,15 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Row]:
         record = records.get(subscription.pk)
         if record is not None:
             record.customer = subscription.customer
-        hidden = record is not None and own is not None and record.partner_id not in own
-        result.append(Row(subscription, None if hidden else record, hidden, usage.get(subscription.pk)))
+        theirs = record is not None and (own is None or record.partner_id in own)
+        result.append(
+            Row(
+                subscription,
+                record if theirs else None,
+                hidden=record is not None and not theirs,
+                usage=usage.get(subscription.pk) if theirs or own is None else None,
+            )
+        )
     return result
 
 
@@ -77,20 +131,120 @@ def latest_usage(actor: Actor, subscription_ids: Iterable[int]) -> dict[int, Mon
     return {pk: found[-1] for pk, found in months.items()}
 
 
-def usage_by_month(actor: Actor, subscription_ids: Iterable[int]) -> dict[int, list[MonthOfUsage]]:
-    """Every month the actor may see of each, oldest first."""
-    return _by_month(usage_visible_to(actor).filter(subscription__in=list(subscription_ids)))
+def usage_by_month(
+    actor: Actor, subscription_ids: Iterable[int], since: date | None = None
+) -> dict[int, list[MonthOfUsage]]:
+    """Every month the actor may see of each, or those from a month on, oldest first."""
+    usage = usage_visible_to(actor).filter(subscription__in=list(subscription_ids))
+    return _by_month(usage if since is None else usage.filter(month__gte=since))
 
 
-def _by_month(usage: QuerySet) -> dict[int, list[MonthOfUsage]]:  # type: ignore[type-arg]
-    months: dict[int, list[MonthOfUsage]] = defaultdict(list)
-    totals = (
-        usage.values("subscription_id", "month")
-        .annotate(paid=Max("paid_units"), active=Max("active_users"), money=Sum("consumed_usd"))
-        .order_by("subscription_id", "month")
+def monthly(usage: QuerySet[Usage]) -> QuerySet[Usage, Any]:
+    """The same usage, one row for each subscription and month; month_of says what is in it."""
+    return usage.values("subscription_id", "month").annotate(
+        paid=Max("paid_units"), active=Max("active_users"), money=Sum("consumed_usd")
     )
-    for total in totals:
-        months[total["subscription_id"]].append(
-            MonthOfUsage(total["month"], total["paid"], total["active"], total["money"])
-        )
+
+
+def month_of(total: Mapping[str, Any]) -> MonthOfUsage:
+    return MonthOfUsage(total["month"], total["paid"], total["active"], total["money"])
+
+
+def _by_month(usage: QuerySet[Usage]) -> dict[int, list[MonthOfUsage]]:
+    months: dict[int, list[MonthOfUsage]] = defaultdict(list)
+    for total in monthly(usage).order_by("subscription_id", "month"):
+        months[total["subscription_id"]].append(month_of(total))
     return months
+
+
+def trend(months: Sequence[MonthOfUsage]) -> list[int] | list[Decimal]:
+    """The figures of the small line beside a subscription's use: people, or money where no people are counted."""
+    people = [month.active_users for month in months if month.active_users is not None]
+    return people or [month.consumed_usd for month in months if month.consumed_usd is not None]
+
+
+@dataclass(frozen=True)
+class UseOfWorkload:
+    """One month of a workload over many subscriptions: here seats and people may be added up."""
+
+    month: date
+    workload: str
+    active_users: int | None
+    consumed_usd: Decimal | None
+
+
+def usage_of_record(actor: Actor) -> QuerySet[Usage]:
+    """What is known of the subscriptions a partner is of record for today, all months of it."""
+    own = Association.objects.open().of_record().filter(partner__in=partners_of(actor))
+    return Usage.objects.current().filter(Exists(own.filter(subscription=OuterRef("subscription"))))
+
+
+def use_of_workloads(usage: QuerySet[Usage], months: Sequence[date] | None = None) -> list[UseOfWorkload]:
+    """Each workload by itself, month by month, oldest first; of these months, or of all there are."""
+    totals = (
+        (usage if months is None else usage.filter(month__in=months))
+        .values("month", "workload")
+        .annotate(active=Sum("active_users"), money=Sum("consumed_usd"))
+        .order_by("month", "workload")
+    )
+    return [UseOfWorkload(one["month"], one["workload"], one["active"], one["money"]) for one in totals]
+
+
+def use_of_seats(usage: QuerySet[Usage], months: Sequence[date]) -> list[MonthOfUsage]:
+    """These months over all workloads: each subscription's seats and people counted once, then added up."""
+    once, sums = {}, {}
+    for month in months:
+        for name, column in (("paid", "paid_units"), ("active", "active_users")):
+            once[f"{name}_{month:%Y%m}"] = Max(column, filter=Q(month=month))
+            sums[f"{name}_{month:%Y%m}_sum"] = Sum(f"{name}_{month:%Y%m}")
+    totals = usage.filter(month__in=months).values("subscription_id").annotate(**once).aggregate(**sums)
+    return [
+        MonthOfUsage(month, totals[f"paid_{month:%Y%m}_sum"], totals[f"active_{month:%Y%m}_sum"], None)
+        for month in months
+    ]
+
+
+def last_months(today: date, count: int = 13) -> list[date]:
+    """The first days of the running month and those before it, oldest first: 13, as the running one may be empty."""
+    first = today.replace(day=1)
+    return [months_before(first, back) for back in reversed(range(count))]
+
+
+@dataclass(frozen=True)
+class Period:
+    """A time somebody was of record, and who began and ended it; no name where no person of this house did."""
+
+    association: Association
+    began_by: str
+    ended_by: str
+
+
+def periods(actor: Actor, subscription: Subscription) -> list[Period]:
+    """Who was of record from when to when, newest first, as far as the actor may know; what was undone is left out."""
+    associations = (
+        Association.objects.standing()
+        .of_record()
+        .visible_to(actor)
+        .filter(subscription=subscription)
+        .for_listing()
+        .order_by("-began_at", "-pk")
+    )
+    doers: dict[tuple[str, int], str] = {}
+    changes = subscription_events(actor, subscription).filter(
+        verb__in=["partner_of_record.attached", "partner_of_record.removed"]
+    )
+    for verb, association, name in changes.order_by("id").values_list("verb", "changes__association", "actor_name"):
+        doers[verb, association] = name
+    return [
+        Period(
+            one,
+            began_by=doers.get(("partner_of_record.attached", one.pk), ""),
+            ended_by=doers.get(("partner_of_record.removed", one.pk), "") if one.ended_at else "",
+        )
+        for one in associations
+    ]
+
+
+def subscription_events(actor: Actor, subscription: Subscription) -> QuerySet[Event]:
+    """What happened to one subscription, as far as the actor may read it."""
+    return events_visible_to(actor).filter(object_kind="subscription", object_id=str(subscription.subscription_id))

@@ -10,37 +10,148 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('directory', '0001_initial'),
+        ("directory", "0001_initial"),
     ]
 
     operations = [
         BtreeGistExtension(),
         migrations.CreateModel(
-            name='Association',
+            name="Association",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('dpor', 'Partner of record'), ('cpor', 'Claimed partner of record'), ('pal', 'Partner admin link'), ('delegated_admin', 'Delegated administrator'), ('transacting', 'Transacting partner'), ('csp', 'Cloud solution provider'), ('osa_form', 'Legacy form'), ('fasttrack', 'FastTrack')], max_length=20)),
-                ('began_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('attached_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('undone_at', models.DateTimeField(blank=True, null=True)),
-                ('reopened_at', models.DateTimeField(blank=True, null=True)),
-                ('source', models.CharField(choices=[('customer', 'Attached by the customer'), ('change', 'Chosen by the customer in a change'), ('invitation', 'Accepted invitation'), ('activation', 'Activated by the partner'), ('automatic', 'Automatic, sold by the partner'), ('claim', 'Approved claim'), ('estate', 'Loaded from files')], max_length=12)),
-                ('end_reason', models.CharField(blank=True, choices=[('removed', 'Removed by the customer'), ('changed', 'Replaced by another partner'), ('disassociated', 'Ended by the partner'), ('customer_declined', 'Declined by the customer'), ('conflict_lost', 'Another claim was decided for'), ('subscription_expired', 'The subscription expired'), ('subscription_replaced', 'The subscription was replaced'), ('partner_closed', "The partner's account was closed")], max_length=24)),
-                ('note', models.TextField(blank=True)),
-                ('end_note', models.TextField(blank=True)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='associations', to='directory.customer')),
-                ('partner', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='associations', to='directory.partner')),
-                ('subscription', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='associations', to='directory.subscription')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("dpor", "Partner of record"),
+                            ("cpor", "Claimed partner of record"),
+                            ("pal", "Partner admin link"),
+                            ("delegated_admin", "Delegated administrator"),
+                            ("transacting", "Transacting partner"),
+                            ("csp", "Cloud solution provider"),
+                            ("osa_form", "Legacy form"),
+                            ("fasttrack", "FastTrack"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("began_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("attached_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("undone_at", models.DateTimeField(blank=True, null=True)),
+                ("reopened_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("customer", "Attached by the customer"),
+                            ("change", "Chosen by the customer in a change"),
+                            ("invitation", "Accepted invitation"),
+                            ("activation", "Activated by the partner"),
+                            ("automatic", "Automatic, sold by the partner"),
+                            ("claim", "Approved claim"),
+                            ("estate", "Loaded from files"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "end_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("removed", "Removed by the customer"),
+                            ("changed", "Replaced by another partner"),
+                            ("disassociated", "Ended by the partner"),
+                            ("customer_declined", "Declined by the customer"),
+                            ("conflict_lost", "Another claim was decided for"),
+                            ("subscription_expired", "The subscription expired"),
+                            ("subscription_replaced", "The subscription was replaced"),
+                            ("partner_closed", "The partner's account was closed"),
+                        ],
+                        max_length=24,
+                    ),
+                ),
+                ("note", models.TextField(blank=True)),
+                ("end_note", models.TextField(blank=True)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="associations",
+                        to="directory.customer",
+                    ),
+                ),
+                (
+                    "partner",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="associations",
+                        to="directory.partner",
+                    ),
+                ),
+                (
+                    "subscription",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="associations",
+                        to="directory.subscription",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'association',
-                'indexes': [models.Index(fields=['subscription', 'kind'], name='associations_of_a_subscription'), models.Index(fields=['partner', 'kind', 'subscription'], name='associations_of_a_partner')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('ended_at', None), ('kind', 'dpor'), ('undone_at', None)), fields=('subscription',), name='one_partner_of_record_per_subscription'), django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('kind', 'dpor'), ('undone_at', None)), expressions=[('subscription', '='), (associations.models.Period('began_at', 'ended_at', django.contrib.postgres.fields.ranges.RangeBoundary()), '&&')], name='no_two_periods_of_record_overlap'), models.CheckConstraint(condition=models.Q(('ended_at', None), ('ended_at__gt', models.F('began_at')), ('undone_at__isnull', False), _connector='OR'), name='an_association_ends_after_it_begins'), models.CheckConstraint(condition=models.Q(models.Q(('kind__in', ['delegated_admin', 'fasttrack', 'pal']), ('subscription', None)), models.Q(models.Q(('kind__in', ['delegated_admin', 'fasttrack', 'pal']), _negated=True), ('subscription__isnull', False)), _connector='OR'), name='an_association_is_of_a_subscription_or_a_tenant')],
+                "verbose_name": "association",
+                "indexes": [
+                    models.Index(fields=["subscription", "kind"], name="associations_of_a_subscription"),
+                    models.Index(fields=["partner", "kind", "subscription"], name="associations_of_a_partner"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("ended_at", None), ("kind", "dpor"), ("undone_at", None)),
+                        fields=("subscription",),
+                        name="one_partner_of_record_per_subscription",
+                    ),
+                    django.contrib.postgres.constraints.ExclusionConstraint(
+                        condition=models.Q(("kind", "dpor"), ("undone_at", None)),
+                        expressions=[
+                            ("subscription", "="),
+                            (
+                                associations.models.Period(
+                                    "began_at", "ended_at", django.contrib.postgres.fields.ranges.RangeBoundary()
+                                ),
+                                "&&",
+                            ),
+                        ],
+                        name="no_two_periods_of_record_overlap",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("ended_at", None),
+                            ("ended_at__gt", models.F("began_at")),
+                            ("undone_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="an_association_ends_after_it_begins",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("kind__in", ["delegated_admin", "fasttrack", "pal"]), ("subscription", None)),
+                            models.Q(
+                                models.Q(("kind__in", ["delegated_admin", "fasttrack", "pal"]), _negated=True),
+                                ("subscription__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="an_association_is_of_a_subscription_or_a_tenant",
+                    ),
+                ],
             },
         ),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from por.accounts.models import Organisation
 from por.directory.rules import Agreement, Portal, Product, Workload, portal_for
@@ -102,7 +103,7 @@ class Subscription(models.Model):
     class Status(models.TextChoices):
         ACTIVE = "active", _("Active")
         GRACE = "grace", _("Grace period")
-        SUSPENDED = "suspended", _("Suspended")
+        SUSPENDED = "suspended", pgettext_lazy("subscription", "Suspended")
         EXPIRED = "expired", _("Expired")
 
     subscription_id = models.UUIDField(unique=True)

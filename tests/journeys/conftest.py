@@ -1,4 +1,4 @@
-"""Journeys run on the whole product as `make run` starts it: web server, worker, scheduler, mail sink, a real browser."""
+"""Journeys run on the product as `make run` starts it: web server, worker, scheduler, mail sink, a real browser."""
 
 from __future__ import annotations
 
@@ -128,7 +128,8 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 #: Breaches of the Content-Security-Policy are collected from the first moment of each page.
 COLLECT = """
 window.breaches = [];
-document.addEventListener("securitypolicyviolation", (e) => window.breaches.push(`${e.violatedDirective} ${e.blockedURI}`));
+document.addEventListener("securitypolicyviolation", (e) =>
+    window.breaches.push(`${e.violatedDirective} ${e.blockedURI}`));
 """
 
 
@@ -156,7 +157,7 @@ class Visitor:
         self.open("/login")
         self.page.locator("input[name=login]").fill(address)
         self.page.locator("input[name=password]").fill(PASSWORD)
-        self.page.locator("main button[type=submit]").first.click()
+        self.page.locator("main form .btn--p").first.click()
         self.page.wait_for_url(lambda url: "/login" not in url)
         return self
 

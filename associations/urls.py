@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from associations.views import customer, partner
+
+app_name = "associations"
+
+SUBSCRIPTION = "c/subscriptions/<uuid:subscription_id>/"
+
+urlpatterns = [
+    path("c/", customer.customer_home, name="customer_home"),
+    path("c/subscriptions/", customer.subscription_list, name="subscription_list"),
+    path(SUBSCRIPTION, customer.subscription_detail, name="subscription_detail"),
+    path(f"{SUBSCRIPTION}check/", customer.subscription_check, name="subscription_check"),
+    path(f"{SUBSCRIPTION}attach/", customer.subscription_attach, name="subscription_attach"),
+    path(f"{SUBSCRIPTION}remove/", customer.subscription_remove, name="subscription_remove"),
+    path(f"{SUBSCRIPTION}undo/", customer.subscription_undo, name="subscription_undo"),
+    path(f"{SUBSCRIPTION}history/", customer.subscription_history, name="subscription_history"),
+    path("c/history/", customer.customer_history, name="customer_history"),
+    path("c/partners/", customer.customer_partners, name="customer_partners"),
+    path("p/", partner.partner_home, name="partner_home"),
+    path("p/customers/", partner.partner_customer_list, name="partner_customer_list"),
+    path("p/customers/<uuid:tenant_id>/", partner.partner_customer_detail, name="partner_customer_detail"),
+    path("p/subscriptions/", partner.partner_subscription_list, name="partner_subscription_list"),
+    path(
+        "p/subscriptions/<uuid:subscription_id>/",
+        partner.partner_subscription_detail,
+        name="partner_subscription_detail",
+    ),
+    path("p/history/", partner.partner_history, name="partner_history"),
+]

@@ -1,0 +1,419 @@
+"""The customer's pages: what needs them, their subscriptions, and who is of record."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Count, F, Max, Q
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_safe
+
+from associations import actions, reading
+from associations.forms import AttachForm, CheckForm, HistoryFilter, RemoveForm, SubscriptionFilter, UndoForm
+from associations.models import Association, events_visible_to
+from associations.rules import policy_on
+from associations.views import exports, timeline
+from associations.views.shared import (
+    NOT_YOURS,
+    View,
+    address,
+    chips,
+    chosen,
+    count_of,
+    counted,
+    events_text,
+    history_context,
+    only,
+    page_of,
+    partners_text,
+    posted,
+    render_page,
+    subscriptions_text,
+    tabs,
+)
+from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.accounts.rules import Kind
+from por.directory import actions as directory
+from por.directory.models import Partner, Subscription
+from por.errors import Absent, Forbidden, Refused, Stale
+from por.middleware import status_of
+
+#: A list's order: what belongs together stands together, and the key makes it one order for good.
+ORDER = ("product", "pk")
+FEW = 5  # on a page that has a longer list elsewhere
+
+
+@require_safe
+@only(Kind.CUSTOMER)
+def customer_home(request: Request) -> HttpResponse:
+    actor = request.actor
+    subscriptions = reading.subscriptions_for_listing(actor)
+    without = reading.without_partner(subscriptions)
+    renewing = reading.renewing(subscriptions, timezone.now().date())
+    without_count, renewing_count = count_of(without), count_of(renewing)
+    without_title = ngettext(
+        "%(n)s subscription has no partner", "%(n)s subscriptions have no partner", without_count
+    ) % {"n": counted(without_count)}
+    renewing_title = ngettext(
+        "%(n)s subscription renews within 90 days", "%(n)s subscriptions renew within 90 days", renewing_count
+    ) % {"n": counted(renewing_count)}
+    total = count_of(subscriptions)
+    return render(
+        request,
+        "associations/customer_home.html",
+        {
+            "total": total,
+            "total_text": subscriptions_text(total),
+            "may_attach": actor.may("record.attach"),
+            "without_title": without_title if without_count else "",
+            "without_all": _("All %(n)s") % {"n": counted(without_count)},
+            "without": without.order_by(F("seats").desc(nulls_last=True), "pk")[:FEW],
+            "renewing_title": renewing_title if renewing_count else "",
+            "renewing_all": _("All %(n)s") % {"n": counted(renewing_count)},
+            "renewing": renewing.order_by("renews_on", "pk")[:FEW],
+            "events": timeline.items(actor, events_visible_to(actor).order_by("-seq")[:FEW]),
+        },
+    )
+
+
+def _views(actor: Actor) -> list[View]:
+    today = timezone.now().date()
+    return [
+        View("", gettext_lazy("All"), lambda found: found),
+        View("no_partner", gettext_lazy("No partner"), reading.without_partner),
+        View("renewing", gettext_lazy("Renewing within 90 days"), lambda found: reading.renewing(found, today)),
+    ]
+
+
+@require_safe
+@only(Kind.CUSTOMER)
+def subscription_list(request: Request) -> HttpResponseBase:
+    actor = request.actor
+    base = reading.subscriptions_for_listing(actor)
+    views = _views(actor)
+    view = chosen(views, request)
+    form = SubscriptionFilter(request.GET)
+    valid = form.is_valid()
+    found = form.apply(view.narrow(base), actor) if valid else base.none()
+    if valid and request.GET.get("format") == "csv":
+        return exports.subscriptions_csv(actor, found.order_by(*ORDER))
+    page = page_of(request, found, ORDER)
+    return render_page(
+        request,
+        "associations/subscription_list.html",
+        {
+            "form": form,
+            "view": view,
+            "tabs": tabs(views, base, view, request.path),
+            "chips": chips(request, form, _words(form)) if valid else [],
+            "clear_url": address(request, without=list(form.fields)),
+            "csv_url": address(request, format="csv"),
+            "count_text": subscriptions_text(count_of(found)),
+            "page": page,
+            "rows": reading.rows(actor, page.rows),
+        },
+        part="list",
+        status=200 if valid else 422,
+    )
+
+
+def _words(form: SubscriptionFilter) -> dict[str, str]:
+    return {"partner_of_record": _("No partner")} if form.cleaned_data.get("partner_of_record") == "none" else {}
+
+
+@require_safe
+@only(Kind.CUSTOMER)
+def subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
+    return _detail(request, _own(request.actor, subscription_id))
+
+
+@posted
+@only(Kind.CUSTOMER)
+def subscription_check(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
+    """Check ID: shows the partner, or says why there is none to show. Attaches nothing."""
+    subscription = _own(request.actor, subscription_id, to="partner.check")
+    form = CheckForm(request.POST)
+    partner = _checked(request.actor, form)
+    held = _holder(subscription)
+    if partner and held:
+        form.add_error(None, _held_sentence(held, partner))
+    return _detail(request, subscription, check=form, partner=partner, status=422 if form.errors else 200)
+
+
+@posted
+@only(Kind.CUSTOMER)
+def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
+    """OK: the partner that was shown becomes of record. Pressed twice, it says so twice and does it once."""
+    subscription = _own(request.actor, subscription_id, to="record.attach")
+    form = AttachForm(request.POST)
+    status, changed = 422, False
+    if form.is_valid():
+        try:
+            actions.attach(subscription_id, by=request.actor, **form.cleaned_data)
+        except Refused as refused:
+            held, changed = _holder(subscription), isinstance(refused, Stale)
+            if changed and held and held.partner.mpn_id == form.cleaned_data["mpn_id"]:
+                return _back(subscription)
+            status = _say(form, refused)
+        else:
+            return _back(subscription)
+    subscription.refresh_from_db()
+    check = CheckForm({"mpn_id": form.data.get("mpn_id", "")})
+    partner = None
+    if "mpn_id" in form.errors:
+        why = form.errors.pop("mpn_id").as_data()
+        if check.is_valid():
+            check.add_error("mpn_id", why)
+    elif not changed and _holder(subscription) is None:
+        partner = _checked(request.actor, check)  # shown again, with what was wrong
+    return _detail(request, subscription, check=check, attach=form, partner=partner, status=status)
+
+
+@posted
+@only(Kind.CUSTOMER)
+def subscription_remove(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
+    subscription = _own(request.actor, subscription_id, to="record.remove")
+    form = RemoveForm(request.POST)
+    status = 422
+    if form.is_valid():
+        version = form.cleaned_data["version"]
+        try:
+            actions.remove(subscription_id, by=request.actor, reason=form.sentence(), version=version)
+        except Refused as refused:
+            status = _say(form, refused)
+            if _holder(subscription) is None:
+                return _back(subscription)  # done already: by the first of two clicks, or by a colleague
+        else:
+            return _back(subscription)
+    subscription.refresh_from_db()
+    return _detail(request, subscription, remove=form, status=status)
+
+
+@posted
+@only(Kind.CUSTOMER)
+def subscription_undo(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
+    subscription = _own(request.actor, subscription_id, to="record.undo")
+    form = UndoForm(request.POST)
+    status = 422
+    if form.is_valid():
+        try:
+            record = actions.undo(subscription_id, by=request.actor, version=form.cleaned_data["version"])
+        except Refused as refused:
+            status = _say(form, refused)
+            if isinstance(refused, Stale) and actions.last_change(actions.record_of(subscription)) is None:
+                return redirect("associations:subscription_detail", subscription_id)  # the second of two clicks
+        else:
+            if record is None:
+                messages.success(request, _("Undone. No partner is of record for this subscription."))
+            else:
+                name = record.partner.organisation.name
+                messages.success(request, _("Undone. %(partner)s is of record again.") % {"partner": name})
+            return redirect("associations:subscription_detail", subscription_id)
+    subscription.refresh_from_db()
+    return _detail(request, subscription, undo=form, status=status)
+
+
+def _own(actor: Actor, subscription_id: uuid.UUID, *, to: str = "") -> Subscription:
+    """The customer's subscription, for somebody who has the right, if one is asked for."""
+    subscription = reading.subscriptions_for_listing(actor).filter(subscription_id=subscription_id).first()
+    if subscription is None:
+        raise Absent("not_found", NOT_YOURS)
+    if to:
+        actor.require(to)
+    return subscription
+
+
+def _holder(subscription: Subscription) -> Association | None:
+    held = Association.objects.open().of_record().filter(subscription=subscription)
+    return held.select_related("partner__organisation").first()
+
+
+def _held_sentence(held: Association, partner: Partner) -> str:
+    names = {"holder": held.partner.organisation.name, "partner": partner.organisation.name}
+    if held.partner_id == partner.pk:
+        return _("%(holder)s is already your partner of record for this subscription.") % names
+    return _("%(holder)s is partner of record. Remove them first, then attach %(partner)s.") % names
+
+
+def _checked(actor: Actor, form: CheckForm) -> Partner | None:
+    """The partner with the ID in the form; where there is none to show, the form says why."""
+    if not form.is_valid():
+        return None
+    try:
+        return directory.check(form.cleaned_data["mpn_id"], by=actor)
+    except Forbidden:
+        raise
+    except Refused as refused:
+        form.add_error("mpn_id", str(refused.sentence))
+    return None
+
+
+def _say(form: forms.Form, refused: Refused) -> int:
+    """Puts the refusal into the form and returns its status. What no form can answer is left to the error pages."""
+    if isinstance(refused, Absent | Forbidden):
+        raise refused
+    form.add_error(refused.field, str(refused.sentence))
+    return 422 if refused.field else status_of(refused)
+
+
+def _back(subscription: Subscription) -> HttpResponse:
+    """To the subscription's page, where the banner says what was done and how to undo it."""
+    return redirect(reverse("associations:subscription_detail", args=[subscription.subscription_id]) + "#done")
+
+
+def _detail(
+    request: Request,
+    subscription: Subscription,
+    *,
+    partner: Partner | None = None,
+    check: CheckForm | None = None,
+    attach: AttachForm | None = None,
+    remove: RemoveForm | None = None,
+    undo: UndoForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """The page of a subscription; `partner` is the one found by its ID, and a form with errors is shown as it was sent."""
+    actor = request.actor
+    record = actions.record_of(subscription)
+    periods = reading.periods(actor, subscription)
+    current = next((one for one in periods if one.association.ended_at is None), None)
+    last = actions.last_change(record)
+    months = reading.usage_by_month(actor, [subscription.pk]).get(subscription.pk, [])[-12:]
+    free = current is None and subscription.status == Subscription.Status.ACTIVE
+    may_attach = free and actor.may("record.attach")
+    sent = [form for form in (check, attach, remove, undo) if form is not None and form.errors]
+    return render_page(
+        request,
+        "associations/subscription_detail.html",
+        {
+            "subscription": subscription,
+            "form": sent[0] if sent else None,
+            "current": current,
+            "free": free,
+            "may_attach": may_attach,
+            "may_remove": current is not None and actor.may("record.remove"),
+            "last": last if last and actor.may("record.undo") and timezone.now() <= last.undo_until else None,
+            "partner": partner if may_attach else None,
+            "own_use": partner is not None and partner.own_tenant_id == subscription.customer.tenant_id,
+            "check_form": check or CheckForm(),
+            "attach_form": attach or AttachForm(),
+            "remove_form": remove or RemoveForm(),
+            "undo_minutes": policy_on(timezone.now().date()).undo_within // timedelta(minutes=1),
+            "known": _known_partners(subscription) if may_attach and partner is None else [],
+            "others": _others_without_partner(actor, subscription) if current and actor.may("record.attach") else [],
+            "periods": periods,
+            "use": months[-1] if months else None,
+            "trend": reading.trend(months),
+            "events": timeline.items(
+                actor, reading.subscription_events(actor, subscription).order_by("-id")[:FEW], here=True
+            ),
+        },
+        part="record",
+        status=status,
+    )
+
+
+def _known_partners(subscription: Subscription) -> list[Partner]:
+    """Partners this customer has worked with, those it works with now first."""
+    theirs = Q(associations__customer=subscription.customer_id, associations__undone_at=None)
+    return list(
+        Partner.objects.filter(theirs, associations__kind="dpor", status=Partner.Status.ACTIVE)
+        .select_related("organisation")
+        .annotate(
+            now=Count("associations", filter=Q(associations__ended_at=None)),
+            ended_here=Max("associations__ended_at", filter=Q(associations__subscription=subscription.pk)),
+        )
+        .order_by("-now", "organisation__name", "pk")[:FEW]
+    )
+
+
+def _others_without_partner(actor: Actor, subscription: Subscription) -> list[Subscription]:
+    """Where the partner that is of record here could be attached next."""
+    others = reading.without_partner(reading.subscriptions_for_listing(actor)).exclude(pk=subscription.pk)
+    return list(others.filter(status=Subscription.Status.ACTIVE).order_by(F("seats").desc(nulls_last=True), "pk")[:FEW])
+
+
+@require_safe
+@only(Kind.CUSTOMER)
+def subscription_history(request: Request, subscription_id: uuid.UUID) -> HttpResponseBase:
+    actor = request.actor
+    subscription = _own(actor, subscription_id)
+    found = reading.subscription_events(actor, subscription)
+    if request.GET.get("format") == "csv":
+        return exports.events_csv(actor, found.order_by("-id"))
+    page = page_of(request, found, ("-id",))
+    return render(
+        request,
+        "associations/subscription_history.html",
+        {
+            "subscription": subscription,
+            "count_text": events_text(count_of(found)),
+            "page": page,
+            "events": timeline.items(actor, page.rows, here=True),
+            "csv_url": address(request, format="csv"),
+        },
+    )
+
+
+@require_safe
+@only(Kind.CUSTOMER)
+def customer_history(request: Request) -> HttpResponseBase:
+    actor = request.actor
+    form = HistoryFilter(request.GET)
+    valid = form.is_valid()
+    base = events_visible_to(actor)
+    found = form.apply(base) if valid else base.none()
+    # A customer's events are one chain, numbered as they happened.
+    if valid and request.GET.get("format") == "csv":
+        return exports.events_csv(actor, found.order_by("-seq"))
+    page = page_of(request, found, ("-seq",))
+    return render_page(
+        request,
+        "associations/customer_history.html",
+        history_context(request, form, found, page.rows) | {"page": page},
+        part="list",
+        status=200 if valid else 422,
+    )
+
+
+@require_safe
+@only(Kind.CUSTOMER)
+def customer_partners(request: Request) -> HttpResponse:
+    """Who works for this customer now, and for how many of its subscriptions each is of record."""
+    live = Q(
+        associations__customer=request.actor.organisation_id, associations__ended_at=None, associations__undone_at=None
+    )
+    partners = (
+        Partner.objects.filter(live)
+        .select_related("organisation")
+        .annotate(of_record=Count("associations", filter=live & Q(associations__kind="dpor")))
+    )
+    page = page_of(request, partners, ("organisation__name", "pk"))
+    kinds: dict[int, list[str]] = {}
+    for association in (
+        Association.objects.open()
+        .visible_to(request.actor)
+        .filter(partner__in=[partner.pk for partner in page.rows])
+        .order_by("kind")
+        .distinct("kind", "partner")
+    ):
+        kinds.setdefault(association.partner_id, []).append(association.get_kind_display())
+    return render(
+        request,
+        "associations/customer_partners.html",
+        {
+            "page": page,
+            "count_text": partners_text(count_of(partners)),
+            "partners": [(partner, kinds.get(partner.pk, [])) for partner in page.rows],
+        },
+    )

@@ -1,0 +1,377 @@
+"""The partner's pages: the figures of today, their customers, and the subscriptions they are of record for."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from associations import reading
+from associations.forms import CustomerFilter, HistoryFilter, SubscriptionFilter
+from associations.models import (
+    Association,
+    AssociationQuerySet,
+    customers_visible_to,
+    events_visible_to,
+    partners_of,
+    usage_visible_to,
+)
+from associations.rules import Kind as AssociationKind
+from associations.views import exports, timeline
+from associations.views.shared import (
+    NOT_YOURS,
+    Tab,
+    View,
+    address,
+    chips,
+    chosen,
+    count_of,
+    customers_text,
+    history_context,
+    only,
+    page_of,
+    render_page,
+    subscriptions_text,
+    tabs,
+)
+from por import formats
+from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.accounts.rules import Kind
+from por.charts import Series
+from por.directory.models import Customer, Partner, Subscription
+from por.directory.rules import Workload
+from por.errors import Absent
+
+#: A list's order: a customer's subscriptions stand together, and the key makes it one order for good.
+ORDER = ("customer__organisation__name", "pk")
+FEW, NEWEST = 7, 5  # rows and events on a page that has a longer list elsewhere
+SOME = 50
+MONTHS_SHOWN = 12
+
+
+@require_safe
+@only(Kind.PARTNER)
+def partner_home(request: Request) -> HttpResponse:
+    """The dashboard. Every figure is counted the way the list behind it is."""
+    actor = request.actor
+    today = timezone.now().date()
+    mine = Association.objects.open().visible_to(actor)
+    renewing = Q(subscription__renews_on__range=(today, today + reading.RENEWING_WITHIN)) & ~Q(
+        subscription__status=Subscription.Status.EXPIRED
+    )
+    of_record = Q(kind=AssociationKind.DPOR)
+    counts = mine.aggregate(
+        customers=Count("customer", distinct=True),
+        of_record=Count("pk", filter=of_record),
+        renewing=Count("pk", filter=of_record & renewing),
+        renewing_seats=Sum("subscription__seats", filter=of_record & renewing),
+        own=Count("pk", filter=of_record & Q(partner__own_tenant_id=F("customer__tenant_id"))),
+    )
+    months = reading.last_months(today)
+    usage = reading.usage_of_record(actor)
+    use = reading.use_of_workloads(usage, months)
+    seats = [month for month in reading.use_of_seats(usage, months) if month.active_users is not None]
+    money = _money(use)
+    spent = [sum(filter(None, month)) for month in zip(*(line.values for line in money.series), strict=True)]
+    home = reverse("associations:partner_subscription_list")
+    return render(
+        request,
+        "associations/partner_home.html",
+        {
+            "counts": counts,
+            "tabs": [
+                Tab(_("Of record"), home, counts["of_record"], current=True),
+                Tab(_("Renewing within 90 days"), f"{home}?view=renewing", counts["renewing"], current=False),
+                Tab(_("Own tenant"), f"{home}?view=own", counts["own"], current=False),
+            ],
+            "seats": seats[-1] if seats else None,
+            "seats_trend": [month.active_users for month in seats[-MONTHS_SHOWN:]],
+            "spent": round(spent[-1]) if spent else None,
+            "spent_trend": spent,
+            "spent_month": max((one.month for one in use if one.consumed_usd is not None), default=None),
+            "people": _people(use),
+            "rows": _first_rows(actor, mine.of_record(), months),
+            "locations": [] if counts["customers"] else _locations(actor),
+            "events": timeline.items(actor, events_visible_to(actor).order_by("-id")[:NEWEST]),
+        },
+    )
+
+
+def _locations(actor: Actor) -> list[Partner]:
+    """Those whose IDs a new partner can give to its customers."""
+    locations = partners_of(actor).filter(kind=Partner.Kind.LOCATION, status=Partner.Status.ACTIVE)
+    return list(locations.select_related("organisation").order_by("organisation__name", "pk"))
+
+
+@dataclass(frozen=True)
+class FirstRow:
+    """A subscription of record on the dashboard, with the figures its small line is drawn from."""
+
+    subscription: Subscription
+    record: Association
+    usage: reading.MonthOfUsage | None
+    trend: list[int] | list[Decimal]
+
+
+def _first_rows(actor: Actor, records: AssociationQuerySet, months: Sequence[date]) -> list[FirstRow]:
+    order = [f"subscription__{name}" for name in ORDER]
+    found = records.filter(subscription__isnull=False).for_listing().order_by(*order)[:FEW]
+    pairs = [(record, record.subscription) for record in found if record.subscription is not None]
+    usage = reading.usage_by_month(actor, [subscription.pk for _record, subscription in pairs], since=months[0])
+    rows = []
+    for record, subscription in pairs:
+        subscription.customer = record.customer
+        use = usage.get(subscription.pk, [])[-MONTHS_SHOWN:]
+        rows.append(FirstRow(subscription, record, use[-1] if use else None, reading.trend(use)))
+    return rows
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What the chart tag draws; no series where there is nothing to draw."""
+
+    labels: list[str]
+    series: list[Series]
+
+
+def _chart(use: Sequence[reading.UseOfWorkload], figure: Callable[[reading.UseOfWorkload], Any]) -> Chart:
+    """The twelve months up to the newest with a figure, one line a workload, the largest first."""
+    known = {(one.workload, one.month): figure(one) for one in use if figure(one) is not None}
+    if not known:
+        return Chart([], [])
+    months = reading.last_months(max(month for _workload, month in known), MONTHS_SHOWN)
+    lines = [
+        Series(str(Workload(workload).label), [known.get((workload, month)) for month in months])
+        for workload in sorted({workload for workload, _month in known})
+    ]
+    lines.sort(key=lambda line: (line.known or [0])[-1], reverse=True)
+    return Chart([formats.month_text(month, year=False) for month in months], lines)
+
+
+def _people(use: Sequence[reading.UseOfWorkload]) -> Chart:
+    return _chart(use, lambda one: one.active_users)
+
+
+def _money(use: Sequence[reading.UseOfWorkload]) -> Chart:
+    return _chart(use, lambda one: one.consumed_usd)
+
+
+def _views(actor: Actor) -> list[View]:
+    today = timezone.now().date()
+    return [
+        View("", gettext_lazy("Of record"), lambda found: reading.of_record(found, actor)),
+        View(
+            "renewing",
+            gettext_lazy("Renewing within 90 days"),
+            lambda found: reading.renewing(reading.of_record(found, actor), today),
+        ),
+        View("own", gettext_lazy("Own tenant"), lambda found: reading.of_own_tenant(found, actor)),
+        View("former", gettext_lazy("Former"), lambda found: reading.formerly_of_record(found, actor)),
+        View("all", gettext_lazy("All associated"), lambda found: found),
+    ]
+
+
+@require_safe
+@only(Kind.PARTNER)
+def partner_subscription_list(request: Request) -> HttpResponseBase:
+    actor = request.actor
+    base = reading.subscriptions_for_listing(actor)
+    views = _views(actor)
+    view = chosen(views, request)
+    form = SubscriptionFilter(request.GET)
+    valid = form.is_valid()
+    found = form.apply(view.narrow(base), actor) if valid else base.none()
+    if valid and request.GET.get("format") == "csv":
+        return exports.subscriptions_csv(actor, found.order_by(*ORDER))
+    page = page_of(request, found, ORDER)
+    return render_page(
+        request,
+        "associations/partner_subscription_list.html",
+        {
+            "form": form,
+            "view": view,
+            "tabs": tabs(views, base, view, request.path),
+            "chips": chips(request, form, _words(actor, form)) if valid else [],
+            "clear_url": address(request, without=list(form.fields)),
+            "csv_url": address(request, format="csv"),
+            "count_text": subscriptions_text(count_of(found)),
+            "page": page,
+            "rows": reading.rows(actor, page.rows),
+        },
+        part="list",
+        status=200 if valid else 422,
+    )
+
+
+def _words(actor: Actor, form: SubscriptionFilter) -> dict[str, str]:
+    words = {}
+    if form.cleaned_data["partner_of_record"] == "none":
+        words["partner_of_record"] = _("No partner")
+    if tenant_id := form.cleaned_data["tenant_id"]:
+        visible = customers_visible_to(actor).select_related("organisation")
+        words["tenant_id"] = str(visible.filter(tenant_id=tenant_id).first() or tenant_id)
+    return words
+
+
+@require_safe
+@only(Kind.PARTNER)
+def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
+    actor = request.actor
+    subscription = reading.subscriptions_for_listing(actor).filter(subscription_id=subscription_id).first()
+    if subscription is None:
+        raise Absent("not_found", NOT_YOURS)
+    row = reading.rows(actor, [subscription])[0]
+    use = reading.use_of_workloads(usage_visible_to(actor).filter(subscription=subscription))
+    months = reading.usage_by_month(actor, [subscription.pk]).get(subscription.pk, [])[-MONTHS_SHOWN:]
+    return render(
+        request,
+        "associations/partner_subscription_detail.html",
+        {
+            "subscription": subscription,
+            "row": row,
+            "periods": reading.periods(actor, subscription),
+            "use": months[-1] if months else None,
+            "trend": reading.trend(months),
+            "people": _people(use),
+            "money": _money(use),
+            "events": timeline.items(
+                actor, reading.subscription_events(actor, subscription).order_by("-id")[:NEWEST], here=True
+            ),
+        },
+    )
+
+
+def _associated(actor: Actor) -> Exists:
+    """That the actor has some association with the customer now."""
+    return Exists(Association.objects.open().visible_to(actor).filter(customer=OuterRef("pk")))
+
+
+@require_safe
+@only(Kind.PARTNER)
+def partner_customer_list(request: Request) -> HttpResponse:
+    actor = request.actor
+    base = customers_visible_to(actor).select_related("organisation")
+    views = [
+        View("", gettext_lazy("Current"), lambda found: found.filter(_associated(actor))),
+        View("former", gettext_lazy("Former"), lambda found: found.filter(~_associated(actor))),
+    ]
+    view = chosen(views, request)
+    form = CustomerFilter(request.GET)
+    valid = form.is_valid()
+    found = form.apply(view.narrow(base)) if valid else base.none()
+    page = page_of(request, found, ("organisation__name", "pk"))
+    return render_page(
+        request,
+        "associations/partner_customer_list.html",
+        {
+            "form": form,
+            "view": view,
+            "tabs": tabs(views, base, view, request.path),
+            "chips": chips(request, form) if valid else [],
+            "clear_url": address(request, without=list(form.fields)),
+            "count_text": customers_text(count_of(found)),
+            "page": page,
+            "rows": _customer_rows(actor, page.rows),
+        },
+        part="list",
+        status=200 if valid else 422,
+    )
+
+
+@dataclass
+class CustomerRow:
+    """A customer as one partner sees it: what it is to them now, or until when it was something."""
+
+    customer: Customer
+    kinds: list[str]
+    of_record: int
+    ended_at: datetime | None
+
+
+def _customer_rows(actor: Actor, customers: Sequence[Customer]) -> list[CustomerRow]:
+    rows = {customer.pk: CustomerRow(customer, [], 0, None) for customer in customers}
+    totals = (
+        Association.objects.standing()
+        .visible_to(actor)
+        .filter(customer__in=rows)
+        .values("customer_id", "kind")
+        .annotate(now=Count("pk", filter=Q(ended_at=None)), ended_at=Max("ended_at"))
+        .order_by("kind")
+    )
+    for total in totals:
+        row = rows[total["customer_id"]]
+        if total["now"]:
+            row.kinds.append(str(AssociationKind(total["kind"]).label))
+        if total["kind"] == AssociationKind.DPOR:
+            row.of_record = total["now"]
+        row.ended_at = max(filter(None, [row.ended_at, total["ended_at"]]), default=None)
+    return list(rows.values())
+
+
+@require_safe
+@only(Kind.PARTNER)
+def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpResponse:
+    actor = request.actor
+    customer = customers_visible_to(actor).select_related("organisation").filter(tenant_id=tenant_id).first()
+    if customer is None:
+        raise Absent("not_found", NOT_YOURS)
+    associations = (
+        Association.objects.standing()
+        .visible_to(actor)
+        .filter(customer=customer)
+        .for_listing()
+        .order_by("-began_at", "-pk")
+    )
+    subscriptions = reading.subscriptions_for_listing(actor).filter(customer=customer)
+    use = reading.use_of_workloads(
+        usage_visible_to(actor).filter(subscription__customer=customer), reading.last_months(timezone.now().date())
+    )
+    events = events_visible_to(actor).filter(chain=f"organisation:{customer.pk}")
+    return render(
+        request,
+        "associations/partner_customer_detail.html",
+        {
+            "customer": customer,
+            "live": associations.filter(ended_at=None)[:SOME],
+            "ended": associations.exclude(ended_at=None).order_by("-ended_at", "-pk")[:SOME],
+            "count_text": subscriptions_text(count_of(subscriptions)),
+            "rows": reading.rows(actor, list(subscriptions.order_by("product", "pk")[:SOME])),
+            "people": _people(use),
+            "money": _money(use),
+            "events": timeline.items(actor, events.order_by("-id")[:NEWEST]),
+        },
+    )
+
+
+@require_safe
+@only(Kind.PARTNER)
+def partner_history(request: Request) -> HttpResponseBase:
+    actor = request.actor
+    form = HistoryFilter(request.GET)
+    valid = form.is_valid()
+    base = events_visible_to(actor)
+    found = form.apply(base) if valid else base.none()
+    if valid and request.GET.get("format") == "csv":
+        return exports.events_csv(actor, found.order_by("-id"))
+    page = page_of(request, found, ("-id",))
+    return render_page(
+        request,
+        "associations/partner_history.html",
+        history_context(request, form, found, page.rows) | {"page": page},
+        part="list",
+        status=200 if valid else 422,
+    )

@@ -1,0 +1,141 @@
+"""What happened, in words, as one viewer may read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from associations.models import Association, partners_of
+from por.accounts.models import Actor
+from por.accounts.rules import Kind
+from por.history.models import Event
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+
+@dataclass(frozen=True)
+class Verb:
+    """How an event looks: `here` says it on its subscription's own page, `there` where others stand beside it."""
+
+    icon: str
+    tone: str
+    here: LazyText
+    there: LazyText
+
+
+VERBS = {
+    "partner_of_record.attached": Verb(
+        "link", "ok", gettext_lazy("{partner} attached"), gettext_lazy("{partner} attached to {object}")
+    ),
+    "partner_of_record.removed": Verb(
+        "x", "bad", gettext_lazy("{partner} removed"), gettext_lazy("{partner} removed from {object}")
+    ),
+    "partner_of_record.attach_undone": Verb(
+        "undo",
+        "",
+        gettext_lazy("Attaching {partner} was undone"),
+        gettext_lazy("Attaching {partner} to {object} was undone"),
+    ),
+    "partner_of_record.removal_undone": Verb(
+        "undo",
+        "ok",
+        gettext_lazy("Removing {partner} was undone"),
+        gettext_lazy("Removing {partner} from {object} was undone"),
+    ),
+    "partner_of_record.dated_back": Verb(
+        "clock",
+        "",
+        gettext_lazy("The start of {partner} was moved back"),
+        gettext_lazy("The start of {partner} on {object} was moved back"),
+    ),
+    "estate.loaded": Verb("download", "info", gettext_lazy("{object} loaded"), gettext_lazy("{object} loaded")),
+}
+#: For verbs of other rooms that nobody has put into words here.
+OTHER = Verb("info", "", gettext_lazy("{object}: {verb}"), gettext_lazy("{object}: {verb}"))
+
+
+@dataclass(frozen=True)
+class Item:
+    """A line of a timeline, in the shape templates/ui/timeline.html shows."""
+
+    icon: str
+    tone: str
+    sentence: SafeString
+    at: datetime
+    by: str
+    reason: str
+
+
+def items(actor: Actor, events: Iterable[Event], *, here: bool = False) -> list[Item]:
+    """The events in words; `here` on the page of the one subscription they are all about."""
+    found = list(events)
+    known = _known(actor, found)
+    return [_item(actor, event, known, here=here) for event in found]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the reader of some events may know of them: the pages they may open, and the partners that are theirs.
+
+    `own` is None for those who may know all partners.
+    """
+
+    pages: frozenset[str]
+    own: frozenset[str] | None
+
+
+def _known(actor: Actor, events: Sequence[Event]) -> Known:
+    ids = {event.object_id for event in events if event.object_kind == "subscription"}
+    if actor.kind != Kind.PARTNER or not ids:
+        return Known(frozenset(ids), own_mpn_ids(actor) if events else None)
+    associations = Association.objects.visible_to(actor).filter(subscription__subscription_id__in=ids)
+    rows = list(associations.values_list("subscription__subscription_id", "partner__mpn_id", "undone_at"))
+    return Known(
+        frozenset(str(subscription_id) for subscription_id, _mpn_id, undone_at in rows if undone_at is None),
+        frozenset(mpn_id for _id, mpn_id, _undone_at in rows),
+    )
+
+
+def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
+    verb = VERBS.get(event.verb, OTHER)
+    name = event.object_name or event.object_id
+    sentence = format_html(
+        str(verb.here if here else verb.there),
+        partner=format_html("<b>{}</b>", partner_name(event, known.own)),
+        object=format_html('<a href="{}">{}</a>', _url(actor, event), name) if event.object_id in known.pages else name,
+        verb=event.verb,
+    )
+    by = event.actor_name
+    if actor.kind != Kind.CUSTOMER and event.actor_organisation_name:
+        by = f"{by}, {event.actor_organisation_name}" if by else event.actor_organisation_name
+    return Item(verb.icon, verb.tone, sentence, event.at, by, event.reason)
+
+
+def _url(actor: Actor, event: Event) -> str:
+    page = "partner_subscription_detail" if actor.kind == Kind.PARTNER else "subscription_detail"
+    return reverse(f"associations:{page}", args=[UUID(event.object_id)])
+
+
+def partner_name(event: Event, own: frozenset[str] | None) -> str:
+    """The partner an event is about. To a partner, whose IDs are `own`, any other one is another partner."""
+    partner = event.changes.get("partner") or {}
+    if own is not None and partner.get("mpn_id") not in own:
+        return _("Another partner")
+    return str(partner.get("name", ""))
+
+
+def own_mpn_ids(actor: Actor) -> frozenset[str] | None:
+    """The IDs of the partners an actor may read of in events; None if that is all."""
+    if actor.kind != Kind.PARTNER:
+        return None
+    return frozenset(partners_of(actor).values_list("mpn_id", flat=True))

@@ -1,0 +1,95 @@
+"""A client of the API that holds every answer against the OpenAPI document, so that the two cannot part."""
+
+from __future__ import annotations
+
+import json
+import re
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+from django.test import Client
+from jsonschema import Draft202012Validator, FormatChecker
+
+from por.accounts import actions
+from por.accounts.models import Actor
+from por.api.views import document
+
+V1 = "/api/v1/"
+
+
+class Api:
+    """Speaks for one actor with a token of theirs, or for nobody."""
+
+    def __init__(self, actor: Actor | None = None, *, read_only: bool = False) -> None:
+        self.client = Client()
+        self.headers: dict[str, str] = {}
+        if actor is not None:
+            assert actor.user and actor.organisation
+            self.token, secret = actions.create_token(
+                actor.user, actor.organisation, name="test", read_only=read_only
+            )
+            self.headers["Authorization"] = f"Bearer {secret}"
+
+    def get(self, path: str, query: dict[str, Any] | None = None, **headers: str) -> Any:
+        return self._send("get", path, query=query, headers=headers)
+
+    def put(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self._send("put", path, body, headers)
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self._send("post", path, body, headers)
+
+    def delete(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self._send("delete", path, body, headers)
+
+    def _send(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, query: Any = None
+    ) -> Any:
+        path = path if path.startswith("/") else V1 + path
+        content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        given = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        response = self.client.generic(
+            method.upper(),
+            path,
+            content,
+            content_type=given.pop("Content-Type", "application/json"),
+            headers=self.headers | given,
+            query_params=query,
+        )
+        check(method, path.partition("?")[0], response)
+        return response
+
+
+def check(method: str, path: str, response: Any) -> None:
+    """Fails if the document does not say that this method of this address may answer so."""
+    for template, methods in document()["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) and method in methods:
+            break
+    else:
+        return  # an address or method that the document does not know
+    answers = methods[method]["responses"]
+    assert str(response.status_code) in answers, f"{method} {template} is not said to answer {response.status_code}"
+    content = answers[str(response.status_code)].get("content", {})
+    media_type = response.get("Content-Type", "").partition(";")[0]
+    if not content:
+        assert not response.content
+        return
+    assert media_type in content, f"{method} {template} is not said to answer {media_type}"
+    if media_type != "text/csv":
+        _validator(json.dumps(content[media_type]["schema"])).validate(response.json())
+
+
+@cache
+def _validator(schema: str) -> Draft202012Validator:
+    components = {name: _closed(one) for name, one in document()["components"]["schemas"].items()}
+    whole = json.loads(schema) | {"components": {"schemas": components}}
+    return Draft202012Validator(whole, format_checker=FormatChecker())
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same, refusing fields it does not name: the document shall name them all."""
+    schema = deepcopy(schema)
+    if "properties" in schema:
+        schema["additionalProperties"] = False
+    return schema

@@ -1,0 +1,59 @@
+"""Every page once at a desk in light English, and once on a phone in dark Swedish."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.journeys.test_attach import ADMINISTRATOR, NILS, NORA, SWEDE, detail
+
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+
+EVERYBODYS = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/"]
+CUSTOMERS = ["/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/history/", "/c/partners/"]
+PARTNERS = ["/p/", "/p/customers/", "/p/subscriptions/", "/p/history/"]
+STAFFS = ["/a/", "/a/mail/"]
+
+
+def look_at(one, paths: list[str]) -> None:
+    titles = {}
+    for path in paths:
+        page = one.open(path)
+        one.look()
+        titles[path] = page.title()
+    assert len(set(titles.values())) == len(titles), titles
+
+
+@pytest.mark.parametrize("phone", [False, True], ids=["desk, light, English", "phone, dark, Swedish"])
+def test_a_customers_pages(stack, visitor, phone):
+    one = visitor(SWEDE if phone else ADMINISTRATOR, phone=phone, dark=phone)
+    subscription = stack.free[0]
+
+    look_at(one, [*CUSTOMERS, detail(subscription), detail(subscription) + "history/", *EVERYBODYS])
+
+    assert one.page.locator("html").get_attribute("lang") == ("sv" if phone else "en")
+
+
+@pytest.mark.parametrize("phone", [False, True], ids=["desk, light, English", "phone, dark, Swedish"])
+def test_a_partners_pages(stack, visitor, phone):
+    look_at(visitor(NORA if phone else NILS, phone=phone, dark=phone), [*PARTNERS, *EVERYBODYS[:1]])
+
+
+@pytest.mark.parametrize(
+    ("address", "paths"),
+    [
+        ("customer@demo.example", ["/c/", "/c/subscriptions/", "/c/history/", "/c/partners/"]),
+        ("partner@demo.example", PARTNERS),
+        ("admin@demo.example", STAFFS),
+        ("auditor@demo.example", ["/a/"]),
+        ("both@demo.example", ["/"]),
+    ],
+)
+def test_the_pages_of_the_demonstration(stack, visitor, address, paths):
+    look_at(visitor(address), paths)
+
+
+def test_the_pages_before_signing_in_and_those_that_are_not_there(stack, visitor):
+    nobody = visitor()
+    look_at(nobody, ["/login"])
+    nobody.open("/no/such/page")
+    nobody.look()

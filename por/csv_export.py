@@ -34,7 +34,7 @@ def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]], *, language:
 
 
 def cell(value: Any, *, decimal_comma: bool = False) -> str:
-    """One value as text: ISO 8601 dates in UTC, plain figures, nothing for None, no text that could run as a formula."""
+    """One value as text: ISO 8601 dates in UTC, plain figures, nothing for None, no text that runs as a formula."""
     match value:
         case None:
             return ""

@@ -223,6 +223,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1/",
     "POSTPROCESSING_HOOKS": ["por.api.schema.add_components"],
+    "PATH_CONVERTER_OVERRIDES": {"guid": {"type": "string", "format": "uuid"}},
 }
 
 # --- Mail -------------------------------------------------------------------------------------------------------

@@ -25,10 +25,9 @@ class Api:
         self.client = Client()
         self.headers: dict[str, str] = {}
         if actor is not None:
-            assert actor.user and actor.organisation
-            self.token, secret = actions.create_token(
-                actor.user, actor.organisation, name="test", read_only=read_only
-            )
+            assert actor.user
+            assert actor.organisation
+            self.token, secret = actions.create_token(actor.user, actor.organisation, name="test", read_only=read_only)
             self.headers["Authorization"] = f"Bearer {secret}"
 
     def get(self, path: str, query: dict[str, Any] | None = None, **headers: str) -> Any:
@@ -77,11 +76,12 @@ def check(method: str, path: str, response: Any) -> None:
         return
     assert media_type in content, f"{method} {template} is not said to answer {media_type}"
     if media_type != "text/csv":
-        _validator(json.dumps(content[media_type]["schema"])).validate(response.json())
+        validator(json.dumps(content[media_type]["schema"])).validate(response.json())
 
 
 @cache
-def _validator(schema: str) -> Draft202012Validator:
+def validator(schema: str) -> Draft202012Validator:
+    """Of a schema within the document, given as JSON."""
     components = {name: _closed(one) for name, one in document()["components"]["schemas"].items()}
     whole = json.loads(schema) | {"components": {"schemas": components}}
     return Draft202012Validator(whole, format_checker=FormatChecker())

@@ -14,7 +14,7 @@ ROOMS = [
 ]
 WRITES = {"create", "bulk_create", "bulk_update", "update", "save", "delete", "update_or_create", "get_or_create"}
 #: Files that may write: verbs, and the loading of estates.
-WRITERS = {"actions.py", "estate.py"}
+WRITERS = {"actions", "estate"}
 
 
 def files() -> list[Path]:
@@ -22,7 +22,7 @@ def files() -> list[Path]:
         path
         for room in ROOMS
         for path in sorted(room.rglob("*.py"))
-        if path.name not in WRITERS and "migrations" not in path.parts
+        if not {path.stem, *path.relative_to(room).parts} & (WRITERS | {"migrations"})
     ]
 
 

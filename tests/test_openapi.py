@@ -10,8 +10,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
-from por.api.views import document
-from tests.api import _validator
+from por.api.views import document, made
+from tests.api import validator
 
 
 def operations():
@@ -30,7 +30,7 @@ def test_the_document_is_openapi_3_1_and_anybody_may_read_it():
 
 
 def test_the_library_has_nothing_to_say_against_it(capsys):
-    document.cache_clear()
+    made.cache_clear()
     document()
 
     assert "Warning" not in capsys.readouterr().err
@@ -76,7 +76,7 @@ def test_every_answer_has_an_example_and_each_is_what_it_is_an_example_of():
             examples = [example["value"] for example in body.get("examples", {}).values()]
             assert examples or not body or content is operation.get("requestBody"), (path, method)
             for example in examples:
-                _validator(json.dumps(body["schema"])).validate(example)
+                validator(json.dumps(body["schema"])).validate(example)
 
 
 def test_every_component_is_a_json_schema():

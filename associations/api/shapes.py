@@ -293,7 +293,7 @@ EVENT_EXAMPLE = {
     "changes": {
         "association": 90412,
         "partner": PARTNER_EXAMPLE,
-        "began_at": "2026-03-02T09:41:07.318402+00:00",
+        "began_at": "2026-03-02T09:41:07.318402Z",
         "ended_at": None,
     },
     "reason": "They migrate our mail.",

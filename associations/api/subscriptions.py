@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db.models import Q
 from django.http import HttpResponseBase
@@ -160,7 +161,7 @@ def _events(actor: Actor, events: list[Event]) -> list[EventShape]:
             doer = None
         elif event.actor_organisation_id in strangers:
             doer = {"name": "", "organisation": another}
-        changes = dict(event.changes)
+        changes = {name: _with_z(value) for name, value in event.changes.items()}
         if "partner" in changes and changes["partner"]["mpn_id"] in strangers.values():
             changes["partner"] = {"mpn_id": None, "name": another}
         shapes.append(
@@ -175,6 +176,11 @@ def _events(actor: Actor, events: list[Event]) -> list[EventShape]:
             }
         )
     return shapes
+
+
+def _with_z(value: Any) -> Any:
+    """Instants in what was recorded, as the API writes them."""
+    return f"{value[:-6]}Z" if isinstance(value, str) and value.endswith("+00:00") else value
 
 
 def _other_partners(actor: Actor, events: list[Event]) -> dict[int, str]:

@@ -282,7 +282,7 @@ def _detail(
     undo: UndoForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """The page of a subscription; `partner` is the one found by its ID, and a form with errors is shown as it was sent."""
+    """The page of a subscription. `partner` is the one found by its ID; a form with errors is shown as it was sent."""
     actor = request.actor
     record = actions.record_of(subscription)
     periods = reading.periods(actor, subscription)

@@ -75,6 +75,21 @@ def suspend(user: User) -> None:
     User.objects.filter(pk=user.pk).update(is_active=False)
 
 
+def keep_answer(
+    key: str, *, by: Actor, request_digest: str, status: int, headers: dict[str, str], body: str
+) -> IdempotencyKey:
+    """Keeps the first answer under a key of the actor's organisation, for the same request to get again."""
+    assert by.organisation is not None  # without one nobody may write anything
+    return IdempotencyKey.objects.create(
+        organisation=by.organisation,
+        key=key,
+        request_digest=request_digest,
+        status=status,
+        headers=headers,
+        body=body,
+    )
+
+
 def purge_idempotency_keys() -> int:
     """Forgets answers older than the promise; returns how many."""
     return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - IDEMPOTENCY_KEPT).delete()[0]

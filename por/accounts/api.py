@@ -15,6 +15,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from por.accounts import actions
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor, IdempotencyKey, Membership
 from por.accounts.rules import Kind
@@ -113,11 +114,9 @@ def _first_answer(request: Request, key: str) -> Response | None:
 
 
 def _keep(request: Request, key: str, response: Response) -> None:
-    organisation = actor_of(request).organisation
-    assert organisation is not None  # without one nobody may write anything
-    IdempotencyKey.objects.create(
-        organisation=organisation,
-        key=key,
+    actions.keep_answer(
+        key,
+        by=actor_of(request),
         request_digest=_digest(request),
         status=response.status_code,
         headers={name: response[name] for name in KEPT_HEADERS if name in response},

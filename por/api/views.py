@@ -6,6 +6,7 @@ import json
 import shlex
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from django.conf import settings
@@ -15,14 +16,14 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
+from por.api.endpoint import Endpoint
 from por.api.problems import MEDIA_TYPE
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
-class Nothing(APIView):
+class Nothing(Endpoint):
     """Every address under /api/ that is none."""
 
     authentication_classes = ()
@@ -32,9 +33,17 @@ class Nothing(APIView):
         raise Http404
 
 
-@cache
+_one_at_a_time = Lock()  # the library makes a document in variables of its own modules
+
+
 def document() -> dict[str, Any]:
     """The OpenAPI document, made once a process: it depends on nothing but the code."""
+    with _one_at_a_time:
+        return made()
+
+
+@cache
+def made() -> dict[str, Any]:
     result: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
     return result
 
@@ -123,15 +132,16 @@ def problems() -> dict[str, list[str]]:
 def shapes() -> dict[str, Shape]:
     """The named types of bodies and answers."""
     components = document()["components"]["schemas"]
-    return {name: Shape(shape.get("description", ""), _fields(shape)) for name, shape in components.items()}
+    return {name: Shape(_text(shape), _fields(shape)) for name, shape in components.items()}
 
 
 def _operation(path: str, method: str, operation: dict[str, Any]) -> Operation:
     body = _body(operation)
     answers = [_answer(status, answer) for status, answer in sorted(operation["responses"].items())]
     parameters = [
-        Parameter(one["name"], one["in"], one.get("required", False), _kind(one["schema"]), one.get("description", ""))
+        Parameter(one["name"], one["in"], one.get("required", False), _kind(one["schema"]), _text(one))
         for one in operation.get("parameters", [])
+        if one["in"] != "path"
     ]
     sent = next((example["value"] for example in body.get("examples", {}).values()), None)
     return Operation(
@@ -139,7 +149,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Operation:
         method=method.upper(),
         path=path,
         summary=operation["summary"],
-        text=operation.get("description", ""),
+        text=_text(operation),
         parameters=parameters,
         body=_fields(_resolved(body["schema"])) if body else [],
         answers=answers,
@@ -184,9 +194,14 @@ def _named(schema: dict[str, Any]) -> str:
 def _fields(schema: dict[str, Any]) -> list[Parameter]:
     required = schema.get("required", [])
     return [
-        Parameter(name, "body", name in required, _kind(field), field.get("description", ""))
+        Parameter(name, "body", name in required, _kind(field), _text(field))
         for name, field in schema.get("properties", {}).items()
     ]
+
+
+def _text(described: dict[str, Any]) -> str:
+    """Its description, without the marks that make code of a word."""
+    return str(described.get("description", "")).replace("`", "")
 
 
 def _kind(schema: dict[str, Any]) -> str:

@@ -62,11 +62,12 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @contextmanager
 def _connection() -> Iterator[BaseDatabaseWrapper]:
-    """A new connection to the database that gives up before anybody's patience does."""
+    """A new connection to the database that gives up before anybody's patience does; in a thread of its own."""
     connection = connections[DEFAULT_DB_ALIAS].copy()
     options = connection.settings_dict["OPTIONS"]
     options["connect_timeout"] = 1
     options["options"] = f"{options.get('options', '')} -c statement_timeout={int(PATIENCE * 1000)}"
+    connections[DEFAULT_DB_ALIAS] = connection  # of this thread, where the framework asks for it by name
     with closing(connection):
         yield connection
 

@@ -153,7 +153,8 @@ def _lease() -> int | None:
             [MAX_ATTEMPTS],
         )
         cursor.execute(
-            "UPDATE history_outbox SET attempts = attempts + 1, next_at = statement_timestamp() + %s * interval '1 second'"
+            "UPDATE history_outbox SET attempts = attempts + 1,"
+            " next_at = statement_timestamp() + %s * interval '1 second'"
             " WHERE event_id = (SELECT event_id FROM history_outbox WHERE done_at IS NULL AND dead_at IS NULL"
             " AND next_at <= statement_timestamp() ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
             " RETURNING event_id",

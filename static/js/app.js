@@ -57,12 +57,10 @@
   // --- What is new gets the focus: the list of errors, or what the page marks with data-focus
   const announce = (where) => {
     const errors = where.querySelector(".esum");
-    const target = errors ?? where.querySelector("[data-focus]");
-    if (!target) return;
-    target.focus();
     const prefix = `${document.body.dataset.error} `;
     const title = document.title.replace(prefix, "");
     document.title = errors ? prefix + title : title;
+    (errors ?? where.querySelector("[data-focus]"))?.focus();
   };
   announce(document);
   document.addEventListener("htmx:afterSettle", (event) => announce(event.target));

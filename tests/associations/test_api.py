@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -267,9 +269,7 @@ def test_the_other_lists_come_as_csv_too(api, subscription, partner, admin, path
     path = path.format(subscription.subscription_id)
     (shown,) = api.get(path).json()["results"]
 
-    (row,) = csv.DictReader(
-        io.StringIO(b"".join(api.get(path, {"format": "csv"}).streaming_content).decode())
-    )
+    (row,) = csv.DictReader(io.StringIO(b"".join(api.get(path, {"format": "csv"}).streaming_content).decode()))
 
     for name, value in shown.items():
         if isinstance(value, str):
@@ -287,11 +287,10 @@ def test_history_is_newest_first_and_names_the_doer(api, subscription, partner, 
     assert attached["object"]["id"] == str(subscription.subscription_id)
     assert attached["changes"]["partner"] == {"mpn_id": partner.mpn_id, "name": partner.organisation.name}
     assert attached["at"].endswith("Z")
+    assert attached["changes"]["began_at"].endswith("Z")
 
 
-def test_a_partner_reads_only_its_own_events_and_of_others_only_that_it_was_another(
-    subscription, partner, admin
-):
+def test_a_partner_reads_only_its_own_events_and_of_others_only_that_it_was_another(subscription, partner, admin):
     rival = make_partner("Rival AB")
     attach(subscription, rival, admin)
     actions.remove(subscription.subscription_id, by=admin)
@@ -340,9 +339,7 @@ def test_usage_is_by_month_newest_first_and_pages(api, subscription):
 def test_a_former_partner_sees_the_row_but_only_the_usage_its_period_covered(subscription, partner, admin):
     association = attach(subscription, partner, admin)
     actions.remove(subscription.subscription_id, by=admin)
-    Association.objects.filter(pk=association.pk).update(
-        began_at="2026-01-10T00:00Z", ended_at="2026-03-10T00:00Z"
-    )
+    Association.objects.filter(pk=association.pk).update(began_at="2026-01-10T00:00Z", ended_at="2026-03-10T00:00Z")
     for month in (1, 2, 3):
         add_usage(subscription, date(2026, month, 1), paid_units=1)
     theirs = Api(make_member(partner.organisation))
@@ -729,3 +726,45 @@ def test_attaching_takes_few_statements(api, customer, partner):
     assert queries(put) <= 10
     make = make_subscription(customer)
     assert queries(lambda: put(**{"Idempotency-Key": "k"})) <= 13
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_once_under_one_key_have_one_effect_and_one_answer(subscription, partner):
+    api = Api(make_member(subscription.customer.organisation))
+    start = Barrier(8)
+
+    def put(_number: int):
+        try:
+            start.wait(10)
+            return api.put(record(subscription), {"mpn_id": partner.mpn_id}, If_Match='"1"', **{"Idempotency-Key": "k"})
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(put, range(8)))
+
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.content for answer in answers if answer.status_code == 201}) == 1
+    assert all(answer.json()["code"] == "idempotency_in_progress" for answer in answers if answer.status_code == 409)
+    assert Event.objects.count() == Association.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("method", WRITES)
+def test_of_two_who_saw_the_same_version_one_writes_and_one_is_stale(subscription, partner, method):
+    admin = make_member(subscription.customer.organisation)
+    if method != "put":
+        attach(subscription, partner, admin)
+    api, start, version = Api(admin), Barrier(2), etag(subscription)
+
+    def send(_number: int) -> int:
+        try:
+            start.wait(10)
+            return write(api, method, subscription, partner, If_Match=version).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        done, stale = sorted(threads.map(send, range(2)))
+
+    assert (done in {200, 201, 204}, stale) == (True, 412)

@@ -644,3 +644,13 @@ def test_the_cost_of_the_subscriptions_page_does_not_grow_with_its_history(web, 
         attached(subscription, make_partner(f"Partner {uuid.uuid4()}"), admin)
 
     assert queries(load) == before
+
+
+def test_periods_are_days_of_utc_wherever_the_reader_is(web, admin, subscription, partner):
+    assert admin.user is not None
+    admin.user.time_zone = "America/Los_Angeles"
+    admin.user.save()
+    began = timezone.now().date() - timedelta(days=60)
+    attached(subscription, partner, admin, began_on=began)
+
+    assert f'<time datetime="{began.isoformat()}">' in web.get(page(subscription)).text

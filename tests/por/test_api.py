@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
 
 import pytest
 from django.db import DatabaseError
@@ -15,11 +14,10 @@ from django.utils import timezone
 from por.accounts import actions as accounts
 from por.api.lists import _csv
 from por.api.views import problems
-from por.directory.models import Partner
 from por.history import actions as history
 from por.history.models import Outbox
 from tests.api import Api
-from tests.factories import make_customer, make_member, make_staff, make_user
+from tests.factories import make_member, make_staff
 
 ELSEWHERE = {"REMOTE_ADDR": "203.0.113.9"}
 

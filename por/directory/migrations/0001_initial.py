@@ -6,123 +6,301 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Usage',
+            name="Usage",
             fields=[
-                ('pk', models.CompositePrimaryKey('subscription_id', 'month', 'workload', 'revision', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('month', models.DateField()),
-                ('workload', models.CharField(choices=[('exo', 'Exchange Online'), ('spo', 'SharePoint Online'), ('sfb', 'Skype for Business'), ('teams', 'Teams'), ('yammer', 'Yammer'), ('proplus', 'Office ProPlus'), ('intune', 'Intune'), ('aadp', 'Azure AD Premium'), ('aip', 'Azure Information Protection'), ('crm', 'CRM Online'), ('azure', 'Azure')], max_length=10)),
-                ('revision', models.PositiveSmallIntegerField(default=1)),
-                ('paid_units', models.PositiveIntegerField(null=True)),
-                ('active_users', models.PositiveIntegerField(null=True)),
-                ('consumed_usd', models.DecimalField(decimal_places=2, max_digits=14, null=True)),
-                ('known_from', models.DateTimeField(default=django.utils.timezone.now)),
-                ('superseded_at', models.DateTimeField(null=True)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "subscription_id",
+                        "month",
+                        "workload",
+                        "revision",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("month", models.DateField()),
+                (
+                    "workload",
+                    models.CharField(
+                        choices=[
+                            ("exo", "Exchange Online"),
+                            ("spo", "SharePoint Online"),
+                            ("sfb", "Skype for Business"),
+                            ("teams", "Teams"),
+                            ("yammer", "Yammer"),
+                            ("proplus", "Office ProPlus"),
+                            ("intune", "Intune"),
+                            ("aadp", "Azure AD Premium"),
+                            ("aip", "Azure Information Protection"),
+                            ("crm", "CRM Online"),
+                            ("azure", "Azure"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("revision", models.PositiveSmallIntegerField(default=1)),
+                ("paid_units", models.PositiveIntegerField(null=True)),
+                ("active_users", models.PositiveIntegerField(null=True)),
+                ("consumed_usd", models.DecimalField(decimal_places=2, max_digits=14, null=True)),
+                ("known_from", models.DateTimeField(default=django.utils.timezone.now)),
+                ("superseded_at", models.DateTimeField(null=True)),
             ],
             options={
-                'verbose_name': 'usage',
-                'db_table': 'directory_usage',
-                'managed': False,
+                "verbose_name": "usage",
+                "db_table": "directory_usage",
+                "managed": False,
             },
         ),
         migrations.CreateModel(
-            name='Customer',
+            name="Customer",
             fields=[
-                ('organisation', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='customer', serialize=False, to='accounts.organisation')),
-                ('tenant_id', models.UUIDField(unique=True)),
-                ('domain', models.CharField(blank=True, max_length=253)),
-                ('country', models.CharField(blank=True, max_length=2)),
-                ('segment', models.CharField(blank=True, choices=[('enterprise', 'Enterprise'), ('smb', 'Small or medium business'), ('public_sector', 'Public sector')], max_length=20)),
+                (
+                    "organisation",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="customer",
+                        serialize=False,
+                        to="accounts.organisation",
+                    ),
+                ),
+                ("tenant_id", models.UUIDField(unique=True)),
+                ("domain", models.CharField(blank=True, max_length=253)),
+                ("country", models.CharField(blank=True, max_length=2)),
+                (
+                    "segment",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("enterprise", "Enterprise"),
+                            ("smb", "Small or medium business"),
+                            ("public_sector", "Public sector"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'customer',
+                "verbose_name": "customer",
             },
         ),
         migrations.CreateModel(
-            name='Partner',
+            name="Partner",
             fields=[
-                ('organisation', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='partner', serialize=False, to='accounts.organisation')),
-                ('mpn_id', models.CharField(max_length=10, unique=True, verbose_name='MPN ID')),
-                ('kind', models.CharField(choices=[('location', 'Location'), ('global', 'Global account')], default='location', max_length=10)),
-                ('city', models.CharField(blank=True, max_length=100)),
-                ('country', models.CharField(blank=True, max_length=2)),
-                ('market', models.CharField(blank=True, choices=[('developed', 'Developed'), ('developing', 'Developing')], max_length=12)),
-                ('status', models.CharField(choices=[('active', 'Active'), ('suspended', 'Suspended'), ('closed', 'Closed')], default='active', max_length=10)),
-                ('own_tenant_id', models.UUIDField(blank=True, null=True, verbose_name='its own tenant')),
+                (
+                    "organisation",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="partner",
+                        serialize=False,
+                        to="accounts.organisation",
+                    ),
+                ),
+                ("mpn_id", models.CharField(max_length=10, unique=True, verbose_name="MPN ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("location", "Location"), ("global", "Global account")],
+                        default="location",
+                        max_length=10,
+                    ),
+                ),
+                ("city", models.CharField(blank=True, max_length=100)),
+                ("country", models.CharField(blank=True, max_length=2)),
+                (
+                    "market",
+                    models.CharField(
+                        blank=True, choices=[("developed", "Developed"), ("developing", "Developing")], max_length=12
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("active", "Active"), ("suspended", "Suspended"), ("closed", "Closed")],
+                        default="active",
+                        max_length=10,
+                    ),
+                ),
+                ("own_tenant_id", models.UUIDField(blank=True, null=True, verbose_name="its own tenant")),
             ],
             options={
-                'verbose_name': 'partner',
+                "verbose_name": "partner",
             },
         ),
         migrations.CreateModel(
-            name='ServicePlan',
+            name="ServicePlan",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('string_id', models.CharField(max_length=100, unique=True)),
-                ('plan_id', models.UUIDField()),
-                ('name', models.CharField(max_length=200)),
-                ('workload', models.CharField(blank=True, choices=[('exo', 'Exchange Online'), ('spo', 'SharePoint Online'), ('sfb', 'Skype for Business'), ('teams', 'Teams'), ('yammer', 'Yammer'), ('proplus', 'Office ProPlus'), ('intune', 'Intune'), ('aadp', 'Azure AD Premium'), ('aip', 'Azure Information Protection'), ('crm', 'CRM Online'), ('azure', 'Azure')], max_length=10)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("string_id", models.CharField(max_length=100, unique=True)),
+                ("plan_id", models.UUIDField()),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "workload",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("exo", "Exchange Online"),
+                            ("spo", "SharePoint Online"),
+                            ("sfb", "Skype for Business"),
+                            ("teams", "Teams"),
+                            ("yammer", "Yammer"),
+                            ("proplus", "Office ProPlus"),
+                            ("intune", "Intune"),
+                            ("aadp", "Azure AD Premium"),
+                            ("aip", "Azure Information Protection"),
+                            ("crm", "CRM Online"),
+                            ("azure", "Azure"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'service plan',
+                "verbose_name": "service plan",
             },
         ),
         migrations.CreateModel(
-            name='Sku',
+            name="Sku",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('string_id', models.CharField(max_length=100, unique=True)),
-                ('sku_id', models.UUIDField(unique=True)),
-                ('name', models.CharField(max_length=200)),
-                ('plans', models.ManyToManyField(related_name='skus', to='directory.serviceplan')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("string_id", models.CharField(max_length=100, unique=True)),
+                ("sku_id", models.UUIDField(unique=True)),
+                ("name", models.CharField(max_length=200)),
+                ("plans", models.ManyToManyField(related_name="skus", to="directory.serviceplan")),
             ],
             options={
-                'verbose_name': 'SKU',
+                "verbose_name": "SKU",
             },
         ),
         migrations.CreateModel(
-            name='Subscription',
+            name="Subscription",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('subscription_id', models.UUIDField(unique=True)),
-                ('product', models.CharField(choices=[('office365', 'Office 365'), ('intune', 'Microsoft Intune'), ('aadp', 'Azure AD Premium'), ('crm_online', 'CRM Online'), ('ems', 'Enterprise Mobility Suite'), ('azure', 'Microsoft Azure')], max_length=12)),
-                ('agreement', models.CharField(choices=[('EA', 'Enterprise Agreement'), ('EAS', 'Enterprise Agreement Subscription'), ('CASA_EES', 'Campus and School Agreement'), ('MOSP', 'Microsoft Online Subscription Program'), ('MOSA', 'Microsoft Online Services Agreement'), ('OPEN', 'Open licensing'), ('CSP', 'Cloud Solution Provider')], max_length=10)),
-                ('seats', models.PositiveIntegerField(blank=True, null=True)),
-                ('is_trial', models.BooleanField(default=False)),
-                ('started_on', models.DateField()),
-                ('renews_on', models.DateField(blank=True, null=True)),
-                ('status', models.CharField(choices=[('active', 'Active'), ('grace', 'Grace period'), ('suspended', 'Suspended'), ('expired', 'Expired')], default='active', max_length=10)),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='directory.customer')),
-                ('replaces', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replaced_by', to='directory.subscription')),
-                ('sku', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='subscriptions', to='directory.sku')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("subscription_id", models.UUIDField(unique=True)),
+                (
+                    "product",
+                    models.CharField(
+                        choices=[
+                            ("office365", "Office 365"),
+                            ("intune", "Microsoft Intune"),
+                            ("aadp", "Azure AD Premium"),
+                            ("crm_online", "CRM Online"),
+                            ("ems", "Enterprise Mobility Suite"),
+                            ("azure", "Microsoft Azure"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "agreement",
+                    models.CharField(
+                        choices=[
+                            ("EA", "Enterprise Agreement"),
+                            ("EAS", "Enterprise Agreement Subscription"),
+                            ("CASA_EES", "Campus and School Agreement"),
+                            ("MOSP", "Microsoft Online Subscription Program"),
+                            ("MOSA", "Microsoft Online Services Agreement"),
+                            ("OPEN", "Open licensing"),
+                            ("CSP", "Cloud Solution Provider"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("seats", models.PositiveIntegerField(blank=True, null=True)),
+                ("is_trial", models.BooleanField(default=False)),
+                ("started_on", models.DateField()),
+                ("renews_on", models.DateField(blank=True, null=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("active", "Active"),
+                            ("grace", "Grace period"),
+                            ("suspended", "Suspended"),
+                            ("expired", "Expired"),
+                        ],
+                        default="active",
+                        max_length=10,
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=1)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="subscriptions",
+                        to="directory.customer",
+                    ),
+                ),
+                (
+                    "replaces",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="replaced_by",
+                        to="directory.subscription",
+                    ),
+                ),
+                (
+                    "sku",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="subscriptions",
+                        to="directory.sku",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'subscription',
+                "verbose_name": "subscription",
             },
         ),
         migrations.CreateModel(
-            name='CheckOfId',
+            name="CheckOfId",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('user_id', models.BigIntegerField(null=True)),
-                ('entered', models.CharField(max_length=40)),
-                ('outcome', models.CharField(choices=[('found', 'Found'), ('partner_not_found', 'Not found'), ('partner_is_global', 'A global account'), ('partner_suspended', 'Suspended'), ('mpn_id_malformed', 'Not an MPN ID'), ('too_many_checks', 'Over the limit')], max_length=20)),
-                ('at', models.DateTimeField()),
-                ('organisation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='accounts.organisation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("user_id", models.BigIntegerField(null=True)),
+                ("entered", models.CharField(max_length=40)),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("found", "Found"),
+                            ("partner_not_found", "Not found"),
+                            ("partner_is_global", "A global account"),
+                            ("partner_suspended", "Suspended"),
+                            ("mpn_id_malformed", "Not an MPN ID"),
+                            ("too_many_checks", "Over the limit"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("at", models.DateTimeField()),
+                (
+                    "organisation",
+                    models.ForeignKey(
+                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="accounts.organisation"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'check of an ID',
-                'verbose_name_plural': 'checks of IDs',
-                'indexes': [models.Index(fields=['organisation', '-at'], name='checks_of_an_organisation')],
+                "verbose_name": "check of an ID",
+                "verbose_name_plural": "checks of IDs",
+                "indexes": [models.Index(fields=["organisation", "-at"], name="checks_of_an_organisation")],
             },
         ),
     ]

@@ -38,8 +38,7 @@ def load(apps, schema_editor):
         for string_id, row in sorted(plans.items())
     )
     Sku.objects.bulk_create(
-        Sku(string_id=string_id, sku_id=row["sku_id"], name=row["sku_name"])
-        for string_id, row in sorted(skus.items())
+        Sku(string_id=string_id, sku_id=row["sku_id"], name=row["sku_name"]) for string_id, row in sorted(skus.items())
     )
     plan_pk = dict(ServicePlan.objects.values_list("string_id", "pk"))
     sku_pk = dict(Sku.objects.values_list("string_id", "pk"))

@@ -1,0 +1,32 @@
+"""What the lines of several files have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from por.directory.rules import normal_mpn_id
+from por.estate.reading import Cells, Unfit
+
+
+def mpn_id(cells: Cells, column: str, text: str) -> str:
+    found = normal_mpn_id(text)
+    if found is None:
+        raise Unfit(column, "mpn_id_malformed", _("An MPN ID is 4 to 10 digits, and the first is not 0."))
+    return found
+
+
+def not_found(column: str, what: str) -> Unfit:
+    sentences = {
+        "parent": _("No partner has this MPN ID, or its own line has failed."),
+        "partner": _("No partner has this MPN ID, or its line has failed."),
+        "customer": _("No customer has this tenant ID, or its line has failed."),
+        "subscription": _("No subscription has this ID, or its line has failed."),
+        "replaced": _("No subscription has this ID, or its own line has failed."),
+    }
+    return Unfit(column, f"{what}_not_found", sentences[what])
+
+
+def differs(stored: Any, **wanted: Any) -> bool:
+    return any(getattr(stored, name) != value for name, value in wanted.items())

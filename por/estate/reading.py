@@ -1,0 +1,239 @@
+"""Files of an estate, read line by line: a bad line costs nothing but itself, and says where and why it is bad."""
+
+from __future__ import annotations
+
+import csv
+import re
+import uuid
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.utils.translation import gettext as _
+
+R = TypeVar("R")
+
+LONGEST_LINE = 65_536  # bytes; the longest honest line has a tenth of it
+LARGEST_NUMBER = 2**31 - 1
+BOM = b"\xef\xbb\xbf"
+
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+MONTH = re.compile(r"\d{4}-\d\d", re.ASCII)
+WHOLE = re.compile(r"\d{1,10}", re.ASCII)
+MONEY = re.compile(r"\d{1,12}(\.\d{1,2})?", re.ASCII)
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+FORMULA = ("=", "+", "-", "@")
+
+
+class RowError(NamedTuple):
+    """Why a line was left out. `code` is stable for programs, `reason` is a sentence for people."""
+
+    file: str
+    line: int
+    column: str
+    code: str
+    reason: str
+
+
+class Unfit(Exception):
+    """A line cannot be loaded; `column` is empty where no single cell is at fault."""
+
+    def __init__(self, column: str, code: str, reason: str) -> None:
+        super().__init__(column, code, reason)
+        self.column = column
+        self.code = code
+        self.reason = reason
+
+
+class Cells:
+    """The cells of one line by column. Each method reads one and raises Unfit if it is not what it should be."""
+
+    __slots__ = ("_cells", "line")
+
+    def __init__(self, line: int, cells: dict[str, str]) -> None:
+        self.line = line
+        self._cells = cells
+
+    def given(self, column: str) -> str:
+        """What is written there; empty is unknown."""
+        return self._cells[column]
+
+    def required(self, column: str) -> str:
+        if value := self._cells[column]:
+            return value
+        raise Unfit(column, "missing_value", _("A value is needed here."))
+
+    def text(self, column: str, *, most: int) -> str:
+        """Words for people: no control characters, and nothing a spreadsheet would run as a formula."""
+        value = self._cells[column]
+        if len(value) > most:
+            raise Unfit(column, "too_long", _("This is longer than %(most)s characters.") % {"most": most})
+        if CONTROL.search(value):
+            raise Unfit(column, "control_character", _("This contains a control character."))
+        if value.startswith(FORMULA):
+            raise Unfit(column, "formula", _("A spreadsheet would take this for a formula."))
+        return value
+
+    def choice(self, column: str, allowed: Collection[str], *, default: str | None = None) -> str:
+        """One of the values allowed; where the cell is empty the default, if there is one."""
+        value = self._cells[column] if default is not None else self.required(column)
+        if not value and default is not None:
+            return default
+        if value not in allowed:
+            raise Unfit(column, "unknown_value", _("This must be one of: %(values)s.") % {"values": ", ".join(allowed)})
+        return value
+
+    def guid(self, column: str) -> uuid.UUID | None:
+        value = self._cells[column]
+        if not value:
+            return None
+        if not GUID.fullmatch(value):
+            raise Unfit(column, "not_a_guid", _("This must be a GUID, 32 hexadecimal digits with hyphens."))
+        return uuid.UUID(value)
+
+    def required_guid(self, column: str) -> uuid.UUID:
+        self.required(column)
+        value = self.guid(column)
+        assert value is not None
+        return value
+
+    def day(self, column: str) -> date | None:
+        value = self._cells[column]
+        if not value:
+            return None
+        try:
+            if DAY.fullmatch(value):
+                return date.fromisoformat(value)
+        except ValueError:
+            pass
+        raise Unfit(column, "not_a_date", _("This must be a date as year-month-day, such as 2026-03-31."))
+
+    def required_day(self, column: str) -> date:
+        self.required(column)
+        value = self.day(column)
+        assert value is not None
+        return value
+
+    def month(self, column: str) -> date:
+        """The first day of a month written as year-month."""
+        value = self.required(column)
+        try:
+            if MONTH.fullmatch(value):
+                return date.fromisoformat(f"{value}-01")
+        except ValueError:
+            pass
+        raise Unfit(column, "not_a_month", _("This must be a month as year-month, such as 2026-03."))
+
+    def number(self, column: str) -> int | None:
+        value = self._cells[column]
+        if not value:
+            return None
+        if not WHOLE.fullmatch(value) or int(value) > LARGEST_NUMBER:
+            raise Unfit(column, "not_a_number", _("This must be a whole number, 0 or more."))
+        return int(value)
+
+    def money(self, column: str) -> Decimal | None:
+        value = self._cells[column]
+        if not value:
+            return None
+        if not MONEY.fullmatch(value):
+            raise Unfit(column, "not_an_amount", _("This must be an amount, 0 or more, such as 1250.40."))
+        return Decimal(value)
+
+    def country(self, column: str) -> str:
+        value = self._cells[column]
+        if value and not COUNTRY.fullmatch(value):
+            raise Unfit(column, "not_a_country", _("This must be a country's two capital letters, such as SE."))
+        return value
+
+    def email(self, column: str) -> str:
+        value = self.text(column, most=254)
+        if value:
+            try:
+                validate_email(value)
+            except ValidationError:
+                raise Unfit(column, "not_an_email", _("This must be an e-mail address.")) from None
+        return value
+
+
+def read(
+    path: Path, columns: Collection[str], refuse: Callable[[int, Unfit], None], moved: Callable[[int], None]
+) -> Iterator[Cells]:
+    """The lines of a file, header apart. A line that cannot be read is refused; so is the file, as its first line.
+
+    A line is one row: line breaks within quotes are not allowed, so that a quote left open costs one row only.
+    `moved` hears how many bytes were read.
+    """
+    with path.open("rb") as file:
+        header = file.readline()
+        moved(len(header))
+        try:
+            names = _split(header.removeprefix(BOM))
+            _check_header(names, columns)
+        except Unfit as unfit:
+            refuse(1, unfit)
+            return
+        for line, raw in enumerate(file, 2):
+            moved(len(raw))
+            try:
+                cells = _split(raw)
+                if not cells:
+                    continue
+                if len(cells) != len(names):
+                    raise Unfit(
+                        "",
+                        "wrong_number_of_cells",
+                        _("The line has %(found)s cells, the header %(wanted)s.")
+                        % {"found": len(cells), "wanted": len(names)},
+                    )
+            except Unfit as unfit:
+                refuse(line, unfit)
+                continue
+            yield Cells(line, dict(zip(names, cells, strict=True)))
+
+
+def _split(raw: bytes) -> list[str]:
+    """The cells of one line, without blanks around them; none of an empty line."""
+    if len(raw) > LONGEST_LINE:
+        raise Unfit("", "line_too_long", _("The line is longer than %(most)s bytes.") % {"most": LONGEST_LINE})
+    try:
+        text = raw.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise Unfit("", "not_utf8", _("The line is not UTF-8; save the file in that encoding.")) from None
+    try:
+        return [cell.strip() for row in csv.reader((text,), strict=True) for cell in row]
+    except csv.Error:
+        raise Unfit("", "bad_quoting", _("The quotes in the line do not match.")) from None
+
+
+def _check_header(names: list[str], columns: Collection[str]) -> None:
+    if sorted(names) != sorted(columns):
+        wanted = ",".join(columns)
+        raise Unfit("", "wrong_header", _("The first line must name these columns: %(columns)s.") % {"columns": wanted})
+
+
+def parents_first(
+    rows: Iterable[R], key: Callable[[R], Hashable], parent: Callable[[R], Hashable], refuse: Callable[[R], None]
+) -> list[R]:
+    """The rows in their order, but each after the one it refers to; those that refer in a circle are refused."""
+    by_key = {key(row): row for row in rows}
+    ordered: list[R] = []
+    settled: set[Hashable] = set()
+    for start in list(by_key):
+        chain: dict[Hashable, R] = {}
+        at: Hashable = start
+        while at in by_key and at not in settled and at not in chain:
+            chain[at] = by_key[at]
+            at = parent(by_key[at])
+        settled |= chain.keys()
+        circle = list(chain).index(at) if at in chain else len(chain)
+        for row in list(chain.values())[circle:]:
+            refuse(row)
+        ordered += reversed(list(chain.values())[:circle])
+    return ordered

@@ -17,9 +17,9 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.models import Association, start_of, subscriptions_visible_to
 from associations.rules import EndReason, Kind, Source, months_before, policy_on
-from por.accounts.models import Actor
+from por.accounts.models import NOBODY, Actor
 from por.directory import actions as directory
-from por.directory.models import Partner, Subscription
+from por.directory.models import Customer, Partner, Subscription
 from por.errors import Absent, Busy, Refused, Stale
 from por.history import actions as history
 
@@ -275,7 +275,7 @@ def _back_dated(
 
 def _record(
     verb: str,
-    subscription: Subscription,
+    unit: Subscription | Customer,
     association: Association,
     *,
     by: Actor,
@@ -283,9 +283,13 @@ def _record(
     reason: str = "",
     old_start: datetime | None = None,
 ) -> None:
-    """Bumps the subscription's version and writes the event, with the partner as a party to it."""
-    Subscription.objects.filter(pk=subscription.pk).update(version=subscription.version + 1)
-    subscription.version += 1
+    """Bumps the subscription's version, if it is about one, and writes the event with the partner as a party to it."""
+    if isinstance(unit, Subscription):
+        Subscription.objects.filter(pk=unit.pk).update(version=unit.version + 1)
+        unit.version += 1
+        about = history.About("subscription", str(unit.subscription_id), unit.name)
+    else:
+        about = history.About("customer", str(unit.tenant_id), unit.organisation.name)
     partner: Partner = association.partner
     changes = {
         "association": association.pk,
@@ -297,11 +301,47 @@ def _record(
         changes["began_at_before"] = old_start.isoformat()
     history.record(
         verb,
-        history.About("subscription", str(subscription.subscription_id), subscription.name),
+        about,
         by=by,
         at=at,
-        of=subscription.customer_id,
+        of=association.customer_id,
         parties=[partner.pk],
         changes=changes,
         reason=reason,
     )
+
+
+@transaction.atomic
+def end_from_outside(association_id: int) -> bool:
+    """Ends an association whose subscription has expired or whose partner's account is closed; says whether it did.
+
+    Nobody's decision: the estate said so. Any other association, and one that has ended by itself, stays as it is.
+    """
+    association = Association.objects.select_related("customer__organisation").get(pk=association_id)
+    unit: Subscription | Customer = association.customer
+    with _busy_instead_of_a_lock_timeout():
+        if association.subscription_id is None:
+            Customer.objects.select_for_update(no_key=True).get(pk=association.customer_id)
+        else:
+            locked = Subscription.objects.select_related("customer__organisation", "sku")
+            unit = locked.select_for_update(of=("self",), no_key=True).get(pk=association.subscription_id)
+        partner = directory.locked(association.partner_id)
+    association.refresh_from_db(from_queryset=Association.objects.select_related("partner__organisation"))
+    reason = end_reason_from_outside(association.kind, unit, partner)
+    if reason is None or association.ended_at is not None or association.undone_at is not None:
+        return False
+    record = record_of(unit) if isinstance(unit, Subscription) and association.kind == Kind.DPOR else [association]
+    association.ended_at = _clock(record)
+    association.end_reason = reason
+    association.save(update_fields=["ended_at", "end_reason"])
+    verb = "partner_of_record.ended" if association.kind == Kind.DPOR else "association.ended"
+    _record(verb, unit, association, by=NOBODY, at=association.ended_at)
+    return True
+
+
+def end_reason_from_outside(kind: str, unit: Subscription | Customer, partner: Partner) -> EndReason | None:
+    """Why an association of this kind cannot be in force now, whoever wants it to be; None if it can."""
+    if partner.status == Partner.Status.CLOSED:
+        return EndReason.PARTNER_CLOSED
+    expired = isinstance(unit, Subscription) and unit.status == Subscription.Status.EXPIRED
+    return EndReason.SUBSCRIPTION_EXPIRED if expired and kind == Kind.DPOR else None

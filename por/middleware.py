@@ -30,21 +30,18 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         this = given if GIVEN_ID.fullmatch(given) else str(uuid.uuid4())
-        token = request_id.set(this)
+        request_id.set(this)  # until the next request: the framework logs after us
         began = time.monotonic()
-        try:
-            response = self.get_response(request)
-            route = request.resolver_match.route if request.resolver_match else ""
-            # The route, not the path: a path may hold a token or an address.
-            logger.info(
-                "%s /%s %s",
-                request.method,
-                route,
-                response.status_code,
-                extra={"ms": round((time.monotonic() - began) * 1000, 1)},
-            )
-        finally:
-            request_id.reset(token)
+        response = self.get_response(request)
+        route = request.resolver_match.route if request.resolver_match else ""
+        # The route, not the path: a path may hold a token or an address.
+        logger.info(
+            "%s /%s %s",
+            request.method,
+            route,
+            response.status_code,
+            extra={"ms": round((time.monotonic() - began) * 1000, 1)},
+        )
         response["X-Request-ID"] = this
         return response
 

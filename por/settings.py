@@ -97,8 +97,12 @@ DATABASES = {"default": database("DATABASE_URL")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=600),
     "CONN_HEALTH_CHECKS": True,
-    # A verb that cannot have its lock answers "busy" instead of holding a web thread.
-    "OPTIONS": {**DATABASES["default"].get("OPTIONS", {}), "options": "-c lock_timeout=3000 -c timezone=UTC"},
+    # A verb that cannot have its lock answers "busy" instead of holding a web thread. Compiling a query costs more
+    # than it saves here (the dashboard of 50,000 subscriptions: 1.1 s with it, 0.76 s without).
+    "OPTIONS": {
+        **DATABASES["default"].get("OPTIONS", {}),
+        "options": "-c lock_timeout=3000 -c timezone=UTC -c jit=off",
+    },
 }
 #: The role that owns the tables and migrates; the application's role can then neither change nor drop history.
 DATABASE_OWNER = database("DATABASE_OWNER_URL" if "DATABASE_OWNER_URL" in env.ENVIRON else "DATABASE_URL")

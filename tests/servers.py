@@ -31,8 +31,7 @@ SETTINGS = {
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Around pytest-django's own hook, which reads the settings."""
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(SETTINGS)
     for name in ("DEBUG", "DEMO"):
         os.environ.pop(name, None)
     if not ("DATABASE_URL" in os.environ and "REDIS_URL" in os.environ):

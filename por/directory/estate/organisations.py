@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.hashers import make_password
+from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
 from por.accounts.models import LANGUAGES, Membership, Organisation, User
@@ -68,7 +69,8 @@ def _make_administrators(organisations: Iterable[Organisation]) -> None:
         ],
         ignore_conflicts=True,
     )
-    users = dict(User.objects.filter(email__in=people).values_list("email", "pk"))
+    found = User.objects.annotate(lower=Lower("email")).filter(lower__in=people)
+    users = dict(found.values_list("lower", "pk"))
     Membership.objects.bulk_create(
         [
             Membership(user_id=users[email], organisation_id=pk, role=Role.ADMINISTRATOR)

@@ -1,0 +1,265 @@
+"""How the associations of an estate are loaded, and what an estate ends. What the lines mean: docs/estates.md."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from associations.actions import end_from_outside, end_reason_from_outside
+from associations.models import Association, start_of
+from associations.rules import TENANT_KINDS, EndReason, Kind, Source
+from por.directory.estate.common import mpn_id, not_found
+from por.directory.models import Customer, Partner, Subscription
+from por.estate.loading import File, Line, Outcome
+from por.estate.reading import Cells, Unfit
+
+Unit = Subscription | Customer
+
+#: What a load itself has ended stays as it ended.
+FROM_OUTSIDE = {EndReason.SUBSCRIPTION_EXPIRED, EndReason.PARTNER_CLOSED}
+
+
+@dataclass(slots=True)
+class AssociationLine(Line):
+    unit_id: uuid.UUID  # of the subscription, or for the kinds that are of a tenant, of that
+    mpn_id: str
+    kind: str
+    began_on: date
+    ended_on: date | None
+
+    @property
+    def of_tenant(self) -> bool:
+        return self.kind in TENANT_KINDS
+
+
+def _parse(cells: Cells) -> AssociationLine:
+    subscription, tenant = cells.guid("subscription_id"), cells.guid("tenant_id")
+    unit = subscription or tenant
+    if unit is None or (subscription and tenant):
+        raise Unfit("subscription_id", "not_one_unit", _("Give either a subscription or a tenant."))
+    row = AssociationLine(
+        line=cells.line,
+        unit_id=unit,
+        mpn_id=mpn_id(cells, "mpn_id", cells.required("mpn_id")),
+        kind=cells.choice("kind", Kind.values),
+        began_on=cells.required_day("began_on"),
+        ended_on=cells.day("ended_on"),
+    )
+    if row.of_tenant and subscription:
+        raise Unfit("subscription_id", "kind_of_tenant", _("This kind is of a tenant, not of a subscription."))
+    if not row.of_tenant and tenant:
+        raise Unfit("tenant_id", "kind_of_subscription", _("This kind is of a subscription, not of a tenant."))
+    today = timezone.now().date()
+    if row.began_on > today:
+        raise Unfit("began_on", "began_on_in_future", _("The start cannot lie in the future."))
+    if row.ended_on and row.ended_on <= row.began_on:
+        raise Unfit("ended_on", "ended_on_not_after_began_on", _("The end must be a later day than the start."))
+    if row.ended_on and row.ended_on > today:
+        raise Unfit("ended_on", "ended_on_in_future", _("The end cannot lie in the future."))
+    return row
+
+
+def _order(
+    rows: Iterable[AssociationLine], refuse: Callable[[AssociationLine, Unfit], None]
+) -> Iterable[AssociationLine]:
+    """Those of one unit together, in the order of the file, and what has ended before what follows it."""
+    units: dict[uuid.UUID, list[AssociationLine]] = defaultdict(list)
+    for row in rows:
+        units[row.unit_id].append(row)
+    for lines in units.values():
+        yield from sorted(lines, key=lambda row: (row.ended_on or date.max, row.began_on))
+
+
+def _merge(rows: Sequence[AssociationLine], outcome: Outcome) -> None:
+    units = _locked_units(rows)
+    partners = _locked_partners({row.mpn_id for row in rows})
+    stored = _stored(units.values())
+    merge = _Merge(outcome, timezone.now())
+    for row in rows:
+        try:
+            unit, partner = _check(row, units, partners)
+            merge.add(row, unit, partner, stored[unit])
+        except Unfit as unfit:
+            outcome.refuse(row, unfit)
+    merge.save()
+
+
+def _locked_units(rows: Sequence[AssociationLine]) -> dict[uuid.UUID, Unit]:
+    """The tenants and subscriptions, locked in the order every verb keeps: customers, then subscriptions, by key."""
+    of_tenants = Customer.objects.filter(tenant_id__in={row.unit_id for row in rows if row.of_tenant})
+    of_subscriptions = Subscription.objects.filter(
+        subscription_id__in={row.unit_id for row in rows if not row.of_tenant}
+    )
+    units: dict[uuid.UUID, Unit] = {}
+    for customer in of_tenants.order_by("pk").select_for_update(no_key=True):
+        units[customer.tenant_id] = customer
+    for subscription in of_subscriptions.order_by("pk").select_for_update(no_key=True):
+        units[subscription.subscription_id] = subscription
+    return units
+
+
+def _locked_partners(mpn_ids: set[str]) -> dict[str, Partner]:
+    found = Partner.objects.raw(
+        "SELECT * FROM directory_partner WHERE mpn_id = ANY(%s) ORDER BY organisation_id FOR SHARE", [list(mpn_ids)]
+    )
+    return {partner.mpn_id: partner for partner in found}
+
+
+def _stored(units: Iterable[Unit]) -> dict[Unit, list[Association]]:
+    """All associations each unit ever had, the undone ones too."""
+    by_key: dict[tuple[int, int | None], Unit] = {}
+    for unit in units:
+        if isinstance(unit, Subscription):
+            by_key[unit.customer_id, unit.pk] = unit
+        else:
+            by_key[unit.pk, None] = unit
+    stored: dict[Unit, list[Association]] = {unit: [] for unit in by_key.values()}
+    subscriptions = [pk for _customer, pk in by_key if pk is not None]
+    tenants = [customer for customer, pk in by_key if pk is None]
+    for one in Association.objects.filter(
+        Q(subscription__in=subscriptions) | Q(subscription=None, customer__in=tenants)
+    ).order_by("pk"):
+        stored[by_key[one.customer_id, one.subscription_id]].append(one)
+    return stored
+
+
+def _check(row: AssociationLine, units: dict[uuid.UUID, Unit], partners: dict[str, Partner]) -> tuple[Unit, Partner]:
+    unit, partner = units.get(row.unit_id), partners.get(row.mpn_id)
+    if row.of_tenant != isinstance(unit, Customer):  # a subscription may bear the GUID of a tenant, and the reverse
+        unit = None
+    if unit is None:
+        raise not_found("tenant_id", "customer") if row.of_tenant else not_found("subscription_id", "subscription")
+    if partner is None:
+        raise not_found("mpn_id", "partner")
+    if partner.kind == Partner.Kind.GLOBAL:
+        raise Unfit("mpn_id", "partner_is_global", _("Associations are of a location, not of a global account."))
+    if isinstance(unit, Subscription) and row.began_on < unit.started_on:
+        raise Unfit(
+            "began_on",
+            "began_on_too_early",
+            _("The subscription only started on %(day)s.") % {"day": unit.started_on.isoformat()},
+        )
+    return unit, partner
+
+
+class _Merge:
+    """What a batch makes of the associations: lines are added one by one, then all is saved at once."""
+
+    def __init__(self, outcome: Outcome, now: datetime) -> None:
+        self.outcome = outcome
+        self.now = now
+        self.created: list[Association] = []
+        self.changed: list[Association] = []
+        self.matched: set[int] = set()  # by identity: stored or new, a line of this batch is about it
+
+    def add(self, row: AssociationLine, unit: Unit, partner: Partner, known: list[Association]) -> None:
+        """Compares one line with what is known of its unit; raises Unfit if it cannot stand beside it."""
+        ended_at, end_reason = self._end(row, unit, partner)
+        same = _same(row, partner, known)
+        if same is None:
+            new = Association(
+                kind=row.kind,
+                customer_id=unit.customer_id if isinstance(unit, Subscription) else unit.pk,
+                subscription=unit if isinstance(unit, Subscription) else None,
+                partner=partner,
+                began_at=start_of(row.began_on),
+                ended_at=ended_at,
+                attached_at=start_of(row.began_on),  # the files know no other day
+                source=Source.ESTATE,
+                end_reason=end_reason,
+            )
+            self._check_overlap(new, known)
+            known.append(new)
+            self.matched.add(id(new))
+            self.created.append(new)
+            self.outcome.created[new.customer_id] += 1
+            return
+        self.matched.add(id(same))
+        ends_on = same.ended_at.date() if same.ended_at else None
+        if same.undone_at is None and (ends_on == row.ended_on or same.end_reason in FROM_OUTSIDE):
+            self.outcome.unchanged += 1
+            return
+        if same.source != Source.ESTATE or same.undone_at or same.reopened_at or same.end_reason:
+            raise _changed_in_product()
+        before = same.ended_at
+        same.ended_at, same.end_reason = ended_at, end_reason
+        try:
+            self._check_overlap(same, known)
+        except Unfit:
+            same.ended_at, same.end_reason = before, ""
+            raise
+        self.changed.append(same)
+        self.outcome.changed[same.customer_id] += 1
+
+    def _end(self, row: AssociationLine, unit: Unit, partner: Partner) -> tuple[datetime | None, str]:
+        """When it ended: as the line says, or now if it says nothing but can no longer be in force."""
+        if row.ended_on is not None:
+            return start_of(row.ended_on), ""
+        reason = end_reason_from_outside(row.kind, unit, partner)
+        return (None, "") if reason is None else (self.now, reason)
+
+    def _check_overlap(self, one: Association, known: list[Association]) -> None:
+        """Of record there is one at a time; the other kinds stand side by side."""
+        if one.kind != Kind.DPOR:
+            return
+        for other in known:
+            if other is one or other.kind != Kind.DPOR or other.undone_at is not None or not _overlap(one, other):
+                continue
+            if other.partner_id == one.partner_id and id(other) not in self.matched:
+                raise _changed_in_product()  # the same period, whose start was moved
+            raise Unfit(
+                "began_on", "overlaps_another_period", _("Another partner, or another line, has part of this period.")
+            )
+
+    def save(self) -> None:
+        """First what has ended, so that what follows it finds the place free."""
+        self.changed.sort(key=lambda one: one.ended_at is None)
+        Association.objects.bulk_update(self.changed, ["ended_at", "end_reason"])
+        Association.objects.bulk_create(self.created)
+        touched = {one.subscription_id for one in self.created + self.changed} - {None}
+        Subscription.objects.filter(pk__in=touched).update(version=F("version") + 1)
+
+
+def _same(row: AssociationLine, partner: Partner, known: list[Association]) -> Association | None:
+    """The association a line is about: the same unit, partner, kind and first day; rather one that still stands."""
+    found = [
+        one
+        for one in known
+        if one.partner_id == partner.pk and one.kind == row.kind and one.began_at.date() == row.began_on
+    ]
+    return min(found, key=lambda one: (one.undone_at is not None, one.source != Source.ESTATE), default=None)
+
+
+def _overlap(one: Association, other: Association) -> bool:
+    return (one.ended_at is None or other.began_at < one.ended_at) and (
+        other.ended_at is None or one.began_at < other.ended_at
+    )
+
+
+def _changed_in_product() -> Unfit:
+    return Unfit("", "changed_in_product", _("This was changed here since it was loaded, so it was left as it is."))
+
+
+ASSOCIATIONS = File(
+    name="associations.csv",
+    header="subscription_id,tenant_id,mpn_id,kind,began_on,ended_on",
+    parse=_parse,
+    key=lambda row: (row.unit_id, row.mpn_id, row.kind, row.began_on),
+    merge=_merge,
+    order=_order,
+)
+
+
+def end_overtaken() -> int:
+    """Ends what expired subscriptions and closed accounts leave open, each with its event; returns how many."""
+    overtaken = Association.objects.open().filter(
+        Q(kind=Kind.DPOR, subscription__status=Subscription.Status.EXPIRED) | Q(partner__status=Partner.Status.CLOSED)
+    )
+    return sum(end_from_outside(pk) for pk in overtaken.order_by("subscription", "pk").values_list("pk", flat=True))

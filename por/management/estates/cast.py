@@ -1,0 +1,172 @@
+"""The companies every made-up estate begins with, whose story screens and examples tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NORDVIK = "4471902"
+NORDVIK_GROUP = "4471000"
+NORDVIK_OY = "4471910"
+HALDEN = "4410237"
+SULDAL = "4410555"
+LYNGBY = "4410777"
+
+
+@dataclass(frozen=True)
+class CastPartner:
+    mpn_id: str
+    name: str
+    city: str
+    country: str
+    kind: str = "location"
+    parent: str = ""
+    status: str = "active"
+    own_tenant: str = ""  # the name of the customer that is its own tenant
+
+
+@dataclass(frozen=True)
+class Held:
+    """An association of a cast subscription. Days are counted back from today; no end is open."""
+
+    mpn_id: str
+    since: int | str  # days ago, or a date
+    until: int | str | None = None
+    kind: str = "dpor"
+
+
+@dataclass(frozen=True)
+class CastSubscription:
+    product: str
+    sku: str
+    agreement: str
+    seats: int | None
+    age: int  # days since it started
+    held: tuple[Held, ...] = ()
+    renews_in: int = 200  # days; less than 0 is past
+    status: str = "active"
+    trial: bool = False
+    replaces: int | None = None  # the place of an earlier one of the same customer
+
+
+@dataclass(frozen=True)
+class CastCustomer:
+    name: str
+    domain: str
+    segment: str
+    subscriptions: tuple[CastSubscription, ...]
+    held: tuple[Held, ...] = ()  # of the tenant
+
+
+PARTNERS = (
+    CastPartner(NORDVIK_GROUP, "Nordvik Group", "Göteborg", "SE", kind="global"),
+    CastPartner(NORDVIK, "Nordvik Cloud AB", "Göteborg", "SE", parent=NORDVIK_GROUP, own_tenant="Nordvik Cloud AB"),
+    CastPartner(HALDEN, "Halden Konsult AB", "Uddevalla", "SE"),
+    CastPartner(NORDVIK_OY, "Nordvik Cloud Oy", "Helsinki", "FI", parent=NORDVIK_GROUP),
+    CastPartner(SULDAL, "Suldal Drift AS", "Stavanger", "NO", status="suspended"),
+    CastPartner(LYNGBY, "Lyngby Systemer ApS", "Lyngby", "DK", status="closed"),
+)
+
+CUSTOMERS = (
+    CastCustomer(
+        "Västerhamn Energi AB",
+        "vasterhamn.example",
+        "enterprise",
+        (
+            CastSubscription("office365", "ENTERPRISEPACK", "EA", 420, 880, (Held(HALDEN, 700, 45),)),
+            CastSubscription("office365", "ENTERPRISEPREMIUM", "EA", 60, 410, renews_in=320),
+            CastSubscription("ems", "EMS", "EA", 420, 760, (Held(NORDVIK, 430),), renews_in=55),
+            CastSubscription("intune", "INTUNE_A", "EAS", 150, 640, (Held(HALDEN, 500),), renews_in=90),
+            CastSubscription("aadp", "AAD_PREMIUM", "EA", 420, 500, renews_in=230),
+            CastSubscription(
+                "crm_online", "CRMPLAN2", "MOSP", 20, 900, (Held(NORDVIK, 600, 170),), renews_in=-170, status="expired"
+            ),
+            CastSubscription(
+                "crm_online",
+                "CRMSTANDARD",
+                "CSP",
+                35,
+                170,
+                (Held(HALDEN, 170, None, "transacting"), Held(HALDEN, 170, None, "csp")),
+                renews_in=195,
+                replaces=5,
+            ),
+            CastSubscription("azure", "", "MOSA", None, 830, (Held(NORDVIK, 610),)),
+            CastSubscription(
+                "office365", "DESKLESSPACK", "OPEN", 80, 700, (Held(SULDAL, 400),), renews_in=-50, status="suspended"
+            ),
+            CastSubscription("office365", "ENTERPRISEPREMIUM", "MOSP", 25, 12, renews_in=18, trial=True),
+        ),
+    ),
+    CastCustomer(
+        "Almviks kommun",
+        "almvik.example",
+        "public_sector",
+        (
+            CastSubscription(
+                "office365",
+                "ENTERPRISEPACK",
+                "EA",
+                610,
+                4700,
+                (
+                    Held(HALDEN, "2014-10-01", "2015-12-31", "osa_form"),
+                    Held(NORDVIK, "2015-06-01", "2016-06-30", "osa_form"),
+                    Held(NORDVIK_OY, "2016-02-01", None, "osa_form"),
+                    Held(LYNGBY, 1300, 620),
+                    Held(NORDVIK, 620),
+                ),
+            ),
+            CastSubscription("ems", "EMSPREMIUM", "EA", 610, 520, (Held(NORDVIK, 510),)),
+            CastSubscription("office365", "STANDARDWOFFPACK_FACULTY", "CASA_EES", 1450, 700, (Held(HALDEN, 380),)),
+        ),
+        (
+            Held(NORDVIK, 620, None, "delegated_admin"),
+            Held(NORDVIK, 500, None, "pal"),
+            Held(NORDVIK_OY, 610, 430, "fasttrack"),
+        ),
+    ),
+    CastCustomer(
+        "Brosund Bygg AB",
+        "brosund.example",
+        "smb",
+        (
+            CastSubscription("office365", "O365_BUSINESS_PREMIUM", "MOSP", 48, 600, (Held(NORDVIK, 590),), renews_in=75),
+            CastSubscription("azure", "", "MOSA", None, 420, (Held(NORDVIK, 400),)),
+            CastSubscription(
+                "intune", "INTUNE_A", "OPEN", 48, 430, (Held(NORDVIK, 300),), renews_in=-14, status="grace"
+            ),
+        ),
+    ),
+    CastCustomer(
+        "Hagelby Sjukvård",
+        "hagelby.example",
+        "public_sector",
+        (
+            CastSubscription(
+                "office365", "ENTERPRISEPACK", "EAS", 980, 1000, (Held(HALDEN, 940, 450), Held(NORDVIK, 450))
+            ),
+            CastSubscription("aadp", "AAD_PREMIUM_P2", "EAS", 980, 480, (Held(NORDVIK, 440),), renews_in=40),
+            CastSubscription("crm_online", "CRMSTANDARD", "EA", 64, 560, (Held(HALDEN, 520),)),
+        ),
+    ),
+    CastCustomer(
+        "Torsnäs Hamn AB",
+        "torsnas.example",
+        "enterprise",
+        (
+            CastSubscription("office365", "STANDARDPACK", "CSP", 210, 460, (Held(NORDVIK, 455),), renews_in=270),
+            CastSubscription("crm_online", "CRMSTANDARD", "MOSP", 30, 460, (Held(NORDVIK, 410),), renews_in=270),
+            CastSubscription("azure", "", "EA", None, 640, (Held(HALDEN, 600, 210), Held(NORDVIK, 190))),
+        ),
+    ),
+    CastCustomer(
+        "Nordvik Cloud AB",
+        "nordvik.example",
+        "smb",
+        (
+            CastSubscription("office365", "ENTERPRISEPREMIUM", "EA", 85, 950, (Held(NORDVIK, 900),)),
+            CastSubscription("ems", "EMSPREMIUM", "EA", 85, 950, (Held(NORDVIK, 900),)),
+        ),
+    ),
+)
+SUBSCRIPTIONS = sum(len(customer.subscriptions) for customer in CUSTOMERS)

@@ -1,0 +1,68 @@
+"""How much of a made-up subscription is used, month by month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from random import Random
+from typing import NamedTuple
+
+MISSING = 0.02  # months nobody has reported
+UNKNOWN = 0.01  # months with the units paid for and nothing about people
+DIP = 0.03  # months reported too low, as if they still had to be corrected
+
+#: How much of what is paid for is used at most, by workload; the rest as in `USUAL`.
+REACH = {"exo": 0.96, "teams": 0.85, "proplus": 0.8, "sfb": 0.5, "yammer": 0.3, "aip": 0.35}
+USUAL = 0.75
+
+
+class Month(NamedTuple):
+    name: str
+    first: date
+    last: date
+
+
+class Figures(NamedTuple):
+    month: str
+    workload: str
+    paid_units: int | str
+    active_users: int | str
+    consumed_usd: str
+
+
+def last_months(today: date, count: int) -> list[Month]:
+    """So many months before the one of today, oldest first."""
+    months: list[Month] = []
+    first = today.replace(day=1)
+    for _ in range(count):
+        last = first - timedelta(1)
+        first = last.replace(day=1)
+        months.append(Month(f"{first:%Y-%m}", first, last))
+    return months[::-1]
+
+
+def usage_of(
+    months: Sequence[Month], workloads: Sequence[str], seats: int | None, random: Random, *, growing: bool
+) -> Iterator[Figures]:
+    """The months of one subscription: growing ones start low and rise, others stay where they are, more or less."""
+    if not months:
+        return
+    money = 40 * random.paretovariate(1.1) if workloads == ("azure",) else 0.0
+    for workload in workloads:
+        top = min(1.0, REACH.get(workload, USUAL) * random.uniform(0.8, 1.05))
+        start = top * random.uniform(0.2, 0.7) if growing else top * random.uniform(0.9, 1.0)
+        for place, month in enumerate(months):
+            chance = random.random()
+            if chance < MISSING:
+                continue
+            share = start + (top - start) * (place + 1) / len(months)
+            share = max(0.0, min(1.0, share * random.uniform(0.97, 1.03)))
+            if chance > 1 - DIP:
+                share *= 0.6
+            if money:
+                yield Figures(month.name, workload, "", "", f"{money * share:.2f}")
+            elif seats is None:
+                yield Figures(month.name, workload, "", round(20 * share), "")
+            else:
+                users: int | str = "" if chance < MISSING + UNKNOWN else round(seats * share)
+                yield Figures(month.name, workload, seats, users, "")

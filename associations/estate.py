@@ -223,7 +223,7 @@ class _Merge:
         self.changed.sort(key=lambda one: one.ended_at is None)
         Association.objects.bulk_update(self.changed, ["ended_at", "end_reason"])
         Association.objects.bulk_create(self.created)
-        touched = {one.subscription_id for one in self.created + self.changed} - {None}
+        touched = {one.subscription_id for one in self.created + self.changed if one.subscription_id is not None}
         Subscription.objects.filter(pk__in=touched).update(version=F("version") + 1)
 
 

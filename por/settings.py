@@ -138,6 +138,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
+    # A ring that finds no broker gives up at once; kombu would try for six seconds, on every commit.
+    "max_retries": 0,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_ACKS_LATE = True
@@ -151,8 +156,9 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 2
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BEAT_SCHEDULE = {
-    "relay": {"task": "por.history.tasks.relay", "schedule": 2.0},
-    "deliver": {"task": "por.notifications.tasks.deliver", "schedule": 5.0},
+    # Rounds that nobody had time for are not made up for: the next one takes all that is due.
+    "relay": {"task": "por.history.tasks.relay", "schedule": 2.0, "options": {"expires": 2}},
+    "deliver": {"task": "por.notifications.tasks.deliver", "schedule": 5.0, "options": {"expires": 5}},
     "purge-idempotency-keys": {"task": "por.accounts.tasks.purge_idempotency_keys", "schedule": 3600.0},
 }
 

@@ -1,4 +1,4 @@
-"""Loading the files of an estate: in batches, one transaction each, with one event for each organisation changed."""
+"""Loading the files of an estate: in batches, one transaction each; then one event for each organisation changed."""
 
 from __future__ import annotations
 
@@ -119,17 +119,22 @@ def load_file(path: Path, file: File[R], report: Report) -> None:
     if file.order is not None:
         rows = file.order(rows, lambda row, unfit: refuse(row.line, unfit))
     remaining = iter(rows)
-    while batch := list(islice(remaining, BATCH)):
-        outcome = Outcome()
-        with transaction.atomic():
-            _wait_patiently()
-            file.merge(batch, outcome)
-            _record(file.name, outcome)
-        tally.created += outcome.created.total()
-        tally.changed += outcome.changed.total()
-        tally.unchanged += outcome.unchanged
-        for line, unfit in outcome.refused:
-            refuse(line, unfit)
+    created: Counter[int] = Counter()
+    changed: Counter[int] = Counter()
+    try:
+        while batch := list(islice(remaining, BATCH)):
+            outcome = Outcome()
+            with transaction.atomic():
+                _wait_patiently()
+                file.merge(batch, outcome)
+            created += outcome.created
+            changed += outcome.changed
+            tally.unchanged += outcome.unchanged
+            for line, unfit in outcome.refused:
+                refuse(line, unfit)
+    finally:  # what was loaded before something went wrong is loaded
+        tally.created, tally.changed = created.total(), changed.total()
+        _record(file.name, created, changed)
 
 
 def _rows(path: Path, file: File[R], refuse: Callable[[int, Unfit], None], moved: Callable[[int], None]) -> Iterator[R]:
@@ -152,17 +157,14 @@ def _wait_patiently() -> None:
         cursor.execute("SET LOCAL lock_timeout = '60s'")
 
 
-def _record(file: str, outcome: Outcome) -> None:
-    """One event in the chain of each organisation whose rows changed, in one order, so that loads never cross."""
-    for organisation_id in sorted(outcome.created.keys() | outcome.changed.keys()):
+def _record(file: str, created: Counter[int], changed: Counter[int]) -> None:
+    """One event in the chain of each organisation whose rows changed, each by itself: nobody waits for its chain."""
+    for organisation_id in sorted(created.keys() | changed.keys()):
         history.record(
             "estate.loaded",
             history.About("estate", file, file),
             by=NOBODY,
             at=timezone.now(),
             of=organisation_id,
-            changes={
-                "created": outcome.created[organisation_id],
-                "changed": outcome.changed[organisation_id],
-            },
+            changes={"created": created[organisation_id], "changed": changed[organisation_id]},
         )

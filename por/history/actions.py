@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -20,6 +21,10 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[Event], None]
 _handlers: dict[str, list[Handler]] = defaultdict(list)
+
+
+#: A run ends after so many seconds, well within the time a task has; the next one is seconds away.
+RUN_FOR = 120
 
 
 def _no_bell() -> None:
@@ -133,8 +138,10 @@ def relay() -> int:
 
     Rows are taken one at a time, so that a worker that dies takes nothing but its own row along.
     """
-    taken = 0
-    while (event_id := _lease()) is not None:
+    if not _due():
+        return 0
+    taken, until = 0, time.monotonic() + RUN_FOR
+    while time.monotonic() < until and (event_id := _lease()) is not None:
         taken += 1
         try:
             _tell(event_id)
@@ -144,14 +151,18 @@ def relay() -> int:
     return taken
 
 
+def _due() -> bool:
+    """Whether anything is due, once what has used up its tries without coming to say so is put aside as dead."""
+    due = Outbox.objects.filter(done_at=None, dead_at=None, next_at__lte=timezone.now())
+    if not due.exists():
+        return False
+    due.filter(attempts__gte=MAX_ATTEMPTS).update(dead_at=timezone.now())
+    return True
+
+
 def _lease() -> int | None:
-    """Takes one due row: counts the attempt and pushes it forward before the work, or puts it aside as dead."""
+    """Takes one due row: counts the attempt and pushes it forward, before the work."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE history_outbox SET dead_at = statement_timestamp()"
-            " WHERE done_at IS NULL AND dead_at IS NULL AND next_at <= statement_timestamp() AND attempts >= %s",
-            [MAX_ATTEMPTS],
-        )
         cursor.execute(
             "UPDATE history_outbox SET attempts = attempts + 1,"
             " next_at = statement_timestamp() + %s * interval '1 second'"

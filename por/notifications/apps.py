@@ -7,6 +7,7 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self) -> None:
+        from por.history.tasks import Bell
         from por.notifications import actions, tasks
 
-        actions.bell = tasks.ring
+        actions.bell = Bell(tasks.deliver)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mailbox
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -51,12 +51,13 @@ def read(sink: Path, keys: Iterable[str]) -> list[Arrived]:
 
 def _read(key: str, raw: bytes) -> Arrived:
     mail = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(raw)
-    date = mail["Date"]
+    date = mail["Date"].datetime if mail["Date"] else None
     return Arrived(
         key=key,
         to=str(mail["To"] or ""),
-        subject=str(mail["Subject"] or ""),
-        sent_at=date.datetime if date else None,
+        subject=str(mail["Subject"] or "").strip(),
+        # "-0000" means UTC, and that nothing is said of the sender's zone.
+        sent_at=date.replace(tzinfo=date.tzinfo or UTC) if date else None,
         headers=[(name, str(mail[name])) for name in HEADERS if mail[name]],
         text=_part(mail, "plain"),
         html=_part(mail, "html"),

@@ -19,7 +19,7 @@ def look_at(one, paths: list[str]) -> None:
     for path in paths:
         page = one.open(path)
         one.look()
-        titles[path] = page.title()
+        titles[path.partition("?")[0]] = page.title()
     assert len(set(titles.values())) == len(titles), titles
 
 

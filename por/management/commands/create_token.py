@@ -6,30 +6,41 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from por.accounts.actions import create_token
-from por.accounts.models import Membership
+from por.accounts.models import Membership, Organisation
 from por.errors import Refused
 
 
 class Command(BaseCommand):
-    help = "Makes an API token for one organisation. The token is the last word printed; it is kept nowhere."
+    help = "Makes an API token for a person and one organisation; the token is the last word printed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
-        parser.add_argument("--name", required=True, help="what the token is for")
-        parser.add_argument("--organisation", metavar="NUMBER", help="an MPN ID or a tenant id; needed with several")
+        parser.add_argument("--name", required=True, help="what the token is called in the person's list")
+        parser.add_argument("--organisation", metavar="NUMBER", help="MPN ID, tenant id; needed if there are several")
         parser.add_argument("--read-only", action="store_true")
 
-    def handle(self, *, email: str, name: str, organisation: str | None, read_only: bool, **options: Any) -> None:
-        memberships = list(Membership.objects.usable().filter(user__email__iexact=email).order_by("pk"))
+    def handle(self, *args: Any, **options: Any) -> None:
+        memberships = list(Membership.objects.usable().filter(user__email__iexact=options["email"]))
         if not memberships:
-            raise CommandError(f"Nobody with the address {email} acts for an organisation: check the address.")
-        chosen = [one for one in memberships if organisation in {None, one.organisation.number}]
-        if len(chosen) != 1:
-            choices = ", ".join(f"{one.organisation.number} ({one.organisation.name})" for one in memberships)
-            raise CommandError(f"Say for which organisation with --organisation NUMBER, one of: {choices}.")
+            raise CommandError(f"Nobody with the address {options['email']} acts for an organisation.")
+        organisation = _chosen([one.organisation for one in memberships], options["organisation"])
         try:
-            _token, secret = create_token(chosen[0].user, chosen[0].organisation, name=name, read_only=read_only)
+            _, secret = create_token(
+                memberships[0].user, organisation, name=options["name"], read_only=options["read_only"]
+            )
         except Refused as refused:
-            raise CommandError(str(refused)) from None
-        kind = "read-only" if read_only else "read-write"
-        self.stdout.write(f"A {kind} token for {chosen[0].organisation.name}, shown this once: {secret}")
+            raise CommandError(str(refused)) from refused
+        rights = "read-only" if options["read_only"] else "read-write"
+        self.stdout.write(f"A {rights} token for {organisation.name}, shown only this once: {secret}")
+
+
+def _chosen(organisations: list[Organisation], number: str | None) -> Organisation:
+    if number is None and len(organisations) == 1:
+        return organisations[0]
+    choices = ", ".join(f"{one.number} ({one.name})" for one in sorted(organisations, key=lambda one: one.name))
+    if number is None:
+        raise CommandError(f"This person acts for several organisations; choose with --organisation: {choices}.")
+    for one in organisations:
+        if one.number == number.strip().lower():
+            return one
+    raise CommandError(f"This person does not act for {number}; choose with --organisation: {choices}.")

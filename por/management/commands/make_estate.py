@@ -22,7 +22,9 @@ class Command(BaseCommand):
         parser.add_argument("directory", type=Path, metavar="DIR")
         parser.add_argument("--subscriptions", type=int, required=True, metavar="N")
         parser.add_argument("--seed", type=int, required=True, metavar="S")
-        parser.add_argument("--today", type=date.fromisoformat, default=date(2026, 1, 1), help="2026-01-01 if not given")
+        parser.add_argument(
+            "--today", type=date.fromisoformat, default=date(2026, 1, 1), help="2026-01-01 if not given"
+        )
         parser.add_argument("--customers", type=int, help="a fifth of the subscriptions if not given")
         parser.add_argument("--partners", type=int, help="a hundredth of the subscriptions, at least 12, if not given")
         parser.add_argument("--months", type=int, default=12, help="how many months of usage; 12 if not given")

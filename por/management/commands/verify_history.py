@@ -5,16 +5,18 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from por.history.actions import verify
-from por.history.models import ChainHead, Event
+from por.history.models import Event
 
 
 class Command(BaseCommand):
-    help = "Checks every chain of history; names the first broken event of each that does not hold."
+    help = "Checks every chain of events and names the first broken event of each that does not hold."
 
-    def handle(self, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
         broken = list(verify())
-        for chain, seq, why in broken:
-            self.stdout.write(f"{chain}: event {seq}: {why}.")
+        for one in broken:
+            self.stdout.write(f"{one.chain}, event {one.seq}: {one.why}")
         if broken:
-            raise CommandError(f"History does not hold in {len(broken)} chain(s).")
-        self.stdout.write(f"History holds: {Event.objects.count()} events in {ChainHead.objects.count()} chains.")
+            raise CommandError("1 chain does not hold." if len(broken) == 1 else f"{len(broken)} chains do not hold.")
+        events = Event.objects.count()
+        chains = Event.objects.values("chain").distinct().count()
+        self.stdout.write(f"Every chain holds (events checked: {events}, chains: {chains}).")

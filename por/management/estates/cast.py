@@ -130,7 +130,9 @@ CUSTOMERS = (
         "brosund.example",
         "smb",
         (
-            CastSubscription("office365", "O365_BUSINESS_PREMIUM", "MOSP", 48, 600, (Held(NORDVIK, 590),), renews_in=75),
+            CastSubscription(
+                "office365", "O365_BUSINESS_PREMIUM", "MOSP", 48, 600, (Held(NORDVIK, 590),), renews_in=75
+            ),
             CastSubscription("azure", "", "MOSA", None, 420, (Held(NORDVIK, 400),)),
             CastSubscription(
                 "intune", "INTUNE_A", "OPEN", 48, 430, (Held(NORDVIK, 300),), renews_in=-14, status="grace"

@@ -9,7 +9,7 @@ from random import Random
 
 from por.directory.rules import DATA
 
-SKUS = {
+SKUS: dict[str, dict[str, tuple[str, ...]]] = {
     "office365": {
         "enterprise": ("ENTERPRISEPACK", "ENTERPRISEPACK", "ENTERPRISEPREMIUM", "STANDARDPACK", "DESKLESSPACK"),
         "smb": ("O365_BUSINESS_PREMIUM", "O365_BUSINESS_PREMIUM", "O365_BUSINESS_ESSENTIALS", "EXCHANGESTANDARD"),

@@ -125,7 +125,7 @@ class Maker:
     def _partners(self) -> None:
         self.cast_tenants = {customer.name: self._uuid() for customer in cast.CUSTOMERS}
         for one in cast.PARTNERS:
-            email = f"partner@{domain_of(one.name, one.country)}"
+            email = f"partner.{one.country.lower()}@{domain_of(one.name, one.country)}"
             own = self.cast_tenants[one.own_tenant] if one.own_tenant else ""
             cells = (one.mpn_id, one.name, one.kind, one.parent, one.city, one.country, "developed", one.status)
             self._write("partners", *cells, email, language_of(one.country), own)
@@ -151,8 +151,8 @@ class Maker:
                     tenant = self._uuid()
                     self.own_tenants.append((name, place.country, tenant, self.locations[-1]))
             above = parent if number % 9 in (5, 6, 7) else ""
-            cells = (mpn_id, name, kind, above, place.city, place.country, place.market, status, email)
-            self._write("partners", *cells, language_of(place.country), tenant)
+            cells = (mpn_id, name, kind, above, place.city, place.country, place.market, status)
+            self._write("partners", *cells, email, language_of(place.country), tenant)
 
     def _some_partner(self) -> Partner:
         """A location; those at the beginning of the file have most of the business."""
@@ -174,6 +174,7 @@ class Maker:
         shares = [0] * others
         for _ in range(left):
             shares[int(others * self.random.random() ** 1.5)] += 1
+        self.random.shuffle(shares)
         for number, share in enumerate(shares):
             customer = self._customer(number)
             self._tenant_associations(customer)

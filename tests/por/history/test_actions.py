@@ -120,9 +120,10 @@ def test_a_listener_works_under_the_request_id_of_the_event(monkeypatch):
     monkeypatch.setattr(actions, "_handlers", {"thing.done": [lambda event: seen.append(request_id.get())]})
     token = request_id.set("request-4711")
     record()
-    request_id.reset(token)
+    request_id.set("another")
     actions.relay()
-    assert (seen, request_id.get()) == (["request-4711"], "")
+    assert (seen, request_id.get()) == (["request-4711"], "another")
+    request_id.reset(token)
 
 
 def test_a_listener_that_fails_is_called_again_later_and_does_not_hold_up_the_others(monkeypatch):

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.contrib.auth.hashers import check_password, make_password
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+from django.utils import timezone
+
+from por.accounts.models import Membership, Organisation, User
+from por.accounts.rules import Kind, Role
+from por.management.estates import cast
+
+SUBSCRIPTIONS = 120
+SEED = 1
+HOUSE = ("house", "Partner of Record")
+
+
+class Person(NamedTuple):
+    """Somebody who can sign in to the demo. `places` are (kind of organisation, its name); none is the house."""
+
+    name: str
+    role: Role
+    places: tuple[tuple[Kind, str], ...] = ()
+    language: str = "en"
+
+
+PEOPLE = {
+    "customer": Person("Elin Sandberg", Role.ADMINISTRATOR, ((Kind.CUSTOMER, "Västerhamn Energi AB"),)),
+    "partner": Person("Arvid Holm", Role.ADMINISTRATOR, ((Kind.PARTNER, cast.NORDVIK),)),
+    "rival": Person("Maja Ekdahl", Role.ADMINISTRATOR, ((Kind.PARTNER, cast.HALDEN),), language="sv"),
+    "reviewer": Person("Ingrid Moen", Role.REVIEWER),
+    "reviewer2": Person("Jonas Lindgren", Role.REVIEWER),
+    "admin": Person("Sofia Rask", Role.PROGRAMME_ADMINISTRATOR),
+    "admin2": Person("Henrik Dahl", Role.PROGRAMME_ADMINISTRATOR),
+    "support": Person("Aino Salmi", Role.SUPPORT),
+    "auditor": Person("Pieter Vos", Role.AUDITOR),
+    "both": Person(
+        "Karin Almgren", Role.ADMINISTRATOR, ((Kind.CUSTOMER, "Almviks kommun"), (Kind.PARTNER, cast.HALDEN))
+    ),
+}
+
+
+class Command(BaseCommand):
+    help = "Fills an empty database with a fictional estate and people to sign in as; does it once."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DEMO:
+            raise CommandError("This database is not a demo: set DEMO=1 where fictional data is wanted.")
+        password = os.environ.get("DEMO_PASSWORD")
+        if not password:
+            raise CommandError("Set DEMO_PASSWORD to the password that the people of the demo sign in with.")
+        if User.objects.filter(email__in=map(_email, PEOPLE)).count() < len(PEOPLE):
+            # All or nothing: an estate is dated around the day it is made, half of one could not be completed later.
+            with transaction.atomic():
+                self._load()
+                _bring_people(password)
+            self.stdout.write("The demo has its estate and its people.")
+        else:
+            changed = _keep_password(password)
+            self.stdout.write(f"The demo was there already; {changed} passwords were brought in line.")
+
+    def _load(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="por-demo-") as directory:
+            today = timezone.now().date().isoformat()
+            call_command(
+                *("make_estate", directory, "--subscriptions", str(SUBSCRIPTIONS), "--seed", str(SEED)),
+                *("--today", today),
+                stdout=self.stdout,
+            )
+            call_command("load_estate", directory, stdout=self.stdout, stderr=self.stderr)
+
+
+def _email(name: str) -> str:
+    return f"{name}@demo.example"
+
+
+def _bring_people(password: str) -> None:
+    encoded = make_password(password)  # one for all: it is the same password, and hashing is slow on purpose
+    house, _ = Organisation.objects.get_or_create(kind=Kind.STAFF, number=HOUSE[0], defaults={"name": HOUSE[1]})
+    for key, person in PEOPLE.items():
+        user, _ = User.objects.update_or_create(
+            email=_email(key), defaults={"name": person.name, "language": person.language, "password": encoded}
+        )
+        for organisation in [_organisation(*place) for place in person.places] or [house]:
+            Membership.objects.get_or_create(user=user, organisation=organisation, defaults={"role": person.role})
+
+
+def _organisation(kind: Kind, known_as: str) -> Organisation:
+    """A partner by its MPN ID, a customer by its name: its tenant id is the estate's business."""
+    field = "number" if kind == Kind.PARTNER else "name"
+    return Organisation.objects.get(kind=kind, **{field: known_as})
+
+
+def _keep_password(password: str) -> int:
+    """Gives the demo's people the password where they have another one; returns how many had."""
+    people = User.objects.filter(email__in=map(_email, PEOPLE))
+    others = [
+        encoded
+        for encoded in people.order_by("password").values_list("password", flat=True).distinct()
+        if not check_password(password, encoded)
+    ]
+    return people.filter(password__in=others).update(password=make_password(password)) if others else 0

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+from tqdm import tqdm
+
+from associations.estate import ASSOCIATIONS, end_overtaken
+from por.directory.estate import FILES
+from por.errors import Busy
+from por.estate.loading import File, Report, Tally, alone, load_file
+from por.estate.reading import RowError
+
+#: In the order they are loaded. Each has lines of its own kind, so of any.
+ALL_FILES: tuple[File[Any], ...] = (*FILES, ASSOCIATIONS)
+SHOWN = 20  # failed rows on the terminal; --errors has them all
+
+
+class Command(BaseCommand):
+    """Loads the CSV files of an estate. A bad row is reported and skips only itself; loading again changes nothing."""
+
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("directory", metavar="DIR", type=Path, help="where partners.csv, customers.csv … are")
+        parser.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+        parser.add_argument("--errors", metavar="FILE", type=Path, help="write every row that failed to this CSV file")
+
+    def handle(self, *args: Any, directory: Path, dry_run: bool, errors: Path | None, **options: Any) -> None:
+        present = [directory / file.name for file in ALL_FILES if (directory / file.name).is_file()]
+        if not present:
+            names = ", ".join(file.name for file in ALL_FILES)
+            raise CommandError(f"{directory} holds none of the files of an estate: {names}.")
+        started = time.monotonic()
+        with self._errors(errors) as on_error, _progress(present) as on_bytes:
+            report = Report(on_error=on_error, on_bytes=on_bytes)
+            try:
+                with alone(), transaction.atomic() if dry_run else nullcontext():
+                    for file in ALL_FILES:
+                        if directory / file.name in present:
+                            load_file(directory / file.name, file, report)
+                    ended = end_overtaken()
+                    if dry_run:
+                        transaction.set_rollback(True)
+            except Busy as busy:
+                raise CommandError(str(busy)) from None
+            except OSError as error:
+                raise CommandError(f"{error.filename} cannot be read: {error.strerror}.") from None
+        self._say(report, ended, time.monotonic() - started, dry_run=dry_run)
+        if failed := report.total.failed:
+            raise CommandError(f"{_rows(failed)} of {report.total.rows} could not be loaded.")
+
+    @contextmanager
+    def _errors(self, path: Path | None) -> Iterator[Callable[[RowError], None]]:
+        """Whoever hears of failed rows: the terminal of the first ones, the file of all."""
+        try:
+            file = path.open("w", encoding="utf-8", newline="") if path else None
+        except OSError as error:
+            raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
+        writer = csv.writer(file, lineterminator="\n") if file else None
+        if writer:
+            writer.writerow(RowError._fields)
+        count = 0
+
+        def hear(error: RowError) -> None:
+            nonlocal count
+            count += 1
+            if writer:
+                writer.writerow(error)
+            if count <= SHOWN:
+                where = f"{error.file}, line {error.line}" + (f", {error.column}" if error.column else "")
+                tqdm.write(f"{where}: {error.code}: {error.reason}", file=self.stderr)
+
+        try:
+            yield hear
+        finally:
+            if file:
+                file.close()
+            if count > SHOWN:
+                rest = "" if path else "; --errors FILE writes them all"
+                self.stderr.write(f"… and {count - SHOWN} more{rest}.")
+
+    def _say(self, report: Report, ended: int, seconds: float, *, dry_run: bool) -> None:
+        total = report.total
+        for name, tally in [*report.files.items(), ("all", total)]:
+            self.stdout.write(f"{name + ':':<20} {_counts(tally)}")
+        if ended:
+            self.stdout.write(f"{ended} associations ended, because a subscription expired or an account was closed.")
+        if not total.created and not total.changed and not ended:
+            self.stdout.write("Nothing has changed.")
+        self.stdout.write(f"{_rows(total.rows)} in {seconds:.1f} s, {total.rows / seconds:,.0f} rows per second.")
+        if dry_run:
+            self.stdout.write("This was a dry run: nothing of it was kept.")
+
+
+@contextmanager
+def _progress(paths: list[Path]) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing elsewhere; hears how many bytes were read."""
+    size = sum(path.stat().st_size for path in paths)
+    with tqdm(total=size, unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def moved(count: int) -> None:
+            bar.update(count)
+
+        yield moved
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def _counts(tally: Tally) -> str:
+    return f"{tally.created} created, {tally.changed} changed, {tally.unchanged} unchanged, {tally.failed} failed"

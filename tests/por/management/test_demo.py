@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from associations.models import Association
+from por.accounts.models import Membership, User
+from por.directory.models import Customer, Partner, Subscription, Usage
+from por.embedded.up import PEOPLE
+from por.history.models import Event
+
+
+@pytest.fixture(autouse=True)
+def _demo(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.DEMO = True
+    monkeypatch.setenv("DEMO_PASSWORD", "four quiet words here")
+
+
+def run() -> str:
+    out = StringIO()
+    call_command("demo", stdout=out)
+    return out.getvalue()
+
+
+def content() -> list[Any]:
+    models = (User, Membership, Customer, Partner, Subscription, Association, Usage, Event)
+    return [list(model._default_manager.order_by("pk").values()) for model in models]
+
+
+def test_the_demo_brings_an_estate_and_everybody_that_is_announced() -> None:
+    run()
+    assert Subscription.objects.count() == 120
+    for name in PEOPLE:
+        user = User.objects.get(email=f"{name}@demo.example")
+        assert user.check_password("four quiet words here")
+        assert user.memberships.count() == (2 if name == "both" else 1)
+    assert User.objects.filter(email__endswith="@demo.example").count() == len(PEOPLE)
+    assert User.objects.get(email="rival@demo.example").language == "sv"
+    arvid = Membership.objects.get(user__email="partner@demo.example")
+    assert (arvid.organisation.name, arvid.role) == ("Nordvik Cloud AB", "administrator")
+    assert Association.objects.open().of_record().filter(partner=arvid.organisation.partner).count() > 10
+    elin = Membership.objects.get(user__email="customer@demo.example")
+    assert elin.organisation.customer.subscriptions.count() == 10
+
+
+def test_a_second_run_changes_nothing() -> None:
+    run()
+    before = content()
+    assert "there already" in run()
+    assert content() == before
+
+
+def test_everybody_signs_in_with_the_password_of_the_last_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    run()
+    monkeypatch.setenv("DEMO_PASSWORD", "four other words here")
+    assert "10 passwords" in run()
+    for name in PEOPLE:
+        assert User.objects.get(email=f"{name}@demo.example").check_password("four other words here")
+
+
+def test_outside_a_demo_nothing_is_loaded(settings: Any) -> None:
+    settings.DEMO = False
+    with pytest.raises(CommandError, match="not a demo"):
+        run()
+    assert not User.objects.exists()
+
+
+def test_without_a_password_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEMO_PASSWORD")
+    with pytest.raises(CommandError, match="DEMO_PASSWORD"):
+        run()
+    assert not User.objects.exists()

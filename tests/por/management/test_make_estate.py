@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import csv
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from por.accounts.models import LANGUAGES
+from por.directory.models import Customer, Partner, Sku, Subscription
+from por.directory.rules import Agreement, Product, Workload, normal_mpn_id
+
+TODAY = date(2026, 1, 1)
+FILES = ("partners", "customers", "subscriptions", "associations", "usage")
+Row = dict[str, str]
+Estate = dict[str, list[Row]]
+
+
+def make(directory: Path, *more: Any, subscriptions: int = 3000, seed: int = 7) -> Path:
+    call_command("make_estate", directory, "--subscriptions", subscriptions, "--seed", seed, *more, verbosity=0)
+    return directory
+
+
+def rows(directory: Path) -> Estate:
+    estate = {}
+    for name in FILES:
+        with (directory / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            estate[name] = list(csv.DictReader(file))
+    return estate
+
+
+@pytest.fixture(scope="module")
+def estate(tmp_path_factory: pytest.TempPathFactory) -> Estate:
+    return rows(make(tmp_path_factory.mktemp("estate")))
+
+
+def periods_of_record(estate: Estate) -> Iterator[tuple[str, list[Row]]]:
+    found = defaultdict(list)
+    for row in estate["associations"]:
+        if row["kind"] == "dpor":
+            found[row["subscription_id"]].append(row)
+    for subscription_id, periods in found.items():
+        yield subscription_id, sorted(periods, key=lambda row: row["began_on"])
+
+
+def test_the_same_arguments_give_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
+    first, again, other = (
+        make(tmp_path / name, subscriptions=90, seed=seed) for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    )
+    for name in FILES:
+        content = (first / f"{name}.csv").read_bytes()
+        assert content == (again / f"{name}.csv").read_bytes()
+        assert content != (other / f"{name}.csv").read_bytes()
+
+
+def test_the_numbers_asked_for_are_the_numbers_written(tmp_path: Path) -> None:
+    estate = rows(make(tmp_path, "--customers", 20, "--partners", 15, "--months", 3, subscriptions=40))
+    assert [len(estate[name]) for name in FILES[:3]] == [15, 20, 40]
+    assert {row["month"] for row in estate["usage"]} == {"2025-10", "2025-11", "2025-12"}
+
+
+def test_the_smallest_estate_is_the_beginning_of_the_cast(tmp_path: Path) -> None:
+    estate = rows(make(tmp_path, subscriptions=1))
+    assert [row["sku_string_id"] for row in estate["subscriptions"]] == ["ENTERPRISEPACK"]
+
+
+def test_keys_are_unique_and_every_reference_is_to_a_row_that_is_there(estate: Estate) -> None:
+    def once(file: str, *columns: str) -> set[str]:
+        keys = Counter(tuple(row[column] for column in columns) for row in estate[file])
+        assert not [key for key, count in keys.items() if count > 1]
+        return {key[0] for key in keys}
+
+    partners, tenants = once("partners", "mpn_id"), once("customers", "tenant_id")
+    once("partners", "name")
+    once("associations", "subscription_id", "tenant_id", "mpn_id", "kind", "began_on")
+    once("usage", "month", "subscription_id", "workload")
+    subscriptions = once("subscriptions", "subscription_id")
+    for row in estate["partners"]:
+        assert row["parent_mpn_id"] in partners | {""}
+        assert row["tenant_id"] in tenants | {""}
+    for row in estate["subscriptions"]:
+        assert row["tenant_id"] in tenants
+    for row in estate["associations"]:
+        assert row["mpn_id"] in partners
+        assert bool(row["subscription_id"]) != bool(row["tenant_id"])
+        assert row["subscription_id"] in subscriptions | {""}
+        assert row["tenant_id"] in tenants | {""}
+    assert {row["subscription_id"] for row in estate["usage"]} <= subscriptions
+
+
+def test_every_value_is_one_the_product_knows(estate: Estate) -> None:
+    skus = set(Sku.objects.values_list("string_id", flat=True))
+    languages = {language for language, _ in LANGUAGES}
+    for row in estate["partners"]:
+        assert normal_mpn_id(row["mpn_id"]) == row["mpn_id"]
+        assert row["kind"] in Partner.Kind.values
+        assert row["status"] in Partner.Status.values
+        assert row["market"] in Partner.Market.values
+    for row in estate["customers"]:
+        assert uuid.UUID(row["tenant_id"]).version == 4
+        assert row["segment"] in {*Customer.Segment.values, ""}
+    for row in [*estate["partners"], *estate["customers"]]:
+        assert row["country"].isalpha()
+        assert len(row["country"]) == 2
+        assert row["language"] in languages
+        assert row["contact_email"] == "" or row["contact_email"].endswith(".example")
+    for row in estate["subscriptions"]:
+        assert row["product"] in Product.values
+        assert row["agreement"] in Agreement.values
+        assert row["status"] in Subscription.Status.values
+        assert row["sku_string_id"] in skus if row["product"] != "azure" else row["sku_string_id"] == ""
+    assert {row["workload"] for row in estate["usage"]} == set(Workload.values)
+
+
+def test_every_edge_of_the_model_occurs(estate: Estate) -> None:
+    def seen(file: str, column: str) -> set[str]:
+        return {row[column] for row in estate[file]}
+
+    assert seen("subscriptions", "product") == set(Product.values)
+    assert seen("subscriptions", "agreement") == set(Agreement.values)
+    assert seen("subscriptions", "status") == set(Subscription.Status.values)
+    assert seen("subscriptions", "trial") == {"0", "1"}
+    assert seen("partners", "status") == set(Partner.Status.values)
+    assert seen("partners", "kind") == set(Partner.Kind.values)
+    assert seen("partners", "market") == set(Partner.Market.values)
+    tenant_kinds = {"delegated_admin", "pal", "fasttrack"}
+    assert {row["kind"] for row in estate["associations"] if row["tenant_id"]} == tenant_kinds
+    kinds = defaultdict(set)
+    for row in estate["associations"]:
+        kinds[row["subscription_id"]].add(row["kind"])
+    assert set.union(*(kinds[one] for one in kinds if one)) == {"dpor", "transacting", "csp", "osa_form"}
+    assert any(len(kinds[one]) > 2 for one in kinds if one)
+    forms = [row for row in estate["associations"] if row["kind"] == "osa_form"]
+    for column in ("began_on", "ended_on"):
+        assert {row[column] < "2016-01-01" for row in forms if row[column]} == {True, False}
+    assert any(
+        earlier["ended_on"] == later["began_on"] and earlier["mpn_id"] != later["mpn_id"]
+        for _, periods in periods_of_record(estate)
+        for earlier, later in pairwise(periods)
+    )
+    assert sum(row["tenant_id"] != "" for row in estate["partners"]) > 1
+    months = Counter((row["subscription_id"], row["workload"]) for row in estate["usage"])
+    assert {11, 12} <= set(months.values())
+
+
+def test_nobody_is_of_record_who_or_where_one_cannot_be(estate: Estate) -> None:
+    subscriptions = {row["subscription_id"]: row for row in estate["subscriptions"]}
+    partners = {row["mpn_id"]: row for row in estate["partners"]}
+    for subscription_id, periods in periods_of_record(estate):
+        subscription = subscriptions[subscription_id]
+        for earlier, later in pairwise(periods):
+            assert earlier["ended_on"] != ""
+            assert earlier["ended_on"] <= later["began_on"]
+        for row in periods:
+            assert row["began_on"] >= subscription["started_on"]
+            assert partners[row["mpn_id"]]["kind"] == "location"
+        if subscription["status"] == "expired":
+            assert all(row["ended_on"] != "" for row in periods)
+            assert max(row["ended_on"] for row in periods) <= subscription["renews_on"]
+    for row in estate["associations"]:
+        if partners[row["mpn_id"]]["status"] == "closed":
+            assert row["ended_on"] != ""
+
+
+@pytest.mark.parametrize("today", ["2017-01-01", "2024-02-29", "2026-11-24"])
+def test_nothing_but_a_renewal_is_in_the_future(tmp_path: Path, today: str) -> None:
+    estate = rows(make(tmp_path, "--today", today, subscriptions=600))
+    for row in estate["subscriptions"]:
+        assert row["started_on"] < row["renews_on"]
+        assert row["started_on"] <= today
+        assert (row["renews_on"] < today) == (row["status"] != "active")
+    for row in estate["associations"]:
+        assert row["began_on"] <= today
+        assert row["ended_on"] == "" or row["began_on"] < row["ended_on"] <= today
+    assert max(row["month"] for row in estate["usage"]) < today[:7]
+
+
+def test_what_replaces_an_expired_subscription_comes_after_it(estate: Estate) -> None:
+    earlier: dict[str, Row] = {}
+    replacing = 0
+    for row in estate["subscriptions"]:
+        if row["replaces_subscription_id"]:
+            replaced = earlier[row["replaces_subscription_id"]]
+            assert replaced["status"] == "expired"
+            assert replaced["tenant_id"] == row["tenant_id"]
+            assert replaced["product"] == row["product"]
+            assert replaced["renews_on"] == row["started_on"]
+            replacing += 1
+        earlier[row["subscription_id"]] = row
+    assert replacing > 1
+
+
+def test_usage_stays_within_what_is_paid_for_and_azure_counts_money_alone(estate: Estate) -> None:
+    subscriptions = {row["subscription_id"]: row for row in estate["subscriptions"]}
+    for row in estate["usage"]:
+        if row["workload"] == "azure":
+            assert subscriptions[row["subscription_id"]]["product"] == "azure"
+            assert (row["paid_units"], row["active_users"]) == ("", "")
+            assert float(row["consumed_usd"]) >= 0
+        else:
+            assert row["consumed_usd"] == ""
+            assert row["paid_units"] == subscriptions[row["subscription_id"]]["seats"]
+            if row["paid_units"] and row["active_users"]:
+                assert int(row["active_users"]) <= int(row["paid_units"])
+
+
+def test_the_cast_comes_first_and_tells_its_story(estate: Estate) -> None:
+    assert [row["name"] for row in estate["partners"][:3]] == ["Nordvik Group", "Nordvik Cloud AB", "Halden Konsult AB"]
+    customer = estate["customers"][0]
+    assert customer["name"] == "Västerhamn Energi AB"
+    own = {row["tenant_id"]: row["name"] for row in estate["customers"]}[estate["partners"][1]["tenant_id"]]
+    assert own == "Nordvik Cloud AB"
+    theirs = [row for row in estate["subscriptions"] if row["tenant_id"] == customer["tenant_id"]]
+    assert {row["product"] for row in theirs} == set(Product.values)
+    assert (theirs[0]["sku_string_id"], theirs[0]["agreement"], theirs[0]["seats"]) == ("ENTERPRISEPACK", "EA", "420")
+    record = dict(periods_of_record(estate))
+    (once,) = record[theirs[0]["subscription_id"]]
+    assert once["mpn_id"] == "4410237"
+    assert TODAY - timedelta(60) < date.fromisoformat(once["ended_on"]) < TODAY
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--customers", "2"], "at least 7 customers"),
+        (["--partners", "2"], "at least 7 customers and 6 partners"),
+        (["--months", "99"], "0 to 36 months"),
+        (["--today", "2012-01-01"], "before 2017-01-01"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_in_a_sentence(tmp_path: Path, options: list[str], sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        make(tmp_path, *options, subscriptions=30)
+
+
+def test_a_directory_that_cannot_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match="cannot be written"):
+        make(tmp_path / "file", subscriptions=30)

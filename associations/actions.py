@@ -297,6 +297,8 @@ def _record(
         "began_at": association.began_at.isoformat(),
         "ended_at": association.ended_at and association.ended_at.isoformat(),
     }
+    if association.end_reason:
+        changes["end_reason"] = association.end_reason
     if old_start is not None:
         changes["began_at_before"] = old_start.isoformat()
     history.record(

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from associations.actions import end_from_outside, end_reason_from_outside
 from associations.models import Association, start_of
 from associations.rules import TENANT_KINDS, EndReason, Kind, Source
-from por.directory.estate.common import mpn_id, not_found
+from por.directory.estate.common import mpn_id, unknown
 from por.directory.models import Customer, Partner, Subscription
 from por.estate.loading import File, Line, Outcome
 from por.estate.reading import Cells, Unfit
@@ -43,7 +43,7 @@ def _parse(cells: Cells) -> AssociationLine:
     subscription, tenant = cells.guid("subscription_id"), cells.guid("tenant_id")
     unit = subscription or tenant
     if unit is None or (subscription and tenant):
-        raise Unfit("subscription_id", "not_one_unit", _("Give either a subscription or a tenant."))
+        raise Unfit("subscription_id", "one_of_subscription_and_tenant", _("Give either a subscription or a tenant."))
     row = AssociationLine(
         line=cells.line,
         unit_id=unit,
@@ -53,28 +53,38 @@ def _parse(cells: Cells) -> AssociationLine:
         ended_on=cells.day("ended_on"),
     )
     if row.of_tenant and subscription:
-        raise Unfit("subscription_id", "kind_of_tenant", _("This kind is of a tenant, not of a subscription."))
+        raise Unfit("subscription_id", "wrong_unit_for_kind", _("This kind is of a tenant, not of a subscription."))
     if not row.of_tenant and tenant:
-        raise Unfit("tenant_id", "kind_of_subscription", _("This kind is of a subscription, not of a tenant."))
+        raise Unfit("tenant_id", "wrong_unit_for_kind", _("This kind is of a subscription, not of a tenant."))
     today = timezone.now().date()
     if row.began_on > today:
-        raise Unfit("began_on", "began_on_in_future", _("The start cannot lie in the future."))
+        raise Unfit("began_on", "began_in_future", _("The start cannot lie in the future."))
     if row.ended_on and row.ended_on <= row.began_on:
-        raise Unfit("ended_on", "ended_on_not_after_began_on", _("The end must be a later day than the start."))
+        raise Unfit("ended_on", "ended_not_after_began", _("The end must be a later day than the start."))
     if row.ended_on and row.ended_on > today:
-        raise Unfit("ended_on", "ended_on_in_future", _("The end cannot lie in the future."))
+        raise Unfit("ended_on", "ended_in_future", _("The end cannot lie in the future."))
     return row
 
 
 def _order(
     rows: Iterable[AssociationLine], refuse: Callable[[AssociationLine, Unfit], None]
 ) -> Iterable[AssociationLine]:
-    """Those of one unit together, in the order of the file, and what has ended before what follows it."""
+    """Those of one unit together, and what has ended before what follows it; of two that overlap the second is out."""
     units: dict[uuid.UUID, list[AssociationLine]] = defaultdict(list)
     for row in rows:
         units[row.unit_id].append(row)
     for lines in units.values():
-        yield from sorted(lines, key=lambda row: (row.ended_on or date.max, row.began_on))
+        kept: list[AssociationLine] = []
+        for row in lines:
+            if row.kind == Kind.DPOR and any(other.kind == Kind.DPOR and _lines_overlap(row, other) for other in kept):
+                refuse(row, _overlaps())
+            else:
+                kept.append(row)
+        yield from sorted(kept, key=lambda row: (row.ended_on or date.max, row.began_on))
+
+
+def _lines_overlap(one: AssociationLine, other: AssociationLine) -> bool:
+    return one.began_on < (other.ended_on or date.max) and other.began_on < (one.ended_on or date.max)
 
 
 def _merge(rows: Sequence[AssociationLine], outcome: Outcome) -> None:
@@ -135,15 +145,15 @@ def _check(row: AssociationLine, units: dict[uuid.UUID, Unit], partners: dict[st
     if row.of_tenant != isinstance(unit, Customer):  # a subscription may bear the GUID of a tenant, and the reverse
         unit = None
     if unit is None:
-        raise not_found("tenant_id", "customer") if row.of_tenant else not_found("subscription_id", "subscription")
+        raise unknown("tenant_id", "customer") if row.of_tenant else unknown("subscription_id", "subscription")
     if partner is None:
-        raise not_found("mpn_id", "partner")
+        raise unknown("mpn_id", "partner")
     if partner.kind == Partner.Kind.GLOBAL:
         raise Unfit("mpn_id", "partner_is_global", _("Associations are of a location, not of a global account."))
     if isinstance(unit, Subscription) and row.began_on < unit.started_on:
         raise Unfit(
             "began_on",
-            "began_on_too_early",
+            "began_before_subscription",
             _("The subscription only started on %(day)s.") % {"day": unit.started_on.isoformat()},
         )
     return unit, partner
@@ -161,9 +171,10 @@ class _Merge:
 
     def add(self, row: AssociationLine, unit: Unit, partner: Partner, known: list[Association]) -> None:
         """Compares one line with what is known of its unit; raises Unfit if it cannot stand beside it."""
-        ended_at, end_reason = self._end(row, unit, partner)
+        ended_at = start_of(row.ended_on) if row.ended_on else None
         same = _same(row, partner, known)
         if same is None:
+            _check_can_be_open(row, unit, partner)
             new = Association(
                 kind=row.kind,
                 customer_id=unit.customer_id if isinstance(unit, Subscription) else unit.pk,
@@ -171,9 +182,8 @@ class _Merge:
                 partner=partner,
                 began_at=start_of(row.began_on),
                 ended_at=ended_at,
-                attached_at=start_of(row.began_on),  # the files know no other day
+                attached_at=self.now,
                 source=Source.ESTATE,
-                end_reason=end_reason,
             )
             self._check_overlap(new, known)
             known.append(new)
@@ -188,22 +198,16 @@ class _Merge:
             return
         if same.source != Source.ESTATE or same.undone_at or same.reopened_at or same.end_reason:
             raise _changed_in_product()
+        _check_can_be_open(row, unit, partner)
         before = same.ended_at
-        same.ended_at, same.end_reason = ended_at, end_reason
+        same.ended_at = ended_at
         try:
             self._check_overlap(same, known)
         except Unfit:
-            same.ended_at, same.end_reason = before, ""
+            same.ended_at = before
             raise
         self.changed.append(same)
         self.outcome.changed[same.customer_id] += 1
-
-    def _end(self, row: AssociationLine, unit: Unit, partner: Partner) -> tuple[datetime | None, str]:
-        """When it ended: as the line says, or now if it says nothing but can no longer be in force."""
-        if row.ended_on is not None:
-            return start_of(row.ended_on), ""
-        reason = end_reason_from_outside(row.kind, unit, partner)
-        return (None, "") if reason is None else (self.now, reason)
 
     def _check_overlap(self, one: Association, known: list[Association]) -> None:
         """Of record there is one at a time; the other kinds stand side by side."""
@@ -214,16 +218,15 @@ class _Merge:
                 continue
             if other.partner_id == one.partner_id and id(other) not in self.matched:
                 raise _changed_in_product()  # the same period, whose start was moved
-            raise Unfit(
-                "began_on", "overlaps_another_period", _("Another partner, or another line, has part of this period.")
-            )
+            raise _overlaps()
 
     def save(self) -> None:
         """First what has ended, so that what follows it finds the place free."""
         self.changed.sort(key=lambda one: one.ended_at is None)
-        Association.objects.bulk_update(self.changed, ["ended_at", "end_reason"])
+        Association.objects.bulk_update(self.changed, ["ended_at"])
         Association.objects.bulk_create(self.created)
-        touched = {one.subscription_id for one in self.created + self.changed if one.subscription_id is not None}
+        of_record = [one for one in self.created + self.changed if one.kind == Kind.DPOR]
+        touched = {one.subscription_id for one in of_record if one.subscription_id is not None}
         Subscription.objects.filter(pk__in=touched).update(version=F("version") + 1)
 
 
@@ -241,6 +244,19 @@ def _overlap(one: Association, other: Association) -> bool:
     return (one.ended_at is None or other.began_at < one.ended_at) and (
         other.ended_at is None or one.began_at < other.ended_at
     )
+
+
+def _check_can_be_open(row: AssociationLine, unit: Unit, partner: Partner) -> None:
+    """What cannot be in force now has to say when it ended."""
+    reason = None if row.ended_on else end_reason_from_outside(row.kind, unit, partner)
+    if reason == EndReason.SUBSCRIPTION_EXPIRED:
+        raise Unfit("ended_on", "subscription_is_expired", _("The subscription has expired: say when this ended."))
+    if reason == EndReason.PARTNER_CLOSED:
+        raise Unfit("ended_on", "partner_is_closed", _("The partner's account is closed: say when this ended."))
+
+
+def _overlaps() -> Unfit:
+    return Unfit("began_on", "overlaps_another_period", _("Another partner, or another line, has part of this period."))
 
 
 def _changed_in_product() -> Unfit:

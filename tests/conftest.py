@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,16 @@ KEPT = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_ones_own() -> Iterator[None]:
+    """Each process of a parallel run has its own database of the cache, which holds sessions and limits."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    default = settings.CACHES["default"]
+    location = default["LOCATION"].removesuffix("1") + str(2 + worker)
+    with override_settings(CACHES={"default": {**default, "LOCATION": location}}):
+        yield
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: Any, django_db_modify_db_settings: None) -> Iterator[None]:
     with django_db_blocker.unblock():
@@ -35,8 +46,14 @@ def django_db_setup(django_db_blocker: Any, django_db_modify_db_settings: None) 
         settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"]
         connection.close()
     yield
-    with django_db_blocker.unblock(), as_owner():
-        teardown_databases(databases, verbosity=0)
+    with django_db_blocker.unblock():
+        with connection.cursor() as cursor:  # a thread that a test left behind may still hold a connection
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+            )
+        with as_owner():
+            teardown_databases(databases, verbosity=0)
 
 
 def _empty_all_tables(self: TransactionTestCase) -> None:

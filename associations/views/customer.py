@@ -76,14 +76,19 @@ def customer_home(request: Request) -> HttpResponse:
             "total_text": subscriptions_text(total),
             "may_attach": actor.may("record.attach"),
             "without_title": without_title if without_count else "",
-            "without_all": _("All %(n)s") % {"n": counted(without_count)},
+            "without_all": _all_of(without_count),
             "without": without.order_by(F("seats").desc(nulls_last=True), "pk")[:FEW],
             "renewing_title": renewing_title if renewing_count else "",
-            "renewing_all": _("All %(n)s") % {"n": counted(renewing_count)},
+            "renewing_all": _all_of(renewing_count),
             "renewing": renewing.order_by("renews_on", "pk")[:FEW],
             "events": timeline.items(actor, events_visible_to(actor).order_by("-seq")[:FEW]),
         },
     )
+
+
+def _all_of(count: int) -> str:
+    """The words that lead from the few on a page to the whole list; none where the few are the whole list."""
+    return _("All %(n)s") % {"n": counted(count)} if count > FEW else ""
 
 
 def _views(actor: Actor) -> list[View]:

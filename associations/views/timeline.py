@@ -109,9 +109,11 @@ def _known(actor: Actor, events: Sequence[Event]) -> Known:
 def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
     verb = VERBS.get(event.verb, OTHER)
     name = event.object_name or event.object_id
+    pattern = str(verb.here if here else verb.there)
+    partner = partner_name(event, known.own, first=pattern.startswith("{partner}"))
     sentence = format_html(
-        str(verb.here if here else verb.there),
-        partner=format_html("<b>{}</b>", partner_name(event, known.own)),
+        pattern,
+        partner=format_html("<b>{}</b>", partner),
         object=format_html('<a href="{}">{}</a>', _url(actor, event), name) if event.object_id in known.pages else name,
         verb=event.verb,
     )
@@ -126,11 +128,14 @@ def _url(actor: Actor, event: Event) -> str:
     return reverse(f"associations:{page}", args=[UUID(event.object_id)])
 
 
-def partner_name(event: Event, own: frozenset[str] | None) -> str:
-    """The partner an event is about. To a partner, whose IDs are `own`, any other one is another partner."""
+def partner_name(event: Event, own: frozenset[str] | None, *, first: bool = True) -> str:
+    """The partner an event is about. To a partner, whose IDs are `own`, any other one is another partner.
+
+    `first` where it is the first thing said.
+    """
     partner = event.changes.get("partner") or {}
     if own is not None and partner.get("mpn_id") not in own:
-        return _("Another partner")
+        return _("Another partner") if first else _("another partner")
     return str(partner.get("name", ""))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.core.mail import EmailMessage
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
 from por.accounts.middleware import Request
@@ -13,6 +14,10 @@ from por.accounts.middleware import Request
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has no types
     """People are invited by an administrator; nobody signs up."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "email_password_mismatch": _("The e-mail address or the password is not right."),
+    }
 
     def is_open_for_signup(self, request: Request) -> bool:
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.forms import LoginForm
+from allauth.account.forms import LoginForm, ResetPasswordForm
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
@@ -14,11 +14,20 @@ THEMES = [("", _("Like my device")), ("light", _("Light")), ("dark", _("Dark"))]
 
 
 class SignInForm(LoginForm):  # type: ignore[misc]  # the library has no types
-    """The library's form without its link to a new password, which the page has elsewhere."""
+    """The library's form with our words, and without its link to a new password, which the page has elsewhere."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["login"].label = _("E-mail")
         self.fields["password"].help_text = ""
+
+
+class AskForResetForm(ResetPasswordForm):  # type: ignore[misc]  # the library has no types
+    """The library's form with our word for its field."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("E-mail")
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]

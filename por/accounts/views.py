@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from por.accounts import actions
-from por.accounts.forms import THEMES, DeviceForm, ProfileForm, SignInForm, TokenForm
+from por.accounts.forms import THEMES, AskForResetForm, DeviceForm, ProfileForm, SignInForm, TokenForm
 from por.accounts.middleware import ACTIVE_ORGANISATION, Request
 from por.accounts.models import Membership, Token, User
 from por.accounts.rules import Kind, rights_of
@@ -67,6 +67,8 @@ def _demo_people() -> dict[User, list[Membership]]:
 
 class AskForReset(Unprocessable, allauth.PasswordResetView):  # type: ignore[misc]
     """Sends the link; whether the address is known, the answer does not tell."""
+
+    form_class = AskForResetForm
 
 
 class Reset(Unprocessable, allauth.PasswordResetFromKeyView):  # type: ignore[misc]

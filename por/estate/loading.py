@@ -76,10 +76,14 @@ class Tally:
 
 @dataclass
 class Report:
-    """What a load came to. `on_error` hears of every row that failed, `on_bytes` of every step forward."""
+    """What a load came to. `on_error` hears of every row that failed, `on_bytes` of every step forward.
+
+    Of a dry run, whose one transaction is rolled back by the caller, no events are written.
+    """
 
     on_error: Callable[[RowError], None]
     on_bytes: Callable[[int], None]
+    dry_run: bool = False
     files: dict[str, Tally] = field(default_factory=dict)
 
     @property
@@ -134,7 +138,8 @@ def load_file(path: Path, file: File[R], report: Report) -> None:
                 refuse(line, unfit)
     finally:  # what was loaded before something went wrong is loaded
         tally.created, tally.changed = created.total(), changed.total()
-        _record(file.name, created, changed)
+        if not report.dry_run:
+            _record(file.name, created, changed)
 
 
 def _rows(path: Path, file: File[R], refuse: Callable[[int, Unfit], None], moved: Callable[[int], None]) -> Iterator[R]:
@@ -144,7 +149,7 @@ def _rows(path: Path, file: File[R], refuse: Callable[[int, Unfit], None], moved
             row = file.parse(cells)
             earlier = first.setdefault(file.key(row), row.line)
             if earlier != row.line:
-                raise Unfit("", "duplicate_key", _("Line %(line)s is about the same thing.") % {"line": earlier})
+                raise Unfit("", "duplicate_row", _("Line %(line)s is about the same thing.") % {"line": earlier})
         except Unfit as unfit:
             refuse(cells.line, unfit)
         else:
@@ -166,5 +171,5 @@ def _record(file: str, created: Counter[int], changed: Counter[int]) -> None:
             by=NOBODY,
             at=timezone.now(),
             of=organisation_id,
-            changes={"created": created[organisation_id], "changed": changed[organisation_id]},
+            changes={"file": file, "created": created[organisation_id], "changed": changed[organisation_id]},
         )

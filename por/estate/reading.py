@@ -77,7 +77,7 @@ class Cells:
         if CONTROL.search(value):
             raise Unfit(column, "control_character", _("This contains a control character."))
         if value.startswith(FORMULA):
-            raise Unfit(column, "formula", _("A spreadsheet would take this for a formula."))
+            raise Unfit(column, "formula_cell", _("A spreadsheet would take this for a formula."))
         return value
 
     def choice(self, column: str, allowed: Collection[str], *, default: str | None = None) -> str:
@@ -94,7 +94,7 @@ class Cells:
         if not value:
             return None
         if not GUID.fullmatch(value):
-            raise Unfit(column, "not_a_guid", _("This must be a GUID, 32 hexadecimal digits with hyphens."))
+            raise Unfit(column, "malformed_guid", _("This must be a GUID, 32 hexadecimal digits with hyphens."))
         return uuid.UUID(value)
 
     def required_guid(self, column: str) -> uuid.UUID:
@@ -112,7 +112,7 @@ class Cells:
                 return date.fromisoformat(value)
         except ValueError:
             pass
-        raise Unfit(column, "not_a_date", _("This must be a date as year-month-day, such as 2026-03-31."))
+        raise Unfit(column, "malformed_date", _("This must be a date as year-month-day, such as 2026-03-31."))
 
     def required_day(self, column: str) -> date:
         self.required(column)
@@ -128,14 +128,14 @@ class Cells:
                 return date.fromisoformat(f"{value}-01")
         except ValueError:
             pass
-        raise Unfit(column, "not_a_month", _("This must be a month as year-month, such as 2026-03."))
+        raise Unfit(column, "malformed_month", _("This must be a month as year-month, such as 2026-03."))
 
     def number(self, column: str) -> int | None:
         value = self._cells[column]
         if not value:
             return None
         if not WHOLE.fullmatch(value) or int(value) > LARGEST_NUMBER:
-            raise Unfit(column, "not_a_number", _("This must be a whole number, 0 or more."))
+            raise Unfit(column, "malformed_number", _("This must be a whole number, 0 or more."))
         return int(value)
 
     def money(self, column: str) -> Decimal | None:
@@ -143,13 +143,13 @@ class Cells:
         if not value:
             return None
         if not MONEY.fullmatch(value):
-            raise Unfit(column, "not_an_amount", _("This must be an amount, 0 or more, such as 1250.40."))
+            raise Unfit(column, "malformed_number", _("This must be an amount, 0 or more, such as 1250.40."))
         return Decimal(value)
 
     def country(self, column: str) -> str:
         value = self._cells[column]
         if value and not COUNTRY.fullmatch(value):
-            raise Unfit(column, "not_a_country", _("This must be a country's two capital letters, such as SE."))
+            raise Unfit(column, "malformed_country", _("This must be a country's two capital letters, such as SE."))
         return value
 
     def email(self, column: str) -> str:
@@ -158,7 +158,7 @@ class Cells:
             try:
                 validate_email(value)
             except ValidationError:
-                raise Unfit(column, "not_an_email", _("This must be an e-mail address.")) from None
+                raise Unfit(column, "malformed_email", _("This must be an e-mail address.")) from None
         return value
 
 

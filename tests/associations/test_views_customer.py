@@ -278,7 +278,7 @@ def test_one_click_removes_and_the_reason_is_told(web, subscription, partner, ad
     assert Association.objects.get().end_note == "The project has ended. Thank you."
     text = web.get(page(subscription)).text
     assert "Nordvik Cloud AB is no longer your partner of record." in text
-    assert "“The project has ended. Thank you.”" in text
+    assert "<q>The project has ended. Thank you.</q>" in text
     assert "Check ID" in text
 
 

@@ -349,7 +349,7 @@ def test_a_lost_customers_page_says_what_happened_and_when(web, partner):
 
     assert "You are associated with this customer no longer" in response.text
     assert "Removed by the customer" in response.text
-    assert "“Another partner does this work now.”" in response.text
+    assert "<q>Another partner does this work now.</q>" in response.text
 
 
 # --- History --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import logging
 import re
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
@@ -218,9 +219,10 @@ def test_readyz_is_503_while_the_broker_does_not_answer():
 
 
 def test_readyz_is_503_while_a_migration_is_missing(monkeypatch):
-    monkeypatch.setattr(
-        "django.db.migrations.executor.MigrationExecutor.migration_plan", lambda self, targets: [("one", False)]
-    )
+    applied = MigrationRecorder.applied_migrations
+    last = ("associations", "0001_initial")
+    without = {key: value for key, value in applied(MigrationRecorder(connection)).items() if key != last}
+    monkeypatch.setattr(MigrationRecorder, "applied_migrations", lambda self: without)
 
     assert Client().get("/readyz").json()["components"]["migrations"] == "failed"
 

@@ -17,15 +17,14 @@ def mpn_id(cells: Cells, column: str, text: str) -> str:
     return found
 
 
-def not_found(column: str, what: str) -> Unfit:
+def unknown(column: str, what: str) -> Unfit:
+    """The row refers to something that is neither stored nor in a good row of these files."""
     sentences = {
-        "parent": _("No partner has this MPN ID, or its own line has failed."),
-        "partner": _("No partner has this MPN ID, or its line has failed."),
-        "customer": _("No customer has this tenant ID, or its line has failed."),
-        "subscription": _("No subscription has this ID, or its line has failed."),
-        "replaced": _("No subscription has this ID, or its own line has failed."),
+        "partner": _("No partner has this MPN ID, or its row has failed."),
+        "customer": _("No customer has this tenant ID, or its row has failed."),
+        "subscription": _("No subscription has this ID, or its row has failed."),
     }
-    return Unfit(column, f"{what}_not_found", sentences[what])
+    return Unfit(column, f"unknown_{what}", sentences[what])
 
 
 def differs(stored: Any, **wanted: Any) -> bool:

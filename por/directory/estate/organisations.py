@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from por.accounts.models import LANGUAGES, Membership, Organisation, User
 from por.accounts.rules import Kind as OrganisationKind
 from por.accounts.rules import Role
-from por.directory.estate.common import differs, mpn_id, not_found
+from por.directory.estate.common import differs, mpn_id
 from por.directory.models import Customer, Partner
 from por.estate.loading import File, Line, Outcome
 from por.estate.reading import Cells, Unfit, parents_first
@@ -153,9 +153,9 @@ def _check_partner(row: PartnerLine, kinds: dict[str, str]) -> None:
     if row.kind == Partner.Kind.GLOBAL:
         raise Unfit("parent_mpn_id", "parent_of_global", _("A global account has nothing above it."))
     if row.parent not in kinds:
-        raise not_found("parent_mpn_id", "parent")
+        raise Unfit("parent_mpn_id", "parent_not_found", _("No partner has this MPN ID, or its own row has failed."))
     if kinds[row.parent] != Partner.Kind.GLOBAL:
-        raise Unfit("parent_mpn_id", "parent_not_global", _("Only a global account can stand above a location."))
+        raise Unfit("parent_mpn_id", "parent_is_not_global", _("Only a global account can stand above a location."))
 
 
 def _save_partners(

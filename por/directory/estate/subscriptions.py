@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from por.directory.estate.common import differs, not_found
+from por.directory.estate.common import differs, unknown
 from por.directory.models import Customer, Sku, Subscription
 from por.directory.rules import Agreement, Product
 from por.estate.loading import File, Line, Outcome
@@ -116,7 +116,7 @@ def _check_subscription(
 ) -> dict[str, Any]:
     """The values of the row's fields; `new` are those of this batch that were accepted, `others` those stored."""
     if row.tenant_id not in customers:
-        raise not_found("tenant_id", "customer")
+        raise unknown("tenant_id", "customer")
     customer = customers[row.tenant_id]
     if old is not None and old.customer_id != customer:
         raise Unfit(
@@ -128,7 +128,7 @@ def _check_subscription(
     if row.replaces is not None:
         replaces = others.get(row.replaces) or new.get(row.replaces)
         if replaces is None:
-            raise not_found("replaces_subscription_id", "replaced")
+            raise unknown("replaces_subscription_id", "subscription")
         if replaces.customer_id != customer:
             raise Unfit(
                 "replaces_subscription_id",

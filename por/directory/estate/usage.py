@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from por.directory.estate.common import not_found
+from por.directory.estate.common import unknown
 from por.directory.models import Subscription, Usage
 from por.directory.rules import Workload
 from por.estate.loading import File, Line, Outcome
@@ -66,7 +66,7 @@ def _merge_usage(rows: Sequence[UsageLine], outcome: Outcome) -> None:
     new: list[Usage] = []
     for row in rows:
         if row.subscription_id not in subscriptions:
-            outcome.refuse(row, not_found("subscription_id", "subscription"))
+            outcome.refuse(row, unknown("subscription_id", "subscription"))
             continue
         _id, pk, customer, started_on = subscriptions[row.subscription_id]
         if row.month < started_on.replace(day=1):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
+from django.db import OperationalError, transaction
 from tqdm import tqdm
 
 from associations.estate import ASSOCIATIONS, end_overtaken
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             raise CommandError(f"{directory} holds none of the files of an estate: {names}.")
         started = time.monotonic()
         with self._errors(errors) as on_error, _progress(present) as on_bytes:
-            report = Report(on_error=on_error, on_bytes=on_bytes)
+            report = Report(on_error=on_error, on_bytes=on_bytes, dry_run=dry_run)
             try:
                 with alone(), transaction.atomic() if dry_run else nullcontext():
                     for file in ALL_FILES:
@@ -53,6 +53,9 @@ class Command(BaseCommand):
                 raise CommandError(str(busy)) from None
             except OSError as error:
                 raise CommandError(f"{error.filename} cannot be read: {error.strerror}.") from None
+            except OperationalError as error:
+                why = str(error).partition("\n")[0].strip()
+                raise CommandError(f"The database stopped the load ({why}); load again to finish it.") from None
         self._say(report, ended, time.monotonic() - started, dry_run=dry_run)
         if failed := report.total.failed:
             raise CommandError(f"{_rows(failed)} of {report.total.rows} could not be loaded.")

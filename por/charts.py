@@ -218,7 +218,8 @@ def _line(line: Series, number: str, labels: Sequence[str], x: Scale, y: Scale) 
         format_html_join(
             "",
             '<polyline class="ln s{}" points="{}"/>',
-            ((number, " ".join(stroke)) for stroke in strokes if stroke),
+            # A month between two gaps is a line to itself, which shows as a dot.
+            ((number, " ".join(stroke if len(stroke) > 1 else stroke * 2)) for stroke in strokes if stroke),
         ),
         format_html_join("", '<circle class="pt s{}" cx="{}" cy="{}" r="3"><title>{}</title></circle>', points),
     )

@@ -315,7 +315,7 @@ def _detail(
             "remove_form": remove or RemoveForm(),
             "undo_minutes": policy_on(timezone.now().date()).undo_within // timedelta(minutes=1),
             "known": _known_partners(subscription) if may_attach and partner is None else [],
-            "others": _others_without_partner(actor, subscription) if current and actor.may("record.attach") else [],
+            "others": _others_without_partner(actor, current.association) if current else [],
             "periods": periods,
             "use": months[-1] if months else None,
             "trend": reading.trend(months),
@@ -342,9 +342,11 @@ def _known_partners(subscription: Subscription) -> list[Partner]:
     )
 
 
-def _others_without_partner(actor: Actor, subscription: Subscription) -> list[Subscription]:
+def _others_without_partner(actor: Actor, record: Association) -> list[Subscription]:
     """Where the partner that is of record here could be attached next."""
-    others = reading.without_partner(reading.subscriptions_for_listing(actor)).exclude(pk=subscription.pk)
+    if record.partner.status != Partner.Status.ACTIVE or not actor.may("record.attach"):
+        return []
+    others = reading.without_partner(reading.subscriptions_for_listing(actor)).exclude(pk=record.subscription_id)
     return list(others.filter(status=Subscription.Status.ACTIVE).order_by(F("seats").desc(nulls_last=True), "pk")[:FEW])
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -55,15 +53,15 @@ def _parse_usage(cells: Cells) -> UsageLine:
 
 Month = tuple[int, date, str]
 Figures = tuple[int | None, int | None, Decimal | None]
+Revision = tuple[int, date, str, int, int | None, int | None, Decimal | None]
 
 
 def _merge_usage(rows: Sequence[UsageLine], outcome: Outcome) -> None:
     found = Subscription.objects.filter(subscription_id__in={row.subscription_id for row in rows})
     subscriptions = {one[0]: one for one in found.values_list("subscription_id", "pk", "customer_id", "started_on")}
     stored = _stored_usage([pk for _id, pk, _customer, _start in subscriptions.values()], {row.month for row in rows})
-    now = timezone.now()
     revised: list[Month] = []
-    new: list[Usage] = []
+    new: list[Revision] = []
     for row in rows:
         if row.subscription_id not in subscriptions:
             outcome.refuse(row, unknown("subscription_id", "subscription"))
@@ -74,27 +72,16 @@ def _merge_usage(rows: Sequence[UsageLine], outcome: Outcome) -> None:
             continue
         key = (pk, row.month, row.workload)
         revision, figures = stored.get(key, (0, None))
-        if figures == (row.paid_units, row.active_users, row.consumed_usd):
+        if figures == (said := (row.paid_units, row.active_users, row.consumed_usd)):
             outcome.unchanged += 1
             continue
         (outcome.changed if revision else outcome.created)[customer] += 1
         if revision:
             revised.append(key)
-        new.append(
-            Usage(
-                subscription_id=pk,
-                month=row.month,
-                workload=row.workload,
-                revision=revision + 1,
-                paid_units=row.paid_units,
-                active_users=row.active_users,
-                consumed_usd=row.consumed_usd,
-                known_from=now,
-            )
-        )
-    if revised:
-        _supersede(revised, now)
-    Usage.objects.bulk_create(new)
+        new.append((*key, revision + 1, *said))
+    now = timezone.now()
+    _supersede(revised, now)
+    _insert(new, now)
 
 
 def _stored_usage(pks: Collection[int], months: Collection[date]) -> dict[Month, tuple[int, Figures]]:
@@ -109,18 +96,29 @@ def _stored_usage(pks: Collection[int], months: Collection[date]) -> dict[Month,
 
 def _supersede(keys: Sequence[Month], now: datetime) -> None:
     """Closes the newest revisions, before those that follow them are inserted."""
-    columns: dict[str, list[Any]] = defaultdict(list)
-    for pk, month, workload in keys:
-        columns["pk"].append(pk)
-        columns["month"].append(month)
-        columns["workload"].append(workload)
+    if not keys:
+        return
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE directory_usage AS usage SET superseded_at = %(now)s"
-            " FROM unnest(%(pk)s::bigint[], %(month)s::date[], %(workload)s::text[]) AS key (pk, month, workload)"
+            "UPDATE directory_usage AS usage SET superseded_at = %s"
+            " FROM unnest(%s::bigint[], %s::date[], %s::text[]) AS key (pk, month, workload)"
             " WHERE usage.subscription_id = key.pk AND usage.month = key.month AND usage.workload = key.workload"
             " AND usage.superseded_at IS NULL",
-            {"now": now, **columns},
+            [now, *map(list, zip(*keys, strict=True))],
+        )
+
+
+def _insert(revisions: Sequence[Revision], now: datetime) -> None:
+    """Column by column: most lines of an estate come here, and this takes half the time of bulk_create."""
+    if not revisions:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO directory_usage (known_from, subscription_id, month, workload, revision,"
+            " paid_units, active_users, consumed_usd)"
+            " SELECT %s, * FROM unnest(%s::bigint[], %s::date[], %s::text[], %s::smallint[],"
+            " %s::integer[], %s::integer[], %s::numeric[])",
+            [now, *map(list, zip(*revisions, strict=True))],
         )
 
 

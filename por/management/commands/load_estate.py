@@ -79,7 +79,8 @@ class Command(BaseCommand):
                 writer.writerow(error)
             if count <= SHOWN:
                 where = f"{error.file}, line {error.line}" + (f", {error.column}" if error.column else "")
-                tqdm.write(f"{where}: {error.code}: {error.reason}", file=self.stderr)
+                with tqdm.external_write_mode():  # beside the bar, not through it
+                    self.stderr.write(f"{where}: {error.code}: {error.reason}")
 
         try:
             yield hear
@@ -95,7 +96,7 @@ class Command(BaseCommand):
         for name, tally in [*report.files.items(), ("all", total)]:
             self.stdout.write(f"{name + ':':<20} {_counts(tally)}")
         if ended:
-            self.stdout.write(f"{ended} associations ended, because a subscription expired or an account was closed.")
+            self.stdout.write(f"Ended, because a subscription expired or an account was closed: {ended}.")
         if not total.created and not total.changed and not ended:
             self.stdout.write("Nothing has changed.")
         self.stdout.write(f"{_rows(total.rows)} in {seconds:.1f} s, {total.rows / seconds:,.0f} rows per second.")

@@ -33,7 +33,7 @@ v1 = [
     path("subscriptions/<guid:subscription_id>/history/", subscriptions.History.as_view(), name="history"),
     path("subscriptions/<guid:subscription_id>/usage/", subscriptions.UsageList.as_view(), name="usage"),
     path("associations/", listing.AssociationList.as_view(), name="associations"),
-    path("schema/", views.schema, name="schema"),
+    path("schema/", views.Schema.as_view(), name="schema"),
 ]
 
 urlpatterns = [

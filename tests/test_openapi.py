@@ -47,6 +47,8 @@ def test_every_endpoint_and_method_is_in_it():
                 walk(pattern.url_patterns, route)
             elif isinstance(pattern, URLPattern) and route.startswith("/api/v1/") and hasattr(pattern.callback, "cls"):
                 view = pattern.callback.cls
+                if view.schema is None:  # the document's own address
+                    continue
                 served.update((route, method) for method in view.http_method_names if hasattr(view, method))
 
     walk(get_resolver().url_patterns, "/")

@@ -346,7 +346,7 @@ def _others_without_partner(actor: Actor, record: Association) -> list[Subscript
     """Where the partner that is of record here could be attached next."""
     if record.partner.status != Partner.Status.ACTIVE or not actor.may("record.attach"):
         return []
-    others = reading.without_partner(reading.subscriptions_for_listing(actor)).exclude(pk=record.subscription_id)
+    others = reading.without_partner(reading.subscriptions_for_listing(actor))
     return list(others.filter(status=Subscription.Status.ACTIVE).order_by(F("seats").desc(nulls_last=True), "pk")[:FEW])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -117,12 +118,17 @@ def _event_rows(actor: Actor, events: QuerySet[Event]) -> Iterator[list[Any]]:
             event.object_name,
             partner_name(event, own) if partner else None,
             partner.get("mpn_id") if known else None,
-            event.changes.get("began_at"),
-            event.changes.get("ended_at"),
+            _instant(event.changes.get("began_at")),
+            _instant(event.changes.get("ended_at")),
             event.actor_name,
             event.actor_organisation_name,
             event.reason,
         ]
+
+
+def _instant(recorded: str | None) -> datetime | None:
+    """An instant in what was recorded, where it is text."""
+    return datetime.fromisoformat(recorded) if recorded else None
 
 
 def _chunks(found: Iterator[T]) -> Iterator[list[T]]:

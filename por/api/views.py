@@ -48,10 +48,18 @@ def made() -> dict[str, Any]:
     return result
 
 
-@login_not_required
-@require_safe
-def schema(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(json.dumps(document(), ensure_ascii=False), content_type="application/vnd.oai.openapi+json")
+class Schema(Endpoint):
+    """The document itself, to anybody."""
+
+    schema = None  # it does not speak of itself
+    authentication_classes = ()
+    permission_classes = ()
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        return super().perform_content_negotiation(request, force=True)  # there is but one form of it
+
+    def get(self, request: Request) -> HttpResponse:
+        return HttpResponse(json.dumps(document(), ensure_ascii=False), content_type="application/vnd.oai.openapi+json")
 
 
 @login_not_required

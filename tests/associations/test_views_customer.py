@@ -282,6 +282,16 @@ def test_one_click_removes_and_the_reason_is_told(web, subscription, partner, ad
     assert "Check ID" in text
 
 
+def test_only_an_active_partner_is_offered_for_other_subscriptions(web, customer, subscription, partner, admin):
+    make_subscription(customer)
+    attached(subscription, partner, admin)
+    assert "Attach Nordvik Cloud AB" in web.get(page(subscription)).text
+
+    Partner.objects.update(status=Partner.Status.SUSPENDED)
+
+    assert "Attach Nordvik Cloud AB" not in web.get(page(subscription)).text
+
+
 def test_removing_needs_no_reason_and_twice_is_once(web, subscription, partner, admin):
     attached(subscription, partner, admin)
     seen = {"version": subscription.version}
@@ -574,6 +584,16 @@ def test_home_counts_what_its_links_show(web, estate):
     assert "Nordvik Cloud AB" in response.text  # among the latest events
 
 
+def test_home_leads_to_the_whole_list_where_it_shows_only_a_few(web, customer):
+    for _number in range(5):
+        make_subscription(customer)
+    assert "All 5" not in web.get(reverse("associations:customer_home")).text
+
+    make_subscription(customer)
+
+    assert "All 6" in web.get(reverse("associations:customer_home")).text
+
+
 def test_home_says_when_nothing_needs_the_customer(web, subscription, partner, admin):
     attached(subscription, partner, admin)
 
@@ -593,6 +613,7 @@ def test_the_history_can_be_narrowed_and_taken_along(web, estate, admin):
     lines = b"".join(web.get(f"{url}?what=removed&format=csv")).decode().splitlines()
     assert len(lines) == 2
     assert lines[1].endswith(",'-1 for them")
+    assert "+00:00" not in lines[1]  # an instant has a Z in every column
 
 
 def test_partners_are_listed_with_the_number_their_link_shows(web, estate, customer, partner):

@@ -17,8 +17,10 @@ from django.utils import timezone
 from associations import actions, reading
 from associations.models import Association
 from associations.rules import months_before
+from associations.views import timeline
 from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription, Usage
+from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
 
@@ -362,6 +364,17 @@ def test_a_partners_history_has_its_own_events_only(web, estate):
     assert len(response.context["events"]) == 6
     assert "Halden" not in response.text
     assert "Halden" not in b"".join(web.get(f"{url}?format=csv")).decode()
+
+
+@pytest.mark.parametrize(
+    ("verb", "says"),
+    [("attached", "<b>Another partner</b> attached"), ("attach_undone", "Attaching <b>another partner</b> was undone")],
+)
+def test_a_partner_that_is_not_ones_own_is_another_partner(amira, verb, says):
+    changes = {"partner": {"mpn_id": "4410237", "name": "Halden Konsult AB"}}
+    event = Event(verb=f"partner_of_record.{verb}", changes=changes, at=timezone.now())
+
+    assert timeline.items(amira, [event], here=True)[0].sentence == says
 
 
 @pytest.mark.parametrize("name", ["customer_list", "subscription_list", "history"])

@@ -214,6 +214,11 @@ def test_a_month_without_a_figure_breaks_the_line() -> None:
     assert str(line_chart("Seats", MONTHS, [Series("Intune", [1, None, 3])])).count("<polyline") == 4
 
 
+def test_a_month_between_two_gaps_is_a_dot() -> None:
+    drawing = str(line_chart("Seats", MONTHS, [Series("Intune", [1, None, 3])]))
+    assert [len(points.split()) for points in re.findall(r'<polyline[^>]* points="([^"]+)"', drawing)] == [2] * 4
+
+
 def test_more_than_five_lines_become_four_and_the_rest(english: None) -> None:
     series = [Series(f"Product {n}", [n * 10, n * 10 + 1]) for n in range(1, 8)]
     html = str(line_chart("Seats", ["Oct", "Nov"], series))

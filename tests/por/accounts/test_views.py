@@ -64,6 +64,15 @@ def test_capitals_in_the_address_do_not_matter(client: Client, elin: Actor) -> N
     assert sign_in(client, "Elin@Vasterhamn.example", PASSWORD).status_code == 302
 
 
+def test_a_refusal_in_swedish_is_all_in_our_own_words(client: Client, elin: Actor) -> None:
+    client.post(reverse("accounts:language"), {"language": "sv", "next": "/login"})
+    text = sign_in(client, "elin@vasterhamn.example", "not this one").text
+    assert "E-postadressen eller lösenordet stämmer inte." in text
+    assert ">E-post<" in text
+    assert ">E-post<" in client.get(reverse("account_reset_password")).text
+    assert "Epost" not in text
+
+
 def test_wrong_address_and_wrong_password_get_the_same_answer(client: Client, elin: Actor) -> None:
     wrong_password = sign_in(client, "elin@vasterhamn.example", "not this one")
     wrong_address = sign_in(client, "nobody@vasterhamn.example", PASSWORD)

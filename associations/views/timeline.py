@@ -58,7 +58,12 @@ VERBS = {
         gettext_lazy("The start of {partner} was moved back"),
         gettext_lazy("The start of {partner} on {object} was moved back"),
     ),
-    "estate.loaded": Verb("download", "info", gettext_lazy("{object} loaded"), gettext_lazy("{object} loaded")),
+    "estate.loaded": Verb(
+        "download",
+        "info",
+        gettext_lazy("Data brought up to date: {object}"),
+        gettext_lazy("Data brought up to date: {object}"),
+    ),
 }
 #: For verbs of other rooms that nobody has put into words here.
 OTHER = Verb("info", "", gettext_lazy("{object}: {verb}"), gettext_lazy("{object}: {verb}"))

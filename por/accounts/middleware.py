@@ -43,6 +43,7 @@ class ActorMiddleware:
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):
                 response.render()  # in the reader's language and zone, not in whatever comes after
         response.headers["Content-Language"] = reader.language
+        response.headers.setdefault("Cache-Control", "private, no-cache")  # theirs alone, and asked for anew
         return response
 
 

@@ -84,10 +84,10 @@ def portal_for(agreement: str, product: str) -> Portal:
     return portals.get((agreement, product)) or portals.get((agreement, "*")) or portals["*", "*"]
 
 
-MPN_ID = re.compile(r"[1-9][0-9]{3,9}")
+MPN_ID = re.compile(r"[0-9]{4,10}")
 
 
 def normal_mpn_id(text: str) -> str | None:
-    """The ID without spaces and hyphens, or None if it cannot be one: 4 to 10 digits, the first not 0."""
+    """The ID without spaces and hyphens, or None if it cannot be one: 4 to 10 digits."""
     bare = re.sub(r"[\s\-\u2010-\u2015]", "", text)
     return bare if MPN_ID.fullmatch(bare) else None

@@ -17,7 +17,7 @@ from por.history.models import Event
 class Topic(models.TextChoices):
     """What a member may want to hear about or not."""
 
-    RECORD = "record", _("A partner of record is added, removed or an undo changes it")
+    RECORD = "record", _("Partner of record: attached, removed or undone")
 
 
 class Preference(models.Model):

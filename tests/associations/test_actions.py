@@ -120,7 +120,7 @@ def test_a_partner_that_cannot_be_of_record_is_refused(subscription, admin, fiel
     refused(code, attach, subscription, make_partner(**fields), admin, field=field)
 
 
-@pytest.mark.parametrize("entered", ["", "123", "12345678901", "0471902", "44719o2", "４４７１９０２", "4471902\x00"])
+@pytest.mark.parametrize("entered", ["", "123", "12345678901", "44719o2", "４４７１９０２", "4471902\x00"])
 def test_what_cannot_be_an_mpn_id_is_malformed(subscription, admin, entered):
     refused("mpn_id_malformed", actions.attach, subscription.subscription_id, entered, by=admin, field="mpn_id")
 

@@ -17,7 +17,7 @@ from por.management.estates import cast
 
 SUBSCRIPTIONS = 120
 SEED = 1
-HOUSE = ("house", "Partner of Record")
+HOUSE = ("house", "Programme office")
 
 
 class Person(NamedTuple):

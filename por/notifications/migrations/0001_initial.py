@@ -97,7 +97,7 @@ class Migration(migrations.Migration):
                 (
                     "topic",
                     models.CharField(
-                        choices=[("record", "A partner of record is added, removed or an undo changes it")],
+                        choices=[("record", "Partner of record: attached, removed or undone")],
                         max_length=20,
                     ),
                 ),

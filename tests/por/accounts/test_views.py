@@ -375,3 +375,7 @@ def test_the_way_in_is_open(client: Client, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 200
     assert response.text.count("<h1") == 1
+
+
+def test_a_page_of_ones_own_is_kept_by_no_shared_cache_and_asked_for_anew(as_elin: Client) -> None:
+    assert as_elin.get("/me")["Cache-Control"] == "private, no-cache"

@@ -32,6 +32,9 @@ SETTINGS = {
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Around pytest-django's own hook, which reads the settings."""
     os.environ.update(SETTINGS)
+    static = tempfile.TemporaryDirectory(prefix="por-test-static-")  # nothing is collected, but it must be there
+    early_config.add_cleanup(static.cleanup)
+    os.environ["STATIC_ROOT"] = static.name
     for name in ("DEBUG", "DEMO"):
         os.environ.pop(name, None)
     if not ("DATABASE_URL" in os.environ and "REDIS_URL" in os.environ):

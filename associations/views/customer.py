@@ -22,12 +22,11 @@ from associations.forms import AttachForm, CheckForm, HistoryFilter, RemoveForm,
 from associations.models import Association, events_visible_to
 from associations.rules import policy_on
 from associations.views import exports, timeline
+from associations.views.listing import subscription_page
 from associations.views.shared import (
     NOT_YOURS,
     View,
     address,
-    chips,
-    chosen,
     count_of,
     counted,
     events_text,
@@ -38,7 +37,6 @@ from associations.views.shared import (
     posted,
     render_page,
     subscriptions_text,
-    tabs,
 )
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -103,33 +101,8 @@ def _views(actor: Actor) -> list[View]:
 @require_safe
 @only(Kind.CUSTOMER)
 def subscription_list(request: Request) -> HttpResponseBase:
-    actor = request.actor
-    base = reading.subscriptions_for_listing(actor)
-    views = _views(actor)
-    view = chosen(views, request)
-    form = SubscriptionFilter(request.GET)
-    valid = form.is_valid()
-    found = form.apply(view.narrow(base), actor) if valid else base.none()
-    if valid and request.GET.get("format") == "csv":
-        return exports.subscriptions_csv(actor, found.order_by(*ORDER))
-    page = page_of(request, found, ORDER)
-    return render_page(
-        request,
-        "associations/subscription_list.html",
-        {
-            "form": form,
-            "view": view,
-            "tabs": tabs(views, base, view, request.path),
-            "chips": chips(request, form, _words(form)) if valid else [],
-            "clear_url": address(request, without=list(form.fields)),
-            "csv_url": address(request, format="csv"),
-            "count_text": subscriptions_text(count_of(found)),
-            "page": page,
-            "rows": reading.rows(actor, page.rows),
-        },
-        part="list",
-        status=200 if valid else 422,
-    )
+    views = _views(request.actor)
+    return subscription_page(request, "associations/subscription_list.html", views, order=ORDER, words=_words)
 
 
 def _words(form: SubscriptionFilter) -> dict[str, str]:
@@ -319,6 +292,7 @@ def _detail(
             "periods": periods,
             "use": months[-1] if months else None,
             "trend": reading.trend(months),
+            "history_url": reverse("associations:subscription_history", args=[subscription.subscription_id]),
             "events": timeline.items(
                 actor, reading.subscription_events(actor, subscription).order_by("-id")[:FEW], here=True
             ),

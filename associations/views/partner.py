@@ -31,6 +31,7 @@ from associations.models import (
 )
 from associations.rules import Kind as AssociationKind
 from associations.views import exports, timeline
+from associations.views.listing import subscription_page
 from associations.views.shared import (
     NOT_YOURS,
     Tab,
@@ -189,32 +190,12 @@ def _views(actor: Actor) -> list[View]:
 @only(Kind.PARTNER)
 def partner_subscription_list(request: Request) -> HttpResponseBase:
     actor = request.actor
-    base = reading.subscriptions_for_listing(actor)
-    views = _views(actor)
-    view = chosen(views, request)
-    form = SubscriptionFilter(request.GET)
-    valid = form.is_valid()
-    found = form.apply(view.narrow(base), actor) if valid else base.none()
-    if valid and request.GET.get("format") == "csv":
-        return exports.subscriptions_csv(actor, found.order_by(*ORDER))
-    page = page_of(request, found, ORDER)
-    return render_page(
-        request,
-        "associations/partner_subscription_list.html",
-        {
-            "form": form,
-            "view": view,
-            "tabs": tabs(views, base, view, request.path),
-            "chips": chips(request, form, _words(actor, form)) if valid else [],
-            "clear_url": address(request, without=list(form.fields)),
-            "csv_url": address(request, format="csv"),
-            "count_text": subscriptions_text(count_of(found)),
-            "page": page,
-            "rows": reading.rows(actor, page.rows),
-        },
-        part="list",
-        status=200 if valid else 422,
-    )
+
+    def words(form: SubscriptionFilter) -> dict[str, str]:
+        return _words(actor, form)
+
+    template = "associations/partner_subscription_list.html"
+    return subscription_page(request, template, _views(actor), order=ORDER, words=words)
 
 
 def _words(actor: Actor, form: SubscriptionFilter) -> dict[str, str]:
@@ -248,6 +229,7 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
             "trend": reading.trend(months),
             "people": _people(use),
             "money": _money(use),
+            "history_url": f"{reverse('associations:partner_history')}?subscription={subscription.subscription_id}",
             "events": timeline.items(
                 actor, reading.subscription_events(actor, subscription).order_by("-id")[:NEWEST], here=True
             ),

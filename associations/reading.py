@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Sum, Window
 
 from associations.models import (
     Association,
@@ -124,11 +124,12 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Row]:
 def latest_usage(actor: Actor, subscription_ids: Iterable[int]) -> dict[int, MonthOfUsage]:
     """The newest month with usage of each, as far as the actor may see it."""
     visible = usage_visible_to(actor).filter(subscription__in=list(subscription_ids))
-    newest = (
-        usage_visible_to(actor).filter(subscription=OuterRef("subscription")).order_by("-month").values("month")[:1]
-    )
-    months = _by_month(visible.filter(month=Subquery(newest)))
-    return {pk: found[-1] for pk, found in months.items()}
+    # Ranked in one pass: a subquery for the newest month would run once for each row of usage.
+    newest = Window(Max("month"), partition_by=F("subscription_id"))
+    return {
+        one["subscription_id"]: month_of(one)
+        for one in monthly(visible).annotate(newest=newest).filter(newest=F("month"))
+    }
 
 
 def usage_by_month(

@@ -13,7 +13,7 @@ from por.estate.reading import Cells, Unfit
 def mpn_id(cells: Cells, column: str, text: str) -> str:
     found = normal_mpn_id(text)
     if found is None:
-        raise Unfit(column, "mpn_id_malformed", _("An MPN ID is 4 to 10 digits, and the first is not 0."))
+        raise Unfit(column, "mpn_id_malformed", _("An MPN ID is 4 to 10 digits."))
     return found
 
 

@@ -18,11 +18,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
 from associations import actions, reading
-from associations.forms import AttachForm, CheckForm, HistoryFilter, RemoveForm, SubscriptionFilter, UndoForm
+from associations.forms import AttachForm, CheckForm, RemoveForm, SubscriptionFilter, UndoForm
 from associations.models import Association, events_visible_to
 from associations.rules import policy_on
 from associations.views import exports, timeline
-from associations.views.listing import subscription_page
+from associations.views.listing import history_page, subscription_page
 from associations.views.shared import (
     NOT_YOURS,
     View,
@@ -30,7 +30,6 @@ from associations.views.shared import (
     count_of,
     counted,
     events_text,
-    history_context,
     only,
     page_of,
     partners_text,
@@ -349,22 +348,8 @@ def subscription_history(request: Request, subscription_id: uuid.UUID) -> HttpRe
 @require_safe
 @only(Kind.CUSTOMER)
 def customer_history(request: Request) -> HttpResponseBase:
-    actor = request.actor
-    form = HistoryFilter(request.GET)
-    valid = form.is_valid()
-    base = events_visible_to(actor)
-    found = form.apply(base) if valid else base.none()
     # A customer's events are one chain, numbered as they happened.
-    if valid and request.GET.get("format") == "csv":
-        return exports.events_csv(actor, found.order_by("-seq"))
-    page = page_of(request, found, ("-seq",))
-    return render_page(
-        request,
-        "associations/customer_history.html",
-        history_context(request, form, found, page.rows) | {"page": page},
-        part="list",
-        status=200 if valid else 422,
-    )
+    return history_page(request, "associations/customer_history.html", order="-seq")
 
 
 @require_safe

@@ -1,4 +1,4 @@
-"""The list of subscriptions: the same for customers and partners but for its views, its order and its words."""
+"""Lists that customers and partners share: subscriptions, and what happened to them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from django.http.response import HttpResponseBase
 
 from associations import reading
-from associations.forms import SubscriptionFilter
-from associations.views import exports
+from associations.forms import HistoryFilter, SubscriptionFilter
+from associations.models import events_visible_to, subscriptions_visible_to
+from associations.views import exports, timeline
 from associations.views.shared import (
     View,
     address,
     chips,
     chosen,
     count_of,
+    events_text,
     page_of,
     render_page,
     subscriptions_text,
@@ -54,6 +56,37 @@ def subscription_page(
             "count_text": subscriptions_text(count_of(found)),
             "page": page,
             "rows": reading.rows(actor, page.rows),
+        },
+        part="list",
+        status=200 if valid else 422,
+    )
+
+
+def history_page(request: Request, template: str, *, order: str) -> HttpResponseBase:
+    """One page of the events the query asks for, or all of them as CSV."""
+    actor = request.actor
+    form = HistoryFilter(request.GET)
+    valid = form.is_valid()
+    base = events_visible_to(actor)
+    found = form.apply(base) if valid else base.none()
+    if valid and request.GET.get("format") == "csv":
+        return exports.events_csv(actor, found.order_by(order))
+    page = page_of(request, found, (order,))
+    words = {}
+    if valid and (subscription_id := form.cleaned_data["subscription"]):
+        visible = subscriptions_visible_to(actor).select_related("sku", "customer__organisation")
+        words["subscription"] = str(visible.filter(subscription_id=subscription_id).first() or subscription_id)
+    return render_page(
+        request,
+        template,
+        {
+            "form": form,
+            "chips": chips(request, form, words) if valid else [],
+            "clear_url": address(request, without=list(form.fields)),
+            "csv_url": address(request, format="csv"),
+            "count_text": events_text(count_of(found)),
+            "events": timeline.items(actor, page.rows),
+            "page": page,
         },
         part="list",
         status=200 if valid else 422,

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations import reading
-from associations.forms import CustomerFilter, HistoryFilter, SubscriptionFilter
+from associations.forms import CustomerFilter, SubscriptionFilter
 from associations.models import (
     Association,
     AssociationQuerySet,
@@ -30,8 +30,8 @@ from associations.models import (
     usage_visible_to,
 )
 from associations.rules import Kind as AssociationKind
-from associations.views import exports, timeline
-from associations.views.listing import subscription_page
+from associations.views import timeline
+from associations.views.listing import history_page, subscription_page
 from associations.views.shared import (
     NOT_YOURS,
     Tab,
@@ -41,7 +41,6 @@ from associations.views.shared import (
     chosen,
     count_of,
     customers_text,
-    history_context,
     only,
     page_of,
     render_page,
@@ -342,18 +341,4 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
 @require_safe
 @only(Kind.PARTNER)
 def partner_history(request: Request) -> HttpResponseBase:
-    actor = request.actor
-    form = HistoryFilter(request.GET)
-    valid = form.is_valid()
-    base = events_visible_to(actor)
-    found = form.apply(base) if valid else base.none()
-    if valid and request.GET.get("format") == "csv":
-        return exports.events_csv(actor, found.order_by("-id"))
-    page = page_of(request, found, ("-id",))
-    return render_page(
-        request,
-        "associations/partner_history.html",
-        history_context(request, form, found, page.rows) | {"page": page},
-        part="list",
-        status=200 if valid else 422,
-    )
+    return history_page(request, "associations/partner_history.html", order="-id")

@@ -19,14 +19,10 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from associations.forms import HistoryFilter
-from associations.models import subscriptions_visible_to
-from associations.views import timeline
 from por.accounts.middleware import Request
 from por.accounts.rules import Kind
 from por.errors import Forbidden
 from por.formats import day_text, number_text
-from por.history.models import Event
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -248,21 +244,3 @@ def _value(row: Model, name: str) -> Any:
     for part in name.split("__"):
         value = getattr(value, part)
     return value
-
-
-def history_context(
-    request: Request, form: HistoryFilter, found: QuerySet[Event], shown: Sequence[Event]
-) -> dict[str, Any]:
-    """What a page of a history shows, on either side."""
-    words = {}
-    if form.is_valid() and (subscription_id := form.cleaned_data["subscription"]):
-        visible = subscriptions_visible_to(request.actor).select_related("sku", "customer__organisation")
-        words["subscription"] = str(visible.filter(subscription_id=subscription_id).first() or subscription_id)
-    return {
-        "form": form,
-        "chips": chips(request, form, words) if form.is_valid() else [],
-        "clear_url": address(request, without=list(form.fields)),
-        "csv_url": address(request, format="csv"),
-        "count_text": events_text(count_of(found)),
-        "events": timeline.items(request.actor, shown),
-    }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 from typing import Any
 
 from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.models import Association
@@ -43,7 +45,31 @@ def long_enough(search: str) -> str:
     return text
 
 
-class SubscriptionFilter(forms.Form):
+class AsOfForm(forms.Form):
+    """The day to look back to, where a page or an endpoint can: the record as it stood at the end of it."""
+
+    as_of = forms.DateField(
+        label=_("As of"),
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        error_messages={"invalid": _("Give a date as year-month-day, such as 2026-03-31.")},
+        help_text="Who was of record at the end of this UTC day; seats, status and renewal are today’s.",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+
+    def clean_as_of(self) -> date | None:
+        day: date | None = self.cleaned_data["as_of"]
+        if day is not None and day > timezone.now().date():
+            raise forms.ValidationError(_("The day to look back to cannot lie in the future."), code="as_of_in_future")
+        return day
+
+    @property
+    def day(self) -> date | None:
+        """The day, once it is found valid; None is now."""
+        return self.cleaned_data.get("as_of")
+
+
+class SubscriptionFilter(AsOfForm):
     """The filters of a list of subscriptions, the same on pages and in the API; all may be left out."""
 
     product = forms.ChoiceField(label=_("Product"), choices=[("", _("All products")), *Product.choices], required=False)
@@ -81,7 +107,7 @@ class SubscriptionFilter(forms.Form):
         if given["tenant_id"]:
             subscriptions = subscriptions.filter(customer__tenant_id=given["tenant_id"])
         if given["partner_of_record"]:
-            held = Association.objects.open().of_record().filter(subscription=OuterRef("pk"))
+            held = Association.objects.open(self.day).of_record().filter(subscription=OuterRef("pk"))
             if given["partner_of_record"] == "none":
                 subscriptions = subscriptions.filter(~Exists(held))
             else:
@@ -91,9 +117,8 @@ class SubscriptionFilter(forms.Form):
             subscriptions = subscriptions.filter(self._found(given["search"], actor))
         return subscriptions
 
-    @staticmethod
-    def _found(text: str, actor: Actor) -> Q:
-        held = Association.objects.open().of_record().visible_to(actor).filter(subscription=OuterRef("pk"))
+    def _found(self, text: str, actor: Actor) -> Q:
+        held = Association.objects.open(self.day).of_record().visible_to(actor).filter(subscription=OuterRef("pk"))
         found = (
             Q(customer__organisation__name__icontains=text)
             | Q(customer__domain__icontains=text)

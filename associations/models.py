@@ -24,6 +24,11 @@ def start_of(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
+def end_of(day: date) -> datetime:
+    """The first instant after a UTC day."""
+    return start_of(day + timedelta(days=1))
+
+
 class Period(Func):
     """The half-open range in which an association is in force: its first bound belongs to it, its second does not."""
 
@@ -36,17 +41,22 @@ class AssociationQuerySet(models.QuerySet["Association"]):
         """All but those that were undone, which count for nothing."""
         return self.filter(undone_at=None)
 
-    def open(self) -> Self:
-        """Those in force now."""
-        return self.standing().filter(ended_at=None)
+    def open(self, as_of: date | None = None) -> Self:
+        """Those in force now, or at the end of a day."""
+        return self.standing().filter(ended_at=None) if as_of is None else self.in_force_on(as_of)
 
     def of_record(self) -> Self:
         return self.filter(kind=Kind.DPOR)
 
     def in_force_on(self, day: date) -> Self:
         """Those in force at the end of a UTC day."""
-        end = start_of(day + timedelta(days=1))
-        return self.standing().filter(Q(ended_at=None) | Q(ended_at__gte=end), began_at__lt=end)
+        end = end_of(day)
+        return self.begun_by(day).filter(Q(ended_at=None) | Q(ended_at__gte=end))
+
+    def begun_by(self, day: date | None) -> Self:
+        """Those that had begun by the end of a UTC day, or all of them; as far as is known now."""
+        standing = self.standing()
+        return standing if day is None else standing.filter(began_at__lt=end_of(day))
 
     def visible_to(self, actor: Actor) -> Self:
         """A customer's own, a partner company's own; all of them to staff, none to anybody else."""
@@ -122,6 +132,13 @@ class Association(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.partner}"
+
+    def as_of(self, day: date | None) -> Self:
+        """As it stood at the end of a UTC day: what ended later was open then. To be shown, never to be saved."""
+        if day is not None and self.ended_at is not None and self.ended_at >= end_of(day):
+            self.ended_at = None
+            self.end_reason = self.end_note = ""
+        return self
 
     @property
     def is_own_tenant(self) -> bool:

@@ -14,6 +14,7 @@ from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Sum, Window
 from associations.models import (
     Association,
     AssociationQuerySet,
+    end_of,
     events_visible_to,
     partners_of,
     subscriptions_visible_to,
@@ -55,14 +56,20 @@ class Row:
     usage: MonthOfUsage | None
 
 
-def subscriptions_for_listing(actor: Actor) -> QuerySet[Subscription]:
-    """Those the actor may see, with what a row shows."""
-    return subscriptions_visible_to(actor).select_related("customer__organisation", "sku")
+def subscriptions_for_listing(actor: Actor, as_of: date | None = None) -> QuerySet[Subscription]:
+    """Those the actor may see, with what a row shows; as of a day, those that had started by then.
+
+    Who may see what is a right of today: looking back widens nothing.
+    """
+    visible = subscriptions_visible_to(actor).select_related("customer__organisation", "sku")
+    return visible if as_of is None else visible.filter(started_on__lte=as_of)
 
 
-def without_partner(subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription]:
-    """Those nobody is of record for, though somebody could be: not the expired ones."""
-    return subscriptions.filter(~Exists(_held())).exclude(status=Subscription.Status.EXPIRED)
+def without_partner(subscriptions: QuerySet[Subscription], as_of: date | None = None) -> QuerySet[Subscription]:
+    """Those nobody is of record for, though somebody could be: not the expired ones. Or those nobody was."""
+    free = subscriptions.filter(~Exists(_held(as_of)))
+    # Whether it had expired by a day that has passed is not known: the status is today's.
+    return free if as_of else free.exclude(status=Subscription.Status.EXPIRED)
 
 
 def renewing(subscriptions: QuerySet[Subscription], today: date) -> QuerySet[Subscription]:
@@ -72,43 +79,50 @@ def renewing(subscriptions: QuerySet[Subscription], today: date) -> QuerySet[Sub
     )
 
 
-def of_record(subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
-    """Those the actor, a partner, is of record for now."""
-    return subscriptions.filter(Exists(_held().visible_to(actor)))
+def of_record(subscriptions: QuerySet[Subscription], actor: Actor, as_of: date | None = None) -> QuerySet[Subscription]:
+    """Those the actor, a partner, is of record for now, or was at the end of a day."""
+    return subscriptions.filter(Exists(_held(as_of).visible_to(actor)))
 
 
-def of_own_tenant(subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
+def of_own_tenant(
+    subscriptions: QuerySet[Subscription], actor: Actor, as_of: date | None = None
+) -> QuerySet[Subscription]:
     """Those a partner is of record for in its own tenant: they count for competencies and never pay."""
-    own = _held().visible_to(actor).filter(partner__own_tenant_id=F("customer__tenant_id"))
+    own = _held(as_of).visible_to(actor).filter(partner__own_tenant_id=F("customer__tenant_id"))
     return subscriptions.filter(Exists(own))
 
 
-def formerly_of_record(subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
-    """Those the actor was of record for, and is no more."""
-    once = Association.objects.standing().of_record().visible_to(actor).filter(subscription=OuterRef("pk"))
-    return subscriptions.filter(Exists(once.exclude(ended_at=None)), ~Exists(once.filter(ended_at=None)))
+def formerly_of_record(
+    subscriptions: QuerySet[Subscription], actor: Actor, as_of: date | None = None
+) -> QuerySet[Subscription]:
+    """Those the actor was of record for, and is no more; or by the end of a day was no more."""
+    once = Association.objects.begun_by(as_of).of_record().visible_to(actor).filter(subscription=OuterRef("pk"))
+    return subscriptions.filter(Exists(once), ~Exists(once.open(as_of)))
 
 
-def _held() -> AssociationQuerySet:
-    return Association.objects.open().of_record().filter(subscription=OuterRef("pk"))
+def _held(as_of: date | None = None) -> AssociationQuerySet:
+    return Association.objects.open(as_of).of_record().filter(subscription=OuterRef("pk"))
 
 
-def rows(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Row]:
-    """The rows of a page of subscriptions, in its order, for two queries more whatever its length."""
+def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None = None) -> list[Row]:
+    """The rows of a page of subscriptions, in its order, for two queries more whatever its length.
+
+    As of a day: who was of record at its end, and of the months begun by then the newest with usage.
+    """
     ids = [subscription.pk for subscription in subscriptions]
     records = {
         association.subscription_id: association
-        for association in Association.objects.open()
+        for association in Association.objects.open(as_of)
         .filter(kind=Kind.DPOR, subscription__in=ids)
         .select_related("partner__organisation")
     }
     own = set(partners_of(actor).values_list("pk", flat=True)) if actor.kind == OrganisationKind.PARTNER else None
-    usage = latest_usage(actor, ids)
+    usage = latest_usage(actor, ids, as_of)
     result = []
     for subscription in subscriptions:
         record = records.get(subscription.pk)
         if record is not None:
-            record.customer = subscription.customer
+            record.as_of(as_of).customer = subscription.customer
         theirs = record is not None and (own is None or record.partner_id in own)
         result.append(
             Row(
@@ -121,9 +135,11 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Row]:
     return result
 
 
-def latest_usage(actor: Actor, subscription_ids: Iterable[int]) -> dict[int, MonthOfUsage]:
-    """The newest month with usage of each, as far as the actor may see it."""
+def latest_usage(actor: Actor, subscription_ids: Iterable[int], as_of: date | None = None) -> dict[int, MonthOfUsage]:
+    """The newest month with usage of each, as far as the actor may see it; of those begun by a day."""
     visible = usage_visible_to(actor).filter(subscription__in=list(subscription_ids))
+    if as_of is not None:
+        visible = visible.filter(month__lte=as_of)
     # Ranked in one pass: a subquery for the newest month would run once for each row of usage.
     newest = Window(Max("month"), partition_by=F("subscription_id"))
     return {
@@ -133,11 +149,13 @@ def latest_usage(actor: Actor, subscription_ids: Iterable[int]) -> dict[int, Mon
 
 
 def usage_by_month(
-    actor: Actor, subscription_ids: Iterable[int], since: date | None = None
+    actor: Actor, subscription_ids: Iterable[int], *, since: date | None = None, as_of: date | None = None
 ) -> dict[int, list[MonthOfUsage]]:
-    """Every month the actor may see of each, or those from a month on, oldest first."""
+    """Every month the actor may see of each, or those from a month on or begun by a day, oldest first."""
     usage = usage_visible_to(actor).filter(subscription__in=list(subscription_ids))
-    return _by_month(usage if since is None else usage.filter(month__gte=since))
+    if since is not None:
+        usage = usage.filter(month__gte=since)
+    return _by_month(usage if as_of is None else usage.filter(month__lte=as_of))
 
 
 def monthly(usage: QuerySet[Usage]) -> QuerySet[Usage, Any]:
@@ -220,10 +238,13 @@ class Period:
     ended_by: str
 
 
-def periods(actor: Actor, subscription: Subscription) -> list[Period]:
-    """Who was of record from when to when, newest first, as far as the actor may know; what was undone is left out."""
+def periods(actor: Actor, subscription: Subscription, as_of: date | None = None) -> list[Period]:
+    """Who was of record from when to when, newest first, as far as the actor may know; what was undone is left out.
+
+    As of a day: those that had begun by then, as they stood at its end.
+    """
     associations = (
-        Association.objects.standing()
+        Association.objects.begun_by(as_of)
         .of_record()
         .visible_to(actor)
         .filter(subscription=subscription)
@@ -242,10 +263,11 @@ def periods(actor: Actor, subscription: Subscription) -> list[Period]:
             began_by=doers.get(("partner_of_record.attached", one.pk), ""),
             ended_by=doers.get(("partner_of_record.removed", one.pk), "") if one.ended_at else "",
         )
-        for one in associations
+        for one in (one.as_of(as_of) for one in associations)
     ]
 
 
-def subscription_events(actor: Actor, subscription: Subscription) -> QuerySet[Event]:
-    """What happened to one subscription, as far as the actor may read it."""
-    return events_visible_to(actor).filter(object_kind="subscription", object_id=str(subscription.subscription_id))
+def subscription_events(actor: Actor, subscription: Subscription, as_of: date | None = None) -> QuerySet[Event]:
+    """What happened to one subscription, by the end of a day if one is given, as far as the actor may read it."""
+    events = events_visible_to(actor).filter(object_kind="subscription", object_id=str(subscription.subscription_id))
+    return events if as_of is None else events.filter(at__lt=end_of(as_of))

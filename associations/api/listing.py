@@ -10,6 +10,7 @@ from django.http import HttpResponseBase
 from rest_framework.request import Request
 
 from associations.api.shapes import ASSOCIATION_EXAMPLE, AssociationShape, association_shape, page_of
+from associations.forms import AsOfForm
 from associations.models import Association, AssociationQuerySet
 from associations.rules import Kind
 from por.accounts.authentication import actor_of
@@ -39,7 +40,7 @@ ASSOCIATION_COLUMNS = [
 ]
 
 
-class AssociationFilter(forms.Form):
+class AssociationFilter(AsOfForm):
     """The filters of the list of associations; all may be left out."""
 
     kind = forms.ChoiceField(choices=Kind.choices, required=False)
@@ -78,19 +79,21 @@ class AssociationList(Endpoint):
     @described(
         "associations",
         "Associations",
-        "All of the caller’s, of every kind, past ones too; what was undone is left out.",
+        """All of the caller’s, of every kind, past ones too; what was undone is left out. With `as_of`, those that
+        had begun by that day, as they stood at its end.""",
         answers={200: AssociationShape},
         example=page_of(ASSOCIATION_EXAMPLE),
         filters=AssociationFilter,
-        problems={422: ["mpn_id_malformed", "max_value"]},
+        problems={422: ["mpn_id_malformed", "max_value", "as_of_in_future"]},
         is_list=True,
     )
     def get(self, request: Request) -> HttpResponseBase:
-        associations = Association.objects.visible_to(actor_of(request)).standing().for_listing()
+        filters = filtered(request, AssociationFilter)
+        associations = Association.objects.visible_to(actor_of(request)).begun_by(filters.day).for_listing()
         return listing(
             request,
-            filtered(request, AssociationFilter).apply(associations),
-            lambda page: [association_shape(one) for one in page],
+            filters.apply(associations),
+            lambda page: [association_shape(one.as_of(filters.day)) for one in page],
             by="pk",
             columns=ASSOCIATION_COLUMNS,
             name="associations",

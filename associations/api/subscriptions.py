@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 from typing import Any
 
 from django.db.models import Q
@@ -23,7 +24,7 @@ from associations.api.shapes import (
     timestamp,
     usage_shape,
 )
-from associations.forms import SubscriptionFilter
+from associations.forms import AsOfForm, SubscriptionFilter
 from associations.models import partners_of, usage_visible_to
 from associations.reading import month_of, monthly, rows, subscription_events, subscriptions_for_listing
 from por.accounts.authentication import actor_of
@@ -39,9 +40,9 @@ from por.history.models import Event
 NOT_FOUND = {404: ["not_found"]}
 
 
-def theirs(request: Request, subscription_id: uuid.UUID) -> Subscription:
+def theirs(request: Request, subscription_id: uuid.UUID, as_of: date | None = None) -> Subscription:
     """The subscription, if the caller may see it; else nobody can tell whether there is one."""
-    subscription = subscriptions_for_listing(actor_of(request)).filter(subscription_id=subscription_id).first()
+    subscription = subscriptions_for_listing(actor_of(request), as_of).filter(subscription_id=subscription_id).first()
     if subscription is None:
         raise Absent("not_found", _("There is no such subscription, or it is not yours to see."))
     return subscription
@@ -78,20 +79,22 @@ class SubscriptionList(Endpoint):
     @described(
         "subscriptions",
         "Subscriptions",
-        "Those of the caller’s organisation: a customer’s own, those a partner is or was associated with.",
+        """Those of the caller’s organisation: a customer’s own, those a partner is or was associated with. With
+        `as_of`, those that had started by that day, with who was of record at its end.""",
         answers={200: SubscriptionShape},
         example=page_of(SUBSCRIPTION_EXAMPLE),
         filters=SubscriptionFilter,
-        problems={422: ["mpn_id_malformed", "search_too_short"]},
+        problems={422: ["mpn_id_malformed", "search_too_short", "as_of_in_future"]},
         is_list=True,
     )
     def get(self, request: Request) -> HttpResponseBase:
         actor = actor_of(request)
-        subscriptions = filtered(request, SubscriptionFilter).apply(subscriptions_for_listing(actor), actor)
+        filters = filtered(request, SubscriptionFilter)
+        subscriptions = filters.apply(subscriptions_for_listing(actor, filters.day), actor)
         return listing(
             request,
             subscriptions,
-            lambda page: [subscription_shape(row) for row in rows(actor, page)],
+            lambda page: [subscription_shape(row) for row in rows(actor, page, filters.day)],
             by="pk",
             columns=SUBSCRIPTION_COLUMNS,
             name="subscriptions",
@@ -102,15 +105,18 @@ class SubscriptionDetail(Endpoint):
     @described(
         "subscription",
         "One subscription",
-        "The ETag is that of what a write changes; new usage does not change it.",
+        """The ETag is that of what a write changes; new usage does not change it. With `as_of`, who was of record
+        at the end of that day.""",
         answers={200: SubscriptionShape},
         example=SUBSCRIPTION_EXAMPLE,
-        problems=NOT_FOUND,
+        filters=AsOfForm,
+        problems=NOT_FOUND | {422: ["as_of_in_future"]},
         versioned=True,
     )
     def get(self, request: Request, subscription_id: uuid.UUID) -> Response:
-        subscription = theirs(request, subscription_id)
-        (row,) = rows(actor_of(request), [subscription])
+        as_of = filtered(request, AsOfForm).day
+        subscription = theirs(request, subscription_id, as_of)
+        (row,) = rows(actor_of(request), [subscription], as_of)
         return Response(subscription_shape(row), headers={"ETag": etag(subscription.version)})
 
 

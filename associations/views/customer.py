@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Count, F, Max, Q
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
 from associations import actions, reading
-from associations.forms import AttachForm, CheckForm, RemoveForm, SubscriptionFilter, UndoForm
+from associations.forms import AsOfForm, AttachForm, CheckForm, RemoveForm, SubscriptionFilter, UndoForm
 from associations.models import Association, events_visible_to
 from associations.rules import policy_on
 from associations.views import exports, timeline
@@ -30,6 +31,7 @@ from associations.views.shared import (
     count_of,
     counted,
     events_text,
+    looking_back,
     only,
     page_of,
     partners_text,
@@ -88,20 +90,20 @@ def _all_of(count: int) -> str:
     return _("All %(n)s") % {"n": counted(count)} if count > FEW else ""
 
 
-def _views(actor: Actor) -> list[View]:
+def _views(as_of: date | None) -> list[View]:
     today = timezone.now().date()
+    renewing = View("renewing", gettext_lazy("Renewing within 90 days"), lambda found: reading.renewing(found, today))
     return [
         View("", gettext_lazy("All"), lambda found: found),
-        View("no_partner", gettext_lazy("No partner"), reading.without_partner),
-        View("renewing", gettext_lazy("Renewing within 90 days"), lambda found: reading.renewing(found, today)),
+        View("no_partner", gettext_lazy("No partner"), lambda found: reading.without_partner(found, as_of)),
+        *([] if as_of else [renewing]),  # renewals are today's
     ]
 
 
 @require_safe
 @only(Kind.CUSTOMER)
 def subscription_list(request: Request) -> HttpResponseBase:
-    views = _views(request.actor)
-    return subscription_page(request, "associations/subscription_list.html", views, order=ORDER, words=_words)
+    return subscription_page(request, "associations/subscription_list.html", _views, order=ORDER, words=_words)
 
 
 def _words(form: SubscriptionFilter) -> dict[str, str]:
@@ -111,7 +113,14 @@ def _words(form: SubscriptionFilter) -> dict[str, str]:
 @require_safe
 @only(Kind.CUSTOMER)
 def subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
-    return _detail(request, _own(request.actor, subscription_id))
+    subscription = _own(request.actor, subscription_id)
+    past = AsOfForm(request.GET)
+    if not past.is_valid():
+        return _detail(request, subscription, past=past, status=422)
+    if past.day and past.day < subscription.started_on:
+        past.add_error("as_of", _("The subscription had not started by then."))
+        return _detail(request, subscription, past=past, status=422)
+    return _detail(request, subscription, past=past)
 
 
 @posted
@@ -257,18 +266,23 @@ def _detail(
     attach: AttachForm | None = None,
     remove: RemoveForm | None = None,
     undo: UndoForm | None = None,
+    past: AsOfForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """The page of a subscription. `partner` is the one found by its ID; a form with errors is shown as it was sent."""
+    """The page of a subscription. `partner` is the one found by its ID; a form with errors is shown as it was sent.
+
+    `past` is the day it looks back to, if any: then there is nothing to do on it but to read.
+    """
     actor = request.actor
-    record = actions.record_of(subscription)
-    periods = reading.periods(actor, subscription)
+    past = past or AsOfForm({})
+    as_of = past.day if past.is_valid() else None
+    periods = reading.periods(actor, subscription, as_of)
     current = next((one for one in periods if one.association.ended_at is None), None)
-    last = actions.last_change(record)
-    months = reading.usage_by_month(actor, [subscription.pk]).get(subscription.pk, [])[-12:]
-    free = current is None and subscription.status == Subscription.Status.ACTIVE
+    last = actions.last_change(actions.record_of(subscription)) if as_of is None else None
+    months = reading.usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[-12:]
+    free = current is None and subscription.status == Subscription.Status.ACTIVE and as_of is None
     may_attach = free and actor.may("record.attach")
-    sent = [form for form in (check, attach, remove, undo) if form is not None and form.errors]
+    sent = [form for form in (check, attach, remove, undo, past) if form is not None and form.errors]
     return render_page(
         request,
         "associations/subscription_detail.html",
@@ -278,7 +292,7 @@ def _detail(
             "current": current,
             "free": free,
             "may_attach": may_attach,
-            "may_remove": current is not None and actor.may("record.remove"),
+            "may_remove": current is not None and as_of is None and actor.may("record.remove"),
             "last": last if last and actor.may("record.undo") and timezone.now() <= last.undo_until else None,
             "partner": partner if may_attach else None,
             "own_use": partner is not None and partner.own_tenant_id == subscription.customer.tenant_id,
@@ -287,14 +301,15 @@ def _detail(
             "remove_form": remove or RemoveForm(),
             "undo_minutes": policy_on(timezone.now().date()).undo_within // timedelta(minutes=1),
             "known": _known_partners(subscription) if may_attach and partner is None else [],
-            "others": _others_without_partner(actor, current.association) if current else [],
+            "others": _others_without_partner(actor, current.association) if current and as_of is None else [],
             "periods": periods,
             "use": months[-1] if months else None,
             "trend": reading.trend(months),
             "history_url": reverse("associations:subscription_history", args=[subscription.subscription_id]),
             "events": timeline.items(
-                actor, reading.subscription_events(actor, subscription).order_by("-id")[:FEW], here=True
+                actor, reading.subscription_events(actor, subscription, as_of).order_by("-id")[:FEW], here=True
             ),
+            **looking_back(request, past),
         },
         part="record",
         status=status,
@@ -355,23 +370,22 @@ def customer_history(request: Request) -> HttpResponseBase:
 @require_safe
 @only(Kind.CUSTOMER)
 def customer_partners(request: Request) -> HttpResponse:
-    """Who works for this customer now, and for how many of its subscriptions each is of record."""
-    live = Q(
-        associations__customer=request.actor.organisation_id, associations__ended_at=None, associations__undone_at=None
-    )
+    """Who works for this customer, now or on a day, and for how many of its subscriptions each is of record."""
+    past = AsOfForm(request.GET)
+    valid = past.is_valid()
+    live = Association.objects.open(past.day).visible_to(request.actor)
+    theirs = live.filter(partner=OuterRef("pk"))
     partners = (
-        Partner.objects.filter(live)
+        Partner.objects.filter(Exists(theirs))
         .select_related("organisation")
-        .annotate(of_record=Count("associations", filter=live & Q(associations__kind="dpor")))
+        .annotate(
+            of_record=Coalesce(Subquery(theirs.of_record().values("partner").annotate(n=Count("pk")).values("n")), 0)
+        )
     )
     page = page_of(request, partners, ("organisation__name", "pk"))
     kinds: dict[int, list[str]] = {}
     for association in (
-        Association.objects.open()
-        .visible_to(request.actor)
-        .filter(partner__in=[partner.pk for partner in page.rows])
-        .order_by("kind")
-        .distinct("kind", "partner")
+        live.filter(partner__in=[partner.pk for partner in page.rows]).order_by("kind").distinct("kind", "partner")
     ):
         kinds.setdefault(association.partner_id, []).append(association.get_kind_display())
     return render(
@@ -381,5 +395,8 @@ def customer_partners(request: Request) -> HttpResponse:
             "page": page,
             "count_text": partners_text(count_of(partners)),
             "partners": [(partner, kinds.get(partner.pk, [])) for partner in page.rows],
+            "form": past,
+            **looking_back(request, past),
         },
+        status=200 if valid else 422,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -60,17 +60,23 @@ EVENT_COLUMNS = [
 ]
 
 
-def subscriptions_csv(actor: Actor, subscriptions: QuerySet[Subscription]) -> StreamingHttpResponse:
-    return _download(_("subscriptions"), SUBSCRIPTION_COLUMNS, _subscription_rows(actor, subscriptions))
+def subscriptions_csv(
+    actor: Actor, subscriptions: QuerySet[Subscription], as_of: date | None = None
+) -> StreamingHttpResponse:
+    return _download(
+        _("subscriptions"), SUBSCRIPTION_COLUMNS, _subscription_rows(actor, subscriptions, as_of), day=as_of
+    )
 
 
 def events_csv(actor: Actor, events: QuerySet[Event]) -> StreamingHttpResponse:
     return _download(_("history"), EVENT_COLUMNS, _event_rows(actor, events))
 
 
-def _download(name: str, header: list[str], rows: Iterable[list[Any]]) -> StreamingHttpResponse:
+def _download(
+    name: str, header: list[str], rows: Iterable[list[Any]], *, day: date | None = None
+) -> StreamingHttpResponse:
     lines = csv_lines(header, rows, language=get_language() or "en")
-    filename = f"{name}-{timezone.now().date().isoformat()}.csv"
+    filename = f"{name}-{(day or timezone.now().date()).isoformat()}.csv"
     return StreamingHttpResponse(
         lines,
         content_type="text/csv; charset=utf-8",
@@ -78,9 +84,9 @@ def _download(name: str, header: list[str], rows: Iterable[list[Any]]) -> Stream
     )
 
 
-def _subscription_rows(actor: Actor, subscriptions: QuerySet[Subscription]) -> Iterator[list[Any]]:
+def _subscription_rows(actor: Actor, subscriptions: QuerySet[Subscription], as_of: date | None) -> Iterator[list[Any]]:
     for chunk in _chunks(subscriptions.iterator(chunk_size=CHUNK)):
-        for row in reading.rows(actor, chunk):
+        for row in reading.rows(actor, chunk, as_of):
             subscription, record, usage = row.subscription, row.record, row.usage
             partner = record.partner if record else None
             yield [

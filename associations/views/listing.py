@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 
 from django.http.response import HttpResponseBase
 
@@ -17,6 +18,7 @@ from associations.views.shared import (
     chosen,
     count_of,
     events_text,
+    looking_back,
     page_of,
     render_page,
     subscriptions_text,
@@ -28,34 +30,37 @@ from por.accounts.middleware import Request
 def subscription_page(
     request: Request,
     template: str,
-    views: Sequence[View],
+    views_of: Callable[[date | None], Sequence[View]],
     *,
     order: Sequence[str],
     words: Callable[[SubscriptionFilter], Mapping[str, str]],
 ) -> HttpResponseBase:
     """One page of what the query asks for, or all of it as CSV; `words` are those of filters that are codes."""
     actor = request.actor
-    base = reading.subscriptions_for_listing(actor)
-    view = chosen(views, request)
     form = SubscriptionFilter(request.GET)
     valid = form.is_valid()
+    base = reading.subscriptions_for_listing(actor, form.day)
+    views = views_of(form.day)
+    view = chosen(views, request)
     found = form.apply(view.narrow(base), actor) if valid else base.none()
     if valid and request.GET.get("format") == "csv":
-        return exports.subscriptions_csv(actor, found.order_by(*order))
+        return exports.subscriptions_csv(actor, found.order_by(*order), form.day)
     page = page_of(request, found, order)
+    past = looking_back(request, form)
     return render_page(
         request,
         template,
         {
             "form": form,
             "view": view,
-            "tabs": tabs(views, base, view, request.path),
+            "tabs": tabs(views, base, view, request.path, past["as_of_query"]),
             "chips": chips(request, form, words(form)) if valid else [],
             "clear_url": address(request, without=list(form.fields)),
             "csv_url": address(request, format="csv"),
             "count_text": subscriptions_text(count_of(found)),
             "page": page,
-            "rows": reading.rows(actor, page.rows),
+            "rows": reading.rows(actor, page.rows, form.day),
+            **past,
         },
         part="list",
         status=200 if valid else 422,

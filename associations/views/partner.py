@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
@@ -20,11 +21,12 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations import reading
-from associations.forms import CustomerFilter, SubscriptionFilter
+from associations.forms import AsOfForm, CustomerFilter, SubscriptionFilter
 from associations.models import (
     Association,
     AssociationQuerySet,
     customers_visible_to,
+    end_of,
     events_visible_to,
     partners_of,
     usage_visible_to,
@@ -41,6 +43,7 @@ from associations.views.shared import (
     chosen,
     count_of,
     customers_text,
+    looking_back,
     only,
     page_of,
     render_page,
@@ -170,17 +173,18 @@ def _money(use: Sequence[reading.UseOfWorkload]) -> Chart:
     return _chart(use, lambda one: one.consumed_usd)
 
 
-def _views(actor: Actor) -> list[View]:
+def _views(actor: Actor, as_of: date | None) -> list[View]:
     today = timezone.now().date()
+    renewing = View(
+        "renewing",
+        gettext_lazy("Renewing within 90 days"),
+        lambda found: reading.renewing(reading.of_record(found, actor), today),
+    )
     return [
-        View("", gettext_lazy("Of record"), lambda found: reading.of_record(found, actor)),
-        View(
-            "renewing",
-            gettext_lazy("Renewing within 90 days"),
-            lambda found: reading.renewing(reading.of_record(found, actor), today),
-        ),
-        View("own", gettext_lazy("Own tenant"), lambda found: reading.of_own_tenant(found, actor)),
-        View("former", gettext_lazy("Former"), lambda found: reading.formerly_of_record(found, actor)),
+        View("", gettext_lazy("Of record"), lambda found: reading.of_record(found, actor, as_of)),
+        *([] if as_of else [renewing]),  # renewals are today's
+        View("own", gettext_lazy("Own tenant"), lambda found: reading.of_own_tenant(found, actor, as_of)),
+        View("former", gettext_lazy("Former"), lambda found: reading.formerly_of_record(found, actor, as_of)),
         View("all", gettext_lazy("All associated"), lambda found: found),
     ]
 
@@ -194,7 +198,7 @@ def partner_subscription_list(request: Request) -> HttpResponseBase:
         return _words(actor, form)
 
     template = "associations/partner_subscription_list.html"
-    return subscription_page(request, template, _views(actor), order=ORDER, words=words)
+    return subscription_page(request, template, partial(_views, actor), order=ORDER, words=words)
 
 
 def _words(actor: Actor, form: SubscriptionFilter) -> dict[str, str]:
@@ -214,25 +218,33 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
     subscription = reading.subscriptions_for_listing(actor).filter(subscription_id=subscription_id).first()
     if subscription is None:
         raise Absent("not_found", NOT_YOURS)
-    row = reading.rows(actor, [subscription])[0]
-    use = reading.use_of_workloads(usage_visible_to(actor).filter(subscription=subscription))
-    months = reading.usage_by_month(actor, [subscription.pk]).get(subscription.pk, [])[-MONTHS_SHOWN:]
+    past = AsOfForm(request.GET)
+    if past.is_valid() and past.day and past.day < subscription.started_on:
+        past.add_error("as_of", _("The subscription had not started by then."))
+    as_of = past.day
+    row = reading.rows(actor, [subscription], as_of)[0]
+    usage = usage_visible_to(actor).filter(subscription=subscription)
+    use = reading.use_of_workloads(usage if as_of is None else usage.filter(month__lte=as_of))
+    months = reading.usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[-MONTHS_SHOWN:]
     return render(
         request,
         "associations/partner_subscription_detail.html",
         {
             "subscription": subscription,
             "row": row,
-            "periods": reading.periods(actor, subscription),
+            "periods": reading.periods(actor, subscription, as_of),
             "use": months[-1] if months else None,
             "trend": reading.trend(months),
             "people": _people(use),
             "money": _money(use),
             "history_url": f"{reverse('associations:partner_history')}?subscription={subscription.subscription_id}",
             "events": timeline.items(
-                actor, reading.subscription_events(actor, subscription).order_by("-id")[:NEWEST], here=True
+                actor, reading.subscription_events(actor, subscription, as_of).order_by("-id")[:NEWEST], here=True
             ),
+            "form": past,
+            **looking_back(request, past),
         },
+        status=422 if past.errors else 200,
     )
 
 
@@ -310,31 +322,36 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
     customer = customers_visible_to(actor).select_related("organisation").filter(tenant_id=tenant_id).first()
     if customer is None:
         raise Absent("not_found", NOT_YOURS)
-    associations = (
-        Association.objects.standing()
-        .visible_to(actor)
-        .filter(customer=customer)
-        .for_listing()
-        .order_by("-began_at", "-pk")
-    )
-    subscriptions = reading.subscriptions_for_listing(actor).filter(customer=customer)
+    past = AsOfForm(request.GET)
+    past.is_valid()
+    as_of = past.day
+    associations = Association.objects.begun_by(as_of).visible_to(actor).filter(customer=customer).for_listing()
+    live = associations.open(as_of)
+    ended = associations.exclude(pk__in=live.values("pk"))
+    subscriptions = reading.subscriptions_for_listing(actor, as_of).filter(customer=customer)
     use = reading.use_of_workloads(
-        usage_visible_to(actor).filter(subscription__customer=customer), reading.last_months(timezone.now().date())
+        usage_visible_to(actor).filter(subscription__customer=customer),
+        reading.last_months(as_of or timezone.now().date()),
     )
     events = events_visible_to(actor).filter(chain=f"organisation:{customer.pk}")
+    if as_of:
+        events = events.filter(at__lt=end_of(as_of))
     return render(
         request,
         "associations/partner_customer_detail.html",
         {
             "customer": customer,
-            "live": associations.filter(ended_at=None)[:SOME],
-            "ended": associations.exclude(ended_at=None).order_by("-ended_at", "-pk")[:SOME],
+            "live": live.order_by("-began_at", "-pk")[:SOME],
+            "ended": ended.order_by("-ended_at", "-pk")[:SOME],
             "count_text": subscriptions_text(count_of(subscriptions)),
-            "rows": reading.rows(actor, list(subscriptions.order_by("product", "pk")[:SOME])),
+            "rows": reading.rows(actor, list(subscriptions.order_by("product", "pk")[:SOME]), as_of),
             "people": _people(use),
             "money": _money(use),
             "events": timeline.items(actor, events.order_by("-id")[:NEWEST]),
+            "form": past,
+            **looking_back(request, past),
         },
+        status=422 if past.errors else 200,
     )
 
 

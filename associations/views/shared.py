@@ -19,6 +19,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from associations.forms import AsOfForm
 from por.accounts.middleware import Request
 from por.accounts.rules import Kind
 from por.errors import Forbidden
@@ -89,6 +90,16 @@ def address(request: Request, *, without: Sequence[str] = (), **given: str) -> s
     return f"?{query.urlencode()}" if query else request.path
 
 
+def looking_back(request: Request, form: AsOfForm) -> dict[str, Any]:
+    """What a page needs to know of the day it looks back to, once the form that asks for it has been checked."""
+    return {
+        "as_of_form": form,
+        "as_of": form.day,
+        "as_of_query": f"?as_of={form.day.isoformat()}" if form.day else "",
+        "today_url": address(request, without=["as_of"]),
+    }
+
+
 def count_of(rows: QuerySet[Any]) -> int:
     """How many there are, at most one more than lists are counted."""
     return rows.order_by()[: COUNT_TO + 1].count()
@@ -134,11 +145,11 @@ class Tab:
     current: bool
 
 
-def tabs(views: Sequence[View], base: QuerySet[Any], current: View, path: str) -> list[Tab]:
+def tabs(views: Sequence[View], base: QuerySet[Any], current: View, path: str, as_of_query: str = "") -> list[Tab]:
     return [
         Tab(
             view.label,
-            f"{path}?view={view.key}" if view.key else path,
+            f"{path}{as_of_query}{'&' if as_of_query else '?'}view={view.key}" if view.key else f"{path}{as_of_query}",
             count_of(view.narrow(base)),
             view is current,
         )

@@ -288,6 +288,20 @@ def test_the_start_lies_neither_in_the_future_nor_too_far_back(customer, partner
     assert attach(young, partner, admin, began_on=today - timedelta(days=10))
 
 
+def test_a_day_is_utcs_for_whoever_dates_back(subscription, partner, monkeypatch, customer):
+    """In Auckland it is tomorrow already, in Honolulu still yesterday; the record knows one day."""
+    monkeypatch.setattr(actions.timezone, "now", lambda: datetime(2026, 4, 4, 23, 30, tzinfo=UTC))
+    for zone in ("Pacific/Auckland", "Pacific/Honolulu"):
+        by = make_member(customer.organisation, time_zone=zone)
+        with timezone.override(zone):
+            refused(
+                "began_on_in_future", attach, subscription, partner, by, began_on=date(2026, 4, 5), field="began_on"
+            )
+            association = attach(subscription, partner, by, began_on=date(2026, 4, 4))
+        assert association.began_at == datetime(2026, 4, 4, tzinfo=UTC)
+        actions.undo(subscription.subscription_id, by=by)
+
+
 def test_the_start_is_never_dated_back_over_another_period(subscription, partner, admin):
     day = timezone.now().date() - timedelta(days=5)
     attach(subscription, partner, admin)

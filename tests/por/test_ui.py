@@ -49,6 +49,22 @@ def render(source: str, **context: Any) -> str:
 # --- Words for dates and figures ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("zone", "instant", "text"),
+    [
+        ("Europe/Stockholm", datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "25 Oct 2026, 02:30 (CEST)"),
+        ("Europe/Stockholm", datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "25 Oct 2026, 02:30 (CET)"),
+        ("Europe/Stockholm", datetime(2026, 3, 29, 1, 0, tzinfo=UTC), "29 Mar 2026, 03:00 (CEST)"),
+        ("America/New_York", datetime(2026, 11, 1, 5, 30, tzinfo=UTC), "1 Nov 2026, 01:30 (EDT)"),
+        ("America/New_York", datetime(2026, 11, 1, 6, 30, tzinfo=UTC), "1 Nov 2026, 01:30 (EST)"),
+        ("Asia/Kathmandu", datetime(2026, 12, 31, 18, 15, tzinfo=UTC), "1 Jan 2027, 00:00 (+0545)"),
+    ],
+)
+def test_a_deadline_names_its_zone_so_that_the_hour_the_clocks_repeat_is_no_riddle(zone, instant, text):
+    with translation.override("en"), timezone.override(zone):
+        assert moment_text(instant, zone=True) == text
+
+
 def test_english_dates_and_figures(english: None) -> None:
     assert day_text(date(2026, 11, 22)) == "22 Nov 2026"
     assert day_text(date(2026, 11, 22), weekday=True) == "Sun 22 Nov 2026"

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Literal, NamedTuple
 
 from django.db import OperationalError, transaction
@@ -17,11 +18,12 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.models import Association, start_of, subscriptions_visible_to
 from associations.rules import EndReason, Kind, Source, months_before, policy_on
-from por.accounts.models import NOBODY, Actor
+from por.accounts.models import NOBODY, Actor, Organisation
 from por.directory import actions as directory
 from por.directory.models import Customer, Partner, Subscription
 from por.errors import Absent, Busy, Refused, Stale
 from por.history import actions as history
+from por.statements import Given, Statement
 
 #: The last instant that was used on a unit plus this is the earliest next one.
 TICK = timedelta(microseconds=1)
@@ -183,31 +185,50 @@ def last_change(record: list[Association]) -> LastChange | None:
 
 def record_of(subscription: Subscription) -> list[Association]:
     """All associations of record the subscription ever had, the undone ones too, oldest first."""
-    return list(
+    record = _RECORD_OF.all(subscription=subscription.pk)
+    for association in record:
+        association.subscription, association.customer = subscription, subscription.customer
+    return record
+
+
+_RECORD_OF = Statement(
+    lambda: (
         Association.objects.of_record()
-        .filter(subscription=subscription)
-        .select_related("partner__organisation", "customer")
+        .filter(subscription=Given("subscription"))
+        .select_related("partner__organisation")
         .order_by("attached_at", "pk")
     )
+)
 
 
 def _locked(subscription_id: uuid.UUID, right: str, *, by: Actor, version: int | None) -> Subscription:
     """The subscription, locked until the transaction ends, if it is theirs, they may, and it is as they saw it."""
     absent = Absent("not_found", _("There is no such subscription, or it is not yours to see."))
-    theirs = subscriptions_visible_to(by).filter(subscription_id=subscription_id)
     if not by.may(right):
-        if not theirs.exists():
+        if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
             raise absent
         by.require(right)
     with _busy_instead_of_a_lock_timeout():
-        subscription = (
-            theirs.select_related("customer__organisation", "sku").select_for_update(of=("self",), no_key=True).first()
-        )
+        subscription = _to_change(by.kind).one(organisation=by.organisation_id, subscription=subscription_id)
     if subscription is None:
         raise absent
     if version is not None and subscription.version != version:
         raise Stale("stale", _("This subscription has changed since you opened it. Look at it again, then decide."))
     return subscription
+
+
+@cache
+def _to_change(kind: str) -> Statement[Subscription]:
+    """One subscription, locked, if it is visible to those who act for an organisation of this kind."""
+    anybody = Actor(user=None, organisation=Organisation(id=Given("organisation"), kind=kind))
+    return Statement(
+        lambda: (
+            subscriptions_visible_to(anybody)
+            .filter(subscription_id=Given("subscription"))
+            .select_related("customer__organisation", "sku")
+            .select_for_update(of=("self",), no_key=True)
+        )
+    )
 
 
 @contextmanager

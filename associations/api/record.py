@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -17,10 +19,11 @@ from associations.forms import NOTE_LENGTH
 from associations.models import Association
 from por.accounts.api import once
 from por.accounts.authentication import actor_of
-from por.api.endpoint import Endpoint, entered, etag, matches
+from por.api.endpoint import Endpoint, entered, etag, matches, only_version, takes_any
+from por.api.problems import Invalid
 from por.api.schema import described
 from por.directory.models import Subscription
-from por.errors import Stale
+from por.errors import Refused, Stale
 
 
 class AttachBody(serializers.Serializer[Any]):
@@ -85,10 +88,8 @@ class PartnerOfRecord(Endpoint):
         versioned=True,
     )
     def put(self, request: Request, subscription_id: uuid.UUID) -> Response:
-        subscription = _may_write(request, subscription_id, "record.attach")
-
         def attach() -> Response:
-            version = _seen(request, subscription)
+            version = _seen(request, subscription_id)
             given = entered(request, AttachBody)
             attached = actions.attach(
                 subscription_id,
@@ -98,9 +99,10 @@ class PartnerOfRecord(Endpoint):
                 note=given.get("note", ""),
                 version=version,
             )
-            return _answer(subscription, attached.association, 201 if attached.outcome == "attached" else 200)
+            status = 201 if attached.outcome == "attached" else 200
+            return Response(_body(attached.association), status=status, headers=_tag(attached.association))
 
-        return once(request, attach)
+        return _done(request, subscription_id, "record.attach", attach)
 
     @described(
         "remove",
@@ -114,15 +116,13 @@ class PartnerOfRecord(Endpoint):
         versioned=True,
     )
     def delete(self, request: Request, subscription_id: uuid.UUID) -> Response:
-        subscription = _may_write(request, subscription_id, "record.remove")
-
         def remove() -> Response:
-            version = _seen(request, subscription)
-            given = entered(request, RemoveBody)
-            actions.remove(subscription_id, by=actor_of(request), reason=given.get("reason", ""), version=version)
-            return Response(status=204, headers=_tag(subscription))
+            version = _seen(request, subscription_id)
+            reason = entered(request, RemoveBody).get("reason", "")
+            removed = actions.remove(subscription_id, by=actor_of(request), reason=reason, version=version)
+            return Response(status=204, headers=_tag(removed))
 
-        return once(request, remove)
+        return _done(request, subscription_id, "record.remove", remove)
 
 
 class Undo(Endpoint):
@@ -139,39 +139,57 @@ class Undo(Endpoint):
         versioned=True,
     )
     def post(self, request: Request, subscription_id: uuid.UUID) -> Response:
-        subscription = _may_write(request, subscription_id, "record.undo")
-
         def undo() -> Response:
-            version = _seen(request, subscription)
+            version = _seen(request, subscription_id)
             entered(request, UndoBody)
-            association = actions.undo(subscription_id, by=actor_of(request), version=version)
-            return _answer(subscription, association, 200)
+            with transaction.atomic():  # so that nobody makes another version before this one is read
+                association = actions.undo(subscription_id, by=actor_of(request), version=version)
+                version = Subscription.objects.values_list("version", flat=True).get(subscription_id=subscription_id)
+            return Response(_body(association), headers={"ETag": etag(version)})
 
-        return once(request, undo)
+        return _done(request, subscription_id, "record.undo", undo)
 
 
-def _may_write(request: Request, subscription_id: uuid.UUID, right: str) -> Subscription:
-    """Whether it is theirs comes before whether they may. The verb looks again, under its lock."""
+def _done(request: Request, subscription_id: uuid.UUID, right: str, work: Callable[[], Response]) -> Response:
+    """The answer to a write. The verb finds out, under its lock, whose the subscription is and what its version.
+
+    So it is looked up here only to say things in their order: that it is not theirs comes before that they may
+    not, and both, and that it is stale, before what is wrong with the request itself.
+    """
+    actor = actor_of(request)
+    if not actor.may(right):
+        theirs(request, subscription_id)
+        actor.require(right)
+    try:
+        return once(request, work)
+    except Invalid:
+        _current(request, subscription_id)
+        raise
+    except Refused:
+        theirs(request, subscription_id)
+        raise
+
+
+def _seen(request: Request, subscription_id: uuid.UUID) -> int | None:
+    """The version the verb must find under its lock; None if the caller takes any."""
+    if takes_any(request):
+        return None
+    return only_version(request) or _current(request, subscription_id).version
+
+
+def _current(request: Request, subscription_id: uuid.UUID) -> Subscription:
+    """The subscription as it is, if that is how the caller saw it."""
     subscription = theirs(request, subscription_id)
-    actor_of(request).require(right)
+    if not matches(request, subscription.version):
+        raise Stale("stale", _("This subscription has changed since you read it. Read it again, then decide."))
     return subscription
 
 
-def _seen(request: Request, subscription: Subscription) -> int | None:
-    """The version the verb must find under its lock; None if the caller takes any."""
-    if not matches(request, subscription.version):
-        raise Stale("stale", _("This subscription has changed since you read it. Read it again, then decide."))
-    return None if request.headers["If-Match"].strip() == "*" else subscription.version
+def _tag(association: Association) -> dict[str, str]:
+    """The ETag that the verb has left its subscription with."""
+    assert association.subscription is not None
+    return {"ETag": etag(association.subscription.version)}
 
 
-def _tag(subscription: Subscription) -> dict[str, str]:
-    """The new ETag; the verb's lock still holds, so nobody else has written since."""
-    return {"ETag": etag(Subscription.objects.values_list("version", flat=True).get(pk=subscription.pk))}
-
-
-def _answer(subscription: Subscription, association: Association | None, status: int) -> Response:
-    body: RecordShape = {"association": None}
-    if association is not None:
-        association.subscription, association.customer = subscription, subscription.customer
-        body["association"] = association_shape(association)
-    return Response(body, status=status, headers=_tag(subscription))
+def _body(association: Association | None) -> RecordShape:
+    return {"association": None if association is None else association_shape(association)}

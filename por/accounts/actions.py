@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor, IdempotencyKey, Membership, Organisation, Token, User
 from por.errors import Absent, Refused
+from por.statements import Given, Statement
 
 #: How stale "last used" may be: a token that is busy is not written to on every request.
 LAST_USED_PRECISION = timedelta(minutes=1)
@@ -47,20 +48,29 @@ def revoke_token(user: User, token_id: int) -> Token:
 
 def actor_of_token(secret: str) -> Actor | None:
     """Whom a token speaks for, or None: unknown, revoked, its person suspended or no longer a member."""
-    token = (
-        Token.objects.select_related("user", "organisation")
-        .filter(digest=Token.digest_of(secret), revoked_at=None, user__is_active=True)
-        .annotate(
-            role=Membership.objects.filter(user=OuterRef("user"), organisation=OuterRef("organisation")).values("role")
-        )
-        .first()
-    )
-    if token is None or token.role is None:
+    token = _USABLE_TOKEN.one(digest=Token.digest_of(secret))
+    if token is None or token.role is None:  # type: ignore[attr-defined]  # an annotation
         return None
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at > LAST_USED_PRECISION:
         Token.objects.filter(pk=token.pk).update(last_used_at=now)
-    return Actor(user=token.user, organisation=token.organisation, role=token.role, token=token)
+    return Actor(
+        user=token.user,
+        organisation=token.organisation,
+        role=token.role,  # type: ignore[attr-defined]
+        token=token,
+    )
+
+
+_USABLE_TOKEN = Statement(
+    lambda: (
+        Token.objects.select_related("user", "organisation")
+        .filter(digest=Given("digest"), revoked_at=None, user__is_active=True)
+        .annotate(
+            role=Membership.objects.filter(user=OuterRef("user"), organisation=OuterRef("organisation")).values("role")
+        )
+    )
+)
 
 
 def update_profile(user: User, **given: str) -> None:

@@ -55,23 +55,24 @@ KEPT_HEADERS = ("ETag",)
 
 
 def once(request: Request, work: Callable[[], Response]) -> Response:
-    """Does the work in one transaction; with an Idempotency-Key only the first time, and replays its answer after.
+    """Does the work; with an Idempotency-Key only the first time, and replays its answer after.
 
-    Only what succeeded is kept. A refusal is no failure of the transaction: the verb that refused has taken its
-    own writes back, and what it counted (tries at an ID) stays counted.
+    Only what succeeded is kept, in the transaction of the work. A refusal is no failure of it: the verb that
+    refused has taken its own writes back, and what it counted (tries at an ID) stays counted.
     """
     key = _key(request)
+    if key is None:
+        return work()
     refused: Refused | None = None
     with transaction.atomic():
-        if key is not None and (first := _first_answer(request, key)):
+        if first := _first_answer(request, key):
             return first
         try:
             response = work()
         except Refused as refusal:
             refused = refusal
         else:
-            if key is not None:
-                _keep(request, key, response)
+            _keep(request, key, response)
     if refused is not None:
         raise refused
     return response

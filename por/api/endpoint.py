@@ -65,10 +65,21 @@ def invalid(errors: list[FieldError]) -> Invalid:
 # --- Versions -------------------------------------------------------------------------------------------------------
 
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
+_ONLY_VERSION = re.compile(r'(?:W/)?"([1-9][0-9]{0,17})"')
 
 
 def etag(version: int) -> str:
     return f'"{version}"'
+
+
+def takes_any(request: Request) -> bool:
+    return request.headers.get("If-Match", "").strip() == "*"
+
+
+def only_version(request: Request) -> int | None:
+    """The version that If-Match names, if it names one and nothing else."""
+    named = _ONLY_VERSION.fullmatch(request.headers.get("If-Match", "").strip())
+    return int(named[1]) if named else None
 
 
 def matches(request: Request, version: int) -> bool:
@@ -82,4 +93,4 @@ def matches(request: Request, version: int) -> bool:
             "precondition_required",
             _("Send If-Match with the ETag you last saw, so that nothing is overwritten."),
         )
-    return given == "*" or str(version) in _TAG.findall(given)
+    return takes_any(request) or str(version) in _TAG.findall(given)

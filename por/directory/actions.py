@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import connection, transaction
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -13,6 +13,7 @@ from por.accounts.models import Actor
 from por.directory.models import CheckOfId, Partner
 from por.directory.rules import normal_mpn_id
 from por.errors import Absent, Busy, Refused
+from por.statements import Given, Statement
 
 PER_MINUTE, PER_DAY = 20, 200
 
@@ -55,7 +56,7 @@ def attachable(entered: str, *, by: Actor) -> Partner:
     Raises Refused: on the field `mpn_id` for what was entered, without a field for the partner's state.
     """
     mpn_id = normal_mpn_id(entered)
-    partner = _find_locked(mpn_id) if mpn_id else None
+    partner = _LOCKED_BY_ID.one(mpn_id=mpn_id) if mpn_id else None
     if code := _obstacle(mpn_id, partner):
         raise refusal(code, field="mpn_id" if code in {"mpn_id_malformed", "partner_not_found"} else None)
     assert partner is not None
@@ -87,22 +88,16 @@ def locked(partner_id: int) -> Partner:
     return Partner.objects.raw("SELECT * FROM directory_partner WHERE organisation_id = %s FOR SHARE", [partner_id])[0]
 
 
+def _not_closed() -> QuerySet[Partner]:
+    return Partner.objects.select_related("organisation").exclude(status=Partner.Status.CLOSED)
+
+
 def _find(mpn_id: str) -> Partner | None:
-    return (
-        Partner.objects.select_related("organisation")
-        .exclude(status=Partner.Status.CLOSED)
-        .filter(mpn_id=mpn_id)
-        .first()
-    )
+    return _not_closed().filter(mpn_id=mpn_id).first()
 
 
-def _find_locked(mpn_id: str) -> Partner | None:
-    """As _find, and locked; what was read before the lock came may be old, so the state is the locked row's."""
-    partner = _find(mpn_id)
-    if partner is None:
-        return None
-    partner.status = locked(partner.pk).status
-    return None if partner.status == Partner.Status.CLOSED else partner
+# One that waits for the lock looks at the row again once it has it, and passes over a partner closed meanwhile.
+_LOCKED_BY_ID = Statement(lambda: _not_closed().filter(mpn_id=Given("mpn_id")), lock="FOR SHARE OF directory_partner")
 
 
 def _obstacle(mpn_id: str | None, partner: Partner | None) -> str | None:

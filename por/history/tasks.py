@@ -10,7 +10,7 @@ from celery import shared_task
 from por.history import actions
 
 #: A burst of commits in one process rings once in this many seconds; whoever comes takes all that is due anyway.
-RING_EVERY = 0.05
+RING_EVERY = 0.5
 
 
 class Bell:

@@ -13,6 +13,8 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from django.db import OperationalError, transaction
+from django.db.models import Case, When
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -65,19 +67,21 @@ def _attach(
 ) -> Attached:
     subscription = _locked(subscription_id, "record.attach", by=by, version=version)
     partner = directory.attachable(mpn_id, by=by)
-    record = record_of(subscription)
-    now = _clock(record)
-    current = _current(record)
+    latest = _latest(subscription)
+    now = _clock(latest)
+    current = _current(latest)
     if current is not None and current.partner_id != partner.pk:
         raise Refused(
             "held_by_another",
             _("%(partner)s is partner of record. Remove them first, then attach the new partner.")
             % {"partner": current.partner.organisation.name},
         )
-    if current is not None and (began_on is None or start_of(began_on) >= current.began_at):
-        return Attached(current, "unchanged")
+    if current is not None:
+        current.partner = partner
+        if began_on is None or start_of(began_on) >= current.began_at:
+            return Attached(current, "unchanged")
     _require_open_to_attach(subscription)
-    began_at = now if began_on is None else _back_dated(began_on, subscription, record, now, besides=current)
+    began_at = now if began_on is None else _back_dated(began_on, subscription, now)
     if current is not None:
         old = current.began_at
         current.began_at = began_at
@@ -102,11 +106,12 @@ def _attach(
 def remove(subscription_id: uuid.UUID, *, by: Actor, reason: str = "", version: int | None = None) -> Association:
     """Ends the record of whoever holds it, now. Raises Absent, Forbidden, Stale, Busy or `no_partner_of_record`."""
     subscription = _locked(subscription_id, "record.remove", by=by, version=version)
-    record = record_of(subscription)
-    now = _clock(record)
-    current = _current(record)
+    latest = _latest(subscription)
+    now = _clock(latest)
+    current = _current(latest)
     if current is None:
         raise Refused("no_partner_of_record", _("No partner is of record for this subscription."))
+    current.partner = _PARTNER.all(partner=current.partner_id)[0]
     current.ended_at = now
     current.end_reason = EndReason.REMOVED
     current.end_note = reason.strip()
@@ -201,6 +206,30 @@ _RECORD_OF = Statement(
 )
 
 
+def _latest(subscription: Subscription) -> list[Association]:
+    """The open association of record, if there is one, and of the others the one that changed last.
+
+    They hold every instant the clock has to be after, however long the record has grown.
+    """
+    latest = _LATEST.all(subscription=subscription.pk)
+    for association in latest:
+        association.subscription, association.customer = subscription, subscription.customer
+    return latest
+
+
+_LATEST = Statement(
+    lambda: (
+        Association.objects.of_record()
+        .filter(subscription=Given("subscription"))
+        .order_by(
+            Case(When(ended_at=None, undone_at=None, then=0), default=1),
+            Greatest("began_at", "ended_at", "attached_at", "undone_at", "reopened_at").desc(),
+        )[:2]
+    )
+)
+_PARTNER = Statement(lambda: Partner.objects.select_related("organisation").filter(pk=Given("partner")))
+
+
 def _locked(subscription_id: uuid.UUID, right: str, *, by: Actor, version: int | None) -> Subscription:
     """The subscription, locked until the transaction ends, if it is theirs, they may, and it is as they saw it."""
     absent = Absent("not_found", _("There is no such subscription, or it is not yours to see."))
@@ -267,9 +296,7 @@ def _require_open_to_attach(subscription: Subscription) -> None:
         )
 
 
-def _back_dated(
-    began_on: date, subscription: Subscription, record: list[Association], now: datetime, *, besides: Association | None
-) -> datetime:
+def _back_dated(began_on: date, subscription: Subscription, now: datetime) -> datetime:
     """The start of that UTC day, or of the subscription on its first; refuses what may not be dated back so far."""
     today = now.date()
     if began_on > today:
@@ -284,8 +311,8 @@ def _back_dated(
             field="began_on",
         )
     began_at = start_of(began_on)
-    others = [one for one in record if one is not besides and one.undone_at is None and one.ended_at is not None]
-    if any(one.ended_at is not None and one.ended_at > began_at for one in others):
+    record = Association.objects.standing().of_record().filter(subscription=subscription)
+    if record.filter(ended_at__gt=began_at).exists():
         raise Refused(
             "overlaps_another_period",
             _("Another period of record lies after that day. Choose a later start."),
@@ -353,8 +380,8 @@ def end_from_outside(association_id: int) -> bool:
     reason = end_reason_from_outside(association.kind, unit, partner)
     if reason is None or association.ended_at is not None or association.undone_at is not None:
         return False
-    record = record_of(unit) if isinstance(unit, Subscription) and association.kind == Kind.DPOR else [association]
-    association.ended_at = _clock(record)
+    latest = _latest(unit) if isinstance(unit, Subscription) and association.kind == Kind.DPOR else [association]
+    association.ended_at = _clock(latest)
     association.end_reason = reason
     association.save(update_fields=["ended_at", "end_reason"])
     verb = "partner_of_record.ended" if association.kind == Kind.DPOR else "association.ended"

@@ -340,6 +340,27 @@ def test_each_instant_on_a_unit_is_later_than_the_one_before_even_when_the_clock
     assert association.began_at < removed.ended_at < again.began_at
 
 
+def test_a_verb_reads_no_more_of_a_long_record_than_of_a_short_one(subscription, partner, admin):
+    """Two associations at most, and among them the latest instant there is, whichever verb it came from."""
+    rival = make_partner("Halden Konsult AB")
+
+    sequence = ("attach", "remove", "undo", "remove", "attach", "undo", "attach", "remove", "attach", "undo") * 2
+    for turn, verb in enumerate(sequence):
+        if verb == "attach":
+            attach(subscription, partner if turn % 2 else rival, admin)
+        else:
+            getattr(actions, verb)(subscription.subscription_id, by=admin)
+        latest, record = actions._latest(subscription), actions.record_of(subscription)
+        assert len(latest) <= 2
+        assert actions._current(latest) == actions._current(record)
+        assert max(instants(latest)) == max(instants(record))
+
+
+def instants(record: list[Association]) -> list[datetime]:
+    names = ("began_at", "ended_at", "attached_at", "undone_at", "reopened_at")
+    return [moment for one in record for name in names if (moment := getattr(one, name))]
+
+
 def test_being_of_record_for_ones_own_tenant_is_allowed_and_marked(customer, admin):
     partner = make_partner(own_tenant_id=customer.tenant_id)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import threading
 import time
 from typing import Any
 
@@ -9,22 +12,48 @@ from celery import shared_task
 
 from por.history import actions
 
+logger = logging.getLogger(__name__)
+
 #: A burst of commits in one process rings once in this many seconds; whoever comes takes all that is due anyway.
 RING_EVERY = 0.5
 
 
 class Bell:
-    """Rings a task after a commit. What falls into the pause after a ring is found by the clock's next round."""
+    """Rings a task from a thread of its own, so that a broker that hangs holds up nobody who calls it.
+
+    However often it is called while the thread is at it, one more ring follows. A ring that fails is lost, and the
+    clock comes round instead.
+    """
 
     def __init__(self, task: Any) -> None:
         self.task = task
-        self.rung_at = 0.0
+        self.wanted = threading.Event()
+        self.ringer: threading.Thread | None = None
+        self.starting = threading.Lock()
+        os.register_at_fork(after_in_child=self._forget)
 
     def __call__(self) -> None:
-        now = time.monotonic()
-        if now - self.rung_at >= RING_EVERY:
-            self.rung_at = now
-            self.task.delay()
+        self.wanted.set()
+        if self.ringer is None:
+            with self.starting:
+                if self.ringer is None:
+                    self.ringer = threading.Thread(target=self._ring, name=f"bell of {self.task.name}", daemon=True)
+                    self.ringer.start()
+
+    def _forget(self) -> None:
+        """Threads stay behind in a fork: the child starts its own when it first rings."""
+        self.wanted, self.ringer, self.starting = threading.Event(), None, threading.Lock()
+
+    def _ring(self) -> None:
+        while self.wanted.wait():
+            self.wanted.clear()
+            try:
+                self.task.delay()
+            except Exception as error:
+                logger.warning(
+                    "%s could not be rung (%s); the clock comes round.", self.task.name, type(error).__name__
+                )
+            time.sleep(RING_EVERY)
 
 
 @shared_task

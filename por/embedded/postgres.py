@@ -12,11 +12,12 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from .processes import LIBC, Command, Processes, Trouble
+from .processes import LIBC, Command, Processes, Trouble, pause
 
 CLONE_NEWUSER = 0x10000000
 SETTINGS = {
@@ -56,6 +57,7 @@ def start(processes: Processes, *, data: Path, sockets: Path, throwaway: bool) -
         stop_signal=signal.SIGINT,  # fast shutdown; SIGTERM would wait for every client to leave
         grace=30,
         before_exec=unprivileged,
+        before_again=lambda: _clear_up(data.resolve()),
     )
     answer: Command = [programs / "pg_isready", "-q", "-h", directory, "-U", "postgres"]
     try:
@@ -126,6 +128,31 @@ def _forget_dead_server(data: Path) -> None:
             if Path(f"/proc/{number}/comm").read_text().strip() == "postgres":
                 raise Trouble(f"Another PostgreSQL (process {number}) uses {data}: stop it, then start again.")
         mark.unlink()
+
+
+def _clear_up(data: Path) -> None:
+    """After a server that was killed: wait until its children are gone, or a new one finds their memory in use.
+
+    They notice its death and leave by themselves, unless they are stopped, or so busy that they do not look.
+    """
+    deadline = time.monotonic() + 5
+    while left := _working_in(data):
+        if time.monotonic() > deadline:
+            for number in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+        pause()
+    _forget_dead_server(data)
+
+
+def _working_in(directory: Path) -> list[int]:
+    """The processes whose working directory this is: a PostgreSQL server's, and its children's."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if os.readlink(place) == str(directory):
+                found.append(int(place.parent.name))
+    return found
 
 
 def _psql(programs: Path, directory: Path, statements: str) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,14 +52,25 @@ def end_with_parent(number: signal.Signals) -> None:
         LIBC.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
-@dataclass(frozen=True)
+#: A server that has died so often within a minute is not started again.
+TOO_OFTEN = 5
+MINUTE = 60.0
+TAIL = 65536  # bytes of a log in which its last words are looked for
+
+
+@dataclass
 class Process:
+    """A child, or the one that took its place: `popen` is whoever has the name now."""
+
     name: str
     popen: subprocess.Popen[bytes]
     log: Path
     stop_signal: signal.Signals
     grace: float
     lasting: bool
+    launch: Callable[[], subprocess.Popen[bytes]]
+    deaths: list[float] = field(default_factory=list)
+    again_at: float | None = None
 
     def ended(self) -> bool:
         # Not poll(): until the process is reaped its number, and with it the group's, cannot go to another.
@@ -78,7 +89,10 @@ class Process:
 
     def last_words(self) -> str:
         """The line of the log that most likely says what went wrong."""
-        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        with self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - TAIL))
+            text = log.read().decode(errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
         grave = [line for line in lines if "FATAL" in line or "PANIC" in line or "rror:" in line]
         return (grave or lines or ["it said nothing"])[-1][:300]
 
@@ -111,12 +125,13 @@ class Processes:
         grace: float = 10,
         lasting: bool = True,
         before_exec: Callable[[], None] | None = None,
+        before_again: Callable[[], None] | None = None,
         pass_fds: Sequence[int] = (),
     ) -> Process:
         """Start it in a session of its own, so that a Ctrl-C in the terminal reaches the supervisor alone.
 
         `orphan_signal` is what the kernel sends it should the supervisor be killed. What is not `lasting` is a
-        step that is meant to end: see `finish`.
+        step that is meant to end: see `finish`. `before_again` tidies up after one that died: see `watch`.
         """
         parent = os.getpid()
 
@@ -129,23 +144,31 @@ class Processes:
                 os._exit(1)
 
         log = self.logs / f"{name}.log"
+
+        def launch() -> subprocess.Popen[bytes]:
+            try:
+                with log.open("ab") as output:
+                    return subprocess.Popen(
+                        [str(part) for part in command],
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=subprocess.STDOUT,
+                        env=os.environ | self.environment,
+                        start_new_session=True,
+                        preexec_fn=in_child,
+                        pass_fds=(*self.inherit, *pass_fds),
+                    )
+            except (OSError, subprocess.SubprocessError) as error:
+                raise Trouble(f"{name} could not be started ({error}): run `make clean` and then `make run`.") from None
+
+        def launch_again() -> subprocess.Popen[bytes]:
+            if before_again:
+                before_again()
+            return launch()
+
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
-        try:
-            with log.open("wb") as output:
-                popen = subprocess.Popen(
-                    [str(part) for part in command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env=os.environ | self.environment,
-                    start_new_session=True,
-                    preexec_fn=in_child,
-                    pass_fds=(*self.inherit, *pass_fds),
-                )
-        except (OSError, subprocess.SubprocessError) as error:
-            raise Trouble(f"{name} could not be started ({error}): run `make clean` and then `make run`.") from None
-        process = Process(name, popen, log, stop_signal, grace, lasting)
+        process = Process(name, launch(), log, stop_signal, grace, lasting, launch_again)
         self.running.append(process)
         return process
 
@@ -173,8 +196,30 @@ class Processes:
                     f"{process.name} has ended ({process.last_words()}): see {process.log}, then start again."
                 )
 
-    def watch(self) -> None:
-        """Wait until one of them ends, which is trouble, or until somebody asks for the end."""
+    def watch(self, say: Callable[[str], None]) -> None:
+        """Start again whatever dies, until somebody asks for the end, or something dies too often."""
         while True:
-            self.check()
+            for process in self.running:
+                if process.again_at is None:
+                    if process.ended():
+                        self._mourn(process, say)
+                elif time.monotonic() >= process.again_at:
+                    process.again_at = None
+                    process.stop()
+                    process.popen = process.launch()
             pause(0.2)
+
+    def _mourn(self, process: Process, say: Callable[[str], None]) -> None:
+        """Say that it has died, and when it is started again: at once the first time, then later and later."""
+        now = time.monotonic()
+        process.deaths = [*(death for death in process.deaths if now - death < MINUTE), now]
+        if len(process.deaths) >= TOO_OFTEN:
+            raise Trouble(
+                f"{process.name} has ended {TOO_OFTEN} times within a minute ({process.last_words()}):"
+                f" see {process.log}, then start again."
+            )
+        line = f"{process.name} has ended ({process.last_words()}); starting it again."
+        process.again_at = now + 2.0 ** (len(process.deaths) - 1) - 1
+        with process.log.open("a") as log:
+            log.write(f"{line}\n")
+        say(line)

@@ -48,7 +48,7 @@ def up() -> None:
                 _say("Starting web, worker and scheduler …")
                 _start_product(processes, home, listener)
                 _say(_greeting(settings))
-                processes.watch()
+                processes.watch(_say)
             finally:
                 _say("Stopping …")
 
@@ -109,7 +109,6 @@ def _start_product(processes: Processes, home: Home, listener: socket.socket) ->
     serve += ["--graceful-timeout", "5", "--no-control-socket"]
     web = processes.start("web", serve, pass_fds=[listener.fileno()])
     host, port = listener.getsockname()[:2]
-    listener.close()  # from here on the port is as alive as the web server
     processes.wait_for(web, lambda: _answers(host, port))
     processes.wait_for(worker, lambda: b"ready." in worker.log.read_bytes())
 

@@ -6,110 +6,34 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import psycopg2
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-OURS = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL"}
-PATIENCE = 180  # seconds after which something is certainly wrong; nothing is expected to take that long
+from tests.product import (
+    PATIENCE,
+    ROOT,
+    Product,
+    alive,
+    descendants,
+    environment,
+    free_port,
+    manage,
+    refusal,
+    running,
+    wait_until,
+)
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
-def environment(var: Path, port: int = 0) -> dict[str, str]:
-    """A bare one, as if these tests had no servers of their own."""
-    bare = {name: value for name, value in os.environ.items() if name not in OURS and "PYTEST" not in name}
-    return bare | {"VAR": str(var), "PORT": str(port)}
-
-
-def start(var: Path, port: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "por.embedded"],
-        cwd=ROOT,
-        env=environment(var, port),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-@contextlib.contextmanager
-def running(var: Path, port: int) -> Iterator[subprocess.Popen[str]]:
-    """A run that is ready; whatever the test does, it is over afterwards."""
-    run = start(var, port)
-    try:
-        assert run.stdout is not None
-        said = []
-        for line in run.stdout:
-            said.append(line)
-            if "Ctrl-C" in line:
-                break
-        assert "is ready" in "".join(said), "".join(said)
-        yield run
-    finally:
-        run.kill()
-        run.communicate()
-
-
-def refusal(var: Path, port: int = 0) -> str:
-    """What a run says that cannot start: one sentence, no traceback, exit status 1."""
-    run = start(var, port)
-    said = run.communicate(timeout=PATIENCE)[0].removeprefix("Starting PostgreSQL, Valkey and the mail sink …\n")
-    assert run.returncode == 1, said
-    assert len(said.splitlines()) == 1, said
-    assert said.endswith(".\n")
-    return said
-
-
-def manage(var: Path, *arguments: str) -> str:
-    command = [sys.executable, "manage.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment(var), capture_output=True, text=True, check=True).stdout
-
-
-def descendants(pid: int) -> set[tuple[int, str]]:
-    """Every process below this one, with its start time, so that a number used again is not mistaken for it."""
-    found = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            with contextlib.suppress(FileNotFoundError):
-                found |= {(int(child), started(int(child)))} | descendants(int(child))
-    return found
-
-
-def started(pid: int) -> str:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return "gone" if fields[0] == "Z" else fields[19]
-
-
-def alive(processes: set[tuple[int, str]]) -> set[int]:
-    left = set()
-    for pid, since in processes:
-        with contextlib.suppress(FileNotFoundError):
-            if started(pid) == since:
-                left.add(pid)
-    return left
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not happened() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert happened()
+    return free_port()
 
 
 @contextlib.contextmanager
@@ -172,14 +96,40 @@ def test_a_run_is_found_by_commands_survives_a_kill_and_ends_without_a_trace(
         assert not published.exists()
 
 
-def test_a_server_that_dies_ends_the_run_by_name(tmp_path: Path, port: int) -> None:
+def test_whatever_dies_is_started_again_where_it_was(tmp_path: Path, port: int) -> None:
+    with running(tmp_path, port) as run:
+        product = Product(run, tmp_path, port)
+        addresses = json.loads((tmp_path / "run" / "environment").read_text())
+        with connected(addresses["DATABASE_OWNER_URL"]) as cursor:
+            cursor.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        for name in ("mail", "valkey", "postgresql", "worker", "beat", "web"):
+            before = product.pid(name)
+            os.kill(before, signal.SIGKILL)
+            wait_until(lambda: product.find(name) not in (None, before))  # noqa: B023
+            assert f"{name} has ended (" in product.heard(f"{name} has ended")
+            assert "starting it again" in (tmp_path / "log" / f"{name}.log").read_text()
+        wait_until(lambda: product.status("/readyz") == 200)
+        assert run.poll() is None
+        assert json.loads((tmp_path / "run" / "environment").read_text()) == addresses
+        with connected(addresses["DATABASE_OWNER_URL"]) as cursor:
+            cursor.execute("SELECT answer FROM kept")
+            assert cursor.fetchall() == [(42,)]
+        family = descendants(run.pid)
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=PATIENCE)
+        assert run.returncode == 0
+        assert not alive(family)
+
+
+def test_a_server_that_keeps_dying_ends_the_run_by_name(tmp_path: Path, port: int) -> None:
     with running(tmp_path, port) as run:
         family = descendants(run.pid)
-        [valkey] = [pid for pid, _ in family if b"valkey" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        os.kill(valkey, signal.SIGKILL)
+        [manifest] = (tmp_path / "valkey" / "appendonlydir").glob("*.manifest")
+        manifest.write_text("not a manifest")
+        os.kill(Product(run, tmp_path, port).pid("valkey"), signal.SIGKILL)
         said = run.communicate(timeout=PATIENCE)[0].strip().splitlines()
         assert run.returncode == 1
-        assert said[-1].startswith("valkey has ended")
+        assert said[-1].startswith("valkey has ended 5 times within a minute")
         assert str(tmp_path / "log" / "valkey.log") in said[-1]
         assert not alive(family)
 

@@ -1,0 +1,212 @@
+"""The product as `make run` starts it, in a directory of a test's own: looked at, disturbed, asked over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL"}
+PATIENCE = 180  # seconds after which something is certainly wrong; nothing is expected to take that long
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+def environment(var: Path, port: int = 0) -> dict[str, str]:
+    """A bare one, as if these tests had no servers of their own."""
+    bare = {name: value for name, value in os.environ.items() if name not in OURS and "PYTEST" not in name}
+    return bare | {"VAR": str(var), "PORT": str(port)}
+
+
+def start(var: Path, port: int, **more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "por.embedded"],
+        cwd=ROOT,
+        env=environment(var, port) | more,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def running(var: Path, port: int, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """A run that is ready; whatever the test does, it is over afterwards."""
+    run = start(var, port, **more)
+    try:
+        assert run.stdout is not None
+        said = []
+        for line in run.stdout:
+            said.append(line)
+            if "Ctrl-C" in line:
+                break
+        assert "is ready" in "".join(said), "".join(said)
+        yield run
+    finally:
+        run.kill()
+        run.communicate()
+
+
+def refusal(var: Path, port: int = 0) -> str:
+    """What a run says that cannot start: one sentence, no traceback, exit status 1."""
+    run = start(var, port)
+    said = run.communicate(timeout=PATIENCE)[0].removeprefix("Starting PostgreSQL, Valkey and the mail sink …\n")
+    assert run.returncode == 1, said
+    assert len(said.splitlines()) == 1, said
+    assert said.endswith(".\n")
+    return said
+
+
+def manage(var: Path, *arguments: str) -> str:
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment(var), capture_output=True, text=True, check=True).stdout
+
+
+def descendants(pid: int) -> set[tuple[int, str]]:
+    """Every process below this one, with its start time, so that a number used again is not mistaken for it."""
+    found = set()
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            with contextlib.suppress(FileNotFoundError):
+                found |= {(int(child), started(int(child)))} | descendants(int(child))
+    return found
+
+
+def started(pid: int) -> str:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return "gone" if fields[0] == "Z" else fields[19]
+
+
+def alive(processes: set[tuple[int, str]]) -> set[int]:
+    left = set()
+    for pid, since in processes:
+        with contextlib.suppress(FileNotFoundError):
+            if started(pid) == since:
+                left.add(pid)
+    return left
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert happened()
+
+
+class Answer(NamedTuple):
+    """What came back; status 0 if nothing did."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+PARTS = {
+    "postgresql": "/postgres -D",
+    "valkey": "valkey",
+    "mail": "aiosmtpd",
+    "worker": " worker ",
+    "beat": " beat ",
+    "web": "gunicorn",
+}
+
+
+class Product:
+    """A run that is up, its parts by name, and a browser's and a program's way in."""
+
+    def __init__(self, run: subprocess.Popen[str], var: Path, port: int) -> None:
+        self.run, self.var, self.port = run, var, port
+        self.cookies: dict[str, str] = {}
+
+    # --- Its processes
+
+    def find(self, name: str) -> int | None:
+        """The process of a part: the supervisor's own child, not what that has started in turn."""
+        for task in Path(f"/proc/{self.run.pid}/task").glob("*/children"):
+            for child in task.read_text().split():
+                with contextlib.suppress(OSError):
+                    words = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+                    if PARTS[name] in words and started(int(child)) != "gone":
+                        return int(child)
+        return None
+
+    def pid(self, name: str) -> int:
+        wait_until(lambda: self.find(name) is not None)
+        return self.find(name) or 0
+
+    def children(self, name: str) -> list[int]:
+        """What a part has started: the worker's pool, PostgreSQL's backends."""
+        return sorted(pid for pid, _since in descendants(self.pid(name)))
+
+    def signal(self, name: str, number: int, *, with_children: bool = False) -> None:
+        for pid in [self.pid(name), *(self.children(name) if with_children else [])]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def heard(self, start: str) -> str:
+        """The next line the run says that begins so."""
+        assert self.run.stdout is not None
+        for line in self.run.stdout:
+            if line.startswith(start):
+                return line
+        raise AssertionError(f"the run never said {start!r}")
+
+    # --- Over HTTP
+
+    def ask(self, method: str, path: str, body: Any = None, *, timeout: float = 60, **headers: str) -> Answer:
+        """One request on a connection of its own."""
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()} | {"Host": "localhost"}
+        if self.cookies and "Authorization" not in sent:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        try:
+            client.request(method, path, body, sent)
+            response = client.getresponse()
+            text = response.read().decode()
+        except (OSError, http.client.HTTPException):
+            return Answer(0, {}, "")
+        finally:
+            client.close()
+        if "Authorization" not in sent:
+            for cookie in response.headers.get_all("Set-Cookie") or []:
+                name, _is, value = cookie.partition(";")[0].partition("=")
+                self.cookies[name] = value
+        return Answer(response.status, dict(response.headers), text)
+
+    def status(self, path: str) -> int:
+        return self.ask("GET", path).status
+
+    def post(self, page: str, path: str, **fields: str) -> Answer:
+        """Sends a form that stands on a page."""
+        found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.ask("GET", page).text)
+        body = urlencode({"csrfmiddlewaretoken": found[1] if found else "", **fields})
+        return self.ask(
+            "POST", path, body, Content_Type="application/x-www-form-urlencoded", Origin=f"http://127.0.0.1:{self.port}"
+        )
+
+    def sign_in(self, name: str) -> Answer:
+        password = (self.var / "demo_password").read_text()
+        return self.post("/login", "/login", login=f"{name}@demo.example", password=password)
+
+    def token(self, name: str) -> str:
+        return manage(self.var, "create_token", f"{name}@demo.example", "--name", "test").split()[-1]

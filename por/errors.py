@@ -42,3 +42,11 @@ class Busy(Refused):
     def __init__(self, code: str, sentence: str | LazyText, *, retry_after: int) -> None:
         super().__init__(code, sentence)
         self.retry_after = retry_after
+
+
+class Unavailable(Refused):
+    """Not now, and nobody's fault here: a server we stand on does not answer. `retry_after` is in seconds."""
+
+    def __init__(self, code: str, sentence: str | LazyText, *, retry_after: int) -> None:
+        super().__init__(code, sentence)
+        self.retry_after = retry_after

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 import uuid
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.views import defaults
 
-from por.errors import Absent, Busy, Forbidden, Refused
+from por import counters, faults
+from por.api import problems
+from por.errors import Absent, Busy, Forbidden, Refused, Unavailable
 from por.logs import request_id
 
 logger = logging.getLogger("por.web")
@@ -46,6 +51,18 @@ class RequestIdMiddleware:
         return response
 
 
+class ProbeMiddleware:
+    """Probes are nobody's: with a session the answer would hang on the database, which is what they ask about."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path in {"/livez", "/readyz"}:
+            request.COOKIES.clear()
+        return self.get_response(request)
+
+
 class RefusalMiddleware:
     """Answers a refusal that no page dealt with by the error page of its kind."""
 
@@ -56,13 +73,34 @@ class RefusalMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, Refused):
-            return None
-        status = status_of(exception)
-        response = render(request, f"errors/{status}.html", {"refused": exception}, status=status)
-        if isinstance(exception, Busy):
-            response["Retry-After"] = str(exception.retry_after)
-        return response
+        if isinstance(exception, Refused):
+            return _page(request, exception)
+        fault = faults.caused_by(exception)
+        return _page(request, fault) if fault else None
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """The last resort, for what goes wrong around the views: in the session, the person, the answer on its way out."""
+    fault = faults.caused_by(sys.exc_info()[1])
+    if fault is None:
+        return defaults.server_error(request)
+    is_api = request.path.startswith("/api/")
+    response = problems.outside_the_framework(fault) if is_api else _page(request, fault)
+    response._has_been_logged = True  # type: ignore[attr-defined]  # else the framework adds a traceback
+    return response
+
+
+def _page(request: HttpRequest, refused: Refused) -> HttpResponse:
+    status = status_of(refused)
+    counters.refused(refused.code, status, refused)
+    if isinstance(refused, Unavailable):
+        # Without the request: who it is from stands in the database.
+        response = HttpResponse(render_to_string("errors/503.html", {"refused": refused}), status=status)
+    else:
+        response = render(request, f"errors/{status}.html", {"refused": refused}, status=status)
+    if isinstance(refused, Busy | Unavailable):
+        response["Retry-After"] = str(refused.retry_after)
+    return response
 
 
 def status_of(refused: Refused) -> int:
@@ -74,5 +112,7 @@ def status_of(refused: Refused) -> int:
             return 403
         case Busy():
             return 429
+        case Unavailable():
+            return 503
         case _:
             return 409

@@ -50,6 +50,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "por.middleware.ProbeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -100,6 +101,7 @@ DATABASES["default"] |= {
     # A verb that cannot have its lock answers "busy" instead of holding a web thread. Compiling a query costs more
     # than it saves here (the dashboard of 50,000 subscriptions: 1.1 s with it, 0.76 s without).
     "OPTIONS": {
+        "connect_timeout": 3,  # a server that hangs is answered 503, not waited for
         **DATABASES["default"].get("OPTIONS", {}),
         "options": "-c lock_timeout=3000 -c timezone=UTC -c jit=off",
     },
@@ -123,10 +125,11 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": redis_db(1),
-        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+# Only the limits of sign-in stand in the cache: who is signed in stays so, and works, while it is away.
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 _broker = urlsplit(REDIS_URL)
 CELERY_BROKER_URL = f"redis+socket://{_broker.path}?virtual_host=0" if _broker.scheme == "unix" else redis_db(0)
@@ -159,6 +162,7 @@ CELERY_BEAT_SCHEDULE = {
     # Rounds that nobody had time for are not made up for: the next one takes all that is due.
     "relay": {"task": "por.history.tasks.relay", "schedule": 2.0, "options": {"expires": 2}},
     "deliver": {"task": "por.notifications.tasks.deliver", "schedule": 5.0, "options": {"expires": 5}},
+    "purge-sessions": {"task": "por.accounts.tasks.purge_sessions", "schedule": 3600.0},
     "purge-idempotency-keys": {"task": "por.accounts.tasks.purge_idempotency_keys", "schedule": 3600.0},
 }
 

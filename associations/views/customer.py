@@ -39,6 +39,7 @@ from associations.views.shared import (
     render_page,
     subscriptions_text,
 )
+from por import counters
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
@@ -249,7 +250,9 @@ def _say(form: forms.Form, refused: Refused) -> int:
     if isinstance(refused, Absent | Forbidden):
         raise refused
     form.add_error(refused.field, str(refused.sentence))
-    return 422 if refused.field else status_of(refused)
+    status = 422 if refused.field else status_of(refused)
+    counters.refused(refused.code, status, refused)
+    return status
 
 
 def _back(subscription: Subscription) -> HttpResponse:

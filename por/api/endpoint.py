@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from por import counters
 from por.api.problems import FieldError, Invalid, PreconditionRequired
 
 
@@ -24,6 +25,8 @@ class Endpoint(APIView):
         response = super().finalize_response(request, response, *args, **kwargs)
         patch_vary_headers(response, ["Authorization", "Cookie", "Accept-Language"])
         response.headers.setdefault("Cache-Control", "private, no-cache")
+        if "Idempotent-Replayed" in response:
+            counters.REPLAYS.inc()
         return response
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.http import Http404
+from django.http import Http404, JsonResponse
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from por.errors import Absent, Busy, Forbidden, Refused, Stale
+from por import counters, faults
+from por.errors import Absent, Busy, Forbidden, Refused, Stale, Unavailable
 from por.logs import request_id
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def handler(exception: Exception, context: Mapping[str, Any]) -> Response:
             return problem(400, "bad_request", _("The request cannot be understood."))
         case exceptions.APIException():
             return _of_the_framework(exception)
+    if fault := faults.caused_by(exception):
+        return _refused(fault)
     request = context["request"]._request
     got_request_exception.send(sender=type(context["view"]), request=request)
     logger.error("%s failed", context["view"].__class__.__name__, exc_info=exception)
@@ -74,9 +77,26 @@ def problem(
     *,
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
+    why: Refused | None = None,
 ) -> Response:
     """One error, as RFC 9457 has it, with our `code` and `request_id`, and `errors` where inputs are at fault."""
-    body: dict[str, Any] = {
+    body = _body(status, code, detail)
+    counters.refused(code, status, why)
+    if errors:
+        body["errors"] = [error._asdict() for error in errors]
+    return Response(body, status=status, headers=dict(headers or {}), content_type=MEDIA_TYPE)
+
+
+def outside_the_framework(refused: Refused) -> JsonResponse:
+    """The same where no endpoint was reached."""
+    status = status_of(refused)
+    counters.refused(refused.code, status, refused)
+    body = _body(status, refused.code, str(refused))
+    return JsonResponse(body, status=status, headers=_retry_after(refused), content_type=MEDIA_TYPE)
+
+
+def _body(status: int, code: str, detail: str) -> dict[str, Any]:
+    return {
         "type": f"{settings.SITE_URL}/api/docs/#{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -84,9 +104,6 @@ def problem(
         "code": code,
         "request_id": request_id.get(),
     }
-    if errors:
-        body["errors"] = [error._asdict() for error in errors]
-    return Response(body, status=status, headers=dict(headers or {}), content_type=MEDIA_TYPE)
 
 
 def _refused(refused: Refused) -> Response:
@@ -95,8 +112,12 @@ def _refused(refused: Refused) -> Response:
         errors = refused.errors
     elif refused.field:
         errors = [FieldError(refused.field, refused.code, str(refused))]
-    headers = {"Retry-After": str(refused.retry_after)} if isinstance(refused, Busy) else None
-    return problem(status_of(refused), refused.code, str(refused), errors=errors, headers=headers)
+    status, headers = status_of(refused), _retry_after(refused)
+    return problem(status, refused.code, str(refused), errors=errors, headers=headers, why=refused)
+
+
+def _retry_after(refused: Refused) -> dict[str, str]:
+    return {"Retry-After": str(refused.retry_after)} if isinstance(refused, Busy | Unavailable) else {}
 
 
 def status_of(refused: Refused) -> int:
@@ -108,6 +129,8 @@ def status_of(refused: Refused) -> int:
             return 403
         case Busy():
             return 429
+        case Unavailable():
+            return 503
         case Stale():
             return 412
         case PreconditionRequired():

@@ -74,6 +74,7 @@ ANYWHERE: dict[int, list[str]] = {
     405: ["method_not_allowed"],
     406: ["not_acceptable"],
     500: ["internal_error"],
+    503: ["unavailable"],
 }
 WRITING: dict[int, list[str]] = {
     400: ["bad_request"],

@@ -1,35 +1,84 @@
-"""Figures that stand in the database: what still has to leave the house, and what never will by itself."""
+"""Figures that stand in the database: what still has to leave the house, and what never will by itself.
+
+Each is a look at an index that holds only what is still to do, went wrong or has just left.
+"""
 
 from __future__ import annotations
 
-from django.db.models import Count, Min, Q
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import Error
+from django.db.models import Min
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from por import faults
 from por.history.models import Outbox
 from por.notifications.models import Delivery
 
 
+def _undone() -> float:
+    return Outbox.objects.filter(done_at=None, dead_at=None).count()
+
+
+def _oldest_event() -> float:
+    undone = Outbox.objects.filter(done_at=None, dead_at=None)
+    return _age(undone.aggregate(oldest=Min("event__at"))["oldest"])
+
+
+def _dead_events() -> float:
+    return Outbox.objects.filter(dead_at__isnull=False).count()
+
+
+def _waiting() -> float:
+    return Delivery.objects.filter(status=Delivery.Status.WAITING).count()
+
+
+def _oldest_delivery() -> float:
+    waiting = Delivery.objects.filter(status=Delivery.Status.WAITING)
+    return _age(waiting.aggregate(oldest=Min("created_at"))["oldest"])
+
+
+def _dead_deliveries() -> float:
+    return Delivery.objects.filter(status=Delivery.Status.DEAD).count()
+
+
+def _refused_deliveries() -> float:
+    return Delivery.objects.filter(status=Delivery.Status.REFUSED).count()
+
+
+def _sent() -> float:
+    return Delivery.objects.filter(sent_at__gt=timezone.now() - timedelta(hours=1)).count()
+
+
+def _age(moment: datetime | None) -> float:
+    return max(0.0, (timezone.now() - moment).total_seconds()) if moment else 0.0
+
+
+FIGURES: list[tuple[str, str, Callable[[], float]]] = [
+    ("outbox_undone", "Events whose listeners have still to be told", _undone),
+    ("outbox_oldest_age_seconds", "Age of the oldest of them", _oldest_event),
+    ("outbox_dead", "Events given up after too many tries", _dead_events),
+    ("deliveries_waiting", "Messages that have still to leave", _waiting),
+    ("deliveries_oldest_age_seconds", "Age of the oldest of them", _oldest_delivery),
+    ("deliveries_dead", "Messages given up after too many tries", _dead_deliveries),
+    ("deliveries_refused", "Messages that the recipient's server does not want", _refused_deliveries),
+    ("deliveries_sent_last_hour", "Messages that left within the last hour", _sent),
+]
+
+
 def figures() -> bytes:
-    """As Prometheus reads them; two queries."""
-    outbox = Outbox.objects.filter(done_at=None).aggregate(
-        undone=Count("pk", filter=Q(dead_at=None)),
-        oldest=Min("event__at", filter=Q(dead_at=None)),
-        dead=Count("pk", filter=Q(dead_at__isnull=False)),
-    )
-    deliveries = Delivery.objects.filter(status__in=[Delivery.Status.WAITING, Delivery.Status.DEAD]).aggregate(
-        waiting=Count("pk", filter=Q(status=Delivery.Status.WAITING)),
-        dead=Count("pk", filter=Q(status=Delivery.Status.DEAD)),
-    )
-    oldest = outbox["oldest"]
-    age = max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
+    """As Prometheus reads them. While the database does not answer, only that it does not."""
     registry = CollectorRegistry()
-    for name, meaning, value in (
-        ("outbox_undone", "Events whose listeners have still to be told", outbox["undone"]),
-        ("outbox_oldest_age_seconds", "Age of the oldest of them", age),
-        ("outbox_dead", "Events given up after too many tries", outbox["dead"]),
-        ("deliveries_waiting", "Messages that have still to leave", deliveries["waiting"]),
-        ("deliveries_dead", "Messages given up after too many tries", deliveries["dead"]),
-    ):
-        Gauge(name, meaning, registry=registry).set(value)
+    answers = Gauge("database_answers", "1 if the database could be asked for these figures", registry=registry)
+    try:
+        values = [(name, meaning, figure()) for name, meaning, figure in FIGURES]
+    except Error as error:
+        if faults.caused_by(error) is None:
+            raise
+    else:
+        answers.set(1)
+        for name, meaning, value in values:
+            Gauge(name, meaning, registry=registry).set(value)
     return generate_latest(registry)

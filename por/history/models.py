@@ -92,7 +92,8 @@ class Outbox(models.Model):
                 fields=["next_at"],
                 condition=models.Q(done_at=None, dead_at=None),
                 name="outbox_rows_still_to_do",
-            )
+            ),
+            models.Index(fields=["dead_at"], condition=models.Q(dead_at__isnull=False), name="outbox_rows_given_up"),
         ]
 
     def __str__(self) -> str:

@@ -75,7 +75,13 @@ class Delivery(models.Model):
                 fields=["event", "recipient", "channel", "template"], name="one_delivery_per_event_and_recipient"
             )
         ]
-        indexes = [models.Index(fields=["next_at"], condition=Q(status="waiting"), name="deliveries_still_to_send")]
+        indexes = [
+            models.Index(fields=["next_at"], condition=Q(status="waiting"), name="deliveries_still_to_send"),
+            models.Index(
+                fields=["status"], condition=Q(status="dead") | Q(status="refused"), name="deliveries_that_never_arrive"
+            ),
+            models.Index(fields=["sent_at"], condition=Q(sent_at__isnull=False), name="deliveries_by_when_they_left"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.template}, event {self.event_id}"

@@ -262,3 +262,32 @@ def test_metrics_are_for_this_machine_and_for_who_may_read_them(admin):
     session = Client()
     session.force_login(make_staff("auditor").user)
     assert session.get("/metrics", **ELSEWHERE).status_code == 200
+
+
+def test_refusals_replays_and_lock_timeouts_are_counted_by_code_and_nothing_else(admin, subscription, partner):
+    path = f"subscriptions/{subscription.subscription_id}/partner-of-record/"
+    body = {"mpn_id": partner.mpn_id}
+    api = Api(admin)
+
+    def counted(line: str) -> float:
+        found = re.search(rf"^{re.escape(line)} (\S+)$", Client().get("/metrics").content.decode(), re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    lines = [
+        'refusals_total{code="no_partner_of_record",status="409"}',
+        'refusals_total{code="not_found",status="404"}',
+        'refusals_total{code="no_right",status="403"}',
+        "idempotent_replays_total",
+    ]
+    before = [counted(line) for line in lines]
+
+    assert api.delete(path, {}, If_Match="*").status_code == 409
+    assert api.get("subscriptions/x/").status_code == 404
+    page = Client()
+    page.force_login(admin.user)
+    assert page.get("/a/").status_code == 403
+    for _again in range(2):
+        api.put(path, body, If_Match="*", Idempotency_Key="replayed")
+
+    after = [counted(line) for line in lines]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1, 1, 1]

@@ -1,0 +1,19 @@
+"""What the web processes count for /metrics. Codes are ours, a few dozen; nothing a caller sends becomes a label."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+from por import faults
+from por.errors import Refused
+
+REFUSALS = Counter("refusals", "Answers that said no, by code and status", ["code", "status"])
+LOCK_TIMEOUTS = Counter("lock_timeouts", "Requests that waited in vain for somebody else's change to end")
+REPLAYS = Counter("idempotent_replays", "Answers given a second time under the same Idempotency-Key")
+
+
+def refused(code: str, status: int, why: Refused | None = None) -> None:
+    """Counts one refusal."""
+    REFUSALS.labels(code, str(status)).inc()
+    if faults.sqlstate(why) == faults.LOCK_TIMEOUT:
+        LOCK_TIMEOUTS.inc()

@@ -47,6 +47,7 @@ from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.errors import Absent, Forbidden, Refused, Stale
 from por.middleware import status_of
+from por.notifications.reading import mail_is_late
 
 #: A list's order: what belongs together stands together, and the key makes it one order for good.
 ORDER = ("product", "pk")
@@ -282,6 +283,8 @@ def _detail(
     periods = reading.periods(actor, subscription, as_of)
     current = next((one for one in periods if one.association.ended_at is None), None)
     last = actions.last_change(actions.record_of(subscription)) if as_of is None else None
+    if last and not (actor.may("record.undo") and timezone.now() <= last.undo_until):
+        last = None
     months = reading.usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[-12:]
     free = current is None and subscription.status == Subscription.Status.ACTIVE and as_of is None
     may_attach = free and actor.may("record.attach")
@@ -296,7 +299,8 @@ def _detail(
             "free": free,
             "may_attach": may_attach,
             "may_remove": current is not None and as_of is None and actor.may("record.remove"),
-            "last": last if last and actor.may("record.undo") and timezone.now() <= last.undo_until else None,
+            "last": last,
+            "mail_is_late": last is not None and mail_is_late(),
             "partner": partner if may_attach else None,
             "own_use": partner is not None and partner.own_tenant_id == subscription.customer.tenant_id,
             "check_form": check or CheckForm(),

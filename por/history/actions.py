@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from por.history.models import Event, Outbox
 from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
-from por.logs import request_id
+from por.logs import request_id, without_addresses
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def _tell(event_id: int) -> None:
 def _put_off(event_id: int, error: Exception) -> None:
     """Outside the transaction that failed, so that the attempt and its error are kept."""
     promise = Outbox.objects.get(pk=event_id)
-    promise.last_error = f"{type(error).__name__}: {error}"[:1000]
+    promise.last_error = without_addresses(f"{type(error).__name__}: {error}")[:1000]
     promise.next_at = timezone.now() + backoff(promise.attempts)
     if promise.attempts >= MAX_ATTEMPTS:
         promise.dead_at = timezone.now()

@@ -17,7 +17,7 @@ from django.utils import timezone
 from por.accounts.models import Membership, Organisation, User
 from por.history.models import Event
 from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
-from por.logs import request_id
+from por.logs import request_id, without_addresses
 from por.notifications.emails import Message, compose
 from por.notifications.models import Delivery, Preference, Topic
 
@@ -205,7 +205,7 @@ def _send(delivery: Delivery, server: BaseEmailBackend) -> Exception | None:
 
 def _note_failure(delivery: Delivery, error: Exception) -> None:
     code = _code(error)
-    delivery.last_error = f"{type(error).__name__}: {error}"[:1000]
+    delivery.last_error = without_addresses(f"{type(error).__name__}: {error}")[:1000]
     if code is not None and code >= 500 and not _is_of_the_server(error):
         delivery.status = Delivery.Status.REFUSED
     elif delivery.attempts >= MAX_ATTEMPTS:

@@ -1,20 +1,41 @@
-"""What the demo's mail sink took in: a maildir on this machine."""
+"""Whether mail leaves in time, and what the demo's mail sink took in: a maildir on this machine."""
 
 from __future__ import annotations
 
 import mailbox
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
 
+from django.db import connection
+from django.utils import timezone
+
+#: What is due is taken within seconds; left lying for so long, mail is late.
+LATE_AFTER = timedelta(minutes=5)
 #: How many of the newest messages the list goes back.
 KEPT_IN_VIEW = 500
 #: Of the headers, what a reader of the demo wants to check.
 HEADERS = ["Message-ID", "X-Request-ID", "Auto-Submitted", "List-Unsubscribe"]
+
+
+def mail_is_late() -> bool:
+    """Whether an event or a message that is due has been left lying. One look at the two indexes of what is to do.
+
+    A message that was tried and put off counts again when it is due: one slow recipient makes nobody else's mail late.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM history_outbox"
+            " WHERE done_at IS NULL AND dead_at IS NULL AND next_at < %(due)s)"
+            " OR EXISTS (SELECT FROM notifications_delivery WHERE status = 'waiting' AND next_at < %(due)s)",
+            {"due": timezone.now() - LATE_AFTER},
+        )
+        late: bool = cursor.fetchone()[0]
+    return late
 
 
 @dataclass(frozen=True)

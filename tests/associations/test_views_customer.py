@@ -19,7 +19,9 @@ from associations import actions
 from associations.models import Association
 from por.accounts.models import Actor
 from por.directory.models import CheckOfId, Customer, Partner, Subscription, Usage
-from por.history.models import Event
+from por.history.actions import relay
+from por.history.models import Event, Outbox
+from por.notifications.models import Delivery
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
 
@@ -675,3 +677,36 @@ def test_periods_are_days_of_utc_wherever_the_reader_is(web, admin, subscription
     attached(subscription, partner, admin, began_on=began)
 
     assert f'<time datetime="{began.isoformat()}">' in web.get(page(subscription)).text
+
+
+# --- Mail that is late ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left_lying", ["event", "message"])
+def test_mail_that_is_late_is_said_where_mail_was_promised(web, subscription, partner, admin, left_lying):
+    late = "E-mails are delayed at the moment; they leave by themselves."
+    make_member(partner.organisation)
+    actions.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+
+    def text() -> str:
+        return web.get(page(subscription)).content.decode()
+
+    assert "They are told by e-mail" in text()
+    assert late not in text()
+    if left_lying == "message":
+        relay()
+        Delivery.objects.update(next_at=timezone.now() - timedelta(minutes=6))
+    else:
+        Outbox.objects.update(next_at=timezone.now() - timedelta(minutes=6))
+    with CaptureQueriesContext(connection) as queries:
+        assert late in text()
+    assert len([one for one in queries if "notifications_delivery" in one["sql"]]) == 1
+    Outbox.objects.update(done_at=timezone.now())
+    Delivery.objects.update(status=Delivery.Status.SENT)
+    assert late not in text()
+
+
+def test_where_nothing_was_promised_nobody_asks_whether_mail_is_late(web, subscription):
+    with CaptureQueriesContext(connection) as queries:
+        web.get(page(subscription))
+    assert not [one for one in queries if "notifications_delivery" in one["sql"]]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import sys
 import threading
 from datetime import timedelta
 
@@ -15,7 +18,7 @@ from por.directory.models import Partner
 from por.history import actions as history
 from por.history.models import Event
 from por.history.rules import MAX_ATTEMPTS
-from por.logs import request_id
+from por.logs import Formatter, request_id
 from por.notifications import emails
 from por.notifications.actions import choose, confirm, deliver, tell
 from por.notifications.models import Delivery, Topic
@@ -322,3 +325,28 @@ def test_two_runs_at_once_send_each_mail_once(partner, mail_server: MailServer):
     deliver()
     assert len(mail_server.received) == len(set(mail_server.recipients)) == 20
     assert set(Delivery.objects.values_list("status", "attempts")) == {(Status.SENT, 1)}
+
+
+def test_neither_the_log_nor_the_row_says_to_whom_a_message_did_not_get(mail_server, partner, caplog):
+    member = make_member(partner.organisation)
+    mail_server.to_rcpt[member.user.email] = f"451 <{member.user.email}>: greylisted, come back later"
+    tell_partner(partner)
+    with caplog.at_level("INFO"):
+        deliver()
+    error = Delivery.objects.get().last_error
+    assert "greylisted" in error
+    assert member.user.email not in error
+    lines = [Formatter("%(message)s").format(record) for record in caplog.records]
+    assert any("451" in line for line in lines)
+    assert not any(member.user.email in line for line in lines)
+
+
+def test_a_traceback_in_the_log_shows_no_address_and_no_token():
+    try:
+        raise ValueError("Key (recipient)=(elin@people.example) already exists, por_abcdefghijklmnopqrstuvwxyz")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "", 0, "of åke@people.example", (), sys.exc_info())
+    line = Formatter("%(message)s").format(record)
+    assert "people.example" not in line
+    assert "abcdefghij" not in line
+    assert "already exists" in json.loads(line)["exc_info"]

@@ -1,0 +1,21 @@
+"""The product's Celery application with one listener more, whose process dies each time it is told of `thing.poison`.
+
+A worker is started with it: `celery --app tests.por.history.poisoned:app worker`. Leases are short, so that twelve
+deaths take seconds instead of twelve minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+
+import django
+
+django.setup()
+
+from por.celery import app  # noqa: E402, F401
+from por.history import actions  # noqa: E402
+
+actions.LEASE = timedelta(seconds=0.5)
+actions.on("thing.poison", lambda _event: os.kill(os.getpid(), signal.SIGKILL))

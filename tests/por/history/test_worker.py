@@ -1,0 +1,91 @@
+"""A real worker with real children, killed while it works."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from por.accounts.models import NOBODY
+from por.celery import app
+from por.history import actions, tasks
+from por.history.models import Outbox
+from por.history.rules import MAX_ATTEMPTS
+from tests.product import ROOT, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Path]:
+    """Two children, on the database and the broker of these tests; yields its log."""
+    app.control.purge()  # rings of other tests, which nobody took
+    url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + connection.settings_dict["NAME"]
+    log = tmp_path / "worker.log"
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "--app",
+        "tests.por.history.poisoned:app",
+        "worker",
+        "--loglevel",
+        "INFO",
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--concurrency", "2", "--without-gossip", "--without-mingle"],
+            cwd=ROOT,
+            env=os.environ | {"DATABASE_URL": url},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: b"ready." in log.read_bytes())
+        yield log
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+def record(verb: str) -> int:
+    thing = actions.About("thing", "1", "A thing")
+    return actions.record(verb, thing, by=NOBODY, at=timezone.now(), of=None)
+
+
+def test_an_event_that_kills_whoever_tells_of_it_is_put_aside_and_holds_up_nobody(worker: Path) -> None:
+    over = threading.Event()
+
+    def ring() -> None:
+        while not over.wait(0.25):
+            tasks.relay.delay()
+
+    clock = threading.Thread(target=ring, daemon=True)
+    clock.start()
+    poison = record("thing.poison")
+    try:
+        good = []
+        while Outbox.objects.get(pk=poison).dead_at is None:
+            good.append(record("thing.done"))
+            wait_until(lambda: Outbox.objects.get(pk=good[-1]).done_at is not None)
+    finally:
+        over.set()
+        clock.join()
+
+    promise = Outbox.objects.get(pk=poison)
+    assert promise.attempts == MAX_ATTEMPTS
+    assert promise.done_at is None
+    deaths = worker.read_text().count("signal 9 (SIGKILL)")
+    assert deaths >= MAX_ATTEMPTS
+    assert len(good) > MAX_ATTEMPTS, "others went on between its deaths"
+    assert not Outbox.objects.filter(pk__in=good, done_at=None).exists()
+    assert settings.CELERY_TASK_REJECT_ON_WORKER_LOST

@@ -7,7 +7,7 @@ LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-e
 # For what reads the settings and needs no server.
 NOWHERE = SECRET_KEY=none DATABASE_URL=postgres://none/none REDIS_URL=redis://none EMAIL_URL=smtp://none
 
-.PHONY: run test check messages types lock clean python runtime development tools
+.PHONY: run test chaos check messages types lock clean python runtime development tools
 .SILENT:
 
 run: runtime                ## the whole product on this machine; Ctrl-C stops it
@@ -16,6 +16,10 @@ run: runtime                ## the whole product on this machine; Ctrl-C stops i
 test: development tools     ## all tests, on servers of their own
 	$(NOWHERE) $(BIN)/python manage.py compile_catalogues
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+chaos: development tools    ## the long races and faults: ten minutes of faults, then every race for a minute
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos
+	RACE_SECONDS=$${RACE_SECONDS:-60} $(BIN)/python -m pytest tests/associations/test_races.py
 
 check: development tools    ## format, lint, import contracts, types, migration drift, translations; then the tests
 	$(BIN)/ruff format --check .

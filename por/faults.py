@@ -27,7 +27,7 @@ AWAY = ("08", "53300", "53400", "57P")
 
 def fault_of(error: BaseException | None) -> Refused | None:
     """What to answer to an error of PostgreSQL or Valkey that will pass; None if it is none of these."""
-    if isinstance(error, redis.ConnectionError | redis.TimeoutError):
+    if isinstance(error, redis.RedisError):  # away, hung, or out of memory
         # Only the limits of sign-in ask the cache. Without them nobody is let in: whoever guesses would be too.
         sentence = _("Signing in is not possible at the moment. Try again in a minute.")
         return Unavailable("unavailable", sentence, retry_after=10)

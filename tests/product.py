@@ -75,7 +75,9 @@ def refusal(var: Path, port: int = 0) -> str:
 
 def manage(var: Path, *arguments: str) -> str:
     command = [sys.executable, "manage.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment(var), capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(command, cwd=ROOT, env=environment(var), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def descendants(pid: int) -> set[tuple[int, str]]:

@@ -16,6 +16,10 @@ logger = logging.getLogger(__name__)
 
 #: A burst of commits in one process rings once in this many seconds; whoever comes takes all that is due anyway.
 RING_EVERY = 0.5
+#: While no worker takes them rings would fill the broker's memory: with so many waiting, another one adds nothing.
+ENOUGH = 100
+#: Seconds after which a ring that waited so long is not worth a look.
+GOOD_FOR = 60
 
 
 class Bell:
@@ -48,12 +52,18 @@ class Bell:
         while self.wanted.wait():
             self.wanted.clear()
             try:
-                self.task.delay()
+                self._ring_once()
             except Exception as error:
                 logger.warning(
                     "%s could not be rung (%s); the clock comes round.", self.task.name, type(error).__name__
                 )
             time.sleep(RING_EVERY)
+
+    def _ring_once(self) -> None:
+        app = self.task.app
+        with app.producer_or_acquire() as producer:
+            if producer.channel.client.llen(app.conf.task_default_queue) < ENOUGH:
+                self.task.apply_async(producer=producer, expires=GOOD_FOR)
 
 
 @shared_task

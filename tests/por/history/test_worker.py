@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[Path]:
-    """Two children, on the database and the broker of these tests; yields its log."""
     app.control.purge()  # rings of other tests, which nobody took
+    with a_worker(tmp_path) as log:
+        yield log
+
+
+@contextmanager
+def a_worker(tmp_path: Path) -> Iterator[Path]:
+    """Two children, on the database and the broker of these tests; yields its log."""
     url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + connection.settings_dict["NAME"]
     log = tmp_path / "worker.log"
     command = [
@@ -89,3 +96,24 @@ def test_an_event_that_kills_whoever_tells_of_it_is_put_aside_and_holds_up_nobod
     assert len(good) > MAX_ATTEMPTS, "others went on between its deaths"
     assert not Outbox.objects.filter(pk__in=good, done_at=None).exists()
     assert settings.CELERY_TASK_REJECT_ON_WORKER_LOST
+
+
+def test_what_nobody_takes_does_not_pile_up(tmp_path: Path) -> None:
+    app.control.purge()
+    for number in range(tasks.ENOUGH):
+        if number % 2:
+            tasks.relay.delay()
+        else:  # the clock's own
+            tasks.relay.apply_async(**settings.CELERY_BEAT_SCHEDULE["relay"]["options"])
+    bell = tasks.Bell(tasks.relay)
+    bell()
+    wait_until(lambda: not bell.wanted.is_set())
+    bell._ring_once()
+
+    with app.connection_for_read() as broker:
+        assert broker.default_channel.client.llen("celery") == tasks.ENOUGH
+    for round_ in ("relay", "deliver"):
+        clock = settings.CELERY_BEAT_SCHEDULE[round_]
+        assert clock["options"]["expires"] <= clock["schedule"], "a round is over when the next one begins"
+    with a_worker(tmp_path) as log:
+        wait_until(lambda: log.read_text().count("Discarding revoked task") == tasks.ENOUGH // 2)

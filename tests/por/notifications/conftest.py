@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +27,7 @@ class MailServer:
     to_rcpt: dict[str, str] = field(default_factory=dict)
     to_data: list[str] = field(default_factory=list)
     hangs_up_on: set[str] = field(default_factory=set)
+    kills: list[int] = field(default_factory=list)  # one process for each mail taken, before it hears of that
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         if address in self.hangs_up_on:
@@ -40,6 +43,8 @@ class MailServer:
             mail = message_from_bytes(envelope.content, _class=EmailMessage, policy=policy.default)
             assert [mail["To"]] == envelope.rcpt_tos
             self.received.append(mail)
+        if self.kills:
+            os.kill(self.kills.pop(), signal.SIGKILL)
         return answer
 
     @property

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
+import subprocess
 import sys
 import threading
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
+from associations import actions as associations
 from por.accounts.actions import suspend
 from por.accounts.models import Actor
 from por.directory.models import Partner
@@ -22,8 +27,9 @@ from por.logs import Formatter, request_id
 from por.notifications import emails
 from por.notifications.actions import choose, confirm, deliver, tell
 from por.notifications.models import Delivery, Topic
-from tests.factories import make_member, make_partner, make_user
+from tests.factories import make_customer, make_member, make_partner, make_subscription, make_user
 from tests.por.notifications.conftest import MailServer
+from tests.product import ROOT
 
 Status = Delivery.Status
 
@@ -350,3 +356,30 @@ def test_a_traceback_in_the_log_shows_no_address_and_no_token():
     assert "people.example" not in line
     assert "abcdefghij" not in line
     assert "already exists" in json.loads(line)["exc_info"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sender_that_is_killed_loses_nothing_and_its_second_copy_can_be_told(mail_server, partner, settings):
+    admin, member = make_member(make_customer().organisation), make_member(partner.organisation)
+    subscription = make_subscription(admin.organisation.customer)
+    associations.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    history.relay()
+    assert set(Delivery.objects.values_list("recipient", flat=True)) == {admin.user.email, member.user.email}
+    url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + connection.settings_dict["NAME"]
+    sending = [sys.executable, "manage.py", "shell", "-c", "from por.notifications.actions import deliver; deliver()"]
+    server = f"smtp://127.0.0.1:{mail_server.port}"
+    ours = {"DATABASE_URL": url, "EMAIL_URL": server, "DEFAULT_FROM_EMAIL": settings.DEFAULT_FROM_EMAIL}
+    with subprocess.Popen(sending, cwd=ROOT, env=os.environ | ours, stdout=subprocess.DEVNULL) as sender:
+        mail_server.kills.append(sender.pid)
+        assert sender.wait() == -signal.SIGKILL
+    assert [(one.status, one.attempts) for one in Delivery.objects.order_by("-attempts")] == [
+        (Status.WAITING, 1),
+        (Status.WAITING, 0),
+    ]
+
+    Delivery.objects.update(next_at=timezone.now())  # its lease is over
+    deliver()
+
+    copies = Counter(mail["Message-ID"] for mail in mail_server.received)
+    assert sorted(copies.values()) == [1, 2]
+    assert set(Delivery.objects.values_list("status", flat=True)) == {Status.SENT}

@@ -9,7 +9,11 @@ from django.conf import settings
 from django.db import connection
 
 #: What the application may do beyond reading: everything, but history only grows and its heads are the trigger's.
+#: It makes nothing of its own: a table of its own would let it use the trigger's function on whatever it puts there.
 GRANTS = """
+REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION history_chain_event() FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO {app};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {app};
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {app};
@@ -37,4 +41,5 @@ def grant(app: str) -> None:
     if not app or app == connection.settings_dict["USER"]:
         return
     with connection.cursor() as cursor:
-        cursor.execute(GRANTS.format(app=connection.ops.quote_name(app)))
+        names = {"app": app, "database": connection.settings_dict["NAME"]}
+        cursor.execute(GRANTS.format(**{what: connection.ops.quote_name(name) for what, name in names.items()}))

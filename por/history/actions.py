@@ -208,7 +208,7 @@ class Broken(NamedTuple):
     why: str
 
 
-#: What an event's hash covers, in one canonical text. The trigger of migration 0002 uses the same expression.
+#: What an event's hash covers, in one canonical text. The trigger of migration 0003 uses the same expression.
 HASH = """encode(sha256(convert_to(prev || jsonb_build_object(
     'chain', chain, 'seq', seq, 'at', (extract(epoch FROM at) * 1000000)::bigint, 'verb', verb,
     'actor_id', actor_id, 'actor_name', actor_name, 'actor_organisation_id', actor_organisation_id,

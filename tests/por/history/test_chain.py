@@ -228,8 +228,8 @@ def test_place_and_hash_are_the_databases_to_give():
 
 
 def test_the_trigger_and_verify_hash_by_the_same_expression():
-    migration = import_module("por.history.migrations.0002_chain")
-    (expression,) = re.findall(r"NEW\.hash := (encode\(.*?'hex'\));", migration.CHAIN, re.DOTALL)
+    migration = import_module("por.history.migrations.0003_names_of_the_chain")
+    (expression,) = re.findall(r"NEW\.hash := (encode\(.*?'hex'\));", migration.FUNCTION, re.DOTALL)
     assert _squeezed(expression.replace("NEW.", "")) == _squeezed(actions.HASH)
 
 

@@ -1,0 +1,297 @@
+"""Whoever holds the application's password, and nothing more, can neither rewrite history nor take its guards down.
+
+Each attack is tried on the roles as the product makes them, and then by whoever could: the owner of the tables, or
+the server's administrator. An attack that nobody could carry out would prove nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from io import StringIO
+from typing import Any
+
+import psycopg2
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test import TransactionTestCase
+from django.utils import timezone
+from psycopg2.errors import InsufficientPrivilege
+
+from por.accounts.models import NOBODY
+from por.history import actions
+
+pytestmark = pytest.mark.xdist_group("attacks")
+
+CHAIN = "organisation:7"
+
+#: A trigger of the attacker's own that runs the product's function with the owner's rights.
+BORROWED = """
+CREATE TABLE {place}trap AS SELECT * FROM history_event LIMIT 0;
+CREATE TRIGGER borrowed BEFORE INSERT ON {place}trap FOR EACH ROW EXECUTE FUNCTION history_chain_event()
+"""
+NEW_BODY = "RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
+
+#: What the owner of the tables could do, once past its own triggers where these stand in the way.
+OWNERS = {
+    "change an event": "UPDATE history_event SET reason = 'Mine.'",
+    "change an event by a conflict": (
+        "INSERT INTO history_event SELECT * FROM history_event ON CONFLICT (id) DO UPDATE SET reason = 'Mine.'"
+    ),
+    "change an event by a merge": (
+        "MERGE INTO history_event AS old USING history_event AS new ON old.id = new.id"
+        " WHEN MATCHED THEN UPDATE SET reason = 'Mine.'"
+    ),
+    "delete events": "DELETE FROM history_outbox; DELETE FROM history_party; DELETE FROM history_event",
+    "empty the events": "TRUNCATE history_event CASCADE",
+    "change who may read": "UPDATE history_party SET organisation_id = organisation_id + 100",
+    "delete who may read": "DELETE FROM history_party",
+    "empty who may read": "TRUNCATE history_party",
+    "delete a promise": "DELETE FROM history_outbox",
+    "empty the promises": "TRUNCATE history_outbox",
+    "change a head": "UPDATE history_chainhead SET seq = 0, hash = ''",
+    "lock a head": "SELECT * FROM history_chainhead FOR NO KEY UPDATE",
+    "insert a head": "INSERT INTO history_chainhead (chain, seq, hash) VALUES ('mine', 0, '')",
+    "delete a head": "DELETE FROM history_chainhead",
+    "empty the heads": "TRUNCATE history_chainhead",
+    "forget a migration": "DELETE FROM django_migrations",
+    "disable a trigger": "ALTER TABLE history_event DISABLE TRIGGER refuse_change",
+    "disable all triggers": "ALTER TABLE history_event DISABLE TRIGGER USER",
+    "drop a trigger": "DROP TRIGGER chain_event ON history_event",
+    "add a trigger": (
+        "CREATE FUNCTION pg_temp.mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER a_mine BEFORE INSERT ON history_event FOR EACH ROW EXECUTE FUNCTION pg_temp.mine()"
+    ),
+    "add a rule": "CREATE RULE mine AS ON INSERT TO history_event DO INSTEAD NOTHING",
+    "hide rows": "ALTER TABLE history_event ENABLE ROW LEVEL SECURITY",
+    "drop the table": "DROP TABLE history_event CASCADE",
+    "change a column": "ALTER TABLE history_event ALTER COLUMN reason DROP NOT NULL",
+    "take the table over": "ALTER TABLE history_event OWNER TO por_app",
+    "rewrite the function": f"CREATE OR REPLACE FUNCTION history_chain_event() {NEW_BODY}",
+    "turn the function aside": "ALTER FUNCTION history_chain_event() SET search_path = pg_temp, public",
+    "drop the function": "DROP FUNCTION history_chain_event() CASCADE",
+    "borrow the function for a temporary table": BORROWED.format(place="pg_temp."),
+    "borrow the function for a table": BORROWED.format(place="public."),
+    "call the numbers back": "SELECT setval('history_event_id_seq', 1000)",
+    "shadow a head by a temporary table": "CREATE TEMP TABLE history_chainhead (chain text, seq bigint, hash text)",
+    "shadow the events by a temporary table": "CREATE TEMP TABLE history_event (LIKE public.history_event)",
+    "shadow a function that the trigger calls": (
+        "CREATE FUNCTION public.sha256(text) RETURNS bytea LANGUAGE sql AS 'SELECT NULL::bytea'"
+    ),
+    "make a table": "CREATE TABLE public.mine (id int)",
+    "make a schema": "CREATE SCHEMA mine",
+    "keep everybody out": "LOCK TABLE history_event IN ACCESS EXCLUSIVE MODE",
+}
+
+#: What the owner could not do either.
+ADMINISTRATORS = {
+    "play a replica": "SET session_replication_role = replica",
+    "become the owner": "SET ROLE por_owner",
+    "sign in as the owner": "SET SESSION AUTHORIZATION por_owner",
+    "be given the owner": "GRANT por_owner TO por_app",
+    "be an administrator": "ALTER ROLE por_app SUPERUSER",
+    "make a role": "CREATE ROLE mine",
+    "run a program": "COPY (SELECT 1) TO PROGRAM 'true'",
+    "write a file": "COPY (SELECT 1) TO '/dev/null'",
+    "read a file": "SELECT pg_read_file('PG_VERSION')",
+    "silence the log": "SET log_min_messages = panic",
+}
+
+
+def connect(role: str) -> Any:
+    """A session of its own, as `app`, `owner` or `administrator`."""
+    parameters = connection.get_connection_params()
+    if role == "owner":
+        parameters |= {"user": settings.DATABASE_OWNER["USER"], "password": settings.DATABASE_OWNER["PASSWORD"] or None}
+    if role == "administrator":
+        parameters |= {"user": "postgres", "password": None}
+    parameters.pop("cursor_factory", None)
+    return closing(psycopg2.connect(**{key: value for key, value in parameters.items() if value is not None}))
+
+
+def attack(role: str, sql: str, *, before: str = "") -> None:
+    """Tries it in a transaction that is taken back; raises what the database says against it."""
+    with connect(role) as session, session.cursor() as cursor:
+        if before:
+            cursor.execute(before)
+        cursor.execute(sql)
+        session.rollback()
+
+
+def everything() -> list[Any]:
+    """All that history consists of, with who may do what to it."""
+    questions = [
+        "SELECT * FROM history_event ORDER BY id",
+        "SELECT * FROM history_party ORDER BY id",
+        "SELECT * FROM history_outbox ORDER BY event_id",
+        "SELECT * FROM history_chainhead ORDER BY chain",
+        "SELECT relname, relowner, relacl::text FROM pg_class WHERE relname LIKE 'history%' ORDER BY 1",
+        "SELECT tgrelid, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2",
+        "SELECT proname, prosrc, proowner, proconfig::text FROM pg_proc WHERE proname LIKE 'history%' ORDER BY 1",
+        "SELECT rolname, rolsuper, rolcreaterole FROM pg_roles ORDER BY 1",
+        "SELECT count(*) FROM pg_auth_members",
+    ]
+    answers = []
+    with connect("administrator") as session, session.cursor() as cursor:
+        for question in questions:
+            cursor.execute(question)
+            answers.append(cursor.fetchall())
+    return answers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_history(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Two chains of three events, committed, for as long as this file takes."""
+    with django_db_blocker.unblock():
+        for number in range(3):
+            for of in (7, 8):
+                about = actions.About("thing", str(number), "A thing")
+                actions.record("thing.done", about, by=NOBODY, at=timezone.now(), of=of, parties=[11, 12])
+        connection.close()
+    yield
+    with django_db_blocker.unblock():
+        connection.close()
+        TransactionTestCase._fixture_teardown(None)  # type: ignore[arg-type]
+        connection.close()
+
+
+@pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in (OWNERS | ADMINISTRATORS).items()])
+def test_the_application_is_denied(sql):
+    before = everything()
+
+    with pytest.raises(InsufficientPrivilege):
+        attack("app", sql)
+
+    assert everything() == before
+    assert list(actions.verify()) == []
+
+
+TRIGGERS_OFF = ";".join(
+    f"ALTER TABLE {table} DISABLE TRIGGER refuse_{what}"
+    for table in ("history_event", "history_party")
+    for what in ("change", "truncate")
+)
+
+
+@pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in OWNERS.items()])
+def test_the_owner_could(sql):
+    if sql == OWNERS["take the table over"]:
+        sql = "ALTER TABLE history_event OWNER TO por_owner"
+    attack("owner", sql, before=TRIGGERS_OFF)
+
+
+@pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in ADMINISTRATORS.items()])
+def test_the_administrator_of_the_server_could(sql):
+    attack("administrator", sql)
+
+
+def test_the_application_cannot_grant_itself_what_it_lacks():
+    """PostgreSQL only warns, because the application holds other rights on the table."""
+    before = everything()
+
+    with connect("app") as session, session.cursor() as cursor:
+        cursor.execute("GRANT ALL ON history_event TO por_app")
+        session.commit()
+        assert "no privileges were granted" in session.notices[-1]
+
+    assert everything() == before
+
+
+# --- What the application may do, and what becomes of it --------------------------------------------------------
+
+
+def broken(cursor: Any) -> list[Any]:
+    cursor.execute(actions._BROKEN)
+    return list(cursor.fetchall())
+
+
+INSERT = """
+INSERT INTO history_event (chain, seq, prev, hash, at, verb, actor_name, actor_organisation_name, object_kind,
+    object_id, object_name, changes, reason, request_id, parties)
+VALUES ('{chain}', {seq}, 'x', 'x', now(), 'thing.forged', '', '', 'thing', '1', '', '{{}}', '', '', '[]')
+RETURNING seq, prev, hash
+"""
+
+
+@pytest.mark.parametrize("seq", [0, 2, 4, 99])
+def test_a_forged_place_and_hash_are_replaced_by_the_right_ones(seq):
+    with connect("app") as session, session.cursor() as cursor:
+        cursor.execute("SELECT hash FROM history_event WHERE chain = %s AND seq = 3", [CHAIN])
+        (last,) = cursor.fetchone()
+        cursor.execute(INSERT.format(chain=CHAIN, seq=seq))
+
+        placed, previous, hashed = cursor.fetchone()
+
+        assert (placed, previous) == (4, last)
+        assert len(hashed) == 64
+        assert broken(cursor) == []
+
+
+def test_a_forged_event_that_comes_by_copy_is_placed_too():
+    with connect("app") as session, session.cursor() as cursor:
+        columns = (
+            "chain, seq, prev, hash, at, verb, actor_name, actor_organisation_name, object_kind, object_id, object_name,"
+            " changes, reason, request_id, parties"
+        )
+        line = f"{CHAIN}\t2\tx\tx\t2026-01-01\tthing.forged\t\t\tthing\t1\t\t{{}}\t\t\t[]\n"
+        cursor.copy_expert(f"COPY history_event ({columns}) FROM STDIN", StringIO(line))
+
+        cursor.execute("SELECT seq FROM history_event WHERE verb = 'thing.forged'")
+
+        assert cursor.fetchall() == [(4,)]
+        assert broken(cursor) == []
+
+
+def test_a_reader_added_to_somebody_elses_event_is_found():
+    with connect("app") as session, session.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO history_party (event_id, organisation_id)"
+            " SELECT id, 99 FROM history_event WHERE chain = %s AND seq = 2",
+            [CHAIN],
+        )
+
+        assert broken(cursor) == [(CHAIN, 2, "its readers were changed")]
+
+
+#: Better matches than PostgreSQL's own: wherever they are looked for, they are chosen.
+HASHED = "text bigint bigint text bigint text bigint text text text text jsonb text text jsonb".split()
+BETTER_MATCH = (
+    f"CREATE FUNCTION public.jsonb_build_object({', '.join(f'text, {kind}' for kind in HASHED)}) RETURNS jsonb"
+    " LANGUAGE sql AS 'SELECT ''{}''::jsonb'"
+)
+TEMPORARY = "CREATE TEMP TABLE history_chainhead (chain text, seq bigint, hash text)"
+
+
+@pytest.mark.parametrize(
+    "shadow",
+    [
+        pytest.param(TEMPORARY, id="a temporary table"),
+        pytest.param(f"SET search_path = pg_temp, public; {TEMPORARY}", id="a temporary table that comes first"),
+        pytest.param(BETTER_MATCH, id="a function that suits the arguments better"),
+    ],
+)
+def test_the_trigger_looks_nowhere_but_where_the_real_things_are(shadow):
+    """PostgreSQL 14, as it is delivered, lets everybody make these; here the owner makes them for the attacker."""
+    with connect("owner") as session, session.cursor() as cursor:
+        cursor.execute(shadow)
+
+        cursor.execute(INSERT.format(chain=CHAIN, seq=0))
+
+        _place, _previous, hashed = cursor.fetchone()
+        cursor.execute("SELECT seq, hash FROM public.history_chainhead WHERE chain = %s", [CHAIN])
+        assert cursor.fetchone() == (4, hashed)
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.history_chainhead")
+        cursor.execute("DROP FUNCTION IF EXISTS public.jsonb_build_object")
+        assert broken(cursor) == []
+
+
+def test_a_better_match_would_be_chosen_where_the_trigger_looked_for_it():
+    with connect("owner") as session, session.cursor() as cursor:
+        cursor.execute("ALTER FUNCTION history_chain_event() SET search_path = public, pg_temp")
+        cursor.execute(BETTER_MATCH)
+
+        cursor.execute(INSERT.format(chain=CHAIN, seq=0))
+
+        cursor.execute("DROP FUNCTION public.jsonb_build_object")
+        assert broken(cursor) == [(CHAIN, 4, "its content was changed")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.conf import settings
@@ -82,8 +82,21 @@ def _plain_static_files() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _database(request: pytest.FixtureRequest) -> None:
     """Every test may use the database."""
-    if "django_db" not in request.keywords and "transactional_db" not in request.fixturenames:
+    if "django_db" not in request.keywords and not {"transactional_db", "committed"} & set(request.fixturenames):
         request.getfixturevalue("db")
+
+
+@pytest.fixture(scope="module")
+def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """What the tests of a file write is really committed, and emptied once, after the last of them.
+
+    For many tests that need several sessions: emptying the tables takes longer than most of them.
+    """
+    with django_db_blocker.unblock():
+        yield
+        connection.close()
+        _empty_all_tables(cast(TransactionTestCase, None))
+        connection.close()
 
 
 @pytest.fixture

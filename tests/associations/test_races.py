@@ -29,6 +29,7 @@ from por.history.actions import verify
 from por.history.models import Event, Outbox
 from por.roles import as_owner
 from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.record import most_at_once, overlaps
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,29 +37,6 @@ SECONDS = float(environ.get("RACE_SECONDS", "6"))
 THREADS = 16
 
 CONSTRAINTS = ("one_partner_of_record_per_subscription", "no_two_periods_of_record_overlap")
-
-OVERLAPS = """
-SELECT count(*) FROM associations_association a JOIN associations_association b
-ON a.subscription_id = b.subscription_id AND a.id < b.id AND a.kind = 'dpor' AND b.kind = 'dpor'
-AND a.undone_at IS NULL AND b.undone_at IS NULL
-AND tstzrange(a.began_at, a.ended_at, '[)') && tstzrange(b.began_at, b.ended_at, '[)')
-"""
-
-
-def most_at_once() -> int:
-    """The most partners of record that any one subscription has at this moment."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM associations_association"
-            " WHERE kind = 'dpor' AND ended_at IS NULL AND undone_at IS NULL GROUP BY subscription_id) AS open"
-        )
-        return int(cursor.fetchone()[0])
-
-
-def overlaps() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(OVERLAPS)
-        return int(cursor.fetchone()[0])
 
 
 def race(

@@ -59,3 +59,17 @@ def pages_are_served_over_https(**options: Any) -> list[checks.CheckMessage]:
             id="por.W002",
         )
     ]
+
+
+@checks.register(deploy=True)
+def files_lie_somewhere_else(**options: Any) -> list[checks.CheckMessage]:
+    # Whoever can rewrite history and its files in one place leaves no trace; and a second machine has no part in them.
+    if settings.STORAGES["default"]["BACKEND"] == "por.files.bucket.Bucket":
+        return []
+    return [
+        checks.Warning(
+            "Files, and among them the signed heads of history, lie on this machine's own disk.",
+            hint="Set AWS_STORAGE_BUCKET_NAME to a bucket that the database's keepers cannot write to.",
+            id="por.W003",
+        )
+    ]

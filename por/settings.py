@@ -15,6 +15,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DEMO = env.bool("DEMO", default=False)  # fictional data, sign-ins on the sign-in page; check --deploy refuses it
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])  # what older keys signed still holds
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000").rstrip("/")
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
@@ -256,12 +257,28 @@ FORMAT_MODULE_PATH = ["por.formats"]
 TIME_ZONE = "UTC"
 USE_THOUSAND_SEPARATOR = True
 
+# --- Files ------------------------------------------------------------------------------------------------------
+#: The directory they lie in where no bucket is named.
+FILES_ROOT = env.str("FILES_ROOT", default=str(BASE_DIR / "var" / "files"))
+FILES: dict[str, Any] = {"BACKEND": "por.files.directory.Directory", "OPTIONS": {"location": FILES_ROOT}}
+if BUCKET := env.str("AWS_STORAGE_BUCKET_NAME", default=""):
+    # Without a key the machine's own role speaks, as AWS has it.
+    FILES = {
+        "BACKEND": "por.files.bucket.Bucket",
+        "OPTIONS": {
+            "bucket_name": BUCKET,
+            "endpoint_url": env.str("AWS_S3_ENDPOINT_URL", default="") or None,
+            "access_key": env.str("AWS_ACCESS_KEY_ID", default="") or None,
+            "secret_key": env.str("AWS_SECRET_ACCESS_KEY", default="") or None,
+        },
+    }
+
 # --- Static files -----------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": FILES,
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
         if not DEBUG

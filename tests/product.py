@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL"}
+OURS |= {"FILES_ROOT", "STATIC_ROOT"}
 PATIENCE = 180  # seconds after which something is certainly wrong; nothing is expected to take that long
 
 

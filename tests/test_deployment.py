@@ -34,10 +34,11 @@ def test_all_parts_of_the_product_are_there() -> None:
 
 
 def test_no_secret_has_a_default() -> None:
-    used = {name: kind for name, kind, _ in VARIABLE.findall(COMPOSE) if SECRET.search(name)}
-    assert used
-    assert set(used.values()) == {":?"}
-    for name in used:
+    used = {(name, kind, default) for name, kind, default in VARIABLE.findall(COMPOSE) if SECRET.search(name)}
+    needed = {name for name, kind, _ in used if kind == ":?"}
+    assert needed
+    assert {default for name, _, default in used if name not in needed} <= {""}
+    for name in needed:
         assert re.search(rf"^{name}=$", (ROOT / ".env.example").read_text(), re.MULTILINE), name
 
 

@@ -26,6 +26,7 @@ class Home:
         self.path = path
         self.logs = path / "log"
         self.run = path / "run"
+        self.files = path / "files"
         self._environment = self.run / "environment"
 
     @classmethod
@@ -33,7 +34,7 @@ class Home:
         return cls(ROOT / os.environ.get("VAR", "var"))
 
     def make(self) -> None:
-        for directory in (self.path, self.logs, self.run):
+        for directory in (self.path, self.logs, self.run, self.files):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if directory.stat().st_uid != os.geteuid():
                 raise Trouble(
@@ -106,6 +107,7 @@ class Home:
             "ALLOWED_HOSTS": ",".join(sorted(names)),
             "SITE_URL": f"http://{name}:{port}",
             "STATIC_ROOT": str(self.path / "static"),
+            "FILES_ROOT": str(self.files),
             "DEMO": "1",
         }
         return {key: os.environ.get(key) or value for key, value in defaults.items()}

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 import redis
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.core.files.storage import storages
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
@@ -100,7 +101,16 @@ def _broker() -> None:
         broker.ping()
 
 
-COMPONENTS: dict[str, Callable[[], None]] = {"database": _database, "migrations": _migrations, "broker": _broker}
+def _storage() -> None:
+    storages["default"].check()  # type: ignore[attr-defined]  # one of por.files
+
+
+COMPONENTS: dict[str, Callable[[], None]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "broker": _broker,
+    "storage": _storage,
+}
 
 
 @login_not_required

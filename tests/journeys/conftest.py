@@ -94,6 +94,7 @@ def stack() -> Iterator[Stack]:
     var = Path(tempfile.mkdtemp(prefix="por-"))
     port = free_port()
     own = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "SITE_URL", "ALLOWED_HOSTS"}
+    own |= {"FILES_ROOT"}
     environment = {name: value for name, value in os.environ.items() if name not in own}
     environment |= {"VAR": str(var), "PORT": str(port), "DEMO_PASSWORD": PASSWORD}
     process = subprocess.Popen(

@@ -21,6 +21,7 @@ PRODUCTION = {
     "DATABASE_OWNER_URL": "postgres://por_owner:secret@db.example/por",
     "REDIS_URL": "redis://redis.example:6379",
     "EMAIL_URL": "smtp+tls://mail.example:587",
+    "AWS_STORAGE_BUCKET_NAME": "partner-of-record",
 }
 
 
@@ -48,6 +49,7 @@ def test_production_settings_leave_nothing_to_say():
         ({"DEMO": "1"}, "por.E002"),
         ({"DATABASE_OWNER_URL": PRODUCTION["DATABASE_URL"]}, "por.W001"),
         ({"SITE_URL": "http://por.example"}, "por.W002"),
+        ({"AWS_STORAGE_BUCKET_NAME": ""}, "por.W003"),
         ({"DEBUG": "1"}, "security.W018"),
         ({"SECRET_KEY": "short"}, "security.W009"),
         ({"ALLOWED_HOSTS": ""}, "security.W020"),

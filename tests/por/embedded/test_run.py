@@ -68,6 +68,8 @@ def test_a_run_is_found_by_commands_survives_a_kill_and_ends_without_a_trace(
         published = tmp_path / "run" / "environment"
         assert published.stat().st_mode & 0o777 == 0o600
         addresses = json.loads(published.read_text())
+        assert addresses["FILES_ROOT"] == str(tmp_path / "files")
+        assert (tmp_path / "files").stat().st_mode & 0o777 == 0o700
         with connected(addresses["DATABASE_OWNER_URL"]) as cursor:
             cursor.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         question = "from django.conf import settings as s; print(s.DATABASES['default']['HOST'], s.EMAIL_PORT)"

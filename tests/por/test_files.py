@@ -1,0 +1,136 @@
+"""Files are whole, never overwritten and private: in a directory, and in a bucket of a real S3 server."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from botocore.exceptions import ClientError
+from django.core.files.base import ContentFile
+from django.core.management import CommandError, call_command
+from django.test import Client, override_settings
+
+from por.files.bucket import Bucket
+from por.files.directory import Directory
+
+WITH_S3 = pytest.mark.xdist_group("s3")
+
+
+@pytest.fixture(params=["directory", pytest.param("bucket", marks=WITH_S3)])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Directory | Bucket:
+    if request.param == "directory":
+        return Directory(location=tmp_path / "files")
+    return Bucket(**request.getfixturevalue("s3"))
+
+
+def test_a_file_is_kept_and_a_second_of_its_name_gets_another(storage: Directory | Bucket, tmp_path: Path) -> None:
+    place = f"{tmp_path.name}/deep"
+    first = storage.save(f"{place}/letter.txt", ContentFile(b"first"))
+    second = storage.save(f"{place}/letter.txt", ContentFile(b"second"))
+
+    assert first == f"{place}/letter.txt"
+    assert second != first
+    with storage.open(first) as one, storage.open(second) as other:
+        assert (one.read(), other.read()) == (b"first", b"second")
+    assert sorted(storage.listdir(place)[1]) == sorted(Path(name).name for name in (first, second))
+
+
+def test_a_name_taken_a_moment_ago_is_refused_and_the_file_stays(storage: Directory | Bucket, tmp_path: Path) -> None:
+    name = storage.save(f"{tmp_path.name}/letter.txt", ContentFile(b"first"))
+    with pytest.raises((FileExistsError, ClientError), match="exists|PreconditionFailed"):
+        storage._save(name, ContentFile(b"second"))  # as if another one had found the name free, too
+    with storage.open(name) as file:
+        assert file.read() == b"first"
+
+
+def test_a_file_that_is_cut_short_is_none(storage: Directory | Bucket, tmp_path: Path) -> None:
+    class Failing(ContentFile):  # type: ignore[type-arg]
+        def read(self, *size: int) -> bytes:
+            if self.tell() > 0:
+                raise OSError("No space left on device")
+            return super().read(*size)[:10]
+
+    with pytest.raises(OSError, match="No space left"):
+        storage.save(f"{tmp_path.name}/letter.txt", Failing(b"x" * 1_000_000))
+    assert not storage.exists(f"{tmp_path.name}/letter.txt")
+
+
+def test_a_directory_and_its_files_are_their_owners_alone(tmp_path: Path) -> None:
+    directory = Directory(location=tmp_path / "files")
+    name = directory.save("deep/letter.txt", ContentFile(b"first"))
+    assert (tmp_path / "files").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "files" / name).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in (tmp_path / "files").iterdir()] == ["deep"]  # no draft is left
+
+
+@WITH_S3
+def test_a_bucket_shows_nothing_to_strangers_and_everything_to_a_signed_link(s3: dict[str, Any]) -> None:
+    bucket = Bucket(**s3)
+    name = bucket.save("private/letter.txt", ContentFile(b"first"))
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(f"{s3['endpoint_url']}/{s3['bucket_name']}/{name}")
+    signed = bucket.url(name)
+    assert urlopen(signed).read() == b"first"
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(signed.replace("letter", "other"))
+
+
+@WITH_S3
+def test_a_bucket_is_made_once(s3: dict[str, Any]) -> None:
+    options = s3 | {"bucket_name": "another-bucket"}
+    with pytest.raises(ClientError, match="404"):
+        Bucket(**options).check()
+    assert _make_bucket("por.files.bucket.Bucket", options) == "The bucket another-bucket was made.\n"
+    assert _make_bucket("por.files.bucket.Bucket", options) == "The bucket another-bucket is there.\n"
+    Bucket(**options).check()
+    with pytest.raises(CommandError, match="another-bucket cannot be made .*Forbidden"):
+        _make_bucket("por.files.bucket.Bucket", options | {"secret_key": "a wrong one"})
+
+
+def test_a_directory_needs_no_bucket(tmp_path: Path) -> None:
+    assert str(tmp_path) in _make_bucket("por.files.directory.Directory", {"location": tmp_path})
+
+
+def _make_bucket(backend: str, options: dict[str, Any]) -> str:
+    said = StringIO()
+    with override_settings(STORAGES={"default": {"BACKEND": backend, "OPTIONS": options}}):
+        call_command("make_bucket", stdout=said)
+    return said.getvalue()
+
+
+# --- Readiness ------------------------------------------------------------------------------------------------------
+
+
+def _ready(backend: str, options: dict[str, Any]) -> str:
+    with override_settings(STORAGES={"default": {"BACKEND": backend, "OPTIONS": options}}):
+        for _ in range(5):  # the client is made while the first question waits; on a busy machine that takes long
+            components = Client().get("/readyz").json()["components"]
+            if components["storage"] == "ok":
+                break
+    assert {name for name, state in components.items() if state != "ok"} <= {"storage"}
+    return components["storage"]
+
+
+@WITH_S3
+@pytest.mark.parametrize(
+    ("wrong", "state"),
+    [
+        ({}, "ok"),
+        ({"secret_key": "a wrong one"}, "failed"),
+        ({"access_key": "nobody"}, "failed"),
+        ({"bucket_name": "no-such-bucket"}, "failed"),
+        ({"endpoint_url": "http://127.0.0.1:1"}, "failed"),
+    ],
+)
+def test_a_bucket_that_may_not_be_used_is_not_ready(s3: dict[str, Any], wrong: dict[str, str], state: str) -> None:
+    assert _ready("por.files.bucket.Bucket", s3 | wrong) == state
+
+
+def test_a_directory_that_cannot_be_is_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert _ready("por.files.directory.Directory", {"location": tmp_path / "new"}) == "ok"
+    assert _ready("por.files.directory.Directory", {"location": tmp_path / "file"}) == "failed"

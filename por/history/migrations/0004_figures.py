@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("history", "0002_chain"),
+        ("history", "0003_names_of_the_chain"),
     ]
 
     operations = [

@@ -6,6 +6,8 @@ None of these is the request's fault or a defect of ours, so none is a 500: they
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg2
 import redis
@@ -62,6 +64,16 @@ def caused_by(error: BaseException | None) -> Refused | None:
         fault.__cause__ = error
         note(error)
     return fault
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """For work that comes round by itself: a fault of a server ends this round, with one line in the log."""
+    try:
+        yield
+    except Exception as error:
+        if caused_by(error) is None:
+            raise
 
 
 def note(error: BaseException) -> None:

@@ -88,13 +88,21 @@ class Process:
         return self.popen.wait()
 
     def last_words(self) -> str:
-        """The line of the log that most likely says what went wrong."""
+        """How it was killed, if it was; else the line of the log that most likely says what went wrong."""
+        if (number := self._killed_by()) is not None:
+            return f"killed by signal {number}"
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - TAIL))
             text = log.read().decode(errors="replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         grave = [line for line in lines if "FATAL" in line or "PANIC" in line or "rror:" in line]
         return (grave or lines or ["it said nothing"])[-1][:300]
+
+    def _killed_by(self) -> int | None:
+        if self.popen.returncode is not None:
+            return -self.popen.returncode if self.popen.returncode < 0 else None
+        end = os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return end.si_status if end is not None and end.si_code in (os.CLD_KILLED, os.CLD_DUMPED) else None
 
 
 class Processes:

@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
+from por import faults
 from por.history.models import Event, Outbox
 from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
 from por.logs import request_id, without_addresses
@@ -146,6 +148,9 @@ def relay() -> int:
         try:
             _tell(event_id)
         except Exception as error:
+            if faults.caused_by(error) is not None:
+                _give_back(event_id)
+                break
             logger.exception("Listeners of event %s failed.", event_id)
             _put_off(event_id, error)
     return taken
@@ -188,6 +193,11 @@ def _tell(event_id: int) -> None:
         request_id.reset(token)
     promise.done_at = timezone.now()
     promise.save(update_fields=["done_at"])
+
+
+def _give_back(event_id: int) -> None:
+    """A full disk or a lost connection is not the event's: the try does not count, however long it lasts."""
+    Outbox.objects.filter(pk=event_id).update(attempts=F("attempts") - 1, next_at=timezone.now() + backoff(1))
 
 
 def _put_off(event_id: int, error: Exception) -> None:

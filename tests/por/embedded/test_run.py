@@ -108,8 +108,9 @@ def test_whatever_dies_is_started_again_where_it_was(tmp_path: Path, port: int) 
             before = product.pid(name)
             os.kill(before, signal.SIGKILL)
             wait_until(lambda: product.find(name) not in (None, before))  # noqa: B023
-            assert f"{name} has ended (" in product.heard(f"{name} has ended")
-            assert "starting it again" in (tmp_path / "log" / f"{name}.log").read_text()
+            said = product.heard(f"{name} has ended")
+            assert said == f"{name} has ended (killed by signal 9); starting it again.\n"
+            assert said in (tmp_path / "log" / f"{name}.log").read_text()
         wait_until(lambda: product.status("/readyz") == 200)
         assert run.poll() is None
         assert json.loads((tmp_path / "run" / "environment").read_text()) == addresses

@@ -172,6 +172,29 @@ def test_tries_are_counted_outside_the_transaction_that_fails_and_end(monkeypatc
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_full_disk_uses_up_no_tries_and_ends_the_round(monkeypatch):
+    told: list[int] = []
+    full = True
+
+    def listen(event: Event) -> None:
+        told.append(event.pk)
+        if full:
+            with connection.cursor() as cursor:
+                cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$")
+
+    monkeypatch.setattr(actions, "_handlers", {"thing.done": [listen]})
+    first, second = record(), record()
+    for _round in range(MAX_ATTEMPTS + 1):
+        assert actions.relay() == 1
+        Outbox.objects.filter(pk=first).update(next_at=timezone.now() - timedelta(hours=1))
+    assert told == [first] * (MAX_ATTEMPTS + 1)
+    assert set(Outbox.objects.values_list("attempts", "dead_at")) == {(0, None)}
+    full = False
+    assert actions.relay() == 2
+    assert told[-2:] == [first, second]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_relay_that_dies_leaves_a_lease_that_runs_out(told, monkeypatch):
     def die(event: Event) -> None:
         raise SystemExit

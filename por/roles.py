@@ -17,8 +17,8 @@ REVOKE EXECUTE ON FUNCTION history_chain_event() FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO {app};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {app};
 GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {app};
-REVOKE UPDATE, DELETE ON history_event, history_party FROM {app};
-REVOKE DELETE ON history_outbox FROM {app};
+REVOKE UPDATE, DELETE ON history_event, history_party, history_seal FROM {app};
+REVOKE DELETE ON history_outbox, history_signedhead, history_round FROM {app};
 REVOKE INSERT, UPDATE, DELETE ON history_chainhead, django_migrations FROM {app};
 """
 

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 from celery import shared_task
 from django.core.management import call_command
 
 from por.accounts import actions
+from por.history.actions.rounds import due
 
 
 @shared_task
 def purge_idempotency_keys() -> None:
-    """Hourly."""
-    actions.purge_idempotency_keys()
+    """Rung every minute, done every hour."""
+    with due("purge-idempotency-keys", timedelta(hours=1)) as mine:
+        if mine:
+            actions.purge_idempotency_keys()
 
 
 @shared_task
 def purge_sessions() -> None:
-    """Hourly: forgets the sign-ins whose time is over."""
-    call_command("clearsessions")
+    """Rung every minute, done every hour: forgets the sign-ins whose time is over."""
+    with due("purge-sessions", timedelta(hours=1)) as mine:
+        if mine:
+            call_command("clearsessions")

@@ -26,9 +26,10 @@ class Bucket(S3Storage):  # type: ignore[misc]  # the library has no types
 
     def _save(self, name: str, content: File[bytes]) -> str:
         parameters = self._get_write_parameters(name, content)
+        # Not by parts, as the library does it: only a whole upload can be refused where the name is taken. And the
+        # bare file: a File without a name counts as false, which the client takes for an empty body.
         content.seek(0)
-        # Not by parts, as the library does it: only a whole upload can be refused where the name is taken.
-        self.bucket.Object(self._normalize_name(name)).put(Body=content, IfNoneMatch="*", **parameters)
+        self.bucket.Object(self._normalize_name(name)).put(Body=content.file, IfNoneMatch="*", **parameters)
         return name
 
     def check(self) -> None:

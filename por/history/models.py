@@ -109,3 +109,36 @@ class ChainHead(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chain} at {self.seq}"
+
+
+class SignedHead(models.Model):
+    """Where a chain stood when its head was last signed: what tells which chains have changed since."""
+
+    chain = models.TextField(primary_key=True)
+    seq = models.BigIntegerField()
+    hash = models.TextField()
+    signed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.chain} at {self.seq}"
+
+
+class Seal(models.Model):
+    """A file of signed heads that was written to the storage. What it says stands in the file alone."""
+
+    name = models.TextField()
+    at = models.DateTimeField()
+    signature = models.TextField(unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Round(models.Model):
+    """When regular work was last done, by the clock of the database."""
+
+    name = models.TextField(primary_key=True)
+    done_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.name

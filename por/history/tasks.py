@@ -12,6 +12,7 @@ from celery import shared_task
 
 from por import faults
 from por.history import actions
+from por.history.actions import sealing
 
 logger = logging.getLogger(__name__)
 
@@ -72,3 +73,9 @@ def relay() -> None:
     """Tells the listeners of what is due: rung after commits, and every few seconds by the clock."""
     with faults.passing():
         actions.relay()
+
+
+@shared_task
+def seal() -> None:
+    """Signs the heads of the chains: rung every minute, done every hour."""
+    sealing.seal()

@@ -4,19 +4,31 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from por.history.actions import verify
+from por.history.actions.verifying import examine
 from por.history.models import Event
 
 
 class Command(BaseCommand):
-    help = "Checks every chain of events and names the first broken event of each that does not hold."
+    help = "Checks every chain of events, also against its signed heads, and names the first broken event of each."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        broken = list(verify())
-        for one in broken:
+        findings = examine()
+        for one in findings.broken:
             self.stdout.write(f"{one.chain}, event {one.seq}: {one.why}")
-        if broken:
-            raise CommandError("1 chain does not hold." if len(broken) == 1 else f"{len(broken)} chains do not hold.")
-        events = Event.objects.count()
+        for name, why in findings.unfit:
+            self.stdout.write(f"{name}: {why}")
+        trouble = []
+        if broken := len(findings.broken):
+            trouble.append("1 chain does not hold." if broken == 1 else f"{broken} chains do not hold.")
+        if unfit := len(findings.unfit):
+            trouble.append(f"{unfit} file{'s' * (unfit > 1)} of signed heads cannot be relied on.")
+        if findings.away:
+            alone = "" if broken else "Every chain holds in itself, but whether one was rewritten is unknown: "
+            trouble.append(f"{alone}the signed heads could not be read ({findings.away}).")
+        if trouble:
+            raise CommandError(" ".join(trouble))
+        signed = "no head is signed yet"
+        if findings.last_at:
+            signed = f"signed heads: {findings.heads}, the last at {findings.last_at:%Y-%m-%d %H:%M} UTC"
         chains = Event.objects.values("chain").distinct().count()
-        self.stdout.write(f"Every chain holds (events checked: {events}, chains: {chains}).")
+        self.stdout.write(f"Every chain holds (events checked: {Event.objects.count()}, chains: {chains}; {signed}).")

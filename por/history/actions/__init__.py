@@ -1,4 +1,4 @@
-"""Writing down what happened, telling those who listen, and checking that nobody has touched it since."""
+"""Writing down what happened and telling those who listen; beside it: signing, and checking that nobody touched it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -15,6 +15,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from por import faults
+from por.history.actions.verifying import HASH as HASH
+from por.history.actions.verifying import verify as verify
 from por.history.models import Event, Outbox
 from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
 from por.logs import request_id, without_addresses
@@ -208,60 +210,3 @@ def _put_off(event_id: int, error: Exception) -> None:
     if promise.attempts >= MAX_ATTEMPTS:
         promise.dead_at = timezone.now()
     promise.save(update_fields=["last_error", "next_at", "dead_at"])
-
-
-class Broken(NamedTuple):
-    """Where a chain does not hold."""
-
-    chain: str
-    seq: int
-    why: str
-
-
-#: What an event's hash covers, in one canonical text. The trigger of migration 0003 uses the same expression.
-HASH = """encode(sha256(convert_to(prev || jsonb_build_object(
-    'chain', chain, 'seq', seq, 'at', (extract(epoch FROM at) * 1000000)::bigint, 'verb', verb,
-    'actor_id', actor_id, 'actor_name', actor_name, 'actor_organisation_id', actor_organisation_id,
-    'actor_organisation_name', actor_organisation_name, 'object_kind', object_kind, 'object_id', object_id,
-    'object_name', object_name, 'changes', changes, 'reason', reason, 'request_id', request_id,
-    'parties', parties)::text, 'UTF8')), 'hex')"""
-
-_BROKEN = f"""
-WITH walked AS (
-    SELECT id, chain, seq, prev, hash, parties, {HASH} AS right_hash,
-        lag(seq, 1, 0::bigint) OVER chain_order AS seq_before,
-        lag(hash, 1, '') OVER chain_order AS hash_before
-    FROM history_event
-    WINDOW chain_order AS (PARTITION BY chain ORDER BY seq)
-), readers AS (
-    SELECT event_id, jsonb_agg(organisation_id ORDER BY organisation_id) AS ids FROM history_party GROUP BY event_id
-), found AS (
-    SELECT chain, seq, CASE
-        WHEN seq <> seq_before + 1 THEN 'an event is missing before it'
-        WHEN prev <> hash_before THEN 'it does not follow the event before it'
-        WHEN hash <> right_hash THEN 'its content was changed'
-        WHEN parties <> coalesce(readers.ids, '[]') THEN 'its readers were changed'
-    END AS why
-    FROM walked LEFT JOIN readers ON readers.event_id = walked.id
-    UNION ALL
-    SELECT coalesce(head.chain, last.chain), coalesce(last.seq, 0) + 1, CASE
-        WHEN last.chain IS NULL THEN 'all its events are missing'
-        WHEN head.chain IS NULL THEN 'the head of its chain is missing'
-        WHEN head.seq > last.seq THEN 'the newest events are missing'
-        ELSE 'the head of its chain was changed'
-    END
-    FROM history_chainhead AS head FULL JOIN (
-        SELECT DISTINCT ON (chain) chain, seq, hash FROM history_event ORDER BY chain, seq DESC
-    ) AS last ON last.chain = head.chain
-    WHERE head.chain IS NULL OR last.chain IS NULL OR head.seq <> last.seq OR head.hash <> last.hash
-)
-SELECT DISTINCT ON (chain) chain, seq, why FROM found WHERE why IS NOT NULL ORDER BY chain, seq
-"""
-
-
-def verify() -> Iterator[Broken]:
-    """Walks every chain and yields, for each that does not hold, its first broken event and what is wrong."""
-    with connection.cursor() as cursor:
-        cursor.execute(_BROKEN)
-        for row in cursor.fetchall():
-            yield Broken(*row)

@@ -1,0 +1,74 @@
+"""Signed heads: every hour, outside the database, so that even whoever rewrites a chain wholly is found out."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from datetime import datetime, timedelta
+
+from django.core.files import File
+from django.core.files.storage import storages
+from django.db import connection
+from django.utils import timezone
+
+from por.history import seals
+from por.history.actions.rounds import due
+from por.history.models import Seal, SignedHead
+
+logger = logging.getLogger(__name__)
+
+ROUND = "seal"
+EVERY = timedelta(hours=1)
+#: Where the files lie in the storage; their names sort by time.
+FOLDER = "signed-heads"
+
+
+class Away(Exception):
+    """The storage does not take the file."""
+
+
+def seal() -> Seal | None:
+    """Once an hour writes the heads of the chains that have changed since the last time to one signed file.
+
+    Where nothing has changed there is no file: the last one still says it all. Where the storage does not take it,
+    nothing counts as signed, and the next ring tries again.
+    """
+    try:
+        with due(ROUND, EVERY) as mine:
+            return _seal(timezone.now()) if mine else None
+    except Away as away:
+        logger.warning("The heads of history could not be signed (%s); the next round tries again.", away)
+        return None
+
+
+def _seal(at: datetime) -> Seal | None:
+    if not _mark_changed(at):
+        return None
+    last = Seal.objects.order_by("pk").last()
+    heads = SignedHead.objects.filter(signed_at=at).order_by("chain").values_list("chain", "seq", "hash")
+    # Past this size it lies on the disk; the cursor is the server's: no chain is ever kept in memory.
+    with tempfile.SpooledTemporaryFile(max_size=5_000_000) as file:
+        sealed = seals.write(
+            file, (seals.Head(*head) for head in heads.iterator()), at=at, previous=last.signature if last else ""
+        )
+        file.seek(0)
+        try:
+            name = storages["default"].save(f"{FOLDER}/{at:%Y-%m-%dT%H-%M-%S-%fZ}.jsonl", File(file))
+        except Exception as error:  # a disk's, a network's, a client's
+            raise Away(f"{type(error).__name__}: {error}") from error
+    return Seal.objects.create(name=name, at=at, signature=sealed.signature)
+
+
+def _mark_changed(at: datetime) -> int:
+    """Notes where each chain stands that does not stand where it was signed; how many. One statement, one moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO history_signedhead (chain, seq, hash, signed_at)"
+            " SELECT chain, seq, hash, %s FROM history_chainhead AS head WHERE NOT EXISTS (SELECT FROM"
+            " history_signedhead AS signed WHERE signed.chain = head.chain AND signed.hash = head.hash)"
+            " ON CONFLICT (chain) DO UPDATE"
+            " SET seq = excluded.seq, hash = excluded.hash, signed_at = excluded.signed_at",
+            [at],
+        )
+        changed: int = cursor.rowcount
+    return changed

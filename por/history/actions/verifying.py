@@ -1,0 +1,201 @@
+"""Checking that nobody has touched what was written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import NamedTuple
+
+from django.core.files.storage import storages
+from django.db import connection
+from django.db.models import Max
+
+from por.history import seals
+from por.history.actions.sealing import FOLDER
+from por.history.models import Event, Seal
+
+
+class Broken(NamedTuple):
+    """Where a chain does not hold."""
+
+    chain: str
+    seq: int
+    why: str
+
+
+@dataclass
+class Findings:
+    """What a check has found. `unfit` are files of signed heads that prove nothing, with the reason."""
+
+    broken: list[Broken] = field(default_factory=list)
+    unfit: list[tuple[str, str]] = field(default_factory=list)
+    files: int = 0
+    heads: int = 0
+    last_at: datetime | None = None
+    away: str = ""  # why the files could not be read, if they could not
+
+
+def examine() -> Findings:
+    """Walks every chain and compares it with what was signed; of each that does not hold, names the first event."""
+    first = {one.chain: one for one in verify()}
+    findings = Findings()
+    try:
+        for signed_at_seq, one in _compare(findings):
+            # The walk names an event exactly; what was signed tells of a break at or before a place.
+            if one.chain not in first or first[one.chain].seq > signed_at_seq:
+                first[one.chain] = one
+    except Exception as error:  # a disk's, a network's, a client's: what the chains themselves say is known already
+        findings.away = f"{type(error).__name__}: {error}"
+    findings.broken = sorted(first.values())
+    return findings
+
+
+# --- The chains by themselves -----------------------------------------------------------------------------------
+
+
+def verify() -> Iterator[Broken]:
+    """Walks every chain and yields, for each that does not hold in itself, its first broken event and what is wrong."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BROKEN)
+        for row in cursor.fetchall():
+            yield Broken(*row)
+
+
+#: What an event's hash covers, in one canonical text. The trigger of migration 0003 uses the same expression.
+HASH = """encode(sha256(convert_to(prev || jsonb_build_object(
+    'chain', chain, 'seq', seq, 'at', (extract(epoch FROM at) * 1000000)::bigint, 'verb', verb,
+    'actor_id', actor_id, 'actor_name', actor_name, 'actor_organisation_id', actor_organisation_id,
+    'actor_organisation_name', actor_organisation_name, 'object_kind', object_kind, 'object_id', object_id,
+    'object_name', object_name, 'changes', changes, 'reason', reason, 'request_id', request_id,
+    'parties', parties)::text, 'UTF8')), 'hex')"""
+
+_BROKEN = f"""
+WITH walked AS (
+    SELECT id, chain, seq, prev, hash, parties, {HASH} AS right_hash,
+        lag(seq, 1, 0::bigint) OVER chain_order AS seq_before,
+        lag(hash, 1, '') OVER chain_order AS hash_before
+    FROM history_event
+    WINDOW chain_order AS (PARTITION BY chain ORDER BY seq)
+), readers AS (
+    SELECT event_id, jsonb_agg(organisation_id ORDER BY organisation_id) AS ids FROM history_party GROUP BY event_id
+), found AS (
+    SELECT chain, seq, CASE
+        WHEN seq <> seq_before + 1 THEN 'an event is missing before it'
+        WHEN prev <> hash_before THEN 'it does not follow the event before it'
+        WHEN hash <> right_hash THEN 'its content was changed'
+        WHEN parties <> coalesce(readers.ids, '[]') THEN 'its readers were changed'
+    END AS why
+    FROM walked LEFT JOIN readers ON readers.event_id = walked.id
+    UNION ALL
+    SELECT coalesce(head.chain, last.chain), least(coalesce(last.seq, 0), head.seq) + 1, CASE
+        WHEN last.chain IS NULL THEN 'all its events are missing'
+        WHEN head.chain IS NULL THEN 'the head of its chain is missing'
+        WHEN head.seq > last.seq THEN 'the newest events are missing'
+        WHEN head.seq < last.seq THEN 'it was added past the head of its chain'
+        ELSE 'the head of its chain was changed'
+    END
+    FROM history_chainhead AS head FULL JOIN (
+        SELECT DISTINCT ON (chain) chain, seq, hash FROM history_event ORDER BY chain, seq DESC
+    ) AS last ON last.chain = head.chain
+    WHERE head.chain IS NULL OR last.chain IS NULL OR head.seq <> last.seq OR head.hash <> last.hash
+)
+SELECT DISTINCT ON (chain) chain, seq, why FROM found WHERE why IS NOT NULL ORDER BY chain, seq
+"""
+
+# --- The chains against what was signed -------------------------------------------------------------------------
+
+
+class _Place(NamedTuple):
+    """The first signed place of a chain that is not as it was signed."""
+
+    seq: int
+    at: datetime
+    missing: bool
+
+
+def _compare(findings: Findings) -> list[tuple[int, Broken]]:
+    """Reads every file of signed heads, a piece at a time; of each chain that differs, from which place on it does."""
+    written = dict(Seal.objects.order_by("pk").values_list("signature", "name"))  # before the files: each has its row
+    storage = storages["default"]
+    try:
+        names = [f"{FOLDER}/{name}" for name in sorted(storage.listdir(FOLDER)[1])]
+    except FileNotFoundError:
+        names = []
+    sealed: dict[str, seals.Sealed] = {}
+    places: dict[str, _Place] = {}
+    for name in names:
+        with storage.open(name) as file:
+            try:
+                sealed[name] = seals.read(file)
+            except seals.Unfit as unfit:
+                findings.unfit.append((name, str(unfit)))
+                continue
+            for heads in _pieces(seals.heads(file)):
+                findings.heads += len(heads)
+                for chain, seq, missing in _not_as_signed(heads):
+                    place = _Place(seq, sealed[name].at, missing)
+                    places[chain] = min(places.get(chain, place), place)
+    findings.files = len(sealed)
+    findings.last_at = max((one.at for one in sealed.values()), default=None)
+    findings.unfit += _missing(written, names, sealed)
+    return list(_narrowed(places, sealed)) if places else []
+
+
+def _pieces(heads: Iterator[seals.Head]) -> Iterator[list[seals.Head]]:
+    while piece := list(islice(heads, 5000)):
+        yield piece
+
+
+def _not_as_signed(heads: list[seals.Head]) -> list[tuple[str, int, bool]]:
+    """Which of these places hold another event now, or none."""
+    chains, seqs, hashes = zip(*heads, strict=True)
+    with connection.cursor() as cursor:
+        # A look-up in the index for each, whatever the planner thinks of the size of the table.
+        cursor.execute(
+            "SELECT chain, seq, stored IS NULL FROM (SELECT signed.*, (SELECT event.hash FROM history_event AS event"
+            " WHERE event.chain = signed.chain AND event.seq = signed.seq) AS stored"
+            " FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS signed(chain, seq, hash)) AS compared"
+            " WHERE stored IS DISTINCT FROM hash",
+            [list(chains), list(seqs), list(hashes)],
+        )
+        found: list[tuple[str, int, bool]] = cursor.fetchall()
+    return found
+
+
+def _missing(written: dict[str, str], names: list[str], sealed: dict[str, seals.Sealed]) -> Iterator[tuple[str, str]]:
+    """Files that are not there, or not the ones that were written: the database knows them, or the file after."""
+    for signature, name in written.items():
+        if name not in names:
+            yield name, "it was written and is not there any more"
+        elif name in sealed and sealed[name].signature != signature:
+            yield name, "another file was put in its place"
+    known = {"", *written, *(one.signature for one in sealed.values())}
+    for name, one in sealed.items():
+        if one.previous not in known:
+            yield name, "the file before it is not there any more"
+
+
+def _narrowed(places: dict[str, _Place], sealed: Iterable[str]) -> Iterator[tuple[int, Broken]]:
+    """Between which signed places the first event lies that is not as it was; names the first it can be."""
+    as_signed: dict[str, int] = {}
+    for name in sealed:
+        with storages["default"].open(name) as file:
+            for head in seals.heads(file):
+                if head.chain in places and head.seq < places[head.chain].seq:
+                    as_signed[head.chain] = max(as_signed.get(head.chain, 0), head.seq)
+    last = dict(Event.objects.filter(chain__in=places).values_list("chain").annotate(Max("seq")))
+    for chain, place in places.items():
+        first, newest, when = as_signed.get(chain, 0) + 1, last.get(chain, 0), f"{place.at:%Y-%m-%d %H:%M} UTC"
+        if place.missing and newest < place.seq:
+            one = Broken(chain, newest + 1, f"it is missing, and event {place.seq} was signed at {when}")
+        elif place.missing:
+            one = Broken(chain, place.seq, f"it is missing, and was signed at {when}")
+        elif first == place.seq:
+            one = Broken(chain, first, f"it is not the one that was signed at {when}")
+        else:
+            one = Broken(
+                chain, first, f"it or one up to {place.seq} was rewritten after {place.seq} was signed at {when}"
+            )
+        yield place.seq, one

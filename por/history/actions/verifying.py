@@ -71,38 +71,45 @@ HASH = """encode(sha256(convert_to(prev || jsonb_build_object(
     'object_name', object_name, 'changes', changes, 'reason', reason, 'request_id', request_id,
     'parties', parties)::text, 'UTF8')), 'hex')"""
 
+# The costly part, hashing, stands apart from the walk along the chains and is summed up for each: only so the database
+# shares it out among processes.
 _BROKEN = f"""
-WITH walked AS (
-    SELECT id, chain, seq, prev, hash, parties, {HASH} AS right_hash,
-        lag(seq, 1, 0::bigint) OVER chain_order AS seq_before,
-        lag(hash, 1, '') OVER chain_order AS hash_before
-    FROM history_event
-    WINDOW chain_order AS (PARTITION BY chain ORDER BY seq)
+WITH links AS (
+    SELECT chain, seq, prev,
+        lag(seq, 1, 0::bigint) OVER in_order AS seq_before, lag(hash, 1, '') OVER in_order AS before
+    FROM history_event WINDOW in_order AS (PARTITION BY chain ORDER BY seq)
 ), readers AS (
     SELECT event_id, jsonb_agg(organisation_id ORDER BY organisation_id) AS ids FROM history_party GROUP BY event_id
+), last AS (
+    SELECT chain, max(seq) AS seq FROM history_event GROUP BY chain
 ), found AS (
-    SELECT chain, seq, CASE
+    SELECT chain, seq, 1 AS rank, CASE
         WHEN seq <> seq_before + 1 THEN 'an event is missing before it'
-        WHEN prev <> hash_before THEN 'it does not follow the event before it'
-        WHEN hash <> right_hash THEN 'its content was changed'
-        WHEN parties <> coalesce(readers.ids, '[]') THEN 'its readers were changed'
+        ELSE 'it does not follow the event before it'
     END AS why
-    FROM walked LEFT JOIN readers ON readers.event_id = walked.id
+    FROM links WHERE seq <> seq_before + 1 OR prev <> before
     UNION ALL
-    SELECT coalesce(head.chain, last.chain), least(coalesce(last.seq, 0), head.seq) + 1, CASE
+    SELECT chain, min(seq), 2, 'its content was changed' FROM history_event WHERE hash <> {HASH} GROUP BY chain
+    UNION ALL
+    SELECT chain, min(seq), 3, 'its readers were changed' FROM history_event LEFT JOIN readers ON event_id = id
+    WHERE parties <> coalesce(ids, '[]') GROUP BY chain
+    UNION ALL
+    SELECT coalesce(head.chain, last.chain), least(coalesce(last.seq, 0), head.seq) + 1, 4, CASE
         WHEN last.chain IS NULL THEN 'all its events are missing'
         WHEN head.chain IS NULL THEN 'the head of its chain is missing'
         WHEN head.seq > last.seq THEN 'the newest events are missing'
         WHEN head.seq < last.seq THEN 'it was added past the head of its chain'
         ELSE 'the head of its chain was changed'
     END
-    FROM history_chainhead AS head FULL JOIN (
-        SELECT DISTINCT ON (chain) chain, seq, hash FROM history_event ORDER BY chain, seq DESC
-    ) AS last ON last.chain = head.chain
-    WHERE head.chain IS NULL OR last.chain IS NULL OR head.seq <> last.seq OR head.hash <> last.hash
+    FROM history_chainhead AS head FULL JOIN last ON last.chain = head.chain
+    WHERE head.seq IS DISTINCT FROM last.seq OR NOT EXISTS (
+        SELECT FROM history_event AS event
+        WHERE event.chain = head.chain AND event.seq = head.seq AND event.hash = head.hash
+    )
 )
-SELECT DISTINCT ON (chain) chain, seq, why FROM found WHERE why IS NOT NULL ORDER BY chain, seq
+SELECT DISTINCT ON (chain) chain, seq, why FROM found ORDER BY chain, seq, rank
 """
+
 
 # --- The chains against what was signed -------------------------------------------------------------------------
 

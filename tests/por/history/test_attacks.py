@@ -19,6 +19,7 @@ from psycopg2.errors import InsufficientPrivilege
 
 from por.accounts.models import NOBODY
 from por.history import actions
+from por.history.actions import verifying
 
 pytestmark = pytest.mark.xdist_group("attacks")
 
@@ -193,7 +194,7 @@ def test_the_application_cannot_grant_itself_what_it_lacks():
 
 
 def broken(cursor: Any) -> list[Any]:
-    cursor.execute(actions._BROKEN)
+    cursor.execute(verifying._BROKEN)
     return list(cursor.fetchall())
 
 

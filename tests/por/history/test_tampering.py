@@ -21,7 +21,7 @@ from por.accounts.models import NOBODY
 from por.history import actions
 from por.history.actions import sealing
 from por.history.actions.verifying import HASH, examine
-from por.history.models import Event, Round
+from por.history.models import Event, Round, Seal
 from por.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -200,6 +200,32 @@ def test_a_tail_cut_off_and_grown_again_is_found(signed: str) -> None:
     ((chain, seq, why),) = against_what_was_signed()
     assert (chain, seq) == (CHAIN, 4)
     assert why == f"it or one up to 5 was rewritten after 5 was signed at {signed}"
+
+
+def test_a_restore_from_an_old_back_up_is_named_and_goes_on_once_the_newer_files_are_set_aside(
+    signed: str, files: Path
+) -> None:
+    """As docs/operations.md has it: the back-up is from after the first file and before the second."""
+    first, second = Seal.objects.order_by("pk")
+    with superuser() as cursor:
+        for chain in (CHAIN, OTHER):
+            cursor.execute((cut("seq >= 4") + ";" + rewrite(4)).replace(CHAIN, chain))
+        cursor.execute("DELETE FROM history_seal WHERE id = %s", [second.pk])
+        cursor.execute(
+            "UPDATE history_signedhead AS signed SET signed_at = %s, seq = head.seq, hash = head.hash"
+            " FROM history_chainhead AS head WHERE head.chain = signed.chain",
+            [first.at],
+        )
+    assert [(chain, seq) for chain, seq, _ in against_what_was_signed()] == [(CHAIN, 4), (OTHER, 4)]
+
+    aside = files / "set-aside"
+    aside.mkdir()
+    (files / second.name).rename(aside / Path(second.name).name)
+    assert against_what_was_signed() == []
+    record(2)
+    seal()
+    assert against_what_was_signed() == []
+    assert Seal.objects.count() == 2
 
 
 def test_a_chain_taken_away_together_with_its_head_is_missed(signed: str) -> None:

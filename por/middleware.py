@@ -84,7 +84,7 @@ def failed(request: HttpRequest) -> HttpResponse:
     fault = faults.caused_by(sys.exc_info()[1])
     if fault is None:
         return defaults.server_error(request)
-    is_api = request.path.startswith("/api/")
+    is_api = request.path.startswith("/api/v")
     response = problems.outside_the_framework(fault) if is_api else _page(request, fault)
     response._has_been_logged = True  # type: ignore[attr-defined]  # else the framework adds a traceback
     return response

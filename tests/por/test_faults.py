@@ -7,15 +7,19 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import connection, transaction
 from django.test import Client
+from django.utils import timezone
 from prometheus_client import REGISTRY
 
 from associations.models import Association
+from por.accounts.tasks import purge_sessions
 from por.directory.models import Subscription
 from por.history.models import Event, Outbox
 from por.roles import as_owner
@@ -142,7 +146,22 @@ def as_owner_elsewhere() -> Iterator[Any]:
         other.close()
 
 
+def test_sign_ins_whose_time_is_over_are_forgotten_and_no_others(customer):
+    over, stays = Client(), Client()
+    for browser in (over, stays):
+        browser.force_login(make_member(customer.organisation).user)
+    Session.objects.filter(pk=over.cookies["session"].value).update(expire_date=timezone.now() - timedelta(seconds=1))
+
+    purge_sessions()
+
+    assert [one.pk for one in Session.objects.all()] == [stays.cookies["session"].value]
+    assert stays.get("/c/").status_code == 200
+
+
 # --- The whole product with a server that is away ---------------------------------------------------------------------
+
+
+on_one_product = pytest.mark.xdist_group("product")
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +226,7 @@ def a_partner(product: Product, token: str) -> str:
     return str(found.json["results"][0]["partner"]["mpn_id"])
 
 
+@on_one_product
 def test_without_the_database_everything_says_so_and_comes_back_by_itself(product, token, subscription_path):
     mpn_id = a_partner(product, token)
     assert product.sign_in("customer").status == 302
@@ -243,6 +263,7 @@ def test_without_the_database_everything_says_so_and_comes_back_by_itself(produc
     assert product.children("web") == web, "the web server was not started again"
 
 
+@on_one_product
 def test_a_database_that_hangs_is_not_waited_for(product):
     with hung(product, "postgresql"):
         began = time.monotonic()
@@ -255,6 +276,7 @@ def test_a_database_that_hangs_is_not_waited_for(product):
     wait_until(lambda: product.status("/readyz") == 200)
 
 
+@on_one_product
 @pytest.mark.parametrize("fault", [away, hung])
 def test_without_the_cache_only_signing_in_is_refused(product, token, subscription_path, fault):
     mpn_id = a_partner(product, token)
@@ -280,6 +302,7 @@ def test_without_the_cache_only_signing_in_is_refused(product, token, subscripti
     assert stranger.sign_in("customer").status == 302
 
 
+@on_one_product
 def test_nothing_of_all_this_was_a_500_or_left_anybody_s_address_in_a_log(product):
     for log in (product.var / "log").glob("*.log"):
         text = Path(log).read_text()

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from por.accounts.models import NOBODY
 from por.celery import app
+from por.health.metrics import figures
 from por.history import actions, tasks
 from por.history.models import Outbox
 from por.history.rules import MAX_ATTEMPTS
@@ -95,6 +96,7 @@ def test_an_event_that_kills_whoever_tells_of_it_is_put_aside_and_holds_up_nobod
     assert deaths >= MAX_ATTEMPTS
     assert len(good) > MAX_ATTEMPTS, "others went on between its deaths"
     assert not Outbox.objects.filter(pk__in=good, done_at=None).exists()
+    assert b"\noutbox_dead 1.0\n" in figures()
     assert settings.CELERY_TASK_REJECT_ON_WORKER_LOST
 
 

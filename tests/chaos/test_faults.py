@@ -34,7 +34,7 @@ SUBSCRIPTIONS = 40
 CONCURRENCY = 2  # of the worker
 #: Those who work hold back while so many messages wait: how soon all is told shall depend on the faults, not on how
 #: many cores this machine has to spare.
-BACKLOG = 400
+BACKLOG = 150
 DRAINED_WITHIN = 120
 #: A server that dies five times within a minute ends the run, as it should; here it is killed less often.
 DEATHS_A_MINUTE = 3

@@ -1,0 +1,265 @@
+"""The record again, in plain Python: no database, no framework, nothing of the product. What the product is held to.
+
+Written from what the product promises, not from how it keeps it: the last change is remembered, not searched for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+
+TICK = timedelta(microseconds=1)
+HALF_AN_HOUR = timedelta(minutes=30)
+CHECKS_A_MINUTE, CHECKS_A_DAY = 20, 200
+
+
+def start_of(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
+
+
+@dataclass
+class Period:
+    """A time somebody was of record. Once undone, it never was."""
+
+    partner: str
+    began: datetime
+    attached: datetime
+    source: str
+    ended: datetime | None = None
+    reason: str = ""
+    undone: datetime | None = None
+    reopened: datetime | None = None
+
+    @property
+    def counts(self) -> bool:
+        return self.undone is None
+
+    @property
+    def is_open(self) -> bool:
+        return self.counts and self.ended is None
+
+    def overlaps(self, began: datetime, ended: datetime | None) -> bool:
+        return (ended is None or self.began < ended) and (self.ended is None or began < self.ended)
+
+
+@dataclass
+class Unit:
+    """A subscription: its periods, oldest first, and what undo would take back."""
+
+    started: date
+    status: str = "active"
+    version: int = 1
+    periods: list[Period] = field(default_factory=list)
+    last: tuple[str, Period, datetime] | None = None
+    told: list[tuple[str, str]] = field(default_factory=list)  # what happened, and to which partner
+
+    @property
+    def current(self) -> Period | None:
+        return next((period for period in self.periods if period.is_open), None)
+
+
+class Refusal(Exception):
+    """The record says no, with this code."""
+
+
+class Record:
+    """All of it. `now` is the clock on the wall, which may be put back; the record's own never goes back."""
+
+    def __init__(self, units: list[str], partners: list[str], now: datetime, started: date) -> None:
+        self.now = now
+        self.units = {name: Unit(started) for name in units}
+        self.partners = dict.fromkeys(partners, "active")
+        self.loads = 0  # organisations that were told of a load
+        self.unknown: list[datetime] = []  # when somebody attached an ID that nobody has
+
+    def instant(self, unit: Unit) -> datetime:
+        used = [
+            moment
+            for period in unit.periods
+            for moment in (period.began, period.ended, period.attached, period.undone, period.reopened)
+            if moment is not None
+        ]
+        return max([self.now, *(moment + TICK for moment in used)])
+
+    def _changed(self, unit: Unit, what: str, period: Period) -> None:
+        unit.version += 1
+        unit.told.append((what, period.partner))
+
+    def attach(self, name: str, partner: str, began_on: date | None) -> str:
+        unit = self.units[name]
+        match self.partners[partner]:
+            case "closed":
+                raise Refusal(self._unknown())
+            case "suspended":
+                raise Refusal("partner_suspended")
+        now, current = self.instant(unit), unit.current
+        if current and current.partner != partner:
+            raise Refusal("held_by_another")
+        if current and (began_on is None or start_of(began_on) >= current.began):
+            return "unchanged"
+        if unit.status != "active":
+            raise Refusal("subscription_expired" if unit.status == "expired" else "subscription_suspended")
+        began = now
+        if began_on is not None:
+            self._check_start(unit, began_on, now.date())
+            began = start_of(began_on)
+        if current:
+            current.began = began
+            self._changed(unit, "dated_back", current)
+            return "moved_back"
+        period = Period(partner, began, now, "customer")
+        unit.periods.append(period)
+        unit.last = ("attached", period, now)
+        self._changed(unit, "attached", period)
+        return "attached"
+
+    def _unknown(self) -> str:
+        """An ID that nobody has counts as a check of an ID, and these are limited."""
+        day = [moment for moment in self.unknown if moment > self.now - timedelta(days=1)]
+        minute = [moment for moment in day if moment > self.now - timedelta(minutes=1)]
+        if len(day) >= CHECKS_A_DAY or len(minute) >= CHECKS_A_MINUTE:
+            return "too_many_checks"
+        self.unknown.append(self.now)
+        return "partner_not_found"
+
+    def _check_start(self, unit: Unit, began_on: date, today: date) -> None:
+        if began_on > today:
+            raise Refusal("began_on_in_future")
+        year_ago = today.replace(year=today.year - 1, day=min(today.day, 28) if today.month == 2 else today.day)
+        if began_on < max(unit.started, year_ago):
+            raise Refusal("began_on_too_early")
+        if any(one.counts and one.ended and one.ended > start_of(began_on) for one in unit.periods):
+            raise Refusal("overlaps_another_period")
+
+    def remove(self, name: str) -> None:
+        unit = self.units[name]
+        period = unit.current
+        if period is None:
+            raise Refusal("no_partner_of_record")
+        period.ended, period.reason = self.instant(unit), "removed"
+        unit.last = ("removed", period, period.ended)
+        self._changed(unit, "removed", period)
+
+    def undo(self, name: str) -> Period | None:
+        unit = self.units[name]
+        now = self.instant(unit)
+        if unit.last is None:
+            raise Refusal("nothing_to_undo")
+        what, period, at = unit.last
+        if now > at + HALF_AN_HOUR:
+            raise Refusal("undo_too_late")
+        if what == "attached":
+            period.undone = now
+            unit.last = None
+            self._changed(unit, "attach_undone", period)
+            return None
+        if unit.current:
+            raise Refusal("slot_taken")
+        if unit.status == "expired":
+            raise Refusal("subscription_expired")
+        if self.partners[period.partner] == "closed":
+            raise Refusal("partner_closed")
+        period.ended, period.reason, period.reopened = None, "", now
+        unit.last = None
+        self._changed(unit, "removal_undone", period)
+        return period
+
+    # --- Loads
+
+    def load_status(self, name: str, status: str) -> None:
+        unit = self.units[name]
+        if unit.status != status:
+            unit.status = status
+            unit.version += 1
+            self.loads += 1
+        self._end_what_is_overtaken()
+
+    def load_partner(self, partner: str, status: str) -> None:
+        if self.partners[partner] != status:
+            self.partners[partner] = status
+            self.loads += 1
+        self._end_what_is_overtaken()
+
+    def _end_what_is_overtaken(self) -> None:
+        for unit in self.units.values():
+            period = unit.current
+            if period is None:
+                continue
+            closed, expired = self.partners[period.partner] == "closed", unit.status == "expired"
+            if closed or expired:
+                period.ended = self.instant(unit)
+                period.reason = "partner_closed" if closed else "subscription_expired"
+                if unit.last and unit.last[:2] == ("attached", period):
+                    unit.last = None
+                self._changed(unit, "ended", period)
+
+    def load_period(self, name: str, partner: str, began_on: date, ended_on: date | None) -> str:
+        """What became of a line of `associations.csv`."""
+        unit, today = self.units[name], self.now.date()
+        if began_on > today:
+            raise Refusal("began_in_future")
+        if ended_on and ended_on <= began_on:
+            raise Refusal("ended_not_after_began")
+        if ended_on and ended_on > today:
+            raise Refusal("ended_in_future")
+        if began_on < unit.started:
+            raise Refusal("began_before_subscription")
+        began, ended = start_of(began_on), start_of(ended_on) if ended_on else None
+        same = self._same(unit, partner, began_on)
+        if same:
+            ends_on = same.ended.date() if same.ended else None
+            if same.counts and (ends_on == ended_on or same.reason in {"subscription_expired", "partner_closed"}):
+                return "unchanged"
+            if same.source != "estate" or not same.counts or same.reopened or same.reason:
+                raise Refusal("changed_in_product")
+        if ended is None and unit.status == "expired" and self.partners[partner] != "closed":
+            raise Refusal("subscription_is_expired")
+        if ended is None and self.partners[partner] == "closed":
+            raise Refusal("partner_is_closed")
+        for other in unit.periods:
+            if other is not same and other.counts and other.overlaps(same.began if same else began, ended):
+                raise Refusal("changed_in_product" if other.partner == partner else "overlaps_another_period")
+        if same:
+            same.ended = ended
+        else:
+            unit.periods.append(Period(partner, began, self.now, "estate", ended))
+        unit.version += 1
+        self.loads += 1
+        return "changed" if same else "created"
+
+    @staticmethod
+    def _same(unit: Unit, partner: str, began_on: date) -> Period | None:
+        found = [one for one in unit.periods if one.partner == partner and one.began.date() == began_on]
+        return min(found, key=lambda one: (not one.counts, one.source != "estate"), default=None)
+
+    # --- Who sees what
+
+    def seen_by(self, reader: str | None) -> dict[str, tuple[str, list[str], list[str]]]:
+        """By unit: who is of record, whose periods there are, what happened. `reader` is a partner, or the customer.
+
+        A unit that is not in it is not there for this reader.
+        """
+        seen = {}
+        for name, unit in self.units.items():
+            own = [period for period in unit.periods if period.counts and reader in {None, period.partner}]
+            if reader is not None and not own:
+                continue
+            current = unit.current
+            holder = "nobody" if current is None else current.partner
+            if reader is not None and current is not None and current.partner != reader:
+                holder = "hidden"
+            told = [what for what, partner in unit.told if reader in {None, partner}]
+            seen[name] = (holder, sorted(period.partner for period in own), told)
+        return seen
+
+    def months_seen_by(self, reader: str | None, name: str, months: list[date]) -> list[date]:
+        """The months of usage: all of them to the customer and to who is of record, else those that were covered."""
+        own = [period for period in self.units[name].periods if period.counts and period.partner == reader]
+        if reader is None or any(period.is_open for period in own):
+            return months
+        ends = {month: start_of((month + timedelta(days=32)).replace(day=1)) for month in months}
+        return [
+            month
+            for month in months
+            if any(period.ended and period.began < ends[month] <= period.ended for period in own)
+        ]

@@ -1,0 +1,316 @@
+"""Every write of the API, as its own document lists them: versions, keys, bodies, strangers.
+
+A write that is new has to be given a recipe here, or it fails by its name.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import environ
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from associations import actions
+from por.accounts.models import Actor, IdempotencyKey
+from por.api.views import document
+from por.directory.models import Subscription
+from por.history.models import Event
+from tests.api import Api
+from tests.factories import make_customer, make_member, make_partner, make_subscription
+
+pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.xdist_group("writes")]
+
+WRITES = {
+    operation["operationId"]: method
+    for methods in document()["paths"].values()
+    for method, operation in methods.items()
+    if method != "get"
+}
+#: Pairs of writers with the same version in hand, for each write.
+PAIRS = 100 if "RACE_SECONDS" in environ else 12
+
+
+@dataclass
+class Ready:
+    """Something that a write can be sent to and will do something to."""
+
+    method: str
+    path: str
+    absent: str  # the same address of nothing
+    body: Any
+    other_body: Any  # as good as the first, and not the same
+    owner: Actor
+    version: Callable[[], int]
+
+    def send(self, api: Api, body: Any = None, *, path: str = "", **headers: str) -> Any:
+        api.client.raise_request_exception = False
+        given = self.body if body is None else body
+        return getattr(api, self.method)(
+            path or self.path, given, **{n.replace("_", "-"): v for n, v in headers.items()}
+        )
+
+    def ours(self) -> Api:
+        return Api(self.owner)
+
+
+def of_a_record(method: str, body: Any, other_body: Any, *, held: bool, suffix: str = "") -> Callable[[], Ready]:
+    """The writes to a subscription's partner of record."""
+
+    def make() -> Ready:
+        customer = make_customer()
+        owner, subscription, partner = make_member(customer.organisation), make_subscription(customer), make_partner()
+        if held:
+            actions.attach(subscription.subscription_id, partner.mpn_id, by=owner)
+
+        def fill(template: Any) -> Any:
+            return {name: value.format(mpn_id=partner.mpn_id) for name, value in template.items()}
+
+        def at(subscription_id: uuid.UUID) -> str:
+            return f"subscriptions/{subscription_id}/partner-of-record/{suffix}"
+
+        return Ready(
+            method,
+            at(subscription.subscription_id),
+            at(uuid.uuid4()),
+            fill(body),
+            fill(other_body),
+            owner,
+            lambda: Subscription.objects.get(pk=subscription.pk).version,
+        )
+
+    return make
+
+
+#: How each write is prepared, by the name the document gives it.
+RECIPES: dict[str, Callable[[], Ready]] = {
+    "attach": of_a_record("put", {"mpn_id": "{mpn_id}"}, {"mpn_id": "{mpn_id}", "note": "Other"}, held=False),
+    "remove": of_a_record("delete", {"reason": "Over"}, {"reason": "Other"}, held=True),
+    # Undo takes no fields at all: another body of its own is one without a body.
+    "undo": of_a_record("post", {}, {"x": "Other"}, held=True, suffix="undo/"),
+}
+
+each_write = pytest.mark.parametrize("name", RECIPES)
+
+
+def refused(response: Any, status: int, code: str) -> None:
+    assert (response.status_code, response.json()["code"]) == (status, code), response.content
+
+
+def tag(version: int) -> str:
+    return f'"{version}"'
+
+
+def events() -> int:
+    return Event.objects.count()
+
+
+@contextmanager
+def nothing_happens(ready: Ready) -> Iterator[None]:
+    before = (ready.version(), events(), IdempotencyKey.objects.count())
+    yield
+    assert (ready.version(), events(), IdempotencyKey.objects.count()) == before
+
+
+def test_every_write_of_the_document_has_a_recipe():
+    assert set(RECIPES) == set(WRITES)
+    assert {name: RECIPES[name]().method for name in RECIPES} == WRITES
+
+
+# --- Versions -------------------------------------------------------------------------------------------------------
+
+
+@each_write
+def test_a_write_that_names_no_version_or_an_old_one_does_nothing(name):
+    ready = RECIPES[name]()
+    api, now = ready.ours(), ready.version()
+
+    with nothing_happens(ready):
+        refused(ready.send(api), 428, "precondition_required")
+        refused(ready.send(api, If_Match="  "), 428, "precondition_required")
+        for stale in (tag(now - 1), tag(now + 1), f"W/{tag(now - 1)}", f'{tag(7000)}, "x"', '""', str(now), "**"):
+            refused(ready.send(api, If_Match=stale), 412, "stale")
+
+
+@each_write
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"7000", {}', "*"], ids=["strong", "weak", "one of several", "any"])
+def test_a_write_that_names_the_version_is_done_and_the_version_is_new(name, form):
+    ready = RECIPES[name]()
+    seen = ready.version()
+
+    response = ready.send(ready.ours(), If_Match=form.format(tag(seen)))
+
+    assert response.status_code < 300, response.content
+    assert ready.version() > seen
+    assert response["ETag"] == tag(ready.version())
+
+
+@each_write
+def test_of_each_two_with_the_same_version_one_writes_and_the_other_is_stale(name):
+    """Not one update is lost."""
+    for _round in range(PAIRS):
+        ready = RECIPES[name]()
+        api, seen, start = ready.ours(), ready.version(), Barrier(2)
+        before = events()
+
+        def send(ready: Ready = ready, api: Api = api, seen: int = seen, start: Barrier = start) -> int:
+            try:
+                start.wait(20)
+                return ready.send(api, If_Match=tag(seen)).status_code
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(2) as threads:
+            done, stale = sorted(future.result() for future in [threads.submit(send), threads.submit(send)])
+        assert (done < 300, stale) == (True, 412)
+        assert (ready.version(), events()) == (seen + 1, before + 1)
+
+
+# --- Keys -----------------------------------------------------------------------------------------------------------
+
+
+@each_write
+def test_the_first_answer_is_given_again_and_the_write_done_once(name):
+    ready = RECIPES[name]()
+    api, key = ready.ours(), str(uuid.uuid4())
+    seen = tag(ready.version())
+    first = ready.send(api, If_Match=seen, Idempotency_Key=key)
+    assert first.status_code < 300
+    assert "Idempotent-Replayed" not in first
+
+    with nothing_happens(ready):
+        # The version it names is an old one by now; that was the first's to answer.
+        for version in (seen, "*"):
+            again = ready.send(ready.ours(), If_Match=version, Idempotency_Key=key)
+            assert again["Idempotent-Replayed"] == "true"
+            assert (again.status_code, again.content, again["ETag"]) == (
+                first.status_code,
+                first.content,
+                first["ETag"],
+            )
+
+
+@each_write
+def test_another_body_under_the_same_key_is_refused_each_time(name):
+    ready = RECIPES[name]()
+    api, key = ready.ours(), str(uuid.uuid4())
+    assert ready.send(api, If_Match="*", Idempotency_Key=key).status_code < 300
+
+    with nothing_happens(ready):
+        for _time in range(3):
+            refused(ready.send(api, ready.other_body, If_Match="*", Idempotency_Key=key), 422, "idempotency_key_reused")
+
+
+@each_write
+def test_a_refusal_is_not_kept_and_the_key_stays_good(name):
+    ready = RECIPES[name]()
+    api, key = ready.ours(), str(uuid.uuid4())
+
+    with nothing_happens(ready):
+        refused(ready.send(api, Idempotency_Key=key), 428, "precondition_required")
+        refused(ready.send(api, If_Match='"7000"', Idempotency_Key=key), 412, "stale")
+        unfit = {**ready.body, "unheard_of": 1}
+        refused(ready.send(api, unfit, If_Match="*", Idempotency_Key=key), 422, "unknown_field")
+    done = ready.send(api, If_Match="*", Idempotency_Key=key)
+    assert done.status_code < 300
+    assert "Idempotent-Replayed" not in done
+
+
+@each_write
+@pytest.mark.parametrize("key", ["", " ", "k" * 256, "a\tb", "a\x7fb"])
+def test_a_key_that_is_none_is_refused(name, key):
+    ready = RECIPES[name]()
+
+    with nothing_happens(ready):
+        refused(ready.send(ready.ours(), If_Match="*", Idempotency_Key=key), 422, "idempotency_key_malformed")
+
+
+@each_write
+def test_the_longest_key_is_taken(name):
+    ready = RECIPES[name]()
+
+    assert ready.send(ready.ours(), If_Match="*", Idempotency_Key="k" * 255).status_code < 300
+
+
+@each_write
+def test_another_organisations_same_key_is_another_and_gives_nothing_away(name):
+    mine, theirs, key = RECIPES[name](), RECIPES[name](), str(uuid.uuid4())
+    first = mine.send(mine.ours(), If_Match="*", Idempotency_Key=key)
+
+    # Whoever knows the key, and even the address and the body, gets what they would get without it.
+    stranger = theirs.ours()
+    with nothing_happens(theirs):
+        refused(mine.send(stranger, If_Match="*", Idempotency_Key=key), 404, "not_found")
+    own = theirs.send(stranger, If_Match="*", Idempotency_Key=key)
+
+    assert own.status_code < 300
+    assert "Idempotent-Replayed" not in own
+    assert own.headers["X-Request-ID"] != first.headers["X-Request-ID"]
+
+
+# --- Bodies ---------------------------------------------------------------------------------------------------------
+
+
+@each_write
+def test_a_body_with_a_field_that_is_none_is_refused_by_its_name(name):
+    ready = RECIPES[name]()
+
+    with nothing_happens(ready):
+        response = ready.send(ready.ours(), {**ready.body, "unheard_of": 1}, If_Match="*")
+
+    refused(response, 422, "unknown_field")
+    assert [error["field"] for error in response.json()["errors"]] == ["unheard_of"]
+
+
+@each_write
+@pytest.mark.parametrize("body", [b"[]", b'"text"', b"7", b"null", b"true"])
+def test_a_body_that_is_not_an_object_is_refused(name, body):
+    ready = RECIPES[name]()
+
+    with nothing_happens(ready):
+        refused(ready.send(ready.ours(), body, If_Match="*"), 422, "body_not_an_object")
+
+
+@each_write
+@pytest.mark.parametrize("body", [b"{", b"{'a': 1}", b"\xff\xfe", b'{"a": NaN}', b'{"a": "\\ud800"}', b"[" * 50_000])
+def test_a_body_that_is_not_json_is_refused(name, body):
+    ready = RECIPES[name]()
+
+    with nothing_happens(ready):
+        refused(ready.send(ready.ours(), body, If_Match="*"), 422, "malformed_json")
+
+
+# --- Strangers ------------------------------------------------------------------------------------------------------
+
+
+@each_write
+def test_to_a_stranger_what_is_there_and_what_is_not_answer_alike(name):
+    ready = RECIPES[name]()
+    strangers = [make_member(make_customer("Other").organisation), make_member(make_partner().organisation)]
+
+    with nothing_happens(ready):
+        for stranger in strangers:
+            api = Api(stranger)
+            there, not_there = ready.send(api, If_Match="*"), ready.send(api, path=ready.absent, If_Match="*")
+
+            refused(there, 404, "not_found")
+            same = [answer.json() | {"request_id": "", "type": ""} for answer in (there, not_there)]
+            assert same[0] == same[1]
+            assert sorted(there.headers) == sorted(not_there.headers)
+
+
+@each_write
+def test_who_may_only_read_writes_nothing(name):
+    ready = RECIPES[name]()
+    viewer = make_member(ready.owner.organisation, "viewer")
+
+    with nothing_happens(ready):
+        refused(ready.send(Api(ready.owner, read_only=True), If_Match="*"), 403, "token_is_read_only")
+        refused(ready.send(Api(viewer), If_Match="*"), 403, "no_right")
+        refused(ready.send(Api(), If_Match="*"), 401, "not_authenticated")

@@ -6,13 +6,11 @@ Each verb goes down the same spine: lock the subscription, take the time, check,
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Literal, NamedTuple
 
-from django.db import OperationalError, transaction
+from django.db import transaction
 from django.db.models import Case, When
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -23,13 +21,13 @@ from associations.rules import EndReason, Kind, Source, months_before, policy_on
 from por.accounts.models import NOBODY, Actor, Organisation
 from por.directory import actions as directory
 from por.directory.models import Customer, Partner, Subscription
-from por.errors import Absent, Busy, Refused, Stale
+from por.errors import Absent, Refused, Stale
 from por.history import actions as history
 from por.statements import Given, Statement
+from por.waiting import busy_instead_of_a_lock_timeout
 
 #: The last instant that was used on a unit plus this is the earliest next one.
 TICK = timedelta(microseconds=1)
-LOCK_NOT_AVAILABLE = "55P03"
 
 
 class Attached(NamedTuple):
@@ -237,7 +235,7 @@ def _locked(subscription_id: uuid.UUID, right: str, *, by: Actor, version: int |
         if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
             raise absent
         by.require(right)
-    with _busy_instead_of_a_lock_timeout():
+    with busy_instead_of_a_lock_timeout():
         subscription = _to_change(by.kind).one(organisation=by.organisation_id, subscription=subscription_id)
     if subscription is None:
         raise absent
@@ -258,17 +256,6 @@ def _to_change(kind: str) -> Statement[Subscription]:
             .select_for_update(of=("self",), no_key=True)
         )
     )
-
-
-@contextmanager
-def _busy_instead_of_a_lock_timeout() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE:
-            raise
-        sentence = _("Somebody else is changing this right now. Wait a moment and try again.")
-        raise Busy("busy", sentence, retry_after=1) from error
 
 
 def _current(record: list[Association]) -> Association | None:
@@ -369,7 +356,7 @@ def end_from_outside(association_id: int) -> bool:
     """
     association = Association.objects.select_related("customer__organisation").get(pk=association_id)
     unit: Subscription | Customer = association.customer
-    with _busy_instead_of_a_lock_timeout():
+    with busy_instead_of_a_lock_timeout():
         if association.subscription_id is None:
             Customer.objects.select_for_update(no_key=True).get(pk=association.customer_id)
         else:

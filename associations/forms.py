@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from django import forms
@@ -11,14 +11,14 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.models import Association
-from por.accounts.models import Actor
+from associations.models import Association, start_of
+from por.accounts.models import Actor, Organisation
 from por.directory.actions import SENTENCES
 from por.directory.models import Customer, Subscription
 from por.directory.rules import Agreement, Product, normal_mpn_id
+from por.filters import SEARCH_FROM, SearchField
 from por.history.models import Event
 
-SEARCH_FROM = 3  # characters
 NOTE_LENGTH = 500
 
 #: What a history can be narrowed down to, and the verbs of each.
@@ -36,13 +36,11 @@ VERBS_OF = {
 }
 
 
-def long_enough(search: str) -> str:
-    """The text to search for, if it has enough characters not to find everything."""
-    text = search.strip()
-    if text and len(text) < SEARCH_FROM:
-        sentence = _("Search for at least %(count)s characters.") % {"count": SEARCH_FROM}
-        raise forms.ValidationError(sentence, code="search_too_short")
-    return text
+#: Kinds of object that events are about; together with the id they find an object's events by the index.
+OBJECT_KINDS = ("subscription", "customer", "person", "delivery", "event", "estate")
+#: A search by name goes through the events of so many organisations.
+ORGANISATIONS = 50
+DAY = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 
 class AsOfForm(forms.Form):
@@ -80,7 +78,7 @@ class SubscriptionFilter(AsOfForm):
         label=_("Status"), choices=[("", _("Any status")), *Subscription.Status.choices], required=False
     )
     partner_of_record = forms.CharField(label=_("Partner of record"), required=False)  # `none` or an MPN ID
-    search = forms.CharField(label=_("Search"), required=False, max_length=100)
+    search = SearchField()
     renews_before = forms.DateField(label=_("Renews before"), required=False)
     tenant_id = forms.UUIDField(label=_("Customer"), required=False)
 
@@ -92,9 +90,6 @@ class SubscriptionFilter(AsOfForm):
         if mpn_id is None:
             raise forms.ValidationError(_("Give an MPN ID, or none."), code="mpn_id_malformed")
         return mpn_id
-
-    def clean_search(self) -> str:
-        return long_enough(self.cleaned_data["search"])
 
     def apply(self, subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
         """Those that match. A partner of record is found by ID or name only where the actor may know who it is."""
@@ -223,12 +218,75 @@ class HistoryFilter(forms.Form):
 class CustomerFilter(forms.Form):
     """The filter of a partner's list of customers."""
 
-    search = forms.CharField(label=_("Search"), required=False, max_length=100)
-
-    def clean_search(self) -> str:
-        return long_enough(self.cleaned_data["search"])
+    search = SearchField()
 
     def apply(self, customers: QuerySet[Customer]) -> QuerySet[Customer]:
         if text := self.cleaned_data["search"]:
             customers = customers.filter(Q(organisation__name__icontains=text) | Q(domain__icontains=text))
         return customers
+
+
+class EventFilter(forms.Form):
+    """The staff's search over all events. What is hidden is given by links."""
+
+    search = SearchField()
+    verb = forms.CharField(
+        label=_("What happened"),
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"list": "verbs", "placeholder": _("What happened"), "spellcheck": "false"}),
+    )
+    organisation = forms.CharField(
+        label=_("Organisation"),
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"placeholder": _("MPN ID, tenant or name")}),
+    )
+    since = forms.DateField(label=_("From"), required=False, widget=DAY)
+    until = forms.DateField(label=_("To"), required=False, widget=DAY)
+    object = forms.CharField(label=_("Object"), required=False, max_length=100, widget=forms.HiddenInput)
+    request_id = forms.CharField(label=_("Request"), required=False, max_length=100, widget=forms.HiddenInput)
+    person = forms.IntegerField(label=_("Person"), required=False, min_value=1, widget=forms.HiddenInput)
+
+    def clean_until(self) -> date | None:
+        until: date | None = self.cleaned_data["until"]
+        if until and (since := self.cleaned_data.get("since")) and until < since:
+            raise forms.ValidationError(_("The last day lies before the first."), code="until_before_since")
+        return until
+
+    def apply(self, events: QuerySet[Event]) -> QuerySet[Event]:
+        given: dict[str, Any] = self.cleaned_data
+        for field, name in (("verb", "verb"), ("object_id", "object"), ("request_id", "request_id")):
+            if given[name]:
+                events = events.filter(**{field: given[name]})
+        if given["object"]:
+            events = events.filter(object_kind__in=OBJECT_KINDS)
+        if given["person"]:
+            events = events.filter(actor_id=given["person"])
+        if given["since"]:
+            events = events.filter(at__gte=start_of(given["since"]))
+        if given["until"]:
+            events = events.filter(at__lt=start_of(given["until"] + timedelta(days=1)))
+        if given["organisation"]:
+            events = events.filter(_about_organisation(given["organisation"]))
+        if given["search"]:
+            events = events.filter(_called(given["search"]))
+        return events
+
+
+def _about_organisation(text: str) -> Q:
+    """In the chain of one of the organisations with this number or name, or with it as a party."""
+    known = Q(number=text.lower())
+    if len(text) >= SEARCH_FROM:
+        known |= Q(name__icontains=text)
+    ids = list(Organisation.objects.filter(known).order_by("pk").values_list("pk", flat=True)[:ORGANISATIONS])
+    return Q(chain__in=[f"organisation:{pk}" for pk in ids]) | Q(pk__in=Event.objects.read_by(ids).values("pk"))
+
+
+def _called(text: str) -> Q:
+    """By the name of the object or of who acted; a GUID is the id of an object or of a request, and found at once."""
+    try:
+        guid = str(uuid.UUID(text))
+    except ValueError:
+        return Q(object_name__icontains=text) | Q(actor_name__icontains=text) | Q(request_id=text)
+    return Q(object_kind__in=OBJECT_KINDS, object_id=guid) | Q(request_id=text)

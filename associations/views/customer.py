@@ -24,21 +24,7 @@ from associations.models import Association, events_visible_to
 from associations.rules import policy_on
 from associations.views import exports, timeline
 from associations.views.listing import history_page, subscription_page
-from associations.views.shared import (
-    NOT_YOURS,
-    View,
-    address,
-    count_of,
-    counted,
-    events_text,
-    looking_back,
-    only,
-    page_of,
-    partners_text,
-    posted,
-    render_page,
-    subscriptions_text,
-)
+from associations.views.shared import looking_back
 from por import counters
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -46,6 +32,20 @@ from por.accounts.rules import Kind
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.errors import Absent, Forbidden, Refused, Stale
+from por.http import (
+    NOT_YOURS,
+    View,
+    address,
+    count_of,
+    counted,
+    events_text,
+    only,
+    page_of,
+    partners_text,
+    posted,
+    render_page,
+    subscriptions_text,
+)
 from por.middleware import status_of
 from por.notifications.reading import mail_is_late
 
@@ -125,7 +125,7 @@ def subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpRes
     return _detail(request, subscription, past=past)
 
 
-@posted
+@posted("associations:subscription_detail")
 @only(Kind.CUSTOMER)
 def subscription_check(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
     """Check ID: shows the partner, or says why there is none to show. Attaches nothing."""
@@ -138,7 +138,7 @@ def subscription_check(request: Request, subscription_id: uuid.UUID) -> HttpResp
     return _detail(request, subscription, check=form, partner=partner, status=422 if form.errors else 200)
 
 
-@posted
+@posted("associations:subscription_detail")
 @only(Kind.CUSTOMER)
 def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
     """OK: the partner that was shown becomes of record. Pressed twice, it says so twice and does it once."""
@@ -167,7 +167,7 @@ def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpRes
     return _detail(request, subscription, check=check, attach=form, partner=partner, status=status)
 
 
-@posted
+@posted("associations:subscription_detail")
 @only(Kind.CUSTOMER)
 def subscription_remove(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
     subscription = _own(request.actor, subscription_id, to="record.remove")
@@ -187,7 +187,7 @@ def subscription_remove(request: Request, subscription_id: uuid.UUID) -> HttpRes
     return _detail(request, subscription, remove=form, status=status)
 
 
-@posted
+@posted("associations:subscription_detail")
 @only(Kind.CUSTOMER)
 def subscription_undo(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
     subscription = _own(request.actor, subscription_id, to="record.undo")

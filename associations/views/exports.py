@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterator
 from datetime import date, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
-from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from associations import reading
 from associations.views.timeline import own_mpn_ids, partner_name
 from por.accounts.models import Actor
-from por.csv_export import csv_lines
 from por.directory.models import Subscription
 from por.history.models import Event
+from por.http import csv_file
 
 T = TypeVar("T")
 
@@ -59,29 +58,44 @@ EVENT_COLUMNS = [
     "reason",
 ]
 
+ALL_EVENT_COLUMNS = [
+    "id",
+    "at",
+    "verb",
+    "object_kind",
+    "object_id",
+    "object_name",
+    "actor_id",
+    "actor_name",
+    "actor_organisation_name",
+    "reason",
+    "changes",
+    "chain",
+    "seq",
+    "hash",
+    "request_id",
+]
+
 
 def subscriptions_csv(
     actor: Actor, subscriptions: QuerySet[Subscription], as_of: date | None = None
 ) -> StreamingHttpResponse:
-    return _download(
-        _("subscriptions"), SUBSCRIPTION_COLUMNS, _subscription_rows(actor, subscriptions, as_of), day=as_of
-    )
+    rows = _subscription_rows(actor, subscriptions, as_of)
+    return csv_file(_("subscriptions"), SUBSCRIPTION_COLUMNS, rows, day=as_of)
 
 
 def events_csv(actor: Actor, events: QuerySet[Event]) -> StreamingHttpResponse:
-    return _download(_("history"), EVENT_COLUMNS, _event_rows(actor, events))
+    return csv_file(_("history"), EVENT_COLUMNS, _event_rows(actor, events))
 
 
-def _download(
-    name: str, header: list[str], rows: Iterable[list[Any]], *, day: date | None = None
-) -> StreamingHttpResponse:
-    lines = csv_lines(header, rows, language=get_language() or "en")
-    filename = f"{name}-{(day or timezone.now().date()).isoformat()}.csv"
-    return StreamingHttpResponse(
-        lines,
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{filename}"'},
+def all_events_csv(events: QuerySet[Event]) -> StreamingHttpResponse:
+    """For the staff: what is stored, as it is stored."""
+    fields = ALL_EVENT_COLUMNS
+    rows = (
+        [json.dumps(event.changes) if name == "changes" else getattr(event, name) for name in fields]
+        for event in events.iterator(chunk_size=CHUNK)
     )
+    return csv_file(_("history"), fields, rows)
 
 
 def _subscription_rows(actor: Actor, subscriptions: QuerySet[Subscription], as_of: date | None) -> Iterator[list[Any]]:

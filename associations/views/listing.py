@@ -11,20 +11,20 @@ from associations import reading
 from associations.forms import HistoryFilter, SubscriptionFilter
 from associations.models import events_visible_to, subscriptions_visible_to
 from associations.views import exports, timeline
-from associations.views.shared import (
+from associations.views.shared import looking_back
+from por.accounts.middleware import Request
+from por.http import (
     View,
     address,
     chips,
     chosen,
     count_of,
     events_text,
-    looking_back,
     page_of,
     render_page,
     subscriptions_text,
     tabs,
 )
-from por.accounts.middleware import Request
 
 
 def subscription_page(

@@ -34,22 +34,7 @@ from associations.models import (
 from associations.rules import Kind as AssociationKind
 from associations.views import timeline
 from associations.views.listing import history_page, subscription_page
-from associations.views.shared import (
-    NOT_YOURS,
-    Tab,
-    View,
-    address,
-    chips,
-    chosen,
-    count_of,
-    customers_text,
-    looking_back,
-    only,
-    page_of,
-    render_page,
-    subscriptions_text,
-    tabs,
-)
+from associations.views.shared import looking_back
 from por import formats
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -58,6 +43,21 @@ from por.charts import Series
 from por.directory.models import Customer, Partner, Subscription
 from por.directory.rules import Workload
 from por.errors import Absent
+from por.http import (
+    NOT_YOURS,
+    Tab,
+    View,
+    address,
+    chips,
+    chosen,
+    count_of,
+    customers_text,
+    only,
+    page_of,
+    render_page,
+    subscriptions_text,
+    tabs,
+)
 
 #: A list's order: a customer's subscriptions stand together, and the key makes it one order for good.
 ORDER = ("customer__organisation__name", "pk")

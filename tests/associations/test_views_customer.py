@@ -559,7 +559,7 @@ def test_the_csv_of_a_swedish_reader_has_semicolons_and_no_formulas(admin, custo
 
 
 def test_pages_follow_each_other_both_ways_without_a_gap(web, customer, monkeypatch):
-    monkeypatch.setattr("associations.views.shared.PAGE_SIZE", 3)
+    monkeypatch.setattr("por.http.PAGE_SIZE", 3)
     everything = [make_subscription(customer) for _number in range(8)]
     url = reverse("associations:subscription_list")
 

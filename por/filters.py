@@ -1,0 +1,24 @@
+"""What the filters of lists have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+SEARCH_FROM = 3  # characters
+
+
+class SearchField(forms.CharField):
+    """Text to search for: none, or enough characters not to find everything."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(label=_("Search"), required=False, max_length=100, **kwargs)
+
+    def clean(self, value: Any) -> str:
+        text: str = super().clean(value)
+        if text and len(text) < SEARCH_FROM:
+            sentence = _("Search for at least %(count)s characters.") % {"count": SEARCH_FROM}
+            raise forms.ValidationError(sentence, code="search_too_short")
+        return text

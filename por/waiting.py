@@ -1,0 +1,42 @@
+"""How long we wait for the database: a verb for a lock, a page for a search. Then both say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import OperationalError, connection, transaction
+from django.utils.translation import gettext_lazy as _
+
+from por.errors import Busy, Refused
+
+LOCK_NOT_AVAILABLE = "55P03"
+QUERY_CANCELED = "57014"
+#: Seconds that a single query of a search may take.
+SEARCH_FOR = 4.0
+
+
+@contextmanager
+def busy_instead_of_a_lock_timeout() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE:
+            raise
+        sentence = _("Somebody else is changing this right now. Wait a moment and try again.")
+        raise Busy("busy", sentence, retry_after=1) from error
+
+
+@contextmanager
+def bounded_search(seconds: float = SEARCH_FOR) -> Iterator[None]:
+    """Each query in it is given up after so many seconds; raises Refused with the code `search_too_long` then."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = %s", [round(seconds * 1000)])
+            yield
+            cursor.execute("SET LOCAL statement_timeout = 0")  # a surrounding transaction goes on without it
+    except OperationalError as error:
+        if getattr(error.__cause__, "pgcode", None) != QUERY_CANCELED:
+            raise
+        sentence = _("This search takes too long. Narrow it down, for example to fewer days.")
+        raise Refused("search_too_long", sentence) from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from associations.models import Association
 from associations.rules import policy_on
@@ -75,10 +76,16 @@ def _subscription(event: Event) -> Subscription:
 #: What the customer's people do: the message to the partner, and the receipt of who did it.
 CHANGES = {
     f"partner_of_record.{what}": (
-        message(f"record_{what}", Topic.RECORD, for_partner),
-        message(f"record_{what}_receipt", Topic.RECORD, for_customer),
+        message(f"record_{what}", Topic.RECORD, for_partner, to_partner),
+        message(f"record_{what}_receipt", Topic.RECORD, for_customer, receipt),
     )
-    for what in ("attached", "removed", "attach_undone", "removal_undone", "dated_back")
+    for what, to_partner, receipt in (
+        ("attached", gettext_lazy("Attached"), gettext_lazy("Attached, receipt")),
+        ("removed", gettext_lazy("Removed"), gettext_lazy("Removed, receipt")),
+        ("attach_undone", gettext_lazy("Attaching undone"), gettext_lazy("Attaching undone, receipt")),
+        ("removal_undone", gettext_lazy("Removal undone"), gettext_lazy("Removal undone, receipt")),
+        ("dated_back", gettext_lazy("Start moved back"), gettext_lazy("Start moved back, receipt")),
+    )
 }
 
 
@@ -90,8 +97,15 @@ def changed(event: Event) -> None:
     confirm(event, receipt)
 
 
-ENDED = message("record_ended", Topic.RECORD, lambda event: for_partner(event) | _why(event))
-ENDED_CUSTOMER = message("record_ended_customer", Topic.RECORD, lambda event: for_customer(event) | _why(event))
+ENDED = message(
+    "record_ended", Topic.RECORD, lambda event: for_partner(event) | _why(event), gettext_lazy("Ended, to the partner")
+)
+ENDED_CUSTOMER = message(
+    "record_ended_customer",
+    Topic.RECORD,
+    lambda event: for_customer(event) | _why(event),
+    gettext_lazy("Ended, to the customer"),
+)
 
 
 def ended(event: Event) -> None:

@@ -7,6 +7,7 @@ import uuid
 from datetime import date
 from typing import Any
 
+from por.accounts import actions as accounts
 from por.accounts.models import Actor, Membership, Organisation, User
 from por.directory.models import Customer, Partner, Sku, Subscription
 
@@ -67,3 +68,9 @@ def make_subscription(customer: Customer, **fields: Any) -> Subscription:
         }
         | fields
     )
+
+
+def suspend(person: Actor) -> None:
+    """By a programme administrator, as in life."""
+    assert person.user
+    accounts.suspend(person.user.pk, by=make_staff("programme_administrator"))

@@ -10,9 +10,12 @@ from django.db.models import OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.models import Actor, IdempotencyKey, Membership, Organisation, Token, User
+from por.accounts.models import NOBODY, Actor, IdempotencyKey, Membership, Organisation, Token, User
+from por.accounts.rules import Kind, Role, roles_of
 from por.errors import Absent, Refused
+from por.history import actions as history
 from por.statements import Given, Statement
+from por.waiting import busy_instead_of_a_lock_timeout
 
 #: How stale "last used" may be: a token that is busy is not written to on every request.
 LAST_USED_PRECISION = timedelta(minutes=1)
@@ -80,11 +83,6 @@ def update_profile(user: User, **given: str) -> None:
     )
 
 
-def suspend(user: User) -> None:
-    """The person's sessions and tokens are refused from the next request on."""
-    User.objects.filter(pk=user.pk).update(is_active=False)
-
-
 def keep_answer(
     key: str, *, by: Actor, request_digest: str, status: int, headers: dict[str, str], body: str
 ) -> IdempotencyKey:
@@ -103,3 +101,143 @@ def keep_answer(
 def purge_idempotency_keys() -> int:
     """Forgets answers older than the promise; returns how many."""
     return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - IDEMPOTENCY_KEPT).delete()[0]
+
+
+# --- People of the house --------------------------------------------------------------------------------------------
+# Each verb locks the house first, so that one change of its people comes after another: the last programme
+# administrator is the last one at the moment of writing. Order: house, then person, then the head of the chain.
+
+
+@transaction.atomic
+def add_to_staff(email: str, *, name: str, role: str, language: str = "en", by: Actor) -> User:
+    """Makes a person a member of the house: one who is known by that address, or a new one without a password.
+
+    Raises Forbidden, Busy, `role_unknown`, `already_on_staff` or `name_missing`.
+    """
+    house = _house(by)
+    _require_role(role)
+    person = User.objects.filter(email__iexact=email.strip()).first()
+    if person is None:
+        if not name.strip():
+            raise Refused("name_missing", _("Give the name of the person."), field="name")
+        person = User.objects.create_user(email, None, name=name.strip()[:150], language=language)
+    elif Membership.objects.filter(user=person, organisation=house).exists():
+        raise Refused("already_on_staff", _("This person is on the staff already."), field="email")
+    Membership.objects.create(user=person, organisation=house, role=role)
+    _record("member.added", person, house, by=by, role=role)
+    return person
+
+
+@transaction.atomic
+def change_role(person_id: int, role: str, *, by: Actor) -> User:
+    """Gives a member of the house another role; the same one changes nothing.
+
+    Raises Forbidden, Busy, Absent, `role_unknown` or `last_administrator`.
+    """
+    house = _house(by)
+    _require_role(role)
+    membership = _membership(person_id, house)
+    if membership.role != role:
+        _require_another_administrator(house, besides=membership.user)
+        before, membership.role = membership.role, role
+        membership.save(update_fields=["role"])
+        _record("member.role_changed", membership.user, house, by=by, role=role, role_before=before)
+    return membership.user
+
+
+@transaction.atomic
+def remove_from_staff(person_id: int, *, by: Actor) -> User:
+    """They act for the house no longer, and their tokens for it stop at once; other memberships stay.
+
+    Raises Forbidden, Busy, Absent or `last_administrator`.
+    """
+    house = _house(by)
+    membership = _membership(person_id, house)
+    _require_another_administrator(house, besides=membership.user)
+    membership.delete()
+    _record("member.removed", membership.user, house, by=by, role=membership.role)
+    return membership.user
+
+
+@transaction.atomic
+def suspend(person_id: int, *, by: Actor) -> User:
+    """The person's sessions and tokens are refused from the next request on, whomever they act for.
+
+    Suspending again changes nothing. Raises Forbidden, Busy, Absent, `not_yourself` or `last_administrator`.
+    """
+    house = _house(by)
+    person = _person(person_id)
+    if person.pk == by.user_id:
+        raise Refused("not_yourself", _("You cannot suspend yourself. Ask another programme administrator."))
+    if person.is_active:
+        _require_another_administrator(house, besides=person)
+        person.is_active = False
+        person.save(update_fields=["is_active"])
+        _record("person.suspended", person, house, by=by)
+    return person
+
+
+@transaction.atomic
+def reactivate(person_id: int, *, by: Actor) -> User:
+    """The person can sign in again, and tokens that were not revoked work again; nothing if they could all along."""
+    house = _house(by)
+    person = _person(person_id)
+    if not person.is_active:
+        person.is_active = True
+        person.save(update_fields=["is_active"])
+        _record("person.reactivated", person, house, by=by)
+    return person
+
+
+def _house(by: Actor) -> Organisation:
+    """The house, locked until the transaction ends, for somebody who may change its people now, not only before."""
+    by.require("people.write")
+    with busy_instead_of_a_lock_timeout():
+        house = Organisation.objects.select_for_update(no_key=True).get(pk=by.organisation_id or 0)
+    membership = Membership.objects.usable().filter(user=by.user_id, organisation=house).first()
+    now = Actor(by.user, house, membership.role, by.token) if membership else NOBODY
+    now.require("people.write")
+    return house
+
+
+def _person(person_id: int) -> User:
+    with busy_instead_of_a_lock_timeout():
+        person = User.objects.select_for_update(no_key=True).filter(pk=person_id).first()
+    if person is None:
+        raise Absent("not_found", _("There is no such person."))
+    return person
+
+
+def _membership(person_id: int, house: Organisation) -> Membership:
+    membership = Membership.objects.select_related("user").filter(user=person_id, organisation=house).first()
+    if membership is None:
+        raise Absent("not_on_staff", _("This person is not on the staff."))
+    return membership
+
+
+def _require_role(role: str) -> None:
+    if role not in roles_of(Kind.STAFF):
+        raise Refused("role_unknown", _("Choose one of the roles of the staff."), field="role")
+
+
+def _require_another_administrator(house: Organisation, *, besides: User) -> None:
+    """That somebody would be left who can change the people of the house."""
+    administrators = Membership.objects.usable().filter(organisation=house, role=Role.PROGRAMME_ADMINISTRATOR)
+    if set(administrators.values_list("user_id", flat=True)) <= {besides.pk}:
+        raise Refused(
+            "last_administrator",
+            _("%(name)s is the last programme administrator who can sign in. Make somebody else one first.")
+            % {"name": besides},
+        )
+
+
+def _record(verb: str, person: User, house: Organisation, *, by: Actor, **changes: str) -> None:
+    """By name and id: an address in a chain could never be erased."""
+    history.record(
+        verb,
+        history.About("person", str(person.pk), person.name),
+        by=by,
+        at=timezone.now(),
+        of=house.pk,
+        changes=changes,
+    )

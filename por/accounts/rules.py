@@ -42,7 +42,15 @@ RIGHTS: dict[Kind, dict[Role, frozenset[str]]] = {
     Kind.STAFF: {
         Role.REVIEWER: frozenset({"partner.check", "token.write"}),
         Role.PROGRAMME_ADMINISTRATOR: frozenset(
-            {"partner.check", "token.write", "estate.load", "delivery.read", "metrics.read"}
+            {
+                "partner.check",
+                "token.write",
+                "estate.load",
+                "delivery.read",
+                "delivery.replay",
+                "people.write",
+                "metrics.read",
+            }
         ),
         Role.SUPPORT: frozenset({"partner.check", "token.write"}),
         Role.AUDITOR: frozenset({"delivery.read", "metrics.read"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -49,7 +50,15 @@ class Event(models.Model):
     class Meta:
         verbose_name = _("event")
         constraints = [models.UniqueConstraint(fields=["chain", "seq"], name="one_event_per_place_in_a_chain")]
-        indexes = [models.Index(fields=["object_kind", "object_id", "-id"], name="history_of_an_object")]
+        indexes = [
+            models.Index(fields=["object_kind", "object_id", "-id"], name="history_of_an_object"),
+            models.Index(fields=["verb", "-id"], name="events_by_verb"),
+            models.Index(
+                fields=["actor_id", "-id"], name="events_of_a_person", condition=models.Q(actor_id__isnull=False)
+            ),
+            models.Index(fields=["request_id"], condition=~models.Q(request_id=""), name="events_of_a_request"),
+            BrinIndex(fields=["at"], name="events_by_day"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.chain} {self.seq}: {self.verb}"
@@ -71,6 +80,16 @@ class Party(models.Model):
         return f"event {self.event_id}, organisation {self.organisation_id}"
 
 
+class OutboxQuerySet(models.QuerySet["Outbox"]):
+    def waiting(self) -> OutboxQuerySet:
+        """Those whose listeners have still to be called, or are being called."""
+        return self.filter(done_at=None, dead_at=None)
+
+    def dead(self) -> OutboxQuerySet:
+        """Those whose tries are used up."""
+        return self.filter(done_at=None, dead_at__isnull=False)
+
+
 class Outbox(models.Model):
     """The promise that an event's listeners will be called: exactly one row an event, kept until it is done.
 
@@ -84,6 +103,8 @@ class Outbox(models.Model):
     last_error = models.TextField(blank=True)
     done_at = models.DateTimeField(null=True)
     dead_at = models.DateTimeField(null=True)
+
+    objects = OutboxQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "outbox"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
 
 from django.core import mail
@@ -13,13 +13,17 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
-from por.accounts.models import Membership, Organisation, User
+from por.accounts.models import Actor, Membership, Organisation, User
+from por.errors import Absent, Refused
+from por.history import actions as history
 from por.history.models import Event
 from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
 from por.logs import request_id, without_addresses
 from por.notifications.emails import Message, compose
 from por.notifications.models import Delivery, Preference, Topic
+from por.waiting import busy_instead_of_a_lock_timeout
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +68,7 @@ def confirm(event: Event, message: Message) -> None:
     _insert(_to_member(event, message, member) for member in _wanting(message.topic).filter(**actor))
 
 
-def _wanting(topic: Topic) -> QuerySet[Membership]:
+def _wanting(topic: Topic | None) -> QuerySet[Membership]:
     """The members who have not turned a topic off, but for those who are suspended."""
     unwanted = Preference.objects.filter(membership=OuterRef("pk"), topic=topic, mail=False)
     return Membership.objects.usable().exclude(Exists(unwanted))
@@ -80,6 +84,12 @@ def _to_member(event: Event, message: Message, member: Membership) -> Delivery:
         language=member.user.language,
         time_zone=member.user.time_zone,
     )
+
+
+def inform(event: Event, message: Message, *, user_id: int, organisation_id: int) -> None:
+    """A delivery to one member of the organisation, whatever mail they have turned off; none if they are gone."""
+    members = Membership.objects.usable().filter(user=user_id, organisation=organisation_id)
+    _insert(_to_member(event, message, member) for member in members)
 
 
 def _to_contact(event: Event, message: Message, organisation: Organisation) -> Delivery:
@@ -104,6 +114,52 @@ def choose(membership: Membership, wanted: dict[Topic, bool]) -> None:
     """Keeps which topics this member wants mail about."""
     for topic, by_mail in wanted.items():
         Preference.objects.update_or_create(membership=membership, topic=topic, defaults={"mail": by_mail})
+
+
+# --- Sending again ----------------------------------------------------------------------------------------------
+
+#: So many at one press of the button; what is left shows, and can be pressed again.
+REPLAYED_AT_ONCE = 200
+
+
+@transaction.atomic
+def replay(delivery_id: int, *, by: Actor) -> Delivery:
+    """Sends a message again that was refused or given up: the same Message-ID, with all its tries before it.
+
+    Raises Forbidden, Absent, Busy, or `not_failed`: it was sent, or somebody else was first.
+    """
+    by.require("delivery.replay")
+    with busy_instead_of_a_lock_timeout():
+        deliveries = Delivery.objects.select_related("event").select_for_update(of=("self",), no_key=True)
+        delivery = deliveries.filter(pk=delivery_id).first()
+    if delivery is None:
+        raise Absent("not_found", _("There is no such message."))
+    if not delivery.has_failed:
+        sent = delivery.status == Delivery.Status.SENT
+        raise Refused("not_failed", SENT_ALREADY if sent else ON_ITS_WAY)
+    now = timezone.now()
+    tried = {"event": delivery.event_id, "status": delivery.status, "attempts": delivery.attempts}
+    delivery.status, delivery.attempts, delivery.next_at = Delivery.Status.WAITING, 0, now
+    delivery.save(update_fields=["status", "attempts", "next_at"])
+    transaction.on_commit(lambda: bell(), robust=True)
+    about = history.About("delivery", str(delivery.pk), delivery.event.object_name)
+    history.record("delivery.replayed", about, by=by, at=now, of=delivery.organisation_id, changes=tried)
+    return delivery
+
+
+SENT_ALREADY = _("This message has been sent, so there is nothing to send again.")
+ON_ITS_WAY = _("This message is waiting to be sent already. Somebody may have sent it again just now.")
+
+
+def replay_failed(*, by: Actor) -> int:
+    """Does so for all that failed, oldest first, each in a transaction of its own; returns how many it were."""
+    by.require("delivery.replay")
+    replayed = 0
+    for delivery_id in list(Delivery.objects.failed().order_by("pk").values_list("pk", flat=True)[:REPLAYED_AT_ONCE]):
+        with suppress(Refused):  # somebody else was first
+            replay(delivery_id, by=by)
+            replayed += 1
+    return replayed
 
 
 # --- Sending ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self) -> None:
+        from por.history import actions as history
         from por.history.tasks import Bell
-        from por.notifications import actions, tasks
+        from por.notifications import actions, tasks, welcome
 
         actions.bell = Bell(tasks.deliver)
+        history.on("member.added", welcome.welcome)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from email.utils import parseaddr
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -16,6 +16,9 @@ from django.utils import timezone, translation
 from por.history.models import Event
 from por.notifications.models import Delivery, Topic
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
 #: What a message says of an event, as text in the language and zone that are active when it is called. The frame
 #: of every message shows `rows` (label and value), `reason` (a list of lines) and a link: `action` and the path `url`.
 Facts = Callable[[Event], Mapping[str, Any]]
@@ -25,20 +28,34 @@ BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]
 
 
 class Message(NamedTuple):
-    """One kind of mail: the templates emails/<name>.txt and .html, the topic it belongs to, and what it says."""
+    """One kind of mail: the templates emails/<name>.txt and .html, the topic it belongs to, and what it says.
+
+    `title` is what the staff call it. Nobody can turn off what has no topic.
+    """
 
     name: str
-    topic: Topic
+    topic: Topic | None
     facts: Facts
+    title: LazyText
 
 
 _messages: dict[str, Message] = {}
 
 
-def message(name: str, topic: Topic, facts: Facts) -> Message:
+def message(name: str, topic: Topic | None, facts: Facts, title: LazyText) -> Message:
     """Makes a kind of mail known, so that a delivery can name it."""
-    _messages[name] = Message(name, topic, facts)
+    _messages[name] = Message(name, topic, facts, title)
     return _messages[name]
+
+
+def titles() -> dict[str, LazyText]:
+    """What the staff call each kind of mail, by its name."""
+    return {name: one.title for name, one in sorted(_messages.items())}
+
+
+def message_id(delivery: Delivery) -> str:
+    """As it stands in the header of every copy."""
+    return f"<{delivery.message_id}@{parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition('@')[2]}>"
 
 
 def compose(delivery: Delivery) -> EmailMultiAlternatives:
@@ -57,7 +74,7 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
         text = _render(f"{name}.txt", context, autoescape=False)
         html = _render(f"{name}.html", context, autoescape=True)
     headers = {
-        "Message-ID": f"<{delivery.message_id}@{parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition('@')[2]}>",
+        "Message-ID": message_id(delivery),
         "Auto-Submitted": "auto-generated",
     }
     if event.request_id:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Self
 
 from django.conf import settings
 from django.db import models
@@ -36,6 +37,15 @@ class Preference(models.Model):
         return f"{self.membership}: {self.topic}"
 
 
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def waiting(self) -> Self:
+        return self.filter(status=Delivery.Status.WAITING)
+
+    def failed(self) -> Self:
+        """Those that nothing more happens to until a person sends them again."""
+        return self.filter(status__in=FAILED)
+
+
 class Delivery(models.Model):
     """One message about one event to one recipient. Rows are taken, tried and kept (por.history.rules: how often).
 
@@ -67,6 +77,8 @@ class Delivery(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True, blank=True)
 
+    objects = DeliveryQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
@@ -85,3 +97,10 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.template}, event {self.event_id}"
+
+    @property
+    def has_failed(self) -> bool:
+        return self.status in FAILED
+
+
+FAILED = (Delivery.Status.REFUSED, Delivery.Status.DEAD)

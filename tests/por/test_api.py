@@ -18,7 +18,7 @@ from por.api.views import problems
 from por.history import actions as history
 from por.history.models import Outbox
 from tests.api import Api
-from tests.factories import make_member, make_staff
+from tests.factories import make_member, make_staff, suspend
 
 ELSEWHERE = {"REMOTE_ADDR": "203.0.113.9"}
 
@@ -132,7 +132,7 @@ def test_access_that_is_lost_is_lost_at_once(admin, loss):
 
     match loss:
         case "suspended":
-            accounts.suspend(admin.user)
+            suspend(admin)
             assert session.get("me/").status_code == 401
         case "revoked":
             accounts.revoke_token(admin.user, api.token.pk)

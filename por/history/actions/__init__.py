@@ -7,19 +7,23 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from por import faults
+from por.errors import Absent, Refused
 from por.history.actions.verifying import HASH as HASH
 from por.history.actions.verifying import verify as verify
 from por.history.models import Event, Outbox
 from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
 from por.logs import request_id, without_addresses
+from por.waiting import busy_instead_of_a_lock_timeout
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +54,12 @@ class Author(Protocol):
     def organisation_id(self) -> int | None: ...
     @property
     def organisation_name(self) -> str: ...
+
+
+class Operator(Author, Protocol):
+    """An author with rights."""
+
+    def require(self, right: str) -> None: ...
 
 
 class About(NamedTuple):
@@ -210,3 +220,50 @@ def _put_off(event_id: int, error: Exception) -> None:
     if promise.attempts >= MAX_ATTEMPTS:
         promise.dead_at = timezone.now()
     promise.save(update_fields=["last_error", "next_at", "dead_at"])
+
+
+# --- What was given up is tried again -----------------------------------------------------------------------------
+
+#: So many at one press of the button; what is left shows, and can be pressed again.
+REPLAYED_AT_ONCE = 200
+
+
+@transaction.atomic
+def replay(event_id: int, *, by: Operator) -> Event:
+    """Calls the listeners of an event again that were given up, with all their tries before them.
+
+    Raises Forbidden, Absent, Busy, or `not_dead`: it is done, or somebody else was first.
+    """
+    by.require("delivery.replay")
+    with busy_instead_of_a_lock_timeout():
+        promises = Outbox.objects.select_related("event").select_for_update(of=("self",), no_key=True)
+        promise = promises.filter(pk=event_id).first()
+    if promise is None:
+        raise Absent("not_found", _("There is no such event."))
+    if promise.dead_at is None:
+        raise Refused("not_dead", _("This event is not stuck: it is done, or it was tried again just now."))
+    event, now = promise.event, timezone.now()
+    tried = {"verb": event.verb, "attempts": promise.attempts, "dead_at": promise.dead_at}
+    promise.dead_at, promise.attempts, promise.next_at = None, 0, now
+    promise.save(update_fields=["dead_at", "attempts", "next_at"])
+    about = About("event", str(event.pk), event.object_name)
+    record("outbox.replayed", about, by=by, at=now, of=organisation_of(event.chain), changes=tried)
+    return event
+
+
+def replay_dead(*, by: Operator) -> int:
+    """Does so for all that are dead, oldest first, each in a transaction of its own; returns how many it were."""
+    by.require("delivery.replay")
+    dead = Outbox.objects.dead().order_by("event_id").values_list("event_id", flat=True)
+    replayed = 0
+    for event_id in list(dead[:REPLAYED_AT_ONCE]):
+        with suppress(Refused):  # somebody else was first
+            replay(event_id, by=by)
+            replayed += 1
+    return replayed
+
+
+def organisation_of(chain: str) -> int | None:
+    """The organisation whose chain it is, None for the house's: what `record` was given as `of`."""
+    _kind, _colon, number = chain.partition(":")
+    return int(number) if number else None

@@ -11,7 +11,7 @@ from por.accounts import actions
 from por.accounts.models import IdempotencyKey, Membership, Token, User
 from por.accounts.rules import RIGHTS, Kind, Role, rights_of
 from por.errors import Absent, Forbidden, Refused
-from tests.factories import make_customer, make_member, make_user
+from tests.factories import make_customer, make_member, make_user, suspend
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_an_unknown_or_revoked_token_speaks_for_nobody(admin):
 def test_a_suspended_persons_tokens_stop_at_once(admin):
     secret = token_of(admin)
 
-    actions.suspend(admin.user)
+    suspend(admin)
 
     assert actions.actor_of_token(secret) is None
 
@@ -84,7 +84,7 @@ def test_a_suspended_persons_session_stops_at_once(admin, client):
     client.force_login(admin.user)
     assert client.get("/me").status_code == 200
 
-    actions.suspend(admin.user)
+    suspend(admin)
 
     assert client.get("/me").status_code == 302
 

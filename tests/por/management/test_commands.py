@@ -8,11 +8,11 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from associations import actions
-from por.accounts.actions import actor_of_token, suspend
+from por.accounts.actions import actor_of_token
 from por.accounts.models import Membership
 from por.directory.models import Customer, Partner, Subscription
 from por.roles import as_owner
-from tests.factories import make_member
+from tests.factories import make_member, suspend
 
 
 def run(*arguments: str) -> str:
@@ -52,8 +52,7 @@ def test_with_several_organisations_one_must_be_chosen(customer: Customer, partn
 
 def test_nobody_gets_a_token_who_does_not_act_for_anybody(customer: Customer) -> None:
     elin = make_member(customer.organisation, email="elin@people.example")
-    assert elin.user
-    suspend(elin.user)
+    suspend(elin)
     for email in ("elin@people.example", "nobody@people.example"):
         with pytest.raises(CommandError, match="Nobody with the address"):
             run("create_token", email, "--name", "nightly")

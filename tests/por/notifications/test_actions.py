@@ -17,7 +17,6 @@ from django.db import connection
 from django.utils import timezone
 
 from associations import actions as associations
-from por.accounts.actions import suspend
 from por.accounts.models import Actor
 from por.directory.models import Partner
 from por.history import actions as history
@@ -27,7 +26,7 @@ from por.logs import Formatter, request_id
 from por.notifications import emails
 from por.notifications.actions import choose, confirm, deliver, tell
 from por.notifications.models import Delivery, Topic
-from tests.factories import make_customer, make_member, make_partner, make_subscription, make_user
+from tests.factories import make_customer, make_member, make_partner, make_subscription, make_user, suspend
 from tests.por.notifications.conftest import MailServer
 from tests.product import ROOT
 
@@ -125,7 +124,7 @@ def test_turning_it_off_for_one_organisation_leaves_the_other(partner):
 
 def test_a_suspended_person_is_not_told(partner):
     make_member(partner.organisation, email="here@nordvik.example")
-    suspend(make_member(partner.organisation, email="gone@nordvik.example").user)
+    suspend(make_member(partner.organisation, email="gone@nordvik.example"))
     tell_partner(partner)
     assert Delivery.objects.get().recipient == "here@nordvik.example"
 
@@ -134,7 +133,7 @@ def test_a_suspended_person_is_not_told(partner):
 def test_where_no_member_wants_it_the_contact_address_gets_it_in_the_language_of_the_organisation(members):
     partner = make_partner(contact_email="hello@nordvik.example", language="sv")
     if members == "suspended":
-        suspend(make_member(partner.organisation).user)
+        suspend(make_member(partner.organisation))
     if members == "unwilling":
         choose(make_member(partner.organisation).user.memberships.get(), {Topic.RECORD: False})
     tell_partner(partner)

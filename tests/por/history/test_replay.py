@@ -1,0 +1,124 @@
+"""Trying again what was given up: the listeners of an event are called once more, by whoever is first."""
+
+from __future__ import annotations
+
+import pytest
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from por.accounts.models import NOBODY
+from por.errors import Absent, Forbidden, Refused
+from por.history import actions
+from por.history.models import Event, Outbox
+from tests.at_once import at_once, together
+from tests.factories import make_customer, make_staff
+
+ADMINISTRATOR = "programme_administrator"
+
+
+def make_dead(verb: str = "thing.done", of: int | None = None) -> Event:
+    about = actions.About("thing", "7", "The seventh thing")
+    event_id = actions.record(verb, about, by=NOBODY, at=timezone.now(), of=of)
+    Outbox.objects.filter(pk=event_id).update(attempts=12, dead_at=timezone.now(), last_error="Error: no")
+    return Event.objects.get(pk=event_id)
+
+
+def test_the_listeners_are_called_again_once_the_fault_is_mended(monkeypatch):
+    event, told = make_dead(), []
+    monkeypatch.setitem(actions._handlers, "thing.done", [lambda event: told.append(event.pk)])
+    actions.relay()
+    assert told == []
+
+    actions.replay(event.pk, by=make_staff(ADMINISTRATOR))
+    actions.relay()
+
+    assert told == [event.pk]
+    promise = Outbox.objects.get(pk=event.pk)
+    assert promise.done_at is not None
+    assert promise.dead_at is None
+
+
+def test_it_has_all_its_tries_before_it_again(monkeypatch):
+    def fails(_event: Event) -> None:
+        raise ValueError("still broken")
+
+    event = make_dead()
+    monkeypatch.setitem(actions._handlers, "thing.done", [fails])
+    actions.replay(event.pk, by=make_staff(ADMINISTRATOR))
+    actions.relay()
+
+    promise = Outbox.objects.get(pk=event.pk)
+    assert (promise.attempts, promise.dead_at, promise.last_error) == (1, None, "ValueError: still broken")
+
+
+@pytest.mark.parametrize("customers", [True, False], ids=["a customer's", "the house's"])
+def test_it_stands_in_the_chain_of_the_event(customers):
+    of = make_customer().pk if customers else None
+    event, by = make_dead(of=of), make_staff(ADMINISTRATOR)
+
+    actions.replay(event.pk, by=by)
+
+    replayed = Event.objects.get(verb="outbox.replayed")
+    assert replayed.chain == event.chain
+    assert (replayed.object_kind, replayed.object_id, replayed.object_name) == (
+        "event",
+        str(event.pk),
+        "The seventh thing",
+    )
+    assert replayed.changes["verb"] == "thing.done"
+    assert replayed.changes["attempts"] == 12
+    assert replayed.actor_id == by.user_id
+
+
+def test_one_that_is_not_dead_is_left_alone():
+    event = make_dead()
+    actions.replay(event.pk, by=make_staff(ADMINISTRATOR))
+
+    with pytest.raises(Refused) as refused:
+        actions.replay(event.pk, by=make_staff(ADMINISTRATOR))
+
+    assert refused.value.code == "not_dead"
+    assert Event.objects.filter(verb="outbox.replayed").count() == 1
+
+
+def test_only_a_programme_administrator_tries_again():
+    event = make_dead()
+    for role in ("reviewer", "support", "auditor"):
+        with pytest.raises(Forbidden):
+            actions.replay(event.pk, by=make_staff(role))
+        with pytest.raises(Forbidden):
+            actions.replay_dead(by=make_staff(role))
+    with pytest.raises(Absent):
+        actions.replay(404, by=make_staff(ADMINISTRATOR))
+
+
+def test_all_that_are_dead_are_tried_again_each_with_its_event():
+    make_dead(of=make_customer().pk), make_dead()
+
+    assert actions.replay_dead(by=make_staff(ADMINISTRATOR)) == 2
+
+    assert not Outbox.objects.dead().exists()
+    assert Event.objects.filter(verb="outbox.replayed").count() == 2
+    assert list(actions.verify()) == []
+
+
+def press_twice(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
+    event, one, other = make_dead(), make_staff(ADMINISTRATOR), make_staff(ADMINISTRATOR)
+    monkeypatch.setattr(actions, "organisation_of", together(actions.organisation_of))
+    came_of_it = at_once(
+        lambda: actions.replay(event.pk, by=one),
+        lambda: actions.replay(event.pk, by=other),
+    )
+    return came_of_it, Event.objects.filter(verb="outbox.replayed").count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_press_at_once_one_starts_it_and_the_other_is_told(monkeypatch):
+    assert press_twice(monkeypatch) == (["done", "not_dead"], 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_without_the_lock_both_would_start_it(monkeypatch):
+    monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **_: self)
+
+    assert press_twice(monkeypatch) == (["done", "done"], 2)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.views import customer, partner
+from associations.views import customer, partner, staff
 
 app_name = "associations"
 
@@ -29,4 +29,9 @@ urlpatterns = [
         name="partner_subscription_detail",
     ),
     path("p/history/", partner.partner_history, name="partner_history"),
+    path("a/", staff.staff_home, name="staff_home"),
+    path("a/partners/", staff.staff_partner_list, name="staff_partner_list"),
+    path("a/partners/<str:mpn_id>/", staff.staff_partner_detail, name="staff_partner_detail"),
+    path("a/history/", staff.event_list, name="events"),
+    path("a/history/<int:event_id>/", staff.event_detail, name="event"),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
@@ -27,6 +27,7 @@ class Link:
     label: LazyText
     icon: str
     current: Literal["page", "true", ""] = ""
+    right: str = ""  # without it, the link is not shown
 
     def on(self, path: str, *, is_home: bool) -> Link:
         here: Literal["page", "true", ""] = ""
@@ -34,7 +35,7 @@ class Link:
             here = "page"
         elif not is_home and path.startswith(self.url):
             here = "true"
-        return Link(self.url, self.label, self.icon, here)
+        return replace(self, current=here)
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,19 @@ PAGES: dict[str, list[Link]] = {
     ],
     Kind.STAFF: [
         Link("/a/", _("Home"), "home"),
+        Link("/a/deliveries/", _("Deliveries"), "send", right="delivery.read"),
+        Link("/a/people/", _("People"), "person"),
+        Link("/a/partners/", _("Partners"), "people"),
+        Link("/a/history/", _("History"), "clock"),
     ],
 }
-MAIL_SINK = Link("/a/mail/", _("Sent mail"), "mail")
+MAIL_SINK = Link("/a/mail/", _("Sent mail"), "mail", right="delivery.read")
 HELP = [Link("/api/docs/", _("API"), "code")]
 
 SEARCHES: dict[str, Search] = {
     Kind.CUSTOMER: Search("/c/subscriptions/", _("Find a subscription or partner")),
     Kind.PARTNER: Search("/p/subscriptions/", _("Find a customer or subscription")),
+    Kind.STAFF: Search("/a/history/", _("Find an event: name or ID")),
 }
 
 
@@ -102,8 +108,9 @@ def navigation(actor: Actor, path: str) -> list[Group]:
     if not links:
         return []
     home, *others = links
-    if actor.may("delivery.read") and settings.MAIL_SINK:
+    if actor.is_staff and settings.MAIL_SINK:
         others.append(MAIL_SINK)
+    others = [link for link in others if not link.right or actor.may(link.right)]
     return [
         Group([home.on(path, is_home=True), *(link.on(path, is_home=False) for link in others)]),
         Group([link.on(path, is_home=False) for link in HELP], title=_("Help")),

@@ -23,6 +23,9 @@ from django.urls import URLResolver, get_resolver
 from associations import actions
 from por.accounts import actions as accounts
 from por.accounts.models import Actor
+from por.history.actions import relay
+from por.history.models import Event
+from por.notifications.models import Delivery
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 
 TABLE = Path(__file__).with_name("permissions.csv")
@@ -88,6 +91,7 @@ def ask(settings: Any, tmp_path: Path) -> Ask:
     subscription = make_subscription(customer)
     admin = make_member(customer.organisation)
     actions.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    relay()
     suspended = make_member(customer.organisation, is_active=False)
     people: dict[str, Actor] = {
         "customer_admin": admin,
@@ -111,6 +115,10 @@ def ask(settings: Any, tmp_path: Path) -> Ask:
     values = {
         "subscription_id": subscription.subscription_id,
         "tenant_id": customer.tenant_id,
+        "mpn_id": partner.mpn_id,
+        "event_id": Event.objects.get().pk,
+        "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,
+        "person_id": admin.user_id,
         "pk": token.pk,
     }
 

@@ -58,6 +58,27 @@ VERBS = {
         gettext_lazy("The start of {partner} was moved back"),
         gettext_lazy("The start of {partner} on {object} was moved back"),
     ),
+    "delivery.replayed": Verb(
+        "send",
+        "info",
+        gettext_lazy("The message about it was sent again"),
+        gettext_lazy("The message about {object} was sent again"),
+    ),
+    "outbox.replayed": Verb(
+        "undo",
+        "info",
+        gettext_lazy("What follows from it was started again"),
+        gettext_lazy("What follows from {object} was started again"),
+    ),
+    "member.added": Verb("plus", "ok", gettext_lazy("Added to the staff"), gettext_lazy("{object} added to the staff")),
+    "member.role_changed": Verb(
+        "person", "", gettext_lazy("Role changed"), gettext_lazy("The role of {object} was changed")
+    ),
+    "member.removed": Verb(
+        "x", "bad", gettext_lazy("Removed from the staff"), gettext_lazy("{object} removed from the staff")
+    ),
+    "person.suspended": Verb("alert", "bad", gettext_lazy("Suspended"), gettext_lazy("{object} suspended")),
+    "person.reactivated": Verb("ok", "ok", gettext_lazy("Reactivated"), gettext_lazy("{object} reactivated")),
     "estate.loaded": Verb(
         "download",
         "info",
@@ -113,13 +134,14 @@ def _known(actor: Actor, events: Sequence[Event]) -> Known:
 
 def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
     verb = VERBS.get(event.verb, OTHER)
-    name = event.object_name or event.object_id
+    name = event.object_name or event.object_id or event.object_kind
+    url = _url(actor, event, known)
     pattern = str(verb.here if here else verb.there)
     partner = partner_name(event, known.own, first=pattern.startswith("{partner}"))
     sentence = format_html(
         pattern,
         partner=format_html("<b>{}</b>", partner),
-        object=format_html('<a href="{}">{}</a>', _url(actor, event), name) if event.object_id in known.pages else name,
+        object=format_html('<a href="{}">{}</a>', url, name) if url else name,
         verb=event.verb,
     )
     by = event.actor_name
@@ -128,7 +150,12 @@ def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
     return Item(verb.icon, verb.tone, sentence, event.at, by, event.reason)
 
 
-def _url(actor: Actor, event: Event) -> str:
+def _url(actor: Actor, event: Event, known: Known) -> str:
+    """Where the reader finds what an event is about, or to staff, all about the event; nothing if nowhere."""
+    if actor.is_staff:
+        return reverse("associations:event", args=[event.pk])
+    if event.object_id not in known.pages:
+        return ""
     page = "partner_subscription_detail" if actor.kind == Kind.PARTNER else "subscription_detail"
     return reverse(f"associations:{page}", args=[UUID(event.object_id)])
 

@@ -1,4 +1,4 @@
-"""What a person says about themselves, and the keys they give to programs."""
+"""What a person says about themselves, the keys they give to programs, and who is on the staff."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import Any
 
 from allauth.account.forms import LoginForm, ResetPasswordForm
 from django import forms
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.models import Membership, User
+from por.accounts.models import LANGUAGES, Membership, User
+from por.accounts.rules import Kind, Role, roles_of
+from por.filters import SearchField
 
 THEMES = [("", _("Like my device")), ("light", _("Light")), ("dark", _("Dark"))]
 
@@ -62,3 +65,47 @@ class TokenForm(forms.Form):
         super().__init__(*args, **kwargs)
         choices = [(one.organisation_id, one.organisation.name) for one in memberships]
         self.fields["organisation"].choices = choices  # type: ignore[attr-defined]
+
+
+class PeopleFilter(forms.Form):
+    """The filters of the list of people. Kind and role are of one and the same membership."""
+
+    search = SearchField()
+    kind = forms.ChoiceField(label=_("Acts for"), choices=[("", _("All kinds")), *Kind.choices], required=False)
+    role = forms.ChoiceField(label=_("Role"), choices=[("", _("All roles")), *Role.choices], required=False)
+
+    def apply(self, people: QuerySet[User]) -> QuerySet[User]:
+        given: dict[str, Any] = self.cleaned_data
+        if text := given["search"]:
+            people = people.filter(Q(name__icontains=text) | Q(email__icontains=text))
+        memberships = Membership.objects.filter(user=OuterRef("pk"))
+        if given["kind"]:
+            memberships = memberships.filter(organisation__kind=given["kind"])
+        if given["role"]:
+            memberships = memberships.filter(role=given["role"])
+        return people.filter(Exists(memberships)) if given["kind"] or given["role"] else people
+
+
+STAFF_ROLES = [(role.value, role.label) for role in roles_of(Kind.STAFF)]
+
+
+class AddToStaffForm(forms.Form):
+    """Somebody who is to work for the house."""
+
+    email = forms.EmailField(label=_("E-mail"), max_length=254, help_text=_("They sign in with it."))
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=150,
+        required=False,
+        help_text=_("Needed for somebody new. Who has an account here keeps the name they gave themselves."),
+    )
+    role = forms.ChoiceField(label=_("Role"), choices=STAFF_ROLES)
+    language = forms.ChoiceField(
+        label=_("Language"), choices=LANGUAGES, help_text=_("Of the mail they get, until they choose another.")
+    )
+
+
+class RoleForm(forms.Form):
+    """Another role for somebody on the staff."""
+
+    role = forms.ChoiceField(label=_("Role"), choices=STAFF_ROLES)

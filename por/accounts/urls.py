@@ -32,7 +32,13 @@ own = [
     path("me", views.me, name="me"),
     path("me/tokens/", views.tokens, name="tokens"),
     path("me/tokens/<int:pk>/revoke", views.token_revoke, name="token_revoke"),
-    path("a/", views.staff_home, name="staff_home"),
+    path("a/people/", views.people, name="people"),
+    path("a/people/add/", views.person_add, name="person_add"),
+    path("a/people/<int:person_id>/", views.person, name="person"),
+    path("a/people/<int:person_id>/role/", views.person_role, name="person_role"),
+    path("a/people/<int:person_id>/remove/", views.person_remove, name="person_remove"),
+    path("a/people/<int:person_id>/suspend/", views.person_suspend, name="person_suspend"),
+    path("a/people/<int:person_id>/reactivate/", views.person_reactivate, name="person_reactivate"),
 ]
 
 urlpatterns = [*entrance, path("", include((own, "accounts")))]

@@ -1,28 +1,44 @@
-"""The way in, and what a person may set for themselves."""
+"""The way in, what a person may set for themselves, and the people of the house."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from allauth.account import views as allauth
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
+from django.db.models import Exists, OuterRef, Prefetch, Q
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render, resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import get_language, gettext_lazy, override
 from django.utils.translation import gettext as _
-from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from por.accounts import actions
-from por.accounts.forms import THEMES, AskForResetForm, DeviceForm, ProfileForm, SignInForm, TokenForm
+from por.accounts.forms import (
+    THEMES,
+    AddToStaffForm,
+    AskForResetForm,
+    DeviceForm,
+    PeopleFilter,
+    ProfileForm,
+    RoleForm,
+    SignInForm,
+    TokenForm,
+)
 from por.accounts.middleware import ACTIVE_ORGANISATION, Request
 from por.accounts.models import Membership, Token, User
 from por.accounts.rules import Kind, rights_of
-from por.errors import Forbidden
+from por.errors import Absent, Forbidden, Refused
+from por.history.models import Event
+from por.http import View, listing, only, people_text, posted, render_page
+from por.middleware import status_of
 
 HOMES = {Kind.CUSTOMER: "/c/", Kind.PARTNER: "/p/", Kind.STAFF: "/a/"}
 YEAR = 365 * 24 * 3600
@@ -104,14 +120,6 @@ def switch(request: Request) -> HttpResponse:
         raise Http404
     request.session[ACTIVE_ORGANISATION] = membership.organisation_id
     return redirect(HOMES[Kind(membership.organisation.kind)])
-
-
-@require_safe
-def staff_home(request: Request) -> HttpResponse:
-    """What somebody of the house may do here."""
-    if not request.actor.is_staff:
-        raise Forbidden("no_right", _("This page is for the staff of the programme."))
-    return render(request, "accounts/staff_home.html", {"mail_sink": settings.MAIL_SINK})
 
 
 # --- How it looks and reads -----------------------------------------------------------------------------------------
@@ -220,3 +228,122 @@ def token_revoke(request: Request, pk: int) -> HttpResponse:
         return redirect("accounts:tokens")
     token = get_object_or_404(Token.objects.select_related("organisation"), user=request.user, pk=pk, revoked_at=None)
     return render(request, "accounts/token_revoke.html", {"token": token})
+
+
+# --- People, for the staff ------------------------------------------------------------------------------------------
+
+NEWEST = 5  # events on a page that is about something else
+
+PEOPLE_VIEWS = [
+    View("", gettext_lazy("All"), lambda found: found),
+    View(
+        "staff",
+        gettext_lazy("Staff"),
+        lambda found: found.filter(
+            Exists(Membership.objects.filter(user=OuterRef("pk"), organisation__kind=Kind.STAFF))
+        ),
+    ),
+    View("suspended", gettext_lazy("Suspended"), lambda found: found.filter(is_active=False)),
+]
+
+
+@require_safe
+@only(Kind.STAFF)
+def people(request: Request) -> HttpResponse:
+    memberships = Membership.objects.select_related("organisation").order_by("organisation__kind", "organisation__name")
+    base = User.objects.prefetch_related(Prefetch("memberships", memberships))
+    form = PeopleFilter(request.GET)
+    found = listing(request, form, base, order=("name", "pk"), count_text=people_text, views=PEOPLE_VIEWS)
+    context = {"may_write": request.actor.may("people.write")}
+    return render_page(request, "accounts/people.html", found.context | context, part="list", status=found.status)
+
+
+@require_safe
+@only(Kind.STAFF)
+def person(request: Request, person_id: int) -> HttpResponse:
+    return _person(request, person_id)
+
+
+def _person(request: Request, person_id: int, refused: Refused | None = None) -> HttpResponse:
+    """The page of one person, with what was refused above it."""
+    found = User.objects.filter(pk=person_id).first()
+    if found is None:
+        raise Absent("not_found", _("There is no such person."))
+    memberships = list(found.memberships.select_related("organisation").order_by("organisation__kind", "pk"))
+    on_staff = next((one for one in memberships if one.organisation.kind == Kind.STAFF), None)
+    about = Q(object_kind="person", object_id=str(found.pk))
+    context = {
+        "person": found,
+        "places": memberships,
+        "on_staff": on_staff,
+        "may_write": request.actor.may("people.write"),
+        "is_reader": found.pk == request.actor.user_id,
+        "role_form": RoleForm(initial={"role": on_staff.role}) if on_staff else None,
+        "tokens": found.tokens.select_related("organisation").order_by("-created_at", "-pk"),
+        "done": Event.objects.filter(actor_id=found.pk).newest_first()[:NEWEST],
+        "about": Event.objects.filter(about).newest_first()[:NEWEST],
+        "refused": refused,
+    }
+    status = 200 if refused is None else 422 if refused.field else status_of(refused)
+    return render(request, "accounts/person.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@only(Kind.STAFF, to="people.write")
+def person_add(request: Request) -> HttpResponse:
+    """Somebody becomes a member of the house; who has no password yet gets a mail that leads to one."""
+    form = AddToStaffForm(request.POST if request.method == "POST" else None, initial={"language": get_language()})
+    if form.is_valid():
+        try:
+            added = actions.add_to_staff(by=request.actor, **form.cleaned_data)
+        except Refused as refused:
+            if refused.field is None:
+                raise
+            form.add_error(refused.field, str(refused.sentence))
+        else:
+            new = _("%(name)s is on the staff. A mail is on its way that leads to a password.")
+            known = _("%(name)s is on the staff, and signs in as before.")
+            messages.success(request, (known if added.has_usable_password() else new) % {"name": added})
+            return redirect("accounts:person", added.pk)
+    return render(request, "accounts/person_add.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@posted("accounts:person")
+@only(Kind.STAFF, to="people.write")
+def person_role(request: Request, person_id: int) -> HttpResponseBase:
+    role = request.POST.get("role", "")
+    done = _("%(name)s has another role now.")
+    return _change(request, person_id, lambda: actions.change_role(person_id, role, by=request.actor), done)
+
+
+@posted("accounts:person")
+@only(Kind.STAFF, to="people.write")
+def person_remove(request: Request, person_id: int) -> HttpResponseBase:
+    done = _("%(name)s is no longer on the staff.")
+    return _change(request, person_id, lambda: actions.remove_from_staff(person_id, by=request.actor), done)
+
+
+@posted("accounts:person")
+@only(Kind.STAFF, to="people.write")
+def person_suspend(request: Request, person_id: int) -> HttpResponseBase:
+    done = _("%(name)s is suspended: sessions and tokens no longer work.")
+    return _change(request, person_id, lambda: actions.suspend(person_id, by=request.actor), done)
+
+
+@posted("accounts:person")
+@only(Kind.STAFF, to="people.write")
+def person_reactivate(request: Request, person_id: int) -> HttpResponseBase:
+    done = _("%(name)s can sign in again.")
+    return _change(request, person_id, lambda: actions.reactivate(person_id, by=request.actor), done)
+
+
+def _change(request: Request, person_id: int, verb: Callable[[], User], done: str) -> HttpResponseBase:
+    """Back to the person's page: that it is done, or why not."""
+    try:
+        changed = verb()
+    except (Absent, Forbidden):
+        raise
+    except Refused as refused:
+        return _person(request, person_id, refused)
+    messages.success(request, done % {"name": changed})
+    return redirect("accounts:person", person_id)

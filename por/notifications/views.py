@@ -1,20 +1,45 @@
-"""Which mail a person wants, and in the demo, the mail that left."""
+"""Which mail a person wants; what leaves and what failed; and in the demo, the mail that left."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from por.accounts.middleware import Request
+from por.accounts.rules import Kind
+from por.errors import Absent, Refused
+from por.formats import number_text
+from por.history import actions as history
+from por.history.models import Event, Outbox
+from por.history.rules import MAX_ATTEMPTS
+from por.http import (
+    View,
+    count_of,
+    csv_file,
+    deliveries_text,
+    events_text,
+    listing,
+    only,
+    posted,
+    render_page,
+    wants_csv,
+)
+from por.middleware import status_of
 from por.notifications import actions, reading
-from por.notifications.forms import MailForm
+from por.notifications.emails import message_id, titles
+from por.notifications.forms import DeliveryFilter, MailForm, OutboxFilter
+from por.notifications.models import Delivery
 
 MAILS_ON_A_PAGE = 25
 
@@ -29,6 +54,160 @@ def preferences(request: Request) -> HttpResponse:
         messages.success(request, _("Saved."))
         return redirect("notifications:preferences")
     return render(request, "notifications/preferences.html", {"form": form})
+
+
+# --- What leaves, what failed, and sending it again --------------------------------------------------------------
+
+NEWEST = 5  # events on a page that is about something else
+#: The newest first; the key makes it one order for good.
+ORDER = ("-pk",)
+
+DELIVERY_VIEWS = [
+    View("", gettext_lazy("All"), lambda found: found),
+    View("waiting", gettext_lazy("Waiting"), lambda found: found.waiting()),
+    View("failed", gettext_lazy("Failed"), lambda found: found.failed()),
+    View("sent", gettext_lazy("Sent"), lambda found: found.filter(status=Delivery.Status.SENT)),
+]
+DELIVERY_COLUMNS = [
+    "created_at",
+    "message",
+    "recipient",
+    "organisation",
+    "event",
+    "verb",
+    "object",
+    "status",
+    "attempts",
+    "next_at",
+    "sent_at",
+    "last_error",
+    "message_id",
+]
+
+
+@require_safe
+@only(Kind.STAFF, to="delivery.read")
+def delivery_list(request: Request) -> HttpResponseBase:
+    base = Delivery.objects.select_related("organisation", "event")
+    form = DeliveryFilter(request.GET)
+    found = listing(request, form, base, order=ORDER, count_text=deliveries_text, views=DELIVERY_VIEWS)
+    if wants_csv(request) and found.status == 200:
+        return csv_file(_("deliveries"), DELIVERY_COLUMNS, map(_delivery_cells, found.found.iterator()))
+    context = {
+        "stuck": count_of(Outbox.objects.dead()),
+        "titles": titles(),
+        "may_replay": request.actor.may("delivery.replay"),
+    }
+    return render_page(
+        request, "notifications/delivery_list.html", found.context | context, part="list", status=found.status
+    )
+
+
+def _delivery_cells(delivery: Delivery) -> list[Any]:
+    return [
+        delivery.created_at,
+        delivery.template,
+        delivery.recipient,
+        delivery.organisation.name,
+        delivery.event_id,
+        delivery.event.verb,
+        delivery.event.object_name,
+        delivery.status,
+        delivery.attempts,
+        delivery.next_at if delivery.status == Delivery.Status.WAITING else None,
+        delivery.sent_at,
+        delivery.last_error,
+        message_id(delivery),
+    ]
+
+
+@require_safe
+@only(Kind.STAFF, to="delivery.read")
+def delivery_detail(request: Request, delivery_id: int) -> HttpResponse:
+    return _delivery(request, delivery_id)
+
+
+def _delivery(request: Request, delivery_id: int, refused: Refused | None = None) -> HttpResponse:
+    """The page of one message, with what was refused above it."""
+    found = Delivery.objects.select_related("organisation", "event", "user").filter(pk=delivery_id).first()
+    if found is None:
+        raise Absent("not_found", _("There is no such message."))
+    context = {
+        "delivery": found,
+        "title": titles().get(found.template, found.template),
+        "message_id": message_id(found),
+        "may_replay": found.has_failed and request.actor.may("delivery.replay"),
+        "refused": refused,
+        "event_list": [found.event],
+        "again": Event.objects.filter(object_kind="delivery", object_id=str(found.pk)).newest_first()[:NEWEST],
+    }
+    status = status_of(refused) if refused else 200
+    return render(request, "notifications/delivery_detail.html", context, status=status)
+
+
+@posted("notifications:delivery_detail")
+@only(Kind.STAFF, to="delivery.replay")
+def delivery_replay(request: Request, delivery_id: int) -> HttpResponseBase:
+    try:
+        delivery = actions.replay(delivery_id, by=request.actor)
+    except Absent:
+        raise
+    except Refused as refused:
+        return _delivery(request, delivery_id, refused)
+    messages.success(request, _("On its way again to %(recipient)s.") % {"recipient": delivery.recipient})
+    return redirect("notifications:delivery_detail", delivery_id)
+
+
+@posted("notifications:delivery_list")
+@only(Kind.STAFF, to="delivery.replay")
+def delivery_replay_failed(request: Request) -> HttpResponseBase:
+    """All that failed, or as many of them as go at once."""
+    replayed = actions.replay_failed(by=request.actor)
+    sentence = ngettext("%(n)s message is on its way again.", "%(n)s messages are on their way again.", replayed)
+    messages.success(request, sentence % {"n": number_text(replayed)})
+    return redirect(f"{reverse('notifications:delivery_list')}?view=failed")
+
+
+OUTBOX_VIEWS = [
+    View("", gettext_lazy("Stuck"), lambda found: found.dead()),
+    View("waiting", gettext_lazy("Waiting"), lambda found: found.waiting()),
+]
+
+
+@require_safe
+@only(Kind.STAFF, to="delivery.read")
+def outbox_list(request: Request) -> HttpResponseBase:
+    """Events whose listeners could not be called, so that what follows from them has not happened."""
+    base = Outbox.objects.select_related("event")
+    found = listing(
+        request, OutboxFilter(request.GET), base, order=("-event_id",), count_text=events_text, views=OUTBOX_VIEWS
+    )
+    context = {"may_replay": request.actor.may("delivery.replay"), "tries": MAX_ATTEMPTS}
+    return render_page(
+        request, "notifications/outbox_list.html", found.context | context, part="list", status=found.status
+    )
+
+
+@posted("associations:event")
+@only(Kind.STAFF, to="delivery.replay")
+def outbox_replay(request: Request, event_id: int) -> HttpResponseBase:
+    event = history.replay(event_id, by=request.actor)
+    what = event.object_name or event.verb
+    messages.success(request, _("What follows from %(event)s is started again.") % {"event": what})
+    return redirect("notifications:outbox_list")
+
+
+@posted("notifications:outbox_list")
+@only(Kind.STAFF, to="delivery.replay")
+def outbox_replay_dead(request: Request) -> HttpResponseBase:
+    """All that are stuck, or as many of them as go at once."""
+    replayed = history.replay_dead(by=request.actor)
+    sentence = ngettext("%(n)s event is started again.", "%(n)s events are started again.", replayed)
+    messages.success(request, sentence % {"n": number_text(replayed)})
+    return redirect("notifications:outbox_list")
+
+
+# --- The demo's sink ------------------------------------------------------------------------------------------------
 
 
 @require_GET

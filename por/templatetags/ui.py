@@ -6,7 +6,7 @@ Blocks of a page are includes in templates/ui/.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -101,6 +101,12 @@ def number(value: int | float | Decimal | None, decimals: int = 0, cap: int | No
     return formats.number_text(value, decimals)
 
 
+@register.filter
+def capped(count: int) -> str:
+    """A count as lists have it: past what is counted, with a plus."""
+    return number(count, cap=10_000)
+
+
 @register.simple_tag
 def money(amount: int | Decimal | None, currency: str) -> str:
     """An amount with its currency, exact."""
@@ -179,6 +185,12 @@ def field(bound: BoundField, css: str = "") -> dict[str, Any]:
     kind = "choices" if isinstance(widget, RadioSelect) else "check" if isinstance(widget, CheckboxInput) else "input"
     attrs: dict[str, str | bool] = {"class": f"input {css}".strip(), "placeholder": False} if kind == "input" else {}
     return {"field": bound, "kind": kind, "widget": bound.as_widget(attrs=attrs)}
+
+
+@register.filter
+def item(found: Mapping[str, Any], key: str) -> Any:
+    """What stands under a key that is itself a variable; nothing if there is none."""
+    return found.get(key)
 
 
 @register.filter

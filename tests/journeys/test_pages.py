@@ -11,7 +11,10 @@ pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
 EVERYBODYS = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/"]
 CUSTOMERS = ["/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/history/", "/c/partners/"]
 PARTNERS = ["/p/", "/p/customers/", "/p/subscriptions/", "/p/history/"]
-STAFFS = ["/a/", "/a/mail/"]
+STAFFS = [
+    *("/a/", "/a/deliveries/", "/a/outbox/", "/a/people/", "/a/people/add/", "/a/partners/", "/a/partners/4471902/"),
+    *("/a/history/", "/a/history/1/", "/a/mail/"),
+]
 
 
 def look_at(one, paths: list[str]) -> None:
@@ -44,12 +47,20 @@ def test_a_partners_pages(stack, visitor, phone):
         ("customer@demo.example", ["/c/", "/c/subscriptions/", "/c/history/", "/c/partners/"]),
         ("partner@demo.example", PARTNERS),
         ("admin@demo.example", STAFFS),
-        ("auditor@demo.example", ["/a/"]),
+        ("auditor@demo.example", ["/a/", "/a/deliveries/?view=failed", "/a/history/?search=nothing+of+the+kind"]),
         ("both@demo.example", ["/"]),
     ],
 )
 def test_the_pages_of_the_demonstration(stack, visitor, address, paths):
     look_at(visitor(address), paths)
+
+
+def test_the_staffs_pages_on_a_phone_in_the_dark_in_swedish(visitor):
+    boss = visitor("admin2@demo.example", phone=True, dark=True)
+    boss.page.locator(".topacts .menu > summary").click()
+    boss.page.locator(".pop button[value=sv]").click()
+    look_at(boss, STAFFS)
+    assert boss.page.locator("html").get_attribute("lang") == "sv"
 
 
 def test_the_pages_before_signing_in_and_those_that_are_not_there(stack, visitor):

@@ -1,0 +1,43 @@
+"""The filters of lists of partners."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from por.directory.models import Partner
+from por.directory.rules import normal_mpn_id
+from por.filters import SearchField
+from por.formats import country_text
+
+
+def _countries() -> list[tuple[str, Any]]:
+    """Where there are partners, in the reader's words and order."""
+    codes = Partner.objects.exclude(country="").order_by("country").values_list("country", flat=True).distinct()
+    return [("", _("All countries")), *sorted(((code, country_text(code)) for code in codes), key=lambda one: one[1])]
+
+
+class PartnerFilter(forms.Form):
+    """The staff's filters of all partners."""
+
+    search = SearchField()
+    kind = forms.ChoiceField(label=_("Kind"), choices=[("", _("All kinds")), *Partner.Kind.choices], required=False)
+    status = forms.ChoiceField(
+        label=_("Status"), choices=[("", _("Any status")), *Partner.Status.choices], required=False
+    )
+    market = forms.ChoiceField(
+        label=_("Market"), choices=[("", _("All markets")), *Partner.Market.choices], required=False
+    )
+    country = forms.ChoiceField(label=_("Country"), choices=_countries, required=False)
+
+    def apply(self, partners: QuerySet[Partner]) -> QuerySet[Partner]:
+        given: dict[str, Any] = self.cleaned_data
+        for name in ("kind", "status", "market", "country"):
+            if given[name]:
+                partners = partners.filter(**{name: given[name]})
+        if text := given["search"]:
+            partners = partners.filter(Q(organisation__name__icontains=text) | Q(mpn_id=normal_mpn_id(text) or text))
+        return partners

@@ -1,0 +1,110 @@
+"""A programme administrator's day: a message that was given up is sent again, and somebody joins the staff."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.journeys.test_attach import ADMINISTRATOR, NILS, attach, detail
+
+pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+
+BOSS = "admin@demo.example"
+#: What only time and a broken mail server bring about.
+GIVE_UP = """
+from por.notifications.models import Delivery
+delivery = Delivery.objects.filter(event__object_id="{subscription}", recipient="{recipient}").get()
+delivery.status, delivery.attempts, delivery.last_error = "dead", 12, "SMTPServerDisconnected: closed"
+delivery.save()
+"""
+
+
+def give_up(stack, subscription: str, recipient: str) -> None:
+    stack.manage("shell", "--no-imports", "-c", GIVE_UP.format(subscription=subscription, recipient=recipient))
+
+
+def told(stack, subscription: str, times: int) -> set[str]:
+    """The Message-IDs of what the partner got about a subscription, once that many copies have arrived."""
+    end = time.monotonic() + 30
+    while True:
+        mails = [mail for mail in stack.mail_to(NILS) if subscription in mail.get_body(["plain"]).get_content()]
+        if len(mails) >= times or time.monotonic() > end:
+            assert len(mails) == times
+            return {mail["Message-ID"] for mail in mails}
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+def test_a_message_that_was_given_up_is_found_and_sent_again(stack, visitor, scripts):
+    subscription = stack.free.pop()
+    attach(visitor(ADMINISTRATOR).open(detail(subscription)))
+    told(stack, subscription, times=1)
+    give_up(stack, subscription, NILS)
+
+    boss = visitor(BOSS, scripts=scripts)
+    page = boss.open("/a/")
+    page.get_by_role("link", name="See which").first.click()
+    page.get_by_role("link", name=NILS).first.click()
+    expect(page.get_by_text("SMTPServerDisconnected: closed")).to_be_visible()
+    if scripts:
+        boss.look()
+    page.get_by_role("button", name="Send again").click()
+
+    expect(page.get_by_text(f"On its way again to {NILS}")).to_be_visible()
+    expect(page.get_by_text("was sent again")).to_be_visible()
+    assert len(told(stack, subscription, times=2)) == 1
+
+
+def test_somebody_joins_the_staff_from_the_mail_they_get_and_leaves_again(stack, visitor):
+    boss = visitor(BOSS)
+    page = boss.open("/a/people/")
+    page.get_by_role("link", name="Add to the staff").click()
+    boss.look()
+    page.get_by_label("E-mail").fill("ines@house.example")
+    page.get_by_label("Name").fill("Ines Ek")
+    page.get_by_label("Role").select_option("support")
+    page.get_by_role("button", name="Add to the staff").click()
+    expect(page.get_by_role("heading", name="Ines Ek")).to_be_visible()
+    boss.look()
+
+    (mail,) = stack.mail_to("ines@house.example")
+    link = re.search(r"https?://\S+/password/reset/\S+", mail.get_body(["plain"]).get_content())
+    assert link is not None
+    ines = visitor()
+    ines.page.goto(link[0])
+    for field in ines.page.locator("input[type=password]").all():
+        field.fill("sju sköna sjömän")
+    ines.page.locator("main form .btn--p").click()
+    ines.open("/login")
+    ines.page.locator("input[name=login]").fill("ines@house.example")
+    ines.page.locator("input[name=password]").fill("sju sköna sjömän")
+    ines.page.locator("main form .btn--p").first.click()
+    expect(ines.page.get_by_role("heading", name="How the house is doing")).to_be_visible()
+
+    page.get_by_role("button", name="Suspend").click()
+    expect(page.get_by_text("is suspended")).to_be_visible()
+    ines.open("/a/")
+    expect(ines.page).to_have_url(re.compile("/login"))
+    page.get_by_role("button", name="Reactivate").click()
+    page.get_by_role("button", name="Remove from the staff").click()
+    expect(page.get_by_text("no longer on the staff")).to_be_visible()
+
+
+@pytest.mark.parametrize("phone", [False, True], ids=["desk, light", "phone, dark"])
+def test_the_history_is_searched_and_an_event_opened(stack, visitor, phone):
+    subscription = stack.free.pop()
+    attach(visitor(ADMINISTRATOR).open(detail(subscription)))
+
+    auditor = visitor("auditor@demo.example", phone=phone, dark=phone)
+    page = auditor.open("/a/history/")
+    auditor.look()
+    page.get_by_label("Name or ID").fill(subscription)
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_text("1 event", exact=True)).to_be_visible()
+    auditor.look()
+    page.locator("tbody th a").click()
+    expect(page.get_by_role("heading", name="Its place in the chain")).to_be_visible()
+    auditor.look()

@@ -1,0 +1,195 @@
+"""What the staff see of messages and stuck events, and the buttons that start them again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from por.accounts.models import User
+from por.history.models import Event, Outbox
+from por.notifications.models import Delivery
+from tests.factories import make_staff
+from tests.por.notifications.test_replay import make_delivery
+
+LIST, OUTBOX = "/a/deliveries/", "/a/outbox/"
+
+
+def signed_in(role: str = "programme_administrator", **fields: Any) -> Client:
+    actor, client = make_staff(role), Client()
+    User.objects.filter(pk=actor.user_id).update(**fields or {"language": "en"})
+    client.force_login(actor.user)
+    return client
+
+
+@pytest.fixture
+def web() -> Client:
+    return signed_in()
+
+
+def found(web: Client, query: str = "") -> set[int]:
+    return {one.pk for one in web.get(LIST + query).context["page"].rows}
+
+
+def kill(event: Event) -> None:
+    Outbox.objects.filter(pk=event.pk).update(done_at=None, dead_at=timezone.now(), attempts=12, last_error="Boom: no")
+
+
+# --- Deliveries -------------------------------------------------------------------------------------------------
+
+
+def test_each_view_shows_its_own_and_its_tab_counts_them(web):
+    dead, refused, sent, waiting = (make_delivery(status) for status in ("dead", "refused", "sent", "waiting"))
+    receipts = set(Delivery.objects.filter(template__endswith="_receipt").values_list("pk", flat=True))
+
+    assert found(web, "?view=failed") == {dead.pk, refused.pk}
+    assert found(web, "?view=sent") == {sent.pk}
+    assert found(web, "?view=waiting") == {waiting.pk} | receipts
+    assert found(web) == {dead.pk, refused.pk, sent.pk, waiting.pk} | receipts
+    assert [tab.count for tab in web.get(LIST).context["tabs"]] == [8, 5, 2, 1]
+
+
+def test_it_is_found_by_recipient_organisation_kind_of_message_and_event(web):
+    one, other = make_delivery(), make_delivery()
+    Delivery.objects.filter(pk=one.pk).update(recipient="astrid@ekholmen.example")
+
+    assert found(web, "?search=astrid") == {one.pk}
+    assert found(web, f"?search={other.organisation.number}") == {other.pk}
+    assert found(web, "?message=record_attached") == {one.pk, other.pk}
+    assert one.pk in found(web, f"?event={one.event_id}")
+    assert other.pk not in found(web, f"?event={one.event_id}")
+    assert web.get(f"{LIST}?search=a").status_code == 422
+    assert web.get(f"{LIST}?message=nonsense").status_code == 422
+
+
+def test_the_list_as_a_file_has_the_same_rows(web):
+    make_delivery()
+    lines = b"".join(web.get(f"{LIST}?view=failed&format=csv")).decode().splitlines()
+    assert len(lines) == 2
+    assert "hello@nordvik.example" in lines[1]
+
+
+def test_the_list_asks_as_much_for_many_as_for_few(web, django_assert_num_queries):
+    make_delivery()
+    with CaptureQueriesContext(connection) as few:
+        web.get(LIST)
+    for _ in range(4):
+        make_delivery()
+    with django_assert_num_queries(len(few)):
+        web.get(LIST)
+
+
+def test_a_message_shows_to_whom_about_what_and_what_came_of_it(web):
+    delivery = make_delivery(last_error="SMTPRecipientsRefused: no such user")
+
+    text = web.get(f"{LIST}{delivery.pk}/").text
+
+    for words in ("hello@nordvik.example", "Nordvik Cloud AB", str(delivery.message_id), "no such user", "Given up"):
+        assert words in text
+    assert f"/a/history/{delivery.event_id}/" in text
+
+
+def test_send_again_does_and_says_so(web):
+    delivery = make_delivery()
+
+    page = web.post(f"{LIST}{delivery.pk}/replay/", follow=True)
+
+    assert "On its way again to hello@nordvik.example" in page.text
+    assert "was sent again" in page.text  # among what happened to it
+    assert Delivery.objects.get(pk=delivery.pk).status == "waiting"
+
+
+def test_the_second_to_press_is_told_and_changes_nothing(web):
+    delivery = make_delivery()
+    web.post(f"{LIST}{delivery.pk}/replay/")
+
+    page = web.post(f"{LIST}{delivery.pk}/replay/")
+
+    assert page.status_code == 409
+    assert "waiting to be sent already" in page.text
+    assert Event.objects.filter(verb="delivery.replayed").count() == 1
+
+
+def test_send_all_again_takes_all_that_failed(web):
+    make_delivery("dead"), make_delivery("refused")
+    assert "2 messages are on their way again" in web.post(f"{LIST}replay/", follow=True).text
+    assert not Delivery.objects.failed().exists()
+    assert "0 messages are on their way again" in web.post(f"{LIST}replay/", follow=True).text
+
+
+def test_an_auditor_reads_everything_and_has_no_button():
+    delivery, auditor = make_delivery(), signed_in("auditor")
+    assert auditor.get(f"{LIST}?view=failed").status_code == 200
+    for path in (f"{LIST}?view=failed", f"{LIST}{delivery.pk}/", OUTBOX):
+        assert "replay/" not in auditor.get(path).text
+    assert auditor.post(f"{LIST}{delivery.pk}/replay/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ("", "No messages yet"),
+        ("waiting", "Nothing waits"),
+        ("failed", "Nothing failed"),
+        ("sent", "No messages yet"),
+    ],
+)
+def test_each_empty_view_says_what_it_means(web, view, words):
+    assert words in web.get(f"{LIST}?view={view}").text
+    assert "No messages match" in web.get(f"{LIST}?view={view}&search=nothing").text
+
+
+def test_the_part_htmx_asks_for_is_the_list_alone(web):
+    make_delivery()
+    part = web.get(LIST, headers={"HX-Request": "true"}).text
+    assert "<html" not in part
+    assert 'id="list"' in part
+
+
+# --- Stuck events -----------------------------------------------------------------------------------------------
+
+
+def test_a_stuck_event_shows_its_error_and_is_tried_again(web):
+    event = make_delivery().event
+    kill(event)
+
+    page = web.get(OUTBOX)
+    assert "Boom: no" in page.text
+    assert f"/a/history/{event.pk}/" in page.text
+    assert "started again" in web.post(f"{OUTBOX}{event.pk}/replay/", follow=True).text
+    assert Outbox.objects.get(pk=event.pk).dead_at is None
+    assert web.post(f"{OUTBOX}{event.pk}/replay/").status_code == 409
+
+
+def test_all_stuck_events_are_tried_again_at_one_press(web):
+    kill(make_delivery().event), kill(make_delivery().event)
+    assert "2 events are started again" in web.post(f"{OUTBOX}replay/", follow=True).text
+    assert "Nothing is stuck" in web.get(OUTBOX).text
+
+
+def test_stuck_events_are_found_by_what_happened(web):
+    kill(make_delivery().event)
+    assert len(web.get(f"{OUTBOX}?search=attached").context["page"].rows) == 1
+    assert "No events match" in web.get(f"{OUTBOX}?search=removed").text
+    assert "Nothing waits" in web.get(f"{OUTBOX}?view=waiting").text
+
+
+def test_the_outbox_asks_as_much_for_many_as_for_few(web, django_assert_num_queries):
+    kill(make_delivery().event)
+    with CaptureQueriesContext(connection) as few:
+        web.get(OUTBOX)
+    for _ in range(4):
+        kill(make_delivery().event)
+    with django_assert_num_queries(len(few)):
+        web.get(OUTBOX)
+
+
+def test_the_pages_speak_swedish():
+    delivery, web = make_delivery(), signed_in(language="sv")
+    assert "Skicka alla igen" in web.get(f"{LIST}?view=failed").text
+    assert "Skicka igen" in web.get(f"{LIST}{delivery.pk}/").text
+    assert "Inget har fastnat" in web.get(OUTBOX).text

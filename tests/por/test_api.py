@@ -277,7 +277,7 @@ def test_refusals_replays_and_lock_timeouts_are_counted_by_code_and_nothing_else
     lines = [
         'refusals_total{code="no_partner_of_record",status="409"}',
         'refusals_total{code="not_found",status="404"}',
-        'refusals_total{code="no_right",status="403"}',
+        'refusals_total{code="wrong_kind",status="403"}',
         "idempotent_replays_total",
     ]
     before = [counted(line) for line in lines]

@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from por import counters, faults
+from por import counters, faults, patience
 from por.api import problems
 from por.errors import Absent, Busy, Forbidden, Refused, Unavailable
 from por.logs import request_id
@@ -49,6 +49,17 @@ class RequestIdMiddleware:
         )
         response["X-Request-ID"] = this
         return response
+
+
+class PatienceMiddleware:
+    """Gives every request its time. What is streamed after the answer has begun is not counted."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with patience.bounded():
+            return self.get_response(request)
 
 
 class ProbeMiddleware:

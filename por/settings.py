@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "por.middleware.PatienceMiddleware",
     "por.middleware.ProbeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -115,6 +116,8 @@ DATABASES["default"] |= {
         " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
     },
 }
+#: Seconds after which a request that still waits for the database is answered 503.
+REQUEST_SECONDS = env.int("REQUEST_SECONDS", default=30)
 #: The role that owns the tables and migrates; the application's role can then neither change nor drop history.
 DATABASE_OWNER = database("DATABASE_OWNER_URL" if "DATABASE_OWNER_URL" in env.ENVIRON else "DATABASE_URL")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -18,7 +18,7 @@ test: development tools     ## all tests, on servers of their own
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 chaos: development tools    ## the long races and faults: ten minutes of faults, then every race for a minute
-	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos; outcome=$$?; cat var/chaos/figures.json; exit $$outcome
 	RACE_SECONDS=$${RACE_SECONDS:-60} $(BIN)/python -m pytest tests/associations/test_races.py
 
 check: development tools    ## format, lint, import contracts, types, migration drift, translations; then the tests

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
+import psycopg2
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -91,6 +92,6 @@ def _hang_up(connection: BaseDatabaseWrapper) -> None:
     try:
         with socket.socket(fileno=os.dup(connection.connection.fileno())) as conversation:
             conversation.shutdown(socket.SHUT_RDWR)
-    except Exception:
+    except (AttributeError, OSError, psycopg2.Error):
         return
     logger.warning("A request waited %s s for the database; its connection is given up.", settings.REQUEST_SECONDS)

@@ -5,13 +5,15 @@ Each is a look at an index that holds only what is still to do, went wrong or ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from django.db import Error
 from django.db.models import Min
 from django.utils import timezone
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from por import faults
 from por.history.actions import rounds, sealing
@@ -73,14 +75,21 @@ FIGURES: list[tuple[str, str, Callable[[], float]]] = [
 def figures() -> bytes:
     """As Prometheus reads them. While the database does not answer, only that it does not."""
     registry = CollectorRegistry()
-    answers = Gauge("database_answers", "1 if the database could be asked for these figures", registry=registry)
-    try:
-        values = [(name, meaning, figure()) for name, meaning, figure in FIGURES]
-    except Error as error:
-        if faults.caused_by(error) is None:
-            raise
-    else:
-        answers.set(1)
-        for name, meaning, value in values:
-            Gauge(name, meaning, registry=registry).set(value)
+    registry.register(_Figures())
     return generate_latest(registry)
+
+
+class _Figures(Collector):
+    """Read anew each time. The library's own gauges would be kept for each process, and shown after they are stale."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        meaning = "1 if the database could be asked for these figures"
+        try:
+            found = [GaugeMetricFamily(name, meaning, value=figure()) for name, meaning, figure in FIGURES]
+        except Error as error:
+            if faults.caused_by(error) is None:
+                raise
+            yield GaugeMetricFamily("database_answers", meaning, value=0)
+        else:
+            yield GaugeMetricFamily("database_answers", meaning, value=1)
+            yield from found

@@ -230,6 +230,7 @@ def a_partner(product: Product, token: str) -> str:
 @on_one_product
 def test_without_the_database_everything_says_so_and_comes_back_by_itself(product, token, subscription_path):
     mpn_id = a_partner(product, token)
+    assert product.ask("GET", "/metrics").text.count("\noutbox_undone ") == 1
     assert product.sign_in("customer").status == 302
     assert product.status("/c/") == 200
     web = product.children("web")
@@ -255,6 +256,7 @@ def test_without_the_database_everything_says_so_and_comes_back_by_itself(produc
     assert alive == 200
     assert metrics.status == 200
     assert "\ndatabase_answers 0.0\n" in metrics.text
+    assert "outbox_undone" not in metrics.text, "nothing stale"
 
     wait_until(lambda: product.status("/readyz") == 200)
     assert product.status("/c/") == 200, "still signed in"

@@ -41,7 +41,7 @@ def say_what_cannot_be_said(event: Event) -> dict[str, object]:
     raise ValueError("a fact is missing")
 
 
-NEWS = emails.Message("record_attached", Topic.RECORD, say_nothing)
+NEWS = emails.Message("record_attached", Topic.RECORD, say_nothing, "News")
 
 
 @pytest.fixture(autouse=True)

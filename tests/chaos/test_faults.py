@@ -1,6 +1,6 @@
 """Minutes of random faults under load on the real product: nothing lost, nothing done twice, all of it told.
 
-`CHAOS_SECONDS` says how long, `CHAOS_SEED` which faults; what struck when stands in `var/chaos/faults.log`.
+`CHAOS_SECONDS` says how long, `CHAOS_SEED` which faults; `var/chaos/` keeps what struck when, the logs and the figures.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -287,6 +288,16 @@ def small_disk(var: Path) -> Iterator[Path | None]:
 # --- Whether it held ------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def kept(logs: Path, place: Path) -> Iterator[None]:
+    """Whatever comes of it, the logs stay."""
+    shutil.rmtree(place, ignore_errors=True)
+    try:
+        yield
+    finally:
+        shutil.copytree(logs, place)
+
+
 def keep(run: subprocess.Popen[str], log: Path) -> None:
     """What the run says on its console, among the faults."""
     with suppress(ValueError):  # it is closed when all is over
@@ -325,6 +336,7 @@ def test_nothing_is_lost_and_nothing_happens_twice_whatever_dies(tmp_path: Path)
     port = free_port()
     subscriptions = estate(tmp_path / "estate")
     with (
+        kept(tmp_path / "var" / "log", report / "log"),
         small_disk(tmp_path / "var") as disk,
         running(tmp_path / "var", port, EMAIL_URL=f"smtp://127.0.0.1:{sink.port}") as run,
     ):

@@ -240,7 +240,7 @@ class EventFilter(forms.Form):
         label=_("Organisation"),
         required=False,
         max_length=200,
-        widget=forms.TextInput(attrs={"placeholder": _("MPN ID, tenant or name")}),
+        widget=forms.TextInput(attrs={"placeholder": _("Number or name")}),
     )
     since = forms.DateField(label=_("From"), required=False, widget=DAY)
     until = forms.DateField(label=_("To"), required=False, widget=DAY)
@@ -253,6 +253,11 @@ class EventFilter(forms.Form):
         if until and (since := self.cleaned_data.get("since")) and until < since:
             raise forms.ValidationError(_("The last day lies before the first."), code="until_before_since")
         return until
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Newest first. Where days are given by time, so that the index of time finds the first of them at once."""
+        return ("-at", "-id") if self["since"].value() or self["until"].value() else ("-id",)
 
     def apply(self, events: QuerySet[Event]) -> QuerySet[Event]:
         given: dict[str, Any] = self.cleaned_data

@@ -259,7 +259,7 @@ def _value(row: Model, name: str) -> Any:
     value: Any = row
     for part in name.split("__"):
         value = getattr(value, part)
-    return value
+    return value.isoformat() if isinstance(value, date) else value  # which the database reads again, to the microsecond
 
 
 class Filter(Protocol):
@@ -306,7 +306,7 @@ def listing(
         "chips": [] if form.errors else chips(request, form, words),
         "clear_url": address(request, without=list(form.fields)),
         "csv_url": address(request, format="csv"),
-        "count_text": count_text(count),
+        "count_text": "" if form.errors else count_text(count),
         "page": page,
     }
     return Listing(found.order_by(*order), page, context, 422 if form.errors else 200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, F, Max, Min, Q, QuerySet
@@ -30,11 +30,10 @@ from por.history.actions import organisation_of
 from por.history.models import Event, Outbox
 from por.http import count_of, events_text, listing, only, partners_text, render_page, wants_csv
 from por.notifications.models import Delivery
+from por.notifications.reading import LATE_AFTER
 
 NEWEST = 5  # events on a page that has a longer list elsewhere
 SOME = 50
-#: Mail that has waited longer than this is worth a look: the mail server may not answer.
-SLOW = timedelta(minutes=5)
 
 
 # --- Home -----------------------------------------------------------------------------------------------------------
@@ -49,8 +48,8 @@ def staff_home(request: Request) -> HttpResponse:
     oldest_mail = waiting.aggregate(at=Min("created_at"))["at"]
     oldest_event = promised.aggregate(at=Min("event__at"))["at"]
     failed, stuck = count_of(Delivery.objects.failed()), count_of(Outbox.objects.dead())
-    mail_is_slow = oldest_mail is not None and now - oldest_mail > SLOW
-    events_are_slow = oldest_event is not None and now - oldest_event > SLOW
+    mail_is_slow = oldest_mail is not None and now - oldest_mail > LATE_AFTER
+    events_are_slow = oldest_event is not None and now - oldest_event > LATE_AFTER
     return render(
         request,
         "associations/staff_home.html",
@@ -154,8 +153,8 @@ def staff_partner_detail(request: Request, mpn_id: str) -> HttpResponse:
 @only(Kind.STAFF)
 def event_list(request: Request) -> HttpResponseBase:
     """Every event of the house, newest first."""
-    base = Event.objects.all()
-    found = listing(request, EventFilter(request.GET), base, order=("-id",), count_text=events_text)
+    form = EventFilter(request.GET)
+    found = listing(request, form, Event.objects.all(), order=form.order, count_text=events_text)
     if wants_csv(request) and found.status == 200:
         return exports.all_events_csv(found.found)
     context = found.context | {

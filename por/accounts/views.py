@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from por import counters
 from por.accounts import actions
 from por.accounts.forms import (
     THEMES,
@@ -284,7 +285,10 @@ def _person(request: Request, person_id: int, refused: Refused | None = None) ->
         "about": Event.objects.filter(about).newest_first()[:NEWEST],
         "refused": refused,
     }
-    status = 200 if refused is None else 422 if refused.field else status_of(refused)
+    status = 200
+    if refused is not None:
+        status = 422 if refused.field else status_of(refused)
+        counters.refused(refused.code, status, refused)
     return render(request, "accounts/person.html", context, status=status)
 
 

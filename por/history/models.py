@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -57,7 +56,7 @@ class Event(models.Model):
                 fields=["actor_id", "-id"], name="events_of_a_person", condition=models.Q(actor_id__isnull=False)
             ),
             models.Index(fields=["request_id"], condition=~models.Q(request_id=""), name="events_of_a_request"),
-            BrinIndex(fields=["at"], name="events_by_day"),
+            models.Index(fields=["at", "id"], name="events_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
+from por import counters
 from por.accounts.middleware import Request
 from por.accounts.rules import Kind
 from por.errors import Absent, Refused
@@ -141,7 +142,10 @@ def _delivery(request: Request, delivery_id: int, refused: Refused | None = None
         "event_list": [found.event],
         "again": Event.objects.filter(object_kind="delivery", object_id=str(found.pk)).newest_first()[:NEWEST],
     }
-    status = status_of(refused) if refused else 200
+    status = 200
+    if refused is not None:
+        status = status_of(refused)
+        counters.refused(refused.code, status, refused)
     return render(request, "notifications/delivery_detail.html", context, status=status)
 
 

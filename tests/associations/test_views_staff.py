@@ -219,6 +219,8 @@ def test_a_search_that_takes_too_long_says_so_instead_of_failing(web, monkeypatc
 
     assert page.status_code == 422
     assert "takes too long" in page.text
+    assert "Nothing was searched" in page.text
+    assert "No events match" not in page.text  # nobody knows
 
 
 def test_after_a_search_queries_have_all_the_time_they_need_again(web):
@@ -246,8 +248,9 @@ def test_pages_follow_each_other_and_the_list_asks_as_much_for_many_as_for_few(
     with django_assert_num_queries(len(few)):
         web.get(HISTORY)
     monkeypatch.setattr("por.http.PAGE_SIZE", 3)
-    assert found(web, "") == events[:-4:-1]
-    assert found(web, web.get(HISTORY).context["page"].next)[0] == events[-4]
+    for query in ("?", "?since=2020-01-01&"):
+        assert found(web, query) == events[:-4:-1]
+        assert found(web, web.get(HISTORY + query).context["page"].next) == [*events[-4::-1], events[0] - 1]
 
 
 def test_an_event_shows_everything_that_is_stored_of_it_and_what_came_of_it():

@@ -45,7 +45,8 @@ def compose(partner, monkeypatch):
             active = f"{translation.get_language()}, {timezone.get_current_timezone_name()}"
             return FACTS | {"rows": [*FACTS["rows"], ("active", active)]} | facts
 
-        monkeypatch.setitem(emails._messages, "record_attached", emails.Message("record_attached", Topic.RECORD, say))
+        message = emails.Message("record_attached", Topic.RECORD, say, "Attached")
+        monkeypatch.setitem(emails._messages, "record_attached", message)
         return emails.compose(
             Delivery(
                 event=Event(request_id="request-4711"),

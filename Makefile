@@ -4,10 +4,11 @@ PYTHON = $(eval PYTHON := $(shell for python in python3.13 python3.12 python3.11
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done))$(PYTHON)
 BIN = .venv/bin
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+SCALE = 20000
 # For what reads the settings and needs no server.
 NOWHERE = SECRET_KEY=none DATABASE_URL=postgres://none/none REDIS_URL=redis://none EMAIL_URL=smtp://none
 
-.PHONY: run test chaos check messages types lock clean python runtime development tools
+.PHONY: run test chaos check bench messages types lock clean python runtime development tools
 .SILENT:
 
 run: runtime                ## the whole product on this machine; Ctrl-C stops it
@@ -28,6 +29,9 @@ check: development tools    ## format, lint, import contracts, types, migration 
 	$(MAKE) types
 	$(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
 	$(MAKE) test
+
+bench: development          ## what the product does in a second on an estate of SCALE, beside the same SQL without it
+	$(BIN)/python -m tests.benchmarks $(SCALE)
 
 messages: development tools ## the catalogues brought up to date with the sources, ready to be translated
 	$(NOWHERE) $(BIN)/python manage.py makemessages --locale sv --ignore "tests/*" --ignore "var/*" --add-location file

@@ -7,7 +7,7 @@ from copy import copy
 from typing import Any, Generic, TypeVar
 
 from django.core.exceptions import EmptyResultSet
-from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.query import ModelIterable
 
 M = TypeVar("M", bound=models.Model)
@@ -50,11 +50,13 @@ class Statement(Generic[M]):
         return next(iter(self.all(**given)), None)
 
     def _compile(self) -> tuple[Any, str, list[Any]]:
-        compiler = self.build().query.get_compiler(DEFAULT_DB_ALIAS)
+        compiler: Any = self.build().query.get_compiler(DEFAULT_DB_ALIAS)
         try:
             sql, parameters = compiler.as_sql()
         except EmptyResultSet:  # nobody may see any
             return compiler, "", []
+        converters = compiler.get_converters([one[0] for one in compiler.select[: compiler.col_count]])
+        compiler.get_converters = lambda _columns: converters  # of the columns, so the same each time
         return compiler, f"{sql} {self.lock}", list(parameters)
 
 
@@ -71,7 +73,7 @@ class _Ready:
     def __init__(self, compiler: Any, sql: str, values: list[Any]) -> None:
         self.query = self
         self.compiler = copy(compiler)
-        self.compiler.connection = connection
+        self.compiler.connection = connections[DEFAULT_DB_ALIAS]  # this thread's
         self.compiler.as_sql = lambda: (sql, values)
 
     def get_compiler(self, using: str) -> Any:

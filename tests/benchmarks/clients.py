@@ -1,0 +1,113 @@
+"""Clients of the API in a process of their own: reads a plan from its input, writes figures to its output."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Request = tuple[str, str, bytes, dict[str, str]]
+
+
+def run(plan: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a plan, from another process than the caller's."""
+    command = [sys.executable, "-m", "tests.benchmarks.clients"]
+    done = subprocess.run(command, input=json.dumps(plan), stdout=subprocess.PIPE, text=True, check=True)
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
+def spread(places: list[dict[str, str]]) -> Iterator[Request]:
+    """Attaches and removes in turn, on one subscription after the other."""
+    for place in itertools.cycle(places):
+        yield _change("PUT", place)
+        yield _change("DELETE", place)
+
+
+def hot(place: dict[str, str], turns: Iterator[int]) -> Iterator[Request]:
+    """All clients take turns at one subscription; who is overtaken finds it attached, or removed, already."""
+    while True:
+        yield _change("DELETE" if next(turns) % 2 else "PUT", place)
+
+
+def reading(path: str, token: str) -> Iterator[Request]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return itertools.repeat(("GET", path, b"", headers))
+
+
+def _change(method: str, place: dict[str, str]) -> Request:
+    body = {"mpn_id": place["mpn_id"]} if method == "PUT" else {"reason": "Bench."}
+    headers = {"Authorization": f"Bearer {place['token']}", "If-Match": "*", "Content-Type": "application/json"}
+    return method, place["path"], json.dumps(body).encode(), headers
+
+
+def _clients(plan: dict[str, Any]) -> list[Iterator[Request]]:
+    count: int = plan["clients"]
+    match plan["kind"]:
+        case "spread":
+            return [spread(plan["places"][number::count]) for number in range(count)]
+        case "hot":
+            turns = itertools.count()  # one at a time: next() of it is atomic
+            return [hot(plan["places"][0], turns) for _ in range(count)]
+        case _:
+            return [reading(plan["path"], plan["token"]) for _ in range(count)]
+
+
+def _send(port: int, requests: Iterator[Request], going: Callable[[], bool], latencies: list[float]) -> Counter[str]:
+    answers: Counter[str] = Counter()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    while going():
+        began = time.perf_counter()
+        try:
+            connection.request(*next(requests))
+            response = connection.getresponse()
+            response.read()
+            answers[str(response.status)] += 1
+        except (OSError, http.client.HTTPException) as error:
+            answers[type(error).__name__] += 1
+            connection.close()
+        latencies.append(time.perf_counter() - began)
+    connection.close()
+    return answers
+
+
+def main() -> None:
+    plan = json.load(sys.stdin)
+    latencies: list[float] = []
+    answers: Counter[str] = Counter()
+    began, before = time.perf_counter(), time.process_time()
+    end = began + plan["seconds"]
+
+    def client(requests: Iterator[Request]) -> None:
+        mine: list[float] = []
+        counted = _send(plan["port"], requests, lambda: time.perf_counter() < end, mine)
+        latencies.extend(mine)
+        with counting:
+            answers.update(counted)
+
+    counting = threading.Lock()
+    threads = [threading.Thread(target=client, args=[requests]) for requests in _clients(plan)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - began
+    cpu = time.process_time() - before
+    json.dump({"answers": answers, "seconds": seconds, "cpu": cpu * 1000, **percentiles(latencies)}, sys.stdout)
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    """The median and the 99th percentile, in milliseconds."""
+    ordered = sorted(seconds) or [0.0]
+    return {f"p{percent}": ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1000 for percent in (50, 99)}
+
+
+if __name__ == "__main__":
+    main()

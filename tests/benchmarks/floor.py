@@ -1,0 +1,52 @@
+"""The same statements by pgbench: what the database could do if nothing stood before it."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from por.embedded.postgres import binaries
+from tests.benchmarks.clients import percentiles
+
+
+def run(scripts: list[str], url: str, *, options: str, clients: int, seconds: int) -> dict[str, Any]:
+    """The figures of these scripts, each run as one transaction that makes one change, taken at random."""
+    with tempfile.TemporaryDirectory(prefix="por-bench-") as directory:
+        return _run(scripts, url, options, clients, seconds, Path(directory))
+
+
+def _run(scripts: list[str], url: str, options: str, clients: int, seconds: int, directory: Path) -> dict[str, Any]:
+    files = [directory / f"{number}.sql" for number in range(len(scripts))]
+    for file, script in zip(files, scripts, strict=True):
+        file.write_text(script)
+    parts = urlsplit(url)
+    command = [str(binaries() / "pgbench"), "--no-vacuum", "--random-seed", "1"]
+    command += ["--client", str(clients), "--jobs", "2"]
+    command += ["--time", str(seconds), "--log", "--log-prefix", str(directory / "log")]
+    command += ["--host", unquote(parts.netloc.rpartition("@")[2]), "--username", parts.username or ""]
+    for file in files:
+        command += ["--file", str(file)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [*command, parts.path.strip("/")], env=os.environ | {"PGOPTIONS": options}, capture_output=True, text=True
+    )
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        raise SystemExit(f"pgbench has failed:\n{done.stderr[-2000:]}")
+    lines = [line.split() for log in directory.glob("log*") for line in log.read_text().splitlines()]
+    latencies = [int(line[2]) / 1e6 for line in lines]
+    said = re.search(r"tps = ([\d.]+)", done.stdout)
+    assert said, done.stdout
+    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "answers": {"committed": len(latencies)},
+        "seconds": len(latencies) / float(said[1]),
+        "cpu": cpu * 1000,
+        **percentiles(latencies),
+    }

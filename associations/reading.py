@@ -117,7 +117,10 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
         .select_related("partner__organisation")
     }
     own = set(partners_of(actor).values_list("pk", flat=True)) if actor.kind == OrganisationKind.PARTNER else None
-    usage = latest_usage(actor, ids, as_of)
+    shown = ids if own is None else [pk for pk, record in records.items() if record.partner_id in own]
+    # Whoever is of record today sees every month. Asking that of each row of usage took a partner's list 35 ms.
+    visible = Usage.objects.current() if as_of is None else usage_visible_to(actor)
+    usage = latest_usage(visible.filter(subscription__in=shown), as_of)
     result = []
     for subscription in subscriptions:
         record = records.get(subscription.pk)
@@ -135,9 +138,8 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
     return result
 
 
-def latest_usage(actor: Actor, subscription_ids: Iterable[int], as_of: date | None = None) -> dict[int, MonthOfUsage]:
-    """The newest month with usage of each, as far as the actor may see it; of those begun by a day."""
-    visible = usage_visible_to(actor).filter(subscription__in=list(subscription_ids))
+def latest_usage(visible: QuerySet[Usage], as_of: date | None = None) -> dict[int, MonthOfUsage]:
+    """The newest month of each subscription in this usage; of those begun by a day."""
     if as_of is not None:
         visible = visible.filter(month__lte=as_of)
     # Ranked in one pass: a subquery for the newest month would run once for each row of usage.

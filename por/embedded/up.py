@@ -101,6 +101,7 @@ def _start_product(processes: Processes, home: Home, listener: socket.socket) ->
         [*celery, *work, "--loglevel", "INFO"],
         grace=20,  # SIGTERM lets running tasks end; what is cut short is delivered again
         orphan_signal=signal.SIGKILL,  # its broker has gone too, and its pool dies with it
+        before_exec=_give_way,
     )
     beat: Command = ["beat", "--schedule", home.path / "beat-schedule", "--pidfile", ""]
     processes.start("beat", [*celery, *beat, "--loglevel", "INFO"])
@@ -111,6 +112,11 @@ def _start_product(processes: Processes, home: Home, listener: socket.socket) ->
     host, port = listener.getsockname()[:2]
     processes.wait_for(web, lambda: _answers(host, port))
     processes.wait_for(worker, lambda: b"ready." in worker.log.read_bytes())
+
+
+def _give_way() -> None:
+    """Where both want the same processor, an answer comes before the mail about it."""
+    os.nice(5)
 
 
 def _answers(host: str, port: int) -> bool:

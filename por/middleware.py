@@ -17,7 +17,7 @@ from django.views import defaults
 from por import counters, faults, patience
 from por.api import problems
 from por.errors import Absent, Busy, Forbidden, Refused, Unavailable
-from por.logs import request_id
+from por.logs import request_id, route_of
 
 logger = logging.getLogger("por.web")
 
@@ -38,12 +38,10 @@ class RequestIdMiddleware:
         request_id.set(this)  # until the next request: the framework logs after us
         began = time.monotonic()
         response = self.get_response(request)
-        route = request.resolver_match.route if request.resolver_match else ""
-        # The route, not the path: a path may hold a token or an address.
         logger.info(
-            "%s /%s %s",
+            "%s %s %s",
             request.method,
-            route,
+            route_of(request),
             response.status_code,
             extra={"ms": round((time.monotonic() - began) * 1000, 1)},
         )

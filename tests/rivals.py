@@ -39,7 +39,7 @@ def before_the_lock(rival: Rival) -> Iterator[None]:
 @contextmanager
 def before_the_write_without_a_lock(rival: Rival) -> Iterator[None]:
     """The same between the caller's checks and its first write, which only a caller without locks lets happen."""
-    with connection.execute_wrapper(_unlocked), _at(WRITE, lambda: _elsewhere(rival).result(PATIENCE)):
+    with connection.execute_wrapper(unlocked), _at(WRITE, lambda: _elsewhere(rival).result(PATIENCE)):
         yield
 
 
@@ -105,7 +105,8 @@ def _at(moment: re.Pattern[str], act: Callable[[], Any]) -> Iterator[None]:
     assert acted, "the caller never came to the moment its rival waited for"
 
 
-def _unlocked(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+def unlocked(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+    """For `execute_wrapper`: no statement takes a lock on a row before it writes it."""
     return execute(_CLAUSE.sub("", str(sql)), params, many, context)
 
 

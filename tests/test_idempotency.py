@@ -42,6 +42,7 @@ class Crowd:
         _token, secret = accounts.create_token(self.admin.user, customer.organisation, name="crowd", read_only=False)
         self.subscriptions = [make_subscription(customer) for _number in range(keys)]
         self.partner = make_partner()
+        Client().get("/livez")  # what a process makes on its first request is made by one thread
         self.headers = {"Authorization": f"Bearer {secret}", "If-Match": "*"}
         self.guarded = guarded
 

@@ -25,8 +25,10 @@ SETTINGS = {
     "unix_socket_permissions": "0700",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # The driver puts values into the statement: one that fails must not carry people's data into the log.
+    # The driver puts values into the statement: one that fails must not carry people's data into the log. Nor must
+    # the details of a refusal, which quote the row.
     "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
 ROLES = """

@@ -1,0 +1,322 @@
+"""Whoever may read logs, figures and error pages, and nothing else, learns nobody's address, secret or partner.
+
+The real product is driven through what goes right and wrong with things in hand that occur nowhere else, and then
+everything it has written down is searched for them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests import estates
+from tests.product import Product, free_port, manage, running, wait_until
+
+pytestmark = pytest.mark.xdist_group("journeys")
+
+TENANT, SUBSCRIPTION = "0a2f6f52-5d0c-4a30-9d55-1d1f3f1fca11", "5c1d0f0e-7a53-4a86-8b0d-3f6f0f3fca21"
+C = SimpleNamespace(
+    address="sunniva.kanariefugl@kanarie.example",
+    partner_address="post@kanarieoya.example",
+    customer_name="Kanarieberget Energi",
+    partner_name="Kanarieøya Konsult",
+    name="Sunniva Kanariefugl",
+    mpn_id="7730442219",
+    unknown_mpn_id="8830442219",
+    refused_mpn_id="9930442219",
+    password="kanarie-passord-4711",
+    wrong_password="kanarie-feil-4712",
+    new_password="kanarie-nytt-4713",
+    no_token="por_kanarie4714kanarie4714kanarie4714",
+    short_token="kanarie4715",
+    reset_key="kanarie4716-reset",
+    idempotency_key="kanarie-nokkel-4717",
+    note="kanarie merknad 4718",
+    reason="kanarie grunn 4719",
+    search="kanariesok4720",
+    nothing="kanarie-side-4721",
+    cell="kanarie-celle-4722",
+    stranger_address="ukjent@kanarieskog.example",
+    user_agent="kanarie-agent-4723",
+)
+JSON = "application/json"
+
+
+def found_in(text: str) -> set[str]:
+    """The canaries in it, as they are or as an address or JSON would write them."""
+    forms = {
+        name: {canary, urllib.parse.quote(canary), urllib.parse.quote_plus(canary), json.dumps(canary)[1:-1]}
+        for name, canary in vars(C).items()
+    }
+    return {name for name, written in forms.items() if any(one in text for one in written)}
+
+
+class Canaries:
+    """A running product with an estate of canaries in it."""
+
+    def __init__(self, product: Product, files: Path) -> None:
+        self.product, self.var, self.files = product, product.var, files
+        self.read: dict[str, str] = {}  # the logs, once all that was done
+        self.record = f"/api/v1/subscriptions/{SUBSCRIPTION}/partner-of-record/"
+        estates.write(
+            files,
+            partners=[estates.partner(C.mpn_id, name=C.partner_name, contact_email=C.partner_address)],
+            customers=[estates.customer(TENANT, name=C.customer_name, contact_email=C.address)],
+            subscriptions=[estates.subscription(SUBSCRIPTION, tenant_id=TENANT)],
+        )
+        manage(self.var, "load_estate", str(files))
+        manage(
+            self.var, "shell", "--no-imports", "-c",
+            "from por.accounts.models import User\n"
+            f"user = User.objects.get(email={C.address!r})\n"
+            f"user.name = {C.name!r}\nuser.set_password({C.password!r})\nuser.save()",
+        )  # fmt: skip
+        self.token = manage(self.var, "create_token", C.address, "--name", "t").split()[-1]
+        C.token = self.token
+
+    @contextmanager
+    def database(self) -> Iterator[Any]:
+        """As the server's administrator."""
+        url = json.loads((self.var / "run" / "environment").read_text())["DATABASE_URL"]
+        host = urllib.parse.unquote(urllib.parse.urlsplit(url).netloc.partition("@")[2])
+        with closing(psycopg2.connect(host=host, user="postgres", dbname="por")) as session:
+            session.autocommit = True
+            with session.cursor() as cursor:
+                yield cursor
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        given = {"Authorization": f"Bearer {self.token}", "User_Agent": C.user_agent} | headers
+        if body is not None:
+            body = json.dumps(body)
+            given["Content_Type"] = JSON
+        return self.product.ask(method, path, body, **given)
+
+    @contextmanager
+    def refusing(self, table: str, condition: str) -> Iterator[None]:
+        """Meanwhile the database refuses rows that a person's data is in."""
+        with self.database() as cursor:
+            cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT no_canaries CHECK ({condition}) NOT VALID")
+        yield
+        with self.database() as cursor:
+            cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT no_canaries")
+
+    def logs(self) -> dict[str, str]:
+        return {path.name: path.read_text(errors="replace") for path in sorted((self.var / "log").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def canaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canaries]:
+    var, port = tmp_path_factory.mktemp("canaries"), free_port()
+    with running(var, port) as run:
+        canaries = Canaries(Product(run, var, port), tmp_path_factory.mktemp("estate"))
+        signs_in_and_out(canaries)
+        asks_and_is_refused(canaries)
+        meets_faults(canaries)
+        loads_what_cannot_be(canaries)
+        canaries.read = canaries.logs()
+        yield canaries
+
+
+# --- What is done ---------------------------------------------------------------------------------------------------
+
+
+def signs_in_and_out(canaries: Canaries) -> None:
+    product = canaries.product
+    address = C.address
+    assert product.post("/login", "/login", login=address, password=C.wrong_password).status == 422
+    assert product.post("/login", "/login", login=C.stranger_address, password=C.wrong_password).status == 422
+    assert product.post("/password/reset/", "/password/reset/", email=address).status == 302
+    assert product.post("/password/reset/", "/password/reset/", email=C.stranger_address).status == 302
+    product.ask("GET", f"/password/reset/1-{C.reset_key}/?next={C.nothing}")
+    product.ask("GET", f"/password/reset/{C.reset_key}")
+    link = re.search(r"/password/reset/[\w-]+/", mail(canaries, address))
+    assert link
+    C.mailed_key = link[0].rstrip("/").rpartition("-")[2]
+    form = product.ask("GET", link[0]).headers.get("Location", link[0])
+    product.post(form, form, password1=C.new_password, password2="not the same")
+    product.ask("POST", form, f"password1={C.new_password}", Content_Type="application/x-www-form-urlencoded")
+    assert product.post("/login", "/login", login=address, password=C.password).status == 302
+    product.post("/me", "/me", name=C.name, language="xx", time_zone=C.cell)
+    product.ask("GET", f"/c/subscriptions/?search={C.search}")
+    product.ask("GET", f"/c/{C.nothing}/")
+
+
+def mail(canaries: Canaries, address: str) -> str:
+    def texts() -> list[str]:
+        files = (canaries.var / "mail" / "new").glob("*")
+        return [text for text in (file.read_text(errors="replace") for file in files) if address in text]
+
+    wait_until(lambda: bool(texts()))
+    return texts()[-1].replace("=\n", "")
+
+
+def asks_and_is_refused(canaries: Canaries) -> None:
+    ask, record = canaries.ask, canaries.record
+    assert ask("GET", f"/api/v1/partners/check/?mpn_id={C.mpn_id}").status == 200
+    assert ask("GET", f"/api/v1/partners/check/?mpn_id={C.unknown_mpn_id}").status == 404
+    assert ask("GET", f"/api/v1/partners/check/?mpn_id={C.cell}").status == 422
+    assert (
+        ask("GET", f"/api/v1/subscriptions/?search={C.search}&renews_before={C.note}".replace(" ", "+")).status == 422
+    )
+    for none in (C.no_token, C.short_token):
+        assert ask("GET", "/api/v1/me/", Authorization=f"Bearer {none}").status == 401
+        assert ask("GET", f"/api/v1/me/?token={none}", Authorization=f"Basic {none}").status == 401
+    key = {"Idempotency_Key": C.idempotency_key, "If_Match": "*"}
+    attach = {"mpn_id": C.mpn_id, "note": C.note}
+    assert ask("PUT", record, attach).status == 428
+    assert ask("PUT", record, attach, If_Match='"7000"').status == 412
+    assert ask("PUT", record, attach | {C.cell: 1}, If_Match="*").status == 422
+    assert ask("PUT", record, attach | {"mpn_id": C.unknown_mpn_id}, **key).status == 422
+    assert ask("PUT", record, attach, **key).status == 201
+    assert ask("PUT", record, attach, **key).headers["Idempotent-Replayed"] == "true"
+    assert ask("PUT", record, attach | {"note": "Other"}, **key).status == 422
+    assert ask("DELETE", record, {"reason": C.reason}, If_Match="*").status == 204
+    assert ask("PATCH", record + C.nothing).status == 404
+    assert ask("GET", f"/api/v1/{C.nothing}/?{C.search}").status == 404
+    canaries.product.ask("GET", f"/static/{C.nothing}")
+    canaries.product.ask("GET", "/login", Host="nobody.example")
+    canaries.product.ask("POST", "/login", "login=x", Content_Type="application/x-www-form-urlencoded")
+
+
+def meets_faults(canaries: Canaries) -> None:
+    ask, record = canaries.ask, canaries.record
+    refused = C.refused_mpn_id
+    with canaries.refusing("directory_checkofid", f"entered <> '{refused}'"):
+        assert ask("GET", f"/api/v1/partners/check/?mpn_id={refused}").status == 500
+        page = f"/c/subscriptions/{SUBSCRIPTION}/"
+        assert canaries.product.post(page, f"{page}check/", mpn_id=refused).status == 500
+    attach = {"mpn_id": C.mpn_id, "note": C.note}
+    with canaries.refusing("associations_association", f"note <> '{C.note}'"):
+        assert ask("PUT", record, attach, If_Match="*", Idempotency_Key=C.idempotency_key + "2").status == 500
+    with canaries.database() as cursor:
+        cursor.execute("ALTER TABLE associations_association RENAME COLUMN note TO gone")
+        status = ask("PUT", record, attach, If_Match="*").status
+        cursor.execute("ALTER TABLE associations_association RENAME COLUMN gone TO note")
+    assert status == 500
+    with canaries.database() as cursor:
+        cursor.execute("BEGIN; SELECT * FROM directory_subscription FOR UPDATE")
+        assert ask("PUT", record, attach, If_Match="*").status == 429
+        cursor.execute("ROLLBACK")
+    with canaries.refusing("notifications_delivery", f"recipient <> '{C.partner_address}'"):
+        assert ask("PUT", record, attach, If_Match="*").status == 201
+        wait_until(lambda: "failed" in canaries.logs()["worker.log"])
+    with canaries.database() as cursor:
+        violate(cursor, "SET ROLE por_app")
+
+
+def violate(cursor: Any, setting: str) -> None:
+    """As the product's role: statements that fail, with people's data in them."""
+    address = C.address
+    cursor.execute(setting)
+    for statement in (
+        "INSERT INTO accounts_user (email, name, password, language, time_zone, is_active, date_joined)"
+        f" VALUES ('{address}', '{C.name}', '{C.password}', 'en', 'UTC', true, now())",
+        f"SELECT 1 / 0 AS \"{C.note}\" FROM accounts_user WHERE email = '{address}'",
+        f"SELECT nothing FROM accounts_user WHERE email = '{address}'",
+        f"DELETE FROM accounts_organisation WHERE name = '{C.customer_name}'",
+    ):
+        with pytest.raises(psycopg2.Error):
+            cursor.execute(statement)
+
+
+def loads_what_cannot_be(canaries: Canaries) -> None:
+    cell = C.cell
+    files = canaries.files / "bad"
+    files.mkdir()
+    estates.write(
+        files,
+        customers=[estates.customer("not a guid " + cell, contact_email=C.stranger_address)],
+        associations=[estates.association(C.unknown_mpn_id, subscription_id=SUBSCRIPTION)],
+    )
+    with pytest.raises(AssertionError, match="could not be loaded"):
+        manage(canaries.var, "load_estate", str(files))
+
+
+# --- What is written down -------------------------------------------------------------------------------------------
+
+
+def test_no_log_holds_a_canary(canaries):
+    leaks = {name: found_in(text) for name, text in canaries.read.items()}
+
+    lines = [line[:600] for text in canaries.read.values() for line in text.splitlines() if found_in(line)]
+    assert {name: found for name, found in leaks.items() if found} == {}, "\n".join(lines)
+
+
+def test_the_logs_say_what_went_wrong_all_the_same(canaries):
+    logs = canaries.read
+
+    assert "no_canaries" in logs["web.log"]
+    assert "no_canaries" in logs["worker.log"]
+    assert "UndefinedColumn" in logs["web.log"]
+    assert "duplicate key value violates unique constraint" in logs["postgresql.log"]
+    assert "canceling statement due to lock timeout" in logs["postgresql.log"]
+
+
+def test_figures_hold_no_canary(canaries):
+    metrics = canaries.product.ask("GET", "/metrics", Authorization="")
+
+    assert metrics.status == 200
+    assert found_in(metrics.text) == set()
+
+
+def test_what_others_are_answered_holds_no_canary(canaries):
+    """A partner of the demonstration asks for everything that is not its own."""
+    product = canaries.product
+    token = {"Authorization": f"Bearer {product.token('partner')}", "If_Match": "*", "Content_Type": JSON}
+    rival = Product(product.run, product.var, product.port)
+    rival.sign_in("rival")
+    key = {"Idempotency_Key": C.idempotency_key}
+    body = json.dumps({"mpn_id": "4471902"})
+    answers = [
+        product.ask("GET", f"/api/v1/subscriptions/{SUBSCRIPTION}/", **token),
+        product.ask("GET", f"/api/v1/subscriptions/{SUBSCRIPTION}/history/", **token),
+        product.ask("PUT", canaries.record, body, **token, **key),
+        product.ask("DELETE", canaries.record, "{}", **token, **key),
+        product.ask("GET", "/api/v1/subscriptions/?search=kanarie", **token),
+        product.ask("GET", f"/api/v1/associations/?tenant_id={TENANT}", **token),
+        rival.ask("GET", f"/p/subscriptions/{SUBSCRIPTION}/"),
+        rival.ask("GET", f"/p/customers/{TENANT}/"),
+        rival.ask("GET", f"/c/subscriptions/{SUBSCRIPTION}/"),
+        rival.ask("GET", "/p/subscriptions/?search=kanarie"),
+    ]
+
+    assert {answer.status for answer in answers} <= {200, 403, 404}
+    assert [found_in(answer.text + json.dumps(answer.headers)) for answer in answers] == [set()] * len(answers)
+
+
+# --- That it would be noticed ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("setting", "shown"),
+    [
+        ("SET log_min_error_statement = error", {"address", "name", "note"}),
+        ("SET log_error_verbosity = 'default'", {"address"}),
+    ],
+)
+def test_the_databases_log_would_hold_canaries_were_it_set_as_it_is_delivered(canaries, setting, shown):
+    before = len(canaries.logs()["postgresql.log"])
+
+    with canaries.database() as cursor:
+        violate(cursor, setting)
+
+    wait_until(lambda: shown <= found_in(canaries.logs()["postgresql.log"][before:]))
+
+
+def test_a_canary_that_is_logged_is_found(canaries, monkeypatch):
+    """A request is logged with the id that its sender gave it."""
+    monkeypatch.setattr(C, "request_id", "kanarie-id-4724", raising=False)
+    assert "request_id" not in found_in(canaries.logs()["web.log"])
+
+    canaries.product.ask("GET", "/livez", X_Request_ID=C.request_id)
+
+    wait_until(lambda: "request_id" in found_in(canaries.logs()["web.log"]))

@@ -20,7 +20,8 @@ test: development tools     ## all tests, on servers of their own
 
 chaos: development tools    ## the long races and faults: ten minutes of faults, then every race for a minute
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos; outcome=$$?; cat var/chaos/figures.json; exit $$outcome
-	RACE_SECONDS=$${RACE_SECONDS:-60} $(BIN)/python -m pytest tests/associations/test_races.py
+	RACE_SECONDS=$${RACE_SECONDS:-60} HYPOTHESIS_PROFILE=chaos $(BIN)/python -m pytest -m "chaos or not chaos" \
+		tests/associations/test_races.py tests/associations/test_state_machine.py tests/test_writes.py tests/test_idempotency.py
 
 check: development tools    ## format, lint, import contracts, types, migration drift, translations; then the tests
 	$(BIN)/ruff format --check .

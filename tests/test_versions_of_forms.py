@@ -1,0 +1,185 @@
+"""Every form that carries the version it was shown with: out of date it changes nothing, pressed twice it acts once.
+
+A form that is new has to be given a page here that shows it, or it fails by its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.urls import resolve, reverse
+
+from associations import actions
+from por.directory.models import Subscription
+from por.history.models import Event
+from tests.factories import make_customer, make_member, make_partner, make_subscription
+
+pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.xdist_group("forms")]
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+class Forms(HTMLParser):
+    """The forms of a page: where each is sent, and what stands in it already."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "form":
+            self.found.append((given.get("action") or "", {}))
+        if tag == "input" and given.get("name") and self.found:
+            self.found[-1][1][given["name"] or ""] = given.get("value") or ""
+
+
+@dataclass
+class Shown:
+    """A page in front of somebody, and what a colleague may do meanwhile."""
+
+    subscription: Subscription
+    page: Any
+    client: Client
+    meanwhile: Callable[[], Any]
+    fields: dict[str, str] = field(default_factory=dict)
+    address: str = ""
+
+    def press(self, client: Client | None = None) -> Any:
+        return (client or self.client).post(self.address, self.fields)
+
+    @property
+    def version(self) -> int:
+        return Subscription.objects.get(pk=self.subscription.pk).version
+
+    def events(self) -> int:
+        return Event.objects.filter(object_id=str(self.subscription.subscription_id)).count()
+
+
+def show(name: str) -> Shown:
+    """The page with this form on it, as its reader has it in front of them."""
+    customer = make_customer()
+    admin, subscription = make_member(customer.organisation), make_subscription(customer)
+    ours, other = make_partner("Nordvik Cloud AB"), make_partner("Halden Konsult AB")
+    number, client = subscription.subscription_id, Client()
+    client.force_login(admin.user)
+    detail = reverse("associations:subscription_detail", args=[number])
+
+    def attach_other() -> None:
+        actions.attach(number, other.mpn_id, by=admin)
+
+    def remove_and_attach_other() -> None:
+        actions.remove(number, by=admin)
+        attach_other()
+
+    match name:
+        case "associations:subscription_attach":
+            page = client.post(reverse("associations:subscription_check", args=[number]), {"mpn_id": ours.mpn_id})
+            meanwhile: Callable[[], Any] = attach_other
+        case "associations:subscription_remove":
+            actions.attach(number, ours.mpn_id, by=admin)
+            page, meanwhile = client.get(detail), remove_and_attach_other
+        case "associations:subscription_undo":
+            actions.attach(number, ours.mpn_id, by=admin)
+            page, meanwhile = client.get(detail), remove_and_attach_other
+        case _:
+            raise AssertionError(f"no page is known that shows the form to {name}")
+    shown = Shown(subscription, page, client, meanwhile)
+    forms = [one for one in Forms(page.text).found if "version" in one[1] and _name(one[0]) == name]
+    assert len(forms) == 1, name
+    shown.address, shown.fields = forms[0]
+    return shown
+
+
+def _name(address: str) -> str:
+    match = resolve(address)
+    return f"{match.namespace}:{match.url_name}"
+
+
+def with_a_version() -> list[str]:
+    """Where the forms of all templates go that have such a field."""
+    names = set()
+    for path in TEMPLATES.rglob("*.html"):
+        for form in re.findall(r"<form\b.*?</form>", path.read_text(encoding="utf-8"), re.DOTALL):
+            if 'name="version"' in form:
+                (name,) = re.findall(r'action="\{% url "([\w:]+)"', form)
+                names.add(name)
+    return sorted(names)
+
+
+each_form = pytest.mark.parametrize("name", with_a_version())
+
+
+def test_there_are_such_forms():
+    assert {name.rpartition("_")[2] for name in with_a_version()} >= {"attach", "remove", "undo"}
+
+
+@each_form
+def test_a_form_that_is_out_of_date_is_refused_in_a_sentence_and_nothing_changes(name):
+    shown = show(name)
+    shown.meanwhile()
+    version, events = shown.version, shown.events()
+
+    response = shown.press()
+
+    assert response.status_code == 409
+    assert "This subscription has changed since you opened it. Look at it again, then decide." in response.text
+    assert (shown.version, shown.events()) == (version, events)
+    # What it shows now can be acted on.
+    versions = {given["version"] for _address, given in Forms(response.text).found if "version" in given}
+    assert versions <= {str(version)}
+
+
+@each_form
+def test_a_form_pressed_twice_acts_once(name):
+    shown = show(name)
+    before = shown.events()
+
+    first, second = shown.press(), shown.press()
+
+    assert (first.status_code, second.status_code) == (302, 302)
+    assert shown.events() == before + 1
+
+
+@each_form
+def test_a_form_pressed_twice_at_once_acts_once_too(name):
+    shown = show(name)
+    before, start = shown.events(), Barrier(2)
+
+    def press() -> int:
+        try:
+            client = Client(raise_request_exception=False)
+            client.cookies.update(shown.client.cookies)
+            start.wait(20)
+            return shown.press(client).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = {future.result() for future in [threads.submit(press), threads.submit(press)]}
+
+    assert answers <= {302, 409}
+    assert 302 in answers
+    assert shown.events() == before + 1
+
+
+@each_form
+def test_a_form_whose_version_was_tampered_with_changes_nothing(name):
+    shown = show(name)
+    events = shown.events()
+
+    for version in ("0", "9999", "-1", "one", "1" * 40):
+        shown.fields["version"] = version
+        assert shown.press().status_code in {409, 422}
+    assert shown.events() == events

@@ -60,7 +60,7 @@ def test_a_key_sent_again_after_its_server_was_killed_has_one_effect(tmp_path: P
         [(associations,)] = ask(
             product,
             "SELECT count(*) FROM associations_association JOIN directory_subscription AS bought"
-            " ON bought.id = subscription_id"
+            " ON bought.id = associations_association.subscription_id"
             f" WHERE bought.subscription_id::text IN ({', '.join(repr(one) for one in subscriptions)})",
         )
         manage(product.var, "verify_history")

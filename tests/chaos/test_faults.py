@@ -130,12 +130,14 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(1):
-            answer = self.product.ask("GET", "/metrics", timeout=20)
+            answer, becoming = self.product.ask("GET", "/metrics", timeout=20), 0.0
             for line in answer.text.splitlines():
                 if line.startswith("outbox_oldest_age_seconds "):
                     self.ages.append(float(line.split()[1]))
+                if line.startswith("outbox_undone "):
+                    becoming = 2 * float(line.split()[1])  # each is told to two
                 if line.startswith("deliveries_waiting "):
-                    self.waiting = float(line.split()[1])
+                    self.waiting = becoming + float(line.split()[1])
                 if line == "database_answers 0.0":
                     self.said_down += 1
             self.no_answer += answer.status != 200

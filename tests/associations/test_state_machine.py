@@ -155,8 +155,10 @@ class TheRecord(RuleBasedStateMachine):
             lambda: self.plain.remove(unit),
         )
 
-    @rule(unit=units)
-    def undo(self, unit: str) -> None:
+    @rule(unit=units, after=st.sampled_from(["nothing", "nothing", "less than undo has", "all that undo has"]))
+    def undo(self, unit: str, after: str) -> None:
+        self.plain.now += PAUSES[after]
+
         def product() -> str | None:
             association = actions.undo(self.units[unit].subscription_id, by=self.admin)
             return association and self.partner_names[association.partner_id]

@@ -24,7 +24,7 @@ from por.history.actions import verify
 from por.history.models import Event, Outbox
 from tests import estates
 from tests.api import Api
-from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.record import most_at_once, overlaps
 from tests.rivals import before_the_lock, before_the_write_without_a_lock, holding_the_lock
 
@@ -140,7 +140,7 @@ class Scene:
         accounts.revoke_token(self.admin.user, self.api.token.pk)
 
     def suspend_person(self) -> None:
-        accounts.suspend(self.admin.user)
+        accounts.suspend(self.admin.user.pk, by=make_staff("programme_administrator"))
 
     def end_membership(self) -> None:
         Membership.objects.filter(user=self.admin.user).delete()

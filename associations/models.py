@@ -8,7 +8,8 @@ from typing import Self
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
 from django.db import models
-from django.db.models import Exists, F, Func, OuterRef, Q
+from django.db.models import Exists, F, Func, OuterRef, Q, Value
+from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -215,7 +216,7 @@ def events_visible_to(actor: Actor) -> models.QuerySet[Event]:
     chain = f"organisation:{actor.organisation_id}"
     if actor.kind == OrganisationKind.CUSTOMER:
         return Event.objects.filter(chain=chain)
-    ids = list(partners_of(actor).values_list("pk", flat=True))
-    return Event.objects.filter(
-        Q(chain__in=[f"organisation:{pk}" for pk in ids]) | Q(pk__in=Event.objects.read_by(ids).values("pk"))
-    )
+    own = partners_of(actor)
+    text = models.TextField()
+    chains = own.annotate(chain=Concat(Value("organisation:"), Cast("pk", text), output_field=text)).values("chain")
+    return Event.objects.filter(Q(chain__in=chains) | Q(pk__in=Event.objects.read_by(own.values("pk")).values("pk")))

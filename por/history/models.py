@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
@@ -12,7 +13,7 @@ class EventQuerySet(models.QuerySet["Event"]):
     def newest_first(self) -> EventQuerySet:
         return self.order_by("-id")
 
-    def read_by(self, organisation_ids: list[int]) -> EventQuerySet:
+    def read_by(self, organisation_ids: Sequence[int] | models.QuerySet[Any, Any]) -> EventQuerySet:
         """The events one of these organisations is party to."""
         return self.filter(
             models.Exists(Party.objects.filter(event=models.OuterRef("pk"), organisation_id__in=organisation_ids))

@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import TransactionTestCase
 from django.test.utils import override_settings, setup_databases, teardown_databases
 
+from por.celery import app
 from por.directory.models import Customer, Partner, Subscription
 from por.roles import as_owner, grant
 from tests import factories
@@ -28,9 +29,10 @@ KEPT = {
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _cache_of_ones_own() -> Iterator[None]:
-    """Each process of a parallel run has its own database of the cache, which holds sessions and limits."""
+def _valkey_of_ones_own() -> Iterator[None]:
+    """Each process of a parallel run has its own databases of cache and broker: limits, and rings to be counted."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    app.conf.broker_url = f"{settings.CELERY_BROKER_URL.removesuffix('0')}{9 + worker}"
     default = settings.CACHES["default"]
     location = default["LOCATION"].removesuffix("1") + str(2 + worker)
     with override_settings(CACHES={"default": {**default, "LOCATION": location}}):

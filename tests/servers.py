@@ -75,7 +75,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     (place / "s3.json").write_text(json.dumps(keys))
     command = [Path(sys.executable).with_name("weed"), "server", f"-dir={place}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.preStopSeconds=0", "-filer"]
-    command += ["-s3", "-s3.port.iceberg=0", f"-s3.config={place / 's3.json'}"]
+    command += ["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={place / 's3.json'}"]
     ports = dict(zip(SEAWEED_PORTS, _free_ports(len(SEAWEED_PORTS)), strict=True))
     command += [f"-{name}={port}" for name, port in ports.items()]
     options = {

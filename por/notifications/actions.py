@@ -224,6 +224,7 @@ def _lease() -> Delivery | None:
     """Takes one due row: counts the attempt and pushes it forward, and commits that, before the work."""
     delivery = (
         _due()
+        .filter(attempts__lt=MAX_ATTEMPTS)  # one may come due again within a run, while nobody puts aside what is dead
         .select_related("event", "organisation")
         .select_for_update(of=("self",), skip_locked=True)
         .order_by("next_at")

@@ -178,15 +178,18 @@ def _due() -> bool:
 
 
 def _lease() -> int | None:
-    """Takes one due row: counts the attempt and pushes it forward, before the work."""
+    """Takes one due row: counts the attempt and pushes it forward, before the work.
+
+    The bound is asked here as well: a row may come due again within one run, while nobody puts aside what is dead.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE history_outbox SET attempts = attempts + 1,"
             " next_at = statement_timestamp() + %s * interval '1 second'"
             " WHERE event_id = (SELECT event_id FROM history_outbox WHERE done_at IS NULL AND dead_at IS NULL"
-            " AND next_at <= statement_timestamp() ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
+            " AND next_at <= statement_timestamp() AND attempts < %s ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
             " RETURNING event_id",
-            [LEASE.total_seconds()],
+            [LEASE.total_seconds(), MAX_ATTEMPTS],
         )
         row = cursor.fetchone()
     return row[0] if row else None

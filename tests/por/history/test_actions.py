@@ -171,6 +171,21 @@ def test_tries_are_counted_outside_the_transaction_that_fails_and_end(monkeypatc
     assert Outbox.objects.get(pk=good).done_at is not None
 
 
+def test_what_uses_up_its_tries_under_another_worker_is_not_taken_by_a_run_that_is_under_way(monkeypatch):
+    told: list[int] = []
+
+    def listen(event: Event) -> None:
+        told.append(event.pk)
+        Outbox.objects.filter(pk=poison).update(attempts=MAX_ATTEMPTS, next_at=timezone.now())
+
+    monkeypatch.setattr(actions, "_handlers", {"thing.done": [listen]})
+    good, poison = record(), record()
+    assert actions.relay() == 1
+    assert told == [good]
+    assert actions.relay() == 0
+    assert Outbox.objects.get(pk=poison).dead_at is not None
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_full_disk_uses_up_no_tries_and_ends_the_round(monkeypatch):
     told: list[int] = []

@@ -44,6 +44,8 @@ def a_worker(tmp_path: Path) -> Iterator[Path]:
         "celery",
         "--app",
         "tests.por.history.poisoned:app",
+        "--broker",
+        app.conf.broker_url,
         "worker",
         "--loglevel",
         "INFO",

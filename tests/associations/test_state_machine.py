@@ -43,8 +43,9 @@ from tests.record import overlaps
 
 CHAOS = os.environ.get("HYPOTHESIS_PROFILE") == "chaos"
 QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
-SHORT = settings(QUIET, max_examples=20, stateful_step_count=25)
-LONG = settings(QUIET, max_examples=5_000, stateful_step_count=80)
+SHORT = settings(QUIET, max_examples=50, stateful_step_count=25)
+#: For a night: HYPOTHESIS_EXAMPLES=5000.
+LONG = settings(QUIET, max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "300")), stateful_step_count=50)
 #: After how many steps a reader looks: what they see costs more to ask than all the rest.
 LOOK_EVERY = 1 if CHAOS else 5
 #: The first fault found is enough: nothing is made smaller, and every run tries the same.

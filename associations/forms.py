@@ -143,6 +143,33 @@ class CheckForm(forms.Form):
     )
 
 
+class IdsField(forms.Field):
+    """GUIDs, each once and in the order they were sent."""
+
+    widget = forms.MultipleHiddenInput
+
+    def to_python(self, value: list[str] | None) -> list[uuid.UUID]:
+        try:
+            return list(dict.fromkeys(uuid.UUID(text) for text in value or []))
+        except ValueError:
+            raise forms.ValidationError(_("This is not the ID of a subscription."), code="invalid") from None
+
+
+class SeveralForm(forms.Form):
+    """The subscriptions that were chosen in a list."""
+
+    MOST = 50  # as many as a page of the list has
+
+    subscription = IdsField(required=False)
+
+    def clean_subscription(self) -> list[uuid.UUID]:
+        ids: list[uuid.UUID] = self.cleaned_data["subscription"]
+        if len(ids) > self.MOST:
+            sentence = _("Select at most %(most)s subscriptions at a time.") % {"most": self.MOST}
+            raise forms.ValidationError(sentence, code="too_many")
+        return ids
+
+
 class AttachForm(forms.Form):
     """Step two: the ID that was checked and the subscription's version as it was shown, with what may be added."""
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.views import customer, partner, staff
+from associations.views import customer, partner, several, staff
 
 app_name = "associations"
 
@@ -11,6 +11,7 @@ SUBSCRIPTION = "c/subscriptions/<uuid:subscription_id>/"
 urlpatterns = [
     path("c/", customer.customer_home, name="customer_home"),
     path("c/subscriptions/", customer.subscription_list, name="subscription_list"),
+    path("c/subscriptions/attach/", several.several_attach, name="several_attach"),
     path(SUBSCRIPTION, customer.subscription_detail, name="subscription_detail"),
     path(f"{SUBSCRIPTION}check/", customer.subscription_check, name="subscription_check"),
     path(f"{SUBSCRIPTION}attach/", customer.subscription_attach, name="subscription_attach"),

@@ -24,12 +24,11 @@ from associations.models import Association, events_visible_to
 from associations.rules import policy_on
 from associations.views import exports, timeline
 from associations.views.listing import history_page, subscription_page
-from associations.views.shared import looking_back
+from associations.views.shared import checked, looking_back
 from por import counters
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
-from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.errors import Absent, Forbidden, Refused, Stale
 from por.http import (
@@ -131,7 +130,7 @@ def subscription_check(request: Request, subscription_id: uuid.UUID) -> HttpResp
     """Check ID: shows the partner, or says why there is none to show. Attaches nothing."""
     subscription = _own(request.actor, subscription_id, to="partner.check")
     form = CheckForm(request.POST)
-    partner = _checked(request.actor, form)
+    partner = checked(request.actor, form)
     held = _holder(subscription)
     if partner and held:
         form.add_error(None, _held_sentence(held, partner))
@@ -163,7 +162,7 @@ def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpRes
         if check.is_valid():
             check.add_error("mpn_id", why)
     elif not changed and _holder(subscription) is None:
-        partner = _checked(request.actor, check)  # shown again, with what was wrong
+        partner = checked(request.actor, check)  # shown again, with what was wrong
     return _detail(request, subscription, check=check, attach=form, partner=partner, status=status)
 
 
@@ -231,19 +230,6 @@ def _held_sentence(held: Association, partner: Partner) -> str:
     if held.partner_id == partner.pk:
         return _("%(holder)s is already your partner of record for this subscription.") % names
     return _("%(holder)s is partner of record. Remove them first, then attach %(partner)s.") % names
-
-
-def _checked(actor: Actor, form: CheckForm) -> Partner | None:
-    """The partner with the ID in the form; where there is none to show, the form says why."""
-    if not form.is_valid():
-        return None
-    try:
-        return directory.check(form.cleaned_data["mpn_id"], by=actor)
-    except Forbidden:
-        raise
-    except Refused as refused:
-        form.add_error("mpn_id", str(refused.sentence))
-    return None
 
 
 def _say(form: forms.Form, refused: Refused) -> int:

@@ -60,6 +60,7 @@ def subscription_page(
             "count_text": subscriptions_text(count_of(found)),
             "page": page,
             "rows": reading.rows(actor, page.rows, form.day),
+            "may_attach": actor.may("record.attach"),
             **past,
         },
         part="list",

@@ -1,11 +1,15 @@
-"""What the pages of both sides need to look back to a day."""
+"""What several pages need: a partner checked by its ID, and looking back to a day."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from associations.forms import AsOfForm
+from associations.forms import AsOfForm, CheckForm
 from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.directory import actions as directory
+from por.directory.models import Partner
+from por.errors import Forbidden, Refused
 from por.http import address
 
 
@@ -17,3 +21,16 @@ def looking_back(request: Request, form: AsOfForm) -> dict[str, Any]:
         "as_of_query": f"?as_of={form.day.isoformat()}" if form.day else "",
         "today_url": address(request, without=["as_of"]),
     }
+
+
+def checked(actor: Actor, form: CheckForm) -> Partner | None:
+    """The partner with the ID in the form; where there is none to show, the form says why."""
+    if not form.is_valid():
+        return None
+    try:
+        return directory.check(form.cleaned_data["mpn_id"], by=actor)
+    except Forbidden:
+        raise
+    except Refused as refused:
+        form.add_error("mpn_id", str(refused.sentence))
+    return None

@@ -55,6 +55,7 @@ def end_with_parent(number: signal.Signals) -> None:
 #: A server that has died so often within a minute is not started again.
 TOO_OFTEN = 5
 MINUTE = 60.0
+AGAIN = "; starting it again."
 TAIL = 65536  # bytes of a log in which its last words are looked for
 
 
@@ -94,6 +95,7 @@ class Process:
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - TAIL))
             text = log.read().decode(errors="replace")
+        text = text.rpartition(AGAIN)[2]  # not what the one before it said
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         grave = [line for line in lines if "FATAL" in line or "PANIC" in line or "rror:" in line]
         return (grave or lines or ["it said nothing"])[-1][:300]
@@ -226,7 +228,7 @@ class Processes:
                 f"{process.name} has ended {TOO_OFTEN} times within a minute ({process.last_words()}):"
                 f" see {process.log}, then start again."
             )
-        line = f"{process.name} has ended ({process.last_words()}); starting it again."
+        line = f"{process.name} has ended ({process.last_words()}){AGAIN}"
         process.again_at = now + 2.0 ** (len(process.deaths) - 1) - 1
         with process.log.open("a") as log:
             log.write(f"{line}\n")

@@ -188,10 +188,14 @@ def last_change(record: list[Association]) -> LastChange | None:
 
 def record_of(subscription: Subscription) -> list[Association]:
     """All associations of record the subscription ever had, the undone ones too, oldest first."""
-    record = _RECORD_OF.all(subscription=subscription.pk)
-    for association in record:
+    return _on(subscription, _RECORD_OF.all(subscription=subscription.pk))
+
+
+def _on(subscription: Subscription, found: list[Association]) -> list[Association]:
+    """The same associations, knowing their subscription and customer without asking for them."""
+    for association in found:
         association.subscription, association.customer = subscription, subscription.customer
-    return record
+    return found
 
 
 _RECORD_OF = Statement(
@@ -209,10 +213,7 @@ def _latest(subscription: Subscription) -> list[Association]:
 
     They hold every instant the clock has to be after, however long the record has grown.
     """
-    latest = _LATEST.all(subscription=subscription.pk)
-    for association in latest:
-        association.subscription, association.customer = subscription, subscription.customer
-    return latest
+    return _on(subscription, _LATEST.all(subscription=subscription.pk))
 
 
 _LATEST = Statement(

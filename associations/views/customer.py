@@ -116,12 +116,9 @@ def _words(form: SubscriptionFilter) -> dict[str, str]:
 def subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
     subscription = _own(request.actor, subscription_id)
     past = AsOfForm(request.GET)
-    if not past.is_valid():
-        return _detail(request, subscription, past=past, status=422)
-    if past.day and past.day < subscription.started_on:
+    if past.is_valid() and past.day and past.day < subscription.started_on:
         past.add_error("as_of", _("The subscription had not started by then."))
-        return _detail(request, subscription, past=past, status=422)
-    return _detail(request, subscription, past=past)
+    return _detail(request, subscription, past=past, status=422 if past.errors else 200)
 
 
 @posted("associations:subscription_detail")

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 
+from por import faults
 from por.errors import Busy, Refused
 
-LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 #: Seconds that a single query of a search may take.
 SEARCH_FOR = 4.0
@@ -21,7 +21,7 @@ def busy_instead_of_a_lock_timeout() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE:
+        if faults.sqlstate(error) != faults.LOCK_TIMEOUT:
             raise
         sentence = _("Somebody else is changing this right now. Wait a moment and try again.")
         raise Busy("busy", sentence, retry_after=1) from error
@@ -36,7 +36,7 @@ def bounded_search(seconds: float = SEARCH_FOR) -> Iterator[None]:
             yield
             cursor.execute("SET LOCAL statement_timeout = 0")  # a surrounding transaction goes on without it
     except OperationalError as error:
-        if getattr(error.__cause__, "pgcode", None) != QUERY_CANCELED:
+        if faults.sqlstate(error) != QUERY_CANCELED:
             raise
         sentence = _("This search takes too long. Narrow it down, for example to fewer days.")
         raise Refused("search_too_long", sentence) from error

@@ -91,7 +91,7 @@ ADMINISTRATORS = {
     "be given the owner": "GRANT por_owner TO por_app",
     "be an administrator": "ALTER ROLE por_app SUPERUSER",
     "make a role": "CREATE ROLE mine",
-    "run a program": "COPY (SELECT 1) TO PROGRAM 'true'",
+    "run a program": "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null'",
     "write a file": "COPY (SELECT 1) TO '/dev/null'",
     "read a file": "SELECT pg_read_file('PG_VERSION')",
     "silence the log": "SET log_min_messages = panic",

@@ -12,7 +12,8 @@ from associations.reading import Row as SubscriptionRow
 from associations.rules import EndReason, Kind, Source
 from por.api.schema import Day, Guid, Is, Money, Month, Timestamp
 from por.directory.models import Customer, Partner, Subscription
-from por.directory.rules import Agreement, PortalName, Product
+from por.directory.portals import PortalName
+from por.directory.rules import Agreement, Product
 
 ProductCode = Annotated[str, Is(enum=Product.values)]
 AgreementCode = Annotated[str, Is(enum=Agreement.values)]

@@ -8,7 +8,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from por.accounts.models import Organisation
-from por.directory.rules import Agreement, Portal, Product, Workload, portal_for
+from por.directory.portals import Portal, portal_for
+from por.directory.rules import Agreement, Product, Workload
 
 
 class Customer(models.Model):
@@ -133,6 +134,11 @@ class Subscription(models.Model):
     @property
     def portal(self) -> Portal:
         return portal_for(self.agreement, self.product)
+
+    @property
+    def in_money(self) -> bool:
+        """Whether its size is what is consumed of it: Azure has no seats."""
+        return self.product == Product.AZURE
 
 
 class UsageQuerySet(models.QuerySet["Usage"]):

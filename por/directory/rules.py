@@ -1,11 +1,8 @@
-"""Products, agreements, portals and the shape of an MPN ID: reference data, no database."""
+"""Products, agreements, workloads and the shape of an MPN ID: reference data, no database."""
 
 from __future__ import annotations
 
-import csv
 import re
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from django.db.models import TextChoices
@@ -45,43 +42,6 @@ class Workload(TextChoices):
     AIP = "aip", _("Azure Information Protection")
     CRM = "crm", _("CRM Online")
     AZURE = "azure", _("Azure")
-
-
-class PortalName(TextChoices):
-    OFFICE_CUSTOMER = "office_customer_portal", _("Office customer portal")
-    INTUNE_ACCOUNT = "intune_account_portal", _("Intune account portal")
-    AZURE_ACCOUNT = "azure_account_centre", _("Azure account centre")
-    ONLINE = "online_portal", _("Online portal")
-
-
-@dataclass(frozen=True)
-class Portal:
-    """Where a partner of record is managed, and who may attach one there besides the customer."""
-
-    name: PortalName
-    automatic: bool  # through the partner admin centre
-    activation: bool  # by the partner with the customer's consent
-    inferred: bool  # our reading; no source says so in as many words
-
-
-@cache
-def _portals() -> dict[tuple[str, str], Portal]:
-    with (DATA / "portals.csv").open(encoding="utf-8", newline="") as file:
-        return {
-            (row["agreement"], row["product"]): Portal(
-                name=PortalName(row["portal"]),
-                automatic=row["automatic"] == "1",
-                activation=row["activation"] == "1",
-                inferred=row["inferred"] == "1",
-            )
-            for row in csv.DictReader(file)
-        }
-
-
-def portal_for(agreement: str, product: str) -> Portal:
-    """The portal of a pair; of any pair the table does not name, the Online portal, the customer only, inferred."""
-    portals = _portals()
-    return portals.get((agreement, product)) or portals.get((agreement, "*")) or portals["*", "*"]
 
 
 MPN_ID = re.compile(r"[0-9]{4,10}")

@@ -1,0 +1,330 @@
+"""Where a partner of record is managed, who may attach one, and what being of record affects: words as data.
+
+Each row carries its source. A new portal is a row of `WORDS` and the pairs it manages in `data/portals.csv`. What
+changed on a day is two rows of `SAYINGS` with that day between them; where no source says anything, there is no row.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+from por.directory.rules import DATA, Agreement, Product
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+
+class PortalName(TextChoices):
+    OFFICE_CUSTOMER = "office_customer_portal", _("Office customer portal")
+    INTUNE_ACCOUNT = "intune_account_portal", _("Intune account portal")
+    AZURE_ACCOUNT = "azure_account_centre", _("Azure account centre")
+    ONLINE = "online_portal", _("Online portal")
+
+
+@dataclass(frozen=True)
+class Words:
+    """How a portal speaks: the way to a subscription's partner in it, and what naming one is called there."""
+
+    path: tuple[LazyText, ...]
+    action: LazyText
+    source: str
+
+
+WORDS = {
+    PortalName.OFFICE_CUSTOMER: Words((_("Subscription details"),), _("Add MPN ID"), "KB3185425, 2016"),
+    PortalName.INTUNE_ACCOUNT: Words((_("Admin"), _("Manage details")), _("Add"), "KB3185425, 2016"),
+    PortalName.AZURE_ACCOUNT: Words(
+        (_("Subscriptions"), _("Partner information")),
+        _("Enter partner ID"),
+        "J. P. Dandison, Adding your valuable partner as Azure Digital Partner of Record, 2015-11-30 (secondary)",
+    ),
+    PortalName.ONLINE: Words((_("Billing"), _("Subscriptions")), _("Add partner of record"), "KB3185444, 2016"),
+}
+
+
+@dataclass(frozen=True)
+class Portal:
+    """Where a partner of record is managed, and who may attach one there besides the customer."""
+
+    name: PortalName
+    automatic: bool  # through the partner admin centre
+    activation: bool  # by the partner with the customer's consent
+    inferred: bool  # our reading; no source says so in as many words
+
+    @property
+    def words(self) -> Words:
+        return WORDS[self.name]
+
+
+@cache
+def _portals() -> dict[tuple[str, str], Portal]:
+    with (DATA / "portals.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            (row["agreement"], row["product"]): Portal(
+                name=PortalName(row["portal"]),
+                automatic=row["automatic"] == "1",
+                activation=row["activation"] == "1",
+                inferred=row["inferred"] == "1",
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+def portal_for(agreement: str, product: str) -> Portal:
+    """The portal of a pair; of any pair the table does not name, the Online portal, the customer only, inferred."""
+    portals = _portals()
+    return portals.get((agreement, product)) or portals.get((agreement, "*")) or portals["*", "*"]
+
+
+ENTERPRISE = (Agreement.EA, Agreement.EAS, Agreement.CASA_EES)
+NOT_CSP = tuple(agreement for agreement in Agreement if agreement != Agreement.CSP)
+SEATS = tuple(product for product in Product if product != Product.AZURE)
+BY_WORKLOAD = (Product.OFFICE365, Product.INTUNE, Product.AADP, Product.EMS)
+SOLD_ONLINE = (Product.OFFICE365, Product.INTUNE, Product.CRM_ONLINE)
+
+
+@dataclass(frozen=True)
+class Saying:
+    """One thing to say of being of record: under these agreements, for these products, from one day until another.
+
+    `who` it should be is a sentence. The others go on after "they will" or "they will not", of the partner.
+    """
+
+    about: Literal["who", "sees", "counts", "pays"]
+    text: LazyText
+    source: str
+    agreements: tuple[str, ...] = tuple(Agreement)
+    products: tuple[str, ...] = tuple(Product)
+    since: date = date.min
+    until: date = date.max  # the last day
+    will: bool = True
+    inferred: bool = False  # our reading; no source says so in as many words
+
+    def holds(self, agreement: str, product: str, on: date) -> bool:
+        return agreement in self.agreements and product in self.products and self.since <= on <= self.until
+
+
+#: Competencies gave way to Solutions Partner designations, and incentives for being of record to those for claims.
+COMPETENCIES_UNTIL, DESIGNATIONS_SINCE = date(2022, 10, 2), date(2022, 10, 3)
+CLAIMS_SINCE = date(2019, 10, 1)
+
+SAYINGS = (
+    Saying(
+        "who",
+        _("The partner that drives the deployment."),
+        "auspartners 2015-04-07, scenario 1; for EMS and CRM Online auspartners 2015, Changes to the process",
+        ENTERPRISE,
+        SEATS,
+    ),
+    Saying(
+        "who",
+        _("The partner that took part in the purchase and drives deployment and management."),
+        "auspartners 2015-04-07, scenario 2",
+        (Agreement.MOSP,),
+        SOLD_ONLINE,
+    ),
+    Saying(
+        "who",
+        _("The partner that manages the subscription."),
+        "auspartners 2015-04-07, scenario 3",
+        (Agreement.OPEN,),
+        SOLD_ONLINE,
+    ),
+    Saying(
+        "who",
+        _("The partner that drives what is consumed."),
+        "auspartners 2015-04-07, scenario 4",
+        (*ENTERPRISE, Agreement.MOSA),
+        (Product.AZURE,),
+    ),
+    Saying("who", _("The partner that is most active in driving its use."), "mpn-sweden 2016"),
+    Saying(
+        "sees",
+        _("See seats, the renewal date and the active users of every month"),
+        "Partner Center, link-partner-id 2022: what data a DPOR sees; ours: every month",
+        products=SEATS,
+    ),
+    Saying(
+        "sees",
+        _("See the renewal date and what is consumed every month, in US dollars"),
+        "Partner Center, link-partner-id 2022: what data a DPOR sees; ours: every month",
+        products=(Product.AZURE,),
+    ),
+    Saying(
+        "sees",
+        _("Get Microsoft’s reports on it, such as technical updates and deployment information"),
+        "auspartners 2015-04-07, scenario 3",
+        (Agreement.OPEN,),
+        SOLD_ONLINE,
+    ),
+    Saying(
+        "counts",
+        _("Have it counted for Microsoft competencies"),
+        "mpn-sweden 2016; auspartners 2015-04-07, scenario 3",
+        NOT_CSP,
+        until=COMPETENCIES_UNTIL,
+    ),
+    Saying(
+        "counts",
+        _(
+            "Have it counted for Microsoft’s designation Modern Work, successor of the competencies, "
+            "where more than 300 licences are paid for"
+        ),
+        "Partner Center, solutions-partner-modern-work 2023",
+        NOT_CSP,
+        (Product.OFFICE365, Product.INTUNE),
+        since=DESIGNATIONS_SINCE,
+    ),
+    Saying(
+        "counts",
+        _(
+            "Have the Intune in it counted for Microsoft’s designation Modern Work, successor of the competencies, "
+            "where more than 300 licences are paid for"
+        ),
+        "Partner Center, solutions-partner-modern-work 2023, names Intune, not the suite",
+        NOT_CSP,
+        (Product.EMS,),
+        since=DESIGNATIONS_SINCE,
+        inferred=True,
+    ),
+    Saying(
+        "counts",
+        _("Have it counted for a designation: Security, successor of the competency, counts claims and sales only"),
+        "Partner Center, solutions-partner-security 2023",
+        NOT_CSP,
+        (Product.AADP,),
+        since=DESIGNATIONS_SINCE,
+        will=False,
+    ),
+    Saying(
+        "counts",
+        _("Have it counted for Microsoft’s designation Business Applications, successor of the competencies"),
+        "Partner Center, solutions-partner-business 2023",
+        NOT_CSP,
+        (Product.CRM_ONLINE,),
+        since=DESIGNATIONS_SINCE,
+    ),
+    Saying(
+        "counts",
+        _("Have it counted for Microsoft’s designations for Azure, successors of the competencies"),
+        "Partner Center, solutions-partner-azure 2023",
+        NOT_CSP,
+        (Product.AZURE,),
+        since=DESIGNATIONS_SINCE,
+    ),
+    Saying(
+        "counts",
+        _("Take the seller’s credit: under this agreement competencies and incentives follow the sale"),
+        "Partner Center, azure-usage-report 2023: CSP is associated by the transaction",
+        (Agreement.CSP,),
+        will=False,
+        inferred=True,
+    ),
+    Saying(
+        "pays",
+        _("Earn an incentive from Microsoft for each active user"),
+        "auspartners 2015, Changes to the process; KB3185425, KB3185107 2016",
+        ENTERPRISE,
+        BY_WORKLOAD,
+        since=date(2015, 3, 2),
+        until=date(2019, 9, 30),
+    ),
+    Saying(
+        "pays",
+        _("Earn an incentive from Microsoft for the sale and for managing it"),
+        "auspartners 2015-04-07, scenario 2; KB3185444, KB3185117 2016",
+        (Agreement.MOSP,),
+        (Product.OFFICE365, Product.INTUNE),
+        since=date(2015, 4, 7),
+        until=date(2016, 9, 30),
+    ),
+    Saying(
+        "pays",
+        _("Earn an incentive from Microsoft for the sale and for managing it"),
+        "KB3185117, 2016",
+        (*ENTERPRISE, Agreement.MOSP),
+        (Product.CRM_ONLINE,),
+        since=date(2015, 4, 7),
+        until=date(2019, 2, 28),
+    ),
+    Saying(
+        "pays",
+        _("Earn an incentive from Microsoft for active users: Open licences are left out"),
+        "KB3082044, 2016",
+        (Agreement.OPEN,),
+        BY_WORKLOAD,
+        until=date(2019, 9, 30),
+        will=False,
+    ),
+    Saying(
+        "pays",
+        _("Earn an incentive from Microsoft for what is consumed, with a silver or gold Cloud Platform competency"),
+        "azure.microsoft.com/partners/partner-of-record, 2015",
+        (*ENTERPRISE, Agreement.MOSA),
+        (Product.AZURE,),
+        since=date(2015, 8, 1),
+        until=date(2021, 9, 30),
+    ),
+    Saying(
+        "pays",
+        _("Earn an incentive just by being of record: since 1 October 2019 that takes an approved claim"),
+        "Partner Center, submit-osa-claim 2019-11",
+        NOT_CSP,
+        BY_WORKLOAD,
+        since=CLAIMS_SINCE,
+        will=False,
+    ),
+    Saying(
+        "pays",
+        _("Earn an incentive just by being of record: since March 2019 that takes an approved claim"),
+        "KB4491739, 2019",
+        NOT_CSP,
+        (Product.CRM_ONLINE,),
+        since=date(2019, 3, 1),
+        will=False,
+    ),
+    Saying(
+        "pays",
+        _("Earn an incentive by being of record: since 1 October 2021 Azure pays none for it"),
+        "Partner Center, earnings-revenue 2023",
+        NOT_CSP,
+        (Product.AZURE,),
+        since=date(2021, 10, 1),
+        will=False,
+    ),
+)
+TRIAL = Saying(
+    "counts",
+    _("Have it counted for anything as long as it is a trial"),
+    "Partner Center, competency pages 2017–2019; KB3082044, 2016; solutions-partner-azure 2023",
+    will=False,
+)
+OWN = Saying(
+    "pays",
+    _("Earn an incentive: the subscription is the partner’s own"),
+    "mpn-sweden 2016; Partner Center, earnings-revenue 2023: CUSEQPTR",
+    will=False,
+)
+
+
+def who(agreement: str, product: str, on: date) -> Saying:
+    """Which partner should be of record, where several work for the customer."""
+    return next(one for one in SAYINGS if one.about == "who" and one.holds(agreement, product, on))
+
+
+def affects(agreement: str, product: str, on: date, *, trial: bool = False, own: bool = False) -> list[Saying]:
+    """What being of record affects on a day: what the partner sees, what that counts for and what it pays.
+
+    A trial counts for nothing. A partner's own subscription counts and never pays.
+    """
+    found = [one for one in SAYINGS if one.about != "who" and one.holds(agreement, product, on)]
+    if trial:
+        return [one for one in found if one.about == "sees"] + [TRIAL]
+    return [one for one in found if one.about != "pays"] + [OWN] if own else found

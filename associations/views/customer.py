@@ -24,7 +24,7 @@ from associations.models import Association, events_visible_to
 from associations.rules import policy_on
 from associations.views import exports, timeline
 from associations.views.listing import history_page, subscription_page
-from associations.views.shared import checked, looking_back
+from associations.views.shared import being_of_record, checked, looking_back
 from por import counters
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -271,6 +271,7 @@ def _detail(
     months = reading.usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[-12:]
     free = current is None and subscription.status == Subscription.Status.ACTIVE and as_of is None
     may_attach = free and actor.may("record.attach")
+    own_use = partner is not None and partner.own_tenant_id == subscription.customer.tenant_id
     sent = [form for form in (check, attach, remove, undo, past) if form is not None and form.errors]
     return render_page(
         request,
@@ -285,7 +286,7 @@ def _detail(
             "last": last,
             "mail_is_late": last is not None and mail_is_late(),
             "partner": partner if may_attach else None,
-            "own_use": partner is not None and partner.own_tenant_id == subscription.customer.tenant_id,
+            "own_use": own_use,
             "check_form": check or CheckForm(),
             "attach_form": attach or AttachForm(),
             "remove_form": remove or RemoveForm(),
@@ -299,6 +300,7 @@ def _detail(
             "events": timeline.items(
                 actor, reading.subscription_events(actor, subscription, as_of).order_by("-id")[:FEW], here=True
             ),
+            **being_of_record(subscription, as_of, own=current.association.is_own_tenant if current else own_use),
             **looking_back(request, past),
         },
         part="record",

@@ -34,7 +34,7 @@ from associations.models import (
 from associations.rules import Kind as AssociationKind
 from associations.views import timeline
 from associations.views.listing import history_page, subscription_page
-from associations.views.shared import looking_back
+from associations.views.shared import being_of_record, looking_back
 from por import formats
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -232,6 +232,7 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
         {
             "subscription": subscription,
             "row": row,
+            **being_of_record(subscription, as_of, own=row.record is not None and row.record.is_own_tenant),
             "periods": reading.periods(actor, subscription, as_of),
             "use": months[-1] if months else None,
             "trend": reading.trend(months),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,11 +14,12 @@ from django.views.decorators.http import require_http_methods
 
 from associations import actions, reading
 from associations.forms import CheckForm, SeveralForm
-from associations.views.shared import checked
+from associations.views.shared import being_of_record, checked
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Partner, Subscription
+from por.directory.portals import Saying
 from por.errors import Absent, Refused
 from por.http import NOT_YOURS, only
 
@@ -33,6 +35,7 @@ class Outcome:
     """What became of one subscription, or what stands in its way beforehand; the sentence is for the customer."""
 
     subscription: Subscription
+    usage: reading.MonthOfUsage | None
     code: Literal["free", "attached", "unchanged", "refused"]
     sentence: str | LazyText = ""
 
@@ -48,12 +51,14 @@ def several_attach(request: Request) -> HttpResponse:
     sent = request.method == "POST"
     check = CheckForm(request.POST) if sent else CheckForm()
     partner, outcomes = None, []
+    rows = reading.rows(actor, subscriptions)
     if sent and valid and subscriptions:
         confirmed = request.POST.get("step") == "attach"
         if confirmed and check.is_valid():
-            outcomes = _attach(actor, subscriptions, check)
+            outcomes = _attach(actor, rows, check)
         elif not confirmed:
             partner = checked(actor, check)
+    shown = outcomes or _prospects(rows, partner)
     wrong = next((form for form in (chosen, check) if form.errors), None)
     return render(
         request,
@@ -63,7 +68,8 @@ def several_attach(request: Request) -> HttpResponse:
             "check_form": check,
             "partner": partner,
             "subscriptions": subscriptions,
-            "rows": outcomes or _prospects(actor, subscriptions, partner),
+            "rows": shown,
+            "said": _said(partner, shown) if partner else [],
             "done": outcomes,
             "attached": sum(one.code == "attached" for one in outcomes),
         },
@@ -81,36 +87,48 @@ def _theirs(actor: Actor, chosen: SeveralForm) -> list[Subscription]:
     return subscriptions
 
 
-def _prospects(actor: Actor, subscriptions: Sequence[Subscription], partner: Partner | None) -> list[Outcome]:
+def _prospects(rows: Iterable[reading.Row], partner: Partner | None) -> list[Outcome]:
     """What would become of each if one were to press OK now."""
     prospects = []
-    for row in reading.rows(actor, subscriptions):
+    for row in rows:
         if row.record is not None:
             same = partner is not None and row.record.partner_id == partner.pk
             sentence = _("Already of record.") if same else _("%(partner)s is of record and stays.")
-            holder = {"partner": row.record.partner.organisation.name}
-            prospects.append(Outcome(row.subscription, "unchanged" if same else "refused", str(sentence) % holder))
+            said = str(sentence) % {"partner": row.record.partner.organisation.name}
+            prospects.append(Outcome(row.subscription, row.usage, "unchanged" if same else "refused", said))
         elif row.subscription.status != Subscription.Status.ACTIVE:
-            prospects.append(Outcome(row.subscription, "refused", _("It is not active, so nobody can be attached.")))
+            said = str(_("It is not active, so nobody can be attached."))
+            prospects.append(Outcome(row.subscription, row.usage, "refused", said))
         else:
-            prospects.append(Outcome(row.subscription, "free"))
+            prospects.append(Outcome(row.subscription, row.usage, "free"))
     return prospects
 
 
-def _attach(actor: Actor, subscriptions: Sequence[Subscription], check: CheckForm) -> list[Outcome]:
+def _said(partner: Partner, prospects: Iterable[Outcome]) -> list[tuple[str, list[Saying]]]:
+    """What being of record would affect: first what it does for all of the subscriptions, then for some of them."""
+    kinds: dict[tuple[Saying, ...], dict[str, None]] = defaultdict(dict)
+    for subscription in (one.subscription for one in prospects if one.code == "free"):
+        own = partner.own_tenant_id == subscription.customer.tenant_id
+        kind = f"{subscription.get_product_display()}, {subscription.get_agreement_display()}"
+        kinds[tuple(being_of_record(subscription, own=own)["affects"])][kind] = None
+    for_all = [one for one in next(iter(kinds), ()) if all(one in affects for affects in kinds)]
+    for_some = [(" · ".join(kind), [one for one in affects if one not in for_all]) for affects, kind in kinds.items()]
+    return [(str(_("What being of record affects")), for_all), *((title, rest) for title, rest in for_some if rest)]
+
+
+def _attach(actor: Actor, rows: Iterable[reading.Row], check: CheckForm) -> list[Outcome]:
     """Each in a transaction of its own: what one refuses takes nothing from the others."""
     outcomes = []
-    for subscription in subscriptions:
+    for row in rows:
         try:
-            attached = actions.attach(subscription.subscription_id, check.cleaned_data["mpn_id"], by=actor)
+            attached = actions.attach(row.subscription.subscription_id, check.cleaned_data["mpn_id"], by=actor)
         except Refused as refused:
             if refused.field == "mpn_id":  # the ID itself, and so the same for all of them
                 check.add_error("mpn_id", str(refused.sentence))
                 return []
-            outcomes.append(Outcome(subscription, "refused", refused.sentence))
+            outcomes.append(Outcome(row.subscription, row.usage, "refused", refused.sentence))
         else:
             same = attached.outcome == "unchanged"
-            outcomes.append(
-                Outcome(subscription, "unchanged" if same else "attached", _("Already of record.") if same else "")
-            )
+            sentence = _("Already of record.") if same else ""
+            outcomes.append(Outcome(row.subscription, row.usage, "unchanged" if same else "attached", sentence))
     return outcomes

@@ -1,14 +1,18 @@
-"""What several pages need: a partner checked by its ID, and looking back to a day."""
+"""What several pages need: a partner checked by its ID, what being of record affects, and looking back to a day."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
+
+from django.utils import timezone
 
 from associations.forms import AsOfForm, CheckForm
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.directory import actions as directory
-from por.directory.models import Partner
+from por.directory.models import Partner, Subscription
+from por.directory.portals import affects, who
 from por.errors import Forbidden, Refused
 from por.http import address
 
@@ -21,6 +25,12 @@ def looking_back(request: Request, form: AsOfForm) -> dict[str, Any]:
         "as_of_query": f"?as_of={form.day.isoformat()}" if form.day else "",
         "today_url": address(request, without=["as_of"]),
     }
+
+
+def being_of_record(subscription: Subscription, as_of: date | None = None, *, own: bool = False) -> dict[str, Any]:
+    """What a page says of being of record for a subscription: who should be, and what it affects."""
+    scenario = (subscription.agreement, subscription.product, as_of or timezone.now().date())
+    return {"who": who(*scenario), "affects": affects(*scenario, trial=subscription.is_trial, own=own)}
 
 
 def checked(actor: Actor, form: CheckForm) -> Partner | None:

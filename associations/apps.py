@@ -8,8 +8,11 @@ class AssociationsConfig(AppConfig):
 
     def ready(self) -> None:
         from associations import emails
+        from associations.estate import ASSOCIATIONS, end_overtaken
+        from por.estate import whole
         from por.history import actions as history
 
         for verb in emails.CHANGES:
             history.on(verb, emails.changed)
         history.on("partner_of_record.ended", emails.ended)
+        whole.register(ASSOCIATIONS, last=end_overtaken)

@@ -37,7 +37,7 @@ VERBS_OF = {
 
 
 #: Kinds of object that events are about; together with the id they find an object's events by the index.
-OBJECT_KINDS = ("subscription", "customer", "person", "delivery", "event", "estate")
+OBJECT_KINDS = ("subscription", "customer", "person", "delivery", "event", "estate", "load")
 #: A search by name goes through the events of so many organisations.
 ORGANISATIONS = 50
 DAY = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")

@@ -69,6 +69,7 @@ PAGES: dict[str, list[Link]] = {
     Kind.STAFF: [
         Link("/a/", _("Home"), "home"),
         Link("/a/deliveries/", _("Deliveries"), "send", right="delivery.read"),
+        Link("/a/loads/", _("Loads"), "upload", right="estate.read"),
         Link("/a/people/", _("People"), "person"),
         Link("/a/partners/", _("Partners"), "people"),
         Link("/a/history/", _("History"), "clock"),

@@ -76,6 +76,25 @@ def passing() -> Iterator[None]:
             raise
 
 
+@contextmanager
+def of_storage() -> Iterator[None]:
+    """For whoever keeps or fetches files: a disk or a bucket that does not do its part is Unavailable, like a database.
+
+    That a file is not there is said as it is.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        # The bucket's client is not imported for its exceptions: that takes half a second.
+        if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in {"botocore", "boto3"}:
+            raise
+        note(error)
+        sentence = _("Files cannot be kept or fetched at the moment. Nothing was changed; try again in a few minutes.")
+        raise Unavailable("unavailable", sentence, retry_after=60) from error
+
+
 def note(error: BaseException) -> None:
     """What PostgreSQL says of rows stays out of the log."""
     code = sqlstate(error)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -49,6 +50,17 @@ def bounded() -> Iterator[None]:
         yield
     finally:
         del _waits[thread]
+
+
+@contextmanager
+def unbounded() -> Iterator[None]:
+    """For what takes as long as the caller's line does, such as an upload; the request's time begins anew after it."""
+    wait = _waits.get(threading.get_ident(), Wait(inf))
+    wait.until = inf
+    try:
+        yield
+    finally:
+        wait.until = time.monotonic() + settings.REQUEST_SECONDS
 
 
 def _remember(connection: BaseDatabaseWrapper, **_rest: Any) -> None:

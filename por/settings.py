@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "por",
     "por.history",
     "por.accounts",
+    "por.estate",
     "por.notifications",
     "por.directory",
     "associations",
@@ -174,6 +175,7 @@ CELERY_BEAT_SCHEDULE = {
     # Rounds that nobody had time for are not made up for: the next one takes all that is due.
     "relay": {"task": "por.history.tasks.relay", "schedule": 2.0, "options": {"expires": 2}},
     "deliver": {"task": "por.notifications.tasks.deliver", "schedule": 5.0, "options": {"expires": 5}},
+    "run-loads": {"task": "por.estate.tasks.run", "schedule": 10.0, "options": {"expires": 10}},
     # Due by a row, not by the clock's memory: a ring finds out whether an hour has passed.
     "seal": {"task": "por.history.tasks.seal", "schedule": 60.0, "options": {"expires": 60}},
     "purge-idempotency-keys": {
@@ -181,6 +183,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "forget-uploads": {"task": "por.estate.tasks.forget", "schedule": 60.0, "options": {"expires": 60}},
     "purge-sessions": {"task": "por.accounts.tasks.purge_sessions", "schedule": 60.0, "options": {"expires": 60}},
 }
 
@@ -289,6 +292,9 @@ if BUCKET := env.str("AWS_STORAGE_BUCKET_NAME", default=""):
             "secret_key": env.str("AWS_SECRET_ACCESS_KEY", default="") or None,
         },
     }
+
+#: Bytes that the files of one estate may have together when they are uploaded, unpacked.
+LARGEST_UPLOAD = env.int("LARGEST_UPLOAD_MB", default=2048) * 1024 * 1024
 
 # --- Static files -----------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"

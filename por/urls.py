@@ -6,6 +6,7 @@ from por.health import views as health
 
 urlpatterns = [
     path("", include("por.accounts.urls")),
+    path("", include("por.estate.urls")),
     path("", include("por.notifications.urls")),
     path("", include("associations.urls")),
     path("api/", include("por.api_urls")),

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = [
     ROOT / "associations",
-    *(ROOT / "por" / room for room in ("accounts", "directory", "history", "notifications")),
+    *(ROOT / "por" / room for room in ("accounts", "directory", "estate", "history", "notifications")),
 ]
 WRITES = {"create", "bulk_create", "bulk_update", "update", "save", "delete", "update_or_create", "get_or_create"}
 #: Files that may write: verbs, and the loading of estates.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 from django.db import transaction
 from django.test import Client
 from django.urls import URLResolver, get_resolver
@@ -23,6 +24,7 @@ from django.urls import URLResolver, get_resolver
 from associations import actions
 from por.accounts import actions as accounts
 from por.accounts.models import Actor
+from por.estate import actions as estate
 from por.history.actions import relay
 from por.history.models import Event
 from por.notifications.models import Delivery
@@ -119,6 +121,7 @@ def ask(settings: Any, tmp_path: Path) -> Ask:
         "event_id": Event.objects.get().pk,
         "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,
         "person_id": admin.user_id,
+        "load_id": estate.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,
         "pk": token.pk,
     }
 

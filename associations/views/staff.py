@@ -200,7 +200,12 @@ def event_detail(request: Request, event_id: int) -> HttpResponse:
 
 def _page_of(event: Event) -> str:
     """Where the staff find what an event is about; nothing where there is no such page."""
-    pages = {"person": "accounts:person", "delivery": "notifications:delivery_detail", "event": "associations:event"}
+    pages = {
+        "person": "accounts:person",
+        "delivery": "notifications:delivery_detail",
+        "event": "associations:event",
+        "load": "estate:load_detail",
+    }
     page = pages.get(event.object_kind)
     return reverse(page, args=[int(event.object_id)]) if page and event.object_id.isdigit() else ""
 

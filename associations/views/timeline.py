@@ -85,6 +85,12 @@ VERBS = {
         gettext_lazy("Data brought up to date: {object}"),
         gettext_lazy("Data brought up to date: {object}"),
     ),
+    "estate.load_requested": Verb(
+        "upload", "info", gettext_lazy("Load asked for"), gettext_lazy("Load asked for: {object}")
+    ),
+    "estate.load_cancelled": Verb("x", "", gettext_lazy("Load cancelled"), gettext_lazy("Load cancelled: {object}")),
+    "estate.load_ended": Verb("ok", "ok", gettext_lazy("Load ended"), gettext_lazy("Load ended: {object}")),
+    "estate.load_failed": Verb("alert", "bad", gettext_lazy("Load failed"), gettext_lazy("Load failed: {object}")),
 }
 #: For verbs of other rooms that nobody has put into words here.
 OTHER = Verb("info", "", gettext_lazy("{object}: {verb}"), gettext_lazy("{object}: {verb}"))

@@ -45,6 +45,7 @@ RIGHTS: dict[Kind, dict[Role, frozenset[str]]] = {
             {
                 "partner.check",
                 "token.write",
+                "estate.read",
                 "estate.load",
                 "delivery.read",
                 "delivery.replay",
@@ -53,12 +54,12 @@ RIGHTS: dict[Kind, dict[Role, frozenset[str]]] = {
             }
         ),
         Role.SUPPORT: frozenset({"partner.check", "token.write"}),
-        Role.AUDITOR: frozenset({"delivery.read", "metrics.read"}),
+        Role.AUDITOR: frozenset({"estate.read", "delivery.read", "metrics.read"}),
     },
 }
 
 #: Rights that change nothing, so that a read-only token has them too.
-READING = frozenset({"partner.check", "delivery.read", "metrics.read"})
+READING = frozenset({"partner.check", "estate.read", "delivery.read", "metrics.read"})
 
 
 def rights_of(kind: str, role: str) -> frozenset[str]:

@@ -72,7 +72,8 @@
     event.preventDefault();
     location.reload(); // the session is over: the whole page leads to the sign-in, not a piece of it
   });
-  const failed = () => {
+  const failed = (event) => {
+    if (event.target.matches("[data-poll]")) return; // it asks again by itself
     const main = document.getElementById("main");
     main.querySelector("[data-failed]")?.remove();
     main.prepend(document.getElementById("failed").content.cloneNode(true));

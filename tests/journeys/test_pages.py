@@ -13,7 +13,7 @@ CUSTOMERS = ["/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+th
 PARTNERS = ["/p/", "/p/customers/", "/p/subscriptions/", "/p/history/"]
 STAFFS = [
     *("/a/", "/a/deliveries/", "/a/outbox/", "/a/people/", "/a/people/add/", "/a/partners/", "/a/partners/4471902/"),
-    *("/a/history/", "/a/history/1/", "/a/mail/"),
+    *("/a/history/", "/a/history/1/", "/a/mail/", "/a/loads/"),
 ]
 
 

@@ -4,22 +4,19 @@ import csv
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, transaction
+from django.db import OperationalError
 from tqdm import tqdm
 
-from associations.estate import ASSOCIATIONS, end_overtaken
-from por.directory.estate import FILES
 from por.errors import Busy
-from por.estate.loading import File, Report, Tally, alone, load_file
+from por.estate import whole
+from por.estate.loading import Report, Tally, alone
 from por.estate.reading import RowError
 
-#: In the order they are loaded. Each has lines of its own kind, so of any.
-ALL_FILES: tuple[File[Any], ...] = (*FILES, ASSOCIATIONS)
 SHOWN = 20  # failed rows on the terminal; --errors has them all
 
 
@@ -34,21 +31,16 @@ class Command(BaseCommand):
         parser.add_argument("--errors", metavar="FILE", type=Path, help="write every row that failed to this CSV file")
 
     def handle(self, *args: Any, directory: Path, dry_run: bool, errors: Path | None, **options: Any) -> None:
-        present = [directory / file.name for file in ALL_FILES if (directory / file.name).is_file()]
+        present = whole.present(directory)
         if not present:
-            names = ", ".join(file.name for file in ALL_FILES)
+            names = ", ".join(whole.names())
             raise CommandError(f"{directory} holds none of the files of an estate: {names}.")
         started = time.monotonic()
         with self._errors(errors) as on_error, _progress(present) as on_bytes:
             report = Report(on_error=on_error, on_bytes=on_bytes, dry_run=dry_run)
             try:
-                with alone(), transaction.atomic() if dry_run else nullcontext():
-                    for file in ALL_FILES:
-                        if directory / file.name in present:
-                            load_file(directory / file.name, file, report)
-                    ended = end_overtaken()
-                    if dry_run:
-                        transaction.set_rollback(True)
+                with alone():
+                    ended = whole.load(directory, report)
             except Busy as busy:
                 raise CommandError(str(busy)) from None
             except OSError as error:

@@ -1,0 +1,132 @@
+"""Asking for a load in the browser: of files that were uploaded, or of those of a dry run; and taking that back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from uuid import uuid4
+
+from django.core.files import File
+from django.core.files.storage import storages
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from por import faults, patience
+from por.accounts.models import Actor
+from por.errors import Absent, Refused
+from por.estate import whole
+from por.estate.models import Load
+from por.history import actions as history
+from por.logs import request_id
+from por.waiting import busy_instead_of_a_lock_timeout
+
+logger = logging.getLogger(__name__)
+
+#: Where the uploaded files of each load lie, in a folder of their own that begins with the day.
+UPLOADS = "loads"
+
+
+def _no_bell() -> None:
+    """Nobody to ring yet; the clock comes round by itself."""
+
+
+#: Rings for the next load after a commit. It may fail or be lost: the rows are the guarantee.
+bell: Callable[[], None] = _no_bell
+
+
+def request(files: Sequence[File[bytes]], *, dry_run: bool, by: Actor) -> Load:
+    """Keeps the files, each by its name in an estate, and asks for a load of them, or for one that is only tried.
+
+    No transaction is open while they are kept, which takes its time. Raises Forbidden or Unavailable; then nothing is
+    kept.
+    """
+    by.require("estate.load")
+    folder = f"{UPLOADS}/{timezone.now():%Y-%m-%d}-{uuid4()}"
+    order = whole.names()
+    given = sorted(files, key=lambda file: order.index(file.name or ""))
+    try:
+        with patience.unbounded(), faults.of_storage():
+            for file in given:
+                storages["default"].save(f"{folder}/{file.name}", file)
+        return _ask(Load(folder=folder, files=[(file.name, file.size) for file in given], dry_run=dry_run), by=by)
+    except BaseException:
+        forget(folder)
+        raise
+
+
+@transaction.atomic
+def load_tried(load_id: int, *, by: Actor) -> Load:
+    """Asks for a load of the files of a dry run; once it was asked for, that same load.
+
+    Raises Forbidden, Absent, Busy, `not_tried` or `files_gone`.
+    """
+    by.require("estate.load")
+    tried = _locked(load_id)
+    if loaded := Load.objects.filter(tried=tried).first():
+        return loaded
+    if not (tried.dry_run and tried.status == Load.Status.DONE):
+        raise Refused("not_tried", _("Only the files of a dry run that has ended can be loaded."))
+    if not Load.objects.needing_files().filter(pk=tried.pk).exists():
+        raise Refused("files_gone", _("The files of this dry run have been deleted. Upload them again."))
+    return _ask(Load(folder=tried.folder, files=tried.files, dry_run=False, tried=tried), by=by)
+
+
+@transaction.atomic
+def cancel(load_id: int, *, by: Actor) -> Load:
+    """Takes back a load that has not begun; its files are deleted.
+
+    Raises Forbidden, Absent, Busy, or `has_begun`: it runs, or it is over.
+    """
+    by.require("estate.load")
+    load = _locked(load_id)
+    if load.status != Load.Status.QUEUED:
+        raise Refused("has_begun", _("This load has begun, so it cannot be cancelled any more."))
+    load.status, load.ended_at = Load.Status.CANCELLED, timezone.now()
+    load.save(update_fields=["status", "ended_at"])
+    transaction.on_commit(lambda: forget(load.folder))
+    history.record("estate.load_cancelled", about(load), by=by, at=load.ended_at, of=None)
+    return load
+
+
+def forget(folder: str) -> None:
+    """Deletes the files in a folder of uploads, as far as the storage lets us; else the next round tries again."""
+    storage = storages["default"]
+    try:
+        for name in storage.listdir(folder)[1]:
+            storage.delete(f"{folder}/{name}")
+        storage.delete(folder)  # a directory has to go, too; a bucket knows none
+    except FileNotFoundError:
+        return
+    except Exception as error:  # a disk's, a network's, a client's
+        logger.warning("Uploaded files could not be deleted (%s); the next round tries again.", type(error).__name__)
+
+
+def about(load: Load) -> history.About:
+    return history.About("load", str(load.pk), ", ".join(load.names))
+
+
+def _ask(load: Load, *, by: Actor) -> Load:
+    """A load that waits for its turn, and its event."""
+    assert by.user is not None  # without a person nobody has a right
+    load.asked_by, load.asked_at, load.request_id = by.user, timezone.now(), request_id.get()
+    with transaction.atomic():
+        load.save(force_insert=True)
+        transaction.on_commit(lambda: bell(), robust=True)
+        history.record(
+            "estate.load_requested",
+            about(load),
+            by=by,
+            at=load.asked_at,
+            of=None,
+            changes={"dry_run": load.dry_run, "files": dict(load.files)},
+        )
+    return load
+
+
+def _locked(load_id: int) -> Load:
+    with busy_instead_of_a_lock_timeout():
+        load = Load.objects.select_for_update(of=("self",), no_key=True).filter(pk=load_id).first()
+    if load is None:
+        raise Absent("not_found", _("There is no such load."))
+    return load

@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class EstateConfig(AppConfig):
+    name = "por.estate"
+    verbose_name = _("Estate")
+
+    def ready(self) -> None:
+        from por.estate import actions, tasks
+        from por.history.tasks import Bell
+
+        actions.bell = Bell(tasks.run)

@@ -1,0 +1,163 @@
+"""Loading in the browser: the files, how far it is, and the same report as on the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from django.contrib import messages
+from django.core.files.storage import storages
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_http_methods, require_safe
+
+from por import counters, faults, patience
+from por.accounts.middleware import Request
+from por.accounts.rules import Kind
+from por.errors import Absent, Refused
+from por.estate import actions, uploads, whole
+from por.estate.forms import LoadForm
+from por.estate.models import Load
+from por.estate.reading import RowError
+from por.estate.rules import KEPT
+from por.formats import number_text
+from por.history.models import Event
+from por.http import count_of, counted, csv_file, only, page_of, posted, render_page, wants_csv
+from por.middleware import status_of
+
+#: The newest first.
+ORDER = ("-pk",)
+NEWEST = 5
+
+
+@csrf_exempt  # checked below, once the files are in: who may not load is refused before any of it is read
+@require_http_methods(["GET", "HEAD", "POST"])
+@only(Kind.STAFF, to="estate.read")
+def load_list(request: Request) -> HttpResponseBase:
+    if request.method != "POST":
+        return _list(request, LoadForm())
+    request.actor.require("estate.load")
+    limit = uploads.Limit()
+    request.upload_handlers.insert(0, limit)
+    with patience.unbounded(), faults.of_storage():
+        request.POST  # noqa: B018  # reads all that is sent; the database is not needed meanwhile
+    return csrf_protect(_upload)(request, is_too_large=limit.is_passed)
+
+
+def _upload(request: Request, *, is_too_large: bool) -> HttpResponseBase:
+    with ExitStack() as scratch:
+        form = LoadForm(request.POST, request.FILES, scratch=scratch, is_too_large=is_too_large)
+        with patience.unbounded(), faults.of_storage():
+            valid = form.is_valid()  # unpacks
+        if valid:
+            load = actions.request(form.cleaned_data["file"], dry_run=form.is_dry, by=request.actor)
+            return redirect("estate:load_detail", load.pk)
+    return _list(request, form)
+
+
+def _list(request: Request, form: LoadForm) -> HttpResponse:
+    loads = Load.objects.select_related("asked_by").defer("errors")
+    count = count_of(loads)
+    context = {
+        "form": form,
+        "may_load": request.actor.may("estate.load"),
+        "files": [(file.name, file.header.split(",")) for file in whole.files()],
+        "kept_days": KEPT.days,
+        "page": page_of(request, loads, ORDER),
+        "count_text": ngettext("%(n)s load", "%(n)s loads", count) % {"n": counted(count)},
+    }
+    return render(request, "estate/load_list.html", context, status=422 if form.errors else 200)
+
+
+@require_safe
+@only(Kind.STAFF, to="estate.read")
+def load_detail(request: Request, load_id: int) -> HttpResponseBase:
+    """What came of a load, or how far it is; the rows that failed as a file."""
+    load = _load(load_id)
+    if wants_csv(request):
+        name = _("rows-that-failed")
+        return csv_file(f"{name}-{load.pk}", RowError._fields, _all_errors(load))
+    return _detail(request, load)
+
+
+def _load(load_id: int) -> Load:
+    load = Load.objects.select_related("asked_by", "tried", "loaded").filter(pk=load_id).first()
+    if load is None:
+        raise Absent("not_found", _("There is no such load."))
+    return load
+
+
+def _detail(request: Request, load: Load, refused: Refused | None = None) -> HttpResponse:
+    may_load = request.actor.may("estate.load")
+    is_kept = load.dry_run and load.is_over and Load.objects.needing_files().filter(pk=load.pk).exists()
+    total = load.total
+    events = Event.objects.filter(object_kind="load", object_id=str(load.pk))
+    context: dict[str, Any] = {
+        "load": load,
+        "total": total,
+        "seconds": number_text(load.seconds, 1),
+        "rate": total.rows / load.seconds if load.seconds else None,
+        "others_run": load.status == Load.Status.QUEUED and Load.objects.filter(status=Load.Status.RUNNING).exists(),
+        "may_cancel": may_load and load.status == Load.Status.QUEUED,
+        "may_load": may_load and is_kept,
+        "is_kept": is_kept,
+        "events": events.newest_first()[:NEWEST],
+        "refused": refused,
+    }
+    status = 200
+    if refused is not None:
+        status = status_of(refused)
+        counters.refused(refused.code, status, refused)
+    return render_page(request, "estate/load_detail.html", context, part="report", status=status)
+
+
+def _all_errors(load: Load) -> Iterator[list[str]]:
+    """Opened now, so that a storage that is away is an answer of its own; read as it is sent."""
+    if not load.errors_file:
+        return iter([])
+    try:
+        with faults.of_storage():
+            kept = storages["default"].open(load.errors_file)
+    except FileNotFoundError:
+        raise Absent("not_found", _("The file of these rows is no longer there.")) from None
+
+    def rows() -> Iterator[list[str]]:
+        with kept, io.TextIOWrapper(kept, encoding="utf-8", newline="") as lines:
+            reader = csv.reader(lines)
+            next(reader)
+            yield from reader
+
+    return rows()
+
+
+@posted("estate:load_detail")
+@only(Kind.STAFF, to="estate.load")
+def load_tried(request: Request, load_id: int) -> HttpResponseBase:
+    """Loads the files of a dry run."""
+    try:
+        load = actions.load_tried(load_id, by=request.actor)
+    except Absent:
+        raise
+    except Refused as refused:
+        return _detail(request, _load(load_id), refused)
+    return redirect("estate:load_detail", load.pk)
+
+
+@posted("estate:load_detail")
+@only(Kind.STAFF, to="estate.load")
+def load_cancel(request: Request, load_id: int) -> HttpResponseBase:
+    try:
+        actions.cancel(load_id, by=request.actor)
+    except Absent:
+        raise
+    except Refused as refused:
+        return _detail(request, _load(load_id), refused)
+    messages.success(request, _("Cancelled. Nothing was loaded, and the files are deleted."))
+    return redirect("estate:load_detail", load_id)

@@ -125,6 +125,8 @@ def test_it_is_tried_first_and_then_loaded_with_the_figures_of_the_command(web, 
     upload(web, [zipped(**packed)], "load")
     tasks.run()
     assert "Nothing has changed." in web.get(f"{LOADS}{Load.objects.latest('pk').pk}/").text
+    of_loads = Load.objects.values_list("request_id", flat=True)
+    assert set(Event.objects.filter(verb="estate.loaded").values_list("request_id", flat=True)) <= set(of_loads)
     verbs = Event.objects.filter(chain="house", object_kind="load").order_by("pk").values_list("verb", flat=True)
     assert list(verbs) == ["estate.load_requested", "estate.load_ended"] * 3
     page = web.get("/a/history/?search=associations.csv")
@@ -264,18 +266,21 @@ def test_a_load_whose_worker_was_killed_is_taken_up_again_and_ends_the_same(web,
     upload(web, uploads(estate), "load")
     load = Load.objects.get()
     # What a killed worker leaves: the row as it took it, some batches, and the lock let go by the database.
-    assert running._take() == load
+    dead = running._take()
+    assert dead == load
     part = estate / "part"
     part.mkdir()
     for name in ("partners.csv", "customers.csv"):
         (part / name).write_bytes((estate / name).read_bytes())
     estates.load(part)
+    assert running._take() == load
+    running._fail(dead, Load.Failure.DEFECT)  # it was only asleep, and writes nothing over its successor's work
     assert "Being loaded" in web.get(f"{LOADS}{load.pk}/").text
 
     tasks.run()
 
     load.refresh_from_db()
-    assert (load.status, load.tries) == ("done", 2)
+    assert (load.status, load.tries) == ("done", 3)
     assert (load.total.created, load.total.unchanged, load.total.failed) == (4, 2, 1)
     assert Customer.objects.count() == Subscription.objects.count() == 1
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
 
+from django.db import connection
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -17,10 +19,13 @@ from associations.models import Association, start_of
 from associations.rules import TENANT_KINDS, EndReason, Kind, Source
 from por.directory.estate.common import mpn_id, unknown
 from por.directory.models import Customer, Partner, Subscription
-from por.estate.loading import File, Line, Outcome
+from por.estate.loading import File, Line, Outcome, Places
 from por.estate.reading import Cells, Unfit
+from por.estate.staging import DAY, GUID, Plain
 
 Unit = Subscription | Customer
+
+NAMES = ["subscription_id", "tenant_id", "mpn_id", "kind", "began_on", "ended_on"]
 
 #: What a load itself has ended stays as it ended.
 FROM_OUTSIDE = {EndReason.SUBSCRIPTION_EXPIRED, EndReason.PARTNER_CLOSED}
@@ -28,11 +33,18 @@ FROM_OUTSIDE = {EndReason.SUBSCRIPTION_EXPIRED, EndReason.PARTNER_CLOSED}
 
 @dataclass(slots=True)
 class AssociationLine(Line):
-    unit_id: uuid.UUID  # of the subscription, or for the kinds that are of a tenant, of that
+    subscription_id: uuid.UUID | None
+    tenant_id: uuid.UUID | None  # instead, for the kinds that are of a tenant
     mpn_id: str
     kind: str
     began_on: date
     ended_on: date | None
+
+    @property
+    def unit_id(self) -> uuid.UUID:
+        unit_id = self.subscription_id or self.tenant_id
+        assert unit_id is not None
+        return unit_id
 
     @property
     def of_tenant(self) -> bool:
@@ -41,12 +53,12 @@ class AssociationLine(Line):
 
 def _parse(cells: Cells) -> AssociationLine:
     subscription, tenant = cells.guid("subscription_id"), cells.guid("tenant_id")
-    unit = subscription or tenant
-    if unit is None or (subscription and tenant):
+    if (subscription is None) == (tenant is None):
         raise Unfit("subscription_id", "one_of_subscription_and_tenant", _("Give either a subscription or a tenant."))
     row = AssociationLine(
         line=cells.line,
-        unit_id=unit,
+        subscription_id=subscription,
+        tenant_id=tenant,
         mpn_id=mpn_id(cells, "mpn_id", cells.required("mpn_id")),
         kind=cells.choice("kind", Kind.values),
         began_on=cells.required_day("began_on"),
@@ -69,11 +81,8 @@ def _parse(cells: Cells) -> AssociationLine:
 def _order(
     rows: Iterable[AssociationLine], refuse: Callable[[AssociationLine, Unfit], None]
 ) -> Iterable[AssociationLine]:
-    """Those of one unit together, and what has ended before what follows it; of two that overlap the second is out."""
-    units: dict[uuid.UUID, list[AssociationLine]] = defaultdict(list)
-    for row in rows:
-        units[row.unit_id].append(row)
-    for lines in units.values():
+    """Of one unit, what has ended before what follows it; of two lines that overlap the second is out."""
+    for _unit, lines in groupby(rows, key=lambda row: (row.of_tenant, row.unit_id)):
         kept: list[AssociationLine] = []
         for row in lines:
             if row.kind == Kind.DPOR and any(other.kind == Kind.DPOR and _lines_overlap(row, other) for other in kept):
@@ -87,6 +96,151 @@ def _lines_overlap(one: AssociationLine, other: AssociationLine) -> bool:
     return one.began_on < (other.ended_on or date.max) and other.began_on < (one.ended_on or date.max)
 
 
+_OF_SUBSCRIPTION = "|".join(kind for kind in Kind.values if kind not in TENANT_KINDS)
+_PLAIN = re.compile(
+    rf"(?:{GUID},,[0-9]{{4,10}},(?:{_OF_SUBSCRIPTION})|,{GUID},[0-9]{{4,10}},(?:{'|'.join(TENANT_KINDS)}))"
+    rf",({DAY}),({DAY})?".encode()
+)
+
+
+def _plain() -> Plain:
+    today = timezone.now().date().isoformat().encode()
+
+    def plain(line: bytes) -> bytes | None:
+        match = _PLAIN.fullmatch(line)
+        if match is None:
+            return None
+        began, ended = match.groups()
+        return line if began <= today and (ended is None or began < ended <= today) else None
+
+    return plain
+
+
+def _found() -> str:
+    """The lines of every unit that is not already as they say, those of a unit together.
+
+    Apart is a unit of which anything is stored, of which two lines overlap, or a line of which may be refused.
+    """
+    return f"""
+        SELECT {", ".join(f"line.{name}" for name in ("line", *NAMES))},
+            apart, subscription_pk, customer_pk, partner_pk
+        FROM (
+            SELECT judged.*, bool_and(is_known) OVER unit AS is_known_unit,
+                coalesce(bool_or(may_be_refused) OVER unit, false) AS apart
+            FROM (
+                SELECT looked_up.*,
+                    coalesce(known.is_known, false) AS is_known,
+                    known.is_stored
+                    OR partner_pk IS NULL OR customer_pk IS NULL OR partner_kind = 'global'
+                    OR began_on < started_on
+                    OR (ended_on IS NULL AND (partner_status = 'closed' OR subscription_status = 'expired'))
+                    OR (kind = 'dpor' AND began_on < max(coalesce(ended_on, 'infinity')) OVER (
+                        PARTITION BY subscription_id, tenant_id, kind ORDER BY began_on, line
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                    )) IS TRUE AS may_be_refused
+                FROM ({_LOOKED_UP}) AS looked_up
+                CROSS JOIN LATERAL ({_KNOWN}) AS known
+            ) AS judged
+            WINDOW unit AS (PARTITION BY subscription_id, tenant_id)
+        ) AS line
+        WHERE NOT is_known_unit
+        ORDER BY subscription_id, tenant_id, line
+    """
+
+
+_LOOKED_UP = """
+    SELECT staged.*, subscription.id AS subscription_pk, subscription.started_on,
+        subscription.status AS subscription_status,
+        coalesce(subscription.customer_id, customer.organisation_id) AS customer_pk,
+        partner.organisation_id AS partner_pk, partner.kind AS partner_kind, partner.status AS partner_status
+    FROM estate_staged_associations AS staged
+    LEFT JOIN directory_subscription AS subscription USING (subscription_id)
+    LEFT JOIN directory_customer AS customer USING (tenant_id)
+    LEFT JOIN directory_partner AS partner USING (mpn_id)
+"""
+# As _same and _Merge.add see it: what is stored of the unit, and whether the line is already so.
+_KNOWN = f"""
+    SELECT count(*) > 0 AS is_stored,
+        (array_agg(
+            one.undone_at IS NULL AND (
+                (one.ended_at AT TIME ZONE 'UTC')::date IS NOT DISTINCT FROM ended_on
+                OR one.end_reason IN ({", ".join(f"'{reason}'" for reason in sorted(FROM_OUTSIDE))})
+            )
+            ORDER BY one.undone_at IS NOT NULL, one.source <> 'estate', one.id
+        ) FILTER (
+            WHERE one.partner_id = partner_pk AND one.kind = looked_up.kind
+                AND (one.began_at AT TIME ZONE 'UTC')::date = began_on
+        ))[1] AS is_known
+    FROM (
+        SELECT * FROM associations_association WHERE subscription_id = subscription_pk
+        UNION ALL
+        SELECT * FROM associations_association
+        WHERE subscription_pk IS NULL AND customer_id = customer_pk AND subscription_id IS NULL
+    ) AS one
+"""
+
+
+def _merge_all(places: Places, outcome: Outcome) -> None:
+    """Inserts what nothing stands in the way of; whatever does so by now sets it apart."""
+    given = places._asdict()
+    with connection.cursor() as cursor:
+        for statement in (*_LOCKS, _SET_APART):
+            cursor.execute(statement, given)
+        cursor.execute(_INSERT, {**given, "now": timezone.now()})
+        for customer, count in cursor.fetchall():
+            outcome.created[customer] += count
+        cursor.execute(_BUMP, given)
+
+
+_HERE = "place > %(after)s AND place <= %(last)s AND NOT apart"
+_PKS = f"SELECT {{}} FROM estate_found_associations WHERE {_HERE}"
+_LOCKS = [
+    f"""
+    SELECT 1 FROM directory_customer WHERE organisation_id IN ({_PKS.format("customer_pk")} AND subscription_pk IS NULL)
+    ORDER BY organisation_id FOR NO KEY UPDATE
+    """,
+    f"""
+    SELECT 1 FROM directory_subscription WHERE id IN ({_PKS.format("subscription_pk")})
+    ORDER BY id FOR NO KEY UPDATE
+    """,
+    f"""
+    SELECT 1 FROM directory_partner WHERE organisation_id IN ({_PKS.format("partner_pk")})
+    ORDER BY organisation_id FOR SHARE
+    """,
+]
+_SET_APART = f"""
+    UPDATE estate_found_associations AS found SET apart = true
+    FROM directory_partner AS partner
+    WHERE {_HERE} AND partner.organisation_id = partner_pk AND (
+        (ended_on IS NULL AND partner.status = 'closed')
+        OR (ended_on IS NULL AND EXISTS (
+            SELECT FROM directory_subscription WHERE id = subscription_pk AND status = 'expired'
+        ))
+        OR EXISTS (SELECT FROM associations_association AS one WHERE one.subscription_id = subscription_pk)
+        OR (subscription_pk IS NULL AND EXISTS (
+            SELECT FROM associations_association AS one
+            WHERE one.customer_id = customer_pk AND one.subscription_id IS NULL
+        ))
+    )
+"""
+_INSERT = f"""
+    WITH created AS (
+        INSERT INTO associations_association
+            (kind, customer_id, subscription_id, partner_id, began_at, ended_at, attached_at, source, end_reason, note,
+            end_note)
+        SELECT kind, customer_pk, subscription_pk, partner_pk, began_on::timestamp AT TIME ZONE 'UTC',
+            ended_on::timestamp AT TIME ZONE 'UTC', %(now)s, 'estate', '', '', ''
+        FROM estate_found_associations WHERE {_HERE}
+        RETURNING customer_id
+    )
+    SELECT customer_id, count(*) FROM created GROUP BY customer_id
+"""
+_BUMP = f"""
+    UPDATE directory_subscription SET version = version + 1
+    WHERE id IN (SELECT subscription_pk FROM estate_found_associations WHERE {_HERE} AND kind = 'dpor')
+"""
+
+
 def _merge(rows: Sequence[AssociationLine], outcome: Outcome) -> None:
     units = _locked_units(rows)
     partners = _locked_partners({row.mpn_id for row in rows})
@@ -97,7 +251,7 @@ def _merge(rows: Sequence[AssociationLine], outcome: Outcome) -> None:
             unit, partner = _check(row, units, partners)
             merge.add(row, unit, partner, stored[unit])
         except Unfit as unfit:
-            outcome.refuse(row, unfit)
+            outcome.refuse(row.line, unfit)
     merge.save()
 
 
@@ -265,11 +419,15 @@ def _changed_in_product() -> Unfit:
 
 ASSOCIATIONS = File(
     name="associations.csv",
-    header="subscription_id,tenant_id,mpn_id,kind,began_on,ended_on",
+    header=",".join(NAMES),
+    key=["coalesce(subscription_id, tenant_id)", "mpn_id", "kind", "began_on"],
+    line=AssociationLine,
     parse=_parse,
-    key=lambda row: (row.unit_id, row.mpn_id, row.kind, row.began_on),
-    merge=_merge,
+    plain=_plain,
+    found=_found,
+    merge_all=_merge_all,
     order=_order,
+    merge=_merge,
 )
 
 

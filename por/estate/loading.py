@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -16,17 +17,19 @@ from django.utils.translation import gettext as _
 
 from por.accounts.models import NOBODY
 from por.errors import Busy
-from por.estate.reading import Cells, RowError, Unfit, read
+from por.estate.reading import Cells, RowError, Unfit
+from por.estate.staging import Plain, Staged
 from por.history import actions as history
 
 R = TypeVar("R", bound="Line")
 
-BATCH = 2_000  # rows a transaction: long enough to be fast, short enough for people not to wait behind it
+BATCH = 5_000  # rows a transaction: long enough to be fast, short enough for people not to wait behind it
+EVENTS = 1_000  # a transaction: whoever else writes in one of these chains waits for it
 
 
 @dataclass(slots=True)
 class Line:
-    """What one line of a file says. Each file has its own, with more."""
+    """What one line of a file says. Each file has its own, with more: its columns in the order of the header."""
 
     line: int
 
@@ -40,24 +43,43 @@ class Outcome:
         self.unchanged = 0
         self.refused: list[tuple[int, Unfit]] = []
 
-    def refuse(self, row: Line, unfit: Unfit) -> None:
-        self.refused.append((row.line, unfit))
+    def refuse(self, line: int, unfit: Unfit) -> None:
+        self.refused.append((line, unfit))
+
+
+class Places(NamedTuple):
+    """A batch of what was found: the lines after one place, up to and with another."""
+
+    after: int
+    last: int
 
 
 @dataclass(frozen=True)
 class File(Generic[R]):
-    """One file of an estate: what stands in it and how a batch of it gets into the database.
+    """One file of an estate: what stands in it and how it gets into the database.
 
-    `key` is what no two lines may share. `order`, if given, sees the whole file and says in which order its
-    lines are loaded. `merge` locks what it changes by primary key, inside the transaction of the batch.
+    Its lines are staged (por.estate.staging, where `plain` is explained); `key` is what no two of them share.
+    `found` is a SELECT for `estate_found_<file>`: it leaves out what the database knows already, and adds what
+    it knows of the rest. What that calls `apart` is merged by Python, line by line: `order`, if given, sees all
+    of it and says in which order; `merge` takes a batch. Everything else is merged by `merge_all`, one statement
+    for a whole batch, which may still set lines apart. Both lock what they change by primary key, inside the
+    transaction of the batch.
     """
 
     name: str
     header: str
+    key: Sequence[str]
+    line: Callable[..., R]
     parse: Callable[[Cells], R]
-    key: Callable[[R], Hashable]
-    merge: Callable[[Sequence[R], Outcome], None]
+    merge: Callable[[Sequence[R], Outcome], None] | None = None
     order: Callable[[Iterable[R], Callable[[R, Unfit], None]], Iterable[R]] | None = None
+    plain: Callable[[], Plain] | None = None
+    found: Callable[[], str] | None = None
+    merge_all: Callable[[Places, Outcome], None] | None = None
+
+    @property
+    def stem(self) -> str:
+        return self.name.removesuffix(".csv")
 
 
 @dataclass
@@ -119,41 +141,73 @@ def load_file(path: Path, file: File[R], report: Report) -> None:
         tally.failed += 1
         report.on_error(RowError(file.name, line, unfit.column, unfit.code, unfit.reason))
 
-    rows: Iterable[R] = _rows(path, file, refuse, report.on_bytes)
-    if file.order is not None:
-        rows = file.order(rows, lambda row, unfit: refuse(row.line, unfit))
-    remaining = iter(rows)
-    created: Counter[int] = Counter()
-    changed: Counter[int] = Counter()
-    try:
+    staged = Staged(file.stem, file.parse, file.plain() if file.plain else None)
+    staged.fill(path, file.header, refuse, report.on_bytes)
+    with _much_memory():
+        staged.refuse_doubles(file.key, refuse)
+        count = _find(file, staged.table)
+    tally.unchanged += len(staged) - count
+
+    def merged(merge: Callable[[Outcome], None]) -> None:
+        outcome = Outcome()
+        with transaction.atomic():
+            _wait_patiently()
+            merge(outcome)
+            _count(file.name, outcome)
+        tally.created += outcome.created.total()
+        tally.changed += outcome.changed.total()
+        tally.unchanged += outcome.unchanged
+        for line, unfit in outcome.refused:
+            refuse(line, unfit)
+
+    if file.merge_all is not None:
+        for places in _batches(count):
+            merged(partial(file.merge_all, places))
+    if file.merge is not None:
+        rows: Iterable[R] = _apart(file, staged.names, count)
+        if file.order is not None:
+            rows = file.order(rows, lambda row, unfit: refuse(row.line, unfit))
+        remaining = iter(rows)
         while batch := list(islice(remaining, BATCH)):
-            outcome = Outcome()
-            with transaction.atomic():
-                _wait_patiently()
-                file.merge(batch, outcome)
-            created += outcome.created
-            changed += outcome.changed
-            tally.unchanged += outcome.unchanged
-            for line, unfit in outcome.refused:
-                refuse(line, unfit)
-    finally:  # what was loaded before something went wrong is loaded
-        tally.created, tally.changed = created.total(), changed.total()
-        if not report.dry_run:
-            _record(file.name, created, changed)
+            merged(partial(file.merge, batch))
+    if not report.dry_run:
+        _record(file.name)
 
 
-def _rows(path: Path, file: File[R], refuse: Callable[[int, Unfit], None], moved: Callable[[int], None]) -> Iterator[R]:
-    first: dict[Hashable, int] = {}
-    for cells in read(path, file.header.split(","), refuse, moved):
-        try:
-            row = file.parse(cells)
-            earlier = first.setdefault(file.key(row), row.line)
-            if earlier != row.line:
-                raise Unfit("", "duplicate_row", _("Line %(line)s is about the same thing.") % {"line": earlier})
-        except Unfit as unfit:
-            refuse(cells.line, unfit)
-        else:
-            yield row
+@contextmanager
+def _much_memory() -> Iterator[None]:
+    """For the few statements that look at a whole file at once."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL work_mem = '256MB'")
+        yield
+
+
+def _find(file: File[R], staged: str) -> int:
+    """Gives each line that says something new a place; returns how many there are."""
+    found = file.found() if file.found else f"SELECT staged.*, true AS apart FROM {staged} AS staged"
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO estate_found_{file.stem} SELECT row_number() OVER (), one.* FROM ({found}) AS one")
+        count: int = cursor.rowcount
+        cursor.execute("SELECT estate_analyze(%s)", [file.stem])
+    return count
+
+
+def _batches(count: int) -> Iterator[Places]:
+    for after in range(0, count, BATCH):
+        yield Places(after, after + BATCH)
+
+
+def _apart(file: File[R], names: Sequence[str], count: int) -> Iterator[R]:
+    for places in _batches(count):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT line, {', '.join(names)} FROM estate_found_{file.stem}"
+                " WHERE apart AND place > %s AND place <= %s ORDER BY place",
+                places,
+            )
+            rows = cursor.fetchall()
+        for row in rows:
+            yield file.line(*row)
 
 
 def _wait_patiently() -> None:
@@ -162,14 +216,42 @@ def _wait_patiently() -> None:
         cursor.execute("SET LOCAL lock_timeout = '60s'")
 
 
-def _record(file: str, created: Counter[int], changed: Counter[int]) -> None:
-    """One event in the chain of each organisation whose rows changed, each by itself: nobody waits for its chain."""
-    for organisation_id in sorted(created.keys() | changed.keys()):
-        history.record(
-            "estate.loaded",
-            history.About("estate", file, file),
-            by=NOBODY,
-            at=timezone.now(),
-            of=organisation_id,
-            changes={"file": file, "created": created[organisation_id], "changed": changed[organisation_id]},
+def _count(file: str, outcome: Outcome) -> None:
+    """Keeps what the events will say, in the transaction of the batch: a load that is killed leaves it to the next."""
+    organisations = sorted(outcome.created.keys() | outcome.changed.keys())
+    if not organisations:
+        return
+    counts = [[tally[organisation] for organisation in organisations] for tally in (outcome.created, outcome.changed)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO estate_loaded AS loaded (file, organisation_id, created, changed)
+            SELECT %s, * FROM unnest(%s::bigint[], %s::integer[], %s::integer[])
+            ON CONFLICT (file, organisation_id) DO UPDATE
+            SET created = loaded.created + excluded.created, changed = loaded.changed + excluded.changed
+            """,
+            [file, organisations, *counts],
         )
+
+
+def _record(file: str) -> None:
+    """One event in the chain of each organisation whose rows changed, some hundreds in a transaction."""
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                """
+                DELETE FROM estate_loaded WHERE file = %s AND organisation_id IN (
+                    SELECT organisation_id FROM estate_loaded WHERE file = %s ORDER BY organisation_id LIMIT %s
+                )
+                RETURNING organisation_id, created, changed
+                """,
+                [file, file, EVENTS],
+            )
+            events = [
+                history.Said(of, {"file": file, "created": created, "changed": changed})
+                for of, created, changed in cursor.fetchall()
+            ]
+            if not events:
+                return
+            about = history.About("estate", file, file)
+            history.record_each("estate.loaded", about, by=NOBODY, at=timezone.now(), events=events)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import re
 import uuid
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -162,40 +161,30 @@ class Cells:
         return value
 
 
-def read(
-    path: Path, columns: Collection[str], refuse: Callable[[int, Unfit], None], moved: Callable[[int], None]
-) -> Iterator[Cells]:
-    """The lines of a file, header apart. A line that cannot be read is refused; so is the file, as its first line.
+def header_of(file: BinaryIO, columns: Collection[str]) -> list[str]:
+    """The names in the first line, of which the file is read past; raises Unfit if they are not these columns."""
+    names = _split(file.readline().removeprefix(BOM))
+    if sorted(names) != sorted(columns):
+        wanted = ",".join(columns)
+        raise Unfit("", "wrong_header", _("The first line must name these columns: %(columns)s.") % {"columns": wanted})
+    return names
+
+
+def cells_of(line: int, raw: bytes, names: Sequence[str]) -> Cells | None:
+    """The cells of one line; None if it is empty, raises Unfit if it cannot be read.
 
     A line is one row: line breaks within quotes are not allowed, so that a quote left open costs one row only.
-    `moved` hears how many bytes were read.
     """
-    with path.open("rb") as file:
-        header = file.readline()
-        moved(len(header))
-        try:
-            names = _split(header.removeprefix(BOM))
-            _check_header(names, columns)
-        except Unfit as unfit:
-            refuse(1, unfit)
-            return
-        for line, raw in enumerate(file, 2):
-            moved(len(raw))
-            try:
-                cells = _split(raw)
-                if not cells:
-                    continue
-                if len(cells) != len(names):
-                    raise Unfit(
-                        "",
-                        "wrong_number_of_cells",
-                        _("The line has %(found)s cells, the header %(wanted)s.")
-                        % {"found": len(cells), "wanted": len(names)},
-                    )
-            except Unfit as unfit:
-                refuse(line, unfit)
-                continue
-            yield Cells(line, dict(zip(names, cells, strict=True)))
+    cells = _split(raw)
+    if not cells:
+        return None
+    if len(cells) != len(names):
+        raise Unfit(
+            "",
+            "wrong_number_of_cells",
+            _("The line has %(found)s cells, the header %(wanted)s.") % {"found": len(cells), "wanted": len(names)},
+        )
+    return Cells(line, dict(zip(names, cells, strict=True)))
 
 
 def _split(raw: bytes) -> list[str]:
@@ -210,12 +199,6 @@ def _split(raw: bytes) -> list[str]:
         return [cell.strip() for row in csv.reader((text,), strict=True) for cell in row]
     except csv.Error:
         raise Unfit("", "bad_quoting", _("The quotes in the line do not match.")) from None
-
-
-def _check_header(names: list[str], columns: Collection[str]) -> None:
-    if sorted(names) != sorted(columns):
-        wanted = ",".join(columns)
-        raise Unfit("", "wrong_header", _("The first line must name these columns: %(columns)s.") % {"columns": wanted})
 
 
 def parents_first(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import secrets
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
@@ -23,13 +24,41 @@ LANGUAGE_CODES = [code for code, _name in LANGUAGES]
 
 
 @dataclass(slots=True)
-class Party(Line):
-    """What a partner's and a customer's line have in common: the organisation behind it."""
-
-    number: str
+class PartnerLine(Line):
+    mpn_id: str
     name: str
+    kind: str
+    parent_mpn_id: str
+    city: str
+    country: str
+    market: str
+    status: str
     contact_email: str
     language: str
+    own_tenant_id: uuid.UUID | None
+
+    @property
+    def number(self) -> str:
+        return self.mpn_id
+
+
+@dataclass(slots=True)
+class CustomerLine(Line):
+    tenant_id: uuid.UUID
+    name: str
+    domain: str
+    country: str
+    segment: str
+    contact_email: str
+    language: str
+
+    @property
+    def number(self) -> str:
+        return str(self.tenant_id)
+
+
+#: What a partner's and a customer's line have in common: the organisation behind it.
+Party = PartnerLine | CustomerLine
 
 
 def _save_organisations(
@@ -64,7 +93,7 @@ def _make_administrators(organisations: Iterable[Organisation]) -> None:
     people = {email: language for email, _pk, language in contacts}
     User.objects.bulk_create(
         [
-            User(email=email, name=_name_of(email), language=language, password=make_password(None))
+            User(email=email, name=_name_of(email), language=language, password=_no_password())
             for email, language in people.items()
         ],
         ignore_conflicts=True,
@@ -80,30 +109,24 @@ def _make_administrators(organisations: Iterable[Organisation]) -> None:
     )
 
 
+def _no_password() -> str:
+    """As make_password(None) has it, whose forty single draws are most of what a new contact takes."""
+    return UNUSABLE_PASSWORD_PREFIX + secrets.token_hex(20)
+
+
 def _name_of(email: str) -> str:
     """A name to begin with, until they give their own: elin.sandberg@… is Elin Sandberg."""
     return re.sub(r"[._+-]+", " ", email.partition("@")[0]).strip().title()[:150] or email
-
-
-@dataclass(slots=True)
-class PartnerLine(Party):
-    kind: str
-    parent: str
-    city: str
-    country: str
-    market: str
-    status: str
-    own_tenant_id: uuid.UUID | None
 
 
 def _parse_partner(cells: Cells) -> PartnerLine:
     parent = cells.given("parent_mpn_id")
     return PartnerLine(
         line=cells.line,
-        number=mpn_id(cells, "mpn_id", cells.required("mpn_id")),
+        mpn_id=mpn_id(cells, "mpn_id", cells.required("mpn_id")),
         name=cells.required("name") and cells.text("name", most=200),
         kind=cells.choice("kind", Partner.Kind.values),
-        parent=mpn_id(cells, "parent_mpn_id", parent) if parent else "",
+        parent_mpn_id=mpn_id(cells, "parent_mpn_id", parent) if parent else "",
         city=cells.text("city", most=100),
         country=cells.country("country"),
         market=cells.choice("market", Partner.Market.values, default=""),
@@ -116,11 +139,13 @@ def _parse_partner(cells: Cells) -> PartnerLine:
 
 def _order_partners(rows: Iterable[PartnerLine], refuse: Callable[[PartnerLine, Unfit], None]) -> Iterable[PartnerLine]:
     circle = Unfit("parent_mpn_id", "cycle_of_parents", _("This partner would stand above itself."))
-    return parents_first(rows, lambda row: row.number, lambda row: row.parent or None, lambda row: refuse(row, circle))
+    return parents_first(
+        rows, lambda row: row.number, lambda row: row.parent_mpn_id or None, lambda row: refuse(row, circle)
+    )
 
 
 def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
-    numbers = {row.number for row in rows} | {row.parent for row in rows if row.parent}
+    numbers = {row.number for row in rows} | {row.parent_mpn_id for row in rows if row.parent_mpn_id}
     locked = (
         Partner.objects.filter(mpn_id__in=numbers)
         .select_related("organisation")
@@ -138,7 +163,7 @@ def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
             try:
                 _check_partner(row, kinds)
             except Unfit as unfit:
-                outcome.refuse(row, unfit)
+                outcome.refuse(row.line, unfit)
                 continue
             kinds[row.number] = row.kind
             fit.append(row)
@@ -148,13 +173,13 @@ def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
 def _check_partner(row: PartnerLine, kinds: dict[str, str]) -> None:
     if kinds.get(row.number, row.kind) != row.kind:
         raise Unfit("kind", "kind_changed", _("A location cannot become a global account, nor the reverse."))
-    if not row.parent:
+    if not row.parent_mpn_id:
         return
     if row.kind == Partner.Kind.GLOBAL:
         raise Unfit("parent_mpn_id", "parent_of_global", _("A global account has nothing above it."))
-    if row.parent not in kinds:
+    if row.parent_mpn_id not in kinds:
         raise Unfit("parent_mpn_id", "parent_not_found", _("No partner has this MPN ID, or its own row has failed."))
-    if kinds[row.parent] != Partner.Kind.GLOBAL:
+    if kinds[row.parent_mpn_id] != Partner.Kind.GLOBAL:
         raise Unfit("parent_mpn_id", "parent_is_not_global", _("Only a global account can stand above a location."))
 
 
@@ -162,7 +187,7 @@ def _save_partners(
     rows: Sequence[PartnerLine], stored: dict[str, Partner], pks: dict[str, int], outcome: Outcome
 ) -> None:
     fields = ("kind", "city", "country", "market", "status", "own_tenant_id")
-    parents = {row.number: pks[row.parent] for row in rows if row.parent}
+    parents = {row.number: pks[row.parent_mpn_id] for row in rows if row.parent_mpn_id}
     todo = []
     for row in rows:
         old = stored.get(row.number)
@@ -197,27 +222,18 @@ def _save_partners(
 PARTNERS = File(
     name="partners.csv",
     header="mpn_id,name,kind,parent_mpn_id,city,country,market,status,contact_email,language,tenant_id",
+    key=["mpn_id"],
+    line=PartnerLine,
     parse=_parse_partner,
-    key=lambda row: row.number,
     merge=_merge_partners,
     order=_order_partners,
 )
 
 
-@dataclass(slots=True)
-class CustomerLine(Party):
-    tenant_id: uuid.UUID
-    domain: str
-    country: str
-    segment: str
-
-
 def _parse_customer(cells: Cells) -> CustomerLine:
-    tenant_id = cells.required_guid("tenant_id")
     return CustomerLine(
         line=cells.line,
-        number=str(tenant_id),
-        tenant_id=tenant_id,
+        tenant_id=cells.required_guid("tenant_id"),
         name=cells.required("name") and cells.text("name", most=200),
         domain=cells.text("domain", most=253),
         country=cells.country("country"),
@@ -225,6 +241,19 @@ def _parse_customer(cells: Cells) -> CustomerLine:
         contact_email=cells.email("contact_email"),
         language=cells.choice("language", LANGUAGE_CODES, default="en"),
     )
+
+
+def _found_customers() -> str:
+    """All but those that are stored just so."""
+    return """
+        SELECT staged.*, true AS apart
+        FROM estate_staged_customers AS staged
+        LEFT JOIN directory_customer AS customer USING (tenant_id)
+        LEFT JOIN accounts_organisation AS organisation ON organisation.id = customer.organisation_id
+        WHERE (staged.name, staged.domain, staged.country, staged.segment, staged.contact_email, staged.language)
+            IS DISTINCT FROM (organisation.name, customer.domain, customer.country, customer.segment,
+                organisation.contact_email, organisation.language)
+    """
 
 
 def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
@@ -271,7 +300,9 @@ def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
 CUSTOMERS = File(
     name="customers.csv",
     header="tenant_id,name,domain,country,segment,contact_email,language",
+    key=["tenant_id"],
+    line=CustomerLine,
     parse=_parse_customer,
-    key=lambda row: row.tenant_id,
     merge=_merge_customers,
+    found=_found_customers,
 )

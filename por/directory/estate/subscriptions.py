@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from por.directory.estate.common import differs, unknown
 from por.directory.models import Customer, Sku, Subscription
 from por.directory.rules import Agreement, Product
-from por.estate.loading import File, Line, Outcome
+from por.estate.loading import File, Line, Outcome, Places
 from por.estate.reading import Cells, Unfit, parents_first
+from por.estate.staging import DAY, GUID, NUMBER, Plain
 
 
 @dataclass(slots=True)
@@ -22,7 +25,7 @@ class SubscriptionLine(Line):
     subscription_id: uuid.UUID
     tenant_id: uuid.UUID
     product: str
-    sku: str
+    sku_string_id: str
     agreement: str
     seats: int | None
     is_trial: bool
@@ -38,7 +41,7 @@ def _parse_subscription(cells: Cells) -> SubscriptionLine:
         subscription_id=cells.required_guid("subscription_id"),
         tenant_id=cells.required_guid("tenant_id"),
         product=cells.choice("product", Product.values),
-        sku=cells.given("sku_string_id"),
+        sku_string_id=cells.text("sku_string_id", most=100),
         agreement=cells.choice("agreement", Agreement.values),
         seats=cells.number("seats"),
         is_trial=cells.choice("trial", ("0", "1")) == "1",
@@ -52,15 +55,82 @@ def _parse_subscription(cells: Cells) -> SubscriptionLine:
     return row
 
 
+def _circle() -> Unfit:
+    return Unfit(
+        "replaces_subscription_id", "cycle_of_replacements", _("This subscription would replace itself in the end.")
+    )
+
+
 def _order_subscriptions(
     rows: Iterable[SubscriptionLine], refuse: Callable[[SubscriptionLine, Unfit], None]
 ) -> Iterable[SubscriptionLine]:
-    circle = Unfit(
-        "replaces_subscription_id", "cycle_of_replacements", _("This subscription would replace itself in the end.")
+    replacing = []
+    for row in rows:
+        if row.replaces is None:
+            yield row
+        else:
+            replacing.append(row)
+    yield from parents_first(
+        replacing, lambda row: row.subscription_id, lambda row: row.replaces, lambda row: refuse(row, _circle())
     )
-    return parents_first(
-        rows, lambda row: row.subscription_id, lambda row: row.replaces, lambda row: refuse(row, circle)
-    )
+
+
+_PLAIN = re.compile(
+    rf"{GUID},{GUID},(?:{'|'.join(Product.values)}),[A-Za-z0-9_ -]{{0,100}},(?:{'|'.join(Agreement.values)}),"
+    rf"(?:{NUMBER})?,[01],({DAY}),({DAY})?,(?:{'|'.join(Subscription.Status.values)}),(?:{GUID})?".encode()
+)
+
+
+def _plain() -> Plain:
+    def plain(line: bytes) -> bytes | None:
+        match = _PLAIN.fullmatch(line)
+        return None if match is None or (match[2] or b"~") < match[1] else line
+
+    return plain
+
+
+def _found() -> str:
+    """All but those that are stored just so.
+
+    Apart is what changes something, cannot be loaded, or replaces another; that one may stand later in the file.
+    """
+    return """
+        SELECT staged.*, (
+                stored.id IS NOT NULL OR customer.organisation_id IS NULL
+                OR (sku_string_id <> '' AND sku.id IS NULL) OR staged.replaces IS NOT NULL
+            ) AS apart, customer.organisation_id AS customer_pk, sku.id AS sku_pk
+        FROM estate_staged_subscriptions AS staged
+        LEFT JOIN directory_customer AS customer USING (tenant_id)
+        LEFT JOIN directory_sku AS sku ON sku.string_id = sku_string_id
+        LEFT JOIN directory_subscription AS stored USING (subscription_id)
+        LEFT JOIN directory_subscription AS replaced ON replaced.id = stored.replaces_id
+        WHERE (staged.product, staged.agreement, staged.seats, staged.is_trial, staged.started_on, staged.renews_on,
+                staged.status, staged.replaces, customer.organisation_id, sku_string_id)
+            IS DISTINCT FROM (stored.product, stored.agreement, stored.seats, stored.is_trial, stored.started_on,
+                stored.renews_on, stored.status, replaced.subscription_id, stored.customer_id,
+                coalesce((SELECT string_id FROM directory_sku WHERE id = stored.sku_id), ''))
+    """
+
+
+def _merge_all(places: Places, outcome: Outcome) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH created AS (
+                INSERT INTO directory_subscription
+                    (subscription_id, customer_id, product, sku_id, agreement, seats, is_trial, started_on, renews_on,
+                    status, version)
+                SELECT subscription_id, customer_pk, product, sku_pk, agreement, seats, is_trial, started_on,
+                    renews_on, status, 1
+                FROM estate_found_subscriptions WHERE place > %s AND place <= %s AND NOT apart
+                RETURNING customer_id
+            )
+            SELECT customer_id, count(*) FROM created GROUP BY customer_id
+            """,
+            places,
+        )
+        for customer, count in cursor.fetchall():
+            outcome.created[customer] += count
 
 
 def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> None:
@@ -71,14 +141,18 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
     stored = {one.subscription_id: one for one in locked.order_by("pk").select_for_update(no_key=True)}
     replaced = Subscription.objects.filter(subscription_id__in={row.replaces for row in rows if row.replaces})
     others = {one.subscription_id: one for one in replaced} | stored
+    above = _above([one.pk for one in others.values()])
     todo: dict[uuid.UUID, Subscription] = {}
+    told: dict[int, Changes] = {}
     replacing: list[tuple[Subscription, uuid.UUID]] = []  # what it replaces is new itself, so has no key yet
     for row in rows:
         old = stored.get(row.subscription_id)
         try:
             wanted = _check_subscription(row, old, customers, skus, todo, others)
+            if old is not None:
+                _check_circle(old.pk, wanted["replaces_id"], above)
         except Unfit as unfit:
-            outcome.refuse(row, unfit)
+            outcome.refuse(row.line, unfit)
             continue
         pending = row.replaces is not None and row.replaces not in others
         if old is not None and not pending and not differs(old, **wanted):
@@ -89,6 +163,8 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
         if pending and row.replaces is not None:
             replacing.append((new, row.replaces))
         (outcome.changed if old else outcome.created)[new.customer_id] += 1
+        if old is not None and (changes := _changes(old, new)):
+            told[old.pk] = changes
     Subscription.objects.bulk_create(
         todo.values(),
         update_conflicts=True,
@@ -98,6 +174,51 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
     for new, replaces in replacing:
         new.replaces_id = todo[replaces].pk
     Subscription.objects.bulk_update([new for new, _replaces in replacing], ["replaces"])
+    if told:
+        for hear in changed:
+            hear(told)
+
+
+#: What has changed about a subscription that its partner has to hear of: field → what it was, what it is.
+Changes = dict[str, list[Any]]
+#: Hear of it by the subscription's key, in the transaction that changes it.
+changed: list[Callable[[dict[int, Changes]], None]] = []
+TOLD = ("seats", "status", "agreement", "renews_on")
+
+
+def _changes(old: Subscription, new: Subscription) -> Changes:
+    pairs = {name: [getattr(old, name), getattr(new, name)] for name in TOLD}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _above(pks: Collection[int]) -> dict[int, int]:
+    """What these replace, and what that replaces, and so on."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH RECURSIVE above (id, replaces_id) AS (
+                SELECT id, replaces_id FROM directory_subscription WHERE id = ANY(%s) AND replaces_id IS NOT NULL
+                UNION
+                SELECT one.id, one.replaces_id FROM directory_subscription AS one
+                JOIN above ON one.id = above.replaces_id WHERE one.replaces_id IS NOT NULL
+            )
+            SELECT id, replaces_id FROM above
+            """,
+            [list(pks)],
+        )
+        return dict(cursor.fetchall())
+
+
+def _check_circle(pk: int, replaces: int | None, above: dict[int, int]) -> None:
+    """Raises Unfit if what it is to replace would in the end replace it; else it counts for the lines that follow."""
+    at = replaces
+    while at is not None:
+        if at == pk:
+            raise _circle()
+        at = above.get(at)
+    above.pop(pk, None)
+    if replaces is not None:
+        above[pk] = replaces
 
 
 #: What a line says about a subscription and a later line may change.
@@ -122,7 +243,7 @@ def _check_subscription(
         raise Unfit(
             "tenant_id", "subscription_of_another_customer", _("This subscription is of another customer already.")
         )
-    if row.sku and row.sku not in skus:
+    if row.sku_string_id and row.sku_string_id not in skus:
         raise Unfit("sku_string_id", "unknown_sku", _("The catalogue has no such SKU."))
     replaces = None
     if row.replaces is not None:
@@ -138,7 +259,7 @@ def _check_subscription(
     return {
         "customer_id": customer,
         "product": row.product,
-        "sku_id": skus[row.sku] if row.sku else None,
+        "sku_id": skus[row.sku_string_id] if row.sku_string_id else None,
         "agreement": row.agreement,
         "seats": row.seats,
         "is_trial": row.is_trial,
@@ -152,8 +273,12 @@ def _check_subscription(
 SUBSCRIPTIONS = File(
     name="subscriptions.csv",
     header="subscription_id,tenant_id,product,sku_string_id,agreement,seats,trial,started_on,renews_on,status,replaces_subscription_id",
+    key=["subscription_id"],
+    line=SubscriptionLine,
     parse=_parse_subscription,
-    key=lambda row: row.subscription_id,
     merge=_merge_subscriptions,
     order=_order_subscriptions,
+    plain=_plain,
+    found=_found,
+    merge_all=_merge_all,
 )

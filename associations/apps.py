@@ -8,11 +8,13 @@ class AssociationsConfig(AppConfig):
 
     def ready(self) -> None:
         from associations import emails
-        from associations.estate import ASSOCIATIONS, end_overtaken
+        from associations.estate import ASSOCIATIONS, end_overtaken, tell_of_changes
+        from por.directory.estate.subscriptions import changed
         from por.estate import whole
         from por.history import actions as history
 
         for verb in emails.CHANGES:
             history.on(verb, emails.changed)
         history.on("partner_of_record.ended", emails.ended)
+        changed.append(tell_of_changes)
         whole.register(ASSOCIATIONS, last=end_overtaken)

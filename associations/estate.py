@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
@@ -17,11 +17,14 @@ from django.utils.translation import gettext as _
 from associations.actions import end_from_outside, end_reason_from_outside
 from associations.models import Association, start_of
 from associations.rules import TENANT_KINDS, EndReason, Kind, Source
+from por.accounts.models import NOBODY
 from por.directory.estate.common import mpn_id, unknown
+from por.directory.estate.subscriptions import Changes
 from por.directory.models import Customer, Partner, Subscription
 from por.estate.loading import File, Line, Outcome, Places
 from por.estate.reading import Cells, Unfit
 from por.estate.staging import DAY, GUID, Plain
+from por.history import actions as history
 
 Unit = Subscription | Customer
 
@@ -304,12 +307,6 @@ def _check(row: AssociationLine, units: dict[uuid.UUID, Unit], partners: dict[st
         raise unknown("mpn_id", "partner")
     if partner.kind == Partner.Kind.GLOBAL:
         raise Unfit("mpn_id", "partner_is_global", _("Associations are of a location, not of a global account."))
-    if isinstance(unit, Subscription) and row.began_on < unit.started_on:
-        raise Unfit(
-            "began_on",
-            "began_before_subscription",
-            _("The subscription only started on %(day)s.") % {"day": unit.started_on.isoformat()},
-        )
     return unit, partner
 
 
@@ -328,6 +325,7 @@ class _Merge:
         ended_at = start_of(row.ended_on) if row.ended_on else None
         same = _same(row, partner, known)
         if same is None:
+            _check_can_begin(row, unit)
             _check_can_be_open(row, unit, partner)
             new = Association(
                 kind=row.kind,
@@ -400,6 +398,15 @@ def _overlap(one: Association, other: Association) -> bool:
     )
 
 
+def _check_can_begin(row: AssociationLine, unit: Unit) -> None:
+    if isinstance(unit, Subscription) and row.began_on < unit.started_on:
+        raise Unfit(
+            "began_on",
+            "began_before_subscription",
+            _("The subscription only started on %(day)s.") % {"day": unit.started_on.isoformat()},
+        )
+
+
 def _check_can_be_open(row: AssociationLine, unit: Unit, partner: Partner) -> None:
     """What cannot be in force now has to say when it ended."""
     reason = None if row.ended_on else end_reason_from_outside(row.kind, unit, partner)
@@ -429,6 +436,23 @@ ASSOCIATIONS = File(
     order=_order,
     merge=_merge,
 )
+
+
+def tell_of_changes(changes: Mapping[int, Changes]) -> None:
+    """One event for each subscription that has changed and that somebody is of record for, with them as a party."""
+    held = Association.objects.open().of_record().filter(subscription__in=changes)
+    events = []
+    for one in held.select_related(
+        "subscription__sku", "subscription__customer__organisation", "partner__organisation"
+    ).order_by("subscription"):
+        subscription = one.subscription
+        assert subscription is not None
+        about = history.About("subscription", str(subscription.subscription_id), subscription.name)
+        partner = {"mpn_id": one.partner.mpn_id, "name": one.partner.organisation.name}
+        said = {"partner": partner, "subscription": changes[subscription.pk]}
+        events.append(history.Said(one.customer_id, said, about, [one.partner_id]))
+    if events:
+        history.record_each("subscription.changed", by=NOBODY, at=timezone.now(), events=events)
 
 
 def end_overtaken() -> int:

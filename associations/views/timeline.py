@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.urls import reverse
@@ -17,6 +17,9 @@ from django.utils.translation import gettext_lazy
 from associations.models import Association, partners_of
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
+from por.directory.models import Subscription
+from por.directory.rules import Agreement
+from por.formats import day_text, number_text
 from por.history.models import Event
 
 if TYPE_CHECKING:
@@ -57,6 +60,9 @@ VERBS = {
         "",
         gettext_lazy("The start of {partner} was moved back"),
         gettext_lazy("The start of {partner} on {object} was moved back"),
+    ),
+    "subscription.changed": Verb(
+        "info", "info", gettext_lazy("The subscription has changed"), gettext_lazy("{object} has changed")
     ),
     "delivery.replayed": Verb(
         "send",
@@ -153,7 +159,26 @@ def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
     by = event.actor_name
     if actor.kind != Kind.CUSTOMER and event.actor_organisation_name:
         by = f"{by}, {event.actor_organisation_name}" if by else event.actor_organisation_name
-    return Item(verb.icon, verb.tone, sentence, event.at, by, event.reason)
+    return Item(verb.icon, verb.tone, sentence, event.at, by, event.reason or _what_changed(event))
+
+
+#: What a load may change of a subscription, and how its value is said.
+CHANGED: dict[str, tuple[LazyText, Callable[[Any], str]]] = {
+    "seats": (gettext_lazy("Seats"), number_text),
+    "status": (gettext_lazy("Status"), lambda value: str(Subscription.Status(value).label)),
+    "agreement": (gettext_lazy("Agreement"), lambda value: str(Agreement(value).label)),
+    "renews_on": (gettext_lazy("Renewal"), lambda value: day_text(date.fromisoformat(value))),
+}
+
+
+def _what_changed(event: Event) -> str:
+    """What a subscription was and what it is now, where the estate says otherwise than before."""
+    told = []
+    for name, values in event.changes.get("subscription", {}).items():
+        label, say = CHANGED[name]
+        was, now = (_("unknown") if value is None else say(value) for value in values)
+        told.append(f"{label}: {was} → {now}")
+    return ", ".join(told)
 
 
 def _url(actor: Actor, event: Event, known: Known) -> str:

@@ -247,11 +247,11 @@ def _record(file: str) -> None:
                 """,
                 [file, file, EVENTS],
             )
+            about = history.About("estate", file, file)
             events = [
-                history.Said(of, {"file": file, "created": created, "changed": changed})
+                history.Said(of, {"file": file, "created": created, "changed": changed}, about)
                 for of, created, changed in cursor.fetchall()
             ]
             if not events:
                 return
-            about = history.About("estate", file, file)
-            history.record_each("estate.loaded", about, by=NOBODY, at=timezone.now(), events=events)
+            history.record_each("estate.loaded", by=NOBODY, at=timezone.now(), events=events)

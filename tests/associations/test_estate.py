@@ -10,7 +10,8 @@ from django.utils import timezone
 from associations.actions import attach, remove, undo
 from associations.estate import end_overtaken
 from associations.models import Association
-from por.accounts.models import Actor
+from associations.views import timeline
+from por.accounts.models import Actor, Organisation
 from por.directory.models import Customer, Partner, Subscription
 from por.history.actions import verify
 from por.history.models import Event
@@ -269,3 +270,26 @@ def test_ends_that_a_killed_load_left_out_come_with_the_next_one(estate: Path) -
     assert end_overtaken() == 1
     assert end_overtaken() == 0
     assert len(ends()) == 1
+
+
+def test_what_changes_under_a_partner_of_record_is_one_event_that_says_what(estate: Path) -> None:
+    load_associations(estate, association())
+    load_one(estate, "subscriptions", subscription(seats="500", renews_on="2027-12-31"))
+    event = Event.objects.get(verb="subscription.changed")
+    assert event.changes["subscription"] == {"seats": [420, 500], "renews_on": ["2027-06-30", "2027-12-31"]}
+    assert (event.object_id, event.parties) == (SUBSCRIPTION, [Partner.objects.get(mpn_id=PARTNER).pk])
+    assert list(verify()) == []
+
+    reader = Actor(user=None, organisation=Organisation.objects.get(number=PARTNER))
+    [line] = timeline.items(reader, [event], here=True)
+    assert line.reason == "Seats: 420 → 500, Renewal: 30 Jun 2027 → 31 Dec 2027"
+
+    load_one(estate, "subscriptions", subscription(seats="500", renews_on="2027-12-31"))
+    load_one(estate, "subscriptions", subscription(seats="500", renews_on="2027-12-31", status="expired"))
+    assert Event.objects.filter(verb="subscription.changed").count() == 1  # that it has ended is said by its end
+    assert len(ends()) == 1
+
+
+def test_what_changes_where_nobody_is_of_record_is_nobodys_business(estate: Path) -> None:
+    load_one(estate, "subscriptions", subscription(seats="500"))
+    assert not Event.objects.filter(verb="subscription.changed").exists()

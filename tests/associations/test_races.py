@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from os import environ
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,19 @@ class Race:
             partner = chance.choice(self.partners[1:])
             status = chance.choice(["active", "active", "suspended", "closed"])
             row = estates.partner(partner.mpn_id, name=partner.organisation.name, status=status)
-            loaded = estates.load(estates.write(self.files, subscriptions=lines, partners=[row]))
+            day = date(2024, 8, 1) + timedelta(self.loads)  # a form of another day each time, on the same subscriptions
+            forms = [
+                estates.association(
+                    subscription_id=str(one.subscription_id),
+                    mpn_id=partner.mpn_id,
+                    kind="osa_form",
+                    began_on=day.isoformat(),
+                    ended_on=(day + timedelta(1)).isoformat(),
+                )
+                for one in some
+            ]
+            files = {"subscriptions": lines, "partners": [row], "associations": forms}
+            loaded = estates.load(estates.write(self.files, **files))
             assert not loaded.failure, loaded.failure
             self.loads += 1
 
@@ -200,7 +212,8 @@ def _each_change_has_one_event_one_promise_and_one_message_to_each(race: Race) -
     assert versions == of_record.count() + from_files
     assert race.answers[201] + race.answers[204] <= of_record.count()
     assert Outbox.objects.count() == Outbox.objects.exclude(done_at=None).count() == Event.objects.count()
-    assert set(Outbox.objects.values_list("attempts", flat=True)) == {1}
+    awaited = Outbox.objects.filter(event__in=of_record)
+    assert set(awaited.values_list("attempts", flat=True)) == {1}
     # The partner's member and the administrator: each is told of each change, once.
     told = Counter(Delivery.objects.values_list("event", "recipient", "template"))
     assert set(told.values()) == {1}

@@ -187,8 +187,13 @@ TOLD = ("seats", "status", "agreement", "renews_on")
 
 
 def _changes(old: Subscription, new: Subscription) -> Changes:
+    """Not that it has expired: what that ends has an event of its own."""
     pairs = {name: [getattr(old, name), getattr(new, name)] for name in TOLD}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    return {
+        name: pair
+        for name, pair in pairs.items()
+        if pair[0] != pair[1] and pair != [old.status, Subscription.Status.EXPIRED]
+    }
 
 
 def _above(pks: Collection[int]) -> dict[int, int]:

@@ -123,11 +123,11 @@ class Said(NamedTuple):
 
     of: int
     changes: Mapping[str, Any]
-    about: About | None = None  # else what they are all about
+    about: About
     parties: Sequence[int] = ()
 
 
-def record_each(verb: str, about: About, *, by: Author, at: datetime, events: Sequence[Said]) -> None:
+def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[Said]) -> None:
     """Writes an event for each, in one statement, and so locks the head of each chain, in one order for all callers.
 
     For the last statement of what changed many things at once: a load. What no handler waits for is told
@@ -136,7 +136,7 @@ def record_each(verb: str, about: About, *, by: Author, at: datetime, events: Se
     rows = [
         (
             f"organisation:{event.of}",
-            *(event.about or about),
+            *event.about,
             json.dumps(event.changes, default=str),
             json.dumps(sorted(set(event.parties))),
         )

@@ -72,7 +72,8 @@ class Command(BaseCommand):
                 *("--today", today),
                 stdout=self.stdout,
             )
-            call_command("load_estate", directory, stdout=self.stdout, stderr=self.stderr)
+            for part in (directory, f"{directory}/corrections"):
+                call_command("load_estate", part, stdout=self.stdout, stderr=self.stderr)
 
 
 def _email(name: str) -> str:

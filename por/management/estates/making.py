@@ -19,11 +19,14 @@ from typing import Any, NamedTuple
 from por.management.estates import cast
 from por.management.estates.catalogue import agreement_and_sku, workloads_of
 from por.management.estates.names import NORDIC, PARTNER_TRADES, PLACES, TRADES, company, domain_of, language_of
-from por.management.estates.usage import Month, last_months, usage_of
+from por.management.estates.usage import Figures, Month, corrected, last_months, usage_of
 
 EARLIEST = date(2017, 1, 1)  # before it there is no room for legacy forms on both sides of their last day
 FORMS_END = date(2016, 1, 1)  # from here on a legacy form earns nothing
 OLDEST = 5000  # days; the age of the oldest subscription
+
+USAGE = ("month", "subscription_id", "workload", "paid_units", "active_users", "consumed_usd")
+CORRECTED = 0.004  # of all months
 
 COLUMNS = {
     "partners": (
@@ -36,7 +39,8 @@ COLUMNS = {
         *("renews_on", "status", "replaces_subscription_id"),
     ),
     "associations": ("subscription_id", "tenant_id", "mpn_id", "kind", "began_on", "ended_on"),
-    "usage": ("month", "subscription_id", "workload", "paid_units", "active_users", "consumed_usd"),
+    "usage": USAGE,
+    "corrections": USAGE,  # months that were told again later, in a folder of their own: to be loaded afterwards
 }
 
 
@@ -92,6 +96,7 @@ class Maker:
         self.wanted_partners = partners
         self.months: list[Month] = last_months(today, months)
         self.counts = dict.fromkeys(COLUMNS, 0)
+        self.second_thoughts = Random(f"corrections of {seed}")
         self.locations: list[Partner] = []
         self.own_tenants: list[tuple[str, str, str, Partner]] = []  # name, country, tenant id, whose
         self.cast_tenants: dict[str, str] = {}
@@ -101,7 +106,8 @@ class Maker:
         with contextlib.ExitStack() as files:
             self.files = {}
             for name, columns in COLUMNS.items():
-                path = self.directory / f"{name}.csv"
+                path = self.directory / ("corrections/usage.csv" if name == "corrections" else f"{name}.csv")
+                path.parent.mkdir(exist_ok=True)
                 file = files.enter_context(path.open("w", encoding="utf-8", newline=""))
                 self.files[name] = csv.writer(file, lineterminator="\n")
                 self.files[name].writerow(columns)
@@ -255,8 +261,14 @@ class Maker:
         if ended := one.ended_on():
             months = [month for month in months if month.first < ended]
         workloads = workloads_of(one.sku, self.random) if one.sku else ("azure",)
-        for month, workload, *figures in usage_of(months, workloads, one.seats, self.random, growing=growing):
-            self._write("usage", month, one.subscription_id, workload, *figures)
+        for used in usage_of(months, workloads, one.seats, self.random, growing=growing):
+            self._usage("usage", one, used)
+            if self.second_thoughts.random() < CORRECTED:
+                self._usage("corrections", one, corrected(used, self.second_thoughts))
+
+    def _usage(self, file: str, one: Subscription, used: Figures) -> None:
+        month, *rest = used
+        self._write(file, month, one.subscription_id, *rest)
 
     def _new(self, customer: Customer) -> Subscription:
         product = self.random.choices(

@@ -66,3 +66,12 @@ def usage_of(
             else:
                 users: int | str = "" if chance < MISSING + UNKNOWN else round(seats * share)
                 yield Figures(month.name, workload, seats, users, "")
+
+
+def corrected(first: Figures, random: Random) -> Figures:
+    """What was told of the month again later: some of it had been left out at first."""
+    share = random.uniform(1.01, 1.15)
+    if first.consumed_usd:
+        return first._replace(consumed_usd=f"{float(first.consumed_usd) * share:.2f}")
+    found = max(1, round(int(first.active_users or 0) * share))
+    return first._replace(active_users=min(found, int(first.paid_units or found)))

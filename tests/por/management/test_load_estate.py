@@ -1,23 +1,33 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from random import Random
+from shutil import copytree
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
+from django.db import connection, transaction
 
 from associations.models import Association
 from por.accounts.models import Membership, Organisation, User
 from por.directory.models import Customer, Partner, Subscription, Usage
-from por.estate import loading
+from por.estate import loading, whole
+from por.estate.loading import File
 from por.history.actions import verify
 from por.history.models import Event
 from tests.estates import (
+    GLOBAL,
+    OTHER_SUBSCRIPTION,
     OTHER_TENANT,
+    PARTNER,
+    RIVAL,
+    SUBSCRIPTION,
     TENANT,
     association,
     customer,
@@ -86,20 +96,20 @@ def test_a_second_load_changes_nothing_and_says_so(tmp_path: Path) -> None:
 def test_a_load_that_was_killed_and_is_repeated_ends_in_the_same_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, part = made_estate(tmp_path / "whole"), tmp_path / "part"
+    complete, part = made_estate(tmp_path / "complete"), tmp_path / "part"
     part.mkdir()
     for name in ("partners", "customers", "subscriptions"):
-        lines = (whole / f"{name}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = (complete / f"{name}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
         # A prefix: what stood in the batches that were committed. Rows may refer to some that are still to come.
         (part / f"{name}.csv").write_text("".join(lines[: len(lines) // 2 + 1]), encoding="utf-8")
     load(part)
     monkeypatch.setattr(loading, "BATCH", 7)  # and other edges between batches than those of the first try
-    assert load(whole).failure == ""
-    repeated = load(whole)
+    assert load(complete).failure == ""
+    repeated = load(complete)
     assert "Nothing has changed." in repeated.out
     counts = [model._default_manager.count() for model in (Partner, Customer, Subscription, Association, Usage)]
     files = ("partners", "customers", "subscriptions", "associations", "usage")
-    assert counts == [len((whole / f"{name}.csv").read_text(encoding="utf-8").splitlines()) - 1 for name in files]
+    assert counts == [len((complete / f"{name}.csv").read_text(encoding="utf-8").splitlines()) - 1 for name in files]
 
 
 def test_a_dry_run_reports_the_same_and_keeps_nothing(estate: Path) -> None:
@@ -224,6 +234,130 @@ def test_files_in_error_leave_the_others_alone(estate: Path) -> None:
     assert Association.objects.count() == 1
 
 
+S, S2, T, T2, P, P2, G = SUBSCRIPTION, OTHER_SUBSCRIPTION, TENANT, OTHER_TENANT, PARTNER, RIVAL, GLOBAL
+Z = "0000000f-0000-4000-8000-000000000000"  # nobody's
+
+
+def new(number: int) -> str:
+    return f"{number:08}-0000-4000-8000-000000000000"
+
+
+#: Of each file its good lines, then one line of each bad kind with what is said of it.
+BAD: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
+    "partners": (
+        [
+            f"{G},Group,global,,,,,active,,,",
+            f"{P},Nordvik,location,{G},,,,active,,,",
+            f"{P2},Rival,location,,,,,active,,,",
+        ],
+        [
+            (f"{P},Again,location,,,,,active,,,", " duplicate_row"),
+            ("4001,No status,location,,,,,,,,", "status missing_value"),
+            ("400,Short,location,,,,,active,,,", "mpn_id mpn_id_malformed"),
+            ("4002,Kind,office,,,,,active,,,", "kind unknown_value"),
+            ("4003,Orphan,location,9999999,,,,active,,,", "parent_mpn_id parent_not_found"),
+            (f"4004,Below a location,location,{P},,,,active,,,", "parent_mpn_id parent_is_not_global"),
+            (f"4005,Global below,global,{G},,,,active,,,", "parent_mpn_id parent_of_global"),
+            ("4006,Circle,location,4007,,,,active,,,", "parent_mpn_id cycle_of_parents"),
+            ("4007,Circle,location,4006,,,,active,,,", "parent_mpn_id cycle_of_parents"),
+            ("4008,=1+1,location,,,,,active,,,", "name formula_cell"),
+            ("4009,Country,location,,,Sweden,,active,,,", "country malformed_country"),
+            ("4010,Mail,location,,,,,active,nobody,,", "contact_email malformed_email"),
+        ],
+    ),
+    "customers": (
+        [f"{T},Ek AB,,,,,", f"{T2},Alm AB,,,,,"],
+        [
+            ("not-a-guid,Name,,,,,", "tenant_id malformed_guid"),
+            (f"{new(1)},{'n' * 201},,,,,", "name too_long"),
+            (f"{new(1)},Na\x07me,,,,,", "name control_character"),
+            (f'{new(1)},"Name,,,,,', " bad_quoting"),
+            (f'{new(1)},"Na"me,,,,,', " bad_quoting"),
+            (f"{new(1)},Name,,,,", " wrong_number_of_cells"),
+            (f"{new(1)},{'n' * 10_000_000},,,,,", " line_too_long"),
+            (f"{new(1)},N\udce5me,,,,,", " not_utf8"),
+        ],
+    ),
+    "subscriptions": (
+        [f"{S},{T},office365,,EA,10,0,2024-07-01,,active,", f"{S2},{T},azure,,EA,,0,2020-01-01,2023-01-01,expired,"],
+        [
+            (f"{new(1)},{T},office365,NONE,EA,10,0,2024-07-01,,active,", "sku_string_id unknown_sku"),
+            (f"{new(2)},{Z},office365,,EA,10,0,2024-07-01,,active,", "tenant_id unknown_customer"),
+            (f"{new(3)},{T},office365,,EA,10.5,0,2024-07-01,,active,", "seats malformed_number"),
+            (f"{new(4)},{T},office365,,EA,10,0,2024-02-30,,active,", "started_on malformed_date"),
+            (f"{new(5)},{T},office365,,EA,10,0,01/07/2024,,active,", "started_on malformed_date"),
+            (f"{new(6)},{T},office365,,EA,10,0,2024-07-01,2024-06-30,active,", "renews_on renews_before_start"),
+            (f"{new(7)},{T},office365,,EA,10,yes,2024-07-01,,active,", "trial unknown_value"),
+            (
+                f"{new(8)},{T},office365,,EA,10,0,2024-07-01,,active,{Z}",
+                "replaces_subscription_id unknown_subscription",
+            ),
+            (
+                f"{Z},{T2},office365,,EA,10,0,2024-07-01,,active,{S}",
+                "replaces_subscription_id replaced_of_another_customer",
+            ),
+            (
+                f"{new(17)},{T},ems,,EA,,0,2024-07-01,,active,{new(18)}",
+                "replaces_subscription_id cycle_of_replacements",
+            ),
+            (
+                f"{new(18)},{T},ems,,EA,,0,2024-07-01,,active,{new(17)}",
+                "replaces_subscription_id cycle_of_replacements",
+            ),
+        ],
+    ),
+    "usage": (
+        [f"2025-03,{S},exo,10,5,"],
+        [
+            (f"2025-13,{S},exo,10,5,", "month malformed_month"),
+            (f"2025-03-01,{S},exo,10,5,", "month malformed_month"),
+            (f"2013-12,{S},exo,10,5,", "month month_out_of_range"),
+            (f"2035-12,{S},exo,10,5,", "month month_in_future"),
+            (f"2024-06,{S},exo,10,5,", "month month_before_start"),
+            (f"2025-03,{Z},exo,10,5,", "subscription_id unknown_subscription"),
+            (f"2025-03,{S},spo,,,", "paid_units missing_value"),
+            (f"2025-03,{S},azure,,,12.345", "consumed_usd malformed_number"),
+            (f"2025-03,{S},azure,,,-1", "consumed_usd malformed_number"),
+            (f"2025-03,{S},exo,10,6,", " duplicate_row"),
+        ],
+    ),
+    "associations": (
+        [f"{S},,{P},dpor,2024-08-01,2025-01-01", f",{T},{P},pal,2024-08-01,"],
+        [
+            (f"{S},{T},{P},cpor,2024-08-01,", "subscription_id one_of_subscription_and_tenant"),
+            (f",,{P},cpor,2024-08-01,", "subscription_id one_of_subscription_and_tenant"),
+            (f",{T},{P},cpor,2024-08-01,", "tenant_id wrong_unit_for_kind"),
+            (f"{S},,{P},pal,2024-08-01,", "subscription_id wrong_unit_for_kind"),
+            (f"{S},,{G},cpor,2024-08-01,", "mpn_id partner_is_global"),
+            (f"{S},,9999999,cpor,2024-08-01,", "mpn_id unknown_partner"),
+            (f"{S},,{P},cpor,2024-06-30,", "began_on began_before_subscription"),
+            (f"{S},,{P},cpor,2999-01-01,", "began_on began_in_future"),
+            (f"{S},,{P},csp,2024-08-01,2999-01-01", "ended_on ended_in_future"),
+            (f"{S},,{P},csp,2024-08-01,2024-08-01", "ended_on ended_not_after_began"),
+            (f"{S},,{P2},dpor,2024-12-31,", "began_on overlaps_another_period"),
+            (f"{S2},,{P2},dpor,2021-01-01,", "ended_on subscription_is_expired"),
+        ],
+    ),
+}
+
+
+def test_every_kind_of_bad_line_says_what_is_wrong_with_it_and_costs_only_itself(tmp_path: Path) -> None:
+    wanted, good = [], 0
+    for file in whole.files():
+        fit, bad = BAD[file.stem]
+        lines = [file.header, *fit, *(line for line, _said in bad)]
+        content = "\n".join(lines).encode("utf-8", "surrogateescape")  # \udce5 is the byte E5
+        (tmp_path / file.name).write_bytes(content)
+        good += len(fit)
+        wanted += [(file.name, str(place), *said.split(" ")) for place, (_l, said) in enumerate(bad, len(fit) + 2)]
+    loaded = load(tmp_path)
+    said = [(row["file"], row["line"], row["column"], row["code"]) for row in loaded.errors]
+    assert sorted(said) == sorted(wanted)
+    assert len({(file, *what) for file, _line, *what in said}) >= 40
+    assert f"{good} created, 0 changed, 0 unchanged, {len(wanted)} failed" in loaded.out
+    assert all(row["reason"].endswith(".") for row in loaded.errors)
+
+
 CODE = re.compile(r'Unfit\(\s*(?:column|"\w*"),\s*"(\w+)"')
 
 
@@ -237,3 +371,129 @@ def test_every_code_is_explained() -> None:
     _columns, codes = (root / "docs/estates.md").read_text(encoding="utf-8").split("## Codes of failed rows")
     explained = re.findall(r"^\| `(\w+)` \|", codes, re.MULTILINE)
     assert sorted(explained) == sorted(found)
+
+
+# --- Whichever way the lines go -------------------------------------------------------------------------------------
+
+
+def standing() -> dict[str, list[tuple[Any, ...]]]:
+    """Every row there is, by the names it has in the files, with all that two loads must have in common."""
+    return {
+        "partners": rows_of(Partner, "mpn_id", "organisation__name", "organisation__parent__number", "status", "city"),
+        "customers": rows_of(Customer, "tenant_id", "organisation__name", "domain", "segment"),
+        "people": rows_of(Membership, "user__email", "user__name", "organisation__number", "role"),
+        "subscriptions": rows_of(
+            Subscription,
+            *("subscription_id", "customer__tenant_id", "product", "sku__string_id", "agreement", "seats", "is_trial"),
+            *("started_on", "renews_on", "status", "replaces__subscription_id", "version"),
+        ),
+        "usage": rows_of(
+            Usage,
+            *("subscription__subscription_id", "month", "workload", "revision", "paid_units", "active_users"),
+            "consumed_usd",
+        ),
+        "associations": rows_of(
+            Association,
+            *("subscription__subscription_id", "customer__tenant_id", "partner__mpn_id", "kind", "began_at"),
+            *("ended_at", "end_reason", "source"),
+        ),
+        "events": told(),
+    }
+
+
+def rows_of(model: Any, *fields: str) -> list[tuple[Any, ...]]:
+    return sorted(model._default_manager.values_list(*fields), key=str)
+
+
+def told() -> list[tuple[Any, ...]]:
+    """What the events say was created and changed, by organisation and file, however many they are."""
+    names = {f"organisation:{pk}": number for pk, number in Organisation.objects.values_list("pk", "number")}
+    counts: Counter[tuple[Any, ...]] = Counter()
+    for event in Event.objects.filter(verb="estate.loaded"):
+        for what in ("created", "changed"):
+            counts[names[event.chain], event.object_id, what] += event.changes[what]
+    return sorted((*key, count) for key, count in counts.items() if count)
+
+
+def spoil(directory: Path, chance: Random) -> None:
+    """Lines as people hand them in: some twice, some out of order, some with another line's cell."""
+    for path in directory.glob("*.csv"):
+        header, *lines = path.read_text(encoding="utf-8").splitlines()
+        for _ in range(len(lines) // 8):
+            one, other = chance.randrange(len(lines)), chance.randrange(len(lines))
+            what = chance.choice(["twice", "swapped", "mixed", "mixed", "quoted"])
+            if what == "twice":
+                lines.append(lines[one])
+            elif what == "swapped":
+                lines[one], lines[other] = lines[other], lines[one]
+            elif what == "quoted":
+                lines[one] = ",".join(f'"{cell}"' for cell in lines[one].split(","))
+            else:
+                cells, others = lines[one].split(","), lines[other].split(",")
+                place = chance.randrange(len(cells))
+                cells[place] = others[place]
+                lines[one] = ",".join(cells)
+        path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+
+
+def line_by_line(file: File[Any]) -> File[Any]:
+    """The file without its short cuts; usage has only the one way to be merged."""
+    order = " ORDER BY subscription_id, tenant_id, line" if file.stem == "associations" else ""
+    everything = f"SELECT staged.*, true AS apart FROM estate_staged_{file.stem} AS staged{order}"
+    return replace(file, plain=None, found=(lambda: everything) if file.merge else file.found)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_merged_in_batches_ends_as_what_is_merged_line_by_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance = Random(seed)
+    first = made_estate(tmp_path / "first", 40)
+    second = Path(copytree(first, tmp_path / "second"))
+    for directory in (first, second):
+        spoil(directory, chance)
+
+    def both() -> tuple[Any, ...]:
+        with transaction.atomic():
+            came_of_it = *(sorted(map(str, load(directory).errors)) for directory in (first, second)), standing()
+            transaction.set_rollback(True)
+            return came_of_it
+
+    monkeypatch.setattr(loading, "BATCH", 50)
+    in_batches = both()
+    monkeypatch.setattr(whole, "_files", [line_by_line(file) for file in whole.files()])
+    assert both() == in_batches
+    assert len(in_batches[0]) > 10
+
+
+def test_a_load_that_is_killed_at_any_point_and_repeated_ends_in_the_same_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_estate(tmp_path, 30)
+    monkeypatch.setattr(loading, "BATCH", 40)
+    batches, last = 0, 0
+
+    def counted(file: str, outcome: Any) -> None:
+        nonlocal batches
+        count(file, outcome)
+        batches += 1
+        if batches == last:
+            raise KeyboardInterrupt  # in the transaction of the batch, which is lost with it
+
+    count = loading._count
+    monkeypatch.setattr(loading, "_count", counted)
+    with transaction.atomic():
+        load(tmp_path)
+        wanted = standing()
+        transaction.set_rollback(True)
+    all_batches = batches
+    assert all_batches > 15
+    for point in (1, 2, 4, all_batches // 2, all_batches - 1):
+        batches, last = 0, point
+        with transaction.atomic():
+            with pytest.raises(KeyboardInterrupt):
+                load(tmp_path)
+            assert standing() != wanted
+            load(tmp_path)
+            assert standing() == wanted
+            transaction.set_rollback(True)

@@ -18,7 +18,7 @@ from por.directory.models import Customer, Partner, Sku, Subscription
 from por.directory.rules import Agreement, Product, Workload, normal_mpn_id
 
 TODAY = date(2026, 1, 1)
-FILES = ("partners", "customers", "subscriptions", "associations", "usage")
+FILES = ("partners", "customers", "subscriptions", "associations", "usage", "corrections/usage")
 Row = dict[str, str]
 Estate = dict[str, list[Row]]
 
@@ -199,7 +199,7 @@ def test_what_replaces_an_expired_subscription_comes_after_it(estate: Estate) ->
 
 def test_usage_stays_within_what_is_paid_for_and_azure_counts_money_alone(estate: Estate) -> None:
     subscriptions = {row["subscription_id"]: row for row in estate["subscriptions"]}
-    for row in estate["usage"]:
+    for row in estate["usage"] + estate["corrections/usage"]:
         if row["workload"] == "azure":
             assert subscriptions[row["subscription_id"]]["product"] == "azure"
             assert (row["paid_units"], row["active_users"]) == ("", "")
@@ -209,6 +209,21 @@ def test_usage_stays_within_what_is_paid_for_and_azure_counts_money_alone(estate
             assert row["paid_units"] == subscriptions[row["subscription_id"]]["seats"]
             if row["paid_units"] and row["active_users"]:
                 assert int(row["active_users"]) <= int(row["paid_units"])
+
+
+def test_some_months_are_told_again_later_with_other_figures(estate: Estate) -> None:
+    def months(file: str) -> dict[tuple[str, ...], tuple[str, ...]]:
+        figures = ("paid_units", "active_users", "consumed_usd")
+        return {
+            (row["subscription_id"], row["month"], row["workload"]): tuple(row[name] for name in figures)
+            for row in estate[file]
+        }
+
+    first, again = months("usage"), months("corrections/usage")
+    assert len(again) == len(estate["corrections/usage"]) > len(first) / 500
+    assert again.keys() <= first.keys()
+    changed = [key for key in again if again[key] != first[key]]
+    assert len(changed) > len(again) / 2  # where all paid units are in use, there is nothing to correct
 
 
 def test_the_cast_comes_first_and_tells_its_story(estate: Estate) -> None:

@@ -142,11 +142,12 @@ def load_file(path: Path, file: File[R], report: Report) -> None:
         report.on_error(RowError(file.name, line, unfit.column, unfit.code, unfit.reason))
 
     staged = Staged(file.stem, file.parse, file.plain() if file.plain else None)
-    staged.fill(path, file.header, refuse, report.on_bytes)
+    way = _Way(path.stat().st_size, report.on_bytes)
+    staged.fill(path, file.header, refuse, way.read)
     with _much_memory():
         staged.refuse_doubles(file.key, refuse)
         count = _find(file, staged.table)
-    tally.unchanged += len(staged) - count
+    tally.unchanged += staged.count - count
 
     def merged(merge: Callable[[Outcome], None]) -> None:
         outcome = Outcome()
@@ -163,15 +164,41 @@ def load_file(path: Path, file: File[R], report: Report) -> None:
     if file.merge_all is not None:
         for places in _batches(count):
             merged(partial(file.merge_all, places))
+            way.come(READ + MERGED * places.last / count)
     if file.merge is not None:
-        rows: Iterable[R] = _apart(file, staged.names, count)
+        rows: Iterable[R] = _apart(file, staged.names, count, way)
         if file.order is not None:
             rows = file.order(rows, lambda row, unfit: refuse(row.line, unfit))
         remaining = iter(rows)
         while batch := list(islice(remaining, BATCH)):
             merged(partial(file.merge, batch))
+    way.come(1)
+    staged.empty()
     if not report.dry_run:
         _record(file.name)
+
+
+#: About how much of the way it is to have read the file, and then to have merged what goes in whole batches.
+READ, MERGED = 0.4, 0.5
+
+
+class _Way:
+    """How far a file is, told in its bytes: they are all that is known of it at the start."""
+
+    def __init__(self, size: int, moved: Callable[[int], None]) -> None:
+        self._size = size
+        self._moved = moved
+        self._read = self._told = 0
+
+    def read(self, count: int) -> None:
+        self._read += count
+        self.come(READ * self._read / max(self._size, 1))
+
+    def come(self, share: float) -> None:
+        ahead = int(self._size * min(share, 1)) - self._told
+        if ahead > 0:
+            self._told += ahead
+            self._moved(ahead)
 
 
 @contextmanager
@@ -197,8 +224,9 @@ def _batches(count: int) -> Iterator[Places]:
         yield Places(after, after + BATCH)
 
 
-def _apart(file: File[R], names: Sequence[str], count: int) -> Iterator[R]:
+def _apart(file: File[R], names: Sequence[str], count: int, way: _Way) -> Iterator[R]:
     for places in _batches(count):
+        way.come(READ + MERGED + (1 - READ - MERGED) * places.after / count)
         with connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT line, {', '.join(names)} FROM estate_found_{file.stem}"

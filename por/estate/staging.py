@@ -45,6 +45,7 @@ class Staged:
         self._file = file
         self._parse = parse
         self._plain = plain
+        self.count = 0
         with connection.cursor() as cursor:
             described = connection.introspection.get_table_description(cursor, self.table)
             texts = [column.name for column in described if column.type_code == TEXT]
@@ -52,10 +53,15 @@ class Staged:
         # An empty cell of text is known to be empty, as everywhere in the house; any other is unknown.
         self._empty = f", FORCE_NOT_NULL ({', '.join(texts)})" if texts else ""
 
+    def empty(self) -> None:
+        """Leaves nothing of the file behind, nor of what was found of it."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT estate_empty(%s)", [self._file])
+
     def fill(self, path: Path, header: str, refuse: Refuse, moved: Callable[[int], None]) -> None:
         """Reads the whole file in place of what stood there. A wrong header is refused as the file's first line."""
+        self.empty()
         with connection.cursor() as cursor, path.open("rb") as file:
-            cursor.execute("SELECT estate_empty(%s)", [self._file])
             try:
                 names = header_of(file, header.split(","))
             except Unfit as unfit:
@@ -69,6 +75,7 @@ class Staged:
                 f" FROM STDIN (FORMAT csv, ENCODING 'UTF8'{self._empty})",
                 _Stream(self._blocks(file, names, plain, refuse, moved)),
             )
+            self.count = cursor.rowcount
             cursor.execute("SELECT estate_analyze(%s)", [self._file])
 
     def _blocks(
@@ -111,14 +118,9 @@ class Staged:
                 f"DELETE FROM {self.table} USING ({several}) AS several WHERE {same} AND line > first"
                 " RETURNING line, first"
             )
+            self.count -= cursor.rowcount
             for line, first in sorted(cursor.fetchall()):
                 refuse(line, Unfit("", "duplicate_row", _("Line %(line)s is about the same thing.") % {"line": first}))
-
-    def __len__(self) -> int:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM {self.table}")
-            count: int = cursor.fetchone()[0]
-        return count
 
 
 class _Stream:

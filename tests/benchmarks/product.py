@@ -41,11 +41,11 @@ class Product:
     environment: dict[str, str]
     supervisor: int
 
-    def manage(self, *arguments: str) -> str:
+    def manage(self, *arguments: str, **environment: str) -> str:
         """What the command prints; its progress goes to the terminal."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
         return subprocess.run(
-            command, env=self.environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+            command, env=self.environment | environment, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
         ).stdout
 
     def servers(self) -> dict[str, str]:

@@ -227,6 +227,10 @@ def test_a_broken_row_costs_only_itself(tmp_path: Path, row: bytes, column: str,
     assert Customer.objects.get().organisation.name == "Next"
 
 
+def test_a_file_without_anything_in_it_has_the_wrong_header(tmp_path: Path) -> None:
+    assert load_bytes(tmp_path, b"") == [("1", "", "wrong_header")]
+
+
 def test_files_in_error_leave_the_others_alone(estate: Path) -> None:
     (estate / "usage.csv").write_bytes(b"nonsense")
     loaded = load(estate)

@@ -1,0 +1,88 @@
+"""How fast a load is, beside COPY of the same rows: into the same tables elsewhere, and into tables with no index."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import psycopg2
+
+from tests.benchmarks.product import Product
+
+#: What a load fills, each table after those it refers to. Partitions are filled through their parent.
+TABLES = (
+    "accounts_organisation",
+    "accounts_user",
+    "accounts_membership",
+    "directory_partner",
+    "directory_customer",
+    "directory_subscription",
+    "directory_usage",
+    "associations_association",
+)
+HEAD = ["Load", "Seconds", "Lines a second", "Of COPY into the same tables"]
+
+
+def measure(product: Product, estate: Path) -> list[list[str]]:
+    """Loads the estate twice; then what came of it goes by COPY into an empty database, and there into bare tables."""
+    lines = sum(_lines(path) for path in estate.glob("*.csv"))
+    seconds = {"`load_estate`": _load(product, estate), "the same files again": _load(product, estate)}
+    files = product.var / "floor"
+    files.mkdir()
+    with _connected(product, "por") as database, database.cursor() as cursor:
+        for table in TABLES:
+            with (files / table).open("wb") as file:
+                cursor.copy_expert(f"COPY (SELECT * FROM {table}) TO STDOUT", file)
+    with _connected(product, "postgres") as database, database.cursor() as cursor:
+        cursor.execute("CREATE DATABASE floor OWNER por_owner")
+    product.manage("migrate", "--verbosity", "0", **_elsewhere(product))
+    with _connected(product, "floor") as database, database.cursor() as cursor:
+        seconds["COPY into the same tables, with their indexes and constraints"] = _copy(cursor, files, "{}")
+        for table in TABLES:
+            cursor.execute(f"CREATE TABLE bare_{table} (LIKE {table})")
+        seconds["COPY into tables with neither"] = _copy(cursor, files, "bare_{}")
+    with _connected(product, "postgres") as database, database.cursor() as cursor:
+        cursor.execute("DROP DATABASE floor")
+    floor = seconds["COPY into the same tables, with their indexes and constraints"]
+    return [[what, f"{took:,.1f}", f"{lines / took:,.0f}", f"{floor / took:.2f}"] for what, took in seconds.items()]
+
+
+def _load(product: Product, estate: Path) -> float:
+    started = time.monotonic()
+    product.manage("load_estate", str(estate))
+    return time.monotonic() - started
+
+
+def _copy(cursor: Any, files: Path, name: str) -> float:
+    """One transaction, so that what is checked at its end is checked within the time."""
+    started = time.monotonic()
+    cursor.execute("BEGIN")
+    for table in TABLES:
+        with (files / table).open("rb") as file:
+            cursor.copy_expert(f"COPY {name.format(table)} FROM STDIN", file, size=1 << 18)
+    cursor.execute("COMMIT")
+    return time.monotonic() - started
+
+
+@contextlib.contextmanager
+def _connected(product: Product, database: str) -> Iterator[Any]:
+    """As the superuser of the product's own server, each statement by itself."""
+    host = unquote(urlsplit(product.servers()["DATABASE_URL"]).netloc.rpartition("@")[2])
+    with contextlib.closing(psycopg2.connect(host=host, user="postgres", dbname=database)) as connection:
+        connection.autocommit = True
+        yield connection
+
+
+def _elsewhere(product: Product) -> dict[str, str]:
+    servers = product.servers()
+    names = ("DATABASE_URL", "DATABASE_OWNER_URL")
+    return servers | {name: servers[name].removesuffix("/por") + "/floor" for name in names}
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) - 1

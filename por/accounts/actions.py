@@ -10,7 +10,7 @@ from django.db.models import OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.models import NOBODY, Actor, IdempotencyKey, Membership, Organisation, Token, User
+from por.accounts.models import NOBODY, Actor, IdempotencyKey, Membership, Organisation, Token, User, keys_below
 from por.accounts.rules import Kind, Role, roles_of
 from por.errors import Absent, Refused
 from por.history import actions as history
@@ -62,6 +62,7 @@ def actor_of_token(secret: str) -> Actor | None:
         organisation=token.organisation,
         role=token.role,  # type: ignore[attr-defined]
         token=token,
+        below=tuple(token.below),  # type: ignore[attr-defined]
     )
 
 
@@ -70,7 +71,8 @@ _USABLE_TOKEN = Statement(
         Token.objects.select_related("user", "organisation")
         .filter(digest=Given("digest"), revoked_at=None, user__is_active=True)
         .annotate(
-            role=Membership.objects.filter(user=OuterRef("user"), organisation=OuterRef("organisation")).values("role")
+            role=Membership.objects.filter(user=OuterRef("user"), organisation=OuterRef("organisation")).values("role"),
+            below=keys_below("organisation"),
         )
     )
 )

@@ -10,7 +10,7 @@ from django.utils import timezone, translation
 from django.utils.functional import SimpleLazyObject
 from django_htmx.middleware import HtmxDetails
 
-from por.accounts.models import NOBODY, Actor, Membership, User
+from por.accounts.models import NOBODY, Actor, Membership, User, keys_below
 
 ACTIVE_ORGANISATION = "organisation"
 
@@ -51,6 +51,7 @@ def _memberships(request: Request) -> list[Membership]:
     if not request.user.is_authenticated:
         return []
     memberships = Membership.objects.select_related("organisation").filter(user=request.user)
+    memberships = memberships.annotate(below=keys_below("organisation"))
     return list(memberships.order_by("organisation__kind", "organisation__name", "pk"))
 
 
@@ -64,4 +65,9 @@ def _actor(request: Request) -> Actor:
         membership = memberships[0]
     if membership is None:
         return Actor(user=request.user, organisation=None)
-    return Actor(user=request.user, organisation=membership.organisation, role=membership.role)
+    return Actor(
+        user=request.user,
+        organisation=membership.organisation,
+        role=membership.role,
+        below=tuple(membership.below),  # type: ignore[attr-defined]  # an annotation
+    )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -90,6 +91,11 @@ class Organisation(models.Model):
         return self.name
 
 
+def keys_below(organisation: str) -> ArraySubquery:
+    """The keys of the organisations under one, as a column of a query that refers to it by this name."""
+    return ArraySubquery(Organisation.objects.filter(parent=models.OuterRef(organisation)).values("pk"))
+
+
 class MembershipQuerySet(models.QuerySet["Membership"]):
     def usable(self) -> Self:
         """Those of people who are not suspended, with what acting for the organisation takes."""
@@ -166,6 +172,7 @@ class Actor:
     organisation: Organisation | None
     role: str = ""
     token: Token | None = None
+    below: tuple[int, ...] | None = None  # the keys of the organisations under its own, where they are known beforehand
 
     @property
     def kind(self) -> str:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.models import Association, start_of
+from associations.rules import months_before
 from por.accounts.models import Actor, Organisation
 from por.directory.actions import SENTENCES
 from por.directory.models import Customer, Subscription
@@ -65,6 +66,35 @@ class AsOfForm(forms.Form):
     def day(self) -> date | None:
         """The day, once it is found valid; None is now."""
         return self.cleaned_data.get("as_of")
+
+
+class MonthsField(forms.ChoiceField):
+    """How many full months, besides the running one; twelve is what is left out."""
+
+    def to_python(self, value: Any) -> str:
+        text: str = super().to_python(value)
+        return "" if text == "12" else text
+
+
+class UsageForm(AsOfForm):
+    """Which months of usage a page shows: the last so many, or all that its reader may see."""
+
+    months = MonthsField(
+        label=_("Period"),
+        required=False,
+        choices=[("", _("12 months")), ("24", _("24 months")), ("all", _("All months"))],
+    )
+
+    @property
+    def until(self) -> date:
+        """The last day whose month is shown: that which is looked back to, else today."""
+        return self.day or timezone.now().date()
+
+    @property
+    def since(self) -> date | None:
+        """The first month that is shown; None where all are."""
+        chosen: str = self.cleaned_data.get("months", "")
+        return None if chosen == "all" else months_before(self.until.replace(day=1), int(chosen or 12))
 
 
 class SubscriptionFilter(AsOfForm):
@@ -126,6 +156,10 @@ class SubscriptionFilter(AsOfForm):
             return found | Q(subscription_id=uuid.UUID(text)) | Q(customer__tenant_id=uuid.UUID(text))
         except ValueError:
             return found
+
+
+class UsageFilter(UsageForm, SubscriptionFilter):
+    """The filters of the usage of many subscriptions: those of their list, and the months."""
 
 
 class CheckForm(forms.Form):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db import connection
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Sum, Window
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Abs
 
 from associations.models import (
     Association,
@@ -24,6 +27,7 @@ from associations.rules import Kind, months_before
 from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind
 from por.directory.models import Subscription, Usage
+from por.directory.rules import Workload
 from por.history.models import Event
 
 RENEWING_WITHIN = timedelta(days=90)
@@ -61,8 +65,13 @@ def subscriptions_for_listing(actor: Actor, as_of: date | None = None) -> QueryS
 
     Who may see what is a right of today: looking back widens nothing.
     """
-    visible = subscriptions_visible_to(actor).select_related("customer__organisation", "sku")
-    return visible if as_of is None else visible.filter(started_on__lte=as_of)
+    return for_listing(subscriptions_visible_to(actor), as_of)
+
+
+def for_listing(subscriptions: QuerySet[Subscription], as_of: date | None = None) -> QuerySet[Subscription]:
+    """With what a row shows; as of a day, those that had started by then."""
+    found = subscriptions.select_related("customer__organisation", "sku")
+    return found if as_of is None else found.filter(started_on__lte=as_of)
 
 
 def without_partner(subscriptions: QuerySet[Subscription], as_of: date | None = None) -> QuerySet[Subscription]:
@@ -140,8 +149,7 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
 
 def latest_usage(visible: QuerySet[Usage], as_of: date | None = None) -> dict[int, MonthOfUsage]:
     """The newest month of each subscription in this usage; of those begun by a day."""
-    if as_of is not None:
-        visible = visible.filter(month__lte=as_of)
+    visible = in_period(visible, None, as_of)
     # Ranked in one pass: a subquery for the newest month would run once for each row of usage.
     newest = Window(Max("month"), partition_by=F("subscription_id"))
     return {
@@ -155,9 +163,7 @@ def usage_by_month(
 ) -> dict[int, list[MonthOfUsage]]:
     """Every month the actor may see of each, or those from a month on or begun by a day, oldest first."""
     usage = usage_visible_to(actor).filter(subscription__in=list(subscription_ids))
-    if since is not None:
-        usage = usage.filter(month__gte=since)
-    return _by_month(usage if as_of is None else usage.filter(month__lte=as_of))
+    return _by_month(in_period(usage, since, as_of))
 
 
 def monthly(usage: QuerySet[Usage]) -> QuerySet[Usage, Any]:
@@ -186,29 +192,48 @@ def trend(months: Sequence[MonthOfUsage]) -> list[int] | list[Decimal]:
 
 @dataclass(frozen=True)
 class UseOfWorkload:
-    """One month of a workload over many subscriptions: here seats and people may be added up."""
+    """One month of a workload, of one subscription or of many: here seats and people may be added up.
+
+    `corrected_at` is when the newest figure became known that replaced an earlier one; None if none did.
+    """
 
     month: date
     workload: str
+    paid_units: int | None
     active_users: int | None
     consumed_usd: Decimal | None
+    corrected_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return str(Workload(self.workload).label)
 
 
 def usage_of_record(actor: Actor) -> QuerySet[Usage]:
     """What is known of the subscriptions a partner is of record for today, all months of it."""
-    own = Association.objects.open().of_record().filter(partner__in=partners_of(actor))
+    own = Association.objects.open().of_record().visible_to(actor)
     return Usage.objects.current().filter(Exists(own.filter(subscription=OuterRef("subscription"))))
 
 
-def use_of_workloads(usage: QuerySet[Usage], months: Sequence[date] | None = None) -> list[UseOfWorkload]:
-    """Each workload by itself, month by month, oldest first; of these months, or of all there are."""
-    totals = (
-        (usage if months is None else usage.filter(month__in=months))
-        .values("month", "workload")
-        .annotate(active=Sum("active_users"), money=Sum("consumed_usd"))
-        .order_by("month", "workload")
+def in_period(usage: QuerySet[Usage], since: date | None, until: date | None) -> QuerySet[Usage]:
+    """That of the months from one on, and begun by a day; either may be left open."""
+    if since is not None:
+        usage = usage.filter(month__gte=since)
+    return usage if until is None else usage.filter(month__lte=until)
+
+
+def use_of_workloads(usage: QuerySet[Usage]) -> list[UseOfWorkload]:
+    """Each workload by itself, month by month, oldest first."""
+    totals = usage.values("month", "workload").annotate(
+        paid=Sum("paid_units"),
+        active=Sum("active_users"),
+        money=Sum("consumed_usd"),
+        corrected_at=Max("known_from", filter=Q(revision__gt=1)),
     )
-    return [UseOfWorkload(one["month"], one["workload"], one["active"], one["money"]) for one in totals]
+    return [
+        UseOfWorkload(one["month"], one["workload"], one["paid"], one["active"], one["money"], one["corrected_at"])
+        for one in totals.order_by("month", "workload")
+    ]
 
 
 def use_of_seats(usage: QuerySet[Usage], months: Sequence[date]) -> list[MonthOfUsage]:
@@ -223,6 +248,115 @@ def use_of_seats(usage: QuerySet[Usage], months: Sequence[date]) -> list[MonthOf
         MonthOfUsage(month, totals[f"paid_{month:%Y%m}_sum"], totals[f"active_{month:%Y%m}_sum"], None)
         for month in months
     ]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Which months of a subscription's usage somebody may see: all, or those of these spans, first and last month."""
+
+    whole: bool
+    spans: list[tuple[date, date]]
+
+
+def months_seen(actor: Actor, subscription: Subscription) -> Sight:
+    """In words of months what usage_visible_to says in SQL: a partner's periods cover those at whose end they ran."""
+    if actor.kind != OrganisationKind.PARTNER:
+        return Sight(whole=True, spans=[])
+    own = Association.objects.standing().of_record().visible_to(actor).filter(subscription=subscription)
+    bounds = own.order_by("began_at").values_list("began_at", "ended_at")
+    spans = []
+    for began_at, ended_at in bounds:
+        if ended_at is None:
+            return Sight(whole=True, spans=[])
+        first, last = (moment.astimezone(UTC).date().replace(day=1) for moment in (began_at, ended_at))
+        if first < last:
+            spans.append((first, months_before(last, 1)))
+    return Sight(whole=False, spans=spans)
+
+
+@dataclass(frozen=True)
+class Used:
+    """A subscription with its newest month in some usage; `own_use` where its partner serves itself."""
+
+    subscription: Subscription
+    own_use: bool
+    usage: MonthOfUsage | None
+
+
+def used(actor: Actor, subscriptions: Sequence[Subscription], usage: QuerySet[Usage], as_of: date | None) -> list[Used]:
+    """The rows of a page of subscriptions, in its order, for at most two queries more whatever its length."""
+    if not subscriptions:
+        return []
+    these = Subscription.objects.filter(pk__in=[one.pk for one in subscriptions])
+    newest, given = _newest(these, usage)
+    with connection.cursor() as cursor:
+        cursor.execute(newest, given)
+        months = {pk: MonthOfUsage(*figures) for pk, *figures in cursor.fetchall()}
+    is_partner = actor.kind == OrganisationKind.PARTNER
+    own = set(of_own_tenant(these, actor, as_of).values_list("pk", flat=True)) if is_partner else set()
+    return [Used(one, one.pk in own, months.get(one.pk)) for one in subscriptions]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The newest months of many subscriptions, added up; `subscriptions` are those that have one."""
+
+    subscriptions: int
+    paid_units: int | None
+    active_users: int | None
+    consumed_usd: Decimal | None
+
+
+def totals(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> Totals:
+    """What the rows of `used` come to, without reading them one by one."""
+    newest, given = _newest(subscriptions, usage)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*), sum(paid), sum(active), sum(money) FROM ({newest}) AS newest", given)
+        return Totals(*cursor.fetchone())
+
+
+def _newest(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> tuple[str, list[Any]]:
+    """The SQL of the newest month of each in this usage: its subscription, and the fields of MonthOfUsage.
+
+    It goes from subscription to subscription and takes the first month from the end of the index. To rank the months
+    of a large partner, the database would have to sort a million rows.
+    """
+    each, of_each = subscriptions.order_by().values("pk").query.sql_with_params()
+    months = monthly(usage.filter(subscription_id=RawSQL("each.id", []))).order_by("-month")
+    newest, of_newest = months[:1].query.sql_with_params()
+    columns = "subscription_id, month, paid, active, money"
+    sql = f"SELECT {columns} FROM ({each}) AS each (id) CROSS JOIN LATERAL ({newest}) AS newest ({columns})"
+    return sql, [*of_each, *of_newest]
+
+
+@dataclass(frozen=True)
+class Change:
+    """How many more people used a subscription in one month than in an earlier one, or fewer."""
+
+    subscription: Subscription
+    before: int
+    after: int
+
+    @property
+    def difference(self) -> int:
+        return self.after - self.before
+
+
+def largest_changes(usage: QuerySet[Usage], earlier: date, later: date, count: int) -> list[Change]:
+    """Where the number of active people has changed most, either way."""
+    found = (
+        usage.filter(month__in=[earlier, later])
+        .values("subscription_id")
+        .annotate(before=Max("active_users", filter=Q(month=earlier)), after=Max("active_users", filter=Q(month=later)))
+        .annotate(change=Abs(F("after") - F("before")))
+        .filter(change__gt=0)
+        .order_by("-change", "subscription_id")[:count]
+    )
+    changes = list(found)
+    subscriptions = Subscription.objects.select_related("customer__organisation", "sku").in_bulk(
+        [one["subscription_id"] for one in changes]
+    )
+    return [Change(subscriptions[one["subscription_id"]], one["before"], one["after"]) for one in changes]
 
 
 def last_months(today: date, count: int = 13) -> list[date]:

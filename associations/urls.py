@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.views import customer, partner, several, staff
+from associations.views import customer, partner, several, staff, usage
 
 app_name = "associations"
 
@@ -18,6 +18,8 @@ urlpatterns = [
     path(f"{SUBSCRIPTION}remove/", customer.subscription_remove, name="subscription_remove"),
     path(f"{SUBSCRIPTION}undo/", customer.subscription_undo, name="subscription_undo"),
     path(f"{SUBSCRIPTION}history/", customer.subscription_history, name="subscription_history"),
+    path(f"{SUBSCRIPTION}usage/", usage.subscription_usage, name="subscription_usage"),
+    path("c/usage/", usage.customer_usage, name="customer_usage"),
     path("c/history/", customer.customer_history, name="customer_history"),
     path("c/partners/", customer.customer_partners, name="customer_partners"),
     path("p/", partner.partner_home, name="partner_home"),
@@ -29,6 +31,12 @@ urlpatterns = [
         partner.partner_subscription_detail,
         name="partner_subscription_detail",
     ),
+    path(
+        "p/subscriptions/<uuid:subscription_id>/usage/",
+        usage.partner_subscription_usage,
+        name="partner_subscription_usage",
+    ),
+    path("p/usage/", usage.partner_usage, name="partner_usage"),
     path("p/history/", partner.partner_history, name="partner_history"),
     path("a/", staff.staff_home, name="staff_home"),
     path("a/partners/", staff.staff_partner_list, name="staff_partner_list"),

@@ -90,19 +90,26 @@ def spark(values: Sequence[Figure], series: int = 1, width: int = 88, height: in
     )
 
 
-def line_chart(title: str, labels: Sequence[str], series: Sequence[Series]) -> SafeString:
-    """A line chart in two sizes, of which the style sheet shows one, and its figures as a table."""
+def line_chart(title: str, labels: Sequence[str], series: Sequence[Series], table: bool = True) -> SafeString:
+    """A line chart in two sizes, of which the style sheet shows one, and its figures as a table.
+
+    Without the table where the page itself has one, of these figures and more.
+    """
     drawn = _at_most_five([line for line in series if line.known])
     top = _nice_top(max((max(line.known) for line in drawn), default=0))
     summary = _summary(title, drawn)
     margin = min(130, max(60, math.ceil(max((len(line.name) for line in drawn), default=0) * LETTER) + 14))
-    many = math.ceil(len(labels) / 12)
+    # So many labels that none touches the next.
+    room = max((len(label) for label in labels), default=0) * LETTER + LABEL_GAP
+    many = math.ceil(len(labels) * room / (760 - margin - 52))
     large = Plot(760, 330, 52, 760 - margin, 12, 304, max(1, many), "chart--l")
     small = Plot(350, 260, 44, 350 - min(margin, 112), 12, 234, max(3, many * 3), "chart--s")
+    drawing = format_html("{}{}", _draw(large, labels, drawn, top, summary), _draw(small, labels, drawn, top, summary))
+    if not table:
+        return drawing
     return format_html(
-        '{}{}<details class="dtable"><summary>{}</summary>{}</details>',
-        _draw(large, labels, drawn, top, summary),
-        _draw(small, labels, drawn, top, summary),
+        '{}<details class="dtable"><summary>{}</summary>{}</details>',
+        drawing,
         _("Show as table"),
         _table(title, labels, series),
     )

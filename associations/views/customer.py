@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
 from associations import actions, reading
-from associations.forms import AsOfForm, AttachForm, CheckForm, RemoveForm, SubscriptionFilter, UndoForm
+from associations.forms import AsOfForm, AttachForm, CheckForm, RemoveForm, UndoForm
 from associations.models import Association, events_visible_to
 from associations.rules import policy_on
 from associations.views import exports, timeline
@@ -104,11 +104,7 @@ def _views(as_of: date | None) -> list[View]:
 @require_safe
 @only(Kind.CUSTOMER)
 def subscription_list(request: Request) -> HttpResponseBase:
-    return subscription_page(request, "associations/subscription_list.html", _views, order=ORDER, words=_words)
-
-
-def _words(form: SubscriptionFilter) -> dict[str, str]:
-    return {"partner_of_record": _("No partner")} if form.cleaned_data.get("partner_of_record") == "none" else {}
+    return subscription_page(request, "associations/subscription_list.html", _views, order=ORDER)
 
 
 @require_safe
@@ -296,6 +292,7 @@ def _detail(
             "periods": periods,
             "use": months[-1] if months else None,
             "trend": reading.trend(months),
+            "usage_url": reverse("associations:subscription_usage", args=[subscription.subscription_id]),
             "history_url": reverse("associations:subscription_history", args=[subscription.subscription_id]),
             "events": timeline.items(
                 actor, reading.subscription_events(actor, subscription, as_of).order_by("-id")[:FEW], here=True

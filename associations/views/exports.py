@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -13,9 +13,10 @@ from django.http import StreamingHttpResponse
 from django.utils.translation import gettext as _
 
 from associations import reading
+from associations.views.figures import percent_active
 from associations.views.timeline import own_mpn_ids, partner_name
 from por.accounts.models import Actor
-from por.directory.models import Subscription
+from por.directory.models import Subscription, Usage
 from por.history.models import Event
 from por.http import csv_file
 
@@ -43,6 +44,28 @@ SUBSCRIPTION_COLUMNS = [
     "paid_units",
     "active_users",
     "consumed_usd",
+]
+USED_COLUMNS = [
+    "subscription_id",
+    "customer",
+    "tenant_id",
+    "product",
+    "sku",
+    "own_use",
+    "month",
+    "paid_units",
+    "active_users",
+    "active_percent",
+    "consumed_usd",
+]
+MONTH_COLUMNS = [
+    "month",
+    "workload",
+    "paid_units",
+    "active_users",
+    "active_percent",
+    "consumed_usd",
+    "corrected_at",
 ]
 EVENT_COLUMNS = [
     "at",
@@ -84,6 +107,30 @@ def subscriptions_csv(
     return csv_file(_("subscriptions"), SUBSCRIPTION_COLUMNS, rows, day=as_of)
 
 
+def usage_csv(
+    actor: Actor, subscriptions: QuerySet[Subscription], usage: QuerySet[Usage], as_of: date | None
+) -> StreamingHttpResponse:
+    """The newest month of each in this usage."""
+    return csv_file(_("usage"), USED_COLUMNS, _used_rows(actor, subscriptions, usage, as_of), day=as_of)
+
+
+def months_csv(use: Sequence[reading.UseOfWorkload], as_of: date | None) -> StreamingHttpResponse:
+    """Workloads month by month, in this order."""
+    rows = (
+        [
+            f"{one.month:%Y-%m}",
+            one.workload,
+            one.paid_units,
+            one.active_users,
+            percent_active(one.active_users, one.paid_units),
+            one.consumed_usd,
+            one.corrected_at,
+        ]
+        for one in use
+    )
+    return csv_file(_("usage"), MONTH_COLUMNS, rows, day=as_of)
+
+
 def events_csv(actor: Actor, events: QuerySet[Event]) -> StreamingHttpResponse:
     return csv_file(_("history"), EVENT_COLUMNS, _event_rows(actor, events))
 
@@ -123,6 +170,27 @@ def _subscription_rows(actor: Actor, subscriptions: QuerySet[Subscription], as_o
                 usage.paid_units if usage else None,
                 usage.active_users if usage else None,
                 usage.consumed_usd if usage else None,
+            ]
+
+
+def _used_rows(
+    actor: Actor, subscriptions: QuerySet[Subscription], usage: QuerySet[Usage], as_of: date | None
+) -> Iterator[list[Any]]:
+    for chunk in _chunks(subscriptions.iterator(chunk_size=CHUNK)):
+        for row in reading.used(actor, chunk, usage, as_of):
+            subscription, month = row.subscription, row.usage
+            yield [
+                subscription.subscription_id,
+                subscription.customer.organisation.name,
+                subscription.customer.tenant_id,
+                subscription.product,
+                subscription.sku.string_id if subscription.sku else None,
+                row.own_use,
+                f"{month.month:%Y-%m}" if month else None,
+                month.paid_units if month else None,
+                month.active_users if month else None,
+                percent_active(month.active_users, month.paid_units) if month else None,
+                month.consumed_usd if month else None,
             ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 from django.http.response import HttpResponseBase
@@ -11,7 +11,7 @@ from associations import reading
 from associations.forms import HistoryFilter, SubscriptionFilter
 from associations.models import events_visible_to, subscriptions_visible_to
 from associations.views import exports, timeline
-from associations.views.shared import looking_back
+from associations.views.shared import looking_back, words_of
 from por.accounts.middleware import Request
 from por.http import (
     View,
@@ -33,9 +33,8 @@ def subscription_page(
     views_of: Callable[[date | None], Sequence[View]],
     *,
     order: Sequence[str],
-    words: Callable[[SubscriptionFilter], Mapping[str, str]],
 ) -> HttpResponseBase:
-    """One page of what the query asks for, or all of it as CSV; `words` are those of filters that are codes."""
+    """One page of what the query asks for, or all of it as CSV."""
     actor = request.actor
     form = SubscriptionFilter(request.GET)
     valid = form.is_valid()
@@ -54,7 +53,7 @@ def subscription_page(
             "form": form,
             "view": view,
             "tabs": tabs(views, base, view, request.path, past["as_of_query"]),
-            "chips": chips(request, form, words(form)) if valid else [],
+            "chips": chips(request, form, words_of(actor, form)) if valid else [],
             "clear_url": address(request, without=list(form.fields)),
             "csv_url": address(request, format="csv"),
             "count_text": subscriptions_text(count_of(found)),

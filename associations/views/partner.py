@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
 
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
 from django.http import HttpResponse
@@ -21,7 +20,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations import reading
-from associations.forms import AsOfForm, CustomerFilter, SubscriptionFilter
+from associations.forms import AsOfForm, CustomerFilter
 from associations.models import (
     Association,
     AssociationQuerySet,
@@ -32,16 +31,13 @@ from associations.models import (
     usage_visible_to,
 )
 from associations.rules import Kind as AssociationKind
-from associations.views import timeline
+from associations.views import figures, timeline
 from associations.views.listing import history_page, subscription_page
 from associations.views.shared import being_of_record, looking_back
-from por import formats
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
-from por.charts import Series
 from por.directory.models import Customer, Partner, Subscription
-from por.directory.rules import Workload
 from por.errors import Absent
 from por.http import (
     NOT_YOURS,
@@ -63,7 +59,6 @@ from por.http import (
 ORDER = ("customer__organisation__name", "pk")
 FEW, NEWEST = 7, 5  # rows and events on a page that has a longer list elsewhere
 SOME = 50
-MONTHS_SHOWN = 12
 
 
 @require_safe
@@ -86,9 +81,9 @@ def partner_home(request: Request) -> HttpResponse:
     )
     months = reading.last_months(today)
     usage = reading.usage_of_record(actor)
-    use = reading.use_of_workloads(usage, months)
+    use = reading.use_of_workloads(usage.filter(month__in=months))
     seats = [month for month in reading.use_of_seats(usage, months) if month.active_users is not None]
-    money = _money(use)
+    money = figures.money(use)
     spent = [sum(filter(None, month)) for month in zip(*(line.values for line in money.series), strict=True)]
     home = reverse("associations:partner_subscription_list")
     return render(
@@ -102,11 +97,11 @@ def partner_home(request: Request) -> HttpResponse:
                 Tab(_("Own tenant"), f"{home}?view=own", counts["own"], current=False),
             ],
             "seats": seats[-1] if seats else None,
-            "seats_trend": [month.active_users for month in seats[-MONTHS_SHOWN:]],
+            "seats_trend": [month.active_users for month in seats[-figures.MONTHS_SHOWN :]],
             "spent": round(spent[-1]) if spent else None,
             "spent_trend": spent,
             "spent_month": max((one.month for one in use if one.consumed_usd is not None), default=None),
-            "people": _people(use),
+            "people": figures.people(use),
             "rows": _first_rows(actor, mine.of_record(), months),
             "locations": [] if counts["customers"] else _locations(actor),
             "events": timeline.items(actor, events_visible_to(actor).order_by("-id")[:NEWEST]),
@@ -138,39 +133,9 @@ def _first_rows(actor: Actor, records: AssociationQuerySet, months: Sequence[dat
     rows = []
     for record, subscription in pairs:
         subscription.customer = record.customer
-        use = usage.get(subscription.pk, [])[-MONTHS_SHOWN:]
+        use = usage.get(subscription.pk, [])[-figures.MONTHS_SHOWN :]
         rows.append(FirstRow(subscription, record, use[-1] if use else None, reading.trend(use)))
     return rows
-
-
-@dataclass(frozen=True)
-class Chart:
-    """What the chart tag draws; no series where there is nothing to draw."""
-
-    labels: list[str]
-    series: list[Series]
-
-
-def _chart(use: Sequence[reading.UseOfWorkload], figure: Callable[[reading.UseOfWorkload], Any]) -> Chart:
-    """The twelve months up to the newest with a figure, one line a workload, the largest first."""
-    known = {(one.workload, one.month): figure(one) for one in use if figure(one) is not None}
-    if not known:
-        return Chart([], [])
-    months = reading.last_months(max(month for _workload, month in known), MONTHS_SHOWN)
-    lines = [
-        Series(str(Workload(workload).label), [known.get((workload, month)) for month in months])
-        for workload in sorted({workload for workload, _month in known})
-    ]
-    lines.sort(key=lambda line: (line.known or [0])[-1], reverse=True)
-    return Chart([formats.month_text(month, year=False) for month in months], lines)
-
-
-def _people(use: Sequence[reading.UseOfWorkload]) -> Chart:
-    return _chart(use, lambda one: one.active_users)
-
-
-def _money(use: Sequence[reading.UseOfWorkload]) -> Chart:
-    return _chart(use, lambda one: one.consumed_usd)
 
 
 def _views(actor: Actor, as_of: date | None) -> list[View]:
@@ -192,23 +157,8 @@ def _views(actor: Actor, as_of: date | None) -> list[View]:
 @require_safe
 @only(Kind.PARTNER)
 def partner_subscription_list(request: Request) -> HttpResponseBase:
-    actor = request.actor
-
-    def words(form: SubscriptionFilter) -> dict[str, str]:
-        return _words(actor, form)
-
     template = "associations/partner_subscription_list.html"
-    return subscription_page(request, template, partial(_views, actor), order=ORDER, words=words)
-
-
-def _words(actor: Actor, form: SubscriptionFilter) -> dict[str, str]:
-    words = {}
-    if form.cleaned_data["partner_of_record"] == "none":
-        words["partner_of_record"] = _("No partner")
-    if tenant_id := form.cleaned_data["tenant_id"]:
-        visible = customers_visible_to(actor).select_related("organisation")
-        words["tenant_id"] = str(visible.filter(tenant_id=tenant_id).first() or tenant_id)
-    return words
+    return subscription_page(request, template, partial(_views, request.actor), order=ORDER)
 
 
 @require_safe
@@ -224,8 +174,10 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
     as_of = past.day
     row = reading.rows(actor, [subscription], as_of)[0]
     usage = usage_visible_to(actor).filter(subscription=subscription)
-    use = reading.use_of_workloads(usage if as_of is None else usage.filter(month__lte=as_of))
-    months = reading.usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[-MONTHS_SHOWN:]
+    use = reading.use_of_workloads(reading.in_period(usage, None, as_of))
+    months = reading.usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[
+        -figures.MONTHS_SHOWN :
+    ]
     return render(
         request,
         "associations/partner_subscription_detail.html",
@@ -236,8 +188,9 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
             "periods": reading.periods(actor, subscription, as_of),
             "use": months[-1] if months else None,
             "trend": reading.trend(months),
-            "people": _people(use),
-            "money": _money(use),
+            "usage_url": reverse("associations:partner_subscription_usage", args=[subscription.subscription_id]),
+            "people": figures.people(use),
+            "money": figures.money(use),
             "history_url": f"{reverse('associations:partner_history')}?subscription={subscription.subscription_id}",
             "events": timeline.items(
                 actor, reading.subscription_events(actor, subscription, as_of).order_by("-id")[:NEWEST], here=True
@@ -331,8 +284,9 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
     ended = associations.exclude(pk__in=live.values("pk"))
     subscriptions = reading.subscriptions_for_listing(actor, as_of).filter(customer=customer)
     use = reading.use_of_workloads(
-        usage_visible_to(actor).filter(subscription__customer=customer),
-        reading.last_months(as_of or timezone.now().date()),
+        usage_visible_to(actor).filter(
+            subscription__customer=customer, month__in=reading.last_months(as_of or timezone.now().date())
+        )
     )
     events = events_visible_to(actor).filter(chain=f"organisation:{customer.pk}")
     if as_of:
@@ -346,8 +300,9 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
             "ended": ended.order_by("-ended_at", "-pk")[:SOME],
             "count_text": subscriptions_text(count_of(subscriptions)),
             "rows": reading.rows(actor, list(subscriptions.order_by("product", "pk")[:SOME]), as_of),
-            "people": _people(use),
-            "money": _money(use),
+            "of_record": live.of_record().exists(),
+            "people": figures.people(use),
+            "money": figures.money(use),
             "events": timeline.items(actor, events.order_by("-id")[:NEWEST]),
             "form": past,
             **looking_back(request, past),

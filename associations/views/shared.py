@@ -1,4 +1,4 @@
-"""What several pages need: a partner checked by its ID, what being of record affects, and looking back to a day."""
+"""What pages share: filters in words, a checked partner, what being of record affects, and looking back to a day."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from datetime import date
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from associations.forms import AsOfForm, CheckForm
+from associations.forms import AsOfForm, CheckForm, SubscriptionFilter
+from associations.models import customers_visible_to
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.directory import actions as directory
@@ -31,6 +33,17 @@ def being_of_record(subscription: Subscription, as_of: date | None = None, *, ow
     """What a page says of being of record for a subscription: who should be, and what it affects."""
     scenario = (subscription.agreement, subscription.product, as_of or timezone.now().date())
     return {"who": who(*scenario), "affects": affects(*scenario, trial=subscription.is_trial, own=own)}
+
+
+def words_of(actor: Actor, form: SubscriptionFilter) -> dict[str, str]:
+    """What stands for the filters whose values are codes."""
+    words = {}
+    if form.cleaned_data["partner_of_record"] == "none":
+        words["partner_of_record"] = _("No partner")
+    if tenant_id := form.cleaned_data["tenant_id"]:
+        visible = customers_visible_to(actor).select_related("organisation")
+        words["tenant_id"] = str(visible.filter(tenant_id=tenant_id).first() or tenant_id)
+    return words
 
 
 def checked(actor: Actor, form: CheckForm) -> Partner | None:

@@ -156,9 +156,9 @@ def moment(value: datetime | None, zone: bool = False) -> SafeString:
 
 
 @register.simple_tag
-def line_chart(title: str, labels: Sequence[str], series: Sequence[charts.Series]) -> SafeString:
-    """A line chart with its figures as a table; see por.charts."""
-    return charts.line_chart(title, labels, series)
+def line_chart(title: str, labels: Sequence[str], series: Sequence[charts.Series], table: bool = True) -> SafeString:
+    """A line chart, with its figures as a table if the page has none; see por.charts."""
+    return charts.line_chart(title, labels, series, table)
 
 
 @register.simple_tag

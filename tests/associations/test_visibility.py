@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from associations import actions
 from associations.models import Association
+from por import formats
 from por.accounts.models import Actor
 from por.directory.models import Customer, Subscription, Usage
 from tests.api import Api
@@ -186,3 +187,41 @@ def test_the_partners_own_associations_are_all_that_is_listed(viewers, subscript
         return
     own = name.partition(",")[0]
     assert kinds == ([own] if TABLE[name].row else [])
+
+
+def months_in(table: str) -> list[str]:
+    """Those whose name stands in a table, as pages write it."""
+    return [month for month in MONTHS if formats.month_text(date.fromisoformat(f"{month}-01")) in table]
+
+
+def test_pages_and_files_of_usage_show_each_viewer_the_months_of_the_table(viewers, subscription):
+    for name, sees in TABLE.items():
+        viewer = viewers[name]
+        if viewer.is_staff:
+            continue  # no page of theirs shows one subscription
+        web = Client()
+        web.force_login(viewer.user)
+        months = MONTHS[3 - sees.months :] if sees.months else []
+        whose = "partner_subscription_usage" if viewer.kind == "partner" else "subscription_usage"
+        address = f"{reverse(f'associations:{whose}', args=[subscription.subscription_id])}?months=all"
+        page = web.get(address)
+        assert page.status_code == (200 if sees.row else 404), name
+        if sees.row:
+            table = page.text.partition("Show as table")[2]
+            assert months_in(table) == months, name
+            assert {month for month in MONTHS if month in file_of(web, address)} == set(months), name
+            assert page.context["seen"].whole == (sees.months == 3), name
+            assert ("You see Jul 2025 – Aug 2025, because" in page.text) == (name == "dpor, former"), name
+            assert ("Usage is not yours to see" in page.text) == (not months), name
+        if viewer.kind != "partner":
+            continue
+        for view, shows in (("", sees.months == 3), ("former", name == "dpor, former"), ("own", False)):
+            address = f"{reverse('associations:partner_usage')}?months=all&view={view}"
+            page, shown = web.get(address), months if shows else []
+            assert months_in(page.text.partition("Show as table")[2]) == shown, (name, view)
+            assert [month for month in MONTHS if month in file_of(web, address)] == shown[:1], (name, view)
+            assert (str(subscription.subscription_id)[:8] in page.text) == shows, (name, view)
+
+
+def file_of(web: Client, address: str) -> str:
+    return b"".join(web.get(f"{address}&format=csv")).decode()

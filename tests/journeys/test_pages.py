@@ -9,8 +9,11 @@ from tests.journeys.test_attach import ADMINISTRATOR, NILS, NORA, SWEDE, detail
 pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
 
 EVERYBODYS = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/"]
-CUSTOMERS = ["/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/history/", "/c/partners/"]
-PARTNERS = ["/p/", "/p/customers/", "/p/subscriptions/", "/p/history/"]
+CUSTOMERS = [
+    *("/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/usage/", "/c/history/"),
+    "/c/partners/",
+]
+PARTNERS = ["/p/", "/p/customers/", "/p/subscriptions/", "/p/usage/", "/p/history/"]
 STAFFS = [
     *("/a/", "/a/deliveries/", "/a/outbox/", "/a/people/", "/a/people/add/", "/a/partners/", "/a/partners/4471902/"),
     *("/a/history/", "/a/history/1/", "/a/mail/", "/a/loads/"),
@@ -31,7 +34,16 @@ def test_a_customers_pages(stack, visitor, phone):
     one = visitor(SWEDE if phone else ADMINISTRATOR, phone=phone, dark=phone)
     subscription = stack.free[0]
 
-    look_at(one, [*CUSTOMERS, detail(subscription), detail(subscription) + "history/", *EVERYBODYS])
+    look_at(
+        one,
+        [
+            *CUSTOMERS,
+            detail(subscription),
+            detail(subscription) + "history/",
+            detail(subscription) + "usage/",
+            *EVERYBODYS,
+        ],
+    )
 
     assert one.page.locator("html").get_attribute("lang") == ("sv" if phone else "en")
 

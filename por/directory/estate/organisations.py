@@ -7,8 +7,10 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.db import connection
 from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
@@ -17,7 +19,7 @@ from por.accounts.rules import Kind as OrganisationKind
 from por.accounts.rules import Role
 from por.directory.estate.common import differs, mpn_id
 from por.directory.models import Customer, Partner
-from por.estate.loading import File, Line, Outcome
+from por.estate.loading import File, Line, Outcome, Places
 from por.estate.reading import Cells, Unfit, parents_first
 
 LANGUAGE_CODES = [code for code, _name in LANGUAGES]
@@ -75,7 +77,7 @@ def _save_organisations(
         update_fields=["name", "contact_email", "language", "parent"],
     )
     _make_administrators(
-        one
+        Contact(one.contact_email.lower(), one.pk, one.language)
         for one in organisations
         if one.contact_email
         and (one.number not in known or known[one.number].contact_email.lower() != one.contact_email.lower())
@@ -87,9 +89,15 @@ def _common(row: Party) -> dict[str, str]:
     return {"name": row.name, "contact_email": row.contact_email, "language": row.language}
 
 
-def _make_administrators(organisations: Iterable[Organisation]) -> None:
+class Contact(NamedTuple):
+    email: str
+    organisation: int
+    language: str
+
+
+def _make_administrators(of: Iterable[Contact]) -> None:
     """The contact of each as its administrator, without a password; who is known or a member stays as they are."""
-    contacts = sorted((one.contact_email.lower(), one.pk, one.language) for one in organisations)
+    contacts = sorted(of)
     people = {email: language for email, _pk, language in contacts}
     User.objects.bulk_create(
         [
@@ -246,14 +254,39 @@ def _parse_customer(cells: Cells) -> CustomerLine:
 def _found_customers() -> str:
     """All but those that are stored just so."""
     return """
-        SELECT staged.*, true AS apart
+        SELECT staged.*, organisation.id IS NOT NULL AS apart
         FROM estate_staged_customers AS staged
+        LEFT JOIN accounts_organisation AS organisation
+            ON organisation.kind = 'customer' AND organisation.number = staged.tenant_id::text
         LEFT JOIN directory_customer AS customer USING (tenant_id)
-        LEFT JOIN accounts_organisation AS organisation ON organisation.id = customer.organisation_id
         WHERE (staged.name, staged.domain, staged.country, staged.segment, staged.contact_email, staged.language)
             IS DISTINCT FROM (organisation.name, customer.domain, customer.country, customer.segment,
                 organisation.contact_email, organisation.language)
     """
+
+
+def _merge_new_customers(places: Places, outcome: Outcome) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH line AS (
+                SELECT * FROM estate_found_customers WHERE place > %s AND place <= %s AND NOT apart
+            ), organisation AS (
+                INSERT INTO accounts_organisation (kind, number, name, contact_email, language)
+                SELECT 'customer', tenant_id, name, contact_email, language FROM line
+                RETURNING id, number, contact_email, language
+            ), customer AS (
+                INSERT INTO directory_customer (organisation_id, tenant_id, domain, country, segment)
+                SELECT organisation.id, tenant_id, domain, country, segment
+                FROM line JOIN organisation ON number = tenant_id::text
+            )
+            SELECT contact_email, id, language FROM organisation
+            """,
+            places,
+        )
+        found = [Contact(email.lower(), pk, language) for email, pk, language in cursor.fetchall()]
+    outcome.created.update(one.organisation for one in found)
+    _make_administrators(one for one in found if one.email)
 
 
 def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
@@ -305,4 +338,5 @@ CUSTOMERS = File(
     parse=_parse_customer,
     merge=_merge_customers,
     found=_found_customers,
+    merge_all=_merge_new_customers,
 )

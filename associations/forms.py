@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Self
 
 from django import forms
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.models import Association, start_of
+from associations.models import FEW, Association, few_keys, start_of
 from associations.rules import months_before
 from por.accounts.models import Actor, Organisation
+from por.accounts.rules import Kind as OrganisationKind
 from por.directory.actions import SENTENCES
-from por.directory.models import Customer, Subscription
+from por.directory.models import Customer, Partner, Sku, Subscription
 from por.directory.rules import Agreement, Product, normal_mpn_id
-from por.filters import SEARCH_FROM, SearchField
+from por.filters import SEARCH_FROM, SearchField, ids_from
 from por.history.models import Event
 
 NOTE_LENGTH = 500
@@ -136,26 +138,24 @@ class SubscriptionFilter(AsOfForm):
             if given["partner_of_record"] == "none":
                 subscriptions = subscriptions.filter(~Exists(held))
             else:
-                known = held.visible_to(actor).filter(partner__mpn_id=given["partner_of_record"])
-                subscriptions = subscriptions.filter(Exists(known))
+                # By key, asked for first: the database then knows whether it looks for the rows of a large partner.
+                key = Partner.objects.filter(mpn_id=given["partner_of_record"]).values_list("pk", flat=True).first()
+                subscriptions = subscriptions.filter(Exists(held.visible_to(actor).filter(partner=key or 0)))
         if given["search"]:
             subscriptions = subscriptions.filter(self._found(given["search"], actor))
         return subscriptions
 
     def _found(self, text: str, actor: Actor) -> Q:
-        held = Association.objects.open(self.day).of_record().visible_to(actor).filter(subscription=OuterRef("pk"))
-        found = (
-            Q(customer__organisation__name__icontains=text)
-            | Q(customer__domain__icontains=text)
-            | Q(sku__name__icontains=text)
-            | Q(Exists(held.filter(Q(partner__organisation__name__icontains=text) | Q(partner__mpn_id=text))))
-        )
-        products = [value for value, label in Product.choices if text.casefold() in str(label).casefold()]
-        found |= Q(product__in=products)
-        try:
-            return found | Q(subscription_id=uuid.UUID(text)) | Q(customer__tenant_id=uuid.UUID(text))
-        except ValueError:
-            return found
+        """By parts of names, of the domain, or by an id: each as keys, so that indexes find the subscriptions."""
+        called = Called.by(text)
+        found = called.among("customer") | Q(sku__in=called.skus)
+        if called.partners:
+            theirs = Association.objects.open(self.day).of_record().visible_to(actor).filter(called.among("partner"))
+            few = few_keys(theirs.values_list("subscription", flat=True))
+            found |= Q(Exists(theirs.filter(subscription=OuterRef("pk")))) if few is None else Q(pk__in=few)
+        found |= Q(product__in=[value for value, label in Product.choices if text.casefold() in str(label).casefold()])
+        ids = ids_from(text)
+        return found | Q(subscription_id__range=ids) if ids else found
 
 
 class UsageFilter(UsageForm, SubscriptionFilter):
@@ -276,6 +276,45 @@ class HistoryFilter(forms.Form):
         return events
 
 
+@dataclass(frozen=True)
+class Called:
+    """The keys of those a text is part of the name of. It only narrows down what somebody may see anyway.
+
+    Where more than FEW are called that, some of any page's worth of rows are: they are told by looking at each.
+    """
+
+    text: str
+    customers: list[int]
+    partners: list[int]
+    skus: list[int]
+
+    @classmethod
+    def by(cls, text: str) -> Self:
+        """One query over the indexes of parts of words; ids count as names from their first eight digits on."""
+        named = Organisation.objects.filter(name__icontains=text)
+        found: dict[str, list[int]] = {"customer": [], "partner": [], "sku": []}
+        parts: list[tuple[str, QuerySet[Any]]] = [
+            ("customer", named.filter(kind=OrganisationKind.CUSTOMER)),
+            ("customer", Customer.objects.filter(domain__icontains=text)),
+            ("partner", named.filter(kind=OrganisationKind.PARTNER)),
+            ("partner", Partner.objects.filter(mpn_id=text)),
+        ]
+        if ids := ids_from(text):
+            parts.append(("customer", Customer.objects.filter(tenant_id__range=ids)))
+        skus = Sku.objects.filter(name__icontains=text).values_list(Value("sku"), "pk")  # a catalogue: hundreds
+        for what, pk in skus.union(*(part.values_list(Value(what), "pk")[: FEW + 1] for what, part in parts), all=True):
+            found[what].append(pk)
+        return cls(text, found["customer"], found["partner"], found["sku"])
+
+    def among(self, what: str) -> Q:
+        """That the customer, or the partner, of a row is one of them."""
+        keys: list[int] = getattr(self, f"{what}s")
+        if len(keys) <= FEW:
+            return Q(**{f"{what}__in": keys})
+        named = Q(**{f"{what}__organisation__name__icontains": self.text})
+        return named | Q(customer__domain__icontains=self.text) if what == "customer" else named
+
+
 class CustomerFilter(forms.Form):
     """The filter of a partner's list of customers."""
 
@@ -342,7 +381,7 @@ class EventFilter(forms.Form):
 
 def _about_organisation(text: str) -> Q:
     """In the chain of one of the organisations with this number or name, or with it as a party."""
-    known = Q(number=text.lower())
+    known = Q(kind__in=OrganisationKind.values, number=text.lower())
     if len(text) >= SEARCH_FROM:
         known |= Q(name__icontains=text)
     ids = list(Organisation.objects.filter(known).order_by("pk").values_list("pk", flat=True)[:ORGANISATIONS])

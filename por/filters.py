@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import uuid
 from typing import Any
 
 from django import forms
@@ -22,3 +24,11 @@ class SearchField(forms.CharField):
             sentence = _("Search for at least %(count)s characters.") % {"count": SEARCH_FROM}
             raise forms.ValidationError(sentence, code="search_too_short")
         return text
+
+
+def ids_from(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:
+    """The first and the last GUID that begin so, if the text is a GUID or at least its first eight digits."""
+    digits = text.replace("-", "").lower()
+    if not re.fullmatch("[0-9a-f]{8,32}", digits):
+        return None
+    return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))

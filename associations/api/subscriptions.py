@@ -15,18 +15,19 @@ from rest_framework.response import Response
 from associations.api.shapes import (
     EVENT_EXAMPLE,
     SUBSCRIPTION_EXAMPLE,
+    SUBSCRIPTION_VALUES,
     DoerShape,
     EventShape,
     SubscriptionShape,
     UsageShape,
     page_of,
-    subscription_shape,
+    subscription_shapes,
     timestamp,
     usage_shape,
 )
 from associations.forms import AsOfForm, SubscriptionFilter
-from associations.models import partners_of, usage_visible_to
-from associations.reading import month_of, monthly, rows, subscription_events, subscriptions_for_listing
+from associations.models import narrowed, partners_of, usage_visible_to
+from associations.reading import month_of, monthly, subscription_events, subscriptions_for_listing
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind
@@ -40,11 +41,15 @@ from por.history.models import Event
 NOT_FOUND = {404: ["not_found"]}
 
 
+def absent() -> Absent:
+    return Absent("not_found", _("There is no such subscription, or it is not yours to see."))
+
+
 def theirs(request: Request, subscription_id: uuid.UUID, as_of: date | None = None) -> Subscription:
     """The subscription, if the caller may see it; else nobody can tell whether there is one."""
     subscription = subscriptions_for_listing(actor_of(request), as_of).filter(subscription_id=subscription_id).first()
     if subscription is None:
-        raise Absent("not_found", _("There is no such subscription, or it is not yours to see."))
+        raise absent()
     return subscription
 
 
@@ -90,11 +95,11 @@ class SubscriptionList(Endpoint):
     def get(self, request: Request) -> HttpResponseBase:
         actor = actor_of(request)
         filters = filtered(request, SubscriptionFilter)
-        subscriptions = filters.apply(subscriptions_for_listing(actor, filters.day), actor)
+        subscriptions = filters.apply(narrowed(subscriptions_for_listing(actor, filters.day), actor), actor)
         return listing(
             request,
-            subscriptions,
-            lambda page: [subscription_shape(row) for row in rows(actor, page, filters.day)],
+            subscriptions.values_list(*SUBSCRIPTION_VALUES, named=True),
+            lambda page: subscription_shapes(actor, page, filters.day),
             by="pk",
             columns=SUBSCRIPTION_COLUMNS,
             name="subscriptions",
@@ -115,9 +120,12 @@ class SubscriptionDetail(Endpoint):
     )
     def get(self, request: Request, subscription_id: uuid.UUID) -> Response:
         as_of = filtered(request, AsOfForm).day
-        subscription = theirs(request, subscription_id, as_of)
-        (row,) = rows(actor_of(request), [subscription], as_of)
-        return Response(subscription_shape(row), headers={"ETag": etag(subscription.version)})
+        actor = actor_of(request)
+        found = subscriptions_for_listing(actor, as_of).filter(subscription_id=subscription_id)
+        shapes = subscription_shapes(actor, list(found.values_list(*SUBSCRIPTION_VALUES, named=True)), as_of)
+        if not shapes:
+            raise absent()
+        return Response(shapes[0], headers={"ETag": etag(shapes[0]["version"])})
 
 
 # --- History and usage ----------------------------------------------------------------------------------------------

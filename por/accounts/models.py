@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.expressions import ArraySubquery
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Lower, Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -56,6 +57,14 @@ class User(AbstractBaseUser):
         verbose_name = _("person")
         verbose_name_plural = _("people")
         constraints = [models.UniqueConstraint(Lower("email"), name="one_person_per_email")]
+        indexes = [
+            GinIndex(
+                OpClass(Upper("name"), name="gin_trgm_ops"),
+                OpClass(Upper("email"), name="gin_trgm_ops"),
+                name="people_by_part_of_name",
+            ),
+            models.Index(fields=["name", "id"], name="people_by_name"),
+        ]
 
     def __str__(self) -> str:
         return self.name or self.email
@@ -85,6 +94,11 @@ class Organisation(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["kind", "number"], name="one_organisation_per_number"),
             models.CheckConstraint(condition=models.Q(kind__in=Kind.values), name="organisation_kind_is_known"),
+        ]
+        # Searches compare capitals, as `icontains` does; the kind of index that finds parts of words holds them.
+        indexes = [
+            GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="organisations_by_part_of_name"),
+            models.Index(fields=["name", "id"], name="organisations_by_name"),
         ]
 
     def __str__(self) -> str:

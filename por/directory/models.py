@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
+from django.db.models.functions import Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -28,6 +30,7 @@ class Customer(models.Model):
 
     class Meta:
         verbose_name = _("customer")
+        indexes = [GinIndex(OpClass(Upper("domain"), name="gin_trgm_ops"), name="customers_by_part_of_domain")]
 
     def __str__(self) -> str:
         return self.organisation.name
@@ -122,6 +125,13 @@ class Subscription(models.Model):
 
     class Meta:
         verbose_name = _("subscription")
+        # What a list is narrowed down to, each in the order of the list: a page of few or of many is read off.
+        indexes = [
+            models.Index(fields=["product", "id"], name="subscriptions_by_product"),
+            models.Index(fields=["agreement", "id"], name="subscriptions_by_agreement"),
+            models.Index(fields=["status", "id"], name="subscriptions_by_status"),
+            models.Index(fields=["renews_on"], name="subscriptions_by_renewal"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name}, {self.customer}"

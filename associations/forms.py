@@ -312,7 +312,11 @@ class Called:
         if len(keys) <= FEW:
             return Q(**{f"{what}__in": keys})
         named = Q(**{f"{what}__organisation__name__icontains": self.text})
-        return named | Q(customer__domain__icontains=self.text) if what == "customer" else named
+        if what == "partner":
+            return named | Q(partner__mpn_id=self.text)
+        named |= Q(customer__domain__icontains=self.text)
+        ids = ids_from(self.text)
+        return named | Q(customer__tenant_id__range=ids) if ids else named
 
 
 class CustomerFilter(forms.Form):

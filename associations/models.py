@@ -18,7 +18,7 @@ from associations.rules import TENANT_KINDS, EndReason, Kind, Source
 from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind
 from por.directory.models import Customer, Partner, Subscription, Usage
-from por.history.models import Event
+from por.history.models import Event, Party
 
 
 def start_of(day: date) -> datetime:
@@ -247,6 +247,17 @@ def _month_end(month: F) -> Func:
         template="((%(expressions)s + interval '1 month') AT TIME ZONE 'UTC')",
         output_field=models.DateTimeField(),
     )
+
+
+def newest_events(actor: Actor, count: int) -> models.QuerySet[Event]:
+    """The newest of events_visible_to. A partner's are looked up by whose they are: few of all there are."""
+    visible = events_visible_to(actor)
+    if actor.kind == OrganisationKind.PARTNER:
+        own = list(partners_of(actor).values_list("pk", flat=True))
+        as_party = Party.objects.filter(organisation_id__in=own).order_by("-event").values_list("event")[:count]
+        in_chain = Event.objects.filter(chain__in=[f"organisation:{pk}" for pk in own]).values_list("pk")
+        visible = visible.filter(pk__in=as_party.union(in_chain))
+    return visible.order_by("-id")[:count]
 
 
 def events_visible_to(actor: Actor) -> models.QuerySet[Event]:

@@ -9,13 +9,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from por.formats import number_text
+from por.formats import language, number_text
 
 Figure = int | float | Decimal | None
 Scale = Callable[[Any], float]
@@ -95,6 +96,19 @@ def line_chart(title: str, labels: Sequence[str], series: Sequence[Series], tabl
 
     Without the table where the page itself has one, of these figures and more.
     """
+    lines = tuple((line.name, tuple(line.values)) for line in series)
+    return _line_chart(language(), title, tuple(labels), lines, table)
+
+
+@lru_cache(200, typed=True)  # the same figures make the same drawing; text that is safe is not that which is not
+def _line_chart(
+    _language: str,
+    title: str,
+    labels: tuple[str, ...],
+    lines: tuple[tuple[str, tuple[Figure, ...]], ...],
+    table: bool,
+) -> SafeString:
+    series = [Series(name, list(values)) for name, values in lines]
     drawn = _at_most_five([line for line in series if line.known])
     top = _nice_top(max((max(line.known) for line in drawn), default=0))
     summary = _summary(title, drawn)

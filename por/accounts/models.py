@@ -96,10 +96,7 @@ class Organisation(models.Model):
             models.CheckConstraint(condition=models.Q(kind__in=Kind.values), name="organisation_kind_is_known"),
         ]
         # Searches compare capitals, as `icontains` does; the kind of index that finds parts of words holds them.
-        indexes = [
-            GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="organisations_by_part_of_name"),
-            models.Index(fields=["name", "id"], name="organisations_by_name"),
-        ]
+        indexes = [GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="organisations_by_part_of_name")]
 
     def __str__(self) -> str:
         return self.name

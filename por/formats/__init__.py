@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from babel import Locale
 from babel.dates import format_date, format_datetime
@@ -37,7 +38,7 @@ def day_text(value: date | datetime | None, *, weekday: bool = False) -> str:
         return NONE
     if isinstance(value, datetime):
         value = local(value).date()
-    return format_date(value, "EEE d MMM y" if weekday else "d MMM y", locale=language())
+    return _date(value, "EEE d MMM y" if weekday else "d MMM y", language())
 
 
 def moment_text(value: datetime | None, *, zone: bool = False) -> str:
@@ -52,7 +53,7 @@ def moment_text(value: datetime | None, *, zone: bool = False) -> str:
 
 def month_text(value: date, *, year: bool = True) -> str:
     """Nov 2026 · nov. 2026, or the month alone."""
-    return format_date(value, "LLL y" if year else "LLL", locale=language())
+    return _date(value, "LLL y" if year else "LLL", language())
 
 
 def number_text(value: int | float | Decimal | None, decimals: int = 0) -> str:
@@ -60,7 +61,20 @@ def number_text(value: int | float | Decimal | None, decimals: int = 0) -> str:
     if value is None:
         return NONE
     pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
-    return format_decimal(value, pattern, locale=language())
+    return _number(value, pattern, language())
+
+
+# A page says the same days and figures many times, and finding the words of one takes a tenth of a millisecond.
+
+
+@lru_cache(4096)
+def _date(value: date, pattern: str, language: str) -> str:
+    return format_date(value, pattern, locale=language)
+
+
+@lru_cache(4096)
+def _number(value: int | float | Decimal, pattern: str, language: str) -> str:
+    return format_decimal(value, pattern, locale=language)
 
 
 def money_text(amount: int | Decimal | None, currency: str) -> str:

@@ -1,4 +1,7 @@
-"""`make bench SCALE=20000`: an estate of that size, the product on it, its clients, and the floor in the same run."""
+"""`make bench SCALE=20000`: an estate of that size, the product on it, its clients, and the floors in the same run.
+
+`ESTATE=directory` loads the files that are there instead, or makes them there for the next time.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.benchmarks import clients, floor
+from tests.benchmarks import bare, clients, floor
 from tests.benchmarks.product import Product, running
 
-CLIENTS = 8
+CLIENTS, READERS = 8, 4
 SECONDS = int(os.environ.get("BENCH_SECONDS", "15"))
 WARM_UP = 3
 CHANGES = {"201", "204", "committed"}
@@ -23,23 +27,29 @@ def main() -> int:
     scale = int(sys.argv[1])
     load = os.getloadavg()[0]
     with running() as product:
-        say(f"Making and loading an estate of {scale:,} subscriptions …")
-        estate = product.var / "estate"
-        product.manage("make_estate", str(estate), "--subscriptions", str(scale), "--seed", "2")
+        estate = Path(os.environ.get("ESTATE") or product.var / "estate")
+        if not estate.exists():
+            say(f"Making an estate of {scale:,} subscriptions …")
+            product.manage("make_estate", str(estate), "--subscriptions", str(scale), "--seed", "2")
+        say(f"Loading {estate} …")
         product.manage("load_estate", str(estate))
         say("Attaching and removing once on each subscription, to capture the statements …")
         stage = json.loads(product.manage("shell", "--no-imports", "-c", STAGE).splitlines()[-1])
         rows = measure(product, stage)
-    print(f"\n{scale:,} subscriptions, {CLIENTS} clients, {SECONDS} s each, load average {load:.1f} before the run.\n")
-    print(table(rows))
+        memory = [[part, *(f"{size:,.0f}" for size in sizes)] for part, sizes in product.memory().items()]
+    print(f"\n{scale:,} subscriptions, {SECONDS} s each, load average {load:.1f} before the run.")
+    print(f"{READERS} clients read, {CLIENTS} clients write.\n")
+    print(table(HEAD, rows))
+    print()
+    print(table(["Part", "RSS MB", "PSS MB"], memory))
     return 0
 
 
 def measure(product: Product, stage: dict[str, Any]) -> list[list[str]]:
-    """A row for each thing that is measured; what writes is followed by its floor, the smallest answer comes first."""
+    """A row for each thing that is measured; what writes is followed by its floor, that of what reads comes first."""
 
-    def http(title: str, **plan: Any) -> Row:
-        plan |= {"port": product.port, "clients": CLIENTS}
+    def http(title: str, *, port: int = product.port, **plan: Any) -> Row:
+        plan |= {"port": port, "clients": READERS if plan["kind"] == "reading" else CLIENTS}
         clients.run(plan | {"seconds": WARM_UP})
         return measured(title, lambda: clients.run(plan | {"seconds": SECONDS}))
 
@@ -54,11 +64,13 @@ def measure(product: Product, stage: dict[str, Any]) -> list[list[str]]:
         figures = run()
         return Row(title, figures, product.cpu() - before)
 
-    smallest = http("Smallest answer, `/livez`", kind="reading", path="/livez", token="")
-    lists = [
-        http(f"50 subscriptions, {reader}", kind="reading", path="/api/v1/subscriptions/?page_size=50", token=token)
-        for reader, token in stage["readers"].items()
-    ]
+    def reading(title: str, queries: int, **plan: Any) -> Row:
+        return http(f"{title}; {queries} queries", kind="reading", **plan)
+
+    with bare.running(product.servers()["DATABASE_URL"]) as port:
+        view = http("A bare Django view of 50 rows; 1 query", kind="reading", port=port, paths=["/"], headers={})
+    smallest = http("Smallest answer, `/livez`", kind="reading", paths=["/livez"], headers={})
+    reads = [reading(**read) for read in stage["reads"]]
     places = [{name: place[name] for name in ("token", "path", "mpn_id")} for place in stage["places"]]
     scripts = [place["script"] for place in stage["places"]]
     spread = http(f"Attach and remove, spread over {len(places)}", kind="spread", places=places)
@@ -66,8 +78,7 @@ def measure(product: Product, stage: dict[str, Any]) -> list[list[str]]:
     hot = http("Attach and remove, one subscription", kind="hot", places=places[:1])
     hot_floor = sql("the same SQL by pgbench", scripts[:1])
     return [
-        smallest.cells(of=smallest),
-        *(one.cells(of=smallest) for one in lists),
+        *(one.cells(of=view) for one in (view, smallest, *reads)),
         *(spread.cells(of=spread_floor), spread_floor.cells(of=spread_floor)),
         *(hot.cells(of=hot_floor), hot_floor.cells(of=hot_floor)),
     ]
@@ -94,21 +105,20 @@ class Row(NamedTuple):
             self.title,
             f"{self.rate:,.0f}",
             f"{self.rate / of.rate:.2f}",
-            f"{self.figures['p50']:.0f}",
-            f"{self.figures['p99']:.0f}",
+            *(f"{self.figures[percentile]:.0f}" for percentile in ("p50", "p95", "p99")),
             *(f"{one:.1f}" for one in each),
             ", ".join(f"{number:,} × {answer}" for answer, number in sorted(self.figures["answers"].items())),
         ]
 
 
 HEAD = [
-    *("What", "Done a second", "Of its floor", "p50 ms", "p99 ms"),
+    *("What", "Done a second", "Of its floor", "p50 ms", "p95 ms", "p99 ms"),
     *("CPU ms each: web", "PostgreSQL", "worker", "client", "Answers"),
 ]
 
 
-def table(rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [HEAD, ["---"] * len(HEAD), *rows])
+def table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
 
 
 def say(text: str) -> None:

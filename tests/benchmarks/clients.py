@@ -37,9 +37,8 @@ def hot(place: dict[str, str], turns: Iterator[int]) -> Iterator[Request]:
         yield _change("DELETE" if next(turns) % 2 else "PUT", place)
 
 
-def reading(path: str, token: str) -> Iterator[Request]:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return itertools.repeat(("GET", path, b"", headers))
+def reading(paths: list[str], headers: dict[str, str]) -> Iterator[Request]:
+    return itertools.cycle([("GET", path, b"", headers) for path in paths])
 
 
 def _change(method: str, place: dict[str, str]) -> Request:
@@ -57,7 +56,8 @@ def _clients(plan: dict[str, Any]) -> list[Iterator[Request]]:
             turns = itertools.count()  # one at a time: next() of it is atomic
             return [hot(plan["places"][0], turns) for _ in range(count)]
         case _:
-            return [reading(plan["path"], plan["token"]) for _ in range(count)]
+            paths: list[str] = plan["paths"]
+            return [reading(paths[place:] + paths[:place], plan["headers"]) for place in range(count)]
 
 
 def _send(port: int, requests: Iterator[Request], going: Callable[[], bool], latencies: list[float]) -> Counter[str]:
@@ -104,9 +104,10 @@ def main() -> None:
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
-    """The median and the 99th percentile, in milliseconds."""
+    """The median, the 95th and the 99th percentile, in milliseconds."""
     ordered = sorted(seconds) or [0.0]
-    return {f"p{percent}": ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1000 for percent in (50, 99)}
+    last = len(ordered) - 1
+    return {f"p{percent}": ordered[min(last, len(ordered) * percent // 100)] * 1000 for percent in (50, 95, 99)}
 
 
 if __name__ == "__main__":

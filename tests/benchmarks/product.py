@@ -55,14 +55,31 @@ class Product:
 
     def cpu(self) -> Counter[str]:
         """Milliseconds of processor time that each part has used so far."""
-        used: Counter[str] = Counter()
+        return Counter({part: sum(map(cpu_of, pids)) for part, pids in self.processes().items()})
+
+    def memory(self) -> dict[str, tuple[float, float]]:
+        """Megabytes that each part holds: RSS, and PSS, in which what processes share counts once."""
+        held: dict[str, tuple[float, float]] = {}
+        for part, pids in self.processes().items():
+            rss = pss = 0.0
+            for pid in pids:
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+                    sizes = {name: int(size.split()[0]) / 1024 for name, size in (line.split(":") for line in lines)}
+                    rss, pss = rss + sizes["Rss"], pss + sizes["Pss"]
+            held[part] = rss, pss
+        return held
+
+    def processes(self) -> dict[str, list[int]]:
+        """The processes of each part."""
+        found: dict[str, list[int]] = {}
         for pid in children(self.supervisor):
             with contextlib.suppress(FileNotFoundError):
                 command = Path(f"/proc/{pid}/cmdline").read_text()
                 for part, mark in PARTS.items():
                     if mark in command:
-                        used[part] += sum(cpu_of(one) for one in [pid, *descendants(pid)])
-        return used
+                        found[part] = [pid, *descendants(pid)]
+        return found
 
     def forget_what_waits(self) -> None:
         """Whoever should still be told of what a measurement changed is not, or the worker would do so during the next.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import itertools
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import connection
@@ -15,11 +19,14 @@ from psycopg2.extensions import AsIs
 
 from associations.models import Association
 from por.accounts.actions import create_token
+from por.accounts.middleware import ACTIVE_ORGANISATION
 from por.accounts.models import Membership, Organisation
-from por.directory.models import Partner, Subscription
+from por.directory.models import Customer, Partner, Subscription
 
 SUBSCRIPTIONS = 96  # pgbench takes at most 128 scripts
 PARTNERS = 8
+#: How many rows one of the filters shall match, and of how many customers the names are searched.
+MANY, WORDS = 40_000, 8
 
 #: One change: if somebody is of record, the statements of a removal, else those of an attachment.
 SCRIPT = """{token};
@@ -62,13 +69,61 @@ def setting() -> str:
     return json.dumps(
         {
             "places": places,
-            "readers": {
-                "staff": _token(Organisation.objects.filter(kind="staff")[0]),
-                "a partner": _token(by_size[0].organisation),
-            },
+            "reads": list(_reads(Organisation.objects.filter(kind="staff")[0], by_size[0])),
             "options": settings.DATABASES["default"]["OPTIONS"]["options"],
         }
     )
+
+
+def _reads(house: Organisation, partner: Partner) -> Iterator[dict[str, Any]]:
+    """What is read: a title, the addresses in turn, the headers of who reads, and how many queries one answer takes."""
+    page = "/api/v1/subscriptions/?page_size=50"
+    staff, of_partner = ({"Authorization": f"Bearer {_token(one)}"} for one in (house, partner.organisation))
+    yield _read("50 subscriptions, staff", [page], staff)
+    yield _read(f"50 subscriptions, a partner of {partner.held:,}", [page], of_partner)  # type: ignore[attr-defined]
+    kinds = Subscription.objects.values("product", "agreement", "status").annotate(count=Count("pk"))
+    for kind in (min(kinds, key=lambda one: abs(one["count"] - MANY)), min(kinds, key=lambda one: one["count"])):
+        count = kind.pop("count")
+        keys = Subscription.objects.filter(**kind).order_by("pk").values_list("pk", flat=True)
+        middle = base64.b64encode(f"p={keys[count // 2]}".encode()).decode()
+        first = f"{page}&{urlencode(kind)}"
+        further = f"{first}&{urlencode({'cursor': middle})}"
+        yield _read(f"50 of {count:,} that match, first and from the middle", [first, further], staff)
+    of_record = f"{page}&{urlencode({'partner_of_record': partner.mpn_id})}"
+    yield _read("50 that this partner is of record for, staff", [of_record], staff)
+    names = Organisation.objects.filter(kind="customer").order_by("number").values_list("name", flat=True)[:WORDS]
+    words = [*(name.split()[0] for name in names), *(name[:3] for name in names), partner.mpn_id, "office", "zzzz"]
+    searches = [f"{page}&{urlencode({'search': word})}" for word in words if len(word) >= 3]
+    yield _read(f"Search, {len(searches)} words, staff", searches, staff)
+    largest = Customer.objects.annotate(size=Count("subscriptions")).order_by("-size", "pk")
+    customer = largest.filter(Exists(_administrators(OuterRef("pk"))))[0]
+    yield _read("Dashboard of the partner, `/p/`", ["/p/"], _signed_in(partner.organisation))
+    yield _read(f"Home of a customer of {customer.size}, `/c/`", ["/c/"], _signed_in(customer.organisation))  # type: ignore[attr-defined]
+
+
+def _read(title: str, paths: list[str], headers: dict[str, str]) -> dict[str, Any]:
+    client = Client(headers={"Host": "localhost", **headers})
+    most = 0
+    for path in paths:
+        count = itertools.count()
+        for _ in range(2):  # what is built or added up once is not counted
+            count = itertools.count()
+            with connection.execute_wrapper(lambda execute, *call, count=count: (next(count), execute(*call))[1]):
+                answer = client.get(path)
+            assert answer.status_code == 200, answer.content
+        most = max(most, next(count))
+    return {"title": title, "paths": paths, "headers": headers, "queries": most}
+
+
+def _signed_in(organisation: Organisation) -> dict[str, str]:
+    """The headers of a session of somebody who acts for the organisation."""
+    client = Client(headers={"Host": "localhost"})
+    member = Membership.objects.usable().filter(organisation=organisation).order_by("pk")[0]
+    client.force_login(member.user)
+    session = client.session
+    session[ACTIVE_ORGANISATION] = organisation.pk
+    session.save()
+    return {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session.session_key}"}
 
 
 def _administrators(organisation: Any) -> Any:

@@ -19,6 +19,7 @@ from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.history.models import Event, Party
+from por.remembered import remembered
 
 
 def start_of(day: date) -> datetime:
@@ -190,11 +191,11 @@ def narrowed(subscriptions: models.QuerySet[Subscription], actor: Actor) -> mode
     if actor.kind != OrganisationKind.PARTNER:
         return subscriptions
     own = Association.objects.standing().visible_to(actor).values_list("subscription", "customer")
-    few = few_keys(own)
-    if few is None:
+    if remembered(("has many", actor.organisation_id), own[FEW : FEW + 1].exists):
         return subscriptions
-    customers = {customer for subscription, customer in few if subscription is None}
-    return subscriptions.filter(Q(pk__in=[one for one, _customer in few if one]) | Q(customer__in=customers))
+    keys = list(own)
+    customers = {customer for subscription, customer in keys if subscription is None}
+    return subscriptions.filter(Q(pk__in=[one for one, _customer in keys if one]) | Q(customer__in=customers))
 
 
 def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:

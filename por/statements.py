@@ -24,6 +24,14 @@ class Given(models.Expression):
         return "%s", [self]
 
 
+class Among(models.Func):
+    """That a key is one of a list that is given: `in` would be of as many values as the list had when it was built."""
+
+    template = "%(expressions)s)"
+    arg_joiner = " = ANY("
+    output_field = models.BooleanField()
+
+
 class Statement(Generic[M]):
     """A queryset with Given in the place of values. It is built when it first runs, and from then on only run.
 
@@ -36,18 +44,29 @@ class Statement(Generic[M]):
 
     def all(self, **given: Any) -> list[M]:
         """The rows; every model and annotation is as the queryset would have it."""
-        if self not in compiled:
-            compiled[self] = self._compile()
-        compiler, sql, parameters = compiled[self]
+        compiler, sql, values = self._ready(given)
+        ready: Any = _Ready(compiler, sql, values)
+        return list(ModelIterable(ready)) if sql else []
+
+    def values(self, **given: Any) -> list[tuple[Any, ...]]:
+        """The rows of a queryset of values_list, as the database has them."""
+        _compiler, sql, values = self._ready(given)
         if not sql:
             return []
-        values = [given[one.name] if isinstance(one, Given) else one for one in parameters]
-        ready: Any = _Ready(compiler, sql, values)
-        return list(ModelIterable(ready))
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(sql, values)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
     def one(self, **given: Any) -> M | None:
         """The first row, None if there is none."""
         return next(iter(self.all(**given)), None)
+
+    def _ready(self, given: dict[str, Any]) -> tuple[Any, str, list[Any]]:
+        if self not in compiled:
+            compiled[self] = self._compile()
+        compiler, sql, parameters = compiled[self]
+        return compiler, sql, [given[one.name] if isinstance(one, Given) else one for one in parameters]
 
     def _compile(self) -> tuple[Any, str, list[Any]]:
         compiler: Any = self.build().query.get_compiler(DEFAULT_DB_ALIAS)

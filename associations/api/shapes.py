@@ -7,7 +7,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypedDict
 
-from associations.models import Association, is_own
+from django.db.models import F, Value
+
+from associations.models import Association, AssociationQuerySet, is_own
 from associations.reading import MonthOfUsage, seen
 from associations.rules import EndReason, Kind, Source
 from por.accounts.models import Actor
@@ -15,6 +17,7 @@ from por.api.schema import Day, Guid, Is, Money, Month, Timestamp
 from por.directory.models import Customer, Partner, Subscription
 from por.directory.portals import PortalName, portal_for
 from por.directory.rules import Agreement, Product
+from por.statements import Among, Given, Statement
 
 ProductCode = Annotated[str, Is(enum=Product.values)]
 AgreementCode = Annotated[str, Is(enum=Agreement.values)]
@@ -199,10 +202,17 @@ _RECORD_VALUES = [
 ]
 
 
+def _records(open_then: AssociationQuerySet, ids: Any) -> Any:
+    return open_then.of_record().filter(Among(F("subscription"), ids)).values_list(*_RECORD_VALUES)
+
+
+_RECORDS = Statement(lambda: _records(Association.objects.open(), Given("ids")))
+
+
 def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date | None) -> list[SubscriptionShape]:
     """Rows of SUBSCRIPTION_VALUES, with who was of record at the end of the day, as the actor may know it."""
     ids = [one.pk for one in subscriptions]
-    records = Association.objects.open(as_of).of_record().filter(subscription__in=ids).values_list(*_RECORD_VALUES)
+    records = _RECORDS.values(ids=ids) if as_of is None else _records(Association.objects.open(as_of), Value(ids))
     holders, of_record = {}, {}
     for subscription, partner, company, mpn_id, name, since, source in records:
         holders[subscription] = is_own(actor, partner, company)

@@ -12,6 +12,7 @@ from associations.forms import Called
 from associations.models import Association
 from por.accounts.models import Organisation, User
 from por.directory.models import Customer, Subscription
+from por.history.models import Event
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 
@@ -91,6 +92,8 @@ def plan(queryset) -> str:
 def test_parts_of_words_are_found_by_index():
     assert "organisations_by_part_of_name" in plan(Organisation.objects.filter(name__icontains="vik"))
     assert "customers_by_part_of_domain" in plan(Customer.objects.filter(domain__icontains="vik"))
+    events = Event.objects.filter(object_name__icontains="vik") | Event.objects.filter(actor_name__icontains="vik")
+    assert plan(events).count("events_by_part_of_name") == 2
     both = User.objects.filter(name__icontains="vik") | User.objects.filter(email__icontains="vik")
     assert plan(both).count("people_by_part_of_name") == 2
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
 from django.http import HttpResponse

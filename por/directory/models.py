@@ -125,9 +125,10 @@ class Subscription(models.Model):
 
     class Meta:
         verbose_name = _("subscription")
-        # What a list is narrowed down to, each in the order of the list: a page of few or of many is read off.
+        # What a list is narrowed down to, in the order of the list: a page of few or of many is read off. A product
+        # alone is never rare.
         indexes = [
-            models.Index(fields=["product", "id"], name="subscriptions_by_product"),
+            models.Index(fields=["product", "agreement", "status", "id"], name="subscriptions_by_product"),
             models.Index(fields=["agreement", "id"], name="subscriptions_by_agreement"),
             models.Index(fields=["status", "id"], name="subscriptions_by_status"),
             models.Index(fields=["renews_on"], name="subscriptions_by_renewal"),

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="subscription",
-            index=models.Index(fields=["product", "id"], name="subscriptions_by_product"),
+            index=models.Index(fields=["product", "agreement", "status", "id"], name="subscriptions_by_product"),
         ),
         migrations.AddIndex(
             model_name="subscription",

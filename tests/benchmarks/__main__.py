@@ -67,7 +67,7 @@ def measure(product: Product, stage: dict[str, Any]) -> list[list[str]]:
     def reading(title: str, queries: int, **plan: Any) -> Row:
         return http(f"{title}; {queries} queries", kind="reading", **plan)
 
-    with bare.running(product.servers()["DATABASE_URL"]) as port:
+    with bare.running(product.servers()["DATABASE_URL"], stage["options"]) as port:
         view = http("A bare Django view of 50 rows; 1 query", kind="reading", port=port, paths=["/"], headers={})
     smallest = http("Smallest answer, `/livez`", kind="reading", paths=["/livez"], headers={})
     reads = [reading(**read) for read in stage["reads"]]

@@ -42,11 +42,11 @@ def rows(request: HttpRequest) -> HttpResponse:
 urlpatterns = [path("", rows)]
 
 
-def application_on(url: str) -> object:
-    """The WSGI application on that database."""
+def application_on(url: str, options: str) -> object:
+    """The WSGI application on that database, with the product's own options for it."""
     parts = urlsplit(url)
     database = {"ENGINE": "django.db.backends.postgresql", "NAME": parts.path.strip("/"), "USER": parts.username}
-    database |= {"HOST": unquote(parts.netloc.rpartition("@")[2]), "CONN_MAX_AGE": 600}
+    database |= {"HOST": unquote(parts.netloc.rpartition("@")[2]), "CONN_MAX_AGE": 600, "OPTIONS": {"options": options}}
     settings.configure(
         SECRET_KEY="none", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, DATABASES={"default": database}, USE_TZ=True
     )
@@ -54,18 +54,19 @@ def application_on(url: str) -> object:
 
 
 if "BARE_DATABASE_URL" in os.environ:
-    application = application_on(os.environ["BARE_DATABASE_URL"])
+    application = application_on(os.environ["BARE_DATABASE_URL"], os.environ["BARE_OPTIONS"])
 
 
 @contextlib.contextmanager
-def running(url: str) -> Iterator[int]:
+def running(url: str, options: str) -> Iterator[int]:
     """Its port, while a server like the product's own answers on it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     serve = [sys.executable, "-m", "gunicorn", "tests.benchmarks.bare:application", "--bind", f"127.0.0.1:{port}"]
     serve += ["--worker-class", "gthread", "--workers", "2", "--threads", "4", "--log-level", "error"]
-    process = subprocess.Popen([*serve, "--no-control-socket"], cwd=ROOT, env=os.environ | {"BARE_DATABASE_URL": url})
+    environment = os.environ | {"BARE_DATABASE_URL": url, "BARE_OPTIONS": options}
+    process = subprocess.Popen([*serve, "--no-control-socket"], cwd=ROOT, env=environment)
     try:
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 
 from associations import reading
 from associations.forms import HistoryFilter, SubscriptionFilter
-from associations.models import events_visible_to, subscriptions_visible_to
+from associations.models import events_visible_to, narrowed, subscriptions_visible_to
 from associations.views import exports, timeline
 from associations.views.shared import looking_back, words_of
 from por.accounts.middleware import Request
@@ -38,7 +38,7 @@ def subscription_page(
     actor = request.actor
     form = SubscriptionFilter(request.GET)
     valid = form.is_valid()
-    base = reading.subscriptions_for_listing(actor, form.day)
+    base = narrowed(reading.subscriptions_for_listing(actor, form.day), actor)
     views = views_of(form.day)
     view = chosen(views, request)
     found = form.apply(view.narrow(base), actor) if valid else base.none()

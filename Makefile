@@ -16,7 +16,7 @@ run: runtime                ## the whole product on this machine; Ctrl-C stops i
 
 test: development tools     ## all tests, on servers of their own
 	$(NOWHERE) $(BIN)/python manage.py compile_catalogues
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 chaos: development tools    ## the long races and faults: ten minutes of faults, then every race for a minute
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos; outcome=$$?; cat var/chaos/figures.json; exit $$outcome

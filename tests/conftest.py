@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test import TransactionTestCase
 from django.test.utils import override_settings, setup_databases, teardown_databases
 
@@ -16,6 +16,7 @@ from por.celery import app
 from por.directory.models import Customer, Partner, Subscription
 from por.roles import as_owner, grant
 from tests import factories
+from tests.units import Units
 
 #: Reference data that migrations load; emptying it between tests would be wrong.
 KEPT = {
@@ -26,6 +27,10 @@ KEPT = {
     "directory_sku_plans",
     "directory_serviceplan",
 }
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Units:
+    return Units(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,11 +86,30 @@ def _plain_static_files() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    with override_settings(PASSWORD_HASHERS=["tests.factories.OneRound"]):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _database(request: pytest.FixtureRequest) -> None:
     """Every test may use the database."""
     if "django_db" not in request.keywords and not {"transactional_db", "committed"} & set(request.fixturenames):
         request.getfixturevalue("db")
+
+
+@pytest.fixture(scope="module")
+def shared(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """What the fixtures of a file write is there for all of its tests; what a test writes goes with it, as ever.
+
+    For many tests that look at the same estate: making it takes longer than most of them.
+    """
+    around = transaction.atomic()
+    around._from_testcase = True  # type: ignore[attr-defined]  # verbs may insist on being the outermost
+    with django_db_blocker.unblock(), around:
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture(scope="module")

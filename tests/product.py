@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode, urlsplit
+
+import psycopg2
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL"}
@@ -79,6 +81,17 @@ def manage(var: Path, *arguments: str) -> str:
     done = subprocess.run(command, cwd=ROOT, env=environment(var), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@contextlib.contextmanager
+def connected(url: str, user: str = "") -> Iterator[psycopg2.extensions.cursor]:
+    """A session with an embedded database, as whom its address names or as somebody else."""
+    parts = urlsplit(url)
+    host = unquote(parts.netloc.partition("@")[2])
+    with contextlib.closing(psycopg2.connect(host=host, user=user or parts.username, dbname="por")) as session:
+        session.autocommit = True
+        with session.cursor() as cursor:
+            yield cursor
 
 
 def descendants(pid: int) -> set[tuple[int, str]]:
@@ -173,6 +186,18 @@ class Product:
             if line.startswith(start):
                 return line
         raise AssertionError(f"the run never said {start!r}")
+
+    # --- Its data
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where its servers are, and how it is set."""
+        published: dict[str, str] = json.loads((self.var / "run" / "environment").read_text())
+        return published
+
+    def database(self) -> contextlib.AbstractContextManager[psycopg2.extensions.cursor]:
+        """A session as the server's administrator."""
+        return connected(self.addresses["DATABASE_URL"], "postgres")
 
     # --- Over HTTP
 

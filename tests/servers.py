@@ -65,10 +65,7 @@ def _throwaway_servers() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The options of a bucket of SeaweedFS, which checks signatures; started once, for the tests that ask for it.
-
-    Tests that do are marked `xdist_group("s3")`, so that one process starts it.
-    """
+    """The options of a bucket of SeaweedFS, which checks signatures; started once, for the tests that ask for it."""
     place = tmp_path_factory.mktemp("seaweedfs")
     key = {"accessKey": "product", "secretKey": "only for tests"}
     keys = {"identities": [{"name": "product", "credentials": [key], "actions": ["Admin", "Read", "Write", "List"]}]}

@@ -6,6 +6,9 @@ import ast
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.units import LONGEST, Units, unit_of
 
 ROOT = Path(__file__).parents[1]
 ROOMS = [
@@ -48,6 +51,15 @@ def test_no_file_of_python_grows_past_five_hundred_lines():
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 500
     }
     assert long == {}
+
+
+def test_what_shares_a_server_runs_in_one_process():
+    assert [path for paths in LONGEST for path in paths if not (ROOT / path).exists()] == []
+    assert unit_of("tests/journeys/test_pages.py::test_a[x::y]") == unit_of("tests/journeys/test_attach.py::test_b")
+    assert unit_of("tests/por/test_files.py::test_a") == unit_of("tests/por/history/test_seals.py::test_b")
+    assert unit_of("tests/por/test_logs.py::test_a") == "tests/por/test_logs.py"
+    for ours in ("_split_scope", "_assign_work_unit"):  # in the place of theirs, if they still have them
+        assert getattr(Units, ours) is not getattr(LoadScopeScheduling, ours)
 
 
 def test_nothing_on_a_page_is_inline():

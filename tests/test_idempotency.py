@@ -27,7 +27,7 @@ from por.history.models import Event, Outbox
 from por.roles import as_owner
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
-pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.xdist_group("idempotency")]
+pytestmark = pytest.mark.usefixtures("committed")
 
 KEYS, AT_ONCE = 50, 20
 ALONE = re.compile(r"pg_try_advisory_xact_lock\((?:[^()]|\([^()]*\))*\)")

@@ -11,9 +11,10 @@ import csv
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from copy import copy
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from django.core.files.base import ContentFile
@@ -85,10 +86,16 @@ _callers = itertools.count(int(ip_address("198.18.0.1")))
 Ask = Callable[[str, str, str], str]
 
 
-@pytest.fixture
-def ask(settings: Any, tmp_path: Path) -> Ask:
-    """A customer with a partner of record, and everybody who might come by; asks an address as one of them."""
-    settings.MAIL_SINK = str(tmp_path / "mail")
+class Cast(NamedTuple):
+    """Everybody who might come by, signed in where they can be, and what the parameters of an address stand for."""
+
+    clients: dict[str, Client]
+    values: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def cast(shared: None) -> Cast:
+    """A customer with a partner of record, and all the others."""
     customer, partner = make_customer("Västerhamn Energi AB"), make_partner("Nordvik Cloud AB")
     subscription = make_subscription(customer)
     admin = make_member(customer.organisation)
@@ -110,10 +117,14 @@ def ask(settings: Any, tmp_path: Path) -> Ask:
     }
     token, read = accounts.create_token(admin.user, admin.organisation, name="read", read_only=True)
     _token, write = accounts.create_token(admin.user, admin.organisation, name="write", read_only=False)
-    headers = {
-        "token_read": {"Authorization": f"Bearer {read}"},
-        "token_write": {"Authorization": f"Bearer {write}"},
+    clients = {
+        "anonymous": Client(),
+        "token_read": Client(headers={"Authorization": f"Bearer {read}"}),
+        "token_write": Client(headers={"Authorization": f"Bearer {write}"}),
     }
+    for role, person in people.items():
+        clients[role] = Client()
+        clients[role].force_login(person.user)
     values = {
         "subscription_id": subscription.subscription_id,
         "tenant_id": customer.tenant_id,
@@ -124,15 +135,21 @@ def ask(settings: Any, tmp_path: Path) -> Ask:
         "load_id": estate.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,
         "pk": token.pk,
     }
+    return Cast(clients, values)
+
+
+@pytest.fixture
+def ask(cast: Cast, settings: Any, tmp_path: Path) -> Ask:
+    """Asks an address as one of them; what that has changed is undone."""
+    settings.MAIL_SINK = str(tmp_path / "mail")
 
     def asks(role: str, method: str, address: str) -> str:
-        # Each from an address of its own, so that nobody runs into the limits of sign-in.
-        client = Client(headers=headers.get(role), REMOTE_ADDR=str(ip_address(next(_callers))))
-        path = re.sub(r"<(\w+)>", lambda found: str(values.get(found[1], "1")), address)
+        client = copy(cast.clients[role])
+        client.cookies = client.cookies.copy()
+        path = re.sub(r"<(\w+)>", lambda found: str(cast.values.get(found[1], "1")), address)
         with transaction.atomic():
-            if role in people:
-                client.force_login(people[role].user)
-            response = client.generic(method, path)
+            # Each from an address of its own, so that nobody runs into the limits of sign-in.
+            response = client.generic(method, path, REMOTE_ADDR=str(ip_address(next(_callers))))
             transaction.set_rollback(True)
         sent_to = response.get("Location", "")
         if response.status_code == 302 and (sent_to.startswith("/login") or sent_to.startswith("/admin/login/")):

@@ -24,7 +24,7 @@ from por.directory.models import Subscription
 from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
-pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.xdist_group("forms")]
+pytestmark = pytest.mark.usefixtures("committed")
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 

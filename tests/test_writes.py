@@ -25,7 +25,7 @@ from por.history.models import Event
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
-pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.xdist_group("writes")]
+pytestmark = pytest.mark.usefixtures("committed")
 
 WRITES = {
     operation["operationId"]: method

@@ -94,7 +94,8 @@ def _start_product(processes: Processes, home: Home, listener: socket.socket) ->
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir()
     processes.environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-    celery: Command = [sys.executable, "-m", "celery", "--app", "por.celery:app"]
+    # Django's checks were made by the steps before.
+    celery: Command = [sys.executable, "-m", "celery", "--app", "por.celery:app", "--skip-checks"]
     work: Command = ["worker", "--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle"]
     worker = processes.start(
         "worker",

@@ -28,7 +28,7 @@ from tests.factories import make_customer, make_member, make_partner, make_staff
 from tests.record import most_at_once, overlaps
 from tests.rivals import before_the_lock, before_the_write_without_a_lock, holding_the_lock
 
-pytestmark = [pytest.mark.usefixtures("committed"), pytest.mark.xdist_group("rivals")]
+pytestmark = pytest.mark.usefixtures("committed")
 
 MOMENTS: dict[str, Callable[[Callable[[], Any]], AbstractContextManager[None]]] = {
     "before": before_the_lock,

@@ -57,9 +57,9 @@ TABLE = {
 TENANT_KINDS = {"pal", "delegated_admin", "fasttrack"}
 
 
-@pytest.fixture
-def subscription(customer: Customer) -> Subscription:
-    subscription = make_subscription(customer)
+@pytest.fixture(scope="module")
+def subscription(shared: None) -> Subscription:
+    subscription = make_subscription(make_customer())
     for month in MONTHS:
         Usage.objects.create(
             subscription=subscription, month=date.fromisoformat(f"{month}-01"), workload="exo", paid_units=420,
@@ -68,9 +68,10 @@ def subscription(customer: Customer) -> Subscription:
     return subscription
 
 
-@pytest.fixture
-def viewers(customer: Customer, subscription: Subscription) -> dict[str, Actor]:
+@pytest.fixture(scope="module")
+def viewers(subscription: Subscription) -> dict[str, Actor]:
     """Everybody of the table, once Nordvik was of record and Halden is."""
+    customer = subscription.customer
     admin = make_member(customer.organisation)
     nordvik, undone = make_partner("Nordvik Cloud AB"), make_partner("Ångrad AB")
     company = make_partner("Halden Group", kind="global")

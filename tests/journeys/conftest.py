@@ -6,16 +6,9 @@ import email
 import email.message
 import email.policy
 import json
-import os
-import shutil
-import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +16,21 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
-ROOT = Path(__file__).parents[2]
-PASSWORD = "correct-horse-battery"
+from tests.product import Product, free_port, manage, running
 
 #: People, and subscriptions enough for every journey to have its own; made once, by the product's own models.
 MAKE_STAGE = """
 import json
 from tests.factories import make_customer, make_partner, make_subscription, make_user
-from por.accounts.models import Membership
+from por.accounts.models import Membership, User
+password = User.objects.get(email="customer@demo.example").password  # everybody has that of the demo
 customer = make_customer("Ekholmen Logistik AB", contact_email="it@ekholmen.example")
 nordvik = make_partner("Nordvik Molntjänster AB", mpn_id="6060842")
 halden = make_partner("Halden Rådgivning AB", mpn_id="6060859")
 make_partner("Global Nordvik", mpn_id="6060866", kind="global")
 def member(email, name, organisation, role="administrator", **fields):
     user = make_user(name, email=email, **fields)
-    user.set_password(PASSWORD)
-    user.save()
+    User.objects.filter(pk=user.pk).update(password=password)
     Membership.objects.create(user=user, organisation=organisation, role=role)
 member("astrid@ekholmen.example", "Astrid Lindahl", customer.organisation)
 member("sven@ekholmen.example", "Sven Åkerblom", customer.organisation, language="sv")
@@ -53,23 +45,16 @@ print(json.dumps({
 """
 
 
-@dataclass
-class Stack:
-    """A running product: its address, its data directory, and the subscriptions nobody has touched yet."""
+class Stack(Product):
+    """The running product with people and subscriptions of ours: those nobody has touched yet, and an expired one."""
 
-    url: str
-    var: Path
-    environment: dict[str, str]
-    free: list[str] = field(default_factory=list)
-    expired: str = ""
-
-    def manage(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, ROOT / "manage.py", *arguments],
-            env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def __init__(self, run: subprocess.Popen[str], var: Path, port: int) -> None:
+        super().__init__(run, var, port)
+        self.url = f"http://127.0.0.1:{port}"
+        self.password = (var / "demo_password").read_text()
+        stage = json.loads(manage(var, "shell", "--no-imports", "-c", MAKE_STAGE).splitlines()[-1])
+        self.free, self.expired = stage["free"], stage["expired"]
+        self.signed_in: dict[tuple[str, bool, bool, bool], Any] = {}  # the cookies of each browser that was
 
     def mail_to(self, address: str, subject: str = "", *, wait: float = 20) -> list[email.message.EmailMessage]:
         """The mail for an address, oldest first, waiting for the first of it."""
@@ -83,40 +68,11 @@ class Stack:
             time.sleep(0.1)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    var = Path(tempfile.mkdtemp(prefix="por-"))
-    port = free_port()
-    own = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "SITE_URL", "ALLOWED_HOSTS"}
-    own |= {"FILES_ROOT"}
-    environment = {name: value for name, value in os.environ.items() if name not in own}
-    environment |= {"VAR": str(var), "PORT": str(port), "DEMO_PASSWORD": PASSWORD}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "por.embedded", "--with-parent"],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    assert process.stdout
-    said = ""
-    for line in process.stdout:
-        said += line
-        if "is ready" in line:
-            break
-    else:
-        pytest.fail(f"The product did not start:\n{said}")
-    running = Stack(f"http://127.0.0.1:{port}", var, environment)
-    code = MAKE_STAGE.replace("PASSWORD)", f"{PASSWORD!r})")
-    made = json.loads(running.manage("shell", "--no-imports", "-c", code).splitlines()[-1])
-    running.free, running.expired = made["free"], made["expired"]
-    yield running
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    shutil.rmtree(var, ignore_errors=True)
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    var, port = tmp_path_factory.mktemp("stack"), free_port()
+    with running(var, port) as run:
+        yield Stack(run, var, port)
 
 
 @pytest.fixture(scope="session")
@@ -157,7 +113,7 @@ class Visitor:
     def sign_in(self, address: str) -> Visitor:
         self.open("/login")
         self.page.locator("input[name=login]").fill(address)
-        self.page.locator("input[name=password]").fill(PASSWORD)
+        self.page.locator("input[name=password]").fill(self.stack.password)
         self.page.locator("main form .btn--p").first.click()
         self.page.wait_for_url(lambda url: "/login" not in url)
         return self
@@ -169,14 +125,18 @@ class Visitor:
         assert not breaches, (where, breaches)
         assert self.page.locator("h1").count() == 1, where
         assert self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{where} is too wide"
-        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-        violations = Axe().run(self.page, options=rules).response["violations"]
+        rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        options = {"runOnly": rules, "resultTypes": ["violations"]}  # all that is well would be a megabyte a page
+        violations = Axe().run(self.page, options=options).response["violations"]
         assert not violations, (where, [(one["id"], one["nodes"][0]["html"]) for one in violations])
 
 
 @pytest.fixture
 def visitor(stack: Stack, browser: Browser) -> Iterator[Callable[..., Visitor]]:
-    """Makes visitors; at the end none of them may have met an error of the server or of a script."""
+    """Makes visitors; at the end none of them may have met an error of the server or of a script.
+
+    Who comes with the same browser again is signed in still, and has no page open yet.
+    """
     met: list[Visitor] = []
 
     def make(address: str | None = None, *, phone: bool = False, dark: bool = False, scripts: bool = True) -> Visitor:
@@ -189,7 +149,14 @@ def visitor(stack: Stack, browser: Browser) -> Iterator[Callable[..., Visitor]]:
         context.set_default_timeout(15_000)
         visitor = Visitor(stack, context)
         met.append(visitor)
-        return visitor.sign_in(address) if address else visitor
+        if address:
+            who = (address, phone, dark, scripts)
+            if who in stack.signed_in:
+                context.add_cookies(stack.signed_in[who])
+            else:
+                visitor.sign_in(address)
+                stack.signed_in[who] = context.cookies()
+        return visitor
 
     yield make
     problems = [problem for one in met for problem in one.problems]

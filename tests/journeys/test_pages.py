@@ -6,7 +6,7 @@ import pytest
 
 from tests.journeys.test_attach import ADMINISTRATOR, NILS, NORA, SWEDE, detail
 
-pytestmark = [pytest.mark.journey, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.journey
 
 EVERYBODYS = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/"]
 CUSTOMERS = [

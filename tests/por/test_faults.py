@@ -26,7 +26,7 @@ from por.history.models import Event, Outbox
 from por.roles import as_owner
 from tests.api import Api
 from tests.factories import make_member
-from tests.product import PATIENCE, Answer, Product, free_port, running, wait_until
+from tests.product import PATIENCE, Answer, Product, alive, descendants, free_port, running, wait_until
 
 AWAY = "We cannot reach our database at the moment. Nothing was changed half-way; try again in a minute."
 FULL = "Nothing can be saved at the moment. What you see is safe; try again in a few minutes."
@@ -162,9 +162,6 @@ def test_sign_ins_whose_time_is_over_are_forgotten_and_no_others(customer):
 # --- The whole product with a server that is away ---------------------------------------------------------------------
 
 
-on_one_product = pytest.mark.xdist_group("product")
-
-
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     var, port = tmp_path_factory.mktemp("product"), free_port()
@@ -227,7 +224,6 @@ def a_partner(product: Product, token: str) -> str:
     return str(found.json["results"][0]["partner"]["mpn_id"])
 
 
-@on_one_product
 def test_without_the_database_everything_says_so_and_comes_back_by_itself(product, token, subscription_path):
     mpn_id = a_partner(product, token)
     assert product.ask("GET", "/metrics").text.count("\noutbox_undone ") == 1
@@ -266,7 +262,6 @@ def test_without_the_database_everything_says_so_and_comes_back_by_itself(produc
     assert product.children("web") == web, "the web server was not started again"
 
 
-@on_one_product
 def test_a_database_that_hangs_is_not_waited_for(product):
     with hung(product, "postgresql"):
         began = time.monotonic()
@@ -279,7 +274,6 @@ def test_a_database_that_hangs_is_not_waited_for(product):
     wait_until(lambda: product.status("/readyz") == 200)
 
 
-@on_one_product
 def test_requests_that_a_database_holds_in_the_middle_are_let_go(product, token):
     """More of them than the web server has threads."""
 
@@ -298,7 +292,6 @@ def test_requests_that_a_database_holds_in_the_middle_are_let_go(product, token)
     assert ask(0).status == 200
 
 
-@on_one_product
 @pytest.mark.parametrize("fault", [away, hung])
 def test_without_the_cache_only_signing_in_is_refused(product, token, subscription_path, fault):
     mpn_id = a_partner(product, token)
@@ -325,10 +318,22 @@ def test_without_the_cache_only_signing_in_is_refused(product, token, subscripti
     wait_until(lambda: stranger.status("/c/") == 200 or stranger.sign_in("customer").status == 302)
 
 
-@on_one_product
 def test_nothing_of_all_this_was_a_500_or_left_anybody_s_address_in_a_log(product):
     for log in (product.var / "log").glob("*.log"):
         text = Path(log).read_text()
         assert ' 500"' not in text, log  # the status at the end of a line, not the milliseconds of its time
         assert "Internal Server Error" not in text, log
     assert "customer@demo.example" not in (product.var / "log" / "web.log").read_text()
+
+
+def test_a_server_that_keeps_dying_ends_the_run_by_name(product):
+    """And with it the product of this file: the last of its tests."""
+    family = descendants(product.run.pid)
+    [manifest] = (product.var / "valkey" / "appendonlydir").glob("*.manifest")
+    manifest.write_text("not a manifest")
+    product.signal("valkey", signal.SIGKILL)
+    said = product.run.communicate(timeout=PATIENCE)[0].strip().splitlines()
+    assert product.run.returncode == 1
+    assert said[-1].startswith("valkey has ended 5 times within a minute")
+    assert str(product.var / "log" / "valkey.log") in said[-1]
+    assert not alive(family)

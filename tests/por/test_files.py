@@ -19,10 +19,8 @@ from django.test import Client, override_settings
 from por.files.bucket import Bucket
 from por.files.directory import Directory
 
-WITH_S3 = pytest.mark.xdist_group("s3")
 
-
-@pytest.fixture(params=["directory", pytest.param("bucket", marks=WITH_S3)])
+@pytest.fixture(params=["directory", "bucket"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Directory | Bucket:
     if request.param == "directory":
         return Directory(location=tmp_path / "files")
@@ -77,7 +75,6 @@ def test_a_directory_and_its_files_are_their_owners_alone(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["deep"]  # no draft is left
 
 
-@WITH_S3
 def test_a_bucket_shows_nothing_to_strangers_and_everything_to_a_signed_link(s3: dict[str, Any]) -> None:
     bucket = Bucket(**s3)
     name = bucket.save("private/letter.txt", ContentFile(b"first"))
@@ -89,7 +86,6 @@ def test_a_bucket_shows_nothing_to_strangers_and_everything_to_a_signed_link(s3:
         urlopen(signed.replace("letter", "other"))
 
 
-@WITH_S3
 def test_a_bucket_is_made_once(s3: dict[str, Any]) -> None:
     options = s3 | {"bucket_name": "another-bucket"}
     with pytest.raises(ClientError, match="404"):
@@ -125,7 +121,6 @@ def _ready(backend: str, options: dict[str, Any]) -> str:
     return components["storage"]
 
 
-@WITH_S3
 @pytest.mark.parametrize(
     ("wrong", "state"),
     [

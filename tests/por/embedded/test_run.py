@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -11,7 +10,6 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import psycopg2
 import pytest
@@ -21,6 +19,7 @@ from tests.product import (
     ROOT,
     Product,
     alive,
+    connected,
     descendants,
     environment,
     free_port,
@@ -32,22 +31,6 @@ from tests.product import (
 
 
 @pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@contextlib.contextmanager
-def connected(url: str) -> Iterator[psycopg2.extensions.cursor]:
-    parts = urlsplit(url)
-    connection = psycopg2.connect(
-        host=unquote(parts.netloc.partition("@")[2]), user=parts.username, dbname=parts.path.strip("/")
-    )
-    connection.autocommit = True
-    with contextlib.closing(connection), connection.cursor() as cursor:
-        yield cursor
-
-
-@pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
     """A process that is none of the run's business."""
     with subprocess.Popen(["sleep", "600"]) as process:
@@ -55,9 +38,10 @@ def bystander() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def test_a_run_is_found_by_commands_survives_a_kill_and_ends_without_a_trace(
-    tmp_path: Path, port: int, bystander: subprocess.Popen[bytes]
+def test_a_run_is_found_by_commands_survives_whatever_dies_and_ends_without_a_trace(
+    tmp_path: Path, bystander: subprocess.Popen[bytes]
 ) -> None:
+    port = free_port()
     with running(tmp_path, port) as run:
         # It answers, and it is the only one.
         assert urllib.request.urlopen(f"http://127.0.0.1:{port}/livez").status == 200
@@ -82,12 +66,18 @@ def test_a_run_is_found_by_commands_survives_a_kill_and_ends_without_a_trace(
         run.kill()
         wait_until(lambda: not alive(family))
 
-    # The next one finds the data, and Ctrl-C ends all of it and nothing else.
     with running(tmp_path, port) as run:
+        # The next one finds the data, and still does after each part has died and was started again where it was.
         addresses = json.loads(published.read_text())
-        with connected(addresses["DATABASE_OWNER_URL"]) as cursor:
-            cursor.execute("SELECT answer FROM kept")
-            assert cursor.fetchall() == [(42,)]
+        assert_kept(addresses)
+        for name in ("mail", "valkey", "postgresql", "worker", "beat", "web"):
+            kill_and_wait_for_the_next(Product(run, tmp_path, port), name)
+        wait_until(lambda: Product(run, tmp_path, port).status("/readyz") == 200)
+        assert run.poll() is None
+        assert json.loads(published.read_text()) == addresses
+        assert_kept(addresses)
+
+        # Ctrl-C ends all of it and nothing else.
         family = descendants(run.pid)
         run.send_signal(signal.SIGINT)
         run.communicate(timeout=PATIENCE)
@@ -98,43 +88,19 @@ def test_a_run_is_found_by_commands_survives_a_kill_and_ends_without_a_trace(
         assert not published.exists()
 
 
-def test_whatever_dies_is_started_again_where_it_was(tmp_path: Path, port: int) -> None:
-    with running(tmp_path, port) as run:
-        product = Product(run, tmp_path, port)
-        addresses = json.loads((tmp_path / "run" / "environment").read_text())
-        with connected(addresses["DATABASE_OWNER_URL"]) as cursor:
-            cursor.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-        for name in ("mail", "valkey", "postgresql", "worker", "beat", "web"):
-            before = product.pid(name)
-            os.kill(before, signal.SIGKILL)
-            wait_until(lambda: product.find(name) not in (None, before))  # noqa: B023
-            said = product.heard(f"{name} has ended")
-            assert said == f"{name} has ended (killed by signal 9); starting it again.\n"
-            assert said in (tmp_path / "log" / f"{name}.log").read_text()
-        wait_until(lambda: product.status("/readyz") == 200)
-        assert run.poll() is None
-        assert json.loads((tmp_path / "run" / "environment").read_text()) == addresses
-        with connected(addresses["DATABASE_OWNER_URL"]) as cursor:
-            cursor.execute("SELECT answer FROM kept")
-            assert cursor.fetchall() == [(42,)]
-        family = descendants(run.pid)
-        run.send_signal(signal.SIGINT)
-        run.communicate(timeout=PATIENCE)
-        assert run.returncode == 0
-        assert not alive(family)
+def assert_kept(addresses: dict[str, str]) -> None:
+    with connected(addresses["DATABASE_OWNER_URL"]) as cursor:
+        cursor.execute("SELECT answer FROM kept")
+        assert cursor.fetchall() == [(42,)]
 
 
-def test_a_server_that_keeps_dying_ends_the_run_by_name(tmp_path: Path, port: int) -> None:
-    with running(tmp_path, port) as run:
-        family = descendants(run.pid)
-        [manifest] = (tmp_path / "valkey" / "appendonlydir").glob("*.manifest")
-        manifest.write_text("not a manifest")
-        os.kill(Product(run, tmp_path, port).pid("valkey"), signal.SIGKILL)
-        said = run.communicate(timeout=PATIENCE)[0].strip().splitlines()
-        assert run.returncode == 1
-        assert said[-1].startswith("valkey has ended 5 times within a minute")
-        assert str(tmp_path / "log" / "valkey.log") in said[-1]
-        assert not alive(family)
+def kill_and_wait_for_the_next(product: Product, name: str) -> None:
+    before = product.pid(name)
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: product.find(name) not in (None, before))
+    said = product.heard(f"{name} has ended")
+    assert said == f"{name} has ended (killed by signal 9); starting it again.\n"
+    assert said in (product.var / "log" / f"{name}.log").read_text()
 
 
 @pytest.mark.parametrize(("port", "reason"), [("eighty", "a port is a number"), ("70000", "a port is a number")])

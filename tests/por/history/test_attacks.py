@@ -21,8 +21,6 @@ from por.accounts.models import NOBODY
 from por.history import actions
 from por.history.actions import verifying
 
-pytestmark = pytest.mark.xdist_group("attacks")
-
 CHAIN = "organisation:7"
 
 #: A trigger of the attacker's own that runs the product's function with the owner's rights.

@@ -156,7 +156,6 @@ def test_a_file_whose_row_was_lost_proves_what_it_says_and_disturbs_nothing(file
     assert "signed heads: 2," in verify_history()
 
 
-@pytest.mark.xdist_group("s3")
 def test_a_bucket_holds_the_signed_heads_too(s3: dict[str, Any]) -> None:
     bucket = {"BACKEND": "por.files.bucket.Bucket", "OPTIONS": s3 | {"location": "of-this-test"}}
     wrong = bucket | {"OPTIONS": s3 | {"location": "of-this-test", "secret_key": "a wrong one"}}

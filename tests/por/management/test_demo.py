@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.test import override_settings
 
 from associations.models import Association
 from por.accounts.models import Membership, User
@@ -13,11 +14,13 @@ from por.directory.models import Customer, Partner, Subscription, Usage
 from por.embedded.up import PEOPLE
 from por.history.models import Event
 
+PASSWORD = "four quiet words here"
+
 
 @pytest.fixture(autouse=True)
 def _demo(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.DEMO = True
-    monkeypatch.setenv("DEMO_PASSWORD", "four quiet words here")
+    monkeypatch.setenv("DEMO_PASSWORD", PASSWORD)
 
 
 def run() -> str:
@@ -26,40 +29,17 @@ def run() -> str:
     return out.getvalue()
 
 
+@pytest.fixture(scope="module")
+def loaded(shared: None) -> None:
+    """The demo, once for all who look at it."""
+    with override_settings(DEMO=True), pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DEMO_PASSWORD", PASSWORD)
+        run()
+
+
 def content() -> list[Any]:
     models = (User, Membership, Customer, Partner, Subscription, Association, Usage, Event)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
-
-
-def test_the_demo_brings_an_estate_and_everybody_that_is_announced() -> None:
-    run()
-    assert Subscription.objects.count() == 120
-    for name in PEOPLE:
-        user = User.objects.get(email=f"{name}@demo.example")
-        assert user.check_password("four quiet words here")
-        assert user.memberships.count() == (2 if name == "both" else 1)
-    assert User.objects.filter(email__endswith="@demo.example").count() == len(PEOPLE)
-    assert User.objects.get(email="rival@demo.example").language == "sv"
-    arvid = Membership.objects.get(user__email="partner@demo.example")
-    assert (arvid.organisation.name, arvid.role) == ("Nordvik Cloud AB", "administrator")
-    assert Association.objects.open().of_record().filter(partner=arvid.organisation.partner).count() > 10
-    elin = Membership.objects.get(user__email="customer@demo.example")
-    assert elin.organisation.customer.subscriptions.count() == 10
-
-
-def test_a_second_run_changes_nothing() -> None:
-    run()
-    before = content()
-    assert "there already" in run()
-    assert content() == before
-
-
-def test_everybody_signs_in_with_the_password_of_the_last_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    run()
-    monkeypatch.setenv("DEMO_PASSWORD", "four other words here")
-    assert "10 passwords" in run()
-    for name in PEOPLE:
-        assert User.objects.get(email=f"{name}@demo.example").check_password("four other words here")
 
 
 def test_outside_a_demo_nothing_is_loaded(settings: Any) -> None:
@@ -74,3 +54,31 @@ def test_without_a_password_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(CommandError, match="DEMO_PASSWORD"):
         run()
     assert not User.objects.exists()
+
+
+def test_the_demo_brings_an_estate_and_everybody_that_is_announced(loaded: None) -> None:
+    assert Subscription.objects.count() == 120
+    for name in PEOPLE:
+        user = User.objects.get(email=f"{name}@demo.example")
+        assert user.check_password(PASSWORD)
+        assert user.memberships.count() == (2 if name == "both" else 1)
+    assert User.objects.filter(email__endswith="@demo.example").count() == len(PEOPLE)
+    assert User.objects.get(email="rival@demo.example").language == "sv"
+    arvid = Membership.objects.get(user__email="partner@demo.example")
+    assert (arvid.organisation.name, arvid.role) == ("Nordvik Cloud AB", "administrator")
+    assert Association.objects.open().of_record().filter(partner=arvid.organisation.partner).count() > 10
+    elin = Membership.objects.get(user__email="customer@demo.example")
+    assert elin.organisation.customer.subscriptions.count() == 10
+
+
+def test_a_second_run_changes_nothing(loaded: None) -> None:
+    before = content()
+    assert "there already" in run()
+    assert content() == before
+
+
+def test_everybody_signs_in_with_the_password_of_the_last_run(loaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_PASSWORD", "four other words here")
+    assert "10 passwords" in run()
+    for name in PEOPLE:
+        assert User.objects.get(email=f"{name}@demo.example").check_password("four other words here")

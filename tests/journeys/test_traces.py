@@ -1,7 +1,8 @@
 """Whoever may read logs, figures and error pages, and nothing else, learns nobody's address, secret or partner.
 
 The real product is driven through what goes right and wrong with things in hand that occur nowhere else, and then
-everything it has written down is searched for them.
+everything it has written down is searched for them. What is done here breaks the product for a moment: in this
+directory it comes last.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import re
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +20,7 @@ import psycopg2
 import pytest
 
 from tests import estates
-from tests.product import Product, free_port, manage, running, wait_until
-
-pytestmark = pytest.mark.xdist_group("journeys")
+from tests.product import Product, manage, wait_until
 
 TENANT, SUBSCRIPTION = "0a2f6f52-5d0c-4a30-9d55-1d1f3f1fca11", "5c1d0f0e-7a53-4a86-8b0d-3f6f0f3fca21"
 C = SimpleNamespace(
@@ -74,24 +73,14 @@ class Canaries:
             subscriptions=[estates.subscription(SUBSCRIPTION, tenant_id=TENANT)],
         )
         manage(self.var, "load_estate", str(files))
-        manage(
+        self.token = manage(
             self.var, "shell", "--no-imports", "-c",
-            "from por.accounts.models import User\n"
+            "from por.accounts.models import User\nfrom por.accounts.actions import create_token\n"
             f"user = User.objects.get(email={C.address!r})\n"
-            f"user.name = {C.name!r}\nuser.set_password({C.password!r})\nuser.save()",
-        )  # fmt: skip
-        self.token = manage(self.var, "create_token", C.address, "--name", "t").split()[-1]
+            f"user.name = {C.name!r}\nuser.set_password({C.password!r})\nuser.save()\n"
+            "print(create_token(user, user.memberships.get().organisation, name='t', read_only=False)[1])",
+        ).split()[-1]  # fmt: skip
         C.token = self.token
-
-    @contextmanager
-    def database(self) -> Iterator[Any]:
-        """As the server's administrator."""
-        url = json.loads((self.var / "run" / "environment").read_text())["DATABASE_URL"]
-        host = urllib.parse.unquote(urllib.parse.urlsplit(url).netloc.partition("@")[2])
-        with closing(psycopg2.connect(host=host, user="postgres", dbname="por")) as session:
-            session.autocommit = True
-            with session.cursor() as cursor:
-                yield cursor
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         given = {"Authorization": f"Bearer {self.token}", "User_Agent": C.user_agent} | headers
@@ -103,10 +92,10 @@ class Canaries:
     @contextmanager
     def refusing(self, table: str, condition: str) -> Iterator[None]:
         """Meanwhile the database refuses rows that a person's data is in."""
-        with self.database() as cursor:
+        with self.product.database() as cursor:
             cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT no_canaries CHECK ({condition}) NOT VALID")
         yield
-        with self.database() as cursor:
+        with self.product.database() as cursor:
             cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT no_canaries")
 
     def logs(self) -> dict[str, str]:
@@ -114,16 +103,14 @@ class Canaries:
 
 
 @pytest.fixture(scope="module")
-def canaries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canaries]:
-    var, port = tmp_path_factory.mktemp("canaries"), free_port()
-    with running(var, port) as run:
-        canaries = Canaries(Product(run, var, port), tmp_path_factory.mktemp("estate"))
-        signs_in_and_out(canaries)
-        asks_and_is_refused(canaries)
-        meets_faults(canaries)
-        loads_what_cannot_be(canaries)
-        canaries.read = canaries.logs()
-        yield canaries
+def canaries(stack: Product, tmp_path_factory: pytest.TempPathFactory) -> Canaries:
+    canaries = Canaries(stack, tmp_path_factory.mktemp("estate"))
+    signs_in_and_out(canaries)
+    asks_and_is_refused(canaries)
+    meets_faults(canaries)
+    loads_what_cannot_be(canaries)
+    canaries.read = canaries.logs()
+    return canaries
 
 
 # --- What is done ---------------------------------------------------------------------------------------------------
@@ -197,19 +184,19 @@ def meets_faults(canaries: Canaries) -> None:
     attach = {"mpn_id": C.mpn_id, "note": C.note}
     with canaries.refusing("associations_association", f"note <> '{C.note}'"):
         assert ask("PUT", record, attach, If_Match="*", Idempotency_Key=C.idempotency_key + "2").status == 500
-    with canaries.database() as cursor:
+    with canaries.product.database() as cursor:
         cursor.execute("ALTER TABLE associations_association RENAME COLUMN note TO gone")
         status = ask("PUT", record, attach, If_Match="*").status
         cursor.execute("ALTER TABLE associations_association RENAME COLUMN gone TO note")
     assert status == 500
-    with canaries.database() as cursor:
+    with canaries.product.database() as cursor:
         cursor.execute("BEGIN; SELECT * FROM directory_subscription FOR UPDATE")
         assert ask("PUT", record, attach, If_Match="*").status == 429
         cursor.execute("ROLLBACK")
     with canaries.refusing("notifications_delivery", f"recipient <> '{C.partner_address}'"):
         assert ask("PUT", record, attach, If_Match="*").status == 201
         wait_until(lambda: "failed" in canaries.logs()["worker.log"])
-    with canaries.database() as cursor:
+    with canaries.product.database() as cursor:
         violate(cursor, "SET ROLE por_app")
 
 
@@ -306,7 +293,7 @@ def test_what_others_are_answered_holds_no_canary(canaries):
 def test_the_databases_log_would_hold_canaries_were_it_set_as_it_is_delivered(canaries, setting, shown):
     before = len(canaries.logs()["postgresql.log"])
 
-    with canaries.database() as cursor:
+    with canaries.product.database() as cursor:
         violate(cursor, setting)
 
     wait_until(lambda: shown <= found_in(canaries.logs()["postgresql.log"][before:]))

@@ -169,6 +169,8 @@ class Record:
     def load_status(self, name: str, status: str) -> None:
         unit = self.units[name]
         if unit.status != status:
+            if unit.current is not None and status != "expired":  # that it has expired is said by its end
+                unit.told.append(("subscription.changed", unit.current.partner))
             unit.status = status
             unit.version += 1
             self.loads += 1

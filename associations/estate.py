@@ -21,7 +21,7 @@ from por.accounts.models import NOBODY
 from por.directory.estate.common import mpn_id, unknown
 from por.directory.estate.subscriptions import Changes
 from por.directory.models import Customer, Partner, Subscription
-from por.estate.loading import File, Line, Outcome, Places
+from por.estate.loading import HERE, File, Line, Outcome, Places
 from por.estate.reading import Cells, Unfit
 from por.estate.staging import DAY, GUID, Plain
 from por.history import actions as history
@@ -190,13 +190,11 @@ def _merge_all(places: Places, outcome: Outcome) -> None:
         for statement in (*_LOCKS, _SET_APART):
             cursor.execute(statement, given)
         cursor.execute(_INSERT, {**given, "now": timezone.now()})
-        for customer, count in cursor.fetchall():
-            outcome.created[customer] += count
+        outcome.created.update(dict(cursor.fetchall()))
         cursor.execute(_BUMP, given)
 
 
-_HERE = "place > %(after)s AND place <= %(last)s AND NOT apart"
-_PKS = f"SELECT {{}} FROM estate_found_associations WHERE {_HERE}"
+_PKS = f"SELECT {{}} FROM estate_found_associations WHERE {HERE}"
 _LOCKS = [
     f"""
     SELECT 1 FROM directory_customer WHERE organisation_id IN ({_PKS.format("customer_pk")} AND subscription_pk IS NULL)
@@ -214,7 +212,7 @@ _LOCKS = [
 _SET_APART = f"""
     UPDATE estate_found_associations AS found SET apart = true
     FROM directory_partner AS partner
-    WHERE {_HERE} AND partner.organisation_id = partner_pk AND (
+    WHERE {HERE} AND partner.organisation_id = partner_pk AND (
         (ended_on IS NULL AND partner.status = 'closed')
         OR (ended_on IS NULL AND EXISTS (
             SELECT FROM directory_subscription WHERE id = subscription_pk AND status = 'expired'
@@ -233,14 +231,14 @@ _INSERT = f"""
             end_note)
         SELECT kind, customer_pk, subscription_pk, partner_pk, began_on::timestamp AT TIME ZONE 'UTC',
             ended_on::timestamp AT TIME ZONE 'UTC', %(now)s, 'estate', '', '', ''
-        FROM estate_found_associations WHERE {_HERE}
+        FROM estate_found_associations WHERE {HERE}
         RETURNING customer_id
     )
     SELECT customer_id, count(*) FROM created GROUP BY customer_id
 """
 _BUMP = f"""
     UPDATE directory_subscription SET version = version + 1
-    WHERE id IN (SELECT subscription_pk FROM estate_found_associations WHERE {_HERE} AND kind = 'dpor')
+    WHERE id IN (SELECT subscription_pk FROM estate_found_associations WHERE {HERE} AND kind = 'dpor')
 """
 
 

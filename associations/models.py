@@ -159,13 +159,15 @@ def partners_of(actor: Actor) -> models.QuerySet[Partner]:
     return Partner.objects.filter(Q(organisation=actor.organisation_id) | Q(organisation__parent=actor.organisation_id))
 
 
-def _own(actor: Actor) -> Sequence[int | None] | models.QuerySet[Partner]:
-    """The same by their keys, where these are known.
+def _own(actor: Actor) -> Sequence[int | None] | models.QuerySet[Partner, int]:
+    """Their keys; where these are known, as such.
 
     How much hangs on a key the database knows before it plans a query. How much hangs on the rows of a subquery it can
     only guess, and for a large partner it guesses a hundred times too low.
     """
-    return partners_of(actor) if actor.below is None else (actor.organisation_id, *actor.below)
+    if actor.below is None:
+        return partners_of(actor).values_list("pk", flat=True)
+    return (actor.organisation_id, *actor.below)
 
 
 def is_own(actor: Actor, partner: int, company: int | None) -> bool:
@@ -254,7 +256,7 @@ def newest_events(actor: Actor, count: int) -> models.QuerySet[Event]:
     """The newest of events_visible_to. A partner's are looked up by whose they are: few of all there are."""
     visible = events_visible_to(actor)
     if actor.kind == OrganisationKind.PARTNER:
-        own = list(partners_of(actor).values_list("pk", flat=True))
+        own = [pk for pk in _own(actor) if pk is not None]
         as_party = Party.objects.filter(organisation_id__in=own).order_by("-event").values_list("event")[:count]
         in_chain = Event.objects.filter(chain__in=[f"organisation:{pk}" for pk in own]).values_list("pk")
         visible = visible.filter(pk__in=as_party.union(in_chain))

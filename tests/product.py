@@ -84,11 +84,11 @@ def manage(var: Path, *arguments: str) -> str:
 
 
 @contextlib.contextmanager
-def connected(url: str, user: str = "") -> Iterator[psycopg2.extensions.cursor]:
+def connected(url: str, user: str = "", database: str = "por") -> Iterator[psycopg2.extensions.cursor]:
     """A session with an embedded database, as whom its address names or as somebody else."""
     parts = urlsplit(url)
     host = unquote(parts.netloc.partition("@")[2])
-    with contextlib.closing(psycopg2.connect(host=host, user=user or parts.username, dbname="por")) as session:
+    with contextlib.closing(psycopg2.connect(host=host, user=user or parts.username, dbname=database)) as session:
         session.autocommit = True
         with session.cursor() as cursor:
             yield cursor

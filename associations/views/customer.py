@@ -24,7 +24,7 @@ from associations.models import Association, events_visible_to
 from associations.rules import policy_on
 from associations.views import exports, timeline
 from associations.views.listing import history_page, subscription_page
-from associations.views.shared import being_of_record, checked, looking_back
+from associations.views.shared import BY_PRODUCT, being_of_record, check_had_started, checked, looking_back, theirs
 from por import counters
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -32,7 +32,6 @@ from por.accounts.rules import Kind
 from por.directory.models import Partner, Subscription
 from por.errors import Absent, Forbidden, Refused, Stale
 from por.http import (
-    NOT_YOURS,
     View,
     address,
     count_of,
@@ -48,8 +47,6 @@ from por.http import (
 from por.middleware import status_of
 from por.notifications.reading import mail_is_late
 
-#: A list's order: what belongs together stands together, and the key makes it one order for good.
-ORDER = ("product", "pk")
 FEW = 5  # on a page that has a longer list elsewhere
 
 
@@ -104,7 +101,7 @@ def _views(as_of: date | None) -> list[View]:
 @require_safe
 @only(Kind.CUSTOMER)
 def subscription_list(request: Request) -> HttpResponseBase:
-    return subscription_page(request, "associations/subscription_list.html", _views, order=ORDER)
+    return subscription_page(request, "associations/subscription_list.html", _views, order=BY_PRODUCT)
 
 
 @require_safe
@@ -112,8 +109,7 @@ def subscription_list(request: Request) -> HttpResponseBase:
 def subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
     subscription = _own(request.actor, subscription_id)
     past = AsOfForm(request.GET)
-    if past.is_valid() and past.day and past.day < subscription.started_on:
-        past.add_error("as_of", _("The subscription had not started by then."))
+    check_had_started(subscription, past)
     return _detail(request, subscription, past=past, status=422 if past.errors else 200)
 
 
@@ -205,9 +201,7 @@ def subscription_undo(request: Request, subscription_id: uuid.UUID) -> HttpRespo
 
 def _own(actor: Actor, subscription_id: uuid.UUID, *, to: str = "") -> Subscription:
     """The customer's subscription, for somebody who has the right, if one is asked for."""
-    subscription = reading.subscriptions_for_listing(actor).filter(subscription_id=subscription_id).first()
-    if subscription is None:
-        raise Absent("not_found", NOT_YOURS)
+    subscription = theirs(actor, subscription_id)
     if to:
         actor.require(to)
     return subscription

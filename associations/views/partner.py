@@ -35,7 +35,7 @@ from associations.models import (
 from associations.rules import Kind as AssociationKind
 from associations.views import figures, timeline
 from associations.views.listing import history_page, subscription_page
-from associations.views.shared import being_of_record, looking_back
+from associations.views.shared import BY_CUSTOMER, being_of_record, check_had_started, looking_back, theirs
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
@@ -59,8 +59,6 @@ from por.http import (
 )
 from por.remembered import remembered
 
-#: A list's order: a customer's subscriptions stand together, and the key makes it one order for good.
-ORDER = ("customer__organisation__name", "pk")
 FEW, NEWEST = 7, 5  # rows and events on a page that has a longer list elsewhere
 SOME = 50
 
@@ -155,7 +153,7 @@ class FirstRow:
 
 
 def _first_rows(actor: Actor, records: AssociationQuerySet, months: Sequence[date]) -> list[FirstRow]:
-    order = ("customer__organisation__name", "subscription_id")  # ORDER, of the subscriptions
+    order = ("customer__organisation__name", "subscription_id")  # BY_CUSTOMER, of the subscriptions
     first = records.filter(subscription__isnull=False).order_by(*order).values("pk")[:FEW]
     found = Association.objects.filter(pk__in=first).for_listing().order_by(*order)
     pairs = [(record, record.subscription) for record in found if record.subscription is not None]
@@ -188,19 +186,16 @@ def _views(actor: Actor, as_of: date | None) -> list[View]:
 @only(Kind.PARTNER)
 def partner_subscription_list(request: Request) -> HttpResponseBase:
     template = "associations/partner_subscription_list.html"
-    return subscription_page(request, template, partial(_views, request.actor), order=ORDER)
+    return subscription_page(request, template, partial(_views, request.actor), order=BY_CUSTOMER)
 
 
 @require_safe
 @only(Kind.PARTNER)
 def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
     actor = request.actor
-    subscription = reading.subscriptions_for_listing(actor).filter(subscription_id=subscription_id).first()
-    if subscription is None:
-        raise Absent("not_found", NOT_YOURS)
+    subscription = theirs(actor, subscription_id)
     past = AsOfForm(request.GET)
-    if past.is_valid() and past.day and past.day < subscription.started_on:
-        past.add_error("as_of", _("The subscription had not started by then."))
+    check_had_started(subscription, past)
     as_of = past.day
     row = reading.rows(actor, [subscription], as_of)[0]
     usage = usage_visible_to(actor).filter(subscription=subscription)

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from associations import actions, reading
 from associations.forms import CheckForm, SeveralForm
-from associations.views.shared import being_of_record, checked
+from associations.views.shared import BY_PRODUCT, being_of_record, checked
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
 
 #: In this order on the page, so that what belongs together stands together.
-ORDER = ("product", "pk")
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def several_attach(request: Request) -> HttpResponse:
 def _theirs(actor: Actor, chosen: SeveralForm) -> list[Subscription]:
     """All that were chosen; if even one is not theirs, nothing is to be seen at all."""
     ids = chosen.cleaned_data["subscription"]
-    found = reading.subscriptions_for_listing(actor).filter(subscription_id__in=ids).order_by(*ORDER)
+    found = reading.subscriptions_for_listing(actor).filter(subscription_id__in=ids).order_by(*BY_PRODUCT)
     subscriptions = list(found)
     if len(subscriptions) != len(ids):
         raise Absent("not_found", NOT_YOURS)

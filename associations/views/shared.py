@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date
 from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from associations import reading
 from associations.forms import AsOfForm, CheckForm, SubscriptionFilter
 from associations.models import customers_visible_to
 from por.accounts.middleware import Request
@@ -15,8 +17,26 @@ from por.accounts.models import Actor
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.directory.portals import affects, who
-from por.errors import Forbidden, Refused
-from por.http import address
+from por.errors import Absent, Forbidden, Refused
+from por.http import NOT_YOURS, address
+
+#: The orders of lists of subscriptions: what belongs together stands together, and the key makes it one order for good.
+BY_CUSTOMER = ("customer__organisation__name", "pk")
+BY_PRODUCT = ("product", "pk")
+
+
+def theirs(actor: Actor, subscription_id: uuid.UUID) -> Subscription:
+    """The subscription, if the actor may see it; raises Absent."""
+    subscription = reading.subscriptions_for_listing(actor).filter(subscription_id=subscription_id).first()
+    if subscription is None:
+        raise Absent("not_found", NOT_YOURS)
+    return subscription
+
+
+def check_had_started(subscription: Subscription, form: AsOfForm) -> None:
+    """A day to look back to from before the subscription is refused, in the form."""
+    if form.is_valid() and form.day and form.day < subscription.started_on:
+        form.add_error("as_of", _("The subscription had not started by then."))
 
 
 def looking_back(request: Request, form: AsOfForm) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
@@ -22,14 +21,12 @@ from associations.forms import UsageFilter, UsageForm
 from associations.models import subscriptions_visible_to, usage_visible_to
 from associations.rules import months_before
 from associations.views import exports, figures
-from associations.views.shared import looking_back, words_of
+from associations.views.shared import BY_CUSTOMER, check_had_started, looking_back, theirs, words_of
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Subscription
-from por.errors import Absent
 from por.http import (
-    NOT_YOURS,
     View,
     address,
     chips,
@@ -43,8 +40,6 @@ from por.http import (
     wants_csv,
 )
 
-#: A list's order: a customer's subscriptions stand together, and the key makes it one order for good.
-ORDER = ("customer__organisation__name", "pk")
 #: How many subscriptions are named whose use has changed most, and over how many months.
 CHANGES, CHANGED_OVER = 6, 3
 
@@ -66,12 +61,9 @@ def partner_subscription_usage(request: Request, subscription_id: uuid.UUID) -> 
 
 def _of_one(request: Request, subscription_id: uuid.UUID, *, page: str, above: str) -> HttpResponseBase:
     actor = request.actor
-    subscription = reading.subscriptions_for_listing(actor).filter(subscription_id=subscription_id).first()
-    if subscription is None:
-        raise Absent("not_found", NOT_YOURS)
+    subscription = theirs(actor, subscription_id)
     form = UsageForm(request.GET)
-    if form.is_valid() and form.day and form.day < subscription.started_on:
-        form.add_error("as_of", _("The subscription had not started by then."))
+    check_had_started(subscription, form)
     visible = usage_visible_to(actor).filter(subscription=subscription)
     use = [] if form.errors else reading.use_of_workloads(reading.in_period(visible, form.since, form.until))
     if wants_csv(request) and not form.errors:
@@ -163,8 +155,8 @@ def _of_many(
     found = form.apply(view.narrow(base), actor) if valid else base.none()
     each = reading.in_period(usage_visible_to(actor), form.since, form.until)
     if valid and wants_csv(request):
-        return exports.usage_csv(actor, found.order_by(*ORDER), each, form.day)
-    listed = page_of(request, found, ORDER)
+        return exports.usage_csv(actor, found.order_by(*BY_CUSTOMER), each, form.day)
+    listed = page_of(request, found, BY_CUSTOMER)
     usage = each.filter(subscription__in=found.values("pk"))
     use = reading.use_of_workloads(usage) if listed.rows else []
     later = months_before(form.until.replace(day=1), 1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -54,6 +54,10 @@ class Places(NamedTuple):
     last: int
 
 
+#: In a statement that is given the places by name: those lines of the batch that are merged all at once.
+HERE = "place > %(after)s AND place <= %(last)s AND NOT apart"
+
+
 @dataclass(frozen=True)
 class File(Generic[R]):
     """One file of an estate: what stands in it and how it gets into the database.
@@ -95,6 +99,11 @@ class Tally:
     def rows(self) -> int:
         return self.created + self.changed + self.unchanged + self.failed
 
+    @classmethod
+    def of(cls, tallies: Collection[Tally]) -> Tally:
+        """Those of several files together."""
+        return cls(*(sum(figures) for figures in zip(*map(astuple, tallies), strict=True)))
+
 
 @dataclass
 class Report:
@@ -110,13 +119,7 @@ class Report:
 
     @property
     def total(self) -> Tally:
-        tallies = self.files.values()
-        return Tally(
-            created=sum(one.created for one in tallies),
-            changed=sum(one.changed for one in tallies),
-            unchanged=sum(one.unchanged for one in tallies),
-            failed=sum(one.failed for one in tallies),
-        )
+        return Tally.of(self.files.values())
 
 
 @contextmanager
@@ -215,7 +218,7 @@ def _find(file: File[R], staged: str) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO estate_found_{file.stem} SELECT row_number() OVER (), one.* FROM ({found}) AS one")
         count: int = cursor.rowcount
-        cursor.execute("SELECT estate_analyze(%s)", [file.stem])
+        cursor.execute("SELECT estate_analyze_found(%s)", [file.stem])
     return count
 
 

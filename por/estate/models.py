@@ -114,8 +114,7 @@ class Load(models.Model):
 
     @property
     def total(self) -> Tally:
-        tallies = self.tallies.values()
-        return Tally(**{what: sum(getattr(one, what) for one in tallies) for what in FIGURES})
+        return Tally.of(self.tallies.values())
 
     @property
     def tally_rows(self) -> list[tuple[str, Tally]]:
@@ -145,6 +144,3 @@ class Load(models.Model):
     def kept_until(self) -> datetime | None:
         """When the files of a dry run that nobody loads are deleted."""
         return self.ended_at + KEPT if self.ended_at else None
-
-
-FIGURES = ("created", "changed", "unchanged", "failed")

@@ -76,7 +76,7 @@ class Staged:
                 _Stream(self._blocks(file, names, plain, refuse, moved)),
             )
             self.count = cursor.rowcount
-            cursor.execute("SELECT estate_analyze(%s)", [self._file])
+            cursor.execute("SELECT estate_analyze_staged(%s)", [self._file])
 
     def _blocks(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -23,6 +22,7 @@ from por.history.actions import relay
 from por.history.models import Event, Outbox
 from por.notifications.models import Delivery
 from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.pages import queries
 
 
 @pytest.fixture
@@ -64,13 +64,6 @@ def attached(subscription: Subscription, partner: Partner, admin: Actor, **given
     association = actions.attach(subscription.subscription_id, partner.mpn_id, by=admin, **given).association
     subscription.refresh_from_db()
     return association
-
-
-def queries(load: Callable[[], Any]) -> int:
-    load()
-    with CaptureQueriesContext(connection) as captured:
-        assert load().status_code == 200
-    return len(captured)
 
 
 # --- Attaching, step by step ----------------------------------------------------------------------------------------

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -22,6 +19,7 @@ from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.pages import queries
 
 
 @pytest.fixture
@@ -82,13 +80,6 @@ def page(subscription: Subscription) -> str:
 
 def shown(response: Any) -> set[Subscription]:
     return {row.subscription for row in response.context["rows"]}
-
-
-def queries(load: Callable[[], Any]) -> int:
-    load()
-    with CaptureQueriesContext(connection) as captured:
-        assert load().status_code == 200
-    return len(captured)
 
 
 @pytest.fixture

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -23,6 +20,7 @@ from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.formats import month_text
 from tests.factories import make_customer, make_member, make_subscription
+from tests.pages import queries
 
 
 def signed_in(actor: Actor) -> Client:
@@ -74,13 +72,6 @@ def rows_of(response: Any) -> list[dict[str, str]]:
 def added_up(rows: list[dict[str, str]], column: str) -> Decimal | None:
     figures = [Decimal(row[column]) for row in rows if row[column]]
     return sum(figures, Decimal(0)) if figures else None
-
-
-def queries(load: Callable[[], Any]) -> int:
-    load()
-    with CaptureQueriesContext(connection) as captured:
-        assert load().status_code == 200
-    return len(captured)
 
 
 @pytest.fixture

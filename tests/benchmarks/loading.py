@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
-
-import psycopg2
 
 from tests.benchmarks.product import Product
+from tests.product import connected
 
 #: What a load fills, each table after those it refers to. Partitions are filled through their parent.
 TABLES = (
@@ -33,19 +30,19 @@ def measure(product: Product, estate: Path) -> list[list[str]]:
     seconds = {"`load_estate`": _load(product, estate), "the same files again": _load(product, estate)}
     files = product.var / "floor"
     files.mkdir()
-    with _connected(product, "por") as database, database.cursor() as cursor:
+    with _connected(product, "por") as cursor:
         for table in TABLES:
             with (files / table).open("wb") as file:
                 cursor.copy_expert(f"COPY (SELECT * FROM {table}) TO STDOUT", file)
-    with _connected(product, "postgres") as database, database.cursor() as cursor:
+    with _connected(product, "postgres") as cursor:
         cursor.execute("CREATE DATABASE floor OWNER por_owner")
     product.manage("migrate", "--verbosity", "0", **_elsewhere(product))
-    with _connected(product, "floor") as database, database.cursor() as cursor:
+    with _connected(product, "floor") as cursor:
         seconds["COPY into the same tables, with their indexes and constraints"] = _copy(cursor, files, "{}")
         for table in TABLES:
             cursor.execute(f"CREATE TABLE bare_{table} (LIKE {table})")
         seconds["COPY into tables with neither"] = _copy(cursor, files, "bare_{}")
-    with _connected(product, "postgres") as database, database.cursor() as cursor:
+    with _connected(product, "postgres") as cursor:
         cursor.execute("DROP DATABASE floor")
     floor = seconds["COPY into the same tables, with their indexes and constraints"]
     return [[what, f"{took:,.1f}", f"{lines / took:,.0f}", f"{floor / took:.2f}"] for what, took in seconds.items()]
@@ -68,13 +65,9 @@ def _copy(cursor: Any, files: Path, name: str) -> float:
     return time.monotonic() - started
 
 
-@contextlib.contextmanager
-def _connected(product: Product, database: str) -> Iterator[Any]:
+def _connected(product: Product, database: str) -> contextlib.AbstractContextManager[Any]:
     """As the superuser of the product's own server, each statement by itself."""
-    host = unquote(urlsplit(product.servers()["DATABASE_URL"]).netloc.rpartition("@")[2])
-    with contextlib.closing(psycopg2.connect(host=host, user="postgres", dbname=database)) as connection:
-        connection.autocommit = True
-        yield connection
+    return connected(product.servers()["DATABASE_URL"], "postgres", database)
 
 
 def _elsewhere(product: Product) -> dict[str, str]:

@@ -16,9 +16,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-import psycopg2
+from tests.product import connected
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "SITE_URL", "ALLOWED_HOSTS"}
@@ -86,16 +85,11 @@ class Product:
 
         The floor alone leaves ten thousand events behind it: minutes of mail.
         """
-        parts = urlsplit(self.servers()["DATABASE_URL"])
-        database = psycopg2.connect(
-            host=unquote(parts.netloc.rpartition("@")[2]), user=parts.username, dbname=parts.path.strip("/")
-        )
         for _ in range(2):  # what was being told the first time has become mail by the second
-            with database, database.cursor() as cursor:
+            with connected(self.servers()["DATABASE_URL"]) as cursor:
                 cursor.execute("UPDATE history_outbox SET done_at = now() WHERE done_at IS NULL AND dead_at IS NULL")
                 cursor.execute("UPDATE notifications_delivery SET status = 'dead' WHERE status = 'waiting'")
             time.sleep(3)
-        database.close()
 
 
 @contextlib.contextmanager

@@ -20,12 +20,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import psycopg2
 
 from tests.chaos.sink import Sink
-from tests.product import ROOT, Product, free_port, manage, running, wait_until
+from tests.product import ROOT, Product, connected, free_port, manage, running, wait_until
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "600"))
 SEED = int(os.environ.get("CHAOS_SEED", str(time.time_ns() % 100_000)))
@@ -309,14 +308,10 @@ def keep(run: subprocess.Popen[str], log: Path) -> None:
 
 
 def ask(product: Product, question: str) -> list[tuple[Any, ...]]:
-    url = urlsplit(json.loads((product.var / "run" / "environment").read_text())["DATABASE_OWNER_URL"])
-    connection = psycopg2.connect(host=unquote(url.netloc.partition("@")[2]), user=url.username, dbname="por")
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(question)
-            return list(cursor.fetchall())
-    finally:
-        connection.close()
+    url = json.loads((product.var / "run" / "environment").read_text())["DATABASE_OWNER_URL"]
+    with connected(url) as cursor:
+        cursor.execute(question)
+        return list(cursor.fetchall())
 
 
 def still_to_do(product: Product) -> int:

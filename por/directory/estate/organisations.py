@@ -19,7 +19,7 @@ from por.accounts.rules import Kind as OrganisationKind
 from por.accounts.rules import Role
 from por.directory.estate.common import differs, mpn_id
 from por.directory.models import Customer, Partner
-from por.estate.loading import File, Line, Outcome, Places
+from por.estate.loading import HERE, File, Line, Outcome, Places
 from por.estate.reading import Cells, Unfit, parents_first
 
 LANGUAGE_CODES = [code for code, _name in LANGUAGES]
@@ -268,9 +268,9 @@ def _found_customers() -> str:
 def _merge_new_customers(places: Places, outcome: Outcome) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             WITH line AS (
-                SELECT * FROM estate_found_customers WHERE place > %s AND place <= %s AND NOT apart
+                SELECT * FROM estate_found_customers WHERE {HERE}
             ), organisation AS (
                 INSERT INTO accounts_organisation (kind, number, name, contact_email, language)
                 SELECT 'customer', tenant_id, name, contact_email, language FROM line
@@ -282,7 +282,7 @@ def _merge_new_customers(places: Places, outcome: Outcome) -> None:
             )
             SELECT contact_email, id, language FROM organisation
             """,
-            places,
+            places._asdict(),
         )
         found = [Contact(email.lower(), pk, language) for email, pk, language in cursor.fetchall()]
     outcome.created.update(one.organisation for one in found)

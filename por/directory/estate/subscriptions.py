@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from por.directory.estate.common import differs, unknown
 from por.directory.models import Customer, Sku, Subscription
 from por.directory.rules import Agreement, Product
-from por.estate.loading import File, Line, Outcome, Places
+from por.estate.loading import HERE, File, Line, Outcome, Places
 from por.estate.reading import Cells, Unfit, parents_first
 from por.estate.staging import DAY, GUID, NUMBER, Plain
 
@@ -115,22 +115,21 @@ def _found() -> str:
 def _merge_all(places: Places, outcome: Outcome) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             WITH created AS (
                 INSERT INTO directory_subscription
                     (subscription_id, customer_id, product, sku_id, agreement, seats, is_trial, started_on, renews_on,
                     status, version)
                 SELECT subscription_id, customer_pk, product, sku_pk, agreement, seats, is_trial, started_on,
                     renews_on, status, 1
-                FROM estate_found_subscriptions WHERE place > %s AND place <= %s AND NOT apart
+                FROM estate_found_subscriptions WHERE {HERE}
                 RETURNING customer_id
             )
             SELECT customer_id, count(*) FROM created GROUP BY customer_id
             """,
-            places,
+            places._asdict(),
         )
-        for customer, count in cursor.fetchall():
-            outcome.created[customer] += count
+        outcome.created.update(dict(cursor.fetchall()))
 
 
 def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> None:
@@ -141,7 +140,7 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
     stored = {one.subscription_id: one for one in locked.order_by("pk").select_for_update(no_key=True)}
     replaced = Subscription.objects.filter(subscription_id__in={row.replaces for row in rows if row.replaces})
     others = {one.subscription_id: one for one in replaced} | stored
-    above = _above([one.pk for one in others.values()])
+    above = _above([others[row.replaces].pk for row in rows if row.replaces in others])
     todo: dict[uuid.UUID, Subscription] = {}
     told: dict[int, Changes] = {}
     replacing: list[tuple[Subscription, uuid.UUID]] = []  # what it replaces is new itself, so has no key yet

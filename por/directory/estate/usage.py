@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from por.directory.estate.common import unknown
 from por.directory.rules import Workload
-from por.estate.loading import File, Line, Outcome, Places
+from por.estate.loading import HERE, File, Line, Outcome, Places
 from por.estate.reading import Cells, Unfit
 from por.estate.staging import GUID, MONEY, MONTH, NUMBER, Plain
 
@@ -94,26 +94,24 @@ def _found() -> str:
 
 
 # Closes the newest revisions, before those that follow them are inserted.
-_SUPERSEDE = """
+_SUPERSEDE = f"""
     UPDATE directory_usage AS usage SET superseded_at = %(now)s
     FROM estate_found_usage AS found
-    WHERE place > %(after)s AND place <= %(last)s AND unfit IS NULL
+    WHERE {HERE} AND unfit IS NULL
         AND found.revision > 0 AND usage.superseded_at IS NULL AND usage.revision = found.revision
         AND usage.subscription_id = subscription_pk AND usage.month = found.month AND usage.workload = found.workload
 """
-_INSERT = """
+_INSERT = f"""
     INSERT INTO directory_usage
         (subscription_id, month, workload, revision, paid_units, active_users, consumed_usd, known_from)
     SELECT subscription_pk, month, workload, revision + 1, paid_units, active_users, consumed_usd, %(now)s
-    FROM estate_found_usage WHERE place > %(after)s AND place <= %(last)s AND unfit IS NULL
+    FROM estate_found_usage WHERE {HERE} AND unfit IS NULL
 """
-_COUNT = """
+_COUNT = f"""
     SELECT customer_pk, count(*) FILTER (WHERE revision = 0), count(*) FILTER (WHERE revision > 0)
-    FROM estate_found_usage WHERE place > %(after)s AND place <= %(last)s AND unfit IS NULL GROUP BY customer_pk
+    FROM estate_found_usage WHERE {HERE} AND unfit IS NULL GROUP BY customer_pk
 """
-_UNFIT = (
-    "SELECT line, unfit FROM estate_found_usage WHERE place > %(after)s AND place <= %(last)s AND unfit IS NOT NULL"
-)
+_UNFIT = f"SELECT line, unfit FROM estate_found_usage WHERE {HERE} AND unfit IS NOT NULL"
 
 
 def _merge_all(places: Places, outcome: Outcome) -> None:

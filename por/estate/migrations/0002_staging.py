@@ -61,11 +61,17 @@ BEGIN
     EXECUTE format('TRUNCATE public.%I, public.%I', 'estate_staged_' || file, 'estate_found_' || file);
 END $$;
 
-CREATE FUNCTION estate_analyze(file text) RETURNS void
+CREATE FUNCTION estate_analyze_staged(file text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('ANALYZE public.%I', 'estate_staged_' || file);
+END $$;
+
+CREATE FUNCTION estate_analyze_found(file text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM brin_summarize_new_values(format('public.%I', 'estate_found_' || file || '_place')::regclass);
-    EXECUTE format('ANALYZE public.%I, public.%I', 'estate_staged_' || file, 'estate_found_' || file);
+    EXECUTE format('ANALYZE public.%I', 'estate_found_' || file);
 END $$;
 """
 
@@ -78,5 +84,8 @@ class Migration(migrations.Migration):
             "".join(f"DROP TABLE estate_staged_{file}; DROP TABLE estate_found_{file};" for file in STAGED),
         ),
         migrations.RunSQL(LOADED, "DROP TABLE estate_loaded;"),
-        migrations.RunSQL(FUNCTIONS, "DROP FUNCTION estate_empty(text); DROP FUNCTION estate_analyze(text);"),
+        migrations.RunSQL(
+            FUNCTIONS,
+            "".join(f"DROP FUNCTION estate_{what}(text);" for what in ("empty", "analyze_staged", "analyze_found")),
+        ),
     ]

@@ -97,18 +97,12 @@ def record(
             _RECORD,
             {
                 "chain": "house" if of is None else f"organisation:{of}",
-                "at": at,
-                "verb": verb,
-                "actor_id": by.user_id,
-                "actor_name": by.name,
-                "actor_organisation_id": by.organisation_id,
-                "actor_organisation_name": by.organisation_name,
+                **_what_and_who(verb, by, at),
                 "object_kind": about.kind,
                 "object_id": about.id,
                 "object_name": about.name,
                 "changes": json.dumps(changes or {}, default=str),
                 "reason": reason,
-                "request_id": request_id.get(),
                 "parties": json.dumps(readers),
                 "readers": readers,
             },
@@ -116,6 +110,18 @@ def record(
         event_id: int = cursor.fetchone()[0]
     transaction.on_commit(_ring)
     return event_id
+
+
+def _what_and_who(verb: str, by: Author, at: datetime) -> dict[str, Any]:
+    return {
+        "at": at,
+        "verb": verb,
+        "actor_id": by.user_id,
+        "actor_name": by.name,
+        "actor_organisation_id": by.organisation_id,
+        "actor_organisation_name": by.organisation_name,
+        "request_id": request_id.get(),
+    }
 
 
 class Said(NamedTuple):
@@ -149,13 +155,7 @@ def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[Said]) 
         cursor.execute(
             _RECORD_EACH,
             {
-                "at": at,
-                "verb": verb,
-                "actor_id": by.user_id,
-                "actor_name": by.name,
-                "actor_organisation_id": by.organisation_id,
-                "actor_organisation_name": by.organisation_name,
-                "request_id": request_id.get(),
+                **_what_and_who(verb, by, at),
                 "is_awaited": verb in _handlers,
                 **columns,
             },

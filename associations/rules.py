@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,32 +54,79 @@ class EndReason(TextChoices):
 
 @dataclass(frozen=True)
 class Policy:
-    """The figures in force from a day on."""
+    """The figures in force from a day on; policies.yaml says where each is from."""
 
-    undo_within: timedelta
+    undo_within_minutes: int
     back_dating_months: int
+    holidays: tuple[date, ...]
+    change_request_business_days: int
+    change_request_reminders: tuple[int, ...]
+    invitation_days: int
+    renewal_notice_days: tuple[int, ...]
+    legacy_form_deadline: date
+    legacy_form_earns: bool
+    new_ea_deals_digital_only: bool
+    legacy_form_reminder_days: tuple[int, ...]
+
+    @property
+    def undo_within(self) -> timedelta:
+        return timedelta(minutes=self.undo_within_minutes)
+
+    def business_days_after(self, day: date, count: int) -> datetime:
+        """The end of the so manieth business day after a day: Monday to Friday less the holidays, in UTC."""
+        while count:
+            day += timedelta(days=1)
+            if day.weekday() < SATURDAY and day not in self.holidays:
+                count -= 1
+        return datetime.combine(day + timedelta(days=1), time.min, UTC)
+
+
+SATURDAY = 5
+#: What a figure of a policy may be, by the type it has in the table above.
+_READ: dict[str, Callable[[Any], Any]] = {
+    "int": lambda value: _of(int, value),
+    "bool": lambda value: _of(bool, value),
+    "date": lambda value: _of(date, value),
+    "tuple[int, ...]": lambda value: tuple(_of(int, one) for one in _of(list, value)),
+    "tuple[date, ...]": lambda value: tuple(_of(date, one) for one in _of(list, value)),
+}
+
+
+def _of(wanted: type, value: Any) -> Any:
+    if type(value) is not wanted:  # a bool is an int, and a datetime a date, to isinstance
+        raise TypeError(f"{value!r} is no {wanted.__name__}")
+    return value
 
 
 @cache
-def _policies() -> dict[date, Policy]:
-    """The dated policies; a wrong file stops the start with its name and key."""
+def policies() -> dict[date, Policy]:
+    """All of them by the day each begins, oldest first; a wrong file stops the start with its name, entry and key."""
     loaded: list[dict[str, Any]] = yaml.safe_load(POLICIES.read_text(encoding="utf-8"))
-    policies: dict[date, Policy] = {}
+    found: dict[date, Policy] = {}
+    figures: dict[str, Any] = {}
+    types = {field.name: str(field.type) for field in fields(Policy)}
     for number, entry in enumerate(loaded, 1):
-        try:
-            policies[entry["valid_from"]] = Policy(
-                undo_within=timedelta(minutes=entry["undo_within_minutes"]),
-                back_dating_months=entry["back_dating_months"],
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{POLICIES.name}: policy {number}: {error} is missing or of the wrong type") from error
-    return policies
+        where = f"{POLICIES.name}: entry {number}"
+        start = entry.pop("valid_from", None)
+        if type(start) is not date or any(start <= earlier for earlier in found):
+            raise ValueError(f"{where}: valid_from is no day after that of the entry before")
+        for name, value in entry.items():
+            if name not in types:
+                raise ValueError(f"{where}: {name} is no figure of a policy")
+            try:
+                figures[name] = _READ[types[name]](value)
+            except TypeError as error:
+                raise ValueError(f"{where}: {name}: {error}") from error
+        if missing := types.keys() - figures.keys():
+            raise ValueError(f"{where}: {min(missing)} is missing")
+        found[start] = Policy(**figures)
+    return found
 
 
 def policy_on(day: date) -> Policy:
     """The policy in force on a day."""
-    policies = _policies()
-    return policies[max(start for start in policies if start <= day)]
+    known = policies()
+    return known[max(start for start in known if start <= day)]
 
 
 def months_before(day: date, months: int) -> date:

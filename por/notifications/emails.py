@@ -13,6 +13,7 @@ from django.template import Context, Engine
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from por.accounts.rules import Kind
 from por.history.models import Event
 from por.notifications.models import Delivery, Topic
 
@@ -27,24 +28,53 @@ Facts = Callable[[Event], Mapping[str, Any]]
 BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
+class Line(NamedTuple):
+    """What the inbox and the digest say of an event: one sentence, and the path of the page the mail leads to."""
+
+    sentence: str
+    url: str = ""
+
+
+#: Said from what the event has stored, in the language and zone that are active: it is called for each of many lines,
+#: so it asks the database nothing.
+Says = Callable[[Event], Line]
+
+
+#: To whom there is something to tell, but for the staff.
+ANYBODY = (Kind.CUSTOMER, Kind.PARTNER)
+
+
 class Message(NamedTuple):
     """One kind of mail: the templates emails/<name>.txt and .html, the topic it belongs to, and what it says.
 
-    `title` is what the staff call it. Nobody can turn off what has no topic.
+    `title` is what it is called where one chooses. Nobody can turn off what has no topic. `line` is what stands in
+    the inbox of whoever gets it, in place of its title; with `inbox` false nothing does. `to` is who gets it.
     """
 
     name: str
     topic: Topic | None
     facts: Facts
     title: LazyText
+    line: Says | None = None
+    to: tuple[Kind, ...] = ANYBODY
+    inbox: bool = True
 
 
 _messages: dict[str, Message] = {}
 
 
-def message(name: str, topic: Topic | None, facts: Facts, title: LazyText) -> Message:
-    """Makes a kind of mail known, so that a delivery can name it."""
-    _messages[name] = Message(name, topic, facts, title)
+def message(
+    name: str,
+    topic: Topic | None,
+    facts: Facts,
+    title: LazyText,
+    *,
+    line: Says | None = None,
+    to: tuple[Kind, ...] = ANYBODY,
+    inbox: bool = True,
+) -> Message:
+    """Makes a kind of mail known, so that a delivery can name it; its parts are those of Message."""
+    _messages[name] = Message(name, topic, facts, title, line, to, inbox)
     return _messages[name]
 
 

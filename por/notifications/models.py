@@ -16,9 +16,13 @@ from por.history.models import Event
 
 
 class Topic(models.TextChoices):
-    """What a member may want to hear about or not."""
+    """What messages are about, as those who choose among them see them in groups."""
 
     RECORD = "record", _("Partner of record: attached, removed or undone")
+    CHANGE = "change", _("Changes of partner: questions, statements, answers")
+    INVITATION = "invitation", _("Invitations and activations")
+    RENEWAL = "renewal", _("Renewals and changes of subscriptions")
+    LEGACY = "legacy", _("Legacy form and its deadline")
 
 
 class Preference(models.Model):

@@ -141,6 +141,18 @@ def test_where_no_member_wants_it_the_contact_address_gets_it_in_the_language_of
     assert (delivery.recipient, delivery.user, delivery.language) == ("hello@nordvik.example", None, "sv")
 
 
+def test_what_only_some_roles_may_do_is_told_to_these_or_to_the_contact_address():
+    customer = make_customer(contact_email="hello@vasterhamn.example")
+    make_member(customer.organisation, "viewer", email="looks@vasterhamn.example")
+    tell(happen(make_partner()), NEWS, organisation_id=customer.pk, may="record.attach")
+    make_member(customer.organisation, email="decides@vasterhamn.example")
+    tell(happen(make_partner()), NEWS, organisation_id=customer.pk, may="record.attach")
+    assert list(Delivery.objects.order_by("pk").values_list("recipient", flat=True)) == [
+        "hello@vasterhamn.example",
+        "decides@vasterhamn.example",
+    ]
+
+
 def test_where_there_is_no_address_at_all_nothing_is_sent(partner):
     tell_partner(partner)
     assert not Delivery.objects.exists()

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor, Membership, Organisation, User
+from por.accounts.rules import rights_of
 from por.errors import Absent, Refused
 from por.history import actions as history
 from por.history.models import Event
@@ -46,12 +47,13 @@ bell: Callable[[], None] = _no_bell
 # --- Who is told ------------------------------------------------------------------------------------------------
 
 
-def tell(event: Event, message: Message, *, organisation_id: int) -> None:
+def tell(event: Event, message: Message, *, organisation_id: int, may: str = "") -> None:
     """A delivery to every member of the organisation who wants it, or to its contact address if nobody does.
 
-    Telling again what was told adds nothing.
+    With `may`, only to members whose role has that right. Telling again what was told adds nothing.
     """
-    members = list(_wanting(message.topic).filter(organisation=organisation_id))
+    wanting = _wanting(message.topic).filter(organisation=organisation_id)
+    members = [one for one in wanting if not may or may in rights_of(one.organisation.kind, one.role)]
     if members:
         _insert(_to_member(event, message, member) for member in members)
         return

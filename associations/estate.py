@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from associations.actions import end_from_outside, end_reason_from_outside
+from associations.actions import cancel_overtaken, end_from_outside, end_reason_from_outside
 from associations.models import Association, start_of
 from associations.rules import TENANT_KINDS, EndReason, Kind, Source
 from por.accounts.models import NOBODY
@@ -454,8 +454,13 @@ def tell_of_changes(changes: Mapping[int, Changes]) -> None:
 
 
 def end_overtaken() -> int:
-    """Ends what expired subscriptions and closed accounts leave open, each with its event; returns how many."""
+    """Ends what expired subscriptions and closed accounts leave open, each with its event; returns how many.
+
+    The questions that this, or what a file has ended, has made pointless are cancelled.
+    """
     overtaken = Association.objects.open().filter(
         Q(kind=Kind.DPOR, subscription__status=Subscription.Status.EXPIRED) | Q(partner__status=Partner.Status.CLOSED)
     )
-    return sum(end_from_outside(pk) for pk in overtaken.order_by("subscription", "pk").values_list("pk", flat=True))
+    ended = sum(end_from_outside(pk) for pk in overtaken.order_by("subscription", "pk").values_list("pk", flat=True))
+    cancel_overtaken()
+    return ended

@@ -52,6 +52,24 @@ class EndReason(TextChoices):
     PARTNER_CLOSED = "partner_closed", _("The partner's account was closed")
 
 
+class ChangeStatus(TextChoices):
+    """Where the question stands which partner is actually doing the work."""
+
+    OPEN = "open", _("Waiting for the customer")
+    ANSWERED = "answered", _("Answered")
+    EXPIRED = "expired", _("Not answered in time")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+class Cancellation(TextChoices):
+    """Why a question has become pointless: nobody is of record any more, or nobody else could be."""
+
+    REMOVED = "removed", _("The partner of record was removed")
+    SUBSCRIPTION_EXPIRED = "subscription_expired", _("The subscription expired")
+    PARTNER_CLOSED = "partner_closed", _("A partner's account was closed")
+    ENDED = "ended", _("The partner of record ended")
+
+
 @dataclass(frozen=True)
 class Policy:
     """The figures in force from a day on; policies.yaml says where each is from."""

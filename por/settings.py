@@ -185,6 +185,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    # What is due stands in the rows of each question: a clock that was stopped makes up for it once.
+    "keep-time": {"task": "associations.tasks.keep_time", "schedule": 60.0, "options": {"expires": 60}},
     "forget-uploads": {"task": "por.estate.tasks.forget", "schedule": 60.0, "options": {"expires": 60}},
     "purge-sessions": {"task": "por.accounts.tasks.purge_sessions", "schedule": 60.0, "options": {"expires": 60}},
 }

@@ -63,6 +63,14 @@ def attachable(entered: str, *, by: Actor) -> Partner:
     return partner
 
 
+def require_attachable(partner: Partner) -> None:
+    """Refuses a partner that is known, but cannot become of record now; the caller has locked it."""
+    if partner.status == Partner.Status.CLOSED:
+        raise Refused("partner_closed", _("This partner's account has been closed, so it cannot be attached."))
+    if code := _obstacle(partner.mpn_id, partner):
+        raise refusal(code)
+
+
 def note_unknown(entered: str, *, by: Actor) -> None:
     """Counts an attempt to attach an unknown ID as a Check ID, so that attaching is no way around its limits.
 

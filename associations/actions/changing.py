@@ -1,0 +1,341 @@
+"""The question which partner is actually doing the work: asked when another one is named, answered by the customer.
+
+Whoever is of record stays until it is answered. The subscription's lock is that of its questions too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from associations.actions import unit
+from associations.life_cycles import CHANGE_REQUEST
+from associations.models import Association, Challenger, ChangeRequest, Statement, partners_of
+from associations.rules import Cancellation, ChangeStatus, EndReason, Kind, Policy, Source, policy_on
+from por.accounts.models import NOBODY, Actor, Membership
+from por.directory import actions as directory
+from por.directory.models import Partner, Subscription
+from por.directory.rules import normal_mpn_id
+from por.errors import Absent, Refused, Stale
+from por.history import actions as history
+
+if TYPE_CHECKING:
+    from associations.actions.record import LastChange
+
+
+def name(
+    subscription: Subscription, incumbent: Association, partner: Partner, *, by: Actor, note: str = ""
+) -> ChangeRequest:
+    """Asks whether the partner, and not the incumbent, does the work, or joins it to the question that is open.
+
+    Naming the same partner again changes nothing. All is locked by the caller, and the partner may be attached.
+    """
+    requests = unit.requests_of(subscription)
+    request = next((one for one in requests if one.status == ChangeStatus.OPEN), None)
+    if request is not None and request.challengers.filter(partner=partner).exists():
+        return request
+    unit.partner_of(incumbent)
+    now = unit.clock(unit.latest(subscription), requests)
+    verb = "change_request.opened"
+    if request is None:
+        due_at = policy_of(now).business_days_after(now.date(), policy_of(now).change_request_business_days)
+        request = ChangeRequest.objects.create(
+            subscription=subscription, incumbent=incumbent, opened_at=now, due_at=due_at
+        )
+    else:
+        verb = "change_request.joined"
+        _step(request, "name another partner")
+    challenger = Challenger.objects.create(request=request, partner=partner, joined_at=now, note=note.strip())
+    _write(verb, request, by=by, at=now, reason=challenger.note, partner=unit.named(partner))
+    return request
+
+
+def policy_of(moment: datetime) -> Policy:
+    return policy_on(moment.date())
+
+
+@transaction.atomic
+def answer(
+    request_id: int, mpn_id: str | None, *, by: Actor, statement: str = "", version: int | None = None
+) -> ChangeRequest:
+    """The customer says who is actually doing the work: a party, or None for neither. The record follows in one step.
+
+    Raises Absent, Forbidden, Stale, Busy, Refused with the code of the request's status if it is not open any more,
+    or of the partner or subscription if a challenger cannot be attached now; on `mpn_id`: `not_a_party`.
+    """
+    subscription, request = _locked(request_id, "change.answer", by=by, version=version)
+    chosen = None if mpn_id is None else _party(request, mpn_id)
+    _step(request, "answer")
+    incumbent = request.incumbent
+    if incumbent.ended_at is not None or incumbent.undone_at is not None:  # the estate ended it, this very moment
+        raise Refused(*CHANGE_REQUEST.refusals[ChangeStatus.CANCELLED])
+    moves = chosen is not None and chosen.pk != incumbent.partner_id
+    if chosen is not None and moves:
+        unit.require_open_to_attach(subscription)
+        directory.require_attachable(directory.locked(chosen.pk))
+    now = unit.clock(unit.record_of(subscription), unit.requests_of(subscription))
+    if chosen is None or moves:
+        incumbent.ended_at = now
+        incumbent.end_reason = EndReason.CHANGED if moves else EndReason.REMOVED
+        incumbent.end_note = statement.strip()
+        incumbent.save(update_fields=["ended_at", "end_reason", "end_note"])
+    if chosen is not None and moves:
+        request.made = Association.objects.create(
+            kind=Kind.DPOR,
+            customer=subscription.customer,
+            subscription=subscription,
+            partner=chosen,
+            began_at=now,
+            attached_at=now,
+            source=Source.CHANGE,
+            note=statement.strip(),
+        )
+    request.chosen, request.answered_by, request.answer_statement = chosen, by.user, statement.strip()
+    request.closed_at = now
+    request.save()
+    partner = {"partner": unit.named(chosen)} if chosen else {}
+    _write("change_request.answered", request, by=by, at=now, reason=request.answer_statement, **partner)
+    return request
+
+
+@transaction.atomic
+def state(request_id: int, text: str, *, by: Actor, version: int | None = None) -> Statement:
+    """A party says what it does for the customer, or says it anew while the question is open.
+
+    Raises Absent, Forbidden, Stale, Busy, or Refused: on `text` if there is none, else with the code of the status.
+    """
+    _subscription, request = _locked(request_id, "change.state", by=by, version=version)
+    if not (text := text.strip()):
+        raise Refused("statement_empty", _("Say what you do for the customer."), field="text")
+    partner = _own_party(request, by)
+    _step(request, "state")
+    now = max(timezone.now(), request.opened_at + unit.TICK)
+    stated, created = Statement.objects.get_or_create(
+        request=request, partner=partner, defaults={"text": text, "written_at": now}
+    )
+    if not created and stated.text == text:
+        return stated
+    if not created:
+        stated.text, stated.written_at = text, now
+        stated.save(update_fields=["text", "written_at"])
+    request.save(update_fields=["version"])
+    _write_quietly("change_request.stated", request, by=by, at=now, reason=text, partner=partner)
+    return stated
+
+
+@transaction.atomic
+def forward(request_id: int, member_id: int, *, by: Actor, note: str = "") -> Membership:
+    """Asks a colleague to look at the question: they are told by e-mail. Raises Absent, Forbidden, Busy, Refused."""
+    _subscription, request = _locked(request_id, "change.answer", by=by)
+    CHANGE_REQUEST.after(request.status, "forward")
+    member = (
+        Membership.objects.usable().filter(organisation=by.organisation_id, pk=member_id).select_related("user").first()
+    )
+    if member is None:
+        raise Refused("not_a_colleague", _("Choose somebody of your organisation."), field="member")
+    now = max(timezone.now(), request.opened_at + unit.TICK)
+    to = {"user": member.user_id, "name": member.user.name}
+    _write_quietly("change_request.forwarded", request, by=by, at=now, reason=note.strip(), to=to)
+    return member
+
+
+# --- What the clock and other verbs do -----------------------------------------------------------------------------
+
+
+def ask_again(request: ChangeRequest, last: LastChange, *, by: Actor, at: datetime) -> None:
+    """The answer was taken back, and with it what it did to the record: within undo, which has locked everything."""
+    chosen = last.association.partner if request.chosen_id else None
+    _step(request, "undo")
+    request.closed_at, request.reopened_at = None, at
+    request.chosen = request.made = request.answered_by = None
+    request.answer_statement = ""
+    request.save()
+    partner = {"partner": unit.named(chosen)} if chosen else {}
+    _write("change_request.answer_undone", request, by=by, at=at, **partner)
+
+
+def cancel_open(requests: Sequence[ChangeRequest], why: Cancellation, *, by: Actor, at: datetime) -> None:
+    """Cancels the open one of a subscription's questions, if there is one: nobody is left to ask about."""
+    for request in requests:
+        if request.status == ChangeStatus.OPEN:
+            _step(
+                request,
+                "[nobody else could be]" if why == Cancellation.PARTNER_CLOSED else "[nobody is of record any more]",
+            )
+            request.closed_at, request.cancelled_because = at, why
+            request.save()
+            _write("change_request.cancelled", request, by=by, at=at, why=why)
+
+
+@transaction.atomic
+def expire(request_id: int) -> bool:
+    """Closes a question that was not answered in time, with whoever is of record; says whether it did."""
+    request = _locked_by_the_house(request_id)
+    now = unit.clock([], [request])
+    if request.status != ChangeStatus.OPEN or now < request.due_at:
+        return False
+    _step(request, "[deadline]")
+    request.closed_at = now
+    request.save()
+    _write("change_request.expired", request, by=NOBODY, at=now)
+    return True
+
+
+@transaction.atomic
+def remind(request_id: int) -> bool:
+    """Reminds the customer if a reminder is due; one, however many were missed. Says whether it did."""
+    request = _locked_by_the_house(request_id)
+    now = unit.clock([], [request])
+    due = sum(moment <= now for moment in reminders_of(request))
+    if request.status != ChangeStatus.OPEN or now >= request.due_at or due <= request.reminders:
+        return False
+    request.reminders = due
+    request.save(update_fields=["reminders"])
+    _write_quietly("change_request.reminded", request, by=NOBODY, at=now, number=due)
+    return True
+
+
+def reminders_of(request: ChangeRequest) -> list[datetime]:
+    """When the customer is reminded: at the end of so many business days, by the policy of the day it was opened."""
+    policy = policy_of(request.opened_at)
+    return [policy.business_days_after(request.opened_at.date(), days) for days in policy.change_request_reminders]
+
+
+def keep_time() -> int:
+    """Closes and reminds where that is due; returns how many it were. May run at any time, and twice."""
+    now = timezone.now()
+    done = 0
+    for request in ChangeRequest.objects.open().order_by("due_at"):
+        if request.due_at <= now:
+            done += expire(request.pk)
+        elif sum(moment <= now for moment in reminders_of(request)) > request.reminders:
+            done += remind(request.pk)
+    return done
+
+
+def cancel_overtaken() -> int:
+    """Cancels the questions the estate has answered by itself: nobody is of record, or nobody else is left to be."""
+    left = Challenger.objects.filter(request=OuterRef("pk")).exclude(partner__status=Partner.Status.CLOSED)
+    ended = ChangeRequest.objects.open().exclude(incumbent__ended_at=None, incumbent__undone_at=None)
+    alone = ChangeRequest.objects.open().exclude(Exists(left))
+    done = 0
+    for request_id in [*ended.values_list("pk", flat=True), *alone.values_list("pk", flat=True)]:
+        done += _cancel_if_overtaken(request_id)
+    return done
+
+
+@transaction.atomic
+def _cancel_if_overtaken(request_id: int) -> bool:
+    request = _locked_by_the_house(request_id)
+    incumbent = request.incumbent
+    ended = incumbent.ended_at is not None or incumbent.undone_at is not None
+    if request.status != ChangeStatus.OPEN or not (ended or _all_closed(request)):
+        return False
+    why = Cancellation.ENDED if ended else Cancellation.PARTNER_CLOSED
+    cancel_open([request], why, by=NOBODY, at=unit.clock([incumbent], [request]))
+    return True
+
+
+def _all_closed(request: ChangeRequest) -> bool:
+    return not request.challengers.exclude(partner__status=Partner.Status.CLOSED).exists()
+
+
+# --- Shared --------------------------------------------------------------------------------------------------------
+
+
+def _locked(
+    request_id: int, right: str, *, by: Actor, version: int | None = None
+) -> tuple[Subscription, ChangeRequest]:
+    """The question with its subscription, locked until the transaction ends, if it is theirs, they may, and as seen."""
+    absent = Absent("not_found", _("There is no such question, or it is not yours to see."))
+    subscription_pk = (
+        ChangeRequest.objects.visible_to(by).filter(pk=request_id).values_list("subscription", flat=True).first()
+    )
+    if subscription_pk is None:
+        raise absent
+    by.require(right)
+    request = _locked_by_the_house(request_id, subscription_pk)
+    if version is not None and request.version != version:
+        raise Stale("stale", _("This question has changed since you opened it. Look at it again, then decide."))
+    return request.subscription, request
+
+
+def _locked_by_the_house(request_id: int, subscription_pk: int | None = None) -> ChangeRequest:
+    if subscription_pk is None:
+        subscription_pk = ChangeRequest.objects.values_list("subscription", flat=True).get(pk=request_id)
+    subscription = unit.locked_by_the_house(subscription_pk)
+    request = ChangeRequest.objects.select_related("incumbent__partner__organisation").get(pk=request_id)
+    request.subscription = subscription
+    return request
+
+
+def _step(request: ChangeRequest, verb: str) -> None:
+    request.status = CHANGE_REQUEST.after(request.status, verb)
+    request.version += 1
+
+
+def _party(request: ChangeRequest, mpn_id: str) -> Partner:
+    number = normal_mpn_id(mpn_id)
+    for partner in request.parties().values():
+        if partner.mpn_id == number:
+            return partner
+    raise Refused(
+        "not_a_party",
+        _("This partner is no party to the question. Answer with one of those named, or with neither."),
+        field="mpn_id",
+    )
+
+
+def _own_party(request: ChangeRequest, by: Actor) -> Partner:
+    """The party the actor speaks for. Where a company is on both sides, the location it acts for, else the first."""
+    own = set(partners_of(by).values_list("pk", flat=True))
+    parties = {pk: partner for pk, partner in request.parties().items() if pk in own}
+    return parties.get(by.organisation_id or 0) or next(iter(parties.values()))
+
+
+def _write(verb: str, request: ChangeRequest, *, by: Actor, at: datetime, reason: str = "", **changes: object) -> None:
+    """The event of what all parties are told of. The subscription's readers see it, so it gets a new version."""
+    unit.write(
+        verb,
+        request.subscription,
+        by=by,
+        at=at,
+        parties=_parties(request),
+        changes={"change_request": request.pk, **changes},
+        reason=reason,
+    )
+
+
+def _write_quietly(
+    verb: str,
+    request: ChangeRequest,
+    *,
+    by: Actor,
+    at: datetime,
+    reason: str = "",
+    partner: Partner | None = None,
+    **changes: object,
+) -> None:
+    """The event of what is between the customer and one partner, or the customer's own: no other party reads it."""
+    subscription = request.subscription
+    said = {"partner": unit.named(partner)} if partner else {}
+    history.record(
+        verb,
+        history.About("subscription", str(subscription.subscription_id), subscription.name),
+        by=by,
+        at=at,
+        of=subscription.customer_id,
+        parties=[partner.pk] if partner else [],
+        changes={"change_request": request.pk, **said, **changes},
+        reason=reason,
+    )
+
+
+def _parties(request: ChangeRequest) -> list[int]:
+    return [request.incumbent.partner_id, *request.challengers.values_list("partner", flat=True)]

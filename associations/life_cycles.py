@@ -1,0 +1,74 @@
+"""What may follow what: one table for each thing that has a status. docs/life-cycles.md is drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy as _
+
+from associations.rules import ChangeStatus
+from por.errors import Refused
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+
+@dataclass(frozen=True)
+class LifeCycle:
+    """The steps of one kind of thing. What the clock or the estate does stands in brackets.
+
+    `steps` says for each status which verb leads where; a status without steps is its end. `refusals` are the code
+    and the sentence of everybody who comes too late, by the status they find.
+    """
+
+    name: str
+    begins: str
+    steps: Mapping[str, Mapping[str, str]]
+    refusals: Mapping[str, tuple[str, LazyText]]
+
+    def after(self, status: str, verb: str) -> str:
+        """The status a verb leads to; raises Refused where the table has no such step."""
+        try:
+            return self.steps[status][verb]
+        except KeyError:
+            code, sentence = self.refusals[status]
+            raise Refused(code, sentence) from None
+
+    def allows(self, status: str, verb: str) -> bool:
+        return verb in self.steps.get(status, {})
+
+
+CHANGE_REQUEST = LifeCycle(
+    name="change request",
+    begins=ChangeStatus.OPEN,
+    steps={
+        ChangeStatus.OPEN: {
+            "name another partner": ChangeStatus.OPEN,
+            "state": ChangeStatus.OPEN,
+            "forward": ChangeStatus.OPEN,
+            "answer": ChangeStatus.ANSWERED,
+            "[deadline]": ChangeStatus.EXPIRED,
+            "[nobody is of record any more]": ChangeStatus.CANCELLED,
+            "[nobody else could be]": ChangeStatus.CANCELLED,
+        },
+        ChangeStatus.ANSWERED: {"undo": ChangeStatus.OPEN},
+    },
+    refusals={
+        ChangeStatus.ANSWERED: (
+            "change_request_answered",
+            _("This question has been answered. An administrator of the customer can undo the answer for a while."),
+        ),
+        ChangeStatus.EXPIRED: (
+            "change_request_expired",
+            _("This question was not answered in time, so the partner of record stayed. It can be asked again."),
+        ),
+        ChangeStatus.CANCELLED: (
+            "change_request_cancelled",
+            _("This question has been cancelled, so there is nothing to answer any more."),
+        ),
+    },
+)
+
+ALL = [CHANGE_REQUEST]

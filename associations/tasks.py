@@ -1,0 +1,15 @@
+"""A doorbell: takes nothing, calls one verb, and may run twice."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from associations import actions
+from por import faults
+
+
+@shared_task
+def keep_time() -> None:
+    """Closes and reminds of what is due: rung every minute."""
+    with faults.passing():
+        actions.keep_time()

@@ -23,6 +23,7 @@ from por.filters import SEARCH_FROM, SearchField, ids_from
 from por.history.models import Event
 
 NOTE_LENGTH = 500
+STATEMENT_LENGTH = 2000
 
 #: What a history can be narrowed down to, and the verbs of each.
 HAPPENINGS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import UUIDConverter
 
-from associations.api import listing, record, subscriptions
+from associations.api import change_requests, listing, record, subscriptions
 from por.accounts import api as accounts
 from por.api import views
 from por.directory import api as directory
@@ -32,6 +32,10 @@ v1 = [
     path("subscriptions/<guid:subscription_id>/partner-of-record/undo/", record.Undo.as_view(), name="undo"),
     path("subscriptions/<guid:subscription_id>/history/", subscriptions.History.as_view(), name="history"),
     path("subscriptions/<guid:subscription_id>/usage/", subscriptions.UsageList.as_view(), name="usage"),
+    path("change-requests/", change_requests.ChangeRequestList.as_view(), name="change_requests"),
+    path("change-requests/<int:request_id>/", change_requests.ChangeRequestDetail.as_view(), name="change_request"),
+    path("change-requests/<int:request_id>/answer/", change_requests.Answer.as_view(), name="answer"),
+    path("change-requests/<int:request_id>/statement/", change_requests.State.as_view(), name="statement"),
     path("associations/", listing.AssociationList.as_view(), name="associations"),
     path("schema/", views.Schema.as_view(), name="schema"),
 ]

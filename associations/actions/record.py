@@ -119,9 +119,7 @@ def _contest(
         _check_back_dating(began_on, subscription, unit.clock([current]).date())
         raise Refused(
             "overlaps_another_period",
-            _(
-                "Another partner is of record since before that day. Leave the start empty, and you are asked who stays."
-            ),
+            _("Another partner was of record on that day. Leave the start empty, and you are asked who stays."),
             field="began_on",
         )
     request = changing.name(subscription, current, partner, by=by, note=note)

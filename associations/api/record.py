@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from associations import actions
+from associations.api.change_requests import RequestedShape, requested
 from associations.api.shapes import ASSOCIATION_EXAMPLE, RecordShape, association_shape
 from associations.api.subscriptions import NOT_FOUND, theirs
 from associations.forms import NOTE_LENGTH
@@ -61,15 +62,15 @@ class PartnerOfRecord(Endpoint):
         "attach",
         "Attach a partner of record",
         """The partner with this MPN ID becomes of record: 201. If it is already, nothing changes, or an earlier
-        `began_on` moves its start back: 200. The partner is told by e-mail.""",
-        answers={201: RecordShape, 200: RecordShape},
+        `began_on` moves its start back: 200. If another partner is, that one stays and the customer is asked which of
+        them is actually doing the work: 202. The partners are told by e-mail.""",
+        answers={201: RecordShape, 200: RecordShape, 202: RequestedShape},
         example={"association": ASSOCIATION_EXAMPLE},
         body=AttachBody,
         body_example={"mpn_id": "4471902", "note": "They migrate our mail."},
         problems=NOT_FOUND
         | {
             409: [
-                "held_by_another",
                 "subscription_expired",
                 "subscription_suspended",
                 "partner_suspended",
@@ -99,6 +100,10 @@ class PartnerOfRecord(Endpoint):
                 note=given.get("note", ""),
                 version=version,
             )
+            if attached.request is not None:
+                return Response(
+                    requested(actor_of(request), attached.request), status=202, headers=_tag(attached.association)
+                )
             status = 201 if attached.outcome == "attached" else 200
             return Response(_body(attached.association), status=status, headers=_tag(attached.association))
 
@@ -128,8 +133,9 @@ class PartnerOfRecord(Endpoint):
 class Undo(Endpoint):
     @described(
         "undo",
-        "Undo the last attach or removal",
-        "Within 30 minutes, by any administrator of the customer. Answers who is of record then.",
+        "Undo the last attach, removal or answer",
+        """Within 30 minutes, by any administrator of the customer. Answers who is of record then. An answer that is
+        undone is asked for again.""",
         answers={200: RecordShape},
         example={"association": None},
         body=UndoBody,

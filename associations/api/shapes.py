@@ -9,9 +9,10 @@ from typing import Annotated, Any, TypedDict
 
 from django.db.models import F, Value
 
-from associations.models import Association, AssociationQuerySet, is_own
+from associations.models import Association, AssociationQuerySet, ChangeRequest, is_own
 from associations.reading import MonthOfUsage, seen
-from associations.rules import EndReason, Kind, Source
+from associations.reading.changing import Question, Side, open_questions
+from associations.rules import ChangeStatus, EndReason, Kind, Source
 from por.accounts.models import Actor
 from por.api.schema import Day, Guid, Is, Money, Month, Timestamp
 from por.directory.models import Customer, Partner, Subscription
@@ -25,6 +26,7 @@ PortalCode = Annotated[str, Is(enum=PortalName.values)]
 StatusCode = Annotated[str, Is(enum=Subscription.Status.values)]
 KindCode = Annotated[str, Is(enum=Kind.values)]
 SourceCode = Annotated[str, Is(enum=Source.values)]
+ChangeStatusCode = Annotated[str, Is(enum=ChangeStatus.values)]
 EndReasonCode = Annotated[str, Is(enum=EndReason.values)]
 
 
@@ -76,6 +78,35 @@ class UsageShape(TypedDict):
     consumed_usd: Money | None
 
 
+class IncumbentShape(TypedDict):
+    """Whoever is of record while it is asked who does the work. `statement` is null to the other parties."""
+
+    mpn_id: str
+    name: str
+    since: Timestamp
+    statement: str | None
+
+
+class ChallengerShape(TypedDict):
+    """A partner that was named besides. `statement` is null to the other parties."""
+
+    mpn_id: str
+    name: str
+    joined_at: Timestamp
+    statement: str | None
+
+
+class QuestionShape(TypedDict):
+    """The open question which partner is actually doing the work."""
+
+    id: int
+    status: ChangeStatusCode
+    incumbent: IncumbentShape
+    challengers: list[ChallengerShape]
+    opened_at: Timestamp
+    due_at: Timestamp
+
+
 class SubscriptionShape(TypedDict):
     """A subscription as this reader sees it. `usage` is the newest month they may see."""
 
@@ -91,7 +122,7 @@ class SubscriptionShape(TypedDict):
     started_on: Day
     renews_on: Day | None
     partner_of_record: PartnerOfRecordShape | HiddenShape | None
-    change_request: None
+    change_request: QuestionShape | None
     usage: UsageShape | None
     version: int
 
@@ -207,6 +238,9 @@ def _records(open_then: AssociationQuerySet, ids: Any) -> Any:
 
 
 _RECORDS = Statement(lambda: _records(Association.objects.open(), Given("ids")))
+_CONTESTED = Statement(
+    lambda: ChangeRequest.objects.open().filter(Among(F("subscription"), Given("ids"))).values_list("subscription")
+)
 
 
 def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date | None) -> list[SubscriptionShape]:
@@ -218,6 +252,9 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
         holders[subscription] = is_own(actor, partner, company)
         of_record[subscription] = PartnerOfRecordShape(mpn_id=mpn_id, name=name, since=timestamp(since), source=source)
     known, usage = seen(actor, ids, holders, as_of)
+    # Most pages have none: what is asked of every row is asked by key, and the rest of those that have one.
+    contested = [pk for (pk,) in _CONTESTED.values(ids=ids)] if as_of is None else []
+    asked = open_questions(actor, contested) if contested else {}
     return [
         {
             "id": str(one.subscription_id),
@@ -232,12 +269,35 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
             "started_on": one.started_on.isoformat(),
             "renews_on": one.renews_on.isoformat() if one.renews_on else None,
             "partner_of_record": of_record[one.pk] if one.pk in known else _HIDDEN if one.pk in holders else None,
-            "change_request": None,
+            "change_request": question_shape(asked[one.pk]) if one.pk in asked else None,
             "usage": usage_shape(usage[one.pk]) if one.pk in usage else None,
             "version": one.version,
         }
         for one in subscriptions
     ]
+
+
+def question_shape(question: Question) -> QuestionShape:
+    incumbent = question.incumbent
+    return {
+        "id": question.request.pk,
+        "status": question.request.status,
+        "incumbent": {
+            **partner_shape(incumbent.partner),
+            "since": timestamp(incumbent.since),
+            "statement": _text(incumbent),
+        },
+        "challengers": [
+            {**partner_shape(one.partner), "joined_at": timestamp(one.since), "statement": _text(one)}
+            for one in question.challengers
+        ],
+        "opened_at": timestamp(question.request.opened_at),
+        "due_at": timestamp(question.request.due_at),
+    }
+
+
+def _text(side: Side) -> str | None:
+    return side.statement.text if side.statement else None
 
 
 def _name(subscription: Subscription) -> SubscriptionNameShape:

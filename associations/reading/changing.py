@@ -87,7 +87,7 @@ def open_questions(actor: Actor, subscriptions: Sequence[int]) -> dict[int, Ques
 
 @dataclass(frozen=True)
 class Work:
-    """What the customer, who has to answer, knows of a party's work: since when it has worked here, and use then and now.
+    """What the customer, who has to answer, knows of a party's work: since when it has been here, and use then and now.
 
     `here_since` is its first day with this subscription, `there_since` with anything of the customer's; None if it
     never was. `then` is the usage of the month it began here.

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 TICK = timedelta(microseconds=1)
 HALF_AN_HOUR = timedelta(minutes=30)
 CHECKS_A_MINUTE, CHECKS_A_DAY = 20, 200
+DAYS_TO_ANSWER, DAYS_TO_REMIND = 10, [3, 7]
 
 
 def start_of(day: date) -> datetime:
@@ -42,16 +43,48 @@ class Period:
         return (ended is None or self.began < ended) and (self.ended is None or began < self.ended)
 
 
+def business_days_after(day: date, count: int) -> datetime:
+    """The end of the so manieth day after it that is neither Saturday nor Sunday."""
+    days = (day + timedelta(days=ahead) for ahead in range(1, 100))
+    return start_of([one for one in days if one.isoweekday() < 6][count - 1] + timedelta(days=1))
+
+
+@dataclass
+class Question:
+    """Who is doing the work, as long as it is open: whoever is of record, or one of those that were named."""
+
+    incumbent: Period
+    opened: datetime
+    due: datetime
+    named: list[str]
+    status: str = "open"
+    chosen: str | None = None
+    made: Period | None = None
+    reminders: int = 0
+    closed: datetime | None = None
+    reopened: datetime | None = None
+    said: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def parties(self) -> frozenset[str]:
+        return frozenset([self.incumbent.partner, *self.named])
+
+
 @dataclass
 class Unit:
-    """A subscription: its periods, oldest first, and what undo would take back."""
+    """A subscription: its periods, oldest first, its questions, and what undo would take back."""
 
     started: date
     status: str = "active"
     version: int = 1
     periods: list[Period] = field(default_factory=list)
-    last: tuple[str, Period, datetime] | None = None
-    told: list[tuple[str, str]] = field(default_factory=list)  # what happened, and to which partner
+    questions: list[Question] = field(default_factory=list)
+    last: tuple[str, Period | Question, datetime] | None = None
+    told: list[tuple[str, frozenset[str]]] = field(default_factory=list)  # what happened, and which partners know
+
+    @property
+    def question(self) -> Question | None:
+        return next((one for one in self.questions if one.status == "open"), None)
 
     @property
     def current(self) -> Period | None:
@@ -72,18 +105,20 @@ class Record:
         self.loads = 0  # organisations that were told of a load
         self.unknown: list[datetime] = []  # when somebody attached an ID that nobody has
 
-    def instant(self, unit: Unit) -> datetime:
+    def instant(self, unit: Unit, questions: list[Question] | None = None) -> datetime:
         used = [
-            moment
-            for period in unit.periods
-            for moment in (period.began, period.ended, period.attached, period.undone, period.reopened)
-            if moment is not None
+            *(m for one in unit.periods for m in (one.began, one.ended, one.attached, one.undone, one.reopened)),
+            *(m for one in questions or [] for m in (one.opened, one.closed, one.reopened)),
         ]
-        return max([self.now, *(moment + TICK for moment in used)])
+        return max([self.now, *(moment + TICK for moment in used if moment is not None)])
 
     def _changed(self, unit: Unit, what: str, period: Period) -> None:
         unit.version += 1
-        unit.told.append((what, period.partner))
+        unit.told.append((what, frozenset([period.partner])))
+
+    def _asked(self, unit: Unit, what: str, question: Question) -> None:
+        unit.version += 1
+        unit.told.append((f"change_request.{what}", question.parties))
 
     def attach(self, name: str, partner: str, began_on: date | None) -> str:
         unit = self.units[name]
@@ -94,11 +129,10 @@ class Record:
                 raise Refusal("partner_suspended")
         now, current = self.instant(unit), unit.current
         if current and current.partner != partner:
-            raise Refusal("held_by_another")
+            return self._contest(unit, current, partner, began_on)
         if current and (began_on is None or start_of(began_on) >= current.began):
             return "unchanged"
-        if unit.status != "active":
-            raise Refusal("subscription_expired" if unit.status == "expired" else "subscription_suspended")
+        self._check_active(unit)
         began = now
         if began_on is not None:
             self._check_start(unit, began_on, now.date())
@@ -112,6 +146,92 @@ class Record:
         unit.last = ("attached", period, now)
         self._changed(unit, "attached", period)
         return "attached"
+
+    @staticmethod
+    def _check_active(unit: Unit) -> None:
+        if unit.status != "active":
+            raise Refusal("subscription_expired" if unit.status == "expired" else "subscription_suspended")
+
+    def _contest(self, unit: Unit, current: Period, partner: str, began_on: date | None) -> str:
+        self._check_active(unit)
+        if began_on is not None:
+            self._check_start(unit, began_on, self.instant(Unit(unit.started, periods=[current])).date())
+            raise Refusal("overlaps_another_period")
+        question, now = unit.question, self.instant(unit, unit.questions)
+        if question is None:
+            question = Question(current, now, business_days_after(now.date(), DAYS_TO_ANSWER), [partner])
+            unit.questions.append(question)
+            self._asked(unit, "opened", question)
+        elif partner not in question.named:
+            question.named.append(partner)
+            self._asked(unit, "joined", question)
+        return "change_requested"
+
+    def answer(self, name: str, partner: str | None) -> str:
+        """The last question of the unit; there is one."""
+        unit = self.units[name]
+        question = unit.questions[-1]
+        if partner is not None and partner not in question.parties:
+            raise Refusal("not_a_party")
+        self._check_open(question)
+        incumbent, now = question.incumbent, self.instant(unit, unit.questions)
+        if partner not in {None, incumbent.partner}:
+            self._check_active(unit)
+            if self.partners[partner] != "active":
+                raise Refusal(f"partner_{self.partners[partner]}")
+            incumbent.ended, incumbent.reason = now, "changed"
+            question.made = Period(partner, now, now, "change")
+            unit.periods.append(question.made)
+        elif partner is None:
+            incumbent.ended, incumbent.reason = now, "removed"
+        question.status, question.chosen, question.closed = "answered", partner, now
+        unit.last = ("answered", question, now)
+        self._asked(unit, "answered", question)
+        return "answered"
+
+    @staticmethod
+    def _check_open(question: Question) -> None:
+        if question.status != "open":
+            raise Refusal(f"change_request_{question.status}")
+
+    def state(self, name: str, partner: str, text: str) -> None:
+        unit = self.units[name]
+        question = unit.questions[-1]
+        if partner not in question.parties:
+            raise Refusal("not_found")
+        self._check_open(question)
+        if question.said.get(partner) != text:
+            question.said[partner] = text
+            unit.told.append(("change_request.stated", frozenset([partner])))
+
+    def keep_time(self) -> None:
+        for unit in self.units.values():
+            question = unit.question
+            if question is None:
+                continue
+            passed = [days for days in DAYS_TO_REMIND if business_days_after(question.opened.date(), days) <= self.now]
+            if question.due <= self.now:
+                question.status = "expired"
+                question.closed = max([self.now, *(m + TICK for m in (question.opened, question.reopened) if m)])
+                self._asked(unit, "expired", question)
+            elif len(passed) > question.reminders:
+                question.reminders = len(passed)
+                unit.told.append(("change_request.reminded", frozenset()))
+
+    def _cancel(self, unit: Unit, at: datetime) -> None:
+        question = unit.question
+        if question is not None:
+            question.status, question.closed = "cancelled", at
+            self._asked(unit, "cancelled", question)
+
+    def _cancel_what_is_pointless(self) -> None:
+        for unit in self.units.values():
+            question = unit.question
+            if question and not (
+                question.incumbent.is_open and any(self.partners[one] != "closed" for one in question.named)
+            ):
+                at = self.instant(Unit(unit.started, periods=[question.incumbent]), [question])
+                self._cancel(unit, at)
 
     def _unknown(self) -> str:
         """An ID that nobody has counts as a check of an ID, and these are limited."""
@@ -136,33 +256,58 @@ class Record:
         period = unit.current
         if period is None:
             raise Refusal("no_partner_of_record")
-        period.ended, period.reason = self.instant(unit), "removed"
+        period.ended, period.reason = self.instant(unit, unit.questions), "removed"
         unit.last = ("removed", period, period.ended)
         self._changed(unit, "removed", period)
+        self._cancel(unit, period.ended)
 
     def undo(self, name: str) -> Period | None:
         unit = self.units[name]
-        now = self.instant(unit)
-        if unit.last is None:
+        now = self.instant(unit, unit.questions)
+        if unit.last is None or unit.question is not None:
             raise Refusal("nothing_to_undo")
-        what, period, at = unit.last
+        what, thing, at = unit.last
+        if isinstance(thing, Question):
+            return self._undo_answer(unit, thing, at, now)
         if now > at + HALF_AN_HOUR:
             raise Refusal("undo_too_late")
+        unit_last, unit.last = unit.last, None
         if what == "attached":
-            period.undone = now
-            unit.last = None
-            self._changed(unit, "attach_undone", period)
+            thing.undone = now
+            self._changed(unit, "attach_undone", thing)
             return None
-        if unit.current:
+        try:
+            self._reopen(unit, thing, now)
+        except Refusal:
+            unit.last = unit_last
+            raise
+        self._changed(unit, "removal_undone", thing)
+        return thing
+
+    def _undo_answer(self, unit: Unit, question: Question, at: datetime, now: datetime) -> Period:
+        stays = question.made or (question.incumbent if question.chosen else None)
+        if stays is not None and not stays.is_open:
+            raise Refusal("nothing_to_undo")
+        if now > at + HALF_AN_HOUR:
+            raise Refusal("undo_too_late")
+        if stays is not question.incumbent:
+            self._reopen(unit, question.incumbent, now, but=question.made)
+        if question.made is not None:
+            question.made.undone = now
+        question.status, question.chosen, question.made, question.closed = "open", None, None, None
+        question.reopened = now
+        unit.last = None
+        self._asked(unit, "answer_undone", question)
+        return question.incumbent
+
+    def _reopen(self, unit: Unit, period: Period, now: datetime, but: Period | None = None) -> None:
+        if unit.current is not but:
             raise Refusal("slot_taken")
         if unit.status == "expired":
             raise Refusal("subscription_expired")
         if self.partners[period.partner] == "closed":
             raise Refusal("partner_closed")
         period.ended, period.reason, period.reopened = None, "", now
-        unit.last = None
-        self._changed(unit, "removal_undone", period)
-        return period
 
     # --- Loads
 
@@ -170,7 +315,7 @@ class Record:
         unit = self.units[name]
         if unit.status != status:
             if unit.current is not None and status != "expired":  # that it has expired is said by its end
-                unit.told.append(("subscription.changed", unit.current.partner))
+                unit.told.append(("subscription.changed", frozenset([unit.current.partner])))
             unit.status = status
             unit.version += 1
             self.loads += 1
@@ -189,11 +334,13 @@ class Record:
                 continue
             closed, expired = self.partners[period.partner] == "closed", unit.status == "expired"
             if closed or expired:
-                period.ended = self.instant(unit)
+                period.ended = self.instant(unit, unit.questions)
                 period.reason = "partner_closed" if closed else "subscription_expired"
                 if unit.last and unit.last[:2] == ("attached", period):
                     unit.last = None
                 self._changed(unit, "ended", period)
+                self._cancel(unit, period.ended)
+        self._cancel_what_is_pointless()
 
     def load_period(self, name: str, partner: str, began_on: date, ended_on: date | None) -> str:
         """What became of a line of `associations.csv`."""
@@ -227,6 +374,7 @@ class Record:
             unit.periods.append(Period(partner, began, self.now, "estate", ended))
         unit.version += 1
         self.loads += 1
+        self._cancel_what_is_pointless()
         return "changed" if same else "created"
 
     @staticmethod
@@ -250,7 +398,7 @@ class Record:
             holder = "nobody" if current is None else current.partner
             if reader is not None and current is not None and current.partner != reader:
                 holder = "hidden"
-            told = [what for what, partner in unit.told if reader in {None, partner}]
+            told = [what for what, partners in unit.told if reader is None or reader in partners]
             seen[name] = (holder, sorted(period.partner for period in own), told)
         return seen
 

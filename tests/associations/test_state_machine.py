@@ -18,16 +18,20 @@ from unittest import mock
 
 import pytest
 from django.db import DatabaseError, transaction
-from django.db.models import F
 from django.utils import timezone
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 import associations.models
 from associations import actions, estate, reading
-from associations.models import Association, AssociationQuerySet
+from associations.actions import changing, record
+from associations.actions import unit as spine
+from associations.models import Association, AssociationQuerySet, ChangeRequest
+from associations.reading import changing as changing_read
+from associations.reading.changing import questions, requests_for_listing
 from por.accounts.models import NOBODY, Actor
+from por.directory import actions as directory
 from por.directory.estate.organisations import PARTNERS
 from por.directory.estate.subscriptions import SUBSCRIPTIONS
 from por.directory.models import Partner, Subscription, Usage
@@ -54,7 +58,7 @@ HUNT = settings(
 )
 
 MORNING = datetime(2026, 3, 10, 9, tzinfo=UTC)
-UNITS, PARTNERS_ = ["mail", "cloud"], ["nordvik", "halden"]
+UNITS, PARTNERS_ = ["mail", "cloud"], ["nordvik", "halden", "skog"]
 MONTHS = [date(2026, 1, 1), date(2026, 2, 1), date(2026, 3, 1), date(2026, 4, 1)]
 
 units, partners = st.sampled_from(UNITS), st.sampled_from(PARTNERS_)
@@ -170,6 +174,36 @@ class TheRecord(RuleBasedStateMachine):
 
         self.both(product, plain)
 
+    def question(self, unit: str) -> int:
+        """The last one of a unit; there is one."""
+        return ChangeRequest.objects.filter(subscription=self.units[unit]).latest("pk").pk
+
+    @precondition(lambda self: any(unit.questions for unit in self.plain.units.values()))
+    @rule(unit=units, choice=st.sampled_from([*PARTNERS_, *PARTNERS_, "neither"]))
+    def answer(self, unit: str, choice: str) -> None:
+        if not self.plain.units[unit].questions:
+            return
+        mpn_id = None if choice == "neither" else self.partners[choice].mpn_id
+        self.both(
+            lambda: actions.answer(self.question(unit), mpn_id, by=self.admin).status,
+            lambda: self.plain.answer(unit, None if choice == "neither" else choice),
+        )
+
+    @precondition(lambda self: any(unit.question for unit in self.plain.units.values()))
+    @rule(unit=units, partner=partners, text=st.sampled_from(["We do.", "They do not."]))
+    def state(self, unit: str, partner: str, text: str) -> None:
+        if not self.plain.units[unit].questions:
+            return
+        self.both(
+            lambda: actions.state(self.question(unit), text, by=self.readers[partner]) and None,
+            lambda: self.plain.state(unit, partner, text),
+        )
+
+    @rule()
+    def the_clock_strikes(self) -> None:
+        actions.keep_time()
+        self.plain.keep_time()
+
     @rule(unit=units, status=st.sampled_from(["active", "active", "grace", "suspended", "expired"]))
     def load_status(self, unit: str, status: str) -> None:
         row = estates.subscription(
@@ -233,6 +267,25 @@ class TheRecord(RuleBasedStateMachine):
         }
 
     @invariant()
+    def the_questions_are_the_plain_ones(self) -> None:
+        found: dict[str, list[Any]] = {name: [] for name in UNITS}
+        for one in ChangeRequest.objects.for_listing().order_by("pk"):
+            chosen = self.partner_names[one.chosen_id] if one.chosen_id else None
+            found[self.names[one.subscription_id]].append(
+                (one.status, one.opened_at, one.due_at, one.closed_at, one.reopened_at, one.reminders, chosen)
+                + (self.partner_names[one.incumbent.partner_id],)
+                + tuple(self.partner_names[named.partner_id] for named in one.challengers.all())
+            )
+        assert found == {
+            name: [
+                (one.status, one.opened, one.due, one.closed, one.reopened, one.reminders, one.chosen)
+                + (one.incumbent.partner, *one.named)
+                for one in unit.questions
+            ]
+            for name, unit in self.plain.units.items()
+        }
+
+    @invariant()
     def nobody_is_of_record_twice(self) -> None:
         assert overlaps() == 0
 
@@ -267,6 +320,25 @@ class TheRecord(RuleBasedStateMachine):
             months = associations.models.usage_visible_to(actor).filter(subscription=row.subscription)
             assert sorted(months.values_list("month", flat=True)) == self.plain.months_seen_by(reader, unit, MONTHS)
         assert seen == self.plain.seen_by(reader)
+        self.look_at_questions(actor, reader)
+
+    def look_at_questions(self, actor: Actor, reader: str | None) -> None:
+        """A party reads the other parties' names, and no statement but its own."""
+        read: dict[tuple[str, datetime], dict[str, str]] = {}
+        for question in questions(actor, requests_for_listing(actor)):
+            unit = self.names[question.request.subscription_id]
+            read[unit, question.request.opened_at] = {
+                self.partner_names[side.partner.pk]: side.statement.text if side.statement else ""
+                for side in question.sides
+            }
+        assert read == {
+            (name, one.opened): {
+                party: one.said.get(party, "") if reader in {None, party} else "" for party in one.parties
+            }
+            for name, unit in self.plain.units.items()
+            for one in unit.questions
+            if reader is None or reader in one.parties
+        }
 
     def the_api_says_the_same(self, name: str) -> None:
         reader, seen = name if name in self.partners else None, {}
@@ -297,8 +369,9 @@ def test_the_record_is_always_that_of_the_plain_one(committed):
 
 # --- Faults, put into the product one at a time ---------------------------------------------------------------------
 
-real_attach, real_undo, real_record = actions.attach, actions.undo, actions._record
-real_back_dated, real_last_change, real_write = actions._back_dated, actions.last_change, history.record
+real_attach, real_undo, real_write_of = actions.attach, actions.undo, spine.write_of
+real_back_dated, real_last_change, real_write = record._back_dated, record.last_change, history.record
+real_question, real_remind = changing_read._question, changing.remind
 real_usage, real_check = associations.models.usage_visible_to, estate._Merge._check_overlap
 
 
@@ -312,31 +385,48 @@ def forgetful_undo(*args: Any, **kwargs: Any) -> Association | None:
     return association
 
 
-def strict_at_the_bound(began_on: date, subscription: Any, record: Any, now: datetime, **rest: Any) -> datetime:
+def strict_at_the_bound(began_on: date, subscription: Any, now: datetime) -> datetime:
     """A period that ends when the next begins is taken for an overlap."""
-    if any(one.undone_at is None and one.ended_at == start_of(began_on) for one in record):
+    if any(one.undone_at is None and one.ended_at == start_of(began_on) for one in spine.record_of(subscription)):
         raise Refused("overlaps_another_period", "", field="began_on")
-    return real_back_dated(began_on, subscription, record, now, **rest)
+    return real_back_dated(began_on, subscription, now)
 
 
-def one_day_further(began_on: date, subscription: Any, record: Any, now: datetime, **rest: Any) -> datetime:
+def one_day_further(began_on: date, subscription: Any, now: datetime) -> datetime:
     """The limit of twelve months lies a day too far back."""
     try:
-        return real_back_dated(began_on, subscription, record, now, **rest)
+        return real_back_dated(began_on, subscription, now)
     except Refused as refused:
         if refused.code != "began_on_too_early":
             raise
-        return real_back_dated(began_on + timedelta(days=1), subscription, record, now, **rest) - timedelta(days=1)
+        return real_back_dated(began_on + timedelta(days=1), subscription, now) - timedelta(days=1)
 
 
-def same_version(verb: str, unit: Any, *args: Any, **kwargs: Any) -> None:
-    real_record(verb, unit, *args, **kwargs)
-    Subscription.objects.filter(pk=unit.pk).update(version=F("version") - 1)
-
-
-def last_change_of_all(record: list[Association]) -> Any:
+def last_change_of_all(record: list[Association], requests: Any) -> Any:
     """An undo is undone by the next."""
-    return real_last_change([_never_undone(one) for one in record])
+    return real_last_change([_never_undone(one) for one in record], requests)
+
+
+def open_questions_do_not_matter(record: list[Association], requests: Any) -> Any:
+    """What came before a question can be undone while it is open."""
+    return real_last_change(record, [one for one in requests if one.status != "open"])
+
+
+def answers_are_no_change(record: list[Association], requests: Any) -> Any:
+    """Undo passes over an answer."""
+    return real_last_change(record, [one for one in requests if one.status == "open"])
+
+
+def read_by_all(actor: Actor, request: ChangeRequest) -> Any:
+    """A statement is read by all parties."""
+    return real_question(Actor(user=None, organisation=None), request)
+
+
+def remind_anew(request_id: int) -> bool:
+    """Who reminds forgets that they did."""
+    done = real_remind(request_id)
+    ChangeRequest.objects.filter(pk=request_id).update(reminders=0)
+    return done
 
 
 def _never_undone(one: Association) -> Association:
@@ -350,7 +440,7 @@ def ends_what_was_undone() -> int:
     for one in found.filter(subscription__status="expired").select_related("subscription", "customer"):
         one.ended_at = timezone.now()
         one.save()
-        real_record("partner_of_record.ended", one.subscription, one, by=NOBODY, at=one.ended_at)
+        real_write_of("partner_of_record.ended", one.subscription, one, by=NOBODY, at=one.ended_at)
     return real_end_overtaken()
 
 
@@ -397,21 +487,21 @@ class Fault:
 
 
 FAULTS = {
-    "the clock is the wall's alone": Fault(actions, "_clock", lambda record: timezone.now()),
+    "the clock is the wall's alone": Fault(spine, "clock", lambda *_any: timezone.now()),
     "undo has no end": Fault(actions.LastChange, "undo_until", datetime.max.replace(tzinfo=UTC)),
     "undo has one minute less": Fault(
         actions.LastChange, "undo_until", property(lambda last: last.at + timedelta(minutes=29))
     ),
     "an undone removal begins anew": Fault(actions, "undo", forgetful_undo),
-    "an undo is undone": Fault(actions, "last_change", last_change_of_all),
+    "an undo is undone": Fault(record, "last_change", last_change_of_all),
     "dating back ignores other periods": Fault(
-        actions, "_back_dated", lambda began_on, *_args, **_kwargs: start_of(began_on)
+        record, "_back_dated", lambda began_on, *_args, **_kwargs: start_of(began_on)
     ),
-    "dating back takes neighbours for overlaps": Fault(actions, "_back_dated", strict_at_the_bound),
-    "dating back goes a day too far": Fault(actions, "_back_dated", one_day_further),
+    "dating back takes neighbours for overlaps": Fault(record, "_back_dated", strict_at_the_bound),
+    "dating back goes a day too far": Fault(record, "_back_dated", one_day_further),
     "a later start moves the record forward": Fault(actions, "attach", moved_forward),
-    "the holder is overlooked": Fault(actions, "_current", lambda record: None),
-    "a version is not counted": Fault(actions, "_record", same_version),
+    "the holder is overlooked": Fault(spine, "current", lambda record: None),
+    "a version is not counted": Fault(spine, "bump", lambda subscription: None),
     "an event is missing": Fault(history, "record", lambda *args, **kwargs: 0),
     "an event is written twice": Fault(
         history, "record", lambda *args, **kwargs: real_write(*args, **kwargs) and real_write(*args, **kwargs)
@@ -419,17 +509,23 @@ FAULTS = {
     "the partner is no party": Fault(
         history, "record", lambda *args, **kwargs: real_write(*args, **{**kwargs, "parties": []})
     ),
-    "a partner that is closed or suspended is attached": Fault(
-        actions.directory, "attachable", attachable_whatever_its_state
-    ),
-    "a closed partner comes back by undo": Fault(actions.directory, "locked", always_active),
-    "an expired subscription takes a partner": Fault(actions, "_require_open_to_attach", lambda subscription: None),
+    "a partner that is closed or suspended is attached": Fault(directory, "attachable", attachable_whatever_its_state),
+    "a closed partner comes back by undo": Fault(directory, "locked", always_active),
+    "an expired subscription takes a partner": Fault(spine, "require_open_to_attach", lambda subscription: None),
     "expiry ends nothing": Fault(estate, "end_overtaken", lambda: 0),
     "expiry ends what was undone": Fault(estate, "end_overtaken", ends_what_was_undone),
     "a load overlaps": Fault(estate._Merge, "_check_overlap", lambda self, one, known: None),
     "what was undone still counts": Fault(AssociationQuerySet, "standing", lambda self: self.all()),
     "a rival is named": Fault(reading, "is_own", lambda *_any: True),
     "a former partner sees all usage": Fault(associations.models, "usage_visible_to", all_months),
+    "a question outlives its incumbent": Fault(changing, "cancel_open", lambda *_any, **_more: None),
+    "a question without challengers stays open": Fault(changing, "_all_closed", lambda request: False),
+    "an answer is not asked for again once undone": Fault(changing, "ask_again", lambda *_any, **_more: None),
+    "an answer cannot be undone": Fault(record, "last_change", answers_are_no_change),
+    "undo passes over an open question": Fault(record, "last_change", open_questions_do_not_matter),
+    "a deadline never comes": Fault(changing, "expire", lambda request_id: False),
+    "a reminder is sent each time": Fault(changing, "remind", lambda request_id: remind_anew(request_id)),
+    "a statement is read by the others": Fault(changing_read, "_question", read_by_all),
 }
 #: A few in every run of the tests, all of them in the long one.
 FEW = {"a version is not counted", "an event is written twice", "a rival is named"}
@@ -439,6 +535,7 @@ SEEN = {
     "a former partner sees all usage",
     "what was undone still counts",
     "the partner is no party",
+    "a statement is read by the others",
 }
 
 

@@ -1,0 +1,330 @@
+"""Which partner is actually doing the work: the questions, the customer's answer, the partners' statements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypedDict
+
+from django import forms
+from django.http import HttpResponseBase
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from associations import actions
+from associations.api.shapes import (
+    CUSTOMER_EXAMPLE,
+    PARTNER_EXAMPLE,
+    SKU_EXAMPLE,
+    SUBSCRIPTION_EXAMPLE,
+    ChallengerShape,
+    ChangeStatusCode,
+    CustomerShape,
+    IncumbentShape,
+    ProductCode,
+    SkuShape,
+    customer_shape,
+    page_of,
+    question_shape,
+    sku_shape,
+    timestamp,
+)
+from associations.forms import STATEMENT_LENGTH
+from associations.models import ChangeRequest
+from associations.reading.changing import questions, requests_for_listing
+from associations.rules import Cancellation, ChangeStatus
+from por.accounts.api import once
+from por.accounts.authentication import actor_of
+from por.accounts.models import Actor
+from por.api.endpoint import Endpoint, entered, etag, matches
+from por.api.lists import filtered, listing
+from por.api.problems import Invalid, PreconditionRequired
+from por.api.schema import Guid, Is, Timestamp, described
+from por.errors import Absent, Refused, Stale
+
+CancellationCode = Annotated[str, Is(enum=Cancellation.values)]
+
+
+class AskedAboutShape(TypedDict):
+    """The subscription a question is about. To a partner that was named, it is all there is to see of it."""
+
+    id: Guid
+    customer: CustomerShape
+    product: ProductCode
+    sku: SkuShape | None
+    seats: int | None
+
+
+class AnswerShape(TypedDict):
+    """What the customer said: the partner that does the work, null for neither; all parties read its words."""
+
+    mpn_id: str | None
+    statement: str
+    at: Timestamp
+
+
+class ChangeRequestShape(TypedDict):
+    """The question which partner is actually doing the work. Whoever is of record stays until it is answered."""
+
+    id: int
+    status: ChangeStatusCode
+    subscription: AskedAboutShape
+    incumbent: IncumbentShape
+    challengers: list[ChallengerShape]
+    opened_at: Timestamp
+    due_at: Timestamp
+    closed_at: Timestamp | None
+    cancelled_because: CancellationCode | None
+    answer: AnswerShape | None
+    version: int
+
+
+class RequestedShape(TypedDict):
+    """The question that naming another partner came to."""
+
+    change_request: ChangeRequestShape
+
+
+class AnswerBody(serializers.Serializer[Any]):
+    """Who does the work: a party by its MPN ID, or null for neither."""
+
+    mpn_id = serializers.CharField(allow_null=True, help_text="A party to the question; null: neither.")
+    statement = serializers.CharField(
+        required=False, allow_blank=True, max_length=STATEMENT_LENGTH, help_text="Why. All parties read it."
+    )
+
+
+class StatementBody(serializers.Serializer[Any]):
+    """What a partner does for the customer. The other partners never read it."""
+
+    text = serializers.CharField(max_length=STATEMENT_LENGTH)
+
+
+class ChangeRequestFilter(forms.Form):
+    """The filters of the list; all may be left out."""
+
+    status = forms.ChoiceField(choices=ChangeStatus.choices, required=False)
+    subscription = forms.UUIDField(required=False)
+
+
+COLUMNS = [
+    "id",
+    "status",
+    "subscription.id",
+    "subscription.customer.tenant_id",
+    "subscription.customer.name",
+    "subscription.product",
+    "subscription.seats",
+    "incumbent.mpn_id",
+    "incumbent.name",
+    "opened_at",
+    "due_at",
+    "closed_at",
+    "cancelled_because",
+    "answer.mpn_id",
+]
+EXAMPLE = {
+    "id": 318,
+    "status": "open",
+    "subscription": {
+        "id": SUBSCRIPTION_EXAMPLE["id"],
+        "customer": CUSTOMER_EXAMPLE,
+        "product": "office365",
+        "sku": SKU_EXAMPLE,
+        "seats": 420,
+    },
+    "incumbent": {**PARTNER_EXAMPLE, "since": "2025-03-02T09:41:07.318402Z", "statement": None},
+    "challengers": [
+        {
+            "mpn_id": "5127255",
+            "name": "Halden Systems AB",
+            "joined_at": "2026-03-02T09:41:07.318402Z",
+            "statement": "We have moved their mail and train their people.",
+        }
+    ],
+    "opened_at": "2026-03-02T09:41:07.318402Z",
+    "due_at": "2026-03-17T00:00:00Z",
+    "closed_at": None,
+    "cancelled_because": None,
+    "answer": None,
+    "version": 2,
+}
+NOT_FOUND = {404: ["not_found"]}
+CLOSED = ["change_request_answered", "change_request_expired", "change_request_cancelled"]
+
+
+class ChangeRequestList(Endpoint):
+    @described(
+        "change_requests",
+        "Change requests",
+        "The customer’s own; to a partner those it is a party to. A partner reads no other one’s statement.",
+        answers={200: ChangeRequestShape},
+        example=page_of(EXAMPLE),
+        filters=ChangeRequestFilter,
+        is_list=True,
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        actor = actor_of(request)
+        given = filtered(request, ChangeRequestFilter).cleaned_data
+        found = requests_for_listing(actor)
+        if given["status"]:
+            found = found.filter(status=given["status"])
+        if given["subscription"]:
+            found = found.filter(subscription__subscription_id=given["subscription"])
+        return listing(
+            request, found, lambda page: _shapes(actor, page), by="-pk", columns=COLUMNS, name="change-requests"
+        )
+
+
+class ChangeRequestDetail(Endpoint):
+    @described(
+        "change_request",
+        "One change request",
+        "Which partner is actually doing the work, and what was answered.",
+        answers={200: ChangeRequestShape},
+        example=EXAMPLE,
+        problems=NOT_FOUND,
+    )
+    def get(self, request: Request, request_id: int) -> Response:
+        return _answered(actor_of(request), request_id)
+
+
+class Answer(Endpoint):
+    @described(
+        "answer",
+        "Answer who does the work",
+        """By an administrator of the customer. The record moves in one step, and all parties are told. Final, but
+        for undo within 30 minutes.""",
+        answers={200: ChangeRequestShape},
+        example=EXAMPLE
+        | {
+            "status": "answered",
+            "answer": {"mpn_id": "5127255", "statement": "They do.", "at": "2026-03-04T08:00:00Z"},
+            "closed_at": "2026-03-04T08:00:00Z",
+        },
+        body=AnswerBody,
+        body_example={"mpn_id": "5127255", "statement": "They do."},
+        problems=NOT_FOUND
+        | {
+            409: [*CLOSED, "subscription_expired", "subscription_suspended", "partner_suspended", "partner_closed"],
+            412: ["stale"],
+            422: ["not_a_party"],
+        },
+        writes=True,
+    )
+    def post(self, request: Request, request_id: int) -> Response:
+        def answer(version: int | None) -> None:
+            given = entered(request, AnswerBody)
+            actions.answer(
+                request_id,
+                given["mpn_id"],
+                by=actor_of(request),
+                statement=given.get("statement", ""),
+                version=version,
+            )
+
+        return _done(request, request_id, "change.answer", answer)
+
+
+class State(Endpoint):
+    @described(
+        "statement",
+        "Say what you do for the customer",
+        "By either partner, once; it can be changed until the question is answered. Only the customer reads it.",
+        answers={200: ChangeRequestShape},
+        example=EXAMPLE,
+        body=StatementBody,
+        body_example={"text": "We have moved their mail and train their people."},
+        problems=NOT_FOUND | {409: CLOSED, 412: ["stale"], 422: ["blank", "statement_empty"]},
+        writes=True,
+    )
+    def post(self, request: Request, request_id: int) -> Response:
+        def state(version: int | None) -> None:
+            text = entered(request, StatementBody)["text"]
+            actions.state(request_id, text, by=actor_of(request), version=version)
+
+        return _done(request, request_id, "change.state", state)
+
+
+def requested(actor: Actor, change_request: ChangeRequest) -> RequestedShape:
+    """What naming another partner answers."""
+    return {"change_request": _shapes(actor, requests_for_listing(actor).filter(pk=change_request.pk))[0]}
+
+
+def _done(request: Request, request_id: int, right: str, work: Callable[[int | None], None]) -> Response:
+    """The answer to a write, checked in the order 404, 403, 412, 422, 409. Naming a version is the caller's choice."""
+    actor = actor_of(request)
+    if not actor.may(right):
+        _theirs(actor, request_id)
+        actor.require(right)
+
+    def write() -> Response:
+        work(_seen(request, request_id))
+        return _answered(actor, request_id)
+
+    try:
+        return once(request, write)
+    except Invalid:
+        _seen(request, request_id)
+        raise
+    except Refused:
+        _theirs(actor, request_id)
+        raise
+
+
+def _seen(request: Request, request_id: int) -> int | None:
+    """The version the verb must find, where If-Match names one; raises Stale."""
+    found = _theirs(actor_of(request), request_id)
+    try:
+        named = matches(request, found.version)
+    except PreconditionRequired:
+        return None
+    if not named:
+        raise Stale("stale", _("This question has changed since you read it. Read it again, then decide."))
+    return found.version if request.headers["If-Match"].strip() != "*" else None
+
+
+def _theirs(actor: Actor, request_id: int) -> ChangeRequest:
+    found = ChangeRequest.objects.visible_to(actor).filter(pk=request_id).first()
+    if found is None:
+        raise Absent("not_found", _("There is no such question, or it is not yours to see."))
+    return found
+
+
+def _answered(actor: Actor, request_id: int) -> Response:
+    shapes = _shapes(actor, requests_for_listing(actor).filter(pk=request_id))
+    if not shapes:
+        raise Absent("not_found", _("There is no such question, or it is not yours to see."))
+    return Response(shapes[0], headers={"ETag": etag(shapes[0]["version"])})
+
+
+def _shapes(actor: Actor, requests: Any) -> list[ChangeRequestShape]:
+    shapes: list[ChangeRequestShape] = []
+    for question in questions(actor, requests):
+        one = question.request
+        subscription = one.subscription
+        said: AnswerShape | None = None
+        if one.status == ChangeStatus.ANSWERED and one.closed_at:
+            said = {
+                "mpn_id": one.chosen.mpn_id if one.chosen else None,
+                "statement": one.answer_statement,
+                "at": timestamp(one.closed_at),
+            }
+        shapes.append(
+            {
+                **question_shape(question),
+                "subscription": {
+                    "id": str(subscription.subscription_id),
+                    "customer": customer_shape(subscription.customer),
+                    "product": subscription.product,
+                    "sku": sku_shape(subscription),
+                    "seats": subscription.seats,
+                },
+                "closed_at": timestamp(one.closed_at) if one.closed_at else None,
+                "cancelled_because": one.cancelled_because or None,
+                "answer": said,
+                "version": one.version,
+            }
+        )
+    return shapes

@@ -1,0 +1,52 @@
+"""Draws docs/life-cycles.md from the tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from associations.life_cycles import ALL, LifeCycle
+
+FILE = settings.BASE_DIR / "docs" / "life-cycles.md"
+HEAD = """# Life cycles
+
+Drawn from the tables in `associations/life_cycles.py` by `manage.py draw_life_cycles`; a test holds the two together.
+What the clock or the estate does stands in brackets. Any other step is refused with 409 and the code of the status it
+finds.
+"""
+
+
+class Command(BaseCommand):
+    help = "Draws docs/life-cycles.md from the tables of what may follow what."
+    requires_system_checks = []
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        FILE.write_text(drawn(), encoding="utf-8")
+        self.stdout.write(f"Wrote {FILE}.")
+
+
+def drawn() -> str:
+    """The whole document."""
+    return "\n".join([HEAD, *(_drawn(one) for one in ALL)])
+
+
+def _drawn(cycle: LifeCycle) -> str:
+    ends = sorted({str(status) for status in cycle.refusals if status not in cycle.steps})
+    lines = [
+        f"## {cycle.name.capitalize()}",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        f"    [*] --> {cycle.begins}",
+        *(f"    {at} --> {to}: {verb}" for at, steps in cycle.steps.items() for verb, to in steps.items()),
+        *(f"    {status} --> [*]" for status in ends),
+        "```",
+        "",
+        "| Status | Whoever comes too late is told | Code |",
+        "|---|---|---|",
+        *(f"| {status} | {sentence} | `{code}` |" for status, (code, sentence) in cycle.refusals.items()),
+        "",
+    ]
+    return "\n".join(lines)

@@ -8,8 +8,8 @@ class AssociationsConfig(AppConfig):
 
     def ready(self) -> None:
         from associations import emails
-        from associations.emails import changing
-        from associations.estate import ASSOCIATIONS, end_overtaken, tell_of_changes
+        from associations.emails import changing, inviting
+        from associations.estate import ASSOCIATIONS, settle, tell_of_changes
         from por.directory.estate.subscriptions import changed
         from por.estate import whole
         from por.history import actions as history
@@ -17,7 +17,8 @@ class AssociationsConfig(AppConfig):
         for verb in emails.CHANGES:
             history.on(verb, emails.changed)
         history.on("partner_of_record.ended", emails.ended)
-        for verb, handler in changing.HANDLERS.items():
+        history.on("partner_of_record.attached", inviting.attached)
+        for verb, handler in (changing.HANDLERS | inviting.HANDLERS).items():
             history.on(verb, handler)
         changed.append(tell_of_changes)
-        whole.register(ASSOCIATIONS, last=end_overtaken)
+        whole.register(ASSOCIATIONS, last=settle)

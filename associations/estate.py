@@ -14,7 +14,13 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from associations.actions import cancel_overtaken, end_from_outside, end_reason_from_outside
+from associations.actions import (
+    attach_sellers,
+    cancel_overtaken,
+    end_from_outside,
+    end_reason_from_outside,
+    expire_invitations,
+)
 from associations.models import Association, start_of
 from associations.rules import TENANT_KINDS, EndReason, Kind, Source
 from por.accounts.models import NOBODY
@@ -451,6 +457,14 @@ def tell_of_changes(changes: Mapping[int, Changes]) -> None:
         events.append(history.Said(one.customer_id, said, about, [one.partner_id]))
     if events:
         history.record_each("subscription.changed", by=NOBODY, at=timezone.now(), events=events)
+
+
+def settle() -> int:
+    """What a load leaves to be done once all its files are in; returns how many associations that has ended."""
+    ended = end_overtaken()
+    expire_invitations()
+    attach_sellers()
+    return ended
 
 
 def end_overtaken() -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
 
-from associations.rules import ChangeStatus
+from associations.rules import ChangeStatus, InvitationStatus
 from por.errors import Refused
 
 if TYPE_CHECKING:
@@ -71,4 +71,36 @@ CHANGE_REQUEST = LifeCycle(
     },
 )
 
-ALL = [CHANGE_REQUEST]
+INVITATION = LifeCycle(
+    name="invitation",
+    begins=InvitationStatus.SENT,
+    steps={
+        InvitationStatus.SENT: {
+            "open": InvitationStatus.SENT,
+            "accept": InvitationStatus.ACCEPTED,
+            "decline": InvitationStatus.DECLINED,
+            "report": InvitationStatus.REPORTED,
+            "revoke": InvitationStatus.REVOKED,
+            "[expiry]": InvitationStatus.EXPIRED,
+            "[nothing is left to accept]": InvitationStatus.EXPIRED,
+        },
+    },
+    refusals={
+        InvitationStatus.ACCEPTED: (
+            "invitation_accepted",
+            _("This invitation has been accepted. It can be used once; the partner can send another."),
+        ),
+        InvitationStatus.DECLINED: (
+            "invitation_declined",
+            _("This invitation has been declined. The partner can send another."),
+        ),
+        InvitationStatus.REPORTED: ("invitation_declined", _("This invitation has been declined and reported.")),
+        InvitationStatus.REVOKED: ("invitation_revoked", _("The partner has withdrawn this invitation.")),
+        InvitationStatus.EXPIRED: (
+            "invitation_expired",
+            _("This invitation has expired. Ask the partner to send another."),
+        ),
+    },
+)
+
+ALL = [CHANGE_REQUEST, INVITATION]

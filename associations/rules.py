@@ -70,6 +70,17 @@ class Cancellation(TextChoices):
     ENDED = "ended", _("The partner of record ended")
 
 
+class InvitationStatus(TextChoices):
+    """Where a partner's invitation stands. That it was reported is the customer's and the house's to know."""
+
+    SENT = "sent", _("Sent")
+    ACCEPTED = "accepted", _("Accepted")
+    DECLINED = "declined", _("Declined")
+    REPORTED = "reported", _("Reported")
+    REVOKED = "revoked", _("Withdrawn")
+    EXPIRED = "expired", _("Expired")
+
+
 @dataclass(frozen=True)
 class Policy:
     """The figures in force from a day on; policies.yaml says where each is from."""
@@ -80,6 +91,7 @@ class Policy:
     change_request_business_days: int
     change_request_reminders: tuple[int, ...]
     invitation_days: int
+    automatic_attach_days: int
     renewal_notice_days: tuple[int, ...]
     legacy_form_deadline: date
     legacy_form_earns: bool

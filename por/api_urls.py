@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import UUIDConverter
 
-from associations.api import change_requests, listing, record, subscriptions
+from associations.api import change_requests, invitations, listing, record, subscriptions
 from por.accounts import api as accounts
 from por.api import views
 from por.directory import api as directory
@@ -36,6 +36,13 @@ v1 = [
     path("change-requests/<int:request_id>/", change_requests.ChangeRequestDetail.as_view(), name="change_request"),
     path("change-requests/<int:request_id>/answer/", change_requests.Answer.as_view(), name="answer"),
     path("change-requests/<int:request_id>/statement/", change_requests.State.as_view(), name="statement"),
+    path("subscriptions/<guid:subscription_id>/activate/", invitations.Activate.as_view(), name="activate"),
+    path("invitations/", invitations.InvitationList.as_view(), name="invitations"),
+    path("invitations/<guid:invitation_id>/", invitations.InvitationDetail.as_view(), name="invitation"),
+    path("invitations/<guid:invitation_id>/accept/", invitations.Accept.as_view(), name="accept"),
+    path("invitations/<guid:invitation_id>/decline/", invitations.Decline.as_view(), name="decline"),
+    path("invitations/<guid:invitation_id>/report/", invitations.ReportInvitation.as_view(), name="report"),
+    path("invitations/<guid:invitation_id>/revoke/", invitations.Revoke.as_view(), name="revoke"),
     path("associations/", listing.AssociationList.as_view(), name="associations"),
     path("schema/", views.Schema.as_view(), name="schema"),
 ]

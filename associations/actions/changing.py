@@ -207,7 +207,7 @@ def reminders_of(request: ChangeRequest) -> list[datetime]:
     return [policy.business_days_after(request.opened_at.date(), days) for days in policy.change_request_reminders]
 
 
-def keep_time() -> int:
+def keep_questions() -> int:
     """Closes and reminds where that is due; returns how many it were. May run at any time, and twice."""
     now = timezone.now()
     done = 0

@@ -194,6 +194,7 @@ def write_of(
     changes = {
         "association": association.pk,
         "partner": named(association.partner),
+        "source": association.source,
         "began_at": association.began_at.isoformat(),
         "ended_at": association.ended_at and association.ended_at.isoformat(),
     }

@@ -48,6 +48,7 @@ def _facts(event: Event) -> dict[str, Any]:
         "subscription": subscription.name,
         "incumbent": incumbent.organisation.name,
         "partner": partner.get("name", ""),
+        "by_partner": event.actor_organisation_id not in {None, subscription.customer_id},
         "due": moment_text(request.due_at, zone=True),
         "rows": rows,
         "reason": event.reason.splitlines(),

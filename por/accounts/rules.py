@@ -30,12 +30,22 @@ class Role(TextChoices):
 RIGHTS: dict[Kind, dict[Role, frozenset[str]]] = {
     Kind.CUSTOMER: {
         Role.ADMINISTRATOR: frozenset(
-            {"partner.check", "record.attach", "record.remove", "record.undo", "change.answer", "token.write"}
+            {
+                "partner.check",
+                "record.attach",
+                "record.remove",
+                "record.undo",
+                "change.answer",
+                "invitation.answer",
+                "token.write",
+            }
         ),
         Role.VIEWER: frozenset(),
     },
     Kind.PARTNER: {
-        Role.ADMINISTRATOR: frozenset({"partner.check", "change.state", "token.write"}),
+        Role.ADMINISTRATOR: frozenset(
+            {"partner.check", "change.state", "invitation.write", "activation.write", "token.write"}
+        ),
         Role.INCENTIVES: frozenset({"partner.check", "change.state", "token.write"}),
         Role.VIEWER: frozenset(),
     },

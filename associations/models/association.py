@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Self
 
-from django.conf import settings
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
 from django.db import models
@@ -15,7 +14,7 @@ from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.rules import TENANT_KINDS, Cancellation, ChangeStatus, EndReason, Kind, Source
+from associations.rules import TENANT_KINDS, EndReason, Kind, Source
 from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind
 from por.directory.models import Customer, Partner, Subscription, Usage
@@ -69,7 +68,7 @@ class AssociationQuerySet(models.QuerySet["Association"]):
         if actor.kind == OrganisationKind.CUSTOMER:
             return self.filter(customer=actor.organisation_id)
         if actor.kind == OrganisationKind.PARTNER:
-            return self.filter(partner__in=_own(actor))
+            return self.filter(partner__in=own_keys(actor))
         return self.none()
 
     def for_listing(self) -> Self:
@@ -155,126 +154,12 @@ class Association(models.Model):
         return self.partner.own_tenant_id is not None and self.partner.own_tenant_id == self.customer.tenant_id
 
 
-class ChangeRequestQuerySet(models.QuerySet["ChangeRequest"]):
-    def open(self) -> Self:
-        return self.filter(status=ChangeStatus.OPEN)
-
-    def visible_to(self, actor: Actor) -> Self:
-        """A customer's own, those a partner company is a party to; all of them to staff, none to anybody else."""
-        if actor.is_staff:
-            return self.all()
-        if actor.kind == OrganisationKind.CUSTOMER:
-            return self.filter(subscription__customer=actor.organisation_id)
-        if actor.kind == OrganisationKind.PARTNER:
-            named = Challenger.objects.filter(request=OuterRef("pk"), partner__in=_own(actor))
-            return self.filter(Q(incumbent__partner__in=_own(actor)) | Q(Exists(named)))
-        return self.none()
-
-    def for_listing(self) -> Self:
-        """With all its page or its shape says, for two queries more whatever the length."""
-        return self.select_related(
-            "subscription__sku",
-            "subscription__customer__organisation",
-            "incumbent__partner__organisation",
-            "chosen__organisation",
-        ).prefetch_related(
-            models.Prefetch("challengers", Challenger.objects.select_related("partner__organisation").order_by("pk")),
-            "statements",
-        )
-
-
-class ChangeRequest(models.Model):
-    """The question to a customer which partner is actually doing the work, since another one was named.
-
-    Whoever is of record stays so until it is answered. `chosen` is the answer, null for neither, and `made` the
-    association that came of it. One is open at a time for each subscription.
-    """
-
-    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="change_requests", db_index=False)
-    incumbent = models.ForeignKey(Association, models.PROTECT, related_name="contested_by")
-    status = models.CharField(max_length=10, choices=ChangeStatus.choices, default=ChangeStatus.OPEN)
-    opened_at = models.DateTimeField()
-    due_at = models.DateTimeField()
-    reminders = models.PositiveSmallIntegerField(default=0)  # how many were due and are done
-    closed_at = models.DateTimeField(null=True, blank=True)
-    reopened_at = models.DateTimeField(null=True, blank=True)  # when its answer was last undone
-    cancelled_because = models.CharField(max_length=24, choices=Cancellation.choices, blank=True)
-    chosen = models.ForeignKey(Partner, models.PROTECT, null=True, blank=True, related_name="+")
-    made = models.ForeignKey(Association, models.PROTECT, null=True, blank=True, related_name="made_by")
-    answered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
-    answer_statement = models.TextField(blank=True)  # what the customer wrote with the answer; all parties read it
-    version = models.PositiveIntegerField(default=1)
-
-    objects = ChangeRequestQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("change request")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["subscription"],
-                condition=Q(status=ChangeStatus.OPEN),
-                name="one_open_change_request_per_subscription",
-            ),
-            models.CheckConstraint(
-                condition=Q(status=ChangeStatus.OPEN, closed_at=None)
-                | (~Q(status=ChangeStatus.OPEN) & Q(closed_at__isnull=False)),
-                name="a_change_request_is_open_or_has_closed",
-            ),
-            models.CheckConstraint(
-                condition=Q(status=ChangeStatus.ANSWERED) | Q(chosen=None, made=None),
-                name="only_an_answered_change_request_has_an_answer",
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["subscription", "opened_at"], name="requests_of_a_subscription"),
-            models.Index(fields=["due_at"], condition=Q(status=ChangeStatus.OPEN), name="change_requests_still_open"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.subscription}: {self.get_status_display()}"
-
-    def parties(self) -> dict[int, Partner]:
-        """The partners it is between by key, whoever is of record first, then in the order they were named."""
-        found = [self.incumbent.partner, *(one.partner for one in self.challengers.all())]
-        return {partner.pk: partner for partner in found}
-
-
-class Challenger(models.Model):
-    """A partner that was named for a subscription another one is of record for."""
-
-    request = models.ForeignKey(ChangeRequest, models.CASCADE, related_name="challengers", db_index=False)
-    partner = models.ForeignKey(Partner, models.PROTECT, related_name="challenges")
-    joined_at = models.DateTimeField()
-    note = models.TextField(blank=True)  # what the customer wrote when naming it
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["request", "partner"], name="each_challenger_is_named_once")]
-
-    def __str__(self) -> str:
-        return str(self.partner)
-
-
-class Statement(models.Model):
-    """What a party says it does for the customer. The other parties never read it."""
-
-    request = models.ForeignKey(ChangeRequest, models.CASCADE, related_name="statements", db_index=False)
-    partner = models.ForeignKey(Partner, models.PROTECT, related_name="+")
-    text = models.TextField()
-    written_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["request", "partner"], name="one_statement_per_party")]
-
-    def __str__(self) -> str:
-        return f"{self.partner}: {self.request}"
-
-
 def partners_of(actor: Actor) -> models.QuerySet[Partner]:
     """The locations a partner's member acts for: the own one, and all below a global account."""
     return Partner.objects.filter(Q(organisation=actor.organisation_id) | Q(organisation__parent=actor.organisation_id))
 
 
-def _own(actor: Actor) -> Sequence[int | None] | models.QuerySet[Partner, int]:
+def own_keys(actor: Actor) -> Sequence[int | None] | models.QuerySet[Partner, int]:
     """Their keys; where these are known, as such.
 
     How much hangs on a key the database knows before it plans a query. How much hangs on the rows of a subquery it can
@@ -322,7 +207,7 @@ def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
     if actor.kind == OrganisationKind.CUSTOMER:
         return Subscription.objects.filter(customer=actor.organisation_id)
     if actor.kind == OrganisationKind.PARTNER:
-        own = Association.objects.standing().filter(partner__in=_own(actor))
+        own = Association.objects.standing().filter(partner__in=own_keys(actor))
         return Subscription.objects.filter(
             Exists(own.filter(subscription=OuterRef("pk")))
             | Exists(own.filter(customer=OuterRef("customer"), subscription=None))
@@ -337,7 +222,7 @@ def customers_visible_to(actor: Actor) -> models.QuerySet[Customer]:
     if actor.kind == OrganisationKind.CUSTOMER:
         return Customer.objects.filter(pk=actor.organisation_id)
     if actor.kind == OrganisationKind.PARTNER:
-        own = Association.objects.standing().filter(partner__in=_own(actor))
+        own = Association.objects.standing().filter(partner__in=own_keys(actor))
         return Customer.objects.filter(Exists(own.filter(customer=OuterRef("pk"))))
     return Customer.objects.none()
 
@@ -351,7 +236,7 @@ def usage_visible_to(actor: Actor) -> models.QuerySet[Usage]:
     if actor.kind != OrganisationKind.PARTNER:
         return usage.filter(subscription__in=subscriptions_visible_to(actor))
     covered = Q(began_at__lt=OuterRef("month_end"), ended_at__gte=OuterRef("month_end"))
-    own = Association.objects.standing().of_record().filter(partner__in=_own(actor))
+    own = Association.objects.standing().of_record().filter(partner__in=own_keys(actor))
     return usage.alias(month_end=_month_end(F("month"))).filter(
         # One EXISTS, which the database answers for all rows at once; two joined by OR it would ask row by row.
         Exists(own.filter(Q(ended_at=None) | covered, subscription=OuterRef("subscription")))
@@ -371,7 +256,7 @@ def newest_events(actor: Actor, count: int) -> models.QuerySet[Event]:
     """The newest of events_visible_to. A partner's are looked up by whose they are: few of all there are."""
     visible = events_visible_to(actor)
     if actor.kind == OrganisationKind.PARTNER:
-        own = [pk for pk in _own(actor) if pk is not None]
+        own = [pk for pk in own_keys(actor) if pk is not None]
         as_party = Party.objects.filter(organisation_id__in=own).order_by("-event").values_list("event")[:count]
         in_chain = Event.objects.filter(chain__in=[f"organisation:{pk}" for pk in own]).values_list("pk")
         visible = visible.filter(pk__in=as_party.union(in_chain))

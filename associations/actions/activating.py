@@ -1,0 +1,112 @@
+"""What a partner does itself: activating a subscription from Open licensing, and what follows from having sold one."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from associations.actions import unit
+from associations.actions.record import Attached, place
+from associations.models import Association, Consent, partners_of, subscriptions_visible_to
+from associations.rules import Kind, Source, policy_on
+from por.accounts.models import NOBODY, Actor
+from por.directory import actions as directory
+from por.directory.models import Partner, Subscription
+from por.directory.rules import Agreement
+from por.errors import Absent, Refused
+
+
+@dataclass(frozen=True)
+class Given:
+    """Who of the customer agreed, and when, as the partner says."""
+
+    name: str
+    email: str
+    on: date
+
+
+@transaction.atomic
+def activate(subscription_id: uuid.UUID, mpn_id: str, consent: Given, *, by: Actor) -> Attached:
+    """The partner makes one of its own locations of record for a subscription from Open licensing, also afterwards.
+
+    The customer's consent is kept, and the customer is told. Where another partner is of record, the customer is
+    asked which of them does the work. Raises Absent (for one of another agreement too, where the partner cannot see
+    it), Forbidden, Busy, or Refused: `not_open_licensing`, `not_your_mpn_id` on `mpn_id`, `consent_in_future` or
+    `consent_before_subscription` on `consent`, and what attaching refuses.
+    """
+    by.require("activation.write")
+    subscription = Subscription.objects.filter(subscription_id=subscription_id).first()
+    if subscription is None or subscription.agreement != Agreement.OPEN:
+        if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
+            raise Absent("not_found", _("There is no such subscription, or it is not yours to see."))
+        raise Refused(
+            "not_open_licensing",
+            _("Only a subscription from Open licensing is activated by its partner. Ask the customer to attach you."),
+        )
+    subscription = unit.locked_by_the_house(subscription.pk)
+    partner = directory.attachable(mpn_id, by=by)
+    if not partners_of(by).filter(pk=partner.pk).exists():
+        raise Refused("not_your_mpn_id", _("Give the MPN ID of one of your own locations."), field="mpn_id")
+    now = timezone.now()
+    if consent.on > now.date():
+        raise Refused("consent_in_future", _("The customer cannot have agreed in the future."), field="consent")
+    placed = place(subscription, partner, by=by, source=Source.ACTIVATION)
+    if placed.outcome != "unchanged":
+        Consent.objects.create(
+            association=placed.association if placed.request is None else None,
+            request=placed.request,
+            partner=partner,
+            name=consent.name.strip(),
+            email=consent.email.strip(),
+            given_on=consent.on,
+            recorded_at=now,
+            recorded_by=by.user,
+        )
+    return placed
+
+
+#: The kinds whose partner has sold the subscription, by the agreement it was sold under.
+SOLD_BY = {Agreement.MOSP: Kind.TRANSACTING, Agreement.CSP: Kind.CSP}
+
+
+def attach_sellers() -> int:
+    """Attaches whoever sold a new subscription, where nobody ever was of record; returns how many.
+
+    New is what started within the policy's days: on the first load of an estate of many years nobody is attached to
+    what has long been without a partner. What the customer has removed since is not attached again.
+    """
+    newest = timezone.now().date() - timedelta(days=policy_on(timezone.now().date()).automatic_attach_days)
+    done = 0
+    for agreement, kind in SOLD_BY.items():
+        sold = Association.objects.open().filter(subscription=OuterRef("pk"), kind=kind)
+        free = Subscription.objects.filter(
+            Exists(sold.filter(partner__status=Partner.Status.ACTIVE)),
+            ~Exists(Association.objects.filter(subscription=OuterRef("pk"), kind=Kind.DPOR)),
+            agreement=agreement,
+            status=Subscription.Status.ACTIVE,
+            started_on__gte=newest,
+        )
+        for pk in list(free.order_by("pk").values_list("pk", flat=True)):
+            done += _attach_seller(pk, kind)
+    return done
+
+
+@transaction.atomic
+def _attach_seller(subscription_pk: int, kind: Kind) -> bool:
+    subscription = unit.locked_by_the_house(subscription_pk)
+    sellers = Association.objects.open().filter(subscription=subscription, kind=kind)
+    seller = sellers.filter(partner__status=Partner.Status.ACTIVE).order_by("began_at", "pk").first()
+    ever = Association.objects.filter(subscription=subscription, kind=Kind.DPOR).exists()
+    if seller is None or ever or subscription.status != Subscription.Status.ACTIVE:
+        return False
+    partner = directory.locked(seller.partner_id)
+    if partner.status != Partner.Status.ACTIVE or partner.kind == Partner.Kind.GLOBAL:
+        return False
+    place(subscription, partner, by=NOBODY, source=Source.AUTOMATIC)
+    return True

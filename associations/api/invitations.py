@@ -1,0 +1,424 @@
+"""A partner asks a customer to be of record; the customer accepts, declines or reports. And activating by a partner."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Annotated, Any, TypedDict
+
+from django import forms
+from django.http import HttpResponseBase
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from associations import actions
+from associations.actions.inviting import MOST
+from associations.api.change_requests import RequestedShape, requested
+from associations.api.shapes import (
+    ASSOCIATION_EXAMPLE,
+    CUSTOMER_EXAMPLE,
+    PARTNER_EXAMPLE,
+    SKU_EXAMPLE,
+    SUBSCRIPTION_EXAMPLE,
+    CustomerShape,
+    PartnerShape,
+    ProductCode,
+    RecordShape,
+    SkuShape,
+    association_shape,
+    customer_shape,
+    page_of,
+    partner_shape,
+    sku_shape,
+    timestamp,
+)
+from associations.forms import NOTE_LENGTH
+from associations.models import Invitation
+from associations.rules import InvitationStatus
+from por.accounts.api import once
+from por.accounts.authentication import actor_of
+from por.accounts.models import Actor
+from por.accounts.rules import Kind as OrganisationKind
+from por.api.endpoint import Endpoint, entered, etag
+from por.api.lists import filtered, listing
+from por.api.schema import Guid, Is, Timestamp, described
+from por.errors import Absent
+
+
+class InvitedShape(TypedDict):
+    """A subscription of an invitation. `outcome` is null until it was accepted, `code` says why it was refused."""
+
+    id: Guid
+    product: ProductCode
+    sku: SkuShape | None
+    seats: int | None
+    outcome: Annotated[str, Is(enum=["attached", "unchanged", "change_requested", "refused"])] | None
+    code: str | None
+
+
+class InvitationShape(TypedDict):
+    """That a partner asks a customer to be of record. `opened_at` is when somebody of the customer first looked."""
+
+    id: Guid
+    status: Annotated[str, Is(enum=InvitationStatus.values)]
+    partner: PartnerShape
+    customer: CustomerShape
+    subscriptions: list[InvitedShape]
+    message: str
+    sent_at: Timestamp
+    expires_at: Timestamp
+    opened_at: Timestamp | None
+    closed_at: Timestamp | None
+    reason: str
+    version: int
+
+
+class InviteBody(serializers.Serializer[Any]):
+    """Which customer, for which of its subscriptions, and what to say."""
+
+    tenant_id = serializers.UUIDField()
+    subscription_ids = serializers.ListField(child=serializers.UUIDField(), allow_empty=False, max_length=MOST)
+    message = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
+
+
+class AcceptBody(serializers.Serializer[Any]):
+    """For which of the invited subscriptions. The invitation is used up, whichever are left out."""
+
+    subscription_ids = serializers.ListField(child=serializers.UUIDField(), allow_empty=False, max_length=MOST)
+
+
+class ReasonBody(serializers.Serializer[Any]):
+    """Why, if one wants to say so."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
+
+
+class NoBody(serializers.Serializer[Any]):
+    """Nothing."""
+
+
+class ConsentBody(serializers.Serializer[Any]):
+    """Who of the customer agreed, and on which day."""
+
+    name = serializers.CharField(max_length=200)
+    email = serializers.EmailField(max_length=254)
+    given_on = serializers.DateField()
+
+
+class ActivateBody(serializers.Serializer[Any]):
+    """Which of the partner's own locations, and the customer's consent, which is kept."""
+
+    mpn_id = serializers.CharField()
+    consent = ConsentBody()
+
+
+class InvitationFilter(forms.Form):
+    """The filters of the list; all may be left out."""
+
+    status = forms.ChoiceField(choices=InvitationStatus.choices, required=False)
+    tenant_id = forms.UUIDField(required=False)
+
+
+EXAMPLE = {
+    "id": "7d7c2a2e-63a5-4d0c-9a0b-0f9f2f3f8e11",
+    "status": "sent",
+    "partner": PARTNER_EXAMPLE,
+    "customer": CUSTOMER_EXAMPLE,
+    "subscriptions": [
+        {
+            "id": SUBSCRIPTION_EXAMPLE["id"],
+            "product": "office365",
+            "sku": SKU_EXAMPLE,
+            "seats": 420,
+            "outcome": None,
+            "code": None,
+        }
+    ],
+    "message": "As agreed on Monday.",
+    "sent_at": "2026-03-02T09:41:07.318402Z",
+    "expires_at": "2026-04-01T09:41:07.318402Z",
+    "opened_at": None,
+    "closed_at": None,
+    "reason": "",
+    "version": 1,
+}
+COLUMNS = [
+    "id",
+    "status",
+    "partner.mpn_id",
+    "partner.name",
+    "customer.tenant_id",
+    "customer.name",
+    "sent_at",
+    "expires_at",
+    "opened_at",
+    "closed_at",
+    "reason",
+]
+NOT_FOUND = {404: ["not_found"]}
+CLOSED = ["invitation_accepted", "invitation_declined", "invitation_revoked", "invitation_expired"]
+
+
+class InvitationList(Endpoint):
+    @described(
+        "invitations",
+        "Invitations",
+        "Those a partner has sent, or a customer was sent, newest first.",
+        answers={200: InvitationShape},
+        example=page_of(EXAMPLE),
+        filters=InvitationFilter,
+        is_list=True,
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        actor = actor_of(request)
+        given = filtered(request, InvitationFilter).cleaned_data
+        found = Invitation.objects.visible_to(actor).for_listing()
+        if given["status"]:
+            found = found.filter(status__in=_meant(actor, given["status"]))
+        if given["tenant_id"]:
+            found = found.filter(customer__tenant_id=given["tenant_id"])
+        return listing(
+            request,
+            found,
+            lambda page: [_shape(actor, one) for one in page],
+            by="-pk",
+            columns=COLUMNS,
+            name="invitations",
+        )
+
+    @described(
+        "invite",
+        "Invite a customer",
+        """By an administrator of a partner’s location: the customer’s administrators are asked by e-mail. Nothing
+        changes until one of them accepts. It can be used once, within 30 days.""",
+        answers={201: InvitationShape},
+        example=EXAMPLE,
+        body=InviteBody,
+        body_example={
+            "tenant_id": CUSTOMER_EXAMPLE["tenant_id"],
+            "subscription_ids": [SUBSCRIPTION_EXAMPLE["id"]],
+            "message": "As agreed on Monday.",
+        },
+        problems={
+            409: ["partner_suspended", "partner_is_global", "partner_closed", "subscription_expired"],
+            422: ["subscription_not_found", "empty", "not_a_list"],
+            429: ["too_many_invitations"],
+        },
+        writes=True,
+    )
+    def post(self, request: Request) -> Response:
+        actor = actor_of(request)
+        actor.require("invitation.write")
+
+        def invite() -> Response:
+            given = entered(request, InviteBody)
+            sent = actions.invite(
+                given["tenant_id"], given["subscription_ids"], by=actor, message=given.get("message", "")
+            )
+            return _answer(actor, sent.invitation_id, status=201)
+
+        return once(request, invite)
+
+
+class InvitationDetail(Endpoint):
+    @described(
+        "invitation",
+        "One invitation",
+        "Reading it changes nothing.",
+        answers={200: InvitationShape},
+        example=EXAMPLE,
+        problems=NOT_FOUND,
+    )
+    def get(self, request: Request, invitation_id: uuid.UUID) -> Response:
+        return _answer(actor_of(request), invitation_id)
+
+
+class Accept(Endpoint):
+    @described(
+        "accept",
+        "Accept an invitation",
+        """By an administrator of the customer, for some or all of its subscriptions; what came of each stands in the
+        answer. The invitation is used up.""",
+        answers={200: InvitationShape},
+        example=EXAMPLE,
+        body=AcceptBody,
+        body_example={"subscription_ids": [SUBSCRIPTION_EXAMPLE["id"]]},
+        problems=NOT_FOUND
+        | {
+            409: [*CLOSED, "partner_suspended", "partner_is_global", "partner_closed"],
+            422: ["not_invited", "empty", "not_a_list"],
+        },
+        writes=True,
+    )
+    def post(self, request: Request, invitation_id: uuid.UUID) -> Response:
+        def accept(actor: Actor) -> None:
+            actions.accept(invitation_id, entered(request, AcceptBody)["subscription_ids"], by=actor)
+
+        return _done(request, invitation_id, "invitation.answer", accept)
+
+
+class Decline(Endpoint):
+    @described(
+        "decline",
+        "Decline an invitation",
+        "By an administrator of the customer. The partner reads why.",
+        answers={200: InvitationShape},
+        example=EXAMPLE,
+        body=ReasonBody,
+        body_example={"reason": "We work with somebody else."},
+        problems=NOT_FOUND | {409: CLOSED},
+        writes=True,
+    )
+    def post(self, request: Request, invitation_id: uuid.UUID) -> Response:
+        def decline(actor: Actor) -> None:
+            actions.decline(invitation_id, by=actor, reason=entered(request, ReasonBody).get("reason", ""))
+
+        return _done(request, invitation_id, "invitation.answer", decline)
+
+
+class ReportInvitation(Endpoint):
+    @described(
+        "report",
+        "Report an invitation",
+        "By an administrator of the customer. To the partner it is declined; the staff read why.",
+        answers={200: InvitationShape},
+        example=EXAMPLE,
+        body=ReasonBody,
+        body_example={"reason": "We do not know them."},
+        problems=NOT_FOUND | {409: CLOSED},
+        writes=True,
+    )
+    def post(self, request: Request, invitation_id: uuid.UUID) -> Response:
+        def report(actor: Actor) -> None:
+            actions.report(invitation_id, by=actor, reason=entered(request, ReasonBody).get("reason", ""))
+
+        return _done(request, invitation_id, "invitation.answer", report)
+
+
+class Revoke(Endpoint):
+    @described(
+        "revoke",
+        "Withdraw an invitation",
+        "By an administrator of the partner, as long as it was not answered.",
+        answers={200: InvitationShape},
+        example=EXAMPLE,
+        body=NoBody,
+        problems=NOT_FOUND | {409: CLOSED},
+        writes=True,
+    )
+    def post(self, request: Request, invitation_id: uuid.UUID) -> Response:
+        def revoke(actor: Actor) -> None:
+            entered(request, NoBody)
+            actions.revoke(invitation_id, by=actor)
+
+        return _done(request, invitation_id, "invitation.write", revoke)
+
+
+class Activate(Endpoint):
+    @described(
+        "activate",
+        "Activate a subscription from Open licensing",
+        """By an administrator of the partner, with the customer’s consent, also for one that has long been running.
+        The customer is told and can remove the partner. Where another one is of record: 202, and the customer is
+        asked which of them does the work.""",
+        answers={201: RecordShape, 200: RecordShape, 202: RequestedShape},
+        example={"association": ASSOCIATION_EXAMPLE | {"source": "activation"}},
+        body=ActivateBody,
+        body_example={
+            "mpn_id": "4471902",
+            "consent": {"name": "Elin Sandberg", "email": "elin.sandberg@vasterhamn.example", "given_on": "2026-03-01"},
+        },
+        problems=NOT_FOUND
+        | {
+            409: [
+                "not_open_licensing",
+                "subscription_expired",
+                "subscription_suspended",
+                "partner_suspended",
+                "partner_is_global",
+            ],
+            422: ["mpn_id_malformed", "partner_not_found", "not_your_mpn_id", "consent_in_future", "blank"],
+        },
+        writes=True,
+    )
+    def post(self, request: Request, subscription_id: uuid.UUID) -> Response:
+        actor = actor_of(request)
+        actor.require("activation.write")
+
+        def activate() -> Response:
+            given = entered(request, ActivateBody)
+            said = given["consent"]
+            placed = actions.activate(
+                subscription_id,
+                given["mpn_id"],
+                actions.Given(said["name"], said["email"], said["given_on"]),
+                by=actor,
+            )
+            if placed.request is not None:
+                return Response(requested(actor, placed.request), status=202)
+            status = 201 if placed.outcome == "attached" else 200
+            return Response({"association": association_shape(placed.association)}, status=status)
+
+        return once(request, activate)
+
+
+def _done(request: Request, invitation_id: uuid.UUID, right: str, work: Callable[[Actor], None]) -> Response:
+    """The answer to a write, checked in the order 404, 403, 422, 409."""
+    actor = actor_of(request)
+    if not Invitation.objects.visible_to(actor).filter(invitation_id=invitation_id).exists():
+        raise _absent()
+    actor.require(right)
+
+    def write() -> Response:
+        work(actor)
+        return _answer(actor, invitation_id)
+
+    return once(request, write)
+
+
+def _absent() -> Absent:
+    return Absent("not_found", _("There is no such invitation, or it is not yours to see."))
+
+
+def _answer(actor: Actor, invitation_id: uuid.UUID, *, status: int = 200) -> Response:
+    found = Invitation.objects.visible_to(actor).for_listing().filter(invitation_id=invitation_id).first()
+    if found is None:
+        raise _absent()
+    return Response(_shape(actor, found), status=status, headers={"ETag": etag(found.version)})
+
+
+def _meant(actor: Actor, status: str) -> list[str]:
+    """To a partner a declined one may be a reported one, and no other is."""
+    if actor.kind != OrganisationKind.PARTNER:
+        return [status]
+    return {"declined": ["declined", "reported"], "reported": []}.get(status, [status])
+
+
+def _shape(actor: Actor, one: Invitation) -> InvitationShape:
+    reported = one.status == InvitationStatus.REPORTED and actor.kind == OrganisationKind.PARTNER
+    return {
+        "id": str(one.invitation_id),
+        "status": InvitationStatus.DECLINED.value if reported else one.status,
+        "partner": partner_shape(one.partner),
+        "customer": customer_shape(one.customer),
+        "subscriptions": [
+            {
+                "id": str(row.subscription.subscription_id),
+                "product": row.subscription.product,
+                "sku": sku_shape(row.subscription),
+                "seats": row.subscription.seats,
+                "outcome": row.outcome or None,
+                "code": row.code or None,
+            }
+            for row in one.invited.all()
+        ],
+        "message": one.message,
+        "sent_at": timestamp(one.sent_at),
+        "expires_at": timestamp(one.expires_at),
+        "opened_at": timestamp(one.opened_at) if one.opened_at else None,
+        "closed_at": timestamp(one.closed_at) if one.closed_at else None,
+        "reason": "" if reported else one.reason,
+        "version": one.version,
+    }

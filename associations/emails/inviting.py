@@ -1,0 +1,123 @@
+"""Who is told what of an invitation, and what the customer is told of a partner that others have attached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from associations.emails.record import for_customer as of_the_record
+from associations.models import Consent, Invitation
+from associations.rules import Source
+from por.formats import moment_text
+from por.history.models import Event
+from por.notifications.actions import tell
+from por.notifications.emails import message
+from por.notifications.models import Topic
+
+#: Who of the customer is asked: those who may accept.
+ANSWERING = "invitation.answer"
+
+#: What came of a subscription of an accepted invitation, in words; what was refused says so.
+OUTCOMES = {
+    "attached": gettext_lazy("attached"),
+    "unchanged": gettext_lazy("already of record"),
+    "change_requested": gettext_lazy("another partner is of record; the customer is asked who does the work"),
+}
+
+
+def _facts(event: Event) -> dict[str, Any]:
+    invitation = Invitation.objects.for_listing().get(invitation_id=event.object_id)
+    customer, partner = invitation.customer.organisation.name, invitation.partner
+    outcomes: dict[str, str] = event.changes.get("outcomes", {})
+    rows = [
+        (_("Customer"), customer),
+        (_("Partner"), _("%(name)s, MPN ID %(mpn_id)s") % event.changes["partner"]),
+    ]
+    for row in invitation.invited.all():
+        subscription = row.subscription
+        said = outcomes.get(str(subscription.subscription_id), "")
+        label = f"{subscription.name}, {str(subscription.subscription_id)[:8]}"
+        rows.append((_("Subscription"), f"{label}: {OUTCOMES.get(said, _('not attached'))}" if outcomes else label))
+    if event.actor_name:
+        rows.append((_("Done by"), event.actor_name))
+    return {
+        "customer": customer,
+        "partner": partner.organisation.name,
+        "mpn_id": partner.mpn_id,
+        "until": moment_text(invitation.expires_at, zone=True),
+        "rows": rows,
+        "reason": event.reason.splitlines(),
+    }
+
+
+def for_customer(event: Event) -> dict[str, Any]:
+    url = reverse("associations:invitation", args=[event.object_id])
+    return _facts(event) | {"url": url, "action": _("Open the invitation")}
+
+
+def for_partner(event: Event) -> dict[str, Any]:
+    url = reverse("associations:partner_invitation", args=[event.object_id])
+    return _facts(event) | {"url": url, "action": _("Open the invitation")}
+
+
+SENT = message("invitation_sent", Topic.INVITATION, for_customer, gettext_lazy("Invitation, to the customer"))
+REVOKED = message(
+    "invitation_revoked", Topic.INVITATION, for_customer, gettext_lazy("Invitation withdrawn, to the customer")
+)
+ACCEPTED = message(
+    "invitation_accepted", Topic.INVITATION, for_partner, gettext_lazy("Invitation accepted, to the partner")
+)
+DECLINED = message(
+    "invitation_declined", Topic.INVITATION, for_partner, gettext_lazy("Invitation declined, to the partner")
+)
+EXPIRED = message(
+    "invitation_expired", Topic.INVITATION, for_partner, gettext_lazy("Invitation expired, to the partner")
+)
+
+
+def told(event: Event) -> None:
+    """The one side is told of what the other did."""
+    invitation = Invitation.objects.get(invitation_id=event.object_id)
+    match event.verb:
+        case "invitation.sent":
+            tell(event, SENT, organisation_id=invitation.customer_id, may=ANSWERING)
+        case "invitation.revoked":
+            tell(event, REVOKED, organisation_id=invitation.customer_id, may=ANSWERING)
+        case verb:
+            to_partner = {
+                "invitation.accepted": ACCEPTED,
+                "invitation.declined": DECLINED,
+                "invitation.expired": EXPIRED,
+            }[verb]
+            tell(event, to_partner, organisation_id=invitation.partner_id)
+
+
+HANDLERS = {f"invitation.{what}": told for what in ("sent", "revoked", "accepted", "declined", "expired")}
+
+# --- A partner that the customer did not attach itself --------------------------------------------------------------
+
+
+def _attached_for(event: Event) -> dict[str, Any]:
+    consent = Consent.objects.filter(association=event.changes["association"]).first()
+    facts = of_the_record(event)
+    if consent is not None:
+        facts["rows"] = [*facts["rows"], (_("Consent given by"), f"{consent.name}, {consent.given_on.isoformat()}")]
+    return facts | {"by_partner": event.changes["source"] == Source.ACTIVATION}
+
+
+ATTACHED_FOR = message(
+    "record_attached_for_customer",
+    Topic.RECORD,
+    _attached_for,
+    gettext_lazy("Attached by the partner or by itself, to the customer"),
+)
+
+
+def attached(event: Event) -> None:
+    """The customer is told of what it has not done itself, and can take back."""
+    if event.changes.get("source") in {Source.ACTIVATION, Source.AUTOMATIC}:
+        customer = int(event.chain.partition(":")[2])
+        tell(event, ATTACHED_FOR, organisation_id=customer, may="record.remove")

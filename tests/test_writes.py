@@ -18,6 +18,7 @@ import pytest
 from django.db import connection
 
 from associations import actions
+from associations.models import ChangeRequest
 from por.accounts.models import Actor, IdempotencyKey
 from por.api.views import document
 from por.directory.models import Subscription
@@ -27,12 +28,13 @@ from tests.factories import make_customer, make_member, make_partner, make_subsc
 
 pytestmark = pytest.mark.usefixtures("committed")
 
-WRITES = {
-    operation["operationId"]: method
+OPERATIONS = {
+    operation["operationId"]: (method, {one["name"] for one in operation["parameters"]})
     for methods in document()["paths"].values()
     for method, operation in methods.items()
     if method != "get"
 }
+WRITES = {name: method for name, (method, _parameters) in OPERATIONS.items()}
 #: Pairs of writers with the same version in hand, for each write.
 PAIRS = 100 if "RACE_SECONDS" in environ else 12
 
@@ -88,15 +90,44 @@ def of_a_record(method: str, body: Any, other_body: Any, *, held: bool, suffix: 
     return make
 
 
+def of_a_question(body: Any, other_body: Any, *, suffix: str, by: str) -> Callable[[], Ready]:
+    """The writes to the question who does the work."""
+
+    def make() -> Ready:
+        customer = make_customer()
+        owner, partners = make_member(customer.organisation), [make_partner(), make_partner()]
+        subscription = make_subscription(customer)
+        for partner in partners:
+            named = actions.attach(subscription.subscription_id, partner.mpn_id, by=owner)
+        assert named.request is not None
+        pk = named.request.pk
+        return Ready(
+            "post",
+            f"change-requests/{pk}/{suffix}",
+            f"change-requests/{pk + 100_000}/{suffix}",
+            body,
+            other_body,
+            owner if by == "customer" else make_member(partners[1].organisation),
+            lambda: ChangeRequest.objects.get(pk=pk).version,
+        )
+
+    return make
+
+
 #: How each write is prepared, by the name the document gives it.
 RECIPES: dict[str, Callable[[], Ready]] = {
     "attach": of_a_record("put", {"mpn_id": "{mpn_id}"}, {"mpn_id": "{mpn_id}", "note": "Other"}, held=False),
     "remove": of_a_record("delete", {"reason": "Over"}, {"reason": "Other"}, held=True),
     # Undo takes no fields at all: another body of its own is one without a body.
     "undo": of_a_record("post", {}, {"x": "Other"}, held=True, suffix="undo/"),
+    "answer": of_a_question({"mpn_id": None}, {"mpn_id": None, "statement": "Other"}, suffix="answer/", by="customer"),
+    "statement": of_a_question({"text": "We do."}, {"text": "Other"}, suffix="statement/", by="partner"),
 }
 
 each_write = pytest.mark.parametrize("name", RECIPES)
+#: Those that replace or end what is there, and so have to say which version of it they have seen.
+VERSIONED = [name for name in RECIPES if "If-Match" in OPERATIONS[name][1]]
+each_versioned_write = pytest.mark.parametrize("name", VERSIONED)
 
 
 def refused(response: Any, status: int, code: str) -> None:
@@ -126,7 +157,7 @@ def test_every_write_of_the_document_has_a_recipe():
 # --- Versions -------------------------------------------------------------------------------------------------------
 
 
-@each_write
+@each_versioned_write
 def test_a_write_that_names_no_version_or_an_old_one_does_nothing(name):
     ready = RECIPES[name]()
     api, now = ready.ours(), ready.version()
@@ -138,7 +169,7 @@ def test_a_write_that_names_no_version_or_an_old_one_does_nothing(name):
             refused(ready.send(api, If_Match=stale), 412, "stale")
 
 
-@each_write
+@each_versioned_write
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"7000", {}', "*"], ids=["strong", "weak", "one of several", "any"])
 def test_a_write_that_names_the_version_is_done_and_the_version_is_new(name, form):
     ready = RECIPES[name]()
@@ -151,7 +182,7 @@ def test_a_write_that_names_the_version_is_done_and_the_version_is_new(name, for
     assert response["ETag"] == tag(ready.version())
 
 
-@each_write
+@each_versioned_write
 def test_of_each_two_with_the_same_version_one_writes_and_the_other_is_stale(name):
     """Not one update is lost."""
     for _round in range(PAIRS):
@@ -213,8 +244,9 @@ def test_a_refusal_is_not_kept_and_the_key_stays_good(name):
     api, key = ready.ours(), str(uuid.uuid4())
 
     with nothing_happens(ready):
-        refused(ready.send(api, Idempotency_Key=key), 428, "precondition_required")
-        refused(ready.send(api, If_Match='"7000"', Idempotency_Key=key), 412, "stale")
+        if name in VERSIONED:
+            refused(ready.send(api, Idempotency_Key=key), 428, "precondition_required")
+            refused(ready.send(api, If_Match='"7000"', Idempotency_Key=key), 412, "stale")
         unfit = {**ready.body, "unheard_of": 1}
         refused(ready.send(api, unfit, If_Match="*", Idempotency_Key=key), 422, "unknown_field")
     done = ready.send(api, If_Match="*", Idempotency_Key=key)

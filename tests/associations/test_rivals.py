@@ -16,7 +16,8 @@ import pytest
 from django.utils import timezone
 
 from associations import actions
-from associations.models import Association
+from associations.actions import changing
+from associations.models import Association, ChangeRequest
 from por.accounts import actions as accounts
 from por.accounts.models import Membership
 from por.directory.models import Partner, Subscription
@@ -44,6 +45,7 @@ class Scene:
         self.customer = make_customer()
         self.subscription = make_subscription(self.customer)
         self.ours, self.other = make_partner("Nordvik Cloud AB"), make_partner("Halden Konsult AB")
+        self.third = make_partner("Skog IT AB")
         self.admin, self.colleague = make_member(self.customer.organisation), make_member(self.customer.organisation)
         self.api = Api(self.admin)
         self.api.client.raise_request_exception = False
@@ -90,6 +92,35 @@ class Scene:
 
     def undo(self) -> None:
         actions.undo(self.subscription.subscription_id, by=self.colleague)
+
+    def question(self) -> ChangeRequest:
+        return ChangeRequest.objects.filter(subscription=self.subscription).latest("pk")
+
+    def answer_ours(self) -> None:
+        actions.answer(self.question().pk, self.ours.mpn_id, by=self.colleague)
+
+    def answer_other(self) -> None:
+        actions.answer(self.question().pk, self.other.mpn_id, by=self.colleague)
+
+    def answer_neither(self) -> None:
+        actions.answer(self.question().pk, None, by=self.colleague)
+
+    def answer_and_undo(self) -> None:
+        self.answer_other()
+        self.undo()
+
+    def name_a_third(self) -> None:
+        self.attach(self.third)
+
+    def state(self) -> None:
+        actions.state(self.question().pk, "We do.", by=make_member(self.other.organisation))
+
+    def pass_the_deadline(self) -> None:
+        ChangeRequest.objects.update(due_at=timezone.now())
+        actions.keep_time()
+
+    def close_other(self) -> None:
+        self.load("partners", mpn_id=self.other.mpn_id, name="Halden Konsult AB", status="closed")
 
     def load(self, file: str, **cells: str) -> list[tuple[str, str, str]]:
         """Loads a file of one line; what was wrong with it."""
@@ -157,6 +188,19 @@ class Scene:
         self.attach()
         self.remove()
 
+    def asked(self) -> None:
+        """Ours is of record, and the other was named."""
+        self.attach()
+        self.attach(self.other)
+
+    def answered(self) -> None:
+        self.asked()
+        self.answer_other()
+
+    def overdue(self) -> None:
+        self.asked()
+        ChangeRequest.objects.update(due_at=timezone.now())
+
     def held_and_expired(self) -> None:
         """As a load that was killed before its end leaves it."""
         self.attach()
@@ -185,6 +229,19 @@ class Scene:
     def undoes(self, version: int | None = None) -> str:
         return self.send("post", self.path + "undo/", None, version)
 
+    def answers(self, version: int | None = None) -> str:
+        return self.send("post", f"change-requests/{self.question().pk}/answer/", {"mpn_id": self.other.mpn_id})
+
+    def names_the_other(self, version: int | None = None) -> str:
+        return self.puts(version, mpn_id=self.other.mpn_id)
+
+    def names_a_third(self, version: int | None = None) -> str:
+        return self.puts(version, mpn_id=self.third.mpn_id)
+
+    def strikes(self, version: int | None = None) -> str:
+        """The clock, that it is due."""
+        return "expired" if changing.expire(self.question().pk) else "left"
+
     def ends_from_outside(self, version: int | None = None) -> str:
         association = Association.objects.filter(subscription=self.subscription).order_by("pk")[0]
         return "ended" if actions.end_from_outside(association.pk) else "left"
@@ -199,11 +256,11 @@ class Scene:
 #: record the caller makes.
 TABLE: list[tuple[str, str, str, str, int]] = [
     ("free", "attaches", "attach", "200", 0),
-    ("free", "attaches", "attach_other", "409 held_by_another", 0),
+    ("free", "attaches", "attach_other", "202", 1),
     ("free", "attaches", "attach_and_undo", "201", 1),
     ("free", "attaches", "attach_other_and_remove", "201", 1),
     ("free", "attaches", "date_back", "200", 0),
-    ("free", "attaches", "load_other", "409 held_by_another", 0),
+    ("free", "attaches", "load_other", "202", 1),
     ("free", "attaches", "load_a_past_period", "201", 1),
     ("free", "attaches", "expire", "409 subscription_expired", 0),
     ("free", "attaches", "suspend", "409 subscription_suspended", 0),
@@ -212,7 +269,7 @@ TABLE: list[tuple[str, str, str, str, int]] = [
     ("free", "attaches", "close_partner", "422 partner_not_found", 0),
     ("free", "dates_back", "attach", "200", 1),
     ("free", "dates_back", "date_back", "200", 0),
-    ("free", "dates_back", "attach_other", "409 held_by_another", 0),
+    ("free", "dates_back", "attach_other", "422 overlaps_another_period", 0),
     ("free", "dates_back", "attach_and_undo", "201", 1),
     ("free", "dates_back", "attach_other_and_remove", "422 overlaps_another_period", 0),
     ("free", "dates_back", "load_a_past_period", "422 overlaps_another_period", 0),
@@ -222,7 +279,7 @@ TABLE: list[tuple[str, str, str, str, int]] = [
     ("free", "dates_back", "close_partner", "422 partner_not_found", 0),
     ("held", "dates_back", "date_back", "200", 0),
     ("held", "dates_back", "remove", "422 overlaps_another_period", 0),
-    ("held", "dates_back", "remove_and_attach_other", "409 held_by_another", 0),
+    ("held", "dates_back", "remove_and_attach_other", "422 overlaps_another_period", 0),
     ("held", "dates_back", "undo", "201", 1),
     ("held", "dates_back", "suspend", "409 subscription_suspended", 0),
     ("held", "dates_back", "expire", "409 subscription_expired", 0),
@@ -252,6 +309,39 @@ TABLE: list[tuple[str, str, str, str, int]] = [
     ("removed", "undoes", "expire", "409 subscription_expired", 0),
     ("removed", "undoes", "suspend_partner", "200", 1),
     ("removed", "undoes", "close_partner", "409 partner_closed", 0),
+    ("held", "names_the_other", "attach_other", "202", 0),
+    ("held", "names_the_other", "remove", "201", 1),
+    ("held", "names_the_other", "expire", "409 subscription_expired", 0),
+    ("held", "names_the_other", "close_other", "422 partner_not_found", 0),
+    ("asked", "answers", "answer_ours", "409 change_request_answered", 0),
+    ("asked", "answers", "answer_neither", "409 change_request_answered", 0),
+    ("asked", "answers", "answer_and_undo", "200", 1),
+    ("asked", "answers", "remove", "409 change_request_cancelled", 0),
+    ("asked", "answers", "name_a_third", "200", 1),
+    ("asked", "answers", "state", "200", 1),
+    ("asked", "answers", "pass_the_deadline", "409 change_request_expired", 0),
+    ("asked", "answers", "expire", "409 change_request_cancelled", 0),
+    ("asked", "answers", "suspend", "409 subscription_suspended", 0),
+    ("asked", "answers", "close_partner", "409 change_request_cancelled", 0),
+    ("asked", "answers", "close_other", "409 change_request_cancelled", 0),
+    ("asked", "names_a_third", "answer_other", "202", 1),
+    ("asked", "names_a_third", "answer_neither", "201", 1),
+    ("asked", "names_a_third", "name_a_third", "202", 0),
+    ("asked", "names_a_third", "remove", "201", 1),
+    ("asked", "names_a_third", "pass_the_deadline", "202", 1),
+    ("asked", "removes", "answer_other", "204", 1),
+    ("asked", "removes", "answer_neither", "409 no_partner_of_record", 0),
+    ("asked", "removes", "name_a_third", "204", 2),
+    ("asked", "removes", "pass_the_deadline", "204", 1),
+    ("answered", "undoes", "undo", "409 nothing_to_undo", 0),
+    ("answered", "undoes", "remove", "200", 1),
+    ("answered", "undoes", "name_a_third", "409 nothing_to_undo", 0),
+    ("answered", "undoes", "expire", "409 nothing_to_undo", 0),
+    ("answered", "undoes", "close_partner", "409 partner_closed", 0),
+    ("overdue", "strikes", "answer_other", "left", 0),
+    ("overdue", "strikes", "remove", "left", 0),
+    ("overdue", "strikes", "name_a_third", "expired", 1),
+    ("overdue", "strikes", "expire", "left", 0),
     ("held_and_expired", "ends_from_outside", "remove", "left", 0),
     ("held_and_expired", "ends_from_outside", "undo", "left", 0),
     ("held_and_expired", "ends_from_outside", "reactivate", "left", 0),
@@ -261,7 +351,10 @@ TABLE: list[tuple[str, str, str, str, int]] = [
     ("free", "loads", "attach_and_undo", "loaded", 0),
 ]
 #: These do not look at the partner at all, so there is nothing to wait for.
-NEVER_MEET = {("held", "removes", "suspend_partner"), ("held", "undoes", "suspend_partner")}
+NEVER_MEET = {
+    ("held", "removes", "suspend_partner"),
+    ("held", "undoes", "suspend_partner"),
+}
 MEETINGS = [
     pytest.param(*row, moment, id=" ".join((*row[:3], moment)))
     for row in TABLE

@@ -7,13 +7,16 @@ class AssociationsConfig(AppConfig):
     verbose_name = _("Associations")
 
     def ready(self) -> None:
-        from associations import emails
+        from associations import emails, tasks
+        from associations.actions import bulk
         from associations.emails import changing, inviting
         from associations.estate import ASSOCIATIONS, settle, tell_of_changes
         from por.directory.estate.subscriptions import changed
         from por.estate import whole
         from por.history import actions as history
+        from por.history.tasks import Bell
 
+        bulk.bell = Bell(tasks.run_jobs)
         for verb in emails.CHANGES:
             history.on(verb, emails.changed)
         history.on("partner_of_record.ended", emails.ended)

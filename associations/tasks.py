@@ -1,4 +1,4 @@
-"""A doorbell: takes nothing, calls one verb, and may run twice."""
+"""Doorbells: each takes nothing, calls one verb, and may run twice."""
 
 from __future__ import annotations
 
@@ -13,3 +13,10 @@ def keep_time() -> None:
     """Closes and reminds of what is due: rung every minute."""
     with faults.passing():
         actions.keep_time()
+
+
+@shared_task
+def run_jobs() -> None:
+    """Goes through the rows that wait: rung when there are some, and every few seconds by the clock."""
+    with faults.passing():
+        actions.run_jobs()

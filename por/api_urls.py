@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import UUIDConverter
 
-from associations.api import change_requests, invitations, listing, record, subscriptions
+from associations.api import bulk, change_requests, invitations, listing, record, subscriptions
 from por.accounts import api as accounts
 from por.api import views
 from por.directory import api as directory
@@ -43,6 +43,8 @@ v1 = [
     path("invitations/<guid:invitation_id>/decline/", invitations.Decline.as_view(), name="decline"),
     path("invitations/<guid:invitation_id>/report/", invitations.ReportInvitation.as_view(), name="report"),
     path("invitations/<guid:invitation_id>/revoke/", invitations.Revoke.as_view(), name="revoke"),
+    path("bulk/partner-of-record/", bulk.BulkAttach.as_view(), name="bulk"),
+    path("jobs/<int:job_id>/", bulk.JobDetail.as_view(), name="job"),
     path("associations/", listing.AssociationList.as_view(), name="associations"),
     path("schema/", views.Schema.as_view(), name="schema"),
 ]

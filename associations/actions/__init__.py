@@ -6,6 +6,7 @@ Each verb goes down the same spine: lock the subscription, take the time, check,
 from associations.actions.activating import Given as Given
 from associations.actions.activating import activate as activate
 from associations.actions.activating import attach_sellers as attach_sellers
+from associations.actions.bulk import run_jobs as run_jobs
 from associations.actions.changing import answer as answer
 from associations.actions.changing import cancel_overtaken as cancel_overtaken
 from associations.actions.changing import forward as forward

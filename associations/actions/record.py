@@ -47,7 +47,7 @@ def attach(
     Raises Absent, Forbidden, Stale, Busy or Refused.
     """
     try:
-        return _attach(subscription_id, mpn_id, by=by, began_on=began_on, note=note, version=version)
+        return attach_once(subscription_id, mpn_id, by=by, began_on=began_on, note=note, version=version)
     except Refused as refused:
         if refused.code == "partner_not_found":
             directory.note_unknown(mpn_id, by=by)
@@ -55,9 +55,16 @@ def attach(
 
 
 @transaction.atomic
-def _attach(
-    subscription_id: uuid.UUID, mpn_id: str, *, by: Actor, began_on: date | None, note: str, version: int | None
+def attach_once(
+    subscription_id: uuid.UUID,
+    mpn_id: str,
+    *,
+    by: Actor,
+    began_on: date | None = None,
+    note: str = "",
+    version: int | None = None,
 ) -> Attached:
+    """The same for a caller that counts unknown IDs itself."""
     subscription = unit.locked(subscription_id, "record.attach", by=by, version=version)
     partner = directory.attachable(mpn_id, by=by)
     return place(subscription, partner, by=by, source=Source.CUSTOMER, began_on=began_on, note=note)

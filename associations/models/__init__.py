@@ -16,6 +16,8 @@ from associations.models.association import partners_of as partners_of
 from associations.models.association import start_of as start_of
 from associations.models.association import subscriptions_visible_to as subscriptions_visible_to
 from associations.models.association import usage_visible_to as usage_visible_to
+from associations.models.bulk import Job as Job
+from associations.models.bulk import JobRow as JobRow
 from associations.models.changing import Challenger as Challenger
 from associations.models.changing import ChangeRequest as ChangeRequest
 from associations.models.changing import ChangeRequestQuerySet as ChangeRequestQuerySet

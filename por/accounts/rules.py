@@ -35,6 +35,7 @@ RIGHTS: dict[Kind, dict[Role, frozenset[str]]] = {
                 "record.attach",
                 "record.remove",
                 "record.undo",
+                "record.bulk",
                 "change.answer",
                 "invitation.answer",
                 "token.write",

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser, JSONParser
 
 from por.api.problems import Invalid
 
@@ -25,3 +25,15 @@ class StrictJSONParser(JSONParser):
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+class CsvParser(BaseParser):
+    """A CSV in UTF-8, as text under `csv`: what its columns are is the endpoint's to know."""
+
+    media_type = "text/csv"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        try:
+            return {"csv": stream.read().decode("utf-8-sig")}
+        except UnicodeDecodeError:
+            raise Invalid("malformed_csv", _("The body is not CSV in UTF-8.")) from None

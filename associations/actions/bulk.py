@@ -1,0 +1,237 @@
+"""Attaching by the thousand: asked for in one request, done row by row by a worker, each as if it came alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from django.db import connection, transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from associations.actions.record import attach_once
+from associations.models import Job, JobRow
+from por import faults
+from por.accounts.models import Actor, Membership
+from por.directory import actions as directory
+from por.directory.rules import normal_mpn_id
+from por.errors import Busy, Refused
+from por.history import actions as history
+from por.logs import request_id
+
+logger = logging.getLogger(__name__)
+
+#: So many rows a job, and so many different IDs nobody has in one: each counts as a Check ID.
+MOST, UNKNOWN = 1000, 20
+COLUMNS = ("subscription_id", "mpn_id")
+#: How often a row whose subscription somebody else holds is tried.
+TRIES = 3
+
+
+def _no_bell() -> None:
+    """Nobody to ring yet; the clock comes round by itself."""
+
+
+#: Rings for a job after a commit. It may fail or be lost: the rows are the guarantee.
+bell: Callable[[], None] = _no_bell
+
+
+class Pair(NamedTuple):
+    """A row as it was sent."""
+
+    subscription_id: str
+    mpn_id: str
+
+
+def pairs_from(text: str) -> list[Pair]:
+    """The rows of a CSV with a header, separated by commas or semicolons. Raises Refused on `rows`."""
+    lines = text.removeprefix("\ufeff").strip("\r\n").splitlines()
+    header = lines[0] if lines else ""
+    reader = csv.DictReader(io.StringIO("\n".join(lines)), delimiter=";" if ";" in header else ",")
+    try:
+        names = {(name or "").strip().casefold(): name for name in reader.fieldnames or []}
+        if missing := [one for one in COLUMNS if one not in names]:
+            sentence = _("The first line has to name the columns subscription_id and mpn_id; %(name)s is missing.")
+            raise Refused("column_missing", sentence % {"name": missing[0]}, field="rows")
+        return [Pair(*((row[names[one]] or "").strip() for one in COLUMNS)) for row in reader if any(row.values())]
+    except csv.Error as error:
+        raise Refused("malformed_csv", _("The file is not CSV."), field="rows") from error
+
+
+@transaction.atomic
+def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
+    """Keeps the rows for a worker; nothing is attached yet. Raises Forbidden, or Refused on `rows`."""
+    by.require("record.bulk")
+    if not pairs:
+        raise Refused("no_rows", _("There are no rows."), field="rows")
+    if len(pairs) > MOST:
+        sentence = _("At most %(most)s rows at a time. Split the file.") % {"most": MOST}
+        raise Refused("too_many_rows", sentence, field="rows")
+    assert by.organisation is not None
+    assert by.user is not None
+    job = Job.objects.create(
+        organisation=by.organisation,
+        asked_by=by.user,
+        dry_run=dry_run,
+        total=len(pairs),
+        request_id=request_id.get(),
+    )
+    JobRow.objects.bulk_create(
+        JobRow(job=job, row=number, subscription_id=pair.subscription_id[:64], mpn_id=pair.mpn_id[:64])
+        for number, pair in enumerate(pairs, 1)
+    )
+    transaction.on_commit(lambda: bell(), robust=True)
+    about = history.About("job", str(job.pk), "")
+    changes = {"rows": job.total, "dry_run": dry_run}
+    history.record("bulk.requested", about, by=by, at=timezone.now(), of=by.organisation_id, changes=changes)
+    return job
+
+
+@transaction.atomic
+def apply_tried(job_id: int, *, by: Actor) -> Job:
+    """Does in earnest what a dry run has tried, with the same rows. Raises Absent, Forbidden or Refused."""
+    tried = Job.objects.visible_to(by).filter(pk=job_id, dry_run=True, status=Job.Status.DONE).first()
+    if tried is None:
+        raise Refused("not_tried", _("This is no dry run that has ended."))
+    rows = tried.rows.order_by("row").values_list("subscription_id", "mpn_id")
+    return request([Pair(*row) for row in rows], dry_run=False, by=by)
+
+
+# --- In the worker --------------------------------------------------------------------------------------------------
+
+
+def run_jobs() -> int:
+    """Does what is left of every job that nobody else is at; returns how many rows it was."""
+    return sum(_run(job) for job in Job.objects.unfinished().order_by("pk").select_related("organisation", "asked_by"))
+
+
+def _run(job: Job) -> int:
+    with _alone(job) as alone:
+        job.refresh_from_db(fields=["status"])
+        if not alone or job.is_over:
+            return 0
+        Job.objects.filter(pk=job.pk).update(status=Job.Status.RUNNING, started_at=job.started_at or timezone.now())
+        token = request_id.set(job.request_id)
+        try:
+            with translation.override(job.asked_by.language):
+                done = _Run(job).through(job.rows.filter(outcome="").order_by("row"))
+            status = Job.Status.DONE
+        except Exception as error:
+            if faults.caused_by(error) is not None:
+                raise  # a server does not do its part: the rows wait
+            logger.exception("Job %s failed.", job.pk)
+            done, status = 0, Job.Status.FAILED
+        finally:
+            request_id.reset(token)
+        Job.objects.filter(pk=job.pk).update(status=status, ended_at=timezone.now())
+    return done
+
+
+@contextmanager
+def _alone(job: Job) -> Iterator[bool]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext('job'), %s)", [job.pk])
+        alone: bool = cursor.fetchone()[0]
+        try:
+            yield alone
+        finally:
+            if alone:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext('job'), %s)", [job.pk])
+
+
+class _Undone(Exception):
+    """Takes a row of a dry run back."""
+
+
+class _Run:
+    """One worker's way through a job. Who asked acts with the role they have now."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        member = Membership.objects.usable().filter(user=job.asked_by_id, organisation=job.organisation_id).first()
+        role = member.role if member else ""
+        self.actor = Actor(user=job.asked_by, organisation=job.organisation, role=role or "none")
+        before = job.rows.exclude(outcome="")
+        self.seen = {one.subscription_id.casefold() for one in before}
+        self.unknown = {one.mpn_id for one in before.filter(code="partner_not_found")}
+        self.is_probing = before.filter(code="too_many_unknown").exists()
+
+    def through(self, rows: Iterable[JobRow]) -> int:
+        count = 0
+        for row in rows:
+            try:
+                row.outcome = self._tried(row)
+            except Refused as refused:
+                row.outcome, row.code, row.detail = "refused", refused.code, str(refused.sentence)
+                row.save(update_fields=["outcome", "code", "detail"])
+            count += 1
+        return count
+
+    def _tried(self, row: JobRow) -> str:
+        """Another one's lock is waited for, a few times."""
+        self.actor.require("record.bulk")
+        subscription_id = self._subscription_id(row)
+        for _try in range(TRIES - 1):
+            try:
+                return self._attach(row, subscription_id)
+            except Busy:
+                continue
+        return self._attach(row, subscription_id)
+
+    def _attach(self, row: JobRow, subscription_id: uuid.UUID) -> str:
+        """Attaches, and writes down that it did in the same transaction. Raises Refused."""
+        mpn_id = normal_mpn_id(row.mpn_id) or row.mpn_id
+        if self.is_probing:
+            raise _too_many()
+        if mpn_id in self.unknown:
+            raise directory.refusal("partner_not_found")
+        outcome = ""
+        try:
+            with transaction.atomic():
+                outcome = attach_once(subscription_id, mpn_id, by=self.actor).outcome
+                if self.job.dry_run:
+                    raise _Undone
+                row.outcome = outcome
+                row.save(update_fields=["outcome"])
+        except _Undone:
+            row.outcome = outcome
+            row.save(update_fields=["outcome"])
+        except Refused as refused:
+            if refused.code == "partner_not_found":
+                self._note_unknown(mpn_id)
+            raise
+        return outcome
+
+    def _subscription_id(self, row: JobRow) -> uuid.UUID:
+        try:
+            found = uuid.UUID(row.subscription_id)
+        except ValueError:
+            raise Refused("subscription_id_malformed", _("This is not the ID of a subscription.")) from None
+        if str(found) in self.seen:
+            raise Refused("subscription_twice", _("An earlier row is about this subscription. Each once."))
+        self.seen.add(str(found))
+        return found
+
+    def _note_unknown(self, mpn_id: str) -> None:
+        """Each counts as a Check ID, so that a job is no way around its limits."""
+        if len(self.unknown) >= UNKNOWN:
+            self.is_probing = True
+            raise _too_many()
+        try:
+            directory.note_unknown(mpn_id, by=self.actor)
+        except Busy:
+            self.is_probing = True
+            raise _too_many() from None
+        self.unknown.add(mpn_id)
+
+
+def _too_many() -> Refused:
+    return Refused(
+        "too_many_unknown",
+        _("Too many IDs in this file belong to no partner. Check them, then send the rest again."),
+    )

@@ -20,6 +20,7 @@ from associations.actions import (
     end_from_outside,
     end_reason_from_outside,
     expire_invitations,
+    follow_replacements,
 )
 from associations.models import Association, start_of
 from associations.rules import TENANT_KINDS, EndReason, Kind, Source
@@ -461,6 +462,7 @@ def tell_of_changes(changes: Mapping[int, Changes]) -> None:
 
 def settle() -> int:
     """What a load leaves to be done once all its files are in; returns how many associations that has ended."""
+    follow_replacements()
     ended = end_overtaken()
     expire_invitations()
     attach_sellers()

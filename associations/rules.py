@@ -36,7 +36,7 @@ class Source(TextChoices):
     CHANGE = "change", _("Chosen by the customer in a change")
     INVITATION = "invitation", _("Accepted invitation")
     ACTIVATION = "activation", _("Activated by the partner")
-    AUTOMATIC = "automatic", _("Automatic, sold by the partner")
+    AUTOMATIC = "automatic", _("Automatic, sold by the partner or carried over")
     CLAIM = "claim", _("Approved claim")
     ESTATE = "estate", _("Loaded from files")
 
@@ -93,6 +93,9 @@ class Policy:
     invitation_days: int
     automatic_attach_days: int
     renewal_notice_days: tuple[int, ...]
+    renewal_notice_grace_days: int
+    replacement_days: int
+    carries_over: tuple[str, ...]
     legacy_form_deadline: date
     legacy_form_earns: bool
     new_ea_deals_digital_only: bool
@@ -118,6 +121,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "bool": lambda value: _of(bool, value),
     "date": lambda value: _of(date, value),
     "tuple[int, ...]": lambda value: tuple(_of(int, one) for one in _of(list, value)),
+    "tuple[str, ...]": lambda value: tuple(_of(str, one) for one in _of(list, value)),
     "tuple[date, ...]": lambda value: tuple(_of(date, one) for one in _of(list, value)),
 }
 

@@ -40,3 +40,16 @@ def bounded_search(seconds: float = SEARCH_FOR) -> Iterator[None]:
             raise
         sentence = _("This search takes too long. Narrow it down, for example to fewer days.")
         raise Refused("search_too_long", sentence) from error
+
+
+@contextmanager
+def alone(work: str, number: int = 0) -> Iterator[bool]:
+    """Whether nobody else is at this work in the whole house; it is the caller's until the block ends, or it dies."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", [work, number])
+        mine: bool = cursor.fetchone()[0]
+        try:
+            yield mine
+        finally:
+            if mine:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [work, number])

@@ -26,10 +26,14 @@ from associations.actions.record import attach as attach
 from associations.actions.record import last_change as last_change
 from associations.actions.record import remove as remove
 from associations.actions.record import undo as undo
+from associations.actions.renewing import follow_replacements as follow_replacements
+from associations.actions.renewing import give_notice_of_renewals as give_notice_of_renewals
 from associations.actions.unit import record_of as record_of
 from associations.actions.unit import requests_of as requests_of
+from por.waiting import alone
 
 
 def keep_time() -> int:
     """What is due by the clock: done once, however late and however often this is called; returns how much it was."""
-    return keep_questions() + expire_invitations()
+    with alone("keep time") as mine:
+        return keep_questions() + expire_invitations() + give_notice_of_renewals() if mine else 0

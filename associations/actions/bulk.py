@@ -6,11 +6,10 @@ import csv
 import io
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -23,6 +22,7 @@ from por.directory.rules import normal_mpn_id
 from por.errors import Busy, Refused
 from por.history import actions as history
 from por.logs import request_id
+from por.waiting import alone
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +111,9 @@ def run_jobs() -> int:
 
 
 def _run(job: Job) -> int:
-    with _alone(job) as alone:
+    with alone("job", job.pk) as mine:
         job.refresh_from_db(fields=["status"])
-        if not alone or job.is_over:
+        if not mine or job.is_over:
             return 0
         Job.objects.filter(pk=job.pk).update(status=Job.Status.RUNNING, started_at=job.started_at or timezone.now())
         token = request_id.set(job.request_id)
@@ -130,18 +130,6 @@ def _run(job: Job) -> int:
             request_id.reset(token)
         Job.objects.filter(pk=job.pk).update(status=status, ended_at=timezone.now())
     return done
-
-
-@contextmanager
-def _alone(job: Job) -> Iterator[bool]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext('job'), %s)", [job.pk])
-        alone: bool = cursor.fetchone()[0]
-        try:
-            yield alone
-        finally:
-            if alone:
-                cursor.execute("SELECT pg_advisory_unlock(hashtext('job'), %s)", [job.pk])
 
 
 class _Undone(Exception):

@@ -26,3 +26,5 @@ from associations.models.inviting import Consent as Consent
 from associations.models.inviting import Invitation as Invitation
 from associations.models.inviting import InvitationQuerySet as InvitationQuerySet
 from associations.models.inviting import Invited as Invited
+from associations.models.renewing import RenewalNotice as RenewalNotice
+from associations.models.renewing import Replacement as Replacement

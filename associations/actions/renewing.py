@@ -1,0 +1,155 @@
+"""Subscriptions that take the place of others, and those about to renew: the record does not vanish silently."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from associations.actions import changing, unit
+from associations.models import Association, RenewalNotice, Replacement, start_of
+from associations.rules import Cancellation, EndReason, Kind, Source, policy_on
+from por.accounts.models import NOBODY
+from por.directory import actions as directory
+from por.directory.models import Partner, Subscription
+from por.history import actions as history
+
+#: So many notices in one transaction.
+BATCH = 500
+
+
+def follow_replacements() -> int:
+    """Carries the record over to what has replaced a subscription, or asks the customer; returns how many it were.
+
+    By the policy of the day: between which agreements a record carries over, and how long after its start a
+    subscription still counts as new, so that an estate loaded for the first time asks nobody about years ago.
+    """
+    today = timezone.now().date()
+    record = Association.objects.filter(kind=Kind.DPOR)
+    new = Subscription.objects.filter(
+        Exists(record.filter(subscription=OuterRef("replaces"), undone_at=None)),
+        ~Exists(record.filter(subscription=OuterRef("pk"))),
+        ~Exists(Replacement.objects.filter(subscription=OuterRef("pk"))),
+        replaces__isnull=False,
+        started_on__gte=today - timedelta(days=policy_on(today).replacement_days),
+        status=Subscription.Status.ACTIVE,
+    )
+    pairs = new.order_by("replaces", "pk").values_list("replaces", "pk")
+    return sum(_follow(old, new) for old, new in list(pairs))
+
+
+@transaction.atomic
+def _follow(old_pk: int, new_pk: int) -> bool:
+    """Both are locked, by key as all who lock several do."""
+    by_key = {pk: unit.locked_by_the_house(pk) for pk in sorted([old_pk, new_pk])}
+    old, new = by_key[old_pk], by_key[new_pk]
+    held = _held_last(old)
+    ever = Association.objects.filter(subscription=new, kind=Kind.DPOR).exists()
+    if held is None or ever or Replacement.objects.filter(subscription=new).exists():
+        return False
+    partner = directory.locked(held.partner_id)
+    if partner.status != Partner.Status.ACTIVE or new.status != Subscription.Status.ACTIVE:
+        return False
+    policy = policy_on(timezone.now().date())
+    carries = old.product == new.product and f"{old.agreement}-{new.agreement}" in policy.carries_over
+    at = unit.clock([*unit.latest(old), *unit.latest(new)])
+    _end_replaced(old, held)
+    made = None
+    if carries:
+        began_at = min(max(start_of(new.started_on), held.began_at), at)
+        made = Association.objects.create(
+            kind=Kind.DPOR,
+            customer=new.customer,
+            subscription=new,
+            partner=held.partner,
+            began_at=began_at,
+            attached_at=at,
+            source=Source.AUTOMATIC,
+        )
+    outcome = Replacement.Outcome.CARRIED_OVER if carries else Replacement.Outcome.ASKED
+    Replacement.objects.create(subscription=new, partner=held.partner, outcome=outcome, association=made, at=at)
+    changes = {"partner": unit.named(held.partner), "replaces": str(old.subscription_id)}
+    if made is not None:
+        changes |= {"association": str(made.pk), "began_at": made.began_at.isoformat()}
+    verb = "partner_of_record.carried_over" if carries else "subscription.replaced"
+    unit.write(verb, new, by=NOBODY, at=at, parties=[partner.pk], changes=changes)
+    return True
+
+
+def _held_last(old: Subscription) -> Association | None:
+    """Who is of record for it, or was until it expired."""
+    found = Association.objects.standing().of_record().filter(subscription=old)
+    held = found.filter(Q(ended_at=None) | Q(end_reason=EndReason.SUBSCRIPTION_EXPIRED))
+    return held.select_related("partner__organisation").order_by("-began_at").first()
+
+
+def _end_replaced(old: Subscription, held: Association) -> None:
+    """What has expired has been replaced, which says more; what still runs beside it keeps its partner."""
+    if old.status != Subscription.Status.EXPIRED or held.ended_at is not None:
+        return
+    requests = unit.requests_of(old)
+    held.subscription, held.customer = old, old.customer
+    held.ended_at = unit.clock(unit.latest(old), requests)
+    held.end_reason = EndReason.SUBSCRIPTION_REPLACED
+    held.save(update_fields=["ended_at", "end_reason"])
+    unit.write_of("partner_of_record.ended", old, held, by=NOBODY, at=held.ended_at)
+    changing.cancel_open(requests, Cancellation.SUBSCRIPTION_EXPIRED, by=NOBODY, at=held.ended_at)
+
+
+def give_notice_of_renewals() -> int:
+    """Tells of renewals that are so many days away, each once; returns of how many.
+
+    A clock that stood still for some days makes up for it, with one notice however many it missed.
+    """
+    today = timezone.now().date()
+    policy = policy_on(today)
+    done = 0
+    for days in sorted(policy.renewal_notice_days):  # the nearest first: it makes those before it superfluous
+        until = today + timedelta(days=days)
+        since = until - timedelta(days=policy.renewal_notice_grace_days)
+        given = RenewalNotice.objects.filter(
+            subscription=OuterRef("pk"), renews_on=OuterRef("renews_on"), days__lte=days
+        )
+        due = Subscription.objects.filter(
+            Exists(Association.objects.open().of_record().filter(subscription=OuterRef("pk"))),
+            ~Exists(given),
+            renews_on__gt=max(since, today),
+            renews_on__lte=until,
+        ).exclude(status=Subscription.Status.EXPIRED)
+        while batch := list(due.order_by("customer", "pk").values_list("pk", flat=True)[:BATCH]):
+            done += _give_notice(batch, days, today)
+    return done
+
+
+@transaction.atomic
+def _give_notice(subscription_pks: list[int], days: int, today: date) -> int:
+    """One event for each, with whoever is of record as a party. One clock at a time gives notice."""
+    now = timezone.now()
+    held = Association.objects.open().of_record().filter(subscription__in=subscription_pks)
+    records = {
+        one.subscription_id: one
+        for one in held.select_related("subscription__sku", "subscription__customer", "partner__organisation")
+    }
+    given = RenewalNotice.objects.bulk_create(
+        [
+            RenewalNotice(subscription_id=pk, renews_on=one.subscription.renews_on, days=days, at=now)
+            for pk, one in records.items()
+            if pk is not None and one.subscription is not None and one.subscription.renews_on is not None
+        ]
+    )
+    events = []
+    for notice in given:
+        one = records[notice.subscription_id]
+        subscription = one.subscription
+        assert subscription is not None
+        about = history.About("subscription", str(subscription.subscription_id), subscription.name)
+        said = {
+            "partner": unit.named(one.partner),
+            "renews_on": notice.renews_on.isoformat(),
+            "days": (notice.renews_on - today).days,
+        }
+        events.append(history.Said(one.customer_id, said, about, [one.partner_id]))
+    history.record_each("subscription.renewal_due", by=NOBODY, at=now, events=events)
+    return len(events)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.views import customer, partner, several, staff, usage
+from associations.views import bulk, customer, partner, several, staff, usage
 
 app_name = "associations"
 
@@ -19,6 +19,9 @@ urlpatterns = [
     path(f"{SUBSCRIPTION}undo/", customer.subscription_undo, name="subscription_undo"),
     path(f"{SUBSCRIPTION}history/", customer.subscription_history, name="subscription_history"),
     path(f"{SUBSCRIPTION}usage/", usage.subscription_usage, name="subscription_usage"),
+    path("c/bulk/", bulk.bulk_attach, name="bulk"),
+    path("c/bulk/<int:job_id>/", bulk.job_detail, name="job"),
+    path("c/bulk/<int:job_id>/apply/", bulk.job_apply, name="job_apply"),
     path("c/usage/", usage.customer_usage, name="customer_usage"),
     path("c/history/", customer.customer_history, name="customer_history"),
     path("c/partners/", customer.customer_partners, name="customer_partners"),

@@ -1,0 +1,89 @@
+"""Attaching by the thousand: a file or pasted rows, tried first, then done by a worker while one looks on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from associations.actions import bulk
+from associations.forms import BulkForm
+from associations.models import Job
+from por import counters
+from por.accounts.middleware import Request
+from por.accounts.rules import Kind
+from por.errors import Absent, Refused
+from por.http import csv_file, only, page_of, posted, render_page, wants_csv
+from por.middleware import status_of
+
+#: As they stand on the page, worst first: what was refused needs somebody.
+OUTCOMES = ["refused", "change_requested", "attached", "moved_back", "unchanged"]
+SHOWN = 100  # rows that were refused, on the page; the file has them all
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@only(Kind.CUSTOMER, to="record.bulk")
+def bulk_attach(request: Request) -> HttpResponse:
+    """The form, and the jobs there were; a file that is sent is tried first, unless somebody says otherwise."""
+    form = BulkForm(request.POST, request.FILES) if request.method == "POST" else BulkForm()
+    if form.is_valid():
+        try:
+            job = bulk.request(bulk.pairs_from(form.text()), dry_run=form.is_dry, by=request.actor)
+        except Refused as refused:
+            form.add_error("file" if request.FILES else "rows", str(refused.sentence))
+            counters.refused(refused.code, 422, refused)
+        else:
+            return redirect("associations:job", job.pk)
+    jobs = Job.objects.visible_to(request.actor).select_related("asked_by")
+    context = {"form": form, "page": page_of(request, jobs, ("-pk",)), "most": bulk.MOST}
+    return render(request, "associations/bulk.html", context, status=422 if form.errors else 200)
+
+
+@require_safe
+@only(Kind.CUSTOMER, to="record.bulk")
+def job_detail(request: Request, job_id: int) -> HttpResponseBase:
+    """How far it is, and what came of the rows that are done; all of them as a file."""
+    job = _job(request, job_id)
+    if wants_csv(request):
+        header = ["row", "subscription_id", "mpn_id", "outcome", "code", "detail"]
+        return csv_file(f"{_('attached')}-{job.pk}", header, job.rows.order_by("row").values_list(*header))
+    return _detail(request, job)
+
+
+@posted("associations:job")
+@only(Kind.CUSTOMER, to="record.bulk")
+def job_apply(request: Request, job_id: int) -> HttpResponseBase:
+    """Does in earnest what the dry run has tried."""
+    tried = _job(request, job_id)
+    try:
+        job = bulk.apply_tried(job_id, by=request.actor)
+    except Refused as refused:
+        return _detail(request, tried, refused)
+    return redirect("associations:job", job.pk)
+
+
+def _job(request: Request, job_id: int) -> Job:
+    job = Job.objects.visible_to(request.actor).select_related("asked_by").filter(pk=job_id).first()
+    if job is None:
+        raise Absent("not_found", _("There is no such job, or it is not yours to see."))
+    return job
+
+
+def _detail(request: Request, job: Job, refused: Refused | None = None) -> HttpResponse:
+    counts = dict(job.rows.exclude(outcome="").values_list("outcome").annotate(n=Count("pk")))
+    context: dict[str, Any] = {
+        "job": job,
+        "done": sum(counts.values()),
+        "counts": [(outcome, counts[outcome]) for outcome in OUTCOMES if outcome in counts],
+        "refused_rows": job.rows.filter(outcome="refused").order_by("row")[:SHOWN],
+        "refused_count": counts.get("refused", 0),
+        "attached": counts.get("attached", 0) + counts.get("change_requested", 0),
+        "refused": refused,
+    }
+    status = status_of(refused) if refused else 200
+    return render_page(request, "associations/job_detail.html", context, part="job", status=status)

@@ -23,6 +23,7 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from associations import actions
+from associations.actions import bulk
 from por.accounts import actions as accounts
 from por.accounts.models import Actor
 from por.estate import actions as estate
@@ -133,6 +134,9 @@ def cast(shared: None) -> Cast:
         "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,
         "person_id": admin.user_id,
         "load_id": estate.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,
+        "job_id": bulk.request(
+            [bulk.Pair(str(subscription.subscription_id), partner.mpn_id)], dry_run=True, by=admin
+        ).pk,
         "pk": token.pk,
     }
     return Cast(clients, values)

@@ -95,6 +95,7 @@ def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
 @transaction.atomic
 def apply_tried(job_id: int, *, by: Actor) -> Job:
     """Does in earnest what a dry run has tried, with the same rows. Raises Absent, Forbidden or Refused."""
+    by.require("record.bulk")
     tried = Job.objects.visible_to(by).filter(pk=job_id, dry_run=True, status=Job.Status.DONE).first()
     if tried is None:
         raise Refused("not_tried", _("This is no dry run that has ended."))

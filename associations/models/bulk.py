@@ -14,8 +14,8 @@ from por.accounts.models import Actor, Organisation
 
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, actor: Actor) -> Self:
-        """Those of the actor's own organisation."""
-        return self.filter(organisation=actor.organisation_id)
+        """Those of the actor's own organisation; all of them to staff."""
+        return self.all() if actor.is_staff else self.filter(organisation=actor.organisation_id)
 
     def unfinished(self) -> Self:
         return self.filter(status__in=[Job.Status.QUEUED, Job.Status.RUNNING])

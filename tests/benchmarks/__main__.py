@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.benchmarks import bare, clients, floor, loading
+from tests.benchmarks import bare, clients, floor, jobs, loading
 from tests.benchmarks.product import Product, running
 
 CLIENTS, READERS = 8, 4
@@ -36,10 +36,14 @@ def main() -> int:
         say("Attaching and removing once on each subscription, to capture the statements …")
         stage = json.loads(product.manage("shell", "--no-imports", "-c", STAGE).splitlines()[-1])
         rows = measure(product, stage)
+        say("A job of a thousand rows …")
+        thousand = jobs.measure(product)
         memory = [[part, *(f"{size:,.0f}" for size in sizes)] for part, sizes in product.memory().items()]
     print(f"\n{scale:,} subscriptions, {SECONDS} s each, load average {load:.1f} before the run.")
     print(f"{READERS} clients read, {CLIENTS} clients write.\n")
     print(table(HEAD, rows))
+    print()
+    print(table(jobs.HEAD, thousand))
     print()
     print(table(["Part", "RSS MB", "PSS MB"], memory))
     return 0

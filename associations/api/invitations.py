@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from associations import actions
 from associations.actions.inviting import MOST
+from associations.api.change_requests import EXAMPLE as CHANGE_REQUEST_EXAMPLE
 from associations.api.change_requests import RequestedShape, requested
 from associations.api.shapes import (
     ASSOCIATION_EXAMPLE,
@@ -325,6 +326,7 @@ class Activate(Endpoint):
         asked which of them does the work.""",
         answers={201: RecordShape, 200: RecordShape, 202: RequestedShape},
         example={"association": ASSOCIATION_EXAMPLE | {"source": "activation"}},
+        examples={202: {"change_request": CHANGE_REQUEST_EXAMPLE}},
         body=ActivateBody,
         body_example={
             "mpn_id": "4471902",

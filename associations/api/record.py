@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from associations import actions
+from associations.api.change_requests import EXAMPLE as CHANGE_REQUEST_EXAMPLE
 from associations.api.change_requests import RequestedShape, requested
 from associations.api.shapes import ASSOCIATION_EXAMPLE, RecordShape, association_shape
 from associations.api.subscriptions import NOT_FOUND, theirs
@@ -66,6 +67,7 @@ class PartnerOfRecord(Endpoint):
         them is actually doing the work: 202. The partners are told by e-mail.""",
         answers={201: RecordShape, 200: RecordShape, 202: RequestedShape},
         example={"association": ASSOCIATION_EXAMPLE},
+        examples={202: {"change_request": CHANGE_REQUEST_EXAMPLE}},
         body=AttachBody,
         body_example={"mpn_id": "4471902", "note": "They migrate our mail."},
         problems=NOT_FOUND

@@ -146,6 +146,7 @@ def described(
     *,
     answers: Mapping[int, Any],
     example: Any = None,
+    examples: Mapping[int, Any] | None = None,
     body: type[serializers.Serializer[Any]] | None = None,
     body_example: Any = None,
     query: type[serializers.Serializer[Any]] | None = None,
@@ -155,7 +156,10 @@ def described(
     versioned: bool = False,
     filters: type[forms.Form] | None = None,
 ) -> Callable[[View], View]:
-    """Puts a method into the document: the types of its answers, and every code it may refuse with, by status."""
+    """Puts a method into the document: the types of its answers, and every code it may refuse with, by status.
+
+    `examples` are those of statuses whose answer is not that of the others.
+    """
     codes: dict[int, list[str]] = {}
     groups = [ANYWHERE, problems or {}]
     parameters: list[Any] = [query] if query else []
@@ -178,12 +182,14 @@ def described(
             codes.setdefault(status, []).extend(code for code in some if code not in codes.get(status, []))
     responses: dict[Any, Any] = {}
     for status, hint in answers.items():
-        responses[status, "application/json"] = _answer(_page_of(hint) if is_list else schema_of(hint), example)
+        responses[status, "application/json"] = _answer(
+            _page_of(hint) if is_list else schema_of(hint), (examples or {}).get(status, example)
+        )
         if is_list:
             responses[status, "text/csv"] = OpenApiResponse({"type": "string"})
     for status, some in sorted(codes.items()):
         responses[status, MEDIA_TYPE] = OpenApiResponse(_problem(some), description="`" + "`, `".join(some) + "`")
-    examples = [OpenApiExample("Request", value=body_example, request_only=True)] if body_example else []
+    requests = [OpenApiExample("Request", value=body_example, request_only=True)] if body_example else []
     decorate: Callable[[View], View] = extend_schema(
         operation_id=name,
         summary=summary,
@@ -191,7 +197,7 @@ def described(
         request=body,
         responses=responses,
         parameters=parameters,
-        examples=examples,
+        examples=requests,
     )
     return decorate
 

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from associations import actions
+from associations.actions import unit
 from associations.models import Association, start_of
 from associations.rules import EndReason, Kind, Source, months_before, policy_on
 from por.accounts.models import Actor
@@ -88,14 +89,13 @@ def test_spaces_and_hyphens_in_the_id_are_ignored(subscription, admin):
     assert association.partner.mpn_id == "4471902"
 
 
-def test_another_partner_of_record_is_named_and_stays(subscription, partner, admin):
-    attach(subscription, partner, admin)
-    rival = make_partner("Halden Konsult AB")
+def test_another_partner_of_record_stays_and_the_customer_is_asked(subscription, partner, admin):
+    held = attach(subscription, partner, admin)
 
-    refusal = refused("held_by_another", attach, subscription, rival, admin)
+    named = actions.attach(subscription.subscription_id, make_partner("Halden Konsult AB").mpn_id, by=admin)
 
-    assert "Nordvik Cloud AB" in str(refusal)
-    assert verbs(subscription) == ["attached"]
+    assert (named.outcome, named.association) == ("change_requested", held)
+    assert verbs(subscription) == ["attached", "change_request.opened"]
 
 
 @pytest.mark.parametrize(
@@ -350,9 +350,9 @@ def test_a_verb_reads_no_more_of_a_long_record_than_of_a_short_one(subscription,
             attach(subscription, partner if turn % 2 else rival, admin)
         else:
             getattr(actions, verb)(subscription.subscription_id, by=admin)
-        latest, record = actions._latest(subscription), actions.record_of(subscription)
+        latest, record = unit.latest(subscription), actions.record_of(subscription)
         assert len(latest) <= 2
-        assert actions._current(latest) == actions._current(record)
+        assert unit.current(latest) == unit.current(record)
         assert max(instants(latest)) == max(instants(record))
 
 

@@ -201,7 +201,7 @@ class TheRecord(RuleBasedStateMachine):
 
     @rule()
     def the_clock_strikes(self) -> None:
-        actions.keep_time()
+        actions.keep_questions()
         self.plain.keep_time()
 
     @rule(unit=units, status=st.sampled_from(["active", "active", "grace", "suspended", "expired"]))

@@ -56,6 +56,7 @@ CHANGE_REQUEST = LifeCycle(
         ChangeStatus.ANSWERED: {"undo": ChangeStatus.OPEN},
     },
     refusals={
+        ChangeStatus.OPEN: ("change_request_open", _("This question is open, so it can be answered.")),
         ChangeStatus.ANSWERED: (
             "change_request_answered",
             _("This question has been answered. An administrator of the customer can undo the answer for a while."),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -99,8 +99,7 @@ def answer(
     request.chosen, request.answered_by, request.answer_statement = chosen, by.user, statement.strip()
     request.closed_at = now
     request.save()
-    partner = {"partner": unit.named(chosen)} if chosen else {}
-    _write("change_request.answered", request, by=by, at=now, reason=request.answer_statement, **partner)
+    _write("change_request.answered", request, by=by, at=now, reason=request.answer_statement, **_said(chosen))
     return request
 
 
@@ -156,8 +155,7 @@ def ask_again(request: ChangeRequest, last: LastChange, *, by: Actor, at: dateti
     request.chosen = request.made = request.answered_by = None
     request.answer_statement = ""
     request.save()
-    partner = {"partner": unit.named(chosen)} if chosen else {}
-    _write("change_request.answer_undone", request, by=by, at=at, **partner)
+    _write("change_request.answer_undone", request, by=by, at=at, **_said(chosen))
 
 
 def cancel_open(requests: Sequence[ChangeRequest], why: Cancellation, *, by: Actor, at: datetime) -> None:
@@ -254,22 +252,19 @@ def _locked(
 ) -> tuple[Subscription, ChangeRequest]:
     """The question with its subscription, locked until the transaction ends, if it is theirs, they may, and as seen."""
     absent = Absent("not_found", _("There is no such question, or it is not yours to see."))
-    subscription_pk = (
-        ChangeRequest.objects.visible_to(by).filter(pk=request_id).values_list("subscription", flat=True).first()
-    )
-    if subscription_pk is None:
+    if not ChangeRequest.objects.visible_to(by).filter(pk=request_id).exists():
         raise absent
     by.require(right)
-    request = _locked_by_the_house(request_id, subscription_pk)
+    request = _locked_by_the_house(request_id)
     if version is not None and request.version != version:
         raise Stale("stale", _("This question has changed since you opened it. Look at it again, then decide."))
     return request.subscription, request
 
 
-def _locked_by_the_house(request_id: int, subscription_pk: int | None = None) -> ChangeRequest:
-    if subscription_pk is None:
-        subscription_pk = ChangeRequest.objects.values_list("subscription", flat=True).get(pk=request_id)
-    subscription = unit.locked_by_the_house(subscription_pk)
+def _locked_by_the_house(request_id: int) -> ChangeRequest:
+    subscription = unit.locked_by_the_house(
+        ChangeRequest.objects.only("subscription").get(pk=request_id).subscription_id
+    )
     request = ChangeRequest.objects.select_related("incumbent__partner__organisation").get(pk=request_id)
     request.subscription = subscription
     return request
@@ -299,7 +294,7 @@ def _own_party(request: ChangeRequest, by: Actor) -> Partner:
     return parties.get(by.organisation_id or 0) or next(iter(parties.values()))
 
 
-def _write(verb: str, request: ChangeRequest, *, by: Actor, at: datetime, reason: str = "", **changes: object) -> None:
+def _write(verb: str, request: ChangeRequest, *, by: Actor, at: datetime, reason: str = "", **changes: Any) -> None:
     """The event of what all parties are told of. The subscription's readers see it, so it gets a new version."""
     unit.write(
         verb,
@@ -320,7 +315,7 @@ def _write_quietly(
     at: datetime,
     reason: str = "",
     partner: Partner | None = None,
-    **changes: object,
+    **changes: Any,
 ) -> None:
     """The event of what is between the customer and one partner, or the customer's own: no other party reads it."""
     subscription = request.subscription
@@ -335,6 +330,11 @@ def _write_quietly(
         changes={"change_request": request.pk, **said, **changes},
         reason=reason,
     )
+
+
+def _said(chosen: Partner | None) -> dict[str, Any]:
+    """Whom an answer names; nobody, where it is neither."""
+    return {"partner": unit.named(chosen)} if chosen else {}
 
 
 def _parties(request: ChangeRequest) -> list[int]:

@@ -37,7 +37,7 @@ def follow_replacements() -> int:
         status=Subscription.Status.ACTIVE,
     )
     pairs = new.order_by("replaces", "pk").values_list("replaces", "pk")
-    return sum(_follow(old, new) for old, new in list(pairs))
+    return sum(_follow(old, new) for old, new in list(pairs) if old is not None)
 
 
 @transaction.atomic

@@ -238,7 +238,7 @@ def _records(open_then: AssociationQuerySet, ids: Any) -> Any:
 
 
 _RECORDS = Statement(lambda: _records(Association.objects.open(), Given("ids")))
-_CONTESTED = Statement(
+_CONTESTED: Statement[Any] = Statement(
     lambda: ChangeRequest.objects.open().filter(Among(F("subscription"), Given("ids"))).values_list("subscription")
 )
 

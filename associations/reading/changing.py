@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db.models import Min, QuerySet
+from django.db.models import Min
 
-from associations.models import Association, ChangeRequest, Statement, is_own
+from associations.models import Association, ChangeRequest, ChangeRequestQuerySet, Statement, is_own
 from associations.reading import MonthOfUsage, usage_by_month
 from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind
@@ -50,7 +50,7 @@ class Question:
         return next((side for side in self.sides if side.is_own), None)
 
 
-def requests_for_listing(actor: Actor) -> QuerySet[ChangeRequest]:
+def requests_for_listing(actor: Actor) -> ChangeRequestQuerySet:
     """Those the actor may see, with what a row shows."""
     return ChangeRequest.objects.visible_to(actor).for_listing()
 

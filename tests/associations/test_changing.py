@@ -394,7 +394,7 @@ def test_the_deadline_is_the_end_of_the_last_business_day_and_each_reminder_is_s
     while hour <= end + timedelta(days=3):
         with at(hour):
             for _twice in range(2):
-                if actions.keep_time():
+                if actions.keep_questions():
                     sent.append((case.events()[-1].removeprefix("change_request."), hour))
         hour += timedelta(hours=6) if hour.hour % 6 == 0 else timedelta(hours=1)
 

@@ -134,6 +134,7 @@ class JobDetail(Endpoint):
         answers={200: JobShape},
         example=EXAMPLE,
         problems={404: ["not_found"]},
+        is_file=True,
     )
     def get(self, request: Request, job_id: int) -> HttpResponseBase:
         job = Job.objects.visible_to(actor_of(request)).filter(pk=job_id).first()

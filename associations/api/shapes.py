@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypedDict
 
-from django.db.models import F, Value
+from django.db.models import Exists, F, OuterRef, Value
 
 from associations.models import Association, AssociationQuerySet, ChangeRequest, is_own
 from associations.reading import MonthOfUsage, seen
@@ -229,31 +229,30 @@ SUBSCRIPTION_VALUES = [
 ]
 _RECORD_VALUES = [
     *("subscription", "partner", "partner__organisation__parent", "partner__mpn_id", "partner__organisation__name"),
-    *("began_at", "source"),
+    *("began_at", "source", "is_contested"),
 ]
 
 
 def _records(open_then: AssociationQuerySet, ids: Any) -> Any:
-    return open_then.of_record().filter(Among(F("subscription"), ids)).values_list(*_RECORD_VALUES)
+    asked = ChangeRequest.objects.open().filter(subscription=OuterRef("subscription"))
+    found = open_then.of_record().filter(Among(F("subscription"), ids))
+    return found.annotate(is_contested=Exists(asked)).values_list(*_RECORD_VALUES)
 
 
 _RECORDS = Statement(lambda: _records(Association.objects.open(), Given("ids")))
-_CONTESTED: Statement[Any] = Statement(
-    lambda: ChangeRequest.objects.open().filter(Among(F("subscription"), Given("ids"))).values_list("subscription")
-)
 
 
 def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date | None) -> list[SubscriptionShape]:
     """Rows of SUBSCRIPTION_VALUES, with who was of record at the end of the day, as the actor may know it."""
     ids = [one.pk for one in subscriptions]
     records = _RECORDS.values(ids=ids) if as_of is None else _records(Association.objects.open(as_of), Value(ids))
-    holders, of_record = {}, {}
-    for subscription, partner, company, mpn_id, name, since, source in records:
+    holders, of_record, contested = {}, {}, []
+    for subscription, partner, company, mpn_id, name, since, source, is_contested in records:
         holders[subscription] = is_own(actor, partner, company)
+        if is_contested and as_of is None:
+            contested.append(subscription)
         of_record[subscription] = PartnerOfRecordShape(mpn_id=mpn_id, name=name, since=timestamp(since), source=source)
     known, usage = seen(actor, ids, holders, as_of)
-    # Most pages have none: what is asked of every row is asked by key, and the rest of those that have one.
-    contested = [pk for (pk,) in _CONTESTED.values(ids=ids)] if as_of is None else []
     asked = open_questions(actor, contested) if contested else {}
     return [
         {

@@ -128,12 +128,13 @@ IF_MATCH = OpenApiParameter(
 ETAG = OpenApiParameter(
     "ETag", str, OpenApiParameter.HEADER, description="The version, for If-Match.", response=[200, 201, 204]
 )
+FORMAT = OpenApiParameter(
+    "format", str, enum=["json", "csv"], description="`csv`: all of it as a file, UTF-8 with a header."
+)
 PAGING = [
     OpenApiParameter("cursor", str, description="From `next` or `previous`; opaque."),
     OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE}),
-    OpenApiParameter(
-        "format", str, enum=["json", "csv"], description="`csv`: all of it as a file, UTF-8 with a header."
-    ),
+    FORMAT,
 ]
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -152,13 +153,14 @@ def described(
     query: type[serializers.Serializer[Any]] | None = None,
     problems: Mapping[int, Sequence[str]] | None = None,
     is_list: bool = False,
+    is_file: bool = False,
     writes: bool = False,
     versioned: bool = False,
     filters: type[forms.Form] | None = None,
 ) -> Callable[[View], View]:
     """Puts a method into the document: the types of its answers, and every code it may refuse with, by status.
 
-    `examples` are those of statuses whose answer is not that of the others.
+    `examples` are those of statuses whose answer is not that of the others; `is_file` that it comes as CSV as well.
     """
     codes: dict[int, list[str]] = {}
     groups = [ANYWHERE, problems or {}]
@@ -166,6 +168,8 @@ def described(
     if is_list:
         groups.append(LISTING)
         parameters += PAGING
+    if is_file:
+        parameters.append(FORMAT)
     if filters:
         groups.append(FILTERING)
         parameters += [_parameter(name, field) for name, field in filters.base_fields.items()]
@@ -185,7 +189,7 @@ def described(
         responses[status, "application/json"] = _answer(
             _page_of(hint) if is_list else schema_of(hint), (examples or {}).get(status, example)
         )
-        if is_list:
+        if is_list or is_file:
             responses[status, "text/csv"] = OpenApiResponse({"type": "string"})
     for status, some in sorted(codes.items()):
         responses[status, MEDIA_TYPE] = OpenApiResponse(_problem(some), description="`" + "`, `".join(some) + "`")

@@ -182,7 +182,7 @@ def test_over_the_api_as_json_or_csv_with_the_job_to_look_at(customer, admin):
         ({"rows": "a"}, "not_a_list"),
         ([{"subscription_id": "a"}], "invalid"),
         (b"subscription,mpn_id\r\n1,2", "column_missing"),
-        (b"", "column_missing"),
+        (b"", "required"),
         (b"\xff", "malformed_csv"),
         (b"subscription_id,mpn_id\r\n", "no_rows"),
     ],

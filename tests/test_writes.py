@@ -232,10 +232,10 @@ def test_the_first_answer_is_given_again_and_the_write_done_once(name):
         for version in (seen, "*"):
             again = ready.send(ready.ours(), If_Match=version, Idempotency_Key=key)
             assert again["Idempotent-Replayed"] == "true"
-            assert (again.status_code, again.content, again["ETag"]) == (
+            assert (again.status_code, again.content, again.get("ETag")) == (
                 first.status_code,
                 first.content,
-                first["ETag"],
+                first.get("ETag"),
             )
 
 

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.views import bulk, customer, partner, several, staff, usage
+from associations.views import bulk, changing, customer, partner, several, staff, usage
 
 app_name = "associations"
 
 SUBSCRIPTION = "c/subscriptions/<uuid:subscription_id>/"
+QUESTION = "c/change-requests/<int:request_id>/"
 
 urlpatterns = [
     path("c/", customer.customer_home, name="customer_home"),
@@ -22,6 +23,10 @@ urlpatterns = [
     path("c/bulk/", bulk.bulk_attach, name="bulk"),
     path("c/bulk/<int:job_id>/", bulk.job_detail, name="job"),
     path("c/bulk/<int:job_id>/apply/", bulk.job_apply, name="job_apply"),
+    path("c/change-requests/", changing.change_request_list, name="change_request_list"),
+    path(QUESTION, changing.change_request, name="change_request"),
+    path(f"{QUESTION}answer/", changing.change_request_answer, name="change_request_answer"),
+    path(f"{QUESTION}forward/", changing.change_request_forward, name="change_request_forward"),
     path("c/usage/", usage.customer_usage, name="customer_usage"),
     path("c/history/", customer.customer_history, name="customer_history"),
     path("c/partners/", customer.customer_partners, name="customer_partners"),
@@ -38,6 +43,13 @@ urlpatterns = [
         "p/subscriptions/<uuid:subscription_id>/usage/",
         usage.partner_subscription_usage,
         name="partner_subscription_usage",
+    ),
+    path("p/change-requests/", changing.partner_change_request_list, name="partner_change_request_list"),
+    path("p/change-requests/<int:request_id>/", changing.partner_change_request, name="partner_change_request"),
+    path(
+        "p/change-requests/<int:request_id>/statement/",
+        changing.partner_change_request_state,
+        name="partner_change_request_state",
     ),
     path("p/usage/", usage.partner_usage, name="partner_usage"),
     path("p/history/", partner.partner_history, name="partner_history"),

@@ -57,6 +57,7 @@ PAGES: dict[str, list[Link]] = {
     Kind.CUSTOMER: [
         Link("/c/", _("Home"), "home"),
         Link("/c/subscriptions/", _("Subscriptions"), "layers"),
+        Link("/c/change-requests/", _("Questions"), "help"),
         Link("/c/usage/", _("Usage"), "chart"),
         Link("/c/partners/", _("Partners"), "people"),
         Link("/c/history/", _("History"), "clock"),
@@ -65,6 +66,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/p/", _("Dashboard"), "home"),
         Link("/p/customers/", _("Customers"), "people"),
         Link("/p/subscriptions/", _("Subscriptions"), "layers"),
+        Link("/p/change-requests/", _("Questions"), "help"),
         Link("/p/usage/", _("Usage"), "chart"),
         Link("/p/history/", _("History"), "clock"),
     ],

@@ -102,6 +102,9 @@ def cast(shared: None) -> Cast:
     admin = make_member(customer.organisation)
     actions.attach(subscription.subscription_id, partner.mpn_id, by=admin)
     relay()
+    asked_about = make_subscription(customer)
+    for one in (partner, make_partner("Named besides")):
+        request = actions.attach(asked_about.subscription_id, one.mpn_id, by=admin).request
     suspended = make_member(customer.organisation, is_active=False)
     people: dict[str, Actor] = {
         "customer_admin": admin,
@@ -130,7 +133,8 @@ def cast(shared: None) -> Cast:
         "subscription_id": subscription.subscription_id,
         "tenant_id": customer.tenant_id,
         "mpn_id": partner.mpn_id,
-        "event_id": Event.objects.get().pk,
+        "event_id": Event.objects.earliest("pk").pk,
+        "request_id": request.pk,
         "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,
         "person_id": admin.user_id,
         "load_id": estate.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,

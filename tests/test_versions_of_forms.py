@@ -20,6 +20,7 @@ from django.test import Client
 from django.urls import resolve, reverse
 
 from associations import actions
+from associations.models import ChangeRequest
 from por.directory.models import Subscription
 from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_subscription
@@ -53,6 +54,7 @@ class Shown:
     page: Any
     client: Client
     meanwhile: Callable[[], Any]
+    thing: str = "subscription"
     fields: dict[str, str] = field(default_factory=dict)
     address: str = ""
 
@@ -60,8 +62,10 @@ class Shown:
         return (client or self.client).post(self.address, self.fields)
 
     @property
-    def version(self) -> int:
-        return Subscription.objects.get(pk=self.subscription.pk).version
+    def versions(self) -> set[int]:
+        """Of the subscription, and of the questions about it."""
+        requests = ChangeRequest.objects.filter(subscription=self.subscription)
+        return {Subscription.objects.get(pk=self.subscription.pk).version, *requests.values_list("version", flat=True)}
 
     def events(self) -> int:
         return Event.objects.filter(object_id=str(self.subscription.subscription_id)).count()
@@ -93,12 +97,26 @@ def show(name: str) -> Shown:
         case "associations:subscription_undo":
             actions.attach(number, ours.mpn_id, by=admin)
             page, meanwhile = client.get(detail), remove_and_attach_other
+        case "associations:change_request_answer":
+            actions.attach(number, ours.mpn_id, by=admin)
+            request = actions.attach(number, other.mpn_id, by=admin).request
+            assert request
+            page = client.get(reverse("associations:change_request", args=[request.pk]))
+            newcomer = make_partner("Sjöboda Drift AB")
+            shown = Shown(
+                subscription, page, client, lambda: actions.attach(number, newcomer.mpn_id, by=admin), "question"
+            )
+            return _with_form(shown, name, mpn_id=other.mpn_id)
         case _:
             raise AssertionError(f"no page is known that shows the form to {name}")
-    shown = Shown(subscription, page, client, meanwhile)
-    forms = [one for one in Forms(page.text).found if "version" in one[1] and _name(one[0]) == name]
+    return _with_form(Shown(subscription, page, client, meanwhile), name)
+
+
+def _with_form(shown: Shown, name: str, **entered: str) -> Shown:
+    forms = [one for one in Forms(shown.page.text).found if "version" in one[1] and _name(one[0]) == name]
     assert len(forms) == 1, name
     shown.address, shown.fields = forms[0]
+    shown.fields |= entered
     return shown
 
 
@@ -122,23 +140,24 @@ each_form = pytest.mark.parametrize("name", with_a_version())
 
 
 def test_there_are_such_forms():
-    assert {name.rpartition("_")[2] for name in with_a_version()} >= {"attach", "remove", "undo"}
+    assert {name.rpartition("_")[2] for name in with_a_version()} >= {"attach", "remove", "undo", "answer"}
 
 
 @each_form
 def test_a_form_that_is_out_of_date_is_refused_in_a_sentence_and_nothing_changes(name):
     shown = show(name)
     shown.meanwhile()
-    version, events = shown.version, shown.events()
+    versions, events = shown.versions, shown.events()
 
     response = shown.press()
 
     assert response.status_code == 409
-    assert "This subscription has changed since you opened it. Look at it again, then decide." in response.text
-    assert (shown.version, shown.events()) == (version, events)
+    assert f"This {shown.thing} has changed since you opened it. Look at it again, then decide." in response.text
+    assert (shown.versions, shown.events()) == (versions, events)
     # What it shows now can be acted on.
-    versions = {given["version"] for _address, given in Forms(response.text).found if "version" in given}
-    assert versions <= {str(version)}
+    assert {given["version"] for _address, given in Forms(response.text).found if "version" in given} <= {
+        str(version) for version in versions
+    }
 
 
 @each_form

@@ -21,6 +21,7 @@ from associations.actions.inviting import report as report
 from associations.actions.inviting import revoke as revoke
 from associations.actions.outside import end_from_outside as end_from_outside
 from associations.actions.outside import end_reason_from_outside as end_reason_from_outside
+from associations.actions.record import Attached as Attached
 from associations.actions.record import LastChange as LastChange
 from associations.actions.record import attach as attach
 from associations.actions.record import last_change as last_change

@@ -51,6 +51,7 @@ def name(
     else:
         verb = "change_request.joined"
         _step(request, "name another partner")
+        request.save(update_fields=["version"])
     challenger = Challenger.objects.create(request=request, partner=partner, joined_at=now, note=note.strip())
     _write(verb, request, by=by, at=now, reason=challenger.note, partner=unit.named(partner))
     return request

@@ -18,13 +18,14 @@ from django.utils import timezone
 from associations.models import (
     Association,
     AssociationQuerySet,
+    ChangeRequest,
     end_of,
     events_visible_to,
     is_own,
     subscriptions_visible_to,
     usage_visible_to,
 )
-from associations.rules import Kind, months_before
+from associations.rules import ChangeStatus, Kind, months_before
 from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind
 from por.directory.models import Subscription, Usage
@@ -421,20 +422,34 @@ def periods(actor: Actor, subscription: Subscription, as_of: date | None = None)
         .for_listing()
         .order_by("-began_at", "-pk")
     )
-    doers: dict[tuple[str, int], str] = {}
-    changes = subscription_events(actor, subscription).filter(
-        verb__in=["partner_of_record.attached", "partner_of_record.removed"]
-    )
-    for verb, association, name in changes.order_by("id").values_list("verb", "changes__association", "actor_name"):
-        doers[verb, association] = name
+    began, ended = _doers(actor, subscription)
     return [
-        Period(
-            one,
-            began_by=doers.get(("partner_of_record.attached", one.pk), ""),
-            ended_by=doers.get(("partner_of_record.removed", one.pk), "") if one.ended_at else "",
-        )
+        Period(one, began_by=began.get(one.pk, ""), ended_by=ended.get(one.pk, "") if one.ended_at else "")
         for one in (one.as_of(as_of) for one in associations)
     ]
+
+
+def _doers(actor: Actor, subscription: Subscription) -> tuple[dict[int, str], dict[int, str]]:
+    """Who began and who ended associations, by their keys; an answer about them may have done both."""
+    began: dict[int, str] = {}
+    ended: dict[int, str] = {}
+    answers: dict[int, str] = {}
+    found = {
+        "partner_of_record.attached": (began, "association"),
+        "partner_of_record.removed": (ended, "association"),
+        "change_request.answered": (answers, "change_request"),
+    }
+    changes = subscription_events(actor, subscription).filter(verb__in=found).order_by("id")
+    for verb, changed, name in changes.values_list("verb", "changes", "actor_name"):
+        doers, key = found[verb]
+        doers[changed[key]] = name
+    asked = ChangeRequest.objects.filter(pk__in=list(answers), status=ChangeStatus.ANSWERED).select_related("incumbent")
+    for request in asked:  # none are asked for where there are none
+        if request.made_id:
+            began[request.made_id] = answers[request.pk]
+        if request.incumbent.ended_at == request.closed_at:
+            ended[request.incumbent_id] = answers[request.pk]
+    return began, ended
 
 
 def subscription_events(actor: Actor, subscription: Subscription, as_of: date | None = None) -> QuerySet[Event]:

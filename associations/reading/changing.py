@@ -85,6 +85,11 @@ def open_questions(actor: Actor, subscriptions: Sequence[int]) -> dict[int, Ques
     return {one.request.subscription_id: one for one in questions(actor, found)}
 
 
+def next_due(actor: Actor, count: int) -> list[Question]:
+    """The open questions the actor may see, those due first first."""
+    return questions(actor, requests_for_listing(actor).open().order_by("due_at", "pk")[:count])
+
+
 @dataclass(frozen=True)
 class Work:
     """What the customer, who has to answer, knows of a party's work: since when it has been here, and use then and now.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 
-from django import forms
 from django.contrib import messages
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
@@ -20,17 +20,26 @@ from django.views.decorators.http import require_safe
 
 from associations import actions, reading
 from associations.forms import AsOfForm, AttachForm, CheckForm, RemoveForm, UndoForm
-from associations.models import Association, events_visible_to
-from associations.rules import policy_on
+from associations.models import Association, ChangeRequest, events_visible_to
+from associations.reading import changing
+from associations.rules import ChangeStatus, policy_on
 from associations.views import exports, timeline
 from associations.views.listing import history_page, subscription_page
-from associations.views.shared import BY_PRODUCT, being_of_record, check_had_started, checked, looking_back, theirs
-from por import counters
+from associations.views.shared import (
+    BY_PRODUCT,
+    being_of_record,
+    check_had_started,
+    checked,
+    looking_back,
+    say,
+    theirs,
+    undoable,
+)
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Partner, Subscription
-from por.errors import Absent, Forbidden, Refused, Stale
+from por.errors import Refused, Stale
 from por.http import (
     View,
     address,
@@ -44,7 +53,6 @@ from por.http import (
     render_page,
     subscriptions_text,
 )
-from por.middleware import status_of
 from por.notifications.reading import mail_is_late
 
 FEW = 5  # on a page that has a longer list elsewhere
@@ -72,6 +80,7 @@ def customer_home(request: Request) -> HttpResponse:
             "total": total,
             "total_text": subscriptions_text(total),
             "may_attach": actor.may("record.attach"),
+            "questions": changing.next_due(actor, FEW),
             "without_title": without_title if without_count else "",
             "without_all": _all_of(without_count),
             "without": without.order_by(F("seats").desc(nulls_last=True), "pk")[:FEW],
@@ -120,16 +129,19 @@ def subscription_check(request: Request, subscription_id: uuid.UUID) -> HttpResp
     subscription = _own(request.actor, subscription_id, to="partner.check")
     form = CheckForm(request.POST)
     partner = checked(request.actor, form)
-    held = _holder(subscription)
-    if partner and held:
-        form.add_error(None, _held_sentence(held, partner))
+    if partner and (sentence := _nothing_to_do(subscription, partner)):
+        form.add_error(None, sentence)
+        partner = None
     return _detail(request, subscription, check=form, partner=partner, status=422 if form.errors else 200)
 
 
 @posted("associations:subscription_detail")
 @only(Kind.CUSTOMER)
 def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
-    """OK: the partner that was shown becomes of record. Pressed twice, it says so twice and does it once."""
+    """OK: the partner that was shown becomes of record, or where another one is, the question is asked.
+
+    Pressed twice, it says so twice and does it once.
+    """
     subscription = _own(request.actor, subscription_id, to="record.attach")
     form = AttachForm(request.POST)
     status, changed = 422, False
@@ -137,10 +149,11 @@ def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpRes
         try:
             actions.attach(subscription_id, by=request.actor, **form.cleaned_data)
         except Refused as refused:
-            held, changed = _holder(subscription), isinstance(refused, Stale)
-            if changed and held and held.partner.mpn_id == form.cleaned_data["mpn_id"]:
+            changed = isinstance(refused, Stale)
+            partner = Partner.objects.filter(mpn_id=form.cleaned_data["mpn_id"]).first()
+            if changed and partner and _nothing_to_do(subscription, partner):
                 return _back(subscription)
-            status = _say(form, refused)
+            status = say(form, refused)
         else:
             return _back(subscription)
     subscription.refresh_from_db()
@@ -150,7 +163,7 @@ def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpRes
         why = form.errors.pop("mpn_id").as_data()
         if check.is_valid():
             check.add_error("mpn_id", why)
-    elif not changed and _holder(subscription) is None:
+    elif not changed:
         partner = checked(request.actor, check)  # shown again, with what was wrong
     return _detail(request, subscription, check=check, attach=form, partner=partner, status=status)
 
@@ -166,7 +179,7 @@ def subscription_remove(request: Request, subscription_id: uuid.UUID) -> HttpRes
         try:
             actions.remove(subscription_id, by=request.actor, reason=form.sentence(), version=version)
         except Refused as refused:
-            status = _say(form, refused)
+            status = say(form, refused)
             if _holder(subscription) is None:
                 return _back(subscription)  # done already: by the first of two clicks, or by a colleague
         else:
@@ -185,10 +198,14 @@ def subscription_undo(request: Request, subscription_id: uuid.UUID) -> HttpRespo
         try:
             record = actions.undo(subscription_id, by=request.actor, version=form.cleaned_data["version"])
         except Refused as refused:
-            status = _say(form, refused)
-            if isinstance(refused, Stale) and actions.last_change(actions.record_of(subscription)) is None:
+            status = say(form, refused)
+            if isinstance(refused, Stale) and _last_change(subscription) is None:
                 return redirect("associations:subscription_detail", subscription_id)  # the second of two clicks
         else:
+            asked = _open_question(actions.requests_of(subscription))
+            if asked is not None:
+                messages.success(request, _("Undone. The question is open again."))
+                return redirect("associations:change_request", asked.pk)
             if record is None:
                 messages.success(request, _("Undone. No partner is of record for this subscription."))
             else:
@@ -212,21 +229,24 @@ def _holder(subscription: Subscription) -> Association | None:
     return held.select_related("partner__organisation").first()
 
 
-def _held_sentence(held: Association, partner: Partner) -> str:
-    names = {"holder": held.partner.organisation.name, "partner": partner.organisation.name}
-    if held.partner_id == partner.pk:
-        return _("%(holder)s is already your partner of record for this subscription.") % names
-    return _("%(holder)s is partner of record. Remove them first, then attach %(partner)s.") % names
+def _nothing_to_do(subscription: Subscription, partner: Partner) -> str:
+    """Why there is nothing to do about this partner here: it is of record, or in the open question. Else nothing."""
+    held = _holder(subscription)
+    name = partner.organisation.name
+    if held is not None and held.partner_id == partner.pk:
+        return _("%(holder)s is already your partner of record for this subscription.") % {"holder": name}
+    asked = ChangeRequest.objects.open().filter(subscription=subscription, challengers__partner=partner)
+    if held is not None and asked.exists():
+        return _("You are asked about %(partner)s already.") % {"partner": name}
+    return ""
 
 
-def _say(form: forms.Form, refused: Refused) -> int:
-    """Puts the refusal into the form and returns its status. What no form can answer is left to the error pages."""
-    if isinstance(refused, Absent | Forbidden):
-        raise refused
-    form.add_error(refused.field, str(refused.sentence))
-    status = 422 if refused.field else status_of(refused)
-    counters.refused(refused.code, status, refused)
-    return status
+def _open_question(requests: Sequence[ChangeRequest]) -> ChangeRequest | None:
+    return next((one for one in requests if one.status == ChangeStatus.OPEN), None)
+
+
+def _last_change(subscription: Subscription) -> actions.LastChange | None:
+    return actions.last_change(actions.record_of(subscription), actions.requests_of(subscription))
 
 
 def _back(subscription: Subscription) -> HttpResponse:
@@ -255,12 +275,12 @@ def _detail(
     as_of = past.day if past.is_valid() else None
     periods = reading.periods(actor, subscription, as_of)
     current = next((one for one in periods if one.association.ended_at is None), None)
-    last = actions.last_change(actions.record_of(subscription)) if as_of is None else None
-    if last and not (actor.may("record.undo") and timezone.now() <= last.undo_until):
-        last = None
+    requests = actions.requests_of(subscription) if as_of is None else []
+    asked = _open_question(requests)
+    last = undoable(actor, subscription, requests) if as_of is None else None
     months = reading.usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[-12:]
-    free = current is None and subscription.status == Subscription.Status.ACTIVE and as_of is None
-    may_attach = free and actor.may("record.attach")
+    active = subscription.status == Subscription.Status.ACTIVE and as_of is None
+    may_name = active and actor.may("record.attach")
     own_use = partner is not None and partner.own_tenant_id == subscription.customer.tenant_id
     sent = [form for form in (check, attach, remove, undo, past) if form is not None and form.errors]
     return render_page(
@@ -270,18 +290,21 @@ def _detail(
             "subscription": subscription,
             "form": sent[0] if sent else None,
             "current": current,
-            "free": free,
-            "may_attach": may_attach,
+            "free": active and current is None,
+            "may_attach": may_name and current is None,
+            "may_ask": may_name and current is not None,
+            "asked": asked,
+            "due_at": asked.due_at if asked else _due_at(timezone.now()),
             "may_remove": current is not None and as_of is None and actor.may("record.remove"),
             "last": last,
-            "mail_is_late": last is not None and mail_is_late(),
-            "partner": partner if may_attach else None,
+            "mail_is_late": (last is not None or asked is not None) and mail_is_late(),
+            "partner": partner if may_name else None,
             "own_use": own_use,
             "check_form": check or CheckForm(),
             "attach_form": attach or AttachForm(),
             "remove_form": remove or RemoveForm(),
             "undo_minutes": policy_on(timezone.now().date()).undo_within // timedelta(minutes=1),
-            "known": _known_partners(subscription) if may_attach and partner is None else [],
+            "known": _known_partners(subscription) if may_name and partner is None else [],
             "others": _others_without_partner(actor, current.association) if current and as_of is None else [],
             "periods": periods,
             "use": months[-1] if months else None,
@@ -299,11 +322,19 @@ def _detail(
     )
 
 
+def _due_at(now: datetime) -> datetime:
+    """By when a question that is asked now is to be answered."""
+    policy = policy_on(now.date())
+    return policy.business_days_after(now.date(), policy.change_request_business_days)
+
+
 def _known_partners(subscription: Subscription) -> list[Partner]:
-    """Partners this customer has worked with, those it works with now first."""
+    """Partners this customer has worked with, but not those of record here; those it works with now first."""
     theirs = Q(associations__customer=subscription.customer_id, associations__undone_at=None)
+    held = Association.objects.open().of_record().filter(subscription=subscription)
     return list(
         Partner.objects.filter(theirs, associations__kind="dpor", status=Partner.Status.ACTIVE)
+        .exclude(pk__in=held.values("partner"))
         .select_related("organisation")
         .annotate(
             now=Count("associations", filter=Q(associations__ended_at=None)),

@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 from associations import reading
 from associations.forms import HistoryFilter, SubscriptionFilter
 from associations.models import events_visible_to, narrowed, subscriptions_visible_to
+from associations.reading.changing import open_questions
 from associations.views import exports, timeline
 from associations.views.shared import looking_back, words_of
 from por.accounts.middleware import Request
@@ -59,6 +60,7 @@ def subscription_page(
             "count_text": subscriptions_text(count_of(found)),
             "page": page,
             "rows": reading.rows(actor, page.rows, form.day),
+            "questions": {} if form.day else open_questions(actor, [one.pk for one in page.rows]),
             "may_attach": actor.may("record.attach"),
             **past,
         },

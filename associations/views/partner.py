@@ -32,6 +32,7 @@ from associations.models import (
     partners_of,
     usage_visible_to,
 )
+from associations.reading import changing
 from associations.rules import Kind as AssociationKind
 from associations.views import figures, timeline
 from associations.views.listing import history_page, subscription_page
@@ -84,6 +85,7 @@ def partner_home(request: Request) -> HttpResponse:
         request,
         "associations/partner_home.html",
         {
+            "questions": changing.next_due(actor, FEW),
             "counts": counts,
             "tabs": [
                 Tab(_("Of record"), home, counts["of_record"], current=True),
@@ -210,6 +212,7 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
             "subscription": subscription,
             "row": row,
             **being_of_record(subscription, as_of, own=row.record is not None and row.record.is_own_tenant),
+            "asked": None if as_of else changing.open_questions(actor, [subscription.pk]).get(subscription.pk),
             "periods": reading.periods(actor, subscription, as_of),
             "use": months[-1] if months else None,
             "trend": reading.trend(months),

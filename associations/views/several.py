@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from associations import actions, reading
 from associations.forms import CheckForm, SeveralForm
+from associations.models import Association, ChangeRequest
 from associations.views.shared import BY_PRODUCT, being_of_record, checked
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -35,8 +36,9 @@ class Outcome:
 
     subscription: Subscription
     usage: reading.MonthOfUsage | None
-    code: Literal["free", "attached", "unchanged", "refused"]
+    code: Literal["free", "attached", "unchanged", "change_requested", "refused"]
     sentence: str | LazyText = ""
+    question: ChangeRequest | None = None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -71,6 +73,7 @@ def several_attach(request: Request) -> HttpResponse:
             "said": _said(partner, shown) if partner else [],
             "done": outcomes,
             "attached": sum(one.code == "attached" for one in outcomes),
+            "asked": sum(one.code == "change_requested" for one in outcomes),
         },
         status=422 if wrong else 200,
     )
@@ -90,17 +93,22 @@ def _prospects(rows: Iterable[reading.Row], partner: Partner | None) -> list[Out
     """What would become of each if one were to press OK now."""
     prospects = []
     for row in rows:
-        if row.record is not None:
-            same = partner is not None and row.record.partner_id == partner.pk
-            sentence = _("Already of record.") if same else _("%(partner)s is of record and stays.")
-            said = str(sentence) % {"partner": row.record.partner.organisation.name}
-            prospects.append(Outcome(row.subscription, row.usage, "unchanged" if same else "refused", said))
+        if row.record is not None and partner is not None and row.record.partner_id == partner.pk:
+            prospects.append(Outcome(row.subscription, row.usage, "unchanged", _("Already of record.")))
         elif row.subscription.status != Subscription.Status.ACTIVE:
-            said = str(_("It is not active, so nobody can be attached."))
+            said = _("It is not active, so nobody can be attached.")
             prospects.append(Outcome(row.subscription, row.usage, "refused", said))
+        elif row.record is not None:
+            prospects.append(Outcome(row.subscription, row.usage, "change_requested", _stays(row.record)))
         else:
             prospects.append(Outcome(row.subscription, row.usage, "free"))
     return prospects
+
+
+def _stays(held: Association) -> str:
+    """What is said of a subscription that another partner is of record for."""
+    sentence = _("%(partner)s is of record and stays; you are asked who does the work.")
+    return str(sentence) % {"partner": held.partner.organisation.name}
 
 
 def _said(partner: Partner, prospects: Iterable[Outcome]) -> list[tuple[str, list[Saying]]]:
@@ -127,7 +135,16 @@ def _attach(actor: Actor, rows: Iterable[reading.Row], check: CheckForm) -> list
                 return []
             outcomes.append(Outcome(row.subscription, row.usage, "refused", refused.sentence))
         else:
-            same = attached.outcome == "unchanged"
-            sentence = _("Already of record.") if same else ""
-            outcomes.append(Outcome(row.subscription, row.usage, "unchanged" if same else "attached", sentence))
+            outcomes.append(_outcome(row, attached))
     return outcomes
+
+
+def _outcome(row: reading.Row, attached: actions.Attached) -> Outcome:
+    match attached.outcome:
+        case "unchanged":
+            return Outcome(row.subscription, row.usage, "unchanged", _("Already of record."))
+        case "change_requested":
+            sentence = _stays(attached.association)
+            return Outcome(row.subscription, row.usage, "change_requested", sentence, attached.request)
+        case _:
+            return Outcome(row.subscription, row.usage, "attached")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from associations import reading
+from associations import actions, reading
 from associations.forms import AsOfForm, CheckForm, SubscriptionFilter
-from associations.models import customers_visible_to
+from associations.models import ChangeRequest, customers_visible_to
+from por import counters
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.directory import actions as directory
@@ -19,6 +22,7 @@ from por.directory.models import Partner, Subscription
 from por.directory.portals import affects, who
 from por.errors import Absent, Forbidden, Refused
 from por.http import NOT_YOURS, address
+from por.middleware import status_of
 
 #: The orders of lists of subscriptions: what belongs together stands together, and the key makes it one order for good.
 BY_CUSTOMER = ("customer__organisation__name", "pk")
@@ -77,3 +81,21 @@ def checked(actor: Actor, form: CheckForm) -> Partner | None:
     except Refused as refused:
         form.add_error("mpn_id", str(refused.sentence))
     return None
+
+
+def say(form: forms.Form, refused: Refused) -> int:
+    """Puts the refusal into the form and returns its status. What no form can answer is left to the error pages."""
+    if isinstance(refused, Absent | Forbidden):
+        raise refused
+    form.add_error(refused.field, str(refused.sentence))
+    status = 422 if refused.field else status_of(refused)
+    counters.refused(refused.code, status, refused)
+    return status
+
+
+def undoable(actor: Actor, subscription: Subscription, requests: Sequence[ChangeRequest]) -> actions.LastChange | None:
+    """The customer's last change, if this actor may take it back and there is still time to."""
+    if not actor.may("record.undo"):
+        return None
+    last = actions.last_change(actions.record_of(subscription), requests)
+    return last if last and timezone.now() <= last.undo_until else None

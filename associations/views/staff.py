@@ -18,10 +18,11 @@ from django.views.decorators.http import require_safe
 
 from associations.forms import EventFilter
 from associations.models import Association
+from associations.reading.changing import Question, questions, requests_for_listing
 from associations.rules import Kind as AssociationKind
 from associations.views import exports, timeline
 from por.accounts.middleware import Request
-from por.accounts.models import Organisation
+from por.accounts.models import Actor, Organisation
 from por.accounts.rules import Kind
 from por.directory.forms import PartnerFilter
 from por.directory.models import Partner
@@ -189,6 +190,7 @@ def event_detail(request: Request, event_id: int) -> HttpResponse:
             "organisation": _with_organisations([event])[0][1],
             "object_url": _page_of(event),
             "changes": list(_flat(event.changes)),
+            "question": _question(request.actor, event),
             "parties": Organisation.objects.filter(pk__in=event.parties).order_by("name", "pk"),
             "promise": Outbox.objects.filter(pk=event.pk).first(),
             "may_read": may_read,
@@ -196,6 +198,12 @@ def event_detail(request: Request, event_id: int) -> HttpResponse:
             "count": count_of(deliveries),
         },
     )
+
+
+def _question(actor: Actor, event: Event) -> Question | None:
+    """The question which partner does the work, where the event is one of its."""
+    asked = requests_for_listing(actor).filter(pk=event.changes.get("change_request"))
+    return next(iter(questions(actor, asked)), None)
 
 
 def _page_of(event: Event) -> str:

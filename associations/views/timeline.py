@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from associations.models import Association, partners_of
+from associations.rules import Cancellation
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Subscription
@@ -61,6 +62,60 @@ VERBS = {
         gettext_lazy("The start of {partner} was moved back"),
         gettext_lazy("The start of {partner} on {object} was moved back"),
     ),
+    "change_request.opened": Verb(
+        "help",
+        "info",
+        gettext_lazy("{partner} named, and the question asked who does the work"),
+        gettext_lazy("{partner} named for {object}, and the question asked who does the work"),
+    ),
+    "change_request.joined": Verb(
+        "help",
+        "info",
+        gettext_lazy("{partner} named too in the question who does the work"),
+        gettext_lazy("{partner} named too in the question who does the work for {object}"),
+    ),
+    "change_request.stated": Verb(
+        "send",
+        "",
+        gettext_lazy("{partner} said what it does"),
+        gettext_lazy("{partner} said what it does for {object}"),
+    ),
+    "change_request.forwarded": Verb(
+        "arrow",
+        "",
+        gettext_lazy("The question who does the work was forwarded to {to}"),
+        gettext_lazy("The question who does the work for {object} was forwarded to {to}"),
+    ),
+    "change_request.reminded": Verb(
+        "bell",
+        "",
+        gettext_lazy("The administrators were reminded of the question who does the work"),
+        gettext_lazy("The administrators were reminded of the question who does the work for {object}"),
+    ),
+    "change_request.answered": Verb(
+        "ok",
+        "ok",
+        gettext_lazy("{partner} does the work: the question was answered"),
+        gettext_lazy("{partner} does the work for {object}: the question was answered"),
+    ),
+    "change_request.answer_undone": Verb(
+        "undo",
+        "",
+        gettext_lazy("The answer who does the work was undone"),
+        gettext_lazy("The answer who does the work for {object} was undone"),
+    ),
+    "change_request.expired": Verb(
+        "clock",
+        "",
+        gettext_lazy("The question who does the work was not answered in time, so nothing changed"),
+        gettext_lazy("The question who does the work for {object} was not answered in time, so nothing changed"),
+    ),
+    "change_request.cancelled": Verb(
+        "x",
+        "",
+        gettext_lazy("The question who does the work was cancelled"),
+        gettext_lazy("The question who does the work for {object} was cancelled"),
+    ),
     "subscription.changed": Verb(
         "info", "info", gettext_lazy("The subscription has changed"), gettext_lazy("{object} has changed")
     ),
@@ -98,6 +153,13 @@ VERBS = {
     "estate.load_ended": Verb("ok", "ok", gettext_lazy("Load ended"), gettext_lazy("Load ended: {object}")),
     "estate.load_failed": Verb("alert", "bad", gettext_lazy("Load failed"), gettext_lazy("Load failed: {object}")),
 }
+#: The answer that names nobody.
+NEITHER = Verb(
+    "ok",
+    "",
+    gettext_lazy("Neither does the work: the question was answered"),
+    gettext_lazy("Neither does the work for {object}: the question was answered"),
+)
 #: For verbs of other rooms that nobody has put into words here.
 OTHER = Verb("info", "", gettext_lazy("{object}: {verb}"), gettext_lazy("{object}: {verb}"))
 
@@ -134,18 +196,17 @@ class Known:
 
 def _known(actor: Actor, events: Sequence[Event]) -> Known:
     ids = {event.object_id for event in events if event.object_kind == "subscription"}
+    own = own_mpn_ids(actor) if events else None
     if actor.kind != Kind.PARTNER or not ids:
-        return Known(frozenset(ids), own_mpn_ids(actor) if events else None)
-    associations = Association.objects.visible_to(actor).filter(subscription__subscription_id__in=ids)
-    rows = list(associations.values_list("subscription__subscription_id", "partner__mpn_id", "undone_at"))
-    return Known(
-        frozenset(str(subscription_id) for subscription_id, _mpn_id, undone_at in rows if undone_at is None),
-        frozenset(mpn_id for _id, mpn_id, _undone_at in rows),
-    )
+        return Known(frozenset(ids), own)
+    seen = Association.objects.standing().visible_to(actor).filter(subscription__subscription_id__in=ids)
+    return Known(frozenset(map(str, seen.values_list("subscription__subscription_id", flat=True))), own)
 
 
 def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
     verb = VERBS.get(event.verb, OTHER)
+    if event.verb == "change_request.answered" and "partner" not in event.changes:
+        verb = NEITHER
     name = event.object_name or event.object_id or event.object_kind
     url = _url(actor, event, known)
     pattern = str(verb.here if here else verb.there)
@@ -155,6 +216,7 @@ def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
         partner=format_html("<b>{}</b>", partner),
         object=format_html('<a href="{}">{}</a>', url, name) if url else name,
         verb=event.verb,
+        to=event.changes["to"]["name"] if event.verb == "change_request.forwarded" else "",
     )
     by = event.actor_name
     if actor.kind != Kind.CUSTOMER and event.actor_organisation_name:
@@ -172,7 +234,9 @@ CHANGED: dict[str, tuple[LazyText, Callable[[Any], str]]] = {
 
 
 def _what_changed(event: Event) -> str:
-    """What a subscription was and what it is now, where the estate says otherwise than before."""
+    """What a subscription was and is now, where the estate says otherwise than before; why a question was cancelled."""
+    if event.verb == "change_request.cancelled":
+        return str(Cancellation(event.changes["why"]).label)
     told = []
     for name, values in event.changes.get("subscription", {}).items():
         label, say = CHANGED[name]
@@ -185,6 +249,9 @@ def _url(actor: Actor, event: Event, known: Known) -> str:
     """Where the reader finds what an event is about, or to staff, all about the event; nothing if nowhere."""
     if actor.is_staff:
         return reverse("associations:event", args=[event.pk])
+    if question := event.changes.get("change_request"):  # of which every reader of its events has a page
+        page = "partner_change_request" if actor.kind == Kind.PARTNER else "change_request"
+        return reverse(f"associations:{page}", args=[question])
     if event.object_id not in known.pages:
         return ""
     page = "partner_subscription_detail" if actor.kind == Kind.PARTNER else "subscription_detail"

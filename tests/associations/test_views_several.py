@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from associations import actions
-from associations.models import Association
+from associations.models import Association, ChangeRequest
 from por.accounts.models import Actor
 from por.directory.models import CheckOfId, Customer, Partner, Subscription
 from por.history.models import Event
@@ -73,8 +73,8 @@ def test_the_list_offers_each_subscription_for_selection_to_who_may_attach(web, 
 def test_what_was_selected_is_shown_and_nothing_is_attached(web, estate):
     before, events = holders(), Event.objects.count()
     page = web.get(URL, {"subscription": ids(estate["one"], estate["held"])})
-    assert outcomes(page) == {estate["one"]: "free", estate["held"]: "refused"}
-    assert "Halden Konsult AB is of record and stays." in page.content.decode()
+    assert outcomes(page) == {estate["one"]: "free", estate["held"]: "change_requested"}
+    assert "Halden Konsult AB is of record and stays; you are asked who does the work." in page.content.decode()
     assert (holders(), Event.objects.count()) == (before, events)
 
 
@@ -89,8 +89,8 @@ def test_check_id_shows_the_partner_once_and_attaches_nothing(web, estate, partn
     page = send(web, "check", f" {partner.mpn_id[:3]} {partner.mpn_id[3:]} ", *estate.values())
     assert page.context["partner"] == partner
     assert outcomes(page) == {
-        estate["one"]: "free", estate["two"]: "free", estate["held"]: "refused", estate["theirs"]: "unchanged",
-        estate["expired"]: "refused",
+        estate["one"]: "free", estate["two"]: "free", estate["held"]: "change_requested",
+        estate["theirs"]: "unchanged", estate["expired"]: "refused",
     }  # fmt: skip
     assert holders() == before
     assert CheckOfId.objects.count() == 1
@@ -100,10 +100,13 @@ def test_ok_attaches_each_that_is_free_and_says_what_became_of_the_others(web, e
     page = send(web, "attach", partner.mpn_id, *estate.values())
     assert page.status_code == 200
     assert outcomes(page) == {
-        estate["one"]: "attached", estate["two"]: "attached", estate["held"]: "refused",
+        estate["one"]: "attached", estate["two"]: "attached", estate["held"]: "change_requested",
         estate["theirs"]: "unchanged", estate["expired"]: "refused",
     }  # fmt: skip
     assert "Attached to 2 subscriptions." in page.content.decode()
+    assert "For 1 subscription you are asked which partner does the work." in page.content.decode()
+    request = ChangeRequest.objects.get(subscription=estate["held"])
+    assert reverse("associations:change_request", args=[request.pk]) in page.content.decode()
     name = partner.organisation.name
     assert {holders().get(estate[one].pk) for one in ("one", "two", "theirs")} == {name}
     assert holders()[estate["held"].pk] == "Halden Konsult AB"

@@ -30,12 +30,31 @@ HAPPENINGS = {
     "attached": _("Attached"),
     "removed": _("Removed"),
     "undone": _("Undone"),
+    "questions": _("Who does the work"),
     "loaded": _("Loaded from files"),
 }
 VERBS_OF = {
     "attached": ["partner_of_record.attached", "partner_of_record.dated_back"],
     "removed": ["partner_of_record.removed"],
-    "undone": ["partner_of_record.attach_undone", "partner_of_record.removal_undone"],
+    "undone": [
+        "partner_of_record.attach_undone",
+        "partner_of_record.removal_undone",
+        "change_request.answer_undone",
+    ],
+    "questions": [
+        f"change_request.{what}"
+        for what in (
+            "opened",
+            "joined",
+            "stated",
+            "forwarded",
+            "reminded",
+            "answered",
+            "answer_undone",
+            "expired",
+            "cancelled",
+        )
+    ],
     "loaded": ["estate.loaded"],
 }
 

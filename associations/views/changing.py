@@ -1,0 +1,280 @@
+"""The question which partner is actually doing the work: the customer answers it, the partners say what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_safe
+
+from associations import actions, reading
+from associations.forms.changing import AnswerForm, ForwardForm, StatementForm
+from associations.models import subscriptions_visible_to
+from associations.reading.changing import Question, questions, requests_for_listing, work_of
+from associations.rules import ChangeStatus
+from associations.views import timeline
+from associations.views.shared import say, undoable
+from por.accounts.middleware import Request
+from por.accounts.models import Actor, Membership
+from por.accounts.rules import Kind
+from por.errors import Absent, Refused
+from por.history.models import Event
+from por.http import NOT_YOURS, View, chosen, count_of, counted, only, page_of, posted, tabs
+from por.notifications.reading import mail_is_late
+
+VIEWS = [
+    View("", gettext_lazy("Open"), lambda found: found.filter(status=ChangeStatus.OPEN)),
+    View("closed", gettext_lazy("Closed"), lambda found: found.exclude(status=ChangeStatus.OPEN)),
+]
+
+
+@require_safe
+@only(Kind.CUSTOMER)
+def change_request_list(request: Request) -> HttpResponse:
+    return _list(request, "associations:change_request")
+
+
+@require_safe
+@only(Kind.PARTNER)
+def partner_change_request_list(request: Request) -> HttpResponse:
+    return _list(request, "associations:partner_change_request")
+
+
+def _list(request: Request, page_of_one: str) -> HttpResponse:
+    """The open ones, due first first; or the closed ones, newest first."""
+    actor = request.actor
+    base = requests_for_listing(actor)
+    view = chosen(VIEWS, request)
+    found = view.narrow(base)
+    page = page_of(request, found, ("-closed_at", "-pk") if view.key else ("due_at", "pk"))
+    count = count_of(found)
+    return render(
+        request,
+        "associations/change_request_list.html",
+        {
+            "tabs": tabs(VIEWS, base, view, request.path),
+            "view": view,
+            "page": page,
+            "count_text": ngettext("%(n)s question", "%(n)s questions", count) % {"n": counted(count)},
+            "rows": [(one, reverse(page_of_one, args=[one.request.pk])) for one in questions(actor, page.rows)],
+        },
+    )
+
+
+# --- The customer ---------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@only(Kind.CUSTOMER)
+def change_request(request: Request, request_id: int) -> HttpResponse:
+    return _to_customer(request, _theirs(request.actor, request_id))
+
+
+@posted("associations:change_request")
+@only(Kind.CUSTOMER)
+def change_request_answer(request: Request, request_id: int) -> HttpResponse:
+    """The record follows the answer in one step. Pressed twice, it says so twice and does it once."""
+    actor = request.actor
+    question = _theirs(actor, request_id, to="change.answer")
+    form = AnswerForm(_answers(question), request.POST)
+    status, seen = 422, None
+    if form.is_valid():
+        statement, version = form.cleaned_data["statement"], form.cleaned_data["version"]
+        try:
+            actions.answer(request_id, form.chosen, by=actor, statement=statement, version=version)
+        except Refused as refused:
+            question = _theirs(actor, request_id)
+            if _is_answer(question, form.chosen):
+                return _back(request_id)
+            status, seen = say(form, refused), version
+        else:
+            return _back(request_id)
+    return _to_customer(request, question, answer=form, seen=seen, status=status)
+
+
+@posted("associations:change_request")
+@only(Kind.CUSTOMER)
+def change_request_forward(request: Request, request_id: int) -> HttpResponse:
+    actor = request.actor
+    question = _theirs(actor, request_id, to="change.answer")
+    form = ForwardForm(_colleagues(actor), request.POST)
+    status = 422
+    if form.is_valid():
+        try:
+            member = actions.forward(request_id, form.cleaned_data["member"], by=actor, note=form.cleaned_data["note"])
+        except Refused as refused:
+            question, status = _theirs(actor, request_id), say(form, refused)
+        else:
+            messages.success(request, _("Forwarded. %(name)s is told by e-mail.") % {"name": member.user})
+            return redirect("associations:change_request", request_id)
+    return _to_customer(request, question, forward=form, status=status)
+
+
+def _theirs(actor: Actor, request_id: int, *, to: str = "") -> Question:
+    """The question, if the actor may see it, for somebody who has the right, if one is asked for."""
+    found = requests_for_listing(actor).filter(pk=request_id).first()
+    if found is None:
+        raise Absent("not_found", NOT_YOURS)
+    if to:
+        actor.require(to)
+    return questions(actor, [found])[0]
+
+
+def _is_answer(question: Question, mpn_id: str | None) -> bool:
+    """Whether it has been answered just so: by the first of two clicks, or by a colleague."""
+    given = question.request.chosen
+    return question.request.status == ChangeStatus.ANSWERED and mpn_id == (given and given.mpn_id)
+
+
+def _back(request_id: int) -> HttpResponse:
+    """To the question's page, where the banner says what was answered and how to undo it."""
+    return redirect(reverse("associations:change_request", args=[request_id]) + "#done")
+
+
+def _answers(question: Question) -> list[tuple[str, str]]:
+    """The choices, each with what it does to the record."""
+    holder = question.incumbent.partner
+    effects = [
+        (holder.mpn_id, holder.organisation.name, _("Stays your partner of record.")),
+        *(
+            (
+                one.partner.mpn_id,
+                one.partner.organisation.name,
+                _("Becomes your partner of record now, in place of %(holder)s.") % {"holder": holder.organisation.name},
+            )
+            for one in question.challengers
+        ),
+        (AnswerForm.NEITHER, _("Neither"), _("Nobody is of record then, until you attach a partner again.")),
+    ]
+    return [(key, format_html('<b>{}</b><span class="hint">{}</span>', *said)) for key, *said in effects]
+
+
+def _colleagues(actor: Actor) -> Iterable[Membership]:
+    """Whom a question can be forwarded to."""
+    members = Membership.objects.usable().filter(organisation=actor.organisation_id)
+    return members.exclude(user=actor.user).order_by("user__name", "pk")
+
+
+#: What gives a question a new version.
+CHANGES = [
+    f"change_request.{what}" for what in ("joined", "stated", "answered", "answer_undone", "expired", "cancelled")
+]
+
+
+def _to_customer(
+    request: Request,
+    question: Question,
+    *,
+    answer: AnswerForm | None = None,
+    forward: ForwardForm | None = None,
+    seen: int | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """The page of a question. `seen` is the version that was answered, if another one has come since."""
+    actor, change = request.actor, question.request
+    subscription = change.subscription
+    is_open = change.status == ChangeStatus.OPEN
+    may_answer = is_open and actor.may("change.answer")
+    requests = actions.requests_of(subscription) if change.status == ChangeStatus.ANSWERED else []
+    last = undoable(actor, subscription, requests) if requests else None
+    if last is not None and (last.request is None or last.request.pk != change.pk):
+        last = None
+    work = work_of(actor, question)
+    context = _context(request, question)
+    events: list[Event] = context["events"]
+    since = [event for event in events if event.verb in CHANGES][: change.version - seen] if seen is not None else []
+    sent = [form for form in (answer, forward) if form is not None and form.errors]
+    return render(
+        request,
+        "associations/change_request.html",
+        {
+            **context,
+            "form": sent[0] if sent else None,
+            "sides": [(side, work[side.partner.pk]) for side in question.sides],
+            "may_answer": may_answer,
+            "answer_form": answer or AnswerForm(_answers(question)),
+            "forward_form": forward or ForwardForm(_colleagues(actor) if may_answer else []),
+            "since": timeline.items(actor, since, here=True),
+            "last": last,
+            "mail_is_late": last is not None and mail_is_late(),
+        },
+        status=status,
+    )
+
+
+def _context(request: Request, question: Question) -> dict[str, Any]:
+    """What both sides see of a question, with all that has happened to it, newest first."""
+    change = question.request
+    events = list(
+        reading.subscription_events(request.actor, change.subscription)
+        .filter(changes__change_request=change.pk)
+        .order_by("-id")
+    )
+    return {
+        "question": question,
+        "change": change,
+        "subscription": change.subscription,
+        "is_open": change.status == ChangeStatus.OPEN,
+        "events": events,
+        "items": timeline.items(request.actor, events, here=True),
+    }
+
+
+# --- The partners ---------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@only(Kind.PARTNER)
+def partner_change_request(request: Request, request_id: int) -> HttpResponse:
+    return _to_partner(request, _theirs(request.actor, request_id))
+
+
+@posted("associations:partner_change_request")
+@only(Kind.PARTNER)
+def partner_change_request_state(request: Request, request_id: int) -> HttpResponse:
+    """A party says what it does for the customer.
+
+    Without a version: it would be out of date whenever another partner has said something, which is not theirs to know.
+    """
+    actor = request.actor
+    question = _theirs(actor, request_id, to="change.state")
+    form = StatementForm(request.POST)
+    status = 422
+    if form.is_valid():
+        try:
+            actions.state(request_id, form.cleaned_data["text"], by=actor)
+        except Refused as refused:
+            question, status = _theirs(actor, request_id), say(form, refused)
+        else:
+            messages.success(request, _("The customer can read now what you do for them."))
+            return redirect("associations:partner_change_request", request_id)
+    return _to_partner(request, question, form=form, status=status)
+
+
+def _to_partner(
+    request: Request, question: Question, *, form: StatementForm | None = None, status: int = 200
+) -> HttpResponse:
+    """The page of a question as a party sees it. The subscription itself may not be theirs to see."""
+    actor = request.actor
+    said = question.own.statement.text if question.own and question.own.statement else ""
+    context = _context(request, question)
+    visible = subscriptions_visible_to(actor).filter(pk=question.request.subscription_id)
+    return render(
+        request,
+        "associations/partner_change_request.html",
+        {
+            **context,
+            "form": form,
+            "statement_form": form or StatementForm(initial={"text": said}),
+            "may_state": context["is_open"] and actor.may("change.state"),
+            "subscription_is_theirs": visible.exists(),
+        },
+        status=status,
+    )

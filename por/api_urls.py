@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import UUIDConverter
 
-from associations.api import bulk, change_requests, invitations, listing, record, subscriptions
+from associations.api import bulk, change_requests, invitations, listing, receipts, record, subscriptions
 from por.accounts import api as accounts
 from por.api import views
 from por.directory import api as directory
+from por.notifications import api as notifications
 
 
 class GuidConverter(UUIDConverter):
@@ -46,6 +47,10 @@ v1 = [
     path("bulk/partner-of-record/", bulk.BulkAttach.as_view(), name="bulk"),
     path("jobs/<int:job_id>/", bulk.JobDetail.as_view(), name="job"),
     path("associations/", listing.AssociationList.as_view(), name="associations"),
+    path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
+    path("notifications/<int:notification_id>/done/", notifications.Done.as_view(), name="notification_done"),
+    path("notifications/<int:notification_id>/reopen/", notifications.Reopen.as_view(), name="notification_reopen"),
+    path("receipts/<str:signed>/", receipts.Receipt.as_view(), name="receipt"),
     path("schema/", views.Schema.as_view(), name="schema"),
 ]
 

@@ -14,6 +14,7 @@ from por.accounts.forms import THEMES
 from por.accounts.middleware import Request
 from por.accounts.models import NOBODY, Actor
 from por.accounts.rules import Kind, Role
+from por.notifications.reading import open_lines
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -28,6 +29,7 @@ class Link:
     icon: str
     current: Literal["page", "true", ""] = ""
     right: str = ""  # without it, the link is not shown
+    count: int | None = None  # of what waits there
 
     def on(self, path: str, *, is_home: bool) -> Link:
         here: Literal["page", "true", ""] = ""
@@ -52,10 +54,13 @@ class Search:
     hint: LazyText
 
 
+INBOX = Link("/inbox/", _("Inbox"), "inbox")
+
 #: The pages of each kind of organisation, its home first.
 PAGES: dict[str, list[Link]] = {
     Kind.CUSTOMER: [
         Link("/c/", _("Home"), "home"),
+        INBOX,
         Link("/c/subscriptions/", _("Subscriptions"), "layers"),
         Link("/c/change-requests/", _("Questions"), "help"),
         Link("/c/usage/", _("Usage"), "chart"),
@@ -64,6 +69,7 @@ PAGES: dict[str, list[Link]] = {
     ],
     Kind.PARTNER: [
         Link("/p/", _("Dashboard"), "home"),
+        INBOX,
         Link("/p/customers/", _("Customers"), "people"),
         Link("/p/subscriptions/", _("Subscriptions"), "layers"),
         Link("/p/change-requests/", _("Questions"), "help"),
@@ -72,6 +78,7 @@ PAGES: dict[str, list[Link]] = {
     ],
     Kind.STAFF: [
         Link("/a/", _("Home"), "home"),
+        INBOX,
         Link("/a/deliveries/", _("Deliveries"), "send", right="delivery.read"),
         Link("/a/loads/", _("Loads"), "upload", right="estate.read"),
         Link("/a/people/", _("People"), "person"),
@@ -116,6 +123,7 @@ def navigation(actor: Actor, path: str) -> list[Group]:
     if actor.is_staff and settings.MAIL_SINK:
         others.append(MAIL_SINK)
     others = [link for link in others if not link.right or actor.may(link.right)]
+    others = [replace(link, count=open_lines(actor)) if link is INBOX else link for link in others]
     return [
         Group([home.on(path, is_home=True), *(link.on(path, is_home=False) for link in others)]),
         Group([link.on(path, is_home=False) for link in HELP], title=_("Help")),

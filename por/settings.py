@@ -178,6 +178,12 @@ CELERY_BEAT_SCHEDULE = {
     "relay": {"task": "por.history.tasks.relay", "schedule": 2.0, "options": {"expires": 2}},
     "deliver": {"task": "por.notifications.tasks.deliver", "schedule": 5.0, "options": {"expires": 5}},
     "run-jobs": {"task": "associations.tasks.run_jobs", "schedule": 10.0, "options": {"expires": 10}},
+    # Due by rows as well: seven in the morning comes to each time zone by itself.
+    "put-digests-together": {
+        "task": "por.notifications.tasks.put_digests_together",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "run-loads": {"task": "por.estate.tasks.run", "schedule": 10.0, "options": {"expires": 10}},
     # Due by a row, not by the clock's memory: a ring finds out whether an hour has passed.
     "seal": {"task": "por.history.tasks.seal", "schedule": 60.0, "options": {"expires": 60}},

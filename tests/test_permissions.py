@@ -22,14 +22,15 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
-from associations import actions
+from associations import actions, receipts
 from associations.actions import bulk
+from associations.models import Association
 from por.accounts import actions as accounts
 from por.accounts.models import Actor
 from por.estate import actions as estate
 from por.history.actions import relay
 from por.history.models import Event
-from por.notifications.models import Delivery
+from por.notifications.models import Delivery, Notification
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 
 TABLE = Path(__file__).with_name("permissions.csv")
@@ -136,6 +137,8 @@ def cast(shared: None) -> Cast:
         "event_id": Event.objects.earliest("pk").pk,
         "request_id": request.pk,
         "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,
+        "notification_id": Notification.objects.get(membership__user=admin.user).pk,
+        "signed": receipts.sign(Association.objects.earliest("pk").pk),
         "person_id": admin.user_id,
         "load_id": estate.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,
         "job_id": bulk.request(

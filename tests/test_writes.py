@@ -1,4 +1,4 @@
-"""Every write of the API, as its own document lists them: versions, keys, bodies, strangers.
+"""Every write of the API to what has a version, as its own document lists them: versions, keys, bodies, strangers.
 
 A write that is new has to be given a recipe here, or it fails by its name.
 """
@@ -32,7 +32,7 @@ OPERATIONS = {
     operation["operationId"]: (method, {one["name"] for one in operation["parameters"]})
     for methods in document()["paths"].values()
     for method, operation in methods.items()
-    if method != "get"
+    if "If-Match" in {parameter["name"] for parameter in operation.get("parameters", [])}
 }
 WRITES = {name: method for name, (method, _parameters) in OPERATIONS.items()}
 #: Pairs of writers with the same version in hand, for each write.

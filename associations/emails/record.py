@@ -9,8 +9,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from associations import lines, receipts
 from associations.models import Association
 from associations.rules import policy_on
+from por.accounts.rules import Kind
 from por.directory.models import Subscription
 from por.formats import moment_text, number_text
 from por.history.models import Event
@@ -20,19 +22,18 @@ from por.notifications.models import Topic
 
 
 def for_partner(event: Event) -> dict[str, Any]:
-    """What the partner's messages say. Once an attach is undone the subscription is no longer theirs to open."""
-    if event.verb == "partner_of_record.attach_undone":
-        link = {"url": reverse("associations:partner_subscription_list"), "action": _("Open your subscriptions")}
-    else:
-        url = reverse("associations:partner_subscription_detail", args=[event.object_id])
-        link = {"url": url, "action": _("Open the subscription")}
-    return _facts(event) | link
+    """What the partner's messages say."""
+    url = lines.partner_url(event)
+    undone = event.verb == "partner_of_record.attach_undone"
+    return _facts(event) | {
+        "url": url,
+        "action": _("Open your subscriptions") if undone else _("Open the subscription"),
+    }
 
 
 def for_customer(event: Event) -> dict[str, Any]:
     """What the customer's messages say."""
-    url = reverse("associations:subscription_detail", args=[event.object_id])
-    return _facts(event) | {"url": url, "action": _("Open the subscription")}
+    return _facts(event) | {"url": lines.customer_url(event), "action": _("Open the subscription")}
 
 
 def _facts(event: Event) -> dict[str, Any]:
@@ -61,6 +62,7 @@ def _facts(event: Event) -> dict[str, Any]:
         "undo_until": moment_text(event.at + policy_on(event.at.date()).undo_within, zone=True),
         "rows": rows,
         "reason": event.reason.splitlines(),
+        "receipt": reverse("associations:receipt", args=[receipts.sign(event.changes["association"])]),
     }
 
 
@@ -76,10 +78,17 @@ def _subscription(event: Event) -> Subscription:
 #: What the customer's people do: the message to the partner, and the receipt of who did it.
 CHANGES = {
     f"partner_of_record.{what}": (
-        message(f"record_{what}", Topic.RECORD, for_partner, to_partner),
-        message(f"record_{what}_receipt", Topic.RECORD, for_customer, receipt),
+        message(f"record_{what}", Topic.RECORD, for_partner, title, line=lines.RECORD[what][0], to=(Kind.PARTNER,)),
+        message(
+            f"record_{what}_receipt",
+            Topic.RECORD,
+            for_customer,
+            receipt,
+            line=lines.RECORD[what][1],
+            to=(Kind.CUSTOMER,),
+        ),
     )
-    for what, to_partner, receipt in (
+    for what, title, receipt in (
         ("attached", gettext_lazy("Attached"), gettext_lazy("Attached, receipt")),
         ("removed", gettext_lazy("Removed"), gettext_lazy("Removed, receipt")),
         ("attach_undone", gettext_lazy("Attaching undone"), gettext_lazy("Attaching undone, receipt")),
@@ -98,13 +107,20 @@ def changed(event: Event) -> None:
 
 
 ENDED = message(
-    "record_ended", Topic.RECORD, lambda event: for_partner(event) | _why(event), gettext_lazy("Ended, to the partner")
+    "record_ended",
+    Topic.RECORD,
+    lambda event: for_partner(event) | _why(event),
+    gettext_lazy("Ended, to the partner"),
+    line=lines.ENDED,
+    to=(Kind.PARTNER,),
 )
 ENDED_CUSTOMER = message(
     "record_ended_customer",
     Topic.RECORD,
     lambda event: for_customer(event) | _why(event),
     gettext_lazy("Ended, to the customer"),
+    line=lines.ENDED_CUSTOMER,
+    to=(Kind.CUSTOMER,),
 )
 
 

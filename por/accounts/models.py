@@ -204,7 +204,12 @@ class Actor:
         """Raises Forbidden unless this person's role has the right here and the token, if any, may write."""
         if right not in self.rights:
             raise Forbidden("no_right", _("Your role does not allow this. Ask an administrator of your organisation."))
-        if not self.may(right):
+        if right not in READING:
+            self.require_writing()
+
+    def require_writing(self) -> None:
+        """Raises Forbidden for a token that may only read: what everybody may do asks no more than this."""
+        if self.token and self.token.read_only:
             raise Forbidden("token_is_read_only", _("This token may only read. Use a read-write token."))
 
     # What history asks of whoever did something.

@@ -156,6 +156,7 @@ def described(
     is_file: bool = False,
     writes: bool = False,
     versioned: bool = False,
+    public: bool = False,
     filters: type[forms.Form] | None = None,
 ) -> Callable[[View], View]:
     """Puts a method into the document: the types of its answers, and every code it may refuse with, by status.
@@ -163,7 +164,7 @@ def described(
     `examples` are those of statuses whose answer is not that of the others; `is_file` that it comes as CSV as well.
     """
     codes: dict[int, list[str]] = {}
-    groups = [ANYWHERE, problems or {}]
+    groups = [{status: some for status, some in ANYWHERE.items() if not (public and status == 401)}, problems or {}]
     parameters: list[Any] = [query] if query else []
     if is_list:
         groups.append(LISTING)

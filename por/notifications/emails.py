@@ -15,14 +15,15 @@ from django.utils import timezone, translation
 
 from por.accounts.rules import Kind
 from por.history.models import Event
-from por.notifications.models import Delivery, Topic
+from por.notifications.models import DIGEST, Delivery, Topic
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
 
-#: What a message says of an event, as text in the language and zone that are active when it is called. The frame
-#: of every message shows `rows` (label and value), `reason` (a list of lines) and a link: `action` and the path `url`.
-Facts = Callable[[Event], Mapping[str, Any]]
+#: What a message says of an event (the digest: of its delivery), as text in the language and zone that are active when
+#: it is called. The frame of every message shows `rows` (label and value), `reason` (a list of lines), a link (`action`
+#: and the path `url`), and if there is one the path `receipt`.
+Facts = Callable[[Any], Mapping[str, Any]]
 
 #: Names and reasons come from people: what could break a line, or turn the direction of the text, becomes a space.
 BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
@@ -83,6 +84,28 @@ def titles() -> dict[str, LazyText]:
     return {name: one.title for name, one in sorted(_messages.items())}
 
 
+def choosable(kind: str) -> list[tuple[Topic, list[Message]]]:
+    """What an organisation of this kind gets mail about and may turn off, by topic."""
+    ours = [one for one in _messages.values() if kind in one.to]
+    topics = [(topic, [one for one in ours if one.topic == topic]) for topic in Topic]
+    return [(topic, messages) for topic, messages in topics if messages]
+
+
+def always_sent(kind: str) -> list[LazyText]:
+    """What an organisation of this kind gets and nobody there may turn off, by title."""
+    return [one.title for one in _messages.values() if one.topic is None and kind in one.to]
+
+
+def line_of(name: str, event: Event) -> Line:
+    """What a message says of an event in one sentence, in the language that is active."""
+    known = _messages.get(name)
+    if known is not None and known.line is not None:
+        said = known.line(event)
+        return said._replace(sentence=_tidy(said.sentence))
+    what = event.object_name or event.verb
+    return Line(_tidy(f"{known.title}: {what}" if known is not None else what))
+
+
 def message_id(delivery: Delivery) -> str:
     """As it stands in the header of every copy."""
     return f"<{delivery.message_id}@{parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition('@')[2]}>"
@@ -92,13 +115,15 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
     """The mail as it goes out. Its Message-ID is the delivery's, whichever try this is."""
     event, name = delivery.event, delivery.template
     with translation.override(delivery.language), timezone.override(delivery.time_zone):
+        facts = _messages[name].facts(delivery if name == DIGEST else event)
         context: dict[str, Any] = {
-            **{key: _tidy(value) for key, value in _messages[name].facts(event).items()},
+            **{key: _tidy(value) for key, value in facts.items()},
             "language": delivery.language,
             "organisation": _tidy(delivery.organisation.name),
-            "preferences_url": _address(reverse("notifications:preferences")) if delivery.user_id else "",
+            "preferences_url": address(reverse("notifications:preferences")) if delivery.user_id else "",
         }
-        context["url"] = _address(context["url"])
+        for link in {"url", "receipt"} & context.keys():
+            context[link] = address(context[link])
         # In the .txt files, nothing is escaped; the subject is a part of its own there.
         context["subject"] = subject = _tidy(_render(f"{name}.txt#subject", context, autoescape=False)).strip()
         text = _render(f"{name}.txt", context, autoescape=False)
@@ -116,7 +141,8 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
     return mail
 
 
-def _address(path: str) -> str:
+def address(path: str) -> str:
+    """Where a page is for who comes from a mail or a program."""
     return f"{settings.SITE_URL}{path}"
 
 

@@ -11,45 +11,55 @@ from django.forms import BoundField
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Membership
-from por.accounts.rules import Kind
 from por.filters import SearchField
 from por.history.models import Outbox
-from por.notifications.emails import titles
-from por.notifications.models import Delivery, Preference, Topic
-
-#: What there is to hear about, by the kind of organisation.
-TOPICS: dict[str, list[Topic]] = {
-    Kind.CUSTOMER: [Topic.RECORD],
-    Kind.PARTNER: [Topic.RECORD],
-    Kind.STAFF: [],
-}
+from por.notifications.emails import Message, always_sent, choosable, titles
+from por.notifications.models import Delivery, How, Preference, Topic
 
 
 class MailForm(forms.Form):
-    """One box for each topic of each organisation a person acts for; ticked means mail."""
+    """One choice for each kind of message of each organisation a person acts for. What is not sent stays as it is."""
 
     def __init__(self, *args: Any, memberships: list[Membership], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.memberships = [one for one in memberships if TOPICS[one.organisation.kind]]
+        self.kinds = dict.fromkeys(one.organisation.kind for one in memberships)
+        self.memberships = [one for one in memberships if choosable(one.organisation.kind)]
         stored = Preference.objects.filter(membership__in=self.memberships)
-        chosen = {(one.membership_id, one.topic): one.mail for one in stored}
-        for membership in self.memberships:
-            for topic in TOPICS[membership.organisation.kind]:
-                self.fields[_name(membership, topic)] = forms.BooleanField(
-                    label=topic.label, required=False, initial=chosen.get((membership.pk, topic), True)
-                )
+        chosen = {(one.membership_id, one.message): one.how for one in stored}
+        for membership, _topic, message in self._kinds():
+            self.fields[_name(membership, message)] = forms.ChoiceField(
+                label=message.title,
+                choices=How.choices,
+                required=False,
+                initial=chosen.get((membership.pk, message.name), How.AT_ONCE),
+            )
 
-    def groups(self) -> Iterator[tuple[Membership, list[BoundField]]]:
-        """Each membership with its boxes, for the page."""
+    def _kinds(self) -> Iterator[tuple[Membership, Topic, Message]]:
         for membership in self.memberships:
-            names = (_name(membership, topic) for topic in TOPICS[membership.organisation.kind])
-            yield membership, [self[name] for name in names]
+            for topic, messages in choosable(membership.organisation.kind):
+                for message in messages:
+                    yield membership, topic, message
 
-    def wanted(self) -> Iterator[tuple[Membership, dict[Topic, bool]]]:
-        """Each membership with what was chosen for it."""
-        for membership in self.memberships:
-            topics = TOPICS[membership.organisation.kind]
-            yield membership, {topic: self.cleaned_data[_name(membership, topic)] for topic in topics}
+    @property
+    def fixed(self) -> list[str]:
+        """What comes whatever is chosen here."""
+        return list(dict.fromkeys(str(title) for kind in self.kinds for title in always_sent(kind)))
+
+    def groups(self) -> dict[Membership, dict[str, list[BoundField]]]:
+        """The choices of each membership by topic, for the page."""
+        groups: dict[Membership, dict[str, list[BoundField]]] = {}
+        for membership, topic, message in self._kinds():
+            topics = groups.setdefault(membership, {})
+            topics.setdefault(str(topic.label), []).append(self[_name(membership, message)])
+        return groups
+
+    def wanted(self) -> dict[Membership, dict[str, How]]:
+        """What was chosen for each membership."""
+        wanted: dict[Membership, dict[str, How]] = {}
+        for membership, _topic, message in self._kinds():
+            if how := self.cleaned_data[_name(membership, message)]:
+                wanted.setdefault(membership, {})[message.name] = How(how)
+        return wanted
 
 
 class DeliveryFilter(forms.Form):
@@ -87,5 +97,5 @@ class OutboxFilter(forms.Form):
         return promises
 
 
-def _name(membership: Membership, topic: Topic) -> str:
-    return f"{topic.value}-{membership.pk}"
+def _name(membership: Membership, message: Message) -> str:
+    return f"{message.name}-{membership.pk}"

@@ -1,4 +1,4 @@
-"""What leaves the house: one row for each message to each recipient."""
+"""What people are told: lines of inboxes, and what leaves the house, a row for each message to each recipient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.models import LANGUAGES, Membership, Organisation
+from por.accounts.models import LANGUAGES, Actor, Membership, Organisation
 from por.history.models import Event
 
 
@@ -25,20 +25,28 @@ class Topic(models.TextChoices):
     LEGACY = "legacy", _("Legacy form and its deadline")
 
 
+class How(models.TextChoices):
+    """How one kind of message comes to a member by mail. In the inbox it stands whichever it is."""
+
+    AT_ONCE = "at_once", _("At once")
+    DIGEST = "digest", _("Once a day")
+    OFF = "off", _("Not at all")
+
+
 class Preference(models.Model):
-    """That a member does not want the mail of a topic, or wants it after all. No row: wanted."""
+    """How a member wants the mail of one kind of message. No row: at once."""
 
     membership = models.ForeignKey(Membership, models.CASCADE, related_name="preferences")
-    topic = models.CharField(max_length=20, choices=Topic.choices)
-    mail = models.BooleanField(_("by e-mail"), default=True)
+    message = models.CharField(max_length=60)
+    how = models.CharField(max_length=10, choices=How.choices)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["membership", "topic"], name="one_preference_per_member_and_topic")
+            models.UniqueConstraint(fields=["membership", "message"], name="one_preference_per_member_and_message")
         ]
 
     def __str__(self) -> str:
-        return f"{self.membership}: {self.topic}"
+        return f"{self.membership}: {self.message}"
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -50,9 +58,14 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(status__in=FAILED)
 
 
-class Delivery(models.Model):
-    """One message about one event to one recipient. Rows are taken, tried and kept (por.history.rules: how often).
+#: The template of the mail that says all that a member was not told at once.
+DIGEST = "digest"
 
+
+class Delivery(models.Model):
+    """One message about one event to one recipient; a digest is about many, of which it names the newest.
+
+    Rows are taken, tried and kept (por.history.rules: how often).
     `message_id` is given once and goes out with every try, so that a mailbox can tell a second copy.
     """
 
@@ -88,7 +101,9 @@ class Delivery(models.Model):
         verbose_name_plural = _("deliveries")
         constraints = [
             models.UniqueConstraint(
-                fields=["event", "recipient", "channel", "template"], name="one_delivery_per_event_and_recipient"
+                fields=["event", "organisation", "recipient", "channel", "template"],
+                condition=~Q(template=DIGEST),  # one of those is made for lines that are in none yet
+                name="one_delivery_per_event_member_and_message",
             )
         ]
         indexes = [
@@ -108,3 +123,68 @@ class Delivery(models.Model):
 
 
 FAILED = (Delivery.Status.REFUSED, Delivery.Status.DEAD)
+
+
+class NotificationQuerySet(models.QuerySet["Notification"]):
+    def visible_to(self, actor: Actor) -> Self:
+        """What stands in a person's inbox at the organisation they act for."""
+        memberships = Membership.objects.filter(user=actor.user_id, organisation=actor.organisation_id)
+        return self.filter(membership=memberships.values("pk")[:1])
+
+    def open(self) -> Self:
+        return self.filter(done_at=None)
+
+    def done(self) -> Self:
+        return self.filter(done_at__isnull=False)
+
+    def newest_of_each(self, *, done: bool) -> Self:
+        """Of the lines about one thing that are done, or are not, the newest. Read off an index: no line is grouped."""
+        newer = Notification.objects.filter(
+            membership=models.OuterRef("membership"),
+            about=models.OuterRef("about"),
+            pk__gt=models.OuterRef("pk"),
+            done_at__isnull=not done,
+        )
+        return self.filter(~models.Exists(newer), done_at__isnull=not done)
+
+    def put_aside(self) -> Self:
+        """Those that wait for a digest."""
+        return self.filter(digest_at__isnull=False, digest=None)
+
+
+class Notification(models.Model):
+    """A line of a member's inbox: one message about one event, until they say it is done; they may take that back.
+
+    Who wants such mail once a day gets it with the digest due at `digest_at`; `digest` is the mail it went with.
+    """
+
+    membership = models.ForeignKey(Membership, models.CASCADE, related_name="+", db_index=False)
+    event = models.ForeignKey(Event, models.PROTECT, related_name="notifications", db_index=False)
+    message = models.CharField(max_length=60)
+    about = models.TextField()  # the thing its event is about, as text: lines about one thing stand together
+    done_at = models.DateTimeField(null=True, blank=True)
+    digest_at = models.DateTimeField(null=True, blank=True)
+    digest = models.ForeignKey(
+        Delivery, models.PROTECT, null=True, blank=True, related_name="notifications", db_index=False
+    )
+
+    objects = NotificationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("notification")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["membership", "event", "message"], name="one_line_per_member_event_and_message"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["membership", "-id"], condition=Q(done_at=None), name="open_lines_of_an_inbox"),
+            models.Index(fields=["membership", "about", "-id"], name="lines_about_one_thing"),
+            models.Index(
+                fields=["digest_at"], condition=Q(digest_at__isnull=False, digest=None), name="lines_put_aside"
+            ),
+            models.Index(fields=["digest"], condition=Q(digest__isnull=False), name="lines_of_a_digest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message}, event {self.event_id}"

@@ -1,4 +1,4 @@
-"""Whether mail leaves in time, and what the demo's mail sink took in: a maildir on this machine."""
+"""What stands in an inbox; whether mail leaves in time; and what the demo's mail sink took in: a maildir here."""
 
 from __future__ import annotations
 
@@ -10,16 +10,50 @@ from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
+from typing import Any
 
 from django.db import connection
+from django.db.models import Count, F, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
+from por.accounts.models import Actor
+from por.notifications.lines import Group, grouped
+from por.notifications.models import Notification
+
+#: Lines about one thing that are shown; the others are counted.
+SHOWN = 10
+#: Open lines are counted this far where they are only a hint.
+MANY = 99
 #: What is due is taken within seconds; left lying for so long, mail is late.
 LATE_AFTER = timedelta(minutes=5)
 #: How many of the newest messages the list goes back.
 KEPT_IN_VIEW = 500
 #: Of the headers, what a reader of the demo wants to check.
 HEADERS = ["Message-ID", "X-Request-ID", "Auto-Submitted", "List-Unsubscribe"]
+
+
+def open_lines(actor: Actor) -> int:
+    """How many lines of their inbox are open, at most one more than MANY. Read off the index of what is open."""
+    return Notification.objects.visible_to(actor).open()[: MANY + 1].count()
+
+
+def inbox(newest: list[Notification], *, actor: Actor) -> list[Group]:
+    """The lines about each of these things, given the newest of each: they are all open, or all done."""
+    if not newest or actor.organisation is None:
+        return []
+    about = Window(RowNumber(), partition_by=F("about"), order_by=F("pk").desc())
+    lines = (
+        Notification.objects.visible_to(actor)
+        .filter(about__in=[one.about for one in newest], done_at__isnull=newest[0].done_at is None)
+        .annotate(place=about, together=Window(Count("pk"), partition_by=F("about")))
+        .filter(place__lte=SHOWN)
+    )
+    groups = grouped(lines.select_related("event").order_by("-pk"), reader=actor.organisation)
+    for group in groups:
+        first: Any = group.entries[0].notification
+        group.more = first.together - len(group.entries)
+    return groups
 
 
 def mail_is_late() -> bool:

@@ -6,6 +6,10 @@ from por.notifications import views
 
 app_name = "notifications"
 urlpatterns = [
+    path("inbox/", views.inbox, name="inbox"),
+    path("inbox/<int:notification_id>/done/", views.inbox_done, name="inbox_done"),
+    path("inbox/<int:notification_id>/done/all/", views.inbox_done_all, name="inbox_done_all"),
+    path("inbox/<int:notification_id>/reopen/", views.inbox_reopen, name="inbox_reopen"),
     path("me/mail/", views.preferences, name="preferences"),
     path("a/deliveries/", views.delivery_list, name="delivery_list"),
     path("a/deliveries/replay/", views.delivery_replay_failed, name="delivery_replay_failed"),

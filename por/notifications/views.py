@@ -1,4 +1,4 @@
-"""Which mail a person wants; what leaves and what failed; and in the demo, the mail that left."""
+"""A member's inbox and which mail they want; what leaves and what failed; and in the demo, the mail that left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from por import counters
 from por.accounts.middleware import Request
-from por.accounts.rules import Kind
+from por.accounts.rules import Kind, Role
 from por.errors import Absent, Refused
 from por.formats import number_text
 from por.history import actions as history
@@ -26,42 +26,101 @@ from por.history.models import Event, Outbox
 from por.history.rules import MAX_ATTEMPTS
 from por.http import (
     View,
+    chosen,
     count_of,
     csv_file,
     deliveries_text,
     events_text,
     listing,
     only,
+    page_of,
     posted,
     render_page,
+    tabs,
     wants_csv,
 )
 from por.middleware import status_of
 from por.notifications import actions, reading
+from por.notifications.actions import inbox as inboxes
 from por.notifications.emails import message_id, titles
 from por.notifications.forms import DeliveryFilter, MailForm, OutboxFilter
-from por.notifications.models import Delivery
+from por.notifications.models import Delivery, Notification
 
 MAILS_ON_A_PAGE = 25
+#: The newest first; the key makes it one order for good.
+ORDER = ("-pk",)
 
 
-@require_http_methods(["GET", "POST"])
+# --- The inbox --------------------------------------------------------------------------------------------------
+
+INBOX_VIEWS = [
+    View("", gettext_lazy("Open"), lambda found: found.open()),
+    View("done", gettext_lazy("Done"), lambda found: found.done()),
+]
+
+
+@require_safe
+def inbox(request: Request) -> HttpResponse:
+    """What the person was told for the organisation they act for; what is about one thing stands together."""
+    view = chosen(INBOX_VIEWS, request)
+    mine = Notification.objects.visible_to(request.actor)
+    page = page_of(request, mine.newest_of_each(done=bool(view.key)), ORDER)
+    context = {
+        "view": view,
+        "tabs": tabs(INBOX_VIEWS, mine, view, request.path),
+        "page": page,
+        "groups": reading.inbox(page.rows, actor=request.actor),
+        "role": str(Role(request.actor.role).label).lower() if request.actor.role else "",
+        "query": request.GET.urlencode(),
+    }
+    return render_page(request, "notifications/inbox.html", context, part="list")
+
+
+@posted("/inbox/")
+def inbox_done(request: Request, notification_id: int) -> HttpResponseBase:
+    inboxes.finish(notification_id, by=request.actor)
+    return _back_to_inbox(request, _("Done. It stands among those that are done, where you can undo that."))
+
+
+@posted("/inbox/")
+def inbox_reopen(request: Request, notification_id: int) -> HttpResponseBase:
+    inboxes.reopen(notification_id, by=request.actor)
+    return _back_to_inbox(request, _("Undone. It is open again."))
+
+
+@posted("/inbox/")
+def inbox_done_all(request: Request, notification_id: int) -> HttpResponseBase:
+    """This line and those before it about the same thing."""
+    done = inboxes.finish_all(notification_id, by=request.actor)
+    sentence = ngettext("%(n)s message is done.", "%(n)s messages are done.", done)
+    return _back_to_inbox(request, sentence % {"n": number_text(done)})
+
+
+def _back_to_inbox(request: Request, sentence: str) -> HttpResponseBase:
+    """To the view and page they came from; htmx follows and gets the list alone."""
+    messages.success(request, sentence)
+    query = request.GET.urlencode()
+    return redirect(reverse("notifications:inbox") + (f"?{query}" if query else ""))
+
+
+# --- Which mail -------------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 def preferences(request: Request) -> HttpResponse:
-    """A person turns mail off, or on again, by topic and organisation."""
+    """A person says how they want each kind of message by mail, for each organisation."""
     form = MailForm(request.POST if request.method == "POST" else None, memberships=request.memberships)
     if form.is_valid():
-        for membership, wanted in form.wanted():
+        for membership, wanted in form.wanted().items():
             actions.choose(membership, wanted)
         messages.success(request, _("Saved."))
         return redirect("notifications:preferences")
-    return render(request, "notifications/preferences.html", {"form": form})
+    return render(request, "notifications/preferences.html", {"form": form}, status=422 if form.errors else 200)
 
 
 # --- What leaves, what failed, and sending it again --------------------------------------------------------------
 
 NEWEST = 5  # events on a page that is about something else
-#: The newest first; the key makes it one order for good.
-ORDER = ("-pk",)
 
 DELIVERY_VIEWS = [
     View("", gettext_lazy("All"), lambda found: found),

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from por.accounts.models import Membership, User
-from por.accounts.rules import Role
+from por.accounts.rules import Kind, Role
 from por.history.models import Event
 from por.notifications.actions import inform
 from por.notifications.emails import message
@@ -32,7 +32,7 @@ def facts(event: Event) -> dict[str, Any]:
     }
 
 
-WELCOME = message("staff_welcome", None, facts, gettext_lazy("Welcome to the staff"))
+WELCOME = message("staff_welcome", None, facts, gettext_lazy("Welcome to the staff"), to=(Kind.STAFF,), inbox=False)
 
 
 def welcome(event: Event) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.core.mail import EmailMessage
 from django.utils import timezone
 
-from associations import actions
+from associations import actions, receipts
 from associations.models import Association
 from por.accounts.models import Actor
 from por.history import actions as history
@@ -81,6 +81,9 @@ def test_attaching_tells_the_partner_and_confirms_to_who_did_it(subscription, pa
     says(mails[PARTNER], *facts, f"http://testserver/p/subscriptions/{subscription.subscription_id}/", "(JST)")
     assert mails[PARTNER].subject.startswith("Västerhamn Energi AB made you partner of record: ")
     says(mails[ADMIN], *facts, f"http://testserver/c/subscriptions/{subscription.subscription_id}/", "(CET)")
+    receipt = f"http://testserver/receipts/{receipts.sign(Association.objects.get().pk)}/"
+    says(mails[PARTNER], receipt)
+    says(mails[ADMIN], receipt)
     assert mails[ADMIN].subject.startswith("You made Nordvik Cloud AB partner of record: ")
 
 

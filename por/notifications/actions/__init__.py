@@ -1,17 +1,18 @@
-"""Writing down who is told what, and sending it."""
+"""Writing down who is told what, and sending it; beside it: what a member does in their inbox, and the digests."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
 
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -23,7 +24,8 @@ from por.history.models import Event
 from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
 from por.logs import request_id, without_addresses
 from por.notifications.emails import Message, compose
-from por.notifications.models import Delivery, Preference, Topic
+from por.notifications.models import Delivery, How, Notification, Preference
+from por.notifications.rules import next_digest
 from por.waiting import busy_instead_of_a_lock_timeout
 
 logger = logging.getLogger(__name__)
@@ -48,14 +50,14 @@ bell: Callable[[], None] = _no_bell
 
 
 def tell(event: Event, message: Message, *, organisation_id: int, may: str = "") -> None:
-    """A delivery to every member of the organisation who wants it, or to its contact address if nobody does.
+    """A line in the inbox of every member of the organisation, and mail as each wants it.
 
-    With `may`, only to members whose role has that right. Telling again what was told adds nothing.
+    With `may`, only of members whose role has that right. The contact address gets what no member wants by mail.
+    Telling again what was told adds nothing.
     """
-    wanting = _wanting(message.topic).filter(organisation=organisation_id)
-    members = [one for one in wanting if not may or may in rights_of(one.organisation.kind, one.role)]
-    if members:
-        _insert(_to_member(event, message, member) for member in members)
+    found = Membership.objects.usable().filter(organisation=organisation_id)
+    members = [one for one in found if not may or may in rights_of(one.organisation.kind, one.role)]
+    if _tell(event, message, members):
         return
     organisation = Organisation.objects.get(pk=organisation_id)
     if organisation.contact_email:
@@ -65,18 +67,54 @@ def tell(event: Event, message: Message, *, organisation_id: int, may: str = "")
 
 
 def confirm(event: Event, message: Message) -> None:
-    """A delivery to the person who acted, if they want it; none if it was the clock or a command."""
-    actor = {"user": event.actor_id, "organisation": event.actor_organisation_id}
-    _insert(_to_member(event, message, member) for member in _wanting(message.topic).filter(**actor))
+    """A receipt to the person who acted, if they want it; none if it was the clock or a command.
+
+    In the inbox it stands as done: whoever did it has nothing more to do about it.
+    """
+    members = Membership.objects.usable().filter(user=event.actor_id, organisation=event.actor_organisation_id)
+    _tell(event, message, list(members), done_at=event.at)
 
 
-def _wanting(topic: Topic | None) -> QuerySet[Membership]:
-    """The members who have not turned a topic off, but for those who are suspended."""
-    unwanted = Preference.objects.filter(membership=OuterRef("pk"), topic=topic, mail=False)
-    return Membership.objects.usable().exclude(Exists(unwanted))
+def inform(event: Event, message: Message, *, user_id: int, organisation_id: int) -> None:
+    """Tells one member of the organisation, by mail whatever mail they have turned off; nobody if they are gone."""
+    members = list(Membership.objects.usable().filter(user=user_id, organisation=organisation_id))
+    _put_in_inboxes(event, message, members, {}, done_at=None)
+    _insert(to_member(event, message, member) for member in members)
 
 
-def _to_member(event: Event, message: Message, member: Membership) -> Delivery:
+def _tell(event: Event, message: Message, members: list[Membership], *, done_at: datetime | None = None) -> bool:
+    """Says whether any of them gets mail, now or with a digest."""
+    chosen = Preference.objects.filter(membership__in=members, message=message.name) if message.topic else ()
+    how = {member.pk: How.AT_ONCE for member in members} | {one.membership_id: How(one.how) for one in chosen}
+    _put_in_inboxes(event, message, members, how, done_at=done_at)
+    _insert(to_member(event, message, member) for member in members if how[member.pk] == How.AT_ONCE)
+    return not set(how.values()) <= {How.OFF}
+
+
+def _put_in_inboxes(
+    event: Event, message: Message, members: list[Membership], how: dict[int, How], *, done_at: datetime | None
+) -> None:
+    if not message.inbox:
+        return
+    now = timezone.now()
+    Notification.objects.bulk_create(
+        (
+            Notification(
+                membership=member,
+                event=event,
+                message=message.name,
+                about=f"{event.object_kind}:{event.object_id}",
+                done_at=done_at,
+                digest_at=next_digest(now, member.user.time_zone) if how.get(member.pk) == How.DIGEST else None,
+            )
+            for member in members
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def to_member(event: Event, message: Message, member: Membership) -> Delivery:
+    """In their language and zone; not saved yet."""
     return Delivery(
         event=event,
         organisation=member.organisation,
@@ -86,12 +124,6 @@ def _to_member(event: Event, message: Message, member: Membership) -> Delivery:
         language=member.user.language,
         time_zone=member.user.time_zone,
     )
-
-
-def inform(event: Event, message: Message, *, user_id: int, organisation_id: int) -> None:
-    """A delivery to one member of the organisation, whatever mail they have turned off; none if they are gone."""
-    members = Membership.objects.usable().filter(user=user_id, organisation=organisation_id)
-    _insert(_to_member(event, message, member) for member in members)
 
 
 def _to_contact(event: Event, message: Message, organisation: Organisation) -> Delivery:
@@ -112,10 +144,16 @@ def _insert(deliveries: Iterable[Delivery]) -> None:
 
 
 @transaction.atomic
-def choose(membership: Membership, wanted: dict[Topic, bool]) -> None:
-    """Keeps which topics this member wants mail about."""
-    for topic, by_mail in wanted.items():
-        Preference.objects.update_or_create(membership=membership, topic=topic, defaults={"mail": by_mail})
+def choose(membership: Membership, wanted: Mapping[str, How]) -> None:
+    """Keeps how this member wants the mail of each of these kinds of message; what they turn off leaves the digest."""
+    Preference.objects.bulk_create(
+        [Preference(membership=membership, message=message, how=how) for message, how in wanted.items()],
+        update_conflicts=True,
+        unique_fields=["membership", "message"],
+        update_fields=["how"],
+    )
+    off = [message for message, how in wanted.items() if how == How.OFF]
+    Notification.objects.put_aside().filter(membership=membership, message__in=off).update(digest_at=None)
 
 
 # --- Sending again ----------------------------------------------------------------------------------------------

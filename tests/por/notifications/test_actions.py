@@ -25,7 +25,7 @@ from por.history.rules import MAX_ATTEMPTS
 from por.logs import Formatter, request_id
 from por.notifications import emails
 from por.notifications.actions import choose, confirm, deliver, tell
-from por.notifications.models import Delivery, Topic
+from por.notifications.models import Delivery, How, Topic
 from tests.factories import make_customer, make_member, make_partner, make_subscription, make_user, suspend
 from tests.por.notifications.conftest import MailServer
 from tests.product import ROOT
@@ -96,18 +96,18 @@ def test_telling_again_adds_nothing(partner):
     assert Delivery.objects.count() == 1
 
 
-def test_who_turned_the_topic_off_is_not_told(partner):
+def test_who_turned_it_off_gets_no_mail(partner):
     make_member(partner.organisation, email="wants@nordvik.example")
     unwilling = make_member(partner.organisation, email="not@nordvik.example")
-    choose(unwilling.user.memberships.get(), {Topic.RECORD: False})
+    choose(unwilling.user.memberships.get(), {NEWS.name: How.OFF})
     tell_partner(partner)
     assert Delivery.objects.get().recipient == "wants@nordvik.example"
 
 
 def test_who_turned_it_on_again_is_told(partner):
     member = make_member(partner.organisation)
-    for wanted in (False, True):
-        choose(member.user.memberships.get(), {Topic.RECORD: wanted})
+    for wanted in (How.OFF, How.AT_ONCE):
+        choose(member.user.memberships.get(), {NEWS.name: wanted})
     tell_partner(partner)
     assert Delivery.objects.get().user == member.user
 
@@ -116,7 +116,7 @@ def test_turning_it_off_for_one_organisation_leaves_the_other(partner):
     other = make_partner()
     user = make_member(partner.organisation).user
     other.organisation.memberships.create(user=user, role="viewer")
-    choose(user.memberships.get(organisation=partner.organisation), {Topic.RECORD: False})
+    choose(user.memberships.get(organisation=partner.organisation), {NEWS.name: How.OFF})
     tell_partner(partner)
     tell_partner(other)
     assert Delivery.objects.get().organisation == other.organisation
@@ -135,7 +135,7 @@ def test_where_no_member_wants_it_the_contact_address_gets_it_in_the_language_of
     if members == "suspended":
         suspend(make_member(partner.organisation))
     if members == "unwilling":
-        choose(make_member(partner.organisation).user.memberships.get(), {Topic.RECORD: False})
+        choose(make_member(partner.organisation).user.memberships.get(), {NEWS.name: How.OFF})
     tell_partner(partner)
     delivery = Delivery.objects.get()
     assert (delivery.recipient, delivery.user, delivery.language) == ("hello@nordvik.example", None, "sv")

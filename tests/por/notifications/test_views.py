@@ -11,7 +11,7 @@ from django.test import Client
 
 from por.accounts.models import Actor
 from por.notifications import reading
-from por.notifications.models import Preference
+from por.notifications.models import How, Preference
 from por.notifications.views import MAILS_ON_A_PAGE
 from tests.factories import make_customer, make_member, make_partner, make_staff
 
@@ -28,44 +28,55 @@ def signed_in(actor: Actor) -> Client:
 # --- Choosing ---------------------------------------------------------------------------------------------------
 
 
-def test_without_a_choice_every_box_is_ticked(partner):
+def test_without_a_choice_all_mail_comes_at_once_and_each_kind_of_organisation_has_its_own_kinds(partner, customer):
     page = signed_in(make_member(partner.organisation)).get(CHOOSE)
-    assert page.status_code == 200
-    assert page.content.count(b'type="checkbox"') == page.content.count(b" checked") == 1
+    fields = page.context["form"].fields
+    assert {field.initial for field in fields.values()} == {How.AT_ONCE}
+    assert any(name.startswith("record_attached-") for name in fields)
+    assert not any(name.startswith("record_attached_receipt-") for name in fields)
+    theirs = signed_in(make_member(customer.organisation)).get(CHOOSE).context["form"].fields
+    assert any(name.startswith("record_attached_receipt-") for name in theirs)
+    assert not any(name.startswith("record_attached-") for name in theirs)
 
 
-def test_a_box_that_is_not_ticked_turns_the_mail_off_and_the_page_says_so_the_next_time(partner):
+def test_what_is_chosen_is_kept_the_page_says_so_and_what_is_not_sent_stays(partner):
     member = make_member(partner.organisation)
-    client = signed_in(member)
-    page = client.post(CHOOSE, follow=True)
+    client, key = signed_in(member), member.user.memberships.get().pk
+    page = client.post(CHOOSE, {f"record_attached-{key}": "digest", f"record_removed-{key}": "off"}, follow=True)
     assert "Saved." in page.content.decode()
-    assert b" checked" not in page.content
-    assert Preference.objects.get().mail is False
-    client.post(CHOOSE, {f"record-{member.user.memberships.get().pk}": "on"})
-    assert Preference.objects.get().mail is True
-
-
-def test_each_organisation_is_chosen_for_by_itself():
-    partner, customer = make_partner(), make_customer()
-    member = make_member(partner.organisation)
-    other = customer.organisation.memberships.create(user=member.user, role="administrator")
-    signed_in(member).post(CHOOSE, {f"record-{other.pk}": "on"})
-    assert dict(Preference.objects.values_list("membership__organisation", "mail")) == {
-        partner.pk: False,
-        customer.pk: True,
+    assert page.content.count(b"selected") == len(page.context["form"].fields)
+    client.post(CHOOSE, {f"record_removed-{key}": "at_once"})
+    assert dict(Preference.objects.values_list("message", "how")) == {
+        "record_attached": "digest",
+        "record_removed": "at_once",
     }
 
 
-def test_nobody_can_choose_for_somebody_else(partner):
+def test_a_choice_there_is_not_is_refused_and_nothing_is_kept(partner):
+    member = make_member(partner.organisation)
+    key = member.user.memberships.get().pk
+    page = signed_in(member).post(CHOOSE, {f"record_attached-{key}": "weekly", f"record_removed-{key}": "off"})
+    assert page.status_code == 422
+    assert "There is a problem" in page.text
+    assert not Preference.objects.exists()
+
+
+def test_each_organisation_is_chosen_for_by_itself_and_nobody_chooses_for_somebody_else():
+    partner, customer = make_partner(), make_customer()
     colleague = make_member(partner.organisation).user.memberships.get()
     member = make_member(partner.organisation)
-    signed_in(member).post(CHOOSE, {f"record-{colleague.pk}": "on"})
-    assert Preference.objects.get().membership == member.user.memberships.get()
+    customer.organisation.memberships.create(user=member.user, role="administrator")
+    sent = {f"record_attached-{colleague.pk}": "off"}
+    sent |= {f"record_ended_customer-{one.pk}": "off" for one in member.user.memberships.all()}
+    signed_in(member).post(CHOOSE, sent)
+    assert [one.membership.organisation for one in Preference.objects.all()] == [customer.organisation]
 
 
-def test_staff_have_nothing_to_choose():
-    page = signed_in(make_staff()).get(CHOOSE)
-    assert "Nothing to choose" in page.content.decode()
+def test_what_cannot_be_turned_off_says_so():
+    page = signed_in(make_staff()).get(CHOOSE).text
+    assert "Nothing to choose" in page
+    assert "is always sent" in page
+    assert "Always sent: Welcome to the staff" in page
 
 
 def test_one_signs_in_first():

@@ -1,0 +1,37 @@
+"""Once a day, in the morning of whoever gets it: one mail with all they were not told at once."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from por.accounts.models import Membership
+from por.notifications import actions
+from por.notifications.digest import MESSAGE
+from por.notifications.models import Notification
+
+
+def put_together() -> int:
+    """Makes each member's digest that is due; returns how many it were. A day that was missed is made up for once.
+
+    Who is suspended gets theirs when they are back.
+    """
+    due = Notification.objects.put_aside().filter(digest_at__lte=timezone.now(), membership__user__is_active=True)
+    members = list(due.order_by("membership").values_list("membership", flat=True).distinct())
+    return sum(_put_together(membership_id) for membership_id in members)
+
+
+@transaction.atomic
+def _put_together(membership_id: int) -> bool:
+    """With everything put aside for this member until now. Their row is locked, so that no two workers take it."""
+    found = Membership.objects.usable().select_for_update(of=("self",), skip_locked=True, no_key=True)
+    member = found.filter(pk=membership_id).first()
+    lines = Notification.objects.put_aside().filter(membership=membership_id)
+    if member is None or not lines.filter(digest_at__lte=timezone.now()).exists():
+        return False
+    taken = list(lines.select_related("event").order_by("pk"))
+    digest = actions.to_member(taken[-1].event, MESSAGE, member)
+    digest.save()
+    Notification.objects.filter(pk__in=[line.pk for line in taken]).update(digest=digest)
+    transaction.on_commit(lambda: actions.bell(), robust=True)
+    return True

@@ -1,0 +1,285 @@
+"""The inbox: all that a member is told, grouped by what it is about, until they say it is done."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.test import Client
+
+from associations import actions as record
+from por.accounts.models import Actor
+from por.history.actions import relay
+from por.history.models import Event, Outbox
+from por.notifications import reading
+from por.notifications.actions import choose
+from por.notifications.models import Delivery, How, Notification
+from tests.api import Api
+from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.pages import queries
+
+INBOX = "/inbox/"
+
+
+@pytest.fixture
+def admin(customer) -> Actor:
+    return make_member(customer.organisation, email="elin@vasterhamn.example")
+
+
+@pytest.fixture
+def maja(partner) -> Actor:
+    return make_member(partner.organisation, email="maja@nordvik.example")
+
+
+@pytest.fixture
+def web(maja) -> Client:
+    return signed_in(maja)
+
+
+def signed_in(actor: Actor) -> Client:
+    client = Client()
+    client.force_login(actor.user)
+    return client
+
+
+def attach(customer, partner, admin, **fields):
+    subscription = make_subscription(customer, **fields)
+    record.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    relay()
+    return subscription
+
+
+def lines(web: Client, query: str = "") -> list[list[str]]:
+    """The sentences on the page, group by group."""
+    return [[one.line.sentence for one in group.entries] for group in web.get(INBOX + query).context["groups"]]
+
+
+def newest(actor: Actor) -> Notification:
+    return Notification.objects.visible_to(actor).latest("pk")
+
+
+# --- What stands in it ------------------------------------------------------------------------------------------
+
+
+def test_what_is_mailed_stands_in_the_inbox_whether_one_wants_the_mail_or_not(customer, partner, admin, maja, web):
+    choose(maja.user.memberships.get(), {"record_attached": How.OFF})
+    colleague = make_member(partner.organisation, "viewer")
+    subscription = attach(customer, partner, admin)
+
+    assert Delivery.objects.get(organisation=partner.pk).user == colleague.user
+    text = web.get(INBOX).text
+    for words in (
+        "You were made partner of record.",
+        f"/p/subscriptions/{subscription.subscription_id}/",
+        str(subscription.subscription_id)[:8],
+        "Västerhamn Energi AB",
+        "You get this as administrator of Nordvik Cloud AB.",
+    ):
+        assert words in text
+    assert "You get this as viewer of Nordvik Cloud AB." in signed_in(colleague).get(INBOX).text
+
+
+def test_lines_about_one_subscription_stand_together_and_the_group_with_the_newest_comes_first(
+    customer, partner, admin, web
+):
+    first = attach(customer, partner, admin)
+    attach(customer, partner, admin)
+    record.remove(first.subscription_id, by=admin)
+    relay()
+    assert lines(web) == [
+        ["You were removed as partner of record.", "You were made partner of record."],
+        ["You were made partner of record."],
+    ]
+
+
+def test_a_receipt_is_done_from_the_start_and_colleagues_have_none(customer, partner, admin):
+    colleague = make_member(customer.organisation)
+    attach(customer, partner, admin)
+    assert lines(signed_in(admin)) == []
+    assert lines(signed_in(admin), "?view=done") == [["You made Nordvik Cloud AB partner of record."]]
+    assert not Notification.objects.visible_to(colleague).exists()
+
+
+def test_a_relay_that_calls_again_adds_no_line(customer, partner, admin, maja):
+    attach(customer, partner, admin)
+    Outbox.objects.update(done_at=None, next_at=Event.objects.get().at)
+    relay()
+    assert Notification.objects.count() == 2
+
+
+def test_each_organisation_has_an_inbox_of_its_own_and_it_goes_with_the_membership(customer, partner, admin, maja):
+    attach(customer, partner, admin)
+    other = make_partner()
+    other.organisation.memberships.create(user=maja.user, role="viewer")
+    elsewhere = Actor(maja.user, other.organisation, "viewer")
+    assert Notification.objects.visible_to(maja).count() == 1
+    assert not Notification.objects.visible_to(elsewhere).exists()
+    maja.user.memberships.get(organisation=partner.pk).delete()
+    assert not Notification.objects.visible_to(maja).exists()
+
+
+def test_long_groups_say_how_many_older_lines_there_are_and_long_lists_have_pages(
+    customer, partner, admin, web, monkeypatch
+):
+    monkeypatch.setattr(reading, "SHOWN", 1)
+    monkeypatch.setattr("por.http.PAGE_SIZE", 2)
+    subscription = attach(customer, partner, admin)
+    record.remove(subscription.subscription_id, by=admin)
+    relay()
+    assert lines(web) == [["You were removed as partner of record."]]
+    assert "1 older one" in web.get(INBOX).text
+    for _ in range(2):
+        attach(customer, partner, admin)
+    page = web.get(INBOX).context["page"]
+    assert (len(page.rows), page.previous != "", page.next != "") == (2, False, True)
+    assert lines(web, page.next) == [["You were removed as partner of record."]]
+
+
+def test_the_page_asks_as_much_for_many_as_for_few(customer, partner, admin, web):
+    attach(customer, partner, admin)
+    few = queries(lambda: web.get(INBOX))
+    for _ in range(3):
+        other = make_customer("Ekholmen AB")
+        attach(other, partner, make_member(other.organisation))
+    assert queries(lambda: web.get(INBOX)) == few
+
+
+def test_the_navigation_counts_what_is_open_up_to_a_hundred(customer, partner, admin, web, monkeypatch):
+    assert 'id="waiting"></span>' in web.get("/p/").text
+    monkeypatch.setattr(reading, "MANY", 1)
+    attach(customer, partner, admin)
+    assert 'id="waiting">1<' in web.get("/p/").text
+    for _ in range(2):
+        attach(customer, partner, admin)
+    assert reading.open_lines(Actor(None, None)) == 0
+    assert web.get("/p/").context["navigation"][0].links[1].count == 2  # one more than is counted
+
+
+def test_an_empty_inbox_says_so_and_it_speaks_swedish(partner):
+    web = signed_in(make_member(partner.organisation, language="sv"))
+    assert "Inget är öppet" in web.get(INBOX).text
+    assert "Inget är klart ännu" in web.get(f"{INBOX}?view=done").text
+
+
+def test_a_partner_learns_no_id_of_what_is_not_theirs_to_open(customer, partner, admin, maja, web):
+    subscription = attach(customer, partner, admin)
+    record.undo(subscription.subscription_id, by=admin)
+    relay()
+    assert [group.id for group in web.get(INBOX).context["groups"]] == [""]
+    undone, attached = Api(maja).get("notifications/").json()["results"]
+    assert (undone["object"]["id"], attached["object"]["id"]) == (None, str(subscription.subscription_id))
+    theirs = Api(admin).get("notifications/").json()["results"]
+    assert {one["object"]["id"] for one in theirs} == {str(subscription.subscription_id)}
+
+
+# --- Done and undo ----------------------------------------------------------------------------------------------
+
+
+def test_done_and_undo_move_a_line_back_and_forth_and_twice_is_once(customer, partner, admin, maja, web):
+    attach(customer, partner, admin)
+    one = newest(maja)
+
+    page = web.post(f"{INBOX}{one.pk}/done/", follow=True)
+    assert "Done. It stands among those that are done" in page.text
+    assert lines(web) == []
+    assert lines(web, "?view=done") == [["You were made partner of record."]]
+    one.refresh_from_db()
+    since = one.done_at
+    web.post(f"{INBOX}{one.pk}/done/")
+    one.refresh_from_db()
+    assert one.done_at == since
+
+    page = web.post(f"{INBOX}{one.pk}/reopen/?view=done", follow=True)
+    assert page.redirect_chain == [(f"{INBOX}?view=done", 302)]
+    web.post(f"{INBOX}{one.pk}/reopen/")
+    assert lines(web) == [["You were made partner of record."]]
+
+
+def test_all_of_a_subscription_is_done_at_once_but_what_has_come_since(customer, partner, admin, maja, web):
+    subscription = attach(customer, partner, admin)
+    attach(customer, partner, admin)
+    record.remove(subscription.subscription_id, by=admin)
+    relay()
+    seen = newest(maja)
+    record.undo(subscription.subscription_id, by=admin)
+    relay()
+    page = web.post(f"{INBOX}{seen.pk}/done/all/", follow=True)
+    assert "2 messages are done." in page.text
+    assert lines(web) == [
+        ["You are partner of record again, without a gap: the removal was undone."],
+        ["You were made partner of record."],
+    ]
+
+
+def test_nobody_touches_the_lines_of_a_colleague(customer, partner, admin, maja):
+    attach(customer, partner, admin)
+    colleague = signed_in(make_member(partner.organisation))
+    one = newest(maja)
+    for verb in ("done", "done/all", "reopen"):
+        assert colleague.post(f"{INBOX}{one.pk}/{verb}/").status_code == 404
+    one.refresh_from_db()
+    assert one.done_at is None
+
+
+def test_by_a_link_one_gets_the_inbox_and_nothing_is_done(customer, partner, admin, maja, web):
+    attach(customer, partner, admin)
+    one = newest(maja)
+    for verb in ("done", "done/all", "reopen"):
+        assert web.get(f"{INBOX}{one.pk}/{verb}/").status_code == 302
+    one.refresh_from_db()
+    assert one.done_at is None
+
+
+def test_htmx_gets_the_list_alone_with_the_count_for_the_navigation(customer, partner, admin, maja, web):
+    attach(customer, partner, admin)
+    part = web.post(f"{INBOX}{newest(maja).pk}/done/", headers={"HX-Request": "true"}, follow=True)
+    assert "<html" not in part.text
+    assert 'id="list"' in part.text
+    assert 'id="waiting" hx-swap-oob="true"></span>' in part.text
+    assert "Done. It stands" in part.text
+
+
+# --- The API ----------------------------------------------------------------------------------------------------
+
+
+def test_the_api_has_the_same_lines_and_the_filter(customer, partner, admin, maja):
+    subscription = attach(customer, partner, admin)
+    api = Api(maja)
+    one = api.get("notifications/").json()["results"][0]
+    assert one["object"] == {
+        "kind": "subscription",
+        "id": str(subscription.subscription_id),
+        "name": subscription.name,
+    }
+    assert (one["verb"], one["status"], one["done_at"]) == ("partner_of_record.attached", "open", None)
+    assert one["sentence"] == "You were made partner of record."
+    assert one["url"] == f"http://testserver/p/subscriptions/{subscription.subscription_id}/"
+    assert len(api.get("notifications/", {"status": "open"}).json()["results"]) == 1
+    assert api.get("notifications/", {"status": "done"}).json()["results"] == []
+    assert api.get("notifications/", {"status": "new"}).status_code == 422
+    assert b"You were made partner of record." in b"".join(api.get("notifications/", {"format": "csv"}))
+
+
+def test_the_api_puts_a_line_aside_once_however_often_it_is_asked(customer, partner, admin, maja):
+    attach(customer, partner, admin)
+    api, one, key = Api(maja), newest(maja), str(uuid.uuid4())
+    first = api.post(f"notifications/{one.pk}/done/", Idempotency_Key=key)
+    again = api.post(f"notifications/{one.pk}/done/")
+    assert (first.status_code, first.json()) == (200, again.json())
+    assert first.json()["status"] == "done"
+    assert api.post(f"notifications/{one.pk}/reopen/", {}).json()["done_at"] is None
+    replayed = api.post(f"notifications/{one.pk}/done/", Idempotency_Key=key)
+    assert (replayed["Idempotent-Replayed"], replayed.json()) == ("true", first.json())
+    assert newest(maja).done_at is None
+
+
+def test_the_api_refuses_strangers_readers_and_fields_it_does_not_know(customer, partner, admin, maja):
+    attach(customer, partner, admin)
+    path = f"notifications/{newest(maja).pk}/done/"
+    stranger = Api(make_member(partner.organisation))
+    assert stranger.post(path).status_code == 404
+    assert stranger.post("notifications/4711/done/").json()["code"] == "not_found"
+    assert Api(maja, read_only=True).post(path).json()["code"] == "token_is_read_only"
+    assert Api(maja).post(path, {"at": "now"}).json()["code"] == "unknown_field"
+    assert Api().post(path).status_code == 401
+    assert newest(maja).done_at is None

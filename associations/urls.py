@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.views import bulk, changing, customer, partner, receipts, several, staff, usage
+from associations.views import bulk, changing, customer, kinds, partner, receipts, several, staff, usage
 
 app_name = "associations"
 
@@ -11,6 +11,7 @@ QUESTION = "c/change-requests/<int:request_id>/"
 
 urlpatterns = [
     path("receipts/<str:signed>/", receipts.receipt, name="receipt"),
+    path("what-counts/", kinds.what_counts_for_what, name="what_counts"),
     path("c/", customer.customer_home, name="customer_home"),
     path("c/subscriptions/", customer.subscription_list, name="subscription_list"),
     path("c/subscriptions/attach/", several.several_attach, name="several_attach"),

@@ -87,7 +87,7 @@ PAGES: dict[str, list[Link]] = {
     ],
 }
 MAIL_SINK = Link("/a/mail/", _("Sent mail"), "mail", right="delivery.read")
-HELP = [Link("/api/docs/", _("API"), "code")]
+HELP = [Link("/what-counts/", _("What counts for what"), "book"), Link("/api/docs/", _("API"), "code")]
 
 SEARCHES: dict[str, Search] = {
     Kind.CUSTOMER: Search("/c/subscriptions/", _("Find a subscription or partner")),

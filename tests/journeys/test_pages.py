@@ -8,7 +8,7 @@ from tests.journeys.test_attach import ADMINISTRATOR, NILS, NORA, SWEDE, detail
 
 pytestmark = pytest.mark.journey
 
-EVERYBODYS = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/"]
+EVERYBODYS = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/", "/what-counts/?as_of=2015-11-15"]
 CUSTOMERS = [
     *("/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/usage/", "/c/history/"),
     "/c/partners/",

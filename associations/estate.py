@@ -23,7 +23,7 @@ from associations.actions import (
     follow_replacements,
 )
 from associations.models import Association, start_of
-from associations.rules import TENANT_KINDS, EndReason, Kind, Source
+from associations.rules import TENANT_KINDS, EndReason, Kind, Source, digital_only, digital_only_from
 from por.accounts.models import NOBODY
 from por.directory.estate.common import mpn_id, unknown
 from por.directory.estate.subscriptions import Changes
@@ -143,6 +143,7 @@ def _found() -> str:
                     known.is_stored
                     OR partner_pk IS NULL OR customer_pk IS NULL OR partner_kind = 'global'
                     OR began_on < started_on
+                    OR (kind = 'osa_form' AND agreement = 'EA' AND started_on >= '{digital_only_from().isoformat()}')
                     OR (ended_on IS NULL AND (partner_status = 'closed' OR subscription_status = 'expired'))
                     OR (kind = 'dpor' AND began_on < max(coalesce(ended_on, 'infinity')) OVER (
                         PARTITION BY subscription_id, tenant_id, kind ORDER BY began_on, line
@@ -159,7 +160,7 @@ def _found() -> str:
 
 
 _LOOKED_UP = """
-    SELECT staged.*, subscription.id AS subscription_pk, subscription.started_on,
+    SELECT staged.*, subscription.id AS subscription_pk, subscription.started_on, subscription.agreement,
         subscription.status AS subscription_status,
         coalesce(subscription.customer_id, customer.organisation_id) AS customer_pk,
         partner.organisation_id AS partner_pk, partner.kind AS partner_kind, partner.status AS partner_status
@@ -409,6 +410,13 @@ def _check_can_begin(row: AssociationLine, unit: Unit) -> None:
             "began_on",
             "began_before_subscription",
             _("The subscription only started on %(day)s.") % {"day": unit.started_on.isoformat()},
+        )
+    if row.kind == Kind.OSA_FORM and isinstance(unit, Subscription) and digital_only(unit.agreement, unit.started_on):
+        raise Unfit(
+            "kind",
+            "digital_only",
+            _("This Enterprise Agreement deal began on %(day)s: by then only a digital partner of record was possible.")
+            % {"day": unit.started_on.isoformat()},
         )
 
 

@@ -13,6 +13,8 @@ import yaml
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
+from por.directory.rules import Agreement
+
 POLICIES = Path(__file__).parent / "policies.yaml"
 
 
@@ -158,9 +160,28 @@ def policies() -> dict[date, Policy]:
 
 
 def policy_on(day: date) -> Policy:
-    """The policy in force on a day."""
+    """The policy in force on a day; before the first of them, that one."""
     known = policies()
-    return known[max(start for start in known if start <= day)]
+    return known[max((start for start in known if start <= day), default=min(known))]
+
+
+def digital_only(agreement: str, started_on: date) -> bool:
+    """Whether a subscription is of a deal so new that no form can make a partner of record for it."""
+    return agreement == Agreement.EA and policy_on(started_on).new_ea_deals_digital_only
+
+
+def digital_only_from() -> date:
+    """The first day on which a deal can be such a one; the last there is where none can."""
+    return min((start for start, policy in policies().items() if policy.new_ea_deals_digital_only), default=date.max)
+
+
+def forms_earn_nothing_since(day: date) -> date | None:
+    """Since when a legacy form earns nothing, as of a day; None while it still earns."""
+    since = None
+    for start, policy in policies().items():
+        if start <= day:
+            since = None if policy.legacy_form_earns else since or start
+    return since
 
 
 def months_before(day: date, months: int) -> date:

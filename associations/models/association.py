@@ -51,6 +51,15 @@ class AssociationQuerySet(models.QuerySet["Association"]):
     def of_record(self) -> Self:
         return self.filter(kind=Kind.DPOR)
 
+    def forms(self) -> Self:
+        """The legacy ones."""
+        return self.filter(kind=Kind.OSA_FORM)
+
+    def without_record(self, day: date) -> Self:
+        """Those of subscriptions that nobody was of record for at the end of a UTC day."""
+        held = Association.objects.in_force_on(day).of_record()
+        return self.exclude(Exists(held.filter(subscription=OuterRef("subscription"))))
+
     def in_force_on(self, day: date) -> Self:
         """Those in force at the end of a UTC day."""
         end = end_of(day)

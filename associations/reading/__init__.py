@@ -60,6 +60,7 @@ class Row:
     record: Association | None
     hidden: bool
     usage: MonthOfUsage | None
+    form: Association | None = None  # the newest legacy form in force that they may know of
 
 
 def subscriptions_for_listing(actor: Actor, as_of: date | None = None) -> QuerySet[Subscription]:
@@ -121,17 +122,19 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
     As of a day: who was of record at its end, and of the months begun by then the newest with usage.
     """
     ids = [subscription.pk for subscription in subscriptions]
-    records = {
-        association.subscription_id: association
-        for association in Association.objects.open(as_of)
-        .filter(kind=Kind.DPOR, subscription__in=ids)
+    records: dict[int | None, Association] = {}
+    forms: dict[int | None, Association] = {}
+    for association in (
+        Association.objects.open(as_of)
+        .filter(kind__in=[Kind.DPOR, Kind.OSA_FORM], subscription__in=ids)
         .select_related("partner__organisation")
-    }
-    holders = {
-        one.subscription_id: is_own(actor, one.partner_id, one.partner.organisation.parent_id)
-        for one in records.values()
-        if one.subscription_id is not None
-    }
+        .order_by("began_at", "pk")
+    ):
+        if association.kind == Kind.DPOR:
+            records[association.subscription_id] = association
+        elif actor.kind != OrganisationKind.PARTNER or _is_own(actor, association):
+            forms[association.subscription_id] = association
+    holders = {one.subscription_id: _is_own(actor, one) for one in records.values() if one.subscription_id is not None}
     known, usage = seen(actor, ids, holders, as_of)
     result = []
     for subscription in subscriptions:
@@ -145,9 +148,14 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
                 record if theirs else None,
                 hidden=record is not None and not theirs,
                 usage=usage.get(subscription.pk),
+                form=forms.get(subscription.pk),
             )
         )
     return result
+
+
+def _is_own(actor: Actor, one: Association) -> bool:
+    return is_own(actor, one.partner_id, one.partner.organisation.parent_id)
 
 
 def seen(

@@ -40,7 +40,7 @@ class CastSubscription:
     sku: str
     agreement: str
     seats: int | None
-    age: int  # days since it started
+    age: int | str  # days since it started, or the date
     held: tuple[Held, ...] = ()
     renews_in: int = 200  # days; less than 0 is past
     status: str = "active"
@@ -107,7 +107,7 @@ CUSTOMERS = (
                 "ENTERPRISEPACK",
                 "EA",
                 610,
-                4700,
+                "2014-02-01",
                 (
                     Held(HALDEN, "2014-10-01", "2015-12-31", "osa_form"),
                     Held(NORDVIK, "2015-06-01", "2016-06-30", "osa_form"),
@@ -168,6 +168,64 @@ CUSTOMERS = (
         (
             CastSubscription("office365", "ENTERPRISEPREMIUM", "EA", 85, 950, (Held(NORDVIK, 900),)),
             CastSubscription("ems", "EMSPREMIUM", "EA", 85, 950, (Held(NORDVIK, 900),)),
+        ),
+    ),
+    # In November 2015 these were on a form: one had been moved, two were in time, two never, and one went to a rival.
+    CastCustomer(
+        "Sandvika Fiber AB",
+        "sandvika.example",
+        "enterprise",
+        (
+            CastSubscription(
+                "office365",
+                "ENTERPRISEPACK",
+                "EA",
+                340,
+                "2014-03-01",
+                (Held(NORDVIK, "2014-06-01", "2016-02-29", "osa_form"), Held(NORDVIK, "2015-12-08")),
+            ),
+            CastSubscription(
+                "intune", "INTUNE_A", "EA", 340, "2014-03-01", (Held(NORDVIK, "2014-06-01", None, "osa_form"),)
+            ),
+        ),
+    ),
+    CastCustomer(
+        "Lidens kommun",
+        "liden.example",
+        "public_sector",
+        (
+            CastSubscription(
+                "office365",
+                "STANDARDPACK",
+                "EAS",
+                520,
+                "2013-10-01",
+                (Held(NORDVIK, "2014-02-01", "2015-10-20", "osa_form"), Held(NORDVIK, "2015-10-20")),
+            ),
+            CastSubscription("ems", "EMS", "EA", 520, "2015-02-01", (Held(NORDVIK, "2015-03-01", None, "osa_form"),)),
+            CastSubscription(
+                "crm_online",
+                "CRMSTANDARD",
+                "EA",
+                45,
+                "2014-05-01",
+                (Held(NORDVIK, "2014-09-01", "2016-01-01", "osa_form"), Held(HALDEN, "2015-09-10")),
+            ),
+        ),
+    ),
+    CastCustomer(
+        "Ekbackens skolor",
+        "ekbacken.example",
+        "public_sector",
+        (
+            CastSubscription(
+                "office365",
+                "STANDARDWOFFPACK_FACULTY",
+                "CASA_EES",
+                1150,
+                "2014-08-01",
+                (Held(NORDVIK, "2014-08-15", "2015-11-30", "osa_form"), Held(NORDVIK, "2015-11-30")),
+            ),
         ),
     ),
 )

@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from associations.rules import digital_only
 from por.management.estates import cast
 from por.management.estates.catalogue import agreement_and_sku, workloads_of
 from por.management.estates.names import NORDIC, PARTNER_TRADES, PLACES, TRADES, company, domain_of, language_of
@@ -121,9 +122,8 @@ class Maker:
     def _uuid(self) -> str:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
-    def _ago(self, when: int | str | None) -> date | None:
-        if when is None:
-            return None
+    def _day(self, when: int | str) -> date:
+        """A date, or so many days ago."""
         return date.fromisoformat(when) if isinstance(when, str) else self.today - timedelta(when)
 
     # --- partners -----------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class Maker:
                 sku=one.sku,
                 agreement=one.agreement,
                 seats=one.seats,
-                started_on=self.today - timedelta(one.age),
+                started_on=self._day(one.age),
                 renews_on=self.today + timedelta(one.renews_in),
                 status=one.status,
                 trial=one.trial,
@@ -233,8 +233,7 @@ class Maker:
             self._subscription(subscription, tenant, record, growing=True)
 
     def _cast_period(self, held: cast.Held, *, since: date | None) -> Period:
-        began, ended = self._ago(held.since), self._ago(held.until)
-        assert began is not None
+        began, ended = self._day(held.since), None if held.until is None else self._day(held.until)
         return Period(held.mpn_id, held.kind, max(began, since) if since else began, ended)
 
     def _subscriptions(self, customer: Customer, share: int) -> None:
@@ -354,7 +353,9 @@ class Maker:
                 if subscription.agreement == "CSP":
                     yield Period(partner.mpn_id, "csp", started, stop)
         if started < FORMS_END - timedelta(60) and self.random.random() < 0.6:
-            yield from self._forms(started, ended or self.today)
+            forms = list(self._forms(started, ended or self.today))
+            if not digital_only(subscription.agreement, started):
+                yield from forms
 
     def _forms(self, started: date, end: date) -> Iterator[Period]:
         """Legacy forms: some over by the day they stopped counting, some across it, some only sent in afterwards."""

@@ -340,6 +340,7 @@ BAD: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
             (f"{S},,{P},csp,2024-08-01,2024-08-01", "ended_on ended_not_after_began"),
             (f"{S},,{P2},dpor,2024-12-31,", "began_on overlaps_another_period"),
             (f"{S2},,{P2},dpor,2021-01-01,", "ended_on subscription_is_expired"),
+            (f"{S},,{P2},osa_form,2024-08-01,", "kind digital_only"),
         ],
     ),
 }

@@ -13,6 +13,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from associations.rules import digital_only
 from por.accounts.models import LANGUAGES
 from por.directory.models import Customer, Partner, Sku, Subscription
 from por.directory.rules import Agreement, Product, Workload, normal_mpn_id
@@ -167,6 +168,9 @@ def test_nobody_is_of_record_who_or_where_one_cannot_be(estate: Estate) -> None:
     for row in estate["associations"]:
         if partners[row["mpn_id"]]["status"] == "closed":
             assert row["ended_on"] != ""
+        if row["kind"] == "osa_form":
+            deal = subscriptions[row["subscription_id"]]
+            assert not digital_only(deal["agreement"], date.fromisoformat(deal["started_on"]))
 
 
 @pytest.mark.parametrize("today", ["2017-01-01", "2024-02-29", "2026-11-24"])
@@ -244,8 +248,8 @@ def test_the_cast_comes_first_and_tells_its_story(estate: Estate) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--customers", "2"], "at least 7 customers"),
-        (["--partners", "2"], "at least 7 customers and 6 partners"),
+        (["--customers", "2"], "at least 10 customers"),
+        (["--partners", "2"], "at least 10 customers and 6 partners"),
         (["--months", "99"], "0 to 36 months"),
         (["--today", "2012-01-01"], "before 2017-01-01"),
     ],

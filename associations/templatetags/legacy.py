@@ -1,0 +1,40 @@
+"""Legacy forms on the pages of subscriptions and partners: `{% load legacy %}`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from associations.models import Association
+from associations.rules import Kind, forms_earn_nothing_since, policy_on
+from por.directory.models import Subscription
+from por.formats import day_text
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def legacy_forms(context: Mapping[str, Any], subscription: Subscription) -> list[Association]:
+    """Those in force on the page's day that its reader may know of, newest first."""
+    forms = Association.objects.open(context.get("as_of")).forms().visible_to(context["actor"])
+    return list(forms.filter(subscription=subscription).for_listing().order_by("-began_at", "-pk"))
+
+
+@register.simple_tag(takes_context=True)
+def legacy_text(context: Mapping[str, Any]) -> str:
+    """What a legacy form is worth on the page's day."""
+    day: date = context.get("as_of") or timezone.now().date()
+    if since := forms_earn_nothing_since(day):
+        return _("Legacy form, earns nothing since %(day)s") % {"day": day_text(since)}
+    return _("Legacy form, to be moved by %(day)s") % {"day": day_text(policy_on(day).legacy_form_deadline)}
+
+
+@register.filter
+def has_form(kinds: Iterable[str]) -> bool:
+    """Whether the legacy form is among these kinds, which are in words."""
+    return str(Kind.OSA_FORM.label) in kinds

@@ -2,7 +2,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.views import bulk, changing, customer, kinds, partner, receipts, several, staff, usage
+from associations.views import (
+    bulk,
+    changing,
+    customer,
+    kinds,
+    partner,
+    receipts,
+    several,
+    staff,
+    transition,
+    usage,
+)
 
 app_name = "associations"
 
@@ -54,6 +65,7 @@ urlpatterns = [
         name="partner_change_request_state",
     ),
     path("p/usage/", usage.partner_usage, name="partner_usage"),
+    path("p/transition/", transition.partner_transition, name="partner_transition"),
     path("p/history/", partner.partner_history, name="partner_history"),
     path("a/", staff.staff_home, name="staff_home"),
     path("a/partners/", staff.staff_partner_list, name="staff_partner_list"),

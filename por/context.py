@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from associations.reading import has_forms
 from por.accounts.forms import THEMES
 from por.accounts.middleware import Request
 from por.accounts.models import NOBODY, Actor
@@ -30,6 +32,7 @@ class Link:
     current: Literal["page", "true", ""] = ""
     right: str = ""  # without it, the link is not shown
     count: int | None = None  # of what waits there
+    shown: Callable[[Actor], bool] | None = None  # to whom, if not to everybody
 
     def on(self, path: str, *, is_home: bool) -> Link:
         here: Literal["page", "true", ""] = ""
@@ -74,6 +77,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/p/subscriptions/", _("Subscriptions"), "layers"),
         Link("/p/change-requests/", _("Questions"), "help"),
         Link("/p/usage/", _("Usage"), "chart"),
+        Link("/p/transition/", _("Legacy forms"), "arrows", shown=has_forms),
         Link("/p/history/", _("History"), "clock"),
     ],
     Kind.STAFF: [
@@ -122,8 +126,12 @@ def navigation(actor: Actor, path: str) -> list[Group]:
     home, *others = links
     if actor.is_staff and settings.MAIL_SINK:
         others.append(MAIL_SINK)
-    others = [link for link in others if not link.right or actor.may(link.right)]
     others = [replace(link, count=open_lines(actor)) if link is INBOX else link for link in others]
+    others = [
+        link
+        for link in others
+        if (not link.right or actor.may(link.right)) and (link.shown is None or link.shown(actor))
+    ]
     return [
         Group([home.on(path, is_home=True), *(link.on(path, is_home=False) for link in others)]),
         Group([link.on(path, is_home=False) for link in HELP], title=_("Help")),

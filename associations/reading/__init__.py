@@ -31,6 +31,7 @@ from por.accounts.rules import Kind as OrganisationKind
 from por.directory.models import Subscription, Usage
 from por.directory.rules import Workload
 from por.history.models import Event
+from por.remembered import remembered
 
 RENEWING_WITHIN = timedelta(days=90)
 
@@ -110,6 +111,12 @@ def formerly_of_record(
     """Those the actor was of record for, and is no more; or by the end of a day was no more."""
     once = Association.objects.begun_by(as_of).of_record().visible_to(actor).filter(subscription=OuterRef("pk"))
     return subscriptions.filter(Exists(once), ~Exists(once.open(as_of)))
+
+
+def has_forms(actor: Actor) -> bool:
+    """Whether the actor ever was on a legacy form. Asked on every page, and so kept for a minute."""
+    own = Association.objects.standing().forms().visible_to(actor)
+    return remembered(("has forms", actor.organisation_id), own.exists)
 
 
 def _held(as_of: date | None = None) -> AssociationQuerySet:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from typing import Any
 
+from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 
 from associations import reading
@@ -14,6 +16,8 @@ from associations.reading.changing import open_questions
 from associations.views import exports, timeline
 from associations.views.shared import looking_back, words_of
 from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.directory.models import Subscription
 from por.http import (
     View,
     address,
@@ -34,17 +38,25 @@ def subscription_page(
     views_of: Callable[[date | None], Sequence[View]],
     *,
     order: Sequence[str],
+    filters: type[SubscriptionFilter] = SubscriptionFilter,
+    narrow: Callable[[QuerySet[Subscription], date | None], QuerySet[Subscription]] = lambda found, _day: found,
+    file: Callable[[Actor, QuerySet[Subscription], date | None], HttpResponseBase] = exports.subscriptions_csv,
+    more: Callable[[QuerySet[Subscription], Sequence[Subscription], date | None], dict[str, Any]] = lambda *_: {},
 ) -> HttpResponseBase:
-    """One page of what the query asks for, or all of it as CSV."""
+    """One page of what the query asks for, or all of it as CSV.
+
+    `narrow` says of which subscriptions the list is; `more` is what its template needs besides, of all of them and of
+    those on the page.
+    """
     actor = request.actor
-    form = SubscriptionFilter(request.GET)
+    form = filters(request.GET)
     valid = form.is_valid()
-    base = narrowed(reading.subscriptions_for_listing(actor, form.day), actor)
+    base = narrow(narrowed(reading.subscriptions_for_listing(actor, form.day), actor), form.day)
     views = views_of(form.day)
     view = chosen(views, request)
     found = form.apply(view.narrow(base), actor) if valid else base.none()
     if valid and request.GET.get("format") == "csv":
-        return exports.subscriptions_csv(actor, found.order_by(*order), form.day)
+        return file(actor, found.order_by(*order), form.day)
     page = page_of(request, found, order)
     past = looking_back(request, form)
     return render_page(
@@ -63,6 +75,7 @@ def subscription_page(
             "questions": {} if form.day else open_questions(actor, [one.pk for one in page.rows]),
             "may_attach": actor.may("record.attach"),
             **past,
+            **more(base, page.rows, form.day),
         },
         part="list",
         status=200 if valid else 422,

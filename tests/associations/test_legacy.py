@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from associations.models import Association
 from associations.rules import forms_earn_nothing_since, policy_on
 from por.accounts.models import Actor
+from por.context import navigation
 from por.directory.models import Customer, Partner, Subscription
+from por.management.estates import cast
 from tests import estates
 from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.pages import queries
 
+TRANSITION = reverse("associations:partner_transition")
 OLD = date(2014, 3, 1)
 
 
@@ -139,6 +146,129 @@ def test_another_partners_form_is_the_customers_to_see(web, with_form, partner, 
     address = reverse("associations:partner_subscription_detail", args=[with_form.subscription_id])
     assert "Halden" not in web.get(address).text
     assert "Halden" not in web.get(reverse("associations:partner_subscription_list") + "?view=all").text
+    assert "Halden" not in web.get(TRANSITION).text
     assert rival.get(address).status_code == 404
     company = signed_in(make_member(customer.organisation))
     assert "Halden" in company.get(reverse("associations:subscription_detail", args=[with_form.subscription_id])).text
+
+
+# --- The workbench --------------------------------------------------------------------------------------------------
+
+
+def listed(client: Client, query: str = "") -> Any:
+    page = client.get(TRANSITION + query)
+    assert page.status_code == 200
+    return page
+
+
+def names(page: Any) -> set[str]:
+    return {row.subscription.customer.organisation.name for row in page.context["rows"]}
+
+
+def figures(page: Any) -> tuple[Any, ...]:
+    context = page.context
+    still = context["still"]
+    return still["subscriptions"], still["customers"], still["seats"], context["moved"], context["in_all"]
+
+
+@pytest.fixture
+def estate(partner: Partner) -> dict[str, Subscription]:
+    """In November 2015: one still on a form, one moved, one with another partner; one is moved in December."""
+    found = {}
+    for name in ("Kvar AB", "Flyttad AB", "Annan AB", "December AB"):
+        found[name] = make_subscription(make_customer(name), started_on=OLD, seats=100)
+        associate(found[name], partner, "osa_form", "2014-06-01")
+    associate(found["Flyttad AB"], partner, "dpor", "2015-10-01")
+    associate(found["Annan AB"], make_partner("Halden Konsult AB"), "dpor", "2015-09-01")
+    associate(found["December AB"], partner, "dpor", "2015-12-15")
+    return found
+
+
+def test_the_workbench_of_a_day_shows_what_was_still_to_do_and_how_long_there_was(web, estate):
+    then = listed(web, "?as_of=2015-11-15")
+    assert names(then) == {"Kvar AB", "December AB"}
+    assert figures(then) == (2, 2, 200, 1, 3)
+    assert (then.context["days_left"], then.context["nothing_since"]) == (46, None)
+    assert 'until <time datetime="2015-12-31">31 Dec 2015</time>' in then.text
+    assert "Nothing can be changed here" in then.text
+    assert names(listed(web, "?as_of=2015-11-15&view=moved")) == {"Flyttad AB"}
+    other = listed(web, "?as_of=2015-11-15&view=other")
+    assert names(other) == {"Annan AB"}
+    assert "Another partner" in other.text
+    assert "Halden" not in other.text
+    assert figures(listed(web, "?as_of=2015-12-31")) == (1, 1, 100, 2, 3)
+    may, june = listed(web, "?as_of=2015-05-20"), listed(web, "?as_of=2015-06-01")
+    assert (f"{may.context['deadline']}", may.context["days_left"]) == ("2015-09-30", 133)
+    assert (f"{june.context['deadline']}", june.context["days_left"]) == ("2015-12-31", 213)
+    assert figures(may) == (4, 4, 400, 0, 4)
+
+
+def test_today_it_says_since_when_a_form_earns_nothing(web, estate):
+    page = listed(web)
+    assert names(page) == {"Kvar AB"}
+    assert "Earns nothing since" in page.text
+    assert "1 Jan 2016" in page.text
+    estate["Kvar AB"].status = "expired"
+    estate["Kvar AB"].save()
+    assert names(listed(web)) == set(), "nobody can be attached to it any more"
+    assert names(listed(web, "?as_of=2015-11-15")) == {"Kvar AB", "December AB"}, "what it was then is not known"
+
+
+def test_it_is_filtered_searched_counted_and_taken_along_as_other_lists(web, estate):
+    day = "?as_of=2015-11-15"
+    assert names(listed(web, f"{day}&search=december")) == {"December AB"}
+    assert names(listed(web, f"{day}&product=azure")) == set()
+    assert [tab.count for tab in listed(web, day).context["tabs"]] == [2, 1, 1]
+    answer = web.get(f"{TRANSITION}{day}&format=csv")
+    assert "2015-11-15.csv" in answer["Content-Disposition"]
+    lines = b"".join(answer).decode().splitlines()
+    assert len(lines) == 3
+    assert "December AB" in lines[1]
+    assert web.get(f"{TRANSITION}?as_of=2999-01-01").status_code == 422
+    assert web.get(f"{TRANSITION}?search=x").status_code == 422
+
+
+def test_what_was_undone_never_was_on_a_form(web, estate, partner):
+    Association.objects.forms().filter(partner=partner).update(undone_at=timezone.now())
+    page = listed(web, "?as_of=2015-11-15")
+    assert figures(page) == (0, 0, None, 0, 0)
+    assert "No customer has you on a legacy form" in page.text
+
+
+def test_a_global_account_has_those_of_its_locations(partner, estate):
+    company = make_partner("Nordvik Group", kind="global")
+    partner.organisation.parent = company.organisation
+    partner.organisation.save()
+    page = listed(signed_in(make_member(company.organisation, "viewer")), "?as_of=2015-11-15")
+    assert figures(page) == (2, 2, 200, 1, 3)
+
+
+def test_queries_do_not_grow_with_rows(web, estate, partner):
+    before = queries(lambda: listed(web, "?as_of=2015-11-15"))
+    for number in range(7):
+        subscription = make_subscription(make_customer(f"Kund {number}"), started_on=OLD)
+        associate(subscription, partner, "osa_form", "2014-06-01")
+    assert queries(lambda: listed(web, "?as_of=2015-11-15")) == before <= 16
+
+
+def test_only_who_was_ever_on_a_form_is_led_to_it(web, estate, partner):
+    def led(to: Partner) -> bool:
+        groups = navigation(make_member(to.organisation), "/p/")
+        return TRANSITION in [link.url for group in groups for link in group.links]
+
+    assert led(partner)
+    assert not led(make_partner("Ny AB"))
+
+
+def test_the_demonstration_shows_it_live_in_november_2015(tmp_path: Path):
+    call_command(
+        "make_estate", str(tmp_path), subscriptions=cast.SUBSCRIPTIONS, seed=1, today=date(2026, 11, 26), verbosity=0
+    )
+    assert estates.load(tmp_path).failure == ""
+    web = signed_in(make_member(Partner.objects.get(mpn_id=cast.NORDVIK).organisation))
+    november, december = listed(web, "?as_of=2015-11-15"), listed(web, "?as_of=2015-12-15")
+    assert names(november) == {"Sandvika Fiber AB", "Lidens kommun", "Ekbackens skolor", "Almviks kommun"}
+    assert figures(november)[3:] == (1, 6)
+    assert names(december) == {"Sandvika Fiber AB", "Lidens kommun", "Almviks kommun"}
+    assert figures(december)[3:] == (3, 6)
+    assert names(listed(web)) == {"Sandvika Fiber AB", "Lidens kommun"}

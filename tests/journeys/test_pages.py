@@ -13,7 +13,10 @@ CUSTOMERS = [
     *("/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/usage/", "/c/history/"),
     "/c/partners/",
 ]
-PARTNERS = ["/p/", "/p/customers/", "/p/subscriptions/", "/p/usage/", "/p/history/"]
+PARTNERS = [
+    *("/p/", "/p/customers/", "/p/subscriptions/", "/p/usage/", "/p/transition/?as_of=2015-11-15"),
+    "/p/history/",
+]
 STAFFS = [
     *("/a/", "/a/deliveries/", "/a/outbox/", "/a/people/", "/a/people/add/", "/a/partners/", "/a/partners/4471902/"),
     *("/a/history/", "/a/history/1/", "/a/mail/", "/a/loads/"),

@@ -1,0 +1,92 @@
+"""The partner's way from legacy forms to being of record: what is still on a form, how long there is, what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from functools import partial
+from typing import Any
+
+from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from associations.models import Association, AssociationQuerySet
+from associations.rules import forms_earn_nothing_since, policy_on
+from associations.views.listing import subscription_page
+from associations.views.shared import BY_CUSTOMER
+from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.accounts.rules import Kind
+from por.directory.models import Subscription
+from por.http import View, only
+
+Subscriptions = QuerySet[Subscription]
+
+
+@require_safe
+@only(Kind.PARTNER)
+def partner_transition(request: Request) -> HttpResponseBase:
+    """Subscriptions with a legacy form of this partner, now or on a day: still on it, moved, or gone to another."""
+    actor = request.actor
+    return subscription_page(
+        request,
+        "associations/partner_transition.html",
+        partial(_views, actor),
+        order=BY_CUSTOMER,
+        narrow=partial(_with_a_form, actor),
+        more=partial(_progress, actor),
+    )
+
+
+def _views(actor: Actor, as_of: date | None) -> list[View]:
+    return [
+        View("", gettext_lazy("Still on a form"), lambda found: _still(actor, found, as_of)),
+        View("moved", gettext_lazy("Moved"), lambda found: found.filter(Exists(_held(as_of).visible_to(actor)))),
+        View("other", gettext_lazy("Another partner"), lambda found: _gone(actor, found, as_of)),
+    ]
+
+
+def _forms(actor: Actor, as_of: date | None) -> QuerySet[Association]:
+    """The partner's own that had begun by the day."""
+    return Association.objects.begun_by(as_of).forms().visible_to(actor).filter(subscription=OuterRef("pk"))
+
+
+def _held(as_of: date | None) -> AssociationQuerySet:
+    return Association.objects.open(as_of).of_record().filter(subscription=OuterRef("pk"))
+
+
+def _with_a_form(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
+    return found.filter(Exists(_forms(actor, as_of)))
+
+
+def _still(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
+    """A form in force and nobody of record. Nobody can be attached to what has expired; what had is not known."""
+    forms = Association.objects.open(as_of).forms().visible_to(actor).filter(subscription=OuterRef("pk"))
+    still = found.filter(Exists(forms), ~Exists(_held(as_of)))
+    return still if as_of else still.exclude(status=Subscription.Status.EXPIRED)
+
+
+def _gone(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
+    held = _held(as_of)
+    return found.filter(Exists(held), ~Exists(held.visible_to(actor)))
+
+
+def _progress(actor: Actor, base: Subscriptions, rows: Sequence[Subscription], as_of: date | None) -> dict[str, Any]:
+    """How far it has come, and how long there is; of all subscriptions with a form, whatever is filtered."""
+    day = as_of or timezone.now().date()
+    policy, nothing_since = policy_on(day), forms_earn_nothing_since(day)
+    still = _still(actor, base, as_of).aggregate(
+        subscriptions=Count("pk"), customers=Count("customer", distinct=True), seats=Sum("seats")
+    )
+    moved = base.filter(Exists(_held(as_of).visible_to(actor))).count()
+    return {
+        "deadline": policy.legacy_form_deadline,
+        "days_left": max(0, (policy.legacy_form_deadline - day).days),
+        "nothing_since": nothing_since,
+        "still": still,
+        "moved": moved,
+        "in_all": moved + still["subscriptions"],
+    }

@@ -178,6 +178,12 @@ class SubscriptionFilter(AsOfForm):
         return found | Q(subscription_id__range=ids) if ids else found
 
 
+class GapFilter(SubscriptionFilter):
+    """The same filters where only today is of interest."""
+
+    as_of = None  # type: ignore[assignment]
+
+
 class UsageFilter(UsageForm, SubscriptionFilter):
     """The filters of the usage of many subscriptions: those of their list, and the months."""
 

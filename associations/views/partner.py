@@ -28,13 +28,15 @@ from associations.models import (
     customers_visible_to,
     end_of,
     events_visible_to,
+    narrowed,
     newest_events,
     partners_of,
+    subscriptions_visible_to,
     usage_visible_to,
 )
 from associations.reading import changing
 from associations.rules import Kind as AssociationKind
-from associations.views import figures, timeline
+from associations.views import figures, gaps, timeline
 from associations.views.listing import history_page, subscription_page
 from associations.views.shared import BY_CUSTOMER, being_of_record, check_had_started, looking_back, theirs
 from por.accounts.middleware import Request
@@ -128,6 +130,7 @@ def _figures(actor: Actor, today: date) -> Figures:
         renewing_seats=Sum("subscription__seats", filter=of_record & renewing),
         own=Count("pk", filter=of_record & Q(partner__own_tenant_id=F("customer__tenant_id"))),
     )
+    counts["gaps"] = count_of(gaps.all_gaps(actor, narrowed(subscriptions_visible_to(actor), actor)))
     months = reading.last_months(today)
     usage = reading.usage_of_record(actor)
     return Figures(

@@ -11,10 +11,10 @@ pytestmark = pytest.mark.journey
 EVERYBODYS = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/", "/what-counts/?as_of=2015-11-15"]
 CUSTOMERS = [
     *("/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/usage/", "/c/history/"),
-    "/c/partners/",
+    *("/c/partners/", "/c/gaps/"),
 ]
 PARTNERS = [
-    *("/p/", "/p/customers/", "/p/subscriptions/", "/p/usage/", "/p/transition/?as_of=2015-11-15"),
+    *("/p/", "/p/customers/", "/p/subscriptions/", "/p/gaps/", "/p/usage/", "/p/transition/?as_of=2015-11-15"),
     "/p/history/",
 ]
 STAFFS = [

@@ -39,6 +39,7 @@ from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Partner, Subscription
+from por.directory.rules import normal_mpn_id
 from por.errors import Refused, Stale
 from por.http import (
     View,
@@ -119,7 +120,16 @@ def subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpRes
     subscription = _own(request.actor, subscription_id)
     past = AsOfForm(request.GET)
     check_had_started(subscription, past)
-    return _detail(request, subscription, past=past, status=422 if past.errors else 200)
+    partner = None if "as_of" in request.GET else _filled_in(request, subscription)
+    return _detail(request, subscription, partner=partner, past=past, status=422 if past.errors else 200)
+
+
+def _filled_in(request: Request, subscription: Subscription) -> Partner | None:
+    """The partner a link names, ready to be confirmed: one this customer has worked with, so Check ID tells no more."""
+    worked_here = Partner.objects.filter(associations__customer=subscription.customer_id, status=Partner.Status.ACTIVE)
+    named = worked_here.filter(mpn_id=normal_mpn_id(request.GET.get("mpn_id", "")) or "")
+    partner = named.select_related("organisation").first() if "mpn_id" in request.GET else None
+    return None if partner is None or _nothing_to_do(subscription, partner) else partner
 
 
 @posted("associations:subscription_detail")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from associations import actions, estate
@@ -13,6 +15,7 @@ from associations.rules import EndReason, Source
 from por.directory.models import Partner, Subscription
 from por.history import actions as history
 from por.history.models import Event
+from por.notifications.emails import compose
 from por.notifications.models import Delivery
 from tests.associations.test_changing import at
 from tests.factories import make_customer, make_member, make_partner, make_subscription
@@ -73,6 +76,26 @@ def test_moved_to_another_agreement_the_customer_is_asked_and_the_partner_sees_t
     assert Replacement.objects.get().outcome == "asked"
     assert told("subscription.replaced") == {"subscription_replaced", "subscription_replaced_customer"}
     assert Event.objects.filter(verb="subscription.replaced").count() == 1
+
+
+def test_the_link_of_the_question_has_the_partner_filled_in_and_one_click_confirms_it():
+    case = Renewed(old="EA", new="CSP")
+    estate.settle()
+    history.relay()
+    delivery = Delivery.objects.get(template="subscription_replaced_customer")
+    path = re.search(rf"/c/subscriptions/{case.new.subscription_id}/\?mpn_id=\d+", compose(delivery).body)[0]
+    client = Client()
+    client.force_login(case.admin.user)
+
+    page = client.get(path).content.decode()
+
+    assert f"OK, attach {case.partner.organisation.name}" in page
+    assert case.of_record(case.new) is None
+    stranger = make_partner("Okänd AB")
+    assert "Okänd AB" not in client.get(f"{path.partition('?')[0]}?mpn_id={stranger.mpn_id}").content.decode()
+    version = Subscription.objects.get(pk=case.new.pk).version
+    client.post(f"{path.partition('?')[0]}attach/", {"mpn_id": case.partner.mpn_id, "version": version})
+    assert case.of_record(case.new).partner == case.partner
 
 
 def test_split_into_two_each_part_keeps_the_partner_and_what_still_runs_keeps_its_own():
@@ -159,8 +182,6 @@ def test_a_change_of_what_is_bought_is_told_to_the_partner_in_words(customer, pa
     history.relay()
 
     delivery = Delivery.objects.get(template="subscription_changed")
-
-    from por.notifications.emails import compose
 
     assert delivery.user == of_partner.user
     assert "420 → 400" in compose(delivery).body

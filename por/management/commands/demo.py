@@ -11,8 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from por.accounts.models import Membership, Organisation, User
+from associations import actions
+from por.accounts.models import Actor, Membership, Organisation, User
 from por.accounts.rules import Kind, Role
+from por.directory.models import Subscription
+from por.directory.rules import Agreement, Product
 from por.management.estates import cast
 
 SUBSCRIPTIONS = 120
@@ -59,6 +62,7 @@ class Command(BaseCommand):
             with transaction.atomic():
                 self._load()
                 _bring_people(password)
+                _leave_something_to_do()
             self.stdout.write("The demo has its estate and its people.")
         else:
             changed = _keep_password(password)
@@ -89,6 +93,24 @@ def _bring_people(password: str) -> None:
         )
         for organisation in [_organisation(*place) for place in person.places] or [house]:
             Membership.objects.get_or_create(user=user, organisation=organisation, defaults={"role": person.role})
+
+
+def _leave_something_to_do() -> None:
+    """A question that waits for its customer, and an invitation: by the verbs that people have for it."""
+    customer, partner, rival = (_actor(name) for name in ("customer", "partner", "rival"))
+    subscriptions = Subscription.objects.filter(customer=customer.organisation_id)
+    contested = subscriptions.get(product=Product.EMS)
+    named = actions.attach(contested.subscription_id, cast.HALDEN, by=customer, note="They roll it out this spring.")
+    assert named.request is not None
+    actions.state(named.request.pk, "We have enrolled 300 devices and train the service desk.", by=rival)
+    free = subscriptions.get(product=Product.OFFICE365, agreement=Agreement.EA, seats=60)
+    tenant_id = free.customer.tenant_id
+    actions.invite(tenant_id, [free.subscription_id], by=partner, message="As we agreed when we met in May.")
+
+
+def _actor(name: str) -> Actor:
+    member = Membership.objects.select_related("user", "organisation").get(user__email=_email(name))
+    return Actor(user=member.user, organisation=member.organisation, role=member.role)
 
 
 def _organisation(kind: Kind, known_as: str) -> Organisation:

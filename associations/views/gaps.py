@@ -1,36 +1,30 @@
-"""The gap finder: subscriptions without a partner of record, those about to lose theirs, and those that lost it."""
+"""The gap finder, for customers and for partners: what is a gap, why, and what to do about it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextChoices
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from associations import reading
 from associations.forms import GapFilter
-from associations.models import Association, start_of, subscriptions_visible_to
-from associations.rules import EndReason, months_before, policy_on
+from associations.reading import gaps
 from associations.views.listing import subscription_page
 from associations.views.shared import BY_CUSTOMER, BY_PRODUCT
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
-from por.directory.models import Partner, Subscription
+from por.directory.models import Subscription
 from por.http import View, csv_file, only
 
-Subscriptions = QuerySet[Subscription]
-INACTIVE = (Subscription.Status.GRACE, Subscription.Status.SUSPENDED)
 CHUNK = 500
 
 
@@ -51,180 +45,22 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
     return subscription_page(
         request,
         "associations/gap_list.html",
-        lambda _day: views(actor),
+        lambda _day: _views(actor),
         order=order,
         filters=GapFilter,
         file=_csv,
-        more=lambda _all, rows, _day: {"gaps": gaps(actor, rows)},
+        more=lambda _all, rows, _day: {"gaps": gaps.gaps_of(actor, rows)},
     )
 
 
-# --- Which subscriptions are gaps -----------------------------------------------------------------------------------
-
-
-def views(actor: Actor) -> list[View]:
+def _views(actor: Actor) -> list[View]:
     """No subscription is in two of those that follow the first."""
     return [
-        View("", gettext_lazy("All gaps"), partial(all_gaps, actor)),
-        View("none", gettext_lazy("No partner of record"), partial(_without, actor)),
-        View("risk", gettext_lazy("About to lose it"), partial(_at_risk, actor)),
-        View("lost", gettext_lazy("Lost by replacement"), partial(_lost, actor)),
+        View("", gettext_lazy("All gaps"), partial(gaps.all_gaps, actor)),
+        View("none", gettext_lazy("No partner of record"), partial(gaps.without, actor)),
+        View("risk", gettext_lazy("About to lose it"), partial(gaps.at_risk, actor)),
+        View("lost", gettext_lazy("Lost by replacement"), partial(gaps.lost, actor)),
     ]
-
-
-def all_gaps(actor: Actor, found: Subscriptions) -> Subscriptions:
-    parts = [narrow(actor, found).order_by().values("pk") for narrow in (_without, _at_risk, _lost)]
-    return found.filter(pk__in=parts[0].union(*parts[1:], all=True))
-
-
-def _without(actor: Actor, found: Subscriptions) -> Subscriptions:
-    """Nobody is of record, other than by replacement. A partner is shown those of customers it serves."""
-    free = reading.without_partner(found).filter(
-        ~Exists(_of_record_of("replaces", actor)) | Exists(_of_record_of("pk", actor))
-    )
-    if actor.kind != Kind.PARTNER:
-        return free
-    return free.filter(Exists(Association.objects.open().visible_to(actor).filter(customer=OuterRef("customer"))))
-
-
-def _at_risk(actor: Actor, found: Subscriptions) -> Subscriptions:
-    """Somebody is of record, a partner itself, and may not be for long."""
-    today = timezone.now().date()
-    soon = today + timedelta(days=max(policy_on(today).renewal_notice_days))
-    held = Association.objects.open().of_record().visible_to(actor).filter(subscription=OuterRef("pk"))
-    suspended = held.filter(partner__status=Partner.Status.SUSPENDED)
-    return found.filter(
-        Exists(held), Q(renews_on__range=(today, soon)) | Q(status__in=INACTIVE) | Q(Exists(suspended))
-    ).exclude(status=Subscription.Status.EXPIRED)
-
-
-def _lost(actor: Actor, found: Subscriptions) -> Subscriptions:
-    """Nobody ever was of record, but somebody was, a partner itself, of what it replaces.
-
-    Of what replaces a subscription its partner may know nothing. It is shown the one it knows, for as long as being
-    attached afterwards can be dated back.
-    """
-    replacing = reading.without_partner(found).filter(
-        Exists(_of_record_of("replaces", actor)), ~Exists(_of_record_of("pk", actor))
-    )
-    if actor.kind != Kind.PARTNER:
-        return replacing
-    since = start_of(months_before(timezone.now().date(), policy_on(timezone.now().date()).back_dating_months))
-    ended = (
-        Association.objects.standing()
-        .of_record()
-        .visible_to(actor)
-        .filter(
-            Q(end_reason__in=[EndReason.SUBSCRIPTION_EXPIRED, EndReason.SUBSCRIPTION_REPLACED])
-            | Q(end_reason="", ended_at__date__gte=F("subscription__renews_on")),
-            subscription=OuterRef("pk"),
-            ended_at__gte=since,
-        )
-    )
-    known = subscriptions_visible_to(actor).filter(replaces=OuterRef("pk"))
-    over = found.filter(Exists(ended), ~Exists(known), status=Subscription.Status.EXPIRED)
-    parts = [part.order_by().values("pk") for part in (replacing, over)]
-    return found.filter(pk__in=parts[0].union(parts[1], all=True))
-
-
-def _of_record_of(subscription: str, actor: Actor) -> QuerySet[Association]:
-    """That somebody, a partner itself, is or was of record of the subscription, or of the one it replaces."""
-    return Association.objects.standing().of_record().visible_to(actor).filter(subscription=OuterRef(subscription))
-
-
-# --- What there is to say of each -----------------------------------------------------------------------------------
-
-
-class Why(TextChoices):
-    REPLACED = "replaced", gettext_lazy("Replaces one that had a partner of record")
-    ENDED = "ended", gettext_lazy("Expired, and your record with it")
-    NO_MORE = "no_more", gettext_lazy("No partner of record any more")
-    NONE = "none", gettext_lazy("No partner of record")
-    GRACE = "grace", gettext_lazy("In its grace period")
-    SUSPENDED = "suspended", gettext_lazy("Suspended: the subscription")
-    PARTNER_SUSPENDED = "partner_suspended", gettext_lazy("Suspended: the partner’s account")
-    RENEWS = "renews", gettext_lazy("To be renewed soon")
-
-
-TO_DO = {
-    Kind.CUSTOMER: {
-        Why.REPLACED: gettext_lazy("Attach the partner here too, if it still works for you."),
-        Why.NO_MORE: gettext_lazy("Attach the partner that works on it."),
-        Why.NONE: gettext_lazy("Attach the partner that works on it."),
-        Why.GRACE: gettext_lazy("Renew it: the record ends when it expires."),
-        Why.SUSPENDED: gettext_lazy("Renew it: the record ends when it expires."),
-        Why.PARTNER_SUSPENDED: gettext_lazy("Ask the partner, or attach another one."),
-        Why.RENEWS: gettext_lazy("If it is renewed under a new ID, attach the partner there again."),
-    },
-    Kind.PARTNER: {
-        Why.REPLACED: gettext_lazy("Ask the customer to attach you here too."),
-        Why.ENDED: gettext_lazy("If the customer has renewed it under a new ID, ask to be attached there."),
-        Why.NO_MORE: gettext_lazy("Ask the customer to attach you again."),
-        Why.NONE: gettext_lazy("Ask the customer to attach you, if you work on it."),
-        Why.GRACE: gettext_lazy("Remind the customer to renew it: your record ends when it expires."),
-        Why.SUSPENDED: gettext_lazy("Remind the customer to renew it: your record ends when it expires."),
-        Why.PARTNER_SUSPENDED: gettext_lazy("Have your account reactivated: until then you earn nothing."),
-        Why.RENEWS: gettext_lazy("If it is renewed under a new ID, ask to be attached there again."),
-    },
-}
-#: Where somebody could be attached, if the subscription is active.
-FREE = (Why.REPLACED, Why.NO_MORE, Why.NONE)
-RENEW_FIRST = gettext_lazy("Renew it first: nobody can be attached until it is active.")
-RENEWED_FIRST = gettext_lazy("Nobody can be attached until the customer has renewed it.")
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A subscription with why it is a gap, since when if that is known, and the partner it is about, if it is one."""
-
-    subscription: Subscription
-    why: Why
-    since: date | None
-    partner: Partner | None
-    to_do: str
-
-    @property
-    def can_attach(self) -> bool:
-        """Whether a partner could be attached now."""
-        return self.why in FREE and self.subscription.status == Subscription.Status.ACTIVE
-
-
-def gaps(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Gap]:
-    """What to say of each, in this order, for one query more whatever their number."""
-    ids = {one.pk for one in subscriptions} | {one.replaces_id for one in subscriptions if one.replaces_id}
-    newest: dict[int | None, Association] = {}
-    for one in (
-        Association.objects.standing()
-        .of_record()
-        .visible_to(actor)
-        .filter(subscription__in=ids)
-        .select_related("partner__organisation")
-        .order_by("began_at")
-    ):
-        newest[one.subscription_id] = one
-    return [_gap(actor, one, newest.get(one.pk), newest.get(one.replaces_id)) for one in subscriptions]
-
-
-def _gap(actor: Actor, subscription: Subscription, last: Association | None, replaced: Association | None) -> Gap:
-    why, since, partner = Why.NONE, None, last.partner if last else None
-    if last and not last.ended_at:
-        if subscription.status in INACTIVE:
-            why, since = Why(subscription.status), subscription.renews_on
-        elif last.partner.status == Partner.Status.SUSPENDED:
-            why = Why.PARTNER_SUSPENDED
-        else:
-            why = Why.RENEWS
-    elif last and last.ended_at:
-        expired = subscription.status == Subscription.Status.EXPIRED
-        why, since = Why.ENDED if expired else Why.NO_MORE, last.ended_at.date()
-    elif replaced:
-        why, since, partner = Why.REPLACED, subscription.started_on, replaced.partner
-    elif actor.kind == Kind.CUSTOMER:
-        since = subscription.started_on  # a partner does not know whether another one was there before
-    to_do = TO_DO[Kind(actor.kind)][why]
-    if why in FREE and subscription.status in INACTIVE:
-        to_do = RENEW_FIRST if actor.kind == Kind.CUSTOMER else RENEWED_FIRST
-    return Gap(subscription, why, since, partner, str(to_do))
 
 
 COLUMNS = [
@@ -233,14 +69,14 @@ COLUMNS = [
 ]
 
 
-def _csv(actor: Actor, found: Subscriptions, _day: date | None) -> StreamingHttpResponse:
+def _csv(actor: Actor, found: QuerySet[Subscription], _day: date | None) -> StreamingHttpResponse:
     return csv_file(_("gaps"), COLUMNS, _rows(actor, found))
 
 
-def _rows(actor: Actor, found: Subscriptions) -> Iterator[list[Any]]:
+def _rows(actor: Actor, found: QuerySet[Subscription]) -> Iterator[list[Any]]:
     subscriptions = found.iterator(chunk_size=CHUNK)
     while chunk := list(islice(subscriptions, CHUNK)):
-        for gap in gaps(actor, chunk):
+        for gap in gaps.gaps_of(actor, chunk):
             one = gap.subscription
             yield [
                 one.subscription_id,

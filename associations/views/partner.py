@@ -34,9 +34,9 @@ from associations.models import (
     subscriptions_visible_to,
     usage_visible_to,
 )
-from associations.reading import changing
+from associations.reading import changing, gaps
 from associations.rules import Kind as AssociationKind
-from associations.views import figures, gaps, timeline
+from associations.views import figures, timeline
 from associations.views.listing import history_page, subscription_page
 from associations.views.shared import BY_CUSTOMER, being_of_record, check_had_started, looking_back, theirs
 from por.accounts.middleware import Request

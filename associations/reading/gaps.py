@@ -1,0 +1,177 @@
+"""The gaps: subscriptions without a partner of record, those about to lose theirs, and those that lost it.
+
+To a partner they are of what it may see; of what it may not it learns nothing here either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextChoices
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from associations.models import Association, start_of, subscriptions_visible_to
+from associations.reading import without_partner
+from associations.rules import EndReason, months_before, policy_on
+from por.accounts.models import Actor
+from por.accounts.rules import Kind
+from por.directory.models import Partner, Subscription
+
+Subscriptions = QuerySet[Subscription]
+INACTIVE = (Subscription.Status.GRACE, Subscription.Status.SUSPENDED)
+
+
+def all_gaps(actor: Actor, found: Subscriptions) -> Subscriptions:
+    parts = [narrow(actor, found).order_by().values("pk") for narrow in (without, at_risk, lost)]
+    return found.filter(pk__in=parts[0].union(*parts[1:], all=True))
+
+
+def without(actor: Actor, found: Subscriptions) -> Subscriptions:
+    """Nobody is of record, other than by replacement. A partner is shown those of customers it serves."""
+    free = without_partner(found).filter(~Exists(_of_record_of("replaces", actor)) | Exists(_of_record_of("pk", actor)))
+    if actor.kind != Kind.PARTNER:
+        return free
+    return free.filter(Exists(Association.objects.open().visible_to(actor).filter(customer=OuterRef("customer"))))
+
+
+def at_risk(actor: Actor, found: Subscriptions) -> Subscriptions:
+    """Somebody is of record, a partner itself, and may not be for long."""
+    today = timezone.now().date()
+    soon = today + timedelta(days=max(policy_on(today).renewal_notice_days))
+    held = Association.objects.open().of_record().visible_to(actor).filter(subscription=OuterRef("pk"))
+    suspended = held.filter(partner__status=Partner.Status.SUSPENDED)
+    return found.filter(
+        Exists(held), Q(renews_on__range=(today, soon)) | Q(status__in=INACTIVE) | Q(Exists(suspended))
+    ).exclude(status=Subscription.Status.EXPIRED)
+
+
+def lost(actor: Actor, found: Subscriptions) -> Subscriptions:
+    """Nobody ever was of record, but somebody was, a partner itself, of what it replaces.
+
+    Of what replaces a subscription its partner may know nothing. It is shown the one it knows, for as long as being
+    attached afterwards can be dated back.
+    """
+    replacing = without_partner(found).filter(
+        Exists(_of_record_of("replaces", actor)), ~Exists(_of_record_of("pk", actor))
+    )
+    if actor.kind != Kind.PARTNER:
+        return replacing
+    since = start_of(months_before(timezone.now().date(), policy_on(timezone.now().date()).back_dating_months))
+    ended = (
+        Association.objects.standing()
+        .of_record()
+        .visible_to(actor)
+        .filter(
+            Q(end_reason__in=[EndReason.SUBSCRIPTION_EXPIRED, EndReason.SUBSCRIPTION_REPLACED])
+            | Q(end_reason="", ended_at__date__gte=F("subscription__renews_on")),
+            subscription=OuterRef("pk"),
+            ended_at__gte=since,
+        )
+    )
+    known = subscriptions_visible_to(actor).filter(replaces=OuterRef("pk"))
+    over = found.filter(Exists(ended), ~Exists(known), status=Subscription.Status.EXPIRED)
+    parts = [part.order_by().values("pk") for part in (replacing, over)]
+    return found.filter(pk__in=parts[0].union(parts[1], all=True))
+
+
+def _of_record_of(subscription: str, actor: Actor) -> QuerySet[Association]:
+    """That somebody, a partner itself, is or was of record of the subscription, or of the one it replaces."""
+    return Association.objects.standing().of_record().visible_to(actor).filter(subscription=OuterRef(subscription))
+
+
+# --- What there is to say of each -----------------------------------------------------------------------------------
+
+
+class Why(TextChoices):
+    REPLACED = "replaced", _("Replaces one that had a partner of record")
+    ENDED = "ended", _("Expired, and your record with it")
+    NO_MORE = "no_more", _("No partner of record any more")
+    NONE = "none", _("No partner of record")
+    GRACE = "grace", _("In its grace period")
+    SUSPENDED = "suspended", _("Suspended: the subscription")
+    PARTNER_SUSPENDED = "partner_suspended", _("Suspended: the partner’s account")
+    RENEWS = "renews", _("To be renewed soon")
+
+
+TO_DO = {
+    Kind.CUSTOMER: {
+        Why.REPLACED: _("Attach the partner here too, if it still works for you."),
+        Why.NO_MORE: _("Attach the partner that works on it."),
+        Why.NONE: _("Attach the partner that works on it."),
+        Why.GRACE: _("Renew it: the record ends when it expires."),
+        Why.SUSPENDED: _("Renew it: the record ends when it expires."),
+        Why.PARTNER_SUSPENDED: _("Ask the partner, or attach another one."),
+        Why.RENEWS: _("If it is renewed under a new ID, attach the partner there again."),
+    },
+    Kind.PARTNER: {
+        Why.REPLACED: _("Ask the customer to attach you here too."),
+        Why.ENDED: _("If the customer has renewed it under a new ID, ask to be attached there."),
+        Why.NO_MORE: _("Ask the customer to attach you again."),
+        Why.NONE: _("Ask the customer to attach you, if you work on it."),
+        Why.GRACE: _("Remind the customer to renew it: your record ends when it expires."),
+        Why.SUSPENDED: _("Remind the customer to renew it: your record ends when it expires."),
+        Why.PARTNER_SUSPENDED: _("Have your account reactivated: until then you earn nothing."),
+        Why.RENEWS: _("If it is renewed under a new ID, ask to be attached there again."),
+    },
+}
+#: Where somebody could be attached, if the subscription is active.
+FREE = (Why.REPLACED, Why.NO_MORE, Why.NONE)
+RENEW_FIRST = _("Renew it first: nobody can be attached until it is active.")
+RENEWED_FIRST = _("Nobody can be attached until the customer has renewed it.")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A subscription with why it is a gap, since when if that is known, and the partner it is about, if it is one."""
+
+    subscription: Subscription
+    why: Why
+    since: date | None
+    partner: Partner | None
+    to_do: str
+
+    @property
+    def can_attach(self) -> bool:
+        """Whether a partner could be attached now."""
+        return self.why in FREE and self.subscription.status == Subscription.Status.ACTIVE
+
+
+def gaps_of(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Gap]:
+    """What to say of each, in this order, for one query more whatever their number."""
+    ids = {one.pk for one in subscriptions} | {one.replaces_id for one in subscriptions if one.replaces_id}
+    newest: dict[int | None, Association] = {}
+    for one in (
+        Association.objects.standing()
+        .of_record()
+        .visible_to(actor)
+        .filter(subscription__in=ids)
+        .select_related("partner__organisation")
+        .order_by("began_at")
+    ):
+        newest[one.subscription_id] = one
+    return [_gap(actor, one, newest.get(one.pk), newest.get(one.replaces_id)) for one in subscriptions]
+
+
+def _gap(actor: Actor, subscription: Subscription, last: Association | None, replaced: Association | None) -> Gap:
+    why, since, partner = Why.NONE, None, last.partner if last else None
+    if last and not last.ended_at:
+        if subscription.status in INACTIVE:
+            why, since = Why(subscription.status), subscription.renews_on
+        elif last.partner.status == Partner.Status.SUSPENDED:
+            why = Why.PARTNER_SUSPENDED
+        else:
+            why = Why.RENEWS
+    elif last and last.ended_at:
+        expired = subscription.status == Subscription.Status.EXPIRED
+        why, since = Why.ENDED if expired else Why.NO_MORE, last.ended_at.date()
+    elif replaced:
+        why, since, partner = Why.REPLACED, subscription.started_on, replaced.partner
+    elif actor.kind == Kind.CUSTOMER:
+        since = subscription.started_on  # a partner does not know whether another one was there before
+    to_do = TO_DO[Kind(actor.kind)][why]
+    if why in FREE and subscription.status in INACTIVE:
+        to_do = RENEW_FIRST if actor.kind == Kind.CUSTOMER else RENEWED_FIRST
+    return Gap(subscription, why, since, partner, str(to_do))

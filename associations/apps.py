@@ -9,7 +9,7 @@ class AssociationsConfig(AppConfig):
     def ready(self) -> None:
         from associations import emails, tasks
         from associations.actions import bulk
-        from associations.emails import changing, inviting, renewing
+        from associations.emails import changing, inviting, legacy, renewing
         from associations.estate import ASSOCIATIONS, settle, tell_of_changes
         from por.directory.estate.subscriptions import changed
         from por.estate import whole
@@ -21,7 +21,8 @@ class AssociationsConfig(AppConfig):
             history.on(verb, emails.changed)
         history.on("partner_of_record.ended", emails.ended)
         history.on("partner_of_record.attached", inviting.attached)
-        for verb, handler in (changing.HANDLERS | inviting.HANDLERS | renewing.HANDLERS).items():
-            history.on(verb, handler)
+        for handlers in (changing.HANDLERS, inviting.HANDLERS, legacy.HANDLERS, renewing.HANDLERS):
+            for verb, handler in handlers.items():
+                history.on(verb, handler)
         changed.append(tell_of_changes)
         whole.register(ASSOCIATIONS, last=settle)

@@ -19,6 +19,7 @@ from associations.actions.inviting import invite as invite
 from associations.actions.inviting import note_opened as note_opened
 from associations.actions.inviting import report as report
 from associations.actions.inviting import revoke as revoke
+from associations.actions.legacy import remind_of_forms as remind_of_forms
 from associations.actions.outside import end_from_outside as end_from_outside
 from associations.actions.outside import end_reason_from_outside as end_reason_from_outside
 from associations.actions.record import Attached as Attached
@@ -37,4 +38,6 @@ from por.waiting import alone
 def keep_time() -> int:
     """What is due by the clock: done once, however late and however often this is called; returns how much it was."""
     with alone("keep time") as mine:
-        return keep_questions() + expire_invitations() + give_notice_of_renewals() if mine else 0
+        if not mine:
+            return 0
+        return keep_questions() + expire_invitations() + give_notice_of_renewals() + remind_of_forms()

@@ -119,6 +119,12 @@ VERBS = {
     "subscription.changed": Verb(
         "info", "info", gettext_lazy("The subscription has changed"), gettext_lazy("{object} has changed")
     ),
+    "transition.reminded": Verb(
+        "clock",
+        "info",
+        gettext_lazy("Reminded of legacy forms that are still to be moved"),
+        gettext_lazy("{object} was reminded of legacy forms that are still to be moved"),
+    ),
     "delivery.replayed": Verb(
         "send",
         "info",

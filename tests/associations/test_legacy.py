@@ -12,12 +12,16 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from associations import actions, tasks
 from associations.models import Association
 from associations.rules import forms_earn_nothing_since, policy_on
 from por.accounts.models import Actor
 from por.context import navigation
 from por.directory.models import Customer, Partner, Subscription
+from por.history.actions import relay, verify
+from por.history.models import Event
 from por.management.estates import cast
+from por.notifications.actions import deliver
 from tests import estates
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 from tests.pages import queries
@@ -272,3 +276,67 @@ def test_the_demonstration_shows_it_live_in_november_2015(tmp_path: Path):
     assert names(december) == {"Sandvika Fiber AB", "Lidens kommun", "Almviks kommun"}
     assert figures(december)[3:] == (3, 6)
     assert names(listed(web)) == {"Sandvika Fiber AB", "Lidens kommun"}
+
+
+# --- Reminders ------------------------------------------------------------------------------------------------------
+
+
+def remind(day: str) -> int:
+    return actions.remind_of_forms(date.fromisoformat(day))
+
+
+def reminders() -> list[tuple[str, int, int]]:
+    """Whom, of which reminder, and of how many subscriptions."""
+    told = Event.objects.filter(verb="transition.reminded").order_by("id")
+    return [(one.object_name, one.changes["reminder"], one.changes["subscriptions"]) for one in told]
+
+
+def test_reminders_come_60_30_and_7_days_before_the_deadline_and_never_twice(estate, partner):
+    days = ["2015-10-31", "2015-11-01", "2015-11-01", "2015-11-02", "2015-11-30", "2015-12-01", "2015-12-02"]
+    assert [remind(day) for day in days] == [0, 1, 0, 0, 0, 1, 0]
+    assert [remind(day) for day in ("2015-12-20", "2015-12-24", "2015-12-25", "2015-12-31", "2016-01-01")] == [
+        0,
+        1,
+        0,
+        0,
+        0,
+    ]
+    name = partner.organisation.name
+    assert reminders() == [(name, 60, 2), (name, 30, 2), (name, 7, 1)]
+    assert list(verify()) == []
+
+
+def test_a_clock_that_stood_still_gives_the_last_reminder_that_came_due_once(estate, partner):
+    assert [remind(day) for day in ("2015-12-27", "2015-12-27", "2015-12-29")] == [1, 0, 0]
+    assert [reminder for _name, reminder, _count in reminders()] == [7]
+
+
+def test_the_deadline_before_it_was_put_off_had_reminders_of_its_own(estate):
+    assert [remind(day) for day in ("2015-05-31", "2015-08-01", "2015-09-25")] == [0, 0, 0]
+
+
+def test_today_the_deadline_is_past_and_the_round_tells_nobody(estate):
+    tasks.keep_time()
+    assert reminders() == []
+
+
+def test_a_partner_with_nothing_on_a_form_is_left_alone(estate, partner):
+    Association.objects.forms().update(ended_at=on("2015-10-01"))
+    assert remind("2015-11-02") == 0
+
+
+def test_the_reminder_leaves_as_a_mail_in_the_readers_language_and_stands_in_the_history(estate, partner, mailoutbox):
+    partner.organisation.language = "sv"
+    partner.organisation.contact_email = "avtal@nordvik.example"
+    partner.organisation.save()
+    maja = make_member(partner.organisation, email="maja@nordvik.example", language="en")
+    remind("2015-11-02")
+    relay()
+    deliver()
+    (mail,) = mailoutbox
+    assert mail.to == ["maja@nordvik.example"]
+    assert mail.subject == "2 subscriptions still to be moved from their legacy forms by 31 Dec 2015"
+    assert "Seats at stake: 200" in mail.body
+    assert f"http://testserver{TRANSITION}" in mail.body
+    web = signed_in(maja)
+    assert "was reminded of legacy forms" in web.get(reverse("associations:partner_history")).text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from django.urls import reverse
@@ -70,3 +71,112 @@ RECORD: dict[str, tuple[Says, Says]] = {
 }
 ENDED = to_partner(_("You are no longer partner of record. %(why)s."))
 ENDED_CUSTOMER = to_customer(_("%(partner)s is no longer your partner of record. %(why)s."))
+
+
+# --- Who does the work ----------------------------------------------------------------------------------------------
+
+
+def _about_question(sentence: LazyText, page: str) -> Says:
+    def says(event: Event) -> Line:
+        partner = (event.changes.get("partner") or {}).get("name", "")
+        return Line(sentence % {"partner": partner}, reverse(page, args=[event.changes["change_request"]]))
+
+    return says
+
+
+#: By the name of the message without its first word.
+QUESTIONS: dict[str, Says] = {
+    name: _about_question(sentence, page)
+    for page, sentences in (
+        (
+            "associations:change_request",
+            {
+                "question": _("%(partner)s was named: which partner is actually doing the work?"),
+                "reminder": _("You are still asked which partner is actually doing the work."),
+                "forwarded": _("A colleague asks you to look at the question who does the work."),
+                "answered": _("The question who does the work was answered."),
+                "answer_undone_customer": _("The answer was undone: you are asked again who does the work."),
+                "closed_customer": _("The question who does the work was closed without an answer."),
+            },
+        ),
+        (
+            "associations:partner_change_request",
+            {
+                "contested": _("Another partner was named. You stay of record until the customer has answered."),
+                "named": _("You were named. The customer is asked who does the work."),
+                "joined": _("One more partner was named."),
+                "chosen": _("The customer has answered that you do the work: you are partner of record."),
+                "kept": _("The customer has answered that you do the work: you stay partner of record."),
+                "lost": _(
+                    "The customer has answered that you do not do the work: you are no longer partner of record."
+                ),
+                "not_chosen": _("The customer has answered that you do not do the work."),
+                "answer_undone": _("The answer was undone: the question who does the work is open again."),
+                "closed": _("The question who does the work was closed without an answer."),
+            },
+        ),
+    )
+    for name, sentence in sentences.items()
+}
+
+# --- Invitations ----------------------------------------------------------------------------------------------------
+
+
+def _about_invitation(sentence: LazyText, page: str) -> Says:
+    return lambda event: Line(
+        sentence % {"partner": event.changes["partner"]["name"]}, reverse(page, args=[event.object_id])
+    )
+
+
+INVITATIONS: dict[str, Says] = {
+    name: _about_invitation(sentence, page)
+    for name, sentence, page in (
+        ("sent", _("%(partner)s asks to be your partner of record."), "associations:invitation"),
+        ("revoked", _("%(partner)s has withdrawn its invitation."), "associations:invitation"),
+        ("accepted", _("Your invitation was accepted."), "associations:partner_invitation"),
+        ("declined", _("Your invitation was declined."), "associations:partner_invitation"),
+        ("expired", _("Your invitation has expired."), "associations:partner_invitation"),
+    )
+}
+ATTACHED_FOR = to_customer(_("%(partner)s became your partner of record without your doing. You can remove it."))
+
+# --- Renewals and replacements --------------------------------------------------------------------------------------
+
+
+def _about_renewal(sentence: LazyText, url: Callable[[Event], str]) -> Says:
+    def says(event: Event) -> Line:
+        renews_on = event.changes.get("renews_on")
+        said = {
+            "partner": event.changes["partner"]["name"],
+            "day": day_text(date.fromisoformat(renews_on)) if renews_on else "",
+        }
+        return Line(sentence % said, url(event))
+
+    return says
+
+
+def confirmation_url(event: Event) -> str:
+    """The customer's page with the partner filled in: opening it attaches nobody."""
+    return f"{customer_url(event)}?mpn_id={event.changes['partner']['mpn_id']}"
+
+
+def partners_list(event: Event) -> str:
+    """The partner cannot open what it is not associated with."""
+    return reverse("associations:partner_subscription_list")
+
+
+RENEWALS: dict[str, Says] = {
+    "renewal_due": _about_renewal(_("It renews on %(day)s."), partner_url),
+    "renewal_due_customer": _about_renewal(_("It renews on %(day)s. %(partner)s is of record."), customer_url),
+    "subscription_changed": _about_renewal(_("It has changed."), partner_url),
+    "record_carried_over": _about_renewal(_("It replaces another one, and you stay partner of record."), partner_url),
+    "record_carried_over_customer": _about_renewal(
+        _("It replaces another one, and %(partner)s stays partner of record."), customer_url
+    ),
+    "subscription_replaced": _about_renewal(
+        _("It replaces one you were of record for. The customer is asked to confirm you."), partners_list
+    ),
+    "subscription_replaced_customer": _about_renewal(
+        _("It replaces another one. Is %(partner)s still your partner?"), confirmation_url
+    ),
+}

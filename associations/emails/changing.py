@@ -9,8 +9,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from associations import lines
 from associations.models import ChangeRequest
 from associations.rules import Cancellation
+from por.accounts.rules import Kind
 from por.directory.models import Partner
 from por.formats import moment_text, number_text
 from por.history.models import Event
@@ -78,16 +80,23 @@ def _closed(facts: Callable[[Event], dict[str, Any]]) -> Callable[[Event], dict[
 
 
 def _to_party(name: str, title: Any) -> Message:
-    return message(f"change_{name}", Topic.CHANGE, for_party, title)
+    return message(f"change_{name}", Topic.CHANGE, for_party, title, line=lines.QUESTIONS[name], to=(Kind.PARTNER,))
 
 
 def _to_customer(name: str, title: Any) -> Message:
-    return message(f"change_{name}", Topic.CHANGE, for_customer, title)
+    return message(f"change_{name}", Topic.CHANGE, for_customer, title, line=lines.QUESTIONS[name], to=(Kind.CUSTOMER,))
 
 
 QUESTION = _to_customer("question", gettext_lazy("Who does the work, question"))
 REMINDER = _to_customer("reminder", gettext_lazy("Who does the work, reminder"))
-FORWARDED = message("change_forwarded", None, for_customer, gettext_lazy("Who does the work, forwarded"))
+FORWARDED = message(
+    "change_forwarded",
+    None,
+    for_customer,
+    gettext_lazy("Who does the work, forwarded"),
+    line=lines.QUESTIONS["forwarded"],
+    to=(Kind.CUSTOMER,),
+)
 CONTESTED = _to_party("contested", gettext_lazy("Another partner named, to the partner of record"))
 NAMED = _to_party("named", gettext_lazy("Named, to that partner"))
 JOINED = _to_party("joined", gettext_lazy("Another partner named, to those named before"))
@@ -99,13 +108,20 @@ ANSWERED = _to_customer("answered", gettext_lazy("Answered, to the customer"))
 UNDONE = _to_party("answer_undone", gettext_lazy("Answer undone, to the partners"))
 UNDONE_CUSTOMER = _to_customer("answer_undone_customer", gettext_lazy("Answer undone, to the customer"))
 CLOSED = message(
-    "change_closed", Topic.CHANGE, _closed(for_party), gettext_lazy("Closed without an answer, to the partners")
+    "change_closed",
+    Topic.CHANGE,
+    _closed(for_party),
+    gettext_lazy("Closed without an answer, to the partners"),
+    line=lines.QUESTIONS["closed"],
+    to=(Kind.PARTNER,),
 )
 CLOSED_CUSTOMER = message(
     "change_closed_customer",
     Topic.CHANGE,
     _closed(for_customer),
     gettext_lazy("Closed without an answer, to the customer"),
+    line=lines.QUESTIONS["closed_customer"],
+    to=(Kind.CUSTOMER,),
 )
 
 

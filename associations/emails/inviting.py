@@ -8,9 +8,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from associations import lines
 from associations.emails.record import for_customer as of_the_record
 from associations.models import Consent, Invitation
 from associations.rules import Source
+from por.accounts.rules import Kind
 from por.formats import moment_text
 from por.history.models import Event
 from por.notifications.actions import tell
@@ -63,18 +65,45 @@ def for_partner(event: Event) -> dict[str, Any]:
     return _facts(event) | {"url": url, "action": _("Open the invitation")}
 
 
-SENT = message("invitation_sent", Topic.INVITATION, for_customer, gettext_lazy("Invitation, to the customer"))
+SENT = message(
+    "invitation_sent",
+    Topic.INVITATION,
+    for_customer,
+    gettext_lazy("Invitation, to the customer"),
+    line=lines.INVITATIONS["sent"],
+    to=(Kind.CUSTOMER,),
+)
 REVOKED = message(
-    "invitation_revoked", Topic.INVITATION, for_customer, gettext_lazy("Invitation withdrawn, to the customer")
+    "invitation_revoked",
+    Topic.INVITATION,
+    for_customer,
+    gettext_lazy("Invitation withdrawn, to the customer"),
+    line=lines.INVITATIONS["revoked"],
+    to=(Kind.CUSTOMER,),
 )
 ACCEPTED = message(
-    "invitation_accepted", Topic.INVITATION, for_partner, gettext_lazy("Invitation accepted, to the partner")
+    "invitation_accepted",
+    Topic.INVITATION,
+    for_partner,
+    gettext_lazy("Invitation accepted, to the partner"),
+    line=lines.INVITATIONS["accepted"],
+    to=(Kind.PARTNER,),
 )
 DECLINED = message(
-    "invitation_declined", Topic.INVITATION, for_partner, gettext_lazy("Invitation declined, to the partner")
+    "invitation_declined",
+    Topic.INVITATION,
+    for_partner,
+    gettext_lazy("Invitation declined, to the partner"),
+    line=lines.INVITATIONS["declined"],
+    to=(Kind.PARTNER,),
 )
 EXPIRED = message(
-    "invitation_expired", Topic.INVITATION, for_partner, gettext_lazy("Invitation expired, to the partner")
+    "invitation_expired",
+    Topic.INVITATION,
+    for_partner,
+    gettext_lazy("Invitation expired, to the partner"),
+    line=lines.INVITATIONS["expired"],
+    to=(Kind.PARTNER,),
 )
 
 
@@ -113,6 +142,8 @@ ATTACHED_FOR = message(
     Topic.RECORD,
     _attached_for,
     gettext_lazy("Attached by the partner or by itself, to the customer"),
+    line=lines.ATTACHED_FOR,
+    to=(Kind.CUSTOMER,),
 )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from associations import lines
 from associations.emails.record import for_customer, for_partner
+from por.accounts.rules import Kind
 from por.directory.models import Subscription
 from por.directory.rules import Agreement
 from por.formats import day_text, number_text
@@ -34,14 +35,13 @@ def _replaced(event: Event) -> dict[str, Any]:
 
 def _confirmation(event: Event) -> dict[str, Any]:
     """The customer's page with the partner filled in: opening it attaches nobody."""
-    facts = for_customer(event)
-    url = f"{facts['url']}?mpn_id={event.changes['partner']['mpn_id']}"
-    return facts | _replaced(event) | {"url": url, "action": _("Look at it and confirm")}
+    link = {"url": lines.confirmation_url(event), "action": _("Look at it and confirm")}
+    return for_customer(event) | _replaced(event) | link
 
 
 def _gap(event: Event) -> dict[str, Any]:
     """The partner cannot open what it is not associated with."""
-    link = {"url": reverse("associations:partner_subscription_list"), "action": _("Open your subscriptions")}
+    link = {"url": lines.partners_list(event), "action": _("Open your subscriptions")}
     return for_partner(event) | _replaced(event) | link
 
 
@@ -81,29 +81,56 @@ RENEWAL = message(
     Topic.RENEWAL,
     lambda event: for_partner(event) | _renewal(event),
     gettext_lazy("Renewal ahead, to the partner"),
+    line=lines.RENEWALS["renewal_due"],
+    to=(Kind.PARTNER,),
 )
 RENEWAL_CUSTOMER = message(
     "renewal_due_customer",
     Topic.RENEWAL,
     lambda event: for_customer(event) | _renewal(event),
     gettext_lazy("Renewal ahead, to the customer"),
+    line=lines.RENEWALS["renewal_due_customer"],
+    to=(Kind.CUSTOMER,),
 )
-CHANGE = message("subscription_changed", Topic.RENEWAL, _changed, gettext_lazy("Subscription changed, to the partner"))
+CHANGE = message(
+    "subscription_changed",
+    Topic.RENEWAL,
+    _changed,
+    gettext_lazy("Subscription changed, to the partner"),
+    line=lines.RENEWALS["subscription_changed"],
+    to=(Kind.PARTNER,),
+)
 CARRIED_OVER = message(
     "record_carried_over",
     Topic.RENEWAL,
     lambda event: for_partner(event) | _replaced(event),
     gettext_lazy("Carried over to what replaces it, to the partner"),
+    line=lines.RENEWALS["record_carried_over"],
+    to=(Kind.PARTNER,),
 )
 CARRIED_OVER_CUSTOMER = message(
     "record_carried_over_customer",
     Topic.RENEWAL,
     lambda event: for_customer(event) | _replaced(event),
     gettext_lazy("Carried over to what replaces it, to the customer"),
+    line=lines.RENEWALS["record_carried_over_customer"],
+    to=(Kind.CUSTOMER,),
 )
-REPLACED = message("subscription_replaced", Topic.RENEWAL, _gap, gettext_lazy("Replaced, to the former partner"))
+REPLACED = message(
+    "subscription_replaced",
+    Topic.RENEWAL,
+    _gap,
+    gettext_lazy("Replaced, to the former partner"),
+    line=lines.RENEWALS["subscription_replaced"],
+    to=(Kind.PARTNER,),
+)
 REPLACED_CUSTOMER = message(
-    "subscription_replaced_customer", Topic.RENEWAL, _confirmation, gettext_lazy("Replaced, question to the customer")
+    "subscription_replaced_customer",
+    Topic.RENEWAL,
+    _confirmation,
+    gettext_lazy("Replaced, question to the customer"),
+    line=lines.RENEWALS["subscription_replaced_customer"],
+    to=(Kind.CUSTOMER,),
 )
 #: By verb: what the partner is told, what the customer is, and which right it takes to be told there.
 TOLD = {

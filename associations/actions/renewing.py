@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
@@ -70,9 +71,9 @@ def _follow(old_pk: int, new_pk: int) -> bool:
         )
     outcome = Replacement.Outcome.CARRIED_OVER if carries else Replacement.Outcome.ASKED
     Replacement.objects.create(subscription=new, partner=held.partner, outcome=outcome, association=made, at=at)
-    changes = {"partner": unit.named(held.partner), "replaces": str(old.subscription_id)}
+    changes: dict[str, Any] = {"partner": unit.named(held.partner), "replaces": str(old.subscription_id)}
     if made is not None:
-        changes |= {"association": str(made.pk), "began_at": made.began_at.isoformat()}
+        changes |= {"association": made.pk, "began_at": made.began_at.isoformat()}
     verb = "partner_of_record.carried_over" if carries else "subscription.replaced"
     unit.write(verb, new, by=NOBODY, at=at, parties=[partner.pk], changes=changes)
     return True

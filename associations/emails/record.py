@@ -52,7 +52,7 @@ def _facts(event: Event) -> dict[str, Any]:
     ]
     if event.actor_name:
         rows.append((_("Done by"), event.actor_name))
-    return {
+    facts = {
         "customer": customer,
         "partner": partner["name"],
         "subscription": subscription.name,
@@ -62,8 +62,10 @@ def _facts(event: Event) -> dict[str, Any]:
         "undo_until": moment_text(event.at + policy_on(event.at.date()).undo_within, zone=True),
         "rows": rows,
         "reason": event.reason.splitlines(),
-        "receipt": reverse("associations:receipt", args=[receipts.sign(event.changes["association"])]),
     }
+    if association := event.changes.get("association"):  # of what is about no association there is no receipt
+        facts["receipt"] = reverse("associations:receipt", args=[receipts.sign(association)])
+    return facts
 
 
 def _moment(stored: str | None) -> str:

@@ -3,10 +3,12 @@ from __future__ import annotations
 from django.urls import path
 
 from associations.views import (
+    activating,
     bulk,
     changing,
     customer,
     gaps,
+    invitations,
     kinds,
     partner,
     receipts,
@@ -20,6 +22,7 @@ app_name = "associations"
 
 SUBSCRIPTION = "c/subscriptions/<uuid:subscription_id>/"
 QUESTION = "c/change-requests/<int:request_id>/"
+INVITATION = "c/invitations/<uuid:invitation_id>/"
 
 urlpatterns = [
     path("receipts/<str:signed>/", receipts.receipt, name="receipt"),
@@ -41,6 +44,12 @@ urlpatterns = [
     path(QUESTION, changing.change_request, name="change_request"),
     path(f"{QUESTION}answer/", changing.change_request_answer, name="change_request_answer"),
     path(f"{QUESTION}forward/", changing.change_request_forward, name="change_request_forward"),
+    path("c/invitations/", invitations.invitation_list, name="invitation_list"),
+    path(INVITATION, invitations.invitation, name="invitation"),
+    path(f"{INVITATION}opened/", invitations.invitation_opened, name="invitation_opened"),
+    path(f"{INVITATION}accept/", invitations.invitation_accept, name="invitation_accept"),
+    path(f"{INVITATION}decline/", invitations.invitation_decline, name="invitation_decline"),
+    path(f"{INVITATION}report/", invitations.invitation_report, name="invitation_report"),
     path("c/usage/", usage.customer_usage, name="customer_usage"),
     path("c/history/", customer.customer_history, name="customer_history"),
     path("c/gaps/", gaps.customer_gaps, name="customer_gaps"),
@@ -66,6 +75,15 @@ urlpatterns = [
         changing.partner_change_request_state,
         name="partner_change_request_state",
     ),
+    path("p/invitations/", invitations.partner_invitation_list, name="partner_invitation_list"),
+    path("p/invitations/new/", invitations.invite, name="invite"),
+    path("p/invitations/<uuid:invitation_id>/", invitations.partner_invitation, name="partner_invitation"),
+    path(
+        "p/invitations/<uuid:invitation_id>/revoke/",
+        invitations.partner_invitation_revoke,
+        name="partner_invitation_revoke",
+    ),
+    path("p/activate/", activating.activate, name="activate"),
     path("p/usage/", usage.partner_usage, name="partner_usage"),
     path("p/gaps/", gaps.partner_gaps, name="partner_gaps"),
     path("p/transition/", transition.partner_transition, name="partner_transition"),

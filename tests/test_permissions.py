@@ -120,6 +120,7 @@ def cast(shared: None) -> Cast:
         "auditor": make_staff("auditor"),
         "suspended": suspended,
     }
+    invited = actions.invite(customer.tenant_id, [subscription.subscription_id], by=people["partner_admin"])
     token, read = accounts.create_token(admin.user, admin.organisation, name="read", read_only=True)
     _token, write = accounts.create_token(admin.user, admin.organisation, name="write", read_only=False)
     clients = {
@@ -134,6 +135,7 @@ def cast(shared: None) -> Cast:
         "subscription_id": subscription.subscription_id,
         "tenant_id": customer.tenant_id,
         "mpn_id": partner.mpn_id,
+        "invitation_id": invited.invitation_id,
         "event_id": Event.objects.earliest("pk").pk,
         "request_id": request.pk,
         "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,

@@ -31,6 +31,7 @@ HAPPENINGS = {
     "removed": _("Removed"),
     "undone": _("Undone"),
     "questions": _("Who does the work"),
+    "invitations": _("Invitations"),
     "loaded": _("Loaded from files"),
 }
 VERBS_OF = {
@@ -55,12 +56,15 @@ VERBS_OF = {
             "cancelled",
         )
     ],
+    "invitations": [
+        f"invitation.{what}" for what in ("sent", "opened", "accepted", "declined", "reported", "revoked", "expired")
+    ],
     "loaded": ["estate.loaded"],
 }
 
 
 #: Kinds of object that events are about; together with the id they find an object's events by the index.
-OBJECT_KINDS = ("subscription", "customer", "person", "delivery", "event", "estate", "load")
+OBJECT_KINDS = ("subscription", "invitation", "customer", "person", "delivery", "event", "estate", "load")
 #: A search by name goes through the events of so many organisations.
 ORGANISATIONS = 50
 DAY = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")

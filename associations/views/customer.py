@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from associations import actions, reading
 from associations.forms import AsOfForm, AttachForm, CheckForm, RemoveForm, UndoForm
 from associations.models import Association, ChangeRequest, events_visible_to
-from associations.reading import changing
+from associations.reading import changing, inviting
 from associations.rules import ChangeStatus, policy_on
 from associations.views import exports, timeline
 from associations.views.listing import history_page, subscription_page
@@ -82,6 +82,7 @@ def customer_home(request: Request) -> HttpResponse:
             "total_text": subscriptions_text(total),
             "may_attach": actor.may("record.attach"),
             "questions": changing.next_due(actor, FEW),
+            "invitations": inviting.waiting_for(actor, FEW),
             "without_title": without_title if without_count else "",
             "without_all": _all_of(without_count),
             "without": without.order_by(F("seats").desc(nulls_last=True), "pk")[:FEW],

@@ -13,6 +13,8 @@ from django.http import StreamingHttpResponse
 from django.utils.translation import gettext as _
 
 from associations import reading
+from associations.models import Invitation
+from associations.reading.inviting import seen
 from associations.views.figures import percent_active
 from associations.views.timeline import own_mpn_ids, partner_name
 from por.accounts.models import Actor
@@ -80,7 +82,22 @@ EVENT_COLUMNS = [
     "organisation",
     "reason",
 ]
-
+INVITATION_COLUMNS = [
+    "invitation_id",
+    "status",
+    "customer",
+    "tenant_id",
+    "partner",
+    "mpn_id",
+    "subscriptions",
+    "attached",
+    "sent_at",
+    "opened_at",
+    "expires_at",
+    "closed_at",
+    "message",
+    "reason",
+]
 ALL_EVENT_COLUMNS = [
     "id",
     "at",
@@ -133,6 +150,10 @@ def months_csv(use: Sequence[reading.UseOfWorkload], as_of: date | None) -> Stre
 
 def events_csv(actor: Actor, events: QuerySet[Event]) -> StreamingHttpResponse:
     return csv_file(_("history"), EVENT_COLUMNS, _event_rows(actor, events))
+
+
+def invitations_csv(actor: Actor, invitations: QuerySet[Invitation]) -> StreamingHttpResponse:
+    return csv_file(_("invitations"), INVITATION_COLUMNS, _invitation_rows(actor, invitations))
 
 
 def all_events_csv(events: QuerySet[Event]) -> StreamingHttpResponse:
@@ -211,6 +232,27 @@ def _event_rows(actor: Actor, events: QuerySet[Event]) -> Iterator[list[Any]]:
             event.actor_name,
             event.actor_organisation_name,
             event.reason,
+        ]
+
+
+def _invitation_rows(actor: Actor, invitations: QuerySet[Invitation]) -> Iterator[list[Any]]:
+    for one in invitations.iterator(chunk_size=CHUNK):
+        shown, invited = seen(actor, one), one.invited.all()
+        yield [
+            one.invitation_id,
+            shown.state.value,
+            one.customer.organisation.name,
+            one.customer.tenant_id,
+            one.partner.organisation.name,
+            one.partner.mpn_id,
+            len(invited),
+            sum(row.outcome == "attached" for row in invited),
+            one.sent_at,
+            one.opened_at,
+            one.expires_at,
+            one.closed_at,
+            one.message,
+            shown.reason,
         ]
 
 

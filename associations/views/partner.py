@@ -217,6 +217,9 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
             **being_of_record(subscription, as_of, own=row.record is not None and row.record.is_own_tenant),
             "asked": None if as_of else changing.open_questions(actor, [subscription.pk]).get(subscription.pk),
             "periods": reading.periods(actor, subscription, as_of),
+            "may_invite": actor.may("invitation.write")
+            and not (row.record or as_of)
+            and subscription.status == Subscription.Status.ACTIVE,
             "use": months[-1] if months else None,
             "trend": reading.trend(months),
             "usage_url": reverse("associations:partner_subscription_usage", args=[subscription.subscription_id]),
@@ -332,6 +335,7 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
             "count_text": subscriptions_text(count_of(subscriptions)),
             "rows": reading.rows(actor, list(subscriptions.order_by("product", "pk")[:SOME]), as_of),
             "of_record": live.of_record().exists(),
+            "may_invite": not as_of and actor.may("invitation.write"),
             "people": figures.people(use),
             "money": figures.money(use),
             "events": timeline.items(actor, events.order_by("-id")[:NEWEST]),

@@ -59,7 +59,7 @@ def several_attach(request: Request) -> HttpResponse:
             outcomes = _attach(actor, rows, check)
         elif not confirmed:
             partner = checked(actor, check)
-    shown = outcomes or _prospects(rows, partner)
+    shown = outcomes or prospects(rows, partner)
     wrong = next((form for form in (chosen, check) if form.errors), None)
     return render(
         request,
@@ -70,7 +70,7 @@ def several_attach(request: Request) -> HttpResponse:
             "partner": partner,
             "subscriptions": subscriptions,
             "rows": shown,
-            "said": _said(partner, shown) if partner else [],
+            "said": said(partner, shown) if partner else [],
             "done": outcomes,
             "attached": sum(one.code == "attached" for one in outcomes),
             "asked": sum(one.code == "change_requested" for one in outcomes),
@@ -89,20 +89,20 @@ def _theirs(actor: Actor, chosen: SeveralForm) -> list[Subscription]:
     return subscriptions
 
 
-def _prospects(rows: Iterable[reading.Row], partner: Partner | None) -> list[Outcome]:
+def prospects(rows: Iterable[reading.Row], partner: Partner | None) -> list[Outcome]:
     """What would become of each if one were to press OK now."""
-    prospects = []
+    found = []
     for row in rows:
         if row.record is not None and partner is not None and row.record.partner_id == partner.pk:
-            prospects.append(Outcome(row.subscription, row.usage, "unchanged", _("Already of record.")))
+            found.append(Outcome(row.subscription, row.usage, "unchanged", _("Already of record.")))
         elif row.subscription.status != Subscription.Status.ACTIVE:
-            said = _("It is not active, so nobody can be attached.")
-            prospects.append(Outcome(row.subscription, row.usage, "refused", said))
+            sentence = _("It is not active, so nobody can be attached.")
+            found.append(Outcome(row.subscription, row.usage, "refused", sentence))
         elif row.record is not None:
-            prospects.append(Outcome(row.subscription, row.usage, "change_requested", _stays(row.record)))
+            found.append(Outcome(row.subscription, row.usage, "change_requested", _stays(row.record)))
         else:
-            prospects.append(Outcome(row.subscription, row.usage, "free"))
-    return prospects
+            found.append(Outcome(row.subscription, row.usage, "free"))
+    return found
 
 
 def _stays(held: Association) -> str:
@@ -111,10 +111,10 @@ def _stays(held: Association) -> str:
     return str(sentence) % {"partner": held.partner.organisation.name}
 
 
-def _said(partner: Partner, prospects: Iterable[Outcome]) -> list[tuple[str, list[Saying]]]:
+def said(partner: Partner, outcomes: Iterable[Outcome]) -> list[tuple[str, list[Saying]]]:
     """What being of record would affect: first what it does for all of the subscriptions, then for some of them."""
     kinds: dict[tuple[Saying, ...], dict[str, None]] = defaultdict(dict)
-    for subscription in (one.subscription for one in prospects if one.code == "free"):
+    for subscription in (one.subscription for one in outcomes if one.code == "free"):
         own = partner.own_tenant_id == subscription.customer.tenant_id
         kind = f"{subscription.get_product_display()}, {subscription.get_agreement_display()}"
         kinds[tuple(being_of_record(subscription, own=own)["affects"])][kind] = None

@@ -116,6 +116,33 @@ VERBS = {
         gettext_lazy("The question who does the work was cancelled"),
         gettext_lazy("The question who does the work for {object} was cancelled"),
     ),
+    "invitation.sent": Verb(
+        "send", "info", gettext_lazy("{partner} sent it"), gettext_lazy("{partner} sent an invitation to {object}")
+    ),
+    "invitation.opened": Verb(
+        "eye", "", gettext_lazy("Opened"), gettext_lazy("{object} opened the invitation of {partner}")
+    ),
+    "invitation.accepted": Verb(
+        "check", "ok", gettext_lazy("Accepted"), gettext_lazy("{object} accepted the invitation of {partner}")
+    ),
+    "invitation.declined": Verb(
+        "x", "bad", gettext_lazy("Declined"), gettext_lazy("{object} declined the invitation of {partner}")
+    ),
+    "invitation.reported": Verb(
+        "flag", "bad", gettext_lazy("Reported"), gettext_lazy("{object} reported the invitation of {partner}")
+    ),
+    "invitation.revoked": Verb(
+        "undo",
+        "",
+        gettext_lazy("{partner} withdrew it"),
+        gettext_lazy("{partner} withdrew its invitation to {object}"),
+    ),
+    "invitation.expired": Verb(
+        "clock",
+        "",
+        gettext_lazy("Expired without an answer"),
+        gettext_lazy("The invitation of {partner} to {object} expired without an answer"),
+    ),
     "subscription.changed": Verb(
         "info", "info", gettext_lazy("The subscription has changed"), gettext_lazy("{object} has changed")
     ),
@@ -258,6 +285,9 @@ def _url(actor: Actor, event: Event, known: Known) -> str:
     if question := event.changes.get("change_request"):  # of which every reader of its events has a page
         page = "partner_change_request" if actor.kind == Kind.PARTNER else "change_request"
         return reverse(f"associations:{page}", args=[question])
+    if event.object_kind == "invitation":  # and so has every reader of an invitation's
+        page = "partner_invitation" if actor.kind == Kind.PARTNER else "invitation"
+        return reverse(f"associations:{page}", args=[UUID(event.object_id)])
     if event.object_id not in known.pages:
         return ""
     page = "partner_subscription_detail" if actor.kind == Kind.PARTNER else "subscription_detail"

@@ -11,11 +11,11 @@ pytestmark = pytest.mark.journey
 EVERYBODYS = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/", "/what-counts/?as_of=2015-11-15"]
 CUSTOMERS = [
     *("/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/usage/", "/c/history/"),
-    *("/c/partners/", "/c/gaps/"),
+    *("/c/partners/", "/c/gaps/", "/c/invitations/"),
 ]
 PARTNERS = [
     *("/p/", "/p/customers/", "/p/subscriptions/", "/p/gaps/", "/p/usage/", "/p/transition/?as_of=2015-11-15"),
-    "/p/history/",
+    *("/p/history/", "/p/invitations/", "/p/invitations/new/", "/p/activate/"),
 ]
 STAFFS = [
     *("/a/", "/a/deliveries/", "/a/outbox/", "/a/people/", "/a/people/add/", "/a/partners/", "/a/partners/4471902/"),

@@ -1,0 +1,82 @@
+"""A partner activates a subscription from Open licensing, with the customer's consent."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from associations import actions
+from associations.forms.inviting import ActivateForm
+from associations.models import partners_of
+from associations.views.shared import say
+from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.accounts.rules import Kind
+from por.directory.models import Partner
+from por.errors import Absent, Busy, Forbidden, Refused
+from por.http import only
+
+#: At which field a refusal is said that is about the state of things: all of them are about what was entered.
+FIELDS = {"partner_suspended": "mpn_id", "partner_is_global": "mpn_id", "partner_closed": "mpn_id"}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@only(Kind.PARTNER, to="activation.write")
+def activate(request: Request) -> HttpResponse:
+    """Done, it leads to the subscription, or where another partner is of record, to the question about it."""
+    actor = request.actor
+    locations = _locations(actor)
+    preset = {"subscription_id": request.GET.get("subscription", ""), "mpn_id": _own(locations, actor)}
+    status = 200
+    form = ActivateForm(locations, initial=preset)
+    if request.method == "POST":
+        form, status = ActivateForm(locations, request.POST), 422
+        if form.is_valid():
+            try:
+                return _done(request, _activate(actor, form))
+            except Refused as refused:
+                status = say(form, _at_its_field(refused))
+    return render(request, "associations/activate.html", {"form": form, "locations": locations}, status=status)
+
+
+def _activate(actor: Actor, form: ActivateForm) -> actions.record.Attached:
+    given = form.cleaned_data
+    consent = actions.Given(given["consent_name"], given["consent_email"], given["consent"])
+    return actions.activate(given["subscription_id"], given["mpn_id"], consent, by=actor)
+
+
+def _done(request: Request, placed: actions.record.Attached) -> HttpResponse:
+    subscription = placed.association.subscription
+    assert subscription is not None
+    if placed.request is not None:
+        sentence = _("Another partner is of record and stays. The customer is asked which of you does the work.")
+        messages.info(request, sentence)
+        return redirect("associations:partner_change_request", placed.request.pk)
+    if placed.outcome == "unchanged":
+        messages.info(request, _("This location is of record already. Nothing has changed."))
+    else:
+        messages.success(request, _("Activated. You are of record from now on, and the customer is told by e-mail."))
+    return redirect("associations:partner_subscription_detail", subscription.subscription_id)
+
+
+def _at_its_field(refused: Refused) -> Refused:
+    """What was entered leads to every refusal here, so that each is said at a field; but not who may or when."""
+    if refused.field or isinstance(refused, Busy | Forbidden):
+        return refused
+    sentence = refused.sentence
+    if isinstance(refused, Absent):
+        sentence = _("There is no subscription from Open licensing with this ID. Check it with the customer.")
+    return Refused(refused.code, sentence, field=FIELDS.get(refused.code, "subscription_id"))
+
+
+def _locations(actor: Actor) -> list[Partner]:
+    """Those of their own that can be of record."""
+    found = partners_of(actor).filter(kind=Partner.Kind.LOCATION, status=Partner.Status.ACTIVE)
+    return list(found.select_related("organisation").order_by("organisation__name", "pk"))
+
+
+def _own(locations: list[Partner], actor: Actor) -> str:
+    return next((one.mpn_id for one in locations if one.pk == actor.organisation_id), "")

@@ -134,6 +134,7 @@ INVITATIONS: dict[str, Says] = {
         ("sent", _("%(partner)s asks to be your partner of record."), "associations:invitation"),
         ("revoked", _("%(partner)s has withdrawn its invitation."), "associations:invitation"),
         ("accepted", _("Your invitation was accepted."), "associations:partner_invitation"),
+        ("accepted_receipt", _("You accepted the invitation of %(partner)s."), "associations:invitation"),
         ("declined", _("Your invitation was declined."), "associations:partner_invitation"),
         ("expired", _("Your invitation has expired."), "associations:partner_invitation"),
     )

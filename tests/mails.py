@@ -41,12 +41,32 @@ def the_record_changes() -> None:
     actions.end_from_outside(association.pk)
 
 
+def partners_begin() -> None:
+    """A partner activates, and invites: accepted, declined, withdrawn, and not answered in time."""
+    customer, partner = make_customer(), make_partner()
+    admin, inviting = make_member(customer.organisation), make_member(partner.organisation)
+    activated = make_subscription(customer, agreement="OPEN").subscription_id
+    consent = actions.Given("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
+    actions.activate(activated, partner.mpn_id, consent, by=inviting)
+    sent = []
+    for _each in range(4):
+        subscription = make_subscription(customer).subscription_id
+        sent.append((actions.invite(customer.tenant_id, [subscription], by=inviting), subscription))
+    (accepted, subscription), (declined, _), (revoked, _), (late, _) = sent
+    actions.accept(accepted.invitation_id, [subscription], by=admin)
+    actions.decline(declined.invitation_id, by=admin, reason="We have another.")
+    actions.revoke(revoked.invitation_id, by=inviting)
+    late.expires_at = timezone.now()
+    late.save(update_fields=["expires_at"])
+    actions.expire_invitations()
+
+
 def somebody_joins_the_staff() -> None:
     accounts.add_to_staff("new@house.example", name="Nour", role="support", by=make_staff("programme_administrator"))
 
 
 #: What makes messages come about; one more for each kind of thing that tells somebody.
-HAPPENINGS: list[Callable[[], None]] = [the_record_changes, somebody_joins_the_staff]
+HAPPENINGS: list[Callable[[], None]] = [the_record_changes, partners_begin, somebody_joins_the_staff]
 
 
 def everything_happens() -> list[Delivery]:

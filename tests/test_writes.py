@@ -18,7 +18,7 @@ import pytest
 from django.db import connection
 
 from associations import actions
-from associations.models import ChangeRequest, Job
+from associations.models import ChangeRequest, Invitation, Job
 from por.accounts.models import Actor, IdempotencyKey
 from por.api.views import document
 from por.directory.models import Subscription
@@ -123,6 +123,60 @@ def of_a_file() -> Ready:
     return Ready("post", path, path, {"rows": rows}, {"rows": rows * 2}, owner, Job.objects.count)
 
 
+def of_an_invitation(body: Any, other_body: Any, *, suffix: str, by: str) -> Callable[[], Ready]:
+    """The writes to an invitation."""
+
+    def make() -> Ready:
+        customer = make_customer()
+        admin, inviting = make_member(customer.organisation), make_member(make_partner().organisation)
+        subscriptions = [make_subscription(customer).subscription_id for _each in range(2)]
+        sent = actions.invite(customer.tenant_id, subscriptions, by=inviting)
+
+        def fill(template: Any) -> Any:
+            return {name: [str(subscriptions[one]) for one in value] if name == "subscription_ids" else value
+                    for name, value in template.items()}  # fmt: skip
+
+        return Ready(
+            "post",
+            f"invitations/{sent.invitation_id}/{suffix}",
+            f"invitations/{uuid.uuid4()}/{suffix}",
+            fill(body),
+            fill(other_body),
+            admin if by == "customer" else inviting,
+            lambda: Invitation.objects.get(pk=sent.pk).version,
+        )
+
+    return make
+
+
+def of_no_invitation_yet() -> Ready:
+    """The write that sends one."""
+    customer = make_customer()
+    owner = make_member(make_partner().organisation)
+    subscription = make_subscription(customer)
+    body = {"tenant_id": str(customer.tenant_id), "subscription_ids": [str(subscription.subscription_id)]}
+    return Ready(
+        "post", "invitations/", "invitations/", body, {**body, "message": "Other"}, owner, Invitation.objects.count
+    )
+
+
+def of_open_licensing() -> Ready:
+    """The write by which a partner makes itself of record."""
+    subscription = make_subscription(make_customer(), agreement="OPEN")
+    partner = make_partner()
+    consent = {"name": "Elin Sandberg", "email": "elin@vasterhamn.example", "given_on": "2026-01-15"}
+    body = {"mpn_id": partner.mpn_id, "consent": consent}
+    return Ready(
+        "post",
+        f"subscriptions/{subscription.subscription_id}/activate/",
+        f"subscriptions/{uuid.uuid4()}/activate/",
+        body,
+        {**body, "consent": consent | {"name": "Other"}},
+        make_member(partner.organisation),
+        lambda: Subscription.objects.get(pk=subscription.pk).version,
+    )
+
+
 #: How each write is prepared, by the name the document gives it.
 RECIPES: dict[str, Callable[[], Ready]] = {
     "attach": of_a_record("put", {"mpn_id": "{mpn_id}"}, {"mpn_id": "{mpn_id}", "note": "Other"}, held=False),
@@ -132,9 +186,16 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "answer": of_a_question({"mpn_id": None}, {"mpn_id": None, "statement": "Other"}, suffix="answer/", by="customer"),
     "statement": of_a_question({"text": "We do."}, {"text": "Other"}, suffix="statement/", by="partner"),
     "bulk": of_a_file,
+    "invite": of_no_invitation_yet,
+    "accept": of_an_invitation({"subscription_ids": [0]}, {"subscription_ids": [1]}, suffix="accept/", by="customer"),
+    "decline": of_an_invitation({"reason": "No"}, {"reason": "Other"}, suffix="decline/", by="customer"),
+    "report": of_an_invitation({"reason": "No"}, {"reason": "Other"}, suffix="report/", by="customer"),
+    "revoke": of_an_invitation({}, {"x": "Other"}, suffix="revoke/", by="partner"),
+    "activate": of_open_licensing,
 }
-#: Those that make something new, and so are about nothing that could be somebody else's.
-NEW = {"bulk"}
+#: Those that make something new, and so are about nothing that could be somebody else's; and activating, which any
+#: partner may that has the ID, and which to a stranger's MPN ID says nothing of it.
+NEW = {"bulk", "invite", "activate"}
 
 each_write = pytest.mark.parametrize("name", RECIPES)
 #: Those that replace or end what is there, and so have to say which version of it they have seen.

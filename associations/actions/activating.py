@@ -18,7 +18,7 @@ from associations.rules import Kind, Source, policy_on
 from por.accounts.models import NOBODY, Actor
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
-from por.directory.rules import Agreement
+from por.directory.rules import Agreement, normal_mpn_id
 from por.errors import Absent, Refused
 
 
@@ -37,10 +37,13 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: Given, *, by: Act
 
     The customer's consent is kept, and the customer is told. Where another partner is of record, the customer is
     asked which of them does the work. Raises Absent (for one of another agreement too, where the partner cannot see
-    it), Forbidden, Busy, or Refused: `not_open_licensing`, `not_your_mpn_id` on `mpn_id`, `consent_in_future` or
-    `consent_before_subscription` on `consent`, and what attaching refuses.
+    it), Forbidden, Busy, or Refused: `not_open_licensing`, `not_your_mpn_id` on `mpn_id`, `consent_in_future` on
+    `consent`, and what attaching refuses.
     """
     by.require("activation.write")
+    number = normal_mpn_id(mpn_id)
+    if number is not None and not partners_of(by).filter(mpn_id=number).exists():  # whatever else exists
+        raise Refused("not_your_mpn_id", _("Give the MPN ID of one of your own locations."), field="mpn_id")
     subscription = Subscription.objects.filter(subscription_id=subscription_id).first()
     if subscription is None or subscription.agreement != Agreement.OPEN:
         if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
@@ -51,22 +54,22 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: Given, *, by: Act
         )
     subscription = unit.locked_by_the_house(subscription.pk)
     partner = directory.attachable(mpn_id, by=by)
-    if not partners_of(by).filter(pk=partner.pk).exists():
-        raise Refused("not_your_mpn_id", _("Give the MPN ID of one of your own locations."), field="mpn_id")
     now = timezone.now()
     if consent.on > now.date():
         raise Refused("consent_in_future", _("The customer cannot have agreed in the future."), field="consent")
     placed = place(subscription, partner, by=by, source=Source.ACTIVATION)
     if placed.outcome != "unchanged":
-        Consent.objects.create(
+        Consent.objects.get_or_create(  # asked again about the same partner, it is the same question
             association=placed.association if placed.request is None else None,
             request=placed.request,
             partner=partner,
-            name=consent.name.strip(),
-            email=consent.email.strip(),
-            given_on=consent.on,
-            recorded_at=now,
-            recorded_by=by.user,
+            defaults={
+                "name": consent.name.strip(),
+                "email": consent.email.strip(),
+                "given_on": consent.on,
+                "recorded_at": now,
+                "recorded_by": by.user,
+            },
         )
     return placed
 

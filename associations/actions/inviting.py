@@ -18,7 +18,7 @@ from associations.models import Invitation, Invited, subscriptions_visible_to
 from associations.rules import InvitationStatus, Source, policy_on
 from por.accounts.models import NOBODY, Actor
 from por.directory import actions as directory
-from por.directory.models import Partner, Subscription
+from por.directory.models import Customer, Partner, Subscription
 from por.errors import Absent, Busy, Refused
 from por.history import actions as history
 from por.waiting import busy_instead_of_a_lock_timeout
@@ -32,13 +32,15 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
     """Asks the customer to make the actor's own location of record for these. Nothing changes until it accepts.
 
     Whose ids they are the partner has from the customer: what does not belong together is refused in one way,
-    whatever of it exists. Raises Forbidden, Busy, or Refused: on `subscription_ids` for what was entered, else for
-    the state of the partner.
+    whatever of it exists. What it has been asked already is not asked twice. Raises Forbidden, Busy, or Refused: on
+    `subscription_ids` for what was entered, else for the state of the partner.
     """
     by.require("invitation.write")
     wanted = list(dict.fromkeys(subscription_ids))
     if not wanted or len(wanted) > MOST:
         raise Refused("invalid", _("Choose 1 to %(most)s subscriptions.") % {"most": MOST}, field="subscription_ids")
+    with busy_instead_of_a_lock_timeout():  # one at a time to a customer, so that a second click finds the first
+        Customer.objects.select_for_update(no_key=True).filter(tenant_id=tenant_id).first()
     partner = directory.locked(by.organisation_id or 0)
     directory.require_attachable(partner)
     now = timezone.now()
@@ -58,6 +60,13 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
         )
     if all(one.status == Subscription.Status.EXPIRED for one in subscriptions):
         raise Refused("subscription_expired", _("These subscriptions have expired, so nobody can be attached."))
+    asked = Invitation.objects.open().filter(partner=partner, expires_at__gt=now)
+    if asked.filter(invited__subscription__in=subscriptions).exists():
+        raise Refused(
+            "already_invited",
+            _("You have invited the customer for some of these, and it has not answered. Withdraw that one first."),
+            field="subscription_ids",
+        )
     policy = policy_on(now.date())
     invitation = Invitation.objects.create(
         partner=partner,
@@ -96,7 +105,7 @@ def accept(invitation_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, b
     partner = directory.locked(invitation.partner_id)
     directory.require_attachable(partner)
     invitation = _locked(invitation_id)
-    _close(invitation, "accept", now := _now(invitation))
+    _answered(invitation, "accept", now := _now(invitation))
     for row, subscription in zip(chosen, subscriptions, strict=True):
         try:
             with transaction.atomic():
@@ -126,7 +135,7 @@ def _turned_down(step: str, verb: str, invitation_id: uuid.UUID, *, by: Actor, r
     _theirs(invitation_id, "invitation.answer", by=by)
     invitation = _locked(invitation_id)
     invitation.reason = reason.strip()
-    _close(invitation, step, now := _now(invitation))
+    _answered(invitation, step, now := _now(invitation))
     is_told = verb == "invitation.declined"
     if not is_told:  # all a partner learns of it is that it was declined
         _write("invitation.declined", invitation, by=by, at=now)
@@ -218,6 +227,12 @@ def _now(invitation: Invitation) -> datetime:
     return now
 
 
+def _answered(invitation: Invitation, step: str, at: datetime) -> None:
+    """Closed by the customer, who has looked at it by then, whether or not its page could say so."""
+    invitation.opened_at = invitation.opened_at or at
+    _close(invitation, step, at)
+
+
 def _close(invitation: Invitation, step: str, at: datetime) -> None:
     invitation.status = INVITATION.after(invitation.status, step)
     invitation.closed_at = at
@@ -238,7 +253,7 @@ def _write(
     """In the customer's chain, as all that is about it; the partner reads it too, unless it is not to."""
     history.record(
         verb,
-        history.About("invitation", str(invitation.invitation_id), invitation.partner.organisation.name),
+        history.About("invitation", str(invitation.invitation_id), invitation.customer.organisation.name),
         by=by,
         at=at,
         of=invitation.customer_id,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypedDict
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework import serializers
@@ -37,11 +38,11 @@ from associations.api.shapes import (
 )
 from associations.forms import NOTE_LENGTH
 from associations.models import Invitation
+from associations.reading.inviting import invitations_for_listing, reason_for, status_for, with_status
 from associations.rules import InvitationStatus
 from por.accounts.api import once
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
-from por.accounts.rules import Kind as OrganisationKind
 from por.api.endpoint import Endpoint, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import Guid, Is, Timestamp, described
@@ -175,9 +176,9 @@ class InvitationList(Endpoint):
     def get(self, request: Request) -> HttpResponseBase:
         actor = actor_of(request)
         given = filtered(request, InvitationFilter).cleaned_data
-        found = Invitation.objects.visible_to(actor).for_listing()
+        found: QuerySet[Invitation] = invitations_for_listing(actor)
         if given["status"]:
-            found = found.filter(status__in=_meant(actor, given["status"]))
+            found = with_status(actor, found, given["status"])
         if given["tenant_id"]:
             found = found.filter(customer__tenant_id=given["tenant_id"])
         return listing(
@@ -204,7 +205,7 @@ class InvitationList(Endpoint):
         },
         problems={
             409: ["partner_suspended", "partner_is_global", "partner_closed", "subscription_expired"],
-            422: ["subscription_not_found", "empty", "not_a_list"],
+            422: ["subscription_not_found", "already_invited", "empty", "not_a_list"],
             429: ["too_many_invitations"],
         },
         writes=True,
@@ -361,7 +362,13 @@ class Activate(Endpoint):
             if placed.request is not None:
                 return Response(requested(actor, placed.request), status=202)
             status = 201 if placed.outcome == "attached" else 200
-            return Response({"association": association_shape(placed.association)}, status=status)
+            subscription = placed.association.subscription
+            assert subscription is not None
+            return Response(
+                {"association": association_shape(placed.association)},
+                status=status,
+                headers={"ETag": etag(subscription.version)},
+            )
 
         return once(request, activate)
 
@@ -385,24 +392,16 @@ def _absent() -> Absent:
 
 
 def _answer(actor: Actor, invitation_id: uuid.UUID, *, status: int = 200) -> Response:
-    found = Invitation.objects.visible_to(actor).for_listing().filter(invitation_id=invitation_id).first()
+    found = invitations_for_listing(actor).filter(invitation_id=invitation_id).first()
     if found is None:
         raise _absent()
     return Response(_shape(actor, found), status=status, headers={"ETag": etag(found.version)})
 
 
-def _meant(actor: Actor, status: str) -> list[str]:
-    """To a partner a declined one may be a reported one, and no other is."""
-    if actor.kind != OrganisationKind.PARTNER:
-        return [status]
-    return {"declined": ["declined", "reported"], "reported": []}.get(status, [status])
-
-
 def _shape(actor: Actor, one: Invitation) -> InvitationShape:
-    reported = one.status == InvitationStatus.REPORTED and actor.kind == OrganisationKind.PARTNER
     return {
         "id": str(one.invitation_id),
-        "status": InvitationStatus.DECLINED.value if reported else one.status,
+        "status": status_for(actor, one).value,
         "partner": partner_shape(one.partner),
         "customer": customer_shape(one.customer),
         "subscriptions": [
@@ -421,6 +420,6 @@ def _shape(actor: Actor, one: Invitation) -> InvitationShape:
         "expires_at": timestamp(one.expires_at),
         "opened_at": timestamp(one.opened_at) if one.opened_at else None,
         "closed_at": timestamp(one.closed_at) if one.closed_at else None,
-        "reason": "" if reported else one.reason,
+        "reason": reason_for(actor, one),
         "version": one.version,
     }

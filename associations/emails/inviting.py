@@ -11,11 +11,11 @@ from django.utils.translation import gettext_lazy
 from associations import lines
 from associations.emails.record import for_customer as of_the_record
 from associations.models import Consent, Invitation
-from associations.rules import Source
+from associations.rules import Source, policy_on
 from por.accounts.rules import Kind
-from por.formats import moment_text
+from por.formats import day_text, moment_text
 from por.history.models import Event
-from por.notifications.actions import tell
+from por.notifications.actions import confirm, tell
 from por.notifications.emails import message
 from por.notifications.models import Topic
 
@@ -50,6 +50,7 @@ def _facts(event: Event) -> dict[str, Any]:
         "partner": partner.organisation.name,
         "mpn_id": partner.mpn_id,
         "until": moment_text(invitation.expires_at, zone=True),
+        "undo_until": moment_text(event.at + policy_on(event.at.date()).undo_within, zone=True),
         "rows": rows,
         "reason": event.reason.splitlines(),
     }
@@ -89,6 +90,14 @@ ACCEPTED = message(
     line=lines.INVITATIONS["accepted"],
     to=(Kind.PARTNER,),
 )
+ACCEPTED_RECEIPT = message(
+    "invitation_accepted_receipt",
+    Topic.INVITATION,
+    for_customer,
+    gettext_lazy("Invitation accepted, receipt"),
+    line=lines.INVITATIONS["accepted_receipt"],
+    to=(Kind.CUSTOMER,),
+)
 DECLINED = message(
     "invitation_declined",
     Topic.INVITATION,
@@ -108,19 +117,18 @@ EXPIRED = message(
 
 
 def told(event: Event) -> None:
-    """The one side is told of what the other did."""
+    """The one side is told of what the other did; who accepted gets a receipt, with what came of each subscription."""
     invitation = Invitation.objects.get(invitation_id=event.object_id)
     match event.verb:
         case "invitation.sent":
             tell(event, SENT, organisation_id=invitation.customer_id, may=ANSWERING)
         case "invitation.revoked":
             tell(event, REVOKED, organisation_id=invitation.customer_id, may=ANSWERING)
+        case "invitation.accepted":
+            tell(event, ACCEPTED, organisation_id=invitation.partner_id)
+            confirm(event, ACCEPTED_RECEIPT)
         case verb:
-            to_partner = {
-                "invitation.accepted": ACCEPTED,
-                "invitation.declined": DECLINED,
-                "invitation.expired": EXPIRED,
-            }[verb]
+            to_partner = {"invitation.declined": DECLINED, "invitation.expired": EXPIRED}[verb]
             tell(event, to_partner, organisation_id=invitation.partner_id)
 
 
@@ -133,7 +141,7 @@ def _attached_for(event: Event) -> dict[str, Any]:
     consent = Consent.objects.filter(association=event.changes["association"]).first()
     facts = of_the_record(event)
     if consent is not None:
-        facts["rows"] = [*facts["rows"], (_("Consent given by"), f"{consent.name}, {consent.given_on.isoformat()}")]
+        facts["rows"] = [*facts["rows"], (_("Consent given by"), f"{consent.name}, {day_text(consent.given_on)}")]
     return facts | {"by_partner": event.changes["source"] == Source.ACTIVATION}
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from associations import lines, receipts
 from associations.models import Association
-from associations.rules import policy_on
+from associations.rules import Source, policy_on
 from por.accounts.rules import Kind
 from por.directory.models import Subscription
 from por.formats import moment_text, number_text
@@ -56,6 +56,7 @@ def _facts(event: Event) -> dict[str, Any]:
         "customer": customer,
         "partner": partner["name"],
         "subscription": subscription.name,
+        "source": event.changes.get("source"),
         "since": _moment(event.changes.get("began_at")),
         "since_before": _moment(event.changes.get("began_at_before")),
         "until": _moment(event.changes.get("ended_at")),
@@ -101,11 +102,18 @@ CHANGES = {
 
 
 def changed(event: Event) -> None:
-    """The partner is told, and who did it gets a receipt."""
+    """The partner is told, and who did it for the customer gets a receipt.
+
+    What comes of an invitation is told once, when it is accepted, not once for each of its subscriptions.
+    """
+    attached = event.verb == "partner_of_record.attached"
+    if attached and event.changes.get("source") == Source.INVITATION:
+        return
     to_partner, receipt = CHANGES[event.verb]
     for organisation_id in event.parties:
         tell(event, to_partner, organisation_id=organisation_id)
-    confirm(event, receipt)
+    if event.chain == f"organisation:{event.actor_organisation_id}":
+        confirm(event, receipt)
 
 
 ENDED = message(

@@ -18,7 +18,7 @@ def deliveries() -> list[Delivery]:
     """All mail that can be made to leave, a digest of it among it."""
     everything_happens()
     Notification.objects.update(digest_at="2026-01-01T07:00Z")
-    assert digests.put_together() == 2
+    assert digests.put_together() == 4
     return list(Delivery.objects.select_related("event", "organisation", "user"))
 
 
@@ -38,9 +38,9 @@ def test_fetching_every_link_of_every_mail_changes_nothing(deliveries):
     assert all_rows() == before
 
 
-def test_every_message_about_the_record_is_among_them(deliveries):
-    of_the_record = {name for name, one in _messages.items() if one.topic == Topic.RECORD}
-    assert of_the_record | {"staff_welcome", "digest"} <= {one.template for one in deliveries}
+def test_every_message_about_the_record_and_invitations_is_among_them(deliveries):
+    named = {name for name, one in _messages.items() if one.topic in {Topic.RECORD, Topic.INVITATION}}
+    assert named | {"staff_welcome", "digest"} <= {one.template for one in deliveries}
 
 
 def test_the_line_in_the_inbox_leads_where_the_mail_does_and_asks_the_database_nothing(
@@ -51,7 +51,7 @@ def test_the_line_in_the_inbox_leads_where_the_mail_does_and_asks_the_database_n
     with django_assert_num_queries(0):
         said = [line_of(one.message, one.event) for one in lines]
 
-    assert len(lines) == len(deliveries) - 3  # two digests, and the welcome
+    assert len(lines) == len(deliveries) - 5  # four digests, and the welcome
     for one, line in zip(lines, said, strict=True):
         mail = compose(by_mail[one.event_id, one.message])
         assert urlsplit(address(line.url)).path in links_of(mail)

@@ -169,7 +169,6 @@ def partners_list(event: Event) -> str:
 RENEWALS: dict[str, Says] = {
     "renewal_due": _about_renewal(_("It renews on %(day)s."), partner_url),
     "renewal_due_customer": _about_renewal(_("It renews on %(day)s. %(partner)s is of record."), customer_url),
-    "subscription_changed": _about_renewal(_("It has changed."), partner_url),
     "record_carried_over": _about_renewal(_("It replaces another one, and you stay partner of record."), partner_url),
     "record_carried_over_customer": _about_renewal(
         _("It replaces another one, and %(partner)s stays partner of record."), customer_url

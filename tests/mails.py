@@ -6,14 +6,19 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 from django.apps import apps
 from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 
 from associations import actions
+from associations.actions import changing
+from associations.estate import tell_of_changes
+from associations.models import ChangeRequest
 from por.accounts import actions as accounts
-from por.accounts.models import Actor
+from por.accounts.models import User
+from por.directory.models import Subscription
 from por.history.actions import relay
 from por.notifications.emails import compose
 from por.notifications.models import Delivery
@@ -41,6 +46,33 @@ def the_record_changes() -> None:
     actions.end_from_outside(association.pk)
 
 
+class Question:
+    """A subscription of which one partner is of record, while two others have been named."""
+
+    def __init__(self) -> None:
+        self.customer = make_customer()
+        self.admin = make_member(self.customer.organisation)
+        self.subscription = make_subscription(self.customer)
+        self.incumbent, self.challenger, third = make_partner(), make_partner(), make_partner()
+        for partner in (self.incumbent, self.challenger, third):
+            make_member(partner.organisation)
+            actions.attach(self.subscription.subscription_id, partner.mpn_id, by=self.admin)
+        self.request = ChangeRequest.objects.get(subscription=self.subscription)
+
+
+def it_is_asked_who_does_the_work() -> None:
+    """One question is forwarded, answered, undone and answered for whoever stays; one is not answered in time."""
+    one, unanswered = Question(), Question()
+    colleague = make_member(one.customer.organisation, "viewer")
+    actions.forward(one.request.pk, colleague.user.memberships.get().pk, by=one.admin, note="You know them.")
+    actions.answer(one.request.pk, one.challenger.mpn_id, by=one.admin)
+    actions.undo(one.subscription.subscription_id, by=one.admin)
+    actions.answer(one.request.pk, one.incumbent.mpn_id, by=one.admin)
+    for moment in (*changing.reminders_of(unanswered.request), unanswered.request.due_at):
+        with mock.patch.object(timezone, "now", return_value=moment):
+            actions.keep_questions()
+
+
 def partners_begin() -> None:
     """A partner activates, and invites: accepted, declined, withdrawn, and not answered in time."""
     customer, partner = make_customer(), make_partner()
@@ -61,12 +93,36 @@ def partners_begin() -> None:
     actions.expire_invitations()
 
 
+def subscriptions_change_and_renew() -> None:
+    """One has other seats and renews soon; of two that were replaced, one carries its partner over."""
+    today = timezone.now().date()
+    customer, partner = make_customer(), make_partner()
+    admin = make_member(customer.organisation)
+    make_member(partner.organisation)
+    subscription = make_subscription(customer, renews_on=today + timedelta(days=30))
+    actions.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    tell_of_changes({subscription.pk: {"seats": [420, 400], "renews_on": [None, subscription.renews_on.isoformat()]}})
+    actions.give_notice_of_renewals()
+    for old, new in (("MOSP", "MOSP"), ("EA", "CSP")):
+        before = make_subscription(customer, agreement=old)
+        actions.attach(before.subscription_id, partner.mpn_id, by=admin)
+        make_subscription(customer, agreement=new, started_on=today - timedelta(days=3), replaces=before)
+        Subscription.objects.filter(pk=before.pk).update(status="expired")
+    actions.follow_replacements()
+
+
 def somebody_joins_the_staff() -> None:
     accounts.add_to_staff("new@house.example", name="Nour", role="support", by=make_staff("programme_administrator"))
 
 
 #: What makes messages come about; one more for each kind of thing that tells somebody.
-HAPPENINGS: list[Callable[[], None]] = [the_record_changes, partners_begin, somebody_joins_the_staff]
+HAPPENINGS: list[Callable[[], None]] = [
+    the_record_changes,
+    it_is_asked_who_does_the_work,
+    partners_begin,
+    subscriptions_change_and_renew,
+    somebody_joins_the_staff,
+]
 
 
 def everything_happens() -> list[Delivery]:
@@ -88,10 +144,13 @@ def links(deliveries: list[Delivery]) -> set[str]:
     return set().union(*(links_of(compose(one)) for one in deliveries))
 
 
-def readers(deliveries: list[Delivery]) -> list[Actor]:
-    """The people they go to."""
-    people = {one.user_id: one for one in deliveries if one.user is not None}
-    return [Actor(user=one.user, organisation=one.organisation) for one in people.values()]
+def by_reader(deliveries: list[Delivery]) -> dict[User, list[Delivery]]:
+    """The people they go to, each with theirs."""
+    found: dict[User, list[Delivery]] = {}
+    for one in deliveries:
+        if one.user is not None:
+            found.setdefault(one.user, []).append(one)
+    return found
 
 
 def all_rows() -> dict[str, list[dict[str, Any]]]:

@@ -52,7 +52,7 @@ def _facts(event: Event) -> dict[str, Any]:
     ]
     if event.actor_name:
         rows.append((_("Done by"), event.actor_name))
-    facts = {
+    return {
         "customer": customer,
         "partner": partner["name"],
         "subscription": subscription.name,
@@ -63,10 +63,14 @@ def _facts(event: Event) -> dict[str, Any]:
         "undo_until": moment_text(event.at + policy_on(event.at.date()).undo_within, zone=True),
         "rows": rows,
         "reason": event.reason.splitlines(),
+        "receipt": _receipt(event),
     }
-    if association := event.changes.get("association"):  # of what is about no association there is no receipt
-        facts["receipt"] = reverse("associations:receipt", args=[receipts.sign(association)])
-    return facts
+
+
+def _receipt(event: Event) -> str:
+    """Nothing, where nobody became or ceased to be of record."""
+    association_id = event.changes.get("association")
+    return reverse("associations:receipt", args=[receipts.sign(association_id)]) if association_id else ""
 
 
 def _moment(stored: str | None) -> str:

@@ -16,7 +16,7 @@ from por.directory.rules import Agreement
 from por.formats import day_text, number_text
 from por.history.models import Event
 from por.notifications.actions import tell
-from por.notifications.emails import message
+from por.notifications.emails import Line, message
 from por.notifications.models import Topic
 
 
@@ -55,12 +55,20 @@ CHANGED = {
 
 
 def _changed(event: Event) -> dict[str, Any]:
-    changes = [
+    facts = for_partner(event)
+    return facts | {"rows": [*_changes(event), *facts["rows"]]}
+
+
+def _changes(event: Event) -> list[tuple[str, str]]:
+    return [
         (str(CHANGED[name]), f"{_value(name, was)} → {_value(name, now)}")
         for name, (was, now) in event.changes["subscription"].items()
     ]
-    facts = for_partner(event)
-    return facts | {"rows": [*changes, *facts["rows"]]}
+
+
+def _changed_line(event: Event) -> Line:
+    what = ", ".join(f"{label} {change}" for label, change in _changes(event))
+    return Line(_("It has changed: %(what)s.") % {"what": what}, lines.partner_url(event))
 
 
 def _value(name: str, value: Any) -> str:
@@ -97,7 +105,7 @@ CHANGE = message(
     Topic.RENEWAL,
     _changed,
     gettext_lazy("Subscription changed, to the partner"),
-    line=lines.RENEWALS["subscription_changed"],
+    line=_changed_line,
     to=(Kind.PARTNER,),
 )
 CARRIED_OVER = message(

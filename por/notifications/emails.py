@@ -122,8 +122,8 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
             "organisation": _tidy(delivery.organisation.name),
             "preferences_url": address(reverse("notifications:preferences")) if delivery.user_id else "",
         }
-        for link in {"url", "receipt"} & context.keys():
-            context[link] = address(context[link])
+        for link in ("url", "receipt"):
+            context[link] = address(context[link]) if context.get(link) else ""
         # In the .txt files, nothing is escaped; the subject is a part of its own there.
         context["subject"] = subject = _tidy(_render(f"{name}.txt#subject", context, autoescape=False)).strip()
         text = _render(f"{name}.txt", context, autoescape=False)

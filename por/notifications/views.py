@@ -79,13 +79,13 @@ def inbox(request: Request) -> HttpResponse:
 @posted("/inbox/")
 def inbox_done(request: Request, notification_id: int) -> HttpResponseBase:
     inboxes.finish(notification_id, by=request.actor)
-    return _back_to_inbox(request, _("Done. It stands among those that are done, where you can undo that."))
+    return _back_to_inbox(request, _("Done. It stands among those that are done, where you can open it again."))
 
 
 @posted("/inbox/")
 def inbox_reopen(request: Request, notification_id: int) -> HttpResponseBase:
     inboxes.reopen(notification_id, by=request.actor)
-    return _back_to_inbox(request, _("Undone. It is open again."))
+    return _back_to_inbox(request, _("It is open again."))
 
 
 @posted("/inbox/")

@@ -190,6 +190,7 @@ def test_done_and_undo_move_a_line_back_and_forth_and_twice_is_once(customer, pa
     assert one.done_at == since
 
     page = web.post(f"{INBOX}{one.pk}/reopen/?view=done", follow=True)
+    assert "It is open again." in page.text
     assert page.redirect_chain == [(f"{INBOX}?view=done", 302)]
     web.post(f"{INBOX}{one.pk}/reopen/")
     assert lines(web) == [["You were made partner of record."]]

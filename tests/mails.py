@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from unittest import mock
 
@@ -15,7 +15,8 @@ from django.utils import timezone
 from associations import actions
 from associations.actions import changing
 from associations.estate import tell_of_changes
-from associations.models import ChangeRequest
+from associations.models import Association, ChangeRequest
+from associations.rules import Kind, Source
 from por.accounts import actions as accounts
 from por.accounts.models import User
 from por.directory.models import Subscription
@@ -111,6 +112,21 @@ def subscriptions_change_and_renew() -> None:
     actions.follow_replacements()
 
 
+def legacy_forms_are_left() -> None:
+    """A subscription is still on its form when a reminder is due."""
+    customer, partner = make_customer(), make_partner()
+    make_member(partner.organisation)
+    Association.objects.create(
+        kind=Kind.OSA_FORM,
+        customer=customer,
+        subscription=make_subscription(customer, started_on=date(2014, 7, 1)),
+        partner=partner,
+        began_at=datetime(2014, 7, 1, tzinfo=UTC),
+        source=Source.ESTATE,
+    )
+    actions.remind_of_forms(date(2015, 11, 2))
+
+
 def somebody_joins_the_staff() -> None:
     accounts.add_to_staff("new@house.example", name="Nour", role="support", by=make_staff("programme_administrator"))
 
@@ -121,6 +137,7 @@ HAPPENINGS: list[Callable[[], None]] = [
     it_is_asked_who_does_the_work,
     partners_begin,
     subscriptions_change_and_renew,
+    legacy_forms_are_left,
     somebody_joins_the_staff,
 ]
 

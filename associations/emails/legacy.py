@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from por.accounts.rules import Kind
 from por.formats import day_text, number_text
 from por.history.actions import organisation_of
 from por.history.models import Event
@@ -54,6 +55,7 @@ REMINDED = message(
     _facts,
     gettext_lazy("Legacy forms still to be moved, reminder"),
     line=lambda event: Line(_sentence(event), reverse("associations:partner_transition")),
+    to=(Kind.PARTNER,),
 )
 
 

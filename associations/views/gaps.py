@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from functools import partial
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
@@ -24,6 +23,9 @@ from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Subscription
 from por.http import View, csv_file, only
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
 
 CHUNK = 500
 
@@ -55,11 +57,15 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
 
 def _views(actor: Actor) -> list[View]:
     """No subscription is in two of those that follow the first."""
+
+    def view(key: str, label: LazyText, condition: Callable[[Actor], Q]) -> View:
+        return View(key, label, lambda found: found.filter(condition(actor)))
+
     return [
-        View("", gettext_lazy("All gaps"), partial(gaps.all_gaps, actor)),
-        View("none", gettext_lazy("No partner of record"), partial(gaps.without, actor)),
-        View("risk", gettext_lazy("About to lose it"), partial(gaps.at_risk, actor)),
-        View("lost", gettext_lazy("Lost by replacement"), partial(gaps.lost, actor)),
+        view("", gettext_lazy("All gaps"), gaps.all_gaps),
+        view("none", gettext_lazy("No partner of record"), gaps.without),
+        view("risk", gettext_lazy("About to lose it"), gaps.at_risk),
+        view("lost", gettext_lazy("Lost by replacement"), gaps.lost),
     ]
 
 

@@ -130,7 +130,7 @@ def _figures(actor: Actor, today: date) -> Figures:
         renewing_seats=Sum("subscription__seats", filter=of_record & renewing),
         own=Count("pk", filter=of_record & Q(partner__own_tenant_id=F("customer__tenant_id"))),
     )
-    counts["gaps"] = count_of(gaps.all_gaps(actor, narrowed(subscriptions_visible_to(actor), actor)))
+    counts["gaps"] = count_of(narrowed(subscriptions_visible_to(actor), actor).filter(gaps.all_gaps(actor)))
     months = reading.last_months(today)
     usage = reading.usage_of_record(actor)
     return Figures(

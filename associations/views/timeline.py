@@ -152,6 +152,24 @@ VERBS = {
         gettext_lazy("Reminded of legacy forms that are still to be moved"),
         gettext_lazy("{object} was reminded of legacy forms that are still to be moved"),
     ),
+    "subscription.renewal_due": Verb(
+        "calendar", "info", gettext_lazy("Notice of its renewal"), gettext_lazy("Notice of the renewal of {object}")
+    ),
+    "subscription.replaced": Verb(
+        "flag",
+        "bad",
+        gettext_lazy("It replaces one that {partner} was of record for, who was not carried over"),
+        gettext_lazy("{object} replaces one that {partner} was of record for, who was not carried over"),
+    ),
+    "partner_of_record.carried_over": Verb(
+        "link",
+        "ok",
+        gettext_lazy("{partner} carried over from what it replaces"),
+        gettext_lazy("{partner} carried over to {object} from what it replaces"),
+    ),
+    "bulk.requested": Verb(
+        "upload", "info", gettext_lazy("Rows sent to be attached"), gettext_lazy("Rows sent to be attached")
+    ),
     "delivery.replayed": Verb(
         "send",
         "info",

@@ -140,8 +140,10 @@ def test_a_reported_invitation_is_to_its_partner_a_declined_one(case, verb, told
 
 
 def test_an_invitation_that_is_withdrawn_or_runs_out_is_told_to_the_other_side(case):
-    ids = [case.subscription.subscription_id]
-    first, second = (actions.invite(case.customer.tenant_id, ids, by=case.of_halden) for _time in range(2))
+    subscriptions = (case.subscription, make_subscription(case.customer))
+    first, second = (
+        actions.invite(case.customer.tenant_id, [one.subscription_id], by=case.of_halden) for one in subscriptions
+    )
     case.told()
     actions.revoke(first.invitation_id, by=case.of_halden)
     assert case.told() == {"admin": "invitation_revoked"}

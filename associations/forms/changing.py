@@ -19,7 +19,7 @@ class AnswerForm(forms.Form):
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     mpn_id = forms.ChoiceField(
-        label=_("Your answer"),
+        label=_("Who does the work?"),
         widget=forms.RadioSelect,
         error_messages={
             "required": _("Choose an answer, or come back later: nothing changes until then."),

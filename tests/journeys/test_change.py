@@ -1,0 +1,184 @@
+"""Two partners say that they do the work: the customer, the partner of record and the one named, all signed in.
+
+Each is told by e-mail, comes by its link, and learns what is theirs to know; whatever the answer, or without one.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.journeys.conftest import Stack, Visitor
+from tests.product import PATIENCE, manage
+
+pytestmark = pytest.mark.journey
+
+ASTRID, SVEN, VERA = "astrid@ekholmen.example", "sven@ekholmen.example", "vera@ekholmen.example"
+NILS, HANNA = "nils@nordvik.example", "hanna@halden.example"
+NORDVIK, HALDEN = "Nordvik Molntjänster AB", "Halden Rådgivning AB"
+IDS = {NORDVIK: "6060842", HALDEN: "6060859"}
+
+
+@dataclass
+class Contest:
+    """A subscription with Nordvik of record and Halden named, and those who have to do with it."""
+
+    stack: Stack
+    subscription: str
+    astrid: Visitor
+    nils: Visitor
+    hanna: Visitor
+    number: str = ""
+
+    @property
+    def asked(self) -> str:
+        return f"/c/change-requests/{self.number}/"
+
+    @property
+    def theirs(self) -> str:
+        return f"/p/change-requests/{self.number}/"
+
+    def mail(self, address: str, subject: str) -> str:
+        """The text of the newest mail about this question, once it is there."""
+        path = self.theirs if address in {NILS, HANNA} else self.asked
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            texts = [mail.get_body(("plain",)).get_content() for mail in self.stack.mail_to(address, subject)]
+            found = [text for text in texts if f"{path}\n" in text]
+            if found:
+                return found[-1]
+            time.sleep(0.2)
+        raise AssertionError(f"no mail to {address} about {path}: {subject}")
+
+    def answer(self, choice: str, words: str = "") -> Page:
+        page = self.astrid.open(self.asked)
+        page.get_by_role("radio", name=re.compile(f"^{choice}")).check()
+        page.get_by_label("In your own words").fill(words)
+        page.get_by_role("button", name="Send the answer").click()
+        expect(page.get_by_role("button", name="Undo")).to_be_visible()
+        return page
+
+
+def name_partner(page: Page, name: str) -> None:
+    page.get_by_label("Partner’s MPN ID").fill(IDS[name])
+    page.get_by_role("button", name="Check ID").click()
+
+
+def contest(stack: Stack, visitor, **how: bool) -> Contest:
+    """Astrid has Nordvik of record and names Halden; before the click she reads what will happen."""
+    case = Contest(stack, stack.free.pop(), visitor(ASTRID, **how), visitor(NILS), visitor(HANNA))
+    page = case.astrid.open(f"/c/subscriptions/{case.subscription}/")
+    name_partner(page, NORDVIK)
+    page.get_by_role("button", name=f"OK, attach {NORDVIK}").click()
+    page.get_by_text("Another partner does the work now?").click()
+    name_partner(page, HALDEN)
+    expect(page.get_by_text(f"Both partners, {NORDVIK} and {HALDEN}, are told at once")).to_be_visible()
+    expect(page.get_by_text(f"If nobody answers, {NORDVIK} stays")).to_be_visible()
+    page.get_by_role("button", name=f"OK, ask about {HALDEN}").click()
+    link = page.locator("#done").get_by_role("link", name="Answer")
+    expect(page.get_by_text(f"{NORDVIK} stays partner of record until it is answered")).to_be_visible()
+    case.number = re.findall(r"/c/change-requests/(\d+)/", link.get_attribute("href"))[0]
+    return case
+
+
+def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack, visitor):
+    case = contest(stack, visitor)
+    case.astrid.look()
+    assert NORDVIK in case.mail(HANNA, "You have been named")
+    assert HALDEN in case.mail(NILS, "Another partner has been named")
+    assert "/c/change-requests/" in case.mail(ASTRID, "Who does the work for")
+    assert case.mail(SVEN, "")  # every administrator is asked, in their own language
+
+    for person, words in ((case.nils, "We keep the mail running."), (case.hanna, "We did the rollout.")):
+        page = person.open(case.theirs)
+        expect(page.get_by_role("heading", name="Ekholmen Logistik AB is asked who does the work")).to_be_visible()
+        page.get_by_label("What you do for the customer").fill(words)
+        page.get_by_role("button", name="Tell the customer").click()
+        expect(page.get_by_role("button", name="Say it anew")).to_be_visible()
+        person.look()
+    expect(case.hanna.page.get_by_text("We keep the mail running.")).to_have_count(0)
+    expect(case.hanna.page.get_by_role("link", name="Open the subscription")).to_have_count(0)
+    expect(case.hanna.open("/p/").get_by_text("Ekholmen Logistik AB is asked").first).to_be_visible()
+
+    page = case.astrid.open("/c/")
+    expect(page.get_by_role("link", name=re.compile("^Answer")).first).to_be_visible()
+    page = case.astrid.open(case.asked)
+    expect(page.get_by_text("We keep the mail running.").first).to_be_visible()
+    expect(page.get_by_text("We did the rollout.").first).to_be_visible()
+    case.astrid.look()
+    page.get_by_role("button", name="Send the answer").click()  # nothing chosen
+    expect(page.locator(".esum")).to_contain_text("Choose an answer")
+    case.answer(HALDEN, "Halden set it all up.")
+    case.astrid.look()
+
+    assert "Halden set it all up." in case.mail(HANNA, "You are partner of record")
+    assert "Halden set it all up." in case.mail(NILS, "You are no longer partner of record")
+    assert HALDEN in case.mail(ASTRID, "Answered: who does the work")
+    page = case.nils.open(case.theirs)
+    expect(page.get_by_text(f"{HALDEN} does the work, and has become partner of record.")).to_be_visible()
+    expect(page.get_by_text("Halden set it all up.").first).to_be_visible()
+    case.nils.look()
+    expect(case.hanna.open(f"/p/subscriptions/{case.subscription}/").get_by_role("heading", level=1)).to_be_visible()
+
+    case.astrid.page.get_by_role("button", name="Undo").click()
+    expect(case.astrid.page.get_by_text("Undone. The question is open again.")).to_be_visible()
+    for address in (NILS, HANNA, ASTRID):
+        assert case.mail(address, "The answer was undone")
+    assert case.hanna.page.goto(f"{stack.url}/p/subscriptions/{case.subscription}/").status == 404
+
+
+@pytest.mark.parametrize(
+    ("choice", "to_nils", "to_hanna", "outcome"),
+    [
+        (
+            NORDVIK,
+            "You stay partner of record",
+            "You have not become partner of record",
+            "stays your partner of record",
+        ),
+        ("Neither", "You are no longer partner of record", "You have not become partner of record", "neither does"),
+    ],
+    ids=["the one of record", "neither"],
+)
+def test_the_one_of_record_or_neither_does_the_work(stack, visitor, choice, to_nils, to_hanna, outcome):
+    case = contest(stack, visitor, scripts=False)
+
+    page = case.answer(choice)
+
+    expect(page.get_by_text(re.compile(outcome)).first).to_be_visible()
+    assert case.mail(NILS, to_nils)
+    assert case.mail(HANNA, to_hanna)
+    page = case.astrid.open(f"/c/subscriptions/{case.subscription}/")
+    expect(page.get_by_role("heading", name=NORDVIK)).to_have_count(1 if choice == NORDVIK else 0)
+
+
+def test_without_an_answer_the_one_of_record_stays_in_swedish_on_a_phone_in_the_dark(stack, visitor):
+    case = contest(stack, visitor)
+    sven = visitor(SVEN, phone=True, dark=True)
+    for path in (f"/c/subscriptions/{case.subscription}/", "/c/", "/c/change-requests/", case.asked):
+        page = sven.open(path)
+        assert page.locator("html").get_attribute("lang") == "sv"
+        sven.look()
+    expect(page.get_by_role("button", name="Skicka svaret")).to_be_visible()
+    vera = visitor(VERA)
+    expect(vera.open(case.asked).get_by_role("button", name="Send the answer")).to_have_count(0)
+    with stack.database() as cursor:
+        cursor.execute(
+            "UPDATE associations_changerequest SET opened_at = opened_at - interval '20 days',"
+            " due_at = now() - interval '1 second' WHERE id = %s",
+            [case.number],
+        )
+    manage(stack.var, "shell", "--no-imports", "-c", "from associations.tasks import keep_time; keep_time.delay()")
+
+    for address in (NILS, HANNA, ASTRID):
+        assert NORDVIK in case.mail(address, "The question is closed without an answer")
+    page = sven.open(case.asked)
+    expect(page.get_by_text(f"Frågan besvarades inte i tid. {NORDVIK} förblir partner of record.")).to_be_visible()
+    expect(page.get_by_role("button", name="Skicka svaret")).to_have_count(0)
+    sven.look()
+    expect(sven.open("/c/change-requests/?view=closed").get_by_text(f"{NORDVIK} blev kvar").first).to_be_visible()
+    sven.look()

@@ -45,7 +45,7 @@ def attach(subscription: Subscription, partner: Partner, admin: Actor, **fields)
 def test_attaching_makes_the_partner_of_record_from_now_on(subscription, partner, admin):
     before = timezone.now()
 
-    association, outcome = actions.attach(subscription.subscription_id, partner.mpn_id, by=admin, note=" rollout ")
+    association, outcome, _ = actions.attach(subscription.subscription_id, partner.mpn_id, by=admin, note=" rollout ")
 
     assert outcome == "attached"
     assert before <= association.began_at == association.attached_at <= timezone.now()
@@ -77,14 +77,14 @@ def test_attaching_the_same_partner_again_changes_nothing(subscription, partner,
 
     again = actions.attach(subscription.subscription_id, partner.mpn_id, by=admin)
 
-    assert again == (first, "unchanged")
+    assert again == (first, "unchanged", None)
     assert verbs(subscription) == ["attached"]
 
 
 def test_spaces_and_hyphens_in_the_id_are_ignored(subscription, admin):
     make_partner(mpn_id="4471902")
 
-    association, _ = actions.attach(subscription.subscription_id, " 447-19 02 ", by=admin)
+    association, *_ = actions.attach(subscription.subscription_id, " 447-19 02 ", by=admin)
 
     assert association.partner.mpn_id == "4471902"
 
@@ -290,7 +290,7 @@ def test_the_start_lies_neither_in_the_future_nor_too_far_back(customer, partner
 
 def test_a_day_is_utcs_for_whoever_dates_back(subscription, partner, monkeypatch, customer):
     """In Auckland it is tomorrow already, in Honolulu still yesterday; the record knows one day."""
-    monkeypatch.setattr(actions.timezone, "now", lambda: datetime(2026, 4, 4, 23, 30, tzinfo=UTC))
+    monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 4, 4, 23, 30, tzinfo=UTC))
     for zone in ("Pacific/Auckland", "Pacific/Honolulu"):
         by = make_member(customer.organisation, time_zone=zone)
         with timezone.override(zone):
@@ -330,10 +330,10 @@ def test_each_instant_on_a_unit_is_later_than_the_one_before_even_when_the_clock
     subscription, partner, admin, monkeypatch
 ):
     noon = timezone.now()
-    monkeypatch.setattr(actions.timezone, "now", lambda: noon)
+    monkeypatch.setattr(timezone, "now", lambda: noon)
     association = attach(subscription, partner, admin)
 
-    monkeypatch.setattr(actions.timezone, "now", lambda: noon - timedelta(seconds=5))
+    monkeypatch.setattr(timezone, "now", lambda: noon - timedelta(seconds=5))
     removed = actions.remove(subscription.subscription_id, by=admin)
     again = attach(subscription, make_partner("Halden Konsult AB"), admin)
 

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 from django.core.mail import EmailMessage
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from associations import actions
 from associations.actions import inviting
@@ -374,10 +374,11 @@ def test_the_one_side_is_told_what_the_other_does_with_an_invitation(case, arriv
     says(mails["elin@vasterhamn.example"], *facts)
 
     asked = Event.objects.get(verb="invitation.sent")
-    assert line_of("invitation_sent", asked) == (
-        "Nordvik Cloud AB asks to be your partner of record.",
-        f"/c/invitations/{sent.invitation_id}/",
-    )
+    with translation.override("en"):
+        assert line_of("invitation_sent", asked) == (
+            "Nordvik Cloud AB asks to be your partner of record.",
+            f"/c/invitations/{sent.invitation_id}/",
+        )
 
     actions.note_opened(sent.invitation_id, by=case.elin)
     assert not arrived()

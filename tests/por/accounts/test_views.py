@@ -339,7 +339,7 @@ def test_the_list_of_tokens_costs_the_same_for_any_number(
 ) -> None:
     for number in range(8):
         as_elin.post(reverse("accounts:tokens"), token_form(elin, name=f"Token {number}"))
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         as_elin.get(reverse("accounts:tokens"))
 
 

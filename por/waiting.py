@@ -48,8 +48,9 @@ def alone(work: str, number: int = 0) -> Iterator[bool]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", [work, number])
         mine: bool = cursor.fetchone()[0]
-        try:
-            yield mine
-        finally:
-            if mine:
+    try:
+        yield mine
+    finally:
+        if mine:
+            with connection.cursor() as cursor:  # the first one's connection may have been lost, and the lock with it
                 cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [work, number])

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from por import waiting
 from por.accounts.models import NOBODY
 from por.errors import Busy
 from por.estate.reading import Cells, RowError, Unfit
@@ -125,15 +126,10 @@ class Report:
 @contextmanager
 def alone() -> Iterator[None]:
     """Only one load at a time: raises Busy while another one runs."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext('load of an estate'))")
-        if not cursor.fetchone()[0]:
+    with waiting.alone("load of an estate") as mine:
+        if not mine:
             raise Busy("busy", _("Another load is running. Wait until it has ended."), retry_after=60)
-    try:
         yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(hashtext('load of an estate'))")
 
 
 def load_file(path: Path, file: File[R], report: Report) -> None:

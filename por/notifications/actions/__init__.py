@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
 
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -26,14 +26,12 @@ from por.logs import request_id, without_addresses
 from por.notifications.emails import Message, compose
 from por.notifications.models import Delivery, How, Notification, Preference
 from por.notifications.rules import next_digest
-from por.waiting import busy_instead_of_a_lock_timeout
+from por.waiting import alone, busy_instead_of_a_lock_timeout
 
 logger = logging.getLogger(__name__)
 
 #: A run ends after so many seconds, well within the time a task has; the next one is a few seconds away.
 RUN_FOR = 120
-#: The advisory lock of whoever is sending.
-SENDING = 7_365_110_100
 #: The mail server closes the conversation: it speaks of itself, not of the message.
 SHUTTING_DOWN = 421
 
@@ -210,20 +208,8 @@ def deliver() -> int:
 
     One run at a time in the whole house, so that a mail server that hangs holds up one worker and no more.
     """
-    with _alone() as alone:
-        return _deliver() if alone else 0
-
-
-@contextmanager
-def _alone() -> Iterator[bool]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [SENDING])
-        alone: bool = cursor.fetchone()[0]
-        try:
-            yield alone
-        finally:
-            if alone:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [SENDING])
+    with alone("deliver") as mine:
+        return _deliver() if mine else 0
 
 
 def _deliver() -> int:

@@ -140,7 +140,7 @@ def test_the_files_wait_in_the_order_of_asking_and_what_has_not_begun_can_be_tak
     first, second = Load.objects.order_by("pk")
     other = connection.copy()
     with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(hashtext('load of an estate'))")
+        cursor.execute("SELECT pg_advisory_lock(hashtext('load of an estate'), 0)")
         assert running.run() == 0
     other.close()
 

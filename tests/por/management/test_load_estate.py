@@ -150,9 +150,9 @@ def test_only_one_load_runs_at_a_time(estate: Path) -> None:
     other = connection.copy()
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtext('load of an estate'))")
+            cursor.execute("SELECT pg_advisory_lock(hashtext('load of an estate'), 0)")
             assert load(estate).failure == "Another load is running. Wait until it has ended."
-            cursor.execute("SELECT pg_advisory_unlock(hashtext('load of an estate'))")
+            cursor.execute("SELECT pg_advisory_unlock(hashtext('load of an estate'), 0)")
     finally:
         other.close()
     assert load(estate).failure == ""

@@ -22,6 +22,7 @@ from associations.actions import (
     expire_invitations,
     follow_replacements,
 )
+from associations.actions.unit import about_subscription, named
 from associations.models import Association, start_of
 from associations.rules import TENANT_KINDS, EndReason, Kind, Source, digital_only, digital_only_from
 from por.accounts.models import NOBODY
@@ -460,9 +461,8 @@ def tell_of_changes(changes: Mapping[int, Changes]) -> None:
     ).order_by("subscription"):
         subscription = one.subscription
         assert subscription is not None
-        about = history.About("subscription", str(subscription.subscription_id), subscription.name)
-        partner = {"mpn_id": one.partner.mpn_id, "name": one.partner.organisation.name}
-        said = {"partner": partner, "subscription": changes[subscription.pk]}
+        said = {"partner": named(one.partner), "subscription": changes[subscription.pk]}
+        about = about_subscription(subscription)
         events.append(history.Said(one.customer_id, said, about, [one.partner_id]))
     if events:
         history.record_each("subscription.changed", by=NOBODY, at=timezone.now(), events=events)

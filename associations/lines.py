@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from associations.rules import EndReason
-from por.formats import day_text
+from por.directory.models import Subscription
+from por.directory.rules import Agreement
+from por.formats import day_text, number_text
 from por.history.models import Event
 from por.notifications.emails import Line, Says
 
@@ -141,6 +144,27 @@ INVITATIONS: dict[str, Says] = {
 }
 ATTACHED_FOR = to_customer(_("%(partner)s became your partner of record without your doing. You can remove it."))
 
+# --- What a load has changed of a subscription ----------------------------------------------------------------------
+
+#: What it may be, and how its value is said.
+CHANGED: dict[str, tuple[LazyText, Callable[[Any], str]]] = {
+    "seats": (_("Seats"), number_text),
+    "status": (_("Status"), lambda value: str(Subscription.Status(value).label)),
+    "agreement": (_("Agreement"), lambda value: str(Agreement(value).label)),
+    "renews_on": (_("Renewal"), lambda value: day_text(date.fromisoformat(value))),
+}
+
+
+def changes(event: Event) -> list[tuple[str, str]]:
+    """Of each thing that has changed its name, and what it was and is now."""
+    told = []
+    for name, values in event.changes.get("subscription", {}).items():
+        label, say = CHANGED[name]
+        was, now = (gettext("unknown") if value is None else say(value) for value in values)
+        told.append((str(label), f"{was} → {now}"))
+    return told
+
+
 # --- Renewals and replacements --------------------------------------------------------------------------------------
 
 
@@ -166,7 +190,13 @@ def partners_list(event: Event) -> str:
     return reverse("associations:partner_subscription_list")
 
 
+def _changed(event: Event) -> Line:
+    what = ", ".join(f"{label} {change}" for label, change in changes(event))
+    return Line(gettext("It has changed: %(what)s.") % {"what": what}, partner_url(event))
+
+
 RENEWALS: dict[str, Says] = {
+    "subscription_changed": _changed,
     "renewal_due": _about_renewal(_("It renews on %(day)s."), partner_url),
     "renewal_due_customer": _about_renewal(_("It renews on %(day)s. %(partner)s is of record."), customer_url),
     "record_carried_over": _about_renewal(_("It replaces another one, and you stay partner of record."), partner_url),

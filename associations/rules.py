@@ -107,6 +107,10 @@ class Policy:
     def undo_within(self) -> timedelta:
         return timedelta(minutes=self.undo_within_minutes)
 
+    def answer_due(self, day: date) -> datetime:
+        """By when the customer answers which partner is doing the work, if it is asked on this day."""
+        return self.business_days_after(day, self.change_request_business_days)
+
     def business_days_after(self, day: date, count: int) -> datetime:
         """The end of the so manieth business day after a day: Monday to Friday less the holidays, in UTC."""
         while count:

@@ -19,7 +19,7 @@ from por.accounts.models import NOBODY, Actor
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.directory.rules import Agreement, normal_mpn_id
-from por.errors import Absent, Refused
+from por.errors import Refused
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: Given, *, by: Act
     subscription = Subscription.objects.filter(subscription_id=subscription_id).first()
     if subscription is None or subscription.agreement != Agreement.OPEN:
         if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
-            raise Absent("not_found", _("There is no such subscription, or it is not yours to see."))
+            raise unit.absent()
         raise Refused(
             "not_open_licensing",
             _("Only a subscription from Open licensing is activated by its partner. Ask the customer to attach you."),
@@ -90,7 +90,7 @@ def attach_sellers() -> int:
         sold = Association.objects.open().filter(subscription=OuterRef("pk"), kind=kind)
         free = Subscription.objects.filter(
             Exists(sold.filter(partner__status=Partner.Status.ACTIVE)),
-            ~Exists(Association.objects.filter(subscription=OuterRef("pk"), kind=Kind.DPOR)),
+            ~Exists(Association.objects.of_record().filter(subscription=OuterRef("pk"))),
             agreement=agreement,
             status=Subscription.Status.ACTIVE,
             started_on__gte=newest,
@@ -105,8 +105,7 @@ def _attach_seller(subscription_pk: int, kind: Kind) -> bool:
     subscription = unit.locked_by_the_house(subscription_pk)
     sellers = Association.objects.open().filter(subscription=subscription, kind=kind)
     seller = sellers.filter(partner__status=Partner.Status.ACTIVE).order_by("began_at", "pk").first()
-    ever = Association.objects.filter(subscription=subscription, kind=Kind.DPOR).exists()
-    if seller is None or ever or subscription.status != Subscription.Status.ACTIVE:
+    if seller is None or unit.ever_of_record(subscription) or subscription.status != Subscription.Status.ACTIVE:
         return False
     partner = directory.locked(seller.partner_id)
     if partner.status != Partner.Status.ACTIVE or partner.kind == Partner.Kind.GLOBAL:

@@ -19,7 +19,7 @@ from por import faults
 from por.accounts.models import Actor, Membership
 from por.directory import actions as directory
 from por.directory.rules import normal_mpn_id
-from por.errors import Busy, Refused
+from por.errors import Absent, Busy, Refused
 from por.history import actions as history
 from por.logs import request_id
 from por.waiting import alone
@@ -103,6 +103,11 @@ def apply_tried(job_id: int, *, by: Actor) -> Job:
     return request([Pair(*row) for row in rows], dry_run=False, by=by)
 
 
+def absent() -> Absent:
+    """Nobody can tell whether there is none, or none of theirs."""
+    return Absent("not_found", _("There is no such job, or it is not yours to see."))
+
+
 # --- In the worker --------------------------------------------------------------------------------------------------
 
 
@@ -154,14 +159,14 @@ class _Run:
         count = 0
         for row in rows:
             try:
-                row.outcome = self._tried(row)
+                self._try(row)
             except Refused as refused:
                 row.outcome, row.code, row.detail = "refused", refused.code, str(refused.sentence)
                 row.save(update_fields=["outcome", "code", "detail"])
             count += 1
         return count
 
-    def _tried(self, row: JobRow) -> str:
+    def _try(self, row: JobRow) -> None:
         """Another one's lock is waited for, a few times."""
         self.actor.require("record.bulk")
         subscription_id = self._subscription_id(row)
@@ -172,29 +177,25 @@ class _Run:
                 continue
         return self._attach(row, subscription_id)
 
-    def _attach(self, row: JobRow, subscription_id: uuid.UUID) -> str:
+    def _attach(self, row: JobRow, subscription_id: uuid.UUID) -> None:
         """Attaches, and writes down that it did in the same transaction. Raises Refused."""
         mpn_id = normal_mpn_id(row.mpn_id) or row.mpn_id
         if self.is_probing:
             raise _too_many()
         if mpn_id in self.unknown:
             raise directory.refusal("partner_not_found")
-        outcome = ""
         try:
             with transaction.atomic():
-                outcome = attach_once(subscription_id, mpn_id, by=self.actor).outcome
+                row.outcome = attach_once(subscription_id, mpn_id, by=self.actor).outcome
                 if self.job.dry_run:
                     raise _Undone
-                row.outcome = outcome
                 row.save(update_fields=["outcome"])
         except _Undone:
-            row.outcome = outcome
             row.save(update_fields=["outcome"])
         except Refused as refused:
             if refused.code == "partner_not_found":
                 self._note_unknown(mpn_id)
             raise
-        return outcome
 
     def _subscription_id(self, row: JobRow) -> uuid.UUID:
         try:

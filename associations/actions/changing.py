@@ -23,7 +23,6 @@ from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.directory.rules import normal_mpn_id
 from por.errors import Absent, Refused, Stale
-from por.history import actions as history
 
 if TYPE_CHECKING:
     from associations.actions.record import LastChange
@@ -44,9 +43,8 @@ def name(
     now = unit.clock(unit.latest(subscription), requests)
     verb = "change_request.opened"
     if request is None:
-        due_at = policy_of(now).business_days_after(now.date(), policy_of(now).change_request_business_days)
         request = ChangeRequest.objects.create(
-            subscription=subscription, incumbent=incumbent, opened_at=now, due_at=due_at
+            subscription=subscription, incumbent=incumbent, opened_at=now, due_at=policy_of(now).answer_due(now.date())
         )
     else:
         verb = "change_request.joined"
@@ -70,7 +68,8 @@ def answer(
     Raises Absent, Forbidden, Stale, Busy, Refused with the code of the request's status if it is not open any more,
     or of the partner or subscription if a challenger cannot be attached now; on `mpn_id`: `not_a_party`.
     """
-    subscription, request = _locked(request_id, "change.answer", by=by, version=version)
+    request = _locked(request_id, "change.answer", by=by, version=version)
+    subscription = request.subscription
     chosen = None if mpn_id is None else _party(request, mpn_id)
     _step(request, "answer")
     incumbent = request.incumbent
@@ -110,7 +109,7 @@ def state(request_id: int, text: str, *, by: Actor, version: int | None = None) 
 
     Raises Absent, Forbidden, Stale, Busy, or Refused: on `text` if there is none, else with the code of the status.
     """
-    _subscription, request = _locked(request_id, "change.state", by=by, version=version)
+    request = _locked(request_id, "change.state", by=by, version=version)
     if not (text := text.strip()):
         raise Refused("statement_empty", _("Say what you do for the customer."), field="text")
     partner = _own_party(request, by)
@@ -132,7 +131,7 @@ def state(request_id: int, text: str, *, by: Actor, version: int | None = None) 
 @transaction.atomic
 def forward(request_id: int, member_id: int, *, by: Actor, note: str = "") -> Membership:
     """Asks a colleague to look at the question: they are told by e-mail. Raises Absent, Forbidden, Busy, Refused."""
-    _subscription, request = _locked(request_id, "change.answer", by=by)
+    request = _locked(request_id, "change.answer", by=by)
     CHANGE_REQUEST.after(request.status, "forward")
     member = (
         Membership.objects.usable().filter(organisation=by.organisation_id, pk=member_id).select_related("user").first()
@@ -248,18 +247,20 @@ def _all_closed(request: ChangeRequest) -> bool:
 # --- Shared --------------------------------------------------------------------------------------------------------
 
 
-def _locked(
-    request_id: int, right: str, *, by: Actor, version: int | None = None
-) -> tuple[Subscription, ChangeRequest]:
+def absent() -> Absent:
+    """Nobody can tell whether there is none, or none of theirs."""
+    return Absent("not_found", _("There is no such question, or it is not yours to see."))
+
+
+def _locked(request_id: int, right: str, *, by: Actor, version: int | None = None) -> ChangeRequest:
     """The question with its subscription, locked until the transaction ends, if it is theirs, they may, and as seen."""
-    absent = Absent("not_found", _("There is no such question, or it is not yours to see."))
     if not ChangeRequest.objects.visible_to(by).filter(pk=request_id).exists():
-        raise absent
+        raise absent()
     by.require(right)
     request = _locked_by_the_house(request_id)
     if version is not None and request.version != version:
         raise Stale("stale", _("This question has changed since you opened it. Look at it again, then decide."))
-    return request.subscription, request
+    return request
 
 
 def _locked_by_the_house(request_id: int) -> ChangeRequest:
@@ -319,23 +320,20 @@ def _write_quietly(
     **changes: Any,
 ) -> None:
     """The event of what is between the customer and one partner, or the customer's own: no other party reads it."""
-    subscription = request.subscription
-    said = {"partner": unit.named(partner)} if partner else {}
-    history.record(
+    unit.note(
         verb,
-        history.About("subscription", str(subscription.subscription_id), subscription.name),
+        request.subscription,
         by=by,
         at=at,
-        of=subscription.customer_id,
         parties=[partner.pk] if partner else [],
-        changes={"change_request": request.pk, **said, **changes},
+        changes={"change_request": request.pk, **_said(partner), **changes},
         reason=reason,
     )
 
 
-def _said(chosen: Partner | None) -> dict[str, Any]:
-    """Whom an answer names; nobody, where it is neither."""
-    return {"partner": unit.named(chosen)} if chosen else {}
+def _said(partner: Partner | None) -> dict[str, Any]:
+    """The partner an event names; an answer names nobody where it is neither."""
+    return {"partner": unit.named(partner)} if partner else {}
 
 
 def _parties(request: ChangeRequest) -> list[int]:

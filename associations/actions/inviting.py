@@ -158,7 +158,7 @@ def note_opened(invitation_id: uuid.UUID, *, by: Actor) -> None:
     """Somebody of the customer, signed in, looks at it for the first time. Nothing if it is no longer open."""
     invitation = Invitation.objects.filter(invitation_id=invitation_id, customer=by.organisation_id).first()
     if invitation is None:
-        raise _absent()
+        raise absent()
     invitation = _locked(invitation_id)
     if invitation.opened_at is None and INVITATION.allows(invitation.status, "open"):
         invitation.opened_at = _now(invitation)
@@ -200,7 +200,8 @@ def _expire(invitation_id: uuid.UUID, step: str) -> bool:
 # --- Shared --------------------------------------------------------------------------------------------------------
 
 
-def _absent() -> Absent:
+def absent() -> Absent:
+    """Nobody can tell whether there is none, or none of theirs."""
     return Absent("not_found", _("There is no such invitation, or it is not yours to see."))
 
 
@@ -208,7 +209,7 @@ def _theirs(invitation_id: uuid.UUID, right: str, *, by: Actor) -> Invitation:
     """The invitation as it was before any lock, if it is theirs and they may."""
     invitation = Invitation.objects.visible_to(by).filter(invitation_id=invitation_id).first()
     if invitation is None:
-        raise _absent()
+        raise absent()
     by.require(right)
     return invitation
 

@@ -15,6 +15,7 @@ from por.waiting import busy_instead_of_a_lock_timeout
 #: Why the question who does the work is cancelled when its incumbent ends so.
 CANCELS = {
     EndReason.SUBSCRIPTION_EXPIRED: Cancellation.SUBSCRIPTION_EXPIRED,
+    EndReason.SUBSCRIPTION_REPLACED: Cancellation.SUBSCRIPTION_EXPIRED,
     EndReason.PARTNER_CLOSED: Cancellation.PARTNER_CLOSED,
 }
 
@@ -37,6 +38,12 @@ def end_from_outside(association_id: int) -> bool:
     reason = end_reason_from_outside(association.kind, of, partner)
     if reason is None or association.ended_at is not None or association.undone_at is not None:
         return False
+    end(association, of, reason)
+    return True
+
+
+def end(association: Association, of: Subscription | Customer, reason: EndReason) -> None:
+    """Ends it now, and cancels the question that is open about it. All is locked by the caller."""
     record, requests = [association], []
     if isinstance(of, Subscription) and association.kind == Kind.DPOR:
         record, requests = unit.latest(of), unit.requests_of(of)
@@ -46,7 +53,6 @@ def end_from_outside(association_id: int) -> bool:
     verb = "partner_of_record.ended" if association.kind == Kind.DPOR else "association.ended"
     unit.write_of(verb, of, association, by=NOBODY, at=association.ended_at)
     changing.cancel_open(requests, CANCELS[reason], by=NOBODY, at=association.ended_at)
-    return True
 
 
 def end_reason_from_outside(kind: str, of: Subscription | Customer, partner: Partner) -> EndReason | None:

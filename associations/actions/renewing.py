@@ -9,9 +9,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from associations.actions import changing, unit
+from associations.actions import outside, unit
 from associations.models import Association, RenewalNotice, Replacement, start_of
-from associations.rules import Cancellation, EndReason, Kind, Source, policy_on
+from associations.rules import EndReason, Kind, Source, policy_on
 from por.accounts.models import NOBODY
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
@@ -28,7 +28,7 @@ def follow_replacements() -> int:
     subscription still counts as new, so that an estate loaded for the first time asks nobody about years ago.
     """
     today = timezone.now().date()
-    record = Association.objects.filter(kind=Kind.DPOR)
+    record = Association.objects.of_record()
     new = Subscription.objects.filter(
         Exists(record.filter(subscription=OuterRef("replaces"), undone_at=None)),
         ~Exists(record.filter(subscription=OuterRef("pk"))),
@@ -47,8 +47,7 @@ def _follow(old_pk: int, new_pk: int) -> bool:
     by_key = {pk: unit.locked_by_the_house(pk) for pk in sorted([old_pk, new_pk])}
     old, new = by_key[old_pk], by_key[new_pk]
     held = _held_last(old)
-    ever = Association.objects.filter(subscription=new, kind=Kind.DPOR).exists()
-    if held is None or ever or Replacement.objects.filter(subscription=new).exists():
+    if held is None or unit.ever_of_record(new) or Replacement.objects.filter(subscription=new).exists():
         return False
     partner = directory.locked(held.partner_id)
     if partner.status != Partner.Status.ACTIVE or new.status != Subscription.Status.ACTIVE:
@@ -56,7 +55,9 @@ def _follow(old_pk: int, new_pk: int) -> bool:
     policy = policy_on(timezone.now().date())
     carries = old.product == new.product and f"{old.agreement}-{new.agreement}" in policy.carries_over
     at = unit.clock([*unit.latest(old), *unit.latest(new)])
-    _end_replaced(old, held)
+    if old.status == Subscription.Status.EXPIRED and held.ended_at is None:
+        # It has been replaced, which says more. What still runs beside its successor keeps its partner.
+        outside.end(held, old, EndReason.SUBSCRIPTION_REPLACED)
     made = None
     if carries:
         began_at = min(max(start_of(new.started_on), held.began_at), at)
@@ -84,19 +85,6 @@ def _held_last(old: Subscription) -> Association | None:
     found = Association.objects.standing().of_record().filter(subscription=old)
     held = found.filter(Q(ended_at=None) | Q(end_reason=EndReason.SUBSCRIPTION_EXPIRED))
     return held.select_related("partner__organisation").order_by("-began_at").first()
-
-
-def _end_replaced(old: Subscription, held: Association) -> None:
-    """What has expired has been replaced, which says more; what still runs beside it keeps its partner."""
-    if old.status != Subscription.Status.EXPIRED or held.ended_at is not None:
-        return
-    requests = unit.requests_of(old)
-    held.subscription, held.customer = old, old.customer
-    held.ended_at = unit.clock(unit.latest(old), requests)
-    held.end_reason = EndReason.SUBSCRIPTION_REPLACED
-    held.save(update_fields=["ended_at", "end_reason"])
-    unit.write_of("partner_of_record.ended", old, held, by=NOBODY, at=held.ended_at)
-    changing.cancel_open(requests, Cancellation.SUBSCRIPTION_EXPIRED, by=NOBODY, at=held.ended_at)
 
 
 def give_notice_of_renewals() -> int:
@@ -145,7 +133,7 @@ def _give_notice(subscription_pks: list[int], days: int, today: date) -> int:
         one = records[notice.subscription_id]
         subscription = one.subscription
         assert subscription is not None
-        about = history.About("subscription", str(subscription.subscription_id), subscription.name)
+        about = unit.about_subscription(subscription)
         said = {
             "partner": unit.named(one.partner),
             "renews_on": notice.renews_on.isoformat(),

@@ -25,17 +25,21 @@ from por.waiting import busy_instead_of_a_lock_timeout
 TICK = timedelta(microseconds=1)
 
 
+def absent() -> Absent:
+    """Nobody can tell whether there is none, or none of theirs."""
+    return Absent("not_found", _("There is no such subscription, or it is not yours to see."))
+
+
 def locked(subscription_id: uuid.UUID, right: str, *, by: Actor, version: int | None = None) -> Subscription:
     """The subscription, locked until the transaction ends, if it is theirs, they may, and it is as they saw it."""
-    absent = Absent("not_found", _("There is no such subscription, or it is not yours to see."))
     if not by.may(right):
         if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
-            raise absent
+            raise absent()
         by.require(right)
     with busy_instead_of_a_lock_timeout():
         subscription = _to_change(by.kind).one(organisation=by.organisation_id, subscription=subscription_id)
     if subscription is None:
-        raise absent
+        raise absent()
     if version is not None and subscription.version != version:
         raise Stale("stale", _("This subscription has changed since you opened it. Look at it again, then decide."))
     return subscription
@@ -78,6 +82,11 @@ def require_open_to_attach(subscription: Subscription) -> None:
 def record_of(subscription: Subscription) -> list[Association]:
     """All associations of record the subscription ever had, the undone ones too, oldest first."""
     return _on(subscription, _RECORD_OF.all(subscription=subscription.pk))
+
+
+def ever_of_record(subscription: Subscription) -> bool:
+    """Whether somebody is, was, or was until that was undone."""
+    return Association.objects.of_record().filter(subscription=subscription).exists()
 
 
 def latest(subscription: Subscription) -> list[Association]:
@@ -156,6 +165,11 @@ def bump(subscription: Subscription) -> None:
     subscription.version += 1
 
 
+def about_subscription(subscription: Subscription) -> history.About:
+    """A subscription as events have it."""
+    return history.About("subscription", str(subscription.subscription_id), subscription.name)
+
+
 def named(partner: Partner) -> dict[str, str]:
     """A partner as events have it."""
     return {"mpn_id": partner.mpn_id, "name": partner.organisation.name}
@@ -174,7 +188,22 @@ def write(
     """The event of a verb, in the customer's chain. What is about a subscription gives it a new version first."""
     if isinstance(unit, Subscription):
         bump(unit)
-        about, customer = history.About("subscription", str(unit.subscription_id), unit.name), unit.customer_id
+    note(verb, unit, by=by, at=at, parties=parties, changes=changes, reason=reason)
+
+
+def note(
+    verb: str,
+    unit: Subscription | Customer,
+    *,
+    by: Actor,
+    at: datetime,
+    parties: Iterable[int],
+    changes: Mapping[str, Any],
+    reason: str = "",
+) -> None:
+    """The event of what leaves the record as it is, and so the version too."""
+    if isinstance(unit, Subscription):
+        about, customer = about_subscription(unit), unit.customer_id
     else:
         about, customer = history.About("customer", str(unit.tenant_id), unit.organisation.name), unit.pk
     history.record(verb, about, by=by, at=at, of=customer, parties=parties, changes=changes, reason=reason)

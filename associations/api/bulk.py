@@ -19,7 +19,6 @@ from por.api.parsers import CsvParser, StrictJSONParser
 from por.api.problems import Invalid
 from por.api.schema import Is, described
 from por.csv_export import csv_lines
-from por.errors import Absent
 
 
 class JobResultShape(TypedDict):
@@ -139,7 +138,7 @@ class JobDetail(Endpoint):
     def get(self, request: Request, job_id: int) -> HttpResponseBase:
         job = Job.objects.visible_to(actor_of(request)).filter(pk=job_id).first()
         if job is None:
-            raise Absent("not_found", _("There is no such job, or it is not yours to see."))
+            raise bulk.absent()
         shape = _shape(job)
         if request.query_params.get("format") != "csv":
             return Response(shape)

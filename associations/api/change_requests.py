@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from associations import actions
+from associations.actions.changing import absent
 from associations.api.shapes import (
     CUSTOMER_EXAMPLE,
     PARTNER_EXAMPLE,
@@ -41,7 +42,7 @@ from por.api.endpoint import Endpoint, entered, etag, matches
 from por.api.lists import filtered, listing
 from por.api.problems import Invalid, PreconditionRequired
 from por.api.schema import Guid, Is, Timestamp, described
-from por.errors import Absent, Refused, Stale
+from por.errors import Refused, Stale
 
 CancellationCode = Annotated[str, Is(enum=Cancellation.values)]
 
@@ -288,14 +289,14 @@ def _seen(request: Request, request_id: int) -> int | None:
 def _theirs(actor: Actor, request_id: int) -> ChangeRequest:
     found = ChangeRequest.objects.visible_to(actor).filter(pk=request_id).first()
     if found is None:
-        raise Absent("not_found", _("There is no such question, or it is not yours to see."))
+        raise absent()
     return found
 
 
 def _answered(actor: Actor, request_id: int) -> Response:
     shapes = _shapes(actor, requests_for_listing(actor).filter(pk=request_id))
     if not shapes:
-        raise Absent("not_found", _("There is no such question, or it is not yours to see."))
+        raise absent()
     return Response(shapes[0], headers={"ETag": etag(shapes[0]["version"])})
 
 

@@ -9,13 +9,12 @@ from typing import Annotated, Any, TypedDict
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
-from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from associations import actions
-from associations.actions.inviting import MOST
+from associations.actions.inviting import MOST, absent
 from associations.api.change_requests import EXAMPLE as CHANGE_REQUEST_EXAMPLE
 from associations.api.change_requests import RequestedShape, requested
 from associations.api.shapes import (
@@ -46,7 +45,6 @@ from por.accounts.models import Actor
 from por.api.endpoint import Endpoint, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import Guid, Is, Timestamp, described
-from por.errors import Absent
 
 
 class InvitedShape(TypedDict):
@@ -377,7 +375,7 @@ def _done(request: Request, invitation_id: uuid.UUID, right: str, work: Callable
     """The answer to a write, checked in the order 404, 403, 422, 409."""
     actor = actor_of(request)
     if not Invitation.objects.visible_to(actor).filter(invitation_id=invitation_id).exists():
-        raise _absent()
+        raise absent()
     actor.require(right)
 
     def write() -> Response:
@@ -387,14 +385,10 @@ def _done(request: Request, invitation_id: uuid.UUID, right: str, work: Callable
     return once(request, write)
 
 
-def _absent() -> Absent:
-    return Absent("not_found", _("There is no such invitation, or it is not yours to see."))
-
-
 def _answer(actor: Actor, invitation_id: uuid.UUID, *, status: int = 200) -> Response:
     found = invitations_for_listing(actor).filter(invitation_id=invitation_id).first()
     if found is None:
-        raise _absent()
+        raise absent()
     return Response(_shape(actor, found), status=status, headers={"ETag": etag(found.version)})
 
 

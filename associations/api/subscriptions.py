@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from associations.actions.unit import absent
 from associations.api.shapes import (
     EVENT_EXAMPLE,
     SUBSCRIPTION_EXAMPLE,
@@ -35,14 +36,9 @@ from por.api.endpoint import Endpoint, etag
 from por.api.lists import filtered, listing
 from por.api.schema import described
 from por.directory.models import Partner, Subscription
-from por.errors import Absent
 from por.history.models import Event
 
 NOT_FOUND = {404: ["not_found"]}
-
-
-def absent() -> Absent:
-    return Absent("not_found", _("There is no such subscription, or it is not yours to see."))
 
 
 def theirs(request: Request, subscription_id: uuid.UUID, as_of: date | None = None) -> Subscription:

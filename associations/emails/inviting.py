@@ -9,14 +9,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from associations import lines
+from associations.emails.record import customer_of, undo_until
 from associations.emails.record import for_customer as of_the_record
 from associations.models import Consent, Invitation
-from associations.rules import Source, policy_on
+from associations.rules import Source
 from por.accounts.rules import Kind
 from por.formats import day_text, moment_text
 from por.history.models import Event
 from por.notifications.actions import confirm, tell
-from por.notifications.emails import message
+from por.notifications.emails import Message, message
 from por.notifications.models import Topic
 
 #: Who of the customer is asked: those who may accept.
@@ -50,7 +51,7 @@ def _facts(event: Event) -> dict[str, Any]:
         "partner": partner.organisation.name,
         "mpn_id": partner.mpn_id,
         "until": moment_text(invitation.expires_at, zone=True),
-        "undo_until": moment_text(event.at + policy_on(event.at.date()).undo_within, zone=True),
+        "undo_until": undo_until(event),
         "rows": rows,
         "reason": event.reason.splitlines(),
     }
@@ -66,54 +67,17 @@ def for_partner(event: Event) -> dict[str, Any]:
     return _facts(event) | {"url": url, "action": _("Open the invitation")}
 
 
-SENT = message(
-    "invitation_sent",
-    Topic.INVITATION,
-    for_customer,
-    gettext_lazy("Invitation, to the customer"),
-    line=lines.INVITATIONS["sent"],
-    to=(Kind.CUSTOMER,),
-)
-REVOKED = message(
-    "invitation_revoked",
-    Topic.INVITATION,
-    for_customer,
-    gettext_lazy("Invitation withdrawn, to the customer"),
-    line=lines.INVITATIONS["revoked"],
-    to=(Kind.CUSTOMER,),
-)
-ACCEPTED = message(
-    "invitation_accepted",
-    Topic.INVITATION,
-    for_partner,
-    gettext_lazy("Invitation accepted, to the partner"),
-    line=lines.INVITATIONS["accepted"],
-    to=(Kind.PARTNER,),
-)
-ACCEPTED_RECEIPT = message(
-    "invitation_accepted_receipt",
-    Topic.INVITATION,
-    for_customer,
-    gettext_lazy("Invitation accepted, receipt"),
-    line=lines.INVITATIONS["accepted_receipt"],
-    to=(Kind.CUSTOMER,),
-)
-DECLINED = message(
-    "invitation_declined",
-    Topic.INVITATION,
-    for_partner,
-    gettext_lazy("Invitation declined, to the partner"),
-    line=lines.INVITATIONS["declined"],
-    to=(Kind.PARTNER,),
-)
-EXPIRED = message(
-    "invitation_expired",
-    Topic.INVITATION,
-    for_partner,
-    gettext_lazy("Invitation expired, to the partner"),
-    line=lines.INVITATIONS["expired"],
-    to=(Kind.PARTNER,),
-)
+def _message(name: str, title: Any, to: Kind) -> Message:
+    facts = for_customer if to == Kind.CUSTOMER else for_partner
+    return message(f"invitation_{name}", Topic.INVITATION, facts, title, line=lines.INVITATIONS[name], to=(to,))
+
+
+SENT = _message("sent", gettext_lazy("Invitation, to the customer"), Kind.CUSTOMER)
+REVOKED = _message("revoked", gettext_lazy("Invitation withdrawn, to the customer"), Kind.CUSTOMER)
+ACCEPTED = _message("accepted", gettext_lazy("Invitation accepted, to the partner"), Kind.PARTNER)
+ACCEPTED_RECEIPT = _message("accepted_receipt", gettext_lazy("Invitation accepted, receipt"), Kind.CUSTOMER)
+DECLINED = _message("declined", gettext_lazy("Invitation declined, to the partner"), Kind.PARTNER)
+EXPIRED = _message("expired", gettext_lazy("Invitation expired, to the partner"), Kind.PARTNER)
 
 
 def told(event: Event) -> None:
@@ -158,5 +122,4 @@ ATTACHED_FOR = message(
 def attached(event: Event) -> None:
     """The customer is told of what it has not done itself, and can take back."""
     if event.changes.get("source") in {Source.ACTIVATION, Source.AUTOMATIC}:
-        customer = int(event.chain.partition(":")[2])
-        tell(event, ATTACHED_FOR, organisation_id=customer, may="record.remove")
+        tell(event, ATTACHED_FOR, organisation_id=customer_of(event), may="record.remove")

@@ -15,6 +15,7 @@ from associations.rules import Source, policy_on
 from por.accounts.rules import Kind
 from por.directory.models import Subscription
 from por.formats import moment_text, number_text
+from por.history.actions import organisation_of
 from por.history.models import Event
 from por.notifications.actions import confirm, tell
 from por.notifications.emails import message
@@ -60,11 +61,23 @@ def _facts(event: Event) -> dict[str, Any]:
         "since": _moment(event.changes.get("began_at")),
         "since_before": _moment(event.changes.get("began_at_before")),
         "until": _moment(event.changes.get("ended_at")),
-        "undo_until": moment_text(event.at + policy_on(event.at.date()).undo_within, zone=True),
+        "undo_until": undo_until(event),
         "rows": rows,
         "reason": event.reason.splitlines(),
         "receipt": _receipt(event),
     }
+
+
+def undo_until(event: Event) -> str:
+    """Until when what the event says can be taken back."""
+    return moment_text(event.at + policy_on(event.at.date()).undo_within, zone=True)
+
+
+def customer_of(event: Event) -> int:
+    """The customer in whose chain the event stands."""
+    customer = organisation_of(event.chain)
+    assert customer is not None
+    return customer
 
 
 def _receipt(event: Event) -> str:
@@ -142,7 +155,7 @@ def ended(event: Event) -> None:
     """It ended from outside, so the customer has to be told as well."""
     for organisation_id in event.parties:
         tell(event, ENDED, organisation_id=organisation_id)
-    tell(event, ENDED_CUSTOMER, organisation_id=_subscription(event).customer_id)
+    tell(event, ENDED_CUSTOMER, organisation_id=customer_of(event))
 
 
 def _why(event: Event) -> dict[str, Any]:

@@ -9,14 +9,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from associations import lines
-from associations.emails.record import for_customer, for_partner
+from associations.emails.record import customer_of, for_customer, for_partner
 from por.accounts.rules import Kind
 from por.directory.models import Subscription
-from por.directory.rules import Agreement
 from por.formats import day_text, number_text
 from por.history.models import Event
 from por.notifications.actions import tell
-from por.notifications.emails import Line, message
+from por.notifications.emails import Facts, Message, message
 from por.notifications.models import Topic
 
 
@@ -45,100 +44,43 @@ def _gap(event: Event) -> dict[str, Any]:
     return for_partner(event) | _replaced(event) | link
 
 
-#: What may change of a subscription, in words.
-CHANGED = {
-    "seats": gettext_lazy("Seats"),
-    "status": gettext_lazy("Status"),
-    "agreement": gettext_lazy("Agreement"),
-    "renews_on": gettext_lazy("Renewal"),
-}
-
-
 def _changed(event: Event) -> dict[str, Any]:
     facts = for_partner(event)
-    return facts | {"rows": [*_changes(event), *facts["rows"]]}
+    return facts | {"rows": [*lines.changes(event), *facts["rows"]]}
 
 
-def _changes(event: Event) -> list[tuple[str, str]]:
-    return [
-        (str(CHANGED[name]), f"{_value(name, was)} → {_value(name, now)}")
-        for name, (was, now) in event.changes["subscription"].items()
-    ]
+def _message(name: str, facts: Facts, title: Any, to: Kind) -> Message:
+    return message(name, Topic.RENEWAL, facts, title, line=lines.RENEWALS[name], to=(to,))
 
 
-def _changed_line(event: Event) -> Line:
-    what = ", ".join(f"{label} {change}" for label, change in _changes(event))
-    return Line(_("It has changed: %(what)s.") % {"what": what}, lines.partner_url(event))
-
-
-def _value(name: str, value: Any) -> str:
-    if value is None:
-        return _("unknown")
-    match name:
-        case "seats":
-            return number_text(value)
-        case "status":
-            return str(Subscription.Status(value).label)
-        case "agreement":
-            return str(Agreement(value).label)
-    return day_text(date.fromisoformat(value))
-
-
-RENEWAL = message(
+RENEWAL = _message(
     "renewal_due",
-    Topic.RENEWAL,
     lambda event: for_partner(event) | _renewal(event),
     gettext_lazy("Renewal ahead, to the partner"),
-    line=lines.RENEWALS["renewal_due"],
-    to=(Kind.PARTNER,),
+    Kind.PARTNER,
 )
-RENEWAL_CUSTOMER = message(
+RENEWAL_CUSTOMER = _message(
     "renewal_due_customer",
-    Topic.RENEWAL,
     lambda event: for_customer(event) | _renewal(event),
     gettext_lazy("Renewal ahead, to the customer"),
-    line=lines.RENEWALS["renewal_due_customer"],
-    to=(Kind.CUSTOMER,),
+    Kind.CUSTOMER,
 )
-CHANGE = message(
-    "subscription_changed",
-    Topic.RENEWAL,
-    _changed,
-    gettext_lazy("Subscription changed, to the partner"),
-    line=_changed_line,
-    to=(Kind.PARTNER,),
-)
-CARRIED_OVER = message(
+CHANGE = _message("subscription_changed", _changed, gettext_lazy("Subscription changed, to the partner"), Kind.PARTNER)
+CARRIED_OVER = _message(
     "record_carried_over",
-    Topic.RENEWAL,
     lambda event: for_partner(event) | _replaced(event),
     gettext_lazy("Carried over to what replaces it, to the partner"),
-    line=lines.RENEWALS["record_carried_over"],
-    to=(Kind.PARTNER,),
+    Kind.PARTNER,
 )
-CARRIED_OVER_CUSTOMER = message(
+CARRIED_OVER_CUSTOMER = _message(
     "record_carried_over_customer",
-    Topic.RENEWAL,
     lambda event: for_customer(event) | _replaced(event),
     gettext_lazy("Carried over to what replaces it, to the customer"),
-    line=lines.RENEWALS["record_carried_over_customer"],
-    to=(Kind.CUSTOMER,),
+    Kind.CUSTOMER,
 )
-REPLACED = message(
-    "subscription_replaced",
-    Topic.RENEWAL,
-    _gap,
-    gettext_lazy("Replaced, to the former partner"),
-    line=lines.RENEWALS["subscription_replaced"],
-    to=(Kind.PARTNER,),
-)
-REPLACED_CUSTOMER = message(
-    "subscription_replaced_customer",
-    Topic.RENEWAL,
-    _confirmation,
-    gettext_lazy("Replaced, question to the customer"),
-    line=lines.RENEWALS["subscription_replaced_customer"],
-    to=(Kind.CUSTOMER,),
+REPLACED = _message("subscription_replaced", _gap, gettext_lazy("Replaced, to the former partner"), Kind.PARTNER)
+REPLACED_CUSTOMER = _message(
+    "subscription_replaced_customer", _confirmation, gettext_lazy("Replaced, question to the customer"), Kind.CUSTOMER
 )
 #: By verb: what the partner is told, what the customer is, and which right it takes to be told there.
 TOLD = {
@@ -154,8 +96,7 @@ def told(event: Event) -> None:
     for organisation_id in event.parties:
         tell(event, to_partner, organisation_id=organisation_id)
     if to_customer is not None:
-        customer = int(event.chain.partition(":")[2])
-        tell(event, to_customer, organisation_id=customer, may="record.attach")
+        tell(event, to_customer, organisation_id=customer_of(event), may="record.attach")
 
 
 HANDLERS = dict.fromkeys(TOLD, told)

@@ -80,7 +80,7 @@ def for_listing(subscriptions: QuerySet[Subscription], as_of: date | None = None
 
 def without_partner(subscriptions: QuerySet[Subscription], as_of: date | None = None) -> QuerySet[Subscription]:
     """Those nobody is of record for, though somebody could be: not the expired ones. Or those nobody was."""
-    free = subscriptions.filter(~Exists(_held(as_of)))
+    free = subscriptions.filter(~Exists(held(as_of)))
     # Whether it had expired by a day that has passed is not known: the status is today's.
     return free if as_of else free.exclude(status=Subscription.Status.EXPIRED)
 
@@ -94,14 +94,14 @@ def renewing(subscriptions: QuerySet[Subscription], today: date) -> QuerySet[Sub
 
 def of_record(subscriptions: QuerySet[Subscription], actor: Actor, as_of: date | None = None) -> QuerySet[Subscription]:
     """Those the actor, a partner, is of record for now, or was at the end of a day."""
-    return subscriptions.filter(Exists(_held(as_of).visible_to(actor)))
+    return subscriptions.filter(Exists(held(as_of).visible_to(actor)))
 
 
 def of_own_tenant(
     subscriptions: QuerySet[Subscription], actor: Actor, as_of: date | None = None
 ) -> QuerySet[Subscription]:
     """Those a partner is of record for in its own tenant: they count for competencies and never pay."""
-    own = _held(as_of).visible_to(actor).filter(partner__own_tenant_id=F("customer__tenant_id"))
+    own = held(as_of).visible_to(actor).filter(partner__own_tenant_id=F("customer__tenant_id"))
     return subscriptions.filter(Exists(own))
 
 
@@ -119,7 +119,8 @@ def has_forms(actor: Actor) -> bool:
     return remembered(("has forms", actor.organisation_id), own.exists)
 
 
-def _held(as_of: date | None = None) -> AssociationQuerySet:
+def held(as_of: date | None = None) -> AssociationQuerySet:
+    """Who is of record, or was at the end of a day, for the subscription of an outer query."""
     return Association.objects.open(as_of).of_record().filter(subscription=OuterRef("pk"))
 
 

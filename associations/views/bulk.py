@@ -17,7 +17,7 @@ from associations.models import Job
 from por import counters
 from por.accounts.middleware import Request
 from por.accounts.rules import Kind
-from por.errors import Absent, Refused
+from por.errors import Refused
 from por.http import csv_file, only, page_of, posted, render_page, wants_csv
 from por.middleware import status_of
 
@@ -70,7 +70,7 @@ def job_apply(request: Request, job_id: int) -> HttpResponseBase:
 def _job(request: Request, job_id: int) -> Job:
     job = Job.objects.visible_to(request.actor).select_related("asked_by").filter(pk=job_id).first()
     if job is None:
-        raise Absent("not_found", _("There is no such job, or it is not yours to see."))
+        raise bulk.absent()
     return job
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from django.contrib import messages
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery
@@ -281,7 +281,7 @@ def _detail(
 
     `past` is the day it looks back to, if any: then there is nothing to do on it but to read.
     """
-    actor = request.actor
+    actor, today = request.actor, timezone.now().date()
     past = past or AsOfForm({})
     as_of = past.day if past.is_valid() else None
     periods = reading.periods(actor, subscription, as_of)
@@ -305,7 +305,7 @@ def _detail(
             "may_attach": may_name and current is None,
             "may_ask": may_name and current is not None,
             "asked": asked,
-            "due_at": asked.due_at if asked else _due_at(timezone.now()),
+            "due_at": asked.due_at if asked else policy_on(today).answer_due(today),
             "may_remove": current is not None and as_of is None and actor.may("record.remove"),
             "last": last,
             "mail_is_late": (last is not None or asked is not None) and mail_is_late(),
@@ -314,7 +314,7 @@ def _detail(
             "check_form": check or CheckForm(),
             "attach_form": attach or AttachForm(),
             "remove_form": remove or RemoveForm(),
-            "undo_minutes": policy_on(timezone.now().date()).undo_within // timedelta(minutes=1),
+            "undo_minutes": policy_on(today).undo_within // timedelta(minutes=1),
             "known": _known_partners(subscription) if may_name and partner is None else [],
             "others": _others_without_partner(actor, current.association) if current and as_of is None else [],
             "periods": periods,
@@ -331,12 +331,6 @@ def _detail(
         part="record",
         status=status,
     )
-
-
-def _due_at(now: datetime) -> datetime:
-    """By when a question that is asked now is to be answered."""
-    policy = policy_on(now.date())
-    return policy.business_days_after(now.date(), policy.change_request_business_days)
 
 
 def _known_partners(subscription: Subscription) -> list[Partner]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.urls import reverse
@@ -14,13 +14,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from associations import lines
 from associations.models import Association, partners_of
 from associations.rules import Cancellation
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
-from por.directory.models import Subscription
-from por.directory.rules import Agreement
-from por.formats import day_text, number_text
 from por.history.models import Event
 
 if TYPE_CHECKING:
@@ -275,25 +273,11 @@ def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
     return Item(verb.icon, verb.tone, sentence, event.at, by, event.reason or _what_changed(event))
 
 
-#: What a load may change of a subscription, and how its value is said.
-CHANGED: dict[str, tuple[LazyText, Callable[[Any], str]]] = {
-    "seats": (gettext_lazy("Seats"), number_text),
-    "status": (gettext_lazy("Status"), lambda value: str(Subscription.Status(value).label)),
-    "agreement": (gettext_lazy("Agreement"), lambda value: str(Agreement(value).label)),
-    "renews_on": (gettext_lazy("Renewal"), lambda value: day_text(date.fromisoformat(value))),
-}
-
-
 def _what_changed(event: Event) -> str:
     """What a subscription was and is now, where the estate says otherwise than before; why a question was cancelled."""
     if event.verb == "change_request.cancelled":
         return str(Cancellation(event.changes["why"]).label)
-    told = []
-    for name, values in event.changes.get("subscription", {}).items():
-        label, say = CHANGED[name]
-        was, now = (_("unknown") if value is None else say(value) for value in values)
-        told.append(f"{label}: {was} → {now}")
-    return ", ".join(told)
+    return ", ".join(f"{label}: {change}" for label, change in lines.changes(event))
 
 
 def _url(actor: Actor, event: Event, known: Known) -> str:

@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from associations.models import Association, AssociationQuerySet
+from associations import reading
+from associations.models import Association
 from associations.rules import forms_earn_nothing_since, policy_on
 from associations.views.listing import subscription_page
 from associations.views.shared import BY_CUSTOMER
@@ -44,7 +45,7 @@ def partner_transition(request: Request) -> HttpResponseBase:
 def _views(actor: Actor, as_of: date | None) -> list[View]:
     return [
         View("", gettext_lazy("Still on a form"), lambda found: _still(actor, found, as_of)),
-        View("moved", gettext_lazy("Moved"), lambda found: found.filter(Exists(_held(as_of).visible_to(actor)))),
+        View("moved", gettext_lazy("Moved"), lambda found: reading.of_record(found, actor, as_of)),
         View("other", gettext_lazy("Another partner"), lambda found: _gone(actor, found, as_of)),
     ]
 
@@ -54,23 +55,18 @@ def _forms(actor: Actor, as_of: date | None) -> QuerySet[Association]:
     return Association.objects.begun_by(as_of).forms().visible_to(actor).filter(subscription=OuterRef("pk"))
 
 
-def _held(as_of: date | None) -> AssociationQuerySet:
-    return Association.objects.open(as_of).of_record().filter(subscription=OuterRef("pk"))
-
-
 def _with_a_form(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
     return found.filter(Exists(_forms(actor, as_of)))
 
 
 def _still(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
-    """A form in force and nobody of record. Nobody can be attached to what has expired; what had is not known."""
+    """A form in force and nobody of record."""
     forms = Association.objects.open(as_of).forms().visible_to(actor).filter(subscription=OuterRef("pk"))
-    still = found.filter(Exists(forms), ~Exists(_held(as_of)))
-    return still if as_of else still.exclude(status=Subscription.Status.EXPIRED)
+    return reading.without_partner(found.filter(Exists(forms)), as_of)
 
 
 def _gone(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
-    held = _held(as_of)
+    held = reading.held(as_of)
     return found.filter(Exists(held), ~Exists(held.visible_to(actor)))
 
 
@@ -81,7 +77,7 @@ def _progress(actor: Actor, base: Subscriptions, rows: Sequence[Subscription], a
     still = _still(actor, base, as_of).aggregate(
         subscriptions=Count("pk"), customers=Count("customer", distinct=True), seats=Sum("seats")
     )
-    moved = base.filter(Exists(_held(as_of).visible_to(actor))).count()
+    moved = reading.of_record(base, actor, as_of).count()
     return {
         "deadline": policy.legacy_form_deadline,
         "days_left": max(0, (policy.legacy_form_deadline - day).days),

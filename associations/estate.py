@@ -65,7 +65,9 @@ class AssociationLine(Line):
 def _parse(cells: Cells) -> AssociationLine:
     subscription, tenant = cells.guid("subscription_id"), cells.guid("tenant_id")
     if (subscription is None) == (tenant is None):
-        raise Unfit("subscription_id", "one_of_subscription_and_tenant", _("Give either a subscription or a tenant."))
+        raise Unfit(
+            "subscription_id", "one_of_subscription_and_tenant", _("Enter either a subscription or a tenant, not both.")
+        )
     row = AssociationLine(
         line=cells.line,
         subscription_id=subscription,
@@ -76,16 +78,24 @@ def _parse(cells: Cells) -> AssociationLine:
         ended_on=cells.day("ended_on"),
     )
     if row.of_tenant and subscription:
-        raise Unfit("subscription_id", "wrong_unit_for_kind", _("This kind is of a tenant, not of a subscription."))
+        raise Unfit(
+            "subscription_id",
+            "wrong_unit_for_kind",
+            _("This type of association applies to a tenant. Enter a tenant instead of a subscription."),
+        )
     if not row.of_tenant and tenant:
-        raise Unfit("tenant_id", "wrong_unit_for_kind", _("This kind is of a subscription, not of a tenant."))
+        raise Unfit(
+            "tenant_id",
+            "wrong_unit_for_kind",
+            _("This type of association applies to a subscription. Enter a subscription instead of a tenant."),
+        )
     today = timezone.now().date()
     if row.began_on > today:
-        raise Unfit("began_on", "began_in_future", _("The start cannot lie in the future."))
+        raise Unfit("began_on", "began_in_future", _("The start date cannot be in the future."))
     if row.ended_on and row.ended_on <= row.began_on:
-        raise Unfit("ended_on", "ended_not_after_began", _("The end must be a later day than the start."))
+        raise Unfit("ended_on", "ended_not_after_began", _("The end date must be after the start date."))
     if row.ended_on and row.ended_on > today:
-        raise Unfit("ended_on", "ended_in_future", _("The end cannot lie in the future."))
+        raise Unfit("ended_on", "ended_in_future", _("The end date cannot be in the future."))
     return row
 
 
@@ -313,7 +323,9 @@ def _check(row: AssociationLine, units: dict[uuid.UUID, Unit], partners: dict[st
     if partner is None:
         raise unknown("mpn_id", "partner")
     if partner.kind == Partner.Kind.GLOBAL:
-        raise Unfit("mpn_id", "partner_is_global", _("Associations are of a location, not of a global account."))
+        raise Unfit(
+            "mpn_id", "partner_is_global", _("This MPN ID belongs to a global account. Enter the MPN ID of a location.")
+        )
     return unit, partner
 
 
@@ -410,13 +422,17 @@ def _check_can_begin(row: AssociationLine, unit: Unit) -> None:
         raise Unfit(
             "began_on",
             "began_before_subscription",
-            _("The subscription only started on %(day)s.") % {"day": unit.started_on.isoformat()},
+            _("The start date cannot be before %(day)s, when the subscription started.")
+            % {"day": unit.started_on.isoformat()},
         )
     if row.kind == Kind.OSA_FORM and isinstance(unit, Subscription) and digital_only(unit.agreement, unit.started_on):
         raise Unfit(
             "kind",
             "digital_only",
-            _("This Enterprise Agreement deal began on %(day)s: by then only a digital partner of record was possible.")
+            _(
+                "This Enterprise Agreement deal started on %(day)s. By then, only a digital partner of record "
+                "was possible."
+            )
             % {"day": unit.started_on.isoformat()},
         )
 
@@ -425,17 +441,33 @@ def _check_can_be_open(row: AssociationLine, unit: Unit, partner: Partner) -> No
     """What cannot be in force now has to say when it ended."""
     reason = None if row.ended_on else end_reason_from_outside(row.kind, unit, partner)
     if reason == EndReason.SUBSCRIPTION_EXPIRED:
-        raise Unfit("ended_on", "subscription_is_expired", _("The subscription has expired: say when this ended."))
+        raise Unfit(
+            "ended_on",
+            "subscription_is_expired",
+            _("The subscription has expired. Enter the date when the association ended."),
+        )
     if reason == EndReason.PARTNER_CLOSED:
-        raise Unfit("ended_on", "partner_is_closed", _("The partner's account is closed: say when this ended."))
+        raise Unfit(
+            "ended_on",
+            "partner_is_closed",
+            _("The partner’s account is closed. Enter the date when the association ended."),
+        )
 
 
 def _overlaps() -> Unfit:
-    return Unfit("began_on", "overlaps_another_period", _("Another partner, or another line, has part of this period."))
+    return Unfit(
+        "began_on",
+        "overlaps_another_period",
+        _("This period overlaps with another partner’s period or with another line in the file."),
+    )
 
 
 def _changed_in_product() -> Unfit:
-    return Unfit("", "changed_in_product", _("This was changed here since it was loaded, so it was left as it is."))
+    return Unfit(
+        "",
+        "changed_in_product",
+        _("This has been changed in Partner of Record since it was imported, so the import did not change it."),
+    )
 
 
 ASSOCIATIONS = File(

@@ -24,25 +24,25 @@ NOT_PUBLISHED = _("Not published")
 
 class SetBy(TextChoices):
     CUSTOMER = "customer", _("The customer")
-    CLAIM = "claim", _("The partner claims it, a reviewer approves it, the customer may decline it")
-    IDENTITY = "identity", _("Each of the partner’s people, for the account they have with the customer")
-    ACCEPTED = "accepted", _("The partner asks, the customer accepts")
+    CLAIM = "claim", _("The partner submits a claim, a reviewer approves it, and the customer can decline it")
+    IDENTITY = "identity", _("Each person at the partner, for the account they have with the customer")
+    ACCEPTED = "accepted", _("The partner asks and the customer accepts")
     SALE = "sale", _("The sale")
     FORM = "form", _("A form")
-    FORM_BUT_EA = "form_but_ea", _("A form, but none for new Enterprise Agreements")
+    FORM_BUT_EA = "form_but_ea", _("A form, but not for new Enterprise Agreements")
     UNKNOWN = "unknown", NOT_PUBLISHED
 
 
 class HowMany(TextChoices):
     ONE = "one", _("One")
     SEVERAL = "several", _("Several")
-    PER_SALE = "per_sale", _("Whoever sold it")
+    PER_SALE = "per_sale", _("The partner that sold it")
     UNKNOWN = "unknown", NOT_PUBLISHED
 
 
 class Of(TextChoices):
     SUBSCRIPTION = "subscription", _("Subscription")
-    WORKLOAD = "workload", _("Workload of a tenant, or subscription")
+    WORKLOAD = "workload", _("Workload in a tenant, or subscription")
     TENANT = "tenant", _("Tenant")
     IDENTITY = "identity", _("Account in the tenant")
     AGREEMENT = "agreement", _("Agreement")
@@ -60,19 +60,22 @@ class Competency(TextChoices):
     )
     DESIGNATIONS_OF_RECORD = (
         "designations_of_record",
-        _("For the designations of Azure, Business Applications and Modern Work of large customers"),
+        _("For the Azure and Business Applications designations, and for Modern Work with large customers"),
     )
     DESIGNATIONS_CLAIMED = (
         "designations_claimed",
-        _("For the designations Modern Work, Business Applications and Security"),
+        _("For the Modern Work, Business Applications and Security designations"),
     )
     DESIGNATIONS_LINKED = (
         "designations_linked",
-        _("For the designations of Azure, and for Azure and Power Platform in Security and Business Applications"),
+        _(
+            "For the Azure designations, and for Azure and Power Platform in the Security and Business "
+            "Applications designations"
+        ),
     )
     DESIGNATIONS_SOLD = (
         "designations_sold",
-        _("For the designations of Azure, Business Applications, Security and Modern Work of small customers"),
+        _("For the Azure, Business Applications and Security designations, and for Modern Work with small customers"),
     )
     UNKNOWN = "unknown", NOT_PUBLISHED
 
@@ -82,14 +85,14 @@ class Incentive(TextChoices):
     NO = "no", _("No")
     NOT_CRM = "not_crm", _("Yes, but not for CRM Online")
     AZURE = "azure", _("Only for Azure")
-    BY_ROLE = "by_role", _("Yes, by the role in the customer’s Azure")
-    NOT_RECOGNITION = "not_recognition", _("Yes, but not in a role that is for recognition only")
+    BY_ROLE = "by_role", _("Yes, depending on the role in the customer’s Azure")
+    NOT_RECOGNITION = "not_recognition", _("Yes, but not in a role that only gives recognition")
     UNKNOWN = "unknown", NOT_PUBLISHED
 
 
 class Sees(TextChoices):
     ALL = "all", _("Yes")
-    CLAIMED = "claimed", _("Of the claimed workloads")
+    CLAIMED = "claimed", _("For the claimed workloads")
     NO = "no", _("No")
     UNKNOWN = "unknown", NOT_PUBLISHED
 
@@ -102,11 +105,11 @@ class Question(NamedTuple):
 #: What is asked of each kind.
 QUESTIONS = {
     "set_by": Question(_("Set by"), SetBy),
-    "how_many": Question(_("How many"), HowMany),
-    "of": Question(_("Of each"), Of),
-    "competency": Question(_("Counts for competencies"), Competency),
+    "how_many": Question(_("How many partners"), HowMany),
+    "of": Question(_("For each"), Of),
+    "competency": Question(_("Counts towards competencies"), Competency),
     "incentive": Question(_("Earns incentives"), Incentive),
-    "usage": Question(_("Sees usage here"), Sees),
+    "usage": Question(_("Can see usage here"), Sees),
 }
 
 
@@ -115,8 +118,8 @@ class Status(TextChoices):
 
     OFFICIAL = "official", _("Official")
     SECONDARY = "secondary", _("Secondary source")
-    INFERRED = "inferred", _("Our reading")
-    OURS = "ours", _("Of this product")
+    INFERRED = "inferred", _("Our interpretation")
+    OURS = "ours", _("Our own rule")
     UNKNOWN = "unknown", NOT_PUBLISHED
 
 

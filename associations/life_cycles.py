@@ -56,18 +56,24 @@ CHANGE_REQUEST = LifeCycle(
         ChangeStatus.ANSWERED: {"undo": ChangeStatus.OPEN},
     },
     refusals={
-        ChangeStatus.OPEN: ("change_request_open", _("This question is open, so it can be answered.")),
+        ChangeStatus.OPEN: ("change_request_open", _("This change request is open, so it can be answered.")),
         ChangeStatus.ANSWERED: (
             "change_request_answered",
-            _("This question has been answered. An administrator of the customer can undo the answer for a while."),
+            _(
+                "This change request has been answered. An administrator of the customer can undo the answer "
+                "for a limited time."
+            ),
         ),
         ChangeStatus.EXPIRED: (
             "change_request_expired",
-            _("This question was not answered in time, so the partner of record stayed. It can be asked again."),
+            _(
+                "This change request was not answered in time, so the current partner did not change. The "
+                "customer can start another one."
+            ),
         ),
         ChangeStatus.CANCELLED: (
             "change_request_cancelled",
-            _("This question has been cancelled, so there is nothing to answer any more."),
+            _("This change request has been cancelled, so you can no longer answer it."),
         ),
     },
 )
@@ -89,17 +95,17 @@ INVITATION = LifeCycle(
     refusals={
         InvitationStatus.ACCEPTED: (
             "invitation_accepted",
-            _("This invitation has been accepted. It can be used once; the partner can send another."),
+            _("This invitation has been accepted and cannot be used again. The partner can send another one."),
         ),
         InvitationStatus.DECLINED: (
             "invitation_declined",
-            _("This invitation has been declined. The partner can send another."),
+            _("This invitation has been declined. The partner can send another one."),
         ),
         InvitationStatus.REPORTED: ("invitation_declined", _("This invitation has been declined and reported.")),
         InvitationStatus.REVOKED: ("invitation_revoked", _("The partner has withdrawn this invitation.")),
         InvitationStatus.EXPIRED: (
             "invitation_expired",
-            _("This invitation has expired. Ask the partner to send another."),
+            _("This invitation has expired. Ask the partner to send another one."),
         ),
     },
 )

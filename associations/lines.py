@@ -53,26 +53,34 @@ def _said(sentence: LazyText, event: Event) -> str:
 RECORD: dict[str, tuple[Says, Says]] = {
     what: (to_partner(theirs), to_customer(ours))
     for what, theirs, ours in (
-        ("attached", _("You were made partner of record."), _("You made %(partner)s partner of record.")),
-        ("removed", _("You were removed as partner of record."), _("You removed %(partner)s as partner of record.")),
+        (
+            "attached",
+            _("You were attached as the partner of record."),
+            _("You attached %(partner)s as the partner of record."),
+        ),
+        (
+            "removed",
+            _("You were removed as the partner of record."),
+            _("You removed %(partner)s as the partner of record."),
+        ),
         (
             "attach_undone",
-            _("You are not partner of record: making you so was undone."),
-            _("You undid making %(partner)s partner of record."),
+            _("Attaching you was undone, so you are not the partner of record."),
+            _("You undid attaching %(partner)s as the partner of record."),
         ),
         (
             "removal_undone",
-            _("You are partner of record again, without a gap: the removal was undone."),
+            _("Your removal was undone. You are the partner of record again, without a gap."),
             _("You undid the removal of %(partner)s."),
         ),
         (
             "dated_back",
-            _("You are now partner of record since %(day)s."),
-            _("You moved the start of %(partner)s back to %(day)s."),
+            _("Your start date as the partner of record is now %(day)s."),
+            _("You moved the start date of %(partner)s earlier, to %(day)s."),
         ),
     )
 }
-ENDED = to_partner(_("You are no longer partner of record. %(why)s."))
+ENDED = to_partner(_("You are no longer the partner of record. %(why)s."))
 ENDED_CUSTOMER = to_customer(_("%(partner)s is no longer your partner of record. %(why)s."))
 
 
@@ -94,28 +102,30 @@ QUESTIONS: dict[str, Says] = {
         (
             "associations:change_request",
             {
-                "question": _("%(partner)s was named: which partner is actually doing the work?"),
-                "reminder": _("You are still asked which partner is actually doing the work."),
-                "forwarded": _("A colleague asks you to look at the question who does the work."),
-                "answered": _("The question who does the work was answered."),
-                "answer_undone_customer": _("The answer was undone: you are asked again who does the work."),
-                "closed_customer": _("The question who does the work was closed without an answer."),
+                "question": _("%(partner)s has been proposed. Which partner is doing the work?"),
+                "reminder": _("Reminder: you still need to answer which partner is doing the work."),
+                "forwarded": _("A colleague asks you to look at a change request."),
+                "answered": _("The change request was answered."),
+                "answer_undone_customer": _("The answer was undone. The change request needs a new answer."),
+                "closed_customer": _("The change request was closed without an answer."),
             },
         ),
         (
             "associations:partner_change_request",
             {
-                "contested": _("Another partner was named. You stay of record until the customer has answered."),
-                "named": _("You were named. The customer is asked who does the work."),
-                "joined": _("One more partner was named."),
-                "chosen": _("The customer has answered that you do the work: you are partner of record."),
-                "kept": _("The customer has answered that you do the work: you stay partner of record."),
-                "lost": _(
-                    "The customer has answered that you do not do the work: you are no longer partner of record."
+                "contested": _(
+                    "Another partner has been proposed. You stay the partner of record until the customer answers."
                 ),
-                "not_chosen": _("The customer has answered that you do not do the work."),
-                "answer_undone": _("The answer was undone: the question who does the work is open again."),
-                "closed": _("The question who does the work was closed without an answer."),
+                "named": _("You have been proposed. We have asked the customer which partner is doing the work."),
+                "joined": _("One more partner has been proposed."),
+                "chosen": _("The customer answered that you are doing the work. You are now the partner of record."),
+                "kept": _("The customer answered that you are doing the work. You are still the partner of record."),
+                "lost": _(
+                    "The customer answered that you are not doing the work. You are no longer the partner of record."
+                ),
+                "not_chosen": _("The customer answered that you are not doing the work."),
+                "answer_undone": _("The answer was undone. The change request is open again."),
+                "closed": _("The change request was closed without an answer."),
             },
         ),
     )
@@ -137,12 +147,14 @@ INVITATIONS: dict[str, Says] = {
         ("sent", _("%(partner)s asks to be your partner of record."), "associations:invitation"),
         ("revoked", _("%(partner)s has withdrawn its invitation."), "associations:invitation"),
         ("accepted", _("Your invitation was accepted."), "associations:partner_invitation"),
-        ("accepted_receipt", _("You accepted the invitation of %(partner)s."), "associations:invitation"),
+        ("accepted_receipt", _("You accepted the invitation from %(partner)s."), "associations:invitation"),
         ("declined", _("Your invitation was declined."), "associations:partner_invitation"),
         ("expired", _("Your invitation has expired."), "associations:partner_invitation"),
     )
 }
-ATTACHED_FOR = to_customer(_("%(partner)s became your partner of record without your doing. You can remove it."))
+ATTACHED_FOR = to_customer(
+    _("%(partner)s became your partner of record without any action from you. You can remove this partner.")
+)
 
 # --- What a load has changed of a subscription ----------------------------------------------------------------------
 
@@ -192,21 +204,29 @@ def partners_list(event: Event) -> str:
 
 def _changed(event: Event) -> Line:
     what = ", ".join(f"{label} {change}" for label, change in changes(event))
-    return Line(gettext("It has changed: %(what)s.") % {"what": what}, partner_url(event))
+    return Line(gettext("This subscription has changed: %(what)s.") % {"what": what}, partner_url(event))
 
 
 RENEWALS: dict[str, Says] = {
     "subscription_changed": _changed,
-    "renewal_due": _about_renewal(_("It renews on %(day)s."), partner_url),
-    "renewal_due_customer": _about_renewal(_("It renews on %(day)s. %(partner)s is of record."), customer_url),
-    "record_carried_over": _about_renewal(_("It replaces another one, and you stay partner of record."), partner_url),
+    "renewal_due": _about_renewal(_("This subscription renews on %(day)s."), partner_url),
+    "renewal_due_customer": _about_renewal(
+        _("This subscription renews on %(day)s. %(partner)s is the partner of record."), customer_url
+    ),
+    "record_carried_over": _about_renewal(
+        _("This subscription replaces another one. You are still the partner of record."), partner_url
+    ),
     "record_carried_over_customer": _about_renewal(
-        _("It replaces another one, and %(partner)s stays partner of record."), customer_url
+        _("This subscription replaces another one. %(partner)s is still the partner of record."), customer_url
     ),
     "subscription_replaced": _about_renewal(
-        _("It replaces one you were of record for. The customer is asked to confirm you."), partners_list
+        _(
+            "This subscription replaces one where you were the partner of record. We have asked the customer "
+            "to confirm you."
+        ),
+        partners_list,
     ),
     "subscription_replaced_customer": _about_renewal(
-        _("It replaces another one. Is %(partner)s still your partner?"), confirmation_url
+        _("This subscription replaces another one. Is %(partner)s still your partner?"), confirmation_url
     ),
 }

@@ -22,7 +22,7 @@ def sign(association_id: int) -> str:
 
 def read(signed: str) -> Association:
     """The association as it is now, undone or not. Raises Absent for what nobody has signed here."""
-    absent = Absent("not_found", _("There is no such receipt. Check that the whole link was copied."))
+    absent = Absent("not_found", _("We could not find this receipt. Check that you copied the whole link."))
     try:
         association_id = int(_signer.unsign(signed))
     except (BadSignature, ValueError):

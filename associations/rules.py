@@ -21,10 +21,10 @@ POLICIES = Path(__file__).parent / "policies.yaml"
 class Kind(TextChoices):
     DPOR = "dpor", _("Partner of record")
     CPOR = "cpor", _("Claimed partner of record")
-    PAL = "pal", _("Partner admin link")
+    PAL = "pal", _("Partner Admin Link")
     DELEGATED_ADMIN = "delegated_admin", _("Delegated administrator")
     TRANSACTING = "transacting", _("Transacting partner")
-    CSP = "csp", _("Cloud solution provider")
+    CSP = "csp", _("Cloud Solution Provider")
     OSA_FORM = "osa_form", _("Legacy form")
     FASTTRACK = "fasttrack", _("FastTrack")
 
@@ -35,12 +35,12 @@ TENANT_KINDS = frozenset({Kind.DELEGATED_ADMIN, Kind.PAL, Kind.FASTTRACK})
 
 class Source(TextChoices):
     CUSTOMER = "customer", _("Attached by the customer")
-    CHANGE = "change", _("Chosen by the customer in a change")
+    CHANGE = "change", _("Chosen by the customer in a change request")
     INVITATION = "invitation", _("Accepted invitation")
     ACTIVATION = "activation", _("Activated by the partner")
-    AUTOMATIC = "automatic", _("Automatic, sold by the partner or carried over")
+    AUTOMATIC = "automatic", _("Automatic (sold by the partner or carried over)")
     CLAIM = "claim", _("Approved claim")
-    ESTATE = "estate", _("Loaded from files")
+    ESTATE = "estate", _("Imported from files")
 
 
 class EndReason(TextChoices):
@@ -48,7 +48,7 @@ class EndReason(TextChoices):
     CHANGED = "changed", _("Replaced by another partner")
     DISASSOCIATED = "disassociated", _("Ended by the partner")
     CUSTOMER_DECLINED = "customer_declined", _("Declined by the customer")
-    CONFLICT_LOST = "conflict_lost", _("Another claim was decided for")
+    CONFLICT_LOST = "conflict_lost", _("Another claim was approved")
     SUBSCRIPTION_EXPIRED = "subscription_expired", _("The subscription expired")
     SUBSCRIPTION_REPLACED = "subscription_replaced", _("The subscription was replaced")
     PARTNER_CLOSED = "partner_closed", _("The partner's account was closed")
@@ -68,8 +68,8 @@ class Cancellation(TextChoices):
 
     REMOVED = "removed", _("The partner of record was removed")
     SUBSCRIPTION_EXPIRED = "subscription_expired", _("The subscription expired")
-    PARTNER_CLOSED = "partner_closed", _("A partner's account was closed")
-    ENDED = "ended", _("The partner of record ended")
+    PARTNER_CLOSED = "partner_closed", _("A partner’s account was closed")
+    ENDED = "ended", _("The partner of record’s period ended")
 
 
 class InvitationStatus(TextChoices):

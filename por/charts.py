@@ -152,7 +152,7 @@ def _nice_top(highest: float) -> float:
 
 def _summary(title: str, series: Sequence[Series]) -> str:
     if not series:
-        return _("%(title)s: no figures.") % {"title": title}
+        return _("%(title)s: no data.") % {"title": title}
     changes = [
         _("%(name)s from %(first)s to %(last)s")
         % {"name": line.name, "first": number_text(line.known[0]), "last": number_text(line.known[-1])}
@@ -267,7 +267,7 @@ def _table(title: str, labels: Sequence[str], series: Sequence[Series]) -> SafeS
     return format_html(
         '<div class="tblwrap" role="region" aria-label="{}" tabindex="0"><table><caption class="vh">{}</caption>'
         "<thead><tr><td></td>{}</tr></thead><tbody>{}</tbody></table></div>",
-        _("%(title)s, table") % {"title": title},
+        _("%(title)s (table)") % {"title": title},
         title,
         format_html_join("", '<th scope="col">{}</th>', ((label,) for label in labels)),
         format_html_join(

@@ -65,7 +65,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/c/", _("Home"), "home"),
         INBOX,
         Link("/c/subscriptions/", _("Subscriptions"), "layers"),
-        Link("/c/change-requests/", _("Questions"), "help"),
+        Link("/c/change-requests/", _("Change requests"), "help"),
         Link("/c/invitations/", _("Invitations"), "send"),
         Link("/c/gaps/", _("Gaps"), "flag"),
         Link("/c/usage/", _("Usage"), "chart"),
@@ -77,7 +77,7 @@ PAGES: dict[str, list[Link]] = {
         INBOX,
         Link("/p/customers/", _("Customers"), "people"),
         Link("/p/subscriptions/", _("Subscriptions"), "layers"),
-        Link("/p/change-requests/", _("Questions"), "help"),
+        Link("/p/change-requests/", _("Change requests"), "help"),
         Link("/p/invitations/", _("Invitations"), "send"),
         Link("/p/gaps/", _("Gaps"), "flag"),
         Link("/p/usage/", _("Usage"), "chart"),
@@ -87,20 +87,20 @@ PAGES: dict[str, list[Link]] = {
     Kind.STAFF: [
         Link("/a/", _("Home"), "home"),
         INBOX,
-        Link("/a/deliveries/", _("Deliveries"), "send", right="delivery.read"),
-        Link("/a/loads/", _("Loads"), "upload", right="estate.read"),
+        Link("/a/deliveries/", _("Messages"), "send", right="delivery.read"),
+        Link("/a/loads/", _("Imports"), "upload", right="estate.read"),
         Link("/a/people/", _("People"), "person"),
         Link("/a/partners/", _("Partners"), "people"),
         Link("/a/history/", _("History"), "clock"),
     ],
 }
-MAIL_SINK = Link("/a/mail/", _("Sent mail"), "mail", right="delivery.read")
-HELP = [Link("/what-counts/", _("What counts for what"), "book"), Link("/api/docs/", _("API"), "code")]
+MAIL_SINK = Link("/a/mail/", _("Sent emails"), "mail", right="delivery.read")
+HELP = [Link("/what-counts/", _("Types of association"), "book"), Link("/api/docs/", _("API"), "code")]
 
 SEARCHES: dict[str, Search] = {
     Kind.CUSTOMER: Search("/c/subscriptions/", _("Find a subscription or partner")),
     Kind.PARTNER: Search("/p/subscriptions/", _("Find a customer or subscription")),
-    Kind.STAFF: Search("/a/history/", _("Find an event: name or ID")),
+    Kind.STAFF: Search("/a/history/", _("Find an event by name or ID")),
 }
 
 

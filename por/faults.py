@@ -31,19 +31,21 @@ def fault_of(error: BaseException | None) -> Refused | None:
     """What to answer to an error of PostgreSQL or Valkey that will pass; None if it is none of these."""
     if isinstance(error, redis.RedisError):  # away, hung, or out of memory
         # Only the limits of sign-in ask the cache. Without them nobody is let in: whoever guesses would be too.
-        sentence = _("Signing in is not possible at the moment. Try again in a minute.")
+        sentence = _("You cannot sign in at the moment. Try again in a minute.")
         return Unavailable("unavailable", sentence, retry_after=10)
     if not isinstance(error, db.Error):
         return None
     code = sqlstate(error)
     if code in HELD:
-        sentence = _("Somebody else is changing this right now. Wait a moment and try again.")
+        sentence = _("Someone else is changing this right now. Wait a moment, then try again.")
         return Busy("busy", sentence, retry_after=1)
     if code in FULL:
-        sentence = _("Nothing can be saved at the moment. What you see is safe; try again in a few minutes.")
+        sentence = _("We cannot save anything at the moment. What you see is safe. Try again in a few minutes.")
         return Unavailable("unavailable", sentence, retry_after=60)
     if code.startswith(AWAY) or (not code and _is_lost(error)):
-        sentence = _("We cannot reach our database at the moment. Nothing was changed half-way; try again in a minute.")
+        sentence = _(
+            "We cannot reach our database at the moment. Nothing was left half changed. Try again in a minute."
+        )
         return Unavailable("unavailable", sentence, retry_after=10)
     return None
 
@@ -91,7 +93,7 @@ def of_storage() -> Iterator[None]:
         if not isinstance(error, OSError) and type(error).__module__.partition(".")[0] not in {"botocore", "boto3"}:
             raise
         note(error)
-        sentence = _("Files cannot be kept or fetched at the moment. Nothing was changed; try again in a few minutes.")
+        sentence = _("We cannot save or fetch files at the moment. Nothing was changed. Try again in a few minutes.")
         raise Unavailable("unavailable", sentence, retry_after=60) from error
 
 

@@ -21,7 +21,7 @@ class SearchField(forms.CharField):
     def clean(self, value: Any) -> str:
         text: str = super().clean(value)
         if text and len(text) < SEARCH_FROM:
-            sentence = _("Search for at least %(count)s characters.") % {"count": SEARCH_FROM}
+            sentence = _("Enter at least %(count)s characters to search.") % {"count": SEARCH_FROM}
             raise forms.ValidationError(sentence, code="search_too_short")
         return text
 

@@ -37,11 +37,11 @@ COUNT_TO = 10_000
 #: Where a page of a list starts; no filters, so they go when a filter changes.
 CURSORS = ("after", "before")
 
-NOT_YOURS = _("There is nothing here that is yours to see.")
+NOT_YOURS = _("This does not exist, or you do not have access to it.")
 _WRONG_KIND = {
-    Kind.CUSTOMER: _("This page is for customers. Switch to an organisation that is one, or go to your start page."),
-    Kind.PARTNER: _("This page is for partners. Switch to an organisation that is one, or go to your start page."),
-    Kind.STAFF: _("This page is for the staff of the programme. Go to your start page."),
+    Kind.CUSTOMER: _("This page is for customers. Switch to a customer organisation, or go to your start page."),
+    Kind.PARTNER: _("This page is for partners. Switch to a partner organisation, or go to your start page."),
+    Kind.STAFF: _("This page is for platform staff. Go to your start page."),
 }
 
 

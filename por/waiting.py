@@ -23,7 +23,7 @@ def busy_instead_of_a_lock_timeout() -> Iterator[None]:
     except OperationalError as error:
         if faults.sqlstate(error) != faults.LOCK_TIMEOUT:
             raise
-        sentence = _("Somebody else is changing this right now. Wait a moment and try again.")
+        sentence = _("Someone else is changing this right now. Wait a moment, then try again.")
         raise Busy("busy", sentence, retry_after=1) from error
 
 
@@ -38,7 +38,7 @@ def bounded_search(seconds: float = SEARCH_FOR) -> Iterator[None]:
     except OperationalError as error:
         if faults.sqlstate(error) != QUERY_CANCELED:
             raise
-        sentence = _("This search takes too long. Narrow it down, for example to fewer days.")
+        sentence = _("This search takes too long. Narrow it, for example by choosing fewer days.")
         raise Refused("search_too_long", sentence) from error
 
 

@@ -57,7 +57,7 @@ def make_partner(name: str = "Nordvik Cloud AB", **fields: Any) -> Partner:
 
 
 def make_staff(role: str = "reviewer") -> Actor:
-    organisation, _ = Organisation.objects.get_or_create(kind="staff", number="house", defaults={"name": "The house"})
+    organisation, _ = Organisation.objects.get_or_create(kind="staff", number="house", defaults={"name": "Platform"})
     return make_member(organisation, role)
 
 

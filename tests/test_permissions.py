@@ -104,7 +104,7 @@ def cast(shared: None) -> Cast:
     actions.attach(subscription.subscription_id, partner.mpn_id, by=admin)
     relay()
     asked_about = make_subscription(customer)
-    for one in (partner, make_partner("Named besides")):
+    for one in (partner, make_partner("Proposed partner")):
         request = actions.attach(asked_about.subscription_id, one.mpn_id, by=admin).request
     suspended = make_member(customer.organisation, is_active=False)
     people: dict[str, Actor] = {

@@ -43,20 +43,22 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: Given, *, by: Act
     by.require("activation.write")
     number = normal_mpn_id(mpn_id)
     if number is not None and not partners_of(by).filter(mpn_id=number).exists():  # whatever else exists
-        raise Refused("not_your_mpn_id", _("Give the MPN ID of one of your own locations."), field="mpn_id")
+        raise Refused("not_your_mpn_id", _("Enter the MPN ID of one of your own locations."), field="mpn_id")
     subscription = Subscription.objects.filter(subscription_id=subscription_id).first()
     if subscription is None or subscription.agreement != Agreement.OPEN:
         if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
             raise unit.absent()
         raise Refused(
             "not_open_licensing",
-            _("Only a subscription from Open licensing is activated by its partner. Ask the customer to attach you."),
+            _("You can only activate a subscription from Open licensing. Ask the customer to attach you instead."),
         )
     subscription = unit.locked_by_the_house(subscription.pk)
     partner = directory.attachable(mpn_id, by=by)
     now = timezone.now()
     if consent.on > now.date():
-        raise Refused("consent_in_future", _("The customer cannot have agreed in the future."), field="consent")
+        raise Refused(
+            "consent_in_future", _("The date when the customer agreed cannot be in the future."), field="consent"
+        )
     placed = place(subscription, partner, by=by, source=Source.ACTIVATION)
     if placed.outcome != "unchanged":
         Consent.objects.get_or_create(  # asked again about the same partner, it is the same question

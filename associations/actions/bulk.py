@@ -56,11 +56,16 @@ def pairs_from(text: str) -> list[Pair]:
     try:
         names = {(name or "").strip().casefold(): name for name in reader.fieldnames or []}
         if missing := [one for one in COLUMNS if one not in names]:
-            sentence = _("The first line has to name the columns subscription_id and mpn_id; %(name)s is missing.")
+            sentence = _(
+                "The first line must contain the column names subscription_id and mpn_id. The "
+                "column %(name)s is missing."
+            )
             raise Refused("column_missing", sentence % {"name": missing[0]}, field="rows")
         return [Pair(*((row[names[one]] or "").strip() for one in COLUMNS)) for row in reader if any(row.values())]
     except csv.Error as error:
-        raise Refused("malformed_csv", _("The file is not CSV."), field="rows") from error
+        raise Refused(
+            "malformed_csv", _("We cannot read the rows as CSV. Check the format and try again."), field="rows"
+        ) from error
 
 
 @transaction.atomic
@@ -68,9 +73,9 @@ def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
     """Keeps the rows for a worker; nothing is attached yet. Raises Forbidden, or Refused on `rows`."""
     by.require("record.bulk")
     if not pairs:
-        raise Refused("no_rows", _("There are no rows."), field="rows")
+        raise Refused("no_rows", _("There are no rows to send. Add at least one row."), field="rows")
     if len(pairs) > MOST:
-        sentence = _("At most %(most)s rows at a time. Split the file.") % {"most": MOST}
+        sentence = _("You can send up to %(most)s rows at a time. Split the file into smaller files.") % {"most": MOST}
         raise Refused("too_many_rows", sentence, field="rows")
     assert by.organisation is not None
     assert by.user is not None
@@ -98,14 +103,14 @@ def apply_tried(job_id: int, *, by: Actor) -> Job:
     by.require("record.bulk")
     tried = Job.objects.visible_to(by).filter(pk=job_id, dry_run=True, status=Job.Status.DONE).first()
     if tried is None:
-        raise Refused("not_tried", _("This is no dry run that has ended."))
+        raise Refused("not_tried", _("You can only attach the rows of a completed dry run."))
     rows = tried.rows.order_by("row").values_list("subscription_id", "mpn_id")
     return request([Pair(*row) for row in rows], dry_run=False, by=by)
 
 
 def absent() -> Absent:
     """Nobody can tell whether there is none, or none of theirs."""
-    return Absent("not_found", _("There is no such job, or it is not yours to see."))
+    return Absent("not_found", _("This job does not exist, or you do not have access to it."))
 
 
 # --- In the worker --------------------------------------------------------------------------------------------------
@@ -201,9 +206,12 @@ class _Run:
         try:
             found = uuid.UUID(row.subscription_id)
         except ValueError:
-            raise Refused("subscription_id_malformed", _("This is not the ID of a subscription.")) from None
+            raise Refused("subscription_id_malformed", _("This is not a valid subscription ID.")) from None
         if str(found) in self.seen:
-            raise Refused("subscription_twice", _("An earlier row is about this subscription. Each once."))
+            raise Refused(
+                "subscription_twice",
+                _("An earlier row already has this subscription. Include each subscription only once."),
+            )
         self.seen.add(str(found))
         return found
 
@@ -223,5 +231,8 @@ class _Run:
 def _too_many() -> Refused:
     return Refused(
         "too_many_unknown",
-        _("Too many IDs in this file belong to no partner. Check them, then send the rest again."),
+        _(
+            "Too many MPN IDs in this file do not belong to any partner. Check them, then send the remaining "
+            "rows again."
+        ),
     )

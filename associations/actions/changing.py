@@ -111,7 +111,7 @@ def state(request_id: int, text: str, *, by: Actor, version: int | None = None) 
     """
     request = _locked(request_id, "change.state", by=by, version=version)
     if not (text := text.strip()):
-        raise Refused("statement_empty", _("Say what you do for the customer."), field="text")
+        raise Refused("statement_empty", _("Enter what you do for the customer."), field="text")
     partner = _own_party(request, by)
     _step(request, "state")
     now = max(timezone.now(), request.opened_at + unit.TICK)
@@ -137,7 +137,7 @@ def forward(request_id: int, member_id: int, *, by: Actor, note: str = "") -> Me
         Membership.objects.usable().filter(organisation=by.organisation_id, pk=member_id).select_related("user").first()
     )
     if member is None:
-        raise Refused("not_a_colleague", _("Choose somebody of your organisation."), field="member")
+        raise Refused("not_a_colleague", _("Choose someone in your organisation."), field="member")
     now = max(timezone.now(), request.opened_at + unit.TICK)
     to = {"user": member.user_id, "name": member.user.name}
     _write_quietly("change_request.forwarded", request, by=by, at=now, reason=note.strip(), to=to)
@@ -249,7 +249,7 @@ def _all_closed(request: ChangeRequest) -> bool:
 
 def absent() -> Absent:
     """Nobody can tell whether there is none, or none of theirs."""
-    return Absent("not_found", _("There is no such question, or it is not yours to see."))
+    return Absent("not_found", _("This change request does not exist, or you do not have access to it."))
 
 
 def _locked(request_id: int, right: str, *, by: Actor, version: int | None = None) -> ChangeRequest:
@@ -259,7 +259,9 @@ def _locked(request_id: int, right: str, *, by: Actor, version: int | None = Non
     by.require(right)
     request = _locked_by_the_house(request_id)
     if version is not None and request.version != version:
-        raise Stale("stale", _("This question has changed since you opened it. Look at it again, then decide."))
+        raise Stale(
+            "stale", _("This change request has changed since you opened it. Check the changes, then try again.")
+        )
     return request
 
 
@@ -284,7 +286,7 @@ def _party(request: ChangeRequest, mpn_id: str) -> Partner:
             return partner
     raise Refused(
         "not_a_party",
-        _("This partner is no party to the question. Answer with one of those named, or with neither."),
+        _("This partner is not part of the change request. Choose one of the partners in it, or choose neither."),
         field="mpn_id",
     )
 

@@ -38,7 +38,9 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
     by.require("invitation.write")
     wanted = list(dict.fromkeys(subscription_ids))
     if not wanted or len(wanted) > MOST:
-        raise Refused("invalid", _("Choose 1 to %(most)s subscriptions.") % {"most": MOST}, field="subscription_ids")
+        raise Refused(
+            "invalid", _("Choose between 1 and %(most)s subscriptions.") % {"most": MOST}, field="subscription_ids"
+        )
     with busy_instead_of_a_lock_timeout():  # one at a time to a customer, so that a second click finds the first
         Customer.objects.select_for_update(no_key=True).filter(tenant_id=tenant_id).first()
     partner = directory.locked(by.organisation_id or 0)
@@ -46,7 +48,11 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
     now = timezone.now()
     sent = Invitation.objects.filter(partner=partner, sent_at__gt=now - timedelta(days=1))
     if sent.count() >= A_DAY:
-        raise Busy("too_many_invitations", _("You have sent many invitations today. Go on tomorrow."), retry_after=3600)
+        raise Busy(
+            "too_many_invitations",
+            _("You have reached the limit for invitations in one day. Try again tomorrow."),
+            retry_after=3600,
+        )
     subscriptions = list(
         Subscription.objects.filter(customer__tenant_id=tenant_id, subscription_id__in=wanted)
         .select_related("customer__organisation", "sku")
@@ -55,16 +61,21 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
     if len(subscriptions) != len(wanted):
         raise Refused(
             "subscription_not_found",
-            _("Not all of these are subscriptions of this customer. Check the IDs with the customer."),
+            _("Some of these IDs do not belong to this customer’s subscriptions. Check the IDs with the customer."),
             field="subscription_ids",
         )
     if all(one.status == Subscription.Status.EXPIRED for one in subscriptions):
-        raise Refused("subscription_expired", _("These subscriptions have expired, so nobody can be attached."))
+        raise Refused(
+            "subscription_expired", _("You cannot attach a partner because these subscriptions have expired.")
+        )
     asked = Invitation.objects.open().filter(partner=partner, expires_at__gt=now)
     if asked.filter(invited__subscription__in=subscriptions).exists():
         raise Refused(
             "already_invited",
-            _("You have invited the customer for some of these, and it has not answered. Withdraw that one first."),
+            _(
+                "You have already invited this customer for some of these subscriptions, and they have not "
+                "answered yet. Withdraw that invitation first."
+            ),
             field="subscription_ids",
         )
     policy = policy_on(now.date())
@@ -92,7 +103,7 @@ def accept(invitation_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, b
     wanted = set(subscription_ids)
     rows = {row.subscription.subscription_id: row for row in invitation.invited.select_related("subscription")}
     if not wanted or wanted - rows.keys():
-        raise Refused("not_invited", _("Choose among the subscriptions of the invitation."), field="subscription_ids")
+        raise Refused("not_invited", _("Choose only subscriptions from the invitation."), field="subscription_ids")
     chosen = sorted((rows[one] for one in wanted), key=lambda row: row.subscription_id)
     with busy_instead_of_a_lock_timeout():
         subscriptions = list(
@@ -202,7 +213,7 @@ def _expire(invitation_id: uuid.UUID, step: str) -> bool:
 
 def absent() -> Absent:
     """Nobody can tell whether there is none, or none of theirs."""
-    return Absent("not_found", _("There is no such invitation, or it is not yours to see."))
+    return Absent("not_found", _("This invitation does not exist, or you do not have access to it."))
 
 
 def _theirs(invitation_id: uuid.UUID, right: str, *, by: Actor) -> Invitation:

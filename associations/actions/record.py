@@ -126,7 +126,10 @@ def _contest(
         _check_back_dating(began_on, subscription, unit.clock([current]).date())
         raise Refused(
             "overlaps_another_period",
-            _("Another partner was of record on that day. Leave the start empty, and you are asked who stays."),
+            _(
+                "Another partner was the partner of record on that date. Leave the start date empty, and we "
+                "will ask you which partner is doing the work."
+            ),
             field="began_on",
         )
     request = changing.name(subscription, current, partner, by=by, note=note)
@@ -143,7 +146,7 @@ def remove(subscription_id: uuid.UUID, *, by: Actor, reason: str = "", version: 
     latest = unit.latest(subscription)
     current = unit.current(latest)
     if current is None:
-        raise Refused("no_partner_of_record", _("No partner is of record for this subscription."))
+        raise Refused("no_partner_of_record", _("This subscription has no partner of record."))
     requests = unit.requests_of(subscription)
     now = unit.clock(latest, requests)
     unit.partner_of(current)
@@ -189,11 +192,11 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
 def _reopen(ended: Association, record: Iterable[Association], subscription: Subscription, now: datetime) -> None:
     """The same association goes on, if nothing that has happened since stands in its way."""
     if unit.current(record) is not None:
-        raise Refused("slot_taken", _("Another partner has become of record since, so this cannot be undone."))
+        raise Refused("slot_taken", _("You cannot undo this because another partner is now the partner of record."))
     if subscription.status == Subscription.Status.EXPIRED:
-        raise Refused("subscription_expired", _("This subscription has expired since, so this cannot be undone."))
+        raise Refused("subscription_expired", _("You cannot undo this because the subscription has expired."))
     if directory.locked(ended.partner_id).status == Partner.Status.CLOSED:
-        raise Refused("partner_closed", _("The partner's account has been closed since, so this cannot be undone."))
+        raise Refused("partner_closed", _("You cannot undo this because the partner’s account has been closed."))
     ended.ended_at = None
     ended.end_reason = ended.end_note = ""
     ended.reopened_at = now
@@ -287,13 +290,16 @@ def _answer(request: ChangeRequest, by_key: dict[int, Association]) -> LastChang
 
 def _check_back_dating(began_on: date, subscription: Subscription, today: date) -> None:
     if began_on > today:
-        raise Refused("began_on_in_future", _("The start cannot lie in the future."), field="began_on")
+        raise Refused("began_on_in_future", _("The start date cannot be in the future."), field="began_on")
     months = policy_on(today).back_dating_months
     earliest = max(subscription.started_on, months_before(today, months))
     if began_on < earliest:
         raise Refused(
             "began_on_too_early",
-            _("The start can be at most %(months)s months back, and not before the subscription: %(day)s or later.")
+            _(
+                "The start date must be %(day)s or later. It can be up to %(months)s months ago, but not "
+                "before the subscription started."
+            )
             % {"months": months, "day": earliest.isoformat()},
             field="began_on",
         )
@@ -307,7 +313,7 @@ def _back_dated(began_on: date, subscription: Subscription, now: datetime) -> da
     if record.filter(ended_at__gt=began_at).exists():
         raise Refused(
             "overlaps_another_period",
-            _("Another period of record lies after that day. Choose a later start."),
+            _("The subscription already had a partner of record after that date. Choose a later start date."),
             field="began_on",
         )
     return began_at

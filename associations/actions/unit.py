@@ -27,7 +27,7 @@ TICK = timedelta(microseconds=1)
 
 def absent() -> Absent:
     """Nobody can tell whether there is none, or none of theirs."""
-    return Absent("not_found", _("There is no such subscription, or it is not yours to see."))
+    return Absent("not_found", _("This subscription does not exist, or you do not have access to it."))
 
 
 def locked(subscription_id: uuid.UUID, right: str, *, by: Actor, version: int | None = None) -> Subscription:
@@ -41,7 +41,7 @@ def locked(subscription_id: uuid.UUID, right: str, *, by: Actor, version: int | 
     if subscription is None:
         raise absent()
     if version is not None and subscription.version != version:
-        raise Stale("stale", _("This subscription has changed since you opened it. Look at it again, then decide."))
+        raise Stale("stale", _("This subscription has changed since you opened it. Check the changes, then try again."))
     return subscription
 
 
@@ -68,7 +68,7 @@ def locked_by_the_house(subscription_pk: int) -> Subscription:
 
 def require_open_to_attach(subscription: Subscription) -> None:
     if subscription.status == Subscription.Status.EXPIRED:
-        raise Refused("subscription_expired", _("This subscription has expired, so no partner can be attached to it."))
+        raise Refused("subscription_expired", _("You cannot attach a partner because this subscription has expired."))
     if subscription.status in {Subscription.Status.GRACE, Subscription.Status.SUSPENDED}:
         raise Refused(
             "subscription_suspended",

@@ -157,7 +157,7 @@ def _pairs(request: Request) -> list[bulk.Pair]:
     if isinstance(data, list) and data:
         serializer = PairBody(data=data, many=True)
         if not serializer.is_valid():
-            raise Invalid("invalid", _("Each row is an object with subscription_id and mpn_id."))
+            raise Invalid("invalid", _("Each row must be an object with subscription_id and mpn_id."))
         given = serializer.validated_data
     else:
         given = entered(request, BulkBody)["rows"]

@@ -282,7 +282,7 @@ def _seen(request: Request, request_id: int) -> int | None:
     except PreconditionRequired:
         return None
     if not named:
-        raise Stale("stale", _("This question has changed since you read it. Read it again, then decide."))
+        raise Stale("stale", _("This change request has changed since you read it. Read it again, then try again."))
     return found.version if request.headers["If-Match"].strip() != "*" else None
 
 

@@ -189,7 +189,7 @@ def _current(request: Request, subscription_id: uuid.UUID) -> Subscription:
     """The subscription as it is, if that is how the caller saw it."""
     subscription = theirs(request, subscription_id)
     if not matches(request, subscription.version):
-        raise Stale("stale", _("This subscription has changed since you read it. Read it again, then decide."))
+        raise Stale("stale", _("This subscription has changed since you read it. Read it again, then try again."))
     return subscription
 
 

@@ -41,7 +41,7 @@ def _facts(event: Event) -> dict[str, Any]:
         (_("SKU"), subscription.sku.name if subscription.sku else unknown),
         (_("Seats"), unknown if subscription.seats is None else number_text(subscription.seats)),
         (_("Partner of record"), _name(incumbent)),
-        (_("Named besides"), ", ".join(_name(one.partner) for one in request.challengers.all())),
+        (_("Proposed partner"), ", ".join(_name(one.partner) for one in request.challengers.all())),
     ]
     if event.actor_name:
         rows.append((_("Done by"), event.actor_name))
@@ -63,12 +63,12 @@ def _name(partner: Partner) -> str:
 
 def for_party(event: Event) -> dict[str, Any]:
     url = reverse("associations:partner_change_request", args=[event.changes["change_request"]])
-    return _facts(event) | {"url": url, "action": _("Open the question")}
+    return _facts(event) | {"url": url, "action": _("View change request")}
 
 
 def for_customer(event: Event) -> dict[str, Any]:
     url = reverse("associations:change_request", args=[event.changes["change_request"]])
-    return _facts(event) | {"url": url, "action": _("Open the question")}
+    return _facts(event) | {"url": url, "action": _("View change request")}
 
 
 def _closed(facts: Callable[[Event], dict[str, Any]]) -> Callable[[Event], dict[str, Any]]:
@@ -87,31 +87,31 @@ def _to_customer(name: str, title: Any) -> Message:
     return message(f"change_{name}", Topic.CHANGE, for_customer, title, line=lines.QUESTIONS[name], to=(Kind.CUSTOMER,))
 
 
-QUESTION = _to_customer("question", gettext_lazy("Who does the work, question"))
-REMINDER = _to_customer("reminder", gettext_lazy("Who does the work, reminder"))
+QUESTION = _to_customer("question", gettext_lazy("New change request"))
+REMINDER = _to_customer("reminder", gettext_lazy("Reminder to answer a change request"))
 FORWARDED = message(
     "change_forwarded",
     None,
     for_customer,
-    gettext_lazy("Who does the work, forwarded"),
+    gettext_lazy("Change request forwarded by a colleague"),
     line=lines.QUESTIONS["forwarded"],
     to=(Kind.CUSTOMER,),
 )
-CONTESTED = _to_party("contested", gettext_lazy("Another partner named, to the partner of record"))
-NAMED = _to_party("named", gettext_lazy("Named, to that partner"))
-JOINED = _to_party("joined", gettext_lazy("Another partner named, to those named before"))
-CHOSEN = _to_party("chosen", gettext_lazy("Answered, to the partner that is new of record"))
-KEPT = _to_party("kept", gettext_lazy("Answered, to the partner that stays of record"))
-LOST = _to_party("lost", gettext_lazy("Answered, to the partner that was of record"))
-NOT_CHOSEN = _to_party("not_chosen", gettext_lazy("Answered, to a partner that was named"))
-ANSWERED = _to_customer("answered", gettext_lazy("Answered, to the customer"))
-UNDONE = _to_party("answer_undone", gettext_lazy("Answer undone, to the partners"))
-UNDONE_CUSTOMER = _to_customer("answer_undone_customer", gettext_lazy("Answer undone, to the customer"))
+CONTESTED = _to_party("contested", gettext_lazy("Another partner proposed in your place"))
+NAMED = _to_party("named", gettext_lazy("You were proposed as the partner of record"))
+JOINED = _to_party("joined", gettext_lazy("One more partner proposed"))
+CHOSEN = _to_party("chosen", gettext_lazy("Change request answered: you are the new partner of record"))
+KEPT = _to_party("kept", gettext_lazy("Change request answered: you are still the partner of record"))
+LOST = _to_party("lost", gettext_lazy("Change request answered: you are no longer the partner of record"))
+NOT_CHOSEN = _to_party("not_chosen", gettext_lazy("Change request answered: you were not chosen"))
+ANSWERED = _to_customer("answered", gettext_lazy("Change request answered"))
+UNDONE = _to_party("answer_undone", gettext_lazy("Customer’s answer undone"))
+UNDONE_CUSTOMER = _to_customer("answer_undone_customer", gettext_lazy("Your organisation’s answer undone"))
 CLOSED = message(
     "change_closed",
     Topic.CHANGE,
     _closed(for_party),
-    gettext_lazy("Closed without an answer, to the partners"),
+    gettext_lazy("Customer’s change request closed without an answer"),
     line=lines.QUESTIONS["closed"],
     to=(Kind.PARTNER,),
 )
@@ -119,7 +119,7 @@ CLOSED_CUSTOMER = message(
     "change_closed_customer",
     Topic.CHANGE,
     _closed(for_customer),
-    gettext_lazy("Closed without an answer, to the customer"),
+    gettext_lazy("Your change request closed without an answer"),
     line=lines.QUESTIONS["closed_customer"],
     to=(Kind.CUSTOMER,),
 )

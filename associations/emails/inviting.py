@@ -26,8 +26,10 @@ ANSWERING = "invitation.answer"
 #: What came of a subscription of an accepted invitation, in words; what was refused says so.
 OUTCOMES = {
     "attached": gettext_lazy("attached"),
-    "unchanged": gettext_lazy("already of record"),
-    "change_requested": gettext_lazy("another partner is of record; the customer is asked who does the work"),
+    "unchanged": gettext_lazy("already the partner of record"),
+    "change_requested": gettext_lazy(
+        "another partner is the partner of record, so the customer must answer a change request"
+    ),
 }
 
 
@@ -59,12 +61,12 @@ def _facts(event: Event) -> dict[str, Any]:
 
 def for_customer(event: Event) -> dict[str, Any]:
     url = reverse("associations:invitation", args=[event.object_id])
-    return _facts(event) | {"url": url, "action": _("Open the invitation")}
+    return _facts(event) | {"url": url, "action": _("View invitation")}
 
 
 def for_partner(event: Event) -> dict[str, Any]:
     url = reverse("associations:partner_invitation", args=[event.object_id])
-    return _facts(event) | {"url": url, "action": _("Open the invitation")}
+    return _facts(event) | {"url": url, "action": _("View invitation")}
 
 
 def _message(name: str, title: Any, to: Kind) -> Message:
@@ -72,12 +74,12 @@ def _message(name: str, title: Any, to: Kind) -> Message:
     return message(f"invitation_{name}", Topic.INVITATION, facts, title, line=lines.INVITATIONS[name], to=(to,))
 
 
-SENT = _message("sent", gettext_lazy("Invitation, to the customer"), Kind.CUSTOMER)
-REVOKED = _message("revoked", gettext_lazy("Invitation withdrawn, to the customer"), Kind.CUSTOMER)
-ACCEPTED = _message("accepted", gettext_lazy("Invitation accepted, to the partner"), Kind.PARTNER)
-ACCEPTED_RECEIPT = _message("accepted_receipt", gettext_lazy("Invitation accepted, receipt"), Kind.CUSTOMER)
-DECLINED = _message("declined", gettext_lazy("Invitation declined, to the partner"), Kind.PARTNER)
-EXPIRED = _message("expired", gettext_lazy("Invitation expired, to the partner"), Kind.PARTNER)
+SENT = _message("sent", gettext_lazy("New invitation from a partner"), Kind.CUSTOMER)
+REVOKED = _message("revoked", gettext_lazy("Invitation withdrawn by the partner"), Kind.CUSTOMER)
+ACCEPTED = _message("accepted", gettext_lazy("Invitation accepted by the customer"), Kind.PARTNER)
+ACCEPTED_RECEIPT = _message("accepted_receipt", gettext_lazy("Confirmation: invitation accepted"), Kind.CUSTOMER)
+DECLINED = _message("declined", gettext_lazy("Invitation declined by the customer"), Kind.PARTNER)
+EXPIRED = _message("expired", gettext_lazy("Invitation expired without an answer"), Kind.PARTNER)
 
 
 def told(event: Event) -> None:
@@ -113,7 +115,7 @@ ATTACHED_FOR = message(
     "record_attached_for_customer",
     Topic.RECORD,
     _attached_for,
-    gettext_lazy("Attached by the partner or by itself, to the customer"),
+    gettext_lazy("Partner attached by activation or automatically"),
     line=lines.ATTACHED_FOR,
     to=(Kind.CUSTOMER,),
 )

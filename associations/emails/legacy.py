@@ -25,12 +25,12 @@ def _facts(event: Event) -> dict[str, Any]:
         "sentence": _sentence(event),
         "deadline": _deadline(event),
         "url": reverse("associations:partner_transition"),
-        "action": _("See which"),
+        "action": _("View list"),
         "rows": [
-            (_("To be moved by"), _deadline(event)),
-            (_("Subscriptions still on a form"), number_text(told["subscriptions"])),
+            (_("Move by"), _deadline(event)),
+            (_("Subscriptions still on a legacy form"), number_text(told["subscriptions"])),
             (_("Customers"), number_text(told["customers"])),
-            (_("Seats at stake"), number_text(told["seats"])),
+            (_("Seats affected"), number_text(told["seats"])),
         ],
         "reason": [],
     }
@@ -43,8 +43,8 @@ def _deadline(event: Event) -> str:
 def _sentence(event: Event) -> str:
     count = event.changes["subscriptions"]
     return ngettext(
-        "%(n)s subscription still to be moved from its legacy form by %(deadline)s",
-        "%(n)s subscriptions still to be moved from their legacy forms by %(deadline)s",
+        "%(n)s subscription must move from its legacy form by %(deadline)s",
+        "%(n)s subscriptions must move from their legacy forms by %(deadline)s",
         count,
     ) % {"n": number_text(count), "deadline": _deadline(event)}
 
@@ -53,7 +53,7 @@ REMINDED = message(
     "transition_reminded",
     Topic.LEGACY,
     _facts,
-    gettext_lazy("Legacy forms still to be moved, reminder"),
+    gettext_lazy("Reminder to move legacy forms"),
     line=lambda event: Line(_sentence(event), reverse("associations:partner_transition")),
     to=(Kind.PARTNER,),
 )

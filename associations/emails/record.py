@@ -109,11 +109,23 @@ CHANGES = {
         ),
     )
     for what, title, receipt in (
-        ("attached", gettext_lazy("Attached"), gettext_lazy("Attached, receipt")),
-        ("removed", gettext_lazy("Removed"), gettext_lazy("Removed, receipt")),
-        ("attach_undone", gettext_lazy("Attaching undone"), gettext_lazy("Attaching undone, receipt")),
-        ("removal_undone", gettext_lazy("Removal undone"), gettext_lazy("Removal undone, receipt")),
-        ("dated_back", gettext_lazy("Start moved back"), gettext_lazy("Start moved back, receipt")),
+        ("attached", gettext_lazy("Attached"), gettext_lazy("Confirmation: partner attached")),
+        ("removed", gettext_lazy("Removed"), gettext_lazy("Confirmation: partner removed")),
+        (
+            "attach_undone",
+            gettext_lazy("Partner attachment undone"),
+            gettext_lazy("Confirmation: partner attachment undone"),
+        ),
+        (
+            "removal_undone",
+            gettext_lazy("Partner removal undone"),
+            gettext_lazy("Confirmation: partner removal undone"),
+        ),
+        (
+            "dated_back",
+            gettext_lazy("Start date moved earlier"),
+            gettext_lazy("Confirmation: start date moved earlier"),
+        ),
     )
 }
 
@@ -137,7 +149,7 @@ ENDED = message(
     "record_ended",
     Topic.RECORD,
     lambda event: for_partner(event) | _why(event),
-    gettext_lazy("Ended, to the partner"),
+    gettext_lazy("Notice to partner: no longer partner of record"),
     line=lines.ENDED,
     to=(Kind.PARTNER,),
 )
@@ -145,7 +157,7 @@ ENDED_CUSTOMER = message(
     "record_ended_customer",
     Topic.RECORD,
     lambda event: for_customer(event) | _why(event),
-    gettext_lazy("Ended, to the customer"),
+    gettext_lazy("Notice to customer: partner is no longer partner of record"),
     line=lines.ENDED_CUSTOMER,
     to=(Kind.CUSTOMER,),
 )

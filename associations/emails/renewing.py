@@ -34,7 +34,7 @@ def _replaced(event: Event) -> dict[str, Any]:
 
 def _confirmation(event: Event) -> dict[str, Any]:
     """The customer's page with the partner filled in: opening it attaches nobody."""
-    link = {"url": lines.confirmation_url(event), "action": _("Look at it and confirm")}
+    link = {"url": lines.confirmation_url(event), "action": _("Check and confirm")}
     return for_customer(event) | _replaced(event) | link
 
 
@@ -56,31 +56,36 @@ def _message(name: str, facts: Facts, title: Any, to: Kind) -> Message:
 RENEWAL = _message(
     "renewal_due",
     lambda event: for_partner(event) | _renewal(event),
-    gettext_lazy("Renewal ahead, to the partner"),
+    gettext_lazy("Customer’s subscription renews soon"),
     Kind.PARTNER,
 )
 RENEWAL_CUSTOMER = _message(
     "renewal_due_customer",
     lambda event: for_customer(event) | _renewal(event),
-    gettext_lazy("Renewal ahead, to the customer"),
+    gettext_lazy("Your subscription renews soon"),
     Kind.CUSTOMER,
 )
-CHANGE = _message("subscription_changed", _changed, gettext_lazy("Subscription changed, to the partner"), Kind.PARTNER)
+CHANGE = _message("subscription_changed", _changed, gettext_lazy("Customer’s subscription changed"), Kind.PARTNER)
 CARRIED_OVER = _message(
     "record_carried_over",
     lambda event: for_partner(event) | _replaced(event),
-    gettext_lazy("Carried over to what replaces it, to the partner"),
+    gettext_lazy("You were carried over to a replacement subscription"),
     Kind.PARTNER,
 )
 CARRIED_OVER_CUSTOMER = _message(
     "record_carried_over_customer",
     lambda event: for_customer(event) | _replaced(event),
-    gettext_lazy("Carried over to what replaces it, to the customer"),
+    gettext_lazy("Your partner was carried over to a replacement subscription"),
     Kind.CUSTOMER,
 )
-REPLACED = _message("subscription_replaced", _gap, gettext_lazy("Replaced, to the former partner"), Kind.PARTNER)
+REPLACED = _message(
+    "subscription_replaced", _gap, gettext_lazy("You were not carried over to a replacement subscription"), Kind.PARTNER
+)
 REPLACED_CUSTOMER = _message(
-    "subscription_replaced_customer", _confirmation, gettext_lazy("Replaced, question to the customer"), Kind.CUSTOMER
+    "subscription_replaced_customer",
+    _confirmation,
+    gettext_lazy("Confirm your partner for a replacement subscription"),
+    Kind.CUSTOMER,
 )
 #: By verb: what the partner is told, what the customer is, and which right it takes to be told there.
 TOLD = {

@@ -30,9 +30,9 @@ HAPPENINGS = {
     "attached": _("Attached"),
     "removed": _("Removed"),
     "undone": _("Undone"),
-    "questions": _("Who does the work"),
+    "questions": _("Change requests"),
     "invitations": _("Invitations"),
-    "loaded": _("Loaded from files"),
+    "loaded": _("Imported from files"),
 }
 VERBS_OF = {
     "attached": ["partner_of_record.attached", "partner_of_record.dated_back"],
@@ -74,10 +74,10 @@ class AsOfForm(forms.Form):
     """The day to look back to, where a page or an endpoint can: the record as it stood at the end of it."""
 
     as_of = forms.DateField(
-        label=_("As of"),
+        label=_("View record on"),
         required=False,
         input_formats=["%Y-%m-%d"],
-        error_messages={"invalid": _("Give a date as year-month-day, such as 2026-03-31.")},
+        error_messages={"invalid": _("Enter a date as year-month-day, for example 2026-03-31.")},
         help_text="Who was of record at the end of this UTC day; seats, status and renewal are today’s.",
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
@@ -85,7 +85,7 @@ class AsOfForm(forms.Form):
     def clean_as_of(self) -> date | None:
         day: date | None = self.cleaned_data["as_of"]
         if day is not None and day > timezone.now().date():
-            raise forms.ValidationError(_("The day to look back to cannot lie in the future."), code="as_of_in_future")
+            raise forms.ValidationError(_("The date must be today or in the past."), code="as_of_in_future")
         return day
 
     @property
@@ -108,7 +108,7 @@ class UsageForm(AsOfForm):
     months = MonthsField(
         label=_("Period"),
         required=False,
-        choices=[("", _("12 months")), ("24", _("24 months")), ("all", _("All months"))],
+        choices=[("", _("Last 12 months")), ("24", _("Last 24 months")), ("all", _("All months"))],
     )
 
     @property
@@ -131,7 +131,7 @@ class SubscriptionFilter(AsOfForm):
         label=_("Agreement"), choices=[("", _("All agreements")), *Agreement.choices], required=False
     )
     status = forms.ChoiceField(
-        label=_("Status"), choices=[("", _("Any status")), *Subscription.Status.choices], required=False
+        label=_("Status"), choices=[("", _("All statuses")), *Subscription.Status.choices], required=False
     )
     partner_of_record = forms.CharField(label=_("Partner of record"), required=False)  # `none` or an MPN ID
     search = SearchField()
@@ -144,7 +144,7 @@ class SubscriptionFilter(AsOfForm):
             return text
         mpn_id = normal_mpn_id(text)
         if mpn_id is None:
-            raise forms.ValidationError(_("Give an MPN ID, or none."), code="mpn_id_malformed")
+            raise forms.ValidationError(_("Enter an MPN ID, or “none”."), code="mpn_id_malformed")
         return mpn_id
 
     def apply(self, subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
@@ -196,8 +196,8 @@ class CheckForm(forms.Form):
     """Step one of attaching: the partner's MPN ID as typed. What it may look like is Check ID's to say."""
 
     mpn_id = forms.CharField(
-        label=_("Partner’s MPN ID"),
-        help_text=_("A number your partner gives you, usually 6 or 7 digits"),
+        label=_("MPN ID (Partner ID)"),
+        help_text=_("Ask your partner for this number. It usually has 6 or 7 digits."),
         max_length=40,
         strip=False,
         error_messages={"required": _("Enter your partner’s MPN ID."), "max_length": SENTENCES["mpn_id_malformed"]},
@@ -216,7 +216,7 @@ class IdsField(forms.Field):
         try:
             return list(dict.fromkeys(uuid.UUID(text) for text in value or []))
         except ValueError:
-            raise forms.ValidationError(_("This is not the ID of a subscription."), code="invalid") from None
+            raise forms.ValidationError(_("This is not a valid subscription ID."), code="invalid") from None
 
 
 class SeveralForm(forms.Form):
@@ -241,15 +241,18 @@ class AttachForm(forms.Form):
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     began_on = forms.DateField(
         label=_("Working with you since"),
-        help_text=_("Leave it empty to start now. It can be up to 12 months back, and not before the subscription."),
+        help_text=_(
+            "Leave this empty to start now. You can enter a date up to 12 months ago, but not before "
+            "the subscription started."
+        ),
         required=False,
         input_formats=["%Y-%m-%d"],
-        error_messages={"invalid": _("Give a date as year-month-day, such as 2026-03-31.")},
+        error_messages={"invalid": _("Enter a date as year-month-day, for example 2026-03-31.")},
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     note = forms.CharField(
         label=_("Note"),
-        help_text=_("Kept in the history, where the partner can read it."),
+        help_text=_("We save the note in the history. The partner can read it."),
         required=False,
         max_length=NOTE_LENGTH,
         widget=forms.Textarea(attrs={"rows": 2}),
@@ -263,7 +266,7 @@ class RemoveForm(forms.Form):
         "project_ended": _("The project has ended."),
         "other_partner": _("Another partner does this work now."),
         "own_staff": _("We do this work ourselves now."),
-        "mistake": _("They were attached by mistake."),
+        "mistake": _("This partner was attached by mistake."),
     }
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -293,7 +296,7 @@ class HistoryFilter(forms.Form):
     """The filters of a history: what happened, and to which subscription."""
 
     what = forms.ChoiceField(
-        label=_("What happened"), choices=[("", _("Everything")), *HAPPENINGS.items()], required=False
+        label=_("What happened"), choices=[("", _("All events")), *HAPPENINGS.items()], required=False
     )
     subscription = forms.UUIDField(label=_("Subscription"), required=False)
 
@@ -378,14 +381,14 @@ class EventFilter(forms.Form):
     )
     since = forms.DateField(label=_("From"), required=False, widget=DAY)
     until = forms.DateField(label=_("To"), required=False, widget=DAY)
-    object = forms.CharField(label=_("Object"), required=False, max_length=100, widget=forms.HiddenInput)
-    request_id = forms.CharField(label=_("Request"), required=False, max_length=100, widget=forms.HiddenInput)
+    object = forms.CharField(label=_("Item"), required=False, max_length=100, widget=forms.HiddenInput)
+    request_id = forms.CharField(label=_("Request ID"), required=False, max_length=100, widget=forms.HiddenInput)
     person = forms.IntegerField(label=_("Person"), required=False, min_value=1, widget=forms.HiddenInput)
 
     def clean_until(self) -> date | None:
         until: date | None = self.cleaned_data["until"]
         if until and (since := self.cleaned_data.get("since")) and until < since:
-            raise forms.ValidationError(_("The last day lies before the first."), code="until_before_since")
+            raise forms.ValidationError(_("The “To” date cannot be before the “From” date."), code="until_before_since")
         return until
 
     @property
@@ -439,18 +442,21 @@ class BulkForm(forms.Form):
     file = forms.FileField(
         label=_("CSV file"),
         required=False,
-        help_text=_("The first line names the columns subscription_id and mpn_id; at most 1,000 rows after it."),
+        help_text=_(
+            "The first line must contain the column names subscription_id and mpn_id. You can add up "
+            "to 1,000 rows after it."
+        ),
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
     )
     rows = forms.CharField(
-        label=_("Or paste the rows"),
+        label=_("Or paste rows"),
         required=False,
         widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "placeholder": "subscription_id,mpn_id"}),
     )
     manner = forms.ChoiceField(
         label=_("What to do"),
         choices=[
-            ("dry", _("Try: say what would come of each row, and change nothing")),
+            ("dry", _("Dry run: check what would happen to each row, without changing anything")),
             ("attach", _("Attach now")),
         ],
         initial="dry",
@@ -462,17 +468,19 @@ class BulkForm(forms.Form):
         if file is None:
             return ""
         if file.size > self.LARGEST:
-            raise forms.ValidationError(_("The file is too large for 1,000 rows."), code="too_large")
+            raise forms.ValidationError(_("The file is too large. It can contain up to 1,000 rows."), code="too_large")
         try:
             text: str = file.read().decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise forms.ValidationError(_("The file is not text in UTF-8."), code="malformed_csv") from None
+            raise forms.ValidationError(
+                _("The file is not UTF-8 text. Save the file as UTF-8 and choose it again."), code="malformed_csv"
+            ) from None
         return text
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}
         if not self.errors and not given.get("file") and not given.get("rows", "").strip():
-            self.add_error("file", _("Choose a file, or paste its rows."))
+            self.add_error("file", _("Choose a file, or paste rows."))
         return given
 
     def text(self) -> str:

@@ -19,16 +19,16 @@ class AnswerForm(forms.Form):
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     mpn_id = forms.ChoiceField(
-        label=_("Who does the work?"),
+        label=_("Which partner is doing the work?"),
         widget=forms.RadioSelect,
         error_messages={
-            "required": _("Choose an answer, or come back later: nothing changes until then."),
-            "invalid_choice": _("Answer with one of the partners named here, or with neither."),
+            "required": _("Choose an answer, or come back later. Nothing changes until you answer."),
+            "invalid_choice": _("Choose one of the partners shown here, or choose neither."),
         },
     )
     statement = forms.CharField(
         label=_("In your own words"),
-        help_text=_("All partners in the question can read it."),
+        help_text=_("All partners in the change request can read it."),
         required=False,
         max_length=STATEMENT_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3}),
@@ -53,7 +53,7 @@ class ForwardForm(forms.Form):
         coerce=int,
         error_messages={
             "required": _("Choose a colleague."),
-            "invalid_choice": _("Choose somebody of your organisation."),
+            "invalid_choice": _("Choose someone in your organisation."),
         },
     )
     note = forms.CharField(
@@ -63,7 +63,7 @@ class ForwardForm(forms.Form):
     def __init__(self, colleagues: Iterable[Membership], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         cast(forms.ChoiceField, self.fields["member"]).choices = [
-            ("", _("Choose")),
+            ("", _("Choose a colleague")),
             *((one.pk, f"{one.user}, {one.get_role_display()}") for one in colleagues),
         ]
 
@@ -73,8 +73,10 @@ class StatementForm(forms.Form):
 
     text = forms.CharField(
         label=_("What you do for the customer"),
-        help_text=_("The customer reads it; the other partners do not. You can change it until the answer is there."),
+        help_text=_(
+            "The customer can read it, but the other partners cannot. You can change it until the customer answers."
+        ),
         max_length=STATEMENT_LENGTH,
-        error_messages={"required": _("Say what you do for the customer.")},
+        error_messages={"required": _("Enter what you do for the customer.")},
         widget=forms.Textarea(attrs={"rows": 5}),
     )

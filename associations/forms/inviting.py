@@ -36,7 +36,7 @@ class PastedIds(forms.CharField):
             try:
                 found[uuid.UUID(text)] = None
             except ValueError:
-                sentence = _("“%(text)s” is not the ID of a subscription.") % {"text": text[:40]}
+                sentence = _("“%(text)s” is not a subscription ID. Check the ID.") % {"text": text[:40]}
                 raise forms.ValidationError(sentence, code="invalid") from None
         return list(found)
 
@@ -45,24 +45,26 @@ class InviteForm(forms.Form):
     """Which customer, for which of its subscriptions: chosen from those the partner sees, or pasted."""
 
     tenant_id = forms.UUIDField(
-        label=_("The customer’s tenant ID"),
-        help_text=_("The customer finds it in its portal, and gives it to you."),
+        label=_("Customer’s tenant ID"),
+        help_text=_("Ask the customer for this ID. They can find it in their portal."),
         error_messages={
             "required": _("Enter the customer’s tenant ID."),
-            "invalid": _("A tenant ID has 32 digits in five groups, such as 7d7c2a2e-63a5-4d0c-9a0b-0f9f2f3f8e11."),
+            "invalid": _(
+                "A tenant ID has 32 characters in five groups, for example 7d7c2a2e-63a5-4d0c-9a0b-0f9f2f3f8e11."
+            ),
         },
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     subscription = IdsField(required=False)
     subscription_ids = PastedIds(
         label=_("Subscription IDs"),
-        help_text=_("One a line, as the customer gives them to you."),
+        help_text=_("Enter one ID per line. Ask the customer for the IDs."),
         required=False,
         max_length=4000,
     )
     message = forms.CharField(
         label=_("Message"),
-        help_text=_("The customer reads it in the e-mail and beside your invitation."),
+        help_text=_("The customer can read this in the email and next to your invitation."),
         required=False,
         max_length=NOTE_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3}),
@@ -71,7 +73,7 @@ class InviteForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}
         if not self.errors and not 0 < len(self.wanted) <= MOST:
-            self.add_error("subscription_ids", _("Choose 1 to %(most)s subscriptions.") % {"most": MOST})
+            self.add_error("subscription_ids", _("Choose between 1 and %(most)s subscriptions.") % {"most": MOST})
         return given
 
     @property
@@ -92,7 +94,7 @@ class InvitationFilter(forms.Form):
         self.actor = actor
         self.is_partner = actor.kind == OrganisationKind.PARTNER
         states = [(value, label) for value, label in State.choices if value != State.REPORTED or not self.is_partner]
-        cast(forms.ChoiceField, self.fields["status"]).choices = [("", _("Any status")), *states]
+        cast(forms.ChoiceField, self.fields["status"]).choices = [("", _("All statuses")), *states]
 
     def apply(self, invitations: QuerySet[Invitation]) -> QuerySet[Invitation]:
         given: dict[str, Any] = self.cleaned_data
@@ -119,7 +121,7 @@ class DeclineForm(forms.Form):
 
     reason = forms.CharField(
         label=_("Reason"),
-        help_text=_("The partner reads it."),
+        help_text=_("The partner can read this."),
         required=False,
         max_length=NOTE_LENGTH,
         widget=forms.Textarea(attrs={"rows": 2}),
@@ -130,8 +132,8 @@ class ReportForm(forms.Form):
     """What is improper about an invitation, if the customer wants to say so."""
 
     reason = forms.CharField(
-        label=_("What is wrong with it"),
-        help_text=_("Only the staff of the programme read it."),
+        label=_("What is wrong with the invitation?"),
+        help_text=_("Only platform staff can read this."),
         required=False,
         max_length=NOTE_LENGTH,
         widget=forms.Textarea(attrs={"rows": 2}),
@@ -143,44 +145,44 @@ class ActivateForm(forms.Form):
 
     subscription_id = forms.UUIDField(
         label=_("Subscription ID"),
-        help_text=_("Of a subscription from Open licensing. It stands on the licence confirmation."),
+        help_text=_("Enter the ID of a subscription from Open licensing. You can find it on the licence confirmation."),
         error_messages={
-            "required": _("Enter the ID of the subscription."),
+            "required": _("Enter the subscription ID."),
             "invalid": _(
-                "A subscription ID has 32 digits in five groups, such as 7d7c2a2e-63a5-4d0c-9a0b-0f9f2f3f8e11."
+                "A subscription ID has 32 characters in five groups, for example 7d7c2a2e-63a5-4d0c-9a0b-0f9f2f3f8e11."
             ),
         },
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     mpn_id = forms.ChoiceField(
         label=_("Your location"),
-        help_text=_("The one that becomes partner of record."),
+        help_text=_("This location becomes the partner of record."),
         error_messages={
             "required": _("Choose one of your locations."),
             "invalid_choice": _("Choose one of your own locations."),
         },
     )
     consent_name = forms.CharField(
-        label=_("Who at the customer agreed"),
+        label=_("Name of the person at the customer who agreed"),
         max_length=200,
-        error_messages={"required": _("Say who of the customer agreed.")},
+        error_messages={"required": _("Enter the name of the person who agreed.")},
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     consent_email = forms.EmailField(
-        label=_("Their e-mail address"),
+        label=_("Email address of that person"),
         max_length=254,
         error_messages={
-            "required": _("Enter the e-mail address of who agreed."),
-            "invalid": _("Enter an e-mail address, such as name@company.example."),
+            "required": _("Enter the email address of the person who agreed."),
+            "invalid": _("Enter an email address, for example name@company.example."),
         },
         widget=forms.EmailInput(attrs={"autocomplete": "off"}),
     )
     consent = forms.DateField(
-        label=_("When they agreed"),
+        label=_("Date when they agreed"),
         input_formats=["%Y-%m-%d"],
         error_messages={
-            "required": _("Say on which day they agreed."),
-            "invalid": _("Give a date as year-month-day, such as 2026-03-31."),
+            "required": _("Enter the date when they agreed."),
+            "invalid": _("Enter a date as year-month-day, for example 2026-03-31."),
         },
         widget=DAY,
     )

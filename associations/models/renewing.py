@@ -14,7 +14,7 @@ class Replacement(models.Model):
 
     class Outcome(models.TextChoices):
         CARRIED_OVER = "carried_over", _("Carried over")
-        ASKED = "asked", _("The customer was asked")
+        ASKED = "asked", _("Customer asked to confirm")
 
     subscription = models.OneToOneField(Subscription, models.PROTECT, primary_key=True, related_name="replacement")
     partner = models.ForeignKey(Partner, models.PROTECT, related_name="+")  # who was of record before

@@ -85,41 +85,45 @@ def _of_record(actor: Actor, subscription: str = "pk") -> AssociationQuerySet:
 
 
 class Why(TextChoices):
-    REPLACED = "replaced", _("Replaces one that had a partner of record")
-    ENDED = "ended", _("Expired, and your record with it")
-    NO_MORE = "no_more", _("No partner of record any more")
+    REPLACED = "replaced", _("Replaces a subscription that had a partner of record")
+    ENDED = "ended", _("Expired, so you are no longer the partner of record")
+    NO_MORE = "no_more", _("No longer has a partner of record")
     NONE = "none", _("No partner of record")
-    GRACE = "grace", _("In its grace period")
-    SUSPENDED = "suspended", _("Suspended: the subscription")
-    PARTNER_SUSPENDED = "partner_suspended", _("Suspended: the partner’s account")
-    RENEWS = "renews", _("To be renewed soon")
+    GRACE = "grace", _("In grace period")
+    SUSPENDED = "suspended", _("Subscription suspended")
+    PARTNER_SUSPENDED = "partner_suspended", _("Partner’s account suspended")
+    RENEWS = "renews", _("Renews soon")
 
 
 TO_DO = {
     Kind.CUSTOMER: {
-        Why.REPLACED: _("Attach the partner here too, if it still works for you."),
-        Why.NO_MORE: _("Attach the partner that works on it."),
-        Why.NONE: _("Attach the partner that works on it."),
-        Why.GRACE: _("Renew it: the record ends when it expires."),
-        Why.SUSPENDED: _("Renew it: the record ends when it expires."),
-        Why.PARTNER_SUSPENDED: _("Ask the partner, or attach another one."),
-        Why.RENEWS: _("If it is renewed under a new ID, attach the partner there again."),
+        Why.REPLACED: _("If the partner still works for you, attach them here too."),
+        Why.NO_MORE: _("Attach the partner that works on this subscription."),
+        Why.NONE: _("Attach the partner that works on this subscription."),
+        Why.GRACE: _("Renew the subscription. It loses its partner of record when it expires."),
+        Why.SUSPENDED: _("Renew the subscription. It loses its partner of record when it expires."),
+        Why.PARTNER_SUSPENDED: _("Contact the partner, or attach another one."),
+        Why.RENEWS: _("If the subscription is renewed under a new ID, attach the partner to the new one."),
     },
     Kind.PARTNER: {
         Why.REPLACED: _("Ask the customer to attach you here too."),
-        Why.ENDED: _("If the customer has renewed it under a new ID, ask to be attached there."),
+        Why.ENDED: _("If the customer has renewed it under a new ID, ask them to attach you to the new one."),
         Why.NO_MORE: _("Ask the customer to attach you again."),
-        Why.NONE: _("Ask the customer to attach you, if you work on it."),
-        Why.GRACE: _("Remind the customer to renew it: your record ends when it expires."),
-        Why.SUSPENDED: _("Remind the customer to renew it: your record ends when it expires."),
-        Why.PARTNER_SUSPENDED: _("Have your account reactivated: until then you earn nothing."),
-        Why.RENEWS: _("If it is renewed under a new ID, ask to be attached there again."),
+        Why.NONE: _("If you work on this subscription, ask the customer to attach you."),
+        Why.GRACE: _(
+            "Remind the customer to renew the subscription. You stop being the partner of record when it expires."
+        ),
+        Why.SUSPENDED: _(
+            "Remind the customer to renew the subscription. You stop being the partner of record when it expires."
+        ),
+        Why.PARTNER_SUSPENDED: _("Ask for your account to be reactivated. You earn nothing until then."),
+        Why.RENEWS: _("If the subscription is renewed under a new ID, ask the customer to attach you to the new one."),
     },
 }
 #: Where somebody could be attached, if the subscription is active.
 FREE = (Why.REPLACED, Why.NO_MORE, Why.NONE)
-RENEW_FIRST = _("Renew it first: nobody can be attached until it is active.")
-RENEWED_FIRST = _("Nobody can be attached until the customer has renewed it.")
+RENEW_FIRST = _("Renew the subscription first. You cannot attach a partner until it is active.")
+RENEWED_FIRST = _("No partner can be attached until the customer has renewed the subscription.")
 
 
 @dataclass(frozen=True)

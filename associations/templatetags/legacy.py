@@ -30,8 +30,8 @@ def legacy_text(context: Mapping[str, Any]) -> str:
     """What a legacy form is worth on the page's day."""
     day: date = context.get("as_of") or timezone.now().date()
     if since := forms_earn_nothing_since(day):
-        return _("Legacy form, earns nothing since %(day)s") % {"day": day_text(since)}
-    return _("Legacy form, to be moved by %(day)s") % {"day": day_text(policy_on(day).legacy_form_deadline)}
+        return _("Legacy form: no incentives since %(day)s") % {"day": day_text(since)}
+    return _("Legacy form: must be moved by %(day)s") % {"day": day_text(policy_on(day).legacy_form_deadline)}
 
 
 @register.filter

@@ -52,13 +52,16 @@ def _done(request: Request, placed: actions.record.Attached) -> HttpResponse:
     subscription = placed.association.subscription
     assert subscription is not None
     if placed.request is not None:
-        sentence = _("Another partner is of record and stays. The customer is asked which of you does the work.")
+        sentence = _(
+            "Another partner is the partner of record and stays. We will ask the customer which of "
+            "you is doing the work."
+        )
         messages.info(request, sentence)
         return redirect("associations:partner_change_request", placed.request.pk)
     if placed.outcome == "unchanged":
-        messages.info(request, _("This location is of record already. Nothing has changed."))
+        messages.info(request, _("This location is already the partner of record. Nothing has changed."))
     else:
-        messages.success(request, _("Activated. You are of record from now on, and the customer is told by e-mail."))
+        messages.success(request, _("Activated. You are now the partner of record. We will email the customer."))
     return redirect("associations:partner_subscription_detail", subscription.subscription_id)
 
 
@@ -68,7 +71,9 @@ def _at_its_field(refused: Refused) -> Refused:
         return refused
     sentence = refused.sentence
     if isinstance(refused, Absent):
-        sentence = _("There is no subscription from Open licensing with this ID. Check it with the customer.")
+        sentence = _(
+            "We could not find a subscription from Open licensing with this ID. Check the ID with the customer."
+        )
     return Refused(refused.code, sentence, field=FIELDS.get(refused.code, "subscription_id"))
 
 

@@ -62,7 +62,7 @@ def _list(request: Request, page_of_one: str) -> HttpResponse:
             "tabs": tabs(VIEWS, base, view, request.path),
             "view": view,
             "page": page,
-            "count_text": ngettext("%(n)s question", "%(n)s questions", count) % {"n": counted(count)},
+            "count_text": ngettext("%(n)s change request", "%(n)s change requests", count) % {"n": counted(count)},
             "rows": [(one, reverse(page_of_one, args=[one.request.pk])) for one in questions(actor, page.rows)],
         },
     )
@@ -112,7 +112,7 @@ def change_request_forward(request: Request, request_id: int) -> HttpResponse:
         except Refused as refused:
             question, status = _theirs(actor, request_id), say(form, refused)
         else:
-            messages.success(request, _("Forwarded. %(name)s is told by e-mail.") % {"name": member.user})
+            messages.success(request, _("Forwarded. We will email %(name)s.") % {"name": member.user})
             return redirect("associations:change_request", request_id)
     return _to_customer(request, question, forward=form, status=status)
 
@@ -147,11 +147,15 @@ def _answers(question: Question) -> list[tuple[str, str]]:
             (
                 one.partner.mpn_id,
                 one.partner.organisation.name,
-                _("Becomes your partner of record now, in place of %(holder)s.") % {"holder": holder.organisation.name},
+                _("Replaces %(holder)s as your partner of record immediately.") % {"holder": holder.organisation.name},
             )
             for one in question.challengers
         ),
-        (AnswerForm.NEITHER, _("Neither"), _("Nobody is of record then, until you attach a partner again.")),
+        (
+            AnswerForm.NEITHER,
+            _("Neither"),
+            _("The subscription then has no partner of record until you attach one again."),
+        ),
     ]
     return [(key, format_html('<b>{}</b><span class="hint">{}</span>', *said)) for key, *said in effects]
 
@@ -253,7 +257,7 @@ def partner_change_request_state(request: Request, request_id: int) -> HttpRespo
         except Refused as refused:
             question, status = _theirs(actor, request_id), say(form, refused)
         else:
-            messages.success(request, _("The customer can read now what you do for them."))
+            messages.success(request, _("The customer can now read what you do for them."))
             return redirect("associations:partner_change_request", request_id)
     return _to_partner(request, question, form=form, status=status)
 

@@ -96,7 +96,7 @@ def customer_home(request: Request) -> HttpResponse:
 
 def _all_of(count: int) -> str:
     """The words that lead from the few on a page to the whole list; none where the few are the whole list."""
-    return _("All %(n)s") % {"n": counted(count)} if count > FEW else ""
+    return _("See all %(n)s") % {"n": counted(count)} if count > FEW else ""
 
 
 def _views(as_of: date | None) -> list[View]:
@@ -215,13 +215,13 @@ def subscription_undo(request: Request, subscription_id: uuid.UUID) -> HttpRespo
         else:
             asked = _open_question(actions.requests_of(subscription))
             if asked is not None:
-                messages.success(request, _("Undone. The question is open again."))
+                messages.success(request, _("Undone. The change request is open again."))
                 return redirect("associations:change_request", asked.pk)
             if record is None:
-                messages.success(request, _("Undone. No partner is of record for this subscription."))
+                messages.success(request, _("Undone. This subscription has no partner of record."))
             else:
                 name = record.partner.organisation.name
-                messages.success(request, _("Undone. %(partner)s is of record again.") % {"partner": name})
+                messages.success(request, _("Undone. %(partner)s is the partner of record again.") % {"partner": name})
             return redirect("associations:subscription_detail", subscription_id)
     subscription.refresh_from_db()
     return _detail(request, subscription, undo=form, status=status)
@@ -248,7 +248,7 @@ def _nothing_to_do(subscription: Subscription, partner: Partner) -> str:
         return _("%(holder)s is already your partner of record for this subscription.") % {"holder": name}
     asked = ChangeRequest.objects.open().filter(subscription=subscription, challengers__partner=partner)
     if held is not None and asked.exists():
-        return _("You are asked about %(partner)s already.") % {"partner": name}
+        return _("A change request about %(partner)s is already open.") % {"partner": name}
     return ""
 
 

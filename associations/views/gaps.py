@@ -64,8 +64,8 @@ def _views(actor: Actor) -> list[View]:
     return [
         view("", gettext_lazy("All gaps"), gaps.all_gaps),
         view("none", gettext_lazy("No partner of record"), gaps.without),
-        view("risk", gettext_lazy("About to lose it"), gaps.at_risk),
-        view("lost", gettext_lazy("Lost by replacement"), gaps.lost),
+        view("risk", gettext_lazy("At risk"), gaps.at_risk),
+        view("lost", gettext_lazy("Lost when replaced"), gaps.lost),
     ]
 
 

@@ -49,8 +49,8 @@ SOME = 100  # subscriptions of a customer to choose from; others are pasted
 
 #: Why an accepted subscription got no partner, in words, by the code that was kept.
 REFUSALS = {
-    "subscription_expired": gettext_lazy("It had expired."),
-    "subscription_suspended": gettext_lazy("It was not active."),
+    "subscription_expired": gettext_lazy("The subscription had expired."),
+    "subscription_suspended": gettext_lazy("The subscription was not active."),
 }
 
 
@@ -258,7 +258,7 @@ def invite(request: Request) -> HttpResponse:
                     return redirect("associations:partner_invitation", same.invitation_id)
                 status, confirmed = say(form, refused), False
             else:
-                messages.success(request, _("Sent. The customer’s administrators are asked by e-mail."))
+                messages.success(request, _("Invitation sent. We will email the customer’s administrators."))
                 return redirect("associations:partner_invitation", invited.invitation_id)
         tenant, given = request.POST.get("tenant_id", ""), request.POST.getlist("subscription")
     else:

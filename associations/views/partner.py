@@ -90,9 +90,9 @@ def partner_home(request: Request) -> HttpResponse:
             "questions": changing.next_due(actor, FEW),
             "counts": counts,
             "tabs": [
-                Tab(_("Of record"), home, counts["of_record"], current=True),
+                Tab(_("Partner of record"), home, counts["of_record"], current=True),
                 Tab(_("Renewing within 90 days"), f"{home}?view=renewing", counts["renewing"], current=False),
-                Tab(_("Own tenant"), f"{home}?view=own", counts["own"], current=False),
+                Tab(_("Your own tenant"), f"{home}?view=own", counts["own"], current=False),
             ],
             "seats": seats[-1] if seats else None,
             "seats_trend": [month.active_users for month in seats[-figures.MONTHS_SHOWN :]],
@@ -179,11 +179,11 @@ def _views(actor: Actor, as_of: date | None) -> list[View]:
         lambda found: reading.renewing(reading.of_record(found, actor), today),
     )
     return [
-        View("", gettext_lazy("Of record"), lambda found: reading.of_record(found, actor, as_of)),
+        View("", gettext_lazy("Partner of record"), lambda found: reading.of_record(found, actor, as_of)),
         *([] if as_of else [renewing]),  # renewals are today's
-        View("own", gettext_lazy("Own tenant"), lambda found: reading.of_own_tenant(found, actor, as_of)),
+        View("own", gettext_lazy("Your own tenant"), lambda found: reading.of_own_tenant(found, actor, as_of)),
         View("former", gettext_lazy("Former"), lambda found: reading.formerly_of_record(found, actor, as_of)),
-        View("all", gettext_lazy("All associated"), lambda found: found),
+        View("all", gettext_lazy("All"), lambda found: found),
     ]
 
 

@@ -94,9 +94,9 @@ def prospects(rows: Iterable[reading.Row], partner: Partner | None) -> list[Outc
     found = []
     for row in rows:
         if row.record is not None and partner is not None and row.record.partner_id == partner.pk:
-            found.append(Outcome(row.subscription, row.usage, "unchanged", _("Already of record.")))
+            found.append(Outcome(row.subscription, row.usage, "unchanged", _("Already the partner of record.")))
         elif row.subscription.status != Subscription.Status.ACTIVE:
-            sentence = _("It is not active, so nobody can be attached.")
+            sentence = _("You cannot attach a partner because this subscription is not active.")
             found.append(Outcome(row.subscription, row.usage, "refused", sentence))
         elif row.record is not None:
             found.append(Outcome(row.subscription, row.usage, "change_requested", _stays(row.record)))
@@ -107,7 +107,7 @@ def prospects(rows: Iterable[reading.Row], partner: Partner | None) -> list[Outc
 
 def _stays(held: Association) -> str:
     """What is said of a subscription that another partner is of record for."""
-    sentence = _("%(partner)s is of record and stays; you are asked who does the work.")
+    sentence = _("%(partner)s is the partner of record and stays. We will ask you which partner is doing the work.")
     return str(sentence) % {"partner": held.partner.organisation.name}
 
 
@@ -120,7 +120,10 @@ def said(partner: Partner, outcomes: Iterable[Outcome]) -> list[tuple[str, list[
         kinds[tuple(being_of_record(subscription, own=own)["affects"])][kind] = None
     for_all = [one for one in next(iter(kinds), ()) if all(one in affects for affects in kinds)]
     for_some = [(" · ".join(kind), [one for one in affects if one not in for_all]) for affects, kind in kinds.items()]
-    return [(str(_("What being of record affects")), for_all), *((title, rest) for title, rest in for_some if rest)]
+    return [
+        (str(_("What being the partner of record means")), for_all),
+        *((title, rest) for title, rest in for_some if rest),
+    ]
 
 
 def _attach(actor: Actor, rows: Iterable[reading.Row], check: CheckForm) -> list[Outcome]:
@@ -142,7 +145,7 @@ def _attach(actor: Actor, rows: Iterable[reading.Row], check: CheckForm) -> list
 def _outcome(row: reading.Row, attached: actions.Attached) -> Outcome:
     match attached.outcome:
         case "unchanged":
-            return Outcome(row.subscription, row.usage, "unchanged", _("Already of record."))
+            return Outcome(row.subscription, row.usage, "unchanged", _("Already the partner of record."))
         case "change_requested":
             sentence = _stays(attached.association)
             return Outcome(row.subscription, row.usage, "change_requested", sentence, attached.request)

@@ -40,7 +40,7 @@ def theirs(actor: Actor, subscription_id: uuid.UUID) -> Subscription:
 def check_had_started(subscription: Subscription, form: AsOfForm) -> None:
     """A day to look back to from before the subscription is refused, in the form."""
     if form.is_valid() and form.day and form.day < subscription.started_on:
-        form.add_error("as_of", _("The subscription had not started by then."))
+        form.add_error("as_of", _("The subscription had not started on that date. Choose a later date."))
 
 
 def looking_back(request: Request, form: AsOfForm) -> dict[str, Any]:

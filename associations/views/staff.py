@@ -115,7 +115,7 @@ def _partner_rows(partners: Sequence[Partner]) -> list[PartnerRow]:
 def staff_partner_detail(request: Request, mpn_id: str) -> HttpResponse:
     partner = Partner.objects.select_related("organisation__parent").filter(mpn_id=mpn_id).first()
     if partner is None:
-        raise Absent("not_found", _("There is no such partner."))
+        raise Absent("not_found", _("We could not find this partner."))
     locations = Partner.objects.filter(organisation__parent=partner.pk).select_related("organisation")
     own = Q(partner=partner.pk) | Q(partner__organisation__parent=partner.pk)
     kinds = (
@@ -178,7 +178,7 @@ def event_detail(request: Request, event_id: int) -> HttpResponse:
     """Everything that is stored of one event, and what came of it."""
     event = Event.objects.filter(pk=event_id).first()
     if event is None:
-        raise Absent("not_found", _("There is no such event."))
+        raise Absent("not_found", _("We could not find this event."))
     may_read = request.actor.may("delivery.read")
     deliveries: QuerySet[Delivery] = Delivery.objects.filter(event=event)
     return render(

@@ -45,101 +45,104 @@ VERBS = {
     "partner_of_record.attach_undone": Verb(
         "undo",
         "",
-        gettext_lazy("Attaching {partner} was undone"),
-        gettext_lazy("Attaching {partner} to {object} was undone"),
+        gettext_lazy("The attachment of {partner} was undone"),
+        gettext_lazy("The attachment of {partner} to {object} was undone"),
     ),
     "partner_of_record.removal_undone": Verb(
         "undo",
         "ok",
-        gettext_lazy("Removing {partner} was undone"),
-        gettext_lazy("Removing {partner} from {object} was undone"),
+        gettext_lazy("The removal of {partner} was undone"),
+        gettext_lazy("The removal of {partner} from {object} was undone"),
     ),
     "partner_of_record.dated_back": Verb(
         "clock",
         "",
-        gettext_lazy("The start of {partner} was moved back"),
-        gettext_lazy("The start of {partner} on {object} was moved back"),
+        gettext_lazy("The start date for {partner} was moved earlier"),
+        gettext_lazy("The start date for {partner} on {object} was moved earlier"),
     ),
     "change_request.opened": Verb(
         "help",
         "info",
-        gettext_lazy("{partner} named, and the question asked who does the work"),
-        gettext_lazy("{partner} named for {object}, and the question asked who does the work"),
+        gettext_lazy("{partner} was proposed, and a change request was opened"),
+        gettext_lazy("{partner} was proposed for {object}, and a change request was opened"),
     ),
     "change_request.joined": Verb(
         "help",
         "info",
-        gettext_lazy("{partner} named too in the question who does the work"),
-        gettext_lazy("{partner} named too in the question who does the work for {object}"),
+        gettext_lazy("{partner} was added to the change request"),
+        gettext_lazy("{partner} was added to the change request for {object}"),
     ),
     "change_request.stated": Verb(
         "send",
         "",
-        gettext_lazy("{partner} said what it does"),
-        gettext_lazy("{partner} said what it does for {object}"),
+        gettext_lazy("{partner} wrote a statement for the customer"),
+        gettext_lazy("{partner} wrote a statement about {object} for the customer"),
     ),
     "change_request.forwarded": Verb(
         "arrow",
         "",
-        gettext_lazy("The question who does the work was forwarded to {to}"),
-        gettext_lazy("The question who does the work for {object} was forwarded to {to}"),
+        gettext_lazy("The change request was forwarded to {to}"),
+        gettext_lazy("The change request for {object} was forwarded to {to}"),
     ),
     "change_request.reminded": Verb(
         "bell",
         "",
-        gettext_lazy("The administrators were reminded of the question who does the work"),
-        gettext_lazy("The administrators were reminded of the question who does the work for {object}"),
+        gettext_lazy("The administrators were reminded about the change request"),
+        gettext_lazy("The administrators were reminded about the change request for {object}"),
     ),
     "change_request.answered": Verb(
         "ok",
         "ok",
-        gettext_lazy("{partner} does the work: the question was answered"),
-        gettext_lazy("{partner} does the work for {object}: the question was answered"),
+        gettext_lazy("Change request answered: {partner} is doing the work"),
+        gettext_lazy("Change request for {object} answered: {partner} is doing the work"),
     ),
     "change_request.answer_undone": Verb(
         "undo",
         "",
-        gettext_lazy("The answer who does the work was undone"),
-        gettext_lazy("The answer who does the work for {object} was undone"),
+        gettext_lazy("The answer to the change request was undone"),
+        gettext_lazy("The answer to the change request for {object} was undone"),
     ),
     "change_request.expired": Verb(
         "clock",
         "",
-        gettext_lazy("The question who does the work was not answered in time, so nothing changed"),
-        gettext_lazy("The question who does the work for {object} was not answered in time, so nothing changed"),
+        gettext_lazy("The change request was not answered in time, so nothing changed"),
+        gettext_lazy("The change request for {object} was not answered in time, so nothing changed"),
     ),
     "change_request.cancelled": Verb(
         "x",
         "",
-        gettext_lazy("The question who does the work was cancelled"),
-        gettext_lazy("The question who does the work for {object} was cancelled"),
+        gettext_lazy("The change request was cancelled"),
+        gettext_lazy("The change request for {object} was cancelled"),
     ),
     "invitation.sent": Verb(
-        "send", "info", gettext_lazy("{partner} sent it"), gettext_lazy("{partner} sent an invitation to {object}")
+        "send",
+        "info",
+        gettext_lazy("{partner} sent the invitation"),
+        gettext_lazy("{partner} sent an invitation to {object}"),
     ),
     "invitation.opened": Verb(
-        "eye", "", gettext_lazy("Opened"), gettext_lazy("{object} opened the invitation of {partner}")
+        "eye", "", gettext_lazy("Opened"), gettext_lazy("{object} opened the invitation from {partner}")
     ),
     "invitation.accepted": Verb(
-        "check", "ok", gettext_lazy("Accepted"), gettext_lazy("{object} accepted the invitation of {partner}")
+        "check", "ok", gettext_lazy("Accepted"), gettext_lazy("{object} accepted the invitation from {partner}")
     ),
     "invitation.declined": Verb(
-        "x", "bad", gettext_lazy("Declined"), gettext_lazy("{object} declined the invitation of {partner}")
+        "x", "bad", gettext_lazy("Declined"), gettext_lazy("{object} declined the invitation from {partner}")
     ),
     "invitation.reported": Verb(
-        "flag", "bad", gettext_lazy("Reported"), gettext_lazy("{object} reported the invitation of {partner}")
+        "flag", "bad", gettext_lazy("Reported"), gettext_lazy("{object} reported the invitation from {partner}")
     ),
     "invitation.revoked": Verb(
         "undo",
         "",
-        gettext_lazy("{partner} withdrew it"),
+        gettext_lazy("{partner} withdrew the invitation"),
         gettext_lazy("{partner} withdrew its invitation to {object}"),
     ),
     "invitation.expired": Verb(
         "clock",
         "",
         gettext_lazy("Expired without an answer"),
-        gettext_lazy("The invitation of {partner} to {object} expired without an answer"),
+        gettext_lazy("The invitation from {partner} to {object} expired without an answer"),
     ),
     "subscription.changed": Verb(
         "info", "info", gettext_lazy("The subscription has changed"), gettext_lazy("{object} has changed")
@@ -147,67 +150,75 @@ VERBS = {
     "transition.reminded": Verb(
         "clock",
         "info",
-        gettext_lazy("Reminded of legacy forms that are still to be moved"),
-        gettext_lazy("{object} was reminded of legacy forms that are still to be moved"),
+        gettext_lazy("Reminder sent about legacy forms that still need to move"),
+        gettext_lazy("{object} was reminded about legacy forms that still need to move"),
     ),
     "subscription.renewal_due": Verb(
-        "calendar", "info", gettext_lazy("Notice of its renewal"), gettext_lazy("Notice of the renewal of {object}")
+        "calendar", "info", gettext_lazy("Renewal notice"), gettext_lazy("Renewal notice for {object}")
     ),
     "subscription.replaced": Verb(
         "flag",
         "bad",
-        gettext_lazy("It replaces one that {partner} was of record for, who was not carried over"),
-        gettext_lazy("{object} replaces one that {partner} was of record for, who was not carried over"),
+        gettext_lazy(
+            "Replaces a subscription where {partner} was the partner of record, but they were not carried over"
+        ),
+        gettext_lazy(
+            "{object} replaces a subscription where {partner} was the partner of record, but they were not carried over"
+        ),
     ),
     "partner_of_record.carried_over": Verb(
         "link",
         "ok",
-        gettext_lazy("{partner} carried over from what it replaces"),
-        gettext_lazy("{partner} carried over to {object} from what it replaces"),
+        gettext_lazy("{partner} was carried over from the replaced subscription"),
+        gettext_lazy("{partner} was carried over to {object} from the subscription that it replaces"),
     ),
     "bulk.requested": Verb(
-        "upload", "info", gettext_lazy("Rows sent to be attached"), gettext_lazy("Rows sent to be attached")
+        "upload", "info", gettext_lazy("Rows sent to attach partners"), gettext_lazy("Rows sent to attach partners")
     ),
     "delivery.replayed": Verb(
         "send",
         "info",
-        gettext_lazy("The message about it was sent again"),
+        gettext_lazy("The message about this was sent again"),
         gettext_lazy("The message about {object} was sent again"),
     ),
     "outbox.replayed": Verb(
         "undo",
         "info",
-        gettext_lazy("What follows from it was started again"),
-        gettext_lazy("What follows from {object} was started again"),
+        gettext_lazy("The follow-up actions were restarted"),
+        gettext_lazy("The follow-up actions for {object} were restarted"),
     ),
-    "member.added": Verb("plus", "ok", gettext_lazy("Added to the staff"), gettext_lazy("{object} added to the staff")),
+    "member.added": Verb(
+        "plus", "ok", gettext_lazy("Added to platform staff"), gettext_lazy("{object} added to platform staff")
+    ),
     "member.role_changed": Verb(
         "person", "", gettext_lazy("Role changed"), gettext_lazy("The role of {object} was changed")
     ),
     "member.removed": Verb(
-        "x", "bad", gettext_lazy("Removed from the staff"), gettext_lazy("{object} removed from the staff")
+        "x", "bad", gettext_lazy("Removed from platform staff"), gettext_lazy("{object} removed from platform staff")
     ),
     "person.suspended": Verb("alert", "bad", gettext_lazy("Suspended"), gettext_lazy("{object} suspended")),
     "person.reactivated": Verb("ok", "ok", gettext_lazy("Reactivated"), gettext_lazy("{object} reactivated")),
     "estate.loaded": Verb(
         "download",
         "info",
-        gettext_lazy("Data brought up to date: {object}"),
-        gettext_lazy("Data brought up to date: {object}"),
+        gettext_lazy("Data updated: {object}"),
+        gettext_lazy("Data updated: {object}"),
     ),
     "estate.load_requested": Verb(
-        "upload", "info", gettext_lazy("Load asked for"), gettext_lazy("Load asked for: {object}")
+        "upload", "info", gettext_lazy("Import requested"), gettext_lazy("Import requested: {object}")
     ),
-    "estate.load_cancelled": Verb("x", "", gettext_lazy("Load cancelled"), gettext_lazy("Load cancelled: {object}")),
-    "estate.load_ended": Verb("ok", "ok", gettext_lazy("Load ended"), gettext_lazy("Load ended: {object}")),
-    "estate.load_failed": Verb("alert", "bad", gettext_lazy("Load failed"), gettext_lazy("Load failed: {object}")),
+    "estate.load_cancelled": Verb(
+        "x", "", gettext_lazy("Import cancelled"), gettext_lazy("Import cancelled: {object}")
+    ),
+    "estate.load_ended": Verb("ok", "ok", gettext_lazy("Import finished"), gettext_lazy("Import finished: {object}")),
+    "estate.load_failed": Verb("alert", "bad", gettext_lazy("Import failed"), gettext_lazy("Import failed: {object}")),
 }
 #: The answer that names nobody.
 NEITHER = Verb(
     "ok",
     "",
-    gettext_lazy("Neither does the work: the question was answered"),
-    gettext_lazy("Neither does the work for {object}: the question was answered"),
+    gettext_lazy("Change request answered: neither partner is doing the work"),
+    gettext_lazy("Change request for {object} answered: neither partner is doing the work"),
 )
 #: For verbs of other rooms that nobody has put into words here.
 OTHER = Verb("info", "", gettext_lazy("{object}: {verb}"), gettext_lazy("{object}: {verb}"))

@@ -44,7 +44,7 @@ def partner_transition(request: Request) -> HttpResponseBase:
 
 def _views(actor: Actor, as_of: date | None) -> list[View]:
     return [
-        View("", gettext_lazy("Still on a form"), lambda found: _still(actor, found, as_of)),
+        View("", gettext_lazy("Still on a legacy form"), lambda found: _still(actor, found, as_of)),
         View("moved", gettext_lazy("Moved"), lambda found: reading.of_record(found, actor, as_of)),
         View("other", gettext_lazy("Another partner"), lambda found: _gone(actor, found, as_of)),
     ]

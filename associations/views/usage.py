@@ -129,8 +129,8 @@ def _customers_views(_as_of: date | None) -> list[View]:
 
 def _partners_views(actor: Actor, as_of: date | None) -> list[View]:
     return [
-        View("", gettext_lazy("Of record"), lambda found: reading.of_record(found, actor, as_of)),
-        View("own", gettext_lazy("Own tenant"), lambda found: reading.of_own_tenant(found, actor, as_of)),
+        View("", gettext_lazy("Partner of record"), lambda found: reading.of_record(found, actor, as_of)),
+        View("own", gettext_lazy("Your own tenant"), lambda found: reading.of_own_tenant(found, actor, as_of)),
         View("former", gettext_lazy("Former"), lambda found: reading.formerly_of_record(found, actor, as_of)),
     ]
 

@@ -28,9 +28,11 @@ def create_token(user: User, organisation: Organisation, *, name: str, read_only
     """A new token of a member of the organisation, and its secret, which is kept nowhere else."""
     name = name.strip()
     if not name:
-        raise Refused("name_missing", _("Give the token a name, so that you know it again."), field="name")
+        raise Refused(
+            "name_missing", _("Enter a name for the token, so that you can recognise it later."), field="name"
+        )
     if not Membership.objects.usable().filter(user=user, organisation=organisation).exists():
-        raise Absent("not_a_member", _("You do not act for this organisation."))
+        raise Absent("not_a_member", _("You are not a member of this organisation."))
     secret = f"por_{secrets.token_urlsafe(32)}"
     token = Token.objects.create(
         user=user, organisation=organisation, name=name[:80], digest=Token.digest_of(secret), read_only=read_only
@@ -42,7 +44,7 @@ def revoke_token(user: User, token_id: int) -> Token:
     """Ends one of the person's own tokens at once; revoking it again changes nothing."""
     token = Token.objects.filter(user=user, pk=token_id).first()
     if token is None:
-        raise Absent("token_not_found", _("There is no such token."))
+        raise Absent("token_not_found", _("We could not find this token."))
     if token.revoked_at is None:
         token.revoked_at = timezone.now()
         token.save(update_fields=["revoked_at"])
@@ -121,10 +123,10 @@ def add_to_staff(email: str, *, name: str, role: str, language: str = "en", by: 
     person = User.objects.filter(email__iexact=email.strip()).first()
     if person is None:
         if not name.strip():
-            raise Refused("name_missing", _("Give the name of the person."), field="name")
+            raise Refused("name_missing", _("Enter the person’s name."), field="name")
         person = User.objects.create_user(email, None, name=name.strip()[:150], language=language)
     elif Membership.objects.filter(user=person, organisation=house).exists():
-        raise Refused("already_on_staff", _("This person is on the staff already."), field="email")
+        raise Refused("already_on_staff", _("This person is already a member of platform staff."), field="email")
     Membership.objects.create(user=person, organisation=house, role=role)
     _record("member.added", person, house, by=by, role=role)
     return person
@@ -206,20 +208,20 @@ def _person(person_id: int) -> User:
     with busy_instead_of_a_lock_timeout():
         person = User.objects.select_for_update(no_key=True).filter(pk=person_id).first()
     if person is None:
-        raise Absent("not_found", _("There is no such person."))
+        raise Absent("not_found", _("We could not find this person."))
     return person
 
 
 def _membership(person_id: int, house: Organisation) -> Membership:
     membership = Membership.objects.select_related("user").filter(user=person_id, organisation=house).first()
     if membership is None:
-        raise Absent("not_on_staff", _("This person is not on the staff."))
+        raise Absent("not_on_staff", _("This person is not a member of platform staff."))
     return membership
 
 
 def _require_role(role: str) -> None:
     if role not in roles_of(Kind.STAFF):
-        raise Refused("role_unknown", _("Choose one of the roles of the staff."), field="role")
+        raise Refused("role_unknown", _("Choose a platform staff role."), field="role")
 
 
 def _require_another_administrator(house: Organisation, *, besides: User) -> None:
@@ -228,7 +230,7 @@ def _require_another_administrator(house: Organisation, *, besides: User) -> Non
     if set(administrators.values_list("user_id", flat=True)) <= {besides.pk}:
         raise Refused(
             "last_administrator",
-            _("%(name)s is the last programme administrator who can sign in. Make somebody else one first.")
+            _("%(name)s is the last programme administrator who can sign in. Give someone else that role first.")
             % {"name": besides},
         )
 

@@ -16,7 +16,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has n
     """People are invited by an administrator; nobody signs up."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
-        "email_password_mismatch": _("The e-mail address or the password is not right."),
+        "email_password_mismatch": _("The email address or password is incorrect. Check them and try again."),
     }
 
     def is_open_for_signup(self, request: Request) -> bool:

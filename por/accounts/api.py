@@ -85,7 +85,7 @@ def _key(request: Request) -> str | None:
     if not 1 <= len(key.strip()) <= KEY_LENGTH or not key.isprintable():
         raise Refused(
             "idempotency_key_malformed",
-            _("An idempotency key has 1 to 255 printable characters."),
+            _("The idempotency key must have 1 to 255 printable characters."),
             field="Idempotency-Key",
         )
     return key.strip()
@@ -100,14 +100,17 @@ def _first_answer(request: Request, key: str) -> Response | None:
         )
         (mine,) = cursor.fetchone()
     if not mine:
-        raise Refused("idempotency_in_progress", _("The first request with this key is still being answered."))
+        raise Refused(
+            "idempotency_in_progress",
+            _("The first request with this key is still in progress. Wait a moment, then try again."),
+        )
     stored = IdempotencyKey.objects.filter(organisation=organisation_id, key=key).first()
     if stored is None:
         return None
     if stored.request_digest != _digest(request):
         raise Refused(
             "idempotency_key_reused",
-            _("This key was used for another request. Take a new key for each request."),
+            _("This key was already used for a different request. Use a new key for each request."),
             field="Idempotency-Key",
         )
     body = json.loads(stored.body) if stored.body else None

@@ -55,4 +55,4 @@ class SessionAuthentication(authentication.SessionAuthentication):
         try:
             super().enforce_csrf(request)
         except exceptions.PermissionDenied:
-            raise Forbidden("csrf_failed", _("Send the CSRF cookie’s value as X-CSRFToken.")) from None
+            raise Forbidden("csrf_failed", _("Send the value of the CSRF cookie in the X-CSRFToken header.")) from None

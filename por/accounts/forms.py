@@ -13,7 +13,7 @@ from por.accounts.models import LANGUAGES, Membership, User
 from por.accounts.rules import Kind, Role, roles_of
 from por.filters import SearchField
 
-THEMES = [("", _("Like my device")), ("light", _("Light")), ("dark", _("Dark"))]
+THEMES = [("", _("Same as my device")), ("light", _("Light")), ("dark", _("Dark"))]
 
 
 class SignInForm(LoginForm):  # type: ignore[misc]  # the library has no types
@@ -21,7 +21,7 @@ class SignInForm(LoginForm):  # type: ignore[misc]  # the library has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["login"].label = _("E-mail")
+        self.fields["login"].label = _("Email")
         self.fields["password"].help_text = ""
 
 
@@ -30,7 +30,7 @@ class AskForResetForm(ResetPasswordForm):  # type: ignore[misc]  # the library h
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["email"].label = _("E-mail")
+        self.fields["email"].label = _("Email")
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -39,7 +39,7 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ["name", "language", "time_zone"]
-        help_texts = {"time_zone": _("Times are shown in this zone, and deadlines name it.")}
+        help_texts = {"time_zone": _("We show all times in this time zone, and name it next to deadlines.")}
 
 
 class DeviceForm(forms.Form):
@@ -52,7 +52,9 @@ class DeviceForm(forms.Form):
 class TokenForm(forms.Form):
     """A new API token: whom it acts for and whether it may write."""
 
-    name = forms.CharField(label=_("Name"), max_length=80, help_text=_("What will use it, so that you know it again."))
+    name = forms.CharField(
+        label=_("Name"), max_length=80, help_text=_("Say what will use the token, so that you can recognise it later.")
+    )
     organisation = forms.TypedChoiceField(label=_("Organisation"), coerce=int)
     access = forms.ChoiceField(
         label=_("Access"),
@@ -71,7 +73,7 @@ class PeopleFilter(forms.Form):
     """The filters of the list of people. Kind and role are of one and the same membership."""
 
     search = SearchField()
-    kind = forms.ChoiceField(label=_("Acts for"), choices=[("", _("All kinds")), *Kind.choices], required=False)
+    kind = forms.ChoiceField(label=_("Member of"), choices=[("", _("All types")), *Kind.choices], required=False)
     role = forms.ChoiceField(label=_("Role"), choices=[("", _("All roles")), *Role.choices], required=False)
 
     def apply(self, people: QuerySet[User]) -> QuerySet[User]:
@@ -92,16 +94,18 @@ STAFF_ROLES = [(role.value, role.label) for role in roles_of(Kind.STAFF)]
 class AddToStaffForm(forms.Form):
     """Somebody who is to work for the house."""
 
-    email = forms.EmailField(label=_("E-mail"), max_length=254, help_text=_("They sign in with it."))
+    email = forms.EmailField(label=_("Email"), max_length=254, help_text=_("They use this address to sign in."))
     name = forms.CharField(
         label=_("Name"),
         max_length=150,
         required=False,
-        help_text=_("Needed for somebody new. Who has an account here keeps the name they gave themselves."),
+        help_text=_("Enter a name if the person is new. People who already have an account keep their own name."),
     )
     role = forms.ChoiceField(label=_("Role"), choices=STAFF_ROLES)
     language = forms.ChoiceField(
-        label=_("Language"), choices=LANGUAGES, help_text=_("Of the mail they get, until they choose another.")
+        label=_("Language"),
+        choices=LANGUAGES,
+        help_text=_("We use this language for their emails until they choose another."),
     )
 
 

@@ -41,7 +41,7 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser):
     """A person, known by e-mail address. `is_active` false is suspended: sessions and tokens stop at once."""
 
-    email = models.EmailField(_("e-mail address"), max_length=254, unique=True)
+    email = models.EmailField(_("email address"), max_length=254, unique=True)
     name = models.CharField(_("name"), max_length=150)
     language = models.CharField(_("language"), max_length=5, choices=LANGUAGES, default="en")
     time_zone = models.CharField(_("time zone"), max_length=50, choices=time_zones, default="Europe/Stockholm")
@@ -210,7 +210,7 @@ class Actor:
     def require_writing(self) -> None:
         """Raises Forbidden for a token that may only read: what everybody may do asks no more than this."""
         if self.token and self.token.read_only:
-            raise Forbidden("token_is_read_only", _("This token may only read. Use a read-write token."))
+            raise Forbidden("token_is_read_only", _("This token is read-only. Use a token with read and write access."))
 
     # What history asks of whoever did something.
     @property

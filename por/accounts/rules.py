@@ -11,7 +11,7 @@ class Kind(TextChoices):
 
     CUSTOMER = "customer", _("Customer")
     PARTNER = "partner", _("Partner")
-    STAFF = "staff", _("Staff")
+    STAFF = "staff", _("Platform staff")
 
 
 class Role(TextChoices):

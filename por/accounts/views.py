@@ -225,7 +225,7 @@ def token_revoke(request: Request, pk: int) -> HttpResponse:
     """Asks first: a token that is revoked cannot come back."""
     if request.method == "POST":
         token = actions.revoke_token(request.user, pk)
-        messages.success(request, _("The token %(name)s no longer works.") % {"name": token.name})
+        messages.success(request, _("The token %(name)s has been revoked and no longer works.") % {"name": token.name})
         return redirect("accounts:tokens")
     token = get_object_or_404(Token.objects.select_related("organisation"), user=request.user, pk=pk, revoked_at=None)
     return render(request, "accounts/token_revoke.html", {"token": token})
@@ -239,7 +239,7 @@ PEOPLE_VIEWS = [
     View("", gettext_lazy("All"), lambda found: found),
     View(
         "staff",
-        gettext_lazy("Staff"),
+        gettext_lazy("Platform staff"),
         lambda found: found.filter(
             Exists(Membership.objects.filter(user=OuterRef("pk"), organisation__kind=Kind.STAFF))
         ),
@@ -269,7 +269,7 @@ def _person(request: Request, person_id: int, refused: Refused | None = None) ->
     """The page of one person, with what was refused above it."""
     found = User.objects.filter(pk=person_id).first()
     if found is None:
-        raise Absent("not_found", _("There is no such person."))
+        raise Absent("not_found", _("We could not find this person."))
     memberships = list(found.memberships.select_related("organisation").order_by("organisation__kind", "pk"))
     on_staff = next((one for one in memberships if one.organisation.kind == Kind.STAFF), None)
     about = Q(object_kind="person", object_id=str(found.pk))
@@ -305,8 +305,11 @@ def person_add(request: Request) -> HttpResponse:
                 raise
             form.add_error(refused.field, str(refused.sentence))
         else:
-            new = _("%(name)s is on the staff. A mail is on its way that leads to a password.")
-            known = _("%(name)s is on the staff, and signs in as before.")
+            new = _(
+                "%(name)s is now a member of platform staff. We have sent them an email with a link to "
+                "choose a password."
+            )
+            known = _("%(name)s is now a member of platform staff, and signs in as before.")
             messages.success(request, (known if added.has_usable_password() else new) % {"name": added})
             return redirect("accounts:person", added.pk)
     return render(request, "accounts/person_add.html", {"form": form}, status=422 if form.errors else 200)
@@ -316,21 +319,21 @@ def person_add(request: Request) -> HttpResponse:
 @only(Kind.STAFF, to="people.write")
 def person_role(request: Request, person_id: int) -> HttpResponseBase:
     role = request.POST.get("role", "")
-    done = _("%(name)s has another role now.")
+    done = _("%(name)s now has a different role.")
     return _change(request, person_id, lambda: actions.change_role(person_id, role, by=request.actor), done)
 
 
 @posted("accounts:person")
 @only(Kind.STAFF, to="people.write")
 def person_remove(request: Request, person_id: int) -> HttpResponseBase:
-    done = _("%(name)s is no longer on the staff.")
+    done = _("%(name)s is no longer a member of platform staff.")
     return _change(request, person_id, lambda: actions.remove_from_staff(person_id, by=request.actor), done)
 
 
 @posted("accounts:person")
 @only(Kind.STAFF, to="people.write")
 def person_suspend(request: Request, person_id: int) -> HttpResponseBase:
-    done = _("%(name)s is suspended: sessions and tokens no longer work.")
+    done = _("%(name)s is suspended. Their sessions and tokens no longer work.")
     return _change(request, person_id, lambda: actions.suspend(person_id, by=request.actor), done)
 
 

@@ -33,10 +33,10 @@ class Endpoint(APIView):
 def entered(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
     """The body, checked against its shape; no body counts as an empty object. Raises Invalid."""
     if not isinstance(request.data, dict):
-        raise Invalid("body_not_an_object", _("The body must be a JSON object."))
+        raise Invalid("body_not_an_object", _("The request body must be a JSON object."))
     serializer = shape(data=request.data)
     unknown = [
-        FieldError(name, "unknown_field", _("There is no such field."))
+        FieldError(name, "unknown_field", _("This field does not exist."))
         for name in request.data
         if name not in serializer.fields
     ]
@@ -62,7 +62,9 @@ def invalid(errors: list[FieldError]) -> Invalid:
     """The refusal of these inputs: in the words of the only one, or in general."""
     if len(errors) == 1:
         return Invalid(errors[0].code, errors[0].detail, errors=errors)
-    return Invalid("invalid", _("Several fields cannot be used as they are."), errors=errors)
+    return Invalid(
+        "invalid", _("Several fields are not valid. Correct them and send the request again."), errors=errors
+    )
 
 
 # --- Versions -------------------------------------------------------------------------------------------------------
@@ -94,6 +96,6 @@ def matches(request: Request, version: int) -> bool:
     if not given:
         raise PreconditionRequired(
             "precondition_required",
-            _("Send If-Match with the ETag you last saw, so that nothing is overwritten."),
+            _("Send the ETag you last received in the If-Match header, so that you do not overwrite other changes."),
         )
     return takes_any(request) or str(version) in _TAG.findall(given)

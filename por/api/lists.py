@@ -53,7 +53,7 @@ def listing(
             response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
             response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
             return response
-    raise invalid([FieldError("format", "invalid_choice", _("A list comes as json or csv."))])
+    raise invalid([FieldError("format", "invalid_choice", _("The format must be json or csv."))])
 
 
 def filtered(request: Request, form: type[forms.Form]) -> Any:
@@ -81,7 +81,7 @@ class _Pages(CursorPagination):
     def get_page_size(self, request: Request) -> int:
         asked = request.query_params.get("page_size", str(PAGE_SIZE))
         if not re.fullmatch("[0-9]{1,3}", asked) or not 1 <= int(asked) <= MAX_PAGE_SIZE:
-            sentence = _("A page has 1 to %(most)s rows.") % {"most": MAX_PAGE_SIZE}
+            sentence = _("The page size must be between 1 and %(most)s rows.") % {"most": MAX_PAGE_SIZE}
             raise invalid([FieldError("page_size", "page_size_invalid", sentence)])
         return int(asked)
 
@@ -89,7 +89,7 @@ class _Pages(CursorPagination):
         try:
             return super().paginate_queryset(queryset, request, view) or []
         except (NotFound, ValueError, ValidationError):  # it cannot be read, or names no place in this list
-            sentence = _("This cursor is not one of this list’s. Start again without it.")
+            sentence = _("This cursor does not belong to this list. Send the request again without the cursor.")
             raise invalid([FieldError("cursor", "cursor_invalid", sentence)]) from None
 
 

@@ -19,7 +19,7 @@ class StrictJSONParser(JSONParser):
             body = json.loads(stream.read().decode(), parse_constant=_refuse_constant)
             json.dumps(body, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
-            raise Invalid("malformed_json", _("The body is not JSON in UTF-8.")) from None
+            raise Invalid("malformed_json", _("The request body is not valid JSON in UTF-8.")) from None
         return body
 
 
@@ -36,4 +36,4 @@ class CsvParser(BaseParser):
         try:
             return {"csv": stream.read().decode("utf-8-sig")}
         except UnicodeDecodeError:
-            raise Invalid("malformed_csv", _("The body is not CSV in UTF-8.")) from None
+            raise Invalid("malformed_csv", _("The request body is not valid CSV in UTF-8.")) from None

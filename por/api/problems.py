@@ -53,13 +53,13 @@ def handler(exception: Exception, context: Mapping[str, Any]) -> Response:
         case Refused():
             return _refused(exception)
         case Http404():
-            return problem(404, "not_found", _("There is nothing here, or it is not yours to see."))
+            return problem(404, "not_found", _("This does not exist, or you do not have access to it."))
         case PermissionDenied():
             return problem(403, "no_right", _("Your role does not allow this."))
         case RequestDataTooBig():
-            return problem(413, "body_too_large", _("The body is too large."))
+            return problem(413, "body_too_large", _("The request body is too large."))
         case SuspiciousOperation():
-            return problem(400, "bad_request", _("The request cannot be understood."))
+            return problem(400, "bad_request", _("We cannot understand the request. Check it and send it again."))
         case exceptions.APIException():
             return _of_the_framework(exception)
     if fault := faults.caused_by(exception):
@@ -67,7 +67,11 @@ def handler(exception: Exception, context: Mapping[str, Any]) -> Response:
     request = context["request"]._request
     got_request_exception.send(sender=type(context["view"]), request=request)
     logger.error("%s failed", context["view"].__class__.__name__, exc_info=exception)
-    return problem(500, "internal_error", _("Something went wrong on our side. Try again, and quote the request id."))
+    return problem(
+        500,
+        "internal_error",
+        _("Something went wrong on our side. Try again. If you ask for help, quote the request ID."),
+    )
 
 
 def problem(
@@ -146,15 +150,18 @@ def _of_the_framework(exception: exceptions.APIException) -> Response:
         case exceptions.NotAuthenticated():
             code, detail = "not_authenticated", _("Sign in, or send a token.")
         case exceptions.AuthenticationFailed():
-            code, detail = "token_invalid", _("This token is unknown or revoked, or its owner may no longer use it.")
+            code, detail = (
+                "token_invalid",
+                _("This token does not exist or has been revoked, or its owner can no longer use it."),
+            )
         case exceptions.MethodNotAllowed():
-            code, detail = "method_not_allowed", _("This address does not take this method.")
+            code, detail = "method_not_allowed", _("This address does not support this method.")
         case exceptions.NotAcceptable():
-            code, detail = "not_acceptable", _("The API answers in JSON only; a list in CSV too, with ?format=csv.")
+            code, detail = "not_acceptable", _("The API responds in JSON only. To get a list as CSV, add ?format=csv.")
         case exceptions.UnsupportedMediaType():
-            code, detail = "unsupported_media_type", _("Send the body as application/json.")
+            code, detail = "unsupported_media_type", _("Send the request body as application/json.")
         case _:
-            code, detail = "bad_request", _("The request cannot be understood.")
+            code, detail = "bad_request", _("We cannot understand the request. Check it and send it again.")
     # Only a 401 has it, and a 401 must.
     challenge = getattr(exception, "auth_header", None)
     headers = {"WWW-Authenticate": challenge} if challenge else None

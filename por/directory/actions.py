@@ -18,14 +18,15 @@ from por.statements import Given, Statement
 PER_MINUTE, PER_DAY = 20, 200
 
 SENTENCES = {
-    "mpn_id_malformed": _("An MPN ID is 4 to 10 digits, such as 4471902. Check the number your partner gave you."),
-    "partner_not_found": _("No partner has this MPN ID. Check the number with your partner; often a digit is swapped."),
+    "mpn_id_malformed": _("An MPN ID has 4 to 10 digits, for example 4471902. Check the number your partner gave you."),
+    "partner_not_found": _(
+        "No partner has this MPN ID. Check the number with your partner. People often swap two digits by mistake."
+    ),
     "partner_is_global": _(
-        "This is the ID of a company's global account. Ask your partner for the ID of the location that does the work."
+        "This MPN ID belongs to a company’s global account. Ask your partner for the MPN ID of the location "
+        "that does the work."
     ),
-    "partner_suspended": _(
-        "This partner's membership is suspended, so it cannot be attached. Ask your partner about it."
-    ),
+    "partner_suspended": _("You cannot attach this partner because its membership is suspended. Contact your partner."),
 }
 
 
@@ -43,7 +44,9 @@ def check(entered: str, *, by: Actor) -> Partner:
         code = "too_many_checks" if wait else _obstacle(mpn_id, partner)
         _note(entered, code or CheckOfId.Outcome.FOUND, by=by)
     if wait:
-        raise Busy("too_many_checks", _("Too many IDs were checked. Wait a moment and try again."), retry_after=wait)
+        raise Busy(
+            "too_many_checks", _("Too many IDs have been checked. Wait a moment, then try again."), retry_after=wait
+        )
     if code is not None:
         raise refusal(code)
     assert partner is not None
@@ -66,7 +69,7 @@ def attachable(entered: str, *, by: Actor) -> Partner:
 def require_attachable(partner: Partner) -> None:
     """Refuses a partner that is known, but cannot become of record now; the caller has locked it."""
     if partner.status == Partner.Status.CLOSED:
-        raise Refused("partner_closed", _("This partner's account has been closed, so it cannot be attached."))
+        raise Refused("partner_closed", _("You cannot attach this partner because its account has been closed."))
     if code := _obstacle(partner.mpn_id, partner):
         raise refusal(code)
 
@@ -80,7 +83,9 @@ def note_unknown(entered: str, *, by: Actor) -> None:
         wait = _wait(by)
         _note(entered, "too_many_checks" if wait else CheckOfId.Outcome.NOT_FOUND, by=by)
     if wait:
-        raise Busy("too_many_checks", _("Too many IDs were checked. Wait a moment and try again."), retry_after=wait)
+        raise Busy(
+            "too_many_checks", _("Too many IDs have been checked. Wait a moment, then try again."), retry_after=wait
+        )
 
 
 def refusal(code: str, *, field: str | None = None) -> Refused:

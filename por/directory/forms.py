@@ -24,9 +24,9 @@ class PartnerFilter(forms.Form):
     """The staff's filters of all partners."""
 
     search = SearchField()
-    kind = forms.ChoiceField(label=_("Kind"), choices=[("", _("All kinds")), *Partner.Kind.choices], required=False)
+    kind = forms.ChoiceField(label=_("Type"), choices=[("", _("All types")), *Partner.Kind.choices], required=False)
     status = forms.ChoiceField(
-        label=_("Status"), choices=[("", _("Any status")), *Partner.Status.choices], required=False
+        label=_("Status"), choices=[("", _("All statuses")), *Partner.Status.choices], required=False
     )
     market = forms.ChoiceField(
         label=_("Market"), choices=[("", _("All markets")), *Partner.Market.choices], required=False

@@ -194,10 +194,10 @@ class CheckOfId(models.Model):
     class Outcome(models.TextChoices):
         FOUND = "found", _("Found")
         NOT_FOUND = "partner_not_found", _("Not found")
-        GLOBAL = "partner_is_global", _("A global account")
+        GLOBAL = "partner_is_global", _("Global account")
         SUSPENDED = "partner_suspended", _("Suspended")
-        MALFORMED = "mpn_id_malformed", _("Not an MPN ID")
-        LIMITED = "too_many_checks", _("Over the limit")
+        MALFORMED = "mpn_id_malformed", _("Not a valid MPN ID")
+        LIMITED = "too_many_checks", _("Too many checks")
 
     organisation = models.ForeignKey(Organisation, models.CASCADE, db_index=False)
     user_id = models.BigIntegerField(null=True)
@@ -206,8 +206,8 @@ class CheckOfId(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        verbose_name = _("check of an ID")
-        verbose_name_plural = _("checks of IDs")
+        verbose_name = _("ID check")
+        verbose_name_plural = _("ID checks")
         indexes = [models.Index(fields=["organisation", "-at"], name="checks_of_an_organisation")]
 
     def __str__(self) -> str:

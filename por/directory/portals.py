@@ -118,55 +118,55 @@ CLAIMS_SINCE = date(2019, 10, 1)
 SAYINGS = (
     Saying(
         "who",
-        _("The partner that drives the deployment."),
+        _("This should be the partner that leads the deployment."),
         "auspartners 2015-04-07, scenario 1; for EMS and CRM Online auspartners 2015, Changes to the process",
         ENTERPRISE,
         SEATS,
     ),
     Saying(
         "who",
-        _("The partner that took part in the purchase and drives deployment and management."),
+        _("This should be the partner that took part in the purchase and that leads deployment and management."),
         "auspartners 2015-04-07, scenario 2",
         (Agreement.MOSP,),
         SOLD_ONLINE,
     ),
     Saying(
         "who",
-        _("The partner that manages the subscription."),
+        _("This should be the partner that manages the subscription."),
         "auspartners 2015-04-07, scenario 3",
         (Agreement.OPEN,),
         SOLD_ONLINE,
     ),
     Saying(
         "who",
-        _("The partner that drives what is consumed."),
+        _("This should be the partner that drives consumption."),
         "auspartners 2015-04-07, scenario 4",
         (*ENTERPRISE, Agreement.MOSA),
         (Product.AZURE,),
     ),
-    Saying("who", _("The partner that is most active in driving its use."), "mpn-sweden 2016"),
+    Saying("who", _("This should be the partner that does most to drive use."), "mpn-sweden 2016"),
     Saying(
         "sees",
-        _("See seats, the renewal date and the active users of every month"),
+        _("See seats, the renewal date and active users for every month"),
         "Partner Center, link-partner-id 2022: what data a DPOR sees; ours: every month",
         products=SEATS,
     ),
     Saying(
         "sees",
-        _("See the renewal date and what is consumed every month, in US dollars"),
+        _("See the renewal date and consumption for every month, in US dollars"),
         "Partner Center, link-partner-id 2022: what data a DPOR sees; ours: every month",
         products=(Product.AZURE,),
     ),
     Saying(
         "sees",
-        _("Get Microsoft’s reports on it, such as technical updates and deployment information"),
+        _("Get Microsoft’s reports about it, such as technical updates and deployment information"),
         "auspartners 2015-04-07, scenario 3",
         (Agreement.OPEN,),
         SOLD_ONLINE,
     ),
     Saying(
         "counts",
-        _("Have it counted for Microsoft competencies"),
+        _("Count it towards Microsoft competencies"),
         "mpn-sweden 2016; auspartners 2015-04-07, scenario 3",
         NOT_CSP,
         until=COMPETENCIES_UNTIL,
@@ -174,8 +174,8 @@ SAYINGS = (
     Saying(
         "counts",
         _(
-            "Have it counted for Microsoft’s designation Modern Work, successor of the competencies, "
-            "where more than 300 licences are paid for"
+            "Count it towards Microsoft’s Modern Work designation, which replaced the competencies, if more "
+            "than 300 licences are paid for"
         ),
         "Partner Center, solutions-partner-modern-work 2023",
         NOT_CSP,
@@ -185,8 +185,8 @@ SAYINGS = (
     Saying(
         "counts",
         _(
-            "Have the Intune in it counted for Microsoft’s designation Modern Work, successor of the competencies, "
-            "where more than 300 licences are paid for"
+            "Count the Intune part of it towards Microsoft’s Modern Work designation, which replaced the "
+            "competencies, if more than 300 licences are paid for"
         ),
         "Partner Center, solutions-partner-modern-work 2023, names Intune, not the suite",
         NOT_CSP,
@@ -196,7 +196,10 @@ SAYINGS = (
     ),
     Saying(
         "counts",
-        _("Have it counted for a designation: Security, successor of the competency, counts claims and sales only"),
+        _(
+            "Count it towards a designation: the Security designation, which replaced the competency, counts "
+            "only claims and sales"
+        ),
         "Partner Center, solutions-partner-security 2023",
         NOT_CSP,
         (Product.AADP,),
@@ -205,7 +208,7 @@ SAYINGS = (
     ),
     Saying(
         "counts",
-        _("Have it counted for Microsoft’s designation Business Applications, successor of the competencies"),
+        _("Count it towards Microsoft’s Business Applications designation, which replaced the competencies"),
         "Partner Center, solutions-partner-business 2023",
         NOT_CSP,
         (Product.CRM_ONLINE,),
@@ -213,7 +216,7 @@ SAYINGS = (
     ),
     Saying(
         "counts",
-        _("Have it counted for Microsoft’s designations for Azure, successors of the competencies"),
+        _("Count it towards Microsoft’s Azure designations, which replaced the competencies"),
         "Partner Center, solutions-partner-azure 2023",
         NOT_CSP,
         (Product.AZURE,),
@@ -221,7 +224,7 @@ SAYINGS = (
     ),
     Saying(
         "counts",
-        _("Take the seller’s credit: under this agreement competencies and incentives follow the sale"),
+        _("Get the seller’s credit: under this agreement, competencies and incentives go to the seller"),
         "Partner Center, azure-usage-report 2023: CSP is associated by the transaction",
         (Agreement.CSP,),
         will=False,
@@ -238,7 +241,7 @@ SAYINGS = (
     ),
     Saying(
         "pays",
-        _("Earn an incentive from Microsoft for the sale and for managing it"),
+        _("Earn an incentive from Microsoft for selling and managing it"),
         "auspartners 2015-04-07, scenario 2; KB3185444, KB3185117 2016",
         (Agreement.MOSP,),
         (Product.OFFICE365, Product.INTUNE),
@@ -247,7 +250,7 @@ SAYINGS = (
     ),
     Saying(
         "pays",
-        _("Earn an incentive from Microsoft for the sale and for managing it"),
+        _("Earn an incentive from Microsoft for selling and managing it"),
         "KB3185117, 2016",
         (*ENTERPRISE, Agreement.MOSP),
         (Product.CRM_ONLINE,),
@@ -256,7 +259,7 @@ SAYINGS = (
     ),
     Saying(
         "pays",
-        _("Earn an incentive from Microsoft for active users: Open licences are left out"),
+        _("Earn an incentive from Microsoft for active users: Open licences do not qualify"),
         "KB3082044, 2016",
         (Agreement.OPEN,),
         BY_WORKLOAD,
@@ -265,7 +268,7 @@ SAYINGS = (
     ),
     Saying(
         "pays",
-        _("Earn an incentive from Microsoft for what is consumed, with a silver or gold Cloud Platform competency"),
+        _("Earn an incentive from Microsoft for consumption, with a silver or gold Cloud Platform competency"),
         "azure.microsoft.com/partners/partner-of-record, 2015",
         (*ENTERPRISE, Agreement.MOSA),
         (Product.AZURE,),
@@ -274,7 +277,10 @@ SAYINGS = (
     ),
     Saying(
         "pays",
-        _("Earn an incentive just by being of record: since 1 October 2019 that takes an approved claim"),
+        _(
+            "Earn an incentive just for being the partner of record: an approved claim has been required since "
+            "1 October 2019"
+        ),
         "Partner Center, submit-osa-claim 2019-11",
         NOT_CSP,
         BY_WORKLOAD,
@@ -283,7 +289,10 @@ SAYINGS = (
     ),
     Saying(
         "pays",
-        _("Earn an incentive just by being of record: since March 2019 that takes an approved claim"),
+        _(
+            "Earn an incentive just for being the partner of record: an approved claim has been required since "
+            "March 2019"
+        ),
         "KB4491739, 2019",
         NOT_CSP,
         (Product.CRM_ONLINE,),
@@ -292,7 +301,7 @@ SAYINGS = (
     ),
     Saying(
         "pays",
-        _("Earn an incentive by being of record: since 1 October 2021 Azure pays none for it"),
+        _("Earn an incentive for being the partner of record: Azure has not paid one since 1 October 2021"),
         "Partner Center, earnings-revenue 2023",
         NOT_CSP,
         (Product.AZURE,),
@@ -302,13 +311,13 @@ SAYINGS = (
 )
 TRIAL = Saying(
     "counts",
-    _("Have it counted for anything as long as it is a trial"),
+    _("Count it towards anything while it is a trial"),
     "Partner Center, competency pages 2017–2019; KB3082044, 2016; solutions-partner-azure 2023",
     will=False,
 )
 OWN = Saying(
     "pays",
-    _("Earn an incentive: the subscription is the partner’s own"),
+    _("Earn an incentive: this is the partner’s own subscription"),
     "mpn-sweden 2016; Partner Center, earnings-revenue 2023: CUSEQPTR",
     will=False,
 )

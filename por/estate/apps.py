@@ -4,7 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 class EstateConfig(AppConfig):
     name = "por.estate"
-    verbose_name = _("Estate")
+    verbose_name = _("Data imports")
 
     def ready(self) -> None:
         from por.estate import actions, tasks

@@ -26,13 +26,13 @@ class LoadForm(forms.Form):
     file = forms.Field(
         label=_("Files"),
         widget=FilesInput(attrs={"accept": ".csv,.zip"}),
-        error_messages={"required": _("Choose the files, or a zip of them.")},
+        error_messages={"required": _("Choose the files, or a .zip file that contains them.")},
     )
     manner = forms.ChoiceField(
         label=_("What to do"),
         choices=[
-            (DRY, _("Dry run: say what a load would do, and change nothing")),
-            (WET, _("Load now")),
+            (DRY, _("Dry run: check what an import would do, without changing anything")),
+            (WET, _("Import now")),
         ],
         initial=DRY,
         widget=forms.RadioSelect,
@@ -43,7 +43,8 @@ class LoadForm(forms.Form):
         self._scratch, self._is_too_large = scratch, is_too_large
         self.fields["file"].required = not is_too_large  # then none of them were kept
         self.fields["file"].help_text = _(
-            "%(names)s. Some or all of them, or a .zip with them at its top; at most %(most)s together."
+            "Choose some or all of these files: %(names)s. You can also choose a .zip file with the files at "
+            "its top level. The maximum total size is %(most)s."
         ) % {"names": ", ".join(whole.names()), "most": filesizeformat(settings.LARGEST_UPLOAD)}
 
     def clean_file(self) -> list[File[bytes]]:

@@ -128,7 +128,7 @@ def alone() -> Iterator[None]:
     """Only one load at a time: raises Busy while another one runs."""
     with waiting.alone("load of an estate") as mine:
         if not mine:
-            raise Busy("busy", _("Another load is running. Wait until it has ended."), retry_after=60)
+            raise Busy("busy", _("Another import is running. Wait until it finishes."), retry_after=60)
         yield
 
 

@@ -46,9 +46,9 @@ class Load(models.Model):
     class Failure(models.TextChoices):
         """Why a load could not be brought to its end."""
 
-        KILLED = "killed", _("The worker was ended in the middle of it, three times in a row.")
-        FILES_GONE = "files_gone", _("Its files are no longer there.")
-        DEFECT = "defect", _("Something went wrong on our side, and we have written it down.")
+        KILLED = "killed", _("The background worker stopped three times in a row before it finished.")
+        FILES_GONE = "files_gone", _("The files are no longer available.")
+        DEFECT = "defect", _("Something went wrong on our side. We have logged the problem.")
 
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     asked_at = models.DateTimeField(default=timezone.now)
@@ -76,7 +76,7 @@ class Load(models.Model):
     objects = LoadQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("load")
+        verbose_name = _("import")
         constraints = [
             models.CheckConstraint(
                 condition=~Q(status="running") | Q(started_at__isnull=False), name="a_running_load_has_started"

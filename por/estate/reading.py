@@ -66,17 +66,21 @@ class Cells:
     def required(self, column: str) -> str:
         if value := self._cells[column]:
             return value
-        raise Unfit(column, "missing_value", _("A value is needed here."))
+        raise Unfit(column, "missing_value", _("Enter a value."))
 
     def text(self, column: str, *, most: int) -> str:
         """Words for people: no control characters, and nothing a spreadsheet would run as a formula."""
         value = self._cells[column]
         if len(value) > most:
-            raise Unfit(column, "too_long", _("This is longer than %(most)s characters.") % {"most": most})
+            raise Unfit(column, "too_long", _("Enter %(most)s characters or fewer.") % {"most": most})
         if CONTROL.search(value):
-            raise Unfit(column, "control_character", _("This contains a control character."))
+            raise Unfit(column, "control_character", _("The value contains a control character. Remove it."))
         if value.startswith(FORMULA):
-            raise Unfit(column, "formula_cell", _("A spreadsheet would take this for a formula."))
+            raise Unfit(
+                column,
+                "formula_cell",
+                _("A spreadsheet would read this value as a formula. Change its first character."),
+            )
         return value
 
     def choice(self, column: str, allowed: Collection[str], *, default: str | None = None) -> str:
@@ -85,7 +89,9 @@ class Cells:
         if not value and default is not None:
             return default
         if value not in allowed:
-            raise Unfit(column, "unknown_value", _("This must be one of: %(values)s.") % {"values": ", ".join(allowed)})
+            raise Unfit(
+                column, "unknown_value", _("Enter one of these values: %(values)s.") % {"values": ", ".join(allowed)}
+            )
         return value
 
     def guid(self, column: str) -> uuid.UUID | None:
@@ -93,7 +99,7 @@ class Cells:
         if not value:
             return None
         if not GUID.fullmatch(value):
-            raise Unfit(column, "malformed_guid", _("This must be a GUID, 32 hexadecimal digits with hyphens."))
+            raise Unfit(column, "malformed_guid", _("Enter a GUID: 32 hexadecimal digits with hyphens."))
         return uuid.UUID(value)
 
     def required_guid(self, column: str) -> uuid.UUID:
@@ -111,7 +117,7 @@ class Cells:
                 return date.fromisoformat(value)
         except ValueError:
             pass
-        raise Unfit(column, "malformed_date", _("This must be a date as year-month-day, such as 2026-03-31."))
+        raise Unfit(column, "malformed_date", _("Enter a date as year-month-day, for example 2026-03-31."))
 
     def required_day(self, column: str) -> date:
         self.required(column)
@@ -127,14 +133,14 @@ class Cells:
                 return date.fromisoformat(f"{value}-01")
         except ValueError:
             pass
-        raise Unfit(column, "malformed_month", _("This must be a month as year-month, such as 2026-03."))
+        raise Unfit(column, "malformed_month", _("Enter a month as year-month, for example 2026-03."))
 
     def number(self, column: str) -> int | None:
         value = self._cells[column]
         if not value:
             return None
         if not WHOLE.fullmatch(value) or int(value) > LARGEST_NUMBER:
-            raise Unfit(column, "malformed_number", _("This must be a whole number, 0 or more."))
+            raise Unfit(column, "malformed_number", _("Enter a whole number, 0 or more."))
         return int(value)
 
     def money(self, column: str) -> Decimal | None:
@@ -142,13 +148,13 @@ class Cells:
         if not value:
             return None
         if not MONEY.fullmatch(value):
-            raise Unfit(column, "malformed_number", _("This must be an amount, 0 or more, such as 1250.40."))
+            raise Unfit(column, "malformed_number", _("Enter an amount of 0 or more, for example 1250.40."))
         return Decimal(value)
 
     def country(self, column: str) -> str:
         value = self._cells[column]
         if value and not COUNTRY.fullmatch(value):
-            raise Unfit(column, "malformed_country", _("This must be a country's two capital letters, such as SE."))
+            raise Unfit(column, "malformed_country", _("Enter a country code of two capital letters, for example SE."))
         return value
 
     def email(self, column: str) -> str:
@@ -157,7 +163,7 @@ class Cells:
             try:
                 validate_email(value)
             except ValidationError:
-                raise Unfit(column, "malformed_email", _("This must be an e-mail address.")) from None
+                raise Unfit(column, "malformed_email", _("Enter a valid email address.")) from None
         return value
 
 
@@ -166,7 +172,9 @@ def header_of(file: BinaryIO, columns: Collection[str]) -> list[str]:
     names = _split(file.readline().removeprefix(BOM))
     if sorted(names) != sorted(columns):
         wanted = ",".join(columns)
-        raise Unfit("", "wrong_header", _("The first line must name these columns: %(columns)s.") % {"columns": wanted})
+        raise Unfit(
+            "", "wrong_header", _("The first line must contain these column names: %(columns)s.") % {"columns": wanted}
+        )
     return names
 
 
@@ -182,7 +190,8 @@ def cells_of(line: int, raw: bytes, names: Sequence[str]) -> Cells | None:
         raise Unfit(
             "",
             "wrong_number_of_cells",
-            _("The line has %(found)s cells, the header %(wanted)s.") % {"found": len(cells), "wanted": len(names)},
+            _("The line has %(found)s cells, but the header has %(wanted)s.")
+            % {"found": len(cells), "wanted": len(names)},
         )
     return Cells(line, dict(zip(names, cells, strict=True)))
 
@@ -190,15 +199,17 @@ def cells_of(line: int, raw: bytes, names: Sequence[str]) -> Cells | None:
 def _split(raw: bytes) -> list[str]:
     """The cells of one line, without blanks around them; none of an empty line."""
     if len(raw) > LONGEST_LINE:
-        raise Unfit("", "line_too_long", _("The line is longer than %(most)s bytes.") % {"most": LONGEST_LINE})
+        raise Unfit(
+            "", "line_too_long", _("The line is too long. The limit is %(most)s bytes.") % {"most": LONGEST_LINE}
+        )
     try:
         text = raw.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise Unfit("", "not_utf8", _("The line is not UTF-8; save the file in that encoding.")) from None
+        raise Unfit("", "not_utf8", _("The line is not in UTF-8. Save the file as UTF-8.")) from None
     try:
         return [cell.strip() for row in csv.reader((text,), strict=True) for cell in row]
     except csv.Error:
-        raise Unfit("", "bad_quoting", _("The quotes in the line do not match.")) from None
+        raise Unfit("", "bad_quoting", _("The quotation marks in the line do not match. Check them.")) from None
 
 
 def parents_first(

@@ -120,7 +120,14 @@ class Staged:
             )
             self.count -= cursor.rowcount
             for line, first in sorted(cursor.fetchall()):
-                refuse(line, Unfit("", "duplicate_row", _("Line %(line)s is about the same thing.") % {"line": first}))
+                refuse(
+                    line,
+                    Unfit(
+                        "",
+                        "duplicate_row",
+                        _("This line repeats line %(line)s. Keep only one of them.") % {"line": first},
+                    ),
+                )
 
 
 class _Stream:

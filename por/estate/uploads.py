@@ -69,7 +69,10 @@ class Limit(FileUploadHandler):
 
 def too_large() -> ValidationError:
     most = filesizeformat(settings.LARGEST_UPLOAD)
-    sentence = _("The files have more than %(most)s together. Load them in parts, or from the command line.")
+    sentence = _(
+        "The files are too large. The maximum total size is %(most)s. Import them in smaller parts, "
+        "or use the command line."
+    )
     return ValidationError(sentence % {"most": most}, code="too_large")
 
 
@@ -101,15 +104,15 @@ def files_of(uploads: Sequence[UploadedFile[bytes]], scratch: ExitStack) -> list
 def _what_is_wrong(file: File[bytes], seen: set[str]) -> ValidationError | None:
     given = {"name": file.name, "names": ", ".join(whole.names())}
     if file.name not in whole.names():
-        sentence = _("%(name)s is none of the files of an estate. Their names are: %(names)s.")
+        sentence = _("%(name)s is not an estate file. Use these file names: %(names)s.")
         return ValidationError(sentence % given, code="unknown_file")
     if file.name in seen:
-        return ValidationError(_("%(name)s was given twice. Choose one of the two.") % given, code="file_twice")
+        return ValidationError(_("You chose %(name)s twice. Choose only one.") % given, code="file_twice")
     if not file.size:
         return ValidationError(_("%(name)s is empty.") % given, code="file_empty")
     file.seek(0)
     if b"\0" in file.read(HEAD).partition(b"\n")[0]:
-        sentence = _("%(name)s is not a CSV file. Save it as CSV in UTF-8; giving it another name is not enough.")
+        sentence = _("%(name)s is not a CSV file. Save the file as CSV in UTF-8. Renaming it is not enough.")
         return ValidationError(sentence % given, code="not_csv")
     return None
 
@@ -122,8 +125,8 @@ def _unpacked(upload: UploadedFile[bytes], scratch: ExitStack) -> list[File[byte
             for entry in entries:
                 if entry.filename not in whole.names():
                     sentence = _(
-                        "%(zip)s holds %(name)s, which is none of the files of an estate."
-                        " They lie at its top, in no folder; their names are: %(names)s."
+                        "%(zip)s contains %(name)s, which is not an estate file. Put the files at the top "
+                        "level, not in a folder, and use these names: %(names)s."
                     )
                     given = {"zip": upload.name, "name": entry.filename[:100], "names": ", ".join(whole.names())}
                     raise ValidationError(sentence % given, code="unknown_file")
@@ -133,7 +136,7 @@ def _unpacked(upload: UploadedFile[bytes], scratch: ExitStack) -> list[File[byte
     except UNREADABLE as error:
         if isinstance(error, OSError) and error.errno:
             raise  # a full disk, say, is not the zip's fault
-        sentence = _("%(zip)s cannot be unpacked. Make it anew, without a password, or choose the files themselves.")
+        sentence = _("We cannot unpack %(zip)s. Create it again without a password, or choose the files themselves.")
         raise ValidationError(sentence % {"zip": upload.name}, code="bad_zip") from error
 
 

@@ -71,7 +71,7 @@ def _list(request: Request, form: LoadForm) -> HttpResponse:
         "files": [(file.name, file.header.split(",")) for file in whole.files()],
         "kept_days": KEPT.days,
         "page": page_of(request, loads, ORDER),
-        "count_text": ngettext("%(n)s load", "%(n)s loads", count) % {"n": counted(count)},
+        "count_text": ngettext("%(n)s import", "%(n)s imports", count) % {"n": counted(count)},
     }
     return render(request, "estate/load_list.html", context, status=422 if form.errors else 200)
 
@@ -82,7 +82,7 @@ def load_detail(request: Request, load_id: int) -> HttpResponseBase:
     """What came of a load, or how far it is; the rows that failed as a file."""
     load = _load(load_id)
     if wants_csv(request):
-        name = _("rows-that-failed")
+        name = _("failed-rows")
         return csv_file(f"{name}-{load.pk}", RowError._fields, _all_errors(load))
     return _detail(request, load)
 
@@ -90,7 +90,7 @@ def load_detail(request: Request, load_id: int) -> HttpResponseBase:
 def _load(load_id: int) -> Load:
     load = Load.objects.select_related("asked_by", "tried", "loaded").filter(pk=load_id).first()
     if load is None:
-        raise Absent("not_found", _("There is no such load."))
+        raise Absent("not_found", _("We could not find this import."))
     return load
 
 
@@ -126,7 +126,7 @@ def _all_errors(load: Load) -> Iterator[list[str]]:
         with faults.of_storage():
             kept = storages["default"].open(load.errors_file)
     except FileNotFoundError:
-        raise Absent("not_found", _("The file of these rows is no longer there.")) from None
+        raise Absent("not_found", _("The file with these rows is no longer available.")) from None
 
     def rows() -> Iterator[list[str]]:
         with kept, io.TextIOWrapper(kept, encoding="utf-8", newline="") as lines:
@@ -159,5 +159,5 @@ def load_cancel(request: Request, load_id: int) -> HttpResponseBase:
         raise
     except Refused as refused:
         return _detail(request, _load(load_id), refused)
-    messages.success(request, _("Cancelled. Nothing was loaded, and the files are deleted."))
+    messages.success(request, _("Import cancelled. Nothing was imported, and the files have been deleted."))
     return redirect("estate:load_detail", load_id)

@@ -38,7 +38,7 @@ def facts(delivery: Delivery) -> dict[str, Any]:
         ],
         "rows": [],
         "url": reverse("notifications:inbox"),
-        "action": _("Open your inbox"),
+        "action": _("Open inbox"),
     }
 
 

@@ -19,16 +19,16 @@ class Topic(models.TextChoices):
     """What messages are about, as those who choose among them see them in groups."""
 
     RECORD = "record", _("Partner of record: attached, removed or undone")
-    CHANGE = "change", _("Changes of partner: questions, statements, answers")
+    CHANGE = "change", _("Change requests, statements and answers")
     INVITATION = "invitation", _("Invitations and activations")
-    RENEWAL = "renewal", _("Renewals and changes of subscriptions")
-    LEGACY = "legacy", _("Legacy form and its deadline")
+    RENEWAL = "renewal", _("Subscription renewals and changes")
+    LEGACY = "legacy", _("Legacy forms and their deadline")
 
 
 class How(models.TextChoices):
     """How one kind of message comes to a member by mail. In the inbox it stands whichever it is."""
 
-    AT_ONCE = "at_once", _("At once")
+    AT_ONCE = "at_once", _("Immediately")
     DIGEST = "digest", _("Once a day")
     OFF = "off", _("Not at all")
 
@@ -73,10 +73,10 @@ class Delivery(models.Model):
         WAITING = "waiting", _("Waiting")
         SENT = "sent", _("Sent")
         REFUSED = "refused", _("Refused by the recipient's server")
-        DEAD = "dead", _("Given up")
+        DEAD = "dead", _("Stopped trying")
 
     class Channel(models.TextChoices):
-        MAIL = "mail", _("E-mail")
+        MAIL = "mail", _("Email")
 
     event = models.ForeignKey(Event, models.PROTECT, related_name="deliveries", db_index=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="deliveries")

@@ -79,20 +79,20 @@ def inbox(request: Request) -> HttpResponse:
 @posted("/inbox/")
 def inbox_done(request: Request, notification_id: int) -> HttpResponseBase:
     inboxes.finish(notification_id, by=request.actor)
-    return _back_to_inbox(request, _("Done. It stands among those that are done, where you can open it again."))
+    return _back_to_inbox(request, _("Message marked as done. You can find it in the Done view and reopen it there."))
 
 
 @posted("/inbox/")
 def inbox_reopen(request: Request, notification_id: int) -> HttpResponseBase:
     inboxes.reopen(notification_id, by=request.actor)
-    return _back_to_inbox(request, _("It is open again."))
+    return _back_to_inbox(request, _("The message is open again."))
 
 
 @posted("/inbox/")
 def inbox_done_all(request: Request, notification_id: int) -> HttpResponseBase:
     """This line and those before it about the same thing."""
     done = inboxes.finish_all(notification_id, by=request.actor)
-    sentence = ngettext("%(n)s message is done.", "%(n)s messages are done.", done)
+    sentence = ngettext("%(n)s message marked as done.", "%(n)s messages marked as done.", done)
     return _back_to_inbox(request, sentence % {"n": number_text(done)})
 
 
@@ -191,7 +191,7 @@ def _delivery(request: Request, delivery_id: int, refused: Refused | None = None
     """The page of one message, with what was refused above it."""
     found = Delivery.objects.select_related("organisation", "event", "user").filter(pk=delivery_id).first()
     if found is None:
-        raise Absent("not_found", _("There is no such message."))
+        raise Absent("not_found", _("We could not find this message."))
     context = {
         "delivery": found,
         "title": titles().get(found.template, found.template),
@@ -217,7 +217,9 @@ def delivery_replay(request: Request, delivery_id: int) -> HttpResponseBase:
         raise
     except Refused as refused:
         return _delivery(request, delivery_id, refused)
-    messages.success(request, _("On its way again to %(recipient)s.") % {"recipient": delivery.recipient})
+    messages.success(
+        request, _("We are sending the message to %(recipient)s again.") % {"recipient": delivery.recipient}
+    )
     return redirect("notifications:delivery_detail", delivery_id)
 
 
@@ -226,7 +228,7 @@ def delivery_replay(request: Request, delivery_id: int) -> HttpResponseBase:
 def delivery_replay_failed(request: Request) -> HttpResponseBase:
     """All that failed, or as many of them as go at once."""
     replayed = actions.replay_failed(by=request.actor)
-    sentence = ngettext("%(n)s message is on its way again.", "%(n)s messages are on their way again.", replayed)
+    sentence = ngettext("We are sending %(n)s message again.", "We are sending %(n)s messages again.", replayed)
     messages.success(request, sentence % {"n": number_text(replayed)})
     return redirect(f"{reverse('notifications:delivery_list')}?view=failed")
 
@@ -256,7 +258,7 @@ def outbox_list(request: Request) -> HttpResponseBase:
 def outbox_replay(request: Request, event_id: int) -> HttpResponseBase:
     event = history.replay(event_id, by=request.actor)
     what = event.object_name or event.verb
-    messages.success(request, _("What follows from %(event)s is started again.") % {"event": what})
+    messages.success(request, _("We have restarted the follow-up actions for %(event)s.") % {"event": what})
     return redirect("notifications:outbox_list")
 
 
@@ -265,7 +267,11 @@ def outbox_replay(request: Request, event_id: int) -> HttpResponseBase:
 def outbox_replay_dead(request: Request) -> HttpResponseBase:
     """All that are stuck, or as many of them as go at once."""
     replayed = history.replay_dead(by=request.actor)
-    sentence = ngettext("%(n)s event is started again.", "%(n)s events are started again.", replayed)
+    sentence = ngettext(
+        "We have restarted the follow-up actions for %(n)s event.",
+        "We have restarted the follow-up actions for %(n)s events.",
+        replayed,
+    )
     messages.success(request, sentence % {"n": number_text(replayed)})
     return redirect("notifications:outbox_list")
 

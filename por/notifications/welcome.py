@@ -32,7 +32,9 @@ def facts(event: Event) -> dict[str, Any]:
     }
 
 
-WELCOME = message("staff_welcome", None, facts, gettext_lazy("Welcome to the staff"), to=(Kind.STAFF,), inbox=False)
+WELCOME = message(
+    "staff_welcome", None, facts, gettext_lazy("Welcome to the platform staff"), to=(Kind.STAFF,), inbox=False
+)
 
 
 def welcome(event: Event) -> None:

@@ -309,7 +309,7 @@ def test_the_customers_page_of_a_past_day_shows_it_and_offers_nothing_to_do(web,
 def test_a_day_on_which_nobody_was_of_record_is_said_to_be_one(web, subscription, halden):
     Association.objects.filter(partner=halden).delete()
     page = web.get(url("subscription_detail", subscription) + "?as_of=2015-11-15")
-    assert "No partner was of record at the end of that day." in text(page)
+    assert "The subscription had no partner of record at the end of that day." in text(page)
     assert not page.context["may_attach"]
 
 
@@ -318,7 +318,7 @@ def test_a_day_that_cannot_be_looked_back_to_is_said_so_on_the_customers_pages(w
     address = url(name, subscription if name == "subscription_detail" else None)
     page = web.get(f"{address}?as_of=2999-01-01")
     assert page.status_code == 422
-    assert "The day to look back to cannot lie in the future." in text(page)
+    assert "The date must be today or in the past." in text(page)
 
 
 @pytest.mark.parametrize("name", ["subscription_detail", "partner_subscription_detail"])
@@ -326,7 +326,7 @@ def test_a_day_before_the_subscription_is_said_to_be_one(web, subscription, nord
     reader = web if name == "subscription_detail" else signed_in(make_member(nordvik.organisation))
     page = reader.get(url(name, subscription) + "?as_of=2015-06-30")
     assert page.status_code == 422
-    assert "The subscription had not started by then." in text(page)
+    assert "The subscription had not started on that date. Choose a later date." in text(page)
 
 
 def test_the_customers_partners_are_those_of_that_day(web, subscription):
@@ -334,7 +334,7 @@ def test_the_customers_partners_are_those_of_that_day(web, subscription):
     ((partner, kinds),) = page.context["partners"]
     assert (partner.organisation.name, kinds, partner.of_record) == ("Halden Konsult AB", ["Partner of record"], 1)
     nobody = web.get(url("customer_partners") + "?as_of=2015-06-30")
-    assert "No partners then" in text(nobody)
+    assert "No partners on that date" in text(nobody)
 
 
 def test_the_partners_views_are_of_that_day(subscription, halden, nordvik):
@@ -344,9 +344,9 @@ def test_the_partners_views_are_of_that_day(subscription, halden, nordvik):
         page = client.get(url("partner_subscription_list") + f"?as_of={as_of}")
         return {str(tab.label): tab.count for tab in page.context["tabs"]}
 
-    assert counts("2015-11-15") == {"Of record": 1, "Own tenant": 0, "Former": 0, "All associated": 1}
-    assert counts("2015-12-15") == {"Of record": 0, "Own tenant": 0, "Former": 1, "All associated": 1}
-    assert counts("2015-09-15") == {"Of record": 0, "Own tenant": 0, "Former": 0, "All associated": 1}
+    assert counts("2015-11-15") == {"Partner of record": 1, "Your own tenant": 0, "Former": 0, "All": 1}
+    assert counts("2015-12-15") == {"Partner of record": 0, "Your own tenant": 0, "Former": 1, "All": 1}
+    assert counts("2015-09-15") == {"Partner of record": 0, "Your own tenant": 0, "Former": 0, "All": 1}
 
 
 def test_the_partners_page_of_a_past_day_names_nobody_else(subscription, halden):
@@ -355,7 +355,7 @@ def test_the_partners_page_of_a_past_day_names_nobody_else(subscription, halden)
     others = client.get(url("partner_subscription_detail", subscription) + "?as_of=2015-09-15")
     assert own.context["row"].record.partner.organisation.name == "Halden Konsult AB"
     assert own.context["periods"][0].association.ended_at is None
-    assert "Another partner was of record at the end of that day." in text(others)
+    assert "Another partner was the partner of record at the end of that day." in text(others)
     assert "Nordvik" not in text(others)
 
 

@@ -117,7 +117,7 @@ def test_a_customer_sees_every_gap_with_its_reason_and_day(elin, estate):
     page = elin.get(CUSTOMERS)
     assert [tab.count for tab in page.context["tabs"]] == [8, 3, 3, 2]
     assert HALDEN in page.text, "whom to attach again is the customer's to know"
-    assert "Renew it first: nobody can be attached until it is active." in page.text
+    assert "Renew the subscription first. You cannot attach a partner until it is active." in page.text
     assert page.text.count("Attach a partner<span") == 4
 
 
@@ -187,7 +187,7 @@ def test_gaps_are_filtered_and_taken_along_as_a_file(elin, maja, estate):
     file = b"".join(elin.get(f"{CUSTOMERS}?view=lost&format=csv")).decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(file)))
     assert {(row["gap"], row["partner"]) for row in rows} == {("replaced", HALDEN), ("replaced", "Nordvik Cloud AB")}
-    assert {row["what_to_do"] for row in rows} == {"Attach the partner here too, if it still works for you."}
+    assert {row["what_to_do"] for row in rows} == {"If the partner still works for you, attach them here too."}
 
 
 def test_where_nothing_is_amiss_it_says_so_and_nobody_else_may_look(elin, maja):

@@ -108,7 +108,7 @@ def test_a_day_before_a_kind_existed_says_so_in_both_languages(partner):
     client = web(partner.organisation)
     then = client.get(f"{PAGE}?as_of=2015-11-15").text
     assert then.count("Did not exist yet: known from") == 2
-    assert "As of" in then
+    assert "View record on" in then
     assert "Did not exist yet" not in client.get(PAGE).text
     assert client.get(f"{PAGE}?as_of=2999-01-01").status_code == 422
     client.post("/language", {"language": "sv"})

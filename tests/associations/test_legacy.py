@@ -210,7 +210,7 @@ def test_the_workbench_of_a_day_shows_what_was_still_to_do_and_how_long_there_wa
 def test_today_it_says_since_when_a_form_earns_nothing(web, estate):
     page = listed(web)
     assert names(page) == {"Kvar AB"}
-    assert "Earns nothing since" in page.text
+    assert "No incentives since" in page.text
     assert "1 Jan 2016" in page.text
     estate["Kvar AB"].status = "expired"
     estate["Kvar AB"].save()

@@ -97,13 +97,13 @@ def test_every_pair_has_the_words_of_its_portal_says_who_may_attach_and_what_tha
         )
         assert trail(html) == expected, pair
         assert f"1 {expected.split(' › ')[-1]} 2 Confirm partner" in text, pair
-        assert "An administrator of your organisation attaches one here." in text
+        assert "An administrator of your organisation can attach a partner here." in text
         assert (AUTOMATIC in text) == (agreement in ("MOSP", "CSP")), pair
         assert (ACTIVATION in text) == (agreement == "OPEN"), pair
         inferred = product in ("ems", "crm_online") if agreement in ENTERPRISE else agreement == "MOSA"
         assert (OUR_READING in text) == (inferred and pair != ("MOSA", "azure")), pair
 
-        assert "What being of record affects" in text
+        assert "What being the partner of record means" in text
         money = "what is consumed every month, in US dollars"
         assert (money in text, "the active users of every month" in text) == (product == "azure", product != "azure")
         assert (COUNTS[product] in text) == (agreement != "CSP"), pair
@@ -145,8 +145,8 @@ def test_what_it_counts_for_and_pays_is_that_of_the_day(agreement, product, day,
 
 def test_a_trial_counts_for_nothing_and_a_partners_own_never_pays():
     counts, own = (
-        "Have it counted for Microsoft competencies",
-        "Earn an incentive: the subscription is the partner’s own",
+        "Count it towards Microsoft competencies",
+        "Earn an incentive: this is the partner’s own subscription",
     )
     assert said("EA", "office365", "2016-08-10", own=True) == {counts: True, own: False}
     for pair in itertools.product(Agreement.values, Product.values):
@@ -203,7 +203,7 @@ def test_before_several_are_attached_it_is_said_once_for_all_and_then_for_each_k
 
     own = make_partner("Västerhamn IT AB", own_tenant_id=customer.tenant_id)
     text = words(web.post("/c/subscriptions/attach/", sent | {"mpn_id": own.mpn_id}).text)
-    assert text.count("Earn an incentive: the subscription is the partner’s own") == 1
+    assert text.count("Earn an incentive: this is the partner’s own subscription") == 1
     assert "since 1 October" not in text
 
 

@@ -35,7 +35,7 @@ def test_anybody_with_the_link_reads_who_is_of_record_for_what_and_since_when(as
     text = page(association)
     for fact in ("Office 365", "Office 365 E3", str(subscription.subscription_id), partner.mpn_id, "Nordvik Cloud AB"):
         assert fact in text
-    assert "This partner is of record for this subscription." in text
+    assert "This partner is the partner of record for this subscription." in text
     began_at = association.began_at.isoformat().replace("+00:00", "Z")
     assert shape(association) == {
         "subscription": {

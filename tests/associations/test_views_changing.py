@@ -19,7 +19,7 @@ from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.pages import queries
 
-WHO = "Which partner is actually doing the work?"
+WHO = "Which partner is doing the work?"
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def text_of(response: Any) -> str:
 
 def test_before_the_click_the_page_says_who_stays_who_is_told_and_by_when(web, held, partner, rival):
     offered = web.get(page(held)).text
-    assert "Another partner does the work now?" in offered
+    assert "Is another partner doing the work now?" in offered
     assert "OK, ask about" not in offered
     events = Event.objects.count()
 
@@ -121,7 +121,7 @@ def test_before_the_click_the_page_says_who_stays_who_is_told_and_by_when(web, h
     text = text_of(response)
     assert "Nordvik Cloud AB is partner of record since" in text
     assert "Both partners, Nordvik Cloud AB and Halden Konsult AB, are told at once" in text
-    assert "All administrators of your organisation are asked which partner is actually doing the work" in text
+    assert "We ask all administrators of your organisation which partner is doing the work" in text
     assert re.search(r"You answer by \d+ \w+ \d{4}, \d\d:\d\d \(CET|CEST\)", text)
     assert "If nobody answers, Nordvik Cloud AB stays" in text
     assert "OK, ask about Halden Konsult AB" in text
@@ -139,10 +139,10 @@ def test_ok_asks_once_however_often_it_is_pressed_and_the_banner_leads_to_the_qu
     assert holder(held) == partner
     assert Event.objects.filter(verb="change_request.opened").count() == 1
     response = web.get(page(held))
-    assert "Question open: which partner is actually doing the work?" in response.text
+    assert "Change request open: which partner is doing the work?" in response.text
     assert "Nordvik Cloud AB stays partner of record until it is answered" in text_of(response)
     assert question(request) in response.text
-    assert "Removing them also closes the open question." in response.text
+    assert "If you remove the partner, the open change request also closes." in response.text
 
 
 def test_a_third_partner_joins_and_one_that_is_in_it_is_not_asked_about_again(web, held, rival, asked):
@@ -160,8 +160,8 @@ def test_a_third_partner_joins_and_one_that_is_in_it_is_not_asked_about_again(we
 def test_what_stands_in_the_way_is_said_and_a_viewer_gets_nothing_to_press(web, customer, held, rival, asked):
     viewer = signed_in(make_member(customer.organisation, "viewer"))
     text = viewer.get(page(held)).text
-    assert "Open the question" in text
-    assert "Another partner does the work now?" not in text
+    assert "View change request" in text
+    assert "Is another partner doing the work now?" not in text
 
     refused = ok(web, held, make_partner("Torsnäs IT AB"), began_on="2026-01-01", version="")
     assert refused.status_code == 422
@@ -172,7 +172,7 @@ def test_what_stands_in_the_way_is_said_and_a_viewer_gets_nothing_to_press(web, 
     assert "suspended" in ok(web, held, rival).text
     held.status = Subscription.Status.SUSPENDED
     held.save()
-    assert "Another partner does the work now?" not in web.get(page(held)).text
+    assert "Is another partner doing the work now?" not in web.get(page(held)).text
     assert ok(web, held, make_partner("Almviks Data AB")).status_code == 409
 
 
@@ -197,13 +197,13 @@ def test_the_question_sets_side_by_side_what_the_customer_needs_to_know(web, cus
     text = text_of(response)
     assert WHO in text
     assert "We run Exchange. And the helpdesk." in text
-    assert "They have not said anything yet." in text
+    assert "This partner has not written anything yet." in text
     assert "310 / 420" in text
     assert "Named Named" not in text
     assert re.search(r"Answer by \d+ \w+ \d{4}, 0[12]:00 \(CET|CEST\)", text)
     assert "Stays your partner of record." in text
     assert "Becomes your partner of record now, in place of Nordvik Cloud AB." in text
-    assert "Later" in text
+    assert "Answer later" in text
 
 
 @pytest.mark.parametrize("choice", ["incumbent", "challenger", "neither"])
@@ -228,14 +228,14 @@ def test_the_answer_moves_the_record_and_can_be_undone(web, held, partner, rival
     closed = text_of(web.get(question(asked)))
     assert "Halden set it up." in closed
     assert "Elin Sandberg" in closed
-    assert "Send the answer" not in closed
+    assert "Send answer" not in closed
 
     held.refresh_from_db()
     undone = web.post(page(held, "undo"), {"version": held.version}, follow=True)
 
     assert undone.redirect_chain == [(question(asked), 302)]
-    assert "Undone. The question is open again." in undone.text
-    assert "Send the answer" in undone.text
+    assert "Undone. The change request is open again." in undone.text
+    assert "Send answer" in undone.text
     assert holder(held) == partner
     assert "You answered" not in web.get(page(held)).text
 
@@ -252,7 +252,7 @@ def test_an_answer_pressed_twice_is_said_twice_and_given_once(web, asked, rival)
     ("given", "says"),
     [
         ({}, "Choose an answer, or come back later"),
-        ({"mpn_id": "9999999"}, "Answer with one of the partners named here, or with neither."),
+        ({"mpn_id": "9999999"}, "Choose one of the partners shown here, or choose neither."),
         ({"mpn_id": "none", "statement": "x" * 2001}, "at most 2000 characters"),
         ({"mpn_id": "none", "version": "one"}, "whole number"),
     ],
@@ -263,7 +263,7 @@ def test_an_answer_that_cannot_be_is_said_in_the_form(web, held, partner, asked,
     assert response.status_code == 422
     assert says in response.text
     assert "<title>Error: " in response.text
-    assert "Send the answer" in response.text
+    assert "Send answer" in response.text
     assert holder(held) == partner
 
 
@@ -276,7 +276,7 @@ def test_an_answer_to_a_question_that_has_changed_shows_it_again_with_what_chang
     response = web.post(question(asked, "answer"), {"mpn_id": rival.mpn_id, "version": seen, "statement": "kept"})
 
     assert response.status_code == 409
-    assert "This question has changed since you opened it. Look at it again, then decide." in response.text
+    assert "This change request has changed since you opened it. Check the changes, then try again." in response.text
     assert [re.sub("<[^>]+>", "", item.sentence) for item in response.context["since"]] == [
         "Halden Konsult AB said what it does",
         "Sjöboda Drift AB named too in the question who does the work",
@@ -322,7 +322,7 @@ def test_removing_closes_the_question(web, held, asked):
     text = web.get(question(asked)).text
     assert "The question was cancelled" in text
     assert "The partner of record was removed" in text
-    assert "Question open" not in web.get(page(held)).text
+    assert "Change request open" not in web.get(page(held)).text
 
 
 def test_a_question_is_forwarded_to_a_colleague_and_to_nobody_else(web, customer, asked, admin):
@@ -350,7 +350,7 @@ def test_a_viewer_reads_the_question_and_others_find_nothing(customer, held, ask
     viewer = signed_in(make_member(customer.organisation, "viewer"))
     text = viewer.get(question(asked)).text
     assert WHO in text
-    assert "An administrator of your organisation answers." in text
+    assert "An administrator of your organisation can answer." in text
     assert not re.search(r"<form[^>]*/c/change", text)
     stranger = signed_in(make_member(make_customer("Torsnäs Hamn AB").organisation))
     for verb in ("answer", "forward"):
@@ -366,7 +366,7 @@ def test_open_questions_come_first_on_the_home_page_and_stand_in_the_lists(web, 
     assert "Who does the work for Office 365 E3?" in home
     assert home.index("Who does the work for") < home.index("Latest events")
     assert "Nordvik Cloud AB is of record, Halden Konsult AB has been named." in home
-    assert "Question open" in web.get(reverse("associations:subscription_list")).text
+    assert "Change request open" in web.get(reverse("associations:subscription_list")).text
     listed = reverse("associations:change_request_list")
     response = web.get(listed)
     assert [tab.count for tab in response.context["tabs"]] == [1, 0]
@@ -375,8 +375,8 @@ def test_open_questions_come_first_on_the_home_page_and_stand_in_the_lists(web, 
     answer(web, asked, "none")
 
     assert "Who does the work for" not in web.get(reverse("associations:customer_home")).text
-    assert "Question open" not in web.get(reverse("associations:subscription_list")).text
-    assert "No question is open" in web.get(listed).text
+    assert "Change request open" not in web.get(reverse("associations:subscription_list")).text
+    assert "No open change requests" in web.get(listed).text
     closed = text_of(web.get(f"{listed}?view=closed"))
     assert "Answered Neither" in closed
 
@@ -414,11 +414,11 @@ def test_a_party_says_what_it_does_and_says_it_anew_until_the_answer_is_there(we
     hugo = of(rival, "incentives")
 
     response = hugo.post(theirs(asked, "state"), {"text": "We did the rollout."}, follow=True)
-    assert "The customer can read now what you do for them." in response.text
+    assert "The customer can now read what you do for them." in response.text
     hugo.post(theirs(asked, "state"), {"text": "We did the rollout, and run it."})
     empty = hugo.post(theirs(asked, "state"), {"text": "  "})
     assert empty.status_code == 422
-    assert "Say what you do for the customer." in empty.text
+    assert "Enter what you do for the customer." in empty.text
     assert "We did the rollout, and run it." in web.get(question(asked)).text
 
     answer(web, asked, rival.mpn_id, statement="Thank you, Nordvik.")
@@ -426,7 +426,7 @@ def test_a_party_says_what_it_does_and_says_it_anew_until_the_answer_is_there(we
     text = hugo.get(theirs(asked)).text
     assert "Halden Konsult AB does the work, and has become partner of record." in text
     assert "Thank you, Nordvik." in text
-    assert "Say it anew" not in text
+    assert "Update statement" not in text
     late = hugo.post(theirs(asked, "state"), {"text": "And more."})
     assert late.status_code == 409
     assert "This question has been answered." in late.text
@@ -438,13 +438,14 @@ def test_a_partners_viewer_reads_and_the_dashboard_leads_there(partner, rival, a
     assert "<textarea" not in vera.get(theirs(asked)).text
     home = vera.get(reverse("associations:partner_home")).text
     assert "Västerhamn Energi AB is asked who does the work for Office 365 E3" in home
-    assert "You have been named, and another partner is of record." in home
+    assert "You have been proposed. Another partner is the current partner of record." in home
     assert theirs(asked) in home
     nils = of(partner)
     assert (
-        "You are of record, and another partner has been named." in nils.get(reverse("associations:partner_home")).text
+        "You are the partner of record, and another partner has been proposed."
+        in nils.get(reverse("associations:partner_home")).text
     )
-    assert "Question open" in nils.get(reverse("associations:partner_subscription_list")).text
+    assert "Change request open" in nils.get(reverse("associations:partner_subscription_list")).text
     assert theirs(asked) in nils.get(reverse("associations:partner_change_request_list")).text
     assert "is asked who does" not in of(make_partner("Almviks Data AB")).get(reverse("associations:partner_home")).text
 

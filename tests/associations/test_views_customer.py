@@ -220,7 +220,7 @@ def test_own_use_is_noted_before_ok_and_after(web, subscription, customer, admin
     assert "never pays" in check(web, subscription, own.mpn_id).text
     ok(web, subscription, own)
 
-    assert "Own use: counts for competency, never pays" in web.get(page(subscription)).text
+    assert "Own use: counts towards competencies, earns no incentives" in web.get(page(subscription)).text
 
 
 @pytest.mark.parametrize(
@@ -573,7 +573,7 @@ def test_home_leads_to_the_whole_list_where_it_shows_only_a_few(web, customer):
 def test_home_says_when_nothing_needs_the_customer(web, subscription, partner, admin):
     attached(subscription, partner, admin)
 
-    assert "Nothing needs you" in web.get(reverse("associations:customer_home")).text
+    assert "No action needed" in web.get(reverse("associations:customer_home")).text
 
 
 def test_the_history_can_be_narrowed_and_taken_along(web, estate, admin):
@@ -658,7 +658,7 @@ def test_periods_are_days_of_utc_wherever_the_reader_is(web, admin, subscription
 
 @pytest.mark.parametrize("left_lying", ["event", "message"])
 def test_mail_that_is_late_is_said_where_mail_was_promised(web, subscription, partner, admin, left_lying):
-    late = "E-mails are delayed at the moment; they leave by themselves."
+    late = "Emails are delayed at the moment. We will send them automatically."
     make_member(partner.organisation)
     actions.attach(subscription.subscription_id, partner.mpn_id, by=admin)
 

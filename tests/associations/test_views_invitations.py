@@ -258,13 +258,13 @@ def test_the_customer_reads_who_asks_for_what_and_looking_changes_nothing(ours, 
         subscription.name,
         "420",
         "As agreed on Monday.",
-        "What being of record affects",
+        "What being the partner of record means",
         "Will be attached",
     ):
         assert words in said
     said = text(ours.get(to(wide)))
     assert "Halden Konsult AB is of record and stays; you are asked who does the work." in said
-    assert "It is not active, so nobody can be attached." in said
+    assert "You cannot attach a partner because this subscription is not active." in said
     assert "asks to be your partner of record" in text(ours.get("/c/"))
     assert to(sent) in ours.get("/c/").content.decode()
     assert (changes(), Invitation.objects.filter(opened_at=None).count()) == (before, 2)
@@ -282,7 +282,7 @@ def test_the_customer_accepts_what_it_chooses(ours, customer, subscription, sent
     assert "Choose at least one subscription" in text(nothing)
     assert ours.post(to(sent, "accept"), {"subscription_ids": "x"}).status_code == 422
     stranger = {"subscription_ids": make_subscription(customer).subscription_id}
-    assert "Choose among the subscriptions of the invitation." in text(ours.post(to(sent, "accept"), stranger))
+    assert "Choose only subscriptions from the invitation." in text(ours.post(to(sent, "accept"), stranger))
     for _click in range(2):
         done = ours.post(to(sent, "accept"), {"subscription_ids": subscription.subscription_id})
         assert (done.status_code, done["Location"]) == (302, f"{to(sent)}#done")
@@ -292,7 +292,7 @@ def test_the_customer_accepts_what_it_chooses(ours, customer, subscription, sent
     assert "To undo one, open it." in said
     page = text(ours.get(f"/c/subscriptions/{subscription.subscription_id}/"))
     assert "How it came about Accepted invitation" in page
-    assert "Undo until" in page
+    assert "You can undo until" in page
     assert ours.post(to(sent, "decline"), {"reason": "x"}).status_code == 409
 
     held, left = make_subscription(customer), make_subscription(customer)
@@ -300,7 +300,7 @@ def test_the_customer_accepts_what_it_chooses(ours, customer, subscription, sent
     wide = invite(arvid, held, left)
     ours.post(to(wide, "accept"), {"subscription_ids": held.subscription_id})
     said = text(ours.get(to(wide)))
-    for words in ("Who does the work was asked", "Left out", "you are asked which of them does the work"):
+    for words in ("Change request opened", "Not selected", "you are asked which of them does the work"):
         assert words in said
 
 
@@ -339,7 +339,7 @@ def test_a_link_that_is_used_up_over_or_another_tenants_leads_to_a_page_that_say
 
     viewer = signed_in(make_member(customer.organisation, "viewer"))
     page = viewer.get(to(sent))
-    assert "An administrator of your organisation answers." in text(page)
+    assert "An administrator of your organisation can answer." in text(page)
     assert to(sent, "accept") not in page.content.decode()
     stranger = signed_in(make_member(make_customer().organisation))
     absent = Invitation(invitation_id=uuid.uuid4())
@@ -396,7 +396,7 @@ def test_every_refusal_to_activate_is_said_at_its_field(theirs, customer, open_o
         ({"subscription_id": subscription.subscription_id}, "subscription_id", "Only a subscription from Open"),
         ({"subscription_id": expired.subscription_id}, "subscription_id", "has expired"),
         ({"mpn_id": "999999"}, "mpn_id", "Choose one of your own locations."),
-        ({"consent_name": " "}, "consent_name", "Say who of the customer agreed."),
+        ({"consent_name": " "}, "consent_name", "Enter the name of the person who agreed."),
         ({"consent_email": "x"}, "consent_email", "Enter an e-mail address"),
         ({"consent": tomorrow}, "consent", "cannot have agreed in the future"),
         ({"consent": "yesterday"}, "consent", "year-month-day"),
@@ -406,7 +406,7 @@ def test_every_refusal_to_activate_is_said_at_its_field(theirs, customer, open_o
         assert words in str(page.context["form"].errors[field]), wrong
     assert not Consent.objects.exists()
     web = signed_in(make_member(make_partner(status="suspended").organisation))
-    assert "None of your locations is active." in text(web.get(ACTIVATE))
+    assert "You have no active locations." in text(web.get(ACTIVATE))
 
 
 def test_who_was_attached_for_having_sold_it_says_so_to_both(theirs, ours, customer, partner):
@@ -417,7 +417,7 @@ def test_who_was_attached_for_having_sold_it_says_so_to_both(theirs, ours, custo
     assert actions.attach_sellers() == 1
     for web, side in ((ours, "c"), (theirs, "p")):
         page = web.get(f"/{side}/subscriptions/{sold.subscription_id}/")
-        assert "Automatic, sold by the partner" in text(page)
+        assert "Automatic (sold by the partner)" in text(page)
     assert (
         f"/c/subscriptions/{sold.subscription_id}/remove/"
         in ours.get(f"/c/subscriptions/{sold.subscription_id}/").content.decode()

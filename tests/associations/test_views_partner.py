@@ -152,7 +152,7 @@ def test_recent_changes_say_who_did_what_and_why(web, estate):
 def test_a_new_partner_is_told_how_to_begin(web, partner):
     text = home(web).text
 
-    assert "How to begin" in text
+    assert "Get started" in text
     assert f"enter the MPN ID {partner.mpn_id}" in text
 
 
@@ -241,7 +241,7 @@ def test_a_partner_of_record_sees_since_when_the_usage_and_the_history(web, esta
 
 def test_own_use_is_said_to_count_for_competencies_only(web, estate):
     assert "it counts for your competencies and never pays incentives" in web.get(page(estate["own"])).text
-    assert "Own use, competency only" in listed(web).text
+    assert "Own use (competencies only)" in listed(web).text
 
 
 def test_where_another_partner_is_of_record_its_name_and_usage_are_not_shown(web, estate):

@@ -81,7 +81,7 @@ def test_what_was_selected_is_shown_and_nothing_is_attached(web, estate):
 def test_nothing_selected_leads_back_to_the_list(web, estate):
     page = web.get(URL)
     assert page.status_code == 200
-    assert "Nothing is selected" in page.content.decode()
+    assert "No subscriptions selected" in page.content.decode()
 
 
 def test_check_id_shows_the_partner_once_and_attaches_nothing(web, estate, partner):

@@ -55,8 +55,8 @@ def found(web: Client, query: str) -> list[int]:
 
 def test_home_says_that_all_is_well_where_it_is(web):
     text = web.get("/a/").text
-    assert "Nothing needs anybody" in text
-    assert "Nothing has happened yet" in text
+    assert "No action needed" in text
+    assert "No events yet" in text
 
 
 def test_home_says_what_failed_what_is_stuck_and_what_has_waited_too_long():
@@ -73,8 +73,8 @@ def test_home_says_what_failed_what_is_stuck_and_what_has_waited_too_long():
 
     assert "1 message was not delivered" in text
     assert "1 event is stuck" in text
-    assert "Mail is waiting" in text
-    assert "Events are waiting" not in text
+    assert "Emails are waiting to be sent" in text
+    assert "Events are waiting to be processed" not in text
     assert "/a/deliveries/?view=failed" in text
     assert event.object_name in text
 
@@ -219,7 +219,7 @@ def test_a_search_that_takes_too_long_says_so_instead_of_failing(web, monkeypatc
 
     assert page.status_code == 422
     assert "takes too long" in page.text
-    assert "Nothing was searched" in page.text
+    assert "We could not search" in page.text
     assert "No events match" not in page.text  # nobody knows
 
 
@@ -264,7 +264,7 @@ def test_an_event_shows_everything_that_is_stored_of_it_and_what_came_of_it():
     for words in (event.hash, event.chain, event.object_id, "partner.mpn_id", partner.mpn_id, "They know our mail"):
         assert words in text
     assert "Halden Konsult AS" in text
-    assert "None: it is the first" in text
+    assert "None (first event)" in text
     recipient = Delivery.objects.filter(event=event)[0].recipient
     assert recipient in text
     assert recipient not in signed_in("reviewer").get(f"{HISTORY}{event.pk}/").text

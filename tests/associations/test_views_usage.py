@@ -158,7 +158,7 @@ def test_what_was_once_of_record_is_in_no_figure_but_its_own(web, estate):
 def test_own_use_is_flagged_as_counting_for_competencies_only(web, estate):
     rows = rows_of(web.get(f"{ALL}?format=csv"))
 
-    assert web.get(ALL).text.count("Own use, competency only") == 1
+    assert web.get(ALL).text.count("Own use (competencies only)") == 1
     assert [row["own_use"] for row in rows] == ["0", "0", "0", "1"]
     assert "never pays incentives" in web.get(f"{ALL}?view=own").text
 
@@ -190,12 +190,12 @@ def test_lines_that_become_one_have_the_share_of_what_they_have_together(custome
 @pytest.mark.parametrize(
     ("prepare", "query", "says", "leads_to"),
     [
-        ("nothing", "", "You are of record for no subscription yet", "How to begin"),
-        ("associated", "", "Usage is not yours to see", "To the subscriptions"),
-        ("of record", "", "No usage in these months", "Show all months"),
+        ("nothing", "", "You are not the partner of record for any subscription yet", "Get started"),
+        ("associated", "", "You cannot see usage", "View subscriptions"),
+        ("of record", "", "No usage in this period", "Show all months"),
         ("of record", "?months=all", "No usage yet", ""),
         ("of record", "?product=azure", "No subscriptions match", "Clear filters"),
-        ("of record", "?view=former", "No subscription belongs in this view now.", ""),
+        ("of record", "?view=former", "There are no subscriptions in this view.", ""),
     ],
 )
 def test_a_page_with_nothing_on_it_says_why(web, partner, subscription, prepare, query, says, leads_to):
@@ -267,7 +267,7 @@ def test_a_period_is_so_many_full_months_and_the_running_one(admin, subscription
     assert [one.month for one in page.context["rows_of_figures"]] == [month(back) for back in backs]
     assert [row["month"] for row in file] == [f"{month(back):%Y-%m}" for back in backs]
     assert ("so far" in page.text) == (0 in backs)
-    assert "You see all months, because the subscription is yours." in page.text
+    assert "You can see all months because this is your subscription." in page.text
 
 
 def test_the_table_and_the_file_have_the_same_rows_and_the_charts_are_drawn_from_them(admin, subscription):
@@ -313,7 +313,7 @@ def test_a_corrected_figure_is_marked_with_when_it_became_known(admin, subscript
         ("?months=7", "Select a valid choice"),
         ("?as_of=tomorrow", "Give a date as year-month-day"),
         (f"?as_of={date.today() + timedelta(days=2)}", "cannot lie in the future"),
-        ("?as_of=2020-01-14", "The subscription had not started by then."),
+        ("?as_of=2020-01-14", "The subscription had not started on that date. Choose a later date."),
     ],
 )
 def test_what_cannot_be_shown_is_said_to_be_so(admin, subscription, query, says):

@@ -21,7 +21,7 @@ TABLES = (
     "directory_usage",
     "associations_association",
 )
-HEAD = ["Load", "Seconds", "Lines a second", "Of COPY into the same tables"]
+HEAD = ["Import", "Seconds", "Lines a second", "Of COPY into the same tables"]
 
 
 def measure(product: Product, estate: Path) -> list[list[str]]:

@@ -20,7 +20,7 @@ def detail(subscription: str) -> str:
 
 
 def check_id(page: Page, entered: str) -> None:
-    page.get_by_label("Partner’s MPN ID").fill(entered)
+    page.get_by_label("MPN ID (Partner ID)").fill(entered)
     page.get_by_role("button", name="Check ID").click()
 
 
@@ -41,7 +41,7 @@ def test_attach_undo_attach_and_remove(stack, visitor, scripts):
     check_id(page, " 606-0842 ")
     expect(page.get_by_role("heading", name=NAME)).to_be_visible()
     expect(page.get_by_role("button", name=f"OK, attach {NAME}")).to_be_visible()
-    assert page.get_by_label("Partner’s MPN ID").input_value().strip() != ""
+    assert page.get_by_label("MPN ID (Partner ID)").input_value().strip() != ""
 
     page.get_by_role("button", name=f"OK, attach {NAME}").click()
     expect(page.get_by_text("Attached", exact=True).first).to_be_visible()
@@ -96,7 +96,7 @@ def test_a_wrong_id_says_what_is_wrong_and_keeps_what_was_typed(stack, visitor, 
 
     expect(page.get_by_role("alert").first).to_contain_text(says)
     expect(page).to_have_title(re.compile("^Error: "))
-    assert page.get_by_label("Partner’s MPN ID").input_value() == entered
+    assert page.get_by_label("MPN ID (Partner ID)").input_value() == entered
     expect(page.get_by_role("button", name=re.compile("^OK, attach"))).to_have_count(0)
     if scripts:
         expect(page.locator(".esum")).to_be_focused()

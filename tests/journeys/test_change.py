@@ -58,13 +58,13 @@ class Contest:
         page = self.astrid.open(self.asked)
         page.get_by_role("radio", name=re.compile(f"^{choice}")).check()
         page.get_by_label("In your own words").fill(words)
-        page.get_by_role("button", name="Send the answer").click()
+        page.get_by_role("button", name="Send answer").click()
         expect(page.get_by_role("button", name="Undo")).to_be_visible()
         return page
 
 
 def name_partner(page: Page, name: str) -> None:
-    page.get_by_label("Partner’s MPN ID").fill(IDS[name])
+    page.get_by_label("MPN ID (Partner ID)").fill(IDS[name])
     page.get_by_role("button", name="Check ID").click()
 
 
@@ -74,7 +74,7 @@ def contest(stack: Stack, visitor, **how: bool) -> Contest:
     page = case.astrid.open(f"/c/subscriptions/{case.subscription}/")
     name_partner(page, NORDVIK)
     page.get_by_role("button", name=f"OK, attach {NORDVIK}").click()
-    page.get_by_text("Another partner does the work now?").click()
+    page.get_by_text("Is another partner doing the work now?").click()
     name_partner(page, HALDEN)
     expect(page.get_by_text(f"Both partners, {NORDVIK} and {HALDEN}, are told at once")).to_be_visible()
     expect(page.get_by_text(f"If nobody answers, {NORDVIK} stays")).to_be_visible()
@@ -97,8 +97,8 @@ def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack,
         page = person.open(case.theirs)
         expect(page.get_by_role("heading", name="Ekholmen Logistik AB is asked who does the work")).to_be_visible()
         page.get_by_label("What you do for the customer").fill(words)
-        page.get_by_role("button", name="Tell the customer").click()
-        expect(page.get_by_role("button", name="Say it anew")).to_be_visible()
+        page.get_by_role("button", name="Send to customer").click()
+        expect(page.get_by_role("button", name="Update statement")).to_be_visible()
         person.look()
     expect(case.hanna.page.get_by_text("We keep the mail running.")).to_have_count(0)
     expect(case.hanna.page.get_by_role("link", name="Open the subscription")).to_have_count(0)
@@ -110,7 +110,7 @@ def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack,
     expect(page.get_by_text("We keep the mail running.").first).to_be_visible()
     expect(page.get_by_text("We did the rollout.").first).to_be_visible()
     case.astrid.look()
-    page.get_by_role("button", name="Send the answer").click()  # nothing chosen
+    page.get_by_role("button", name="Send answer").click()  # nothing chosen
     expect(page.locator(".esum")).to_contain_text("Choose an answer")
     case.answer(HALDEN, "Halden set it all up.")
     case.astrid.look()
@@ -125,7 +125,7 @@ def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack,
     expect(case.hanna.open(f"/p/subscriptions/{case.subscription}/").get_by_role("heading", level=1)).to_be_visible()
 
     case.astrid.page.get_by_role("button", name="Undo").click()
-    expect(case.astrid.page.get_by_text("Undone. The question is open again.")).to_be_visible()
+    expect(case.astrid.page.get_by_text("Undone. The change request is open again.")).to_be_visible()
     for address in (NILS, HANNA, ASTRID):
         assert case.mail(address, "The answer was undone")
     assert case.hanna.page.goto(f"{stack.url}/p/subscriptions/{case.subscription}/").status == 404
@@ -165,7 +165,7 @@ def test_without_an_answer_the_one_of_record_stays_in_swedish_on_a_phone_in_the_
         sven.look()
     expect(page.get_by_role("button", name="Skicka svaret")).to_be_visible()
     vera = visitor(VERA)
-    expect(vera.open(case.asked).get_by_role("button", name="Send the answer")).to_have_count(0)
+    expect(vera.open(case.asked).get_by_role("button", name="Send answer")).to_have_count(0)
     with stack.database() as cursor:
         cursor.execute(
             "UPDATE associations_changerequest SET opened_at = opened_at - interval '20 days',"

@@ -47,7 +47,7 @@ def test_a_message_that_was_given_up_is_found_and_sent_again(stack, visitor, scr
 
     boss = visitor(BOSS, scripts=scripts)
     page = boss.open("/a/")
-    page.get_by_role("link", name="See which").first.click()
+    page.get_by_role("link", name="View list").first.click()
     page.get_by_role("link", name=NILS).first.click()
     expect(page.get_by_text("SMTPServerDisconnected: closed")).to_be_visible()
     if scripts:
@@ -62,12 +62,12 @@ def test_a_message_that_was_given_up_is_found_and_sent_again(stack, visitor, scr
 def test_somebody_joins_the_staff_from_the_mail_they_get_and_leaves_again(stack, visitor):
     boss = visitor(BOSS)
     page = boss.open("/a/people/")
-    page.get_by_role("link", name="Add to the staff").click()
+    page.get_by_role("link", name="Add to platform staff").click()
     boss.look()
-    page.get_by_label("E-mail").fill("ines@house.example")
+    page.get_by_label("Email").fill("ines@house.example")
     page.get_by_label("Name").fill("Ines Ek")
     page.get_by_label("Role").select_option("support")
-    page.get_by_role("button", name="Add to the staff").click()
+    page.get_by_role("button", name="Add to platform staff").click()
     expect(page.get_by_role("heading", name="Ines Ek")).to_be_visible()
     boss.look()
 
@@ -83,14 +83,14 @@ def test_somebody_joins_the_staff_from_the_mail_they_get_and_leaves_again(stack,
     ines.page.locator("input[name=login]").fill("ines@house.example")
     ines.page.locator("input[name=password]").fill("sju sköna sjömän")
     ines.page.locator("main form .btn--p").first.click()
-    expect(ines.page.get_by_role("heading", name="How the house is doing")).to_be_visible()
+    expect(ines.page.get_by_role("heading", name="Platform status")).to_be_visible()
 
     page.get_by_role("button", name="Suspend").click()
     expect(page.get_by_text("is suspended")).to_be_visible()
     ines.open("/a/")
     expect(ines.page).to_have_url(re.compile("/login"))
     page.get_by_role("button", name="Reactivate").click()
-    page.get_by_role("button", name="Remove from the staff").click()
+    page.get_by_role("button", name="Remove from platform staff").click()
     expect(page.get_by_text("no longer on the staff")).to_be_visible()
 
 
@@ -107,5 +107,5 @@ def test_the_history_is_searched_and_an_event_opened(stack, visitor, phone):
     expect(page.get_by_text("1 event", exact=True)).to_be_visible()
     auditor.look()
     page.locator("tbody th a").click()
-    expect(page.get_by_role("heading", name="Its place in the chain")).to_be_visible()
+    expect(page.get_by_role("heading", name="Position in the chain")).to_be_visible()
     auditor.look()

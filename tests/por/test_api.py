@@ -42,7 +42,7 @@ def test_where_there_is_nothing_the_answer_is_a_problem(path, method):
         "type": "http://testserver/api/docs/#not_found",
         "title": "Not Found",
         "status": 404,
-        "detail": "There is nothing here, or it is not yours to see.",
+        "detail": "This does not exist, or you do not have access to it.",
         "code": "not_found",
         "request_id": "12345678",
     }

@@ -28,9 +28,9 @@ from tests.api import Api
 from tests.factories import make_member
 from tests.product import PATIENCE, Answer, Product, alive, descendants, free_port, running, wait_until
 
-AWAY = "We cannot reach our database at the moment. Nothing was changed half-way; try again in a minute."
-FULL = "Nothing can be saved at the moment. What you see is safe; try again in a few minutes."
-NO_SIGN_IN = "Signing in is not possible at the moment. Try again in a minute."
+AWAY = "We cannot reach our database at the moment. Nothing was left half changed. Try again in a minute."
+FULL = "We cannot save anything at the moment. What you see is safe. Try again in a few minutes."
+NO_SIGN_IN = "You cannot sign in at the moment. Try again in a minute."
 
 
 # --- PostgreSQL says no: its own errors, raised where the record is written -------------------------------------------
@@ -65,9 +65,9 @@ def failing_with(code: str) -> Iterator[None]:
         ("57P01", 503, AWAY),  # shutting down
         ("57P03", 503, AWAY),  # starting up
         ("08006", 503, AWAY),  # the connection broke
-        ("40001", 429, "Somebody else is changing this right now. Wait a moment and try again."),
-        ("40P01", 429, "Somebody else is changing this right now. Wait a moment and try again."),
-        ("55P03", 429, "Somebody else is changing this right now. Wait a moment and try again."),
+        ("40001", 429, "Someone else is changing this right now. Wait a moment, then try again."),
+        ("40P01", 429, "Someone else is changing this right now. Wait a moment, then try again."),
+        ("55P03", 429, "Someone else is changing this right now. Wait a moment, then try again."),
     ],
 )
 def test_what_passes_is_said_in_one_sentence_and_leaves_nothing_behind(

@@ -13,16 +13,16 @@ from por.estate.reading import Cells, Unfit
 def mpn_id(cells: Cells, column: str, text: str) -> str:
     found = normal_mpn_id(text)
     if found is None:
-        raise Unfit(column, "mpn_id_malformed", _("An MPN ID is 4 to 10 digits."))
+        raise Unfit(column, "mpn_id_malformed", _("An MPN ID has 4 to 10 digits."))
     return found
 
 
 def unknown(column: str, what: str) -> Unfit:
     """The row refers to something that is neither stored nor in a good row of these files."""
     sentences = {
-        "partner": _("No partner has this MPN ID, or its row has failed."),
-        "customer": _("No customer has this tenant ID, or its row has failed."),
-        "subscription": _("No subscription has this ID, or its row has failed."),
+        "partner": _("No partner has this MPN ID, or the row for that partner failed."),
+        "customer": _("No customer has this tenant ID, or the row for that customer failed."),
+        "subscription": _("No subscription has this ID, or the row for that subscription failed."),
     }
     return Unfit(column, f"unknown_{what}", sentences[what])
 

@@ -146,7 +146,9 @@ def _parse_partner(cells: Cells) -> PartnerLine:
 
 
 def _order_partners(rows: Iterable[PartnerLine], refuse: Callable[[PartnerLine, Unfit], None]) -> Iterable[PartnerLine]:
-    circle = Unfit("parent_mpn_id", "cycle_of_parents", _("This partner would stand above itself."))
+    circle = Unfit(
+        "parent_mpn_id", "cycle_of_parents", _("This would make the partner its own parent. Enter a different parent.")
+    )
     return parents_first(
         rows, lambda row: row.number, lambda row: row.parent_mpn_id or None, lambda row: refuse(row, circle)
     )
@@ -180,15 +182,25 @@ def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
 
 def _check_partner(row: PartnerLine, kinds: dict[str, str]) -> None:
     if kinds.get(row.number, row.kind) != row.kind:
-        raise Unfit("kind", "kind_changed", _("A location cannot become a global account, nor the reverse."))
+        raise Unfit(
+            "kind",
+            "kind_changed",
+            _("You cannot change a location to a global account, or a global account to a location."),
+        )
     if not row.parent_mpn_id:
         return
     if row.kind == Partner.Kind.GLOBAL:
-        raise Unfit("parent_mpn_id", "parent_of_global", _("A global account has nothing above it."))
+        raise Unfit(
+            "parent_mpn_id", "parent_of_global", _("A global account cannot have a parent. Leave the parent empty.")
+        )
     if row.parent_mpn_id not in kinds:
-        raise Unfit("parent_mpn_id", "parent_not_found", _("No partner has this MPN ID, or its own row has failed."))
+        raise Unfit(
+            "parent_mpn_id",
+            "parent_not_found",
+            _("No partner has the parent’s MPN ID, or the row for that partner failed."),
+        )
     if kinds[row.parent_mpn_id] != Partner.Kind.GLOBAL:
-        raise Unfit("parent_mpn_id", "parent_is_not_global", _("Only a global account can stand above a location."))
+        raise Unfit("parent_mpn_id", "parent_is_not_global", _("The parent of a location must be a global account."))
 
 
 def _save_partners(

@@ -51,13 +51,15 @@ def _parse_subscription(cells: Cells) -> SubscriptionLine:
         replaces=cells.guid("replaces_subscription_id"),
     )
     if row.renews_on is not None and row.renews_on < row.started_on:
-        raise Unfit("renews_on", "renews_before_start", _("It cannot be renewed before it has started."))
+        raise Unfit("renews_on", "renews_before_start", _("The renewal date cannot be before the start date."))
     return row
 
 
 def _circle() -> Unfit:
     return Unfit(
-        "replaces_subscription_id", "cycle_of_replacements", _("This subscription would replace itself in the end.")
+        "replaces_subscription_id",
+        "cycle_of_replacements",
+        _("This subscription would end up replacing itself. Enter a different subscription to replace."),
     )
 
 
@@ -245,10 +247,10 @@ def _check_subscription(
     customer = customers[row.tenant_id]
     if old is not None and old.customer_id != customer:
         raise Unfit(
-            "tenant_id", "subscription_of_another_customer", _("This subscription is of another customer already.")
+            "tenant_id", "subscription_of_another_customer", _("This subscription already belongs to another customer.")
         )
     if row.sku_string_id and row.sku_string_id not in skus:
-        raise Unfit("sku_string_id", "unknown_sku", _("The catalogue has no such SKU."))
+        raise Unfit("sku_string_id", "unknown_sku", _("This SKU is not in the catalogue."))
     replaces = None
     if row.replaces is not None:
         replaces = others.get(row.replaces) or new.get(row.replaces)
@@ -258,7 +260,7 @@ def _check_subscription(
             raise Unfit(
                 "replaces_subscription_id",
                 "replaced_of_another_customer",
-                _("A subscription can only replace one of the same customer."),
+                _("A subscription can only replace another subscription of the same customer."),
             )
     return {
         "customer_id": customer,

@@ -43,11 +43,11 @@ def _parse(cells: Cells) -> UsageLine:
         consumed_usd=cells.money("consumed_usd"),
     )
     if not FIRST_MONTH <= row.month <= LAST_MONTH:
-        raise Unfit("month", "month_out_of_range", _("Usage is kept from 2014-01 to 2035-12."))
+        raise Unfit("month", "month_out_of_range", _("The month must be between 2014-01 and 2035-12."))
     if row.month > timezone.now().date():
-        raise Unfit("month", "month_in_future", _("This month has not begun."))
+        raise Unfit("month", "month_in_future", _("The month cannot be in the future."))
     if row.paid_units is None and row.active_users is None and row.consumed_usd is None:
-        raise Unfit("paid_units", "missing_value", _("The line says nothing about the month."))
+        raise Unfit("paid_units", "missing_value", _("The line has no usage for this month. Enter at least one value."))
     return row
 
 
@@ -132,7 +132,7 @@ def _merge_all(places: Places, outcome: Outcome) -> None:
 def _unfit(code: str) -> Unfit:
     if code == "unknown_subscription":
         return unknown("subscription_id", "subscription")
-    return Unfit("month", "month_before_start", _("The subscription had not started then."))
+    return Unfit("month", "month_before_start", _("The subscription had not started in that month."))
 
 
 USAGE = File(

@@ -66,7 +66,7 @@ def load_tried(load_id: int, *, by: Actor) -> Load:
     if loaded := Load.objects.filter(tried=tried).first():
         return loaded
     if not (tried.dry_run and tried.status == Load.Status.DONE):
-        raise Refused("not_tried", _("Only the files of a dry run that has ended can be loaded."))
+        raise Refused("not_tried", _("You can only import the files of a completed dry run."))
     if not Load.objects.needing_files().filter(pk=tried.pk).exists():
         raise Refused("files_gone", _("The files of this dry run have been deleted. Upload them again."))
     return _ask(Load(folder=tried.folder, files=tried.files, dry_run=False, tried=tried), by=by)
@@ -81,7 +81,7 @@ def cancel(load_id: int, *, by: Actor) -> Load:
     by.require("estate.load")
     load = _locked(load_id)
     if load.status != Load.Status.QUEUED:
-        raise Refused("has_begun", _("This load has begun, so it cannot be cancelled any more."))
+        raise Refused("has_begun", _("This import has started, so you can no longer cancel it."))
     load.status, load.ended_at = Load.Status.CANCELLED, timezone.now()
     load.save(update_fields=["status", "ended_at"])
     transaction.on_commit(lambda: forget(load.folder))
@@ -128,5 +128,5 @@ def _locked(load_id: int) -> Load:
     with busy_instead_of_a_lock_timeout():
         load = Load.objects.select_for_update(of=("self",), no_key=True).filter(pk=load_id).first()
     if load is None:
-        raise Absent("not_found", _("There is no such load."))
+        raise Absent("not_found", _("We could not find this import."))
     return load

@@ -308,9 +308,9 @@ def replay(event_id: int, *, by: Operator) -> Event:
         promises = Outbox.objects.select_related("event").select_for_update(of=("self",), no_key=True)
         promise = promises.filter(pk=event_id).first()
     if promise is None:
-        raise Absent("not_found", _("There is no such event."))
+        raise Absent("not_found", _("We could not find this event."))
     if promise.dead_at is None:
-        raise Refused("not_dead", _("This event is not stuck: it is done, or it was tried again just now."))
+        raise Refused("not_dead", _("This event is not stuck. It is done, or someone has just tried it again."))
     event, now = promise.event, timezone.now()
     tried = {"verb": event.verb, "attempts": promise.attempts, "dead_at": promise.dead_at}
     promise.dead_at, promise.attempts, promise.next_at = None, 0, now

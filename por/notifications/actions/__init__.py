@@ -171,7 +171,7 @@ def replay(delivery_id: int, *, by: Actor) -> Delivery:
         deliveries = Delivery.objects.select_related("event").select_for_update(of=("self",), no_key=True)
         delivery = deliveries.filter(pk=delivery_id).first()
     if delivery is None:
-        raise Absent("not_found", _("There is no such message."))
+        raise Absent("not_found", _("We could not find this message."))
     if not delivery.has_failed:
         sent = delivery.status == Delivery.Status.SENT
         raise Refused("not_failed", SENT_ALREADY if sent else ON_ITS_WAY)
@@ -185,8 +185,8 @@ def replay(delivery_id: int, *, by: Actor) -> Delivery:
     return delivery
 
 
-SENT_ALREADY = _("This message has been sent, so there is nothing to send again.")
-ON_ITS_WAY = _("This message is waiting to be sent already. Somebody may have sent it again just now.")
+SENT_ALREADY = _("This message has already been sent, so you cannot send it again.")
+ON_ITS_WAY = _("This message is already waiting to be sent. Someone may have just sent it again.")
 
 
 def replay_failed(*, by: Actor) -> int:

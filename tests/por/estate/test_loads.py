@@ -97,7 +97,7 @@ def test_it_is_tried_first_and_then_loaded_with_the_figures_of_the_command(web, 
     page = upload(web, uploads(estate))
     tried = Load.objects.get()
     assert page.redirect_chain == [(f"{LOADS}{tried.pk}/", 302)]
-    assert "Waiting for its turn" in page.text
+    assert "Waiting to start" in page.text
     assert 'hx-trigger="every 2s"' in page.text
     assert len(files_in(kept)) == 5
     tasks.run()
@@ -106,7 +106,7 @@ def test_it_is_tried_first_and_then_loaded_with_the_figures_of_the_command(web, 
     assert "nothing of it was kept" in page.text
     assert "hx-trigger" not in page.text
     assert not Partner.objects.exists()
-    rows = [tally for _name, tally in page.context["load"].tally_rows]
+    rows = [tally for _name, tally in page.context["import"].tally_rows]
     figures = [f"{t.created} created, {t.changed} changed, {t.unchanged} unchanged, {t.failed} failed" for t in rows]
     assert figures == said
     assert "rows per second" in page.text
@@ -119,15 +119,15 @@ def test_it_is_tried_first_and_then_loaded_with_the_figures_of_the_command(web, 
     assert Subscription.objects.get().seats == 420
     assert Load.objects.get(pk=load.pk).figures == Load.objects.get(pk=tried.pk).figures
     assert files_in(kept) == [f"load-errors/{tried.pk}.csv", f"load-errors/{load.pk}.csv"]
-    assert "See that load" in web.get(f"{LOADS}{tried.pk}/").text
+    assert "View import" in web.get(f"{LOADS}{tried.pk}/").text
 
     packed = {name: (estate / name).read_bytes() for name in whole.names()} | {"__MACOSX/._usage.csv": b"x"}
-    upload(web, [zipped(**packed)], "load")
+    upload(web, [zipped(**packed)], "import")
     tasks.run()
     assert "Nothing has changed." in web.get(f"{LOADS}{Load.objects.latest('pk').pk}/").text
     of_loads = Load.objects.values_list("request_id", flat=True)
     assert set(Event.objects.filter(verb="estate.loaded").values_list("request_id", flat=True)) <= set(of_loads)
-    verbs = Event.objects.filter(chain="house", object_kind="load").order_by("pk").values_list("verb", flat=True)
+    verbs = Event.objects.filter(chain="house", object_kind="import").order_by("pk").values_list("verb", flat=True)
     assert list(verbs) == ["estate.load_requested", "estate.load_ended"] * 3
     page = web.get("/a/history/?search=associations.csv")
     assert "Load asked for:" in page.text
@@ -136,7 +136,7 @@ def test_it_is_tried_first_and_then_loaded_with_the_figures_of_the_command(web, 
 
 
 def test_the_files_wait_in_the_order_of_asking_and_what_has_not_begun_can_be_taken_back(web, estate, kept):
-    upload(web, uploads(estate), "load"), upload(web, uploads(estate), "load")
+    upload(web, uploads(estate), "import"), upload(web, uploads(estate), "import")
     first, second = Load.objects.order_by("pk")
     other = connection.copy()
     with other.cursor() as cursor:
@@ -145,7 +145,7 @@ def test_the_files_wait_in_the_order_of_asking_and_what_has_not_begun_can_be_tak
     other.close()
 
     page = web.post(f"{LOADS}{second.pk}/cancel/", follow=True)
-    assert "Cancelled before it began." in page.text
+    assert "Cancelled before it started." in page.text
     assert web.post(f"{LOADS}{second.pk}/load/").status_code == 409
     assert running.run() == 1
     assert Load.objects.get(pk=first.pk).status == "done"
@@ -197,7 +197,7 @@ def bad_zip() -> SimpleUploadedFile:
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ([], ["Choose the files, or a zip of them."]),
+        ([], ["Choose the files, or a .zip file that contains them."]),
         ([("notes.csv", b"x")], ["notes.csv is none of the files of an estate. Their names are: partners.csv, "]),
         ([("Partners.csv", b"x"), ("usage.txt", b"x")], ["Partners.csv is none", "usage.txt is none"]),
         ([("usage.csv", b"x"), ("usage.csv", b"y")], ["usage.csv was given twice"]),
@@ -242,7 +242,7 @@ def test_who_may_not_load_reads_and_sends_nothing(web, estate):
         assert "<form" not in page.text.partition("<main")[2]
     assert auditor.post(LOADS, {"file": [GOOD]}).status_code == 403
     forged = signed_in(enforce_csrf_checks=True)
-    assert forged.post(LOADS, {"file": [GOOD], "manner": "load"}).status_code == 403
+    assert forged.post(LOADS, {"file": [GOOD], "manner": "import"}).status_code == 403
     assert Load.objects.count() == 1
 
 
@@ -263,7 +263,7 @@ def test_the_pages_ask_as_much_for_many_as_for_few_and_polling_gets_the_part(web
 
 
 def test_a_load_whose_worker_was_killed_is_taken_up_again_and_ends_the_same(web, estate):
-    upload(web, uploads(estate), "load")
+    upload(web, uploads(estate), "import")
     load = Load.objects.get()
     # What a killed worker leaves: the row as it took it, some batches, and the lock let go by the database.
     dead = running._take()
@@ -275,7 +275,7 @@ def test_a_load_whose_worker_was_killed_is_taken_up_again_and_ends_the_same(web,
     estates.load(part)
     assert running._take() == load
     running._fail(dead, Load.Failure.DEFECT)  # it was only asleep, and writes nothing over its successor's work
-    assert "Being loaded" in web.get(f"{LOADS}{load.pk}/").text
+    assert "Import in progress" in web.get(f"{LOADS}{load.pk}/").text
 
     tasks.run()
 
@@ -286,7 +286,7 @@ def test_a_load_whose_worker_was_killed_is_taken_up_again_and_ends_the_same(web,
 
 
 def test_a_load_that_ends_every_worker_is_given_up_and_the_next_one_runs(web, estate, kept):
-    upload(web, uploads(estate), "load"), upload(web, uploads(estate))
+    upload(web, uploads(estate), "import"), upload(web, uploads(estate))
     poison, other = Load.objects.order_by("pk")
     for _ in range(3):
         assert running._take() == poison
@@ -296,7 +296,7 @@ def test_a_load_that_ends_every_worker_is_given_up_and_the_next_one_runs(web, es
     assert not storages["default"].exists(poison.folder)
     assert "three times in a row" in web.get(f"{LOADS}{poison.pk}/").text
     assert Load.objects.get(pk=other.pk).status == "done"
-    verbs = Event.objects.filter(object_kind="load", object_id=str(poison.pk)).values_list("verb", flat=True)
+    verbs = Event.objects.filter(object_kind="import", object_id=str(poison.pk)).values_list("verb", flat=True)
     assert set(verbs) == {"estate.load_requested", "estate.load_failed"}
 
 
@@ -313,7 +313,7 @@ def test_a_fault_of_a_server_puts_it_back_and_any_other_ends_it(web, estate, mon
         raise error
 
     monkeypatch.setattr(whole, "_last", [fails])
-    upload(web, uploads(estate), "load")
+    upload(web, uploads(estate), "import")
     assert running.run() == 1
     load = Load.objects.get()
     assert (load.status, load.failure) == (status, failure)
@@ -373,10 +373,10 @@ def test_files_that_nobody_needs_any_more_are_deleted(web, estate, kept):
 
     left = {str(Path(name).parent) for name in files_in(kept)}
     assert left == {recent.folder, waiting.folder, str(Path(fresh).parent)}
-    assert "Load these files now" in web.get(f"{LOADS}{recent.pk}/").text
+    assert "Import these files now" in web.get(f"{LOADS}{recent.pk}/").text
     page = web.get(f"{LOADS}{old.pk}/")
     assert "Its files have been deleted" in page.text
-    assert "Load these files now" not in page.text
+    assert "Import these files now" not in page.text
     assert web.post(f"{LOADS}{old.pk}/load/").status_code == 409
 
 

@@ -119,7 +119,7 @@ def test_a_dry_run_reports_the_same_and_keeps_nothing(estate: Path) -> None:
     assert not Event.objects.exists()
     wet = load(estate)
     assert dry.out.splitlines()[:6] == wet.out.splitlines()[:6]
-    assert dry.out.splitlines()[-1] == "This was a dry run: nothing of it was kept."
+    assert dry.out.splitlines()[-1] == "This was a dry run, so nothing was saved."
 
 
 def test_the_application_role_loads(estate: Path) -> None:
@@ -151,7 +151,7 @@ def test_only_one_load_runs_at_a_time(estate: Path) -> None:
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtext('load of an estate'), 0)")
-            assert load(estate).failure == "Another load is running. Wait until it has ended."
+            assert load(estate).failure == "Another import is running. Wait until it finishes."
             cursor.execute("SELECT pg_advisory_unlock(hashtext('load of an estate'), 0)")
     finally:
         other.close()

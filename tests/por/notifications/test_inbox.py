@@ -69,7 +69,7 @@ def test_what_is_mailed_stands_in_the_inbox_whether_one_wants_the_mail_or_not(cu
     assert Delivery.objects.get(organisation=partner.pk).user == colleague.user
     text = web.get(INBOX).text
     for words in (
-        "You were made partner of record.",
+        "You were attached as the partner of record.",
         f"/p/subscriptions/{subscription.subscription_id}/",
         str(subscription.subscription_id)[:8],
         "Västerhamn Energi AB",
@@ -87,8 +87,8 @@ def test_lines_about_one_subscription_stand_together_and_the_group_with_the_newe
     record.remove(first.subscription_id, by=admin)
     relay()
     assert lines(web) == [
-        ["You were removed as partner of record.", "You were made partner of record."],
-        ["You were made partner of record."],
+        ["You were removed as the partner of record.", "You were attached as the partner of record."],
+        ["You were attached as the partner of record."],
     ]
 
 
@@ -126,13 +126,13 @@ def test_long_groups_say_how_many_older_lines_there_are_and_long_lists_have_page
     subscription = attach(customer, partner, admin)
     record.remove(subscription.subscription_id, by=admin)
     relay()
-    assert lines(web) == [["You were removed as partner of record."]]
+    assert lines(web) == [["You were removed as the partner of record."]]
     assert "1 older one" in web.get(INBOX).text
     for _ in range(2):
         attach(customer, partner, admin)
     page = web.get(INBOX).context["page"]
     assert (len(page.rows), page.previous != "", page.next != "") == (2, False, True)
-    assert lines(web, page.next) == [["You were removed as partner of record."]]
+    assert lines(web, page.next) == [["You were removed as the partner of record."]]
 
 
 def test_the_page_asks_as_much_for_many_as_for_few(customer, partner, admin, web):
@@ -182,7 +182,7 @@ def test_done_and_undo_move_a_line_back_and_forth_and_twice_is_once(customer, pa
     page = web.post(f"{INBOX}{one.pk}/done/", follow=True)
     assert "Done. It stands among those that are done" in page.text
     assert lines(web) == []
-    assert lines(web, "?view=done") == [["You were made partner of record."]]
+    assert lines(web, "?view=done") == [["You were attached as the partner of record."]]
     one.refresh_from_db()
     since = one.done_at
     web.post(f"{INBOX}{one.pk}/done/")
@@ -190,10 +190,10 @@ def test_done_and_undo_move_a_line_back_and_forth_and_twice_is_once(customer, pa
     assert one.done_at == since
 
     page = web.post(f"{INBOX}{one.pk}/reopen/?view=done", follow=True)
-    assert "It is open again." in page.text
+    assert "The message is open again." in page.text
     assert page.redirect_chain == [(f"{INBOX}?view=done", 302)]
     web.post(f"{INBOX}{one.pk}/reopen/")
-    assert lines(web) == [["You were made partner of record."]]
+    assert lines(web) == [["You were attached as the partner of record."]]
 
 
 def test_all_of_a_subscription_is_done_at_once_but_what_has_come_since(customer, partner, admin, maja, web):
@@ -207,8 +207,8 @@ def test_all_of_a_subscription_is_done_at_once_but_what_has_come_since(customer,
     page = web.post(f"{INBOX}{seen.pk}/done/all/", follow=True)
     assert "2 messages are done." in page.text
     assert lines(web) == [
-        ["You are partner of record again, without a gap: the removal was undone."],
-        ["You were made partner of record."],
+        ["Your removal was undone. You are the partner of record again, without a gap."],
+        ["You were attached as the partner of record."],
     ]
 
 
@@ -253,7 +253,7 @@ def test_the_api_has_the_same_lines_and_the_filter(customer, partner, admin, maj
         "name": subscription.name,
     }
     assert (one["verb"], one["status"], one["done_at"]) == ("partner_of_record.attached", "open", None)
-    assert one["sentence"] == "You were made partner of record."
+    assert one["sentence"] == "You were attached as the partner of record."
     assert one["url"] == f"http://testserver/p/subscriptions/{subscription.subscription_id}/"
     assert len(api.get("notifications/", {"status": "open"}).json()["results"]) == 1
     assert api.get("notifications/", {"status": "done"}).json()["results"] == []

@@ -23,7 +23,7 @@ def make_delivery(status: str = "dead", **fields: object) -> Delivery:
     attach(make_subscription(customer).subscription_id, partner.mpn_id, by=make_member(customer.organisation))
     relay()
     delivery = Delivery.objects.get(organisation=partner.organisation)
-    for name, value in ({"status": status, "attempts": 12, "last_error": "Refused"} | fields).items():
+    for name, value in ({"status": status, "attempts": 12, "last_error": "Rejected"} | fields).items():
         setattr(delivery, name, value)
     delivery.save()
     return delivery

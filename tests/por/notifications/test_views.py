@@ -74,7 +74,7 @@ def test_each_organisation_is_chosen_for_by_itself_and_nobody_chooses_for_somebo
 
 def test_what_cannot_be_turned_off_says_so():
     page = signed_in(make_staff()).get(CHOOSE).text
-    assert "Nothing to choose" in page
+    assert "No preferences to choose" in page
     assert "is always sent" in page
     assert "Always sent: Welcome to the staff" in page
 
@@ -161,7 +161,7 @@ def test_an_empty_sink_says_so(sink, admin, made):
         for folder in ("tmp", "new", "cur"):
             (sink / folder).rmdir()
         sink.rmdir()
-    assert "No mail yet" in admin.get(SINK).content.decode()
+    assert "No emails yet" in admin.get(SINK).content.decode()
 
 
 def test_outside_the_demo_there_is_no_such_page(admin, settings):

@@ -88,7 +88,13 @@ def test_a_message_shows_to_whom_about_what_and_what_came_of_it(web):
 
     text = web.get(f"{LIST}{delivery.pk}/").text
 
-    for words in ("hello@nordvik.example", "Nordvik Cloud AB", str(delivery.message_id), "no such user", "Given up"):
+    for words in (
+        "hello@nordvik.example",
+        "Nordvik Cloud AB",
+        str(delivery.message_id),
+        "no such user",
+        "Stopped trying",
+    ):
         assert words in text
     assert f"/a/history/{delivery.event_id}/" in text
 
@@ -133,8 +139,8 @@ def test_an_auditor_reads_everything_and_has_no_button():
     ("view", "words"),
     [
         ("", "No messages yet"),
-        ("waiting", "Nothing waits"),
-        ("failed", "Nothing failed"),
+        ("waiting", "Nothing is waiting"),
+        ("failed", "No failed messages"),
         ("sent", "No messages yet"),
     ],
 )
@@ -168,14 +174,14 @@ def test_a_stuck_event_shows_its_error_and_is_tried_again(web):
 def test_all_stuck_events_are_tried_again_at_one_press(web):
     kill(make_delivery().event), kill(make_delivery().event)
     assert "2 events are started again" in web.post(f"{OUTBOX}replay/", follow=True).text
-    assert "Nothing is stuck" in web.get(OUTBOX).text
+    assert "No stuck events" in web.get(OUTBOX).text
 
 
 def test_stuck_events_are_found_by_what_happened(web):
     kill(make_delivery().event)
     assert len(web.get(f"{OUTBOX}?search=attached").context["page"].rows) == 1
     assert "No events match" in web.get(f"{OUTBOX}?search=removed").text
-    assert "Nothing waits" in web.get(f"{OUTBOX}?view=waiting").text
+    assert "Nothing is waiting" in web.get(f"{OUTBOX}?view=waiting").text
 
 
 def test_the_outbox_asks_as_much_for_many_as_for_few(web, django_assert_num_queries):

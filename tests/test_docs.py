@@ -1,0 +1,102 @@
+"""What the documents say of the repository is true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DECISIONS = ROOT / "docs" / "decisions"
+DOCUMENTS = [
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+]
+#: Folders at the top that are made on each machine, so a checkout has none of them.
+MADE = {line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()} | {".git"}
+SOURCE = (".py", ".md", ".toml", ".yaml", ".yml", ".html", ".lock", ".po")
+FILES = {
+    path.relative_to(ROOT).as_posix()
+    for top in ROOT.iterdir()
+    if top.name not in MADE
+    for path in (top.rglob("*") if top.is_dir() else [top])
+    if path.is_file() and "__pycache__" not in path.parts
+}
+FOLDERS = {parent.as_posix() for name in FILES for parent in Path(name).parents} - {"."}
+
+
+def named(document: str, text: str) -> Iterator[str]:
+    """Yield each path of the repository that a document names: in backticks, in a block of code, or as a link.
+
+    A word counts as a path if it begins with a folder of the repository or ends like a file of it. What stands for a
+    name, such as `<feature>`, is yielded as `*`.
+    """
+    folder = Path(document).parent
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not re.match(r"\w+:|#", link):
+            yield _normal(folder / link.partition("#")[0])
+    for code in re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL):
+        for word in re.findall(r"[\w.<>*/-]+", code):
+            path = re.sub(r"<[^>]*>", "*", word).rstrip(".,:").split("::")[0]
+            top = path.split("/")[0]
+            if top not in MADE and "/" in path and top in FOLDERS or path.endswith(SOURCE) and path not in SOURCE:
+                yield path.rstrip("/")
+
+
+def _normal(path: Path) -> str:
+    return (ROOT / path).resolve().relative_to(ROOT).as_posix()
+
+
+def exists(path: str) -> bool:
+    """Return whether the repository has the path. It may leave out the folders above it."""
+    return path in FILES or path in FOLDERS or any(Path(name).match(path) for name in FILES | FOLDERS)
+
+
+def test_every_path_in_a_document_exists() -> None:
+    found = [
+        f"{document.relative_to(ROOT)}: {path}"
+        for document in DOCUMENTS
+        for path in sorted(set(named(document.relative_to(ROOT).as_posix(), document.read_text(encoding="utf-8"))))
+        if not exists(path)
+    ]
+    assert found == []
+
+
+def test_a_path_that_is_gone_is_noticed() -> None:
+    text = """See [one](gone.md), `por/gone.py`, `tests/gone/`, `gone_for_good.py` and `associations/<feature>/gone.py`.
+    ```
+    .venv/bin/pytest tests/gone_too.py
+    ```
+    But [two](glossary.md), [away](https://example.org/x.md), `por/settings.py`, `docs/`, `*/models.py`, `text/csv`,
+    `var/log/web.log` and `/api/v1/` are there, or are no paths of the repository.
+    """
+    assert sorted(path for path in named("docs/some.md", text) if not exists(path)) == [
+        "associations/*/gone.py",
+        "docs/gone.md",
+        "gone_for_good.py",
+        "por/gone.py",
+        "tests/gone",
+        "tests/gone_too.py",
+    ]
+
+
+# --- Decisions ------------------------------------------------------------------------------------------------------
+
+RECORD = re.compile(
+    r"# (?P<title>.+)\n\n- Date: (?P<date>\d{4}-\d\d-\d\d)\n- Status: (accepted|replaced by \[.+\]\(.+\))\n\n"
+    r"## Question\n\n.+\n\n## Decision\n\n.+\n\n## Reason\n\n.+\n(\n## Measurement\n\n.+\n)?",
+    re.DOTALL,
+)
+
+
+def test_every_decision_has_its_fields_and_is_in_the_index_once() -> None:
+    index = re.findall(r"^- (\S+) \[(.+)\]\((.+\.md)\)$", (DECISIONS / "README.md").read_text("utf-8"), re.MULTILINE)
+    records = []
+    for path in DECISIONS.glob("*.md"):
+        if path.name != "README.md":
+            record = RECORD.fullmatch(path.read_text(encoding="utf-8"))
+            assert record, f"{path.name} lacks a field"
+            assert path.name.startswith(record["date"]), path.name
+            records.append((record["date"], record["title"], path.name))
+    assert sorted(index) == sorted(records)
+    assert len({title for _, title, _ in records}) == len(records)

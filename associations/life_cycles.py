@@ -45,13 +45,13 @@ CHANGE_REQUEST = LifeCycle(
     begins=ChangeStatus.OPEN,
     steps={
         ChangeStatus.OPEN: {
-            "name another partner": ChangeStatus.OPEN,
+            "propose another partner": ChangeStatus.OPEN,
             "state": ChangeStatus.OPEN,
             "forward": ChangeStatus.OPEN,
             "answer": ChangeStatus.ANSWERED,
             "[deadline]": ChangeStatus.EXPIRED,
-            "[nobody is of record any more]": ChangeStatus.CANCELLED,
-            "[nobody else could be]": ChangeStatus.CANCELLED,
+            "[no partner of record any more]": ChangeStatus.CANCELLED,
+            "[no other partner left]": ChangeStatus.CANCELLED,
         },
         ChangeStatus.ANSWERED: {"undo": ChangeStatus.OPEN},
     },
@@ -89,7 +89,7 @@ INVITATION = LifeCycle(
             "report": InvitationStatus.REPORTED,
             "revoke": InvitationStatus.REVOKED,
             "[expiry]": InvitationStatus.EXPIRED,
-            "[nothing is left to accept]": InvitationStatus.EXPIRED,
+            "[nothing left to accept]": InvitationStatus.EXPIRED,
         },
     },
     refusals={

@@ -48,7 +48,7 @@ def name(
         )
     else:
         verb = "change_request.joined"
-        _step(request, "name another partner")
+        _step(request, "propose another partner")
         request.save(update_fields=["version"])
     challenger = Challenger.objects.create(request=request, partner=partner, joined_at=now, note=note.strip())
     _write(verb, request, by=by, at=now, reason=challenger.note, partner=unit.named(partner))
@@ -164,7 +164,7 @@ def cancel_open(requests: Sequence[ChangeRequest], why: Cancellation, *, by: Act
         if request.status == ChangeStatus.OPEN:
             _step(
                 request,
-                "[nobody else could be]" if why == Cancellation.PARTNER_CLOSED else "[nobody is of record any more]",
+                "[no other partner left]" if why == Cancellation.PARTNER_CLOSED else "[no partner of record any more]",
             )
             request.closed_at, request.cancelled_because = at, why
             request.save()

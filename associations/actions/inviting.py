@@ -189,8 +189,8 @@ def expire_invitations() -> int:
     done = 0
     for step, found in (
         ("[expiry]", late),
-        ("[nothing is left to accept]", empty),
-        ("[nothing is left to accept]", closed),
+        ("[nothing left to accept]", empty),
+        ("[nothing left to accept]", closed),
     ):
         for key in list(found.order_by("pk").values_list("invitation_id", flat=True)):
             done += _expire(key, step)

@@ -12,9 +12,9 @@ from associations.life_cycles import ALL, LifeCycle
 FILE = settings.BASE_DIR / "docs" / "life-cycles.md"
 HEAD = """# Life cycles
 
-Drawn from the tables in `associations/life_cycles.py` by `manage.py draw_life_cycles`; a test holds the two together.
-What the clock or the estate does stands in brackets. Any other step is refused with 409 and the code of the status it
-finds.
+This page is drawn from `associations/life_cycles.py` by `manage.py draw_life_cycles`. A test checks that they match.
+Steps in brackets happen automatically, because of time or of an import. Any other step is refused with 409 and the code
+of the current status.
 """
 
 
@@ -44,7 +44,7 @@ def _drawn(cycle: LifeCycle) -> str:
         *(f"    {status} --> [*]" for status in ends),
         "```",
         "",
-        "| Status | Whoever comes too late is told | Code |",
+        "| Status | Message for a step that is not allowed | Code |",
         "|---|---|---|",
         *(f"| {status} | {sentence} | `{code}` |" for status, (code, sentence) in cycle.refusals.items()),
         "",

@@ -102,9 +102,9 @@ class BulkAttach(Endpoint):
     @described(
         "bulk",
         "Attach to many subscriptions",
-        """Each row as if it came alone: attached, unchanged, change_requested where another partner is of record, or
-        refused. A worker goes through them; look at the job. Every MPN ID that nobody has counts as a Check ID, and
-        after 20 different ones the rest is refused as `too_many_unknown`.""",
+        """Each row is processed separately: attached, unchanged, change_requested if there is another partner of
+        record, or refused. A worker processes the rows; read the job for the results. Every MPN ID that no partner has
+        counts as a Check ID. After 20 different ones, the remaining rows are refused as `too_many_unknown`.""",
         answers={202: JobRequestedShape},
         example={"job": EXAMPLE | {"status": "queued", "done": 0, "results": []}},
         body=BulkBody,
@@ -129,7 +129,7 @@ class JobDetail(Endpoint):
     @described(
         "job",
         "A job",
-        "How far it is, and what came of the rows that are done. With `format=csv`, these as a file.",
+        "The progress of the job and the results of the finished rows. With `format=csv`, the results as a file.",
         answers={200: JobShape},
         example=EXAMPLE,
         problems={404: ["not_found"]},

@@ -159,7 +159,8 @@ class ChangeRequestList(Endpoint):
     @described(
         "change_requests",
         "Change requests",
-        "The customer’s own; to a partner those it is a party to. A partner reads no other one’s statement.",
+        """A customer gets its own change requests, a partner those it is part of. A partner cannot read the statements
+        of other partners.""",
         answers={200: ChangeRequestShape},
         example=page_of(EXAMPLE),
         filters=ChangeRequestFilter,
@@ -182,7 +183,7 @@ class ChangeRequestDetail(Endpoint):
     @described(
         "change_request",
         "One change request",
-        "Which partner is actually doing the work, and what was answered.",
+        "The partners in the change request, and the answer.",
         answers={200: ChangeRequestShape},
         example=EXAMPLE,
         problems=NOT_FOUND,
@@ -194,9 +195,9 @@ class ChangeRequestDetail(Endpoint):
 class Answer(Endpoint):
     @described(
         "answer",
-        "Answer who does the work",
-        """By an administrator of the customer. The record moves in one step, and all parties are told. Final, but
-        for undo within 30 minutes.""",
+        "Answer a change request",
+        """For an administrator of the customer. The answer changes the record immediately, and all partners in the
+        change request are told. The answer can be undone within 30 minutes.""",
         answers={200: ChangeRequestShape},
         example=EXAMPLE
         | {
@@ -231,8 +232,9 @@ class Answer(Endpoint):
 class State(Endpoint):
     @described(
         "statement",
-        "Say what you do for the customer",
-        "By either partner, once; it can be changed until the question is answered. Only the customer reads it.",
+        "Send a statement to the customer",
+        """For a partner in the change request. Each partner has one statement and can change it until the customer
+        answers. Only the customer can read it.""",
         answers={200: ChangeRequestShape},
         example=EXAMPLE,
         body=StatementBody,

@@ -165,7 +165,7 @@ class InvitationList(Endpoint):
     @described(
         "invitations",
         "Invitations",
-        "Those a partner has sent, or a customer was sent, newest first.",
+        "The invitations that a partner has sent or a customer has received, newest first.",
         answers={200: InvitationShape},
         example=page_of(EXAMPLE),
         filters=InvitationFilter,
@@ -191,8 +191,8 @@ class InvitationList(Endpoint):
     @described(
         "invite",
         "Invite a customer",
-        """By an administrator of a partner’s location: the customer’s administrators are asked by e-mail. Nothing
-        changes until one of them accepts. It can be used once, within 30 days.""",
+        """For an administrator of a partner’s location. The customer’s administrators get an email. Nothing changes
+        until one of them accepts. The invitation can be used once, within 30 days.""",
         answers={201: InvitationShape},
         example=EXAMPLE,
         body=InviteBody,
@@ -226,7 +226,7 @@ class InvitationDetail(Endpoint):
     @described(
         "invitation",
         "One invitation",
-        "Reading it changes nothing.",
+        "Reading the invitation does not change anything.",
         answers={200: InvitationShape},
         example=EXAMPLE,
         problems=NOT_FOUND,
@@ -239,8 +239,8 @@ class Accept(Endpoint):
     @described(
         "accept",
         "Accept an invitation",
-        """By an administrator of the customer, for some or all of its subscriptions; what came of each stands in the
-        answer. The invitation is used up.""",
+        """For an administrator of the customer. Accepts for some or all of the subscriptions, and answers with the
+        outcome for each. The invitation cannot be used again.""",
         answers={200: InvitationShape},
         example=EXAMPLE,
         body=AcceptBody,
@@ -263,7 +263,7 @@ class Decline(Endpoint):
     @described(
         "decline",
         "Decline an invitation",
-        "By an administrator of the customer. The partner reads why.",
+        "For an administrator of the customer. The partner can read the reason.",
         answers={200: InvitationShape},
         example=EXAMPLE,
         body=ReasonBody,
@@ -282,7 +282,8 @@ class ReportInvitation(Endpoint):
     @described(
         "report",
         "Report an invitation",
-        "By an administrator of the customer. To the partner it is declined; the staff read why.",
+        """For an administrator of the customer. The partner is told that the invitation was declined. Only platform
+        staff can read the reason.""",
         answers={200: InvitationShape},
         example=EXAMPLE,
         body=ReasonBody,
@@ -301,7 +302,7 @@ class Revoke(Endpoint):
     @described(
         "revoke",
         "Withdraw an invitation",
-        "By an administrator of the partner, as long as it was not answered.",
+        "For an administrator of the partner, until the customer answers.",
         answers={200: InvitationShape},
         example=EXAMPLE,
         body=NoBody,
@@ -320,9 +321,9 @@ class Activate(Endpoint):
     @described(
         "activate",
         "Activate a subscription from Open licensing",
-        """By an administrator of the partner, with the customer’s consent, also for one that has long been running.
-        The customer is told and can remove the partner. Where another one is of record: 202, and the customer is
-        asked which of them does the work.""",
+        """For an administrator of the partner, with the customer’s consent, also for a subscription that started long
+        ago. The customer is told and can remove the partner. If there is another partner of record, the answer is 202,
+        and the customer is asked which partner is doing the work.""",
         answers={201: RecordShape, 200: RecordShape, 202: RequestedShape},
         example={"association": ASSOCIATION_EXAMPLE | {"source": "activation"}},
         examples={202: {"change_request": CHANGE_REQUEST_EXAMPLE}},

@@ -79,8 +79,8 @@ class AssociationList(Endpoint):
     @described(
         "associations",
         "Associations",
-        """All of the caller’s, of every kind, past ones too; what was undone is left out. With `as_of`, those that
-        had begun by that day, as they stood at its end.""",
+        """All associations of the caller, of every kind, including past ones, but without undone ones. With `as_of`,
+        those that had started by that day, as of the end of that day.""",
         answers={200: AssociationShape},
         example=page_of(ASSOCIATION_EXAMPLE),
         filters=AssociationFilter,

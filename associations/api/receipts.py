@@ -37,8 +37,8 @@ class Receipt(Endpoint):
     @described(
         "receipt",
         "A receipt",
-        """What a message about a partner of record leads to, for anybody who was given the link: no sign-in. What was
-        undone was never of record, and has no end.""",
+        """For anyone who has the link from an email about a partner of record. No sign-in is needed. An undone
+        association counts as if it never happened, and has no end.""",
         answers={200: ReceiptShape},
         example={
             "subscription": ASSOCIATION_EXAMPLE["subscription"],

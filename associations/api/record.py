@@ -62,9 +62,9 @@ class PartnerOfRecord(Endpoint):
     @described(
         "attach",
         "Attach a partner of record",
-        """The partner with this MPN ID becomes of record: 201. If it is already, nothing changes, or an earlier
-        `began_on` moves its start back: 200. If another partner is, that one stays and the customer is asked which of
-        them is actually doing the work: 202. The partners are told by e-mail.""",
+        """201: the partner with this MPN ID becomes the partner of record. 200: it already was the partner of record;
+        nothing changes, or an earlier `began_on` moves its start date earlier. 202: another partner is the partner of
+        record and stays, and the customer is asked which partner is doing the work. The partners get an email.""",
         answers={201: RecordShape, 200: RecordShape, 202: RequestedShape},
         example={"association": ASSOCIATION_EXAMPLE},
         examples={202: {"change_request": CHANGE_REQUEST_EXAMPLE}},
@@ -114,7 +114,7 @@ class PartnerOfRecord(Endpoint):
     @described(
         "remove",
         "Remove the partner of record",
-        "At once, and without asking the partner, who is told by e-mail.",
+        "Takes effect immediately. The partner is not asked and gets an email.",
         answers={204: None},
         body=RemoveBody,
         body_example={"reason": "The project has ended."},
@@ -136,8 +136,8 @@ class Undo(Endpoint):
     @described(
         "undo",
         "Undo the last attach, removal or answer",
-        """Within 30 minutes, by any administrator of the customer. Answers who is of record then. An answer that is
-        undone is asked for again.""",
+        """For any administrator of the customer, within 30 minutes. Answers with the partner of record afterwards. If
+        an answer is undone, its change request opens again.""",
         answers={200: RecordShape},
         example={"association": None},
         body=UndoBody,

@@ -45,14 +45,14 @@ class PartnerShape(TypedDict):
 
 
 class SkuShape(TypedDict):
-    """What was bought, as the product catalogue names it."""
+    """The product that was bought, with its name in the catalogue."""
 
     sku_string_id: str
     name: str
 
 
 class PartnerOfRecordShape(TypedDict):
-    """Who is of record, since when (`began_at` of the association), and how it came about."""
+    """The partner of record, its start date (`began_at` of the association), and how it was attached."""
 
     mpn_id: str
     name: str
@@ -61,7 +61,7 @@ class PartnerOfRecordShape(TypedDict):
 
 
 class HiddenShape(TypedDict):
-    """That another partner is of record; who, is not this reader's to know."""
+    """Another partner is the partner of record. This reader cannot see which one."""
 
     hidden: Annotated[bool, Is(const=True)]
 
@@ -70,7 +70,8 @@ _HIDDEN: HiddenShape = {"hidden": True}
 
 
 class UsageShape(TypedDict):
-    """A month's usage of one subscription: seats and people of the workload with most of them, money of all."""
+    """The usage of one subscription in one month: the highest number of seats and of active users of any workload, and
+    the total of the money."""
 
     month: Month
     paid_units: int | None
@@ -79,7 +80,7 @@ class UsageShape(TypedDict):
 
 
 class IncumbentShape(TypedDict):
-    """Whoever is of record while it is asked who does the work. `statement` is null to the other parties."""
+    """The partner of record while the change request is open. `statement` is null for the other partners."""
 
     mpn_id: str
     name: str
@@ -88,7 +89,7 @@ class IncumbentShape(TypedDict):
 
 
 class ChallengerShape(TypedDict):
-    """A partner that was named besides. `statement` is null to the other parties."""
+    """A proposed partner. `statement` is null for the other partners."""
 
     mpn_id: str
     name: str
@@ -97,7 +98,7 @@ class ChallengerShape(TypedDict):
 
 
 class QuestionShape(TypedDict):
-    """The open question which partner is actually doing the work."""
+    """The open change request."""
 
     id: int
     status: ChangeStatusCode
@@ -108,7 +109,7 @@ class QuestionShape(TypedDict):
 
 
 class SubscriptionShape(TypedDict):
-    """A subscription as this reader sees it. `usage` is the newest month they may see."""
+    """A subscription as this reader sees it. `usage` is the latest month that the reader can see."""
 
     id: Guid
     customer: CustomerShape
@@ -128,7 +129,7 @@ class SubscriptionShape(TypedDict):
 
 
 class SubscriptionNameShape(TypedDict):
-    """Which subscription an association is of."""
+    """The subscription of an association."""
 
     id: Guid
     product: ProductCode
@@ -159,20 +160,20 @@ class AssociationShape(TypedDict):
 
 
 class RecordShape(TypedDict):
-    """The association the request came to; null where nobody is of record any more."""
+    """The association that the answer led to; null if there is no partner of record."""
 
     association: AssociationShape | None
 
 
 class DoerShape(TypedDict):
-    """Who did something, and for whom."""
+    """The person who did something, and their organisation."""
 
     name: str
     organisation: str
 
 
 class ThingShape(TypedDict):
-    """What something was done to."""
+    """The object of an event."""
 
     kind: str
     id: str
@@ -180,7 +181,7 @@ class ThingShape(TypedDict):
 
 
 class EventShape(TypedDict):
-    """Something that happened. `actor` is null where nobody did it: the clock, a load of files."""
+    """Something that happened. `actor` is null for the system: a scheduled task, or an import."""
 
     id: int
     at: Timestamp

@@ -80,8 +80,8 @@ class SubscriptionList(Endpoint):
     @described(
         "subscriptions",
         "Subscriptions",
-        """Those of the caller’s organisation: a customer’s own, those a partner is or was associated with. With
-        `as_of`, those that had started by that day, with who was of record at its end.""",
+        """A customer gets its own subscriptions, a partner those that it is or was associated with. With `as_of`,
+        those that had started by that day, with the partner of record at the end of that day.""",
         answers={200: SubscriptionShape},
         example=page_of(SUBSCRIPTION_EXAMPLE),
         filters=SubscriptionFilter,
@@ -106,8 +106,8 @@ class SubscriptionDetail(Endpoint):
     @described(
         "subscription",
         "One subscription",
-        """The ETag is that of what a write changes; new usage does not change it. With `as_of`, who was of record
-        at the end of that day.""",
+        """The ETag changes when a write changes the subscription or its record, not with new usage. With `as_of`, the
+        partner of record at the end of that day.""",
         answers={200: SubscriptionShape},
         example=SUBSCRIPTION_EXAMPLE,
         filters=AsOfForm,
@@ -145,8 +145,8 @@ USAGE_COLUMNS = ["month", "paid_units", "active_users", "consumed_usd"]
 class History(Endpoint):
     @described(
         "history",
-        "What happened to a subscription",
-        "Newest first. A partner reads the events it is party to, and of another partner only that it was one.",
+        "History of a subscription",
+        "Newest first. A partner gets the events that it can read. Other partners are not named.",
         answers={200: EventShape},
         example=page_of(EVENT_EXAMPLE),
         problems=NOT_FOUND,
@@ -209,7 +209,8 @@ class UsageList(Endpoint):
     @described(
         "usage",
         "Usage of a subscription by month",
-        "Newest first, the months the caller may see; a partner that was of record sees those its periods covered.",
+        """The months that the caller can see, newest first. A former partner of record can see the months that its
+        periods covered.""",
         answers={200: UsageShape},
         example=page_of({"month": "2026-02", "paid_units": 420, "active_users": 361, "consumed_usd": "1250.00"}),
         problems=NOT_FOUND,

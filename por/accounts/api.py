@@ -169,7 +169,7 @@ class Me(Endpoint):
     @described(
         "me",
         "Who am I",
-        "A token knows the one organisation it is for; a session all of the person’s, the active one marked.",
+        "A token has one organisation. A session has all organisations of the person, and marks the active one.",
         answers={200: MeShape},
         example={
             "email": "elin.sandberg@vasterhamn.example",

@@ -108,8 +108,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
     OpenApiParameter.HEADER,
-    description="Yours to choose, a new one for each request. The same request again with the same key is answered"
-    " with the first answer and changes nothing. Kept for at least 24 hours, for one organisation.",
+    description="Choose a new key for each request. If you send the same request again with the same key, you get the"
+    " first answer and nothing changes. Keys are kept for at least 24 hours, for one organisation.",
 )
 IDEMPOTENT_REPLAYED = OpenApiParameter(
     "Idempotent-Replayed",

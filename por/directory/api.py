@@ -31,8 +31,8 @@ class PartnerCheck(Endpoint):
     @described(
         "partner_check",
         "Check ID",
-        """Finds the partner with exactly this MPN ID. Each try is recorded; an organisation has 20 a minute and
-        200 a day.""",
+        """Finds the partner with exactly this MPN ID. Each check is recorded. An organisation has 20 checks a minute
+        and 200 a day.""",
         answers={200: PartnerFoundShape},
         example={"mpn_id": "4471902", "name": "Nordvik Cloud AB", "city": "Göteborg", "country": "SE"},
         query=CheckQuery,

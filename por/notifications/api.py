@@ -78,8 +78,8 @@ class NotificationList(Endpoint):
     @described(
         "notifications",
         "Inbox",
-        """What the caller was told as a member of the organisation, newest first, whether it came by mail too or not.
-        Receipts of what they did themselves are done from the start.""",
+        """The messages to the caller as a member of the organisation, newest first, including those that were not
+        emailed. Confirmations of the caller’s own actions are marked as done from the start.""",
         answers={200: NotificationShape},
         example={"next": None, "previous": None, "results": [EXAMPLE]},
         filters=InboxFilter,
@@ -101,8 +101,8 @@ class NotificationList(Endpoint):
 class Done(Endpoint):
     @described(
         "notification_done",
-        "Say that a notification is done",
-        "For the caller alone. One that is done already stays as it is.",
+        "Mark a notification as done",
+        "Only for the caller. Nothing changes if it is already done.",
         answers={200: NotificationShape},
         example=EXAMPLE | {"status": "done", "done_at": "2026-03-02T10:02:44.110903Z"},
         body=NothingBody,
@@ -116,8 +116,8 @@ class Done(Endpoint):
 class Reopen(Endpoint):
     @described(
         "notification_reopen",
-        "Open a notification again",
-        "For the caller alone. One that is open stays as it is.",
+        "Reopen a notification",
+        "Only for the caller. Nothing changes if it is already open.",
         answers={200: NotificationShape},
         example=EXAMPLE,
         body=NothingBody,

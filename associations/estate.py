@@ -65,9 +65,7 @@ class AssociationLine(Line):
 def _parse(cells: Cells) -> AssociationLine:
     subscription, tenant = cells.guid("subscription_id"), cells.guid("tenant_id")
     if (subscription is None) == (tenant is None):
-        raise Unfit(
-            "subscription_id", "one_of_subscription_and_tenant", _("Enter either a subscription or a tenant, not both.")
-        )
+        raise Unfit("subscription_id", "one_of_subscription_and_tenant", _("Enter either a subscription or a tenant."))
     row = AssociationLine(
         line=cells.line,
         subscription_id=subscription,
@@ -79,16 +77,10 @@ def _parse(cells: Cells) -> AssociationLine:
     )
     if row.of_tenant and subscription:
         raise Unfit(
-            "subscription_id",
-            "wrong_unit_for_kind",
-            _("This type of association applies to a tenant. Enter a tenant instead of a subscription."),
+            "subscription_id", "wrong_unit_for_kind", _("This type applies to a tenant, not to a subscription.")
         )
     if not row.of_tenant and tenant:
-        raise Unfit(
-            "tenant_id",
-            "wrong_unit_for_kind",
-            _("This type of association applies to a subscription. Enter a subscription instead of a tenant."),
-        )
+        raise Unfit("tenant_id", "wrong_unit_for_kind", _("This type applies to a subscription, not to a tenant."))
     today = timezone.now().date()
     if row.began_on > today:
         raise Unfit("began_on", "began_in_future", _("The start date cannot be in the future."))
@@ -323,9 +315,7 @@ def _check(row: AssociationLine, units: dict[uuid.UUID, Unit], partners: dict[st
     if partner is None:
         raise unknown("mpn_id", "partner")
     if partner.kind == Partner.Kind.GLOBAL:
-        raise Unfit(
-            "mpn_id", "partner_is_global", _("This MPN ID belongs to a global account. Enter the MPN ID of a location.")
-        )
+        raise Unfit("mpn_id", "partner_is_global", _("This MPN ID belongs to a global account. Enter a location’s ID."))
     return unit, partner
 
 
@@ -441,33 +431,19 @@ def _check_can_be_open(row: AssociationLine, unit: Unit, partner: Partner) -> No
     """What cannot be in force now has to say when it ended."""
     reason = None if row.ended_on else end_reason_from_outside(row.kind, unit, partner)
     if reason == EndReason.SUBSCRIPTION_EXPIRED:
-        raise Unfit(
-            "ended_on",
-            "subscription_is_expired",
-            _("The subscription has expired. Enter the date when the association ended."),
-        )
+        raise Unfit("ended_on", "subscription_is_expired", _("The subscription has expired. Enter the end date."))
     if reason == EndReason.PARTNER_CLOSED:
-        raise Unfit(
-            "ended_on",
-            "partner_is_closed",
-            _("The partner’s account is closed. Enter the date when the association ended."),
-        )
+        raise Unfit("ended_on", "partner_is_closed", _("The partner’s account is closed. Enter the end date."))
 
 
 def _overlaps() -> Unfit:
     return Unfit(
-        "began_on",
-        "overlaps_another_period",
-        _("This period overlaps with another partner’s period or with another line in the file."),
+        "began_on", "overlaps_another_period", _("This period overlaps another partner’s period or another line.")
     )
 
 
 def _changed_in_product() -> Unfit:
-    return Unfit(
-        "",
-        "changed_in_product",
-        _("This has been changed in Partner of Record since it was imported, so the import did not change it."),
-    )
+    return Unfit("", "changed_in_product", _("This was changed in the product, so the import did not change it."))
 
 
 ASSOCIATIONS = File(

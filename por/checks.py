@@ -28,7 +28,7 @@ def this_is_no_demonstration(**options: Any) -> list[checks.CheckMessage]:
         return []
     return [
         checks.Error(
-            "DEMO is set: sign-ins and their mail are open to whoever looks.",
+            "DEMO is set: sign-ins and their emails are open to anyone.",
             hint="Unset DEMO where real people are served.",
             id="por.E002",
         )

@@ -7,8 +7,8 @@ from prometheus_client import Counter
 from por import faults
 from por.errors import Refused
 
-REFUSALS = Counter("refusals", "Answers that said no, by code and status", ["code", "status"])
-LOCK_TIMEOUTS = Counter("lock_timeouts", "Requests that waited in vain for somebody else's change to end")
+REFUSALS = Counter("refusals", "Refusals, by code and status", ["code", "status"])
+LOCK_TIMEOUTS = Counter("lock_timeouts", "Requests that timed out while they waited for someone else's change")
 REPLAYS = Counter("idempotent_replays", "Answers given a second time under the same Idempotency-Key")
 
 

@@ -104,7 +104,7 @@ def show(name: str) -> Shown:
             page = client.get(reverse("associations:change_request", args=[request.pk]))
             newcomer = make_partner("Sjöboda Drift AB")
             shown = Shown(
-                subscription, page, client, lambda: actions.attach(number, newcomer.mpn_id, by=admin), "question"
+                subscription, page, client, lambda: actions.attach(number, newcomer.mpn_id, by=admin), "change request"
             )
             return _with_form(shown, name, mpn_id=other.mpn_id)
         case _:
@@ -152,7 +152,7 @@ def test_a_form_that_is_out_of_date_is_refused_in_a_sentence_and_nothing_changes
     response = shown.press()
 
     assert response.status_code == 409
-    assert f"This {shown.thing} has changed since you opened it. Look at it again, then decide." in response.text
+    assert f"This {shown.thing} has changed since you opened it. Check the changes, then try again." in response.text
     assert (shown.versions, shown.events()) == (versions, events)
     # What it shows now can be acted on.
     assert {given["version"] for _address, given in Forms(response.text).found if "version" in given} <= {

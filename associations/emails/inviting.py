@@ -41,11 +41,12 @@ def _facts(event: Event) -> dict[str, Any]:
         (_("Customer"), customer),
         (_("Partner"), _("%(name)s, MPN ID %(mpn_id)s") % event.changes["partner"]),
     ]
+    not_attached = _("not attached")  # here, because makemessages does not look into f-strings
     for row in invitation.invited.all():
         subscription = row.subscription
         said = outcomes.get(str(subscription.subscription_id), "")
         label = f"{subscription.name}, {str(subscription.subscription_id)[:8]}"
-        rows.append((_("Subscription"), f"{label}: {OUTCOMES.get(said, _('not attached'))}" if outcomes else label))
+        rows.append((_("Subscription"), f"{label}: {OUTCOMES.get(said, not_attached)}" if outcomes else label))
     if event.actor_name:
         rows.append((_("Done by"), event.actor_name))
     return {

@@ -78,7 +78,7 @@ class AsOfForm(forms.Form):
         required=False,
         input_formats=["%Y-%m-%d"],
         error_messages={"invalid": _("Enter a date as year-month-day, for example 2026-03-31.")},
-        help_text="Who was of record at the end of this UTC day; seats, status and renewal are today’s.",
+        help_text="Shows the record at the end of this UTC day. Seats, status and renewal date are today’s.",
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
 
@@ -110,6 +110,10 @@ class UsageForm(AsOfForm):
         required=False,
         choices=[("", _("Last 12 months")), ("24", _("Last 24 months")), ("all", _("All months"))],
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["as_of"].label = _("As of")  # a page of figures shows no record
 
     @property
     def until(self) -> date:

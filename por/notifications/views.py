@@ -152,7 +152,7 @@ def delivery_list(request: Request) -> HttpResponseBase:
     form = DeliveryFilter(request.GET)
     found = listing(request, form, base, order=ORDER, count_text=deliveries_text, views=DELIVERY_VIEWS)
     if wants_csv(request) and found.status == 200:
-        return csv_file(_("deliveries"), DELIVERY_COLUMNS, map(_delivery_cells, found.found.iterator()))
+        return csv_file(_("messages"), DELIVERY_COLUMNS, map(_delivery_cells, found.found.iterator()))
     context = {
         "stuck": count_of(Outbox.objects.dead()),
         "titles": titles(),

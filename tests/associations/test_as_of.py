@@ -281,8 +281,8 @@ def test_the_customers_list_shows_the_record_of_that_day_and_says_what_is_todays
     page = web.get(url("subscription_list") + "?as_of=2015-11-15")
     (row,) = page.context["rows"]
     assert row.record.partner.organisation.name == "Halden Konsult AB"
-    assert 'As of <time datetime="2015-11-15">15 Nov 2015</time>' in text(page)
-    assert "Seats, status and renewal are today’s" in text(page)
+    assert 'Record on <time datetime="2015-11-15">15 Nov 2015</time>' in text(page)
+    assert "Seats, statuses and renewal dates are today’s" in text(page)
     assert f"{url('subscription_detail', subscription)}?as_of=2015-11-15" in text(page)
     assert [tab.url for tab in page.context["tabs"]] == [
         "/c/subscriptions/?as_of=2015-11-15",

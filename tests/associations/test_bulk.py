@@ -211,7 +211,7 @@ def test_on_the_page_a_file_is_tried_looked_at_and_then_attached(customer, admin
         page = client.get(answer["Location"]).content.decode()
     assert "This was a dry run" in page
     assert "Attach these partners now" in page
-    assert "An earlier row is about this subscription" in page
+    assert "An earlier row already has this subscription" in page
     applied = client.post(f"/c/bulk/{tried.pk}/apply/")
     actions.run_jobs()
 

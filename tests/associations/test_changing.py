@@ -165,7 +165,7 @@ def test_the_answer_may_be_the_incumbent_who_stays_or_neither_and_then_nobody_is
 
 def test_only_a_party_can_be_the_answer_and_only_once(case):
     refused("not_a_party", case.answer, make_partner(), field="mpn_id")
-    with pytest.raises(Refused, match="no party"):
+    with pytest.raises(Refused, match="not part of the change request"):
         actions.answer(case.request.pk, "no number", by=case.admin)
     with pytest.raises(Stale):
         case.answer(case.halden, version=case.request.version + 1)

@@ -79,21 +79,21 @@ def test_attaching_tells_the_partner_and_confirms_to_who_did_it(subscription, pa
         "They run our mail.",
     ]
     says(mails[PARTNER], *facts, f"http://testserver/p/subscriptions/{subscription.subscription_id}/", "(JST)")
-    assert mails[PARTNER].subject.startswith("Västerhamn Energi AB made you partner of record: ")
+    assert mails[PARTNER].subject.startswith("Västerhamn Energi AB attached you as the partner of record for ")
     says(mails[ADMIN], *facts, f"http://testserver/c/subscriptions/{subscription.subscription_id}/", "(CET)")
     receipt = f"http://testserver/receipts/{receipts.sign(Association.objects.get().pk)}/"
     says(mails[PARTNER], receipt)
     says(mails[ADMIN], receipt)
-    assert mails[ADMIN].subject.startswith("You made Nordvik Cloud AB partner of record: ")
+    assert mails[ADMIN].subject.startswith("You attached Nordvik Cloud AB as the partner of record for ")
 
 
 def test_removing_tells_the_partner_the_reason(subscription, attached, admin, arrived):
     actions.remove(subscription.subscription_id, by=admin, reason="We do it ourselves now.\nThank you.")
     mails = arrived()
     assert mails.keys() == {PARTNER, ADMIN}
-    assert mails[PARTNER].subject.startswith("Västerhamn Energi AB removed you as partner of record: ")
-    says(mails[PARTNER], "We do it ourselves now.", "Thank you.", "You no longer see its usage")
-    assert mails[ADMIN].subject.startswith("You removed Nordvik Cloud AB as partner of record: ")
+    assert mails[PARTNER].subject.startswith("Västerhamn Energi AB removed you as the partner of record for ")
+    says(mails[PARTNER], "We do it ourselves now.", "Thank you.", "you can see its usage only for the months")
+    assert mails[ADMIN].subject.startswith("You removed Nordvik Cloud AB as the partner of record for ")
     says(mails[ADMIN], "You can undo this until")
 
 
@@ -103,7 +103,7 @@ def test_undoing_an_attach_tells_the_partner_and_does_not_lead_to_what_it_cannot
     actions.undo(subscription.subscription_id, by=admin)
     mails = arrived()
     assert mails.keys() == {PARTNER, ADMIN}
-    says(mails[PARTNER], "It counts as if it had never been.", "http://testserver/p/subscriptions/")
+    says(mails[PARTNER], "It counts as if it never happened.", "http://testserver/p/subscriptions/")
     assert f"/p/subscriptions/{subscription.subscription_id}" not in mails[PARTNER].body
 
 
@@ -113,7 +113,9 @@ def test_undoing_a_removal_tells_the_partner(subscription, attached, admin, arri
     actions.undo(subscription.subscription_id, by=admin)
     mails = arrived()
     assert mails.keys() == {PARTNER, ADMIN}
-    assert mails[PARTNER].subject.startswith("You are partner of record again: ")
+    assert mails[PARTNER].subject.startswith(
+        "You are the partner of record for Office 365 E3 (Västerhamn Energi AB) again"
+    )
 
 
 def test_dating_back_tells_the_partner_both_days(subscription, partner, attached, admin, arrived):
@@ -121,7 +123,7 @@ def test_dating_back_tells_the_partner_both_days(subscription, partner, attached
     actions.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=began_on)
     mails = arrived()
     assert mails.keys() == {PARTNER, ADMIN}
-    says(mails[PARTNER], "You are now of record since", "Before, it was")
+    says(mails[PARTNER], "Your start date is now", "Before, it was")
 
 
 def test_an_end_from_outside_tells_the_partner_and_the_customers_people_why(subscription, attached, arrived):

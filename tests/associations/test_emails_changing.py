@@ -122,7 +122,8 @@ def test_an_invitation_goes_to_the_administrators_and_what_they_do_with_it_to_th
     told = case.told()
     assert told["halden"] in {"invitation_accepted", "record_attached"}
     assert (
-        "the customer is asked who does the work" in compose(Delivery.objects.get(template="invitation_accepted")).body
+        "so the customer must answer a change request"
+        in compose(Delivery.objects.get(template="invitation_accepted")).body
     )
 
 
@@ -165,7 +166,6 @@ def test_the_customer_is_told_of_what_a_partner_has_activated_and_to_whom_that_i
     actions.activate(contested.subscription_id, case.halden.mpn_id, consent, by=case.of_halden)
     assert case.told() == {"nordvik": "contested", "halden": "named", "admin": "question"}
     assert (
-        "says that it has the consent"
-        in compose(Delivery.objects.filter(template="change_contested").latest("pk")).body
+        "says it has the consent of" in compose(Delivery.objects.filter(template="change_contested").latest("pk")).body
     )
     assert ChangeRequest.objects.count() == 2

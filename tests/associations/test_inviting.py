@@ -385,8 +385,8 @@ def test_the_one_side_is_told_what_the_other_does_with_an_invitation(case, arriv
     case.accept(sent, case.one)  # one mail to each side, however many subscriptions
     mails = arrived()
     assert mails.keys() == {"arvid@nordvik.example", "elin@vasterhamn.example"}
-    says(mails["arvid@nordvik.example"], "has accepted your invitation", ": attached", ": not attached")
-    says(mails["elin@vasterhamn.example"], "You have accepted", "you can undo it", ": attached", ": not attached")
+    says(mails["arvid@nordvik.example"], "accepted your invitation", ": attached", ": not attached")
+    says(mails["elin@vasterhamn.example"], "You accepted", "you can undo that", ": attached", ": not attached")
 
     for end, subject in (("declined", "declined"), ("reported", "declined"), ("expired", "expired")):
         invitation = case.invite(make_subscription(case.customer))
@@ -401,4 +401,4 @@ def test_the_one_side_is_told_what_the_other_does_with_an_invitation(case, arriv
     ENDS["revoked"](case, invitation)
     mails = arrived()
     assert mails.keys() == {"elin@vasterhamn.example"}
-    assert "withdrawn" in mails["elin@vasterhamn.example"].subject
+    assert "withdrew its invitation" in mails["elin@vasterhamn.example"].subject

@@ -107,10 +107,10 @@ def test_everybody_who_is_signed_in_reads_it_and_finds_it_under_help():
 def test_a_day_before_a_kind_existed_says_so_in_both_languages(partner):
     client = web(partner.organisation)
     then = client.get(f"{PAGE}?as_of=2015-11-15").text
-    assert then.count("Did not exist yet: known from") == 2
-    assert "View record on" in then
-    assert "Did not exist yet" not in client.get(PAGE).text
+    assert then.count("Did not exist on that day. The first known date is") == 2
+    assert "As of" in then
+    assert "Did not exist on that day" not in client.get(PAGE).text
     assert client.get(f"{PAGE}?as_of=2999-01-01").status_code == 422
     client.post("/language", {"language": "sv"})
-    assert "Fanns inte ännu" in client.get(f"{PAGE}?as_of=2015-11-15").text
+    assert "Fanns inte den dagen" in client.get(f"{PAGE}?as_of=2015-11-15").text
     assert queries(lambda: client.get(PAGE)) <= 4

@@ -131,14 +131,14 @@ def test_every_page_that_shows_a_form_says_what_it_is_worth(web, with_form, cust
         (web, reverse("associations:partner_customer_detail", args=[tenant]), "?"),
     ]
     for client, address, query in pages:
-        assert "Legacy form, earns nothing since 1 Jan 2016" in client.get(address + query).text, address
+        assert "Legacy form: no incentives since 1 Jan 2016" in client.get(address + query).text, address
         then = client.get(f"{address}{query}as_of=2015-11-15").text
-        assert "Legacy form, to be moved by 31 Dec 2015" in then, address
+        assert "Legacy form: must be moved by 31 Dec 2015" in then, address
         assert "30 Sep 2015" in client.get(f"{address}{query}as_of=2015-05-20").text, address
         before = client.get(f"{address}{query}as_of=2014-05-01").text
-        assert "Legacy form, " not in before, address
+        assert "Legacy form: " not in before, address
     customers = web.get(reverse("associations:partner_customer_list")).text
-    assert "Legacy form, earns nothing since 1 Jan 2016" in customers
+    assert "Legacy form: no incentives since 1 Jan 2016" in customers
     for client in (company, web):
         assert reverse("associations:what_counts") in client.get(pages[0 if client is company else 3][1]).text
 
@@ -194,7 +194,7 @@ def test_the_workbench_of_a_day_shows_what_was_still_to_do_and_how_long_there_wa
     assert figures(then) == (2, 2, 200, 1, 3)
     assert (then.context["days_left"], then.context["nothing_since"]) == (46, None)
     assert 'until <time datetime="2015-12-31">31 Dec 2015</time>' in then.text
-    assert "Nothing can be changed here" in then.text
+    assert "You cannot change anything here." in then.text
     assert names(listed(web, "?as_of=2015-11-15&view=moved")) == {"Flyttad AB"}
     other = listed(web, "?as_of=2015-11-15&view=other")
     assert names(other) == {"Annan AB"}
@@ -335,8 +335,8 @@ def test_the_reminder_leaves_as_a_mail_in_the_readers_language_and_stands_in_the
     deliver()
     (mail,) = mailoutbox
     assert mail.to == ["maja@nordvik.example"]
-    assert mail.subject == "2 subscriptions still to be moved from their legacy forms by 31 Dec 2015"
-    assert "Seats at stake: 200" in mail.body
+    assert mail.subject == "2 subscriptions must move from their legacy forms by 31 Dec 2015"
+    assert "Seats affected: 200" in mail.body
     assert f"http://testserver{TRANSITION}" in mail.body
     web = signed_in(maja)
-    assert "was reminded of legacy forms" in web.get(reverse("associations:partner_history")).text
+    assert "was reminded about legacy forms" in web.get(reverse("associations:partner_history")).text

@@ -31,21 +31,21 @@ UNDER_ENTERPRISE = {
     "azure": AZURE,
 }
 AUTOMATIC = "automatically, through the partner admin centre"
-ACTIVATION = "can also attach itself, then or later, with consent from the customer"
-OUR_READING = "That it is managed here is our reading"
-BY_SALE = "under this agreement competencies and incentives follow the sale"
-REPORTS = "Microsoft’s reports on it, such as technical updates"
+ACTIVATION = "With the customer’s consent, a partner that activates the subscription can also attach itself"
+OUR_READING = "We concluded from our sources that it is managed here."
+BY_SALE = "under this agreement, competencies and incentives go to the seller"
+REPORTS = "Microsoft’s reports about it, such as technical updates"
 COUNTS = {
-    "office365": "counted for Microsoft’s designation Modern Work",
-    "intune": "counted for Microsoft’s designation Modern Work",
-    "ems": "the Intune in it counted for Microsoft’s designation Modern Work",
-    "aadp": "Security, successor of the competency, counts claims and sales only",
-    "crm_online": "counted for Microsoft’s designation Business Applications",
-    "azure": "counted for Microsoft’s designations for Azure",
+    "office365": "Count it towards Microsoft’s Modern Work designation",
+    "intune": "Count it towards Microsoft’s Modern Work designation",
+    "ems": "Count the Intune part of it towards Microsoft’s Modern Work designation",
+    "aadp": "the Security designation, which replaced the competency, counts only claims and sales",
+    "crm_online": "Count it towards Microsoft’s Business Applications designation",
+    "azure": "Count it towards Microsoft’s Azure designations",
 }
 PAYS = {
-    "crm_online": "since March 2019 that takes an approved claim",
-    "azure": "since 1 October 2021 Azure pays none for it",
+    "crm_online": "an approved claim has been required since March 2019",
+    "azure": "Azure has not paid one since 1 October 2021",
 }
 
 
@@ -104,35 +104,40 @@ def test_every_pair_has_the_words_of_its_portal_says_who_may_attach_and_what_tha
         assert (OUR_READING in text) == (inferred and pair != ("MOSA", "azure")), pair
 
         assert "What being the partner of record means" in text
-        money = "what is consumed every month, in US dollars"
-        assert (money in text, "the active users of every month" in text) == (product == "azure", product != "azure")
+        money = "consumption for every month, in US dollars"
+        assert (money in text, "active users for every month" in text) == (product == "azure", product != "azure")
         assert (COUNTS[product] in text) == (agreement != "CSP"), pair
         assert (PAYS.get(product, "since 1 October 2019") in text) == (agreement != "CSP"), pair
         assert (BY_SALE in text) == (agreement == "CSP"), pair
         assert (REPORTS in text) == (agreement == "OPEN" and product in ("office365", "intune", "crm_online")), pair
-        assert "your bill stays as it is" in text
+        assert "your bill stays the same" in text
         assert "Get administrator rights" in text
 
 
 @pytest.mark.parametrize(
     ("agreement", "product", "day", "expected"),
     [
-        ("EA", "office365", "2016-08-10", {"for Microsoft competencies": True, "for each active user": True}),
-        ("EAS", "aadp", "2019-09-30", {"for Microsoft competencies": True, "for each active user": True}),
-        ("EA", "office365", "2019-10-01", {"for Microsoft competencies": True, "since 1 October 2019": False}),
+        ("EA", "office365", "2016-08-10", {"towards Microsoft competencies": True, "for each active user": True}),
+        ("EAS", "aadp", "2019-09-30", {"towards Microsoft competencies": True, "for each active user": True}),
+        ("EA", "office365", "2019-10-01", {"towards Microsoft competencies": True, "since 1 October 2019": False}),
         (
             "MOSP",
             "office365",
             "2016-08-10",
-            {"for Microsoft competencies": True, "for the sale and for managing": True},
+            {"towards Microsoft competencies": True, "for selling and managing": True},
         ),
-        ("MOSP", "office365", "2017-08-10", {"for Microsoft competencies": True}),  # no source: nothing is said
-        ("MOSP", "crm_online", "2019-03-01", {"for Microsoft competencies": True, "since March 2019": False}),
-        ("OPEN", "intune", "2016-08-10", {"for Microsoft competencies": True, "Open licences are left out": False}),
-        ("MOSA", "azure", "2015-07-31", {"for Microsoft competencies": True}),
-        ("MOSA", "azure", "2021-09-30", {"for Microsoft competencies": True, "for what is consumed": True}),
-        ("MOSA", "office365", "2016-08-10", {"for Microsoft competencies": True}),
-        ("CSP", "azure", "2016-08-10", {"follow the sale": False}),
+        ("MOSP", "office365", "2017-08-10", {"towards Microsoft competencies": True}),  # no source: nothing is said
+        ("MOSP", "crm_online", "2019-03-01", {"towards Microsoft competencies": True, "since March 2019": False}),
+        (
+            "OPEN",
+            "intune",
+            "2016-08-10",
+            {"towards Microsoft competencies": True, "Open licences do not qualify": False},
+        ),
+        ("MOSA", "azure", "2015-07-31", {"towards Microsoft competencies": True}),
+        ("MOSA", "azure", "2021-09-30", {"towards Microsoft competencies": True, "for consumption": True}),
+        ("MOSA", "office365", "2016-08-10", {"towards Microsoft competencies": True}),
+        ("CSP", "azure", "2016-08-10", {"go to the seller": False}),
     ],
 )
 def test_what_it_counts_for_and_pays_is_that_of_the_day(agreement, product, day, expected):
@@ -157,11 +162,11 @@ def test_a_trial_counts_for_nothing_and_a_partners_own_never_pays():
 @pytest.mark.parametrize(
     ("agreement", "product", "expected"),
     [
-        ("EA", "ems", "drives the deployment"),
+        ("EA", "ems", "leads the deployment"),
         ("MOSP", "crm_online", "took part in the purchase"),
         ("OPEN", "office365", "manages the subscription"),
-        ("MOSA", "azure", "drives what is consumed"),
-        ("CSP", "office365", "most active in driving its use"),
+        ("MOSA", "azure", "drives consumption"),
+        ("CSP", "office365", "does most to drive use"),
     ],
 )
 def test_who_should_be_of_record_is_that_of_the_scenario(agreement, product, expected):
@@ -178,7 +183,7 @@ def test_azure_is_measured_in_money_and_the_others_in_seats(web, customer, admin
     assert f"Consumed in Oct 2026 {spent} Started" in words(web.get(page(azure)).text)
     assert "Enterprise Agreement 420 seats" in words(web.get(page(office)).text)
     new = make_subscription(customer, product="azure", seats=None)
-    assert "Consumed – Started" in words(web.get(page(new)).text)
+    assert "Consumption – Started" in words(web.get(page(new)).text)
 
     several = web.get("/c/subscriptions/attach/", {"subscription": [azure.subscription_id, office.subscription_id]})
     assert f"{spent} Will be attached" in words(several.text)
@@ -218,5 +223,5 @@ def test_once_attached_both_read_where_it_is_managed_and_what_it_affects(web, cu
 
     assert (trail(theirs), trail(ours)) == (ONLINE, "Online portal › Billing › Subscriptions")
     assert ACTIVATION in words(theirs)
-    assert "You will not Earn an incentive: the subscription is the partner’s own" in words(theirs)
-    assert "They will not Earn an incentive: the subscription is the partner’s own" in words(ours)
+    assert "You will not Earn an incentive: this is the partner’s own subscription" in words(theirs)
+    assert "They will not Earn an incentive: this is the partner’s own subscription" in words(ours)

@@ -112,19 +112,19 @@ def text_of(response: Any) -> str:
 def test_before_the_click_the_page_says_who_stays_who_is_told_and_by_when(web, held, partner, rival):
     offered = web.get(page(held)).text
     assert "Is another partner doing the work now?" in offered
-    assert "OK, ask about" not in offered
+    assert "OK, propose" not in offered
     events = Event.objects.count()
 
     response = check(web, held, rival)
 
     assert response.status_code == 200
     text = text_of(response)
-    assert "Nordvik Cloud AB is partner of record since" in text
-    assert "Both partners, Nordvik Cloud AB and Halden Konsult AB, are told at once" in text
+    assert "Nordvik Cloud AB has been the partner of record since" in text
+    assert "We tell both partners, Nordvik Cloud AB and Halden Konsult AB, immediately" in text
     assert "We ask all administrators of your organisation which partner is doing the work" in text
-    assert re.search(r"You answer by \d+ \w+ \d{4}, \d\d:\d\d \(CET|CEST\)", text)
-    assert "If nobody answers, Nordvik Cloud AB stays" in text
-    assert "OK, ask about Halden Konsult AB" in text
+    assert re.search(r"You have until \d+ \w+ \d{4}, \d\d:\d\d \((CET|CEST)\) to answer", text)
+    assert "If no one answers, Nordvik Cloud AB stays" in text
+    assert "OK, propose Halden Konsult AB" in text
     assert "OK, attach" not in text
     assert not ChangeRequest.objects.exists()
     assert Event.objects.count() == events
@@ -140,7 +140,7 @@ def test_ok_asks_once_however_often_it_is_pressed_and_the_banner_leads_to_the_qu
     assert Event.objects.filter(verb="change_request.opened").count() == 1
     response = web.get(page(held))
     assert "Change request open: which partner is doing the work?" in response.text
-    assert "Nordvik Cloud AB stays partner of record until it is answered" in text_of(response)
+    assert "Nordvik Cloud AB stays the partner of record until the change request is answered." in text_of(response)
     assert question(request) in response.text
     assert "If you remove the partner, the open change request also closes." in response.text
 
@@ -148,12 +148,12 @@ def test_ok_asks_once_however_often_it_is_pressed_and_the_banner_leads_to_the_qu
 def test_a_third_partner_joins_and_one_that_is_in_it_is_not_asked_about_again(web, held, rival, asked):
     third = make_partner("Sjöboda Drift AB")
 
-    assert "joins the question that is open" in text_of(check(web, held, third))
+    assert "We add Sjöboda Drift AB to the open change request" in text_of(check(web, held, third))
     assert ok(web, held, third).status_code == 302
     again = check(web, held, rival)
 
     assert again.status_code == 422
-    assert "You are asked about Halden Konsult AB already." in again.text
+    assert "A change request about Halden Konsult AB is already open." in again.text
     assert asked.challengers.count() == 2
 
 
@@ -199,10 +199,10 @@ def test_the_question_sets_side_by_side_what_the_customer_needs_to_know(web, cus
     assert "We run Exchange. And the helpdesk." in text
     assert "This partner has not written anything yet." in text
     assert "310 / 420" in text
-    assert "Named Named" not in text
-    assert re.search(r"Answer by \d+ \w+ \d{4}, 0[12]:00 \(CET|CEST\)", text)
+    assert "Proposed Proposed" not in text
+    assert re.search(r"Answer by \d+ \w+ \d{4}, 0[12]:00 \((CET|CEST)\)", text)
     assert "Stays your partner of record." in text
-    assert "Becomes your partner of record now, in place of Nordvik Cloud AB." in text
+    assert "Replaces Nordvik Cloud AB as your partner of record immediately." in text
     assert "Answer later" in text
 
 
@@ -217,9 +217,10 @@ def test_the_answer_moves_the_record_and_can_be_undone(web, held, partner, rival
     assert (asked.status, asked.answer_statement) == ("answered", "Halden set it up.")
     assert holder(held) == {"incumbent": partner, "challenger": rival, "neither": None}[choice]
     said = {
-        "incumbent": "You answered: Nordvik Cloud AB does the work, and stays your partner of record.",
-        "challenger": "You answered: Halden Konsult AB does the work, and is now your partner of record.",
-        "neither": "You answered: neither does the work. Nordvik Cloud AB is no longer your partner of record.",
+        "incumbent": "You answered: Nordvik Cloud AB is doing the work and is still your partner of record.",
+        "challenger": "You answered: Halden Konsult AB is doing the work and is now your partner of record.",
+        "neither": "You answered: neither partner is doing the work."
+        " Nordvik Cloud AB is no longer your partner of record.",
     }[choice]
     for where in (question(asked), page(held)):
         text = web.get(where).text
@@ -278,8 +279,8 @@ def test_an_answer_to_a_question_that_has_changed_shows_it_again_with_what_chang
     assert response.status_code == 409
     assert "This change request has changed since you opened it. Check the changes, then try again." in response.text
     assert [re.sub("<[^>]+>", "", item.sentence) for item in response.context["since"]] == [
-        "Halden Konsult AB said what it does",
-        "Sjöboda Drift AB named too in the question who does the work",
+        "Halden Konsult AB wrote a statement for the customer",
+        "Sjöboda Drift AB was added to the change request",
     ]
     assert "kept" in response.text
     assert len(response.context["sides"]) == 3
@@ -292,8 +293,8 @@ def test_an_answer_that_comes_too_late_says_what_became_of_the_question(web, hel
     answer(web, asked, partner.mpn_id)
     late = answer(web, asked, rival.mpn_id, version="")
     assert late.status_code == 409
-    assert "This question has been answered." in late.text
-    assert "stays partner of record" in late.text
+    assert "This change request has been answered." in late.text
+    assert "Nordvik Cloud AB is doing the work and is still the partner of record." in text_of(late)
 
     actions.undo(held.subscription_id, by=make_member(held.customer.organisation))
     ChangeRequest.objects.update(
@@ -302,7 +303,9 @@ def test_an_answer_that_comes_too_late_says_what_became_of_the_question(web, hel
     actions.keep_time()
     late = answer(web, asked, rival.mpn_id, version="")
     assert late.status_code == 409
-    assert "The question was not answered in time. Nordvik Cloud AB stays partner of record." in text_of(late)
+    assert "The change request was not answered in time. Nordvik Cloud AB is still the partner of record." in text_of(
+        late
+    )
 
 
 def test_a_challenger_that_cannot_be_attached_now_is_refused_in_a_sentence(web, held, partner, rival, asked):
@@ -320,7 +323,7 @@ def test_removing_closes_the_question(web, held, asked):
     web.post(page(held, "remove"), {"version": held.version})
 
     text = web.get(question(asked)).text
-    assert "The question was cancelled" in text
+    assert "The change request was cancelled" in text
     assert "The partner of record was removed" in text
     assert "Change request open" not in web.get(page(held)).text
 
@@ -335,7 +338,7 @@ def test_a_question_is_forwarded_to_a_colleague_and_to_nobody_else(web, customer
 
     response = web.post(question(asked, "forward"), {"member": member.pk, "note": "You know them."}, follow=True)
 
-    assert "Forwarded. Per Lund is told by e-mail." in response.text
+    assert "Forwarded. We will email Per Lund." in response.text
     assert "was forwarded to Per Lund" in text_of(response)
     for wrong in (foreign.pk, "", "me"):
         refused = web.post(question(asked, "forward"), {"member": wrong, "note": "kept"})
@@ -363,9 +366,9 @@ def test_a_viewer_reads_the_question_and_others_find_nothing(customer, held, ask
 
 def test_open_questions_come_first_on_the_home_page_and_stand_in_the_lists(web, held, partner, rival, asked):
     home = web.get(reverse("associations:customer_home")).text
-    assert "Who does the work for Office 365 E3?" in home
-    assert home.index("Who does the work for") < home.index("Latest events")
-    assert "Nordvik Cloud AB is of record, Halden Konsult AB has been named." in home
+    assert "Which partner is doing the work for Office 365 E3?" in home
+    assert home.index("Which partner is doing the work for") < home.index("Latest events")
+    assert "Nordvik Cloud AB is the partner of record, and Halden Konsult AB has been proposed." in home
     assert "Change request open" in web.get(reverse("associations:subscription_list")).text
     listed = reverse("associations:change_request_list")
     response = web.get(listed)
@@ -374,7 +377,7 @@ def test_open_questions_come_first_on_the_home_page_and_stand_in_the_lists(web, 
 
     answer(web, asked, "none")
 
-    assert "Who does the work for" not in web.get(reverse("associations:customer_home")).text
+    assert "Which partner is doing the work for" not in web.get(reverse("associations:customer_home")).text
     assert "Change request open" not in web.get(reverse("associations:subscription_list")).text
     assert "No open change requests" in web.get(listed).text
     closed = text_of(web.get(f"{listed}?view=closed"))
@@ -393,7 +396,7 @@ def test_each_party_sees_the_others_name_and_dates_and_never_what_it_says(held, 
         (rival, "We did the rollout.", "We run Exchange."),
     ):
         text = of(us).get(theirs(asked)).text
-        assert "Västerhamn Energi AB is asked who does the work" in text
+        assert "We have asked Västerhamn Energi AB which partner is doing the work" in text
         assert "Nordvik Cloud AB" in text
         assert "Halden Konsult AB" in text
         assert "Office 365 E3" in text
@@ -424,12 +427,12 @@ def test_a_party_says_what_it_does_and_says_it_anew_until_the_answer_is_there(we
     answer(web, asked, rival.mpn_id, statement="Thank you, Nordvik.")
 
     text = hugo.get(theirs(asked)).text
-    assert "Halden Konsult AB does the work, and has become partner of record." in text
+    assert "Halden Konsult AB is doing the work and has become the partner of record." in text
     assert "Thank you, Nordvik." in text
     assert "Update statement" not in text
     late = hugo.post(theirs(asked, "state"), {"text": "And more."})
     assert late.status_code == 409
-    assert "This question has been answered." in late.text
+    assert "This change request has been answered." in late.text
 
 
 def test_a_partners_viewer_reads_and_the_dashboard_leads_there(partner, rival, asked):
@@ -437,7 +440,7 @@ def test_a_partners_viewer_reads_and_the_dashboard_leads_there(partner, rival, a
     assert vera.post(theirs(asked, "state"), {"text": "x"}).status_code == 403
     assert "<textarea" not in vera.get(theirs(asked)).text
     home = vera.get(reverse("associations:partner_home")).text
-    assert "Västerhamn Energi AB is asked who does the work for Office 365 E3" in home
+    assert "We have asked Västerhamn Energi AB which partner is doing the work for Office 365 E3" in home
     assert "You have been proposed. Another partner is the current partner of record." in home
     assert theirs(asked) in home
     nils = of(partner)
@@ -447,7 +450,10 @@ def test_a_partners_viewer_reads_and_the_dashboard_leads_there(partner, rival, a
     )
     assert "Change request open" in nils.get(reverse("associations:partner_subscription_list")).text
     assert theirs(asked) in nils.get(reverse("associations:partner_change_request_list")).text
-    assert "is asked who does" not in of(make_partner("Almviks Data AB")).get(reverse("associations:partner_home")).text
+    assert (
+        "which partner is doing the work"
+        not in of(make_partner("Almviks Data AB")).get(reverse("associations:partner_home")).text
+    )
 
 
 # --- History --------------------------------------------------------------------------------------------------------
@@ -466,23 +472,23 @@ def test_history_says_what_happened_as_each_may_know_it(web, customer, held, par
     answer(web, asked, rival.mpn_id)
 
     history = "?what=questions"
-    what = "the work for Office 365 E3"
+    what = "for Office 365 E3"
     assert lines(web, reverse("associations:customer_history") + history) == [
-        f"Halden Konsult AB does {what}: the question was answered",
-        f"The answer who does {what} was undone",
-        f"Neither does {what}: the question was answered",
-        f"The question who does {what} was forwarded to Per Lund",
-        "Halden Konsult AB said what it does for Office 365 E3",
-        "Halden Konsult AB named for Office 365 E3, and the question asked who does the work",
+        f"Change request {what} answered: Halden Konsult AB is doing the work",
+        f"The answer to the change request {what} was undone",
+        f"Change request {what} answered: neither partner is doing the work",
+        f"The change request {what} was forwarded to Per Lund",
+        "Halden Konsult AB wrote a statement about Office 365 E3 for the customer",
+        f"Halden Konsult AB was proposed {what}, and a change request was opened",
     ]
     told = lines(of(partner), reverse("associations:partner_history") + history)
     assert told == [
-        f"Another partner does {what}: the question was answered",
-        f"The answer who does {what} was undone",
-        f"Neither does {what}: the question was answered",
-        "Another partner named for Office 365 E3, and the question asked who does the work",
+        f"Change request {what} answered: another partner is doing the work",
+        f"The answer to the change request {what} was undone",
+        f"Change request {what} answered: neither partner is doing the work",
+        f"Another partner was proposed {what}, and a change request was opened",
     ]
-    assert "Halden Konsult AB said what it does for Office 365 E3" in lines(
+    assert "Halden Konsult AB wrote a statement about Office 365 E3 for the customer" in lines(
         of(rival), reverse("associations:partner_history")
     )
     event = Event.objects.filter(verb="change_request.answered").latest("pk")

@@ -120,7 +120,7 @@ def test_too_many_checks_are_refused_in_words(web, subscription):
     for _try in range(20):
         check(web, subscription, "4471920")
 
-    assert "Too many IDs were checked" in check(web, subscription, "4471920").text
+    assert "Too many IDs have been checked" in check(web, subscription, "4471920").text
 
 
 def test_checking_the_partner_that_is_of_record_says_so(web, subscription, partner, admin):
@@ -189,9 +189,9 @@ def test_ok_once_the_partner_is_suspended_says_so(web, subscription, partner):
 @pytest.mark.parametrize(
     ("began_on", "says"),
     [
-        ("2020-01-01", "at most 12 months back"),
-        ("soon", "Give a date as year-month-day"),
-        ((timezone.now() + timedelta(days=3)).date().isoformat(), "cannot lie in the future"),
+        ("2020-01-01", "up to 12 months ago"),
+        ("soon", "Enter a date as year-month-day"),
+        ((timezone.now() + timedelta(days=3)).date().isoformat(), "cannot be in the future"),
     ],
 )
 def test_a_start_that_cannot_be_is_said_beside_its_field(web, subscription, partner, began_on, says):
@@ -217,7 +217,7 @@ def test_a_start_in_the_past_is_taken(web, subscription, partner):
 def test_own_use_is_noted_before_ok_and_after(web, subscription, customer, admin):
     own = make_partner("Västerhamn IT AB", own_tenant_id=customer.tenant_id)
 
-    assert "never pays" in check(web, subscription, own.mpn_id).text
+    assert "earns no incentives" in check(web, subscription, own.mpn_id).text
     ok(web, subscription, own)
 
     assert "Own use: counts towards competencies, earns no incentives" in web.get(page(subscription)).text
@@ -295,7 +295,7 @@ def test_undo_takes_back_the_attach(web, subscription, partner, admin):
 
     response = web.post(page(subscription, "undo"), {"version": subscription.version}, follow=True)
 
-    assert "Undone. No partner is of record" in response.text
+    assert "Undone. This subscription has no partner of record." in response.text
     assert Association.objects.get().undone_at is not None
 
 
@@ -306,7 +306,7 @@ def test_undo_brings_the_removed_partner_back(web, subscription, partner, admin)
 
     response = web.post(page(subscription, "undo"), {"version": subscription.version}, follow=True)
 
-    assert "Undone. Nordvik Cloud AB is of record again." in response.text
+    assert "Undone. Nordvik Cloud AB is the partner of record again." in response.text
     assert Association.objects.open().get() == association
 
 
@@ -505,7 +505,7 @@ def test_a_search_that_is_too_short_is_said_so(web, estate):
     response = web.get(reverse("associations:subscription_list") + "?search=ab")
 
     assert response.status_code == 422
-    assert "Search for at least 3 characters." in response.text
+    assert "Enter at least 3 characters to search." in response.text
     assert "<title>Error: " in response.text
 
 
@@ -563,11 +563,11 @@ def test_home_counts_what_its_links_show(web, estate):
 def test_home_leads_to_the_whole_list_where_it_shows_only_a_few(web, customer):
     for _number in range(5):
         make_subscription(customer)
-    assert "All 5" not in web.get(reverse("associations:customer_home")).text
+    assert "See all 5" not in web.get(reverse("associations:customer_home")).text
 
     make_subscription(customer)
 
-    assert "All 6" in web.get(reverse("associations:customer_home")).text
+    assert "See all 6" in web.get(reverse("associations:customer_home")).text
 
 
 def test_home_says_when_nothing_needs_the_customer(web, subscription, partner, admin):
@@ -665,7 +665,7 @@ def test_mail_that_is_late_is_said_where_mail_was_promised(web, subscription, pa
     def text() -> str:
         return web.get(page(subscription)).content.decode()
 
-    assert "They are told by e-mail" in text()
+    assert "We will email the partner." in text()
     assert late not in text()
     if left_lying == "message":
         relay()

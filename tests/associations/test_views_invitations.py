@@ -147,11 +147,15 @@ def test_what_is_wrong_is_said_at_its_field(theirs, customer, subscription):
     tenant, one = str(customer.tenant_id), str(subscription.subscription_id)
     for fields, field, words in [
         ({"tenant_id": "", "subscription_ids": one}, "tenant_id", "Enter the customer’s tenant ID."),
-        ({"tenant_id": "12", "subscription_ids": one}, "tenant_id", "32 digits"),
-        ({"tenant_id": tenant}, "subscription_ids", "Choose 1 to 50 subscriptions."),
-        ({"tenant_id": tenant, "subscription_ids": f"{one} 12"}, "subscription_ids", "“12” is not the ID"),
-        ({"tenant_id": tenant, "subscription": "x"}, "subscription", "not the ID of a subscription"),
-        ({"tenant_id": tenant, "subscription_ids": str(uuid.uuid4())}, "subscription_ids", "Not all of these"),
+        ({"tenant_id": "12", "subscription_ids": one}, "tenant_id", "32 characters"),
+        ({"tenant_id": tenant}, "subscription_ids", "Choose between 1 and 50 subscriptions."),
+        ({"tenant_id": tenant, "subscription_ids": f"{one} 12"}, "subscription_ids", "“12” is not a subscription ID"),
+        ({"tenant_id": tenant, "subscription": "x"}, "subscription", "not a valid subscription ID"),
+        (
+            {"tenant_id": tenant, "subscription_ids": str(uuid.uuid4())},
+            "subscription_ids",
+            "Some of these IDs do not belong",
+        ),
         ({"tenant_id": tenant, "subscription_ids": one, "message": "x" * 501}, "message", "500"),
     ]:
         page = theirs.post(NEW, {**fields, "step": "send"})
@@ -162,7 +166,7 @@ def test_what_is_wrong_is_said_at_its_field(theirs, customer, subscription):
 
 def test_who_cannot_invite_is_told_why(customer, subscription):
     above = make_partner("Nordvik Group", kind="global")
-    assert "Somebody who acts for one of your locations" in text(signed_in(make_member(above.organisation)).get(NEW))
+    assert "Ask a member of one of your locations" in text(signed_in(make_member(above.organisation)).get(NEW))
     suspended = make_partner(status="suspended")
     web = signed_in(make_member(suspended.organisation))
     assert "Your membership is not active." in text(web.get(NEW))
@@ -186,7 +190,10 @@ def test_the_partner_follows_what_becomes_of_it(theirs, ours, customer, subscrip
     assert "Attached" in text(page)
     assert f"/p/subscriptions/{subscription.subscription_id}/" in page.content.decode()
     refused = theirs.post(to(sent, "revoke", side="p"))  # it was shown before the customer accepted
-    assert (refused.status_code, "This invitation has been accepted." in text(refused)) == (409, True)
+    assert (refused.status_code, "This invitation has been accepted and cannot be used again." in text(refused)) == (
+        409,
+        True,
+    )
 
     another = invite(arvid, two)
     for _click in range(2):
@@ -263,7 +270,9 @@ def test_the_customer_reads_who_asks_for_what_and_looking_changes_nothing(ours, 
     ):
         assert words in said
     said = text(ours.get(to(wide)))
-    assert "Halden Konsult AB is of record and stays; you are asked who does the work." in said
+    assert (
+        "Halden Konsult AB is the partner of record and stays. We will ask you which partner is doing the work." in said
+    )
     assert "You cannot attach a partner because this subscription is not active." in said
     assert "asks to be your partner of record" in text(ours.get("/c/"))
     assert to(sent) in ours.get("/c/").content.decode()
@@ -289,9 +298,9 @@ def test_the_customer_accepts_what_it_chooses(ours, customer, subscription, sent
     assert Association.objects.get().source == "invitation"
     said = text(ours.get(to(sent)))
     assert "This invitation has been accepted." in said
-    assert "To undo one, open it." in said
+    assert "To undo this for one subscription, open that subscription." in said
     page = text(ours.get(f"/c/subscriptions/{subscription.subscription_id}/"))
-    assert "How it came about Accepted invitation" in page
+    assert "How the partner was attached Accepted invitation" in page
     assert "You can undo until" in page
     assert ours.post(to(sent, "decline"), {"reason": "x"}).status_code == 409
 
@@ -300,7 +309,7 @@ def test_the_customer_accepts_what_it_chooses(ours, customer, subscription, sent
     wide = invite(arvid, held, left)
     ours.post(to(wide, "accept"), {"subscription_ids": held.subscription_id})
     said = text(ours.get(to(wide)))
-    for words in ("Change request opened", "Not selected", "you are asked which of them does the work"):
+    for words in ("Change request opened", "Not selected", "you need to answer which of them is doing the work"):
         assert words in said
 
 
@@ -310,15 +319,15 @@ def test_the_customer_declines_or_reports(ours, theirs, customer, sent, arvid):
     for _click in range(2):
         assert ours.post(to(sent, "decline"), {"reason": "We have another."})["Location"] == f"{to(sent)}#done"
         assert ours.post(to(other, "report"), {"reason": "Spam."})["Location"] == f"{to(other)}#done"
-    assert "The customer’s reason: We have another." in text(theirs.get(to(sent, side="p")))
+    assert "Reason from the customer: We have another." in text(theirs.get(to(sent, side="p")))
     assert "not that it was reported" in text(ours.get(to(other)))
     assert "Spam." not in text(theirs.get(to(other, side="p")))
     assert not Association.objects.exists()
     happened = text(ours.get("/c/history/", {"what": "invitations"}))
     for words in (
         "Nordvik Cloud AB sent an invitation to Västerhamn Energi AB",
-        "Västerhamn Energi AB declined the invitation of Nordvik Cloud AB",
-        "Västerhamn Energi AB reported the invitation of Nordvik Cloud AB",
+        "Västerhamn Energi AB declined the invitation from Nordvik Cloud AB",
+        "Västerhamn Energi AB reported the invitation from Nordvik Cloud AB",
     ):
         assert words in happened
     assert "reported" not in text(theirs.get("/p/history/"))
@@ -369,10 +378,10 @@ def test_a_partner_activates_with_the_customers_consent_and_both_see_how_it_came
 
     done = theirs.post(ACTIVATE, fields, follow=True)
     assert done.redirect_chain == [(f"/p/subscriptions/{subscription_id}/", 302)]
-    assert "Activated. You are of record from now on" in text(done)
+    assert "Activated. You are now the partner of record." in text(done)
     for page in (done, ours.get(f"/c/subscriptions/{subscription_id}/")):
         assert "Activated by the partner" in text(page)
-        assert "Consent given by Elin Sandberg, elin@vasterhamn.example, 15 Jan 2026" in text(page)
+        assert "Consent given by Elin Sandberg (elin@vasterhamn.example) on 15 Jan 2026" in text(page)
     assert "Nothing has changed." in text(theirs.post(ACTIVATE, fields, follow=True))
     assert Consent.objects.count() == 1
 
@@ -382,7 +391,7 @@ def test_activating_where_another_is_of_record_leads_to_the_question(theirs, ope
     fields = {"subscription_id": open_one.subscription_id, "mpn_id": partner.mpn_id, **CONSENT}
     page = theirs.post(ACTIVATE, fields, follow=True)
     assert page.redirect_chain[0][0].startswith("/p/change-requests/")
-    assert "The customer is asked which of you does the work." in text(page)
+    assert "We will ask the customer which of you is doing the work." in text(page)
 
 
 def test_every_refusal_to_activate_is_said_at_its_field(theirs, customer, open_one, subscription, partner):
@@ -391,14 +400,18 @@ def test_every_refusal_to_activate_is_said_at_its_field(theirs, customer, open_o
     good = {"subscription_id": open_one.subscription_id, "mpn_id": partner.mpn_id, **CONSENT}
     tomorrow = (timezone.now().date() + timedelta(days=1)).isoformat()
     for wrong, field, words in [
-        ({"subscription_id": "12"}, "subscription_id", "32 digits"),
-        ({"subscription_id": uuid.uuid4()}, "subscription_id", "There is no subscription from Open licensing"),
-        ({"subscription_id": subscription.subscription_id}, "subscription_id", "Only a subscription from Open"),
+        ({"subscription_id": "12"}, "subscription_id", "32 characters"),
+        ({"subscription_id": uuid.uuid4()}, "subscription_id", "We could not find a subscription from Open licensing"),
+        (
+            {"subscription_id": subscription.subscription_id},
+            "subscription_id",
+            "You can only activate a subscription from Open licensing.",
+        ),
         ({"subscription_id": expired.subscription_id}, "subscription_id", "has expired"),
         ({"mpn_id": "999999"}, "mpn_id", "Choose one of your own locations."),
         ({"consent_name": " "}, "consent_name", "Enter the name of the person who agreed."),
-        ({"consent_email": "x"}, "consent_email", "Enter an e-mail address"),
-        ({"consent": tomorrow}, "consent", "cannot have agreed in the future"),
+        ({"consent_email": "x"}, "consent_email", "Enter an email address"),
+        ({"consent": tomorrow}, "consent", "cannot be in the future"),
         ({"consent": "yesterday"}, "consent", "year-month-day"),
     ]:
         page = theirs.post(ACTIVATE, {**good, **wrong})
@@ -417,7 +430,7 @@ def test_who_was_attached_for_having_sold_it_says_so_to_both(theirs, ours, custo
     assert actions.attach_sellers() == 1
     for web, side in ((ours, "c"), (theirs, "p")):
         page = web.get(f"/{side}/subscriptions/{sold.subscription_id}/")
-        assert "Automatic (sold by the partner)" in text(page)
+        assert "Automatic (sold by the partner or carried over)" in text(page)
     assert (
         f"/c/subscriptions/{sold.subscription_id}/remove/"
         in ours.get(f"/c/subscriptions/{sold.subscription_id}/").content.decode()

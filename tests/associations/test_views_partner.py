@@ -240,14 +240,14 @@ def test_a_partner_of_record_sees_since_when_the_usage_and_the_history(web, esta
 
 
 def test_own_use_is_said_to_count_for_competencies_only(web, estate):
-    assert "it counts for your competencies and never pays incentives" in web.get(page(estate["own"])).text
+    assert "It counts towards your competencies but never earns incentives." in web.get(page(estate["own"])).text
     assert "Own use (competencies only)" in listed(web).text
 
 
 def test_where_another_partner_is_of_record_its_name_and_usage_are_not_shown(web, estate):
     response = web.get(page(estate["rivals"]))
 
-    assert "Another partner is of record for this subscription." in response.text
+    assert "Another partner is the partner of record for this subscription." in response.text
     assert "Halden" not in response.text
     assert response.context["use"] is None
 
@@ -340,7 +340,7 @@ def test_a_lost_customers_page_says_what_happened_and_when(web, partner):
 
     response = web.get(reverse("associations:partner_customer_detail", args=[lost.customer.tenant_id]))
 
-    assert "You are associated with this customer no longer" in response.text
+    assert "Your association with this customer ended on" in response.text
     assert "Removed by the customer" in response.text
     assert "<q>Another partner does this work now.</q>" in response.text
 
@@ -359,7 +359,10 @@ def test_a_partners_history_has_its_own_events_only(web, estate):
 
 @pytest.mark.parametrize(
     ("verb", "says"),
-    [("attached", "<b>Another partner</b> attached"), ("attach_undone", "Attaching <b>another partner</b> was undone")],
+    [
+        ("attached", "<b>Another partner</b> attached"),
+        ("attach_undone", "The attachment of <b>another partner</b> was undone"),
+    ],
 )
 def test_a_partner_that_is_not_ones_own_is_another_partner(amira, verb, says):
     changes = {"partner": {"mpn_id": "4410237", "name": "Halden Konsult AB"}}

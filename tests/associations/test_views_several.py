@@ -74,7 +74,8 @@ def test_what_was_selected_is_shown_and_nothing_is_attached(web, estate):
     before, events = holders(), Event.objects.count()
     page = web.get(URL, {"subscription": ids(estate["one"], estate["held"])})
     assert outcomes(page) == {estate["one"]: "free", estate["held"]: "change_requested"}
-    assert "Halden Konsult AB is of record and stays; you are asked who does the work." in page.content.decode()
+    assert "Halden Konsult AB is the partner of record and stays." in page.content.decode()
+    assert "We will ask you which partner is doing the work." in page.content.decode()
     assert (holders(), Event.objects.count()) == (before, events)
 
 
@@ -104,7 +105,7 @@ def test_ok_attaches_each_that_is_free_and_says_what_became_of_the_others(web, e
         estate["theirs"]: "unchanged", estate["expired"]: "refused",
     }  # fmt: skip
     assert "Attached to 2 subscriptions." in page.content.decode()
-    assert "For 1 subscription you are asked which partner does the work." in page.content.decode()
+    assert "You have a change request to answer for 1 subscription." in page.content.decode()
     request = ChangeRequest.objects.get(subscription=estate["held"])
     assert reverse("associations:change_request", args=[request.pk]) in page.content.decode()
     name = partner.organisation.name

@@ -282,9 +282,9 @@ def test_an_event_without_words_shows_its_verb(web):
 
 def test_the_pages_speak_swedish():
     event, web = attach(), signed_in(language="sv")
-    assert "Hur det står till i huset" in web.get("/a/").text
+    assert "Plattformens status" in web.get("/a/").text
     assert "Alla marknader" in web.get(PARTNERS).text
-    assert "Dess plats i kedjan" in web.get(f"{HISTORY}{event.pk}/").text
+    assert "Plats i kedjan" in web.get(f"{HISTORY}{event.pk}/").text
 
 
 def test_the_box_in_the_header_searches_the_history(web):

@@ -151,7 +151,7 @@ def test_what_was_once_of_record_is_in_no_figure_but_its_own(web, estate):
 
     assert max(one.active_users or 0 for one in now.context["rows_of_figures"]) < 8000
     assert [one.month for one in former.context["rows_of_figures"]] == [month(back) for back in (3, 4, 5, 6)]
-    assert "They are in no figure of the other views." in former.text
+    assert "The other views do not include these figures." in former.text
     assert [tab.count for tab in now.context["tabs"]] == [4, 1, 1]
 
 
@@ -160,7 +160,7 @@ def test_own_use_is_flagged_as_counting_for_competencies_only(web, estate):
 
     assert web.get(ALL).text.count("Own use (competencies only)") == 1
     assert [row["own_use"] for row in rows] == ["0", "0", "0", "1"]
-    assert "never pays incentives" in web.get(f"{ALL}?view=own").text
+    assert "never earns incentives" in web.get(f"{ALL}?view=own").text
 
 
 def test_workloads_stand_with_what_is_paid_for_and_used_and_what_has_changed_most(web, estate):
@@ -302,7 +302,7 @@ def test_a_corrected_figure_is_marked_with_when_it_became_known(admin, subscript
 
     page, file = admin.get(address), rows_of(admin.get(f"{address}?format=csv"))
 
-    assert "1 figure was corrected after it had been reported, last" in page.text
+    assert "1 figure was corrected after it was reported. The last correction was on" in page.text
     assert page.text.partition("Show as table")[2].count("4 Mar 2026") == 1
     assert [(row["active_users"], row["corrected_at"]) for row in file] == [("8", ""), ("9", "2026-03-04T09:30:00Z")]
 
@@ -311,8 +311,8 @@ def test_a_corrected_figure_is_marked_with_when_it_became_known(admin, subscript
     ("query", "says"),
     [
         ("?months=7", "Select a valid choice"),
-        ("?as_of=tomorrow", "Give a date as year-month-day"),
-        (f"?as_of={date.today() + timedelta(days=2)}", "cannot lie in the future"),
+        ("?as_of=tomorrow", "Enter a date as year-month-day"),
+        (f"?as_of={date.today() + timedelta(days=2)}", "must be today or in the past"),
         ("?as_of=2020-01-14", "The subscription had not started on that date. Choose a later date."),
     ],
 )

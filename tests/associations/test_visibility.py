@@ -212,7 +212,7 @@ def test_pages_and_files_of_usage_show_each_viewer_the_months_of_the_table(viewe
             assert months_in(table) == months, name
             assert {month for month in MONTHS if month in file_of(web, address)} == set(months), name
             assert page.context["seen"].whole == (sees.months == 3), name
-            assert ("You see Jul 2025 – Aug 2025, because" in page.text) == (name == "dpor, former"), name
+            assert ("You can see Jul 2025 – Aug 2025 because" in page.text) == (name == "dpor, former"), name
             assert ("You cannot see usage" in page.text) == (not months), name
         if viewer.kind != "partner":
             continue

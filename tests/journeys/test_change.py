@@ -76,11 +76,13 @@ def contest(stack: Stack, visitor, **how: bool) -> Contest:
     page.get_by_role("button", name=f"OK, attach {NORDVIK}").click()
     page.get_by_text("Is another partner doing the work now?").click()
     name_partner(page, HALDEN)
-    expect(page.get_by_text(f"Both partners, {NORDVIK} and {HALDEN}, are told at once")).to_be_visible()
-    expect(page.get_by_text(f"If nobody answers, {NORDVIK} stays")).to_be_visible()
-    page.get_by_role("button", name=f"OK, ask about {HALDEN}").click()
+    expect(page.get_by_text(f"We tell both partners, {NORDVIK} and {HALDEN}, immediately")).to_be_visible()
+    expect(page.get_by_text(f"If no one answers, {NORDVIK} stays")).to_be_visible()
+    page.get_by_role("button", name=f"OK, propose {HALDEN}").click()
     link = page.locator("#done").get_by_role("link", name="Answer")
-    expect(page.get_by_text(f"{NORDVIK} stays partner of record until it is answered")).to_be_visible()
+    expect(
+        page.get_by_text(f"{NORDVIK} stays the partner of record until the change request is answered")
+    ).to_be_visible()
     case.number = re.findall(r"/c/change-requests/(\d+)/", link.get_attribute("href"))[0]
     return case
 
@@ -88,21 +90,23 @@ def contest(stack: Stack, visitor, **how: bool) -> Contest:
 def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack, visitor):
     case = contest(stack, visitor)
     case.astrid.look()
-    assert NORDVIK in case.mail(HANNA, "You have been named")
-    assert HALDEN in case.mail(NILS, "Another partner has been named")
-    assert "/c/change-requests/" in case.mail(ASTRID, "Who does the work for")
+    assert NORDVIK in case.mail(HANNA, "You have been proposed")
+    assert HALDEN in case.mail(NILS, "Another partner has been proposed")
+    assert "/c/change-requests/" in case.mail(ASTRID, "Which partner is doing the work for")
     assert case.mail(SVEN, "")  # every administrator is asked, in their own language
 
     for person, words in ((case.nils, "We keep the mail running."), (case.hanna, "We did the rollout.")):
         page = person.open(case.theirs)
-        expect(page.get_by_role("heading", name="Ekholmen Logistik AB is asked who does the work")).to_be_visible()
+        expect(
+            page.get_by_role("heading", name="We have asked Ekholmen Logistik AB which partner is doing the work")
+        ).to_be_visible()
         page.get_by_label("What you do for the customer").fill(words)
         page.get_by_role("button", name="Send to customer").click()
         expect(page.get_by_role("button", name="Update statement")).to_be_visible()
         person.look()
     expect(case.hanna.page.get_by_text("We keep the mail running.")).to_have_count(0)
     expect(case.hanna.page.get_by_role("link", name="Open the subscription")).to_have_count(0)
-    expect(case.hanna.open("/p/").get_by_text("Ekholmen Logistik AB is asked").first).to_be_visible()
+    expect(case.hanna.open("/p/").get_by_text("We have asked Ekholmen Logistik AB").first).to_be_visible()
 
     page = case.astrid.open("/c/")
     expect(page.get_by_role("link", name=re.compile("^Answer")).first).to_be_visible()
@@ -115,11 +119,11 @@ def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack,
     case.answer(HALDEN, "Halden set it all up.")
     case.astrid.look()
 
-    assert "Halden set it all up." in case.mail(HANNA, "You are partner of record")
-    assert "Halden set it all up." in case.mail(NILS, "You are no longer partner of record")
-    assert HALDEN in case.mail(ASTRID, "Answered: who does the work")
+    assert "Halden set it all up." in case.mail(HANNA, "You are now the partner of record")
+    assert "Halden set it all up." in case.mail(NILS, "You are no longer the partner of record")
+    assert HALDEN in case.mail(ASTRID, "Change request answered")
     page = case.nils.open(case.theirs)
-    expect(page.get_by_text(f"{HALDEN} does the work, and has become partner of record.")).to_be_visible()
+    expect(page.get_by_text(f"{HALDEN} is doing the work and has become the partner of record.")).to_be_visible()
     expect(page.get_by_text("Halden set it all up.").first).to_be_visible()
     case.nils.look()
     expect(case.hanna.open(f"/p/subscriptions/{case.subscription}/").get_by_role("heading", level=1)).to_be_visible()
@@ -127,7 +131,7 @@ def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack,
     case.astrid.page.get_by_role("button", name="Undo").click()
     expect(case.astrid.page.get_by_text("Undone. The change request is open again.")).to_be_visible()
     for address in (NILS, HANNA, ASTRID):
-        assert case.mail(address, "The answer was undone")
+        assert case.mail(address, "Answer undone")
     assert case.hanna.page.goto(f"{stack.url}/p/subscriptions/{case.subscription}/").status == 404
 
 
@@ -136,11 +140,16 @@ def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack,
     [
         (
             NORDVIK,
-            "You stay partner of record",
-            "You have not become partner of record",
-            "stays your partner of record",
+            "You are still the partner of record",
+            "You have not become the partner of record",
+            "is still your partner of record",
         ),
-        ("Neither", "You are no longer partner of record", "You have not become partner of record", "neither does"),
+        (
+            "Neither",
+            "You are no longer the partner of record",
+            "You have not become the partner of record",
+            "neither partner is doing the work",
+        ),
     ],
     ids=["the one of record", "neither"],
 )
@@ -163,7 +172,7 @@ def test_without_an_answer_the_one_of_record_stays_in_swedish_on_a_phone_in_the_
         page = sven.open(path)
         assert page.locator("html").get_attribute("lang") == "sv"
         sven.look()
-    expect(page.get_by_role("button", name="Skicka svaret")).to_be_visible()
+    expect(page.get_by_role("button", name="Skicka svar")).to_be_visible()
     vera = visitor(VERA)
     expect(vera.open(case.asked).get_by_role("button", name="Send answer")).to_have_count(0)
     with stack.database() as cursor:
@@ -175,10 +184,10 @@ def test_without_an_answer_the_one_of_record_stays_in_swedish_on_a_phone_in_the_
     manage(stack.var, "shell", "--no-imports", "-c", "from associations.tasks import keep_time; keep_time.delay()")
 
     for address in (NILS, HANNA, ASTRID):
-        assert NORDVIK in case.mail(address, "The question is closed without an answer")
+        assert NORDVIK in case.mail(address, "Change request closed without an answer")
     page = sven.open(case.asked)
     expect(page.get_by_text(f"Frågan besvarades inte i tid. {NORDVIK} förblir partner of record.")).to_be_visible()
-    expect(page.get_by_role("button", name="Skicka svaret")).to_have_count(0)
+    expect(page.get_by_role("button", name="Skicka svar")).to_have_count(0)
     sven.look()
     expect(sven.open("/c/change-requests/?view=closed").get_by_text(f"{NORDVIK} blev kvar").first).to_be_visible()
     sven.look()

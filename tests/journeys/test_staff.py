@@ -54,7 +54,7 @@ def test_a_message_that_was_given_up_is_found_and_sent_again(stack, visitor, scr
         boss.look()
     page.get_by_role("button", name="Send again").click()
 
-    expect(page.get_by_text(f"On its way again to {NILS}")).to_be_visible()
+    expect(page.get_by_text(f"We are sending the message to {NILS} again")).to_be_visible()
     expect(page.get_by_text("was sent again")).to_be_visible()
     assert len(told(stack, subscription, times=2)) == 1
 
@@ -91,7 +91,7 @@ def test_somebody_joins_the_staff_from_the_mail_they_get_and_leaves_again(stack,
     expect(ines.page).to_have_url(re.compile("/login"))
     page.get_by_role("button", name="Reactivate").click()
     page.get_by_role("button", name="Remove from platform staff").click()
-    expect(page.get_by_text("no longer on the staff")).to_be_visible()
+    expect(page.get_by_text("no longer a member of platform staff")).to_be_visible()
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desk, light", "phone, dark"])

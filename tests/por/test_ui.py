@@ -244,7 +244,7 @@ def test_more_than_five_lines_become_four_and_the_rest(english: None) -> None:
 
 
 def test_a_chart_without_figures_says_so(english: None) -> None:
-    assert "Seats: no figures." in str(line_chart("Seats", [], []))
+    assert "Seats: no data." in str(line_chart("Seats", [], []))
 
 
 def test_labels_at_the_ends_do_not_cover_each_other() -> None:

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         memberships = list(Membership.objects.usable().filter(user__email__iexact=options["email"]))
         if not memberships:
-            raise CommandError(f"Nobody with the address {options['email']} acts for an organisation.")
+            raise CommandError(f"No one with the address {options['email']} is a member of an organisation.")
         organisation = _chosen([one.organisation for one in memberships], options["organisation"])
         try:
             _, secret = create_token(
@@ -39,8 +39,10 @@ def _chosen(organisations: list[Organisation], number: str | None) -> Organisati
         return organisations[0]
     choices = ", ".join(f"{one.number} ({one.name})" for one in sorted(organisations, key=lambda one: one.name))
     if number is None:
-        raise CommandError(f"This person acts for several organisations; choose with --organisation: {choices}.")
+        raise CommandError(
+            f"This person is a member of several organisations. Choose one with --organisation: {choices}."
+        )
     for one in organisations:
         if one.number == number.strip().lower():
             return one
-    raise CommandError(f"This person does not act for {number}; choose with --organisation: {choices}.")
+    raise CommandError(f"This person is not a member of {number}. Choose one with --organisation: {choices}.")

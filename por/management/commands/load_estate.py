@@ -93,7 +93,7 @@ class Command(BaseCommand):
             self.stdout.write("Nothing has changed.")
         self.stdout.write(f"{_rows(total.rows)} in {seconds:.1f} s, {total.rows / seconds:,.0f} rows per second.")
         if dry_run:
-            self.stdout.write("This was a dry run: nothing of it was kept.")
+            self.stdout.write("This was a dry run, so nothing was saved.")
 
 
 @contextmanager

@@ -318,12 +318,12 @@ def test_an_administrator_adds_changes_suspends_reactivates_and_removes_on_the_p
     )
     ines = User.objects.get(email="ines@house.example")
     assert added["Location"] == page(ines.pk)
-    assert "leads to a password" in web.get(added["Location"]).text
+    assert "an email with a link to choose a password" in web.get(added["Location"]).text
 
-    assert "another role" in web.post(page(ines.pk, "role/"), {"role": "support"}, follow=True).text
+    assert "a different role" in web.post(page(ines.pk, "role/"), {"role": "support"}, follow=True).text
     assert "is suspended" in web.post(page(ines.pk, "suspend/"), follow=True).text
     assert "can sign in again" in web.post(page(ines.pk, "reactivate/"), follow=True).text
-    assert "no longer on the staff" in web.post(page(ines.pk, "remove/"), follow=True).text
+    assert "no longer a member of platform staff" in web.post(page(ines.pk, "remove/"), follow=True).text
     assert [event.verb for event in Event.objects.order_by("pk")] == [
         "member.added",
         "member.role_changed",
@@ -346,7 +346,7 @@ def test_what_is_wrong_with_the_form_stands_at_its_field_and_nothing_typed_is_lo
         "/a/people/add/", {"email": boss.user.email, "name": "Typed", "role": "reviewer", "language": "en"}
     )
     assert answer.status_code == 422
-    assert "on the staff already" in answer.text
+    assert "already a member of platform staff" in answer.text
     assert 'value="Typed"' in answer.text
     assert signed_in(boss).post("/a/people/add/", {"email": "not an address"}).status_code == 422
 
@@ -361,5 +361,5 @@ def test_who_may_only_read_sees_no_button(boss):
 def test_the_pages_speak_swedish(boss):
     User.objects.filter(pk=boss.user_id).update(language="sv")
     web = signed_in(boss)
-    assert "Lägg till i personalen" in web.get("/a/people/").text
+    assert "Lägg till i plattformens personal" in web.get("/a/people/").text
     assert "Senaste inloggning" in web.get(page(boss.user_id)).text

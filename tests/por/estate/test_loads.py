@@ -103,10 +103,10 @@ def test_it_is_tried_first_and_then_loaded_with_the_figures_of_the_command(web, 
     tasks.run()
 
     page = web.get(f"{LOADS}{tried.pk}/")
-    assert "nothing of it was kept" in page.text
+    assert "so nothing was saved" in page.text
     assert "hx-trigger" not in page.text
     assert not Partner.objects.exists()
-    rows = [tally for _name, tally in page.context["import"].tally_rows]
+    rows = [tally for _name, tally in page.context["load"].tally_rows]
     figures = [f"{t.created} created, {t.changed} changed, {t.unchanged} unchanged, {t.failed} failed" for t in rows]
     assert figures == said
     assert "rows per second" in page.text
@@ -122,21 +122,21 @@ def test_it_is_tried_first_and_then_loaded_with_the_figures_of_the_command(web, 
     assert "View import" in web.get(f"{LOADS}{tried.pk}/").text
 
     packed = {name: (estate / name).read_bytes() for name in whole.names()} | {"__MACOSX/._usage.csv": b"x"}
-    upload(web, [zipped(**packed)], "import")
+    upload(web, [zipped(**packed)], "load")
     tasks.run()
     assert "Nothing has changed." in web.get(f"{LOADS}{Load.objects.latest('pk').pk}/").text
     of_loads = Load.objects.values_list("request_id", flat=True)
     assert set(Event.objects.filter(verb="estate.loaded").values_list("request_id", flat=True)) <= set(of_loads)
-    verbs = Event.objects.filter(chain="house", object_kind="import").order_by("pk").values_list("verb", flat=True)
+    verbs = Event.objects.filter(chain="house", object_kind="load").order_by("pk").values_list("verb", flat=True)
     assert list(verbs) == ["estate.load_requested", "estate.load_ended"] * 3
     page = web.get("/a/history/?search=associations.csv")
-    assert "Load asked for:" in page.text
+    assert "Import requested:" in page.text
     event = Event.objects.filter(verb="estate.load_ended").latest("pk")
     assert f"{LOADS}{event.object_id}/" in web.get(f"/a/history/{event.pk}/").text
 
 
 def test_the_files_wait_in_the_order_of_asking_and_what_has_not_begun_can_be_taken_back(web, estate, kept):
-    upload(web, uploads(estate), "import"), upload(web, uploads(estate), "import")
+    upload(web, uploads(estate), "load"), upload(web, uploads(estate), "load")
     first, second = Load.objects.order_by("pk")
     other = connection.copy()
     with other.cursor() as cursor:
@@ -151,7 +151,7 @@ def test_the_files_wait_in_the_order_of_asking_and_what_has_not_begun_can_be_tak
     assert Load.objects.get(pk=first.pk).status == "done"
     page = web.post(f"{LOADS}{first.pk}/cancel/")
     assert page.status_code == 409
-    assert "cannot be cancelled any more" in page.text
+    assert "you can no longer cancel it" in page.text
     assert web.post(f"{LOADS}4711/cancel/").status_code == web.post(f"{LOADS}4711/load/").status_code == 404
 
 
@@ -164,7 +164,7 @@ def test_the_rows_that_failed_are_shown_up_to_a_number_and_stand_in_a_file(web, 
 
     page = web.get(f"{LOADS}{load.pk}/")
     assert page.text.count("<code>malformed_guid</code>") == running.SHOWN
-    assert f"The first {running.SHOWN} of {len(rows)}" in page.text
+    assert f"Showing the first {running.SHOWN} of {len(rows)} rows." in page.text
     response = web.get(f"{LOADS}{load.pk}/?format=csv")
     lines = list(csv.DictReader(b"".join(response).decode("utf-8-sig").splitlines()))
     assert len(lines) == len(rows)
@@ -180,7 +180,7 @@ def test_reasons_are_in_the_language_of_who_asked(estate):
     running.run()
     page = web.get(f"{LOADS}{Load.objects.get().pk}/").text
     assert "Provkörning" in page
-    assert "GUID, 32 hexadecimala siffror" in page
+    assert "GUID: 32 hexadecimala siffror" in page
     assert "Läs in filerna nu" in page
 
 
@@ -198,20 +198,23 @@ def bad_zip() -> SimpleUploadedFile:
     ("files", "words"),
     [
         ([], ["Choose the files, or a .zip file that contains them."]),
-        ([("notes.csv", b"x")], ["notes.csv is none of the files of an estate. Their names are: partners.csv, "]),
-        ([("Partners.csv", b"x"), ("usage.txt", b"x")], ["Partners.csv is none", "usage.txt is none"]),
-        ([("usage.csv", b"x"), ("usage.csv", b"y")], ["usage.csv was given twice"]),
+        ([("notes.csv", b"x")], ["notes.csv is not an estate file. Use these file names: partners.csv, "]),
+        (
+            [("Partners.csv", b"x"), ("usage.txt", b"x")],
+            ["Partners.csv is not an estate file", "usage.txt is not an estate file"],
+        ),
+        ([("usage.csv", b"x"), ("usage.csv", b"y")], ["You chose usage.csv twice"]),
         ([("usage.csv", b"")], ["usage.csv is empty"]),
         ([("usage.csv", b"PK\3\4\0\0")], ["usage.csv is not a CSV file"]),
         ([("usage.csv", b"m\0o\0")], ["usage.csv is not a CSV file"]),
-        ([("estate.zip", b"no zip at all")], ["estate.zip cannot be unpacked"]),
-        ([bad_zip()], ["estate.zip cannot be unpacked"]),
-        ([zipped(**{"../usage.csv": b"x"})], ["estate.zip holds ../usage.csv", "in no folder"]),
-        ([zipped(**{"estate/usage.csv": b"x"})], ["estate.zip holds estate/usage.csv"]),
-        ([zipped(**{"usage.csv": b"x"}), ("usage.csv", b"x")], ["usage.csv was given twice"]),
-        ([zipped(**{"usage.csv": b"0" * 3_000_000})], ["more than 2.0"]),
-        ([("usage.csv", b"0" * 3_000_000)], ["more than 2.0"]),
-        ([("usage.csv", b"0" * 1_500_000), ("partners.csv", b"0" * 1_500_000)], ["more than 2.0"]),
+        ([("estate.zip", b"no zip at all")], ["We cannot unpack estate.zip"]),
+        ([bad_zip()], ["We cannot unpack estate.zip"]),
+        ([zipped(**{"../usage.csv": b"x"})], ["estate.zip contains ../usage.csv", "not in a folder"]),
+        ([zipped(**{"estate/usage.csv": b"x"})], ["estate.zip contains estate/usage.csv"]),
+        ([zipped(**{"usage.csv": b"x"}), ("usage.csv", b"x")], ["You chose usage.csv twice"]),
+        ([zipped(**{"usage.csv": b"0" * 3_000_000})], ["The maximum total size is 2.0"]),
+        ([("usage.csv", b"0" * 3_000_000)], ["The maximum total size is 2.0"]),
+        ([("usage.csv", b"0" * 1_500_000), ("partners.csv", b"0" * 1_500_000)], ["The maximum total size is 2.0"]),
     ],
 )
 def test_what_is_no_estate_is_refused_in_words_and_nothing_is_kept(web, settings, kept, files, words):
@@ -229,7 +232,7 @@ def test_what_is_no_estate_is_refused_in_words_and_nothing_is_kept(web, settings
 
 def test_a_zip_whose_list_of_contents_would_fill_the_memory_is_not_read(web):
     many = zipped(**{f"{'n' * 200}{number}": b"" for number in range(6_000)})
-    assert "cannot be unpacked" in upload(web, [many]).text
+    assert "We cannot unpack" in upload(web, [many]).text
 
 
 def test_who_may_not_load_reads_and_sends_nothing(web, estate):
@@ -242,7 +245,7 @@ def test_who_may_not_load_reads_and_sends_nothing(web, estate):
         assert "<form" not in page.text.partition("<main")[2]
     assert auditor.post(LOADS, {"file": [GOOD]}).status_code == 403
     forged = signed_in(enforce_csrf_checks=True)
-    assert forged.post(LOADS, {"file": [GOOD], "manner": "import"}).status_code == 403
+    assert forged.post(LOADS, {"file": [GOOD], "manner": "load"}).status_code == 403
     assert Load.objects.count() == 1
 
 
@@ -254,7 +257,7 @@ def test_the_pages_ask_as_much_for_many_as_for_few_and_polling_gets_the_part(web
     for _ in range(3):
         upload(web, uploads(estate))
     with django_assert_num_queries(few):
-        assert "4 loads" in web.get(LOADS).text
+        assert "4 imports" in web.get(LOADS).text
     part = web.get(f"{LOADS}{Load.objects.first().pk}/", headers={"HX-Request": "true"}).text
     assert part.lstrip().startswith('<div class="stack" id="report"')
 
@@ -263,7 +266,7 @@ def test_the_pages_ask_as_much_for_many_as_for_few_and_polling_gets_the_part(web
 
 
 def test_a_load_whose_worker_was_killed_is_taken_up_again_and_ends_the_same(web, estate):
-    upload(web, uploads(estate), "import")
+    upload(web, uploads(estate), "load")
     load = Load.objects.get()
     # What a killed worker leaves: the row as it took it, some batches, and the lock let go by the database.
     dead = running._take()
@@ -286,7 +289,7 @@ def test_a_load_whose_worker_was_killed_is_taken_up_again_and_ends_the_same(web,
 
 
 def test_a_load_that_ends_every_worker_is_given_up_and_the_next_one_runs(web, estate, kept):
-    upload(web, uploads(estate), "import"), upload(web, uploads(estate))
+    upload(web, uploads(estate), "load"), upload(web, uploads(estate))
     poison, other = Load.objects.order_by("pk")
     for _ in range(3):
         assert running._take() == poison
@@ -296,7 +299,7 @@ def test_a_load_that_ends_every_worker_is_given_up_and_the_next_one_runs(web, es
     assert not storages["default"].exists(poison.folder)
     assert "three times in a row" in web.get(f"{LOADS}{poison.pk}/").text
     assert Load.objects.get(pk=other.pk).status == "done"
-    verbs = Event.objects.filter(object_kind="import", object_id=str(poison.pk)).values_list("verb", flat=True)
+    verbs = Event.objects.filter(object_kind="load", object_id=str(poison.pk)).values_list("verb", flat=True)
     assert set(verbs) == {"estate.load_requested", "estate.load_failed"}
 
 
@@ -313,7 +316,7 @@ def test_a_fault_of_a_server_puts_it_back_and_any_other_ends_it(web, estate, mon
         raise error
 
     monkeypatch.setattr(whole, "_last", [fails])
-    upload(web, uploads(estate), "import")
+    upload(web, uploads(estate), "load")
     assert running.run() == 1
     load = Load.objects.get()
     assert (load.status, load.failure) == (status, failure)
@@ -375,7 +378,7 @@ def test_files_that_nobody_needs_any_more_are_deleted(web, estate, kept):
     assert left == {recent.folder, waiting.folder, str(Path(fresh).parent)}
     assert "Import these files now" in web.get(f"{LOADS}{recent.pk}/").text
     page = web.get(f"{LOADS}{old.pk}/")
-    assert "Its files have been deleted" in page.text
+    assert "The files have been deleted." in page.text
     assert "Import these files now" not in page.text
     assert web.post(f"{LOADS}{old.pk}/load/").status_code == 409
 
@@ -402,6 +405,6 @@ def test_the_files_may_lie_in_a_bucket(web, estate, bucket, settings):
     settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "por.files.bucket.Bucket", "OPTIONS": away}}
     page = upload(web, uploads(estate))
     assert page.status_code == 503
-    assert "Files cannot be kept or fetched at the moment." in page.text
+    assert "We cannot save or fetch files at the moment." in page.text
     assert Load.objects.count() == 1
     assert web.get(f"{LOADS}{load.pk}/?format=csv").status_code == 503

@@ -54,13 +54,13 @@ def test_nobody_gets_a_token_who_does_not_act_for_anybody(customer: Customer) ->
     elin = make_member(customer.organisation, email="elin@people.example")
     suspend(elin)
     for email in ("elin@people.example", "nobody@people.example"):
-        with pytest.raises(CommandError, match="Nobody with the address"):
+        with pytest.raises(CommandError, match="No one with the address"):
             run("create_token", email, "--name", "nightly")
 
 
 def test_a_token_without_a_name_is_refused_in_a_sentence(customer: Customer) -> None:
     make_member(customer.organisation, email="elin@people.example")
-    with pytest.raises(CommandError, match="Give the token a name"):
+    with pytest.raises(CommandError, match="Enter a name for the token"):
         run("create_token", "elin@people.example", "--name", " ")
 
 

@@ -137,7 +137,7 @@ def test_a_very_long_one_says_how_many_more_there_are(partner, clock, send, monk
     put_together()
     text = send()[0].get_body(["plain"]).get_content()
     assert text.count("You were attached as the partner of record.") == 2
-    assert "1 more stands in your inbox." in text
+    assert "There is 1 more message in your inbox." in text
 
 
 # --- Once, and never lost ---------------------------------------------------------------------------------------

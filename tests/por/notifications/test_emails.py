@@ -69,9 +69,11 @@ def html_of(mail: EmailMultiAlternatives) -> str:
 
 def test_a_mail_has_a_subject_a_text_and_the_same_as_html(compose):
     mail = compose(reason=["We work with them."])
-    assert mail.subject == "Västerhamn Energi AB made you partner of record: Office 365 E3"
+    assert mail.subject == "Västerhamn Energi AB attached you as the partner of record for Office 365 E3"
     for content in (mail.body, html_of(mail)):
-        assert "Västerhamn Energi AB has made Nordvik Cloud AB partner of record for Office 365 E3" in content
+        assert (
+            "Västerhamn Energi AB has attached Nordvik Cloud AB as the partner of record for Office 365 E3" in content
+        )
         assert "We work with them." in content
         assert "http://testserver/p/subscriptions/" in content
         assert "http://testserver/me/mail/" in content
@@ -108,7 +110,7 @@ def test_markup_in_names_and_reasons_is_shown_as_it_is_written(compose):
     assert html.count("&lt;img src=x onerror=&quot;alert(1)&quot;&gt;") >= 4
     assert "{{ partner }}" in html
     assert evil in mail.body
-    assert mail.subject == f"{evil} made you partner of record: {evil}"
+    assert mail.subject == f"{evil} attached you as the partner of record for {evil}"
 
 
 def test_the_lines_of_a_reason_stay_within_the_quotation(compose):

@@ -73,10 +73,10 @@ def test_what_is_mailed_stands_in_the_inbox_whether_one_wants_the_mail_or_not(cu
         f"/p/subscriptions/{subscription.subscription_id}/",
         str(subscription.subscription_id)[:8],
         "Västerhamn Energi AB",
-        "You get this as administrator of Nordvik Cloud AB.",
+        "You get this because your role at Nordvik Cloud AB is administrator.",
     ):
         assert words in text
-    assert "You get this as viewer of Nordvik Cloud AB." in signed_in(colleague).get(INBOX).text
+    assert "You get this because your role at Nordvik Cloud AB is viewer." in signed_in(colleague).get(INBOX).text
 
 
 def test_lines_about_one_subscription_stand_together_and_the_group_with_the_newest_comes_first(
@@ -96,7 +96,7 @@ def test_a_receipt_is_done_from_the_start_and_colleagues_have_none(customer, par
     colleague = make_member(customer.organisation)
     attach(customer, partner, admin)
     assert lines(signed_in(admin)) == []
-    assert lines(signed_in(admin), "?view=done") == [["You made Nordvik Cloud AB partner of record."]]
+    assert lines(signed_in(admin), "?view=done") == [["You attached Nordvik Cloud AB as the partner of record."]]
     assert not Notification.objects.visible_to(colleague).exists()
 
 
@@ -127,7 +127,7 @@ def test_long_groups_say_how_many_older_lines_there_are_and_long_lists_have_page
     record.remove(subscription.subscription_id, by=admin)
     relay()
     assert lines(web) == [["You were removed as the partner of record."]]
-    assert "1 older one" in web.get(INBOX).text
+    assert "1 older message" in web.get(INBOX).text
     for _ in range(2):
         attach(customer, partner, admin)
     page = web.get(INBOX).context["page"]
@@ -157,8 +157,8 @@ def test_the_navigation_counts_what_is_open_up_to_a_hundred(customer, partner, a
 
 def test_an_empty_inbox_says_so_and_it_speaks_swedish(partner):
     web = signed_in(make_member(partner.organisation, language="sv"))
-    assert "Inget är öppet" in web.get(INBOX).text
-    assert "Inget är klart ännu" in web.get(f"{INBOX}?view=done").text
+    assert "Inga öppna meddelanden" in web.get(INBOX).text
+    assert "Inga meddelanden är markerade som klara" in web.get(f"{INBOX}?view=done").text
 
 
 def test_a_partner_learns_no_id_of_what_is_not_theirs_to_open(customer, partner, admin, maja, web):
@@ -180,7 +180,7 @@ def test_done_and_undo_move_a_line_back_and_forth_and_twice_is_once(customer, pa
     one = newest(maja)
 
     page = web.post(f"{INBOX}{one.pk}/done/", follow=True)
-    assert "Done. It stands among those that are done" in page.text
+    assert "Message marked as done. You can find it in the Done view" in page.text
     assert lines(web) == []
     assert lines(web, "?view=done") == [["You were attached as the partner of record."]]
     one.refresh_from_db()
@@ -205,7 +205,7 @@ def test_all_of_a_subscription_is_done_at_once_but_what_has_come_since(customer,
     record.undo(subscription.subscription_id, by=admin)
     relay()
     page = web.post(f"{INBOX}{seen.pk}/done/all/", follow=True)
-    assert "2 messages are done." in page.text
+    assert "2 messages marked as done." in page.text
     assert lines(web) == [
         ["Your removal was undone. You are the partner of record again, without a gap."],
         ["You were attached as the partner of record."],
@@ -237,7 +237,7 @@ def test_htmx_gets_the_list_alone_with_the_count_for_the_navigation(customer, pa
     assert "<html" not in part.text
     assert 'id="list"' in part.text
     assert 'id="waiting" hx-swap-oob="true"></span>' in part.text
-    assert "Done. It stands" in part.text
+    assert "Message marked as done." in part.text
 
 
 # --- The API ----------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def test_the_api_has_the_same_lines_and_the_filter(customer, partner, admin, maj
     assert len(api.get("notifications/", {"status": "open"}).json()["results"]) == 1
     assert api.get("notifications/", {"status": "done"}).json()["results"] == []
     assert api.get("notifications/", {"status": "new"}).status_code == 422
-    assert b"You were made partner of record." in b"".join(api.get("notifications/", {"format": "csv"}))
+    assert b"You were attached as the partner of record." in b"".join(api.get("notifications/", {"format": "csv"}))
 
 
 def test_the_api_puts_a_line_aside_once_however_often_it_is_asked(customer, partner, admin, maja):

@@ -57,8 +57,11 @@ def test_the_line_in_the_inbox_leads_where_the_mail_does_and_asks_the_database_n
     assert {one.message for one in lines if _messages[one.message].line is None} == set()
     partners = {line.sentence for one, line in zip(lines, said, strict=True) if not one.message.endswith("_receipt")}
     assert "You were attached as the partner of record." in partners
-    assert "You are no longer partner of record. The subscription expired." in partners
-    assert any(sentence.startswith("It has changed: Seats 420 → 400, Renewal unknown → ") for sentence in partners)
+    assert "You are no longer the partner of record. The subscription expired." in partners
+    assert any(
+        sentence.startswith("This subscription has changed: Seats 420 → 400, Renewal unknown → ")
+        for sentence in partners
+    )
 
 
 def test_a_message_without_a_line_of_its_own_says_its_title_and_what_it_is_about(deliveries, monkeypatch):

@@ -54,7 +54,7 @@ def test_it_stands_in_the_history_of_the_organisation_without_the_address():
     assert delivery.recipient not in f"{event.object_name} {event.changes}"
 
 
-@pytest.mark.parametrize(("status", "word"), [("sent", "has been sent"), ("waiting", "waiting")])
+@pytest.mark.parametrize(("status", "word"), [("sent", "has already been sent"), ("waiting", "waiting")])
 def test_what_has_not_failed_is_left_alone_and_the_sentence_says_why(status, word):
     delivery = make_delivery(status)
 

@@ -75,8 +75,8 @@ def test_each_organisation_is_chosen_for_by_itself_and_nobody_chooses_for_somebo
 def test_what_cannot_be_turned_off_says_so():
     page = signed_in(make_staff()).get(CHOOSE).text
     assert "No preferences to choose" in page
-    assert "is always sent" in page
-    assert "Always sent: Welcome to the staff" in page
+    assert "we always send them" in page
+    assert "Always sent: Welcome to the platform staff" in page
 
 
 def test_one_signs_in_first():

@@ -104,7 +104,7 @@ def test_send_again_does_and_says_so(web):
 
     page = web.post(f"{LIST}{delivery.pk}/replay/", follow=True)
 
-    assert "On its way again to hello@nordvik.example" in page.text
+    assert "We are sending the message to hello@nordvik.example again." in page.text
     assert "was sent again" in page.text  # among what happened to it
     assert Delivery.objects.get(pk=delivery.pk).status == "waiting"
 
@@ -116,15 +116,15 @@ def test_the_second_to_press_is_told_and_changes_nothing(web):
     page = web.post(f"{LIST}{delivery.pk}/replay/")
 
     assert page.status_code == 409
-    assert "waiting to be sent already" in page.text
+    assert "already waiting to be sent" in page.text
     assert Event.objects.filter(verb="delivery.replayed").count() == 1
 
 
 def test_send_all_again_takes_all_that_failed(web):
     make_delivery("dead"), make_delivery("refused")
-    assert "2 messages are on their way again" in web.post(f"{LIST}replay/", follow=True).text
+    assert "We are sending 2 messages again." in web.post(f"{LIST}replay/", follow=True).text
     assert not Delivery.objects.failed().exists()
-    assert "0 messages are on their way again" in web.post(f"{LIST}replay/", follow=True).text
+    assert "We are sending 0 messages again." in web.post(f"{LIST}replay/", follow=True).text
 
 
 def test_an_auditor_reads_everything_and_has_no_button():
@@ -166,14 +166,14 @@ def test_a_stuck_event_shows_its_error_and_is_tried_again(web):
     page = web.get(OUTBOX)
     assert "Boom: no" in page.text
     assert f"/a/history/{event.pk}/" in page.text
-    assert "started again" in web.post(f"{OUTBOX}{event.pk}/replay/", follow=True).text
+    assert "We have restarted the follow-up actions" in web.post(f"{OUTBOX}{event.pk}/replay/", follow=True).text
     assert Outbox.objects.get(pk=event.pk).dead_at is None
     assert web.post(f"{OUTBOX}{event.pk}/replay/").status_code == 409
 
 
 def test_all_stuck_events_are_tried_again_at_one_press(web):
     kill(make_delivery().event), kill(make_delivery().event)
-    assert "2 events are started again" in web.post(f"{OUTBOX}replay/", follow=True).text
+    assert "We have restarted the follow-up actions for 2 events." in web.post(f"{OUTBOX}replay/", follow=True).text
     assert "No stuck events" in web.get(OUTBOX).text
 
 
@@ -198,4 +198,4 @@ def test_the_pages_speak_swedish():
     delivery, web = make_delivery(), signed_in(language="sv")
     assert "Skicka alla igen" in web.get(f"{LIST}?view=failed").text
     assert "Skicka igen" in web.get(f"{LIST}{delivery.pk}/").text
-    assert "Inget har fastnat" in web.get(OUTBOX).text
+    assert "Inga händelser har fastnat" in web.get(OUTBOX).text

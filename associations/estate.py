@@ -14,16 +14,12 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from associations.actions import (
-    attach_sellers,
-    cancel_overtaken,
-    end_from_outside,
-    end_reason_from_outside,
-    expire_invitations,
-    follow_replacements,
-)
-from associations.actions.unit import about_subscription, named
+from associations.actions import attach_sellers, expire_invitations, follow_replacements
+from associations.actions.ending import end_overtaken, end_reason_from_outside
 from associations.models import Association, start_of
+from associations.record import actions as record
+from associations.record import bulk
+from associations.record.recording import about_subscription, named
 from associations.rules import TENANT_KINDS, EndReason, Kind, Source, digital_only, digital_only_from
 from por.accounts.models import NOBODY
 from por.directory.estate.common import mpn_id, unknown
@@ -200,8 +196,7 @@ def _merge_all(places: Places, outcome: Outcome) -> None:
     with connection.cursor() as cursor:
         for statement in (*_LOCKS, _SET_APART):
             cursor.execute(statement, given)
-        cursor.execute(_INSERT, {**given, "now": timezone.now()})
-        outcome.created.update(dict(cursor.fetchall()))
+        outcome.created.update(bulk.begin_selected(_TO_BEGIN, given, source=Source.ESTATE, attached_at=timezone.now()))
         cursor.execute(_BUMP, given)
 
 
@@ -235,17 +230,10 @@ _SET_APART = f"""
         ))
     )
 """
-_INSERT = f"""
-    WITH created AS (
-        INSERT INTO associations_association
-            (kind, customer_id, subscription_id, partner_id, began_at, ended_at, attached_at, source, end_reason, note,
-            end_note)
-        SELECT kind, customer_pk, subscription_pk, partner_pk, began_on::timestamp AT TIME ZONE 'UTC',
-            ended_on::timestamp AT TIME ZONE 'UTC', %(now)s, 'estate', '', '', ''
-        FROM estate_found_associations WHERE {HERE}
-        RETURNING customer_id
-    )
-    SELECT customer_id, count(*) FROM created GROUP BY customer_id
+_TO_BEGIN = f"""
+    SELECT kind, customer_pk, subscription_pk, partner_pk, began_on::timestamp AT TIME ZONE 'UTC',
+        ended_on::timestamp AT TIME ZONE 'UTC'
+    FROM estate_found_associations WHERE {HERE}
 """
 _BUMP = f"""
     UPDATE directory_subscription SET version = version + 1
@@ -336,15 +324,14 @@ class _Merge:
         if same is None:
             _check_can_begin(row, unit)
             _check_can_be_open(row, unit, partner)
-            new = Association(
+            new = record.draft(
+                unit,
+                partner,
                 kind=row.kind,
-                customer_id=unit.customer_id if isinstance(unit, Subscription) else unit.pk,
-                subscription=unit if isinstance(unit, Subscription) else None,
-                partner=partner,
+                source=Source.ESTATE,
                 began_at=start_of(row.began_on),
                 ended_at=ended_at,
                 attached_at=self.now,
-                source=Source.ESTATE,
             )
             self._check_overlap(new, known)
             known.append(new)
@@ -382,10 +369,9 @@ class _Merge:
             raise _overlaps()
 
     def save(self) -> None:
-        """First what has ended, so that what follows it finds the place free."""
-        self.changed.sort(key=lambda one: one.ended_at is None)
-        Association.objects.bulk_update(self.changed, ["ended_at"])
-        Association.objects.bulk_create(self.created)
+        """Write what has changed, then what is new: its place may only be free now."""
+        bulk.redate(self.changed)
+        bulk.begin(self.created)
         of_record = [one for one in self.created + self.changed if one.kind == Kind.DPOR]
         touched = {one.subscription_id for one in of_record if one.subscription_id is not None}
         Subscription.objects.filter(pk__in=touched).update(version=F("version") + 1)
@@ -482,17 +468,4 @@ def settle() -> int:
     ended = end_overtaken()
     expire_invitations()
     attach_sellers()
-    return ended
-
-
-def end_overtaken() -> int:
-    """Ends what expired subscriptions and closed accounts leave open, each with its event; returns how many.
-
-    The questions that this, or what a file has ended, has made pointless are cancelled.
-    """
-    overtaken = Association.objects.open().filter(
-        Q(kind=Kind.DPOR, subscription__status=Subscription.Status.EXPIRED) | Q(partner__status=Partner.Status.CLOSED)
-    )
-    ended = sum(end_from_outside(pk) for pk in overtaken.order_by("subscription", "pk").values_list("pk", flat=True))
-    cancel_overtaken()
     return ended

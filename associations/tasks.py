@@ -12,7 +12,7 @@ from por import faults
 def keep_time() -> None:
     """Closes and reminds of what is due: rung every minute."""
     with faults.passing():
-        actions.keep_time()
+        actions.run_scheduled()
 
 
 @shared_task

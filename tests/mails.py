@@ -71,7 +71,7 @@ def it_is_asked_who_does_the_work() -> None:
     actions.answer(one.request.pk, one.incumbent.mpn_id, by=one.admin)
     for moment in (*changing.reminders_of(unanswered.request), unanswered.request.due_at):
         with mock.patch.object(timezone, "now", return_value=moment):
-            actions.keep_questions()
+            actions.expire_and_remind()
 
 
 def partners_begin() -> None:

@@ -11,9 +11,9 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.actions import unit
-from associations.actions.record import Attached, place
+from associations.actions.record import Attached, attach_locked
 from associations.models import Association, Consent, partners_of, subscriptions_visible_to
+from associations.record import locking
 from associations.rules import Kind, Source, policy_on
 from por.accounts.models import NOBODY, Actor
 from por.directory import actions as directory
@@ -47,23 +47,23 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: Given, *, by: Act
     subscription = Subscription.objects.filter(subscription_id=subscription_id).first()
     if subscription is None or subscription.agreement != Agreement.OPEN:
         if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
-            raise unit.absent()
+            raise locking.absent()
         raise Refused(
             "not_open_licensing",
             _("You can only activate a subscription from Open licensing. Ask the customer to attach you instead."),
         )
-    subscription = unit.locked_by_the_house(subscription.pk)
+    subscription = locking.locked_by_system(subscription.pk)
     partner = directory.attachable(mpn_id, by=by)
     now = timezone.now()
     if consent.on > now.date():
         raise Refused(
             "consent_in_future", _("The date when the customer agreed cannot be in the future."), field="consent"
         )
-    placed = place(subscription, partner, by=by, source=Source.ACTIVATION)
-    if placed.outcome != "unchanged":
+    attached = attach_locked(subscription, partner, by=by, source=Source.ACTIVATION)
+    if attached.outcome != "unchanged":
         Consent.objects.get_or_create(  # asked again about the same partner, it is the same question
-            association=placed.association if placed.request is None else None,
-            request=placed.request,
+            association=attached.association if attached.request is None else None,
+            request=attached.request,
             partner=partner,
             defaults={
                 "name": consent.name.strip(),
@@ -73,7 +73,7 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: Given, *, by: Act
                 "recorded_by": by.user,
             },
         )
-    return placed
+    return attached
 
 
 #: The kinds whose partner has sold the subscription, by the agreement it was sold under.
@@ -104,13 +104,13 @@ def attach_sellers() -> int:
 
 @transaction.atomic
 def _attach_seller(subscription_pk: int, kind: Kind) -> bool:
-    subscription = unit.locked_by_the_house(subscription_pk)
+    subscription = locking.locked_by_system(subscription_pk)
     sellers = Association.objects.open().filter(subscription=subscription, kind=kind)
     seller = sellers.filter(partner__status=Partner.Status.ACTIVE).order_by("began_at", "pk").first()
-    if seller is None or unit.ever_of_record(subscription) or subscription.status != Subscription.Status.ACTIVE:
+    if seller is None or locking.ever_of_record(subscription) or subscription.status != Subscription.Status.ACTIVE:
         return False
     partner = directory.locked(seller.partner_id)
     if partner.status != Partner.Status.ACTIVE or partner.kind == Partner.Kind.GLOBAL:
         return False
-    place(subscription, partner, by=NOBODY, source=Source.AUTOMATIC)
+    attach_locked(subscription, partner, by=NOBODY, source=Source.AUTOMATIC)
     return True

@@ -7,40 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.actions import unit
 from associations.life_cycles import CHANGE_REQUEST
 from associations.models import Association, Challenger, ChangeRequest, Statement, partners_of
-from associations.rules import Cancellation, ChangeStatus, EndReason, Kind, Policy, Source, policy_on
+from associations.record import actions as record
+from associations.record import locking, recording
+from associations.rules import Cancellation, ChangeStatus, EndReason, Policy, Source, policy_on
+from por import statements
 from por.accounts.models import NOBODY, Actor, Membership
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.directory.rules import normal_mpn_id
 from por.errors import Absent, Refused, Stale
 
-if TYPE_CHECKING:
-    from associations.actions.record import LastChange
 
-
-def name(
+def open_or_join(
     subscription: Subscription, incumbent: Association, partner: Partner, *, by: Actor, note: str = ""
 ) -> ChangeRequest:
-    """Asks whether the partner, and not the incumbent, does the work, or joins it to the question that is open.
+    """Open a change request between the incumbent and this partner, or add the partner to the open one; return it.
 
-    Naming the same partner again changes nothing. All is locked by the caller, and the partner may be attached.
+    Naming the same partner again changes nothing. The caller has locked all of them, and the partner may be attached.
     """
-    requests = unit.requests_of(subscription)
+    requests = requests_of(subscription)
     request = next((one for one in requests if one.status == ChangeStatus.OPEN), None)
     if request is not None and request.challengers.filter(partner=partner).exists():
         return request
-    unit.partner_of(incumbent)
-    now = unit.clock(unit.latest(subscription), requests)
+    locking.partner_of(incumbent)
+    now = locking.next_instant(locking.latest(subscription), requests)
     verb = "change_request.opened"
     if request is None:
         request = ChangeRequest.objects.create(
@@ -51,7 +50,7 @@ def name(
         _step(request, "propose another partner")
         request.save(update_fields=["version"])
     challenger = Challenger.objects.create(request=request, partner=partner, joined_at=now, note=note.strip())
-    _write(verb, request, by=by, at=now, reason=challenger.note, partner=unit.named(partner))
+    _write(verb, request, by=by, at=now, reason=challenger.note, partner=recording.named(partner))
     return request
 
 
@@ -77,25 +76,14 @@ def answer(
         raise Refused(*CHANGE_REQUEST.refusals[ChangeStatus.CANCELLED])
     moves = chosen is not None and chosen.pk != incumbent.partner_id
     if chosen is not None and moves:
-        unit.require_open_to_attach(subscription)
+        locking.require_open_to_attach(subscription)
         directory.require_attachable(directory.locked(chosen.pk))
-    now = unit.clock(unit.record_of(subscription), unit.requests_of(subscription))
+    now = locking.next_instant(locking.all_associations(subscription), requests_of(subscription))
     if chosen is None or moves:
-        incumbent.ended_at = now
-        incumbent.end_reason = EndReason.CHANGED if moves else EndReason.REMOVED
-        incumbent.end_note = statement.strip()
-        incumbent.save(update_fields=["ended_at", "end_reason", "end_note"])
+        record.end(incumbent, at=now, reason=EndReason.CHANGED if moves else EndReason.REMOVED, note=statement)
     if chosen is not None and moves:
-        request.made = Association.objects.create(
-            kind=Kind.DPOR,
-            customer=subscription.customer,
-            subscription=subscription,
-            partner=chosen,
-            began_at=now,
-            attached_at=now,
-            source=Source.CHANGE,
-            note=statement.strip(),
-        )
+        made = record.draft(subscription, chosen, source=Source.CHANGE, began_at=now, attached_at=now, note=statement)
+        request.made = record.begin(made)
     request.chosen, request.answered_by, request.answer_statement = chosen, by.user, statement.strip()
     request.closed_at = now
     request.save()
@@ -104,8 +92,8 @@ def answer(
 
 
 @transaction.atomic
-def state(request_id: int, text: str, *, by: Actor, version: int | None = None) -> Statement:
-    """A party says what it does for the customer, or says it anew while the question is open.
+def submit_statement(request_id: int, text: str, *, by: Actor, version: int | None = None) -> Statement:
+    """Keep what a party says it does for the customer; it may say it again while the change request is open.
 
     Raises Absent, Forbidden, Stale, Busy, or Refused: on `text` if there is none, else with the code of the status.
     """
@@ -114,7 +102,7 @@ def state(request_id: int, text: str, *, by: Actor, version: int | None = None) 
         raise Refused("statement_empty", _("Enter what you do for the customer."), field="text")
     partner = _own_party(request, by)
     _step(request, "state")
-    now = max(timezone.now(), request.opened_at + unit.TICK)
+    now = locking.next_instant(after=request.opened_at)
     stated, created = Statement.objects.get_or_create(
         request=request, partner=partner, defaults={"text": text, "written_at": now}
     )
@@ -138,7 +126,7 @@ def forward(request_id: int, member_id: int, *, by: Actor, note: str = "") -> Me
     )
     if member is None:
         raise Refused("not_a_colleague", _("Choose someone in your organisation."), field="member")
-    now = max(timezone.now(), request.opened_at + unit.TICK)
+    now = locking.next_instant(after=request.opened_at)
     to = {"user": member.user_id, "name": member.user.name}
     _write_quietly("change_request.forwarded", request, by=by, at=now, reason=note.strip(), to=to)
     return member
@@ -147,15 +135,17 @@ def forward(request_id: int, member_id: int, *, by: Actor, note: str = "") -> Me
 # --- What the clock and other verbs do -----------------------------------------------------------------------------
 
 
-def ask_again(request: ChangeRequest, last: LastChange, *, by: Actor, at: datetime) -> None:
-    """The answer was taken back, and with it what it did to the record: within undo, which has locked everything."""
-    chosen = last.association.partner if request.chosen_id else None
+def ask_again(request: ChangeRequest, answered: Partner | None, *, by: Actor, at: datetime) -> None:
+    """Open an answered change request again; `answered` is the partner the answer named.
+
+    Its caller has locked everything, and takes back what the answer did to the record.
+    """
     _step(request, "undo")
     request.closed_at, request.reopened_at = None, at
     request.chosen = request.made = request.answered_by = None
     request.answer_statement = ""
     request.save()
-    _write("change_request.answer_undone", request, by=by, at=at, **_said(chosen))
+    _write("change_request.answer_undone", request, by=by, at=at, **_said(answered))
 
 
 def cancel_open(requests: Sequence[ChangeRequest], why: Cancellation, *, by: Actor, at: datetime) -> None:
@@ -174,8 +164,8 @@ def cancel_open(requests: Sequence[ChangeRequest], why: Cancellation, *, by: Act
 @transaction.atomic
 def expire(request_id: int) -> bool:
     """Closes a question that was not answered in time, with whoever is of record; says whether it did."""
-    request = _locked_by_the_house(request_id)
-    now = unit.clock([], [request])
+    request = _locked_by_system(request_id)
+    now = locking.next_instant([request])
     if request.status != ChangeStatus.OPEN or now < request.due_at:
         return False
     _step(request, "[deadline]")
@@ -188,8 +178,8 @@ def expire(request_id: int) -> bool:
 @transaction.atomic
 def remind(request_id: int) -> bool:
     """Reminds the customer if a reminder is due; one, however many were missed. Says whether it did."""
-    request = _locked_by_the_house(request_id)
-    now = unit.clock([], [request])
+    request = _locked_by_system(request_id)
+    now = locking.next_instant([request])
     due = sum(moment <= now for moment in reminders_of(request))
     if request.status != ChangeStatus.OPEN or now >= request.due_at or due <= request.reminders:
         return False
@@ -205,8 +195,8 @@ def reminders_of(request: ChangeRequest) -> list[datetime]:
     return [policy.business_days_after(request.opened_at.date(), days) for days in policy.change_request_reminders]
 
 
-def keep_questions() -> int:
-    """Closes and reminds where that is due; returns how many it were. May run at any time, and twice."""
+def expire_and_remind() -> int:
+    """Close change requests and send reminders that are due; return how many. It may run at any time, and twice."""
     now = timezone.now()
     done = 0
     for request in ChangeRequest.objects.open().order_by("due_at"):
@@ -230,13 +220,13 @@ def cancel_overtaken() -> int:
 
 @transaction.atomic
 def _cancel_if_overtaken(request_id: int) -> bool:
-    request = _locked_by_the_house(request_id)
+    request = _locked_by_system(request_id)
     incumbent = request.incumbent
     ended = incumbent.ended_at is not None or incumbent.undone_at is not None
     if request.status != ChangeStatus.OPEN or not (ended or _all_closed(request)):
         return False
     why = Cancellation.ENDED if ended else Cancellation.PARTNER_CLOSED
-    cancel_open([request], why, by=NOBODY, at=unit.clock([incumbent], [request]))
+    cancel_open([request], why, by=NOBODY, at=locking.next_instant([incumbent], [request]))
     return True
 
 
@@ -252,12 +242,25 @@ def absent() -> Absent:
     return Absent("not_found", _("This change request does not exist, or you do not have access to it."))
 
 
+def requests_of(subscription: Subscription) -> list[ChangeRequest]:
+    """Return all change requests of the subscription, oldest first. The subscription's lock is theirs too."""
+    found = _REQUESTS_OF.all(subscription=subscription.pk)
+    for request in found:
+        request.subscription = subscription
+    return found
+
+
+_REQUESTS_OF = statements.Statement(
+    lambda: ChangeRequest.objects.filter(subscription=statements.Given("subscription")).order_by("opened_at", "pk")
+)
+
+
 def _locked(request_id: int, right: str, *, by: Actor, version: int | None = None) -> ChangeRequest:
     """The question with its subscription, locked until the transaction ends, if it is theirs, they may, and as seen."""
     if not ChangeRequest.objects.visible_to(by).filter(pk=request_id).exists():
         raise absent()
     by.require(right)
-    request = _locked_by_the_house(request_id)
+    request = _locked_by_system(request_id)
     if version is not None and request.version != version:
         raise Stale(
             "stale", _("This change request has changed since you opened it. Check the changes, then try again.")
@@ -265,8 +268,8 @@ def _locked(request_id: int, right: str, *, by: Actor, version: int | None = Non
     return request
 
 
-def _locked_by_the_house(request_id: int) -> ChangeRequest:
-    subscription = unit.locked_by_the_house(
+def _locked_by_system(request_id: int) -> ChangeRequest:
+    subscription = locking.locked_by_system(
         ChangeRequest.objects.only("subscription").get(pk=request_id).subscription_id
     )
     request = ChangeRequest.objects.select_related("incumbent__partner__organisation").get(pk=request_id)
@@ -300,7 +303,7 @@ def _own_party(request: ChangeRequest, by: Actor) -> Partner:
 
 def _write(verb: str, request: ChangeRequest, *, by: Actor, at: datetime, reason: str = "", **changes: Any) -> None:
     """The event of what all parties are told of. The subscription's readers see it, so it gets a new version."""
-    unit.write(
+    recording.record_event(
         verb,
         request.subscription,
         by=by,
@@ -322,7 +325,7 @@ def _write_quietly(
     **changes: Any,
 ) -> None:
     """The event of what is between the customer and one partner, or the customer's own: no other party reads it."""
-    unit.note(
+    recording.record_event(
         verb,
         request.subscription,
         by=by,
@@ -330,12 +333,13 @@ def _write_quietly(
         parties=[partner.pk] if partner else [],
         changes={"change_request": request.pk, **_said(partner), **changes},
         reason=reason,
+        is_new_version=False,
     )
 
 
 def _said(partner: Partner | None) -> dict[str, Any]:
     """The partner an event names; an answer names nobody where it is neither."""
-    return {"partner": unit.named(partner)} if partner else {}
+    return {"partner": recording.named(partner)} if partner else {}
 
 
 def _parties(request: ChangeRequest) -> list[int]:

@@ -11,10 +11,10 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.actions import unit
-from associations.actions.record import place
+from associations.actions.record import attach_locked
 from associations.life_cycles import INVITATION
 from associations.models import Invitation, Invited, subscriptions_visible_to
+from associations.record import locking, recording
 from associations.rules import InvitationStatus, Source, policy_on
 from por.accounts.models import NOBODY, Actor
 from por.directory import actions as directory
@@ -120,8 +120,8 @@ def accept(invitation_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, b
     for row, subscription in zip(chosen, subscriptions, strict=True):
         try:
             with transaction.atomic():
-                placed = place(subscription, partner, by=by, source=Source.INVITATION)
-                row.outcome = placed.outcome
+                attached = attach_locked(subscription, partner, by=by, source=Source.INVITATION)
+                row.outcome = attached.outcome
         except Refused as refused:
             row.outcome, row.code = "refused", refused.code
         row.save(update_fields=["outcome", "code"])
@@ -233,7 +233,7 @@ def _locked(invitation_id: uuid.UUID) -> Invitation:
 
 def _now(invitation: Invitation) -> datetime:
     """After it was sent, whatever the clocks say. One whose time is over is refused, the clock's round or not."""
-    now = max(timezone.now(), invitation.sent_at + unit.TICK)
+    now = locking.next_instant(after=invitation.sent_at)
     if invitation.status == InvitationStatus.SENT and now >= invitation.expires_at:
         raise Refused(*INVITATION.refusals[InvitationStatus.EXPIRED])
     return now
@@ -270,6 +270,6 @@ def _write(
         at=at,
         of=invitation.customer_id,
         parties=[invitation.partner_id] if parties is None else parties,
-        changes={"partner": unit.named(invitation.partner), **changes},
+        changes={"partner": recording.named(invitation.partner), **changes},
         reason=reason,
     )

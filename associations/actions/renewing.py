@@ -9,9 +9,11 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from associations.actions import outside, unit
+from associations.actions import ending
 from associations.models import Association, RenewalNotice, Replacement, start_of
-from associations.rules import EndReason, Kind, Source, policy_on
+from associations.record import actions as record
+from associations.record import locking, recording
+from associations.rules import EndReason, Source, policy_on
 from por.accounts.models import NOBODY
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
@@ -28,10 +30,10 @@ def follow_replacements() -> int:
     subscription still counts as new, so that an estate loaded for the first time asks nobody about years ago.
     """
     today = timezone.now().date()
-    record = Association.objects.of_record()
+    of_record = Association.objects.of_record()
     new = Subscription.objects.filter(
-        Exists(record.filter(subscription=OuterRef("replaces"), undone_at=None)),
-        ~Exists(record.filter(subscription=OuterRef("pk"))),
+        Exists(of_record.filter(subscription=OuterRef("replaces"), undone_at=None)),
+        ~Exists(of_record.filter(subscription=OuterRef("pk"))),
         ~Exists(Replacement.objects.filter(subscription=OuterRef("pk"))),
         replaces__isnull=False,
         started_on__gte=today - timedelta(days=policy_on(today).replacement_days),
@@ -43,40 +45,32 @@ def follow_replacements() -> int:
 
 @transaction.atomic
 def _follow(old_pk: int, new_pk: int) -> bool:
-    """Both are locked, by key as all who lock several do."""
-    by_key = {pk: unit.locked_by_the_house(pk) for pk in sorted([old_pk, new_pk])}
+    """Do it for one pair. Both are locked, in the order of their keys."""
+    by_key = {pk: locking.locked_by_system(pk) for pk in sorted([old_pk, new_pk])}
     old, new = by_key[old_pk], by_key[new_pk]
     held = _held_last(old)
-    if held is None or unit.ever_of_record(new) or Replacement.objects.filter(subscription=new).exists():
+    if held is None or locking.ever_of_record(new) or Replacement.objects.filter(subscription=new).exists():
         return False
     partner = directory.locked(held.partner_id)
     if partner.status != Partner.Status.ACTIVE or new.status != Subscription.Status.ACTIVE:
         return False
     policy = policy_on(timezone.now().date())
     carries = old.product == new.product and f"{old.agreement}-{new.agreement}" in policy.carries_over
-    at = unit.clock([*unit.latest(old), *unit.latest(new)])
+    at = locking.next_instant(locking.latest(old), locking.latest(new))
     if old.status == Subscription.Status.EXPIRED and held.ended_at is None:
         # It has been replaced, which says more. What still runs beside its successor keeps its partner.
-        outside.end(held, old, EndReason.SUBSCRIPTION_REPLACED)
+        ending.end_by_system(held, old, EndReason.SUBSCRIPTION_REPLACED)
     made = None
     if carries:
         began_at = min(max(start_of(new.started_on), held.began_at), at)
-        made = Association.objects.create(
-            kind=Kind.DPOR,
-            customer=new.customer,
-            subscription=new,
-            partner=held.partner,
-            began_at=began_at,
-            attached_at=at,
-            source=Source.AUTOMATIC,
-        )
+        made = record.begin(record.draft(new, held.partner, source=Source.AUTOMATIC, began_at=began_at, attached_at=at))
     outcome = Replacement.Outcome.CARRIED_OVER if carries else Replacement.Outcome.ASKED
     Replacement.objects.create(subscription=new, partner=held.partner, outcome=outcome, association=made, at=at)
-    changes: dict[str, Any] = {"partner": unit.named(held.partner), "replaces": str(old.subscription_id)}
+    changes: dict[str, Any] = {"partner": recording.named(held.partner), "replaces": str(old.subscription_id)}
     if made is not None:
         changes |= {"association": made.pk, "began_at": made.began_at.isoformat()}
     verb = "partner_of_record.carried_over" if carries else "subscription.replaced"
-    unit.write(verb, new, by=NOBODY, at=at, parties=[partner.pk], changes=changes)
+    recording.record_event(verb, new, by=NOBODY, at=at, parties=[partner.pk], changes=changes)
     return True
 
 
@@ -133,9 +127,9 @@ def _give_notice(subscription_pks: list[int], days: int, today: date) -> int:
         one = records[notice.subscription_id]
         subscription = one.subscription
         assert subscription is not None
-        about = unit.about_subscription(subscription)
+        about = recording.about_subscription(subscription)
         said = {
-            "partner": unit.named(one.partner),
+            "partner": recording.named(one.partner),
             "renews_on": notice.renews_on.isoformat(),
             "days": (notice.renews_on - today).days,
         }

@@ -245,7 +245,7 @@ class State(Endpoint):
     def post(self, request: Request, request_id: int) -> Response:
         def state(version: int | None) -> None:
             text = entered(request, StatementBody)["text"]
-            actions.state(request_id, text, by=actor_of(request), version=version)
+            actions.submit_statement(request_id, text, by=actor_of(request), version=version)
 
         return _done(request, request_id, "change.state", state)
 

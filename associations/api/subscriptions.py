@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from associations.actions.unit import absent
 from associations.api.shapes import (
     EVENT_EXAMPLE,
     SUBSCRIPTION_EXAMPLE,
@@ -29,6 +28,7 @@ from associations.api.shapes import (
 from associations.forms import AsOfForm, SubscriptionFilter
 from associations.models import narrowed, partners_of, usage_visible_to
 from associations.reading import month_of, monthly, subscription_events, subscriptions_for_listing
+from associations.record.locking import absent
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind

@@ -158,6 +158,11 @@ class Association(models.Model):
         return self
 
     @property
+    def instants(self) -> tuple[datetime | None, ...]:
+        """All that it has used on its unit: the next one comes after them."""
+        return (self.began_at, self.ended_at, self.attached_at, self.undone_at, self.reopened_at)
+
+    @property
     def is_own_tenant(self) -> bool:
         """The partner serves itself: it counts for competencies and never pays."""
         return self.partner.own_tenant_id is not None and self.partner.own_tenant_id == self.customer.tenant_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Self
 
 from django.conf import settings
@@ -93,6 +94,11 @@ class ChangeRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subscription}: {self.get_status_display()}"
+
+    @property
+    def instants(self) -> tuple[datetime | None, ...]:
+        """All that it has used on its subscription: the next one comes after them."""
+        return (self.opened_at, self.closed_at, self.reopened_at)
 
     def parties(self) -> dict[int, Partner]:
         """The partners it is between by key, whoever is of record first, then in the order they were named."""

@@ -253,7 +253,7 @@ def partner_change_request_state(request: Request, request_id: int) -> HttpRespo
     status = 422
     if form.is_valid():
         try:
-            actions.state(request_id, form.cleaned_data["text"], by=actor)
+            actions.submit_statement(request_id, form.cleaned_data["text"], by=actor)
         except Refused as refused:
             question, status = _theirs(actor, request_id), say(form, refused)
         else:

@@ -257,7 +257,7 @@ def _open_question(requests: Sequence[ChangeRequest]) -> ChangeRequest | None:
 
 
 def _last_change(subscription: Subscription) -> actions.LastChange | None:
-    return actions.last_change(actions.record_of(subscription), actions.requests_of(subscription))
+    return actions.last_change(actions.all_associations(subscription), actions.requests_of(subscription))
 
 
 def _back(subscription: Subscription) -> HttpResponse:

@@ -97,5 +97,5 @@ def undoable(actor: Actor, subscription: Subscription, requests: Sequence[Change
     """The customer's last change, if this actor may take it back and there is still time to."""
     if not actor.may("record.undo"):
         return None
-    last = actions.last_change(actions.record_of(subscription), requests)
+    last = actions.last_change(actions.all_associations(subscription), requests)
     return last if last and timezone.now() <= last.undo_until else None

@@ -9,8 +9,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from associations import actions
-from associations.actions import unit
 from associations.models import Association, start_of
+from associations.record import locking
 from associations.rules import EndReason, Kind, Source, months_before, policy_on
 from por.accounts.models import Actor
 from por.directory.models import CheckOfId, Customer, Partner, Subscription
@@ -350,9 +350,9 @@ def test_a_verb_reads_no_more_of_a_long_record_than_of_a_short_one(subscription,
             attach(subscription, partner if turn % 2 else rival, admin)
         else:
             getattr(actions, verb)(subscription.subscription_id, by=admin)
-        latest, record = unit.latest(subscription), actions.record_of(subscription)
+        latest, record = locking.latest(subscription), actions.all_associations(subscription)
         assert len(latest) <= 2
-        assert unit.current(latest) == unit.current(record)
+        assert locking.current(latest) == locking.current(record)
         assert max(instants(latest)) == max(instants(record))
 
 

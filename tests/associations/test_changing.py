@@ -171,7 +171,7 @@ def test_only_a_party_can_be_the_answer_and_only_once(case):
         case.answer(case.halden, version=case.request.version + 1)
     case.answer(case.halden, version=case.request.version)
     refused("change_request_answered", case.answer, case.nordvik)
-    refused("change_request_answered", actions.state, case.request.pk, "Us.", by=case.of_halden)
+    refused("change_request_answered", actions.submit_statement, case.request.pk, "Us.", by=case.of_halden)
     refused("change_request_answered", actions.forward, case.request.pk, 1, by=case.admin)
 
 
@@ -190,11 +190,11 @@ def test_who_may_answer_and_who_may_not_even_know(case):
     viewer = make_member(case.customer.organisation, "viewer")
     refused("no_right", case.answer, case.halden, by=viewer, kind=Forbidden)
     refused("no_right", case.answer, case.halden, by=case.of_halden, kind=Forbidden)
-    refused("no_right", actions.state, case.request.pk, "We do.", by=case.admin, kind=Forbidden)
+    refused("no_right", actions.submit_statement, case.request.pk, "We do.", by=case.admin, kind=Forbidden)
     strangers = [make_member(make_customer("Other").organisation), make_member(make_partner().organisation)]
     for stranger in strangers:
         refused("not_found", case.answer, case.halden, by=stranger, kind=Absent)
-        refused("not_found", actions.state, case.request.pk, "We do.", by=stranger, kind=Absent)
+        refused("not_found", actions.submit_statement, case.request.pk, "We do.", by=stranger, kind=Absent)
     assert case.request.status == "open"
 
 
@@ -289,21 +289,21 @@ def test_an_incumbent_that_a_file_has_ended_cannot_be_the_answer_and_the_questio
 
 
 def test_each_party_states_once_and_may_say_it_anew_until_the_answer(case):
-    actions.state(case.request.pk, " We migrate. ", by=case.of_halden)
-    actions.state(case.request.pk, "We migrate.", by=case.of_halden)
+    actions.submit_statement(case.request.pk, " We migrate. ", by=case.of_halden)
+    actions.submit_statement(case.request.pk, "We migrate.", by=case.of_halden)
     assert case.events().count("change_request.stated") == 1
-    actions.state(case.request.pk, "We migrate and train.", by=case.of_halden)
+    actions.submit_statement(case.request.pk, "We migrate and train.", by=case.of_halden)
 
     stated = Statement.objects.get()
     assert (stated.partner, stated.text) == (case.halden, "We migrate and train.")
-    refused("statement_empty", actions.state, case.request.pk, "  ", by=case.of_halden, field="text")
+    refused("statement_empty", actions.submit_statement, case.request.pk, "  ", by=case.of_halden, field="text")
     event = Event.objects.latest("id")
     assert (event.reason, event.parties) == ("We migrate and train.", [case.halden.pk])
 
 
 def test_neither_partner_reads_the_others_statement_and_the_customer_reads_both(case):
     for actor, text in ((case.of_nordvik, "We run it."), (case.of_halden, "We moved it.")):
-        actions.state(case.request.pk, text, by=actor)
+        actions.submit_statement(case.request.pk, text, by=actor)
 
     def read(actor: Actor) -> dict[str, str]:
         (question,) = questions(actor, requests_for_listing(actor))
@@ -394,7 +394,7 @@ def test_the_deadline_is_the_end_of_the_last_business_day_and_each_reminder_is_s
     while hour <= end + timedelta(days=3):
         with at(hour):
             for _twice in range(2):
-                if actions.keep_questions():
+                if actions.expire_and_remind():
                     sent.append((case.events()[-1].removeprefix("change_request."), hour))
         hour += timedelta(hours=6) if hour.hour % 6 == 0 else timedelta(hours=1)
 
@@ -409,12 +409,12 @@ def test_the_deadline_is_the_end_of_the_last_business_day_and_each_reminder_is_s
 def test_a_clock_that_stood_still_makes_up_for_it_once(case):
     opened = case.request.opened_at
     with at(changing.reminders_of(case.request)[1] + timedelta(days=1)):
-        assert actions.keep_time() == 1
-        assert actions.keep_time() == 0
+        assert actions.run_scheduled() == 1
+        assert actions.run_scheduled() == 0
     assert case.events().count("change_request.reminded") == 1
     with at(opened + timedelta(days=90)):
-        assert actions.keep_time() == 1
-        assert actions.keep_time() == 0
+        assert actions.run_scheduled() == 1
+        assert actions.run_scheduled() == 0
     assert case.events()[-1] == "change_request.expired"
     refused("change_request_expired", case.answer, case.halden)
 

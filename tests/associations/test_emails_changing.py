@@ -90,10 +90,10 @@ def test_the_answer_tells_each_what_it_means_for_them_and_so_does_undoing_it(cas
 
 def test_without_an_answer_all_are_told_and_the_customer_was_reminded_before(case):
     with at(changing.reminders_of(case.request)[0]):
-        actions.keep_time()
+        actions.run_scheduled()
     assert case.told() == {"admin": "reminder"}
     with at(case.request.due_at):
-        actions.keep_time()
+        actions.run_scheduled()
     assert case.told() == {"nordvik": "closed", "halden": "closed", "admin": "closed_customer"}
 
 
@@ -103,7 +103,7 @@ def test_removing_the_partner_of_record_tells_it_that_and_the_challenger_that_th
 
 
 def test_what_is_between_two_stays_between_them(case):
-    actions.state(case.request.pk, "We moved their mail.", by=case.of_halden)
+    actions.submit_statement(case.request.pk, "We moved their mail.", by=case.of_halden)
     assert case.told() == {}
     member = case.viewer.organisation.memberships.get(user=case.viewer.user)
     actions.forward(case.request.pk, member.pk, by=case.admin, note="You know them.")

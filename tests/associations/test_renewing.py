@@ -153,7 +153,7 @@ def test_each_renewal_is_told_of_90_60_and_30_days_ahead_and_once_each(renews_on
     for day in range(101):
         for hour in (0, 23):
             with at(start + timedelta(days=day, hours=hour)):
-                actions.keep_time()
+                actions.run_scheduled()
     assert renewal() == [90, 60, 30]
     assert told("subscription.renewal_due") == {"renewal_due_customer"} | (
         {"renewal_due"} if partner.organisation.memberships.exists() else set()

@@ -113,11 +113,11 @@ class Scene:
         self.attach(self.third)
 
     def state(self) -> None:
-        actions.state(self.question().pk, "We do.", by=make_member(self.other.organisation))
+        actions.submit_statement(self.question().pk, "We do.", by=make_member(self.other.organisation))
 
     def pass_the_deadline(self) -> None:
         ChangeRequest.objects.update(due_at=timezone.now())
-        actions.keep_time()
+        actions.run_scheduled()
 
     def close_other(self) -> None:
         self.load("partners", mpn_id=self.other.mpn_id, name="Halden Konsult AB", status="closed")

@@ -25,11 +25,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 import associations.models
 from associations import actions, estate, reading
-from associations.actions import changing, record
-from associations.actions import unit as spine
+from associations.actions import changing, record, undoing
 from associations.models import Association, AssociationQuerySet, ChangeRequest
 from associations.reading import changing as changing_read
 from associations.reading.changing import questions, requests_for_listing
+from associations.record import locking, recording
 from por.accounts.models import NOBODY, Actor
 from por.directory import actions as directory
 from por.directory.estate.organisations import PARTNERS
@@ -195,13 +195,13 @@ class TheRecord(RuleBasedStateMachine):
         if not self.plain.units[unit].questions:
             return
         self.both(
-            lambda: actions.state(self.question(unit), text, by=self.readers[partner]) and None,
+            lambda: actions.submit_statement(self.question(unit), text, by=self.readers[partner]) and None,
             lambda: self.plain.state(unit, partner, text),
         )
 
     @rule()
     def the_clock_strikes(self) -> None:
-        actions.keep_questions()
+        actions.expire_and_remind()
         self.plain.keep_time()
 
     @rule(unit=units, status=st.sampled_from(["active", "active", "grace", "suspended", "expired"]))
@@ -369,8 +369,8 @@ def test_the_record_is_always_that_of_the_plain_one(committed):
 
 # --- Faults, put into the product one at a time ---------------------------------------------------------------------
 
-real_attach, real_undo, real_write_of = actions.attach, actions.undo, spine.write_of
-real_back_dated, real_last_change, real_write = record._back_dated, record.last_change, history.record
+real_attach, real_undo, real_record_event = actions.attach, actions.undo, recording.record_event
+real_back_dated, real_last_change, real_write = record._back_dated, undoing.last_change, history.record
 real_question, real_remind = changing_read._question, changing.remind
 real_usage, real_check = associations.models.usage_visible_to, estate._Merge._check_overlap
 
@@ -387,7 +387,9 @@ def forgetful_undo(*args: Any, **kwargs: Any) -> Association | None:
 
 def strict_at_the_bound(began_on: date, subscription: Any, now: datetime) -> datetime:
     """A period that ends when the next begins is taken for an overlap."""
-    if any(one.undone_at is None and one.ended_at == start_of(began_on) for one in spine.record_of(subscription)):
+    if any(
+        one.undone_at is None and one.ended_at == start_of(began_on) for one in locking.all_associations(subscription)
+    ):
         raise Refused("overlaps_another_period", "", field="began_on")
     return real_back_dated(began_on, subscription, now)
 
@@ -440,7 +442,7 @@ def ends_what_was_undone() -> int:
     for one in found.filter(subscription__status="expired").select_related("subscription", "customer"):
         one.ended_at = timezone.now()
         one.save()
-        real_write_of("partner_of_record.ended", one.subscription, one, by=NOBODY, at=one.ended_at)
+        real_record_event("partner_of_record.ended", one.subscription, by=NOBODY, at=one.ended_at, association=one)
     return real_end_overtaken()
 
 
@@ -487,21 +489,21 @@ class Fault:
 
 
 FAULTS = {
-    "the clock is the wall's alone": Fault(spine, "clock", lambda *_any: timezone.now()),
+    "the clock is the wall's alone": Fault(locking, "next_instant", lambda *_any, **_more: timezone.now()),
     "undo has no end": Fault(actions.LastChange, "undo_until", datetime.max.replace(tzinfo=UTC)),
     "undo has one minute less": Fault(
         actions.LastChange, "undo_until", property(lambda last: last.at + timedelta(minutes=29))
     ),
     "an undone removal begins anew": Fault(actions, "undo", forgetful_undo),
-    "an undo is undone": Fault(record, "last_change", last_change_of_all),
+    "an undo is undone": Fault(undoing, "last_change", last_change_of_all),
     "dating back ignores other periods": Fault(
         record, "_back_dated", lambda began_on, *_args, **_kwargs: start_of(began_on)
     ),
     "dating back takes neighbours for overlaps": Fault(record, "_back_dated", strict_at_the_bound),
     "dating back goes a day too far": Fault(record, "_back_dated", one_day_further),
     "a later start moves the record forward": Fault(actions, "attach", moved_forward),
-    "the holder is overlooked": Fault(spine, "current", lambda record: None),
-    "a version is not counted": Fault(spine, "bump", lambda subscription: None),
+    "the holder is overlooked": Fault(locking, "current", lambda associations: None),
+    "a version is not counted": Fault(recording, "bump", lambda subscription: None),
     "an event is missing": Fault(history, "record", lambda *args, **kwargs: 0),
     "an event is written twice": Fault(
         history, "record", lambda *args, **kwargs: real_write(*args, **kwargs) and real_write(*args, **kwargs)
@@ -511,7 +513,7 @@ FAULTS = {
     ),
     "a partner that is closed or suspended is attached": Fault(directory, "attachable", attachable_whatever_its_state),
     "a closed partner comes back by undo": Fault(directory, "locked", always_active),
-    "an expired subscription takes a partner": Fault(spine, "require_open_to_attach", lambda subscription: None),
+    "an expired subscription takes a partner": Fault(locking, "require_open_to_attach", lambda subscription: None),
     "expiry ends nothing": Fault(estate, "end_overtaken", lambda: 0),
     "expiry ends what was undone": Fault(estate, "end_overtaken", ends_what_was_undone),
     "a load overlaps": Fault(estate._Merge, "_check_overlap", lambda self, one, known: None),
@@ -521,8 +523,8 @@ FAULTS = {
     "a question outlives its incumbent": Fault(changing, "cancel_open", lambda *_any, **_more: None),
     "a question without challengers stays open": Fault(changing, "_all_closed", lambda request: False),
     "an answer is not asked for again once undone": Fault(changing, "ask_again", lambda *_any, **_more: None),
-    "an answer cannot be undone": Fault(record, "last_change", answers_are_no_change),
-    "undo passes over an open question": Fault(record, "last_change", open_questions_do_not_matter),
+    "an answer cannot be undone": Fault(undoing, "last_change", answers_are_no_change),
+    "undo passes over an open question": Fault(undoing, "last_change", open_questions_do_not_matter),
     "a deadline never comes": Fault(changing, "expire", lambda request_id: False),
     "a reminder is sent each time": Fault(changing, "remind", lambda request_id: remind_anew(request_id)),
     "a statement is read by the others": Fault(changing_read, "_question", read_by_all),

@@ -185,7 +185,7 @@ def test_the_question_sets_side_by_side_what_the_customer_needs_to_know(web, cus
         Usage.objects.create(subscription=held, month=month, workload="exo", paid_units=420, active_users=active)
     elsewhere = make_subscription(customer)
     actions.attach(elsewhere.subscription_id, rival.mpn_id, by=make_member(customer.organisation))
-    actions.state(asked.pk, "We run Exchange.\nAnd the helpdesk.", by=make_member(partner.organisation))
+    actions.submit_statement(asked.pk, "We run Exchange.\nAnd the helpdesk.", by=make_member(partner.organisation))
 
     response = web.get(question(asked))
 
@@ -272,7 +272,7 @@ def test_an_answer_to_a_question_that_has_changed_shows_it_again_with_what_chang
     seen = asked.version
     third = make_partner("Sjöboda Drift AB")
     name(held, third, admin)
-    actions.state(asked.pk, "We do the helpdesk.", by=make_member(rival.organisation))
+    actions.submit_statement(asked.pk, "We do the helpdesk.", by=make_member(rival.organisation))
 
     response = web.post(question(asked, "answer"), {"mpn_id": rival.mpn_id, "version": seen, "statement": "kept"})
 
@@ -300,7 +300,7 @@ def test_an_answer_that_comes_too_late_says_what_became_of_the_question(web, hel
     ChangeRequest.objects.update(
         due_at=timezone.now() - timedelta(minutes=1), opened_at=timezone.now() - timedelta(days=20)
     )
-    actions.keep_time()
+    actions.run_scheduled()
     late = answer(web, asked, rival.mpn_id, version="")
     assert late.status_code == 409
     assert "The change request was not answered in time. Nordvik Cloud AB is still the partner of record." in text_of(
@@ -388,8 +388,8 @@ def test_open_questions_come_first_on_the_home_page_and_stand_in_the_lists(web, 
 
 
 def test_each_party_sees_the_others_name_and_dates_and_never_what_it_says(held, partner, rival, asked):
-    actions.state(asked.pk, "We run Exchange.", by=make_member(partner.organisation))
-    actions.state(asked.pk, "We did the rollout.", by=make_member(rival.organisation))
+    actions.submit_statement(asked.pk, "We run Exchange.", by=make_member(partner.organisation))
+    actions.submit_statement(asked.pk, "We did the rollout.", by=make_member(rival.organisation))
 
     for us, own, other in (
         (partner, "We run Exchange.", "We did the rollout."),
@@ -464,7 +464,7 @@ def lines(web: Client, address: str) -> list[str]:
 
 
 def test_history_says_what_happened_as_each_may_know_it(web, customer, held, partner, rival, admin, asked):
-    actions.state(asked.pk, "We did the rollout.", by=make_member(rival.organisation))
+    actions.submit_statement(asked.pk, "We did the rollout.", by=make_member(rival.organisation))
     (member,) = make_member(customer.organisation, name="Per Lund").user.memberships.all()
     actions.forward(asked.pk, member.pk, by=admin)
     answer(web, asked, "none")
@@ -558,6 +558,6 @@ def test_the_cost_of_a_question_does_not_grow_with_its_parties(web, held, partne
     for number in range(3):
         newcomer = make_partner(f"Partner {number} AB")
         name(held, newcomer, admin)
-        actions.state(asked.pk, "We do it.", by=make_member(newcomer.organisation))
+        actions.submit_statement(asked.pk, "We do it.", by=make_member(newcomer.organisation))
 
     assert [queries(one) for one in load] == before

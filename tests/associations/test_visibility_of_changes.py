@@ -55,7 +55,7 @@ def viewers(subscription) -> dict[str, Actor]:
     for partner in (nordvik, halden):
         named = actions.attach(subscription.subscription_id, partner.mpn_id, by=admin)
     for name, text in SAID.items():
-        actions.state(named.request.pk, text, by=of[name])
+        actions.submit_statement(named.request.pk, text, by=of[name])
     actions.invite(customer.tenant_id, [subscription.subscription_id], by=of[SKOG], message="As agreed.")
     from associations.models import Association
 

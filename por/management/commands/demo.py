@@ -102,7 +102,7 @@ def _leave_something_to_do() -> None:
     contested = subscriptions.get(product=Product.EMS)
     named = actions.attach(contested.subscription_id, cast.HALDEN, by=customer, note="They roll it out this spring.")
     assert named.request is not None
-    actions.state(named.request.pk, "We have enrolled 300 devices and train the service desk.", by=rival)
+    actions.submit_statement(named.request.pk, "We have enrolled 300 devices and train the service desk.", by=rival)
     free = subscriptions.get(product=Product.OFFICE365, agreement=Agreement.EA, seats=60)
     tenant_id = free.customer.tenant_id
     actions.invite(tenant_id, [free.subscription_id], by=partner, message="As we agreed when we met in May.")

@@ -1,0 +1,71 @@
+"""The only functions that write one association; bulk.py has their twins for loads.
+
+Each expects that its caller has locked the unit and checked the rights. The event is the caller's too.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from associations.models import Association
+from associations.rules import EndReason, Kind, Source
+from por.directory.models import Customer, Partner, Subscription
+
+
+def draft(
+    of: Subscription | Customer,
+    partner: Partner,
+    *,
+    kind: str = Kind.DPOR,
+    source: Source,
+    began_at: datetime,
+    ended_at: datetime | None = None,
+    attached_at: datetime,
+    note: str = "",
+) -> Association:
+    """Return a new association that is not saved yet."""
+    subscription = of if isinstance(of, Subscription) else None
+    return Association(
+        kind=kind,
+        customer_id=of.pk if subscription is None else subscription.customer_id,
+        subscription=subscription,
+        partner=partner,
+        began_at=began_at,
+        ended_at=ended_at,
+        attached_at=attached_at,
+        source=source,
+        note=note.strip(),
+    )
+
+
+def begin(association: Association) -> Association:
+    """Insert a draft; return it."""
+    if association.subscription is not None:
+        association.customer = association.subscription.customer  # its lock has read both
+    association.save(force_insert=True)
+    return association
+
+
+def end(association: Association, *, at: datetime, reason: EndReason, note: str = "") -> None:
+    """End an open association."""
+    association.ended_at, association.end_reason, association.end_note = at, reason, note.strip()
+    association.save(update_fields=["ended_at", "end_reason", "end_note"])
+
+
+def reopen(association: Association, *, at: datetime) -> None:
+    """Let an ended association go on as if it had never ended."""
+    association.ended_at, association.end_reason, association.end_note = None, "", ""
+    association.reopened_at = at
+    association.save(update_fields=["ended_at", "end_reason", "end_note", "reopened_at"])
+
+
+def strike(association: Association, *, at: datetime) -> None:
+    """Take an association out of the record; from now on it counts for nothing."""
+    association.undone_at = at
+    association.save(update_fields=["undone_at"])
+
+
+def redate(association: Association, *, began_at: datetime, ended_at: datetime | None) -> None:
+    """Correct the period of an association: it begins earlier, or a file says otherwise when it ended."""
+    association.began_at, association.ended_at = began_at, ended_at
+    association.save(update_fields=["began_at", "ended_at"])

@@ -141,9 +141,16 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": redis_db(1),
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
-    }
+    },
+    # Figures that take long to add up, kept by each process for itself. A key changes with what its figures show, but
+    # changes whose transactions overlapped may be seen in another order than they were numbered: for a minute at most.
+    "local": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "TIMEOUT": 60,
+        "OPTIONS": {"MAX_ENTRIES": 500},
+    },
 }
-# Only the limits of sign-in stand in the cache: who is signed in stays so, and works, while it is away.
+# Only the limits of sign-in are in the cache on the server: whoever is signed in stays so, and works, while it is away.
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 _broker = urlsplit(REDIS_URL)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from django.conf import settings
+from django.core.cache import caches
 from django.db import connection, transaction
 from django.test import TransactionTestCase
 from django.test.utils import override_settings, setup_databases, teardown_databases
@@ -40,8 +41,14 @@ def _valkey_of_ones_own() -> Iterator[None]:
     app.conf.broker_url = f"{settings.CELERY_BROKER_URL.removesuffix('0')}{9 + worker}"
     default = settings.CACHES["default"]
     location = default["LOCATION"].removesuffix("1") + str(2 + worker)
-    with override_settings(CACHES={"default": {**default, "LOCATION": location}}):
+    with override_settings(CACHES={**settings.CACHES, "default": {**default, "LOCATION": location}}):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _empty_local_cache() -> None:
+    """Keys of rows come again from test to test, and so would the figures that were kept for them."""
+    caches["local"].clear()
 
 
 @pytest.fixture(scope="session")

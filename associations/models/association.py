@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
+from django.core.cache import caches
 from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q, Value
 from django.db.models.functions import Cast, Concat
@@ -19,7 +20,6 @@ from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.history.models import Event, Party
-from por.remembered import remembered
 
 
 def start_of(day: date) -> datetime:
@@ -207,7 +207,7 @@ def narrowed(subscriptions: models.QuerySet[Subscription], actor: Actor) -> mode
     if actor.kind != OrganisationKind.PARTNER:
         return subscriptions
     own = Association.objects.standing().visible_to(actor).values_list("subscription", "customer")
-    if remembered(("has many", actor.organisation_id), own[FEW : FEW + 1].exists):
+    if caches["local"].get_or_set(f"has-many:{actor.organisation_id}", own[FEW : FEW + 1].exists):
         return subscriptions
     keys = list(own)
     customers = {customer for subscription, customer in keys if subscription is None}

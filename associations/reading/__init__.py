@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.core.cache import caches
 from django.db import connection
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Sum, Window
 from django.db.models.expressions import RawSQL
@@ -31,7 +32,6 @@ from por.accounts.rules import Kind as OrganisationKind
 from por.directory.models import Subscription, Usage
 from por.directory.rules import Workload
 from por.history.models import Event
-from por.remembered import remembered
 
 RENEWING_WITHIN = timedelta(days=90)
 
@@ -116,7 +116,7 @@ def formerly_of_record(
 def has_forms(actor: Actor) -> bool:
     """Whether the actor ever was on a legacy form. Asked on every page, and so kept for a minute."""
     own = Association.objects.standing().forms().visible_to(actor)
-    return remembered(("has forms", actor.organisation_id), own.exists)
+    return bool(caches["local"].get_or_set(f"has-forms:{actor.organisation_id}", own.exists))
 
 
 def held(as_of: date | None = None) -> AssociationQuerySet:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
+from django.core.cache import caches
 from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -60,7 +61,6 @@ from por.http import (
     subscriptions_text,
     tabs,
 )
-from por.remembered import remembered
 
 FEW, NEWEST = 7, 5  # rows and events on a page that has a longer list elsewhere
 SOME = 50
@@ -77,8 +77,8 @@ def partner_home(request: Request) -> HttpResponse:
     today = timezone.now().date()
     events = list(newest_events(actor, NEWEST))
     loaded = Event.objects.filter(verb="estate.loaded").order_by("-id").values_list("id", flat=True).first()
-    key = ("partner_home", actor.organisation_id, today, events[0].pk if events else None, loaded)
-    kept = remembered(key, lambda: _figures(actor, today))
+    key = f"partner-home:{actor.organisation_id}:{today}:{events[0].pk if events else 0}:{loaded or 0}"
+    kept = cast(Figures, caches["local"].get_or_set(key, lambda: _figures(actor, today)))
     counts, use, seats = kept.counts, kept.use, kept.seats
     money = figures.money(use)
     spent = [sum(filter(None, month)) for month in zip(*(line.values for line in money.series), strict=True)]

@@ -14,9 +14,8 @@ class AssociationsConfig(AppConfig):
         from por.directory.estate.subscriptions import changed
         from por.estate import whole
         from por.history import actions as history
-        from por.history.tasks import Bell
 
-        bulk.bell = Bell(tasks.run_jobs)
+        bulk.wake.task = tasks.run_jobs
         for verb in emails.CHANGES:
             history.on(verb, emails.changed)
         history.on("partner_of_record.ended", emails.ended)

@@ -1,4 +1,4 @@
-"""Doorbells: each takes nothing, calls one verb, and may run twice."""
+"""Tasks: each takes nothing, calls one verb, and may run twice."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from por import faults
 
 @shared_task
 def keep_time() -> None:
-    """Closes and reminds of what is due: rung every minute."""
-    with faults.passing():
+    """Close what is due and send reminders: asked every minute."""
+    with faults.tolerate_outage():
         actions.run_scheduled()
 
 
 @shared_task
 def run_jobs() -> None:
-    """Goes through the rows that wait: rung when there are some, and every few seconds by the clock."""
-    with faults.passing():
+    """Do the rows that wait: woken when there are some, and every few seconds by the clock."""
+    with faults.tolerate_outage():
         actions.run_jobs()

@@ -8,5 +8,5 @@ class PorConfig(AppConfig):
     verbose_name = "Partner of Record"
 
     def ready(self) -> None:
-        # The checks register themselves; tasks are rung from every process, so each needs the Celery application.
+        # The checks register themselves; every process wakes tasks, so each needs the Celery application.
         from por import celery, checks  # noqa: F401

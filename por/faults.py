@@ -69,8 +69,8 @@ def caused_by(error: BaseException | None) -> Refused | None:
 
 
 @contextmanager
-def passing() -> Iterator[None]:
-    """For work that comes round by itself: a fault of a server ends this round, with one line in the log."""
+def tolerate_outage() -> Iterator[None]:
+    """End the block at an outage of a server, with one line in the log. For work that is started again by the clock."""
     try:
         yield
     except Exception as error:

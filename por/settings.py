@@ -163,7 +163,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
-    # A ring that finds no broker gives up at once; kombu would try for six seconds, on every commit.
+    # A wake that finds no broker gives up immediately; kombu would try for six seconds, on every commit.
     "max_retries": 0,
     "interval_start": 0,
     "interval_step": 0,
@@ -181,7 +181,7 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 2
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BEAT_SCHEDULE = {
-    # Rounds that nobody had time for are not made up for: the next one takes all that is due.
+    # A task that no worker had time for is dropped: the next one takes all that is due.
     "relay": {"task": "por.history.tasks.relay", "schedule": 2.0, "options": {"expires": 2}},
     "deliver": {"task": "por.notifications.tasks.deliver", "schedule": 5.0, "options": {"expires": 5}},
     "run-jobs": {"task": "associations.tasks.run_jobs", "schedule": 10.0, "options": {"expires": 10}},
@@ -192,7 +192,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 60},
     },
     "run-loads": {"task": "por.estate.tasks.run", "schedule": 10.0, "options": {"expires": 10}},
-    # Due by a row, not by the clock's memory: a ring finds out whether an hour has passed.
+    # Due by a row, not by the scheduler's memory: the task finds out whether an hour has passed.
     "seal": {"task": "por.history.tasks.seal", "schedule": 60.0, "options": {"expires": 60}},
     "purge-idempotency-keys": {
         "task": "por.accounts.tasks.purge_idempotency_keys",

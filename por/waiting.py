@@ -43,8 +43,8 @@ def bounded_search(seconds: float = SEARCH_FOR) -> Iterator[None]:
 
 
 @contextmanager
-def alone(work: str, number: int = 0) -> Iterator[bool]:
-    """Whether nobody else is at this work in the whole house; it is the caller's until the block ends, or it dies."""
+def advisory_lock(work: str, number: int = 0) -> Iterator[bool]:
+    """Yield whether this worker alone, of all on the database, does this work until the block ends or it dies."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", [work, number])
         mine: bool = cursor.fetchone()[0]

@@ -36,7 +36,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Units:
 
 @pytest.fixture(scope="session", autouse=True)
 def _valkey_of_ones_own() -> Iterator[None]:
-    """Each process of a parallel run has its own databases of cache and broker: limits, and rings to be counted."""
+    """Each process of a parallel run has its own databases of cache and broker: limits, and wakes to be counted."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     app.conf.broker_url = f"{settings.CELERY_BROKER_URL.removesuffix('0')}{9 + worker}"
     default = settings.CACHES["default"]

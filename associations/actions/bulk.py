@@ -6,7 +6,8 @@ import csv
 import io
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from math import inf
 from typing import NamedTuple
 
 from django.db import transaction
@@ -15,14 +16,15 @@ from django.utils.translation import gettext as _
 
 from associations.actions.record import attach_once
 from associations.models import Job, JobRow
-from por import faults
 from por.accounts.models import Actor, Membership
 from por.directory import actions as directory
 from por.directory.rules import normal_mpn_id
 from por.errors import Absent, Busy, Refused
 from por.history import actions as history
 from por.logs import request_id
-from por.waiting import alone
+from por.queue.wake import Wake
+from por.queue.work import Queue
+from por.waiting import advisory_lock
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +34,8 @@ COLUMNS = ("subscription_id", "mpn_id")
 #: How often a row whose subscription somebody else holds is tried.
 TRIES = 3
 
-
-def _no_bell() -> None:
-    """Nobody to ring yet; the clock comes round by itself."""
-
-
-#: Rings for a job after a commit. It may fail or be lost: the rows are the guarantee.
-bell: Callable[[], None] = _no_bell
+#: Wakes the worker that runs jobs after a commit.
+wake = Wake()
 
 
 class Pair(NamedTuple):
@@ -90,7 +87,7 @@ def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
         JobRow(job=job, row=number, subscription_id=pair.subscription_id[:64], mpn_id=pair.mpn_id[:64])
         for number, pair in enumerate(pairs, 1)
     )
-    transaction.on_commit(lambda: bell(), robust=True)
+    wake.after_commit()
     about = history.About("job", str(job.pk), "")
     changes = {"rows": job.total, "dry_run": dry_run}
     history.record("bulk.requested", about, by=by, at=timezone.now(), of=by.organisation_id, changes=changes)
@@ -116,31 +113,52 @@ def absent() -> Absent:
 # --- In the worker --------------------------------------------------------------------------------------------------
 
 
+class Jobs(Queue[Job]):
+    """The jobs whose rows are not all done. A job takes minutes, so its worker holds a lock instead of a lease.
+
+    Each row is done in its own transaction, so a job whose worker died goes on where it stopped, and a try needs no
+    count.
+    """
+
+    run_for = inf
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def take(self) -> Generator[Job, None, None]:
+        for job in Job.objects.unfinished().order_by("pk").select_related("organisation", "asked_by"):
+            with advisory_lock("job", job.pk) as mine:
+                job.refresh_from_db(fields=["status"])
+                if mine and not job.is_over:
+                    started_at = job.started_at or timezone.now()
+                    Job.objects.filter(pk=job.pk).update(status=Job.Status.RUNNING, started_at=started_at)
+                    yield job
+
+    def request_id_of(self, row: Job) -> str:
+        return row.request_id
+
+    def work(self, row: Job) -> None:
+        with translation.override(row.asked_by.language):
+            self.rows += _Run(row).through(row.rows.filter(outcome="").order_by("row"))
+        _end(row, Job.Status.DONE)
+
+    def give_back(self, row: Job) -> None:
+        """Do nothing: the rows that are left wait."""
+
+    def fail(self, row: Job, error: Exception) -> None:
+        logger.exception("Job %s failed.", row.pk)
+        _end(row, Job.Status.FAILED)
+
+
 def run_jobs() -> int:
-    """Does what is left of every job that nobody else is at; returns how many rows it was."""
-    return sum(_run(job) for job in Job.objects.unfinished().order_by("pk").select_related("organisation", "asked_by"))
+    """Do what is left of every job that no other worker does; return how many rows were done."""
+    jobs = Jobs()
+    jobs.run()
+    return jobs.rows
 
 
-def _run(job: Job) -> int:
-    with alone("job", job.pk) as mine:
-        job.refresh_from_db(fields=["status"])
-        if not mine or job.is_over:
-            return 0
-        Job.objects.filter(pk=job.pk).update(status=Job.Status.RUNNING, started_at=job.started_at or timezone.now())
-        token = request_id.set(job.request_id)
-        try:
-            with translation.override(job.asked_by.language):
-                done = _Run(job).through(job.rows.filter(outcome="").order_by("row"))
-            status = Job.Status.DONE
-        except Exception as error:
-            if faults.caused_by(error) is not None:
-                raise  # a server does not do its part: the rows wait
-            logger.exception("Job %s failed.", job.pk)
-            done, status = 0, Job.Status.FAILED
-        finally:
-            request_id.reset(token)
-        Job.objects.filter(pk=job.pk).update(status=status, ended_at=timezone.now())
-    return done
+def _end(job: Job, status: Job.Status) -> None:
+    Job.objects.filter(pk=job.pk).update(status=status, ended_at=timezone.now())
 
 
 class _Undone(Exception):

@@ -6,12 +6,12 @@ from celery import shared_task
 from django.core.management import call_command
 
 from por.accounts import actions
-from por.history.actions.rounds import due
+from por.queue.periodic import due
 
 
 @shared_task
 def purge_idempotency_keys() -> None:
-    """Rung every minute, done every hour."""
+    """Delete kept answers that are too old: asked every minute, done every hour."""
     with due("purge-idempotency-keys", timedelta(hours=1)) as mine:
         if mine:
             actions.purge_idempotency_keys()
@@ -19,7 +19,7 @@ def purge_idempotency_keys() -> None:
 
 @shared_task
 def purge_sessions() -> None:
-    """Rung every minute, done every hour: forgets the sign-ins whose time is over."""
+    """Delete the sign-ins whose time is over: asked every minute, done every hour."""
     with due("purge-sessions", timedelta(hours=1)) as mine:
         if mine:
             call_command("clearsessions")

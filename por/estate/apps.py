@@ -8,6 +8,5 @@ class EstateConfig(AppConfig):
 
     def ready(self) -> None:
         from por.estate import actions, tasks
-        from por.history.tasks import Bell
 
-        actions.bell = Bell(tasks.run)
+        actions.wake.task = tasks.run

@@ -15,12 +15,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from por import waiting
 from por.accounts.models import NOBODY
 from por.errors import Busy
 from por.estate.reading import Cells, RowError, Unfit
 from por.estate.staging import Plain, Staged
 from por.history import actions as history
+from por.waiting import advisory_lock
 
 R = TypeVar("R", bound="Line")
 
@@ -124,9 +124,9 @@ class Report:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Only one load at a time: raises Busy while another one runs."""
-    with waiting.alone("load of an estate") as mine:
+def one_load() -> Iterator[None]:
+    """Run the block as the only load on the database. Raises Busy while another one runs."""
+    with advisory_lock("load of an estate") as mine:
         if not mine:
             raise Busy("busy", _("Another import is running. Wait until it finishes."), retry_after=60)
         yield

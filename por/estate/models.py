@@ -18,7 +18,7 @@ from por.estate.rules import KEPT
 
 class LoadQuerySet(models.QuerySet["Load"]):
     def due(self) -> Self:
-        """Those that may begin. To whoever is alone, also those that are running: their worker is gone."""
+        """Return those that may begin. For who holds the lock, also those that are running: their worker is gone."""
         waiting = Q(status=Load.Status.QUEUED, next_at__lte=timezone.now())
         return self.filter(waiting | Q(status=Load.Status.RUNNING))
 
@@ -31,7 +31,7 @@ class LoadQuerySet(models.QuerySet["Load"]):
 class Load(models.Model):
     """Files that somebody uploaded to be loaded, or only tried (`dry_run`), and the report of it.
 
-    It runs in a worker that holds the lock of all loads (`alone`), so a row that is `running` while somebody else
+    It runs in a worker that holds the lock of all loads (`one_load`), so a row that is `running` while somebody else
     gets the lock belongs to a worker that is gone: it is run again, which is harmless. `started_at` tells the tries
     apart.
     """

@@ -1,4 +1,4 @@
-"""Doorbells: each takes nothing, calls one verb, and may run twice."""
+"""Tasks: each takes nothing, calls one verb, and may run twice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from celery import shared_task
 
 from por import faults
 from por.estate.actions import running
-from por.history.actions.rounds import due
+from por.queue.periodic import due
 
 #: Seconds. A large estate takes longer than any other task may; what is cut short is run again.
 LONGEST = 12 * 3600
@@ -16,14 +16,14 @@ LONGEST = 12 * 3600
 
 @shared_task(soft_time_limit=LONGEST, time_limit=LONGEST + 60)
 def run() -> None:
-    """Runs the loads that wait: rung when there is one, and every few seconds by the clock."""
-    with faults.passing():
+    """Run the loads that wait: woken when there is one, and every few seconds by the clock."""
+    with faults.tolerate_outage():
         running.run()
 
 
 @shared_task
 def forget() -> None:
-    """Rung every minute, done every hour."""
-    with faults.passing(), due("forget-uploads", timedelta(hours=1)) as mine:
+    """Delete uploads that no load needs: asked every minute, done every hour."""
+    with faults.tolerate_outage(), due("forget-uploads", timedelta(hours=1)) as mine:
         if mine:
             running.forget_unneeded()

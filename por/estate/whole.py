@@ -39,7 +39,7 @@ def present(directory: Path) -> list[Path]:
 
 
 def load(directory: Path, report: Report) -> int:
-    """Loads what lies in the directory, within `alone()`; returns how many associations had to end.
+    """Loads what lies in the directory, within `one_load()`; returns how many associations had to end.
 
     A dry run is one transaction, taken back at its end; else each batch stands by itself, so that a load that was
     stopped is simply repeated.

@@ -16,9 +16,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from por import faults
-from por.history.actions import rounds, sealing
+from por.history.actions import sealing
 from por.history.models import Outbox
 from por.notifications.models import Delivery
+from por.queue.periodic import age
 
 
 def _undone() -> float:
@@ -63,7 +64,7 @@ FIGURES: list[tuple[str, str, Callable[[], float]]] = [
     ("outbox_undone", "Events whose listeners have still to be told", _undone),
     ("outbox_oldest_age_seconds", "Age of the oldest of them", _oldest_event),
     ("outbox_dead", "Events given up after too many tries", _dead_events),
-    ("history_signed_head_age_seconds", "Since history's heads were last signed", lambda: rounds.age(sealing.ROUND)),
+    ("history_signed_head_age_seconds", "Since history's heads were last signed", lambda: age(sealing.PERIODIC_RUN)),
     ("deliveries_waiting", "Messages that have still to leave", _waiting),
     ("deliveries_oldest_age_seconds", "Age of the oldest of them", _oldest_delivery),
     ("deliveries_dead", "Messages given up after too many tries", _dead_deliveries),

@@ -9,4 +9,4 @@ class HistoryConfig(AppConfig):
     def ready(self) -> None:
         from por.history import actions, tasks
 
-        actions.bell = tasks.Bell(tasks.relay)
+        actions.wake.task = tasks.relay

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models.functions import Upper
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from por.queue.models import WorkRow, WorkRowQuerySet
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -88,27 +91,23 @@ class Party(models.Model):
         return f"event {self.event_id}, organisation {self.organisation_id}"
 
 
-class OutboxQuerySet(models.QuerySet["Outbox"]):
-    def waiting(self) -> OutboxQuerySet:
-        """Those whose listeners have still to be called, or are being called."""
+class OutboxQuerySet(WorkRowQuerySet["Outbox"]):
+    def waiting(self) -> Self:
+        """Return those whose listeners have still to be called, or are being called."""
         return self.filter(done_at=None, dead_at=None)
 
-    def dead(self) -> OutboxQuerySet:
-        """Those whose tries are used up."""
+    def dead(self) -> Self:
+        """Return those whose tries are used up."""
         return self.filter(done_at=None, dead_at__isnull=False)
 
 
-class Outbox(models.Model):
-    """The promise that an event's listeners will be called: exactly one row an event, kept until it is done.
+class Outbox(WorkRow):
+    """The guarantee that an event's listeners will be called: one row for each event, done at `done_at`.
 
-    The relay pushes `next_at` forward and counts `attempts` before it works, so a worker that dies leaves
-    a row that comes due again by itself; `dead_at` is set when the tries are used up.
+    `dead_at` is set when its tries are used up.
     """
 
     event = models.OneToOneField(Event, models.PROTECT, primary_key=True)
-    next_at = models.DateTimeField()
-    attempts = models.PositiveSmallIntegerField(default=0)
-    last_error = models.TextField(blank=True)
     done_at = models.DateTimeField(null=True)
     dead_at = models.DateTimeField(null=True)
 
@@ -127,6 +126,18 @@ class Outbox(models.Model):
 
     def __str__(self) -> str:
         return f"event {self.event_id}"
+
+    @property
+    def has_failed(self) -> bool:
+        return self.done_at is None and self.dead_at is not None
+
+    @classmethod
+    def given_up(cls) -> dict[str, Any]:
+        return {"dead_at": timezone.now()}
+
+    @classmethod
+    def waiting_again(cls) -> dict[str, Any]:
+        return {"dead_at": None}
 
 
 class ChainHead(models.Model):
@@ -158,16 +169,6 @@ class Seal(models.Model):
     name = models.TextField()
     at = models.DateTimeField()
     signature = models.TextField(unique=True)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Round(models.Model):
-    """When regular work was last done, by the clock of the database."""
-
-    name = models.TextField(primary_key=True)
-    done_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return self.name

@@ -8,8 +8,7 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from por.history import actions as history
-        from por.history.tasks import Bell
         from por.notifications import actions, tasks, welcome
 
-        actions.bell = Bell(tasks.deliver)
+        actions.wake.task = tasks.deliver
         history.on("member.added", welcome.welcome)

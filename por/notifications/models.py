@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import LANGUAGES, Actor, Membership, Organisation
 from por.history.models import Event
+from por.queue.models import WorkRow, WorkRowQuerySet
 
 
 class Topic(models.TextChoices):
@@ -49,7 +50,7 @@ class Preference(models.Model):
         return f"{self.membership}: {self.message}"
 
 
-class DeliveryQuerySet(models.QuerySet["Delivery"]):
+class DeliveryQuerySet(WorkRowQuerySet["Delivery"]):
     def waiting(self) -> Self:
         return self.filter(status=Delivery.Status.WAITING)
 
@@ -62,10 +63,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 DIGEST = "digest"
 
 
-class Delivery(models.Model):
+class Delivery(WorkRow):
     """One message about one event to one recipient; a digest is about many, of which it names the newest.
 
-    Rows are taken, tried and kept (por.history.rules: how often).
     `message_id` is given once and goes out with every try, so that a mailbox can tell a second copy.
     """
 
@@ -88,9 +88,6 @@ class Delivery(models.Model):
     time_zone = models.CharField(max_length=50)
     message_id = models.UUIDField(default=uuid.uuid4, unique=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    next_at = models.DateTimeField(default=timezone.now)
-    last_error = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True, blank=True)
 
@@ -120,6 +117,14 @@ class Delivery(models.Model):
     @property
     def has_failed(self) -> bool:
         return self.status in FAILED
+
+    @classmethod
+    def given_up(cls) -> dict[str, Any]:
+        return {"status": cls.Status.DEAD}
+
+    @classmethod
+    def waiting_again(cls) -> dict[str, Any]:
+        return {"status": cls.Status.WAITING}
 
 
 FAILED = (Delivery.Status.REFUSED, Delivery.Status.DEAD)

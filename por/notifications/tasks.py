@@ -1,4 +1,4 @@
-"""Doorbells: each takes nothing, calls one verb, and may run twice."""
+"""Tasks: each takes nothing, calls one verb, and may run twice."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from por.notifications.actions import digests
 
 @shared_task
 def deliver() -> None:
-    """Sends the mail that is due: rung when there is some, and every few seconds by the clock."""
-    with faults.passing():
+    """Send the mail that is due: woken when there is some, and every few seconds by the clock."""
+    with faults.tolerate_outage():
         actions.deliver()
 
 
 @shared_task
 def put_digests_together() -> None:
-    """Makes the digests that are due: rung every minute; when one is due stands in its lines."""
-    with faults.passing():
+    """Make the digests that are due: asked every minute; the inbox lines say when one is due."""
+    with faults.tolerate_outage():
         digests.put_together()

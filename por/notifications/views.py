@@ -23,7 +23,6 @@ from por.errors import Absent, Refused
 from por.formats import number_text
 from por.history import actions as history
 from por.history.models import Event, Outbox
-from por.history.rules import MAX_ATTEMPTS
 from por.http import (
     View,
     chosen,
@@ -45,6 +44,7 @@ from por.notifications.actions import inbox as inboxes
 from por.notifications.emails import message_id, titles
 from por.notifications.forms import DeliveryFilter, MailForm, OutboxFilter
 from por.notifications.models import Delivery, Notification
+from por.queue.rules import MAX_ATTEMPTS
 
 MAILS_ON_A_PAGE = 25
 #: The newest first; the key makes it one order for good.

@@ -7,6 +7,7 @@ import io
 import uuid
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
 
 from associations import actions
@@ -108,6 +109,61 @@ def test_a_worker_that_died_is_followed_by_one_that_does_the_rest_and_nothing_tw
     job.refresh_from_db()
     assert (job.status, outcomes(job)) == ("done", ["attached"] * 4)
     assert Event.objects.filter(verb="partner_of_record.attached").count() == 4
+
+
+def job_of(customer: Customer, admin: Actor, rows: int) -> Job:
+    pairs = [bulk.Pair(str(make_subscription(customer).subscription_id), make_partner().mpn_id) for _row in range(rows)]
+    return bulk.request(pairs, dry_run=False, by=admin)
+
+
+def test_outage_ends_the_run_and_the_rows_wait_for_the_next_one(customer, admin, monkeypatch):
+    first, second = job_of(customer, admin, 2), job_of(customer, admin, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(bulk, "attach_once", raises(OperationalError("server closed the connection unexpectedly")))
+        assert actions.run_jobs() == 0
+    for job, status in ((first, "running"), (second, "queued")):
+        job.refresh_from_db()
+        assert (job.status, job.done) == (status, 0)
+
+    assert actions.run_jobs() == 3
+    assert set(Job.objects.values_list("status", flat=True)) == {"done"}
+
+
+def test_defect_fails_one_job_and_the_next_one_runs(customer, admin, monkeypatch):
+    broken, good = job_of(customer, admin, 1), job_of(customer, admin, 2)
+    subscription = broken.rows.get().subscription_id
+    real = bulk.attach_once
+
+    def attach(subscription_id, *args, **kwargs):
+        if str(subscription_id) == subscription:
+            raise ZeroDivisionError
+        return real(subscription_id, *args, **kwargs)
+
+    monkeypatch.setattr(bulk, "attach_once", attach)
+    assert actions.run_jobs() == 2
+    assert [Job.objects.get(pk=job.pk).status for job in (broken, good)] == ["failed", "done"]
+    assert actions.run_jobs() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_job_that_another_worker_runs_is_left_to_it(customer, admin):
+    theirs, ours = job_of(customer, admin, 1), job_of(customer, admin, 1)
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtext('job'), %s)", [theirs.pk])
+        assert actions.run_jobs() == 1
+        assert [Job.objects.get(pk=job.pk).status for job in (theirs, ours)] == ["queued", "done"]
+    finally:
+        other.close()
+    assert actions.run_jobs() == 1
+
+
+def raises(error: Exception):
+    def call(*_args, **_kwargs):
+        raise error
+
+    return call
 
 
 def test_each_unknown_id_counts_as_a_check_and_after_twenty_the_rest_is_refused(customer, admin, monkeypatch):

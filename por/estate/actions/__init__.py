@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from uuid import uuid4
 
 from django.core.files import File
@@ -19,20 +19,15 @@ from por.estate import whole
 from por.estate.models import Load
 from por.history import actions as history
 from por.logs import request_id
+from por.queue.wake import Wake
 from por.waiting import busy_instead_of_a_lock_timeout
 
 logger = logging.getLogger(__name__)
 
 #: Where the uploaded files of each load lie, in a folder of their own that begins with the day.
 UPLOADS = "loads"
-
-
-def _no_bell() -> None:
-    """Nobody to ring yet; the clock comes round by itself."""
-
-
-#: Rings for the next load after a commit. It may fail or be lost: the rows are the guarantee.
-bell: Callable[[], None] = _no_bell
+#: Wakes the worker that runs loads after a commit.
+wake = Wake()
 
 
 def request(files: Sequence[File[bytes]], *, dry_run: bool, by: Actor) -> Load:
@@ -112,7 +107,7 @@ def _ask(load: Load, *, by: Actor) -> Load:
     load.asked_by, load.asked_at, load.request_id = by.user, timezone.now(), request_id.get()
     with transaction.atomic():
         load.save(force_insert=True)
-        transaction.on_commit(lambda: bell(), robust=True)
+        wake.after_commit()
         history.record(
             "estate.load_requested",
             about(load),

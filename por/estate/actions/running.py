@@ -9,10 +9,11 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,12 @@ from por.accounts.models import NOBODY
 from por.errors import Busy, Unavailable
 from por.estate import whole
 from por.estate.actions import UPLOADS, about, forget
-from por.estate.loading import Report, alone
+from por.estate.loading import Report, one_load
 from por.estate.models import Load, LoadQuerySet
 from por.estate.reading import RowError
 from por.estate.rules import MAX_TRIES, PAUSE, SHOWN
 from por.history import actions as history
-from por.logs import request_id
+from por.queue.work import Queue
 
 logger = logging.getLogger(__name__)
 
@@ -39,24 +40,54 @@ logger = logging.getLogger(__name__)
 SAY_EVERY = 1.0
 
 
-def run() -> int:
-    """Runs what is due, one after another, unless some load is running already; returns how many were begun.
+class Loads(Queue[Load]):
+    """The loads that were asked for. A load takes hours, so its worker holds a lock instead of a lease.
 
-    Whoever has the lock of all loads is alone in running any: a row that says `running` then belongs to a worker
-    that is gone, and its load is begun again.
+    Only the worker with the lock of all loads runs any: a row that says `running` then belongs to a worker that is
+    gone, and its load is begun again.
     """
-    begun = 0
-    with suppress(Busy), alone():
+
+    run_for = inf
+
+    def take(self) -> Generator[Load, None, None]:
         while (load := _take()) is not None:
-            begun += 1
-            if not _run(load):
-                break  # the connection that held the lock may be gone
-    return begun
+            yield load
+
+    def request_id_of(self, row: Load) -> str:
+        return row.request_id
+
+    def work(self, row: Load) -> None:
+        with translation.override(row.asked_by.language):
+            _load(row)
+
+    def is_outage(self, error: Exception) -> bool:
+        """Return whether another worker's lock, a disk, or a server is at fault; not if the files are gone."""
+        if isinstance(error, FileNotFoundError):
+            return False
+        return isinstance(error, Busy | Unavailable | OSError) or super().is_outage(error)
+
+    def give_back(self, row: Load) -> None:
+        """Let it wait for its turn again. What was loaded is loaded, and found unchanged then."""
+        _mine(row).update(status=Load.Status.QUEUED, tries=row.tries - 1, next_at=timezone.now() + PAUSE)
+
+    def fail(self, row: Load, error: Exception) -> None:
+        """End it: the same files fail in the same way."""
+        if isinstance(error, FileNotFoundError):
+            return _fail(row, Load.Failure.FILES_GONE)
+        logger.exception("Load %s failed.", row.pk)
+        return _fail(row, Load.Failure.DEFECT)
+
+
+def run() -> int:
+    """Run what is due, one after another, unless some load is running already; return how many were begun."""
+    with suppress(Busy), one_load():
+        return Loads().run()
+    return 0
 
 
 @transaction.atomic
 def _take() -> Load | None:
-    """The oldest that is due, marked and counted before the work."""
+    """Return the oldest that is due, marked and counted before the work; None if there is none."""
     due = Load.objects.due().select_for_update(of=("self",), no_key=True, skip_locked=True).select_related("asked_by")
     for load in due.order_by("pk"):
         load.status, load.started_at, load.tries = Load.Status.RUNNING, timezone.now(), load.tries + 1
@@ -66,26 +97,6 @@ def _take() -> Load | None:
             return load
         _fail(load, Load.Failure.KILLED)
     return None
-
-
-def _run(load: Load) -> bool:
-    """Brings a load to its end, whatever that is; not, where a server did not do its part. Then it waits again."""
-    token = request_id.set(load.request_id)
-    try:
-        with translation.override(load.asked_by.language):
-            _load(load)
-    except FileNotFoundError:
-        _fail(load, Load.Failure.FILES_GONE)
-    except Exception as error:
-        # Another one's lock, a full disk, a lost connection: not the load's, so the try does not count.
-        if isinstance(error, Busy | Unavailable | OSError) or faults.caused_by(error) is not None:
-            _put_back(load)
-            return False
-        logger.exception("Load %s failed.", load.pk)
-        _fail(load, Load.Failure.DEFECT)
-    finally:
-        request_id.reset(token)
-    return True
 
 
 def _load(load: Load) -> None:
@@ -215,13 +226,6 @@ def _fail(load: Load, failure: Load.Failure) -> None:
         status=Load.Status.FAILED,
         failure=failure,
     )
-
-
-def _put_back(load: Load) -> None:
-    """It waits for its turn again. What was loaded is loaded, and found unchanged then."""
-    if not connection.is_usable():
-        connection.close()  # the next statement opens another one
-    _mine(load).update(status=Load.Status.QUEUED, tries=load.tries - 1, next_at=timezone.now() + PAUSE)
 
 
 def _mine(load: Load) -> LoadQuerySet:

@@ -4,43 +4,31 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from django.db import connection, transaction
-from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from por import faults
 from por.errors import Absent, Refused
 from por.history.actions.verifying import HASH as HASH
 from por.history.actions.verifying import verify as verify
-from por.history.models import Event, Outbox
-from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
-from por.logs import request_id, without_addresses
-from por.waiting import busy_instead_of_a_lock_timeout
+from por.history.models import Event, Outbox, OutboxQuerySet
+from por.logs import request_id
+from por.queue import replays
+from por.queue.wake import Wake
+from por.queue.work import LeasedQueue
 
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[Event], None]
 _handlers: dict[str, list[Handler]] = defaultdict(list)
 
-
-#: A run ends after so many seconds, well within the time a task has; the next one is seconds away.
-RUN_FOR = 120
-
-
-def _no_bell() -> None:
-    """Nobody to ring yet; the relay comes round by itself."""
-
-
-#: Rings the relay after a commit. It may fail or be lost: the outbox is the guarantee.
-bell: Callable[[], None] = _no_bell
+#: Wakes the relay after a commit.
+wake = Wake()
 
 
 class Author(Protocol):
@@ -56,10 +44,8 @@ class Author(Protocol):
     def organisation_name(self) -> str: ...
 
 
-class Operator(Author, Protocol):
+class Operator(Author, replays.Operator, Protocol):
     """An author with rights."""
-
-    def require(self, right: str) -> None: ...
 
 
 class About(NamedTuple):
@@ -108,7 +94,7 @@ def record(
             },
         )
         event_id: int = cursor.fetchone()[0]
-    transaction.on_commit(_ring)
+    wake.after_commit()
     return event_id
 
 
@@ -161,7 +147,7 @@ def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[Said]) 
             },
         )
     if verb in _handlers:
-        transaction.on_commit(_ring)
+        wake.after_commit()
 
 
 # One round trip for the event, its readers and its outbox row. The trigger fills in seq, prev and hash.
@@ -178,7 +164,7 @@ WITH event AS (
 ), readers AS (
     INSERT INTO history_party (event_id, organisation_id)
     SELECT event.id, reader FROM event, unnest(%(readers)s::bigint[]) AS reader
-), promise AS (
+), outbox AS (
     INSERT INTO history_outbox (event_id, next_at, attempts, last_error)
     SELECT event.id, statement_timestamp(), 0, '' FROM event
 )
@@ -206,130 +192,60 @@ SELECT event.id, statement_timestamp(), 0, '', CASE WHEN NOT %(is_awaited)s THEN
 """
 
 
-def _ring() -> None:
-    try:
-        bell()
-    except Exception as error:
-        logger.warning("The relay could not be rung (%s); it comes round by itself.", error)
+class Relay(LeasedQueue[Outbox]):
+    """The events whose listeners have to be called."""
+
+    def rows(self) -> OutboxQuerySet:
+        return Outbox.objects.select_related("event")
+
+    def request_id_of(self, row: Outbox) -> str:
+        return row.event.request_id
+
+    @transaction.atomic
+    def work(self, row: Outbox) -> None:
+        """Call the listeners in one transaction with the mark that it is done, which comes first and locks the row."""
+        if not Outbox.objects.filter(pk=row.pk, done_at=None).update(done_at=timezone.now()):
+            return  # the lease ran out under a slow worker, and another one has finished the work
+        for handler in _handlers[row.event.verb]:
+            handler(row.event)
+
+    def fail(self, row: Outbox, error: Exception) -> None:
+        logger.exception("Listeners of event %s failed.", row.pk)
+        super().fail(row, error)
 
 
 def relay() -> int:
-    """Calls the listeners of every event whose outbox row is due; returns how many rows it took.
-
-    Rows are taken one at a time, so that a worker that dies takes nothing but its own row along.
-    """
-    if not _due():
-        return 0
-    taken, until = 0, time.monotonic() + RUN_FOR
-    while time.monotonic() < until and (event_id := _lease()) is not None:
-        taken += 1
-        try:
-            _tell(event_id)
-        except Exception as error:
-            if faults.caused_by(error) is not None:
-                _give_back(event_id)
-                break
-            logger.exception("Listeners of event %s failed.", event_id)
-            _put_off(event_id, error)
-    return taken
-
-
-def _due() -> bool:
-    """Whether anything is due, once what has used up its tries without coming to say so is put aside as dead."""
-    due = Outbox.objects.filter(done_at=None, dead_at=None, next_at__lte=timezone.now())
-    if not due.exists():
-        return False
-    due.filter(attempts__gte=MAX_ATTEMPTS).update(dead_at=timezone.now())
-    return True
-
-
-def _lease() -> int | None:
-    """Takes one due row: counts the attempt and pushes it forward, before the work.
-
-    The bound is asked here as well: a row may come due again within one run, while nobody puts aside what is dead.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE history_outbox SET attempts = attempts + 1,"
-            " next_at = statement_timestamp() + %s * interval '1 second'"
-            " WHERE event_id = (SELECT event_id FROM history_outbox WHERE done_at IS NULL AND dead_at IS NULL"
-            " AND next_at <= statement_timestamp() AND attempts < %s ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
-            " RETURNING event_id",
-            [LEASE.total_seconds(), MAX_ATTEMPTS],
-        )
-        row = cursor.fetchone()
-    return row[0] if row else None
-
-
-@transaction.atomic
-def _tell(event_id: int) -> None:
-    promise = Outbox.objects.select_related("event").select_for_update(of=("self",)).get(pk=event_id)
-    if promise.done_at is not None:
-        return  # the lease ran out under a slow worker and another one finished the work
-    token = request_id.set(promise.event.request_id)
-    try:
-        for handler in _handlers[promise.event.verb]:
-            handler(promise.event)
-    finally:
-        request_id.reset(token)
-    promise.done_at = timezone.now()
-    promise.save(update_fields=["done_at"])
-
-
-def _give_back(event_id: int) -> None:
-    """A full disk or a lost connection is not the event's: the try does not count, however long it lasts."""
-    Outbox.objects.filter(pk=event_id).update(attempts=F("attempts") - 1, next_at=timezone.now() + backoff(1))
-
-
-def _put_off(event_id: int, error: Exception) -> None:
-    """Outside the transaction that failed, so that the attempt and its error are kept."""
-    promise = Outbox.objects.get(pk=event_id)
-    promise.last_error = without_addresses(f"{type(error).__name__}: {error}")[:1000]
-    promise.next_at = timezone.now() + backoff(promise.attempts)
-    if promise.attempts >= MAX_ATTEMPTS:
-        promise.dead_at = timezone.now()
-    promise.save(update_fields=["last_error", "next_at", "dead_at"])
+    """Call the listeners of every event whose outbox row is due; return how many rows were taken."""
+    return Relay().run()
 
 
 # --- What was given up is tried again -----------------------------------------------------------------------------
 
-#: So many at one press of the button; what is left shows, and can be pressed again.
-REPLAYED_AT_ONCE = 200
-
 
 @transaction.atomic
 def replay(event_id: int, *, by: Operator) -> Event:
-    """Calls the listeners of an event again that were given up, with all their tries before them.
+    """Let the listeners of an event that were given up be called again, with all tries before them; return the event.
 
-    Raises Forbidden, Absent, Busy, or `not_dead`: it is done, or somebody else was first.
+    Raises Forbidden, Absent, Busy, or `not_dead`: it is done, or someone else was first.
     """
-    by.require("delivery.replay")
-    with busy_instead_of_a_lock_timeout():
-        promises = Outbox.objects.select_related("event").select_for_update(of=("self",), no_key=True)
-        promise = promises.filter(pk=event_id).first()
-    if promise is None:
-        raise Absent("not_found", _("We could not find this event."))
-    if promise.dead_at is None:
-        raise Refused("not_dead", _("This event is not stuck. It is done, or someone has just tried it again."))
-    event, now = promise.event, timezone.now()
-    tried = {"verb": event.verb, "attempts": promise.attempts, "dead_at": promise.dead_at}
-    promise.dead_at, promise.attempts, promise.next_at = None, 0, now
-    promise.save(update_fields=["dead_at", "attempts", "next_at"])
-    about = About("event", str(event.pk), event.object_name)
-    record("outbox.replayed", about, by=by, at=now, of=organisation_of(event.chain), changes=tried)
+    found = replays.replay(
+        Outbox.objects.select_related("event"),
+        event_id,
+        by=by,
+        not_found=Absent("not_found", _("We could not find this event.")),
+        refusal=lambda row: Refused(
+            "not_dead", _("This event is not stuck. It is done, or someone has just tried it again.")
+        ),
+    )
+    event = found.row.event
+    about, changes = About("event", str(event.pk), event.object_name), {"verb": event.verb, **found.before}
+    record("outbox.replayed", about, by=by, at=found.at, of=organisation_of(event.chain), changes=changes)
     return event
 
 
 def replay_dead(*, by: Operator) -> int:
-    """Does so for all that are dead, oldest first, each in a transaction of its own; returns how many it were."""
-    by.require("delivery.replay")
-    dead = Outbox.objects.dead().order_by("event_id").values_list("event_id", flat=True)
-    replayed = 0
-    for event_id in list(dead[:REPLAYED_AT_ONCE]):
-        with suppress(Refused):  # somebody else was first
-            replay(event_id, by=by)
-            replayed += 1
-    return replayed
+    """Replay all events that were given up; return how many. Raises Forbidden."""
+    return replays.replay_each(Outbox.objects.dead(), lambda event_id: replay(event_id, by=by), by=by)
 
 
 def organisation_of(chain: str) -> int | None:

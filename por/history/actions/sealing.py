@@ -12,12 +12,12 @@ from django.db import connection
 from django.utils import timezone
 
 from por.history import seals
-from por.history.actions.rounds import due
 from por.history.models import Seal, SignedHead
+from por.queue.periodic import due
 
 logger = logging.getLogger(__name__)
 
-ROUND = "seal"
+PERIODIC_RUN = "seal"
 EVERY = timedelta(hours=1)
 #: Where the files lie in the storage; their names sort by time.
 FOLDER = "signed-heads"
@@ -31,13 +31,13 @@ def seal() -> Seal | None:
     """Once an hour writes the heads of the chains that have changed since the last time to one signed file.
 
     Where nothing has changed there is no file: the last one still says it all. Where the storage does not take it,
-    nothing counts as signed, and the next ring tries again.
+    nothing counts as signed, and the next run tries again.
     """
     try:
-        with due(ROUND, EVERY) as mine:
+        with due(PERIODIC_RUN, EVERY) as mine:
             return _seal(timezone.now()) if mine else None
     except Away as away:
-        logger.warning("The heads of history could not be signed (%s); the next round tries again.", away)
+        logger.warning("The heads of history could not be signed (%s); the next run tries again.", away)
         return None
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from por.errors import Busy
 from por.estate import whole
-from por.estate.loading import Report, Tally, alone
+from por.estate.loading import Report, Tally, one_load
 from por.estate.reading import RowError
 
 SHOWN = 20  # failed rows on the terminal; --errors has them all
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         with self._errors(errors) as on_error, _progress(present) as on_bytes:
             report = Report(on_error=on_error, on_bytes=on_bytes, dry_run=dry_run)
             try:
-                with alone():
+                with one_load():
                     ended = whole.load(directory, report)
             except Busy as busy:
                 raise CommandError(str(busy)) from None

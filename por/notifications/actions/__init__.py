@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
 
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -21,27 +18,20 @@ from por.accounts.rules import rights_of
 from por.errors import Absent, Refused
 from por.history import actions as history
 from por.history.models import Event
-from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
-from por.logs import request_id, without_addresses
 from por.notifications.emails import Message, compose
-from por.notifications.models import Delivery, How, Notification, Preference
+from por.notifications.models import Delivery, DeliveryQuerySet, How, Notification, Preference
 from por.notifications.rules import next_digest
-from por.waiting import alone, busy_instead_of_a_lock_timeout
+from por.queue import replays
+from por.queue.wake import Wake
+from por.queue.work import LeasedQueue, text_of
+from por.waiting import advisory_lock
 
 logger = logging.getLogger(__name__)
 
-#: A run ends after so many seconds, well within the time a task has; the next one is a few seconds away.
-RUN_FOR = 120
 #: The mail server closes the conversation: it speaks of itself, not of the message.
 SHUTTING_DOWN = 421
-
-
-def _no_bell() -> None:
-    """Nobody to ring yet; the clock comes round by itself."""
-
-
-#: Rings for a delivery after a commit. It may fail or be lost: the rows are the guarantee.
-bell: Callable[[], None] = _no_bell
+#: Wakes the sender after a commit.
+wake = Wake()
 
 
 # --- Who is told ------------------------------------------------------------------------------------------------
@@ -138,7 +128,7 @@ def _to_contact(event: Event, message: Message, organisation: Organisation) -> D
 
 def _insert(deliveries: Iterable[Delivery]) -> None:
     Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
-    transaction.on_commit(lambda: bell(), robust=True)
+    wake.after_commit()
 
 
 @transaction.atomic
@@ -156,33 +146,31 @@ def choose(membership: Membership, wanted: Mapping[str, How]) -> None:
 
 # --- Sending again ----------------------------------------------------------------------------------------------
 
-#: So many at one press of the button; what is left shows, and can be pressed again.
-REPLAYED_AT_ONCE = 200
-
 
 @transaction.atomic
 def replay(delivery_id: int, *, by: Actor) -> Delivery:
-    """Sends a message again that was refused or given up: the same Message-ID, with all its tries before it.
+    """Send a message again that was refused or given up: the same Message-ID, with all its tries before it.
 
-    Raises Forbidden, Absent, Busy, or `not_failed`: it was sent, or somebody else was first.
+    Raises Forbidden, Absent, Busy, or `not_failed`: it was sent, or someone else was first.
     """
-    by.require("delivery.replay")
-    with busy_instead_of_a_lock_timeout():
-        deliveries = Delivery.objects.select_related("event").select_for_update(of=("self",), no_key=True)
-        delivery = deliveries.filter(pk=delivery_id).first()
-    if delivery is None:
-        raise Absent("not_found", _("We could not find this message."))
-    if not delivery.has_failed:
-        sent = delivery.status == Delivery.Status.SENT
-        raise Refused("not_failed", SENT_ALREADY if sent else ON_ITS_WAY)
-    now = timezone.now()
-    tried = {"event": delivery.event_id, "status": delivery.status, "attempts": delivery.attempts}
-    delivery.status, delivery.attempts, delivery.next_at = Delivery.Status.WAITING, 0, now
-    delivery.save(update_fields=["status", "attempts", "next_at"])
-    transaction.on_commit(lambda: bell(), robust=True)
+    found = replays.replay(
+        Delivery.objects.select_related("event"),
+        delivery_id,
+        by=by,
+        not_found=Absent("not_found", _("We could not find this message.")),
+        refusal=_not_failed,
+    )
+    wake.after_commit()
+    delivery = found.row
     about = history.About("delivery", str(delivery.pk), delivery.event.object_name)
-    history.record("delivery.replayed", about, by=by, at=now, of=delivery.organisation_id, changes=tried)
+    changes = {"event": delivery.event_id, **found.before}
+    history.record("delivery.replayed", about, by=by, at=found.at, of=delivery.organisation_id, changes=changes)
     return delivery
+
+
+def _not_failed(delivery: Delivery) -> Refused:
+    sent = delivery.status == Delivery.Status.SENT
+    return Refused("not_failed", SENT_ALREADY if sent else ON_ITS_WAY)
 
 
 SENT_ALREADY = _("This message has already been sent, so you cannot send it again.")
@@ -190,121 +178,86 @@ ON_ITS_WAY = _("This message is already waiting to be sent. Someone may have jus
 
 
 def replay_failed(*, by: Actor) -> int:
-    """Does so for all that failed, oldest first, each in a transaction of its own; returns how many it were."""
-    by.require("delivery.replay")
-    replayed = 0
-    for delivery_id in list(Delivery.objects.failed().order_by("pk").values_list("pk", flat=True)[:REPLAYED_AT_ONCE]):
-        with suppress(Refused):  # somebody else was first
-            replay(delivery_id, by=by)
-            replayed += 1
-    return replayed
+    """Send all messages again that failed; return how many. Raises Forbidden."""
+    return replays.replay_each(Delivery.objects.failed(), lambda delivery_id: replay(delivery_id, by=by), by=by)
 
 
 # --- Sending ----------------------------------------------------------------------------------------------------
 
 
-def deliver() -> int:
-    """Sends what is due, over one connection; returns how many messages left.
+class Deliveries(LeasedQueue[Delivery]):
+    """The messages that have to leave, over one connection to the mail server."""
 
-    One run at a time in the whole house, so that a mail server that hangs holds up one worker and no more.
-    """
-    with alone("deliver") as mine:
-        return _deliver() if mine else 0
+    def __init__(self) -> None:
+        self.server: BaseEmailBackend = mail.get_connection()
+        self.has_broken = False
+        self.sent = 0
 
+    def rows(self) -> DeliveryQuerySet:
+        return Delivery.objects.select_related("event", "organisation")
 
-def _deliver() -> int:
-    if not _due().exists():
-        return 0
-    # A worker that died on each of its tries never came to say so.
-    _due().filter(attempts__gte=MAX_ATTEMPTS).update(status=Delivery.Status.DEAD)
-    sent, until = 0, time.monotonic() + RUN_FOR
-    server: BaseEmailBackend = mail.get_connection()
-    try:
-        while time.monotonic() < until and _answers(server) and (delivery := _lease()) is not None:
-            failure = _send(delivery, server)
-            if failure is None:
-                sent += 1
-            elif _is_of_the_server(failure):
-                break
-    finally:
-        server.close()
-    return sent
+    def is_ready(self) -> bool:
+        """Return whether the mail server answers, and has not just broken off a conversation."""
+        if self.has_broken:
+            return False
+        try:
+            self.server.open()  # does nothing while it is open
+        except OSError as error:
+            logger.warning("The mail server does not answer: %s", error)
+            return False
+        return True
 
+    def request_id_of(self, row: Delivery) -> str:
+        return row.event.request_id
 
-def _answers(server: BaseEmailBackend) -> bool:
-    """Asked before anything is leased: that the server is down must not use up the tries of a message."""
-    try:
-        server.open()  # does nothing while it is open
-    except OSError as error:
-        logger.warning("The mail server does not answer: %s", error)
+    def work(self, row: Delivery) -> None:
+        """Send the message once.
+
+        A crash after the server took the message and before that is written down sends it again: same Message-ID.
+        """
+        self.server.send_messages([compose(row)])
+        row.status, row.sent_at, row.last_error = Delivery.Status.SENT, timezone.now(), ""
+        row.save(update_fields=["status", "sent_at", "last_error"])
+        self.sent += 1
+        logger.info("Sent %s about event %s.", row.template, row.event_id)
+
+    def is_outage(self, error: Exception) -> bool:
+        """Return False: the message may have left, so each try counts and there is a bound on second copies."""
         return False
-    return True
+
+    def fail(self, row: Delivery, error: Exception) -> None:
+        """As every queue, but what the recipient's server refuses for good is not tried again."""
+        self.server.close()  # whatever state the conversation was in, the next message starts afresh
+        self.has_broken, code = _is_of_the_server(error), _code(error)
+        if code is not None and code >= 500 and not self.has_broken:
+            self.write(row, last_error=text_of(error), status=Delivery.Status.REFUSED)
+        else:
+            super().fail(row, error)
+        logger.warning(
+            "%s about event %s: %s (try %s, code %s).",
+            row.template,
+            row.event_id,
+            row.status,
+            row.attempts,
+            code,
+            exc_info=code is None,
+        )
 
 
-def _due() -> QuerySet[Delivery]:
-    return Delivery.objects.filter(status=Delivery.Status.WAITING, next_at__lte=timezone.now())
+def deliver() -> int:
+    """Send what is due; return how many messages left.
 
-
-@transaction.atomic
-def _lease() -> Delivery | None:
-    """Takes one due row: counts the attempt and pushes it forward, and commits that, before the work."""
-    delivery = (
-        _due()
-        .filter(attempts__lt=MAX_ATTEMPTS)  # one may come due again within a run, while nobody puts aside what is dead
-        .select_related("event", "organisation")
-        .select_for_update(of=("self",), skip_locked=True)
-        .order_by("next_at")
-        .first()
-    )
-    if delivery is not None:
-        delivery.attempts += 1
-        delivery.next_at = timezone.now() + LEASE
-        delivery.save(update_fields=["attempts", "next_at"])
-    return delivery
-
-
-def _send(delivery: Delivery, server: BaseEmailBackend) -> Exception | None:
-    """Tries once, writes down what came of it, and returns what went wrong, if anything did.
-
-    A crash after the server took the message and before that is written down sends it again: same Message-ID.
+    One run at a time on all machines, so that a mail server that hangs holds up one worker and no more.
     """
-    token = request_id.set(delivery.event.request_id)
-    try:
-        server.send_messages([compose(delivery)])
-    except Exception as error:
-        _note_failure(delivery, error)
-        server.close()  # whatever state the conversation was in, the next message starts afresh
-        return error
-    else:
-        delivery.status = Delivery.Status.SENT
-        delivery.sent_at = timezone.now()
-        delivery.last_error = ""
-        delivery.save(update_fields=["status", "sent_at", "last_error"])
-        logger.info("Sent %s about event %s.", delivery.template, delivery.event_id)
-        return None
-    finally:
-        request_id.reset(token)
-
-
-def _note_failure(delivery: Delivery, error: Exception) -> None:
-    code = _code(error)
-    delivery.last_error = without_addresses(f"{type(error).__name__}: {error}")[:1000]
-    if code is not None and code >= 500 and not _is_of_the_server(error):
-        delivery.status = Delivery.Status.REFUSED
-    elif delivery.attempts >= MAX_ATTEMPTS:
-        delivery.status = Delivery.Status.DEAD
-    else:
-        delivery.next_at = timezone.now() + backoff(delivery.attempts)
-    delivery.save(update_fields=["status", "next_at", "last_error"])
-    logger.warning(
-        "%s about event %s: %s (try %s, code %s).",
-        delivery.template,
-        delivery.event_id,
-        delivery.status,
-        delivery.attempts,
-        code,
-        exc_info=code is None,
-    )
+    with advisory_lock("deliver") as mine:
+        if not mine:
+            return 0
+        deliveries = Deliveries()
+        try:
+            deliveries.run()
+        finally:
+            deliveries.server.close()
+        return deliveries.sent
 
 
 def _is_of_the_server(error: Exception) -> bool:

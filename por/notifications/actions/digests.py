@@ -33,5 +33,5 @@ def _put_together(membership_id: int) -> bool:
     digest = actions.to_member(taken[-1].event, MESSAGE, member)
     digest.save()
     Notification.objects.filter(pk__in=[line.pk for line in taken]).update(digest=digest)
-    transaction.on_commit(lambda: actions.bell(), robust=True)
+    actions.wake.after_commit()
     return True

@@ -17,5 +17,5 @@ django.setup()
 from por.celery import app  # noqa: E402, F401
 from por.history import actions  # noqa: E402
 
-actions.LEASE = timedelta(seconds=0.5)
+actions.Relay.lease = timedelta(seconds=0.5)
 actions.on("thing.poison", lambda _event: os.kill(os.getpid(), signal.SIGKILL))

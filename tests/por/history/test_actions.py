@@ -1,4 +1,4 @@
-"""One event and one promise for each record(); the promise is kept, whoever fails or dies on the way."""
+"""One event and one outbox row for each record(); its listeners are called, whoever fails or dies on the way."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django.utils import timezone
 from por.accounts.models import NOBODY, Actor
 from por.history import actions
 from por.history.models import Event, Outbox, Party
-from por.history.rules import LEASE, MAX_ATTEMPTS, backoff
 from por.logs import request_id
+from por.queue.rules import LEASE, MAX_ATTEMPTS, backoff
 from tests.factories import make_customer, make_member
 
 THING = actions.About("thing", "1", "A thing")
@@ -39,7 +39,7 @@ def make_due() -> None:
 # --- Writing ----------------------------------------------------------------------------------------------------
 
 
-def test_a_record_is_one_event_and_one_promise(customer):
+def test_record_is_one_event_and_one_outbox_row(customer):
     admin = make_member(customer.organisation, name="Elin Sandberg")
     token = request_id.set("request-4711")
     try:
@@ -54,8 +54,8 @@ def test_a_record_is_one_event_and_one_promise(customer):
     assert (event.changes, event.reason, event.request_id) == ({"a": 1}, "Because.", "request-4711")
     assert event.parties == [7, 8]
     assert sorted(Party.objects.values_list("event_id", "organisation_id")) == [(event_id, 7), (event_id, 8)]
-    promise = Outbox.objects.get()
-    assert (promise.event_id, promise.attempts, promise.done_at, promise.dead_at) == (event_id, 0, None, None)
+    row = Outbox.objects.get()
+    assert (row.event_id, row.attempts, row.done_at, row.dead_at) == (event_id, 0, None, None)
 
 
 def test_a_rollback_leaves_neither(customer):
@@ -69,21 +69,21 @@ def test_a_rollback_leaves_neither(customer):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_bell_rings_once_it_is_committed_and_not_before(monkeypatch):
-    rung = []
-    monkeypatch.setattr(actions, "bell", lambda: rung.append("rung"))
+def test_relay_is_woken_after_the_commit_and_not_before(monkeypatch):
+    woken = []
+    monkeypatch.setattr(actions.wake, "now", lambda: woken.append("woken"))
     with transaction.atomic():
         record()
-        assert rung == []
-    assert rung == ["rung"]
+        assert woken == []
+    assert woken == ["woken"]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_bell_that_is_broken_harms_nothing(monkeypatch):
+def test_wake_that_fails_harms_nothing(monkeypatch):
     def broken() -> None:
         raise ConnectionError("no broker")
 
-    monkeypatch.setattr(actions, "bell", broken)
+    monkeypatch.setattr(actions.wake, "now", broken)
     record()
     assert Outbox.objects.filter(done_at=None).count() == 1
 
@@ -140,9 +140,9 @@ def test_a_listener_that_fails_is_called_again_later_and_does_not_hold_up_the_ot
     poison, good = record(reason="poison"), record()
     assert actions.relay() == 2
     assert told == [good]
-    promise = Outbox.objects.get(pk=poison)
-    assert (promise.attempts, promise.last_error, promise.done_at) == (1, "ValueError: not now", None)
-    assert promise.next_at > timezone.now()
+    row = Outbox.objects.get(pk=poison)
+    assert (row.attempts, row.last_error, row.done_at) == (1, "ValueError: not now", None)
+    assert row.next_at > timezone.now()
     assert not Party.objects.exists()
     assert actions.relay() == 0, "not before it is due"
     down = False
@@ -162,11 +162,11 @@ def test_tries_are_counted_outside_the_transaction_that_fails_and_end(monkeypatc
     for attempt in range(1, MAX_ATTEMPTS + 1):
         actions.relay()
         connection.close()
-        promise = Outbox.objects.get(pk=poison)
-        assert promise.attempts == attempt
-        assert (promise.dead_at is not None) == (attempt == MAX_ATTEMPTS)
+        row = Outbox.objects.get(pk=poison)
+        assert row.attempts == attempt
+        assert (row.dead_at is not None) == (attempt == MAX_ATTEMPTS)
         make_due()
-    assert "division by zero" in promise.last_error
+    assert "division by zero" in row.last_error
     assert actions.relay() == 0
     assert Outbox.objects.get(pk=good).done_at is not None
 
@@ -219,14 +219,14 @@ def test_a_relay_that_dies_leaves_a_lease_that_runs_out(told, monkeypatch):
     with pytest.raises(SystemExit):
         actions.relay()
     connection.close()
-    promise = Outbox.objects.get()
-    assert (promise.attempts, promise.done_at) == (1, None)
-    assert timezone.now() < promise.next_at <= timezone.now() + LEASE
+    row = Outbox.objects.get()
+    assert (row.attempts, row.done_at) == (1, None)
+    assert timezone.now() < row.next_at <= timezone.now() + LEASE
     assert actions.relay() == 0, "it is leased"
     monkeypatch.setitem(actions._handlers, "thing.done", [lambda event: told.append(event.pk)])
     make_due()
     assert actions.relay() == 1
-    assert told == [promise.pk]
+    assert told == [row.pk]
 
 
 def test_an_event_whose_relay_died_each_time_is_put_aside(told):
@@ -259,8 +259,11 @@ def test_two_relays_at_once_tell_each_event_once(told):
 
 def test_a_slow_relay_whose_row_another_one_has_finished_does_not_tell_again(told):
     event = record()
+    slow = actions.Relay()
+    row = next(slow.take())
+    make_due()
     actions.relay()
-    actions._tell(event)
+    slow.work(row)
     assert told == [event]
 
 

@@ -10,6 +10,7 @@ from por.accounts.models import NOBODY
 from por.errors import Absent, Forbidden, Refused
 from por.history import actions
 from por.history.models import Event, Outbox
+from por.queue import replays
 from tests.at_once import at_once, together
 from tests.factories import make_customer, make_staff
 
@@ -33,9 +34,9 @@ def test_the_listeners_are_called_again_once_the_fault_is_mended(monkeypatch):
     actions.relay()
 
     assert told == [event.pk]
-    promise = Outbox.objects.get(pk=event.pk)
-    assert promise.done_at is not None
-    assert promise.dead_at is None
+    row = Outbox.objects.get(pk=event.pk)
+    assert row.done_at is not None
+    assert row.dead_at is None
 
 
 def test_it_has_all_its_tries_before_it_again(monkeypatch):
@@ -47,8 +48,8 @@ def test_it_has_all_its_tries_before_it_again(monkeypatch):
     actions.replay(event.pk, by=make_staff(ADMINISTRATOR))
     actions.relay()
 
-    promise = Outbox.objects.get(pk=event.pk)
-    assert (promise.attempts, promise.dead_at, promise.last_error) == (1, None, "ValueError: still broken")
+    row = Outbox.objects.get(pk=event.pk)
+    assert (row.attempts, row.dead_at, row.last_error) == (1, None, "ValueError: still broken")
 
 
 @pytest.mark.parametrize("customers", [True, False], ids=["a customer's", "the house's"])
@@ -104,7 +105,7 @@ def test_all_that_are_dead_are_tried_again_each_with_its_event():
 
 def press_twice(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
     event, one, other = make_dead(), make_staff(ADMINISTRATOR), make_staff(ADMINISTRATOR)
-    monkeypatch.setattr(actions, "organisation_of", together(actions.organisation_of))
+    monkeypatch.setattr(Outbox, "has_failed", property(together(Outbox.has_failed.fget)))
     came_of_it = at_once(
         lambda: actions.replay(event.pk, by=one),
         lambda: actions.replay(event.pk, by=other),
@@ -122,3 +123,12 @@ def test_control_without_the_lock_both_would_start_it(monkeypatch):
     monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **_: self)
 
     assert press_twice(monkeypatch) == (["done", "done"], 2)
+
+
+def test_one_press_replays_a_bounded_number_and_the_next_one_the_rest(monkeypatch):
+    monkeypatch.setattr(replays, "MOST", 2)
+    for _event in range(3):
+        make_dead()
+    by = make_staff(ADMINISTRATOR)
+
+    assert [actions.replay_dead(by=by), actions.replay_dead(by=by), actions.replay_dead(by=by)] == [2, 1, 0]

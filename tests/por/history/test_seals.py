@@ -24,7 +24,8 @@ from por.files.bucket import Bucket
 from por.history import actions
 from por.history.actions import sealing
 from por.history.actions.verifying import examine
-from por.history.models import ChainHead, Round, Seal, SignedHead
+from por.history.models import ChainHead, Seal, SignedHead
+from por.queue.models import PeriodicRun
 from por.roles import as_owner
 
 
@@ -36,7 +37,7 @@ def record(of: int | None = 7, *, times: int = 1) -> None:
 
 def seal() -> Path:
     """As if an hour had passed."""
-    Round.objects.filter(name=sealing.ROUND).update(done_at=Now() - timedelta(hours=1))
+    PeriodicRun.objects.filter(name=sealing.PERIODIC_RUN).update(done_at=Now() - timedelta(hours=1))
     sealed = sealing.seal()
     assert sealed is not None
     return Path(sealed.name)
@@ -86,7 +87,7 @@ def test_only_chains_that_have_changed_are_signed_again_and_each_file_names_the_
 def test_where_nothing_has_changed_no_file_is_written_and_the_round_is_done(files: Path) -> None:
     record()
     seal()
-    Round.objects.update(done_at=Now() - timedelta(hours=1))
+    PeriodicRun.objects.update(done_at=Now() - timedelta(hours=1))
     assert sealing.seal() is None
     assert len(list((files / sealing.FOLDER).iterdir())) == 1
     (age,) = re.findall(r"\nhistory_signed_head_age_seconds (.*)\n", Client().get("/metrics").content.decode())
@@ -98,7 +99,7 @@ def test_heads_are_signed_once_an_hour(files: Path) -> None:
     assert sealing.seal()
     record()
     assert sealing.seal() is None
-    Round.objects.update(done_at=Now() - timedelta(hours=1))
+    PeriodicRun.objects.update(done_at=Now() - timedelta(hours=1))
     assert sealing.seal()
 
 
@@ -141,7 +142,7 @@ def test_while_the_storage_is_away_it_is_said_in_one_line_and_nothing_is_lost(
     assert "\nhistory_signed_head_age_seconds +Inf\n" in Client().get("/metrics").content.decode()
 
     files.unlink()
-    assert sealing.seal()  # at the next ring, not in an hour
+    assert sealing.seal()  # at the next run, not in an hour
     assert "signed heads: 1," in verify_history()
 
 

@@ -21,7 +21,8 @@ from por.accounts.models import NOBODY
 from por.history import actions
 from por.history.actions import sealing
 from por.history.actions.verifying import HASH, examine
-from por.history.models import Event, Round, Seal
+from por.history.models import Event, Seal
+from por.queue.models import PeriodicRun
 from por.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,7 +61,7 @@ def record(times: int) -> None:
 
 def seal() -> str:
     """As if an hour had passed; when that was, as people read it."""
-    Round.objects.update(done_at=Now() - sealing.EVERY)
+    PeriodicRun.objects.update(done_at=Now() - sealing.EVERY)
     sealed = sealing.seal()
     assert sealed is not None
     return f"{sealed.at:%Y-%m-%d %H:%M} UTC"

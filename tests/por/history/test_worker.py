@@ -20,7 +20,8 @@ from por.celery import app
 from por.health.metrics import figures
 from por.history import actions, tasks
 from por.history.models import Outbox
-from por.history.rules import MAX_ATTEMPTS
+from por.queue.rules import MAX_ATTEMPTS
+from por.queue.wake import ENOUGH, Wake
 from tests.product import ROOT, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[Path]:
-    app.control.purge()  # rings of other tests, which nobody took
+    app.control.purge()  # wakes of other tests, which nobody took
     with a_worker(tmp_path) as log:
         yield log
 
@@ -75,11 +76,11 @@ def record(verb: str) -> int:
 def test_an_event_that_kills_whoever_tells_of_it_is_put_aside_and_holds_up_nobody(worker: Path) -> None:
     over = threading.Event()
 
-    def ring() -> None:
+    def wake() -> None:
         while not over.wait(0.25):
             tasks.relay.delay()
 
-    clock = threading.Thread(target=ring, daemon=True)
+    clock = threading.Thread(target=wake, daemon=True)
     clock.start()
     poison = record("thing.poison")
     try:
@@ -91,9 +92,9 @@ def test_an_event_that_kills_whoever_tells_of_it_is_put_aside_and_holds_up_nobod
         over.set()
         clock.join()
 
-    promise = Outbox.objects.get(pk=poison)
-    assert promise.attempts == MAX_ATTEMPTS
-    assert promise.done_at is None
+    row = Outbox.objects.get(pk=poison)
+    assert row.attempts == MAX_ATTEMPTS
+    assert row.done_at is None
     deaths = worker.read_text().count("signal 9 (SIGKILL)")
     assert deaths >= MAX_ATTEMPTS
     assert len(good) > MAX_ATTEMPTS, "others went on between its deaths"
@@ -104,20 +105,20 @@ def test_an_event_that_kills_whoever_tells_of_it_is_put_aside_and_holds_up_nobod
 
 def test_what_nobody_takes_does_not_pile_up(tmp_path: Path) -> None:
     app.control.purge()
-    for number in range(tasks.ENOUGH):
+    for number in range(ENOUGH):
         if number % 2:
             tasks.relay.delay()
         else:  # the clock's own
             tasks.relay.apply_async(**settings.CELERY_BEAT_SCHEDULE["relay"]["options"])
-    bell = tasks.Bell(tasks.relay)
-    bell()
-    wait_until(lambda: not bell.wanted.is_set())
-    bell._ring_once()
+    wake = Wake(tasks.relay)
+    wake.now()
+    wait_until(lambda: not wake.wanted.is_set())
+    wake._send()
 
     with app.connection_for_read() as broker:
-        assert broker.default_channel.client.llen("celery") == tasks.ENOUGH
+        assert broker.default_channel.client.llen("celery") == ENOUGH
     for round_ in ("relay", "deliver"):
         clock = settings.CELERY_BEAT_SCHEDULE[round_]
         assert clock["options"]["expires"] <= clock["schedule"], "a round is over when the next one begins"
     with a_worker(tmp_path) as log:
-        wait_until(lambda: log.read_text().count("Discarding revoked task") == tasks.ENOUGH // 2)
+        wait_until(lambda: log.read_text().count("Discarding revoked task") == ENOUGH // 2)

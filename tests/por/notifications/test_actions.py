@@ -21,11 +21,11 @@ from por.accounts.models import Actor
 from por.directory.models import Partner
 from por.history import actions as history
 from por.history.models import Event
-from por.history.rules import MAX_ATTEMPTS
 from por.logs import Formatter, request_id
 from por.notifications import emails
 from por.notifications.actions import choose, confirm, deliver, tell
 from por.notifications.models import Delivery, How, Topic
+from por.queue.rules import MAX_ATTEMPTS
 from tests.factories import make_customer, make_member, make_partner, make_subscription, make_user, suspend
 from tests.por.notifications.conftest import MailServer
 from tests.product import ROOT
@@ -172,17 +172,17 @@ def test_the_clock_gets_no_receipt(partner):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_bell_rings_after_the_commit_and_a_broken_bell_harms_nothing(partner, monkeypatch):
-    rung = []
+def test_sender_is_woken_after_the_commit_and_a_wake_that_fails_harms_nothing(partner, monkeypatch):
+    woken = []
 
     def broken() -> None:
-        rung.append(Delivery.objects.count())
+        woken.append(Delivery.objects.count())
         raise ConnectionError("no broker")
 
-    monkeypatch.setattr("por.notifications.actions.bell", broken)
+    monkeypatch.setattr("por.notifications.actions.wake.now", broken)
     make_member(partner.organisation)
     tell_partner(partner)
-    assert rung == [1]
+    assert woken == [1]
 
 
 # --- Sending ----------------------------------------------------------------------------------------------------

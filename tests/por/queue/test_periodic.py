@@ -1,4 +1,4 @@
-"""Regular work is done once when it is due, however often and by however many it is rung (N4)."""
+"""A periodic run is done once when it is due, however often and by however many workers it is asked for."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from django.utils import timezone
 from por.accounts.models import IdempotencyKey
 from por.accounts.tasks import purge_idempotency_keys
 from por.directory.models import Customer
-from por.history.actions.rounds import age, due
-from por.history.models import Round
+from por.queue.models import PeriodicRun
+from por.queue.periodic import age, due
 
 HOUR = timedelta(hours=1)
 
 
-def ring() -> bool:
+def ask() -> bool:
     with due("work", HOUR) as mine:
         return mine
 
 
 def done_ago(ago: timedelta) -> None:
-    Round.objects.update_or_create(name="work", defaults={"done_at": Now() - ago})
+    PeriodicRun.objects.update_or_create(name="work", defaults={"done_at": Now() - ago})
 
 
 def test_work_is_due_at_first_and_then_not_until_its_time_has_passed() -> None:
-    assert [ring(), ring(), ring()] == [True, False, False]
+    assert [ask(), ask(), ask()] == [True, False, False]
     done_ago(timedelta(minutes=59))
-    assert not ring()
+    assert not ask()
     done_ago(timedelta(minutes=60))
-    assert ring()
+    assert ask()
 
 
 def test_a_clock_that_was_stopped_for_hours_is_made_up_for_once() -> None:
     done_ago(timedelta(hours=5))
-    assert [ring(), ring()] == [True, False]
+    assert [ask(), ask()] == [True, False]
 
 
-def test_a_round_that_fails_is_tried_again_at_the_next_ring() -> None:
+def test_run_that_fails_is_tried_again_the_next_time() -> None:
     done_ago(timedelta(hours=5))
     with pytest.raises(ZeroDivisionError), due("work", HOUR):
         raise ZeroDivisionError
-    assert [ring(), ring()] == [True, False]
+    assert [ask(), ask()] == [True, False]
 
 
 def test_a_time_that_is_far_ahead_stops_nothing() -> None:
     done_ago(-timedelta(days=1))
-    assert [ring(), ring()] == [True, False]
+    assert [ask(), ask()] == [True, False]
     done_ago(-timedelta(minutes=5))  # another machine, or the same a moment ago: no reason to do it twice
-    assert not ring()
+    assert not ask()
 
 
-def test_rounds_do_not_wait_for_each_other() -> None:
-    assert ring()
+def test_runs_do_not_wait_for_each_other() -> None:
+    assert ask()
     with due("other work", HOUR) as mine:
         assert mine
 
@@ -68,7 +68,7 @@ def test_its_age_has_no_end_before_the_first_time() -> None:
 
 
 def at_once(take: object) -> int:
-    """How many of four workers that are rung at once get the round; the row says it was last done five hours ago."""
+    """Return how many of four workers that ask together get the run; the row says it was last done five hours ago."""
     done_ago(timedelta(hours=5))
     together, got = Barrier(4), []
 
@@ -102,16 +102,16 @@ def test_without_the_lock_all_four_would_do_it() -> None:
     """The control: the same race over the same row, only looked at."""
 
     def take(together: Barrier) -> bool:
-        mine = Round.objects.filter(name="work", done_at__lte=Now() - HOUR).exists()
+        mine = PeriodicRun.objects.filter(name="work", done_at__lte=Now() - HOUR).exists()
         together.wait()
-        Round.objects.filter(name="work").update(done_at=Now())
+        PeriodicRun.objects.filter(name="work").update(done_at=Now())
         return mine
 
     assert at_once(take) == 4
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_very_first_ring_of_four_workers_is_one_round_as_well() -> None:
+def test_first_time_of_all_four_workers_do_one_run() -> None:
     def take(together: Barrier) -> bool:
         with due("never done", HOUR) as mine:
             together.wait()
@@ -132,6 +132,6 @@ def test_old_answers_are_forgotten_once_an_hour(customer: Customer) -> None:
     keep_an_old_one()
     purge_idempotency_keys()
     assert IdempotencyKey.objects.exists()
-    Round.objects.update(done_at=Now() - HOUR)
+    PeriodicRun.objects.update(done_at=Now() - HOUR)
     purge_idempotency_keys()
     assert not IdempotencyKey.objects.exists()

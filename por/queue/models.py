@@ -1,0 +1,64 @@
+"""The columns of a table whose rows are leased, and the row that says when a periodic run is due."""
+
+from __future__ import annotations
+
+from typing import Any, Self, TypeVar
+
+from django.db import models
+from django.utils import timezone
+
+Row = TypeVar("Row", bound="WorkRow")
+
+
+class WorkRowQuerySet(models.QuerySet[Row]):
+    def waiting(self) -> Self:
+        """Return the rows whose work is not done and not given up."""
+        raise NotImplementedError
+
+    def due(self) -> Self:
+        """Return the waiting rows whose time has come."""
+        return self.waiting().filter(next_at__lte=timezone.now())
+
+
+class WorkRow(models.Model):
+    """Work that stands in a row of a table: a worker leases the row, does the work, and marks the row as done.
+
+    A lease pushes `next_at` forward and counts `attempts` before the work begins. If the worker dies, the row comes
+    due again by itself. Each table has its own column for what became of a row, and says so in the methods below.
+    """
+
+    next_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    last_error = models.TextField(blank=True)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing more happens to this row until a person replays it."""
+        raise NotImplementedError
+
+    @classmethod
+    def given_up(cls) -> dict[str, Any]:
+        """Return the columns of a row that has used up its tries."""
+        raise NotImplementedError
+
+    @classmethod
+    def waiting_again(cls) -> dict[str, Any]:
+        """Return the columns of a row that is replayed."""
+        raise NotImplementedError
+
+
+class PeriodicRun(models.Model):
+    """When a periodic run was last done, by the clock of the database."""
+
+    name = models.TextField(primary_key=True)
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        app_label = "history"  # its table is older than this package
+        db_table = "history_round"
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,66 @@
+"""Trying again what was given up: by a person with the right to, once, by whoever is first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, Protocol
+
+from django.utils import timezone
+
+from por.errors import Absent, Refused
+from por.queue.models import Row, WorkRowQuerySet
+from por.waiting import busy_instead_of_a_lock_timeout
+
+RIGHT = "delivery.replay"
+#: How many rows one press of the button replays. The rest stays on the page and can be replayed next.
+MOST = 200
+
+
+class Operator(Protocol):
+    """Someone who may have the right to replay."""
+
+    def require(self, right: str) -> None: ...
+
+
+class Replayed(NamedTuple, Generic[Row]):
+    """A row that waits again, and for the event: when it was replayed, and what its columns said before."""
+
+    row: Row
+    at: datetime
+    before: dict[str, Any]
+
+
+def replay(
+    rows: WorkRowQuerySet[Row], key: int, *, by: Operator, not_found: Absent, refusal: Callable[[Row], Refused]
+) -> Replayed[Row]:
+    """Let a row that failed wait again, with all its tries before it; return it, locked.
+
+    Called within the transaction of a verb that records it. Raises Forbidden, Busy, `not_found`, or `refusal` of a row
+    that has not failed: its work is done, or someone else was first.
+    """
+    by.require(RIGHT)
+    with busy_instead_of_a_lock_timeout():
+        row = rows.select_for_update(of=("self",), no_key=True).filter(pk=key).first()
+    if row is None:
+        raise not_found
+    if not row.has_failed:
+        raise refusal(row)
+    columns = {**row.waiting_again(), "attempts": 0, "next_at": timezone.now()}
+    before = {name: getattr(row, name) for name in (*row.waiting_again(), "attempts")}
+    for name, value in columns.items():
+        setattr(row, name, value)
+    row.save(update_fields=list(columns))
+    return Replayed(row, row.next_at, before)
+
+
+def replay_each(failed: WorkRowQuerySet[Row], verb: Callable[[int], object], *, by: Operator) -> int:
+    """Call the verb for the key of each failed row, oldest first, each in its own transaction; return how many."""
+    by.require(RIGHT)
+    replayed = 0
+    for key in list(failed.order_by("pk").values_list("pk", flat=True)[:MOST]):
+        with suppress(Refused):  # someone else was first
+            verb(key)
+            replayed += 1
+    return replayed

@@ -1,0 +1,68 @@
+"""Waking a worker when there is work. A wake may be lost: the rows are the guarantee, and the clock comes by."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+from django.db import transaction
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two wakes of one process. A worker takes all that is due, so a burst of commits needs only one.
+WAKE_EVERY = 0.5
+#: Without a worker, wakes would fill the broker's memory. When this many messages wait, another one adds nothing.
+ENOUGH = 100
+#: Seconds after which a wake that nobody took is dropped.
+GOOD_FOR = 60
+
+
+class Wake:
+    """Starts a task from a thread of its own, so that a broker that hangs delays nobody who wakes it.
+
+    However often it is called while the thread is busy, one more wake follows. Each room has one for each of its
+    queues, and names its task when the application starts; until then it does nothing.
+    """
+
+    def __init__(self, task: Any = None) -> None:
+        self.task = task
+        self.wanted, self.starting = threading.Event(), threading.Lock()
+        self.thread: threading.Thread | None = None
+        os.register_at_fork(after_in_child=self._forget)
+
+    def after_commit(self) -> None:
+        """Wake the worker once the transaction is committed. Whatever goes wrong then is logged and harms nothing."""
+        transaction.on_commit(self.now, robust=True)
+
+    def now(self) -> None:
+        """Wake the worker soon; return without waiting for the broker."""
+        if self.task is None:
+            return
+        self.wanted.set()
+        if self.thread is None:
+            with self.starting:
+                if self.thread is None:
+                    self.thread = threading.Thread(target=self._run, name=f"wake {self.task.name}", daemon=True)
+                    self.thread.start()
+
+    def _forget(self) -> None:
+        """Threads stay behind in a fork: the child starts its own at its first wake."""
+        self.wanted, self.starting, self.thread = threading.Event(), threading.Lock(), None
+
+    def _run(self) -> None:
+        while self.wanted.wait():
+            self.wanted.clear()
+            try:
+                self._send()
+            except Exception as error:
+                logger.warning("%s could not be woken (%s); the clock starts it.", self.task.name, type(error).__name__)
+            time.sleep(WAKE_EVERY)
+
+    def _send(self) -> None:
+        app = self.task.app
+        with app.producer_or_acquire() as producer:
+            if producer.channel.client.llen(app.conf.task_default_queue) < ENOUGH:
+                self.task.apply_async(producer=producer, expires=GOOD_FOR)

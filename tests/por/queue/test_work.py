@@ -1,0 +1,120 @@
+"""What every queue does, shown on the relay: tries are bounded, outages cost none, slow workers undo nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from por.accounts.models import NOBODY
+from por.history import actions
+from por.history.models import Event, Outbox
+from por.queue.models import PeriodicRun
+from por.queue.wake import Wake
+
+
+def record() -> int:
+    return actions.record("thing.done", actions.About("thing", "1", "A thing"), by=NOBODY, at=timezone.now(), of=None)
+
+
+def make_due() -> None:
+    Outbox.objects.update(next_at=timezone.now() - timedelta(hours=1))
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    events: list[int] = []
+    monkeypatch.setattr(actions, "_handlers", {"thing.done": [lambda event: events.append(event.pk)]})
+    return events
+
+
+def leased() -> tuple[actions.Relay, Outbox]:
+    """A worker that has leased the row, and is so slow that its lease has run out."""
+    worker = actions.Relay()
+    row = next(worker.take())
+    make_due()
+    return worker, row
+
+
+def test_row_is_leased_in_one_statement_before_the_work(told):
+    record()
+    with CaptureQueriesContext(connection) as asked:
+        next(actions.Relay().take())
+    [lease] = [one["sql"] for one in asked if one["sql"].startswith("UPDATE") and "RETURNING" in one["sql"]]
+    assert "FOR UPDATE SKIP LOCKED" in lease
+    assert Outbox.objects.get().attempts == 1
+
+
+def test_slow_worker_that_fails_leaves_the_work_of_another_done(told):
+    event = record()
+    slow, row = leased()
+    assert actions.relay() == 1
+    done = Outbox.objects.values().get()
+
+    slow.fail(row, ValueError("too late"))
+    slow.give_back(row)
+
+    assert Outbox.objects.values().get() == done
+    assert told == [event]
+
+
+def test_slow_worker_does_not_give_back_the_try_of_another(told):
+    record()
+    slow, row = leased()
+    other, theirs = leased()
+
+    slow.give_back(row)
+
+    assert Outbox.objects.get().attempts == theirs.attempts == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lost_connection_costs_no_try_and_the_next_run_does_the_work(monkeypatch):
+    told: list[int] = []
+    is_cut = True
+
+    def listen(event: Event) -> None:
+        if is_cut:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        told.append(event.pk)
+
+    monkeypatch.setattr(actions, "_handlers", {"thing.done": [listen]})
+    event = record()
+    for _run in range(3):
+        assert actions.relay() == 1
+        assert Outbox.objects.get().attempts == 0
+        make_due()
+    is_cut = False
+    assert actions.relay() == 1
+    assert told == [event]
+
+
+def test_run_ends_when_its_time_is_over_and_the_next_one_goes_on(told, monkeypatch):
+    events = [record(), record()]
+    monkeypatch.setattr(actions.Relay, "run_for", 0.0)
+    assert [actions.relay(), actions.relay(), actions.relay()] == [1, 1, 0]
+    assert told == events
+
+
+def test_outage_of_one_row_leaves_the_next_rows_alone(told, monkeypatch):
+    def away(_event: Event) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setitem(actions._handlers, "thing.done", [away])
+    record(), record()
+    assert actions.relay() == 1
+    assert set(Outbox.objects.values_list("attempts", "last_error")) == {(0, "")}
+
+
+def test_wake_without_a_task_does_nothing():
+    wake = Wake()
+    wake.now()
+    assert wake.thread is None
+
+
+def test_periodic_run_keeps_the_table_of_its_older_name():
+    assert (PeriodicRun._meta.label, PeriodicRun._meta.db_table) == ("history.PeriodicRun", "history_round")

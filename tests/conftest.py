@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.cache import caches
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import TransactionTestCase
-from django.test.utils import override_settings, setup_databases, teardown_databases
+from django.test.utils import override_settings
 
 from por.celery import app
 from por.directory.models import Customer, Partner, Subscription
-from por.roles import as_owner, grant
-from tests import factories
+from tests import databases, factories
 from tests.units import Units
-
-#: Reference data that migrations load; emptying it between tests would be wrong.
-KEPT = {
-    "django_migrations",
-    "django_content_type",
-    "auth_permission",
-    "directory_sku",
-    "directory_sku_plans",
-    "directory_serviceplan",
-}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Units:
@@ -54,35 +43,21 @@ def _empty_local_cache() -> None:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: Any, django_db_modify_db_settings: None) -> Iterator[None]:
     with django_db_blocker.unblock():
-        with as_owner() as app:
-            databases = setup_databases(verbosity=0, interactive=False)
-            grant(app)
-        settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"]
-        connection.close()
+        databases.use_clone()
     yield
     with django_db_blocker.unblock():
-        with connection.cursor() as cursor:  # a thread that a test left behind may still hold a connection
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
-            )
-        with as_owner():
-            teardown_databases(databases, verbosity=0)
+        databases.drop_clone()
 
 
-def _empty_all_tables(self: TransactionTestCase) -> None:
-    """In place of Django's flush: as owner, past the trigger that protects history, and sparing reference data."""
-    with as_owner(), connection.cursor() as cursor:
-        tables = [name for name in connection.introspection.table_names(cursor) if name not in KEPT]
-        tables = [name for name in tables if not name.startswith("directory_usage_")]
-        for table in ("history_event", "history_party"):
-            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER refuse_truncate")
-        cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
-        for table in ("history_event", "history_party"):
-            cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER refuse_truncate")
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """After all processes of a parallel run have ended."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        databases.drop_template()
 
 
-TransactionTestCase._fixture_teardown = _empty_all_tables  # type: ignore[method-assign]
+# In place of Django's flush, which truncates every table.
+TransactionTestCase._fixture_teardown = lambda self: databases.empty()  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -127,9 +102,7 @@ def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """
     with django_db_blocker.unblock():
         yield
-        connection.close()
-        _empty_all_tables(cast(TransactionTestCase, None))
-        connection.close()
+        databases.empty()
 
 
 @pytest.fixture

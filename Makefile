@@ -8,7 +8,7 @@ SCALE = 20000
 # For what reads the settings and needs no server.
 NOWHERE = SECRET_KEY=none DATABASE_URL=postgres://none/none REDIS_URL=redis://none EMAIL_URL=smtp://none
 
-.PHONY: run test chaos check bench messages types lock clean python runtime development tools
+.PHONY: run test crawl chaos check bench messages types lock clean python runtime development tools
 .SILENT:
 
 run: runtime                ## the whole product on this machine; Ctrl-C stops it
@@ -17,6 +17,9 @@ run: runtime                ## the whole product on this machine; Ctrl-C stops i
 test: development tools     ## all tests, on servers of their own
 	$(NOWHERE) $(BIN)/python manage.py compile_catalogues
 	$(BIN)/python -m pytest -n 2
+
+crawl: development         ## every address, method and role of tests/permissions.csv, one request each
+	$(BIN)/python -m pytest -m crawl tests/test_permissions.py
 
 chaos: development tools    ## the long races and faults: ten minutes of faults, then every race for a minute
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos; outcome=$$?; cat var/chaos/figures.json; exit $$outcome

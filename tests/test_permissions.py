@@ -3,6 +3,9 @@
 A cell is the status; `login` is being sent to sign in. A row may name several methods; a row `/admin/**` stands for
 all below it that have none of their own. To print what is missing, as rows to look at and paste:
 pytest tests/test_permissions.py -k every_address --show-capture=no
+
+Where views have equal guards (tests/guards.py), one request for each role and kind of answer stands for what the
+guard answers to all of them. `make crawl` sends every request.
 """
 
 from __future__ import annotations
@@ -27,11 +30,13 @@ from associations.actions import bulk
 from associations.models import Association
 from por.accounts import actions as accounts
 from por.accounts.models import Actor
+from por.accounts.rules import Kind
 from por.estate import actions as estate
 from por.history.actions import relay
 from por.history.models import Event
 from por.notifications.models import Delivery, Notification
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.guards import Guard, Methods, OnlyFor, OnlyPosts, SignedIn, guard_of, stops
 
 TABLE = Path(__file__).with_name("permissions.csv")
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -56,15 +61,15 @@ SOME_ROLES = ["anonymous", "customer_admin", "partner_admin", "programme_admin",
 REFUSALS = {"login", "401", "405"}
 
 
-def _addresses(patterns: Any = None, prefix: str = "/") -> Iterator[str]:
-    """Every address the project answers, its parameters as `<name>`."""
+def _addresses(patterns: Any = None, prefix: str = "/") -> Iterator[tuple[str, Guard]]:
+    """Every address the project answers, its parameters as `<name>`, and the guard of its view."""
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
         route = re.sub(r"<\w+:(\w+)>", r"<\1>", str(pattern.pattern))
         route = re.sub(r"\(\?P<(\w+)>[^)]*\)", r"<\1>", route).removeprefix("^").removesuffix("$")
         if isinstance(pattern, URLResolver):
             yield from _addresses(pattern.url_patterns, prefix + route)
         else:
-            yield prefix + route
+            yield prefix + route, guard_of(pattern.callback)
 
 
 with TABLE.open(encoding="utf-8", newline="") as file:
@@ -74,7 +79,8 @@ with TABLE.open(encoding="utf-8", newline="") as file:
         for method in row["methods"].split()
     }
 LISTED = {url for url, _method in ROWS}
-ADDRESSES = list(dict.fromkeys(_addresses()))
+GUARDS = dict(reversed(list(_addresses())))  # of two with one address, the first answers
+ADDRESSES = list(reversed(GUARDS))
 
 
 def row_of(address: str) -> str | None:
@@ -198,20 +204,86 @@ def test_the_table_lists_nothing_that_is_gone():
     assert {url for url in LISTED if not url.endswith("**")} <= set(ADDRESSES)
 
 
-@pytest.mark.parametrize(("url", "method"), ROWS, ids=lambda value: value)
-def test_every_role_gets_what_the_table_says(ask, url, method):
-    addresses = [one for one in ADDRESSES if row_of(one) == url]
-    wanted = dict(zip(ROLES, ROWS[url, method], strict=True))
+class Question(NamedTuple):
+    """One request, and what may be answered to it."""
 
-    for address in addresses:
-        assert dict(zip(ROLES, answers(ask, method, address), strict=True)) == wanted, address
+    address: str
+    method: str
+    role: str
+    wanted: str
+
+    @property
+    def answered_by(self) -> Any:
+        """The guard, where it answers, so that others may ask for it; else the address itself."""
+        guard = GUARDS[self.address]
+        return guard if stops(guard, self.method, self.role) else self.address
 
 
-@pytest.mark.parametrize("url", sorted(LISTED))
-def test_a_method_that_is_not_listed_is_refused(ask, url):
-    methods = [method for method in METHODS if (url, method) not in ROWS]
-    for address in [one for one in ADDRESSES if row_of(one) == url]:
-        for method in methods:
-            for role in SOME_ROLES:
-                answer = ask(role, method, address)
-                assert answer in REFUSALS, f"{method} {address} as {role} answers {answer} and is not listed"
+ANY_REFUSAL = "a refusal"
+LISTED_QUESTIONS = [
+    Question(address, method, role, wanted)
+    for address in ADDRESSES
+    for method in METHODS
+    if (row := ROWS.get((row_of(address) or "", method)))
+    for role, wanted in zip(ROLES, row, strict=True)
+]
+OTHER_QUESTIONS = [
+    Question(address, method, role, ANY_REFUSAL)
+    for address in ADDRESSES
+    for method in METHODS
+    if (row_of(address), method) not in ROWS
+    for role in SOME_ROLES
+]
+
+
+def _needed(questions: list[Question], *, each: bool = False) -> list[Question]:
+    """One question for each guard, method, role and kind of answer; with `each`, at least one to each row as well."""
+    firsts: dict[Any, Question] = {}
+    for one in questions:
+        firsts.setdefault((one.answered_by, one.method, one.role, one.wanted), one)
+    chosen = set(firsts.values())
+    if each:
+        asked = {(one.address, one.method) for one in chosen}
+        missing = {(one.address, one.method): one for one in questions if (one.address, one.method) not in asked}
+        chosen |= set(missing.values())
+    return [one for one in questions if one in chosen]
+
+
+def _check(ask: Ask, questions: list[Question]) -> None:
+    wrong = []
+    for one in questions:
+        answer = ask(one.role, one.method, one.address)
+        if answer not in (REFUSALS if one.wanted == ANY_REFUSAL else {one.wanted}):
+            wrong.append(f"{one.method} {one.address} as {one.role} answers {answer}, not {one.wanted}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _by_address(questions: list[Question]) -> list[Any]:
+    by_address: dict[str, list[Question]] = {}
+    for one in questions:
+        by_address.setdefault(one.address, []).append(one)
+    return [pytest.param(some, id=address) for address, some in by_address.items()]
+
+
+def test_guards_are_read_from_the_views():
+    """If a decorator were no longer recognised, every view would count as its own guard: slow, but not wrong."""
+    guard = GUARDS["/a/deliveries/<delivery_id>/replay/"]
+    assert guard == (SignedIn(), OnlyPosts(), OnlyFor(Kind.STAFF, "delivery.replay"))
+    assert GUARDS["/c/"] == (SignedIn(), Methods(("GET", "HEAD")), OnlyFor(Kind.CUSTOMER, ""))
+    assert GUARDS["/api/v1/me/"] == GUARDS["/api/v1/subscriptions/"] != GUARDS["/api/v1/receipts/<signed>/"]
+
+
+@pytest.mark.parametrize("questions", _by_address(_needed(LISTED_QUESTIONS, each=True)))
+def test_every_role_gets_what_the_table_says(ask, questions):
+    _check(ask, questions)
+
+
+@pytest.mark.parametrize("questions", _by_address(_needed(OTHER_QUESTIONS)))
+def test_a_method_that_is_not_listed_is_refused(ask, questions):
+    _check(ask, questions)
+
+
+@pytest.mark.crawl
+@pytest.mark.parametrize("questions", _by_address(LISTED_QUESTIONS + OTHER_QUESTIONS))
+def test_every_single_request_gets_what_the_table_says(ask, questions):
+    _check(ask, questions)

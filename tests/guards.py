@@ -1,0 +1,132 @@
+"""What stands between a request and a view's own code, read from the code: sign-in, method, kind, right.
+
+Views with equal guards refuse alike, so one request stands for all of them where the guard answers. Whatever a view
+answers itself needs a request of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from django.views.decorators.http import require_http_methods
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.views import APIView
+
+from por.accounts.rules import Kind, Role, rights_of
+from por.http import only, posted
+
+#: For whom the roles of the table act when they are signed in. On a page a token counts for nobody.
+ACTS_AS = {
+    "customer_admin": (Kind.CUSTOMER, Role.ADMINISTRATOR),
+    "customer_viewer": (Kind.CUSTOMER, Role.VIEWER),
+    "other_customer": (Kind.CUSTOMER, Role.ADMINISTRATOR),
+    "partner_admin": (Kind.PARTNER, Role.ADMINISTRATOR),
+    "partner_viewer": (Kind.PARTNER, Role.VIEWER),
+    "other_partner": (Kind.PARTNER, Role.ADMINISTRATOR),
+    "reviewer": (Kind.STAFF, Role.REVIEWER),
+    "programme_admin": (Kind.STAFF, Role.PROGRAMME_ADMINISTRATOR),
+    "support": (Kind.STAFF, Role.SUPPORT),
+    "auditor": (Kind.STAFF, Role.AUDITOR),
+}
+TOKENS = {"token_read", "token_write"}
+#: The methods of an API view that decide who may ask at all.
+ADMISSION = ("dispatch", "initial", "perform_authentication", "check_permissions", "get_authenticators")
+
+
+class Methods(NamedTuple):
+    """Only these methods go on."""
+
+    allowed: tuple[str, ...]
+
+    def stops(self, method: str, role: str) -> bool:
+        return method not in self.allowed
+
+
+class OnlyPosts(NamedTuple):
+    """Whoever comes by a link is sent to the page that has the form."""
+
+    def stops(self, method: str, role: str) -> bool:
+        return method != "POST"
+
+
+class OnlyFor(NamedTuple):
+    """Only those who act for this kind of organisation go on, and of them only those with the right."""
+
+    kind: Kind
+    right: str
+
+    def stops(self, method: str, role: str) -> bool:
+        if role not in ACTS_AS:
+            return True
+        kind, own = ACTS_AS[role]
+        return kind != self.kind or bool(self.right and self.right not in rights_of(kind, own))
+
+
+class SignedIn(NamedTuple):
+    """Whoever is not signed in is sent to do so."""
+
+    def stops(self, method: str, role: str) -> bool:
+        return role not in ACTS_AS
+
+
+class Admitted(NamedTuple):
+    """Only callers whom the API knows go on, and only with a method that the view has."""
+
+    admission: tuple[str, ...]
+    known: bool
+    allowed: tuple[str, ...]
+
+    def stops(self, method: str, role: str) -> bool:
+        unknown = role not in ACTS_AS and role not in TOKENS
+        return (self.known and unknown) or method not in self.allowed
+
+
+Step = Methods | OnlyPosts | OnlyFor | SignedIn | Admitted
+Guard = tuple[Step, ...]
+
+
+def guard_of(view: Callable[..., Any]) -> Guard:
+    """Return what a request passes on its way into a view, in order, as far as it is known here."""
+    cls = getattr(view, "cls", None)
+    if cls is not None and issubclass(cls, APIView):
+        return (_admission(cls),)
+    signed_in = [SignedIn()] if getattr(view, "login_required", True) else []
+    return (*signed_in, *_decorators(view))
+
+
+def stops(guard: Guard, method: str, role: str) -> bool:
+    """Return whether the guard answers this request, so that the view's own code never sees it."""
+    return any(step.stops(method, role) for step in guard)
+
+
+def _admission(cls: type[APIView]) -> Admitted:
+    classes = [*cls.authentication_classes, *cls.permission_classes, *cls.throttle_classes]
+    methods = [getattr(cls, name) for name in ADMISSION]
+    return Admitted(
+        tuple(f"{one.__module__}.{one.__qualname__}" for one in [*classes, *methods]),
+        IsAuthenticated in cls.permission_classes,
+        tuple(name.upper() for name in cls.http_method_names if hasattr(cls, name)),
+    )
+
+
+def _decorators(view: Any) -> Iterator[Step]:
+    """The decorators from the outermost on, up to one that is not known: that counts as the view's own code."""
+    while hasattr(view, "__wrapped__"):
+        code = getattr(view, "__code__", None)
+        cells = [cell.cell_contents for cell in getattr(view, "__closure__", None) or ()]
+        given = dict(zip(code.co_freevars, cells, strict=True)) if code else {}
+        if _made_by(require_http_methods, view):
+            yield Methods(tuple(given["request_method_list"]))
+        elif _made_by(posted, view):
+            yield OnlyPosts()
+        elif _made_by(only, view):
+            yield OnlyFor(given["kind"], given["to"])
+        else:
+            return
+        view = view.__wrapped__
+
+
+def _made_by(decorator: Callable[..., Any], view: Any) -> bool:
+    made_in = view.__globals__["__name__"], view.__code__.co_qualname.partition(".<locals>")[0]
+    return made_in == (decorator.__module__, decorator.__qualname__)

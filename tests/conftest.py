@@ -10,12 +10,15 @@ import pytest
 from django.conf import settings
 from django.core.cache import caches
 from django.db import transaction
-from django.test import TransactionTestCase
+from django.test import Client, TransactionTestCase
 from django.test.utils import override_settings
 
+from por.accounts.models import Actor
 from por.celery import app
 from por.directory.models import Customer, Partner, Subscription
 from tests import databases, factories
+from tests.api import Api
+from tests.pages import signed_in
 from tests.units import Units
 
 
@@ -118,3 +121,36 @@ def partner() -> Partner:
 @pytest.fixture
 def subscription(customer: Customer) -> Subscription:
     return factories.make_subscription(customer)
+
+
+# --- People, and how they reach the product ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def admin(customer: Customer) -> Actor:
+    """An administrator of the customer."""
+    return factories.make_member(customer.organisation, name="Elin Sandberg", email="elin@vasterhamn.example")
+
+
+@pytest.fixture
+def amira(partner: Partner) -> Actor:
+    """An administrator of the partner."""
+    return factories.make_member(partner.organisation, name="Amira Haddad")
+
+
+@pytest.fixture
+def reader(admin: Actor) -> Actor:
+    """Whose browser `web` is. A file of tests about somebody else's pages says here who that is."""
+    return admin
+
+
+@pytest.fixture
+def web(reader: Actor) -> Client:
+    """A browser with the reader signed in."""
+    return signed_in(reader)
+
+
+@pytest.fixture
+def api(admin: Actor) -> Api:
+    """The API, asked by the customer's administrator."""
+    return Api(admin)

@@ -6,7 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+
+from por.accounts.models import Actor, User
+
+
+def signed_in(actor: Actor, *, language: str = "", **options: Any) -> Client:
+    """Return a browser in which this person is signed in, and reads in this language."""
+    assert actor.user is not None
+    if language:
+        User.objects.filter(pk=actor.user.pk).update(language=language)
+    client = Client(**options)
+    client.force_login(actor.user)
+    return client
 
 
 def queries(load: Callable[[], Any]) -> int:

@@ -82,6 +82,6 @@ def test_the_image_runs_as_nobody_in_particular_and_keeps_no_secret() -> None:
 def test_compose_itself_accepts_the_file() -> None:
     client = shutil.which("docker")
     if not client or subprocess.run([client, "compose", "version"], capture_output=True, check=False).returncode:
-        return  # the checks above stand in where no client is installed
+        pytest.skip("Docker is not installed: only the checks above were made.")
     names = {name: f"made-up-{name}" for name, _, _ in VARIABLE.findall(COMPOSE)}
     subprocess.run([client, "compose", "config", "--quiet"], cwd=ROOT, env=os.environ | names, check=True)

@@ -13,15 +13,10 @@ from associations.models import Association, start_of
 from associations.record import locking
 from associations.rules import EndReason, Kind, Source, months_before, policy_on
 from por.accounts.models import Actor
-from por.directory.models import CheckOfId, Customer, Partner, Subscription
+from por.directory.models import CheckOfId, Partner, Subscription
 from por.errors import Absent, Busy, Forbidden, Refused, Stale
 from por.history.models import Event, Outbox, Party
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
-
-
-@pytest.fixture
-def admin(customer: Customer) -> Actor:
-    return make_member(customer.organisation)
 
 
 def refused(code: str, call, *args, kind=Refused, field=None, **kwargs) -> Refused:

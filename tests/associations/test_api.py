@@ -17,22 +17,12 @@ from django.utils import timezone
 
 from associations import actions
 from associations.models import Association
-from por.accounts.models import Actor, IdempotencyKey
+from por.accounts.models import IdempotencyKey
 from por.directory.models import CheckOfId, Subscription, Usage
 from por.history import actions as history
 from por.history.models import Event
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
-
-
-@pytest.fixture
-def admin(customer) -> Actor:
-    return make_member(customer.organisation)
-
-
-@pytest.fixture
-def api(admin) -> Api:
-    return Api(admin)
 
 
 def record(subscription: Subscription) -> str:

@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from associations.models import Association
-from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription, Usage
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.pages import signed_in
 
 #: In the fall of 2015: Nordvik until noon of 15 October, Halden from then to the end of November, Nordvik again.
 NOON = datetime(2015, 10, 15, 12, tzinfo=UTC)
@@ -63,16 +62,6 @@ def subscription(customer: Customer, nordvik: Partner, halden: Partner) -> Subsc
             subscription=subscription, month=date(2015, month, 1), workload="exo", paid_units=420, active_users=month
         )
     return subscription
-
-
-@pytest.fixture
-def admin(customer: Customer) -> Actor:
-    return make_member(customer.organisation)
-
-
-@pytest.fixture
-def api(admin: Actor) -> Api:
-    return Api(admin)
 
 
 def holder(api: Api, subscription: Subscription, as_of: str) -> Any:
@@ -256,17 +245,6 @@ def test_looking_back_costs_the_same_for_any_number_of_rows(subscription, custom
 
 
 # --- Pages ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def web(admin: Actor) -> Client:
-    return signed_in(admin)
-
-
-def signed_in(actor: Actor) -> Client:
-    client = Client()
-    client.force_login(actor.user)
-    return client
 
 
 def url(name: str, subscription: Subscription | None = None) -> str:

@@ -22,11 +22,6 @@ from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
 
-@pytest.fixture
-def admin(customer: Customer) -> Actor:
-    return make_member(customer.organisation)
-
-
 def outcomes(job: Job) -> list[str]:
     return [row.code or row.outcome for row in job.rows.order_by("row")]
 

@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from associations import actions, receipts
 from associations.models import Association
-from por.accounts.models import Actor
 from por.history import actions as history
 from por.history.models import Outbox
 from por.notifications.actions import deliver
@@ -28,10 +27,9 @@ def partner():
     return partner
 
 
-@pytest.fixture
-def admin(customer) -> Actor:
+@pytest.fixture(autouse=True)
+def _colleague(customer) -> None:
     make_member(customer.organisation, email="colleague@vasterhamn.example")
-    return make_member(customer.organisation, email=ADMIN, name="Elin Sandberg")
 
 
 @pytest.fixture

@@ -13,10 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from associations.models import Association
-from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription
 from tests.factories import make_customer, make_member, make_partner, make_subscription
-from tests.pages import queries
+from tests.pages import queries, signed_in
 
 CUSTOMERS, PARTNERS = reverse("associations:customer_gaps"), reverse("associations:partner_gaps")
 TODAY = timezone.now().date()
@@ -33,12 +32,6 @@ def associate(where: Subscription | Customer, partner: Partner, kind: str = "dpo
     customer = where.customer if isinstance(where, Subscription) else where
     given = {"began_at": ago(400), "source": "estate"} | fields
     return Association.objects.create(kind=kind, customer=customer, subscription=subscription, partner=partner, **given)
-
-
-def client(actor: Actor) -> Client:
-    web = Client()
-    web.force_login(actor.user)
-    return web
 
 
 @pytest.fixture
@@ -82,12 +75,12 @@ def estate(customer: Customer, partner: Partner, halden: Partner) -> dict[str, S
 
 @pytest.fixture
 def elin(customer: Customer) -> Client:
-    return client(make_member(customer.organisation))
+    return signed_in(make_member(customer.organisation))
 
 
 @pytest.fixture
 def maja(partner: Partner) -> Client:
-    return client(make_member(partner.organisation))
+    return signed_in(make_member(partner.organisation))
 
 
 def shown(web: Client, address: str, estate: dict[str, Subscription]) -> dict[str, tuple[str, date | None]]:

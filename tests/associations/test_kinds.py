@@ -15,7 +15,7 @@ from associations.rules import Kind, policies
 from por.accounts.models import Organisation
 from por.directory import portals
 from tests.factories import make_customer, make_member, make_partner, make_staff
-from tests.pages import queries
+from tests.pages import queries, signed_in
 
 PAGE = reverse("associations:what_counts")
 
@@ -89,15 +89,13 @@ def test_a_wrong_file_is_refused_with_its_name_entry_and_key(tmp_path, monkeypat
         kinds.kinds.__wrapped__()
 
 
-def web(organisation: Organisation | None) -> Client:
-    client = Client()
-    client.force_login(make_staff().user if organisation is None else make_member(organisation, "viewer").user)
-    return client
+def browser_of(organisation: Organisation | None) -> Client:
+    return signed_in(make_staff() if organisation is None else make_member(organisation, "viewer"))
 
 
 def test_everybody_who_is_signed_in_reads_it_and_finds_it_under_help():
     for organisation in (make_customer().organisation, make_partner().organisation, None):
-        page = web(organisation).get(PAGE)
+        page = browser_of(organisation).get(PAGE)
         assert page.status_code == 200
         assert f'href="{PAGE}" aria-current="page"' in page.text
         assert "Partner Center, earnings-revenue 2023" in page.text
@@ -105,7 +103,7 @@ def test_everybody_who_is_signed_in_reads_it_and_finds_it_under_help():
 
 
 def test_a_day_before_a_kind_existed_says_so_in_both_languages(partner):
-    client = web(partner.organisation)
+    client = browser_of(partner.organisation)
     then = client.get(f"{PAGE}?as_of=2015-11-15").text
     assert then.count("Did not exist on that day. The first known date is") == 2
     assert "As of" in then

@@ -24,7 +24,7 @@ from por.management.estates import cast
 from por.notifications.actions import deliver
 from tests import estates
 from tests.factories import make_customer, make_member, make_partner, make_subscription
-from tests.pages import queries
+from tests.pages import queries, signed_in
 
 TRANSITION = reverse("associations:partner_transition")
 OLD = date(2014, 3, 1)
@@ -47,15 +47,9 @@ def associate(subscription: Subscription, partner: Partner, kind: str, began: st
     )
 
 
-def signed_in(actor: Actor) -> Client:
-    client = Client()
-    client.force_login(actor.user)
-    return client
-
-
 @pytest.fixture
-def web(partner: Partner) -> Client:
-    return signed_in(make_member(partner.organisation))
+def reader(partner: Partner) -> Actor:
+    return make_member(partner.organisation)
 
 
 # --- What may be loaded ---------------------------------------------------------------------------------------------

@@ -12,8 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from associations import actions
-from por.accounts.models import Actor
-from por.directory.models import CheckOfId, Customer, Subscription, Usage
+from por.directory.models import CheckOfId, Subscription, Usage
 from por.directory.portals import WORDS, PortalName, affects, who
 from por.directory.rules import Agreement, Product
 from tests.factories import make_member, make_partner, make_subscription
@@ -47,18 +46,6 @@ PAYS = {
     "crm_online": "an approved claim has been required since March 2019",
     "azure": "Azure has not paid one since 1 October 2021",
 }
-
-
-@pytest.fixture
-def admin(customer: Customer) -> Actor:
-    return make_member(customer.organisation)
-
-
-@pytest.fixture
-def web(admin: Actor) -> Client:
-    client = Client()
-    client.force_login(admin.user)
-    return client
 
 
 def words(html: str) -> str:

@@ -8,14 +8,7 @@ from django.test import Client
 
 from associations import actions, receipts
 from associations.models import Association
-from por.accounts.models import Actor
 from tests.api import Api
-from tests.factories import make_member
-
-
-@pytest.fixture
-def admin(customer) -> Actor:
-    return make_member(customer.organisation, name="Elin Sandberg")
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from django.utils import timezone
 from associations import actions, reading
 from associations.models import Association, ChangeRequest
 from por.accounts.models import Actor
-from por.directory.models import Customer, Partner, Subscription, Usage
+from por.directory.models import Partner, Subscription, Usage
 from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
-from tests.pages import queries
+from tests.pages import queries, signed_in
 
 WHO = "Which partner is doing the work?"
 
@@ -25,23 +25,6 @@ WHO = "Which partner is doing the work?"
 @pytest.fixture
 def rival() -> Partner:
     return make_partner("Halden Konsult AB")
-
-
-@pytest.fixture
-def admin(customer: Customer) -> Actor:
-    return make_member(customer.organisation, name="Elin Sandberg")
-
-
-@pytest.fixture
-def web(admin: Actor) -> Client:
-    return signed_in(admin)
-
-
-def signed_in(actor: Actor) -> Client:
-    assert actor.user is not None
-    client = Client()
-    client.force_login(actor.user)
-    return client
 
 
 def of(partner: Partner, role: str = "administrator") -> Client:

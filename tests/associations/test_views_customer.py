@@ -22,29 +22,12 @@ from por.history.actions import relay
 from por.history.models import Event, Outbox
 from por.notifications.models import Delivery
 from tests.factories import make_customer, make_member, make_partner, make_subscription
-from tests.pages import queries
-
-
-@pytest.fixture
-def admin(customer: Customer) -> Actor:
-    return make_member(customer.organisation, name="Elin Sandberg")
+from tests.pages import queries, signed_in
 
 
 @pytest.fixture
 def viewer(customer: Customer) -> Actor:
     return make_member(customer.organisation, "viewer", name="Per Lund")
-
-
-@pytest.fixture
-def web(admin: Actor) -> Client:
-    return signed_in(admin)
-
-
-def signed_in(actor: Actor) -> Client:
-    assert actor.user is not None
-    client = Client()
-    client.force_login(actor.user)
-    return client
 
 
 def page(subscription: Subscription, verb: str = "detail") -> str:

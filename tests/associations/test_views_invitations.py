@@ -20,16 +20,9 @@ from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription
 from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_subscription
-from tests.pages import queries
+from tests.pages import queries, signed_in
 
 NEW, LIST, ACTIVATE = "/p/invitations/new/", "/p/invitations/", "/p/activate/"
-
-
-def signed_in(actor: Actor) -> Client:
-    assert actor.user is not None
-    client = Client()
-    client.force_login(actor.user)
-    return client
 
 
 @pytest.fixture

@@ -19,24 +19,12 @@ from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_subscription
-from tests.pages import queries
+from tests.pages import queries, signed_in
 
 
 @pytest.fixture
-def amira(partner: Partner) -> Actor:
-    return make_member(partner.organisation, name="Amira Haddad")
-
-
-@pytest.fixture
-def web(amira: Actor) -> Client:
-    return signed_in(amira)
-
-
-def signed_in(actor: Actor) -> Client:
-    assert actor.user is not None
-    client = Client()
-    client.force_login(actor.user)
-    return client
+def reader(amira: Actor) -> Actor:
+    return amira
 
 
 def administrator(customer: Customer) -> Actor:

@@ -21,18 +21,6 @@ URL = "/c/subscriptions/attach/"
 
 
 @pytest.fixture
-def admin(customer: Customer) -> Actor:
-    return make_member(customer.organisation)
-
-
-@pytest.fixture
-def web(admin: Actor) -> Client:
-    client = Client()
-    client.force_login(admin.user)
-    return client
-
-
-@pytest.fixture
 def estate(customer: Customer, partner: Partner, admin: Actor) -> dict[str, Subscription]:
     found = {name: make_subscription(customer) for name in ("one", "two", "held", "theirs")}
     found["expired"] = make_subscription(customer, status="expired")

@@ -15,26 +15,19 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from associations import actions
-from por.accounts.models import NOBODY, Actor, User
+from por.accounts.models import NOBODY, Actor
 from por.history import actions as history
 from por.history.models import Event, Outbox
 from por.notifications.models import Delivery
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.pages import signed_in
 
 HISTORY, PARTNERS = "/a/history/", "/a/partners/"
 
 
-def signed_in(role: str = "auditor", **fields: Any) -> Client:
-    actor, client = make_staff(role), Client()
-    if fields:
-        User.objects.filter(pk=actor.user_id).update(**fields)
-    client.force_login(actor.user)
-    return client
-
-
 @pytest.fixture
-def web() -> Client:
-    return signed_in()
+def reader() -> Actor:
+    return make_staff("auditor")
 
 
 def attach(partner: Any = None, customer: Any = None, by: Actor | None = None, **given: Any) -> Event:
@@ -69,7 +62,7 @@ def test_home_says_what_failed_what_is_stuck_and_what_has_waited_too_long():
     stuck = attach()
     Outbox.objects.filter(pk=stuck.pk).update(dead_at=timezone.now())
 
-    text = signed_in("programme_administrator").get("/a/").text
+    text = signed_in(make_staff("programme_administrator")).get("/a/").text
 
     assert "1 message was not delivered" in text
     assert "1 event is stuck" in text
@@ -82,7 +75,7 @@ def test_home_says_what_failed_what_is_stuck_and_what_has_waited_too_long():
 def test_who_may_not_read_deliveries_is_told_the_figures_without_the_links():
     attach()
     Outbox.objects.update(dead_at=timezone.now())
-    text = signed_in("reviewer").get("/a/").text
+    text = signed_in(make_staff("reviewer")).get("/a/").text
     assert "1 event is stuck" in text
     assert "/a/outbox/" not in text
     assert "/a/deliveries/" not in text
@@ -200,7 +193,7 @@ def test_events_are_found_by_request_and_by_utc_days(web):
     assert web.get(f"{HISTORY}?since=yesterday").status_code == 422
 
     web.post("/a/people/add/", headers={"X-Request-ID": "from-the-desk-0001"})
-    boss = signed_in("programme_administrator")
+    boss = signed_in(make_staff("programme_administrator"))
     person = make_staff("support").user_id
     boss.post(f"/a/people/{person}/suspend/", headers={"X-Request-ID": "from-the-desk-0002"})
     suspended = Event.objects.newest_first()[0].pk
@@ -259,7 +252,7 @@ def test_an_event_shows_everything_that_is_stored_of_it_and_what_came_of_it():
     history.relay()
     event.refresh_from_db()
 
-    text = signed_in("auditor").get(f"{HISTORY}{event.pk}/").text
+    text = signed_in(make_staff("auditor")).get(f"{HISTORY}{event.pk}/").text
 
     for words in (event.hash, event.chain, event.object_id, "partner.mpn_id", partner.mpn_id, "They know our mail"):
         assert words in text
@@ -267,7 +260,7 @@ def test_an_event_shows_everything_that_is_stored_of_it_and_what_came_of_it():
     assert "None (first event)" in text
     recipient = Delivery.objects.filter(event=event)[0].recipient
     assert recipient in text
-    assert recipient not in signed_in("reviewer").get(f"{HISTORY}{event.pk}/").text
+    assert recipient not in signed_in(make_staff("reviewer")).get(f"{HISTORY}{event.pk}/").text
 
 
 def test_an_event_without_words_shows_its_verb(web):
@@ -281,7 +274,7 @@ def test_an_event_without_words_shows_its_verb(web):
 
 
 def test_the_pages_speak_swedish():
-    event, web = attach(), signed_in(language="sv")
+    event, web = attach(), signed_in(make_staff("auditor"), language="sv")
     assert "Plattformens status" in web.get("/a/").text
     assert "Alla marknader" in web.get(PARTNERS).text
     assert "Plats i kedjan" in web.get(f"{HISTORY}{event.pk}/").text

@@ -20,24 +20,12 @@ from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.formats import month_text
 from tests.factories import make_customer, make_member, make_subscription
-from tests.pages import queries
-
-
-def signed_in(actor: Actor) -> Client:
-    assert actor.user is not None
-    client = Client()
-    client.force_login(actor.user)
-    return client
+from tests.pages import queries, signed_in
 
 
 @pytest.fixture
-def amira(partner: Partner) -> Actor:
-    return make_member(partner.organisation)
-
-
-@pytest.fixture
-def web(amira: Actor) -> Client:
-    return signed_in(amira)
+def reader(amira: Actor) -> Actor:
+    return amira
 
 
 def month(back: int) -> date:
@@ -241,8 +229,8 @@ def subscription(customer: Customer) -> Subscription:
 
 
 @pytest.fixture
-def admin(customer: Customer) -> Client:
-    return signed_in(make_member(customer.organisation))
+def customers(admin: Actor) -> Client:
+    return signed_in(admin)
 
 
 @pytest.mark.parametrize(
@@ -256,13 +244,13 @@ def admin(customer: Customer) -> Client:
         (f"?as_of={month(13)}&months=24", [13, 24, 25]),
     ],
 )
-def test_a_period_is_so_many_full_months_and_the_running_one(admin, subscription, query, backs):
+def test_a_period_is_so_many_full_months_and_the_running_one(customers, subscription, query, backs):
     for back in (0, 1, 12, 13, 24, 25, 40):
         used(subscription, month(back), paid_units=10, active_users=back)
     address = page_of(subscription, whose="subscription_usage") + query
 
-    page = admin.get(address)
-    file = rows_of(admin.get(f"{address}{'&' if query else '?'}format=csv"))
+    page = customers.get(address)
+    file = rows_of(customers.get(f"{address}{'&' if query else '?'}format=csv"))
 
     assert [one.month for one in page.context["rows_of_figures"]] == [month(back) for back in backs]
     assert [row["month"] for row in file] == [f"{month(back):%Y-%m}" for back in backs]
@@ -270,14 +258,14 @@ def test_a_period_is_so_many_full_months_and_the_running_one(admin, subscription
     assert "You can see all months because this is your subscription." in page.text
 
 
-def test_the_table_and_the_file_have_the_same_rows_and_the_charts_are_drawn_from_them(admin, subscription):
+def test_the_table_and_the_file_have_the_same_rows_and_the_charts_are_drawn_from_them(customers, subscription):
     used(subscription, month(1), "teams", paid_units=400, active_users=100)
     used(subscription, month(1), "exo", paid_units=420, active_users=361)
     used(subscription, month(2), "exo", paid_units=420, active_users=210)
     used(subscription, month(1), "azure", consumed_usd=Decimal("99.50"))
     address = page_of(subscription, whose="subscription_usage")
 
-    page, file = admin.get(address), rows_of(admin.get(f"{address}?format=csv"))
+    page, file = customers.get(address), rows_of(customers.get(f"{address}?format=csv"))
 
     assert [list(row.values()) for row in file] == [
         [f"{month(1):%Y-%m}", "azure", "", "", "", "99.50", ""],
@@ -293,14 +281,14 @@ def test_the_table_and_the_file_have_the_same_rows_and_the_charts_are_drawn_from
     assert page.text.count('class="chart chart--l"') == page.text.count('class="chart chart--s"') == 3
 
 
-def test_a_corrected_figure_is_marked_with_when_it_became_known(admin, subscription):
+def test_a_corrected_figure_is_marked_with_when_it_became_known(customers, subscription):
     told = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
     used(subscription, month(2), paid_units=10, active_users=3, superseded_at=told)
     used(subscription, month(2), paid_units=10, active_users=9, revision=2, known_from=told)
     used(subscription, month(1), paid_units=10, active_users=8)
     address = page_of(subscription, whose="subscription_usage")
 
-    page, file = admin.get(address), rows_of(admin.get(f"{address}?format=csv"))
+    page, file = customers.get(address), rows_of(customers.get(f"{address}?format=csv"))
 
     assert "1 figure was corrected after it was reported. The last correction was on" in page.text
     assert page.text.partition("Show as table")[2].count("4 Mar 2026") == 1
@@ -316,9 +304,9 @@ def test_a_corrected_figure_is_marked_with_when_it_became_known(admin, subscript
         ("?as_of=2020-01-14", "The subscription had not started on that date. Choose a later date."),
     ],
 )
-def test_what_cannot_be_shown_is_said_to_be_so(admin, subscription, query, says):
+def test_what_cannot_be_shown_is_said_to_be_so(customers, subscription, query, says):
     used(subscription, month(1), paid_units=10, active_users=8)
-    page = admin.get(page_of(subscription, whose="subscription_usage") + query)
+    page = customers.get(page_of(subscription, whose="subscription_usage") + query)
 
     assert page.status_code == 422
     assert says in page.text
@@ -344,7 +332,7 @@ def test_the_months_that_are_said_to_be_seen_are_those_that_are_seen(amira, part
     assert {one.month for one in said} == {1, 3, 4, 5, 8, 9, 10}
 
 
-def test_usage_is_found_from_the_pages_of_the_subscription_the_customer_and_the_partner(web, estate, admin):
+def test_usage_is_found_from_the_pages_of_the_subscription_the_customer_and_the_partner(web, estate, customers):
     seats = estate["seats"]
     tenant = seats.customer.tenant_id
 

@@ -23,11 +23,6 @@ from tests.factories import make_member, make_staff, suspend
 ELSEWHERE = {"REMOTE_ADDR": "203.0.113.9"}
 
 
-@pytest.fixture
-def admin(customer):
-    return make_member(customer.organisation)
-
-
 # --- Errors ---------------------------------------------------------------------------------------------------------
 
 

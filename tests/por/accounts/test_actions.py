@@ -11,12 +11,7 @@ from por.accounts import actions
 from por.accounts.models import IdempotencyKey, Membership, Token, User
 from por.accounts.rules import RIGHTS, Kind, Role, rights_of
 from por.errors import Absent, Forbidden, Refused
-from tests.factories import make_customer, make_member, make_user, suspend
-
-
-@pytest.fixture
-def admin(customer):
-    return make_member(customer.organisation)
+from tests.factories import make_customer, make_user, suspend
 
 
 def token_of(actor, **fields) -> str:

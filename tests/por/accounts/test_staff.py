@@ -8,7 +8,6 @@ import pytest
 from django.core import mail
 from django.db import connection
 from django.db.models import QuerySet
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from por.accounts import actions
@@ -20,6 +19,7 @@ from por.notifications.actions import deliver
 from por.notifications.models import Delivery
 from tests.at_once import at_once, together
 from tests.factories import make_customer, make_member, make_staff, make_user
+from tests.pages import signed_in
 
 ADMINISTRATOR = "programme_administrator"
 
@@ -251,12 +251,6 @@ def test_a_right_that_was_lost_since_the_request_began_is_gone(boss):
 # --- The pages --------------------------------------------------------------------------------------------------
 
 NEW = {"email": "ines@house.example", "name": "Ines", "role": "reviewer", "language": "en"}
-
-
-def signed_in(actor) -> Client:
-    client = Client()
-    client.force_login(actor.user)
-    return client
 
 
 def page(person_id: int, verb: str = "") -> str:

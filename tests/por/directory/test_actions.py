@@ -11,14 +11,9 @@ from django.utils import timezone
 
 from por.accounts.models import Actor
 from por.directory import actions
-from por.directory.models import CheckOfId, Customer
+from por.directory.models import CheckOfId
 from por.errors import Absent, Busy, Forbidden, Refused
 from tests.factories import make_customer, make_member, make_partner
-
-
-@pytest.fixture
-def admin(customer: Customer) -> Actor:
-    return make_member(customer.organisation)
 
 
 def outcomes() -> list[str]:

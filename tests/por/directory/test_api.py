@@ -9,11 +9,6 @@ from tests.api import Api
 from tests.factories import make_member, make_partner
 
 
-@pytest.fixture
-def api(customer) -> Api:
-    return Api(make_member(customer.organisation))
-
-
 def test_an_id_is_found_by_exactly_its_number(api, partner):
     for entered in (partner.mpn_id, f" {partner.mpn_id[:3]}-{partner.mpn_id[3:]}"):
         response = api.get("partners/check/", {"mpn_id": entered})

@@ -18,7 +18,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from por.accounts.models import User
+from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription
 from por.estate import actions, tasks, whole
 from por.estate.actions import running
@@ -27,6 +27,7 @@ from por.history.models import Event
 from tests import estates
 from tests.estates import association, customer, partner, subscription, usage
 from tests.factories import make_staff
+from tests.pages import signed_in
 
 LOADS = "/a/loads/"
 
@@ -40,16 +41,9 @@ def kept(settings: Any, tmp_path: Path) -> Path:
     return place
 
 
-def signed_in(role: str = "programme_administrator", language: str = "en", **options: Any) -> Client:
-    actor, client = make_staff(role), Client(**options)
-    User.objects.filter(pk=actor.user_id).update(language=language)
-    client.force_login(actor.user)
-    return client
-
-
 @pytest.fixture
-def web() -> Client:
-    return signed_in()
+def reader() -> Actor:
+    return make_staff("programme_administrator")
 
 
 @pytest.fixture
@@ -174,7 +168,7 @@ def test_the_rows_that_failed_are_shown_up_to_a_number_and_stand_in_a_file(web, 
 
 
 def test_reasons_are_in_the_language_of_who_asked(estate):
-    web = signed_in(language="sv")
+    web = signed_in(make_staff("programme_administrator"), language="sv")
     assert "Välj filerna" in upload(web, []).text
     upload(web, uploads(estate))
     running.run()
@@ -238,13 +232,13 @@ def test_a_zip_whose_list_of_contents_would_fill_the_memory_is_not_read(web):
 def test_who_may_not_load_reads_and_sends_nothing(web, estate):
     upload(web, uploads(estate))
     load = Load.objects.get()
-    auditor = signed_in("auditor")
+    auditor = signed_in(make_staff("auditor"))
     for path in (LOADS, f"{LOADS}{load.pk}/"):
         page = auditor.get(path)
         assert page.status_code == 200
         assert "<form" not in page.text.partition("<main")[2]
     assert auditor.post(LOADS, {"file": [GOOD]}).status_code == 403
-    forged = signed_in(enforce_csrf_checks=True)
+    forged = signed_in(make_staff("programme_administrator"), enforce_csrf_checks=True)
     assert forged.post(LOADS, {"file": [GOOD], "manner": "load"}).status_code == 403
     assert Load.objects.count() == 1
 

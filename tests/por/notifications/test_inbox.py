@@ -16,14 +16,9 @@ from por.notifications.actions import choose
 from por.notifications.models import Delivery, How, Notification
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_subscription
-from tests.pages import queries
+from tests.pages import queries, signed_in
 
 INBOX = "/inbox/"
-
-
-@pytest.fixture
-def admin(customer) -> Actor:
-    return make_member(customer.organisation, email="elin@vasterhamn.example")
 
 
 @pytest.fixture
@@ -32,14 +27,8 @@ def maja(partner) -> Actor:
 
 
 @pytest.fixture
-def web(maja) -> Client:
-    return signed_in(maja)
-
-
-def signed_in(actor: Actor) -> Client:
-    client = Client()
-    client.force_login(actor.user)
-    return client
+def reader(maja: Actor) -> Actor:
+    return maja
 
 
 def attach(customer, partner, admin, **fields):

@@ -14,15 +14,10 @@ from por.notifications import reading
 from por.notifications.models import How, Preference
 from por.notifications.views import MAILS_ON_A_PAGE
 from tests.factories import make_customer, make_member, make_partner, make_staff
+from tests.pages import signed_in
 
 CHOOSE = "/me/mail/"
 SINK = "/a/mail/"
-
-
-def signed_in(actor: Actor) -> Client:
-    client = Client()
-    client.force_login(actor.user)
-    return client
 
 
 # --- Choosing ---------------------------------------------------------------------------------------------------
@@ -105,69 +100,69 @@ def drop(sink: Path, subject: str = "Grüße", text: str = "Hej på dig.", html:
 
 
 @pytest.fixture
-def admin() -> Client:
-    return signed_in(make_staff("programme_administrator"))
+def reader() -> Actor:
+    return make_staff("programme_administrator")
 
 
-def test_the_newest_mail_is_listed_first(sink, admin):
+def test_the_newest_mail_is_listed_first(sink, web):
     for number in range(3):
         drop(sink, f"Mail number {number}")
-    content = admin.get(SINK).content.decode()
+    content = web.get(SINK).content.decode()
     assert content.index("Mail number 2") < content.index("Mail number 1") < content.index("Mail number 0")
     assert "maja@nordvik.example" in content
 
 
-def test_a_mail_is_shown_with_its_headers_and_text(sink, admin):
+def test_a_mail_is_shown_with_its_headers_and_text(sink, web):
     key = drop(sink)
-    content = admin.get(f"{SINK}{key}/").content.decode()
+    content = web.get(f"{SINK}{key}/").content.decode()
     for part in ("Grüße", "Hej på dig.", "maja@nordvik.example", "request-4711", "02:15 (CET)"):
         assert part in content
 
 
-def test_markup_in_a_mail_is_shown_as_its_source(sink, admin):
+def test_markup_in_a_mail_is_shown_as_its_source(sink, web):
     evil = "<script>alert(1)</script>"
     key = drop(sink, f"S {evil}", f"T {evil}", f"<p>H {evil}</p>")
     for url in (SINK, f"{SINK}{key}/"):
-        assert evil not in admin.get(url).content.decode()
-    assert "&lt;p&gt;H &lt;script&gt;" in admin.get(f"{SINK}{key}/").content.decode()
+        assert evil not in web.get(url).content.decode()
+    assert "&lt;p&gt;H &lt;script&gt;" in web.get(f"{SINK}{key}/").content.decode()
 
 
-def test_a_mail_no_parser_likes_is_shown_all_the_same(sink, admin):
+def test_a_mail_no_parser_likes_is_shown_all_the_same(sink, web):
     headers = b"Subject: =?utf-8?b?!!!?=\r\nDate: yesterday\r\nContent-Type: text/plain; charset=nonsense\r\n"
     key = mailbox.Maildir(sink).add(headers + b"\r\n\xff\xfe hello\r\n")
-    assert admin.get(SINK).status_code == 200
-    assert "hello" in admin.get(f"{SINK}{key}/").content.decode()
+    assert web.get(SINK).status_code == 200
+    assert "hello" in web.get(f"{SINK}{key}/").content.decode()
 
 
-def test_the_list_has_pages_and_an_end(sink, admin, monkeypatch):
+def test_the_list_has_pages_and_an_end(sink, web, monkeypatch):
     monkeypatch.setattr(reading, "KEPT_IN_VIEW", MAILS_ON_A_PAGE + 2)
     for number in range(MAILS_ON_A_PAGE + 5):
         drop(sink, f"Mail number {number}.")
-    first, second = admin.get(SINK).content.decode(), admin.get(SINK, {"page": 2}).content.decode()
+    first, second = web.get(SINK).content.decode(), web.get(SINK, {"page": 2}).content.decode()
     assert first.count("Mail number") == MAILS_ON_A_PAGE
     assert second.count("Mail number") == 2
     assert "Mail number 0." not in first + second
 
 
 @pytest.mark.parametrize("key", ["nothing", "..", "..%2F..%2Fetc%2Fpasswd", "new"])
-def test_a_mail_that_is_not_there_is_not_found(sink, admin, key):
+def test_a_mail_that_is_not_there_is_not_found(sink, web, key):
     drop(sink)
-    assert admin.get(f"{SINK}{key}/").status_code == 404
+    assert web.get(f"{SINK}{key}/").status_code == 404
 
 
 @pytest.mark.parametrize("made", [True, False])
-def test_an_empty_sink_says_so(sink, admin, made):
+def test_an_empty_sink_says_so(sink, web, made):
     if not made:
         for folder in ("tmp", "new", "cur"):
             (sink / folder).rmdir()
         sink.rmdir()
-    assert "No emails yet" in admin.get(SINK).content.decode()
+    assert "No emails yet" in web.get(SINK).content.decode()
 
 
-def test_outside_the_demo_there_is_no_such_page(admin, settings):
+def test_outside_the_demo_there_is_no_such_page(web, settings):
     settings.MAIL_SINK = ""
-    assert admin.get(SINK).status_code == 404
-    assert admin.get(f"{SINK}x/").status_code == 404
+    assert web.get(SINK).status_code == 404
+    assert web.get(f"{SINK}x/").status_code == 404
 
 
 @pytest.mark.parametrize(("role", "status"), [("auditor", 200), ("reviewer", 403), ("support", 403)])

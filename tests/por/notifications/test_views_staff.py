@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from por.accounts.models import User
+from por.accounts.models import Actor
 from por.history.models import Event, Outbox
 from por.notifications.models import Delivery
 from tests.factories import make_staff
+from tests.pages import signed_in
 from tests.por.notifications.test_replay import make_delivery
 
 LIST, OUTBOX = "/a/deliveries/", "/a/outbox/"
 
 
-def signed_in(role: str = "programme_administrator", **fields: Any) -> Client:
-    actor, client = make_staff(role), Client()
-    User.objects.filter(pk=actor.user_id).update(**fields or {"language": "en"})
-    client.force_login(actor.user)
-    return client
-
-
 @pytest.fixture
-def web() -> Client:
-    return signed_in()
+def reader() -> Actor:
+    return make_staff("programme_administrator")
 
 
 def found(web: Client, query: str = "") -> set[int]:
@@ -128,7 +120,7 @@ def test_send_all_again_takes_all_that_failed(web):
 
 
 def test_an_auditor_reads_everything_and_has_no_button():
-    delivery, auditor = make_delivery(), signed_in("auditor")
+    delivery, auditor = make_delivery(), signed_in(make_staff("auditor"))
     assert auditor.get(f"{LIST}?view=failed").status_code == 200
     for path in (f"{LIST}?view=failed", f"{LIST}{delivery.pk}/", OUTBOX):
         assert "replay/" not in auditor.get(path).text
@@ -195,7 +187,7 @@ def test_the_outbox_asks_as_much_for_many_as_for_few(web, django_assert_num_quer
 
 
 def test_the_pages_speak_swedish():
-    delivery, web = make_delivery(), signed_in(language="sv")
+    delivery, web = make_delivery(), signed_in(make_staff("programme_administrator"), language="sv")
     assert "Skicka alla igen" in web.get(f"{LIST}?view=failed").text
     assert "Skicka igen" in web.get(f"{LIST}{delivery.pk}/").text
     assert "Inga händelser har fastnat" in web.get(OUTBOX).text

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+if TYPE_CHECKING:
+    from por.accounts.models import Actor
+
 SEARCH_FROM = 3  # characters
+
+
+class FilterForm(forms.Form):
+    """The filters of a list; all may be left out. A list without filters uses it as it is."""
+
+    #: Whether the search goes through the rows of all organisations, so that it may run for a few seconds at most.
+    has_time_limit = False
+
+    def apply(self, rows: Any, actor: Actor) -> Any:
+        """Return those of the rows that match; `actor` is the reader, who may see all of the rows."""
+        return rows
+
+    def words(self, actor: Actor) -> dict[str, str]:
+        """Return the text for filters whose values are codes or IDs, by the name of the filter."""
+        return {}
 
 
 class SearchField(forms.CharField):

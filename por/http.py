@@ -1,16 +1,16 @@
-"""What the pages of all rooms need: who may open them, parts of pages, lists with views, filters and pages."""
+"""What the pages of all rooms need: who may open them, lists, forms that are sent, parts of pages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from django import forms
-from django.core import signing
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
@@ -19,23 +19,28 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from por import counters
 from por.accounts.middleware import Request
 from por.accounts.rules import Kind
 from por.csv_export import csv_lines
-from por.errors import Forbidden, Refused
+from por.db.keyset import CursorInvalid, read_part
+from por.errors import Absent, Forbidden, Refused
+from por.filters import FilterForm
 from por.formats import day_text, number_text
+from por.middleware import status_of
 from por.waiting import bounded_search
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
 
 Row = TypeVar("Row", bound=Model)
+T = TypeVar("T")
 
 PAGE_SIZE = 50
 #: Lists are counted this far, and then said to have more.
 COUNT_TO = 10_000
-#: Where a page of a list starts; no filters, so they go when a filter changes.
-CURSORS = ("after", "before")
+#: Where a page of a list starts; no filter, so it goes when a filter changes.
+CURSOR = "cursor"
 
 NOT_YOURS = _("This does not exist, or you do not have access to it.")
 _WRONG_KIND = {
@@ -90,7 +95,7 @@ def render_page(
 def address(request: Request, *, without: Sequence[str] = (), **given: str) -> str:
     """This page's address with a changed query, from the first page of the list unless one is given."""
     query = request.GET.copy()
-    for name in (*without, *CURSORS, "format"):
+    for name in (*without, CURSOR, "format"):
         query.pop(name, None)
     for name, value in given.items():
         query[name] = value
@@ -132,12 +137,17 @@ def partners_text(count: int) -> str:
 
 
 @dataclass(frozen=True)
-class View:
-    """A saved view over a list. `key` is its name in the address; that of the first view is empty."""
+class ListTab:
+    """A saved view over a list. `key` is its name in the address; that of the first one is empty.
+
+    `order` is its own order, where it has one. `count` is what its figure counts, where that is not its rows.
+    """
 
     key: str
     label: LazyText
-    narrow: Callable[[Any], QuerySet[Any]]
+    filter: Callable[[Any], QuerySet[Any]]
+    order: Sequence[str] = ()
+    count: Callable[[Any], QuerySet[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -150,21 +160,9 @@ class Tab:
     current: bool
 
 
-def tabs(views: Sequence[View], base: QuerySet[Any], current: View, path: str, as_of_query: str = "") -> list[Tab]:
-    return [
-        Tab(
-            view.label,
-            f"{path}{as_of_query}{'&' if as_of_query else '?'}view={view.key}" if view.key else f"{path}{as_of_query}",
-            count_of(view.narrow(base)),
-            view is current,
-        )
-        for view in views
-    ]
-
-
-def chosen(views: Sequence[View], request: Request) -> View:
-    """The view the address names, else the first."""
-    return next((view for view in views if view.key == request.GET.get("view", "")), views[0])
+def selected(tabs: Sequence[ListTab], request: Request) -> ListTab:
+    """Return the tab that the address names, else the first."""
+    return next((tab for tab in tabs if tab.key == request.GET.get("view", "")), tabs[0])
 
 
 @dataclass(frozen=True)
@@ -176,14 +174,14 @@ class Chip:
     url: str
 
 
-def chips(request: Request, form: forms.Form, words: Mapping[str, str] | None = None) -> list[Chip]:
-    """The filters in force. `words` says what stands for a value that is not for people."""
-    found = []
+def _chips(request: Request, form: FilterForm) -> list[Chip]:
+    """Return the filters in force."""
+    found, words = [], form.words(request.actor)
     for name, field in form.fields.items():
         value = form.cleaned_data.get(name)
         if not value:
             continue
-        text = (words or {}).get(name) or _words_for(field, value)
+        text = words.get(name) or _words_for(field, value)
         found.append(Chip(str(field.label), text, address(request, without=[name])))
     return found
 
@@ -203,113 +201,168 @@ class Page(Generic[Row]):
     next: str
 
 
-def page_of(request: Request, rows: QuerySet[Row], order: Sequence[str]) -> Page[Row]:
-    """The page the address asks for. Pages go on from a row, not a number: none is skipped when rows come or go.
-
-    The order's fields go one way, all up or all down, are never null and together tell any two rows apart.
-    """
-    for cursor in CURSORS:
-        place = _place(request.GET.get(cursor), order)
-        if place is None:
-            continue
-        found = _from(rows, order, place, backwards=cursor == "before")
-        if found:
-            more = len(found) > PAGE_SIZE
-            found = found[:PAGE_SIZE]
-            if cursor == "before":
-                found.reverse()
-                return _page(request, found, order, before=more, after=True)
-            return _page(request, found, order, before=True, after=more)
-    found = list(rows.order_by(*order)[: PAGE_SIZE + 1])
-    return _page(request, found[:PAGE_SIZE], order, before=False, after=len(found) > PAGE_SIZE)
-
-
-def _from(rows: QuerySet[Row], order: Sequence[str], place: Sequence[Any], *, backwards: bool) -> list[Row]:
-    """The rows past that place, one more than fit on a page, nearest first."""
-    down = order[0].startswith("-") != backwards
-    names = [name.lstrip("-") for name in order]
-    past, same = Q(), Q()
-    for name, value in zip(names, place, strict=True):
-        past |= same & Q(**{f"{name}__{'lt' if down else 'gt'}": value})
-        same &= Q(**{name: value})
-    return list(rows.filter(past).order_by(*(f"-{name}" if down else name for name in names))[: PAGE_SIZE + 1])
-
-
-def _page(request: Request, rows: list[Row], order: Sequence[str], *, before: bool, after: bool) -> Page[Row]:
-    return Page(
-        rows,
-        previous=address(request, before=_cursor(rows[0], order)) if before else "",
-        next=address(request, after=_cursor(rows[-1], order)) if after else "",
-    )
-
-
-def _cursor(row: Model, order: Sequence[str]) -> str:
-    """Where a row stands, signed: nobody can make the list look anywhere else."""
-    return signing.dumps([_value(row, name.lstrip("-")) for name in order], salt=",".join(order))
-
-
-def _place(cursor: str | None, order: Sequence[str]) -> list[Any] | None:
-    try:
-        return cast("list[Any]", signing.loads(cursor or "", salt=",".join(order)))
-    except signing.BadSignature:
-        return None
-
-
-def _value(row: Model, name: str) -> Any:
-    value: Any = row
-    for part in name.split("__"):
-        value = getattr(value, part)
-    return value.isoformat() if isinstance(value, date) else value  # which the database reads again, to the microsecond
-
-
-class Filter(Protocol):
-    """A form of filters that knows how to apply them."""
-
-    def apply(self, rows: QuerySet[Any]) -> QuerySet[Any]: ...
-
-
-@dataclass(frozen=True)
 class Listing(Generic[Row]):
-    """What a list with views, filters and pages shows. `found` are all its rows, `context` is for its template."""
+    """A list with tabs, filters and pages, as the address asks for it. Its rows are read when they are asked for.
 
-    found: QuerySet[Row]
-    page: Page[Row]
-    context: dict[str, Any]
-    status: int
+    `found` are all rows that match, in no order. Where the filters are not valid, or a search takes too long, there
+    are none, and the form says why.
+    """
 
+    def __init__(
+        self,
+        request: Request,
+        base: QuerySet[Row],
+        *,
+        order: Sequence[str],
+        form: FilterForm | None = None,
+        tabs: Sequence[ListTab] = (),
+        count_text: Callable[[int], str] | None = None,
+        as_of_query: str = "",
+    ) -> None:
+        self.request, self.base, self.tabs, self.as_of_query = request, base, tabs, as_of_query
+        self.form = FilterForm(request.GET) if form is None else form
+        self.tab = selected(tabs, request) if tabs else None
+        self.order = (self.tab and self.tab.order) or order
+        self.count_text = count_text
+        self.found: QuerySet[Row] = base.none()
+        if self.form.is_valid():
+            self.found = self.form.apply(self.tab.filter(base) if self.tab else base, request.actor)
 
-def listing(
-    request: Request,
-    form: forms.Form,
-    base: QuerySet[Row],
-    *,
-    order: Sequence[str],
-    count_text: Callable[[int], str],
-    views: Sequence[View] = (),
-    words: Mapping[str, str] | None = None,
-) -> Listing[Row]:
-    """The page the address asks for; none, and an error on the form, where that is malformed or takes too long."""
-    view = chosen(views, request) if views else None
-    found = base.none()
-    page, count = Page[Row]([], "", ""), 0
-    if form.is_valid():
-        found = cast(Filter, form).apply(view.narrow(base) if view else base)
+    @property
+    def wants_csv(self) -> bool:
+        """Whether all of it is asked for as a file, and can be had."""
+        return wants_csv(self.request) and not self.form.errors
+
+    @property
+    def ordered(self) -> QuerySet[Row]:
+        """All rows that match, in the order of the list."""
+        return self.found.order_by(*self.order)
+
+    @property
+    def page(self) -> Page[Row]:
+        return self._read[0]
+
+    @property
+    def status(self) -> int:
+        """422 where the filters cannot be used, or reading the rows took too long."""
+        _page, _count = self._read
+        return 422 if self.form.errors else 200
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What the template of a list needs."""
+        page, count = self._read
+        failed = bool(self.form.errors)
+        return {
+            "form": self.form,
+            "view": self.tab,
+            "tabs": self._links(),
+            "chips": [] if failed else _chips(self.request, self.form),
+            "clear_url": address(self.request, without=list(self.form.fields)),
+            "csv_url": address(self.request, format="csv"),
+            "count_text": self.count_text(count) if self.count_text and not failed else "",
+            "page": page,
+        }
+
+    def _links(self) -> list[Tab]:
+        if len(self.tabs) < 2:
+            return []
+        path, more = f"{self.request.path}{self.as_of_query}", "&" if self.as_of_query else "?"
+        return [
+            Tab(
+                tab.label,
+                f"{path}{more}view={tab.key}" if tab.key else path,
+                count_of((tab.count or tab.filter)(self.base)),
+                tab is self.tab,
+            )
+            for tab in self.tabs
+        ]
+
+    @cached_property
+    def _read(self) -> tuple[Page[Row], int]:
+        """The page and how many rows there are."""
+        if self.form.errors:
+            return Page([], "", ""), 0
         try:
-            with bounded_search():
-                page, count = page_of(request, found, order), count_of(found)
+            with bounded_search() if self.form.has_time_limit else nullcontext():
+                return self._page(), count_of(self.found) if self.count_text else 0
         except Refused as refused:
-            form.add_error(None, str(refused.sentence))
-    context = {
-        "form": form,
-        "view": view,
-        "tabs": tabs(views, base, view, request.path) if view else [],
-        "chips": [] if form.errors else chips(request, form, words),
-        "clear_url": address(request, without=list(form.fields)),
-        "csv_url": address(request, format="csv"),
-        "count_text": "" if form.errors else count_text(count),
-        "page": page,
-    }
-    return Listing(found.order_by(*order), page, context, 422 if form.errors else 200)
+            self.form.add_error(None, str(refused.sentence))
+            return Page([], "", ""), 0
+
+    def _page(self) -> Page[Row]:
+        """The page that the address asks for; the first one where the address leads to none."""
+        cursor = self.request.GET.get(CURSOR, "")
+        try:
+            part = read_part(self.found, self.order, PAGE_SIZE, cursor)
+        except CursorInvalid:
+            part = None
+        if part is None or (cursor and not part.rows):
+            part = read_part(self.found, self.order, PAGE_SIZE)
+        return Page(
+            part.rows,
+            previous=address(self.request, **{CURSOR: part.previous}) if part.previous else "",
+            next=address(self.request, **{CURSOR: part.next}) if part.next else "",
+        )
+
+
+# --- Forms that are sent --------------------------------------------------------------------------------------------
+
+
+class Submission(Generic[T]):
+    """What came of a form that was sent, or of a button: the result of its verb, or why there is none.
+
+    `status` is that of the page that shows the form again.
+    """
+
+    def __init__(self, status: int = 200, *, result: T | None = None, refused: Refused | None = None) -> None:
+        self.status, self.refused = status, refused
+        self._result = result
+
+    @property
+    def is_done(self) -> bool:
+        return self.status == 200
+
+    @property
+    def result(self) -> T:
+        """What the verb returned; only where it is done."""
+        return cast(T, self._result)
+
+
+def submit(
+    form: forms.Form | None, verb: Callable[[], T], *, reword: Callable[[Refused], Refused] = lambda refused: refused
+) -> Submission[T]:
+    """Call the verb if the form is valid, and put its refusal on the form. A page with a mere button has no form.
+
+    `reword` says a refusal in the words of the page, or at one of its fields. Raise Absent and Forbidden: those are
+    for the error pages.
+    """
+    if form is not None and not form.is_valid():
+        return Submission(422)
+    try:
+        return Submission(result=verb())
+    except Refused as error:
+        refused = reword(error)
+        if isinstance(refused, Absent | Forbidden):
+            raise
+        return Submission(add_refusal(form, refused), refused=refused)
+
+
+def add_refusal(form: forms.Form | None, refused: Refused) -> int:
+    """Put the refusal on the form, if there is one; count it and return its status.
+
+    The form keeps what was entered: to itself all of it was valid.
+    """
+    if form is not None:
+        entered = dict(form.cleaned_data)
+        form.add_error(refused.field, str(refused.sentence))
+        form.cleaned_data = entered
+    status = 422 if refused.field else status_of(refused)
+    counters.refused(refused.code, status, refused)
+    return status
+
+
+# --- Files ----------------------------------------------------------------------------------------------------------
 
 
 def wants_csv(request: Request) -> bool:

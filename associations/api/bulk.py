@@ -12,12 +12,12 @@ from rest_framework.response import Response
 
 from associations.actions import bulk
 from associations.models import Job
-from por.accounts.api import once
 from por.accounts.authentication import actor_of
 from por.api.endpoint import Endpoint, asked, entered
 from por.api.parsers import CsvParser, StrictJSONParser
 from por.api.problems import Invalid
 from por.api.schema import Is, described
+from por.api.writes import write
 from por.csv_export import csv_lines
 
 
@@ -115,14 +115,13 @@ class BulkAttach(Endpoint):
     )
     def post(self, request: Request) -> Response:
         actor = actor_of(request)
-        actor.require("record.bulk")
 
-        def ask() -> Response:
+        def ask(_version: int | None) -> Response:
             dry_run = asked(request, DryRun)["dry_run"]
             job = bulk.request(_pairs(request), dry_run=dry_run, by=actor)
             return Response({"job": _shape(job)}, status=202)
 
-        return once(request, ask)
+        return write(request, "record.bulk", ask)
 
 
 class JobDetail(Endpoint):

@@ -32,17 +32,16 @@ from associations.api.shapes import (
     timestamp,
 )
 from associations.forms import STATEMENT_LENGTH
-from associations.models import ChangeRequest
+from associations.models import ChangeRequest, ChangeRequestQuerySet
 from associations.reading.changing import questions, requests_for_listing
 from associations.rules import Cancellation, ChangeStatus
-from por.accounts.api import once
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
-from por.api.endpoint import Endpoint, entered, etag, matches
+from por.api.endpoint import Endpoint, entered, etag
 from por.api.lists import filtered, listing
-from por.api.problems import Invalid, PreconditionRequired
 from por.api.schema import Guid, Is, Timestamp, described
-from por.errors import Refused, Stale
+from por.api.writes import Target, write
+from por.filters import FilterForm
 
 CancellationCode = Annotated[str, Is(enum=Cancellation.values)]
 
@@ -102,11 +101,19 @@ class StatementBody(serializers.Serializer[Any]):
     text = serializers.CharField(max_length=STATEMENT_LENGTH)
 
 
-class ChangeRequestFilter(forms.Form):
+class ChangeRequestFilter(FilterForm):
     """The filters of the list; all may be left out."""
 
     status = forms.ChoiceField(choices=ChangeStatus.choices, required=False)
     subscription = forms.UUIDField(required=False)
+
+    def apply(self, requests: ChangeRequestQuerySet, actor: Actor) -> ChangeRequestQuerySet:
+        given = self.cleaned_data
+        if given["status"]:
+            requests = requests.filter(status=given["status"])
+        if given["subscription"]:
+            requests = requests.filter(subscription__subscription_id=given["subscription"])
+        return requests
 
 
 COLUMNS = [
@@ -168,14 +175,9 @@ class ChangeRequestList(Endpoint):
     )
     def get(self, request: Request) -> HttpResponseBase:
         actor = actor_of(request)
-        given = filtered(request, ChangeRequestFilter).cleaned_data
-        found = requests_for_listing(actor)
-        if given["status"]:
-            found = found.filter(status=given["status"])
-        if given["subscription"]:
-            found = found.filter(subscription__subscription_id=given["subscription"])
+        found = filtered(request, ChangeRequestFilter).apply(requests_for_listing(actor), actor)
         return listing(
-            request, found, lambda page: _shapes(actor, page), by="-pk", columns=COLUMNS, name="change-requests"
+            request, found, lambda page: _shapes(actor, page), order=("-pk",), columns=COLUMNS, name="change-requests"
         )
 
 
@@ -216,17 +218,19 @@ class Answer(Endpoint):
         writes=True,
     )
     def post(self, request: Request, request_id: int) -> Response:
-        def answer(version: int | None) -> None:
+        def answer(version: int | None) -> Response:
+            actor = actor_of(request)
             given = entered(request, AnswerBody)
             actions.answer(
                 request_id,
                 given["mpn_id"],
-                by=actor_of(request),
+                by=actor,
                 statement=given.get("statement", ""),
                 version=version,
             )
+            return _answered(actor, request_id)
 
-        return _done(request, request_id, "change.answer", answer)
+        return _write(request, request_id, "change.answer", answer)
 
 
 class State(Endpoint):
@@ -243,11 +247,12 @@ class State(Endpoint):
         writes=True,
     )
     def post(self, request: Request, request_id: int) -> Response:
-        def state(version: int | None) -> None:
-            text = entered(request, StatementBody)["text"]
-            actions.submit_statement(request_id, text, by=actor_of(request), version=version)
+        def state(version: int | None) -> Response:
+            actor = actor_of(request)
+            actions.submit_statement(request_id, entered(request, StatementBody)["text"], by=actor, version=version)
+            return _answered(actor, request_id)
 
-        return _done(request, request_id, "change.state", state)
+        return _write(request, request_id, "change.state", state)
 
 
 def requested(actor: Actor, change_request: ChangeRequest) -> RequestedShape:
@@ -255,40 +260,12 @@ def requested(actor: Actor, change_request: ChangeRequest) -> RequestedShape:
     return {"change_request": _shapes(actor, requests_for_listing(actor).filter(pk=change_request.pk))[0]}
 
 
-def _done(request: Request, request_id: int, right: str, work: Callable[[int | None], None]) -> Response:
-    """The answer to a write, checked in the order 404, 403, 412, 422, 409. Naming a version is the caller's choice."""
-    actor = actor_of(request)
-    if not actor.may(right):
-        _theirs(actor, request_id)
-        actor.require(right)
-
-    def write() -> Response:
-        work(_seen(request, request_id))
-        return _answered(actor, request_id)
-
-    try:
-        return once(request, write)
-    except Invalid:
-        _seen(request, request_id)
-        raise
-    except Refused:
-        _theirs(actor, request_id)
-        raise
+def _write(request: Request, request_id: int, right: str, work: Callable[[int | None], Response]) -> Response:
+    stale = _("This change request has changed since you read it. Read it again, then try again.")
+    return write(request, right, work, Target(lambda: _get_visible(actor_of(request), request_id), stale))
 
 
-def _seen(request: Request, request_id: int) -> int | None:
-    """The version the verb must find, where If-Match names one; raises Stale."""
-    found = _theirs(actor_of(request), request_id)
-    try:
-        named = matches(request, found.version)
-    except PreconditionRequired:
-        return None
-    if not named:
-        raise Stale("stale", _("This change request has changed since you read it. Read it again, then try again."))
-    return found.version if request.headers["If-Match"].strip() != "*" else None
-
-
-def _theirs(actor: Actor, request_id: int) -> ChangeRequest:
+def _get_visible(actor: Actor, request_id: int) -> ChangeRequest:
     found = ChangeRequest.objects.visible_to(actor).filter(pk=request_id).first()
     if found is None:
         raise absent()

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 
 from associations import actions
 from associations.actions.inviting import MOST, absent
+from associations.actions.unit import absent as subscription_absent
 from associations.api.change_requests import EXAMPLE as CHANGE_REQUEST_EXAMPLE
 from associations.api.change_requests import RequestedShape, requested
 from associations.api.shapes import (
@@ -36,15 +37,18 @@ from associations.api.shapes import (
     timestamp,
 )
 from associations.forms import NOTE_LENGTH
-from associations.models import Invitation
+from associations.models import Invitation, subscriptions_visible_to
 from associations.reading.inviting import invitations_for_listing, reason_for, status_for, with_status
 from associations.rules import InvitationStatus
-from por.accounts.api import once
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.api.endpoint import Endpoint, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import Guid, Is, Timestamp, described
+from por.api.writes import Target, write
+from por.directory.models import Subscription
+from por.directory.rules import Agreement
+from por.filters import FilterForm
 
 
 class InvitedShape(TypedDict):
@@ -114,11 +118,19 @@ class ActivateBody(serializers.Serializer[Any]):
     consent = ConsentBody()
 
 
-class InvitationFilter(forms.Form):
+class InvitationFilter(FilterForm):
     """The filters of the list; all may be left out."""
 
     status = forms.ChoiceField(choices=InvitationStatus.choices, required=False)
     tenant_id = forms.UUIDField(required=False)
+
+    def apply(self, invitations: QuerySet[Invitation], actor: Actor) -> QuerySet[Invitation]:
+        given = self.cleaned_data
+        if given["status"]:
+            invitations = with_status(actor, invitations, given["status"])
+        if given["tenant_id"]:
+            invitations = invitations.filter(customer__tenant_id=given["tenant_id"])
+        return invitations
 
 
 EXAMPLE = {
@@ -173,17 +185,11 @@ class InvitationList(Endpoint):
     )
     def get(self, request: Request) -> HttpResponseBase:
         actor = actor_of(request)
-        given = filtered(request, InvitationFilter).cleaned_data
-        found: QuerySet[Invitation] = invitations_for_listing(actor)
-        if given["status"]:
-            found = with_status(actor, found, given["status"])
-        if given["tenant_id"]:
-            found = found.filter(customer__tenant_id=given["tenant_id"])
         return listing(
             request,
-            found,
+            filtered(request, InvitationFilter).apply(invitations_for_listing(actor), actor),
             lambda page: [_shape(actor, one) for one in page],
-            by="-pk",
+            order=("-pk",),
             columns=COLUMNS,
             name="invitations",
         )
@@ -210,16 +216,15 @@ class InvitationList(Endpoint):
     )
     def post(self, request: Request) -> Response:
         actor = actor_of(request)
-        actor.require("invitation.write")
 
-        def invite() -> Response:
+        def invite(_version: int | None) -> Response:
             given = entered(request, InviteBody)
             sent = actions.invite(
                 given["tenant_id"], given["subscription_ids"], by=actor, message=given.get("message", "")
             )
             return _answer(actor, sent.invitation_id, status=201)
 
-        return once(request, invite)
+        return write(request, "invitation.write", invite)
 
 
 class InvitationDetail(Endpoint):
@@ -256,7 +261,7 @@ class Accept(Endpoint):
         def accept(actor: Actor) -> None:
             actions.accept(invitation_id, entered(request, AcceptBody)["subscription_ids"], by=actor)
 
-        return _done(request, invitation_id, "invitation.answer", accept)
+        return _write(request, invitation_id, "invitation.answer", accept)
 
 
 class Decline(Endpoint):
@@ -275,7 +280,7 @@ class Decline(Endpoint):
         def decline(actor: Actor) -> None:
             actions.decline(invitation_id, by=actor, reason=entered(request, ReasonBody).get("reason", ""))
 
-        return _done(request, invitation_id, "invitation.answer", decline)
+        return _write(request, invitation_id, "invitation.answer", decline)
 
 
 class ReportInvitation(Endpoint):
@@ -295,7 +300,7 @@ class ReportInvitation(Endpoint):
         def report(actor: Actor) -> None:
             actions.report(invitation_id, by=actor, reason=entered(request, ReasonBody).get("reason", ""))
 
-        return _done(request, invitation_id, "invitation.answer", report)
+        return _write(request, invitation_id, "invitation.answer", report)
 
 
 class Revoke(Endpoint):
@@ -314,7 +319,7 @@ class Revoke(Endpoint):
             entered(request, NoBody)
             actions.revoke(invitation_id, by=actor)
 
-        return _done(request, invitation_id, "invitation.write", revoke)
+        return _write(request, invitation_id, "invitation.write", revoke)
 
 
 class Activate(Endpoint):
@@ -347,9 +352,9 @@ class Activate(Endpoint):
     )
     def post(self, request: Request, subscription_id: uuid.UUID) -> Response:
         actor = actor_of(request)
-        actor.require("activation.write")
+        actor.require("activation.write")  # before anything is said of a subscription that need not be the actor's
 
-        def activate() -> Response:
+        def activate(_version: int | None) -> Response:
             given = entered(request, ActivateBody)
             said = given["consent"]
             placed = actions.activate(
@@ -369,21 +374,33 @@ class Activate(Endpoint):
                 headers={"ETag": etag(subscription.version)},
             )
 
-        return once(request, activate)
+        return write(request, "activation.write", activate, Target(lambda: _to_activate(actor, subscription_id)))
 
 
-def _done(request: Request, invitation_id: uuid.UUID, right: str, work: Callable[[Actor], None]) -> Response:
-    """The answer to a write, checked in the order 404, 403, 422, 409."""
+def _write(request: Request, invitation_id: uuid.UUID, right: str, work: Callable[[Actor], object]) -> Response:
     actor = actor_of(request)
-    if not Invitation.objects.visible_to(actor).filter(invitation_id=invitation_id).exists():
-        raise absent()
-    actor.require(right)
 
-    def write() -> Response:
+    def write_and_answer(_version: int | None) -> Response:
         work(actor)
         return _answer(actor, invitation_id)
 
-    return once(request, write)
+    return write(request, right, write_and_answer, Target(lambda: _get_visible(actor, invitation_id)))
+
+
+def _get_visible(actor: Actor, invitation_id: uuid.UUID) -> Invitation:
+    found = Invitation.objects.visible_to(actor).filter(invitation_id=invitation_id).first()
+    if found is None:
+        raise absent()
+    return found
+
+
+def _to_activate(actor: Actor, subscription_id: uuid.UUID) -> Subscription:
+    """Return the subscription: one from Open licensing, or another that the actor may see. Raise Absent."""
+    found = Subscription.objects.filter(subscription_id=subscription_id).first()
+    visible = subscriptions_visible_to(actor).filter(subscription_id=subscription_id)
+    if found is None or found.agreement != Agreement.OPEN and not visible.exists():
+        raise subscription_absent()
+    return found
 
 
 def _answer(actor: Actor, invitation_id: uuid.UUID, *, status: int = 200) -> Response:

@@ -14,6 +14,7 @@ from associations.forms import AsOfForm
 from associations.models import Association, AssociationQuerySet
 from associations.rules import Kind
 from por.accounts.authentication import actor_of
+from por.accounts.models import Actor
 from por.api.endpoint import Endpoint
 from por.api.lists import filtered, listing
 from por.api.schema import described
@@ -60,7 +61,7 @@ class AssociationFilter(AsOfForm):
             raise forms.ValidationError(SENTENCES["mpn_id_malformed"], code="mpn_id_malformed")
         return mpn_id
 
-    def apply(self, associations: AssociationQuerySet) -> AssociationQuerySet:
+    def apply(self, associations: AssociationQuerySet, actor: Actor) -> AssociationQuerySet:
         given = self.cleaned_data
         if given["kind"]:
             associations = associations.filter(kind=given["kind"])
@@ -88,13 +89,13 @@ class AssociationList(Endpoint):
         is_list=True,
     )
     def get(self, request: Request) -> HttpResponseBase:
-        filters = filtered(request, AssociationFilter)
-        associations = Association.objects.visible_to(actor_of(request)).begun_by(filters.day).for_listing()
+        actor, filters = actor_of(request), filtered(request, AssociationFilter)
+        associations = Association.objects.visible_to(actor).begun_by(filters.day).for_listing()
         return listing(
             request,
-            filters.apply(associations),
+            filters.apply(associations, actor),
             lambda page: [association_shape(one.as_of(filters.day)) for one in page],
-            by="pk",
+            order=("pk",),
             columns=ASSOCIATION_COLUMNS,
             name="associations",
         )

@@ -1,4 +1,4 @@
-"""Attaching, removing and undoing: each checks in the order 404, 403, 428 or 412, 422, 409."""
+"""Attaching, removing and undoing."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from associations.api.shapes import ASSOCIATION_EXAMPLE, RecordShape, associatio
 from associations.api.subscriptions import NOT_FOUND, theirs
 from associations.forms import NOTE_LENGTH
 from associations.models import Association
-from por.accounts.api import once
 from por.accounts.authentication import actor_of
-from por.api.endpoint import Endpoint, entered, etag, matches, only_version, takes_any
-from por.api.problems import Invalid
+from por.api.endpoint import Endpoint, entered, etag
 from por.api.schema import described
+from por.api.writes import Target, write
 from por.directory.models import Subscription
-from por.errors import Refused, Stale
 
 
 class AttachBody(serializers.Serializer[Any]):
@@ -91,8 +89,7 @@ class PartnerOfRecord(Endpoint):
         versioned=True,
     )
     def put(self, request: Request, subscription_id: uuid.UUID) -> Response:
-        def attach() -> Response:
-            version = _seen(request, subscription_id)
+        def attach(version: int | None) -> Response:
             given = entered(request, AttachBody)
             attached = actions.attach(
                 subscription_id,
@@ -109,7 +106,7 @@ class PartnerOfRecord(Endpoint):
             status = 201 if attached.outcome == "attached" else 200
             return Response(_body(attached.association), status=status, headers=_tag(attached.association))
 
-        return _done(request, subscription_id, "record.attach", attach)
+        return _write(request, subscription_id, "record.attach", attach)
 
     @described(
         "remove",
@@ -123,13 +120,12 @@ class PartnerOfRecord(Endpoint):
         versioned=True,
     )
     def delete(self, request: Request, subscription_id: uuid.UUID) -> Response:
-        def remove() -> Response:
-            version = _seen(request, subscription_id)
+        def remove(version: int | None) -> Response:
             reason = entered(request, RemoveBody).get("reason", "")
             removed = actions.remove(subscription_id, by=actor_of(request), reason=reason, version=version)
             return Response(status=204, headers=_tag(removed))
 
-        return _done(request, subscription_id, "record.remove", remove)
+        return _write(request, subscription_id, "record.remove", remove)
 
 
 class Undo(Endpoint):
@@ -147,50 +143,21 @@ class Undo(Endpoint):
         versioned=True,
     )
     def post(self, request: Request, subscription_id: uuid.UUID) -> Response:
-        def undo() -> Response:
-            version = _seen(request, subscription_id)
+        def undo(version: int | None) -> Response:
             entered(request, UndoBody)
             with transaction.atomic():  # so that nobody makes another version before this one is read
                 association = actions.undo(subscription_id, by=actor_of(request), version=version)
                 version = Subscription.objects.values_list("version", flat=True).get(subscription_id=subscription_id)
             return Response(_body(association), headers={"ETag": etag(version)})
 
-        return _done(request, subscription_id, "record.undo", undo)
+        return _write(request, subscription_id, "record.undo", undo)
 
 
-def _done(request: Request, subscription_id: uuid.UUID, right: str, work: Callable[[], Response]) -> Response:
-    """The answer to a write. The verb finds out, under its lock, whose the subscription is and what its version.
-
-    So it is looked up here only to say things in their order: that it is not theirs comes before that they may
-    not, and both, and that it is stale, before what is wrong with the request itself.
-    """
-    actor = actor_of(request)
-    if not actor.may(right):
-        theirs(request, subscription_id)
-        actor.require(right)
-    try:
-        return once(request, work)
-    except Invalid:
-        _current(request, subscription_id)
-        raise
-    except Refused:
-        theirs(request, subscription_id)
-        raise
-
-
-def _seen(request: Request, subscription_id: uuid.UUID) -> int | None:
-    """The version the verb must find under its lock; None if the caller takes any."""
-    if takes_any(request):
-        return None
-    return only_version(request) or _current(request, subscription_id).version
-
-
-def _current(request: Request, subscription_id: uuid.UUID) -> Subscription:
-    """The subscription as it is, if that is how the caller saw it."""
-    subscription = theirs(request, subscription_id)
-    if not matches(request, subscription.version):
-        raise Stale("stale", _("This subscription has changed since you read it. Read it again, then try again."))
-    return subscription
+def _write(
+    request: Request, subscription_id: uuid.UUID, right: str, work: Callable[[int | None], Response]
+) -> Response:
+    stale = _("This subscription has changed since you read it. Read it again, then try again.")
+    return write(request, right, work, Target(lambda: theirs(request, subscription_id), stale, must_match=True))
 
 
 def _tag(association: Association) -> dict[str, str]:

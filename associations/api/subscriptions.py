@@ -96,7 +96,7 @@ class SubscriptionList(Endpoint):
             request,
             subscriptions.values_list(*SUBSCRIPTION_VALUES, named=True),
             lambda page: subscription_shapes(actor, page, filters.day),
-            by="pk",
+            order=("pk",),
             columns=SUBSCRIPTION_COLUMNS,
             name="subscriptions",
         )
@@ -156,7 +156,7 @@ class History(Endpoint):
         actor = actor_of(request)
         events = subscription_events(actor, theirs(request, subscription_id))
         return listing(
-            request, events, lambda page: _events(actor, page), by="-id", columns=EVENT_COLUMNS, name="history"
+            request, events, lambda page: _events(actor, page), order=("-id",), columns=EVENT_COLUMNS, name="history"
         )
 
 
@@ -223,7 +223,7 @@ class UsageList(Endpoint):
             request,
             monthly(usage),
             lambda page: [usage_shape(month_of(total)) for total in page],
-            by="-month",
+            order=("-month",),
             columns=USAGE_COLUMNS,
             name="usage",
         )

@@ -10,16 +10,24 @@ from typing import Any, Self
 from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from associations.models import FEW, Association, few_keys, start_of
+from associations.models import (
+    FEW,
+    Association,
+    customers_visible_to,
+    few_keys,
+    start_of,
+    subscriptions_visible_to,
+)
 from associations.rules import months_before
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import Kind as OrganisationKind
 from por.directory.actions import SENTENCES
 from por.directory.models import Customer, Partner, Sku, Subscription
 from por.directory.rules import Agreement, Product, normal_mpn_id
-from por.filters import SEARCH_FROM, SearchField, ids_from
+from por.filters import SEARCH_FROM, FilterForm, SearchField, ids_from
 from por.history.models import Event
 
 NOTE_LENGTH = 500
@@ -70,7 +78,7 @@ ORGANISATIONS = 50
 DAY = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 
-class AsOfForm(forms.Form):
+class AsOfForm(FilterForm):
     """The day to look back to, where a page or an endpoint can: the record as it stood at the end of it."""
 
     as_of = forms.DateField(
@@ -172,6 +180,15 @@ class SubscriptionFilter(AsOfForm):
         if given["search"]:
             subscriptions = subscriptions.filter(self._found(given["search"], actor))
         return subscriptions
+
+    def words(self, actor: Actor) -> dict[str, str]:
+        words = {}
+        if self.cleaned_data["partner_of_record"] == "none":
+            words["partner_of_record"] = gettext("No partner")
+        if tenant_id := self.cleaned_data["tenant_id"]:
+            visible = customers_visible_to(actor).select_related("organisation")
+            words["tenant_id"] = str(visible.filter(tenant_id=tenant_id).first() or tenant_id)
+        return words
 
     def _found(self, text: str, actor: Actor) -> Q:
         """By parts of names, of the domain, or by an id: each as keys, so that indexes find the subscriptions."""
@@ -296,7 +313,7 @@ class UndoForm(forms.Form):
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
 
-class HistoryFilter(forms.Form):
+class HistoryFilter(FilterForm):
     """The filters of a history: what happened, and to which subscription."""
 
     what = forms.ChoiceField(
@@ -304,13 +321,20 @@ class HistoryFilter(forms.Form):
     )
     subscription = forms.UUIDField(label=_("Subscription"), required=False)
 
-    def apply(self, events: QuerySet[Event]) -> QuerySet[Event]:
+    def apply(self, events: QuerySet[Event], actor: Actor) -> QuerySet[Event]:
         given: dict[str, Any] = self.cleaned_data
         if given["what"]:
             events = events.filter(verb__in=VERBS_OF[given["what"]])
         if given["subscription"]:
             events = events.filter(object_kind="subscription", object_id=str(given["subscription"]))
         return events
+
+    def words(self, actor: Actor) -> dict[str, str]:
+        subscription_id = self.cleaned_data["subscription"]
+        if not subscription_id:
+            return {}
+        visible = subscriptions_visible_to(actor).select_related("sku", "customer__organisation")
+        return {"subscription": str(visible.filter(subscription_id=subscription_id).first() or subscription_id)}
 
 
 @dataclass(frozen=True)
@@ -356,19 +380,21 @@ class Called:
         return named | Q(customer__tenant_id__range=ids) if ids else named
 
 
-class CustomerFilter(forms.Form):
+class CustomerFilter(FilterForm):
     """The filter of a partner's list of customers."""
 
     search = SearchField()
 
-    def apply(self, customers: QuerySet[Customer]) -> QuerySet[Customer]:
+    def apply(self, customers: QuerySet[Customer], actor: Actor) -> QuerySet[Customer]:
         if text := self.cleaned_data["search"]:
             customers = customers.filter(Q(organisation__name__icontains=text) | Q(domain__icontains=text))
         return customers
 
 
-class EventFilter(forms.Form):
+class EventFilter(FilterForm):
     """The staff's search over all events. What is hidden is given by links."""
+
+    has_time_limit = True
 
     search = SearchField()
     verb = forms.CharField(
@@ -400,7 +426,7 @@ class EventFilter(forms.Form):
         """Newest first. Where days are given by time, so that the index of time finds the first of them at once."""
         return ("-at", "-id") if self["since"].value() or self["until"].value() else ("-id",)
 
-    def apply(self, events: QuerySet[Event]) -> QuerySet[Event]:
+    def apply(self, events: QuerySet[Event], actor: Actor) -> QuerySet[Event]:
         given: dict[str, Any] = self.cleaned_data
         for field, name in (("verb", "verb"), ("object_id", "object"), ("request_id", "request_id")):
             if given[name]:
@@ -436,60 +462,3 @@ def _called(text: str) -> Q:
     except ValueError:
         return Q(object_name__icontains=text) | Q(actor_name__icontains=text) | Q(request_id=text)
     return Q(object_kind__in=OBJECT_KINDS, object_id=guid) | Q(request_id=text)
-
-
-class BulkForm(forms.Form):
-    """Pairs of subscription and partner: a CSV file, or its text; tried first unless somebody says otherwise."""
-
-    LARGEST = 1_000_000  # bytes; a thousand rows are a tenth of it
-
-    file = forms.FileField(
-        label=_("CSV file"),
-        required=False,
-        help_text=_(
-            "The first line must contain the column names subscription_id and mpn_id. You can add up "
-            "to 1,000 rows after it."
-        ),
-        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
-    )
-    rows = forms.CharField(
-        label=_("Or paste rows"),
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "placeholder": "subscription_id,mpn_id"}),
-    )
-    manner = forms.ChoiceField(
-        label=_("What to do"),
-        choices=[
-            ("dry", _("Dry run: check what would happen to each row, without changing anything")),
-            ("attach", _("Attach now")),
-        ],
-        initial="dry",
-        widget=forms.RadioSelect,
-    )
-
-    def clean_file(self) -> str:
-        file = self.cleaned_data["file"]
-        if file is None:
-            return ""
-        if file.size > self.LARGEST:
-            raise forms.ValidationError(_("The file is too large. It can contain up to 1,000 rows."), code="too_large")
-        try:
-            text: str = file.read().decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise forms.ValidationError(
-                _("The file is not UTF-8 text. Save the file as UTF-8 and choose it again."), code="malformed_csv"
-            ) from None
-        return text
-
-    def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or {}
-        if not self.errors and not given.get("file") and not given.get("rows", "").strip():
-            self.add_error("file", _("Choose a file, or paste rows."))
-        return given
-
-    def text(self) -> str:
-        return str(self.cleaned_data["file"] or self.cleaned_data["rows"])
-
-    @property
-    def is_dry(self) -> bool:
-        return bool(self.cleaned_data["manner"] == "dry")

@@ -20,7 +20,7 @@ from associations.reading.inviting import State, in_state
 from por.accounts.models import Actor
 from por.accounts.rules import Kind as OrganisationKind
 from por.directory.models import Partner
-from por.filters import SearchField
+from por.filters import FilterForm, SearchField
 
 
 class PastedIds(forms.CharField):
@@ -83,25 +83,26 @@ class InviteForm(forms.Form):
         return list(dict.fromkeys(chain.from_iterable(found)))
 
 
-class InvitationFilter(forms.Form):
+class InvitationFilter(FilterForm):
     """The filters of a list of invitations, for one reader."""
+
+    has_time_limit = True
 
     search = SearchField()
     status = forms.ChoiceField(label=_("Status"), required=False)
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.actor = actor
-        self.is_partner = actor.kind == OrganisationKind.PARTNER
-        states = [(value, label) for value, label in State.choices if value != State.REPORTED or not self.is_partner]
+        is_partner = actor.kind == OrganisationKind.PARTNER
+        states = [(value, label) for value, label in State.choices if value != State.REPORTED or not is_partner]
         cast(forms.ChoiceField, self.fields["status"]).choices = [("", _("All statuses")), *states]
 
-    def apply(self, invitations: QuerySet[Invitation]) -> QuerySet[Invitation]:
+    def apply(self, invitations: QuerySet[Invitation], actor: Actor) -> QuerySet[Invitation]:
         given: dict[str, Any] = self.cleaned_data
         if given["status"]:
-            invitations = in_state(self.actor, invitations, given["status"])
+            invitations = in_state(actor, invitations, given["status"])
         if text := given["search"]:
-            other = "customer" if self.is_partner else "partner"
+            other = "customer" if actor.kind == OrganisationKind.PARTNER else "partner"
             invitations = invitations.filter(
                 Q(**{f"{other}__organisation__name__icontains": text}) | Q(**{f"{other}__organisation__number": text})
             )

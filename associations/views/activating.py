@@ -11,13 +11,12 @@ from django.views.decorators.http import require_http_methods
 from associations import actions
 from associations.forms.inviting import ActivateForm
 from associations.models import partners_of
-from associations.views.shared import say
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Partner
 from por.errors import Absent, Busy, Forbidden, Refused
-from por.http import only
+from por.http import only, submit
 
 #: At which field a refusal is said that is about the state of things: all of them are about what was entered.
 FIELDS = {"partner_suspended": "mpn_id", "partner_is_global": "mpn_id", "partner_closed": "mpn_id"}
@@ -29,16 +28,15 @@ def activate(request: Request) -> HttpResponse:
     """Done, it leads to the subscription, or where another partner is of record, to the question about it."""
     actor = request.actor
     locations = _locations(actor)
-    preset = {"subscription_id": request.GET.get("subscription", ""), "mpn_id": _own(locations, actor)}
-    status = 200
-    form = ActivateForm(locations, initial=preset)
-    if request.method == "POST":
-        form, status = ActivateForm(locations, request.POST), 422
-        if form.is_valid():
-            try:
-                return _done(request, _activate(actor, form))
-            except Refused as refused:
-                status = say(form, _at_its_field(refused))
+    if request.method != "POST":
+        preset = {"subscription_id": request.GET.get("subscription", ""), "mpn_id": _own(locations, actor)}
+        return _page(request, ActivateForm(locations, initial=preset), locations)
+    form = ActivateForm(locations, request.POST)
+    sent = submit(form, lambda: _activate(actor, form), reword=_at_its_field)
+    return _done(request, sent.result) if sent.is_done else _page(request, form, locations, status=sent.status)
+
+
+def _page(request: Request, form: ActivateForm, locations: list[Partner], *, status: int = 200) -> HttpResponse:
     return render(request, "associations/activate.html", {"form": form, "locations": locations}, status=status)
 
 

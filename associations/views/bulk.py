@@ -12,14 +12,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from associations.actions import bulk
-from associations.forms import BulkForm
+from associations.forms.bulk import BulkForm
 from associations.models import Job
-from por import counters
 from por.accounts.middleware import Request
 from por.accounts.rules import Kind
 from por.errors import Refused
-from por.http import csv_file, only, page_of, posted, render_page, wants_csv
-from por.middleware import status_of
+from por.http import Listing, csv_file, only, posted, render_page, submit, wants_csv
 
 #: As they stand on the page, worst first: what was refused needs somebody.
 OUTCOMES = ["refused", "change_requested", "attached", "moved_back", "unchanged"]
@@ -30,18 +28,24 @@ SHOWN = 100  # rows that were refused, on the page; the file has them all
 @only(Kind.CUSTOMER, to="record.bulk")
 def bulk_attach(request: Request) -> HttpResponse:
     """The form, and the jobs there were; a file that is sent is tried first, unless somebody says otherwise."""
-    form = BulkForm(request.POST, request.FILES) if request.method == "POST" else BulkForm()
-    if form.is_valid():
-        try:
-            job = bulk.request(bulk.pairs_from(form.text()), dry_run=form.is_dry, by=request.actor)
-        except Refused as refused:
-            form.add_error("file" if request.FILES else "rows", str(refused.sentence))
-            counters.refused(refused.code, 422, refused)
-        else:
-            return redirect("associations:job", job.pk)
-    jobs = Job.objects.visible_to(request.actor).select_related("asked_by")
-    context = {"form": form, "page": page_of(request, jobs, ("-pk",)), "most": bulk.MOST}
-    return render(request, "associations/bulk.html", context, status=422 if form.errors else 200)
+    if request.method != "POST":
+        return _form(request, BulkForm())
+    form = BulkForm(request.POST, request.FILES)
+    field = "file" if request.FILES else "rows"
+    sent = submit(
+        form,
+        lambda: bulk.request(bulk.pairs_from(form.text()), dry_run=form.is_dry, by=request.actor),
+        reword=lambda refused: Refused(refused.code, refused.sentence, field=field),
+    )
+    if sent.is_done:
+        return redirect("associations:job", sent.result.pk)
+    return _form(request, form, status=sent.status)
+
+
+def _form(request: Request, form: BulkForm, *, status: int = 200) -> HttpResponse:
+    jobs = Listing(request, Job.objects.visible_to(request.actor).select_related("asked_by"), order=("-pk",))
+    context = jobs.context | {"form": form, "most": bulk.MOST}
+    return render(request, "associations/bulk.html", context, status=status)
 
 
 @require_safe
@@ -60,11 +64,10 @@ def job_detail(request: Request, job_id: int) -> HttpResponseBase:
 def job_apply(request: Request, job_id: int) -> HttpResponseBase:
     """Does in earnest what the dry run has tried."""
     tried = _job(request, job_id)
-    try:
-        job = bulk.apply_tried(job_id, by=request.actor)
-    except Refused as refused:
-        return _detail(request, tried, refused)
-    return redirect("associations:job", job.pk)
+    sent = submit(None, lambda: bulk.apply_tried(job_id, by=request.actor))
+    if sent.is_done:
+        return redirect("associations:job", sent.result.pk)
+    return _detail(request, tried, refused=sent.refused, status=sent.status)
 
 
 def _job(request: Request, job_id: int) -> Job:
@@ -74,7 +77,7 @@ def _job(request: Request, job_id: int) -> Job:
     return job
 
 
-def _detail(request: Request, job: Job, refused: Refused | None = None) -> HttpResponse:
+def _detail(request: Request, job: Job, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
     counts = dict(job.rows.exclude(outcome="").values_list("outcome").annotate(n=Count("pk")))
     context: dict[str, Any] = {
         "job": job,
@@ -85,5 +88,4 @@ def _detail(request: Request, job: Job, refused: Refused | None = None) -> HttpR
         "attached": counts.get("attached", 0) + counts.get("change_requested", 0),
         "refused": refused,
     }
-    status = status_of(refused) if refused else 200
     return render_page(request, "associations/job_detail.html", context, part="job", status=status)

@@ -20,19 +20,28 @@ from associations.models import subscriptions_visible_to
 from associations.reading.changing import Question, questions, requests_for_listing, work_of
 from associations.rules import ChangeStatus
 from associations.views import timeline
-from associations.views.shared import say, undoable
+from associations.views.shared import undoable
 from por.accounts.middleware import Request
 from por.accounts.models import Actor, Membership
 from por.accounts.rules import Kind
-from por.errors import Absent, Refused
+from por.errors import Absent
 from por.history.models import Event
-from por.http import NOT_YOURS, View, chosen, count_of, counted, only, page_of, posted, tabs
+from por.http import NOT_YOURS, Listing, ListTab, counted, only, posted, submit
 from por.notifications.reading import mail_is_late
 
-VIEWS = [
-    View("", gettext_lazy("Open"), lambda found: found.filter(status=ChangeStatus.OPEN)),
-    View("closed", gettext_lazy("Closed"), lambda found: found.exclude(status=ChangeStatus.OPEN)),
+TABS = [
+    ListTab("", gettext_lazy("Open"), lambda found: found.filter(status=ChangeStatus.OPEN), order=("due_at", "pk")),
+    ListTab(
+        "closed",
+        gettext_lazy("Closed"),
+        lambda found: found.exclude(status=ChangeStatus.OPEN),
+        order=("-closed_at", "-pk"),
+    ),
 ]
+
+
+def _requests_text(count: int) -> str:
+    return ngettext("%(n)s change request", "%(n)s change requests", count) % {"n": counted(count)}
 
 
 @require_safe
@@ -50,22 +59,10 @@ def partner_change_request_list(request: Request) -> HttpResponse:
 def _list(request: Request, page_of_one: str) -> HttpResponse:
     """The open ones, due first first; or the closed ones, newest first."""
     actor = request.actor
-    base = requests_for_listing(actor)
-    view = chosen(VIEWS, request)
-    found = view.narrow(base)
-    page = page_of(request, found, ("-closed_at", "-pk") if view.key else ("due_at", "pk"))
-    count = count_of(found)
-    return render(
-        request,
-        "associations/change_request_list.html",
-        {
-            "tabs": tabs(VIEWS, base, view, request.path),
-            "view": view,
-            "page": page,
-            "count_text": ngettext("%(n)s change request", "%(n)s change requests", count) % {"n": counted(count)},
-            "rows": [(one, reverse(page_of_one, args=[one.request.pk])) for one in questions(actor, page.rows)],
-        },
-    )
+    shown = Listing(request, requests_for_listing(actor), order=("-pk",), tabs=TABS, count_text=_requests_text)
+    found = questions(actor, shown.page.rows)
+    rows = [(one, reverse(page_of_one, args=[one.request.pk])) for one in found]
+    return render(request, "associations/change_request_list.html", shown.context | {"rows": rows})
 
 
 # --- The customer ---------------------------------------------------------------------------------------------------
@@ -84,19 +81,20 @@ def change_request_answer(request: Request, request_id: int) -> HttpResponse:
     actor = request.actor
     question = _theirs(actor, request_id, to="change.answer")
     form = AnswerForm(_answers(question), request.POST)
-    status, seen = 422, None
-    if form.is_valid():
-        statement, version = form.cleaned_data["statement"], form.cleaned_data["version"]
-        try:
-            actions.answer(request_id, form.chosen, by=actor, statement=statement, version=version)
-        except Refused as refused:
-            question = _theirs(actor, request_id)
-            if _is_answer(question, form.chosen):
-                return _back(request_id)
-            status, seen = say(form, refused), version
-        else:
-            return _back(request_id)
-    return _to_customer(request, question, answer=form, seen=seen, status=status)
+
+    def answer() -> object:
+        given = form.cleaned_data
+        return actions.answer(request_id, form.chosen, by=actor, statement=given["statement"], version=given["version"])
+
+    sent = submit(form, answer)
+    if sent.is_done:
+        return _back(request_id)
+    if sent.refused is None:
+        return _to_customer(request, question, answer=form, status=sent.status)
+    question = _theirs(actor, request_id)
+    if _is_answer(question, form.chosen):
+        return _back(request_id)
+    return _to_customer(request, question, answer=form, seen=form.cleaned_data["version"], status=sent.status)
 
 
 @posted("associations:change_request")
@@ -105,16 +103,16 @@ def change_request_forward(request: Request, request_id: int) -> HttpResponse:
     actor = request.actor
     question = _theirs(actor, request_id, to="change.answer")
     form = ForwardForm(_colleagues(actor), request.POST)
-    status = 422
-    if form.is_valid():
-        try:
-            member = actions.forward(request_id, form.cleaned_data["member"], by=actor, note=form.cleaned_data["note"])
-        except Refused as refused:
-            question, status = _theirs(actor, request_id), say(form, refused)
-        else:
-            messages.success(request, _("Forwarded. We will email %(name)s.") % {"name": member.user})
-            return redirect("associations:change_request", request_id)
-    return _to_customer(request, question, forward=form, status=status)
+    sent = submit(
+        form,
+        lambda: actions.forward(request_id, form.cleaned_data["member"], by=actor, note=form.cleaned_data["note"]),
+    )
+    if sent.is_done:
+        messages.success(request, _("Forwarded. We will email %(name)s.") % {"name": sent.result.user})
+        return redirect("associations:change_request", request_id)
+    if sent.refused:
+        question = _theirs(actor, request_id)
+    return _to_customer(request, question, forward=form, status=sent.status)
 
 
 def _theirs(actor: Actor, request_id: int, *, to: str = "") -> Question:
@@ -250,16 +248,13 @@ def partner_change_request_state(request: Request, request_id: int) -> HttpRespo
     actor = request.actor
     question = _theirs(actor, request_id, to="change.state")
     form = StatementForm(request.POST)
-    status = 422
-    if form.is_valid():
-        try:
-            actions.submit_statement(request_id, form.cleaned_data["text"], by=actor)
-        except Refused as refused:
-            question, status = _theirs(actor, request_id), say(form, refused)
-        else:
-            messages.success(request, _("The customer can now read what you do for them."))
-            return redirect("associations:partner_change_request", request_id)
-    return _to_partner(request, question, form=form, status=status)
+    sent = submit(form, lambda: actions.submit_statement(request_id, form.cleaned_data["text"], by=actor))
+    if sent.is_done:
+        messages.success(request, _("The customer can now read what you do for them."))
+        return redirect("associations:partner_change_request", request_id)
+    if sent.refused:
+        question = _theirs(actor, request_id)
+    return _to_partner(request, question, form=form, status=sent.status)
 
 
 def _to_partner(

@@ -31,7 +31,6 @@ from associations.views.shared import (
     check_had_started,
     checked,
     looking_back,
-    say,
     theirs,
     undoable,
 )
@@ -40,18 +39,18 @@ from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Partner, Subscription
 from por.directory.rules import normal_mpn_id
-from por.errors import Refused, Stale
+from por.errors import Stale
 from por.http import (
-    View,
-    address,
+    Listing,
+    ListTab,
     count_of,
     counted,
     events_text,
     only,
-    page_of,
     partners_text,
     posted,
     render_page,
+    submit,
     subscriptions_text,
 )
 from por.notifications.reading import mail_is_late
@@ -99,12 +98,14 @@ def _all_of(count: int) -> str:
     return _("See all %(n)s") % {"n": counted(count)} if count > FEW else ""
 
 
-def _views(as_of: date | None) -> list[View]:
+def _tabs(as_of: date | None) -> list[ListTab]:
     today = timezone.now().date()
-    renewing = View("renewing", gettext_lazy("Renewing within 90 days"), lambda found: reading.renewing(found, today))
+    renewing = ListTab(
+        "renewing", gettext_lazy("Renewing within 90 days"), lambda found: reading.renewing(found, today)
+    )
     return [
-        View("", gettext_lazy("All"), lambda found: found),
-        View("no_partner", gettext_lazy("No partner"), lambda found: reading.without_partner(found, as_of)),
+        ListTab("", gettext_lazy("All"), lambda found: found),
+        ListTab("no_partner", gettext_lazy("No partner"), lambda found: reading.without_partner(found, as_of)),
         *([] if as_of else [renewing]),  # renewals are today's
     ]
 
@@ -112,7 +113,7 @@ def _views(as_of: date | None) -> list[View]:
 @require_safe
 @only(Kind.CUSTOMER)
 def subscription_list(request: Request) -> HttpResponseBase:
-    return subscription_page(request, "associations/subscription_list.html", _views, order=BY_PRODUCT)
+    return subscription_page(request, "associations/subscription_list.html", _tabs, order=BY_PRODUCT)
 
 
 @require_safe
@@ -155,18 +156,10 @@ def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpRes
     """
     subscription = _own(request.actor, subscription_id, to="record.attach")
     form = AttachForm(request.POST)
-    status, changed = 422, False
-    if form.is_valid():
-        try:
-            actions.attach(subscription_id, by=request.actor, **form.cleaned_data)
-        except Refused as refused:
-            changed = isinstance(refused, Stale)
-            partner = Partner.objects.filter(mpn_id=form.cleaned_data["mpn_id"]).first()
-            if changed and partner and _nothing_to_do(subscription, partner):
-                return _back(subscription)
-            status = say(form, refused)
-        else:
-            return _back(subscription)
+    sent = submit(form, lambda: actions.attach(subscription_id, by=request.actor, **form.cleaned_data))
+    changed = isinstance(sent.refused, Stale)
+    if sent.is_done or changed and _is_named(subscription, form.cleaned_data["mpn_id"]):
+        return _back(subscription)
     subscription.refresh_from_db()
     check = CheckForm({"mpn_id": form.data.get("mpn_id", "")})
     partner = None
@@ -176,7 +169,7 @@ def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpRes
             check.add_error("mpn_id", why)
     elif not changed:
         partner = checked(request.actor, check)  # shown again, with what was wrong
-    return _detail(request, subscription, check=check, attach=form, partner=partner, status=status)
+    return _detail(request, subscription, check=check, attach=form, partner=partner, status=sent.status)
 
 
 @posted("associations:subscription_detail")
@@ -184,19 +177,16 @@ def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpRes
 def subscription_remove(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
     subscription = _own(request.actor, subscription_id, to="record.remove")
     form = RemoveForm(request.POST)
-    status = 422
-    if form.is_valid():
+
+    def remove() -> object:
         version = form.cleaned_data["version"]
-        try:
-            actions.remove(subscription_id, by=request.actor, reason=form.sentence(), version=version)
-        except Refused as refused:
-            status = say(form, refused)
-            if _holder(subscription) is None:
-                return _back(subscription)  # done already: by the first of two clicks, or by a colleague
-        else:
-            return _back(subscription)
+        return actions.remove(subscription_id, by=request.actor, reason=form.sentence(), version=version)
+
+    sent = submit(form, remove)
+    if sent.is_done or sent.refused and _holder(subscription) is None:
+        return _back(subscription)  # done, by this click, by the first of two, or by a colleague
     subscription.refresh_from_db()
-    return _detail(request, subscription, remove=form, status=status)
+    return _detail(request, subscription, remove=form, status=sent.status)
 
 
 @posted("associations:subscription_detail")
@@ -204,27 +194,26 @@ def subscription_remove(request: Request, subscription_id: uuid.UUID) -> HttpRes
 def subscription_undo(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
     subscription = _own(request.actor, subscription_id, to="record.undo")
     form = UndoForm(request.POST)
-    status = 422
-    if form.is_valid():
-        try:
-            record = actions.undo(subscription_id, by=request.actor, version=form.cleaned_data["version"])
-        except Refused as refused:
-            status = say(form, refused)
-            if isinstance(refused, Stale) and _last_change(subscription) is None:
-                return redirect("associations:subscription_detail", subscription_id)  # the second of two clicks
-        else:
-            asked = _open_question(actions.requests_of(subscription))
-            if asked is not None:
-                messages.success(request, _("Undone. The change request is open again."))
-                return redirect("associations:change_request", asked.pk)
-            if record is None:
-                messages.success(request, _("Undone. This subscription has no partner of record."))
-            else:
-                name = record.partner.organisation.name
-                messages.success(request, _("Undone. %(partner)s is the partner of record again.") % {"partner": name})
-            return redirect("associations:subscription_detail", subscription_id)
+    sent = submit(form, lambda: actions.undo(subscription_id, by=request.actor, version=form.cleaned_data["version"]))
+    if sent.is_done:
+        return _undone(request, subscription, sent.result)
+    if isinstance(sent.refused, Stale) and _last_change(subscription) is None:
+        return redirect("associations:subscription_detail", subscription_id)  # the second of two clicks
     subscription.refresh_from_db()
-    return _detail(request, subscription, undo=form, status=status)
+    return _detail(request, subscription, undo=form, status=sent.status)
+
+
+def _undone(request: Request, subscription: Subscription, record: Association | None) -> HttpResponse:
+    asked = _open_question(actions.requests_of(subscription))
+    if asked is not None:
+        messages.success(request, _("Undone. The change request is open again."))
+        return redirect("associations:change_request", asked.pk)
+    if record is None:
+        messages.success(request, _("Undone. This subscription has no partner of record."))
+    else:
+        name = record.partner.organisation.name
+        messages.success(request, _("Undone. %(partner)s is the partner of record again.") % {"partner": name})
+    return redirect("associations:subscription_detail", subscription.subscription_id)
 
 
 def _own(actor: Actor, subscription_id: uuid.UUID, *, to: str = "") -> Subscription:
@@ -250,6 +239,12 @@ def _nothing_to_do(subscription: Subscription, partner: Partner) -> str:
     if held is not None and asked.exists():
         return _("A change request about %(partner)s is already open.") % {"partner": name}
     return ""
+
+
+def _is_named(subscription: Subscription, mpn_id: str) -> bool:
+    """Return whether the partner is of record or asked about already: by the first of two clicks, or by a colleague."""
+    partner = Partner.objects.filter(mpn_id=mpn_id).first()
+    return partner is not None and bool(_nothing_to_do(subscription, partner))
 
 
 def _open_question(requests: Sequence[ChangeRequest]) -> ChangeRequest | None:
@@ -363,19 +358,13 @@ def subscription_history(request: Request, subscription_id: uuid.UUID) -> HttpRe
     actor = request.actor
     subscription = _own(actor, subscription_id)
     found = reading.subscription_events(actor, subscription)
-    if request.GET.get("format") == "csv":
-        return exports.events_csv(actor, found.order_by("-id"))
-    page = page_of(request, found, ("-id",))
+    shown = Listing(request, found, order=("-id",), count_text=events_text)
+    if shown.wants_csv:
+        return exports.events_csv(actor, shown.ordered)
     return render(
         request,
         "associations/subscription_history.html",
-        {
-            "subscription": subscription,
-            "count_text": events_text(count_of(found)),
-            "page": page,
-            "events": timeline.items(actor, page.rows, here=True),
-            "csv_url": address(request, format="csv"),
-        },
+        shown.context | {"subscription": subscription, "events": timeline.items(actor, shown.page.rows, here=True)},
     )
 
 
@@ -401,7 +390,8 @@ def customer_partners(request: Request) -> HttpResponse:
             of_record=Coalesce(Subquery(theirs.of_record().values("partner").annotate(n=Count("pk")).values("n")), 0)
         )
     )
-    page = page_of(request, partners, ("organisation__name", "pk"))
+    shown = Listing(request, partners, order=("organisation__name", "pk"), count_text=partners_text)
+    page = shown.page
     kinds: dict[int, list[str]] = {}
     for association in (
         live.filter(partner__in=[partner.pk for partner in page.rows]).order_by("kind").distinct("kind", "partner")
@@ -411,8 +401,7 @@ def customer_partners(request: Request) -> HttpResponse:
         request,
         "associations/customer_partners.html",
         {
-            "page": page,
-            "count_text": partners_text(count_of(partners)),
+            **shown.context,
             "partners": [(partner, kinds.get(partner.pk, [])) for partner in page.rows],
             "form": past,
             **looking_back(request, past),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, QuerySet
@@ -16,18 +15,17 @@ from django.views.decorators.http import require_safe
 
 from associations.forms import GapFilter
 from associations.reading import gaps
+from associations.views import exports
 from associations.views.listing import subscription_page
 from associations.views.shared import BY_CUSTOMER, BY_PRODUCT
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Subscription
-from por.http import View, csv_file, only
+from por.http import ListTab, csv_file, only
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
-
-CHUNK = 500
 
 
 @require_safe
@@ -47,7 +45,7 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
     return subscription_page(
         request,
         "associations/gap_list.html",
-        lambda _day: _views(actor),
+        lambda _day: _tabs(actor),
         order=order,
         filters=GapFilter,
         file=_csv,
@@ -55,17 +53,17 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
     )
 
 
-def _views(actor: Actor) -> list[View]:
+def _tabs(actor: Actor) -> list[ListTab]:
     """No subscription is in two of those that follow the first."""
 
-    def view(key: str, label: LazyText, condition: Callable[[Actor], Q]) -> View:
-        return View(key, label, lambda found: found.filter(condition(actor)))
+    def tab(key: str, label: LazyText, condition: Callable[[Actor], Q]) -> ListTab:
+        return ListTab(key, label, lambda found: found.filter(condition(actor)))
 
     return [
-        view("", gettext_lazy("All gaps"), gaps.all_gaps),
-        view("none", gettext_lazy("No partner of record"), gaps.without),
-        view("risk", gettext_lazy("At risk"), gaps.at_risk),
-        view("lost", gettext_lazy("Lost when replaced"), gaps.lost),
+        tab("", gettext_lazy("All gaps"), gaps.all_gaps),
+        tab("none", gettext_lazy("No partner of record"), gaps.without),
+        tab("risk", gettext_lazy("At risk"), gaps.at_risk),
+        tab("lost", gettext_lazy("Lost when replaced"), gaps.lost),
     ]
 
 
@@ -80,8 +78,7 @@ def _csv(actor: Actor, found: QuerySet[Subscription], _day: date | None) -> Stre
 
 
 def _rows(actor: Actor, found: QuerySet[Subscription]) -> Iterator[list[Any]]:
-    subscriptions = found.iterator(chunk_size=CHUNK)
-    while chunk := list(islice(subscriptions, CHUNK)):
+    for chunk in exports.chunks(found):
         for gap in gaps.gaps_of(actor, chunk):
             one = gap.subscription
             yield [

@@ -34,13 +34,13 @@ from associations.reading.inviting import invitations_for_listing, seen
 from associations.rules import InvitationStatus, policy_on
 from associations.views import exports, timeline
 from associations.views.several import prospects, said
-from associations.views.shared import BY_PRODUCT, say
+from associations.views.shared import BY_PRODUCT
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Customer, Partner, Subscription
 from por.errors import Absent, Refused
-from por.http import NOT_YOURS, counted, listing, only, posted, render_page, wants_csv
+from por.http import NOT_YOURS, Listing, counted, only, posted, render_page, submit
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -70,18 +70,18 @@ def _invitations_text(count: int) -> str:
 
 def _list(request: Request, page_of_one: str) -> HttpResponseBase:
     actor = request.actor
-    form = InvitationFilter(request.GET, actor=actor)
-    shown = listing(request, form, invitations_for_listing(actor), order=("-pk",), count_text=_invitations_text)
-    if wants_csv(request) and not form.errors:
-        return exports.invitations_csv(actor, shown.found)
-    rows = [(seen(actor, one), reverse(page_of_one, args=[one.invitation_id])) for one in shown.page.rows]
-    return render_page(
+    shown = Listing(
         request,
-        "associations/invitation_list.html",
-        {**shown.context, "rows": rows, "may_invite": actor.may("invitation.write")},
-        part="list",
-        status=shown.status,
+        invitations_for_listing(actor),
+        order=("-pk",),
+        form=InvitationFilter(request.GET, actor=actor),
+        count_text=_invitations_text,
     )
+    if shown.wants_csv:
+        return exports.invitations_csv(actor, shown.ordered)
+    rows = [(seen(actor, one), reverse(page_of_one, args=[one.invitation_id])) for one in shown.page.rows]
+    context = shown.context | {"rows": rows, "may_invite": actor.may("invitation.write")}
+    return render_page(request, "associations/invitation_list.html", context, part="list", status=shown.status)
 
 
 def _theirs(actor: Actor, invitation_id: uuid.UUID, *, to: str = "") -> Invitation:
@@ -164,18 +164,14 @@ def _answer(
     """Pressed twice, it says so twice and does it once."""
     actor = request.actor
     found = _theirs(actor, invitation_id, to="invitation.answer")
-    status = 422
-    if form.is_valid():
-        try:
-            verb(form.cleaned_data)
-        except Refused as refused:
-            found = _theirs(actor, invitation_id)
-            if found.status == wanted:
-                return _back(invitation_id)
-            status = say(form, refused)
-        else:
+    sent = submit(form, lambda: verb(form.cleaned_data))
+    if sent.is_done:
+        return _back(invitation_id)
+    if sent.refused:
+        found = _theirs(actor, invitation_id)
+        if found.status == wanted:
             return _back(invitation_id)
-    return _to_customer(request, found, form, status=status)
+    return _to_customer(request, found, form, status=sent.status)
 
 
 def _back(invitation_id: uuid.UUID) -> HttpResponse:
@@ -249,17 +245,12 @@ def invite(request: Request) -> HttpResponse:
         confirmed = form.is_valid() and request.POST.get("step") != "edit"
         status = 422 if form.errors else 200
         if confirmed and request.POST.get("step") == "send":
-            try:
-                invited = actions.invite(
-                    form.cleaned_data["tenant_id"], form.wanted, by=actor, message=form.cleaned_data["message"]
-                )
-            except Refused as refused:
-                if same := _already(actor, form):
-                    return redirect("associations:partner_invitation", same.invitation_id)
-                status, confirmed = say(form, refused), False
-            else:
+            sent = submit(form, lambda: _invite(actor, form))
+            if sent.is_done:
                 messages.success(request, _("Invitation sent. We will email the customer’s administrators."))
-                return redirect("associations:partner_invitation", invited.invitation_id)
+            if found := sent.result if sent.is_done else _already(actor, form):
+                return redirect("associations:partner_invitation", found.invitation_id)
+            status, confirmed = sent.status, False
         tenant, given = request.POST.get("tenant_id", ""), request.POST.getlist("subscription")
     else:
         tenant, given = request.GET.get("tenant_id", ""), request.GET.getlist("subscription")
@@ -285,6 +276,11 @@ def invite(request: Request) -> HttpResponse:
         },
         status=status,
     )
+
+
+def _invite(actor: Actor, form: InviteForm) -> Invitation:
+    given = form.cleaned_data
+    return actions.invite(given["tenant_id"], form.wanted, by=actor, message=given["message"])
 
 
 def _to_choose_from(actor: Actor, tenant: str) -> tuple[Customer | None, list[Subscription]]:
@@ -334,16 +330,10 @@ def partner_invitation_revoke(request: Request, invitation_id: uuid.UUID) -> Htt
     actor = request.actor
     _theirs(actor, invitation_id, to="invitation.write")
     form = forms.Form(request.POST)
-    status = 200
-    try:
-        actions.revoke(invitation_id, by=actor)
-    except Refused as refused:
-        if _theirs(actor, invitation_id).status != InvitationStatus.REVOKED:
-            form.is_valid()
-            status = say(form, refused)
-    if status == 200:
+    sent = submit(form, lambda: actions.revoke(invitation_id, by=actor))
+    if sent.is_done or (found := _theirs(actor, invitation_id)).status == InvitationStatus.REVOKED:
         return redirect("associations:partner_invitation", invitation_id)
-    return _to_partner(request, _theirs(actor, invitation_id), form, status=status)
+    return _to_partner(request, found, form, status=sent.status)
 
 
 def _to_partner(

@@ -48,18 +48,14 @@ from por.errors import Absent
 from por.history.models import Event
 from por.http import (
     NOT_YOURS,
+    Listing,
+    ListTab,
     Tab,
-    View,
-    address,
-    chips,
-    chosen,
     count_of,
     customers_text,
     only,
-    page_of,
     render_page,
     subscriptions_text,
-    tabs,
 )
 
 FEW, NEWEST = 7, 5  # rows and events on a page that has a longer list elsewhere
@@ -171,19 +167,19 @@ def _first_rows(actor: Actor, records: AssociationQuerySet, months: Sequence[dat
     return rows
 
 
-def _views(actor: Actor, as_of: date | None) -> list[View]:
+def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
     today = timezone.now().date()
-    renewing = View(
+    renewing = ListTab(
         "renewing",
         gettext_lazy("Renewing within 90 days"),
         lambda found: reading.renewing(reading.of_record(found, actor), today),
     )
     return [
-        View("", gettext_lazy("Partner of record"), lambda found: reading.of_record(found, actor, as_of)),
+        ListTab("", gettext_lazy("Partner of record"), lambda found: reading.of_record(found, actor, as_of)),
         *([] if as_of else [renewing]),  # renewals are today's
-        View("own", gettext_lazy("Your own tenant"), lambda found: reading.of_own_tenant(found, actor, as_of)),
-        View("former", gettext_lazy("Former"), lambda found: reading.formerly_of_record(found, actor, as_of)),
-        View("all", gettext_lazy("All"), lambda found: found),
+        ListTab("own", gettext_lazy("Your own tenant"), lambda found: reading.of_own_tenant(found, actor, as_of)),
+        ListTab("former", gettext_lazy("Former"), lambda found: reading.formerly_of_record(found, actor, as_of)),
+        ListTab("all", gettext_lazy("All"), lambda found: found),
     ]
 
 
@@ -191,7 +187,7 @@ def _views(actor: Actor, as_of: date | None) -> list[View]:
 @only(Kind.PARTNER)
 def partner_subscription_list(request: Request) -> HttpResponseBase:
     template = "associations/partner_subscription_list.html"
-    return subscription_page(request, template, partial(_views, request.actor), order=BY_CUSTOMER)
+    return subscription_page(request, template, partial(_tabs, request.actor), order=BY_CUSTOMER)
 
 
 @require_safe
@@ -245,32 +241,19 @@ def _associated(actor: Actor) -> Exists:
 @only(Kind.PARTNER)
 def partner_customer_list(request: Request) -> HttpResponse:
     actor = request.actor
-    base = customers_visible_to(actor).select_related("organisation")
-    views = [
-        View("", gettext_lazy("Current"), lambda found: found.filter(_associated(actor))),
-        View("former", gettext_lazy("Former"), lambda found: found.filter(~_associated(actor))),
-    ]
-    view = chosen(views, request)
-    form = CustomerFilter(request.GET)
-    valid = form.is_valid()
-    found = form.apply(view.narrow(base)) if valid else base.none()
-    page = page_of(request, found, ("organisation__name", "pk"))
-    return render_page(
+    shown = Listing(
         request,
-        "associations/partner_customer_list.html",
-        {
-            "form": form,
-            "view": view,
-            "tabs": tabs(views, base, view, request.path),
-            "chips": chips(request, form) if valid else [],
-            "clear_url": address(request, without=list(form.fields)),
-            "count_text": customers_text(count_of(found)),
-            "page": page,
-            "rows": _customer_rows(actor, page.rows),
-        },
-        part="list",
-        status=200 if valid else 422,
+        customers_visible_to(actor).select_related("organisation"),
+        order=("organisation__name", "pk"),
+        form=CustomerFilter(request.GET),
+        tabs=[
+            ListTab("", gettext_lazy("Current"), lambda found: found.filter(_associated(actor))),
+            ListTab("former", gettext_lazy("Former"), lambda found: found.filter(~_associated(actor))),
+        ],
+        count_text=customers_text,
     )
+    context = shown.context | {"rows": _customer_rows(actor, shown.page.rows)}
+    return render_page(request, "associations/partner_customer_list.html", context, part="list", status=shown.status)
 
 
 @dataclass

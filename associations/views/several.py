@@ -22,7 +22,7 @@ from por.accounts.rules import Kind
 from por.directory.models import Partner, Subscription
 from por.directory.portals import Saying
 from por.errors import Absent, Refused
-from por.http import NOT_YOURS, only
+from por.http import NOT_YOURS, add_refusal, only
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -134,7 +134,7 @@ def _attach(actor: Actor, rows: Iterable[reading.Row], check: CheckForm) -> list
             attached = actions.attach(row.subscription.subscription_id, check.cleaned_data["mpn_id"], by=actor)
         except Refused as refused:
             if refused.field == "mpn_id":  # the ID itself, and so the same for all of them
-                check.add_error("mpn_id", str(refused.sentence))
+                add_refusal(check, refused)
                 return []
             outcomes.append(Outcome(row.subscription, row.usage, "refused", refused.sentence))
         else:

@@ -1,4 +1,4 @@
-"""What pages share: filters in words, a checked partner, what being of record affects, and looking back to a day."""
+"""What pages share: a checked partner, what being of record affects, and looking back to a day."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from associations import actions, reading
-from associations.forms import AsOfForm, CheckForm, SubscriptionFilter
-from associations.models import ChangeRequest, customers_visible_to
-from por import counters
+from associations.forms import AsOfForm, CheckForm
+from associations.models import ChangeRequest
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.directory.portals import affects, who
 from por.errors import Absent, Forbidden, Refused
-from por.http import NOT_YOURS, address
-from por.middleware import status_of
+from por.http import NOT_YOURS, address, submit
 
 #: The orders of lists of subscriptions: what belongs together stands together, and the key makes it one order for good.
 BY_CUSTOMER = ("customer__organisation__name", "pk")
@@ -59,38 +56,16 @@ def being_of_record(subscription: Subscription, as_of: date | None = None, *, ow
     return {"who": who(*scenario), "affects": affects(*scenario, trial=subscription.is_trial, own=own)}
 
 
-def words_of(actor: Actor, form: SubscriptionFilter) -> dict[str, str]:
-    """What stands for the filters whose values are codes."""
-    words = {}
-    if form.cleaned_data["partner_of_record"] == "none":
-        words["partner_of_record"] = _("No partner")
-    if tenant_id := form.cleaned_data["tenant_id"]:
-        visible = customers_visible_to(actor).select_related("organisation")
-        words["tenant_id"] = str(visible.filter(tenant_id=tenant_id).first() or tenant_id)
-    return words
-
-
 def checked(actor: Actor, form: CheckForm) -> Partner | None:
-    """The partner with the ID in the form; where there is none to show, the form says why."""
-    if not form.is_valid():
-        return None
-    try:
-        return directory.check(form.cleaned_data["mpn_id"], by=actor)
-    except Forbidden:
-        raise
-    except Refused as refused:
-        form.add_error("mpn_id", str(refused.sentence))
-    return None
+    """Return the partner with the ID in the form; where there is none to show, the form says why."""
 
+    def at_its_field(refused: Refused) -> Refused:
+        if isinstance(refused, Forbidden):
+            return refused
+        return Refused(refused.code, refused.sentence, field="mpn_id")
 
-def say(form: forms.Form, refused: Refused) -> int:
-    """Puts the refusal into the form and returns its status. What no form can answer is left to the error pages."""
-    if isinstance(refused, Absent | Forbidden):
-        raise refused
-    form.add_error(refused.field, str(refused.sentence))
-    status = 422 if refused.field else status_of(refused)
-    counters.refused(refused.code, status, refused)
-    return status
+    sent = submit(form, lambda: directory.check(form.cleaned_data["mpn_id"], by=actor), reword=at_its_field)
+    return sent.result if sent.is_done else None
 
 
 def undoable(actor: Actor, subscription: Subscription, requests: Sequence[ChangeRequest]) -> actions.LastChange | None:

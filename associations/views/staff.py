@@ -29,7 +29,7 @@ from por.directory.models import Partner
 from por.errors import Absent
 from por.history.actions import organisation_of
 from por.history.models import Event, Outbox
-from por.http import count_of, events_text, listing, only, partners_text, render_page, wants_csv
+from por.http import Listing, count_of, events_text, only, partners_text, render_page
 from por.notifications.models import Delivery
 from por.notifications.reading import LATE_AFTER
 
@@ -78,11 +78,15 @@ def staff_home(request: Request) -> HttpResponse:
 @require_safe
 @only(Kind.STAFF)
 def staff_partner_list(request: Request) -> HttpResponse:
-    base = Partner.objects.select_related("organisation__parent")
-    order = ("organisation__name", "pk")
-    found = listing(request, PartnerFilter(request.GET), base, order=order, count_text=partners_text)
-    context = found.context | {"rows": _partner_rows(found.page.rows)}
-    return render_page(request, "associations/staff_partner_list.html", context, part="list", status=found.status)
+    shown = Listing(
+        request,
+        Partner.objects.select_related("organisation__parent"),
+        order=("organisation__name", "pk"),
+        form=PartnerFilter(request.GET),
+        count_text=partners_text,
+    )
+    context = shown.context | {"rows": _partner_rows(shown.page.rows)}
+    return render_page(request, "associations/staff_partner_list.html", context, part="list", status=shown.status)
 
 
 @dataclass
@@ -155,14 +159,14 @@ def staff_partner_detail(request: Request, mpn_id: str) -> HttpResponse:
 def event_list(request: Request) -> HttpResponseBase:
     """Every event of the house, newest first."""
     form = EventFilter(request.GET)
-    found = listing(request, form, Event.objects.all(), order=form.order, count_text=events_text)
-    if wants_csv(request) and found.status == 200:
-        return exports.all_events_csv(found.found)
-    context = found.context | {
-        "rows": _with_organisations(found.page.rows),
+    shown = Listing(request, Event.objects.all(), order=form.order, form=form, count_text=events_text)
+    if shown.wants_csv:
+        return exports.all_events_csv(shown.ordered)
+    context = shown.context | {
+        "rows": _with_organisations(shown.page.rows),
         "verbs": sorted(timeline.VERBS),
     }
-    return render_page(request, "associations/event_list.html", context, part="list", status=found.status)
+    return render_page(request, "associations/event_list.html", context, part="list", status=shown.status)
 
 
 def _with_organisations(events: Sequence[Event]) -> list[tuple[Event, Organisation | None]]:

@@ -22,7 +22,7 @@ from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Subscription
-from por.http import View, only
+from por.http import ListTab, only
 
 Subscriptions = QuerySet[Subscription]
 
@@ -35,18 +35,18 @@ def partner_transition(request: Request) -> HttpResponseBase:
     return subscription_page(
         request,
         "associations/partner_transition.html",
-        partial(_views, actor),
+        partial(_tabs, actor),
         order=BY_CUSTOMER,
         narrow=partial(_with_a_form, actor),
         more=partial(_progress, actor),
     )
 
 
-def _views(actor: Actor, as_of: date | None) -> list[View]:
+def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
     return [
-        View("", gettext_lazy("Still on a legacy form"), lambda found: _still(actor, found, as_of)),
-        View("moved", gettext_lazy("Moved"), lambda found: reading.of_record(found, actor, as_of)),
-        View("other", gettext_lazy("Another partner"), lambda found: _gone(actor, found, as_of)),
+        ListTab("", gettext_lazy("Still on a legacy form"), lambda found: _still(actor, found, as_of)),
+        ListTab("moved", gettext_lazy("Moved"), lambda found: reading.of_record(found, actor, as_of)),
+        ListTab("other", gettext_lazy("Another partner"), lambda found: _gone(actor, found, as_of)),
     ]
 
 

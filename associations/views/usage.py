@@ -21,24 +21,12 @@ from associations.forms import UsageFilter, UsageForm
 from associations.models import subscriptions_visible_to, usage_visible_to
 from associations.rules import months_before
 from associations.views import exports, figures
-from associations.views.shared import BY_CUSTOMER, check_had_started, looking_back, theirs, words_of
+from associations.views.shared import BY_CUSTOMER, check_had_started, looking_back, theirs
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Kind
 from por.directory.models import Subscription
-from por.http import (
-    View,
-    address,
-    chips,
-    chosen,
-    count_of,
-    only,
-    page_of,
-    render_page,
-    subscriptions_text,
-    tabs,
-    wants_csv,
-)
+from por.http import Listing, ListTab, address, only, render_page, subscriptions_text, wants_csv
 
 #: How many subscriptions are named whose use has changed most, and over how many months.
 CHANGES, CHANGED_OVER = 6, 3
@@ -110,35 +98,35 @@ def _figures(request: Request, form: UsageForm, use: Sequence[reading.UseOfWorkl
 @only(Kind.CUSTOMER)
 def customer_usage(request: Request) -> HttpResponseBase:
     theirs = subscriptions_visible_to(request.actor)
-    return _of_many(request, theirs, _customers_views, page="subscription_usage")
+    return _of_many(request, theirs, _customers_tabs, page="subscription_usage")
 
 
 @require_safe
 @only(Kind.PARTNER)
 def partner_usage(request: Request) -> HttpResponseBase:
-    # Each view has only what the partner is or was of record for, and may see. To ask the latter of each again would
+    # Each tab has only what the partner is or was of record for, and may see. To ask the latter of each again would
     # take most of the page's time.
     everything = Subscription.objects.all()
-    views_of = partial(_partners_views, request.actor)
-    return _of_many(request, everything, views_of, page="partner_subscription_usage")
+    tabs_of = partial(_partners_tabs, request.actor)
+    return _of_many(request, everything, tabs_of, page="partner_subscription_usage")
 
 
-def _customers_views(_as_of: date | None) -> list[View]:
-    return [View("", gettext_lazy("All"), lambda found: found)]
+def _customers_tabs(_as_of: date | None) -> list[ListTab]:
+    return [ListTab("", gettext_lazy("All"), lambda found: found)]
 
 
-def _partners_views(actor: Actor, as_of: date | None) -> list[View]:
+def _partners_tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
     return [
-        View("", gettext_lazy("Partner of record"), lambda found: reading.of_record(found, actor, as_of)),
-        View("own", gettext_lazy("Your own tenant"), lambda found: reading.of_own_tenant(found, actor, as_of)),
-        View("former", gettext_lazy("Former"), lambda found: reading.formerly_of_record(found, actor, as_of)),
+        ListTab("", gettext_lazy("Partner of record"), lambda found: reading.of_record(found, actor, as_of)),
+        ListTab("own", gettext_lazy("Your own tenant"), lambda found: reading.of_own_tenant(found, actor, as_of)),
+        ListTab("former", gettext_lazy("Former"), lambda found: reading.formerly_of_record(found, actor, as_of)),
     ]
 
 
 def _of_many(
     request: Request,
     subscriptions: QuerySet[Subscription],
-    views_of: Callable[[date | None], list[View]],
+    tabs_of: Callable[[date | None], list[ListTab]],
     *,
     page: str,
 ) -> HttpResponseBase:
@@ -148,42 +136,36 @@ def _of_many(
     """
     actor = request.actor
     form = UsageFilter(request.GET)
-    valid = form.is_valid()
-    base = reading.for_listing(subscriptions, form.day)
-    views = views_of(form.day)
-    view = chosen(views, request)
-    found = form.apply(view.narrow(base), actor) if valid else base.none()
+    form.is_valid()
+    past = looking_back(request, form)
+    shown = Listing(
+        request,
+        reading.for_listing(subscriptions, form.day),
+        order=BY_CUSTOMER,
+        form=form,
+        tabs=tabs_of(form.day),
+        count_text=subscriptions_text,
+        as_of_query=past["as_of_query"],
+    )
     each = reading.in_period(usage_visible_to(actor), form.since, form.until)
-    if valid and wants_csv(request):
-        return exports.usage_csv(actor, found.order_by(*BY_CUSTOMER), each, form.day)
-    listed = page_of(request, found, BY_CUSTOMER)
-    usage = each.filter(subscription__in=found.values("pk"))
-    use = reading.use_of_workloads(usage) if listed.rows else []
+    if shown.wants_csv:
+        return exports.usage_csv(actor, shown.ordered, each, form.day)
+    rows = shown.page.rows
+    usage = each.filter(subscription__in=shown.found.values("pk"))
+    use = reading.use_of_workloads(usage) if rows else []
     later = months_before(form.until.replace(day=1), 1)
     earlier = months_before(later, CHANGED_OVER)
-    past = looking_back(request, form)
-    return render_page(
-        request,
-        "associations/usage.html",
-        {
-            "of_partner": actor.kind == Kind.PARTNER,
-            "usage_page": f"associations:{page}",
-            "form": form,
-            "view": view,
-            "tabs": tabs(views, base, view, request.path, past["as_of_query"]) if len(views) > 1 else [],
-            "chips": chips(request, form, words_of(actor, form)) if valid else [],
-            "clear_url": address(request, without=list(form.fields)),
-            "count_text": subscriptions_text(count_of(found)),
-            "page": listed,
-            "rows": reading.used(actor, listed.rows, each, form.day),
-            "totals": reading.totals(found, each) if use else None,
-            "changes": reading.largest_changes(usage, earlier, later, CHANGES) if use else [],
-            "earlier": earlier,
-            "later": later,
-            "associated": not listed.rows and not view.key and subscriptions_visible_to(actor).exists(),
-            **_figures(request, form, use),
-            **past,
-        },
-        part="list",
-        status=200 if valid else 422,
-    )
+    context = {
+        **shown.context,
+        "of_partner": actor.kind == Kind.PARTNER,
+        "usage_page": f"associations:{page}",
+        "rows": reading.used(actor, rows, each, form.day),
+        "totals": reading.totals(shown.found, each) if use else None,
+        "changes": reading.largest_changes(usage, earlier, later, CHANGES) if use else [],
+        "earlier": earlier,
+        "later": later,
+        "associated": not rows and shown.tab is shown.tabs[0] and subscriptions_visible_to(actor).exists(),
+        **_figures(request, form, use),
+        **past,
+    }
+    return render_page(request, "associations/usage.html", context, part="list", status=shown.status)

@@ -1,27 +1,19 @@
-"""Writes over the API done once, and `me/`."""
+"""How one signs in to the API, and `me/`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from por.accounts import actions
 from por.accounts.authentication import actor_of
-from por.accounts.models import Actor, IdempotencyKey, Membership
+from por.accounts.models import Actor, Membership
 from por.accounts.rules import Kind
 from por.api.endpoint import Endpoint
 from por.api.schema import described
-from por.errors import Refused
 
 # --- How one signs in, for the document ------------------------------------------------------------------------------
 
@@ -45,93 +37,6 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
             "name": settings.SESSION_COOKIE_NAME,
             "description": "The session of the pages, for its active organisation. Writes need X-CSRFToken too.",
         }
-
-
-# --- Once and no more -----------------------------------------------------------------------------------------------
-
-KEY_LENGTH = 255
-#: What of a first answer is kept besides its body.
-KEPT_HEADERS = ("ETag",)
-
-
-def once(request: Request, work: Callable[[], Response]) -> Response:
-    """Does the work; with an Idempotency-Key only the first time, and replays its answer after.
-
-    Only what succeeded is kept, in the transaction of the work. A refusal is no failure of it: the verb that
-    refused has taken its own writes back, and what it counted (tries at an ID) stays counted.
-    """
-    key = _key(request)
-    if key is None:
-        return work()
-    refused: Refused | None = None
-    with transaction.atomic():
-        if first := _first_answer(request, key):
-            return first
-        try:
-            response = work()
-        except Refused as refusal:
-            refused = refusal
-        else:
-            _keep(request, key, response)
-    if refused is not None:
-        raise refused
-    return response
-
-
-def _key(request: Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not 1 <= len(key.strip()) <= KEY_LENGTH or not key.isprintable():
-        raise Refused(
-            "idempotency_key_malformed",
-            _("The idempotency key must have 1 to 255 printable characters."),
-            field="Idempotency-Key",
-        )
-    return key.strip()
-
-
-def _first_answer(request: Request, key: str) -> Response | None:
-    """The stored answer, if this request has been answered; from here on nobody else works under this key."""
-    organisation_id = actor_of(request).organisation_id
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"idempotency {organisation_id} {key}"]
-        )
-        (mine,) = cursor.fetchone()
-    if not mine:
-        raise Refused(
-            "idempotency_in_progress",
-            _("The first request with this key is still in progress. Wait a moment, then try again."),
-        )
-    stored = IdempotencyKey.objects.filter(organisation=organisation_id, key=key).first()
-    if stored is None:
-        return None
-    if stored.request_digest != _digest(request):
-        raise Refused(
-            "idempotency_key_reused",
-            _("This key was already used for a different request. Use a new key for each request."),
-            field="Idempotency-Key",
-        )
-    body = json.loads(stored.body) if stored.body else None
-    return Response(body, status=stored.status, headers={**stored.headers, "Idempotent-Replayed": "true"})
-
-
-def _keep(request: Request, key: str, response: Response) -> None:
-    actions.keep_answer(
-        key,
-        by=actor_of(request),
-        request_digest=_digest(request),
-        status=response.status_code,
-        headers={name: response[name] for name in KEPT_HEADERS if name in response},
-        body="" if response.data is None else JSONRenderer().render(response.data).decode(),
-    )
-
-
-def _digest(request: Request) -> str:
-    """The same for the same method, address and content, however the JSON is spaced and ordered."""
-    content = json.dumps(request.data, sort_keys=True)
-    return hashlib.sha256(f"{request.method} {request.get_full_path()}\n{content}".encode()).hexdigest()
 
 
 # --- me/ ------------------------------------------------------------------------------------------------------------

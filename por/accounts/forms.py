@@ -9,9 +9,9 @@ from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.models import LANGUAGES, Membership, User
+from por.accounts.models import LANGUAGES, Actor, Membership, User
 from por.accounts.rules import Kind, Role, roles_of
-from por.filters import SearchField
+from por.filters import FilterForm, SearchField
 
 THEMES = [("", _("Same as my device")), ("light", _("Light")), ("dark", _("Dark"))]
 
@@ -69,14 +69,16 @@ class TokenForm(forms.Form):
         self.fields["organisation"].choices = choices  # type: ignore[attr-defined]
 
 
-class PeopleFilter(forms.Form):
+class PeopleFilter(FilterForm):
     """The filters of the list of people. Kind and role are of one and the same membership."""
+
+    has_time_limit = True
 
     search = SearchField()
     kind = forms.ChoiceField(label=_("Member of"), choices=[("", _("All types")), *Kind.choices], required=False)
     role = forms.ChoiceField(label=_("Role"), choices=[("", _("All roles")), *Role.choices], required=False)
 
-    def apply(self, people: QuerySet[User]) -> QuerySet[User]:
+    def apply(self, people: QuerySet[User], actor: Actor) -> QuerySet[User]:
         given: dict[str, Any] = self.cleaned_data
         if text := given["search"]:
             people = people.filter(Q(name__icontains=text) | Q(email__icontains=text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from allauth.account import views as allauth
@@ -20,7 +20,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from por import counters
 from por.accounts import actions
 from por.accounts.forms import (
     THEMES,
@@ -36,10 +35,9 @@ from por.accounts.forms import (
 from por.accounts.middleware import ACTIVE_ORGANISATION, Request
 from por.accounts.models import Membership, Token, User
 from por.accounts.rules import Kind, rights_of
-from por.errors import Absent, Forbidden, Refused
+from por.errors import Absent, Refused
 from por.history.models import Event
-from por.http import View, listing, only, people_text, posted, render_page
-from por.middleware import status_of
+from por.http import Listing, ListTab, only, people_text, posted, render_page, submit
 
 HOMES = {Kind.CUSTOMER: "/c/", Kind.PARTNER: "/p/", Kind.STAFF: "/a/"}
 YEAR = 365 * 24 * 3600
@@ -199,22 +197,26 @@ def me(request: Request) -> HttpResponse:
 def tokens(request: Request) -> HttpResponse:
     """The person's API tokens, and a new one. Its secret is in the answer to the form and nowhere after."""
     may = [one for one in request.memberships if "token.write" in rights_of(one.organisation.kind, one.role)]
-    form = TokenForm(request.POST if request.method == "POST" else None, memberships=may)
-    secret, status = "", 200
-    if request.method == "POST":
-        if form.is_valid():
-            organisation = next(
-                one.organisation for one in may if one.organisation_id == form.cleaned_data["organisation"]
-            )
-            _token, secret = actions.create_token(
-                request.user,
-                organisation,
-                name=form.cleaned_data["name"],
-                read_only=form.cleaned_data["access"] == "read",
-            )
-            form, status = TokenForm(memberships=may), 201
-        else:
-            status = 422
+    if request.method != "POST":
+        return _tokens_page(request, TokenForm(memberships=may), may)
+    form = TokenForm(request.POST, memberships=may)
+    sent = submit(form, lambda: _create_token(request, form, may))
+    if not sent.is_done:
+        return _tokens_page(request, form, may, status=sent.status)
+    _token, secret = sent.result
+    return _tokens_page(request, TokenForm(memberships=may), may, secret=secret, status=201)
+
+
+def _create_token(request: Request, form: TokenForm, may: Sequence[Membership]) -> tuple[Token, str]:
+    given = form.cleaned_data
+    organisation = next(one.organisation for one in may if one.organisation_id == given["organisation"])
+    read_only = given["access"] == "read"
+    return actions.create_token(request.user, organisation, name=given["name"], read_only=read_only)
+
+
+def _tokens_page(
+    request: Request, form: TokenForm, may: Sequence[Membership], *, secret: str = "", status: int = 200
+) -> HttpResponse:
     live = Token.objects.filter(user=request.user, revoked_at=None).select_related("organisation")
     context = {"form": form, "may_create": bool(may), "secret": secret, "tokens": live.order_by("-created_at", "-pk")}
     return render(request, "accounts/tokens.html", context, status=status)
@@ -235,16 +237,16 @@ def token_revoke(request: Request, pk: int) -> HttpResponse:
 
 NEWEST = 5  # events on a page that is about something else
 
-PEOPLE_VIEWS = [
-    View("", gettext_lazy("All"), lambda found: found),
-    View(
+PEOPLE_TABS = [
+    ListTab("", gettext_lazy("All"), lambda found: found),
+    ListTab(
         "staff",
         gettext_lazy("Platform staff"),
         lambda found: found.filter(
             Exists(Membership.objects.filter(user=OuterRef("pk"), organisation__kind=Kind.STAFF))
         ),
     ),
-    View("suspended", gettext_lazy("Suspended"), lambda found: found.filter(is_active=False)),
+    ListTab("suspended", gettext_lazy("Suspended"), lambda found: found.filter(is_active=False)),
 ]
 
 
@@ -252,11 +254,16 @@ PEOPLE_VIEWS = [
 @only(Kind.STAFF)
 def people(request: Request) -> HttpResponse:
     memberships = Membership.objects.select_related("organisation").order_by("organisation__kind", "organisation__name")
-    base = User.objects.prefetch_related(Prefetch("memberships", memberships))
-    form = PeopleFilter(request.GET)
-    found = listing(request, form, base, order=("name", "pk"), count_text=people_text, views=PEOPLE_VIEWS)
-    context = {"may_write": request.actor.may("people.write")}
-    return render_page(request, "accounts/people.html", found.context | context, part="list", status=found.status)
+    shown = Listing(
+        request,
+        User.objects.prefetch_related(Prefetch("memberships", memberships)),
+        order=("name", "pk"),
+        form=PeopleFilter(request.GET),
+        tabs=PEOPLE_TABS,
+        count_text=people_text,
+    )
+    context = shown.context | {"may_write": request.actor.may("people.write")}
+    return render_page(request, "accounts/people.html", context, part="list", status=shown.status)
 
 
 @require_safe
@@ -265,7 +272,7 @@ def person(request: Request, person_id: int) -> HttpResponse:
     return _person(request, person_id)
 
 
-def _person(request: Request, person_id: int, refused: Refused | None = None) -> HttpResponse:
+def _person(request: Request, person_id: int, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
     """The page of one person, with what was refused above it."""
     found = User.objects.filter(pk=person_id).first()
     if found is None:
@@ -285,10 +292,6 @@ def _person(request: Request, person_id: int, refused: Refused | None = None) ->
         "about": Event.objects.filter(about).newest_first()[:NEWEST],
         "refused": refused,
     }
-    status = 200
-    if refused is not None:
-        status = 422 if refused.field else status_of(refused)
-        counters.refused(refused.code, status, refused)
     return render(request, "accounts/person.html", context, status=status)
 
 
@@ -296,23 +299,21 @@ def _person(request: Request, person_id: int, refused: Refused | None = None) ->
 @only(Kind.STAFF, to="people.write")
 def person_add(request: Request) -> HttpResponse:
     """Somebody becomes a member of the house; who has no password yet gets a mail that leads to one."""
-    form = AddToStaffForm(request.POST if request.method == "POST" else None, initial={"language": get_language()})
-    if form.is_valid():
-        try:
-            added = actions.add_to_staff(by=request.actor, **form.cleaned_data)
-        except Refused as refused:
-            if refused.field is None:
-                raise
-            form.add_error(refused.field, str(refused.sentence))
-        else:
-            new = _(
-                "%(name)s is now a member of platform staff. We have sent them an email with a link to "
-                "choose a password."
-            )
-            known = _("%(name)s is now a member of platform staff, and signs in as before.")
-            messages.success(request, (known if added.has_usable_password() else new) % {"name": added})
-            return redirect("accounts:person", added.pk)
-    return render(request, "accounts/person_add.html", {"form": form}, status=422 if form.errors else 200)
+    if request.method != "POST":
+        return _add_page(request, AddToStaffForm(initial={"language": get_language()}))
+    form = AddToStaffForm(request.POST)
+    sent = submit(form, lambda: actions.add_to_staff(by=request.actor, **form.cleaned_data))
+    if not sent.is_done:
+        return _add_page(request, form, status=sent.status)
+    added = sent.result
+    new = _("%(name)s is now a member of platform staff. We have sent them an email with a link to choose a password.")
+    known = _("%(name)s is now a member of platform staff, and signs in as before.")
+    messages.success(request, (known if added.has_usable_password() else new) % {"name": added})
+    return redirect("accounts:person", added.pk)
+
+
+def _add_page(request: Request, form: AddToStaffForm, *, status: int = 200) -> HttpResponse:
+    return render(request, "accounts/person_add.html", {"form": form}, status=status)
 
 
 @posted("accounts:person")
@@ -346,11 +347,8 @@ def person_reactivate(request: Request, person_id: int) -> HttpResponseBase:
 
 def _change(request: Request, person_id: int, verb: Callable[[], User], done: str) -> HttpResponseBase:
     """Back to the person's page: that it is done, or why not."""
-    try:
-        changed = verb()
-    except (Absent, Forbidden):
-        raise
-    except Refused as refused:
-        return _person(request, person_id, refused)
-    messages.success(request, done % {"name": changed})
+    sent = submit(None, verb)
+    if not sent.is_done:
+        return _person(request, person_id, refused=sent.refused, status=sent.status)
+    messages.success(request, done % {"name": sent.result})
     return redirect("accounts:person", person_id)

@@ -1,24 +1,25 @@
-"""Lists: page by page with a cursor, or whole as CSV."""
+"""Lists: part by part with a cursor, or whole as CSV."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 
-from django import forms
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import NotFound
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
 from por.api.endpoint import invalid
 from por.api.problems import FieldError
 from por.csv_export import BOM, csv_lines
+from por.db.keyset import CursorInvalid, read_part, read_parts
+from por.filters import FilterForm
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
@@ -30,34 +31,35 @@ _BELOW_ZERO = re.compile(r"-[0-9]+(\.[0-9]+)?")
 Row = Mapping[str, Any]
 
 
+Filters = TypeVar("Filters", bound=FilterForm)
+
+
 def listing(
     request: Request,
     queryset: QuerySet[Any, Any],
     rows: Callable[[list[Any]], Sequence[Row]],
     *,
-    by: str,
+    order: Sequence[str],
     columns: Sequence[str],
     name: str,
 ) -> HttpResponseBase:
-    """One page of the queryset, or all of it as CSV where `?format=csv` asks for it.
+    """Return one part of the queryset, or all of it as CSV where `?format=csv` asks for it.
 
-    `by` is the unique field it is ordered by, newest first with a minus; `rows` puts one page into words,
-    `columns` are the paths of a CSV's cells within a row.
+    `rows` writes the rows of one part, `columns` are the paths of a CSV's cells within a row. Raise Invalid.
     """
     match request.query_params.get("format", "json"):
         case "json":
-            pages = _Pages(by)
-            return pages.get_paginated_response(rows(pages.paginate_queryset(queryset, request)))
+            return _part(request, queryset, rows, order)
         case "csv":
-            lines = _csv(_all_rows(queryset, rows, by), columns)
-            response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+            written = chain.from_iterable(map(rows, read_parts(queryset, order, CHUNK)))
+            response = StreamingHttpResponse(_csv(written, columns), content_type="text/csv; charset=utf-8")
             response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
             return response
     raise invalid([FieldError("format", "invalid_choice", _("The format must be json or csv."))])
 
 
-def filtered(request: Request, form: type[forms.Form]) -> Any:
-    """The form of a list's filters with what the query says; unknown parameters are ignored. Raises Invalid."""
+def filtered(request: Request, form: type[Filters]) -> Filters:
+    """Return the filters of a list as the query gives them; ignore unknown parameters. Raise Invalid."""
     filters = form(request.query_params)
     if not filters.is_valid():
         raise invalid(
@@ -70,38 +72,31 @@ def filtered(request: Request, form: type[forms.Form]) -> Any:
     return filters
 
 
-class _Pages(CursorPagination):
-    """Pages by one unique field, without counting; a cursor or size that makes no sense is said to be at fault."""
-
-    page_size = PAGE_SIZE
-
-    def __init__(self, by: str) -> None:
-        self.ordering = by
-
-    def get_page_size(self, request: Request) -> int:
-        asked = request.query_params.get("page_size", str(PAGE_SIZE))
-        if not re.fullmatch("[0-9]{1,3}", asked) or not 1 <= int(asked) <= MAX_PAGE_SIZE:
-            sentence = _("The page size must be between 1 and %(most)s rows.") % {"most": MAX_PAGE_SIZE}
-            raise invalid([FieldError("page_size", "page_size_invalid", sentence)])
-        return int(asked)
-
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        try:
-            return super().paginate_queryset(queryset, request, view) or []
-        except (NotFound, ValueError, ValidationError):  # it cannot be read, or names no place in this list
-            sentence = _("This cursor does not belong to this list. Send the request again without the cursor.")
-            raise invalid([FieldError("cursor", "cursor_invalid", sentence)]) from None
+def _part(
+    request: Request,
+    queryset: QuerySet[Any, Any],
+    rows: Callable[[list[Any]], Sequence[Row]],
+    order: Sequence[str],
+) -> Response:
+    try:
+        part = read_part(queryset, order, _page_size(request), request.query_params.get("cursor", ""))
+    except CursorInvalid:
+        sentence = _("This cursor does not belong to this list. Send the request again without the cursor.")
+        raise invalid([FieldError("cursor", "cursor_invalid", sentence)]) from None
+    here = request.build_absolute_uri()
+    links = {
+        name: replace_query_param(here, "cursor", cursor) if cursor else None
+        for name, cursor in (("next", part.next), ("previous", part.previous))
+    }
+    return Response({**links, "results": rows(part.rows)})
 
 
-def _all_rows(queryset: QuerySet[Any, Any], rows: Callable[[list[Any]], Sequence[Row]], by: str) -> Iterator[Row]:
-    """Every row, read in parts that follow each other by the field they are ordered by."""
-    field, beyond = (by[1:], "lt") if by.startswith("-") else (by, "gt")
-    queryset = queryset.order_by(by)
-    part = list(queryset[:CHUNK])
-    while part:
-        yield from rows(part)
-        last = part[-1][field] if isinstance(part[-1], dict) else getattr(part[-1], field)
-        part = list(queryset.filter(**{f"{field}__{beyond}": last})[:CHUNK])
+def _page_size(request: Request) -> int:
+    asked = request.query_params.get("page_size", str(PAGE_SIZE))
+    if not re.fullmatch("[0-9]{1,3}", asked) or not 1 <= int(asked) <= MAX_PAGE_SIZE:
+        sentence = _("The page size must be between 1 and %(most)s rows.") % {"most": MAX_PAGE_SIZE}
+        raise invalid([FieldError("page_size", "page_size_invalid", sentence)])
+    return int(asked)
 
 
 def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:

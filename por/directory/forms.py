@@ -8,9 +8,10 @@ from django import forms
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from por.accounts.models import Actor
 from por.directory.models import Partner
 from por.directory.rules import normal_mpn_id
-from por.filters import SearchField
+from por.filters import FilterForm, SearchField
 from por.formats import country_text
 
 
@@ -20,8 +21,10 @@ def _countries() -> list[tuple[str, Any]]:
     return [("", _("All countries")), *sorted(((code, country_text(code)) for code in codes), key=lambda one: one[1])]
 
 
-class PartnerFilter(forms.Form):
+class PartnerFilter(FilterForm):
     """The staff's filters of all partners."""
+
+    has_time_limit = True
 
     search = SearchField()
     kind = forms.ChoiceField(label=_("Type"), choices=[("", _("All types")), *Partner.Kind.choices], required=False)
@@ -33,7 +36,7 @@ class PartnerFilter(forms.Form):
     )
     country = forms.ChoiceField(label=_("Country"), choices=_countries, required=False)
 
-    def apply(self, partners: QuerySet[Partner]) -> QuerySet[Partner]:
+    def apply(self, partners: QuerySet[Partner], actor: Actor) -> QuerySet[Partner]:
         given: dict[str, Any] = self.cleaned_data
         for name in ("kind", "status", "market", "country"):
             if given[name]:

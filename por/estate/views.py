@@ -18,7 +18,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
-from por import counters, faults, patience
+from por import faults, patience
 from por.accounts.middleware import Request
 from por.accounts.rules import Kind
 from por.errors import Absent, Refused
@@ -29,8 +29,7 @@ from por.estate.reading import RowError
 from por.estate.rules import KEPT
 from por.formats import number_text
 from por.history.models import Event
-from por.http import count_of, counted, csv_file, only, page_of, posted, render_page, wants_csv
-from por.middleware import status_of
+from por.http import Listing, counted, csv_file, only, posted, render_page, submit, wants_csv
 
 #: The newest first.
 ORDER = ("-pk",)
@@ -59,21 +58,23 @@ def _upload(request: Request, *, is_too_large: bool) -> HttpResponseBase:
         if valid:
             load = actions.request(form.cleaned_data["file"], dry_run=form.is_dry, by=request.actor)
             return redirect("estate:load_detail", load.pk)
-    return _list(request, form)
+    return _list(request, form, status=422)
 
 
-def _list(request: Request, form: LoadForm) -> HttpResponse:
+def _loads_text(count: int) -> str:
+    return ngettext("%(n)s import", "%(n)s imports", count) % {"n": counted(count)}
+
+
+def _list(request: Request, form: LoadForm, *, status: int = 200) -> HttpResponse:
     loads = Load.objects.select_related("asked_by").defer("errors")
-    count = count_of(loads)
     context = {
+        **Listing(request, loads, order=ORDER, count_text=_loads_text).context,
         "form": form,
         "may_load": request.actor.may("estate.load"),
         "files": [(file.name, file.header.split(",")) for file in whole.files()],
         "kept_days": KEPT.days,
-        "page": page_of(request, loads, ORDER),
-        "count_text": ngettext("%(n)s import", "%(n)s imports", count) % {"n": counted(count)},
     }
-    return render(request, "estate/load_list.html", context, status=422 if form.errors else 200)
+    return render(request, "estate/load_list.html", context, status=status)
 
 
 @require_safe
@@ -94,7 +95,7 @@ def _load(load_id: int) -> Load:
     return load
 
 
-def _detail(request: Request, load: Load, refused: Refused | None = None) -> HttpResponse:
+def _detail(request: Request, load: Load, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
     may_load = request.actor.may("estate.load")
     is_kept = load.dry_run and load.is_over and Load.objects.needing_files().filter(pk=load.pk).exists()
     total = load.total
@@ -111,10 +112,6 @@ def _detail(request: Request, load: Load, refused: Refused | None = None) -> Htt
         "events": events.newest_first()[:NEWEST],
         "refused": refused,
     }
-    status = 200
-    if refused is not None:
-        status = status_of(refused)
-        counters.refused(refused.code, status, refused)
     return render_page(request, "estate/load_detail.html", context, part="report", status=status)
 
 
@@ -141,23 +138,17 @@ def _all_errors(load: Load) -> Iterator[list[str]]:
 @only(Kind.STAFF, to="estate.load")
 def load_tried(request: Request, load_id: int) -> HttpResponseBase:
     """Loads the files of a dry run."""
-    try:
-        load = actions.load_tried(load_id, by=request.actor)
-    except Absent:
-        raise
-    except Refused as refused:
-        return _detail(request, _load(load_id), refused)
-    return redirect("estate:load_detail", load.pk)
+    sent = submit(None, lambda: actions.load_tried(load_id, by=request.actor))
+    if sent.is_done:
+        return redirect("estate:load_detail", sent.result.pk)
+    return _detail(request, _load(load_id), refused=sent.refused, status=sent.status)
 
 
 @posted("estate:load_detail")
 @only(Kind.STAFF, to="estate.load")
 def load_cancel(request: Request, load_id: int) -> HttpResponseBase:
-    try:
-        actions.cancel(load_id, by=request.actor)
-    except Absent:
-        raise
-    except Refused as refused:
-        return _detail(request, _load(load_id), refused)
+    sent = submit(None, lambda: actions.cancel(load_id, by=request.actor))
+    if not sent.is_done:
+        return _detail(request, _load(load_id), refused=sent.refused, status=sent.status)
     messages.success(request, _("Import cancelled. Nothing was imported, and the files have been deleted."))
     return redirect("estate:load_detail", load_id)

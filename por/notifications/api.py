@@ -13,12 +13,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from por.accounts.api import once
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.api.endpoint import Endpoint, entered
 from por.api.lists import filtered, listing
 from por.api.schema import Timestamp, described
+from por.api.writes import Target, write
+from por.filters import FilterForm
 from por.notifications.actions import inbox
 from por.notifications.emails import address, line_of
 from por.notifications.lines import id_known
@@ -60,12 +61,12 @@ COLUMNS = ["id", "at", "verb", "sentence", "object.kind", "object.id", "object.n
 NOT_FOUND = {404: ["not_found"]}
 
 
-class InboxFilter(forms.Form):
+class InboxFilter(FilterForm):
     """The filter of the inbox; without it, open and done alike."""
 
     status = forms.ChoiceField(choices=[("open", "open"), ("done", "done")], required=False)
 
-    def apply(self, notifications: QuerySet[Notification]) -> QuerySet[Notification]:
+    def apply(self, notifications: QuerySet[Notification], actor: Actor) -> QuerySet[Notification]:
         status = self.cleaned_data["status"]
         return notifications.filter(done_at__isnull=status == "open") if status else notifications
 
@@ -90,9 +91,9 @@ class NotificationList(Endpoint):
         mine = Notification.objects.visible_to(actor).select_related("event")
         return listing(
             request,
-            filtered(request, InboxFilter).apply(mine),
+            filtered(request, InboxFilter).apply(mine, actor),
             lambda page: [_shape(one, actor) for one in page],
-            by="-pk",
+            order=("-pk",),
             columns=COLUMNS,
             name="notifications",
         )
@@ -131,11 +132,18 @@ class Reopen(Endpoint):
 def _put(request: Request, notification_id: int, verb: Callable[..., Notification]) -> Response:
     actor: Actor = actor_of(request)
 
-    def work() -> Response:
+    def work(_version: int | None) -> Response:
         entered(request, NothingBody)
         return Response(_shape(verb(notification_id, by=actor), actor))
 
-    return once(request, work)
+    return write(request, "", work, Target(lambda: _get_visible(actor, notification_id)))
+
+
+def _get_visible(actor: Actor, notification_id: int) -> Notification:
+    found = Notification.objects.visible_to(actor).filter(pk=notification_id).first()
+    if found is None:
+        raise inbox.absent()
+    return found
 
 
 def _shape(one: Notification, actor: Actor) -> NotificationShape:

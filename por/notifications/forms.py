@@ -10,8 +10,8 @@ from django.db.models import Q, QuerySet
 from django.forms import BoundField
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.models import Membership
-from por.filters import SearchField
+from por.accounts.models import Actor, Membership
+from por.filters import FilterForm, SearchField
 from por.history.models import Outbox
 from por.notifications.emails import Message, always_sent, choosable, titles
 from por.notifications.models import Delivery, How, Preference, Topic
@@ -62,8 +62,10 @@ class MailForm(forms.Form):
         return wanted
 
 
-class DeliveryFilter(forms.Form):
+class DeliveryFilter(FilterForm):
     """The filters of the list of deliveries."""
+
+    has_time_limit = True
 
     search = SearchField()
     message = forms.ChoiceField(label=_("Message"), required=False)
@@ -73,7 +75,7 @@ class DeliveryFilter(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["message"].choices = [("", _("All messages")), *titles().items()]  # type: ignore[attr-defined]
 
-    def apply(self, deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    def apply(self, deliveries: QuerySet[Delivery], actor: Actor) -> QuerySet[Delivery]:
         given: dict[str, Any] = self.cleaned_data
         if given["message"]:
             deliveries = deliveries.filter(template=given["message"])
@@ -86,12 +88,14 @@ class DeliveryFilter(forms.Form):
         return deliveries
 
 
-class OutboxFilter(forms.Form):
+class OutboxFilter(FilterForm):
     """The filter of the outbox: what happened, or to what."""
+
+    has_time_limit = True
 
     search = SearchField()
 
-    def apply(self, promises: QuerySet[Outbox]) -> QuerySet[Outbox]:
+    def apply(self, promises: QuerySet[Outbox], actor: Actor) -> QuerySet[Outbox]:
         if text := self.cleaned_data["search"]:
             promises = promises.filter(Q(event__verb__icontains=text) | Q(event__object_name__icontains=text))
         return promises

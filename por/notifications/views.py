@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
-from por import counters
 from por.accounts.middleware import Request
 from por.accounts.rules import Kind, Role
 from por.errors import Absent, Refused
@@ -24,21 +23,17 @@ from por.formats import number_text
 from por.history import actions as history
 from por.history.models import Event, Outbox
 from por.http import (
-    View,
-    chosen,
+    Listing,
+    ListTab,
     count_of,
     csv_file,
     deliveries_text,
     events_text,
-    listing,
     only,
-    page_of,
     posted,
     render_page,
-    tabs,
-    wants_csv,
+    submit,
 )
-from por.middleware import status_of
 from por.notifications import actions, reading
 from por.notifications.actions import inbox as inboxes
 from por.notifications.emails import message_id, titles
@@ -53,23 +48,20 @@ ORDER = ("-pk",)
 
 # --- The inbox --------------------------------------------------------------------------------------------------
 
-INBOX_VIEWS = [
-    View("", gettext_lazy("Open"), lambda found: found.open()),
-    View("done", gettext_lazy("Done"), lambda found: found.done()),
+#: The figures are of lines, the lists of what the lines are about.
+INBOX_TABS = [
+    ListTab("", gettext_lazy("Open"), lambda mine: mine.newest_of_each(done=False), count=lambda mine: mine.open()),
+    ListTab("done", gettext_lazy("Done"), lambda mine: mine.newest_of_each(done=True), count=lambda mine: mine.done()),
 ]
 
 
 @require_safe
 def inbox(request: Request) -> HttpResponse:
     """What the person was told for the organisation they act for; what is about one thing stands together."""
-    view = chosen(INBOX_VIEWS, request)
-    mine = Notification.objects.visible_to(request.actor)
-    page = page_of(request, mine.newest_of_each(done=bool(view.key)), ORDER)
+    shown = Listing(request, Notification.objects.visible_to(request.actor), order=ORDER, tabs=INBOX_TABS)
     context = {
-        "view": view,
-        "tabs": tabs(INBOX_VIEWS, mine, view, request.path),
-        "page": page,
-        "groups": reading.inbox(page.rows, actor=request.actor),
+        **shown.context,
+        "groups": reading.inbox(shown.page.rows, actor=request.actor),
         "role": str(Role(request.actor.role).label).lower() if request.actor.role else "",
         "query": request.GET.urlencode(),
     }
@@ -109,24 +101,30 @@ def _back_to_inbox(request: Request, sentence: str) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def preferences(request: Request) -> HttpResponse:
     """A person says how they want each kind of message by mail, for each organisation."""
-    form = MailForm(request.POST if request.method == "POST" else None, memberships=request.memberships)
-    if form.is_valid():
-        for membership, wanted in form.wanted().items():
-            actions.choose(membership, wanted)
-        messages.success(request, _("Saved."))
-        return redirect("notifications:preferences")
-    return render(request, "notifications/preferences.html", {"form": form}, status=422 if form.errors else 200)
+    if request.method != "POST":
+        return render(request, "notifications/preferences.html", {"form": MailForm(memberships=request.memberships)})
+    form = MailForm(request.POST, memberships=request.memberships)
+    sent = submit(form, lambda: _choose(form))
+    if not sent.is_done:
+        return render(request, "notifications/preferences.html", {"form": form}, status=sent.status)
+    messages.success(request, _("Saved."))
+    return redirect("notifications:preferences")
+
+
+def _choose(form: MailForm) -> None:
+    for membership, wanted in form.wanted().items():
+        actions.choose(membership, wanted)
 
 
 # --- What leaves, what failed, and sending it again --------------------------------------------------------------
 
 NEWEST = 5  # events on a page that is about something else
 
-DELIVERY_VIEWS = [
-    View("", gettext_lazy("All"), lambda found: found),
-    View("waiting", gettext_lazy("Waiting"), lambda found: found.waiting()),
-    View("failed", gettext_lazy("Failed"), lambda found: found.failed()),
-    View("sent", gettext_lazy("Sent"), lambda found: found.filter(status=Delivery.Status.SENT)),
+DELIVERY_TABS = [
+    ListTab("", gettext_lazy("All"), lambda found: found),
+    ListTab("waiting", gettext_lazy("Waiting"), lambda found: found.waiting()),
+    ListTab("failed", gettext_lazy("Failed"), lambda found: found.failed()),
+    ListTab("sent", gettext_lazy("Sent"), lambda found: found.filter(status=Delivery.Status.SENT)),
 ]
 DELIVERY_COLUMNS = [
     "created_at",
@@ -148,18 +146,23 @@ DELIVERY_COLUMNS = [
 @require_safe
 @only(Kind.STAFF, to="delivery.read")
 def delivery_list(request: Request) -> HttpResponseBase:
-    base = Delivery.objects.select_related("organisation", "event")
-    form = DeliveryFilter(request.GET)
-    found = listing(request, form, base, order=ORDER, count_text=deliveries_text, views=DELIVERY_VIEWS)
-    if wants_csv(request) and found.status == 200:
-        return csv_file(_("messages"), DELIVERY_COLUMNS, map(_delivery_cells, found.found.iterator()))
+    shown = Listing(
+        request,
+        Delivery.objects.select_related("organisation", "event"),
+        order=ORDER,
+        form=DeliveryFilter(request.GET),
+        tabs=DELIVERY_TABS,
+        count_text=deliveries_text,
+    )
+    if shown.wants_csv:
+        return csv_file(_("messages"), DELIVERY_COLUMNS, map(_delivery_cells, shown.ordered.iterator()))
     context = {
         "stuck": count_of(Outbox.objects.dead()),
         "titles": titles(),
         "may_replay": request.actor.may("delivery.replay"),
     }
     return render_page(
-        request, "notifications/delivery_list.html", found.context | context, part="list", status=found.status
+        request, "notifications/delivery_list.html", shown.context | context, part="list", status=shown.status
     )
 
 
@@ -187,7 +190,7 @@ def delivery_detail(request: Request, delivery_id: int) -> HttpResponse:
     return _delivery(request, delivery_id)
 
 
-def _delivery(request: Request, delivery_id: int, refused: Refused | None = None) -> HttpResponse:
+def _delivery(request: Request, delivery_id: int, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
     """The page of one message, with what was refused above it."""
     found = Delivery.objects.select_related("organisation", "event", "user").filter(pk=delivery_id).first()
     if found is None:
@@ -201,24 +204,17 @@ def _delivery(request: Request, delivery_id: int, refused: Refused | None = None
         "event_list": [found.event],
         "again": Event.objects.filter(object_kind="delivery", object_id=str(found.pk)).newest_first()[:NEWEST],
     }
-    status = 200
-    if refused is not None:
-        status = status_of(refused)
-        counters.refused(refused.code, status, refused)
     return render(request, "notifications/delivery_detail.html", context, status=status)
 
 
 @posted("notifications:delivery_detail")
 @only(Kind.STAFF, to="delivery.replay")
 def delivery_replay(request: Request, delivery_id: int) -> HttpResponseBase:
-    try:
-        delivery = actions.replay(delivery_id, by=request.actor)
-    except Absent:
-        raise
-    except Refused as refused:
-        return _delivery(request, delivery_id, refused)
+    sent = submit(None, lambda: actions.replay(delivery_id, by=request.actor))
+    if not sent.is_done:
+        return _delivery(request, delivery_id, refused=sent.refused, status=sent.status)
     messages.success(
-        request, _("We are sending the message to %(recipient)s again.") % {"recipient": delivery.recipient}
+        request, _("We are sending the message to %(recipient)s again.") % {"recipient": sent.result.recipient}
     )
     return redirect("notifications:delivery_detail", delivery_id)
 
@@ -233,9 +229,9 @@ def delivery_replay_failed(request: Request) -> HttpResponseBase:
     return redirect(f"{reverse('notifications:delivery_list')}?view=failed")
 
 
-OUTBOX_VIEWS = [
-    View("", gettext_lazy("Stuck"), lambda found: found.dead()),
-    View("waiting", gettext_lazy("Waiting"), lambda found: found.waiting()),
+OUTBOX_TABS = [
+    ListTab("", gettext_lazy("Stuck"), lambda found: found.dead()),
+    ListTab("waiting", gettext_lazy("Waiting"), lambda found: found.waiting()),
 ]
 
 
@@ -243,13 +239,17 @@ OUTBOX_VIEWS = [
 @only(Kind.STAFF, to="delivery.read")
 def outbox_list(request: Request) -> HttpResponseBase:
     """Events whose listeners could not be called, so that what follows from them has not happened."""
-    base = Outbox.objects.select_related("event")
-    found = listing(
-        request, OutboxFilter(request.GET), base, order=("-event_id",), count_text=events_text, views=OUTBOX_VIEWS
+    shown = Listing(
+        request,
+        Outbox.objects.select_related("event"),
+        order=("-event_id",),
+        form=OutboxFilter(request.GET),
+        tabs=OUTBOX_TABS,
+        count_text=events_text,
     )
     context = {"may_replay": request.actor.may("delivery.replay"), "tries": MAX_ATTEMPTS}
     return render_page(
-        request, "notifications/outbox_list.html", found.context | context, part="list", status=found.status
+        request, "notifications/outbox_list.html", shown.context | context, part="list", status=shown.status
     )
 
 

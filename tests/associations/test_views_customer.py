@@ -531,7 +531,7 @@ def test_pages_follow_each_other_both_ways_without_a_gap(web, customer, monkeypa
 
 
 def test_a_cursor_of_somebodys_own_making_starts_at_the_beginning(web, estate):
-    assert len(shown(web.get(reverse("associations:subscription_list") + "?after=WzEsMl0:x:y"))) == 4
+    assert len(shown(web.get(reverse("associations:subscription_list") + "?cursor=WzEsMl0:x:y"))) == 4
 
 
 def test_home_counts_what_its_links_show(web, estate):

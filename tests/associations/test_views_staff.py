@@ -206,7 +206,7 @@ def test_a_search_that_takes_too_long_says_so_instead_of_failing(web, monkeypatc
 
     attach()
     monkeypatch.setattr(http, "bounded_search", lambda: waiting.bounded_search(0.05))
-    monkeypatch.setattr(http, "page_of", lambda *_: connection.cursor().execute("SELECT pg_sleep(5)"))
+    monkeypatch.setattr(http, "read_part", lambda *_: connection.cursor().execute("SELECT pg_sleep(5)"))
 
     page = web.get(f"{HISTORY}?search=something")
 

@@ -40,5 +40,10 @@ def _theirs(by: Actor) -> NotificationQuerySet:
 def _one(notification_id: int, by: Actor) -> Notification:
     found = _theirs(by).select_related("event").filter(pk=notification_id).first()
     if found is None:
-        raise Absent("not_found", _("We could not find this message in your inbox."))
+        raise absent()
     return found
+
+
+def absent() -> Absent:
+    """Nobody can tell whether there is none, or none of theirs."""
+    return Absent("not_found", _("We could not find this message in your inbox."))

@@ -1,0 +1,197 @@
+"""How every endpoint writes: what it refuses first, which version it needs, and once for each Idempotency-Key.
+
+A request that breaks several rules is refused for the first of these: 404, 403, the Idempotency-Key, 428 or 412,
+what was sent (413, 415, 422), 429, the state of things (409).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import SuspiciousOperation
+from django.db import connection, transaction
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import APIException
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from por.accounts import actions
+from por.accounts.authentication import actor_of
+from por.accounts.models import Actor, IdempotencyKey
+from por.api.endpoint import matches, only_version, takes_any
+from por.api.problems import PreconditionRequired
+from por.errors import Absent, Forbidden, Refused, Stale, Unavailable
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+KEY_LENGTH = 255
+#: The headers of a first answer that are kept with its body.
+KEPT_HEADERS = ("ETag",)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a write is about. `find` returns it if the actor may see it, else it raises Absent.
+
+    `stale` says that a version is not the current one, where a write may name a version; with `must_match` it has to
+    name one.
+    """
+
+    find: Callable[[], Any]
+    stale: LazyText | str = ""
+    must_match: bool = False
+
+
+class _KeyRefused(Refused):
+    """The Idempotency-Key cannot be used for this request."""
+
+
+def write(
+    request: Request, right: str, work: Callable[[int | None], Response], target: Target | None = None
+) -> Response:
+    """Return the answer of the work, or the first answer under the same Idempotency-Key. Raise the first refusal.
+
+    Everybody may who has a token for writing where `right` is empty. The work gets the version that its verb must
+    find, None for any. The verb itself looks up, under its lock, whether the target is the actor's to see and which
+    version it has. So here the target is only looked up where something is refused, to refuse in the right order.
+    """
+    actor = actor_of(request)
+    try:
+        _require(actor, right)
+    except Forbidden:
+        if target:
+            target.find()
+        raise
+    try:
+        return idempotent(request, lambda: work(_version(request, target)))
+    except (Absent, Forbidden, PreconditionRequired, Stale, Unavailable):
+        raise
+    except _KeyRefused:
+        if target:
+            target.find()
+        raise
+    except (Refused, APIException, SuspiciousOperation):
+        if target:
+            _check(request, target)
+        raise
+
+
+def _require(actor: Actor, right: str) -> None:
+    if right:
+        actor.require(right)
+    else:
+        actor.require_writing()
+
+
+# --- Versions -------------------------------------------------------------------------------------------------------
+
+
+def _version(request: Request, target: Target | None) -> int | None:
+    """Return the version that If-Match names; None where it names any, or none and need not."""
+    if target is None or not _needs_version(request, target) or takes_any(request):
+        return None
+    return only_version(request) or _check(request, target)
+
+
+def _check(request: Request, target: Target) -> int | None:
+    """Return the target's version, if the request names it. Raise Absent, PreconditionRequired or Stale."""
+    found = target.find()
+    if not _needs_version(request, target):
+        return None
+    if not matches(request, found.version):
+        raise Stale("stale", target.stale)
+    version: int = found.version
+    return version
+
+
+def _needs_version(request: Request, target: Target) -> bool:
+    return target.must_match or bool(target.stale and request.headers.get("If-Match", "").strip())
+
+
+# --- Once for each key ----------------------------------------------------------------------------------------------
+
+
+def idempotent(request: Request, work: Callable[[], Response]) -> Response:
+    """Return the answer of the work; with an Idempotency-Key, work only the first time and replay its answer after.
+
+    Only success is kept, in the transaction of the work. A refusal does not end that transaction: the verb that
+    refused has taken its own writes back, and what it counted (tries at an ID) stays counted.
+    """
+    key = _key(request)
+    if key is None:
+        return work()
+    refused: Refused | None = None
+    with transaction.atomic():
+        if first := _first_answer(request, key):
+            return first
+        try:
+            response = work()
+        except Refused as refusal:
+            refused = refusal
+        else:
+            _keep(request, key, response)
+    if refused is not None:
+        raise refused
+    return response
+
+
+def _key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key.strip()) <= KEY_LENGTH or not key.isprintable():
+        raise _KeyRefused(
+            "idempotency_key_malformed",
+            _("The idempotency key must have 1 to 255 printable characters."),
+            field="Idempotency-Key",
+        )
+    return key.strip()
+
+
+def _first_answer(request: Request, key: str) -> Response | None:
+    """Return the stored answer if this request has been answered. From here on nobody else works under this key."""
+    organisation_id = actor_of(request).organisation_id
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"idempotency {organisation_id} {key}"]
+        )
+        (mine,) = cursor.fetchone()
+    if not mine:
+        raise _KeyRefused(
+            "idempotency_in_progress",
+            _("The first request with this key is still in progress. Wait a moment, then try again."),
+        )
+    stored = IdempotencyKey.objects.filter(organisation=organisation_id, key=key).first()
+    if stored is None:
+        return None
+    if stored.request_digest != _digest(request):
+        raise _KeyRefused(
+            "idempotency_key_reused",
+            _("This key was already used for a different request. Use a new key for each request."),
+            field="Idempotency-Key",
+        )
+    body = json.loads(stored.body) if stored.body else None
+    return Response(body, status=stored.status, headers={**stored.headers, "Idempotent-Replayed": "true"})
+
+
+def _keep(request: Request, key: str, response: Response) -> None:
+    actions.keep_answer(
+        key,
+        by=actor_of(request),
+        request_digest=_digest(request),
+        status=response.status_code,
+        headers={name: response[name] for name in KEPT_HEADERS if name in response},
+        body="" if response.data is None else JSONRenderer().render(response.data).decode(),
+    )
+
+
+def _digest(request: Request) -> str:
+    """Return the same for the same method, address and content, however the JSON is spaced and ordered."""
+    content = json.dumps(request.data, sort_keys=True)
+    return hashlib.sha256(f"{request.method} {request.get_full_path()}\n{content}".encode()).hexdigest()

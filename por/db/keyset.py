@@ -1,0 +1,104 @@
+"""Parts of long lists, for pages, the API and files.
+
+A part goes on from a row and not from a number, so no row is skipped or repeated when others come or go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from operator import attrgetter
+from typing import Any, Generic, TypeVar, cast
+
+from django.core import signing
+from django.db.models import Q, QuerySet
+
+Row = TypeVar("Row")
+
+
+class CursorInvalid(ValueError):
+    """The cursor was not made by this list."""
+
+
+@dataclass(frozen=True)
+class Part(Generic[Row]):
+    """Some rows of a list in its order, and the cursors of the parts before and after; empty at either end."""
+
+    rows: list[Row]
+    previous: str
+    next: str
+
+
+def read_part(rows: QuerySet[Any, Row], order: Sequence[str], size: int, cursor: str = "") -> Part[Row]:
+    """Return the part that the cursor leads to, or the first one without a cursor. Take one query.
+
+    Rows are models, dicts or named tuples. The order's fields are never null and together tell any two rows apart.
+    Raise CursorInvalid.
+    """
+    backwards, place = _read(cursor, rows, order) if cursor else (False, None)
+    found = list(_beyond(rows, order, place, backwards=backwards)[: size + 1])
+    more, found = len(found) > size, found[:size]
+    if backwards:
+        found.reverse()
+    has_previous, has_next = (more, True) if backwards else (bool(cursor), more)
+    return Part(
+        found,
+        previous=_cursor(rows, found[0], order, backwards=True) if found and has_previous else "",
+        next=_cursor(rows, found[-1], order, backwards=False) if found and has_next else "",
+    )
+
+
+def read_parts(rows: QuerySet[Any, Row], order: Sequence[str], size: int) -> Iterator[list[Row]]:
+    """Return all rows in parts of this size, each read when it is asked for. Take one query a part."""
+    part = list(_beyond(rows, order, None)[:size])
+    while part:
+        yield part
+        part = list(_beyond(rows, order, _place(part[-1], order))[:size])
+
+
+def _beyond(
+    rows: QuerySet[Any, Row], order: Sequence[str], place: Sequence[Any] | None, *, backwards: bool = False
+) -> QuerySet[Any, Row]:
+    """Return the rows past a place in the order, nearest first; all of them if there is no place."""
+    names = [name.lstrip("-") for name in order]
+    down = [name.startswith("-") != backwards for name in order]
+    if place is not None:
+        past, same = Q(), Q()
+        for name, goes_down, value in zip(names, down, place, strict=True):
+            past |= same & Q(**{f"{name}__{'lt' if goes_down else 'gt'}": value})
+            same &= Q(**{name: value})
+        rows = rows.filter(past)
+    return rows.order_by(*(f"-{name}" if goes_down else name for name, goes_down in zip(names, down, strict=True)))
+
+
+def _place(row: Any, order: Sequence[str]) -> list[Any]:
+    return [_value(row, name.lstrip("-")) for name in order]
+
+
+def _value(row: Any, name: str) -> Any:
+    value: Any
+    if isinstance(row, Mapping):
+        value = row[name]
+    elif isinstance(row, tuple):
+        value = getattr(row, name)
+    else:
+        value = attrgetter(name.replace("__", "."))(row)
+    return value.isoformat() if isinstance(value, date) else value  # the database reads it again, to the microsecond
+
+
+def _cursor(rows: QuerySet[Any, Row], row: Row, order: Sequence[str], *, backwards: bool) -> str:
+    """Return the cursor of the part beyond a row. It is signed: nobody can make a list look anywhere else."""
+    return signing.dumps([backwards, _place(row, order)], salt=_salt(rows, order))
+
+
+def _read(cursor: str, rows: QuerySet[Any, Row], order: Sequence[str]) -> tuple[bool, list[Any]]:
+    try:
+        backwards, place = cast("tuple[bool, list[Any]]", signing.loads(cursor, salt=_salt(rows, order)))
+    except signing.BadSignature:
+        raise CursorInvalid from None
+    return backwards, place
+
+
+def _salt(rows: QuerySet[Any, Row], order: Sequence[str]) -> str:
+    return ",".join([rows.model._meta.label, *order])

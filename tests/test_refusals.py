@@ -1,0 +1,211 @@
+"""Every write of the API refuses in one order, the one in docs/api.md: for each two rules that a request breaks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from associations import actions
+from associations.models import ChangeRequest, Invitation
+from por.api.views import document
+from por.directory.models import Partner, Subscription
+from tests.api import Api
+from tests.factories import make_customer, make_member, make_partner
+from tests.test_writes import NEW, PERSONAL, RECIPES, Ready
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+DOCS = Path(__file__).parents[1] / "docs" / "api.md"
+#: The rules that a request can break, in the order in which they are looked at, with the status of the refusal.
+ORDER = {
+    "sign-in": 401,
+    "target": 404,
+    "right": 403,
+    "key": 422,
+    "no version": 428,
+    "old version": 412,
+    "media type": 415,
+    "body": 422,
+    "lock": 429,
+    "state": 409,
+}
+#: Rules that no request breaks together.
+EXCLUSIVE = [{"sign-in", "right"}, {"no version", "old version"}, {"media type", "body"}]
+#: These writes may name anything by its ID, so they look at the right before they look for it.
+RIGHT_FIRST = {"activate"}
+#: These writes need no lock that somebody else could hold for long, and no state forbids them.
+ALWAYS_POSSIBLE = {"bulk", "notification_done", "notification_reopen"}
+
+
+def id_in(ready: Ready) -> str:
+    return ready.path.split("/")[1]
+
+
+def expire(ready: Ready) -> None:
+    Subscription.objects.filter(subscription_id=id_in(ready)).update(status="expired")
+
+
+def remove(ready: Ready) -> None:
+    actions.remove(id_in(ready), by=ready.owner)
+
+
+def undo(ready: Ready) -> None:
+    actions.undo(id_in(ready), by=ready.owner)
+
+
+def answer(ready: Ready) -> None:
+    request = ChangeRequest.objects.get(pk=id_in(ready))
+    actions.answer(request.pk, None, by=make_member(request.subscription.customer.organisation))
+
+
+def revoke(ready: Ready) -> None:
+    invitation = Invitation.objects.get(invitation_id=id_in(ready))
+    actions.revoke(invitation.invitation_id, by=make_member(invitation.partner.organisation))
+
+
+def suspend_partner(ready: Ready) -> None:
+    Partner.objects.filter(pk=ready.owner.organisation_id).update(status="suspended")
+
+
+#: What makes each write impossible for the state of things.
+SPOIL: dict[str, Callable[[Ready], None]] = {
+    "attach": expire,
+    "remove": remove,
+    "undo": undo,
+    "answer": answer,
+    "statement": answer,
+    "accept": revoke,
+    "decline": revoke,
+    "report": revoke,
+    "revoke": revoke,
+    "invite": suspend_partner,
+    "activate": expire,
+}
+
+
+def operation(name: str) -> dict[str, Any]:
+    found = [one for methods in document()["paths"].values() for one in methods.values() if one["operationId"] == name]
+    return found[0]
+
+
+def breakable(name: str) -> list[str]:
+    """The rules of the order that a request to this write can break."""
+    answers = set(operation(name)["responses"])
+    without = {
+        "target": name in NEW - RIGHT_FIRST,
+        "no version": "428" not in answers,
+        "old version": "412" not in answers,
+        "lock": name in ALWAYS_POSSIBLE,
+        "state": name in ALWAYS_POSSIBLE,
+    }
+    return [rule for rule in ORDER if not without.get(rule)]
+
+
+def sender(ready: Ready, name: str, rules: set[str]) -> Api:
+    """Whoever breaks the rules about who may send it."""
+    if "sign-in" in rules:
+        return Api()
+    owner, read_only = ready.owner, "right" in rules
+    organisation = owner.organisation
+    if "target" in rules and name not in RIGHT_FIRST:
+        stranger = make_customer("Other") if owner.kind == "customer" else make_partner()
+        return Api(make_member(stranger.organisation, "viewer" if read_only else "administrator"), read_only=read_only)
+    if "right" in rules and name not in PERSONAL:
+        return Api(make_member(organisation, "viewer"))
+    return Api(owner, read_only=read_only)
+
+
+def send(name: str, rules: set[str]) -> Any:
+    """The answer to a request that breaks these rules and no other."""
+    ready = RECIPES[name]()
+    if "state" in rules:
+        SPOIL[name](ready)
+    api = sender(ready, name, rules)
+    headers = {"If_Match": '"7000"' if "old version" in rules else "*"}
+    if "no version" in rules:
+        del headers["If_Match"]
+    if "key" in rules:
+        headers["Idempotency_Key"] = "k" * 256
+    if "media type" in rules:
+        headers["Content_Type"] = "text/plain"
+    body = {**ready.body, "unheard_of": 1} if "body" in rules else ready.body
+    path = ready.absent if "target" in rules and name in RIGHT_FIRST else ready.path
+    with everything_locked() if "lock" in rules else nullcontext():
+        return ready.send(api, body, path=path, **headers)
+
+
+@contextmanager
+def everything_locked() -> Iterator[None]:
+    """Somebody else holds every row that a write could need, for longer than a write waits."""
+    other = connection.copy()
+    other.set_autocommit(False)
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = 50")
+    try:
+        with other.cursor() as cursor:
+            for table in ("directory_customer", "directory_subscription", "associations_invitation"):
+                cursor.execute(f"SELECT FROM {table} FOR UPDATE")
+        yield
+    finally:
+        other.rollback()
+        other.close()
+        connection.close()
+
+
+def first_of(name: str, rules: set[str]) -> str:
+    if name in RIGHT_FIRST and "right" in rules - {"sign-in"}:
+        rules = rules - {"target"}
+    return next(rule for rule in ORDER if rule in rules)
+
+
+def check(name: str, rules: set[str]) -> str:
+    """What is wrong with the answer, if anything."""
+    rule, response = first_of(name, rules), send(name, rules)
+    code = response.json()["code"]
+    about_the_key = code == "idempotency_key_malformed"
+    if response.status_code == ORDER[rule] and about_the_key == (rule == "key"):
+        return ""
+    return f"{sorted(rules)}: {response.status_code} {code}, not that of {rule}"
+
+
+each_write = pytest.mark.parametrize("name", RECIPES)
+
+
+@each_write
+def test_each_rule_that_is_broken_alone_is_the_one_that_is_refused(name):
+    assert [wrong for rule in breakable(name) if (wrong := check(name, {rule}))] == []
+
+
+@each_write
+def test_of_each_two_rules_that_are_broken_the_first_is_refused(name):
+    pairs = [set(pair) for pair in combinations(breakable(name), 2) if set(pair) not in EXCLUSIVE]
+
+    assert [wrong for pair in pairs if (wrong := check(name, pair))] == []
+
+
+def test_a_first_answer_is_given_again_before_the_version_and_the_state_are_looked_at():
+    ready = RECIPES["attach"]()
+    api, headers = Api(ready.owner), {"If_Match": '"1"', "Idempotency_Key": "first"}
+    first = ready.send(api, **headers)
+    remove(ready)
+    expire(ready)
+
+    again = ready.send(api, **headers)
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again["Idempotent-Replayed"] == "true"
+
+
+def test_the_order_is_the_one_in_the_docs():
+    (line,) = re.findall(r"^> (401.*)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    line = line.replace("the `Idempotency-Key`", "key").replace("413, 415 or 422", "415, 422")
+
+    statuses = ["key" if rule == "key" else str(status) for rule, status in ORDER.items()]
+    assert re.findall(r"\d{3}|key", line) == statuses

@@ -28,19 +28,19 @@ def subscription_page(
     *,
     order: Sequence[str],
     filters: type[SubscriptionFilter] = SubscriptionFilter,
-    narrow: Callable[[QuerySet[Subscription], date | None], QuerySet[Subscription]] = lambda found, _day: found,
+    restrict: Callable[[QuerySet[Subscription], date | None], QuerySet[Subscription]] = lambda found, _day: found,
     file: Callable[[Actor, QuerySet[Subscription], date | None], HttpResponseBase] = exports.subscriptions_csv,
     more: Callable[[QuerySet[Subscription], Sequence[Subscription], date | None], dict[str, Any]] = lambda *_: {},
 ) -> HttpResponseBase:
     """Return one page of what the query asks for, or all of it as CSV.
 
-    `narrow` says of which subscriptions the list is; `more` is what its template needs besides, of all of them and of
+    `restrict` says of which subscriptions the list is; `more` is what its template needs besides, of all of them and of
     those on the page.
     """
     actor = request.actor
     form = filters(request.GET)
     form.is_valid()
-    base = narrow(narrowed(reading.subscriptions_for_listing(actor, form.day), actor), form.day)
+    base = restrict(narrowed(reading.subscriptions_for_listing(actor, form.day), actor), form.day)
     past = looking_back(request, form)
     shown = Listing(
         request,

@@ -37,7 +37,7 @@ def partner_transition(request: Request) -> HttpResponseBase:
         "associations/partner_transition.html",
         partial(_tabs, actor),
         order=BY_CUSTOMER,
-        narrow=partial(_with_a_form, actor),
+        restrict=partial(_with_a_form, actor),
         more=partial(_progress, actor),
     )
 

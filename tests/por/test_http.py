@@ -1,4 +1,4 @@
-"""What pages have in common: forms that are sent, and lists that everybody reads in one way."""
+"""What pages have in common: forms that are sent."""
 
 from __future__ import annotations
 
@@ -96,14 +96,3 @@ def test_pages_deal_with_refusals_in_one_way():
         if isinstance(node, ast.ExceptHandler) and node.type is not None and "Refused" in ast.unparse(node.type)
     }
     assert found == DEAL_WITH_REFUSALS
-
-
-def test_lists_are_read_in_one_way():
-    """Only the module of cursors compares rows with a place in an order, and nothing else makes cursors."""
-    found = {
-        str(path.relative_to(ROOT))
-        for folder in ("por", "associations")
-        for path in (ROOT / folder).rglob("*.py")
-        if any(word in path.read_text(encoding="utf-8") for word in ("CursorPagination", "__lt'", "'lt' if"))
-    }
-    assert found == {"por/db/keyset.py"}

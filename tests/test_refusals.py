@@ -38,8 +38,6 @@ ORDER = {
 }
 #: Rules that no request breaks together.
 EXCLUSIVE = [{"sign-in", "right"}, {"no version", "old version"}, {"media type", "body"}]
-#: These writes may name anything by its ID, so they look at the right before they look for it.
-RIGHT_FIRST = {"activate"}
 #: These writes need no lock that somebody else could hold for long, and no state forbids them.
 ALWAYS_POSSIBLE = {"bulk", "notification_done", "notification_reopen"}
 
@@ -99,7 +97,7 @@ def breakable(name: str) -> list[str]:
     """The rules of the order that a request to this write can break."""
     answers = set(operation(name)["responses"])
     without = {
-        "target": name in NEW - RIGHT_FIRST,
+        "target": name in NEW,
         "no version": "428" not in answers,
         "old version": "412" not in answers,
         "lock": name in ALWAYS_POSSIBLE,
@@ -114,7 +112,7 @@ def sender(ready: Ready, name: str, rules: set[str]) -> Api:
         return Api()
     owner, read_only = ready.owner, "right" in rules
     organisation = owner.organisation
-    if "target" in rules and name not in RIGHT_FIRST:
+    if "target" in rules:
         stranger = make_customer("Other") if owner.kind == "customer" else make_partner()
         return Api(make_member(stranger.organisation, "viewer" if read_only else "administrator"), read_only=read_only)
     if "right" in rules and name not in PERSONAL:
@@ -136,9 +134,8 @@ def send(name: str, rules: set[str]) -> Any:
     if "media type" in rules:
         headers["Content_Type"] = "text/plain"
     body = {**ready.body, "unheard_of": 1} if "body" in rules else ready.body
-    path = ready.absent if "target" in rules and name in RIGHT_FIRST else ready.path
     with everything_locked() if "lock" in rules else nullcontext():
-        return ready.send(api, body, path=path, **headers)
+        return ready.send(api, body, **headers)
 
 
 @contextmanager
@@ -159,15 +156,9 @@ def everything_locked() -> Iterator[None]:
         connection.close()
 
 
-def first_of(name: str, rules: set[str]) -> str:
-    if name in RIGHT_FIRST and "right" in rules - {"sign-in"}:
-        rules = rules - {"target"}
-    return next(rule for rule in ORDER if rule in rules)
-
-
 def check(name: str, rules: set[str]) -> str:
     """What is wrong with the answer, if anything."""
-    rule, response = first_of(name, rules), send(name, rules)
+    rule, response = next(rule for rule in ORDER if rule in rules), send(name, rules)
     code = response.json()["code"]
     about_the_key = code == "idempotency_key_malformed"
     if response.status_code == ORDER[rule] and about_the_key == (rule == "key"):

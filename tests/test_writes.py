@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from associations import actions
 from associations.models import ChangeRequest, Invitation, Job
@@ -23,7 +24,7 @@ from por.accounts.models import Actor, IdempotencyKey
 from por.api.views import document
 from por.directory.models import Subscription
 from por.history.actions import relay
-from por.history.models import Event
+from por.history.models import Event, Outbox
 from por.notifications.actions import inbox
 from por.notifications.models import Notification
 from tests.api import Api
@@ -187,6 +188,7 @@ def of_the_inbox(suffix: str) -> Callable[[], Ready]:
         customer, partner = make_customer(), make_partner()
         owner = make_member(partner.organisation)
         subscription = make_subscription(customer)
+        Outbox.objects.update(done_at=timezone.now())  # what earlier tests left there would take its time
         actions.attach(subscription.subscription_id, partner.mpn_id, by=make_member(customer.organisation))
         relay()
         pk = Notification.objects.visible_to(owner).get().pk

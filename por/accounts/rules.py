@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
@@ -26,54 +28,76 @@ class Role(TextChoices):
     AUDITOR = "auditor", _("Auditor")
 
 
+class Right(StrEnum):
+    """What a member may do beyond reading; RIGHTS says which role has which."""
+
+    CHECK_PARTNER = "partner.check"
+    ATTACH = "record.attach"
+    REMOVE = "record.remove"
+    UNDO = "record.undo"
+    ATTACH_MANY = "record.bulk"
+    ANSWER_CHANGE_REQUEST = "change.answer"
+    SUBMIT_STATEMENT = "change.state"
+    ANSWER_INVITATION = "invitation.answer"
+    INVITE = "invitation.write"
+    ACTIVATE = "activation.write"
+    MANAGE_TOKENS = "token.write"
+    READ_IMPORTS = "estate.read"
+    IMPORT = "estate.load"
+    READ_DELIVERIES = "delivery.read"
+    REPLAY = "delivery.replay"
+    MANAGE_PEOPLE = "people.write"
+    READ_METRICS = "metrics.read"
+
+
 #: Everybody may read what their organisation may see; these are the rights beyond that.
-RIGHTS: dict[Kind, dict[Role, frozenset[str]]] = {
+RIGHTS: dict[Kind, dict[Role, frozenset[Right]]] = {
     Kind.CUSTOMER: {
         Role.ADMINISTRATOR: frozenset(
             {
-                "partner.check",
-                "record.attach",
-                "record.remove",
-                "record.undo",
-                "record.bulk",
-                "change.answer",
-                "invitation.answer",
-                "token.write",
+                Right.CHECK_PARTNER,
+                Right.ATTACH,
+                Right.REMOVE,
+                Right.UNDO,
+                Right.ATTACH_MANY,
+                Right.ANSWER_CHANGE_REQUEST,
+                Right.ANSWER_INVITATION,
+                Right.MANAGE_TOKENS,
             }
         ),
         Role.VIEWER: frozenset(),
     },
     Kind.PARTNER: {
         Role.ADMINISTRATOR: frozenset(
-            {"partner.check", "change.state", "invitation.write", "activation.write", "token.write"}
+            {Right.CHECK_PARTNER, Right.SUBMIT_STATEMENT, Right.INVITE, Right.ACTIVATE, Right.MANAGE_TOKENS}
         ),
-        Role.INCENTIVES: frozenset({"partner.check", "change.state", "token.write"}),
+        Role.INCENTIVES: frozenset({Right.CHECK_PARTNER, Right.SUBMIT_STATEMENT, Right.MANAGE_TOKENS}),
         Role.VIEWER: frozenset(),
     },
     Kind.STAFF: {
-        Role.REVIEWER: frozenset({"partner.check", "token.write"}),
+        Role.REVIEWER: frozenset({Right.CHECK_PARTNER, Right.MANAGE_TOKENS}),
         Role.PROGRAMME_ADMINISTRATOR: frozenset(
             {
-                "partner.check",
-                "token.write",
-                "estate.read",
-                "estate.load",
-                "delivery.read",
-                "delivery.replay",
-                "people.write",
-                "metrics.read",
+                Right.CHECK_PARTNER,
+                Right.MANAGE_TOKENS,
+                Right.READ_IMPORTS,
+                Right.IMPORT,
+                Right.READ_DELIVERIES,
+                Right.REPLAY,
+                Right.MANAGE_PEOPLE,
+                Right.READ_METRICS,
             }
         ),
-        Role.SUPPORT: frozenset({"partner.check", "token.write"}),
-        Role.AUDITOR: frozenset({"estate.read", "delivery.read", "metrics.read"}),
+        Role.SUPPORT: frozenset({Right.CHECK_PARTNER, Right.MANAGE_TOKENS}),
+        Role.AUDITOR: frozenset({Right.READ_IMPORTS, Right.READ_DELIVERIES, Right.READ_METRICS}),
     },
 }
 
 #: Rights that change nothing, so that a read-only token has them too.
-READING = frozenset({"partner.check", "estate.read", "delivery.read", "metrics.read"})
+READING = frozenset({Right.CHECK_PARTNER, Right.READ_IMPORTS, Right.READ_DELIVERIES, Right.READ_METRICS})
 
 
-def rights_of(kind: str, role: str) -> frozenset[str]:
+def rights_of(kind: str, role: str) -> frozenset[Right]:
     """What this role may do in an organisation of this kind; nothing, for a pair the table does not know."""
     return RIGHTS.get(Kind(kind), {}).get(Role(role), frozenset())
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor
+from por.accounts.rules import Right
 from por.directory.models import CheckOfId, Partner
 from por.directory.rules import normal_mpn_id
 from por.errors import Absent, Busy, Refused
@@ -36,7 +37,7 @@ def check(entered: str, *, by: Actor) -> Partner:
     Raises Refused with a code of SENTENCES (`partner_not_found` for closed ones too, as Absent), and Busy
     after 20 tries a minute or 200 a day.
     """
-    by.require("partner.check")
+    by.require(Right.CHECK_PARTNER)
     mpn_id = normal_mpn_id(entered)
     with transaction.atomic():
         wait = _wait(by)

@@ -7,21 +7,20 @@ class AssociationsConfig(AppConfig):
     verbose_name = _("Associations")
 
     def ready(self) -> None:
-        from associations import emails, tasks
+        # Importing the events of a feature registers them.
+        from associations import tasks
         from associations.actions import bulk
-        from associations.emails import changing, inviting, legacy, renewing
+        from associations.attaching import events  # noqa: F401
+        from associations.change_requests import answer_events  # noqa: F401
         from associations.estate import ASSOCIATIONS, settle, tell_of_changes
+        from associations.invitations import events as invitation_events  # noqa: F401
+        from associations.legacy_forms import events as legacy_form_events  # noqa: F401
+        from associations.renewals import events as renewal_events  # noqa: F401
         from por.directory.estate.subscriptions import changed
         from por.estate import whole
         from por.history import actions as history
 
         bulk.wake.task = tasks.run_jobs
-        for verb in emails.CHANGES:
-            history.on(verb, emails.changed)
-        history.on("partner_of_record.ended", emails.ended)
-        history.on("partner_of_record.attached", inviting.attached)
-        for handlers in (changing.HANDLERS, inviting.HANDLERS, legacy.HANDLERS, renewing.HANDLERS):
-            for verb, handler in handlers.items():
-                history.on(verb, handler)
         changed.append(tell_of_changes)
         whole.register(ASSOCIATIONS, last=settle)
+        history.open_events()  # this is the last room: whatever another registers after it is refused

@@ -16,7 +16,7 @@ from django.test.utils import override_settings
 from por.accounts.models import Actor
 from por.celery import app
 from por.directory.models import Customer, Partner, Subscription
-from tests import databases, factories
+from tests import databases, factories, things  # noqa: F401  # things registers the tests' own events
 from tests.api import Api
 from tests.pages import signed_in
 from tests.units import Units

@@ -21,7 +21,7 @@ from por.accounts import actions as accounts
 from por.accounts.models import User
 from por.directory.models import Subscription
 from por.history.actions import relay
-from por.notifications.emails import compose
+from por.notifications.messages import compose
 from por.notifications.models import Delivery
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import Any, Self
 
 from django import forms
@@ -28,51 +29,12 @@ from por.directory.actions import SENTENCES
 from por.directory.models import Customer, Partner, Sku, Subscription
 from por.directory.rules import Agreement, Product, normal_mpn_id
 from por.filters import SEARCH_FROM, FilterForm, SearchField, ids_from
+from por.history import events as event_vocabulary
 from por.history.models import Event
 
 NOTE_LENGTH = 500
 STATEMENT_LENGTH = 2000
 
-#: What a history can be narrowed down to, and the verbs of each.
-HAPPENINGS = {
-    "attached": _("Attached"),
-    "removed": _("Removed"),
-    "undone": _("Undone"),
-    "questions": _("Change requests"),
-    "invitations": _("Invitations"),
-    "loaded": _("Imported from files"),
-}
-VERBS_OF = {
-    "attached": ["partner_of_record.attached", "partner_of_record.dated_back"],
-    "removed": ["partner_of_record.removed"],
-    "undone": [
-        "partner_of_record.attach_undone",
-        "partner_of_record.removal_undone",
-        "change_request.answer_undone",
-    ],
-    "questions": [
-        f"change_request.{what}"
-        for what in (
-            "opened",
-            "joined",
-            "stated",
-            "forwarded",
-            "reminded",
-            "answered",
-            "answer_undone",
-            "expired",
-            "cancelled",
-        )
-    ],
-    "invitations": [
-        f"invitation.{what}" for what in ("sent", "opened", "accepted", "declined", "reported", "revoked", "expired")
-    ],
-    "loaded": ["estate.loaded"],
-}
-
-
-#: Kinds of object that events are about; together with the id they find an object's events by the index.
-OBJECT_KINDS = ("subscription", "invitation", "customer", "person", "delivery", "event", "estate", "load")
 #: A search by name goes through the events of so many organisations.
 ORGANISATIONS = 50
 DAY = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
@@ -313,18 +275,20 @@ class UndoForm(forms.Form):
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
 
+def _groups(*, internal: bool) -> list[tuple[str, Any]]:
+    return [("", _("All events")), *((group.key, group.label) for group in event_vocabulary.groups(internal=internal))]
+
+
 class HistoryFilter(FilterForm):
     """The filters of a history: what happened, and to which subscription."""
 
-    what = forms.ChoiceField(
-        label=_("What happened"), choices=[("", _("All events")), *HAPPENINGS.items()], required=False
-    )
+    what = forms.ChoiceField(label=_("What happened"), choices=partial(_groups, internal=False), required=False)
     subscription = forms.UUIDField(label=_("Subscription"), required=False)
 
     def apply(self, events: QuerySet[Event], actor: Actor) -> QuerySet[Event]:
         given: dict[str, Any] = self.cleaned_data
         if given["what"]:
-            events = events.filter(verb__in=VERBS_OF[given["what"]])
+            events = events.filter(verb__in=event_vocabulary.types_in(given["what"]))
         if given["subscription"]:
             events = events.filter(object_kind="subscription", object_id=str(given["subscription"]))
         return events
@@ -397,6 +361,7 @@ class EventFilter(FilterForm):
     has_time_limit = True
 
     search = SearchField()
+    what = forms.ChoiceField(label=_("Type of event"), choices=partial(_groups, internal=True), required=False)
     verb = forms.CharField(
         label=_("What happened"),
         required=False,
@@ -431,8 +396,10 @@ class EventFilter(FilterForm):
         for field, name in (("verb", "verb"), ("object_id", "object"), ("request_id", "request_id")):
             if given[name]:
                 events = events.filter(**{field: given[name]})
+        if given["what"]:
+            events = events.filter(verb__in=event_vocabulary.types_in(given["what"]))
         if given["object"]:
-            events = events.filter(object_kind__in=OBJECT_KINDS)
+            events = events.filter(object_kind__in=event_vocabulary.object_kinds())
         if given["person"]:
             events = events.filter(actor_id=given["person"])
         if given["since"]:
@@ -461,4 +428,4 @@ def _called(text: str) -> Q:
         guid = str(uuid.UUID(text))
     except ValueError:
         return Q(object_name__icontains=text) | Q(actor_name__icontains=text) | Q(request_id=text)
-    return Q(object_kind__in=OBJECT_KINDS, object_id=guid) | Q(request_id=text)
+    return Q(object_kind__in=event_vocabulary.object_kinds(), object_id=guid) | Q(request_id=text)

@@ -28,6 +28,7 @@ from por.directory.forms import PartnerFilter
 from por.directory.models import Partner
 from por.errors import Absent
 from por.history.actions import organisation_of
+from por.history.events import registered, spec_of
 from por.history.models import Event, Outbox
 from por.http import Listing, count_of, events_text, only, partners_text, render_page
 from por.notifications.models import Delivery
@@ -164,7 +165,7 @@ def event_list(request: Request) -> HttpResponseBase:
         return exports.all_events_csv(shown.ordered)
     context = shown.context | {
         "rows": _with_organisations(shown.page.rows),
-        "verbs": sorted(timeline.VERBS),
+        "verbs": [spec.name for spec in registered()],
     }
     return render_page(request, "associations/event_list.html", context, part="list", status=shown.status)
 
@@ -212,14 +213,10 @@ def _question(actor: Actor, event: Event) -> Question | None:
 
 def _page_of(event: Event) -> str:
     """Where the staff find what an event is about; nothing where there is no such page."""
-    pages = {
-        "person": "accounts:person",
-        "delivery": "notifications:delivery_detail",
-        "event": "associations:event",
-        "load": "estate:load_detail",
-    }
-    page = pages.get(event.object_kind)
-    return reverse(page, args=[int(event.object_id)]) if page and event.object_id.isdigit() else ""
+    spec = spec_of(event.verb)
+    if spec is None or not spec.link.staff or event.object_kind != spec.link.kind:
+        return ""
+    return reverse(spec.link.staff, args=[event.object_id])
 
 
 def _flat(changes: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,8 +10,9 @@ from django.db.models import OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from por.accounts.events import PeopleEvent
 from por.accounts.models import NOBODY, Actor, IdempotencyKey, Membership, Organisation, Token, User, keys_below
-from por.accounts.rules import Kind, Role, roles_of
+from por.accounts.rules import Kind, Right, Role, roles_of
 from por.errors import Absent, Refused
 from por.history import actions as history
 from por.statements import Given, Statement
@@ -128,7 +129,7 @@ def add_to_staff(email: str, *, name: str, role: str, language: str = "en", by: 
     elif Membership.objects.filter(user=person, organisation=house).exists():
         raise Refused("already_on_staff", _("This person is already a member of platform staff."), field="email")
     Membership.objects.create(user=person, organisation=house, role=role)
-    _record("member.added", person, house, by=by, role=role)
+    _record(PeopleEvent.ADDED, person, house, by=by, role=role)
     return person
 
 
@@ -145,7 +146,7 @@ def change_role(person_id: int, role: str, *, by: Actor) -> User:
         _require_another_administrator(house, besides=membership.user)
         before, membership.role = membership.role, role
         membership.save(update_fields=["role"])
-        _record("member.role_changed", membership.user, house, by=by, role=role, role_before=before)
+        _record(PeopleEvent.ROLE_CHANGED, membership.user, house, by=by, role=role, role_before=before)
     return membership.user
 
 
@@ -159,7 +160,7 @@ def remove_from_staff(person_id: int, *, by: Actor) -> User:
     membership = _membership(person_id, house)
     _require_another_administrator(house, besides=membership.user)
     membership.delete()
-    _record("member.removed", membership.user, house, by=by, role=membership.role)
+    _record(PeopleEvent.REMOVED, membership.user, house, by=by, role=membership.role)
     return membership.user
 
 
@@ -177,7 +178,7 @@ def suspend(person_id: int, *, by: Actor) -> User:
         _require_another_administrator(house, besides=person)
         person.is_active = False
         person.save(update_fields=["is_active"])
-        _record("person.suspended", person, house, by=by)
+        _record(PeopleEvent.SUSPENDED, person, house, by=by)
     return person
 
 
@@ -189,18 +190,18 @@ def reactivate(person_id: int, *, by: Actor) -> User:
     if not person.is_active:
         person.is_active = True
         person.save(update_fields=["is_active"])
-        _record("person.reactivated", person, house, by=by)
+        _record(PeopleEvent.REACTIVATED, person, house, by=by)
     return person
 
 
 def _house(by: Actor) -> Organisation:
     """The house, locked until the transaction ends, for somebody who may change its people now, not only before."""
-    by.require("people.write")
+    by.require(Right.MANAGE_PEOPLE)
     with busy_instead_of_a_lock_timeout():
         house = Organisation.objects.select_for_update(no_key=True).get(pk=by.organisation_id or 0)
     membership = Membership.objects.usable().filter(user=by.user_id, organisation=house).first()
     now = Actor(by.user, house, membership.role, by.token) if membership else NOBODY
-    now.require("people.write")
+    now.require(Right.MANAGE_PEOPLE)
     return house
 
 
@@ -235,10 +236,10 @@ def _require_another_administrator(house: Organisation, *, besides: User) -> Non
         )
 
 
-def _record(verb: str, person: User, house: Organisation, *, by: Actor, **changes: str) -> None:
+def _record(what: PeopleEvent, person: User, house: Organisation, *, by: Actor, **changes: str) -> None:
     """By name and id: an address in a chain could never be erased."""
     history.record(
-        verb,
+        what,
         history.About("person", str(person.pk), person.name),
         by=by,
         at=timezone.now(),

@@ -7,6 +7,6 @@ class EstateConfig(AppConfig):
     verbose_name = _("Data imports")
 
     def ready(self) -> None:
-        from por.estate import actions, tasks
+        from por.estate import actions, events, tasks  # noqa: F401  # registers its events
 
         actions.wake.task = tasks.run

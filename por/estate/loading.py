@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from por.accounts.models import NOBODY
 from por.errors import Busy
+from por.estate.events import ImportEvent
 from por.estate.reading import Cells, RowError, Unfit
 from por.estate.staging import Plain, Staged
 from por.history import actions as history
@@ -281,4 +282,4 @@ def _record(file: str) -> None:
             ]
             if not events:
                 return
-            history.record_each("estate.loaded", by=NOBODY, at=timezone.now(), events=events)
+            history.record_each(ImportEvent.LOADED, by=NOBODY, at=timezone.now(), events=events)

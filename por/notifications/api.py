@@ -21,8 +21,8 @@ from por.api.schema import Timestamp, described
 from por.api.writes import Target, write
 from por.filters import FilterForm
 from por.notifications.actions import inbox
-from por.notifications.emails import address, line_of
 from por.notifications.lines import id_known
+from por.notifications.messages import address, inbox_text
 from por.notifications.models import Notification
 
 
@@ -147,7 +147,7 @@ def _get_visible(actor: Actor, notification_id: int) -> Notification:
 
 
 def _shape(one: Notification, actor: Actor) -> NotificationShape:
-    event, line = one.event, line_of(one.message, one.event)
+    event, line = one.event, inbox_text(one.message, one.event)
     return {
         "id": one.pk,
         "at": _timestamp(event.at),

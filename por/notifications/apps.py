@@ -7,8 +7,6 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self) -> None:
-        from por.history import actions as history
-        from por.notifications import actions, tasks, welcome
+        from por.notifications import actions, events, tasks, welcome  # noqa: F401  # registers its events
 
         actions.wake.task = tasks.deliver
-        history.on("member.added", welcome.welcome)

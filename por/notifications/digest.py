@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.urls import reverse
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from por.formats import moment_text
-from por.notifications.emails import address, message
+from por.history.models import Event
 from por.notifications.lines import grouped
+from por.notifications.messages import MailContext, address, mail
 from por.notifications.models import DIGEST, Delivery
 
 #: So many lines, the newest; the inbox has them all.
 LONGEST = 100
 
 
-def facts(delivery: Delivery) -> dict[str, Any]:
-    """The lines that were put aside for this mail; its member may be gone by the time it leaves, and they with it."""
+class DigestContext(MailContext):
+    title: str
+    groups: list[tuple[str, list[tuple[str, str, str]]]]  # of each thing its name, and its lines: when, what, where
+    more: str
+
+
+def _context(delivery: Delivery) -> DigestContext:
+    """Return the lines that were put aside for this mail; its member may be gone by now, and they with it."""
     lines = list(delivery.notifications.select_related("event").order_by("-pk"))
     if not lines:
         raise LookupError("nothing is left to say")
-    groups = grouped(lines[:LONGEST], reader=delivery.organisation)
+    count, more = len(lines), max(0, len(lines) - LONGEST)
+    title = ngettext("%(organisation)s: %(n)s update", "%(organisation)s: %(n)s updates", count)
+    rest = ngettext("There is %(n)s more message in your inbox.", "There are %(n)s more messages in your inbox.", more)
     return {
-        "count": len(lines),
-        "more": max(0, len(lines) - LONGEST),
+        "title": title % {"organisation": delivery.organisation.name, "n": count},
+        "more": rest % {"n": more} if more else "",
         "groups": [
             (
                 " · ".join(filter(None, (group.name, group.id, group.owner))),
@@ -34,12 +40,25 @@ def facts(delivery: Delivery) -> dict[str, Any]:
                     for one in group.entries
                 ],
             )
-            for group in groups
+            for group in grouped(lines[:LONGEST], reader=delivery.organisation)
         ],
         "rows": [],
-        "url": reverse("notifications:inbox"),
-        "action": _("Open inbox"),
     }
 
 
-MESSAGE = message(DIGEST, None, facts, gettext_lazy("Daily digest"), to=(), inbox=False)
+def _inbox(event: Event) -> str:
+    return reverse("notifications:inbox")
+
+
+MESSAGE = mail(
+    DIGEST,
+    None,
+    to=(),
+    title=gettext_lazy("Daily digest"),
+    subject="%(title)s",
+    paragraphs=(),
+    context=_context,
+    action=gettext_lazy("Open inbox"),
+    url=_inbox,
+    inbox=None,
+)

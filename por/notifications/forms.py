@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from por.accounts.models import Actor, Membership
 from por.filters import FilterForm, SearchField
 from por.history.models import Outbox
-from por.notifications.emails import Message, always_sent, choosable, titles
+from por.notifications.messages import Mail, always_sent, choosable, titles
 from por.notifications.models import Delivery, How, Preference, Topic
 
 
@@ -34,7 +34,7 @@ class MailForm(forms.Form):
                 initial=chosen.get((membership.pk, message.name), How.AT_ONCE),
             )
 
-    def _kinds(self) -> Iterator[tuple[Membership, Topic, Message]]:
+    def _kinds(self) -> Iterator[tuple[Membership, Topic, Mail]]:
         for membership in self.memberships:
             for topic, messages in choosable(membership.organisation.kind):
                 for message in messages:
@@ -101,5 +101,5 @@ class OutboxFilter(FilterForm):
         return promises
 
 
-def _name(membership: Membership, message: Message) -> str:
+def _name(membership: Membership, message: Mail) -> str:
     return f"{message.name}-{membership.pk}"

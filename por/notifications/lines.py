@@ -10,7 +10,7 @@ from por.accounts.models import Organisation
 from por.accounts.rules import Kind
 from por.history.actions import organisation_of
 from por.history.models import Event
-from por.notifications.emails import Line, line_of
+from por.notifications.messages import InboxText, inbox_text
 from por.notifications.models import Notification
 
 
@@ -20,7 +20,7 @@ class Entry:
 
     notification: Notification
     at: datetime
-    line: Line
+    line: InboxText
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Group:
     more: int = 0
 
 
-def id_known(event: Event, line: Line, kind: str) -> str:
+def id_known(event: Event, line: InboxText, kind: str) -> str:
     """The id of what an event is about, as far as those of this kind know it.
 
     A partner may be told of a subscription that is not theirs to open: then the page it is led to is another one.
@@ -55,7 +55,7 @@ def grouped(notifications: Iterable[Notification], *, reader: Organisation) -> l
     names = dict(Organisation.objects.filter(pk__in=owners).values_list("pk", "name")) if owners else {}
     groups: dict[str, Group] = {}
     for one in found:
-        event, line = one.event, line_of(one.message, one.event)
+        event, line = one.event, inbox_text(one.message, one.event)
         if one.about not in groups:
             short = id_known(event, line, reader.kind)[:8] if event.object_kind == "subscription" else ""
             owner = names.get(organisation_of(event.chain) or reader.pk, "")

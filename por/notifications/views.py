@@ -36,8 +36,8 @@ from por.http import (
 )
 from por.notifications import actions, reading
 from por.notifications.actions import inbox as inboxes
-from por.notifications.emails import message_id, titles
 from por.notifications.forms import DeliveryFilter, MailForm, OutboxFilter
+from por.notifications.messages import message_id, titles
 from por.notifications.models import Delivery, Notification
 from por.queue.rules import MAX_ATTEMPTS
 

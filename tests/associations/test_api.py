@@ -293,13 +293,13 @@ def test_a_partner_reads_only_its_own_events_and_of_others_only_that_it_was_anot
 
     doer = make_member(rival.organisation, name="Rut Rival")
     history.record(
-        "partner_of_record.mentioned",
+        "change_request.joined",
         history.About("subscription", str(subscription.subscription_id), subscription.name),
         by=doer,
         at=timezone.now(),
         of=subscription.customer_id,
         parties=[partner.pk],
-        changes={"partner": {"mpn_id": rival.mpn_id, "name": "Rival AB"}},
+        changes={"change_request": 1, "partner": {"mpn_id": rival.mpn_id, "name": "Rival AB"}},
     )
     response = theirs.get(path)
     assert b"Rival" not in response.content

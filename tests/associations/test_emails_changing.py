@@ -10,7 +10,7 @@ from associations.actions import changing
 from associations.models import ChangeRequest, Invitation
 from por.directory.models import Customer
 from por.history import actions as history
-from por.notifications.emails import compose
+from por.notifications.messages import compose
 from por.notifications.models import Delivery
 from tests.associations.test_changing import Case, at
 from tests.factories import make_member, make_partner, make_subscription

@@ -22,7 +22,7 @@ from por.errors import Absent, Busy, Forbidden
 from por.history import actions as history
 from por.history.models import Event
 from por.notifications.actions import deliver
-from por.notifications.emails import line_of
+from por.notifications.messages import inbox_text
 from tests.associations.test_actions import refused
 from tests.at_once import at_once
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
@@ -375,7 +375,7 @@ def test_the_one_side_is_told_what_the_other_does_with_an_invitation(case, arriv
 
     asked = Event.objects.get(verb="invitation.sent")
     with translation.override("en"):
-        assert line_of("invitation_sent", asked) == (
+        assert inbox_text("invitation_sent", asked) == (
             "Nordvik Cloud AB asks to be your partner of record.",
             f"/c/invitations/{sent.invitation_id}/",
         )

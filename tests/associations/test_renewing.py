@@ -15,7 +15,7 @@ from associations.rules import EndReason, Source
 from por.directory.models import Partner, Subscription
 from por.history import actions as history
 from por.history.models import Event
-from por.notifications.emails import compose
+from por.notifications.messages import compose
 from por.notifications.models import Delivery
 from tests.associations.test_changing import at
 from tests.factories import make_customer, make_member, make_partner, make_subscription

@@ -14,8 +14,10 @@ from django.utils.translation import gettext_lazy as _
 
 from por import faults, patience
 from por.accounts.models import Actor
+from por.accounts.rules import Right
 from por.errors import Absent, Refused
 from por.estate import whole
+from por.estate.events import ImportEvent
 from por.estate.models import Load
 from por.history import actions as history
 from por.logs import request_id
@@ -36,7 +38,7 @@ def request(files: Sequence[File[bytes]], *, dry_run: bool, by: Actor) -> Load:
     No transaction is open while they are kept, which takes its time. Raises Forbidden or Unavailable; then nothing is
     kept.
     """
-    by.require("estate.load")
+    by.require(Right.IMPORT)
     folder = f"{UPLOADS}/{timezone.now():%Y-%m-%d}-{uuid4()}"
     order = whole.names()
     given = sorted(files, key=lambda file: order.index(file.name or ""))
@@ -56,7 +58,7 @@ def load_tried(load_id: int, *, by: Actor) -> Load:
 
     Raises Forbidden, Absent, Busy, `not_tried` or `files_gone`.
     """
-    by.require("estate.load")
+    by.require(Right.IMPORT)
     tried = _locked(load_id)
     if loaded := Load.objects.filter(tried=tried).first():
         return loaded
@@ -73,14 +75,14 @@ def cancel(load_id: int, *, by: Actor) -> Load:
 
     Raises Forbidden, Absent, Busy, or `has_begun`: it runs, or it is over.
     """
-    by.require("estate.load")
+    by.require(Right.IMPORT)
     load = _locked(load_id)
     if load.status != Load.Status.QUEUED:
         raise Refused("has_begun", _("This import has started, so you can no longer cancel it."))
     load.status, load.ended_at = Load.Status.CANCELLED, timezone.now()
     load.save(update_fields=["status", "ended_at"])
     transaction.on_commit(lambda: forget(load.folder))
-    history.record("estate.load_cancelled", about(load), by=by, at=load.ended_at, of=None)
+    history.record(ImportEvent.CANCELLED, about(load), by=by, at=load.ended_at, of=None)
     return load
 
 
@@ -109,7 +111,7 @@ def _ask(load: Load, *, by: Actor) -> Load:
         load.save(force_insert=True)
         wake.after_commit()
         history.record(
-            "estate.load_requested",
+            ImportEvent.REQUESTED,
             about(load),
             by=by,
             at=load.asked_at,

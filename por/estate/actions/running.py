@@ -27,6 +27,7 @@ from por.accounts.models import NOBODY
 from por.errors import Busy, Unavailable
 from por.estate import whole
 from por.estate.actions import UPLOADS, about, forget
+from por.estate.events import ImportEvent
 from por.estate.loading import Report, one_load
 from por.estate.models import Load, LoadQuerySet
 from por.estate.reading import RowError
@@ -107,7 +108,7 @@ def _load(load: Load) -> None:
     figures = {name: asdict(tally) for name, tally in report.files.items()}
     _end(
         load,
-        "estate.load_ended",
+        ImportEvent.ENDED,
         changes={"dry_run": load.dry_run, "ended": ended, **asdict(report.total)},
         status=Load.Status.DONE,
         bytes_done=load.size,
@@ -206,7 +207,7 @@ class Progress:
             faults.note(error)
 
 
-def _end(load: Load, verb: str, *, changes: dict[str, Any], **fields: Any) -> None:
+def _end(load: Load, verb: ImportEvent, *, changes: dict[str, Any], **fields: Any) -> None:
     """Writes down what came of it, unless another worker has it by now; then deletes the files nobody needs."""
     now = timezone.now()
     with transaction.atomic():
@@ -221,7 +222,7 @@ def _end(load: Load, verb: str, *, changes: dict[str, Any], **fields: Any) -> No
 def _fail(load: Load, failure: Load.Failure) -> None:
     _end(
         load,
-        "estate.load_failed",
+        ImportEvent.FAILED,
         changes={"dry_run": load.dry_run, "failure": failure.value},
         status=Load.Status.FAILED,
         failure=failure,

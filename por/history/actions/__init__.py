@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from por.errors import Absent, Refused
 from por.history.actions.verifying import HASH as HASH
 from por.history.actions.verifying import verify as verify
+from por.history.events import registered
+from por.history.events import verify as verify_events
 from por.history.models import Event, Outbox, OutboxQuerySet
 from por.logs import request_id
 from por.queue import replays
@@ -59,6 +61,14 @@ class About(NamedTuple):
 def on(verb: str, handler: Handler) -> None:
     """Calls the handler, in the relay's transaction, for each event with this verb; it only inserts rows of its own."""
     _handlers[verb].append(handler)
+
+
+def open_events() -> None:
+    """Verify the events that are registered, and call what each tells once it is recorded."""
+    verify_events()
+    for spec in registered():
+        if spec.tell is not None:
+            on(spec.name, spec.tell)
 
 
 def record(

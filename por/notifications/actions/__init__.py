@@ -14,11 +14,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor, Membership, Organisation, User
-from por.accounts.rules import rights_of
+from por.accounts.rules import Right, rights_of
 from por.errors import Absent, Refused
 from por.history import actions as history
 from por.history.models import Event
-from por.notifications.emails import Message, compose
+from por.notifications.events import DeliveryEvent
+from por.notifications.messages import Mail, compose
 from por.notifications.models import Delivery, DeliveryQuerySet, How, Notification, Preference
 from por.notifications.rules import next_digest
 from por.queue import replays
@@ -37,14 +38,14 @@ wake = Wake()
 # --- Who is told ------------------------------------------------------------------------------------------------
 
 
-def tell(event: Event, message: Message, *, organisation_id: int, may: str = "") -> None:
+def tell(event: Event, message: Mail, *, organisation_id: int) -> None:
     """A line in the inbox of every member of the organisation, and mail as each wants it.
 
-    With `may`, only of members whose role has that right. The contact address gets what no member wants by mail.
-    Telling again what was told adds nothing.
+    Where the mail asks for a right, only of members whose role has it. The contact address gets what no member wants
+    by mail. Telling again what was told adds nothing.
     """
     found = Membership.objects.usable().filter(organisation=organisation_id)
-    members = [one for one in found if not may or may in rights_of(one.organisation.kind, one.role)]
+    members = [one for one in found if message.may is None or message.may in rights_of(one.organisation.kind, one.role)]
     if _tell(event, message, members):
         return
     organisation = Organisation.objects.get(pk=organisation_id)
@@ -54,7 +55,7 @@ def tell(event: Event, message: Message, *, organisation_id: int, may: str = "")
         logger.warning("Nobody of organisation %s can be told of event %s.", organisation_id, event.pk)
 
 
-def confirm(event: Event, message: Message) -> None:
+def confirm(event: Event, message: Mail) -> None:
     """A receipt to the person who acted, if they want it; none if it was the clock or a command.
 
     In the inbox it stands as done: whoever did it has nothing more to do about it.
@@ -63,14 +64,14 @@ def confirm(event: Event, message: Message) -> None:
     _tell(event, message, list(members), done_at=event.at)
 
 
-def inform(event: Event, message: Message, *, user_id: int, organisation_id: int) -> None:
+def inform(event: Event, message: Mail, *, user_id: int, organisation_id: int) -> None:
     """Tells one member of the organisation, by mail whatever mail they have turned off; nobody if they are gone."""
     members = list(Membership.objects.usable().filter(user=user_id, organisation=organisation_id))
     _put_in_inboxes(event, message, members, {}, done_at=None)
     _insert(to_member(event, message, member) for member in members)
 
 
-def _tell(event: Event, message: Message, members: list[Membership], *, done_at: datetime | None = None) -> bool:
+def _tell(event: Event, message: Mail, members: list[Membership], *, done_at: datetime | None = None) -> bool:
     """Says whether any of them gets mail, now or with a digest."""
     chosen = Preference.objects.filter(membership__in=members, message=message.name) if message.topic else ()
     how = {member.pk: How.AT_ONCE for member in members} | {one.membership_id: How(one.how) for one in chosen}
@@ -80,9 +81,9 @@ def _tell(event: Event, message: Message, members: list[Membership], *, done_at:
 
 
 def _put_in_inboxes(
-    event: Event, message: Message, members: list[Membership], how: dict[int, How], *, done_at: datetime | None
+    event: Event, message: Mail, members: list[Membership], how: dict[int, How], *, done_at: datetime | None
 ) -> None:
-    if not message.inbox:
+    if message.inbox is None:
         return
     now = timezone.now()
     Notification.objects.bulk_create(
@@ -101,7 +102,7 @@ def _put_in_inboxes(
     )
 
 
-def to_member(event: Event, message: Message, member: Membership) -> Delivery:
+def to_member(event: Event, message: Mail, member: Membership) -> Delivery:
     """In their language and zone; not saved yet."""
     return Delivery(
         event=event,
@@ -114,7 +115,7 @@ def to_member(event: Event, message: Message, member: Membership) -> Delivery:
     )
 
 
-def _to_contact(event: Event, message: Message, organisation: Organisation) -> Delivery:
+def _to_contact(event: Event, message: Mail, organisation: Organisation) -> Delivery:
     """A bare address has no zone of its own: it gets the one that a new person starts with."""
     return Delivery(
         event=event,
@@ -164,7 +165,7 @@ def replay(delivery_id: int, *, by: Actor) -> Delivery:
     delivery = found.row
     about = history.About("delivery", str(delivery.pk), delivery.event.object_name)
     changes = {"event": delivery.event_id, **found.before}
-    history.record("delivery.replayed", about, by=by, at=found.at, of=delivery.organisation_id, changes=changes)
+    history.record(DeliveryEvent.REPLAYED, about, by=by, at=found.at, of=delivery.organisation_id, changes=changes)
     return delivery
 
 

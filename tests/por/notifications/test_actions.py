@@ -18,11 +18,12 @@ from django.utils import timezone
 
 from associations import actions as associations
 from por.accounts.models import Actor
+from por.accounts.rules import Kind, Right
 from por.directory.models import Partner
 from por.history import actions as history
 from por.history.models import Event
 from por.logs import Formatter, request_id
-from por.notifications import emails
+from por.notifications import messages
 from por.notifications.actions import choose, confirm, deliver, tell
 from por.notifications.models import Delivery, How, Topic
 from por.queue.rules import MAX_ATTEMPTS
@@ -34,20 +35,35 @@ Status = Delivery.Status
 
 
 def say_nothing(event: Event) -> dict[str, object]:
-    return {"customer": "Västerhamn Energi AB", "subscription": "Office 365 E3", "url": "/", "rows": []}
+    return {"customer": "Västerhamn Energi AB", "subscription": "Office 365 E3", "rows": []}
 
 
 def say_what_cannot_be_said(event: Event) -> dict[str, object]:
     raise ValueError("a fact is missing")
 
 
-NEWS = emails.Message("record_attached", Topic.RECORD, say_nothing, "News")
+def home(event: Event) -> str:
+    return "/"
+
+
+NEWS = messages.Mail(
+    "record_attached",
+    Topic.RECORD,
+    to=(Kind.PARTNER,),
+    title="News",
+    subject="News of %(customer)s",
+    paragraphs=("%(subscription)s.",),
+    context=say_nothing,
+    action="Open",
+    url=home,
+    inbox="News",
+)
 
 
 @pytest.fixture(autouse=True)
 def _own_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests are about sending; what the messages say is associations' business."""
-    monkeypatch.setitem(emails._messages, "record_attached", NEWS)
+    monkeypatch.setitem(messages._mails, "record_attached", NEWS)
 
 
 def happen(partner: Partner, *, by: Actor | None = None) -> Event:
@@ -144,9 +160,9 @@ def test_where_no_member_wants_it_the_contact_address_gets_it_in_the_language_of
 def test_what_only_some_roles_may_do_is_told_to_these_or_to_the_contact_address():
     customer = make_customer(contact_email="hello@vasterhamn.example")
     make_member(customer.organisation, "viewer", email="looks@vasterhamn.example")
-    tell(happen(make_partner()), NEWS, organisation_id=customer.pk, may="record.attach")
+    tell(happen(make_partner()), NEWS._replace(may=Right.ATTACH), organisation_id=customer.pk)
     make_member(customer.organisation, email="decides@vasterhamn.example")
-    tell(happen(make_partner()), NEWS, organisation_id=customer.pk, may="record.attach")
+    tell(happen(make_partner()), NEWS._replace(may=Right.ATTACH), organisation_id=customer.pk)
     assert list(Delivery.objects.order_by("pk").values_list("recipient", flat=True)) == [
         "hello@vasterhamn.example",
         "decides@vasterhamn.example",
@@ -278,7 +294,7 @@ def test_a_mail_that_makes_the_server_hang_up_is_given_up_and_the_others_arrive(
 
 
 def test_a_message_that_cannot_be_put_into_words_is_given_up_and_the_others_arrive(partner, send, monkeypatch):
-    monkeypatch.setitem(emails._messages, "broken", NEWS._replace(name="broken", facts=say_what_cannot_be_said))
+    monkeypatch.setitem(messages._mails, "broken", NEWS._replace(name="broken", context=say_what_cannot_be_said))
     waiting_for(partner, 2)
     Delivery.objects.filter(recipient="member0@nordvik.example").update(template="broken")
     for _round in range(MAX_ATTEMPTS + 2):

@@ -13,7 +13,7 @@ from por.history import actions as history
 from por.history.models import Event
 from por.notifications.actions import choose, tell
 from por.notifications.actions.digests import put_together
-from por.notifications.emails import _messages
+from por.notifications.messages import _mails
 from por.notifications.models import Delivery, How, Notification, NotificationQuerySet
 from por.notifications.rules import next_digest
 from por.notifications.tasks import put_digests_together
@@ -52,12 +52,18 @@ def happen(partner, *, name: str = WANTED, event: Event | None = None) -> Event:
     """Something that a partner is told."""
     if event is None:
         about = history.About("subscription", "5d1c6f0e-0f5c-4a55-9a1b-0d6f0c2b7f11", "Office 365 E3")
-        changes = {"partner": {"name": "Nordvik", "mpn_id": "4471902"}, "began_at": "2027-01-01T00:00:00+00:00"}
+        changes = {
+            "association": 1,
+            "partner": {"name": "Nordvik", "mpn_id": "4471902"},
+            "source": "customer",
+            "began_at": "2027-01-01T00:00:00+00:00",
+            "ended_at": None,
+        }
         by = make_member(make_customer().organisation)
         at = timezone.now()
         key = history.record("partner_of_record.attached", about, by=by, at=at, of=by.organisation_id, changes=changes)
         event = Event.objects.get(pk=key)
-    tell(event, _messages[name], organisation_id=partner.pk)
+    tell(event, _mails[name], organisation_id=partner.pk)
     return event
 
 

@@ -9,8 +9,8 @@ from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone, translation
 
 from por.history.models import Event
-from por.notifications import emails
-from por.notifications.models import Delivery, Topic
+from por.notifications import messages
+from por.notifications.models import Delivery
 
 HEADERS = {
     "Auto-Submitted",
@@ -28,12 +28,12 @@ FACTS: dict[str, Any] = {
     "customer": "Västerhamn Energi AB",
     "partner": "Nordvik Cloud AB",
     "subscription": "Office 365 E3",
+    "source": "customer",
     "since": "24 Nov 2026",
     "rows": [("Seats", "420")],
     "reason": [],
-    "url": "/p/subscriptions/",
-    "action": "Open",
 }
+PAGE = "/p/subscriptions/"
 
 
 @pytest.fixture
@@ -45,9 +45,9 @@ def compose(partner, monkeypatch):
             active = f"{translation.get_language()}, {timezone.get_current_timezone_name()}"
             return FACTS | {"rows": [*FACTS["rows"], ("active", active)]} | facts
 
-        message = emails.Message("record_attached", Topic.RECORD, say, "Attached")
-        monkeypatch.setitem(emails._messages, "record_attached", message)
-        return emails.compose(
+        mail = messages._mails["record_attached"]._replace(context=say, action="Open", url=lambda event: PAGE)
+        monkeypatch.setitem(messages._mails, "record_attached", mail)
+        return messages.compose(
             Delivery(
                 event=Event(request_id="request-4711"),
                 organisation=partner.organisation,

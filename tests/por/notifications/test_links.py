@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from por.notifications.actions import digests
-from por.notifications.emails import _messages, compose, line_of
+from por.notifications.messages import _mails, compose, inbox_text
 from por.notifications.models import Delivery, Notification
 from tests.mails import all_rows, by_reader, everything_happens, links, links_of
 
@@ -38,7 +38,7 @@ def test_fetching_every_link_of_every_mail_changes_nothing(deliveries):
 
 
 def test_every_kind_of_message_is_among_them(deliveries):
-    assert _messages.keys() - {one.template for one in deliveries} == set()
+    assert _mails.keys() - {one.template for one in deliveries} == set()
 
 
 def test_the_line_in_the_inbox_leads_where_the_mail_does_and_asks_the_database_nothing(
@@ -47,14 +47,14 @@ def test_the_line_in_the_inbox_leads_where_the_mail_does_and_asks_the_database_n
     lines = list(Notification.objects.select_related("event"))
     by_mail = {(one.event_id, one.template): one for one in deliveries}
     with django_assert_num_queries(0):
-        said = [line_of(one.message, one.event) for one in lines]
+        said = [inbox_text(one.message, one.event) for one in lines]
 
     assert len(lines) == len([one for one in deliveries if one.template not in {"digest", "staff_welcome"}])
     for one, line in zip(lines, said, strict=True):
         mail = compose(by_mail[one.event_id, one.message])
         assert line.url in links_of(mail)
         assert len(line.sentence) > 20, line
-    assert {one.message for one in lines if _messages[one.message].line is None} == set()
+    assert {one.message for one in lines if _mails[one.message].inbox is None} == set()
     partners = {line.sentence for one, line in zip(lines, said, strict=True) if not one.message.endswith("_receipt")}
     assert "You were attached as the partner of record." in partners
     assert "You are no longer the partner of record. The subscription expired." in partners
@@ -64,9 +64,7 @@ def test_the_line_in_the_inbox_leads_where_the_mail_does_and_asks_the_database_n
     )
 
 
-def test_a_message_without_a_line_of_its_own_says_its_title_and_what_it_is_about(deliveries, monkeypatch):
+def test_a_message_of_another_release_says_what_it_is_about_and_is_logged(deliveries, caplog):
     one = Notification.objects.select_related("event").earliest("pk")
-    bare = _messages[one.message]._replace(line=None)
-    monkeypatch.setitem(_messages, "bare", bare)
-    assert line_of("bare", one.event).sentence == f"{bare.title}: {one.event.object_name}"
-    assert line_of("of an older release", one.event).sentence == one.event.object_name
+    assert inbox_text("of_another_release", one.event) == (one.event.object_name, "")
+    assert "of_another_release" in caplog.text

@@ -1,0 +1,449 @@
+"""A partner of record is attached or removed, either is undone, its start moves; and attaching by the thousand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypedDict
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from associations.models import Consent
+from associations.record.events import (
+    ATTACHED,
+    ENDED_GROUP,
+    SUBSCRIPTION,
+    UNDONE,
+    AssociationPayload,
+    PartnerName,
+    RecordContext,
+    customer_of,
+    partner_name,
+    partner_subscription_page,
+    partner_subscriptions,
+    record_context,
+    subscription_page,
+)
+from associations.rules import Source
+from por.accounts.rules import Kind, Right
+from por.formats import day_text
+from por.history.events import Choice, EventType, Link, register
+from por.history.models import Event
+from por.notifications.actions import confirm, tell
+from por.notifications.messages import Mail, mail
+from por.notifications.models import Topic
+
+
+class AttachEvent(EventType):
+    ATTACHED = "partner_of_record.attached"
+    REMOVED = "partner_of_record.removed"
+    ATTACH_UNDONE = "partner_of_record.attach_undone"
+    REMOVAL_UNDONE = "partner_of_record.removal_undone"
+    DATED_BACK = "partner_of_record.dated_back"
+    BULK_REQUESTED = "bulk.requested"
+
+
+class DatedBack(AssociationPayload):
+    began_at_before: str
+
+
+class BulkRequested(TypedDict):
+    rows: int
+    dry_run: bool
+
+
+class WithDay(PartnerName):
+    day: str
+
+
+def _with_day(payload: AssociationPayload) -> WithDay:
+    return {**partner_name(payload), "day": day_text(datetime.fromisoformat(payload["began_at"]))}
+
+
+def _tell(event: Event, to_partner: Mail, receipt: Mail) -> None:
+    """Tell the partner, and confirm it to the member of the customer who did it."""
+    for organisation_id in event.parties:
+        tell(event, to_partner, organisation_id=organisation_id)
+    if event.chain == f"organisation:{event.actor_organisation_id}":
+        confirm(event, receipt)
+
+
+# --- Attached -------------------------------------------------------------------------------------------------------
+
+
+class AttachedForContext(RecordContext):
+    by_partner: bool
+
+
+def _attached_for(event: Event) -> AttachedForContext:
+    """Return who of the customer gave consent, too."""
+    consent = Consent.objects.filter(association=event.changes["association"]).first()
+    context = record_context(event)
+    if consent is not None:
+        context["rows"].append((gettext("Consent given by"), f"{consent.name}, {day_text(consent.given_on)}"))
+    return {**context, "by_partner": event.changes["source"] == Source.ACTIVATION}
+
+
+ATTACHED_MAIL = mail(
+    "record_attached",
+    Topic.RECORD,
+    to=(Kind.PARTNER,),
+    title=_("Attached"),
+    subject=Choice(
+        "source",
+        dict.fromkeys(
+            (Source.ACTIVATION, Source.AUTOMATIC),
+            _("You are the partner of record for %(subscription)s (%(customer)s)"),
+        ),
+        _("%(customer)s attached you as the partner of record for %(subscription)s"),
+    ),
+    paragraphs=(
+        Choice(
+            "source",
+            {
+                Source.ACTIVATION: _(
+                    "%(partner)s activated %(subscription)s (%(customer)s), and is its partner of record from "
+                    "%(since)s. We have told the customer."
+                ),
+                Source.AUTOMATIC: _(
+                    "%(partner)s sold %(subscription)s to %(customer)s, and so was attached automatically as its "
+                    "partner of record from %(since)s. We have told the customer."
+                ),
+            },
+            _("%(customer)s has attached %(partner)s as the partner of record for %(subscription)s, from %(since)s."),
+        ),
+        _("You can now see this subscription, its seats and its usage. You do not need to do anything."),
+        _("The customer can remove you at any time. We will tell you if that happens."),
+    ),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=partner_subscription_page,
+    inbox=_("You were attached as the partner of record."),
+)
+ATTACHED_RECEIPT = mail(
+    "record_attached_receipt",
+    Topic.RECORD,
+    to=(Kind.CUSTOMER,),
+    title=_("Confirmation: partner attached"),
+    subject=_("You attached %(partner)s as the partner of record for %(subscription)s"),
+    paragraphs=(
+        _("%(partner)s is the partner of record for %(subscription)s, from %(since)s. We have told the partner."),
+        _(
+            "They can now see this subscription, its seats and its usage. They cannot change anything, and this does "
+            "not let them see anything else of yours."
+        ),
+        _("You can undo this until %(undo_until)s. After that, you can remove the partner at any time."),
+    ),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=subscription_page,
+    inbox=_("You attached %(partner)s as the partner of record."),
+    values=partner_name,
+)
+ATTACHED_FOR_CUSTOMER = mail(
+    "record_attached_for_customer",
+    Topic.RECORD,
+    to=(Kind.CUSTOMER,),
+    title=_("Partner attached by activation or automatically"),
+    subject=_("%(partner)s is now your partner of record for %(subscription)s"),
+    paragraphs=(
+        Choice(
+            "by_partner",
+            {
+                True: _(
+                    "%(partner)s activated %(subscription)s with your organisation’s consent, and is its partner of "
+                    "record from %(since)s."
+                )
+            },
+            _(
+                "%(partner)s sold you %(subscription)s, and so was attached automatically as its partner of record "
+                "from %(since)s."
+            ),
+        ),
+        _(
+            "They can now see this subscription, its seats and its usage. If this is not right, you can remove the "
+            "partner at any time."
+        ),
+    ),
+    context=_attached_for,
+    action=_("Open the subscription"),
+    url=subscription_page,
+    inbox=_("%(partner)s became your partner of record without any action from you. You can remove this partner."),
+    values=partner_name,
+    may=Right.REMOVE,
+)
+
+
+def _attached(event: Event) -> None:
+    """Tell the partner and confirm to who did it; tell the customer what it has not done itself and can take back.
+
+    What comes of an invitation is told once, when it is accepted, not once for each of its subscriptions.
+    """
+    source = event.changes.get("source")
+    if source == Source.INVITATION:
+        return
+    _tell(event, ATTACHED_MAIL, ATTACHED_RECEIPT)
+    if source in {Source.ACTIVATION, Source.AUTOMATIC}:
+        tell(event, ATTACHED_FOR_CUSTOMER, organisation_id=customer_of(event))
+
+
+register(
+    AttachEvent.ATTACHED,
+    payload=AssociationPayload,
+    about=("subscription",),
+    here=_("{partner} attached"),
+    elsewhere=_("{partner} attached to {object}"),
+    icon="link",
+    tone="ok",
+    groups=(ATTACHED,),
+    link=SUBSCRIPTION,
+    mails=(ATTACHED_MAIL, ATTACHED_RECEIPT, ATTACHED_FOR_CUSTOMER),
+    tell=_attached,
+)
+
+# --- Removed --------------------------------------------------------------------------------------------------------
+
+REMOVED_MAIL = mail(
+    "record_removed",
+    Topic.RECORD,
+    to=(Kind.PARTNER,),
+    title=_("Removed"),
+    subject=_("%(customer)s removed you as the partner of record for %(subscription)s"),
+    paragraphs=(
+        _("%(customer)s removed %(partner)s as the partner of record for %(subscription)s on %(until)s."),
+        _(
+            "From now on, you can see its usage only for the months when you were the partner of record. The "
+            "subscription stays in your list."
+        ),
+    ),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=partner_subscription_page,
+    inbox=_("You were removed as the partner of record."),
+)
+REMOVED_RECEIPT = mail(
+    "record_removed_receipt",
+    Topic.RECORD,
+    to=(Kind.CUSTOMER,),
+    title=_("Confirmation: partner removed"),
+    subject=_("You removed %(partner)s as the partner of record for %(subscription)s"),
+    paragraphs=(
+        _(
+            "%(partner)s stopped being the partner of record for %(subscription)s on %(until)s. We have told the "
+            "partner."
+        ),
+        _("From now on, they can see its usage only for the months when they were the partner of record."),
+        _("You can undo this until %(undo_until)s. You can also attach a partner at any time."),
+    ),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=subscription_page,
+    inbox=_("You removed %(partner)s as the partner of record."),
+    values=partner_name,
+)
+
+
+def _removed(event: Event) -> None:
+    _tell(event, REMOVED_MAIL, REMOVED_RECEIPT)
+
+
+register(
+    AttachEvent.REMOVED,
+    payload=AssociationPayload,
+    about=("subscription",),
+    here=_("{partner} removed"),
+    elsewhere=_("{partner} removed from {object}"),
+    icon="x",
+    tone="bad",
+    groups=(ENDED_GROUP,),
+    link=SUBSCRIPTION,
+    mails=(REMOVED_MAIL, REMOVED_RECEIPT),
+    tell=_removed,
+)
+
+# --- Undone ---------------------------------------------------------------------------------------------------------
+
+ATTACH_UNDONE_MAIL = mail(
+    "record_attach_undone",
+    Topic.RECORD,
+    to=(Kind.PARTNER,),
+    title=_("Partner attachment undone"),
+    subject=_("%(customer)s undid attaching you as the partner of record for %(subscription)s"),
+    paragraphs=(
+        _(
+            "%(customer)s attached %(partner)s as the partner of record for %(subscription)s, then undid this. It "
+            "counts as if it never happened."
+        ),
+        _("You no longer have access to this subscription and its usage as its partner of record."),
+    ),
+    context=record_context,
+    action=_("Open your subscriptions"),
+    url=partner_subscriptions,
+    inbox=_("Attaching you was undone, so you are not the partner of record."),
+)
+ATTACH_UNDONE_RECEIPT = mail(
+    "record_attach_undone_receipt",
+    Topic.RECORD,
+    to=(Kind.CUSTOMER,),
+    title=_("Confirmation: partner attachment undone"),
+    subject=_("You undid attaching %(partner)s as the partner of record for %(subscription)s"),
+    paragraphs=(
+        _(
+            "You attached %(partner)s as the partner of record for %(subscription)s, then undid this. It counts as if "
+            "it never happened. We have told the partner."
+        ),
+        _("They no longer have access to this subscription and its usage as its partner of record."),
+    ),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=subscription_page,
+    inbox=_("You undid attaching %(partner)s as the partner of record."),
+    values=partner_name,
+)
+
+
+def _attach_undone(event: Event) -> None:
+    _tell(event, ATTACH_UNDONE_MAIL, ATTACH_UNDONE_RECEIPT)
+
+
+register(
+    AttachEvent.ATTACH_UNDONE,
+    payload=AssociationPayload,
+    about=("subscription",),
+    here=_("The attachment of {partner} was undone"),
+    elsewhere=_("The attachment of {partner} to {object} was undone"),
+    icon="undo",
+    tone="",
+    groups=(UNDONE,),
+    link=SUBSCRIPTION,
+    mails=(ATTACH_UNDONE_MAIL, ATTACH_UNDONE_RECEIPT),
+    tell=_attach_undone,
+)
+
+REMOVAL_UNDONE_MAIL = mail(
+    "record_removal_undone",
+    Topic.RECORD,
+    to=(Kind.PARTNER,),
+    title=_("Partner removal undone"),
+    subject=_("You are the partner of record for %(subscription)s (%(customer)s) again"),
+    paragraphs=(
+        _("%(customer)s removed %(partner)s as the partner of record for %(subscription)s, then undid this."),
+        _(
+            "You have been the partner of record since %(since)s, without a gap. You can see the subscription, its "
+            "seats and its usage again."
+        ),
+    ),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=partner_subscription_page,
+    inbox=_("Your removal was undone. You are the partner of record again, without a gap."),
+)
+REMOVAL_UNDONE_RECEIPT = mail(
+    "record_removal_undone_receipt",
+    Topic.RECORD,
+    to=(Kind.CUSTOMER,),
+    title=_("Confirmation: partner removal undone"),
+    subject=_("You undid the removal of %(partner)s as the partner of record for %(subscription)s"),
+    paragraphs=(
+        _(
+            "%(partner)s is the partner of record for %(subscription)s again, since %(since)s without a gap. We have "
+            "told the partner."
+        ),
+        _("They can see the subscription, its seats and its usage as before."),
+    ),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=subscription_page,
+    inbox=_("You undid the removal of %(partner)s."),
+    values=partner_name,
+)
+
+
+def _removal_undone(event: Event) -> None:
+    _tell(event, REMOVAL_UNDONE_MAIL, REMOVAL_UNDONE_RECEIPT)
+
+
+register(
+    AttachEvent.REMOVAL_UNDONE,
+    payload=AssociationPayload,
+    about=("subscription",),
+    here=_("The removal of {partner} was undone"),
+    elsewhere=_("The removal of {partner} from {object} was undone"),
+    icon="undo",
+    tone="ok",
+    groups=(UNDONE,),
+    link=SUBSCRIPTION,
+    mails=(REMOVAL_UNDONE_MAIL, REMOVAL_UNDONE_RECEIPT),
+    tell=_removal_undone,
+)
+
+# --- The start is moved earlier -------------------------------------------------------------------------------------
+
+DATED_BACK_MAIL = mail(
+    "record_dated_back",
+    Topic.RECORD,
+    to=(Kind.PARTNER,),
+    title=_("Start date moved earlier"),
+    subject=_("Your start date as the partner of record for %(subscription)s (%(customer)s) is now earlier"),
+    paragraphs=(
+        _("%(customer)s has changed the start date of %(partner)s as the partner of record for %(subscription)s."),
+        _("Your start date is now %(since)s. Before, it was %(since_before)s."),
+    ),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=partner_subscription_page,
+    inbox=_("Your start date as the partner of record is now %(day)s."),
+    values=_with_day,
+)
+DATED_BACK_RECEIPT = mail(
+    "record_dated_back_receipt",
+    Topic.RECORD,
+    to=(Kind.CUSTOMER,),
+    title=_("Confirmation: start date moved earlier"),
+    subject=_("You changed the start date of %(partner)s as the partner of record for %(subscription)s"),
+    paragraphs=(
+        _(
+            "The start date of %(partner)s as the partner of record for %(subscription)s is now %(since)s. Before, it "
+            "was %(since_before)s. We have told the partner."
+        ),
+    ),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=subscription_page,
+    inbox=_("You moved the start date of %(partner)s earlier, to %(day)s."),
+    values=_with_day,
+)
+
+
+def _dated_back(event: Event) -> None:
+    _tell(event, DATED_BACK_MAIL, DATED_BACK_RECEIPT)
+
+
+register(
+    AttachEvent.DATED_BACK,
+    payload=DatedBack,
+    about=("subscription",),
+    here=_("The start date for {partner} was moved earlier"),
+    elsewhere=_("The start date for {partner} on {object} was moved earlier"),
+    icon="clock",
+    tone="",
+    groups=(ATTACHED,),
+    link=SUBSCRIPTION,
+    mails=(DATED_BACK_MAIL, DATED_BACK_RECEIPT),
+    tell=_dated_back,
+)
+
+# --- By the thousand ------------------------------------------------------------------------------------------------
+
+register(
+    AttachEvent.BULK_REQUESTED,
+    payload=BulkRequested,
+    about=("job",),
+    here=_("Rows sent to attach partners"),
+    elsewhere=_("Rows sent to attach partners (job {object})"),
+    icon="upload",
+    tone="info",
+    groups=(ATTACHED,),
+    link=Link("job", customer="associations:job"),
+    mails=(),
+)

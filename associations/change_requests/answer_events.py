@@ -1,0 +1,263 @@
+"""What comes of a change request: it is answered, that is undone, or it closes without an answer."""
+
+from __future__ import annotations
+
+from typing import NotRequired
+
+from django.utils.translation import gettext_lazy as _
+
+from associations.change_requests.events import (
+    CHANGE_REQUEST,
+    CHANGE_REQUESTS,
+    AboutRequest,
+    request_of,
+    to_customer,
+    to_partner,
+    why_cancelled,
+)
+from associations.record.events import UNDONE, Named
+from associations.rules import Cancellation
+from por.history.events import Choice, EventType, register
+from por.history.models import Event
+from por.notifications.actions import tell
+
+
+class AnswerEvent(EventType):
+    ANSWERED = "change_request.answered"
+    ANSWER_UNDONE = "change_request.answer_undone"
+    EXPIRED = "change_request.expired"
+    CANCELLED = "change_request.cancelled"
+
+
+class Answered(AboutRequest):
+    """An answer names no partner where it is neither."""
+
+    partner: NotRequired[Named]
+
+
+class Cancelled(AboutRequest):
+    why: str
+
+
+# --- Answered -------------------------------------------------------------------------------------------------------
+
+CHOSEN = to_partner(
+    "change_chosen",
+    title=_("Change request answered: you are the new partner of record"),
+    subject=_("You are now the partner of record for %(subscription)s"),
+    paragraphs=(
+        _("%(customer)s answered that you are doing the work for %(subscription)s. You are now the partner of record."),
+        _(
+            "You can see this subscription, its seats and its usage. The customer can undo the answer for a limited "
+            "time, and can remove you at any time. We will tell you if that happens."
+        ),
+    ),
+    inbox=_("The customer answered that you are doing the work. You are now the partner of record."),
+)
+KEPT = to_partner(
+    "change_kept",
+    title=_("Change request answered: you are still the partner of record"),
+    subject=_("You are still the partner of record for %(subscription)s"),
+    paragraphs=(_("%(customer)s answered that you are doing the work for %(subscription)s. Nothing changes for you."),),
+    inbox=_("The customer answered that you are doing the work. You are still the partner of record."),
+)
+LOST = to_partner(
+    "change_lost",
+    title=_("Change request answered: you are no longer the partner of record"),
+    subject=_("You are no longer the partner of record for %(subscription)s"),
+    paragraphs=(
+        _(
+            "%(customer)s answered that you are not doing the work for %(subscription)s. You are no longer the partner "
+            "of record."
+        ),
+        _(
+            "You can still see usage for the months when you were the partner of record. The customer can undo the "
+            "answer for a limited time. We will tell you if that happens."
+        ),
+    ),
+    inbox=_("The customer answered that you are not doing the work. You are no longer the partner of record."),
+)
+NOT_CHOSEN = to_partner(
+    "change_not_chosen",
+    title=_("Change request answered: you were not chosen"),
+    subject=_("You have not become the partner of record for %(subscription)s"),
+    paragraphs=(
+        _("%(customer)s answered that you are not doing the work for %(subscription)s."),
+        _("If this is a mistake, talk to the customer. They can propose you again."),
+    ),
+    inbox=_("The customer answered that you are not doing the work."),
+)
+ANSWERED = to_customer(
+    "change_answered",
+    title=_("Change request answered"),
+    subject=_("Change request answered for %(subscription)s"),
+    paragraphs=(
+        Choice(
+            "partner",
+            {
+                "": _(
+                    "Your organisation answered that neither partner is doing the work. The subscription now has no "
+                    "partner of record."
+                )
+            },
+            _("Your organisation answered that %(partner)s is doing the work."),
+        ),
+        _(
+            "We have told all partners in the change request. The answer can be undone for a limited time on the page "
+            "of the subscription."
+        ),
+    ),
+    inbox=_("The change request was answered."),
+)
+
+
+def _answered(event: Event) -> None:
+    """Tell all three: what they are told depends on what it means for them."""
+    request = request_of(event)
+    chosen = (event.changes.get("partner") or {}).get("mpn_id")
+    for pk, partner in request.parties().items():
+        if pk == request.incumbent.partner_id:
+            tell(event, KEPT if partner.mpn_id == chosen else LOST, organisation_id=pk)
+        else:
+            tell(event, CHOSEN if partner.mpn_id == chosen else NOT_CHOSEN, organisation_id=pk)
+    tell(event, ANSWERED, organisation_id=request.subscription.customer_id)
+
+
+register(
+    AnswerEvent.ANSWERED,
+    about=("subscription",),
+    link=CHANGE_REQUEST,
+    payload=Answered,
+    here=Choice(
+        "partner",
+        {None: _("Change request answered: neither partner is doing the work")},
+        _("Change request answered: {partner} is doing the work"),
+    ),
+    elsewhere=Choice(
+        "partner",
+        {None: _("Change request for {object} answered: neither partner is doing the work")},
+        _("Change request for {object} answered: {partner} is doing the work"),
+    ),
+    icon="ok",
+    tone="ok",
+    groups=(CHANGE_REQUESTS,),
+    mails=(CHOSEN, KEPT, LOST, NOT_CHOSEN, ANSWERED),
+    tell=_answered,
+)
+
+UNDONE_MAIL = to_partner(
+    "change_answer_undone",
+    title=_("Customer’s answer undone"),
+    subject=_("Answer undone for %(subscription)s"),
+    paragraphs=(
+        _(
+            "%(customer)s has undone its answer for %(subscription)s. %(incumbent)s is the partner of record, and the "
+            "change request is open again until %(due)s."
+        ),
+    ),
+    inbox=_("The answer was undone. The change request is open again."),
+)
+UNDONE_CUSTOMER_MAIL = to_customer(
+    "change_answer_undone_customer",
+    title=_("Your organisation’s answer undone"),
+    subject=_("Answer undone for %(subscription)s"),
+    paragraphs=(
+        _(
+            "The answer for %(subscription)s was undone. %(incumbent)s is the partner of record, and the change "
+            "request is open again until %(due)s."
+        ),
+    ),
+    inbox=_("The answer was undone. The change request needs a new answer."),
+)
+
+
+def _undone(event: Event) -> None:
+    request = request_of(event)
+    for pk in request.parties():
+        tell(event, UNDONE_MAIL, organisation_id=pk)
+    tell(event, UNDONE_CUSTOMER_MAIL, organisation_id=request.subscription.customer_id)
+
+
+register(
+    AnswerEvent.ANSWER_UNDONE,
+    about=("subscription",),
+    link=CHANGE_REQUEST,
+    payload=Answered,
+    here=_("The answer to the change request was undone"),
+    elsewhere=_("The answer to the change request for {object} was undone"),
+    icon="undo",
+    tone="",
+    groups=(CHANGE_REQUESTS, UNDONE),
+    mails=(UNDONE_MAIL, UNDONE_CUSTOMER_MAIL),
+    tell=_undone,
+)
+
+# --- Closed without an answer ---------------------------------------------------------------------------------------
+
+HOW_IT_CLOSED = Choice(
+    "why",
+    {
+        "": _(
+            "The change request for %(subscription)s was not answered in time. %(incumbent)s is still the partner of "
+            "record."
+        )
+    },
+    (_("The change request for %(subscription)s has been cancelled."), "%(why)s."),
+)
+CLOSED = to_partner(
+    "change_closed",
+    title=_("Customer’s change request closed without an answer"),
+    subject=_("Change request closed without an answer for %(subscription)s"),
+    paragraphs=(HOW_IT_CLOSED,),
+    inbox=_("The change request was closed without an answer."),
+)
+CLOSED_CUSTOMER = to_customer(
+    "change_closed_customer",
+    title=_("Your change request closed without an answer"),
+    subject=_("Change request closed without an answer for %(subscription)s"),
+    paragraphs=(
+        HOW_IT_CLOSED,
+        _("You can propose a partner again, or remove the partner of record, at any time."),
+    ),
+    inbox=_("The change request was closed without an answer."),
+)
+
+
+def _closed(event: Event) -> None:
+    """Tell all but who knows: who removed the partner of record, and the partner that was removed."""
+    request = request_of(event)
+    ended = event.verb == AnswerEvent.CANCELLED and event.changes["why"] != Cancellation.PARTNER_CLOSED
+    for pk in request.parties():
+        if not (ended and pk == request.incumbent.partner_id):
+            tell(event, CLOSED, organisation_id=pk)
+    if event.actor_id is None:
+        tell(event, CLOSED_CUSTOMER, organisation_id=request.subscription.customer_id)
+
+
+register(
+    AnswerEvent.EXPIRED,
+    about=("subscription",),
+    link=CHANGE_REQUEST,
+    payload=AboutRequest,
+    here=_("The change request was not answered in time, so nothing changed"),
+    elsewhere=_("The change request for {object} was not answered in time, so nothing changed"),
+    icon="clock",
+    tone="",
+    groups=(CHANGE_REQUESTS,),
+    mails=(CLOSED, CLOSED_CUSTOMER),
+    tell=_closed,
+)
+register(
+    AnswerEvent.CANCELLED,
+    about=("subscription",),
+    link=CHANGE_REQUEST,
+    payload=Cancelled,
+    here=_("The change request was cancelled"),
+    elsewhere=_("The change request for {object} was cancelled"),
+    icon="x",
+    tone="",
+    groups=(CHANGE_REQUESTS,),
+    mails=(CLOSED, CLOSED_CUSTOMER),
+    tell=_closed,
+    detail=why_cancelled,
+)

@@ -1,0 +1,330 @@
+"""A partner invites a customer, and the customer answers: who is told of what, and in which words."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from associations.models import Invitation
+from associations.record.events import WithPartner, partner_name, undo_until
+from por.accounts.rules import Kind, Right
+from por.formats import moment_text
+from por.history.events import EventType, Link, event_group, register
+from por.history.models import Event
+from por.notifications.actions import confirm, tell
+from por.notifications.messages import MailContext, mail
+from por.notifications.models import Topic
+
+
+class InvitationEvent(EventType):
+    SENT = "invitation.sent"
+    OPENED = "invitation.opened"
+    ACCEPTED = "invitation.accepted"
+    DECLINED = "invitation.declined"
+    REPORTED = "invitation.reported"
+    REVOKED = "invitation.revoked"
+    EXPIRED = "invitation.expired"
+
+
+class Accepted(WithPartner):
+    """What came of each subscription, by its id: an outcome, or the code of a refusal."""
+
+    outcomes: dict[str, str]
+
+
+INVITATIONS = event_group("invitations", _("Invitations"))
+INVITATION = Link("invitation", customer="associations:invitation", partner="associations:partner_invitation")
+
+#: What came of a subscription of an accepted invitation, in words; what was refused is not attached.
+OUTCOMES = {
+    "attached": _("attached"),
+    "unchanged": _("already the partner of record"),
+    "change_requested": _("another partner is the partner of record, so the customer must answer a change request"),
+}
+
+
+class InvitationContext(MailContext):
+    customer: str
+    partner: str
+    mpn_id: str
+    until: str
+    undo_until: str
+
+
+def _context(event: Event) -> InvitationContext:
+    invitation = Invitation.objects.for_listing().get(invitation_id=event.object_id)
+    customer, partner = invitation.customer.organisation.name, invitation.partner
+    outcomes: dict[str, str] = event.changes.get("outcomes", {})
+    rows = [
+        (gettext("Customer"), customer),
+        (gettext("Partner"), gettext("%(name)s, MPN ID %(mpn_id)s") % event.changes["partner"]),
+    ]
+    not_attached = gettext("not attached")  # here, because makemessages does not look into f-strings
+    for row in invitation.invited.all():
+        subscription = row.subscription
+        outcome = outcomes.get(str(subscription.subscription_id), "")
+        label = f"{subscription.name}, {str(subscription.subscription_id)[:8]}"
+        said = f"{label}: {OUTCOMES.get(outcome, not_attached)}" if outcomes else label
+        rows.append((gettext("Subscription"), said))
+    if event.actor_name:
+        rows.append((gettext("Done by"), event.actor_name))
+    return {
+        "customer": customer,
+        "partner": partner.organisation.name,
+        "mpn_id": partner.mpn_id,
+        "until": moment_text(invitation.expires_at, zone=True),
+        "undo_until": undo_until(event),
+        "rows": rows,
+        "reason": event.reason.splitlines(),
+    }
+
+
+def _customer_page(event: Event) -> str:
+    return reverse("associations:invitation", args=[event.object_id])
+
+
+def _partner_page(event: Event) -> str:
+    return reverse("associations:partner_invitation", args=[event.object_id])
+
+
+def _invitation(event: Event) -> Invitation:
+    return Invitation.objects.get(invitation_id=event.object_id)
+
+
+# --- What the partner does ------------------------------------------------------------------------------------------
+
+SENT = mail(
+    "invitation_sent",
+    Topic.INVITATION,
+    to=(Kind.CUSTOMER,),
+    title=_("New invitation from a partner"),
+    subject=_("%(partner)s asks to be your partner of record"),
+    paragraphs=(
+        _("%(partner)s (MPN ID %(mpn_id)s) asks to be your partner of record for the subscriptions below."),
+        _(
+            "A partner of record can see how you use a subscription, and gets credit for helping you with it. Nothing "
+            "changes until an administrator of your organisation accepts. You can accept for some or all of the "
+            "subscriptions, decline, or report the invitation."
+        ),
+        _("You can use this invitation once, until %(until)s."),
+    ),
+    context=_context,
+    action=_("View invitation"),
+    url=_customer_page,
+    inbox=_("%(partner)s asks to be your partner of record."),
+    values=partner_name,
+    may=Right.ANSWER_INVITATION,
+)
+
+
+def _sent(event: Event) -> None:
+    tell(event, SENT, organisation_id=_invitation(event).customer_id)
+
+
+register(
+    InvitationEvent.SENT,
+    payload=WithPartner,
+    about=("invitation",),
+    here=_("{partner} sent the invitation"),
+    elsewhere=_("{partner} sent an invitation to {object}"),
+    icon="send",
+    tone="info",
+    groups=(INVITATIONS,),
+    link=INVITATION,
+    mails=(SENT,),
+    tell=_sent,
+)
+
+REVOKED = mail(
+    "invitation_revoked",
+    Topic.INVITATION,
+    to=(Kind.CUSTOMER,),
+    title=_("Invitation withdrawn by the partner"),
+    subject=_("%(partner)s withdrew its invitation"),
+    paragraphs=(
+        _(
+            "%(partner)s no longer asks to be your partner of record for the subscriptions below. You do not need to "
+            "do anything."
+        ),
+    ),
+    context=_context,
+    action=_("View invitation"),
+    url=_customer_page,
+    inbox=_("%(partner)s has withdrawn its invitation."),
+    values=partner_name,
+    may=Right.ANSWER_INVITATION,
+)
+
+
+def _revoked(event: Event) -> None:
+    tell(event, REVOKED, organisation_id=_invitation(event).customer_id)
+
+
+register(
+    InvitationEvent.REVOKED,
+    payload=WithPartner,
+    about=("invitation",),
+    here=_("{partner} withdrew the invitation"),
+    elsewhere=_("{partner} withdrew its invitation to {object}"),
+    icon="undo",
+    tone="",
+    groups=(INVITATIONS,),
+    link=INVITATION,
+    mails=(REVOKED,),
+    tell=_revoked,
+)
+
+# --- What the customer does -----------------------------------------------------------------------------------------
+
+register(
+    InvitationEvent.OPENED,
+    payload=WithPartner,
+    about=("invitation",),
+    here=_("Opened"),
+    elsewhere=_("{object} opened the invitation from {partner}"),
+    icon="eye",
+    tone="",
+    groups=(INVITATIONS,),
+    link=INVITATION,
+    mails=(),
+)
+
+ACCEPTED = mail(
+    "invitation_accepted",
+    Topic.INVITATION,
+    to=(Kind.PARTNER,),
+    title=_("Invitation accepted by the customer"),
+    subject=_("%(customer)s accepted your invitation"),
+    paragraphs=(_("%(customer)s accepted your invitation. The result for each subscription is below."),),
+    context=_context,
+    action=_("View invitation"),
+    url=_partner_page,
+    inbox=_("Your invitation was accepted."),
+)
+ACCEPTED_RECEIPT = mail(
+    "invitation_accepted_receipt",
+    Topic.INVITATION,
+    to=(Kind.CUSTOMER,),
+    title=_("Confirmation: invitation accepted"),
+    subject=_("You accepted the invitation from %(partner)s"),
+    paragraphs=(
+        _(
+            "You accepted the invitation from %(partner)s. We have told the partner. The result for each subscription "
+            "is below."
+        ),
+        _(
+            "If we attached the partner to a subscription, you can undo that on the page of the subscription until "
+            "%(undo_until)s. After that, you can remove the partner at any time."
+        ),
+    ),
+    context=_context,
+    action=_("View invitation"),
+    url=_customer_page,
+    inbox=_("You accepted the invitation from %(partner)s."),
+    values=partner_name,
+)
+
+
+def _accepted(event: Event) -> None:
+    """Tell the partner, and confirm to who accepted, with what came of each subscription."""
+    tell(event, ACCEPTED, organisation_id=_invitation(event).partner_id)
+    confirm(event, ACCEPTED_RECEIPT)
+
+
+register(
+    InvitationEvent.ACCEPTED,
+    payload=Accepted,
+    about=("invitation",),
+    here=_("Accepted"),
+    elsewhere=_("{object} accepted the invitation from {partner}"),
+    icon="check",
+    tone="ok",
+    groups=(INVITATIONS,),
+    link=INVITATION,
+    mails=(ACCEPTED, ACCEPTED_RECEIPT),
+    tell=_accepted,
+)
+
+DECLINED = mail(
+    "invitation_declined",
+    Topic.INVITATION,
+    to=(Kind.PARTNER,),
+    title=_("Invitation declined by the customer"),
+    subject=_("%(customer)s declined your invitation"),
+    paragraphs=(
+        _("%(customer)s declined your invitation. Nothing has changed."),
+        _("If you think this is a mistake, talk to the customer before you send another invitation."),
+    ),
+    context=_context,
+    action=_("View invitation"),
+    url=_partner_page,
+    inbox=_("Your invitation was declined."),
+)
+
+
+def _declined(event: Event) -> None:
+    tell(event, DECLINED, organisation_id=_invitation(event).partner_id)
+
+
+register(
+    InvitationEvent.DECLINED,
+    payload=WithPartner,
+    about=("invitation",),
+    here=_("Declined"),
+    elsewhere=_("{object} declined the invitation from {partner}"),
+    icon="x",
+    tone="bad",
+    groups=(INVITATIONS,),
+    link=INVITATION,
+    mails=(DECLINED,),
+    tell=_declined,
+)
+register(
+    InvitationEvent.REPORTED,  # the partner is not told: it reads that the invitation was declined
+    payload=WithPartner,
+    about=("invitation",),
+    here=_("Reported"),
+    elsewhere=_("{object} reported the invitation from {partner}"),
+    icon="flag",
+    tone="bad",
+    groups=(INVITATIONS,),
+    link=INVITATION,
+    mails=(),
+)
+
+# --- No answer ------------------------------------------------------------------------------------------------------
+
+EXPIRED = mail(
+    "invitation_expired",
+    Topic.INVITATION,
+    to=(Kind.PARTNER,),
+    title=_("Invitation expired without an answer"),
+    subject=_("Your invitation to %(customer)s has expired"),
+    paragraphs=(
+        _("%(customer)s did not answer your invitation in time. Nothing has changed. You can send another invitation."),
+    ),
+    context=_context,
+    action=_("View invitation"),
+    url=_partner_page,
+    inbox=_("Your invitation has expired."),
+)
+
+
+def _expired(event: Event) -> None:
+    tell(event, EXPIRED, organisation_id=_invitation(event).partner_id)
+
+
+register(
+    InvitationEvent.EXPIRED,
+    payload=WithPartner,
+    about=("invitation",),
+    here=_("Expired without an answer"),
+    elsewhere=_("The invitation from {partner} to {object} expired without an answer"),
+    icon="clock",
+    tone="",
+    groups=(INVITATIONS,),
+    link=INVITATION,
+    mails=(EXPIRED,),
+    tell=_expired,
+)

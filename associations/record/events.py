@@ -1,0 +1,240 @@
+"""An association ends from outside; and what the events of all features of the record have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NotRequired, TypedDict
+
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from associations import receipts
+from associations.models import Association
+from associations.rules import EndReason, policy_on
+from por.accounts.rules import Kind
+from por.directory.models import Subscription
+from por.formats import moment_text, number_text
+from por.history.actions import organisation_of
+from por.history.events import EventType, Link, event_group, register
+from por.history.models import Event
+from por.notifications.actions import tell
+from por.notifications.messages import MailContext, mail
+from por.notifications.models import Topic
+
+
+class EndEvent(EventType):
+    ENDED = "partner_of_record.ended"
+
+
+# --- Payloads -------------------------------------------------------------------------------------------------------
+
+
+class Named(TypedDict):
+    """A partner, as it was called then."""
+
+    mpn_id: str
+    name: str
+
+
+class WithPartner(TypedDict):
+    partner: Named
+
+
+class AssociationPayload(WithPartner):
+    """One association after what was done to it; instants are ISO 8601."""
+
+    association: int
+    source: str
+    began_at: str
+    ended_at: str | None
+    end_reason: NotRequired[str]
+
+
+# --- What all of them share -----------------------------------------------------------------------------------------
+
+#: Groups of the history's filter that several features have events in.
+ATTACHED = event_group("attached", _("Attached"))
+ENDED_GROUP = event_group("removed", _("Removed or ended"))
+UNDONE = event_group("undone", _("Undone"))
+
+SUBSCRIPTION = Link(
+    "subscription", customer="associations:subscription_detail", partner="associations:partner_subscription_detail"
+)
+
+
+class PartnerName(TypedDict):
+    partner: str
+
+
+def partner_name(payload: WithPartner) -> PartnerName:
+    return {"partner": payload["partner"]["name"]}
+
+
+def subscription_page(event: Event) -> str:
+    """Return the customer's page of the subscription."""
+    return reverse("associations:subscription_detail", args=[event.object_id])
+
+
+def partner_subscription_page(event: Event) -> str:
+    """Return the partner's page of the subscription."""
+    return reverse("associations:partner_subscription_detail", args=[event.object_id])
+
+
+def partner_subscriptions(event: Event) -> str:
+    """Return the partner's list, where it cannot open the subscription."""
+    return reverse("associations:partner_subscription_list")
+
+
+def customer_of(event: Event) -> int:
+    """Return the customer whose chain the event is in."""
+    customer = organisation_of(event.chain)
+    assert customer is not None
+    return customer
+
+
+def undo_until(event: Event) -> str:
+    """Return until when what the event says can be undone."""
+    return moment_text(event.at + policy_on(event.at.date()).undo_within, zone=True)
+
+
+class RecordContext(MailContext):
+    """What the mails of the record say. Moments are "" where the payload has none."""
+
+    customer: str
+    partner: str
+    subscription: str
+    source: str | None
+    since: str
+    since_before: str
+    until: str
+    undo_until: str
+
+
+def record_context(event: Event) -> RecordContext:
+    """Return what was changed, from the event, and what it was changed on, from the directory."""
+    subscriptions = Subscription.objects.select_related("customer__organisation", "sku")
+    subscription = subscriptions.get(subscription_id=event.object_id)
+    partner, association = event.changes["partner"], event.changes.get("association")
+    customer = subscription.customer.organisation.name
+    rows = [
+        (gettext("Customer"), customer),
+        (gettext("Product"), subscription.get_product_display()),
+        (gettext("SKU"), subscription.sku.name if subscription.sku else gettext("unknown")),
+        (gettext("Subscription ID"), event.object_id),
+        (gettext("Seats"), gettext("unknown") if subscription.seats is None else number_text(subscription.seats)),
+        (gettext("Partner"), gettext("%(name)s, MPN ID %(mpn_id)s") % partner),
+    ]
+    if event.actor_name:
+        rows.append((gettext("Done by"), event.actor_name))
+    return {
+        "customer": customer,
+        "partner": partner["name"],
+        "subscription": subscription.name,
+        "source": event.changes.get("source"),
+        "since": _moment(event.changes.get("began_at")),
+        "since_before": _moment(event.changes.get("began_at_before")),
+        "until": _moment(event.changes.get("ended_at")),
+        "undo_until": undo_until(event),
+        "rows": rows,
+        "reason": event.reason.splitlines(),
+        "receipt": reverse("associations:receipt", args=[receipts.sign(association)]) if association else "",
+    }
+
+
+def _moment(stored: str | None) -> str:
+    return moment_text(datetime.fromisoformat(stored), zone=True) if stored else ""
+
+
+# --- An end from outside --------------------------------------------------------------------------------------------
+
+
+class EndContext(RecordContext):
+    why: str
+
+
+class EndValues(PartnerName):
+    why: str
+
+
+def _end_context(event: Event) -> EndContext:
+    """Return why, too. Nobody gave a reason in words: it is one of ours."""
+    association = Association.objects.get(pk=event.changes["association"])
+    return {**record_context(event), "why": association.get_end_reason_display(), "reason": []}
+
+
+def _end_values(payload: AssociationPayload) -> EndValues:
+    return {**partner_name(payload), "why": end_reason_text(payload)}
+
+
+def end_reason_text(payload: AssociationPayload) -> str:
+    """Return why the association ended, "" where an old event does not say."""
+    reason = payload.get("end_reason")
+    return str(EndReason(reason).label) if reason else ""
+
+
+ENDED_MAIL = mail(
+    "record_ended",
+    Topic.RECORD,
+    to=(Kind.PARTNER,),
+    title=_("Notice to partner: no longer partner of record"),
+    subject=_("You are no longer the partner of record for %(subscription)s (%(customer)s)"),
+    paragraphs=(
+        _("You stopped being the partner of record for %(subscription)s (%(customer)s) on %(until)s. %(why)s."),
+        _(
+            "From now on, you can see its usage only for the months when you were the partner of record. The "
+            "subscription stays in your list."
+        ),
+    ),
+    context=_end_context,
+    action=_("Open the subscription"),
+    url=partner_subscription_page,
+    inbox=_("You are no longer the partner of record. %(why)s."),
+    values=_end_values,
+)
+ENDED_CUSTOMER_MAIL = mail(
+    "record_ended_customer",
+    Topic.RECORD,
+    to=(Kind.CUSTOMER,),
+    title=_("Notice to customer: partner is no longer partner of record"),
+    subject=_("%(partner)s is no longer your partner of record for %(subscription)s"),
+    paragraphs=(
+        _("%(partner)s stopped being the partner of record for %(subscription)s on %(until)s. %(why)s."),
+        _(
+            "From now on, they can see its usage only for the months when they were the partner of record. While the "
+            "subscription is active, you can attach another partner."
+        ),
+    ),
+    context=_end_context,
+    action=_("Open the subscription"),
+    url=subscription_page,
+    inbox=_("%(partner)s is no longer your partner of record. %(why)s."),
+    values=_end_values,
+)
+
+
+def _ended(event: Event) -> None:
+    """Tell the partner, and the customer too, who has not done it."""
+    for organisation_id in event.parties:
+        tell(event, ENDED_MAIL, organisation_id=organisation_id)
+    tell(event, ENDED_CUSTOMER_MAIL, organisation_id=customer_of(event))
+
+
+def _why(event: Event) -> str:
+    return end_reason_text(event.changes)
+
+
+register(
+    EndEvent.ENDED,
+    payload=AssociationPayload,
+    about=("subscription",),
+    here=_("{partner} is no longer the partner of record"),
+    elsewhere=_("{partner} is no longer the partner of record for {object}"),
+    icon="x",
+    tone="bad",
+    groups=(ENDED_GROUP,),
+    link=SUBSCRIPTION,
+    mails=(ENDED_MAIL, ENDED_CUSTOMER_MAIL),
+    tell=_ended,
+    detail=_why,
+)

@@ -1,0 +1,376 @@
+"""A subscription renews soon, has changed, or replaces another: who is told of what, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from associations.record.events import (
+    ATTACHED,
+    SUBSCRIPTION,
+    PartnerName,
+    RecordContext,
+    WithPartner,
+    customer_of,
+    partner_name,
+    partner_subscription_page,
+    partner_subscriptions,
+    record_context,
+    subscription_page,
+)
+from por.accounts.rules import Kind, Right
+from por.directory.models import Subscription
+from por.directory.rules import Agreement
+from por.formats import day_text, number_text
+from por.history.events import EventType, event_group, register
+from por.history.models import Event
+from por.notifications.actions import tell
+from por.notifications.messages import Mail, mail
+from por.notifications.models import Topic
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+
+class RenewalEvent(EventType):
+    RENEWAL_DUE = "subscription.renewal_due"
+    CHANGED = "subscription.changed"
+    CARRIED_OVER = "partner_of_record.carried_over"
+    REPLACED = "subscription.replaced"
+
+
+# --- Payloads -------------------------------------------------------------------------------------------------------
+
+
+class RenewalDue(WithPartner):
+    renews_on: str  # a day, in ISO 8601
+    days: int
+
+
+class Changed(WithPartner):
+    subscription: dict[str, list[Any]]  # of each thing that has changed, what it was and what it is now
+
+
+class Replaced(WithPartner):
+    replaces: str  # the id of the subscription that is replaced
+
+
+class CarriedOver(Replaced):
+    association: int
+    began_at: str
+
+
+RENEWALS = event_group("renewals", _("Renewals and changes"))
+
+
+def _tell(event: Event, to_partner: Mail, to_customer: Mail | None) -> None:
+    for organisation_id in event.parties:
+        tell(event, to_partner, organisation_id=organisation_id)
+    if to_customer is not None:
+        tell(event, to_customer, organisation_id=customer_of(event))
+
+
+# --- It renews soon -------------------------------------------------------------------------------------------------
+
+
+class RenewalContext(RecordContext):
+    renews_on: str
+    days: str
+
+
+class RenewalDay(PartnerName):
+    day: str
+
+
+def _renewal(event: Event) -> RenewalContext:
+    days = event.changes["days"]
+    return {
+        **record_context(event),
+        "renews_on": day_text(date.fromisoformat(event.changes["renews_on"])),
+        "days": ngettext("%(n)s day", "%(n)s days", days) % {"n": number_text(days)},
+    }
+
+
+def _renewal_day(payload: RenewalDue) -> RenewalDay:
+    return {**partner_name(payload), "day": day_text(date.fromisoformat(payload["renews_on"]))}
+
+
+RENEWAL_MAIL = mail(
+    "renewal_due",
+    Topic.RENEWAL,
+    to=(Kind.PARTNER,),
+    title=_("Customer’s subscription renews soon"),
+    subject=_("%(subscription)s (%(customer)s) renews in %(days)s"),
+    paragraphs=(
+        _("%(subscription)s (%(customer)s) renews on %(renews_on)s, in %(days)s. You are its partner of record."),
+        _(
+            "If it is renewed under a new ID, you do not always stay the partner of record. We will tell you if you do "
+            "not."
+        ),
+    ),
+    context=_renewal,
+    action=_("Open the subscription"),
+    url=partner_subscription_page,
+    inbox=_("This subscription renews on %(day)s."),
+    values=_renewal_day,
+)
+RENEWAL_CUSTOMER_MAIL = mail(
+    "renewal_due_customer",
+    Topic.RENEWAL,
+    to=(Kind.CUSTOMER,),
+    title=_("Your subscription renews soon"),
+    subject=_("%(subscription)s renews in %(days)s"),
+    paragraphs=(
+        _("%(subscription)s renews on %(renews_on)s, in %(days)s. %(partner)s is its partner of record."),
+        _("Check how much of it you use before you renew."),
+    ),
+    context=_renewal,
+    action=_("Open the subscription"),
+    url=subscription_page,
+    inbox=_("This subscription renews on %(day)s. %(partner)s is the partner of record."),
+    values=_renewal_day,
+    may=Right.ATTACH,
+)
+
+
+def _renewal_due(event: Event) -> None:
+    _tell(event, RENEWAL_MAIL, RENEWAL_CUSTOMER_MAIL)
+
+
+register(
+    RenewalEvent.RENEWAL_DUE,
+    payload=RenewalDue,
+    about=("subscription",),
+    here=_("Renewal notice"),
+    elsewhere=_("Renewal notice for {object}"),
+    icon="calendar",
+    tone="info",
+    groups=(RENEWALS,),
+    link=SUBSCRIPTION,
+    mails=(RENEWAL_MAIL, RENEWAL_CUSTOMER_MAIL),
+    tell=_renewal_due,
+)
+
+# --- An import has changed it ---------------------------------------------------------------------------------------
+
+#: What may change, and how its value is said.
+FIELDS: dict[str, tuple[LazyText, Callable[[Any], str]]] = {
+    "seats": (_("Seats"), number_text),
+    "status": (_("Status"), lambda value: str(Subscription.Status(value).label)),
+    "agreement": (_("Agreement"), lambda value: str(Agreement(value).label)),
+    "renews_on": (_("Renewal"), lambda value: day_text(date.fromisoformat(value))),
+}
+
+
+class WhatChanged(TypedDict):
+    what: str
+
+
+def changes_of(payload: Changed) -> list[tuple[str, str]]:
+    """Return of each thing that has changed its name, and what it was and is now."""
+    found = []
+    for name, values in payload["subscription"].items():
+        label, text_of = FIELDS[name]
+        was, now = (gettext("unknown") if value is None else text_of(value) for value in values)
+        found.append((str(label), f"{was} → {now}"))
+    return found
+
+
+def _what(payload: Changed) -> WhatChanged:
+    return {"what": ", ".join(f"{label} {change}" for label, change in changes_of(payload))}
+
+
+def _detail(event: Event) -> str:
+    return ", ".join(f"{label}: {change}" for label, change in changes_of(event.changes))
+
+
+def _changed_context(event: Event) -> RecordContext:
+    """Return the changes as the first rows."""
+    context = record_context(event)
+    return {**context, "rows": [*changes_of(event.changes), *context["rows"]]}
+
+
+CHANGED_MAIL = mail(
+    "subscription_changed",
+    Topic.RENEWAL,
+    to=(Kind.PARTNER,),
+    title=_("Customer’s subscription changed"),
+    subject=_("%(subscription)s (%(customer)s) has changed"),
+    paragraphs=(
+        _(
+            "A subscription where you are the partner of record has changed. The changes are at the top of the list "
+            "below."
+        ),
+    ),
+    context=_changed_context,
+    action=_("Open the subscription"),
+    url=partner_subscription_page,
+    inbox=_("This subscription has changed: %(what)s."),
+    values=_what,
+)
+
+
+def _changed(event: Event) -> None:
+    _tell(event, CHANGED_MAIL, None)
+
+
+register(
+    RenewalEvent.CHANGED,
+    payload=Changed,
+    about=("subscription",),
+    here=_("The subscription has changed"),
+    elsewhere=_("{object} has changed"),
+    icon="info",
+    tone="info",
+    groups=(RENEWALS,),
+    link=SUBSCRIPTION,
+    mails=(CHANGED_MAIL,),
+    tell=_changed,
+    detail=_detail,
+)
+
+# --- It replaces another --------------------------------------------------------------------------------------------
+
+
+class ReplacedContext(RecordContext):
+    replaced: str
+
+
+def _replaced_context(event: Event) -> ReplacedContext:
+    replaced = Subscription.objects.select_related("sku").get(subscription_id=event.changes["replaces"])
+    return {**record_context(event), "replaced": f"{replaced.name}, {event.changes['replaces']}"}
+
+
+def _confirmation(event: Event) -> str:
+    """Return the customer's page with the partner filled in: opening it attaches nobody."""
+    return f"{subscription_page(event)}?mpn_id={event.changes['partner']['mpn_id']}"
+
+
+CARRIED_OVER_MAIL = mail(
+    "record_carried_over",
+    Topic.RENEWAL,
+    to=(Kind.PARTNER,),
+    title=_("You were carried over to a replacement subscription"),
+    subject=_("You are still the partner of record for %(subscription)s (%(customer)s)"),
+    paragraphs=(
+        _(
+            "%(subscription)s has replaced %(replaced)s. You were the partner of record for the old subscription, and "
+            "you are now the partner of record for the new one."
+        ),
+        _("We have told the customer. They can remove you at any time."),
+    ),
+    context=_replaced_context,
+    action=_("Open the subscription"),
+    url=partner_subscription_page,
+    inbox=_("This subscription replaces another one. You are still the partner of record."),
+)
+CARRIED_OVER_CUSTOMER_MAIL = mail(
+    "record_carried_over_customer",
+    Topic.RENEWAL,
+    to=(Kind.CUSTOMER,),
+    title=_("Your partner was carried over to a replacement subscription"),
+    subject=_("%(partner)s is still your partner of record for %(subscription)s"),
+    paragraphs=(
+        _(
+            "%(subscription)s has replaced %(replaced)s. %(partner)s was the partner of record for the old "
+            "subscription, and is now the partner of record for the new one."
+        ),
+        _("If this is not right, you can remove the partner at any time."),
+    ),
+    context=_replaced_context,
+    action=_("Open the subscription"),
+    url=subscription_page,
+    inbox=_("This subscription replaces another one. %(partner)s is still the partner of record."),
+    values=partner_name,
+    may=Right.ATTACH,
+)
+
+
+def _carried_over(event: Event) -> None:
+    _tell(event, CARRIED_OVER_MAIL, CARRIED_OVER_CUSTOMER_MAIL)
+
+
+register(
+    RenewalEvent.CARRIED_OVER,
+    payload=CarriedOver,
+    about=("subscription",),
+    here=_("{partner} was carried over from the replaced subscription"),
+    elsewhere=_("{partner} was carried over to {object} from the subscription that it replaces"),
+    icon="link",
+    tone="ok",
+    groups=(ATTACHED, RENEWALS),
+    link=SUBSCRIPTION,
+    mails=(CARRIED_OVER_MAIL, CARRIED_OVER_CUSTOMER_MAIL),
+    tell=_carried_over,
+)
+
+REPLACED_MAIL = mail(
+    "subscription_replaced",
+    Topic.RENEWAL,
+    to=(Kind.PARTNER,),
+    title=_("You were not carried over to a replacement subscription"),
+    subject=_("%(customer)s has a new subscription and you are not its partner of record: %(subscription)s"),
+    paragraphs=(
+        _(
+            "%(subscription)s has replaced %(replaced)s. You were the partner of record for the old subscription. "
+            "Under this agreement, the partner of record does not carry over to the new one."
+        ),
+        _("We have asked %(customer)s to confirm you. The subscription has no partner of record until they do."),
+    ),
+    context=_replaced_context,
+    action=_("Open your subscriptions"),
+    url=partner_subscriptions,
+    inbox=_(
+        "This subscription replaces one where you were the partner of record. We have asked the customer to confirm "
+        "you."
+    ),
+)
+REPLACED_CUSTOMER_MAIL = mail(
+    "subscription_replaced_customer",
+    Topic.RENEWAL,
+    to=(Kind.CUSTOMER,),
+    title=_("Confirm your partner for a replacement subscription"),
+    subject=_("Is %(partner)s still your partner for %(subscription)s?"),
+    paragraphs=(
+        _(
+            "%(subscription)s has replaced %(replaced)s. %(partner)s was the partner of record for the old "
+            "subscription. Under this agreement, the partner of record does not carry over, so the new subscription "
+            "has none."
+        ),
+        _(
+            "If %(partner)s still works for you, confirm them as your partner of record. The page already shows their "
+            "details, and no partner is attached until you select OK."
+        ),
+    ),
+    context=_replaced_context,
+    action=_("Check and confirm"),
+    url=_confirmation,
+    inbox=_("This subscription replaces another one. Is %(partner)s still your partner?"),
+    values=partner_name,
+    may=Right.ATTACH,
+)
+
+
+def _replaced(event: Event) -> None:
+    _tell(event, REPLACED_MAIL, REPLACED_CUSTOMER_MAIL)
+
+
+register(
+    RenewalEvent.REPLACED,
+    payload=Replaced,
+    about=("subscription",),
+    here=_("Replaces a subscription where {partner} was the partner of record, but they were not carried over"),
+    elsewhere=_(
+        "{object} replaces a subscription where {partner} was the partner of record, but they were not carried over"
+    ),
+    icon="flag",
+    tone="bad",
+    groups=(RENEWALS,),
+    link=SUBSCRIPTION,
+    mails=(REPLACED_MAIL, REPLACED_CUSTOMER_MAIL),
+    tell=_replaced,
+)

@@ -1,0 +1,94 @@
+"""What happens to people's access."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from django.utils.translation import gettext_lazy as _
+
+from por.history.events import EventType, Link, event_group, register
+
+
+class PeopleEvent(EventType):
+    ADDED = "member.added"
+    ROLE_CHANGED = "member.role_changed"
+    REMOVED = "member.removed"
+    SUSPENDED = "person.suspended"
+    REACTIVATED = "person.reactivated"
+
+
+class Nothing(TypedDict):
+    """The event says it all."""
+
+
+class WithRole(TypedDict):
+    role: str
+
+
+class RoleChanged(WithRole):
+    role_before: str
+
+
+PEOPLE = event_group("people", _("People and roles"), internal=True)
+PERSON = Link("person", staff="accounts:person")
+
+register(
+    PeopleEvent.ADDED,
+    payload=WithRole,
+    about=("person",),
+    here=_("Added to platform staff"),
+    elsewhere=_("{object} added to platform staff"),
+    icon="plus",
+    tone="ok",
+    groups=(PEOPLE,),
+    link=PERSON,
+    mails=(),  # the welcome is sent by notifications
+)
+register(
+    PeopleEvent.ROLE_CHANGED,
+    payload=RoleChanged,
+    about=("person",),
+    here=_("Role changed"),
+    elsewhere=_("The role of {object} was changed"),
+    icon="person",
+    tone="",
+    groups=(PEOPLE,),
+    link=PERSON,
+    mails=(),
+)
+register(
+    PeopleEvent.REMOVED,
+    payload=WithRole,
+    about=("person",),
+    here=_("Removed from platform staff"),
+    elsewhere=_("{object} removed from platform staff"),
+    icon="x",
+    tone="bad",
+    groups=(PEOPLE,),
+    link=PERSON,
+    mails=(),
+)
+register(
+    PeopleEvent.SUSPENDED,
+    payload=Nothing,
+    about=("person",),
+    here=_("Suspended"),
+    elsewhere=_("{object} suspended"),
+    icon="alert",
+    tone="bad",
+    groups=(PEOPLE,),
+    link=PERSON,
+    mails=(),
+)
+register(
+    PeopleEvent.REACTIVATED,
+    payload=Nothing,
+    about=("person",),
+    here=_("Reactivated"),
+    elsewhere=_("{object} reactivated"),
+    icon="ok",
+    tone="ok",
+    groups=(PEOPLE,),
+    link=PERSON,
+    mails=(),
+)

@@ -1,0 +1,115 @@
+"""What happens to imports, and what an import changes."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from django.utils.translation import gettext_lazy as _
+
+from por.history.events import EventType, Link, event_group, register
+
+
+class ImportEvent(EventType):
+    LOADED = "estate.loaded"
+    REQUESTED = "estate.load_requested"
+    CANCELLED = "estate.load_cancelled"
+    ENDED = "estate.load_ended"
+    FAILED = "estate.load_failed"
+
+
+class Loaded(TypedDict):
+    """How many rows about an organisation a file has created and changed."""
+
+    file: str
+    created: int
+    changed: int
+
+
+class Requested(TypedDict):
+    dry_run: bool
+    files: dict[str, int]  # the size of each
+
+
+class Cancelled(TypedDict):
+    """The event says it all."""
+
+
+class Ended(TypedDict):
+    """The rows of all files by what became of them; `ended` is how many associations came to an end."""
+
+    dry_run: bool
+    ended: int
+    created: int
+    changed: int
+    unchanged: int
+    failed: int
+
+
+class Failed(TypedDict):
+    dry_run: bool
+    failure: str
+
+
+LOADED = event_group("loaded", _("Imported from files"))
+IMPORT = Link("load", staff="estate:load_detail")
+
+register(
+    ImportEvent.LOADED,
+    payload=Loaded,
+    about=("estate",),
+    here=_("Data updated: {object}"),
+    elsewhere=_("Data updated: {object}"),
+    icon="download",
+    tone="info",
+    groups=(LOADED,),
+    link=Link("estate"),
+    mails=(),
+)
+register(
+    ImportEvent.REQUESTED,
+    payload=Requested,
+    about=("load",),
+    here=_("Import requested"),
+    elsewhere=_("Import requested: {object}"),
+    icon="upload",
+    tone="info",
+    groups=(LOADED,),
+    link=IMPORT,
+    mails=(),
+)
+register(
+    ImportEvent.CANCELLED,
+    payload=Cancelled,
+    about=("load",),
+    here=_("Import cancelled"),
+    elsewhere=_("Import cancelled: {object}"),
+    icon="x",
+    tone="",
+    groups=(LOADED,),
+    link=IMPORT,
+    mails=(),
+)
+register(
+    ImportEvent.ENDED,
+    payload=Ended,
+    about=("load",),
+    here=_("Import finished"),
+    elsewhere=_("Import finished: {object}"),
+    icon="ok",
+    tone="ok",
+    groups=(LOADED,),
+    link=IMPORT,
+    mails=(),
+)
+register(
+    ImportEvent.FAILED,
+    payload=Failed,
+    about=("load",),
+    here=_("Import failed"),
+    elsewhere=_("Import failed: {object}"),
+    icon="alert",
+    tone="bad",
+    groups=(LOADED,),
+    link=IMPORT,
+    mails=(),
+)

@@ -25,6 +25,7 @@ from por.notifications.models import Topic
 
 class EndEvent(EventType):
     ENDED = "partner_of_record.ended"
+    OTHER_KIND_ENDED = "association.ended"
 
 
 # --- Payloads -------------------------------------------------------------------------------------------------------
@@ -236,5 +237,18 @@ register(
     link=SUBSCRIPTION,
     mails=(ENDED_MAIL, ENDED_CUSTOMER_MAIL),
     tell=_ended,
+    detail=_why,
+)
+register(
+    EndEvent.OTHER_KIND_ENDED,
+    payload=AssociationPayload,
+    about=("subscription", "customer"),
+    here=_("The association with {partner} ended"),
+    elsewhere=_("The association of {partner} with {object} ended"),
+    icon="x",
+    tone="",
+    groups=(ENDED_GROUP,),
+    link=SUBSCRIPTION,
+    mails=(),
     detail=_why,
 )

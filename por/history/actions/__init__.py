@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from por.errors import Absent, Refused
 from por.history.actions.verifying import HASH as HASH
 from por.history.actions.verifying import verify as verify
-from por.history.events import registered
+from por.history.events import check_payload, registered
 from por.history.events import verify as verify_events
 from por.history.models import Event, Outbox, OutboxQuerySet
 from por.logs import request_id
@@ -87,6 +87,7 @@ def record(
     `of` is the organisation whose chain it stands in (the customer it is about, else the organisation it is
     about), None for the house's; `parties` are the organisations that may read it besides.
     """
+    check_payload(verb, changes or {})
     readers = sorted(set(parties))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -135,6 +136,8 @@ def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[Said]) 
     For the last statement of what changed many things at once: a load. What no handler waits for is told
     to nobody, so its outbox row is done at once.
     """
+    for event in events:
+        check_payload(verb, event.changes)
     rows = [
         (
             f"organisation:{event.of}",

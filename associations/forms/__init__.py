@@ -393,13 +393,15 @@ class EventFilter(FilterForm):
 
     def apply(self, events: QuerySet[Event], actor: Actor) -> QuerySet[Event]:
         given: dict[str, Any] = self.cleaned_data
-        for field, name in (("verb", "verb"), ("object_id", "object"), ("request_id", "request_id")):
+        for name in ("verb", "request_id"):
             if given[name]:
-                events = events.filter(**{field: given[name]})
+                events = events.filter(**{name: given[name]})
         if given["what"]:
             events = events.filter(verb__in=event_vocabulary.types_in(given["what"]))
-        if given["object"]:
-            events = events.filter(object_kind__in=event_vocabulary.object_kinds())
+        if given["object"]:  # an id, or the kind and the id: numbers are not unique among kinds
+            kind, _colon, object_id = given["object"].rpartition(":")
+            kinds = [kind] if kind else event_vocabulary.object_kinds()
+            events = events.filter(object_kind__in=kinds, object_id=object_id)
         if given["person"]:
             events = events.filter(actor_id=given["person"])
         if given["since"]:

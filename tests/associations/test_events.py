@@ -222,14 +222,17 @@ def test_every_event_is_in_a_filter_of_the_staff_and_of_those_who_may_read_it(on
     assert set(one_of_each.values()) - found[HistoryFilter] == internal | again
 
 
-def test_staff_find_all_events_of_every_kind_of_object(one_of_each, client):
+def test_staff_find_all_events_of_every_kind_of_object_and_of_no_other(one_of_each, client):
     client.force_login(make_staff("support").user)
     assert {kind for _name, kind in one_of_each} | {"thing"} == set(events.object_kinds())
-    for (_name, kind), pk in one_of_each.items():
-        url = reverse("associations:event", args=[pk])
-        link = f"{reverse('associations:events')}?object={object_id(kind)}"
-        assert link in client.get(url).text
-        assert f'"{url}"' in client.get(link).text
+    detail = {pk: reverse("associations:event", args=[pk]) for pk in one_of_each.values()}
+    for kind, pk in {kind: pk for (_name, kind), pk in one_of_each.items()}.items():
+        link = f"{reverse('associations:events')}?object={kind}:{object_id(kind)}"
+        assert link in client.get(detail[pk]).text
+        page = client.get(link).text
+        of_the_object = {one for (_name, its_kind), one in one_of_each.items() if its_kind == kind}
+        assert {one for one, url in detail.items() if f'"{url}"' in page} == of_the_object, kind
+        assert f'"{detail[pk]}"' in client.get(link.replace(f"{kind}:", "")).text
 
 
 def test_every_link_of_an_event_is_a_page():

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor, Membership, Organisation, User
-from por.accounts.rules import Right, rights_of
+from por.accounts.rules import rights_of
 from por.errors import Absent, Refused
 from por.history import actions as history
 from por.history.models import Event

@@ -24,7 +24,7 @@ crawl: development         ## every address, method and role of tests/permission
 chaos: development tools    ## the long races and faults: ten minutes of faults, then every race for a minute
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos; outcome=$$?; cat var/chaos/figures.json; exit $$outcome
 	RACE_SECONDS=$${RACE_SECONDS:-60} HYPOTHESIS_PROFILE=chaos $(BIN)/python -m pytest -m "chaos or not chaos" \
-		tests/associations/test_races.py tests/associations/test_state_machine.py tests/test_writes.py tests/test_idempotency.py
+		tests/associations/record/test_races.py tests/associations/record/test_state_machine.py tests/test_writes.py tests/test_idempotency.py
 
 check: development tools    ## format, lint, import contracts, types, migration drift, translations; then the tests
 	$(BIN)/ruff format --check .

@@ -9,16 +9,16 @@ class AssociationsConfig(AppConfig):
     def ready(self) -> None:
         # Importing the events of a feature registers them.
         from associations import tasks
-        from associations.actions import bulk
         from associations.attaching import events  # noqa: F401
+        from associations.attaching.actions import bulk
         from associations.change_requests import answer_events  # noqa: F401
-        from associations.estate import ASSOCIATIONS, settle, tell_of_changes
+        from associations.imports import ASSOCIATIONS, settle, tell_of_changes
         from associations.invitations import events as invitation_events  # noqa: F401
         from associations.legacy_forms import events as legacy_form_events  # noqa: F401
         from associations.renewals import events as renewal_events  # noqa: F401
-        from por.directory.estate.subscriptions import changed
-        from por.estate import whole
-        from por.history import actions as history
+        from por.directory.imports.subscriptions import changed
+        from por.history.actions import recording as history
+        from por.imports import whole
 
         bulk.wake.task = tasks.run_jobs
         changed.append(tell_of_changes)

@@ -1,22 +1,36 @@
-"""Tasks: each takes nothing, calls one verb, and may run twice."""
+"""Everything that is due at some time, for the one task that comes round every minute."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
-from associations import actions
-from por import faults
+from associations import tasks as associations
+from associations.attaching.actions import bulk
+from associations.change_requests.actions import expire_and_remind
+from associations.invitations.actions import expire_invitations
+from associations.legacy_forms.actions import remind_of_forms
+from associations.renewals.actions import give_notice_of_renewals
+from por.db import outages
+from por.db.locks import advisory_lock
+
+
+def run_scheduled() -> int:
+    """Do what is due, once, however late and however often this is called; return how much it was."""
+    with advisory_lock("keep time") as mine:
+        if not mine:
+            return 0
+        return expire_and_remind() + expire_invitations() + give_notice_of_renewals() + remind_of_forms()
 
 
 @shared_task
 def keep_time() -> None:
     """Close what is due and send reminders: asked every minute."""
-    with faults.tolerate_outage():
-        actions.run_scheduled()
+    with outages.tolerate_outage():
+        associations.run_scheduled()
 
 
 @shared_task
 def run_jobs() -> None:
     """Do the rows that wait: woken when there are some, and every few seconds by the clock."""
-    with faults.tolerate_outage():
-        actions.run_jobs()
+    with outages.tolerate_outage():
+        bulk.run_jobs()

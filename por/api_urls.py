@@ -5,7 +5,11 @@ from __future__ import annotations
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import UUIDConverter
 
-from associations.api import bulk, change_requests, invitations, listing, receipts, record, subscriptions
+from associations.attaching.api import activation, bulk, record
+from associations.change_requests import api as change_requests
+from associations.invitations import api as invitations
+from associations.receipts import api as receipts
+from associations.subscriptions.api import associations, subscriptions
 from por.accounts import api as accounts
 from por.api import views
 from por.directory import api as directory
@@ -37,7 +41,7 @@ v1 = [
     path("change-requests/<int:request_id>/", change_requests.ChangeRequestDetail.as_view(), name="change_request"),
     path("change-requests/<int:request_id>/answer/", change_requests.Answer.as_view(), name="answer"),
     path("change-requests/<int:request_id>/statement/", change_requests.State.as_view(), name="statement"),
-    path("subscriptions/<guid:subscription_id>/activate/", invitations.Activate.as_view(), name="activate"),
+    path("subscriptions/<guid:subscription_id>/activate/", activation.Activate.as_view(), name="activate"),
     path("invitations/", invitations.InvitationList.as_view(), name="invitations"),
     path("invitations/<guid:invitation_id>/", invitations.InvitationDetail.as_view(), name="invitation"),
     path("invitations/<guid:invitation_id>/accept/", invitations.Accept.as_view(), name="accept"),
@@ -46,7 +50,7 @@ v1 = [
     path("invitations/<guid:invitation_id>/revoke/", invitations.Revoke.as_view(), name="revoke"),
     path("bulk/partner-of-record/", bulk.BulkAttach.as_view(), name="bulk"),
     path("jobs/<int:job_id>/", bulk.JobDetail.as_view(), name="job"),
-    path("associations/", listing.AssociationList.as_view(), name="associations"),
+    path("associations/", associations.AssociationList.as_view(), name="associations"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/<int:notification_id>/done/", notifications.Done.as_view(), name="notification_done"),
     path("notifications/<int:notification_id>/reopen/", notifications.Reopen.as_view(), name="notification_reopen"),

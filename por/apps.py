@@ -9,4 +9,4 @@ class PorConfig(AppConfig):
 
     def ready(self) -> None:
         # The checks register themselves; every process wakes tasks, so each needs the Celery application.
-        from por import celery, checks  # noqa: F401
+        from por.ops import checks  # noqa: F401

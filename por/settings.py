@@ -26,7 +26,7 @@ INSTALLED_APPS = [
     "por",
     "por.history",
     "por.accounts",
-    "por.estate",
+    "por.imports",
     "por.notifications",
     "por.directory",
     "associations",
@@ -47,13 +47,13 @@ INSTALLED_APPS = [
     "django.forms",
 ]
 MIDDLEWARE = [
-    "por.middleware.RequestIdMiddleware",
+    "por.ops.middleware.RequestIdMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "por.middleware.PatienceMiddleware",
-    "por.middleware.ProbeMiddleware",
+    "por.ops.middleware.PatienceMiddleware",
+    "por.ops.middleware.ProbeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -65,7 +65,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "por.accounts.middleware.ActorMiddleware",
-    "por.middleware.RefusalMiddleware",
+    "por.ops.middleware.RefusalMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 ROOT_URLCONF = "por.urls"
@@ -80,9 +80,9 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "por.context.page",
+                "por.portal.navigation.page",
             ],
-            "builtins": ["por.templatetags.ui", "django.templatetags.i18n"],
+            "builtins": ["por.web.templatetags.ui", "django.templatetags.i18n"],
         },
     }
 ]
@@ -191,7 +191,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
-    "run-loads": {"task": "por.estate.tasks.run", "schedule": 10.0, "options": {"expires": 10}},
+    "run-loads": {"task": "por.imports.tasks.run", "schedule": 10.0, "options": {"expires": 10}},
     # Due by a row, not by the scheduler's memory: the task finds out whether an hour has passed.
     "seal": {"task": "por.history.tasks.seal", "schedule": 60.0, "options": {"expires": 60}},
     "purge-idempotency-keys": {
@@ -201,7 +201,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     # What is due stands in the rows of each question: a clock that was stopped makes up for it once.
     "keep-time": {"task": "associations.tasks.keep_time", "schedule": 60.0, "options": {"expires": 60}},
-    "forget-uploads": {"task": "por.estate.tasks.forget", "schedule": 60.0, "options": {"expires": 60}},
+    "forget-uploads": {"task": "por.imports.tasks.forget", "schedule": 60.0, "options": {"expires": 60}},
     "purge-sessions": {"task": "por.accounts.tasks.purge_sessions", "schedule": 60.0, "options": {"expires": 60}},
 }
 
@@ -291,7 +291,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("sv", "Svenska")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_NAME = "language"
-FORMAT_MODULE_PATH = ["por.formats"]
+FORMAT_MODULE_PATH = ["por.web.formatting"]
 TIME_ZONE = "UTC"
 USE_THOUSAND_SEPARATOR = True
 
@@ -331,10 +331,10 @@ STORAGES = {
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "por.logs.RequestIdFilter"}},
+    "filters": {"request_id": {"()": "por.ops.logs.RequestIdFilter"}},
     "formatters": {
         "json": {
-            "()": "por.logs.Formatter",
+            "()": "por.ops.logs.Formatter",
             "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
             "rename_fields": {"asctime": "at", "levelname": "level", "name": "logger"},
         }

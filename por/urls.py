@@ -2,17 +2,18 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from por.health import views as health
+from por.ops import views as health
 
 urlpatterns = [
     path("", include("por.accounts.urls")),
-    path("", include("por.estate.urls")),
+    path("", include("por.imports.urls")),
     path("", include("por.notifications.urls")),
     path("", include("associations.urls")),
+    path("", include("por.portal.urls")),
     path("api/", include("por.api_urls")),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
 ]
 
-handler500 = "por.middleware.failed"
+handler500 = "por.ops.middleware.failed"

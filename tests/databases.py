@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from por.roles import as_owner, grant
+from por.db.grants import as_owner, grant
 
 TEMPLATE = "test_por_template"
 #: Which run a template belongs to is written on it; one that an interrupted run left behind is made again.

@@ -13,21 +13,22 @@ from django.views.decorators.http import require_http_methods
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.views import APIView
 
-from por.accounts.rules import Kind, Role, rights_of
-from por.http import only, posted
+from por.accounts.guards import only
+from por.accounts.rules import OrganisationKind, Role, rights_of
+from por.web.pages import posted
 
 #: For whom the roles of the table act when they are signed in. On a page a token counts for nobody.
 ACTS_AS = {
-    "customer_admin": (Kind.CUSTOMER, Role.ADMINISTRATOR),
-    "customer_viewer": (Kind.CUSTOMER, Role.VIEWER),
-    "other_customer": (Kind.CUSTOMER, Role.ADMINISTRATOR),
-    "partner_admin": (Kind.PARTNER, Role.ADMINISTRATOR),
-    "partner_viewer": (Kind.PARTNER, Role.VIEWER),
-    "other_partner": (Kind.PARTNER, Role.ADMINISTRATOR),
-    "reviewer": (Kind.STAFF, Role.REVIEWER),
-    "programme_admin": (Kind.STAFF, Role.PROGRAMME_ADMINISTRATOR),
-    "support": (Kind.STAFF, Role.SUPPORT),
-    "auditor": (Kind.STAFF, Role.AUDITOR),
+    "customer_admin": (OrganisationKind.CUSTOMER, Role.ADMINISTRATOR),
+    "customer_viewer": (OrganisationKind.CUSTOMER, Role.VIEWER),
+    "other_customer": (OrganisationKind.CUSTOMER, Role.ADMINISTRATOR),
+    "partner_admin": (OrganisationKind.PARTNER, Role.ADMINISTRATOR),
+    "partner_viewer": (OrganisationKind.PARTNER, Role.VIEWER),
+    "other_partner": (OrganisationKind.PARTNER, Role.ADMINISTRATOR),
+    "reviewer": (OrganisationKind.STAFF, Role.REVIEWER),
+    "programme_admin": (OrganisationKind.STAFF, Role.PROGRAMME_ADMINISTRATOR),
+    "support": (OrganisationKind.STAFF, Role.SUPPORT),
+    "auditor": (OrganisationKind.STAFF, Role.AUDITOR),
 }
 TOKENS = {"token_read", "token_write"}
 #: The methods of an API view that decide who may ask at all.
@@ -53,7 +54,7 @@ class OnlyPosts(NamedTuple):
 class OnlyFor(NamedTuple):
     """Only those who act for this kind of organisation go on, and of them only those with the right."""
 
-    kind: Kind
+    kind: OrganisationKind
     right: str
 
     def stops(self, method: str, role: str) -> bool:

@@ -12,15 +12,20 @@ from django.apps import apps
 from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 
-from associations import actions
-from associations.actions import changing
-from associations.estate import tell_of_changes
-from associations.models import Association, ChangeRequest
-from associations.rules import Kind, Source
+from associations.attaching.actions import activation, ending, undo
+from associations.attaching.actions import attach as attaching
+from associations.change_requests import actions as change_requests
+from associations.change_requests.models import ChangeRequest
+from associations.imports import tell_of_changes
+from associations.invitations import actions as invitations
+from associations.legacy_forms import actions as legacy_forms
+from associations.record.models import Association
+from associations.record.rules import AssociationKind, Source
+from associations.renewals import actions as renewals
 from por.accounts import actions as accounts
 from por.accounts.models import User
 from por.directory.models import Subscription
-from por.history.actions import relay
+from por.history.actions.relaying import relay
 from por.notifications.messages import compose
 from por.notifications.models import Delivery
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
@@ -36,15 +41,15 @@ def the_record_changes() -> None:
     make_member(partner.organisation)
     subscription, other = make_subscription(customer), make_subscription(customer)
     for began_on in (None, timezone.now().date() - timedelta(days=30)):
-        actions.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=began_on, note="They run it.")
-    actions.remove(subscription.subscription_id, by=admin, reason="No longer.")
-    association = actions.undo(subscription.subscription_id, by=admin)
+        attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=began_on, note="They run it.")
+    attaching.remove(subscription.subscription_id, by=admin, reason="No longer.")
+    association = undo.undo(subscription.subscription_id, by=admin)
     assert association is not None
-    actions.attach(other.subscription_id, partner.mpn_id, by=admin)
-    actions.undo(other.subscription_id, by=admin)
+    attaching.attach(other.subscription_id, partner.mpn_id, by=admin)
+    undo.undo(other.subscription_id, by=admin)
     subscription.status = "expired"
     subscription.save(update_fields=["status"])
-    actions.end_from_outside(association.pk)
+    ending.end_from_outside(association.pk)
 
 
 class Question:
@@ -57,7 +62,7 @@ class Question:
         self.incumbent, self.challenger, third = make_partner(), make_partner(), make_partner()
         for partner in (self.incumbent, self.challenger, third):
             make_member(partner.organisation)
-            actions.attach(self.subscription.subscription_id, partner.mpn_id, by=self.admin)
+            attaching.attach(self.subscription.subscription_id, partner.mpn_id, by=self.admin)
         self.request = ChangeRequest.objects.get(subscription=self.subscription)
 
 
@@ -65,13 +70,13 @@ def it_is_asked_who_does_the_work() -> None:
     """One question is forwarded, answered, undone and answered for whoever stays; one is not answered in time."""
     one, unanswered = Question(), Question()
     colleague = make_member(one.customer.organisation, "viewer")
-    actions.forward(one.request.pk, colleague.user.memberships.get().pk, by=one.admin, note="You know them.")
-    actions.answer(one.request.pk, one.challenger.mpn_id, by=one.admin)
-    actions.undo(one.subscription.subscription_id, by=one.admin)
-    actions.answer(one.request.pk, one.incumbent.mpn_id, by=one.admin)
-    for moment in (*changing.reminders_of(unanswered.request), unanswered.request.due_at):
+    change_requests.forward(one.request.pk, colleague.user.memberships.get().pk, by=one.admin, note="You know them.")
+    change_requests.answer(one.request.pk, one.challenger.mpn_id, by=one.admin)
+    undo.undo(one.subscription.subscription_id, by=one.admin)
+    change_requests.answer(one.request.pk, one.incumbent.mpn_id, by=one.admin)
+    for moment in (*change_requests.reminders_of(unanswered.request), unanswered.request.due_at):
         with mock.patch.object(timezone, "now", return_value=moment):
-            actions.expire_and_remind()
+            change_requests.expire_and_remind()
 
 
 def partners_begin() -> None:
@@ -79,19 +84,19 @@ def partners_begin() -> None:
     customer, partner = make_customer(), make_partner()
     admin, inviting = make_member(customer.organisation), make_member(partner.organisation)
     activated = make_subscription(customer, agreement="OPEN").subscription_id
-    consent = actions.Given("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
-    actions.activate(activated, partner.mpn_id, consent, by=inviting)
+    consent = activation.Given("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
+    activation.activate(activated, partner.mpn_id, consent, by=inviting)
     sent = []
     for _each in range(4):
         subscription = make_subscription(customer).subscription_id
-        sent.append((actions.invite(customer.tenant_id, [subscription], by=inviting), subscription))
+        sent.append((invitations.invite(customer.tenant_id, [subscription], by=inviting), subscription))
     (accepted, subscription), (declined, _), (revoked, _), (late, _) = sent
-    actions.accept(accepted.invitation_id, [subscription], by=admin)
-    actions.decline(declined.invitation_id, by=admin, reason="We have another.")
-    actions.revoke(revoked.invitation_id, by=inviting)
+    invitations.accept(accepted.invitation_id, [subscription], by=admin)
+    invitations.decline(declined.invitation_id, by=admin, reason="We have another.")
+    invitations.revoke(revoked.invitation_id, by=inviting)
     late.expires_at = timezone.now()
     late.save(update_fields=["expires_at"])
-    actions.expire_invitations()
+    invitations.expire_invitations()
 
 
 def subscriptions_change_and_renew() -> None:
@@ -101,15 +106,15 @@ def subscriptions_change_and_renew() -> None:
     admin = make_member(customer.organisation)
     make_member(partner.organisation)
     subscription = make_subscription(customer, renews_on=today + timedelta(days=30))
-    actions.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
     tell_of_changes({subscription.pk: {"seats": [420, 400], "renews_on": [None, subscription.renews_on.isoformat()]}})
-    actions.give_notice_of_renewals()
+    renewals.give_notice_of_renewals()
     for old, new in (("MOSP", "MOSP"), ("EA", "CSP")):
         before = make_subscription(customer, agreement=old)
-        actions.attach(before.subscription_id, partner.mpn_id, by=admin)
+        attaching.attach(before.subscription_id, partner.mpn_id, by=admin)
         make_subscription(customer, agreement=new, started_on=today - timedelta(days=3), replaces=before)
         Subscription.objects.filter(pk=before.pk).update(status="expired")
-    actions.follow_replacements()
+    renewals.follow_replacements()
 
 
 def legacy_forms_are_left() -> None:
@@ -117,14 +122,14 @@ def legacy_forms_are_left() -> None:
     customer, partner = make_customer(), make_partner()
     make_member(partner.organisation)
     Association.objects.create(
-        kind=Kind.OSA_FORM,
+        kind=AssociationKind.OSA_FORM,
         customer=customer,
         subscription=make_subscription(customer, started_on=date(2014, 7, 1)),
         partner=partner,
         began_at=datetime(2014, 7, 1, tzinfo=UTC),
         source=Source.ESTATE,
     )
-    actions.remind_of_forms(date(2015, 11, 2))
+    legacy_forms.remind_of_forms(date(2015, 11, 2))
 
 
 def somebody_joins_the_staff() -> None:

@@ -1,4 +1,4 @@
-"""House rules that a reader could break without noticing."""
+"""Rules of the code that a reader could break without noticing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.units import LONGEST, Units, unit_of
 ROOT = Path(__file__).parents[1]
 ROOMS = [
     ROOT / "associations",
-    *(ROOT / "por" / room for room in ("accounts", "directory", "estate", "history", "notifications")),
+    *(ROOT / "por" / room for room in ("accounts", "directory", "imports", "history", "notifications", "portal")),
 ]
 WRITES = {"create", "bulk_create", "bulk_update", "update", "save", "delete", "update_or_create", "get_or_create"}
-#: Files that may write: verbs, and the loading of estates.
-WRITERS = {"actions", "estate"}
+#: Files that may write: verbs, and the imports of estates.
+WRITERS = {"actions", "imports"}
 #: What the verbs of associations stand on; what else writes an association is found in tests/associations/record.
 GROUND = {"record/bulk.py", "record/recording.py"}
 
@@ -60,7 +60,7 @@ def test_what_shares_a_server_runs_in_one_process():
     assert [path for paths in LONGEST for path in paths if not (ROOT / path).exists()] == []
     assert unit_of("tests/journeys/test_pages.py::test_a[x::y]") == unit_of("tests/journeys/test_attach.py::test_b")
     assert unit_of("tests/por/test_files.py::test_a") == unit_of("tests/por/history/test_seals.py::test_b")
-    assert unit_of("tests/por/test_logs.py::test_a") == "tests/por/test_logs.py"
+    assert unit_of("tests/por/ops/test_logs.py::test_a") == "tests/por/ops/test_logs.py"
     for ours in ("_split_scope", "_assign_work_unit"):  # in the place of theirs, if they still have them
         assert getattr(Units, ours) is not getattr(LoadScopeScheduling, ours)
 

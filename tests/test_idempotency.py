@@ -19,12 +19,12 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from associations.models import Association
+from associations.record.models import Association
 from por.accounts import actions as accounts
 from por.accounts.models import IdempotencyKey
+from por.db.grants import as_owner
 from por.directory.models import Subscription
 from por.history.models import Event, Outbox
-from por.roles import as_owner
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
 pytestmark = pytest.mark.usefixtures("committed")

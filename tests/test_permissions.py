@@ -25,15 +25,17 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
-from associations import actions, receipts
-from associations.actions import bulk
-from associations.models import Association
+from associations.attaching.actions import attach as attaching
+from associations.attaching.actions import bulk
+from associations.invitations import actions as invitations
+from associations.record import signing
+from associations.record.models import Association
 from por.accounts import actions as accounts
 from por.accounts.models import Actor
-from por.accounts.rules import Kind
-from por.estate import actions as estate
-from por.history.actions import relay
+from por.accounts.rules import OrganisationKind
+from por.history.actions.relaying import relay
 from por.history.models import Event
+from por.imports.actions import requests as estate
 from por.notifications.models import Delivery, Notification
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.guards import Guard, Methods, OnlyFor, OnlyPosts, SignedIn, guard_of, stops
@@ -107,11 +109,11 @@ def cast(shared: None) -> Cast:
     customer, partner = make_customer("Västerhamn Energi AB"), make_partner("Nordvik Cloud AB")
     subscription = make_subscription(customer)
     admin = make_member(customer.organisation)
-    actions.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
     relay()
     asked_about = make_subscription(customer)
     for one in (partner, make_partner("Proposed partner")):
-        request = actions.attach(asked_about.subscription_id, one.mpn_id, by=admin).request
+        request = attaching.attach(asked_about.subscription_id, one.mpn_id, by=admin).request
     suspended = make_member(customer.organisation, is_active=False)
     people: dict[str, Actor] = {
         "customer_admin": admin,
@@ -126,7 +128,7 @@ def cast(shared: None) -> Cast:
         "auditor": make_staff("auditor"),
         "suspended": suspended,
     }
-    invited = actions.invite(customer.tenant_id, [subscription.subscription_id], by=people["partner_admin"])
+    invited = invitations.invite(customer.tenant_id, [subscription.subscription_id], by=people["partner_admin"])
     token, read = accounts.create_token(admin.user, admin.organisation, name="read", read_only=True)
     _token, write = accounts.create_token(admin.user, admin.organisation, name="write", read_only=False)
     clients = {
@@ -146,7 +148,7 @@ def cast(shared: None) -> Cast:
         "request_id": request.pk,
         "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,
         "notification_id": Notification.objects.get(membership__user=admin.user).pk,
-        "signed": receipts.sign(Association.objects.earliest("pk").pk),
+        "signed": signing.sign(Association.objects.earliest("pk").pk),
         "person_id": admin.user_id,
         "load_id": estate.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,
         "job_id": bulk.request(
@@ -268,8 +270,8 @@ def _by_address(questions: list[Question]) -> list[Any]:
 def test_guards_are_read_from_the_views():
     """If a decorator were no longer recognised, every view would count as its own guard: slow, but not wrong."""
     guard = GUARDS["/a/deliveries/<delivery_id>/replay/"]
-    assert guard == (SignedIn(), OnlyPosts(), OnlyFor(Kind.STAFF, "delivery.replay"))
-    assert GUARDS["/c/"] == (SignedIn(), Methods(("GET", "HEAD")), OnlyFor(Kind.CUSTOMER, ""))
+    assert guard == (SignedIn(), OnlyPosts(), OnlyFor(OrganisationKind.STAFF, "delivery.replay"))
+    assert GUARDS["/c/"] == (SignedIn(), Methods(("GET", "HEAD")), OnlyFor(OrganisationKind.CUSTOMER, ""))
     assert GUARDS["/api/v1/me/"] == GUARDS["/api/v1/subscriptions/"] != GUARDS["/api/v1/receipts/<signed>/"]
 
 

@@ -12,8 +12,12 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from associations import actions
-from associations.models import ChangeRequest, Invitation
+from associations.attaching.actions import attach as attaching
+from associations.attaching.actions import undo as undo_module
+from associations.change_requests import actions as change_requests
+from associations.change_requests.models import ChangeRequest
+from associations.invitations import actions as invitations
+from associations.invitations.models import Invitation
 from por.api.views import document
 from por.directory.models import Partner, Subscription
 from tests.api import Api
@@ -51,21 +55,21 @@ def expire(ready: Ready) -> None:
 
 
 def remove(ready: Ready) -> None:
-    actions.remove(id_in(ready), by=ready.owner)
+    attaching.remove(id_in(ready), by=ready.owner)
 
 
 def undo(ready: Ready) -> None:
-    actions.undo(id_in(ready), by=ready.owner)
+    undo_module.undo(id_in(ready), by=ready.owner)
 
 
 def answer(ready: Ready) -> None:
     request = ChangeRequest.objects.get(pk=id_in(ready))
-    actions.answer(request.pk, None, by=make_member(request.subscription.customer.organisation))
+    change_requests.answer(request.pk, None, by=make_member(request.subscription.customer.organisation))
 
 
 def revoke(ready: Ready) -> None:
     invitation = Invitation.objects.get(invitation_id=id_in(ready))
-    actions.revoke(invitation.invitation_id, by=make_member(invitation.partner.organisation))
+    invitations.revoke(invitation.invitation_id, by=make_member(invitation.partner.organisation))
 
 
 def suspend_partner(ready: Ready) -> None:

@@ -19,8 +19,8 @@ from django.db import connection
 from django.test import Client
 from django.urls import resolve, reverse
 
-from associations import actions
-from associations.models import ChangeRequest
+from associations.attaching.actions import attach as attaching
+from associations.change_requests.models import ChangeRequest
 from por.directory.models import Subscription
 from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_subscription
@@ -81,10 +81,10 @@ def show(name: str) -> Shown:
     detail = reverse("associations:subscription_detail", args=[number])
 
     def attach_other() -> None:
-        actions.attach(number, other.mpn_id, by=admin)
+        attaching.attach(number, other.mpn_id, by=admin)
 
     def remove_and_attach_other() -> None:
-        actions.remove(number, by=admin)
+        attaching.remove(number, by=admin)
         attach_other()
 
     match name:
@@ -92,19 +92,23 @@ def show(name: str) -> Shown:
             page = client.post(reverse("associations:subscription_check", args=[number]), {"mpn_id": ours.mpn_id})
             meanwhile: Callable[[], Any] = attach_other
         case "associations:subscription_remove":
-            actions.attach(number, ours.mpn_id, by=admin)
+            attaching.attach(number, ours.mpn_id, by=admin)
             page, meanwhile = client.get(detail), remove_and_attach_other
         case "associations:subscription_undo":
-            actions.attach(number, ours.mpn_id, by=admin)
+            attaching.attach(number, ours.mpn_id, by=admin)
             page, meanwhile = client.get(detail), remove_and_attach_other
         case "associations:change_request_answer":
-            actions.attach(number, ours.mpn_id, by=admin)
-            request = actions.attach(number, other.mpn_id, by=admin).request
+            attaching.attach(number, ours.mpn_id, by=admin)
+            request = attaching.attach(number, other.mpn_id, by=admin).request
             assert request
             page = client.get(reverse("associations:change_request", args=[request.pk]))
             newcomer = make_partner("Sjöboda Drift AB")
             shown = Shown(
-                subscription, page, client, lambda: actions.attach(number, newcomer.mpn_id, by=admin), "change request"
+                subscription,
+                page,
+                client,
+                lambda: attaching.attach(number, newcomer.mpn_id, by=admin),
+                "change request",
             )
             return _with_form(shown, name, mpn_id=other.mpn_id)
         case _:

@@ -18,12 +18,15 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from associations import actions
-from associations.models import ChangeRequest, Invitation, Job
+from associations.attaching.actions import attach as attaching
+from associations.attaching.models import Job
+from associations.change_requests.models import ChangeRequest
+from associations.invitations import actions as invitations
+from associations.invitations.models import Invitation
 from por.accounts.models import Actor, IdempotencyKey
 from por.api.views import document
 from por.directory.models import Subscription
-from por.history.actions import relay
+from por.history.actions.relaying import relay
 from por.history.models import Event, Outbox
 from por.notifications.actions import inbox
 from por.notifications.models import Notification
@@ -73,7 +76,7 @@ def of_a_record(method: str, body: Any, other_body: Any, *, held: bool, suffix: 
         customer = make_customer()
         owner, subscription, partner = make_member(customer.organisation), make_subscription(customer), make_partner()
         if held:
-            actions.attach(subscription.subscription_id, partner.mpn_id, by=owner)
+            attaching.attach(subscription.subscription_id, partner.mpn_id, by=owner)
 
         def fill(template: Any) -> Any:
             return {name: value.format(mpn_id=partner.mpn_id) for name, value in template.items()}
@@ -102,7 +105,7 @@ def of_a_question(body: Any, other_body: Any, *, suffix: str, by: str) -> Callab
         owner, partners = make_member(customer.organisation), [make_partner(), make_partner()]
         subscription = make_subscription(customer)
         for partner in partners:
-            named = actions.attach(subscription.subscription_id, partner.mpn_id, by=owner)
+            named = attaching.attach(subscription.subscription_id, partner.mpn_id, by=owner)
         assert named.request is not None
         pk = named.request.pk
         return Ready(
@@ -134,7 +137,7 @@ def of_an_invitation(body: Any, other_body: Any, *, suffix: str, by: str) -> Cal
         customer = make_customer()
         admin, inviting = make_member(customer.organisation), make_member(make_partner().organisation)
         subscriptions = [make_subscription(customer).subscription_id for _each in range(2)]
-        sent = actions.invite(customer.tenant_id, subscriptions, by=inviting)
+        sent = invitations.invite(customer.tenant_id, subscriptions, by=inviting)
 
         def fill(template: Any) -> Any:
             return {name: [str(subscriptions[one]) for one in value] if name == "subscription_ids" else value
@@ -189,7 +192,7 @@ def of_the_inbox(suffix: str) -> Callable[[], Ready]:
         owner = make_member(partner.organisation)
         subscription = make_subscription(customer)
         Outbox.objects.update(done_at=timezone.now())  # what earlier tests left there would take its time
-        actions.attach(subscription.subscription_id, partner.mpn_id, by=make_member(customer.organisation))
+        attaching.attach(subscription.subscription_id, partner.mpn_id, by=make_member(customer.organisation))
         relay()
         pk = Notification.objects.visible_to(owner).get().pk
         if suffix == "reopen/":

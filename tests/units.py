@@ -15,10 +15,10 @@ LONGEST = [
     ("tests/journeys/",),  # on one running product
     ("tests/test_permissions.py",),
     ("tests/por/embedded/",),
-    ("tests/por/test_faults.py",),
+    ("tests/por/db/test_outages.py",),
     ("tests/por/history/test_seals.py", "tests/por/test_files.py"),  # on one S3 server
-    ("tests/associations/test_state_machine.py",),
-    ("tests/associations/test_races.py",),
+    ("tests/associations/record/test_state_machine.py",),
+    ("tests/associations/record/test_races.py",),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import TypedDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from associations.models import Consent
+from associations.attaching.models import Consent
 from associations.record.events import (
     ATTACHED,
     ENDED_GROUP,
@@ -24,14 +24,14 @@ from associations.record.events import (
     record_context,
     subscription_page,
 )
-from associations.rules import Source
-from por.accounts.rules import Kind, Right
-from por.formats import day_text
+from associations.record.rules import Source
+from por.accounts.rules import OrganisationKind, Right
 from por.history.events import Choice, EventType, Link, register
 from por.history.models import Event
-from por.notifications.actions import confirm, tell
+from por.notifications.actions.notifying import notify_actor, notify_organisation
 from por.notifications.messages import Mail, mail
 from por.notifications.models import Topic
+from por.web.formatting import day_text
 
 
 class AttachEvent(EventType):
@@ -63,9 +63,9 @@ def _with_day(payload: AssociationPayload) -> WithDay:
 def _tell(event: Event, to_partner: Mail, receipt: Mail) -> None:
     """Tell the partner, and confirm it to the member of the customer who did it."""
     for organisation_id in event.parties:
-        tell(event, to_partner, organisation_id=organisation_id)
+        notify_organisation(event, to_partner, organisation_id=organisation_id)
     if event.chain == f"organisation:{event.actor_organisation_id}":
-        confirm(event, receipt)
+        notify_actor(event, receipt)
 
 
 # --- Attached -------------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def _attached_for(event: Event) -> AttachedForContext:
 ATTACHED_MAIL = mail(
     "record_attached",
     Topic.RECORD,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Attached"),
     subject=Choice(
         "source",
@@ -123,7 +123,7 @@ ATTACHED_MAIL = mail(
 ATTACHED_RECEIPT = mail(
     "record_attached_receipt",
     Topic.RECORD,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: partner attached"),
     subject=_("You attached %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -143,7 +143,7 @@ ATTACHED_RECEIPT = mail(
 ATTACHED_FOR_CUSTOMER = mail(
     "record_attached_for_customer",
     Topic.RECORD,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Partner attached by activation or automatically"),
     subject=_("%(partner)s is now your partner of record for %(subscription)s"),
     paragraphs=(
@@ -184,7 +184,7 @@ def _attached(event: Event) -> None:
         return
     _tell(event, ATTACHED_MAIL, ATTACHED_RECEIPT)
     if source in {Source.ACTIVATION, Source.AUTOMATIC}:
-        tell(event, ATTACHED_FOR_CUSTOMER, organisation_id=customer_of(event))
+        notify_organisation(event, ATTACHED_FOR_CUSTOMER, organisation_id=customer_of(event))
 
 
 register(
@@ -206,7 +206,7 @@ register(
 REMOVED_MAIL = mail(
     "record_removed",
     Topic.RECORD,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Removed"),
     subject=_("%(customer)s removed you as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -224,7 +224,7 @@ REMOVED_MAIL = mail(
 REMOVED_RECEIPT = mail(
     "record_removed_receipt",
     Topic.RECORD,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: partner removed"),
     subject=_("You removed %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -266,7 +266,7 @@ register(
 ATTACH_UNDONE_MAIL = mail(
     "record_attach_undone",
     Topic.RECORD,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Partner attachment undone"),
     subject=_("%(customer)s undid attaching you as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -284,7 +284,7 @@ ATTACH_UNDONE_MAIL = mail(
 ATTACH_UNDONE_RECEIPT = mail(
     "record_attach_undone_receipt",
     Topic.RECORD,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: partner attachment undone"),
     subject=_("You undid attaching %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -323,7 +323,7 @@ register(
 REMOVAL_UNDONE_MAIL = mail(
     "record_removal_undone",
     Topic.RECORD,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Partner removal undone"),
     subject=_("You are the partner of record for %(subscription)s (%(customer)s) again"),
     paragraphs=(
@@ -341,7 +341,7 @@ REMOVAL_UNDONE_MAIL = mail(
 REMOVAL_UNDONE_RECEIPT = mail(
     "record_removal_undone_receipt",
     Topic.RECORD,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: partner removal undone"),
     subject=_("You undid the removal of %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -382,7 +382,7 @@ register(
 DATED_BACK_MAIL = mail(
     "record_dated_back",
     Topic.RECORD,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Start date moved earlier"),
     subject=_("Your start date as the partner of record for %(subscription)s (%(customer)s) is now earlier"),
     paragraphs=(
@@ -398,7 +398,7 @@ DATED_BACK_MAIL = mail(
 DATED_BACK_RECEIPT = mail(
     "record_dated_back_receipt",
     Topic.RECORD,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: start date moved earlier"),
     subject=_("You changed the start date of %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(

@@ -15,11 +15,11 @@ from associations.change_requests.events import (
     to_partner,
     why_cancelled,
 )
+from associations.change_requests.rules import Cancellation
 from associations.record.events import UNDONE, Named
-from associations.rules import Cancellation
 from por.history.events import Choice, EventType, register
 from por.history.models import Event
-from por.notifications.actions import tell
+from por.notifications.actions.notifying import notify_organisation
 
 
 class AnswerEvent(EventType):
@@ -117,10 +117,10 @@ def _answered(event: Event) -> None:
     chosen = (event.changes.get("partner") or {}).get("mpn_id")
     for pk, partner in request.parties().items():
         if pk == request.incumbent.partner_id:
-            tell(event, KEPT if partner.mpn_id == chosen else LOST, organisation_id=pk)
+            notify_organisation(event, KEPT if partner.mpn_id == chosen else LOST, organisation_id=pk)
         else:
-            tell(event, CHOSEN if partner.mpn_id == chosen else NOT_CHOSEN, organisation_id=pk)
-    tell(event, ANSWERED, organisation_id=request.subscription.customer_id)
+            notify_organisation(event, CHOSEN if partner.mpn_id == chosen else NOT_CHOSEN, organisation_id=pk)
+    notify_organisation(event, ANSWERED, organisation_id=request.subscription.customer_id)
 
 
 register(
@@ -174,8 +174,8 @@ UNDONE_CUSTOMER_MAIL = to_customer(
 def _undone(event: Event) -> None:
     request = request_of(event)
     for pk in request.parties():
-        tell(event, UNDONE_MAIL, organisation_id=pk)
-    tell(event, UNDONE_CUSTOMER_MAIL, organisation_id=request.subscription.customer_id)
+        notify_organisation(event, UNDONE_MAIL, organisation_id=pk)
+    notify_organisation(event, UNDONE_CUSTOMER_MAIL, organisation_id=request.subscription.customer_id)
 
 
 register(
@@ -229,9 +229,9 @@ def _closed(event: Event) -> None:
     ended = event.verb == AnswerEvent.CANCELLED and event.changes["why"] != Cancellation.PARTNER_CLOSED
     for pk in request.parties():
         if not (ended and pk == request.incumbent.partner_id):
-            tell(event, CLOSED, organisation_id=pk)
+            notify_organisation(event, CLOSED, organisation_id=pk)
     if event.actor_id is None:
-        tell(event, CLOSED_CUSTOMER, organisation_id=request.subscription.customer_id)
+        notify_organisation(event, CLOSED_CUSTOMER, organisation_id=request.subscription.customer_id)
 
 
 register(

@@ -9,17 +9,17 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from associations.models import ChangeRequest
+from associations.change_requests.models import ChangeRequest
+from associations.change_requests.rules import Cancellation
 from associations.record.events import Named, partner_name
-from associations.rules import Cancellation
-from por.accounts.rules import Kind, Right
+from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner
-from por.formats import moment_text, number_text
 from por.history.events import Choice, EventType, Link, event_group, register
 from por.history.models import Event
-from por.notifications.actions import inform, tell
+from por.notifications.actions.notifying import notify_member, notify_organisation
 from por.notifications.messages import Mail, MailContext, mail
 from por.notifications.models import Topic
+from por.web.formatting import moment_text, number_text
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -145,14 +145,23 @@ class Texts(TypedDict):
 def to_partner(name: str, **texts: Unpack[Texts]) -> Mail:
     """Register a mail to a partner that is a party."""
     action = _("View change request")
-    return mail(name, Topic.CHANGE, to=(Kind.PARTNER,), context=_context, action=action, url=_partner_page, **texts)
+    return mail(
+        name, Topic.CHANGE, to=(OrganisationKind.PARTNER,), context=_context, action=action, url=_partner_page, **texts
+    )
 
 
 def to_customer(name: str, **texts: Unpack[Texts]) -> Mail:
     """Register a mail to those of the customer who may answer."""
     action, may = _("View change request"), Right.ANSWER_CHANGE_REQUEST
     return mail(
-        name, Topic.CHANGE, to=(Kind.CUSTOMER,), context=_context, action=action, url=_customer_page, may=may, **texts
+        name,
+        Topic.CHANGE,
+        to=(OrganisationKind.CUSTOMER,),
+        context=_context,
+        action=action,
+        url=_customer_page,
+        may=may,
+        **texts,
     )
 
 
@@ -249,10 +258,10 @@ def _asked(event: Event) -> None:
         if pk not in event.parties:
             continue  # named after this, and told of that
         if pk == request.incumbent.partner_id:
-            tell(event, CONTESTED, organisation_id=pk)
+            notify_organisation(event, CONTESTED, organisation_id=pk)
         else:
-            tell(event, NAMED if partner.mpn_id == named else ONE_MORE, organisation_id=pk)
-    tell(event, QUESTION, organisation_id=request.subscription.customer_id)
+            notify_organisation(event, NAMED if partner.mpn_id == named else ONE_MORE, organisation_id=pk)
+    notify_organisation(event, QUESTION, organisation_id=request.subscription.customer_id)
 
 
 register(
@@ -300,7 +309,7 @@ register(
 FORWARDED = mail(
     "change_forwarded",
     None,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Change request forwarded by a colleague"),
     subject=_("Please look at this: which partner is doing the work for %(subscription)s?"),
     paragraphs=(
@@ -319,7 +328,7 @@ FORWARDED = mail(
 
 def _forwarded(event: Event) -> None:
     organisation_id = request_of(event).subscription.customer_id
-    inform(event, FORWARDED, user_id=event.changes["to"]["user"], organisation_id=organisation_id)
+    notify_member(event, FORWARDED, user_id=event.changes["to"]["user"], organisation_id=organisation_id)
 
 
 register(
@@ -349,7 +358,7 @@ REMINDER = to_customer(
 
 
 def _reminded(event: Event) -> None:
-    tell(event, REMINDER, organisation_id=request_of(event).subscription.customer_id)
+    notify_organisation(event, REMINDER, organisation_id=request_of(event).subscription.customer_id)
 
 
 register(

@@ -6,15 +6,15 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from associations.models import Invitation
+from associations.invitations.models import Invitation
 from associations.record.events import WithPartner, partner_name, undo_until
-from por.accounts.rules import Kind, Right
-from por.formats import moment_text
+from por.accounts.rules import OrganisationKind, Right
 from por.history.events import EventType, Link, event_group, register
 from por.history.models import Event
-from por.notifications.actions import confirm, tell
+from por.notifications.actions.notifying import notify_actor, notify_organisation
 from por.notifications.messages import MailContext, mail
 from por.notifications.models import Topic
+from por.web.formatting import moment_text
 
 
 class InvitationEvent(EventType):
@@ -97,7 +97,7 @@ def _invitation(event: Event) -> Invitation:
 SENT = mail(
     "invitation_sent",
     Topic.INVITATION,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("New invitation from a partner"),
     subject=_("%(partner)s asks to be your partner of record"),
     paragraphs=(
@@ -119,7 +119,7 @@ SENT = mail(
 
 
 def _sent(event: Event) -> None:
-    tell(event, SENT, organisation_id=_invitation(event).customer_id)
+    notify_organisation(event, SENT, organisation_id=_invitation(event).customer_id)
 
 
 register(
@@ -139,7 +139,7 @@ register(
 REVOKED = mail(
     "invitation_revoked",
     Topic.INVITATION,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Invitation withdrawn by the partner"),
     subject=_("%(partner)s withdrew its invitation"),
     paragraphs=(
@@ -158,7 +158,7 @@ REVOKED = mail(
 
 
 def _revoked(event: Event) -> None:
-    tell(event, REVOKED, organisation_id=_invitation(event).customer_id)
+    notify_organisation(event, REVOKED, organisation_id=_invitation(event).customer_id)
 
 
 register(
@@ -193,7 +193,7 @@ register(
 ACCEPTED = mail(
     "invitation_accepted",
     Topic.INVITATION,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Invitation accepted by the customer"),
     subject=_("%(customer)s accepted your invitation"),
     paragraphs=(_("%(customer)s accepted your invitation. The result for each subscription is below."),),
@@ -205,7 +205,7 @@ ACCEPTED = mail(
 ACCEPTED_RECEIPT = mail(
     "invitation_accepted_receipt",
     Topic.INVITATION,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: invitation accepted"),
     subject=_("You accepted the invitation from %(partner)s"),
     paragraphs=(
@@ -228,8 +228,8 @@ ACCEPTED_RECEIPT = mail(
 
 def _accepted(event: Event) -> None:
     """Tell the partner, and confirm to who accepted, with what came of each subscription."""
-    tell(event, ACCEPTED, organisation_id=_invitation(event).partner_id)
-    confirm(event, ACCEPTED_RECEIPT)
+    notify_organisation(event, ACCEPTED, organisation_id=_invitation(event).partner_id)
+    notify_actor(event, ACCEPTED_RECEIPT)
 
 
 register(
@@ -249,7 +249,7 @@ register(
 DECLINED = mail(
     "invitation_declined",
     Topic.INVITATION,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Invitation declined by the customer"),
     subject=_("%(customer)s declined your invitation"),
     paragraphs=(
@@ -264,7 +264,7 @@ DECLINED = mail(
 
 
 def _declined(event: Event) -> None:
-    tell(event, DECLINED, organisation_id=_invitation(event).partner_id)
+    notify_organisation(event, DECLINED, organisation_id=_invitation(event).partner_id)
 
 
 register(
@@ -298,7 +298,7 @@ register(
 EXPIRED = mail(
     "invitation_expired",
     Topic.INVITATION,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Invitation expired without an answer"),
     subject=_("Your invitation to %(customer)s has expired"),
     paragraphs=(
@@ -312,7 +312,7 @@ EXPIRED = mail(
 
 
 def _expired(event: Event) -> None:
-    tell(event, EXPIRED, organisation_id=_invitation(event).partner_id)
+    notify_organisation(event, EXPIRED, organisation_id=_invitation(event).partner_id)
 
 
 register(

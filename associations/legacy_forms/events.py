@@ -9,14 +9,14 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.rules import Kind
-from por.formats import day_text, number_text
-from por.history.actions import organisation_of
+from por.accounts.rules import OrganisationKind
+from por.history.actions.recording import organisation_of
 from por.history.events import EventType, Link, event_group, register
 from por.history.models import Event
-from por.notifications.actions import tell
+from por.notifications.actions.notifying import notify_organisation
 from por.notifications.messages import MailContext, mail
 from por.notifications.models import Topic
+from por.web.formatting import day_text, number_text
 
 
 class LegacyFormEvent(EventType):
@@ -80,7 +80,7 @@ def _transition(event: Event) -> str:
 REMINDER = mail(
     "transition_reminded",
     Topic.LEGACY,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Reminder to move legacy forms"),
     subject="%(sentence)s",
     paragraphs=(
@@ -104,7 +104,7 @@ REMINDER = mail(
 def _reminded(event: Event) -> None:
     partner = organisation_of(event.chain)
     assert partner is not None
-    tell(event, REMINDER, organisation_id=partner)
+    notify_organisation(event, REMINDER, organisation_id=partner)
 
 
 register(

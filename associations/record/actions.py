@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from associations.models import Association
-from associations.rules import EndReason, Kind, Source
+from associations.record.models import Association
+from associations.record.rules import AssociationKind, EndReason, Source
 from por.directory.models import Customer, Partner, Subscription
 
 
@@ -16,7 +16,7 @@ def draft(
     of: Subscription | Customer,
     partner: Partner,
     *,
-    kind: str = Kind.DPOR,
+    kind: str = AssociationKind.DPOR,
     source: Source,
     began_at: datetime,
     ended_at: datetime | None = None,

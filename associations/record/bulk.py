@@ -12,8 +12,8 @@ from typing import Any
 
 from django.db import connection
 
-from associations.models import Association
-from associations.rules import Source
+from associations.record.models import Association
+from associations.record.rules import Source
 
 
 def begin(drafts: Sequence[Association]) -> None:

@@ -9,18 +9,19 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from associations import receipts
-from associations.models import Association
-from associations.rules import EndReason, policy_on
-from por.accounts.rules import Kind
+from associations.record import signing
+from associations.record.models import Association
+from associations.record.policies import policy_on
+from associations.record.rules import EndReason
+from por.accounts.rules import OrganisationKind
 from por.directory.models import Subscription
-from por.formats import moment_text, number_text
-from por.history.actions import organisation_of
+from por.history.actions.recording import organisation_of
 from por.history.events import EventType, Link, event_group, register
 from por.history.models import Event
-from por.notifications.actions import tell
+from por.notifications.actions.notifying import notify_organisation
 from por.notifications.messages import MailContext, mail
 from por.notifications.models import Topic
+from por.web.formatting import moment_text, number_text
 
 
 class EndEvent(EventType):
@@ -139,7 +140,7 @@ def record_context(event: Event) -> RecordContext:
         "undo_until": undo_until(event),
         "rows": rows,
         "reason": event.reason.splitlines(),
-        "receipt": reverse("associations:receipt", args=[receipts.sign(association)]) if association else "",
+        "receipt": reverse("associations:receipt", args=[signing.sign(association)]) if association else "",
     }
 
 
@@ -177,7 +178,7 @@ def end_reason_text(payload: AssociationPayload) -> str:
 ENDED_MAIL = mail(
     "record_ended",
     Topic.RECORD,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Notice to partner: no longer partner of record"),
     subject=_("You are no longer the partner of record for %(subscription)s (%(customer)s)"),
     paragraphs=(
@@ -196,7 +197,7 @@ ENDED_MAIL = mail(
 ENDED_CUSTOMER_MAIL = mail(
     "record_ended_customer",
     Topic.RECORD,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Notice to customer: partner is no longer partner of record"),
     subject=_("%(partner)s is no longer your partner of record for %(subscription)s"),
     paragraphs=(
@@ -217,8 +218,8 @@ ENDED_CUSTOMER_MAIL = mail(
 def _ended(event: Event) -> None:
     """Tell the partner, and the customer too, who has not done it."""
     for organisation_id in event.parties:
-        tell(event, ENDED_MAIL, organisation_id=organisation_id)
-    tell(event, ENDED_CUSTOMER_MAIL, organisation_id=customer_of(event))
+        notify_organisation(event, ENDED_MAIL, organisation_id=organisation_id)
+    notify_organisation(event, ENDED_CUSTOMER_MAIL, organisation_id=customer_of(event))
 
 
 def _why(event: Event) -> str:

@@ -13,20 +13,21 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.models import Association, subscriptions_visible_to
+from associations.record.access import subscriptions_visible_to
+from associations.record.models import Association
 from por.accounts.models import Actor, Organisation
+from por.db.locks import lock_timeout_as_busy
+from por.db.prepared import Param, PreparedQuery
 from por.directory.models import Partner, Subscription
-from por.errors import Absent, Refused, Stale
-from por.statements import Given, Statement
-from por.waiting import busy_instead_of_a_lock_timeout
+from por.errors import NotFound, Refused, VersionConflict
 
 #: The last instant that was used on a unit plus this is the earliest next one.
 TICK = timedelta(microseconds=1)
 
 
-def absent() -> Absent:
+def absent() -> NotFound:
     """Return the same refusal for a subscription that does not exist and for one of somebody else."""
-    return Absent("not_found", _("This subscription does not exist, or you do not have access to it."))
+    return NotFound("not_found", _("This subscription does not exist, or you do not have access to it."))
 
 
 def locked(subscription_id: uuid.UUID, right: str, *, by: Actor, version: int | None = None) -> Subscription:
@@ -38,23 +39,25 @@ def locked(subscription_id: uuid.UUID, right: str, *, by: Actor, version: int | 
         if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
             raise absent()
         by.require(right)
-    with busy_instead_of_a_lock_timeout():
+    with lock_timeout_as_busy():
         subscription = _to_change(by.kind).one(organisation=by.organisation_id, subscription=subscription_id)
     if subscription is None:
         raise absent()
     if version is not None and subscription.version != version:
-        raise Stale("stale", _("This subscription has changed since you opened it. Check the changes, then try again."))
+        raise VersionConflict(
+            "stale", _("This subscription has changed since you opened it. Check the changes, then try again.")
+        )
     return subscription
 
 
 @cache
-def _to_change(kind: str) -> Statement[Subscription]:
+def _to_change(kind: str) -> PreparedQuery[Subscription]:
     """Return the query for one subscription, locked, if those who act for this kind of organisation see it."""
-    anybody = Actor(user=None, organisation=Organisation(id=Given("organisation"), kind=kind))
-    return Statement(
+    anybody = Actor(user=None, organisation=Organisation(id=Param("organisation"), kind=kind))
+    return PreparedQuery(
         lambda: (
             subscriptions_visible_to(anybody)
-            .filter(subscription_id=Given("subscription"))
+            .filter(subscription_id=Param("subscription"))
             .select_related("customer__organisation", "sku")
             .select_for_update(of=("self",), no_key=True)
         )
@@ -63,7 +66,7 @@ def _to_change(kind: str) -> Statement[Subscription]:
 
 def locked_by_system(subscription_pk: int) -> Subscription:
     """Return the subscription, locked until the transaction ends: for scheduled work and loads."""
-    with busy_instead_of_a_lock_timeout():
+    with lock_timeout_as_busy():
         subscriptions = Subscription.objects.select_related("customer__organisation", "sku")
         return subscriptions.select_for_update(of=("self",), no_key=True).get(pk=subscription_pk)
 
@@ -107,25 +110,25 @@ def _on(subscription: Subscription, found: list[Association]) -> list[Associatio
     return found
 
 
-_ALL = Statement(
+_ALL = PreparedQuery(
     lambda: (
         Association.objects.of_record()
-        .filter(subscription=Given("subscription"))
+        .filter(subscription=Param("subscription"))
         .select_related("partner__organisation")
         .order_by("attached_at", "pk")
     )
 )
-_LATEST = Statement(
+_LATEST = PreparedQuery(
     lambda: (
         Association.objects.of_record()
-        .filter(subscription=Given("subscription"))
+        .filter(subscription=Param("subscription"))
         .order_by(
             Case(When(ended_at=None, undone_at=None, then=0), default=1),
             Greatest("began_at", "ended_at", "attached_at", "undone_at", "reopened_at").desc(),
         )[:2]
     )
 )
-_PARTNER = Statement(lambda: Partner.objects.select_related("organisation").filter(pk=Given("partner")))
+_PARTNER = PreparedQuery(lambda: Partner.objects.select_related("organisation").filter(pk=Param("partner")))
 
 
 def partner_of(association: Association) -> Partner:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from associations.models import Association
+from associations.record.models import Association
 from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription
-from por.history import actions as history
+from por.history.actions import recording as history
 
 
 def record_event(
@@ -36,7 +36,7 @@ def record_event(
             bump(unit)
         about, customer = about_subscription(unit), unit.customer_id
     else:
-        about, customer = history.About("customer", str(unit.tenant_id), unit.organisation.name), unit.pk
+        about, customer = history.ObjectRef("customer", str(unit.tenant_id), unit.organisation.name), unit.pk
     history.record(verb, about, by=by, at=at, of=customer, parties=parties, changes=changes, reason=reason)
 
 
@@ -46,9 +46,9 @@ def bump(subscription: Subscription) -> None:
     Subscription.objects.filter(pk=subscription.pk).update(version=subscription.version)
 
 
-def about_subscription(subscription: Subscription) -> history.About:
+def about_subscription(subscription: Subscription) -> history.ObjectRef:
     """Return a subscription as events have it."""
-    return history.About("subscription", str(subscription.subscription_id), subscription.name)
+    return history.ObjectRef("subscription", str(subscription.subscription_id), subscription.name)
 
 
 def named(partner: Partner) -> dict[str, str]:

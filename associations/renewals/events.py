@@ -22,15 +22,15 @@ from associations.record.events import (
     record_context,
     subscription_page,
 )
-from por.accounts.rules import Kind, Right
+from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Subscription
 from por.directory.rules import Agreement
-from por.formats import day_text, number_text
 from por.history.events import EventType, event_group, register
 from por.history.models import Event
-from por.notifications.actions import tell
+from por.notifications.actions.notifying import notify_organisation
 from por.notifications.messages import Mail, mail
 from por.notifications.models import Topic
+from por.web.formatting import day_text, number_text
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -69,9 +69,9 @@ RENEWALS = event_group("renewals", _("Renewals and changes"))
 
 def _tell(event: Event, to_partner: Mail, to_customer: Mail | None) -> None:
     for organisation_id in event.parties:
-        tell(event, to_partner, organisation_id=organisation_id)
+        notify_organisation(event, to_partner, organisation_id=organisation_id)
     if to_customer is not None:
-        tell(event, to_customer, organisation_id=customer_of(event))
+        notify_organisation(event, to_customer, organisation_id=customer_of(event))
 
 
 # --- It renews soon -------------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def _renewal_day(payload: RenewalDue) -> RenewalDay:
 RENEWAL_MAIL = mail(
     "renewal_due",
     Topic.RENEWAL,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Customer’s subscription renews soon"),
     subject=_("%(subscription)s (%(customer)s) renews in %(days)s"),
     paragraphs=(
@@ -121,7 +121,7 @@ RENEWAL_MAIL = mail(
 RENEWAL_CUSTOMER_MAIL = mail(
     "renewal_due_customer",
     Topic.RENEWAL,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Your subscription renews soon"),
     subject=_("%(subscription)s renews in %(days)s"),
     paragraphs=(
@@ -197,7 +197,7 @@ def _changed_context(event: Event) -> RecordContext:
 CHANGED_MAIL = mail(
     "subscription_changed",
     Topic.RENEWAL,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("Customer’s subscription changed"),
     subject=_("%(subscription)s (%(customer)s) has changed"),
     paragraphs=(
@@ -253,7 +253,7 @@ def _confirmation(event: Event) -> str:
 CARRIED_OVER_MAIL = mail(
     "record_carried_over",
     Topic.RENEWAL,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("You were carried over to a replacement subscription"),
     subject=_("You are still the partner of record for %(subscription)s (%(customer)s)"),
     paragraphs=(
@@ -271,7 +271,7 @@ CARRIED_OVER_MAIL = mail(
 CARRIED_OVER_CUSTOMER_MAIL = mail(
     "record_carried_over_customer",
     Topic.RENEWAL,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Your partner was carried over to a replacement subscription"),
     subject=_("%(partner)s is still your partner of record for %(subscription)s"),
     paragraphs=(
@@ -311,7 +311,7 @@ register(
 REPLACED_MAIL = mail(
     "subscription_replaced",
     Topic.RENEWAL,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title=_("You were not carried over to a replacement subscription"),
     subject=_("%(customer)s has a new subscription and you are not its partner of record: %(subscription)s"),
     paragraphs=(
@@ -332,7 +332,7 @@ REPLACED_MAIL = mail(
 REPLACED_CUSTOMER_MAIL = mail(
     "subscription_replaced_customer",
     Topic.RENEWAL,
-    to=(Kind.CUSTOMER,),
+    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirm your partner for a replacement subscription"),
     subject=_("Is %(partner)s still your partner for %(subscription)s?"),
     paragraphs=(

@@ -8,7 +8,7 @@ from typing import Any
 from django import template
 from django.utils.safestring import SafeString
 
-from associations.views import timeline
+from associations.record import timeline
 from por.history.models import Event
 
 register = template.Library()

@@ -10,10 +10,11 @@ from django import template
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from associations.models import Association
-from associations.rules import Kind, forms_earn_nothing_since, policy_on
+from associations.record.models import Association
+from associations.record.policies import forms_earn_nothing_since, policy_on
+from associations.record.rules import AssociationKind
 from por.directory.models import Subscription
-from por.formats import day_text
+from por.web.formatting import day_text
 
 register = template.Library()
 
@@ -37,4 +38,4 @@ def legacy_text(context: Mapping[str, Any]) -> str:
 @register.filter
 def has_form(kinds: Iterable[str]) -> bool:
     """Whether the legacy form is among these kinds, which are in words."""
-    return str(Kind.OSA_FORM.label) in kinds
+    return str(AssociationKind.OSA_FORM.label) in kinds

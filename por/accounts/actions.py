@@ -11,12 +11,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.events import PeopleEvent
-from por.accounts.models import NOBODY, Actor, IdempotencyKey, Membership, Organisation, Token, User, keys_below
-from por.accounts.rules import Kind, Right, Role, roles_of
-from por.errors import Absent, Refused
-from por.history import actions as history
-from por.statements import Given, Statement
-from por.waiting import busy_instead_of_a_lock_timeout
+from por.accounts.models import SYSTEM, Actor, IdempotencyKey, Membership, Organisation, Token, User, keys_below
+from por.accounts.rules import OrganisationKind, Right, Role, roles_of
+from por.db.locks import lock_timeout_as_busy
+from por.db.prepared import Param, PreparedQuery
+from por.errors import NotFound, Refused
+from por.history.actions import recording as history
 
 #: How stale "last used" may be: a token that is busy is not written to on every request.
 LAST_USED_PRECISION = timedelta(minutes=1)
@@ -33,7 +33,7 @@ def create_token(user: User, organisation: Organisation, *, name: str, read_only
             "name_missing", _("Enter a name for the token, so that you can recognise it later."), field="name"
         )
     if not Membership.objects.usable().filter(user=user, organisation=organisation).exists():
-        raise Absent("not_a_member", _("You are not a member of this organisation."))
+        raise NotFound("not_a_member", _("You are not a member of this organisation."))
     secret = f"por_{secrets.token_urlsafe(32)}"
     token = Token.objects.create(
         user=user, organisation=organisation, name=name[:80], digest=Token.digest_of(secret), read_only=read_only
@@ -45,7 +45,7 @@ def revoke_token(user: User, token_id: int) -> Token:
     """Ends one of the person's own tokens at once; revoking it again changes nothing."""
     token = Token.objects.filter(user=user, pk=token_id).first()
     if token is None:
-        raise Absent("token_not_found", _("We could not find this token."))
+        raise NotFound("token_not_found", _("We could not find this token."))
     if token.revoked_at is None:
         token.revoked_at = timezone.now()
         token.save(update_fields=["revoked_at"])
@@ -69,10 +69,10 @@ def actor_of_token(secret: str) -> Actor | None:
     )
 
 
-_USABLE_TOKEN = Statement(
+_USABLE_TOKEN = PreparedQuery(
     lambda: (
         Token.objects.select_related("user", "organisation")
-        .filter(digest=Given("digest"), revoked_at=None, user__is_active=True)
+        .filter(digest=Param("digest"), revoked_at=None, user__is_active=True)
         .annotate(
             role=Membership.objects.filter(user=OuterRef("user"), organisation=OuterRef("organisation")).values("role"),
             below=keys_below("organisation"),
@@ -197,31 +197,31 @@ def reactivate(person_id: int, *, by: Actor) -> User:
 def _house(by: Actor) -> Organisation:
     """The house, locked until the transaction ends, for somebody who may change its people now, not only before."""
     by.require(Right.MANAGE_PEOPLE)
-    with busy_instead_of_a_lock_timeout():
+    with lock_timeout_as_busy():
         house = Organisation.objects.select_for_update(no_key=True).get(pk=by.organisation_id or 0)
     membership = Membership.objects.usable().filter(user=by.user_id, organisation=house).first()
-    now = Actor(by.user, house, membership.role, by.token) if membership else NOBODY
+    now = Actor(by.user, house, membership.role, by.token) if membership else SYSTEM
     now.require(Right.MANAGE_PEOPLE)
     return house
 
 
 def _person(person_id: int) -> User:
-    with busy_instead_of_a_lock_timeout():
+    with lock_timeout_as_busy():
         person = User.objects.select_for_update(no_key=True).filter(pk=person_id).first()
     if person is None:
-        raise Absent("not_found", _("We could not find this person."))
+        raise NotFound("not_found", _("We could not find this person."))
     return person
 
 
 def _membership(person_id: int, house: Organisation) -> Membership:
     membership = Membership.objects.select_related("user").filter(user=person_id, organisation=house).first()
     if membership is None:
-        raise Absent("not_on_staff", _("This person is not a member of platform staff."))
+        raise NotFound("not_on_staff", _("This person is not a member of platform staff."))
     return membership
 
 
 def _require_role(role: str) -> None:
-    if role not in roles_of(Kind.STAFF):
+    if role not in roles_of(OrganisationKind.STAFF):
         raise Refused("role_unknown", _("Choose a platform staff role."), field="role")
 
 
@@ -240,7 +240,7 @@ def _record(what: PeopleEvent, person: User, house: Organisation, *, by: Actor, 
     """By name and id: an address in a chain could never be erased."""
     history.record(
         what,
-        history.About("person", str(person.pk), person.name),
+        history.ObjectRef("person", str(person.pk), person.name),
         by=by,
         at=timezone.now(),
         of=house.pk,

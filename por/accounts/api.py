@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor, Membership
-from por.accounts.rules import Kind
+from por.accounts.rules import OrganisationKind
 from por.api.endpoint import Endpoint
 from por.api.schema import described
 
@@ -120,9 +120,9 @@ def _membership(membership: Membership, *, active: bool) -> MembershipShape:
     organisation = membership.organisation
     shape: OrganisationShape = {"id": organisation.pk, "name": organisation.name}
     match organisation.kind:
-        case Kind.PARTNER:
+        case OrganisationKind.PARTNER:
             shape["mpn_id"] = organisation.number
-        case Kind.CUSTOMER:
+        case OrganisationKind.CUSTOMER:
             shape["tenant_id"] = organisation.number
     return {
         "kind": cast(Literal["customer", "partner", "staff"], organisation.kind),

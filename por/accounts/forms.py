@@ -10,8 +10,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import LANGUAGES, Actor, Membership, User
-from por.accounts.rules import Kind, Role, roles_of
-from por.filters import FilterForm, SearchField
+from por.accounts.rules import OrganisationKind, Role, roles_of
+from por.web.filters import FilterForm, SearchField
 
 THEMES = [("", _("Same as my device")), ("light", _("Light")), ("dark", _("Dark"))]
 
@@ -75,7 +75,9 @@ class PeopleFilter(FilterForm):
     has_time_limit = True
 
     search = SearchField()
-    kind = forms.ChoiceField(label=_("Member of"), choices=[("", _("All types")), *Kind.choices], required=False)
+    kind = forms.ChoiceField(
+        label=_("Member of"), choices=[("", _("All types")), *OrganisationKind.choices], required=False
+    )
     role = forms.ChoiceField(label=_("Role"), choices=[("", _("All roles")), *Role.choices], required=False)
 
     def apply(self, people: QuerySet[User], actor: Actor) -> QuerySet[User]:
@@ -90,7 +92,7 @@ class PeopleFilter(FilterForm):
         return people.filter(Exists(memberships)) if given["kind"] or given["role"] else people
 
 
-STAFF_ROLES = [(role.value, role.label) for role in roles_of(Kind.STAFF)]
+STAFF_ROLES = [(role.value, role.label) for role in roles_of(OrganisationKind.STAFF)]
 
 
 class AddToStaffForm(forms.Form):

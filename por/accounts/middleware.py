@@ -8,20 +8,19 @@ from typing import cast
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.functional import SimpleLazyObject
-from django_htmx.middleware import HtmxDetails
 
-from por.accounts.models import NOBODY, Actor, Membership, User, keys_below
+from por.accounts.models import SYSTEM, Actor, Membership, User, keys_below
+from por.web import requests as web
 
 ACTIVE_ORGANISATION = "organisation"
 
 
-class Request(HttpRequest):
-    """A request as the views see it."""
+class Request(web.Request):
+    """A request as the views of all rooms see it."""
 
     user: User
     actor: Actor
     memberships: list[Membership]
-    htmx: HtmxDetails
 
 
 class ActorMiddleware:
@@ -57,7 +56,7 @@ def _memberships(request: Request) -> list[Membership]:
 
 def _actor(request: Request) -> Actor:
     if not request.user.is_authenticated:
-        return NOBODY
+        return SYSTEM
     chosen = request.session.get(ACTIVE_ORGANISATION)
     memberships = request.memberships
     membership = next((one for one in memberships if one.organisation_id == chosen), None)

@@ -15,7 +15,7 @@ from django.db.models.functions import Lower, Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.rules import READING, Kind, Role, rights_of
+from por.accounts.rules import READING, OrganisationKind, Role, rights_of
 from por.errors import Forbidden
 
 LANGUAGES = [("en", _("English")), ("sv", _("Swedish"))]
@@ -82,7 +82,7 @@ class Organisation(models.Model):
     A partner's location has its global account as `parent`; `contact_email` gets what no member wants.
     """
 
-    kind = models.CharField(max_length=10, choices=Kind.choices)
+    kind = models.CharField(max_length=10, choices=OrganisationKind.choices)
     name = models.CharField(max_length=200)
     number = models.CharField(max_length=36)
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
@@ -93,7 +93,9 @@ class Organisation(models.Model):
         verbose_name = _("organisation")
         constraints = [
             models.UniqueConstraint(fields=["kind", "number"], name="one_organisation_per_number"),
-            models.CheckConstraint(condition=models.Q(kind__in=Kind.values), name="organisation_kind_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=OrganisationKind.values), name="organisation_kind_is_known"
+            ),
         ]
         # Searches compare capitals, as `icontains` does; the kind of index that finds parts of words holds them.
         indexes = [GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="organisations_by_part_of_name")]
@@ -191,7 +193,7 @@ class Actor:
 
     @property
     def is_staff(self) -> bool:
-        return self.kind == Kind.STAFF
+        return self.kind == OrganisationKind.STAFF
 
     @property
     def rights(self) -> frozenset[str]:
@@ -231,4 +233,4 @@ class Actor:
 
 
 #: The clock and the commands: nobody in particular, and no right of anybody's.
-NOBODY = Actor(user=None, organisation=None)
+SYSTEM = Actor(user=None, organisation=None)

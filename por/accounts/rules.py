@@ -8,7 +8,7 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
 
-class Kind(TextChoices):
+class OrganisationKind(TextChoices):
     """What an organisation is here."""
 
     CUSTOMER = "customer", _("Customer")
@@ -51,8 +51,8 @@ class Right(StrEnum):
 
 
 #: Everybody may read what their organisation may see; these are the rights beyond that.
-RIGHTS: dict[Kind, dict[Role, frozenset[Right]]] = {
-    Kind.CUSTOMER: {
+RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
+    OrganisationKind.CUSTOMER: {
         Role.ADMINISTRATOR: frozenset(
             {
                 Right.CHECK_PARTNER,
@@ -67,14 +67,14 @@ RIGHTS: dict[Kind, dict[Role, frozenset[Right]]] = {
         ),
         Role.VIEWER: frozenset(),
     },
-    Kind.PARTNER: {
+    OrganisationKind.PARTNER: {
         Role.ADMINISTRATOR: frozenset(
             {Right.CHECK_PARTNER, Right.SUBMIT_STATEMENT, Right.INVITE, Right.ACTIVATE, Right.MANAGE_TOKENS}
         ),
         Role.INCENTIVES: frozenset({Right.CHECK_PARTNER, Right.SUBMIT_STATEMENT, Right.MANAGE_TOKENS}),
         Role.VIEWER: frozenset(),
     },
-    Kind.STAFF: {
+    OrganisationKind.STAFF: {
         Role.REVIEWER: frozenset({Right.CHECK_PARTNER, Right.MANAGE_TOKENS}),
         Role.PROGRAMME_ADMINISTRATOR: frozenset(
             {
@@ -99,8 +99,8 @@ READING = frozenset({Right.CHECK_PARTNER, Right.READ_IMPORTS, Right.READ_DELIVER
 
 def rights_of(kind: str, role: str) -> frozenset[Right]:
     """What this role may do in an organisation of this kind; nothing, for a pair the table does not know."""
-    return RIGHTS.get(Kind(kind), {}).get(Role(role), frozenset())
+    return RIGHTS.get(OrganisationKind(kind), {}).get(Role(role), frozenset())
 
 
 def roles_of(kind: str) -> list[Role]:
-    return list(RIGHTS[Kind(kind)])
+    return list(RIGHTS[OrganisationKind(kind)])

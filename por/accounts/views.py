@@ -32,14 +32,16 @@ from por.accounts.forms import (
     SignInForm,
     TokenForm,
 )
+from por.accounts.guards import only
 from por.accounts.middleware import ACTIVE_ORGANISATION, Request
 from por.accounts.models import Membership, Token, User
-from por.accounts.rules import Kind, rights_of
-from por.errors import Absent, Refused
+from por.accounts.rules import OrganisationKind, rights_of
+from por.errors import NotFound, Refused
 from por.history.models import Event
-from por.http import Listing, ListTab, only, people_text, posted, render_page, submit
+from por.web.lists import Listing, ListTab, people_text
+from por.web.pages import posted, render_page, submit
 
-HOMES = {Kind.CUSTOMER: "/c/", Kind.PARTNER: "/p/", Kind.STAFF: "/a/"}
+HOMES = {OrganisationKind.CUSTOMER: "/c/", OrganisationKind.PARTNER: "/p/", OrganisationKind.STAFF: "/a/"}
 YEAR = 365 * 24 * 3600
 DEMO_DOMAIN = "@demo.example"
 
@@ -107,7 +109,7 @@ def landing(request: Request) -> HttpResponse:
         return render(request, "accounts/no_membership.html")
     if len(request.memberships) > 1 and ACTIVE_ORGANISATION not in request.session:
         return render(request, "accounts/landing.html")
-    return redirect(HOMES[Kind(request.actor.kind)])
+    return redirect(HOMES[OrganisationKind(request.actor.kind)])
 
 
 @require_POST
@@ -118,7 +120,7 @@ def switch(request: Request) -> HttpResponse:
     if membership is None:
         raise Http404
     request.session[ACTIVE_ORGANISATION] = membership.organisation_id
-    return redirect(HOMES[Kind(membership.organisation.kind)])
+    return redirect(HOMES[OrganisationKind(membership.organisation.kind)])
 
 
 # --- How it looks and reads -----------------------------------------------------------------------------------------
@@ -243,7 +245,7 @@ PEOPLE_TABS = [
         "staff",
         gettext_lazy("Platform staff"),
         lambda found: found.filter(
-            Exists(Membership.objects.filter(user=OuterRef("pk"), organisation__kind=Kind.STAFF))
+            Exists(Membership.objects.filter(user=OuterRef("pk"), organisation__kind=OrganisationKind.STAFF))
         ),
     ),
     ListTab("suspended", gettext_lazy("Suspended"), lambda found: found.filter(is_active=False)),
@@ -251,7 +253,7 @@ PEOPLE_TABS = [
 
 
 @require_safe
-@only(Kind.STAFF)
+@only(OrganisationKind.STAFF)
 def people(request: Request) -> HttpResponse:
     memberships = Membership.objects.select_related("organisation").order_by("organisation__kind", "organisation__name")
     shown = Listing(
@@ -267,7 +269,7 @@ def people(request: Request) -> HttpResponse:
 
 
 @require_safe
-@only(Kind.STAFF)
+@only(OrganisationKind.STAFF)
 def person(request: Request, person_id: int) -> HttpResponse:
     return _person(request, person_id)
 
@@ -276,9 +278,9 @@ def _person(request: Request, person_id: int, *, refused: Refused | None = None,
     """The page of one person, with what was refused above it."""
     found = User.objects.filter(pk=person_id).first()
     if found is None:
-        raise Absent("not_found", _("We could not find this person."))
+        raise NotFound("not_found", _("We could not find this person."))
     memberships = list(found.memberships.select_related("organisation").order_by("organisation__kind", "pk"))
-    on_staff = next((one for one in memberships if one.organisation.kind == Kind.STAFF), None)
+    on_staff = next((one for one in memberships if one.organisation.kind == OrganisationKind.STAFF), None)
     about = Q(object_kind="person", object_id=str(found.pk))
     context = {
         "person": found,
@@ -296,7 +298,7 @@ def _person(request: Request, person_id: int, *, refused: Refused | None = None,
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@only(Kind.STAFF, to="people.write")
+@only(OrganisationKind.STAFF, to="people.write")
 def person_add(request: Request) -> HttpResponse:
     """Somebody becomes a member of the house; who has no password yet gets a mail that leads to one."""
     if request.method != "POST":
@@ -317,7 +319,7 @@ def _add_page(request: Request, form: AddToStaffForm, *, status: int = 200) -> H
 
 
 @posted("accounts:person")
-@only(Kind.STAFF, to="people.write")
+@only(OrganisationKind.STAFF, to="people.write")
 def person_role(request: Request, person_id: int) -> HttpResponseBase:
     role = request.POST.get("role", "")
     done = _("%(name)s now has a different role.")
@@ -325,21 +327,21 @@ def person_role(request: Request, person_id: int) -> HttpResponseBase:
 
 
 @posted("accounts:person")
-@only(Kind.STAFF, to="people.write")
+@only(OrganisationKind.STAFF, to="people.write")
 def person_remove(request: Request, person_id: int) -> HttpResponseBase:
     done = _("%(name)s is no longer a member of platform staff.")
     return _change(request, person_id, lambda: actions.remove_from_staff(person_id, by=request.actor), done)
 
 
 @posted("accounts:person")
-@only(Kind.STAFF, to="people.write")
+@only(OrganisationKind.STAFF, to="people.write")
 def person_suspend(request: Request, person_id: int) -> HttpResponseBase:
     done = _("%(name)s is suspended. Their sessions and tokens no longer work.")
     return _change(request, person_id, lambda: actions.suspend(person_id, by=request.actor), done)
 
 
 @posted("accounts:person")
-@only(Kind.STAFF, to="people.write")
+@only(OrganisationKind.STAFF, to="people.write")
 def person_reactivate(request: Request, person_id: int) -> HttpResponseBase:
     done = _("%(name)s can sign in again.")
     return _change(request, person_id, lambda: actions.reactivate(person_id, by=request.actor), done)

@@ -12,8 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from por import counters
 from por.api.problems import FieldError, Invalid, PreconditionRequired
+from por.ops import metrics
 
 
 class Endpoint(APIView):
@@ -26,7 +26,7 @@ class Endpoint(APIView):
         patch_vary_headers(response, ["Authorization", "Cookie", "Accept-Language"])
         response.headers.setdefault("Cache-Control", "private, no-cache")
         if "Idempotent-Replayed" in response:
-            counters.REPLAYS.inc()
+            metrics.REPLAYS.inc()
         return response
 
 

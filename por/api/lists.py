@@ -17,9 +17,9 @@ from rest_framework.utils.urls import replace_query_param
 
 from por.api.endpoint import invalid
 from por.api.problems import FieldError
-from por.csv_export import BOM, csv_lines
 from por.db.keyset import CursorInvalid, read_part, read_parts
-from por.filters import FilterForm
+from por.web.csv_export import BOM, csv_lines
+from por.web.filters import FilterForm
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200

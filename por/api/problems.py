@@ -15,9 +15,10 @@ from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from por import counters, faults
-from por.errors import Absent, Busy, Forbidden, Refused, Stale, Unavailable
-from por.logs import request_id
+from por.db import outages
+from por.errors import Forbidden, Locked, NotFound, Refused, Unavailable, VersionConflict
+from por.ops import metrics
+from por.ops.logs import request_id
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -62,7 +63,7 @@ def handler(exception: Exception, context: Mapping[str, Any]) -> Response:
             return problem(400, "bad_request", _("We cannot understand the request. Check it and send it again."))
         case exceptions.APIException():
             return _of_the_framework(exception)
-    if fault := faults.caused_by(exception):
+    if fault := outages.caused_by(exception):
         return _refused(fault)
     request = context["request"]._request
     got_request_exception.send(sender=type(context["view"]), request=request)
@@ -85,7 +86,7 @@ def problem(
 ) -> Response:
     """One error, as RFC 9457 has it, with our `code` and `request_id`, and `errors` where inputs are at fault."""
     body = _body(status, code, detail)
-    counters.refused(code, status, why)
+    metrics.refused(code, status, why)
     if errors:
         body["errors"] = [error._asdict() for error in errors]
     return Response(body, status=status, headers=dict(headers or {}), content_type=MEDIA_TYPE)
@@ -94,7 +95,7 @@ def problem(
 def outside_the_framework(refused: Refused) -> JsonResponse:
     """The same where no endpoint was reached."""
     status = status_of(refused)
-    counters.refused(refused.code, status, refused)
+    metrics.refused(refused.code, status, refused)
     body = _body(status, refused.code, str(refused))
     return JsonResponse(body, status=status, headers=_retry_after(refused), content_type=MEDIA_TYPE)
 
@@ -121,21 +122,21 @@ def _refused(refused: Refused) -> Response:
 
 
 def _retry_after(refused: Refused) -> dict[str, str]:
-    return {"Retry-After": str(refused.retry_after)} if isinstance(refused, Busy | Unavailable) else {}
+    return {"Retry-After": str(refused.retry_after)} if isinstance(refused, Locked | Unavailable) else {}
 
 
 def status_of(refused: Refused) -> int:
     """What was entered is at fault: 422. The state of things is: 409. The rest by its kind."""
     match refused:
-        case Absent():
+        case NotFound():
             return 404
         case Forbidden():
             return 403
-        case Busy():
+        case Locked():
             return 429
         case Unavailable():
             return 503
-        case Stale():
+        case VersionConflict():
             return 412
         case PreconditionRequired():
             return 428

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import (
     Annotated,
     Any,
@@ -26,6 +28,18 @@ from por.api.lists import MAX_PAGE_SIZE, PAGE_SIZE
 from por.api.problems import MEDIA_TYPE
 
 
+def timestamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def money(amount: Decimal) -> str:
+    return f"{amount:.2f}"
+
+
+def page_of(example: dict[str, Any]) -> dict[str, Any]:
+    return {"next": None, "previous": None, "results": [example]}
+
+
 class Is:
     """What a JSON schema says of a value beyond its type, to annotate a type with."""
 
@@ -35,12 +49,22 @@ class Is:
 
 #: How JSON writes what Python has a type for.
 Timestamp = Annotated[str, Is(format="date-time", description="UTC, with Z.")]
+
+
 Day = Annotated[str, Is(format="date")]
+
+
 Guid = Annotated[str, Is(format="uuid")]
+
+
 Money = Annotated[str, Is(pattern=r"^-?[0-9]+\.[0-9]{2}$", description="Exact, as text.")]
+
+
 Month = Annotated[str, Is(pattern="^[0-9]{4}-[0-9]{2}$")]
 
+
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+
 
 PROBLEM = {
     "type": "object",
@@ -65,8 +89,10 @@ PROBLEM = {
     },
 }
 
+
 #: Named types that answers are made of; the document holds each once.
 COMPONENTS: dict[str, dict[str, Any]] = {"Problem": PROBLEM}
+
 
 #: What may go wrong at every address, and at every address that writes.
 ANYWHERE: dict[int, list[str]] = {
@@ -76,6 +102,8 @@ ANYWHERE: dict[int, list[str]] = {
     500: ["internal_error"],
     503: ["unavailable"],
 }
+
+
 WRITING: dict[int, list[str]] = {
     400: ["bad_request"],
     403: ["no_right", "token_is_read_only", "csrf_failed"],
@@ -97,12 +125,19 @@ WRITING: dict[int, list[str]] = {
     ],
     429: ["busy"],
 }
+
+
 LISTING: dict[int, list[str]] = {422: ["page_size_invalid", "cursor_invalid", "invalid_choice"]}
+
+
 #: Codes of filters that are forms.
 FILTERING: dict[int, list[str]] = {
     422: ["invalid", "invalid_choice", "max_length", "null_characters_not_allowed"],
 }
+
+
 VERSIONED: dict[int, list[str]] = {412: ["stale"], 428: ["precondition_required"]}
+
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -111,6 +146,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="Choose a new key for each request. If you send the same request again with the same key, you get the"
     " first answer and nothing changes. Keys are kept for at least 24 hours, for one organisation.",
 )
+
+
 IDEMPOTENT_REPLAYED = OpenApiParameter(
     "Idempotent-Replayed",
     {"type": "string", "enum": ["true"]},
@@ -118,6 +155,8 @@ IDEMPOTENT_REPLAYED = OpenApiParameter(
     description="Only there when the answer is a replay.",
     response=[200, 201, 204],
 )
+
+
 IF_MATCH = OpenApiParameter(
     "If-Match",
     str,
@@ -125,17 +164,24 @@ IF_MATCH = OpenApiParameter(
     required=True,
     description="The ETag you last saw, or `*` for any.",
 )
+
+
 ETAG = OpenApiParameter(
     "ETag", str, OpenApiParameter.HEADER, description="The version, for If-Match.", response=[200, 201, 204]
 )
+
+
 FORMAT = OpenApiParameter(
     "format", str, enum=["json", "csv"], description="`csv`: all of it as a file, UTF-8 with a header."
 )
+
+
 PAGING = [
     OpenApiParameter("cursor", str, description="From `next` or `previous`; opaque."),
     OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE}),
     FORMAT,
 ]
+
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -25,7 +25,7 @@ from por.accounts.authentication import actor_of
 from por.accounts.models import Actor, IdempotencyKey
 from por.api.endpoint import matches, only_version, takes_any
 from por.api.problems import PreconditionRequired
-from por.errors import Absent, Forbidden, Refused, Stale, Unavailable
+from por.errors import Forbidden, NotFound, Refused, Unavailable, VersionConflict
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -70,7 +70,7 @@ def write(
         raise
     try:
         return idempotent(request, lambda: work(_version(request, target)))
-    except (Absent, Forbidden, PreconditionRequired, Stale, Unavailable):
+    except (NotFound, Forbidden, PreconditionRequired, VersionConflict, Unavailable):
         raise
     except _KeyRefused:
         if target:
@@ -105,7 +105,7 @@ def _check(request: Request, target: Target) -> int | None:
     if not _needs_version(request, target):
         return None
     if not matches(request, found.version):
-        raise Stale("stale", target.stale)
+        raise VersionConflict("stale", target.stale)
     version: int = found.version
     return version
 

@@ -11,10 +11,10 @@ from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor
 from por.accounts.rules import Right
+from por.db.prepared import Param, PreparedQuery
 from por.directory.models import CheckOfId, Partner
 from por.directory.rules import normal_mpn_id
-from por.errors import Absent, Busy, Refused
-from por.statements import Given, Statement
+from por.errors import Locked, NotFound, Refused
 
 PER_MINUTE, PER_DAY = 20, 200
 
@@ -45,7 +45,7 @@ def check(entered: str, *, by: Actor) -> Partner:
         code = "too_many_checks" if wait else _obstacle(mpn_id, partner)
         _note(entered, code or CheckOfId.Outcome.FOUND, by=by)
     if wait:
-        raise Busy(
+        raise Locked(
             "too_many_checks", _("Too many IDs have been checked. Wait a moment, then try again."), retry_after=wait
         )
     if code is not None:
@@ -84,13 +84,13 @@ def note_unknown(entered: str, *, by: Actor) -> None:
         wait = _wait(by)
         _note(entered, "too_many_checks" if wait else CheckOfId.Outcome.NOT_FOUND, by=by)
     if wait:
-        raise Busy(
+        raise Locked(
             "too_many_checks", _("Too many IDs have been checked. Wait a moment, then try again."), retry_after=wait
         )
 
 
 def refusal(code: str, *, field: str | None = None) -> Refused:
-    kind = Absent if code == "partner_not_found" and field is None else Refused
+    kind = NotFound if code == "partner_not_found" and field is None else Refused
     if code == "mpn_id_malformed":
         field = "mpn_id"
     return kind(code, SENTENCES[code], field=field)
@@ -111,7 +111,9 @@ def _find(mpn_id: str) -> Partner | None:
 
 
 # One that waits for the lock looks at the row again once it has it, and passes over a partner closed meanwhile.
-_LOCKED_BY_ID = Statement(lambda: _not_closed().filter(mpn_id=Given("mpn_id")), lock="FOR SHARE OF directory_partner")
+_LOCKED_BY_ID = PreparedQuery(
+    lambda: _not_closed().filter(mpn_id=Param("mpn_id")), lock="FOR SHARE OF directory_partner"
+)
 
 
 def _obstacle(mpn_id: str | None, partner: Partner | None) -> str | None:

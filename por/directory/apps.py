@@ -7,7 +7,7 @@ class DirectoryConfig(AppConfig):
     verbose_name = _("Directory")
 
     def ready(self) -> None:
-        from por.directory.estate import FILES
-        from por.estate import whole
+        from por.directory.imports.files import FILES
+        from por.imports import whole
 
         whole.register(*FILES)

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from por.accounts.models import Actor
 from por.directory.models import Partner
 from por.directory.rules import normal_mpn_id
-from por.filters import FilterForm, SearchField
-from por.formats import country_text
+from por.web.filters import FilterForm, SearchField
+from por.web.formatting import country_text
 
 
 def _countries() -> list[tuple[str, Any]]:

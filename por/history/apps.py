@@ -7,6 +7,7 @@ class HistoryConfig(AppConfig):
     verbose_name = _("History")
 
     def ready(self) -> None:
-        from por.history import actions, tasks
+        from por.history import tasks
+        from por.history.actions import recording as history
 
-        actions.wake.task = tasks.relay
+        history.wake.task = tasks.relay

@@ -15,7 +15,7 @@ from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from por.history.models import Event
-from por.icons import ICONS
+from por.web.icons import ICONS
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -328,6 +328,6 @@ register(
     icon="undo",
     tone="info",
     groups=(AGAIN,),
-    link=Link("event", staff="associations:event"),
+    link=Link("event", staff="portal:event"),
     mails=(),
 )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from por import faults
-from por.history import actions
-from por.history.actions import sealing
+from por.db import outages
+from por.history.actions import relaying, sealing
 
 
 @shared_task
 def relay() -> None:
     """Call the listeners of the events that are due: woken after commits, and every few seconds by the clock."""
-    with faults.tolerate_outage():
-        actions.relay()
+    with outages.tolerate_outage():
+        relaying.relay()
 
 
 @shared_task

@@ -19,11 +19,11 @@ from por.api.endpoint import Endpoint, entered
 from por.api.lists import filtered, listing
 from por.api.schema import Timestamp, described
 from por.api.writes import Target, write
-from por.filters import FilterForm
 from por.notifications.actions import inbox
 from por.notifications.lines import id_known
 from por.notifications.messages import address, inbox_text
 from por.notifications.models import Notification
+from por.web.filters import FilterForm
 
 
 class AboutShape(TypedDict):

@@ -7,6 +7,10 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self) -> None:
-        from por.notifications import actions, events, tasks, welcome  # noqa: F401  # registers its events
+        from por.notifications import (
+            tasks,
+            welcome,  # noqa: F401  # registers its events
+        )
+        from por.notifications.actions import delivering
 
-        actions.wake.task = tasks.deliver
+        delivering.wake.task = tasks.deliver

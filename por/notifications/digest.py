@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.urls import reverse
 from django.utils.translation import gettext_lazy, ngettext
 
-from por.formats import moment_text
 from por.history.models import Event
 from por.notifications.lines import grouped
 from por.notifications.messages import MailContext, address, mail
 from por.notifications.models import DIGEST, Delivery
+from por.web.formatting import moment_text
 
 #: So many lines, the newest; the inbox has them all.
 LONGEST = 100

@@ -11,10 +11,10 @@ from django.forms import BoundField
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor, Membership
-from por.filters import FilterForm, SearchField
 from por.history.models import Outbox
 from por.notifications.messages import Mail, always_sent, choosable, titles
 from por.notifications.models import Delivery, How, Preference, Topic
+from por.web.filters import FilterForm, SearchField
 
 
 class MailForm(forms.Form):

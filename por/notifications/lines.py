@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from por.accounts.models import Organisation
-from por.accounts.rules import Kind
-from por.history.actions import organisation_of
+from por.accounts.rules import OrganisationKind
+from por.history.actions.recording import organisation_of
 from por.history.models import Event
 from por.notifications.messages import InboxText, inbox_text
 from por.notifications.models import Notification
@@ -42,7 +42,7 @@ def id_known(event: Event, line: InboxText, kind: str) -> str:
 
     A partner may be told of a subscription that is not theirs to open: then the page it is led to is another one.
     """
-    return event.object_id if kind != Kind.PARTNER or event.object_id in line.url else ""
+    return event.object_id if kind != OrganisationKind.PARTNER or event.object_id in line.url else ""
 
 
 def grouped(notifications: Iterable[Notification], *, reader: Organisation) -> list[Group]:

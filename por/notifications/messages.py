@@ -15,7 +15,7 @@ from django.template import Context, Engine
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from por.accounts.rules import Kind, Right
+from por.accounts.rules import OrganisationKind, Right
 from por.history import events
 from por.history.models import Event
 from por.notifications.models import DIGEST, Delivery, Topic
@@ -67,7 +67,7 @@ class Mail(NamedTuple):
 
     name: str
     topic: Topic | None
-    to: tuple[Kind, ...]
+    to: tuple[OrganisationKind, ...]
     title: LazyText
     subject: Text
     paragraphs: tuple[Text, ...]
@@ -104,7 +104,7 @@ def mail(
     name: str,
     topic: Topic | None,
     *,
-    to: tuple[Kind, ...],
+    to: tuple[OrganisationKind, ...],
     title: LazyText,
     subject: Text,
     paragraphs: tuple[Text, ...],

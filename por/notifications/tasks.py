@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from por import faults
-from por.notifications import actions
-from por.notifications.actions import digests
+from por.db import outages
+from por.notifications.actions import delivering, digests
 
 
 @shared_task
 def deliver() -> None:
     """Send the mail that is due: woken when there is some, and every few seconds by the clock."""
-    with faults.tolerate_outage():
-        actions.deliver()
+    with outages.tolerate_outage():
+        delivering.deliver()
 
 
 @shared_task
 def put_digests_together() -> None:
     """Make the digests that are due: asked every minute; the inbox lines say when one is due."""
-    with faults.tolerate_outage():
+    with outages.tolerate_outage():
         digests.put_together()

@@ -16,30 +16,22 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
+from por.accounts.guards import only
 from por.accounts.middleware import Request
-from por.accounts.rules import Kind, Role
-from por.errors import Absent, Refused
-from por.formats import number_text
-from por.history import actions as history
+from por.accounts.rules import OrganisationKind, Role
+from por.errors import NotFound, Refused
+from por.history.actions import relaying
 from por.history.models import Event, Outbox
-from por.http import (
-    Listing,
-    ListTab,
-    count_of,
-    csv_file,
-    deliveries_text,
-    events_text,
-    only,
-    posted,
-    render_page,
-    submit,
-)
-from por.notifications import actions, reading
+from por.notifications import queries
+from por.notifications.actions import delivering, notifying
 from por.notifications.actions import inbox as inboxes
 from por.notifications.forms import DeliveryFilter, MailForm, OutboxFilter
 from por.notifications.messages import message_id, titles
 from por.notifications.models import Delivery, Notification
 from por.queue.rules import MAX_ATTEMPTS
+from por.web.formatting import number_text
+from por.web.lists import Listing, ListTab, count_of, csv_file, deliveries_text, events_text
+from por.web.pages import posted, render_page, submit
 
 MAILS_ON_A_PAGE = 25
 #: The newest first; the key makes it one order for good.
@@ -61,7 +53,7 @@ def inbox(request: Request) -> HttpResponse:
     shown = Listing(request, Notification.objects.visible_to(request.actor), order=ORDER, tabs=INBOX_TABS)
     context = {
         **shown.context,
-        "groups": reading.inbox(shown.page.rows, actor=request.actor),
+        "groups": queries.inbox(shown.page.rows, actor=request.actor),
         "role": str(Role(request.actor.role).label).lower() if request.actor.role else "",
         "query": request.GET.urlencode(),
     }
@@ -113,7 +105,7 @@ def preferences(request: Request) -> HttpResponse:
 
 def _choose(form: MailForm) -> None:
     for membership, wanted in form.wanted().items():
-        actions.choose(membership, wanted)
+        notifying.choose(membership, wanted)
 
 
 # --- What leaves, what failed, and sending it again --------------------------------------------------------------
@@ -144,7 +136,7 @@ DELIVERY_COLUMNS = [
 
 
 @require_safe
-@only(Kind.STAFF, to="delivery.read")
+@only(OrganisationKind.STAFF, to="delivery.read")
 def delivery_list(request: Request) -> HttpResponseBase:
     shown = Listing(
         request,
@@ -185,7 +177,7 @@ def _delivery_cells(delivery: Delivery) -> list[Any]:
 
 
 @require_safe
-@only(Kind.STAFF, to="delivery.read")
+@only(OrganisationKind.STAFF, to="delivery.read")
 def delivery_detail(request: Request, delivery_id: int) -> HttpResponse:
     return _delivery(request, delivery_id)
 
@@ -194,7 +186,7 @@ def _delivery(request: Request, delivery_id: int, *, refused: Refused | None = N
     """The page of one message, with what was refused above it."""
     found = Delivery.objects.select_related("organisation", "event", "user").filter(pk=delivery_id).first()
     if found is None:
-        raise Absent("not_found", _("We could not find this message."))
+        raise NotFound("not_found", _("We could not find this message."))
     context = {
         "delivery": found,
         "title": titles().get(found.template, found.template),
@@ -208,9 +200,9 @@ def _delivery(request: Request, delivery_id: int, *, refused: Refused | None = N
 
 
 @posted("notifications:delivery_detail")
-@only(Kind.STAFF, to="delivery.replay")
+@only(OrganisationKind.STAFF, to="delivery.replay")
 def delivery_replay(request: Request, delivery_id: int) -> HttpResponseBase:
-    sent = submit(None, lambda: actions.replay(delivery_id, by=request.actor))
+    sent = submit(None, lambda: delivering.replay(delivery_id, by=request.actor))
     if not sent.is_done:
         return _delivery(request, delivery_id, refused=sent.refused, status=sent.status)
     messages.success(
@@ -220,10 +212,10 @@ def delivery_replay(request: Request, delivery_id: int) -> HttpResponseBase:
 
 
 @posted("notifications:delivery_list")
-@only(Kind.STAFF, to="delivery.replay")
+@only(OrganisationKind.STAFF, to="delivery.replay")
 def delivery_replay_failed(request: Request) -> HttpResponseBase:
     """All that failed, or as many of them as go at once."""
-    replayed = actions.replay_failed(by=request.actor)
+    replayed = delivering.replay_failed(by=request.actor)
     sentence = ngettext("We are sending %(n)s message again.", "We are sending %(n)s messages again.", replayed)
     messages.success(request, sentence % {"n": number_text(replayed)})
     return redirect(f"{reverse('notifications:delivery_list')}?view=failed")
@@ -236,7 +228,7 @@ OUTBOX_TABS = [
 
 
 @require_safe
-@only(Kind.STAFF, to="delivery.read")
+@only(OrganisationKind.STAFF, to="delivery.read")
 def outbox_list(request: Request) -> HttpResponseBase:
     """Events whose listeners could not be called, so that what follows from them has not happened."""
     shown = Listing(
@@ -253,20 +245,20 @@ def outbox_list(request: Request) -> HttpResponseBase:
     )
 
 
-@posted("associations:event")
-@only(Kind.STAFF, to="delivery.replay")
+@posted("portal:event")
+@only(OrganisationKind.STAFF, to="delivery.replay")
 def outbox_replay(request: Request, event_id: int) -> HttpResponseBase:
-    event = history.replay(event_id, by=request.actor)
+    event = relaying.replay(event_id, by=request.actor)
     what = event.object_name or event.verb
     messages.success(request, _("We have restarted the follow-up actions for %(event)s.") % {"event": what})
     return redirect("notifications:outbox_list")
 
 
 @posted("notifications:outbox_list")
-@only(Kind.STAFF, to="delivery.replay")
+@only(OrganisationKind.STAFF, to="delivery.replay")
 def outbox_replay_dead(request: Request) -> HttpResponseBase:
     """All that are stuck, or as many of them as go at once."""
-    replayed = history.replay_dead(by=request.actor)
+    replayed = relaying.replay_dead(by=request.actor)
     sentence = ngettext(
         "We have restarted the follow-up actions for %(n)s event.",
         "We have restarted the follow-up actions for %(n)s events.",
@@ -283,15 +275,15 @@ def outbox_replay_dead(request: Request) -> HttpResponseBase:
 def sink_list(request: Request) -> HttpResponse:
     """The newest mail in the demo's sink."""
     sink = _sink(request)
-    page = Paginator(reading.newest_keys(sink), MAILS_ON_A_PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "mails": reading.read(sink, list(page))}
+    page = Paginator(queries.newest_keys(sink), MAILS_ON_A_PAGE).get_page(request.GET.get("page"))
+    context = {"page": page, "mails": queries.read(sink, list(page))}
     return render(request, "notifications/sink_list.html", context)
 
 
 @require_GET
 def sink_detail(request: Request, key: str) -> HttpResponse:
     """One mail: its text, and the source of its HTML."""
-    found = reading.read(_sink(request), [key])
+    found = queries.read(_sink(request), [key])
     if not found:
         raise Http404
     return render(request, "notifications/sink_detail.html", {"mail": found[0]})

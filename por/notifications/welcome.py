@@ -11,10 +11,10 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from por.accounts.events import PeopleEvent
 from por.accounts.models import Membership, User
-from por.accounts.rules import Kind, Role
+from por.accounts.rules import OrganisationKind, Role
 from por.history.events import tell_too
 from por.history.models import Event
-from por.notifications.actions import inform
+from por.notifications.actions.notifying import notify_member
 from por.notifications.messages import MailContext, mail
 
 
@@ -43,7 +43,7 @@ def _choose_a_password(event: Event) -> str:
 WELCOME = mail(
     "staff_welcome",
     None,
-    to=(Kind.STAFF,),
+    to=(OrganisationKind.STAFF,),
     title=gettext_lazy("Welcome to the platform staff"),
     subject=gettext_lazy("You are now on the platform staff of %(organisation)s"),
     paragraphs=(
@@ -67,7 +67,7 @@ def welcome(event: Event) -> None:
     members = Membership.objects.filter(user=int(event.object_id), organisation=event.actor_organisation_id)
     member = members.select_related("user").first()
     if member is not None and not member.user.has_usable_password():
-        inform(event, WELCOME, user_id=member.user_id, organisation_id=member.organisation_id)
+        notify_member(event, WELCOME, user_id=member.user_id, organisation_id=member.organisation_id)
 
 
 tell_too(PeopleEvent.ADDED, mails=(WELCOME,), tell=welcome)

@@ -9,9 +9,9 @@ from typing import Any, Generic, NamedTuple, Protocol
 
 from django.utils import timezone
 
-from por.errors import Absent, Refused
+from por.db.locks import lock_timeout_as_busy
+from por.errors import NotFound, Refused
 from por.queue.models import Row, WorkRowQuerySet
-from por.waiting import busy_instead_of_a_lock_timeout
 
 RIGHT = "delivery.replay"
 #: How many rows one press of the button replays. The rest stays on the page and can be replayed next.
@@ -33,7 +33,7 @@ class Replayed(NamedTuple, Generic[Row]):
 
 
 def replay(
-    rows: WorkRowQuerySet[Row], key: int, *, by: Operator, not_found: Absent, refusal: Callable[[Row], Refused]
+    rows: WorkRowQuerySet[Row], key: int, *, by: Operator, not_found: NotFound, refusal: Callable[[Row], Refused]
 ) -> Replayed[Row]:
     """Let a row that failed wait again, with all its tries before it; return it, locked.
 
@@ -41,7 +41,7 @@ def replay(
     that has not failed: its work is done, or someone else was first.
     """
     by.require(RIGHT)
-    with busy_instead_of_a_lock_timeout():
+    with lock_timeout_as_busy():
         row = rows.select_for_update(of=("self",), no_key=True).filter(pk=key).first()
     if row is None:
         raise not_found

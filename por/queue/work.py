@@ -20,8 +20,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 from django.db import connection
 from django.utils import timezone
 
-from por import faults
-from por.logs import request_id, without_addresses
+from por.db import outages
+from por.ops.logs import request_id, without_addresses
 from por.queue.models import Row, WorkRowQuerySet
 from por.queue.rules import LEASE, MAX_ATTEMPTS, RUN_FOR, backoff
 
@@ -80,7 +80,7 @@ class Queue(ABC, Generic[Taken]):
 
     def is_outage(self, error: Exception) -> bool:
         """Return whether a server is at fault and not the row."""
-        return faults.caused_by(error) is not None
+        return outages.caused_by(error) is not None
 
     @abstractmethod
     def give_back(self, row: Taken) -> None:

@@ -17,7 +17,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 from django.test import Client
 from psycopg2.extensions import AsIs
 
-from associations.models import Association
+from associations.record.models import Association
 from por.accounts.actions import create_token
 from por.accounts.middleware import ACTIVE_ORGANISATION
 from por.accounts.models import Membership, Organisation

@@ -11,9 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from associations import actions
+from associations.attaching.actions import attach as attaching
+from associations.change_requests import actions as change_requests
+from associations.invitations import actions as invitations
 from por.accounts.models import Actor, Membership, Organisation, User
-from por.accounts.rules import Kind, Role
+from por.accounts.rules import OrganisationKind, Role
 from por.directory.models import Subscription
 from por.directory.rules import Agreement, Product
 from por.management.estates import cast
@@ -28,14 +30,14 @@ class Person(NamedTuple):
 
     name: str
     role: Role
-    places: tuple[tuple[Kind, str], ...] = ()
+    places: tuple[tuple[OrganisationKind, str], ...] = ()
     language: str = "en"
 
 
 PEOPLE = {
-    "customer": Person("Elin Sandberg", Role.ADMINISTRATOR, ((Kind.CUSTOMER, "Västerhamn Energi AB"),)),
-    "partner": Person("Arvid Holm", Role.ADMINISTRATOR, ((Kind.PARTNER, cast.NORDVIK),)),
-    "rival": Person("Maja Ekdahl", Role.ADMINISTRATOR, ((Kind.PARTNER, cast.HALDEN),), language="sv"),
+    "customer": Person("Elin Sandberg", Role.ADMINISTRATOR, ((OrganisationKind.CUSTOMER, "Västerhamn Energi AB"),)),
+    "partner": Person("Arvid Holm", Role.ADMINISTRATOR, ((OrganisationKind.PARTNER, cast.NORDVIK),)),
+    "rival": Person("Maja Ekdahl", Role.ADMINISTRATOR, ((OrganisationKind.PARTNER, cast.HALDEN),), language="sv"),
     "reviewer": Person("Ingrid Moen", Role.REVIEWER),
     "reviewer2": Person("Jonas Lindgren", Role.REVIEWER),
     "admin": Person("Sofia Rask", Role.PROGRAMME_ADMINISTRATOR),
@@ -43,7 +45,9 @@ PEOPLE = {
     "support": Person("Aino Salmi", Role.SUPPORT),
     "auditor": Person("Pieter Vos", Role.AUDITOR),
     "both": Person(
-        "Karin Almgren", Role.ADMINISTRATOR, ((Kind.CUSTOMER, "Almviks kommun"), (Kind.PARTNER, cast.HALDEN))
+        "Karin Almgren",
+        Role.ADMINISTRATOR,
+        ((OrganisationKind.CUSTOMER, "Almviks kommun"), (OrganisationKind.PARTNER, cast.HALDEN)),
     ),
 }
 
@@ -86,7 +90,9 @@ def _email(name: str) -> str:
 
 def _bring_people(password: str) -> None:
     encoded = make_password(password)  # one for all: it is the same password, and hashing is slow on purpose
-    house, _ = Organisation.objects.get_or_create(kind=Kind.STAFF, number=HOUSE[0], defaults={"name": HOUSE[1]})
+    house, _ = Organisation.objects.get_or_create(
+        kind=OrganisationKind.STAFF, number=HOUSE[0], defaults={"name": HOUSE[1]}
+    )
     for key, person in PEOPLE.items():
         user, _ = User.objects.update_or_create(
             email=_email(key), defaults={"name": person.name, "language": person.language, "password": encoded}
@@ -100,12 +106,14 @@ def _leave_something_to_do() -> None:
     customer, partner, rival = (_actor(name) for name in ("customer", "partner", "rival"))
     subscriptions = Subscription.objects.filter(customer=customer.organisation_id)
     contested = subscriptions.get(product=Product.EMS)
-    named = actions.attach(contested.subscription_id, cast.HALDEN, by=customer, note="They roll it out this spring.")
+    named = attaching.attach(contested.subscription_id, cast.HALDEN, by=customer, note="They roll it out this spring.")
     assert named.request is not None
-    actions.submit_statement(named.request.pk, "We have enrolled 300 devices and train the service desk.", by=rival)
+    change_requests.submit_statement(
+        named.request.pk, "We have enrolled 300 devices and train the service desk.", by=rival
+    )
     free = subscriptions.get(product=Product.OFFICE365, agreement=Agreement.EA, seats=60)
     tenant_id = free.customer.tenant_id
-    actions.invite(tenant_id, [free.subscription_id], by=partner, message="As we agreed when we met in May.")
+    invitations.invite(tenant_id, [free.subscription_id], by=partner, message="As we agreed when we met in May.")
 
 
 def _actor(name: str) -> Actor:
@@ -113,9 +121,9 @@ def _actor(name: str) -> Actor:
     return Actor(user=member.user, organisation=member.organisation, role=member.role)
 
 
-def _organisation(kind: Kind, known_as: str) -> Organisation:
+def _organisation(kind: OrganisationKind, known_as: str) -> Organisation:
     """A partner by its MPN ID, a customer by its name: its tenant id is the estate's business."""
-    field = "number" if kind == Kind.PARTNER else "name"
+    field = "number" if kind == OrganisationKind.PARTNER else "name"
     return Organisation.objects.get(kind=kind, **{field: known_as})
 
 

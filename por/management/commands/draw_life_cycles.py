@@ -7,13 +7,20 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from associations.life_cycles import ALL, LifeCycle
+from associations.change_requests.rules import CHANGE_REQUEST
+from associations.invitations.rules import INVITATION
+from associations.record.state_machines import StateMachine
+
+ALL = [CHANGE_REQUEST, INVITATION]
+
 
 FILE = settings.BASE_DIR / "docs" / "life-cycles.md"
+
+
 HEAD = """# Life cycles
 
-This page is drawn from `associations/life_cycles.py` by `manage.py draw_life_cycles`. A test checks that they match.
-Steps in brackets happen automatically, because of time or of an import. Any other step is refused with 409 and the code
+This page is drawn from the state machines in the `rules.py` of the features by `manage.py draw_life_cycles`. A test
+checks that they match. Steps in brackets happen automatically, because of time or of an import. Any other step is refused with 409 and the code
 of the current status.
 """
 
@@ -32,7 +39,7 @@ def drawn() -> str:
     return "\n".join([HEAD, *(_drawn(one) for one in ALL)])
 
 
-def _drawn(cycle: LifeCycle) -> str:
+def _drawn(cycle: StateMachine) -> str:
     ends = sorted({str(status) for status in cycle.refusals if status not in cycle.steps})
     lines = [
         f"## {cycle.name.capitalize()}",

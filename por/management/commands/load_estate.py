@@ -12,10 +12,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 from tqdm import tqdm
 
-from por.errors import Busy
-from por.estate import whole
-from por.estate.loading import Report, Tally, one_load
-from por.estate.reading import RowError
+from por.errors import Locked
+from por.imports import whole
+from por.imports.loading import Report, Tally, one_load
+from por.imports.reading import RowError
 
 SHOWN = 20  # failed rows on the terminal; --errors has them all
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             try:
                 with one_load():
                     ended = whole.load(directory, report)
-            except Busy as busy:
+            except Locked as busy:
                 raise CommandError(str(busy)) from None
             except OSError as error:
                 raise CommandError(f"{error.filename} cannot be read: {error.strerror}.") from None

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.commands import migrate
 
-from por.roles import as_owner, grant
+from por.db.grants import as_owner, grant
 
 
 class Command(migrate.Command):

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from por.accounts.models import Membership
-from por.notifications import actions
+from por.notifications.actions import delivering, notifying
 from por.notifications.digest import MESSAGE
 from por.notifications.models import Notification
 
@@ -30,8 +30,8 @@ def _put_together(membership_id: int) -> bool:
     if member is None or not lines.filter(digest_at__lte=timezone.now()).exists():
         return False
     taken = list(lines.select_related("event").order_by("pk"))
-    digest = actions.to_member(taken[-1].event, MESSAGE, member)
+    digest = notifying.to_member(taken[-1].event, MESSAGE, member)
     digest.save()
     Notification.objects.filter(pk__in=[line.pk for line in taken]).update(digest=digest)
-    actions.wake.after_commit()
+    delivering.wake.after_commit()
     return True

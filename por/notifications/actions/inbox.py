@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor
-from por.errors import Absent
+from por.errors import NotFound
 from por.notifications.models import Notification, NotificationQuerySet
 
 
@@ -44,6 +44,6 @@ def _one(notification_id: int, by: Actor) -> Notification:
     return found
 
 
-def absent() -> Absent:
+def absent() -> NotFound:
     """Nobody can tell whether there is none, or none of theirs."""
-    return Absent("not_found", _("We could not find this message in your inbox."))
+    return NotFound("not_found", _("We could not find this message in your inbox."))

@@ -18,12 +18,12 @@ from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from associations.estate import ASSOCIATIONS
-from associations.models import Association, start_of
+from associations.imports import ASSOCIATIONS
 from associations.record import actions, bulk
-from associations.rules import TENANT_KINDS, Kind, Source
+from associations.record.models import Association, start_of
+from associations.record.rules import TENANT_KINDS, AssociationKind, Source
 from por.directory.models import Customer, Partner, Subscription
-from por.estate.loading import Report, load_file
+from por.imports.loading import Report, load_file
 from tests import estates
 from tests.factories import make_customer, make_partner, make_subscription
 
@@ -35,7 +35,7 @@ QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), print_b
 HUNT = settings(QUIET, derandomize=True, database=None, phases=[Phase.generate], report_multiple_bugs=False)
 
 SUBSCRIPTIONS, TENANTS, PARTNERS = ["mail", "cloud", "other mail"], ["tenant", "other tenant"], ["nordvik", "halden"]
-BESIDE = sorted(set(Kind.values) - TENANT_KINDS - {Kind.DPOR})
+BESIDE = sorted(set(AssociationKind.values) - TENANT_KINDS - {AssociationKind.DPOR})
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def periods_of_record(draw: Callable[[Any], Any]) -> Files:
     before, after = [], []
     for unit in SUBSCRIPTIONS:
         starts = sorted(draw(st.sets(st.integers(0, DAYS - 61), max_size=5)))
-        found = [Period(unit, draw(partners), Kind.DPOR, began, None) for began in starts]
+        found = [Period(unit, draw(partners), AssociationKind.DPOR, began, None) for began in starts]
         kept = [one for one in found if draw(st.booleans())]
         before += _ended(kept, draw)
         after += _ended(found, draw)

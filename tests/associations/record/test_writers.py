@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from associations.models import Association
+from associations.record.models import Association
 
 ROOT = Path(__file__).parents[3]
 WRITERS = {"associations/record/actions.py", "associations/record/bulk.py"}
@@ -30,11 +30,11 @@ SQL = re.compile(
 #: Set on what is never saved: an association as it was on a day, what a file says until all of it has been compared,
 #: and a row of a page.
 NEVER_SAVED = {
-    ("associations/models/association.py", "self.ended_at"),
-    ("associations/models/association.py", "self.end_reason"),
-    ("associations/models/association.py", "self.end_note"),
-    ("associations/estate.py", "same.ended_at"),
-    ("associations/views/partner.py", "row.ended_at"),
+    ("associations/record/models.py", "self.ended_at"),
+    ("associations/record/models.py", "self.end_reason"),
+    ("associations/record/models.py", "self.end_note"),
+    ("associations/imports.py", "same.ended_at"),
+    ("por/portal/views/partner.py", "row.ended_at"),
 }
 
 
@@ -142,7 +142,7 @@ def test_nothing_else_writes_an_association(path: Path) -> None:
 
 WRONG = [
     "Association.objects.create(partner=partner)",
-    "Association.objects.standing().filter(pk=1).update(ended_at=now)",
+    "Association.objects.not_undone().filter(pk=1).update(ended_at=now)",
     "Association(partner=partner).save()",
     "Association._base_manager.bulk_create(rows)",
     "from associations import models\nmodels.Association(partner=partner)",

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from por.accounts import actions
 from por.accounts.models import IdempotencyKey, Membership, Token, User
-from por.accounts.rules import RIGHTS, Kind, Role, rights_of
-from por.errors import Absent, Forbidden, Refused
+from por.accounts.rules import RIGHTS, OrganisationKind, Role, rights_of
+from por.errors import Forbidden, NotFound, Refused
 from tests.factories import make_customer, make_user, suspend
 
 
@@ -93,7 +93,7 @@ def test_a_token_of_somebody_who_has_left_the_organisation_stops_at_once(admin):
 
 
 def test_a_token_is_for_an_organisation_one_acts_for(admin):
-    with pytest.raises(Absent):
+    with pytest.raises(NotFound):
         actions.create_token(admin.user, make_customer("Almviks kommun").organisation, name="CI", read_only=True)
 
 
@@ -106,7 +106,7 @@ def test_a_token_has_a_name(admin):
 def test_nobody_revokes_anothers_token(admin):
     token_of(admin)
 
-    with pytest.raises(Absent):
+    with pytest.raises(NotFound):
         actions.revoke_token(make_user(), Token.objects.get().pk)
 
 
@@ -137,9 +137,9 @@ def test_answers_are_forgotten_after_their_time_and_not_before(admin):
 
 def test_every_role_of_every_kind_has_its_line_in_the_table():
     assert {kind: set(roles) for kind, roles in RIGHTS.items()} == {
-        Kind.CUSTOMER: {Role.ADMINISTRATOR, Role.VIEWER},
-        Kind.PARTNER: {Role.ADMINISTRATOR, Role.INCENTIVES, Role.VIEWER},
-        Kind.STAFF: {Role.REVIEWER, Role.PROGRAMME_ADMINISTRATOR, Role.SUPPORT, Role.AUDITOR},
+        OrganisationKind.CUSTOMER: {Role.ADMINISTRATOR, Role.VIEWER},
+        OrganisationKind.PARTNER: {Role.ADMINISTRATOR, Role.INCENTIVES, Role.VIEWER},
+        OrganisationKind.STAFF: {Role.REVIEWER, Role.PROGRAMME_ADMINISTRATOR, Role.SUPPORT, Role.AUDITOR},
     }
 
 
@@ -150,4 +150,4 @@ def test_only_a_customers_administrator_changes_the_record():
         for role in roles
         if {"record.attach", "record.remove", "record.undo"} & rights_of(kind, role)
     }
-    assert may == {(Kind.CUSTOMER, Role.ADMINISTRATOR)}
+    assert may == {(OrganisationKind.CUSTOMER, Role.ADMINISTRATOR)}

@@ -12,10 +12,11 @@ from django.test.utils import CaptureQueriesContext
 
 from por.accounts import actions
 from por.accounts.models import Membership, User
-from por.errors import Absent, Forbidden, Refused
-from por.history.actions import relay, verify
+from por.errors import Forbidden, NotFound, Refused
+from por.history.actions.relaying import relay
+from por.history.actions.verifying import verify
 from por.history.models import Event
-from por.notifications.actions import deliver
+from por.notifications.actions.delivering import deliver
 from por.notifications.models import Delivery
 from tests.at_once import at_once, together
 from tests.factories import make_customer, make_member, make_staff, make_user
@@ -139,7 +140,7 @@ def test_whoever_is_removed_keeps_their_other_organisations_and_loses_the_house_
 def test_who_is_not_on_the_staff_has_nothing_to_change_there(boss, verb):
     outsider = make_member(make_customer().organisation)
     given = ("support",) if verb == "change_role" else ()
-    with pytest.raises(Absent):
+    with pytest.raises(NotFound):
         getattr(actions, verb)(outsider.user_id, *given, by=boss)
 
 

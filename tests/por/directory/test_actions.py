@@ -12,7 +12,7 @@ from django.utils import timezone
 from por.accounts.models import Actor
 from por.directory import actions
 from por.directory.models import CheckOfId
-from por.errors import Absent, Busy, Forbidden, Refused
+from por.errors import Forbidden, Locked, NotFound, Refused
 from tests.factories import make_customer, make_member, make_partner
 
 
@@ -42,7 +42,7 @@ def test_the_partner_with_exactly_this_id_is_found_and_the_check_recorded(admin)
     [
         ({"kind": "global"}, "partner_is_global", Refused),
         ({"status": "suspended"}, "partner_suspended", Refused),
-        ({"status": "closed"}, "partner_not_found", Absent),
+        ({"status": "closed"}, "partner_not_found", NotFound),
     ],
 )
 def test_one_that_cannot_be_attached_says_why(admin, fields, code, kind):
@@ -57,10 +57,10 @@ def test_one_that_cannot_be_attached_says_why(admin, fields, code, kind):
 
 def test_a_closed_partner_cannot_be_told_from_one_that_never_was(admin):
     closed = make_partner(status="closed")
-    with pytest.raises(Absent) as of_closed:
+    with pytest.raises(NotFound) as of_closed:
         actions.check(closed.mpn_id, by=admin)
 
-    with pytest.raises(Absent) as of_none:
+    with pytest.raises(NotFound) as of_none:
         actions.check("9999999", by=admin)
 
     assert of_closed.value.args == of_none.value.args
@@ -78,7 +78,7 @@ def test_the_twenty_first_check_in_a_minute_waits_whatever_it_asks_for(admin, pa
     earlier(0, 19, admin)
     assert actions.check(partner.mpn_id, by=admin)
 
-    with pytest.raises(Busy) as caught:
+    with pytest.raises(Locked) as caught:
         actions.check(partner.mpn_id, by=admin)
 
     assert 0 < caught.value.retry_after <= 61
@@ -88,7 +88,7 @@ def test_the_twenty_first_check_in_a_minute_waits_whatever_it_asks_for(admin, pa
 def test_the_minute_and_the_day_run_out_by_themselves(admin, partner):
     earlier(2, 199, admin)
     assert actions.check(partner.mpn_id, by=admin)
-    with pytest.raises(Busy) as caught:
+    with pytest.raises(Locked) as caught:
         actions.check(partner.mpn_id, by=admin)
     assert caught.value.retry_after > 3600
 
@@ -115,7 +115,7 @@ def test_thirty_checks_at_once_are_twenty_answers_and_ten_waits(admin, partner):
     def check(_: int) -> str:
         try:
             actions.check(partner.mpn_id, by=admin)
-        except Busy:
+        except Locked:
             return "waits"
         finally:
             connection.close()

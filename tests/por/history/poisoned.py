@@ -15,7 +15,8 @@ import django
 django.setup()
 
 from por.celery import app  # noqa: E402, F401
-from por.history import actions  # noqa: E402
+from por.history.actions import recording as history  # noqa: E402
+from por.history.actions import relaying  # noqa: E402
 
-actions.Relay.lease = timedelta(seconds=0.5)
-actions.on("thing.poison", lambda _event: os.kill(os.getpid(), signal.SIGKILL))
+relaying.Relay.lease = timedelta(seconds=0.5)
+history.on("thing.poison", lambda _event: os.kill(os.getpid(), signal.SIGKILL))

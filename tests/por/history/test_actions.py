@@ -10,26 +10,27 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from por.accounts.models import NOBODY, Actor
-from por.history import actions
+from por.accounts.models import SYSTEM, Actor
+from por.history.actions import recording as history
+from por.history.actions import relaying, verifying
 from por.history.models import Event, Outbox, Party
-from por.logs import request_id
+from por.ops.logs import request_id
 from por.queue.rules import LEASE, MAX_ATTEMPTS, backoff
 from tests.factories import make_customer, make_member
 
-THING = actions.About("thing", "1", "A thing")
+THING = history.ObjectRef("thing", "1", "A thing")
 
 
 @pytest.fixture
 def told(monkeypatch) -> list[int]:
     """The events that a listener of "thing.done" was told of."""
     events: list[int] = []
-    monkeypatch.setattr(actions, "_handlers", {"thing.done": [lambda event: events.append(event.pk)], "thing.odd": []})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [lambda event: events.append(event.pk)], "thing.odd": []})
     return events
 
 
-def record(verb: str = "thing.done", *, by: Actor = NOBODY, of: int | None = None, **fields: Any) -> int:
-    return actions.record(verb, THING, by=by, at=timezone.now(), of=of, **fields)
+def record(verb: str = "thing.done", *, by: Actor = SYSTEM, of: int | None = None, **fields: Any) -> int:
+    return history.record(verb, THING, by=by, at=timezone.now(), of=of, **fields)
 
 
 def make_due() -> None:
@@ -65,13 +66,13 @@ def test_a_rollback_leaves_neither(customer):
     assert not Event.objects.exists()
     assert not Outbox.objects.exists()
     assert not Party.objects.exists()
-    assert list(actions.verify()) == []
+    assert list(verifying.verify()) == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_relay_is_woken_after_the_commit_and_not_before(monkeypatch):
     woken = []
-    monkeypatch.setattr(actions.wake, "now", lambda: woken.append("woken"))
+    monkeypatch.setattr(history.wake, "now", lambda: woken.append("woken"))
     with transaction.atomic():
         record()
         assert woken == []
@@ -83,7 +84,7 @@ def test_wake_that_fails_harms_nothing(monkeypatch):
     def broken() -> None:
         raise ConnectionError("no broker")
 
-    monkeypatch.setattr(actions.wake, "now", broken)
+    monkeypatch.setattr(history.wake, "now", broken)
     record()
     assert Outbox.objects.filter(done_at=None).count() == 1
 
@@ -102,26 +103,26 @@ def test_events_of_a_customer_and_of_the_house_stand_in_chains_of_their_own(cust
 
 def test_the_relay_tells_each_event_once_in_order(told):
     events = [record(), record()]
-    assert actions.relay() == 2
-    assert actions.relay() == 0
+    assert relaying.relay() == 2
+    assert relaying.relay() == 0
     assert told == events
     assert not Outbox.objects.filter(done_at=None).exists()
 
 
 def test_an_event_nobody_listens_to_is_done_too(told):
     record("thing.odd")
-    actions.relay()
+    relaying.relay()
     assert Outbox.objects.get().done_at is not None
     assert told == []
 
 
 def test_a_listener_works_under_the_request_id_of_the_event(monkeypatch):
     seen: list[str] = []
-    monkeypatch.setattr(actions, "_handlers", {"thing.done": [lambda event: seen.append(request_id.get())]})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [lambda event: seen.append(request_id.get())]})
     token = request_id.set("request-4711")
     record()
     request_id.set("another")
-    actions.relay()
+    relaying.relay()
     assert (seen, request_id.get()) == (["request-4711"], "another")
     request_id.reset(token)
 
@@ -136,18 +137,18 @@ def test_a_listener_that_fails_is_called_again_later_and_does_not_hold_up_the_ot
             raise ValueError("not now")
         told.append(event.pk)
 
-    monkeypatch.setattr(actions, "_handlers", {"thing.done": [listen]})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [listen]})
     poison, good = record(reason="poison"), record()
-    assert actions.relay() == 2
+    assert relaying.relay() == 2
     assert told == [good]
     row = Outbox.objects.get(pk=poison)
     assert (row.attempts, row.last_error, row.done_at) == (1, "ValueError: not now", None)
     assert row.next_at > timezone.now()
     assert not Party.objects.exists()
-    assert actions.relay() == 0, "not before it is due"
+    assert relaying.relay() == 0, "not before it is due"
     down = False
     make_due()
-    assert actions.relay() == 1
+    assert relaying.relay() == 1
     assert told == [good, poison]
 
 
@@ -157,17 +158,17 @@ def test_tries_are_counted_outside_the_transaction_that_fails_and_end(monkeypatc
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 / 0")
 
-    monkeypatch.setattr(actions, "_handlers", {"thing.done": [fail_in_the_database], "thing.odd": []})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [fail_in_the_database], "thing.odd": []})
     poison, good = record(), record("thing.odd")
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        actions.relay()
+        relaying.relay()
         connection.close()
         row = Outbox.objects.get(pk=poison)
         assert row.attempts == attempt
         assert (row.dead_at is not None) == (attempt == MAX_ATTEMPTS)
         make_due()
     assert "division by zero" in row.last_error
-    assert actions.relay() == 0
+    assert relaying.relay() == 0
     assert Outbox.objects.get(pk=good).done_at is not None
 
 
@@ -178,11 +179,11 @@ def test_what_uses_up_its_tries_under_another_worker_is_not_taken_by_a_run_that_
         told.append(event.pk)
         Outbox.objects.filter(pk=poison).update(attempts=MAX_ATTEMPTS, next_at=timezone.now())
 
-    monkeypatch.setattr(actions, "_handlers", {"thing.done": [listen]})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [listen]})
     good, poison = record(), record()
-    assert actions.relay() == 1
+    assert relaying.relay() == 1
     assert told == [good]
-    assert actions.relay() == 0
+    assert relaying.relay() == 0
     assert Outbox.objects.get(pk=poison).dead_at is not None
 
 
@@ -197,15 +198,15 @@ def test_a_full_disk_uses_up_no_tries_and_ends_the_round(monkeypatch):
             with connection.cursor() as cursor:
                 cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$")
 
-    monkeypatch.setattr(actions, "_handlers", {"thing.done": [listen]})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [listen]})
     first, second = record(), record()
     for _round in range(MAX_ATTEMPTS + 1):
-        assert actions.relay() == 1
+        assert relaying.relay() == 1
         Outbox.objects.filter(pk=first).update(next_at=timezone.now() - timedelta(hours=1))
     assert told == [first] * (MAX_ATTEMPTS + 1)
     assert set(Outbox.objects.values_list("attempts", "dead_at")) == {(0, None)}
     full = False
-    assert actions.relay() == 2
+    assert relaying.relay() == 2
     assert told[-2:] == [first, second]
 
 
@@ -214,25 +215,25 @@ def test_a_relay_that_dies_leaves_a_lease_that_runs_out(told, monkeypatch):
     def die(event: Event) -> None:
         raise SystemExit
 
-    monkeypatch.setitem(actions._handlers, "thing.done", [die])
+    monkeypatch.setitem(history._handlers, "thing.done", [die])
     record()
     with pytest.raises(SystemExit):
-        actions.relay()
+        relaying.relay()
     connection.close()
     row = Outbox.objects.get()
     assert (row.attempts, row.done_at) == (1, None)
     assert timezone.now() < row.next_at <= timezone.now() + LEASE
-    assert actions.relay() == 0, "it is leased"
-    monkeypatch.setitem(actions._handlers, "thing.done", [lambda event: told.append(event.pk)])
+    assert relaying.relay() == 0, "it is leased"
+    monkeypatch.setitem(history._handlers, "thing.done", [lambda event: told.append(event.pk)])
     make_due()
-    assert actions.relay() == 1
+    assert relaying.relay() == 1
     assert told == [row.pk]
 
 
 def test_an_event_whose_relay_died_each_time_is_put_aside(told):
     record()
     Outbox.objects.update(attempts=MAX_ATTEMPTS)
-    assert actions.relay() == 0
+    assert relaying.relay() == 0
     assert Outbox.objects.get().dead_at is not None
     assert told == []
 
@@ -244,7 +245,7 @@ def test_two_relays_at_once_tell_each_event_once(told):
 
     def run() -> None:
         barrier.wait()
-        actions.relay()
+        relaying.relay()
         connection.close()
 
     threads = [threading.Thread(target=run) for _number in range(2)]
@@ -259,10 +260,10 @@ def test_two_relays_at_once_tell_each_event_once(told):
 
 def test_a_slow_relay_whose_row_another_one_has_finished_does_not_tell_again(told):
     event = record()
-    slow = actions.Relay()
+    slow = relaying.Relay()
     row = next(slow.take())
     make_due()
-    actions.relay()
+    relaying.relay()
     slow.work(row)
     assert told == [event]
 

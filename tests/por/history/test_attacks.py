@@ -17,9 +17,10 @@ from django.db import connection
 from django.utils import timezone
 from psycopg2.errors import InsufficientPrivilege
 
-from por.accounts.models import NOBODY
-from por.history import actions
+from por.accounts.models import SYSTEM
+from por.history.actions import recording as history
 from por.history.actions import verifying
+from por.history.actions import verifying as verifying_module
 
 CHAIN = "organisation:7"
 
@@ -142,8 +143,8 @@ def _a_history(committed: None) -> None:
     """Two chains of three events."""
     for number in range(3):
         for of in (7, 8):
-            about = actions.About("thing", str(number), "A thing")
-            actions.record("thing.done", about, by=NOBODY, at=timezone.now(), of=of, parties=[11, 12])
+            about = history.ObjectRef("thing", str(number), "A thing")
+            history.record("thing.done", about, by=SYSTEM, at=timezone.now(), of=of, parties=[11, 12])
 
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in (OWNERS | ADMINISTRATORS).items()])
@@ -154,7 +155,7 @@ def test_the_application_is_denied(sql):
         attack("app", sql)
 
     assert everything() == before
-    assert list(actions.verify()) == []
+    assert list(verifying_module.verify()) == []
 
 
 TRIGGERS_OFF = ";".join(

@@ -12,10 +12,11 @@ import pytest
 from django.db import InternalError, ProgrammingError, connection, transaction
 from django.utils import timezone
 
-from por.accounts.models import NOBODY
-from por.history import actions
+from por.accounts.models import SYSTEM
+from por.db.grants import as_owner
+from por.history.actions import recording as history
+from por.history.actions import verifying
 from por.history.models import ChainHead, Event, Party
-from por.roles import as_owner
 
 TABLES = ("history_event", "history_party")
 TRIGGERS = ("refuse_change", "refuse_truncate")
@@ -26,10 +27,10 @@ def record_five() -> None:
     """Five events in each of two chains."""
     for number in range(5):
         for of in (7, 8):
-            actions.record(
+            history.record(
                 "thing.done",
-                actions.About("thing", str(number), "A thing with “quotes” and ö"),
-                by=NOBODY,
+                history.ObjectRef("thing", str(number), "A thing with “quotes” and ö"),
+                by=SYSTEM,
                 at=timezone.now(),
                 of=of,
                 parties=[11, 12],
@@ -66,7 +67,7 @@ def tamper(transactional_db: None) -> Callable[[str], None]:
 
 
 def broken() -> list[tuple[str, int, str]]:
-    return [tuple(one) for one in actions.verify()]
+    return [tuple(one) for one in verifying.verify()]
 
 
 def test_chains_nobody_touched_hold():
@@ -106,7 +107,7 @@ def test_changed_content_is_named(tamper, column):
 def test_content_changed_together_with_its_hash_breaks_the_next_link(tamper):
     tamper(
         f"UPDATE history_event SET reason = 'Mine.' WHERE chain = '{CHAIN}' AND seq = 3;"
-        f"UPDATE history_event SET hash = {actions.HASH} WHERE chain = '{CHAIN}' AND seq = 3"
+        f"UPDATE history_event SET hash = {verifying.HASH} WHERE chain = '{CHAIN}' AND seq = 3"
     )
     assert broken() == [(CHAIN, 4, "it does not follow the event before it")]
 
@@ -230,7 +231,7 @@ def test_place_and_hash_are_the_databases_to_give():
 def test_the_trigger_and_verify_hash_by_the_same_expression():
     migration = import_module("por.history.migrations.0003_names_of_the_chain")
     (expression,) = re.findall(r"NEW\.hash := (encode\(.*?'hex'\));", migration.FUNCTION, re.DOTALL)
-    assert _squeezed(expression.replace("NEW.", "")) == _squeezed(actions.HASH)
+    assert _squeezed(expression.replace("NEW.", "")) == _squeezed(verifying.HASH)
 
 
 def _squeezed(sql: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from por.accounts.rules import Kind
+from por.accounts.rules import OrganisationKind
 from por.history import events
 from por.history.events import AGAIN, Choice, EventGroup, EventType, Link
 from por.notifications.messages import Mail, MailContext
@@ -57,7 +57,7 @@ def nobody(event: Any) -> None:
 MAIL = Mail(
     "made",
     None,
-    to=(Kind.STAFF,),
+    to=(OrganisationKind.STAFF,),
     title="Made",
     subject="%(customer)s at %(organisation)s",
     paragraphs=("%(customer)s.", Choice("customer", {"": "Nobody"}, "%(customer)s")),
@@ -195,7 +195,7 @@ def test_what_is_recorded_must_be_the_payload_of_its_event(made, verb, changes, 
 
 
 @pytest.mark.parametrize("start", ["import django; django.setup()", "import por.wsgi"])
-@pytest.mark.parametrize("harm", ["", "from por.icons import ICONS; del ICONS['help']; "])
+@pytest.mark.parametrize("harm", ["", "from por.web.icons import ICONS; del ICONS['help']; "])
 def test_no_process_starts_with_an_event_that_does_not_fit(start, harm):
     result = subprocess.run(
         [sys.executable, "-c", harm + start],

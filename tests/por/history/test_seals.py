@@ -19,20 +19,20 @@ from django.db.models.functions import Now
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from por.accounts.models import NOBODY
+from por.accounts.models import SYSTEM
+from por.db.grants import as_owner
 from por.files.bucket import Bucket
-from por.history import actions
+from por.history.actions import recording as history
 from por.history.actions import sealing
 from por.history.actions.verifying import examine
 from por.history.models import ChainHead, Seal, SignedHead
 from por.queue.models import PeriodicRun
-from por.roles import as_owner
 
 
 def record(of: int | None = 7, *, times: int = 1) -> None:
     for number in range(times):
-        about = actions.About("thing", str(number), "A “thing”")
-        actions.record("thing.done", about, by=NOBODY, at=timezone.now(), of=of, parties=[11, 12])
+        about = history.ObjectRef("thing", str(number), "A “thing”")
+        history.record("thing.done", about, by=SYSTEM, at=timezone.now(), of=of, parties=[11, 12])
 
 
 def seal() -> Path:

@@ -17,13 +17,13 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from por.accounts.models import NOBODY
-from por.history import actions
-from por.history.actions import sealing
+from por.accounts.models import SYSTEM
+from por.db.grants import as_owner
+from por.history.actions import recording as history
+from por.history.actions import sealing, verifying
 from por.history.actions.verifying import HASH, examine
 from por.history.models import Event, Seal
 from por.queue.models import PeriodicRun
-from por.roles import as_owner
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,8 +55,8 @@ def tamper(sql: str) -> None:
 def record(times: int) -> None:
     for number in range(times):
         for of in (7, 8):
-            about = actions.About("thing", str(number), "A thing")
-            actions.record("thing.done", about, by=NOBODY, at=timezone.now(), of=of, parties=[11, 12])
+            about = history.ObjectRef("thing", str(number), "A thing")
+            history.record("thing.done", about, by=SYSTEM, at=timezone.now(), of=of, parties=[11, 12])
 
 
 def seal() -> str:
@@ -77,7 +77,7 @@ def signed(files: Path) -> str:
 
 
 def in_itself() -> list[tuple[str, int, str]]:
-    return [tuple(one) for one in actions.verify()]
+    return [tuple(one) for one in verifying.verify()]
 
 
 def against_what_was_signed() -> list[tuple[str, int, str]]:

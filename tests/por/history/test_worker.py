@@ -15,11 +15,12 @@ from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from por.accounts.models import NOBODY
+from por.accounts.models import SYSTEM
 from por.celery import app
-from por.health.metrics import figures
-from por.history import actions, tasks
+from por.history import tasks
+from por.history.actions import recording as history
 from por.history.models import Outbox
+from por.ops.figures import figures
 from por.queue.rules import MAX_ATTEMPTS
 from por.queue.wake import ENOUGH, Wake
 from tests.product import ROOT, wait_until
@@ -69,8 +70,8 @@ def a_worker(tmp_path: Path) -> Iterator[Path]:
 
 
 def record(verb: str) -> int:
-    thing = actions.About("thing", "1", "A thing")
-    return actions.record(verb, thing, by=NOBODY, at=timezone.now(), of=None)
+    thing = history.ObjectRef("thing", "1", "A thing")
+    return history.record(verb, thing, by=SYSTEM, at=timezone.now(), of=None)
 
 
 def test_an_event_that_kills_whoever_tells_of_it_is_put_aside_and_holds_up_nobody(worker: Path) -> None:

@@ -7,11 +7,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from associations import actions
+from associations.attaching.actions import attach as attaching
 from por.accounts.actions import actor_of_token
 from por.accounts.models import Membership
+from por.db.grants import as_owner
 from por.directory.models import Customer, Partner, Subscription
-from por.roles import as_owner
 from tests.factories import make_member, suspend
 
 
@@ -66,15 +66,15 @@ def test_a_token_without_a_name_is_refused_in_a_sentence(customer: Customer) -> 
 
 def test_an_untouched_history_holds(subscription: Subscription, customer: Customer, partner: Partner) -> None:
     elin = make_member(customer.organisation)
-    actions.attach(subscription.subscription_id, partner.mpn_id, by=elin)
-    actions.remove(subscription.subscription_id, by=elin)
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=elin)
+    attaching.remove(subscription.subscription_id, by=elin)
     assert run("verify_history") == ("Every chain holds (events checked: 2, chains: 1; no head is signed yet).\n")
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_changed_event_is_named(subscription: Subscription, customer: Customer, partner: Partner) -> None:
     elin = make_member(customer.organisation)
-    actions.attach(subscription.subscription_id, partner.mpn_id, by=elin)
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=elin)
     with as_owner(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE history_event DISABLE TRIGGER USER")
         cursor.execute("UPDATE history_event SET reason = 'something else'")

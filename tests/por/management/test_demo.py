@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import override_settings
 
-from associations.models import Association
+from associations.record.models import Association
 from por.accounts.models import Membership, User
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.embedded.up import PEOPLE

@@ -14,13 +14,13 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, transaction
 
-from associations.models import Association
+from associations.record.models import Association
 from por.accounts.models import Membership, Organisation, User
 from por.directory.models import Customer, Partner, Subscription, Usage
-from por.estate import loading, whole
-from por.estate.loading import File
-from por.history.actions import verify
+from por.history.actions.verifying import verify
 from por.history.models import Event
+from por.imports import loading, whole
+from por.imports.loading import File
 from tests.estates import (
     GLOBAL,
     OTHER_SUBSCRIPTION,
@@ -369,9 +369,9 @@ CODE = re.compile(r'Unfit\(\s*(?:column|"\w*"),\s*"(\w+)"')
 def test_every_code_is_explained() -> None:
     """Programs rely on the codes, so each that the source knows stands in the documentation, and no other."""
     root = Path(__file__).parents[3]
-    sources = [*(root / "por/estate").glob("*.py"), *(root / "por/directory/estate").glob("*.py")]
+    sources = [*(root / "por/imports").glob("*.py"), *(root / "por/directory/imports").glob("*.py")]
     found = {"unknown_partner", "unknown_customer", "unknown_subscription"}
-    for source in [*sources, root / "associations/estate.py"]:
+    for source in [*sources, root / "associations/imports.py"]:
         found |= set(CODE.findall(source.read_text(encoding="utf-8")))
     _columns, codes = (root / "docs/estates.md").read_text(encoding="utf-8").split("## Codes of failed rows")
     explained = re.findall(r"^\| `(\w+)` \|", codes, re.MULTILINE)

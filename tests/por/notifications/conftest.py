@@ -15,7 +15,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from django.conf import LazySettings
 
-from por.notifications.actions import deliver
+from por.notifications.actions.delivering import deliver
 
 
 @dataclass

@@ -16,16 +16,18 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from associations import actions as associations
+from associations.attaching.actions import attach as attaching
 from por.accounts.models import Actor
-from por.accounts.rules import Kind, Right
+from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner
-from por.history import actions as history
+from por.history.actions import recording as history
+from por.history.actions import relaying
 from por.history.models import Event
-from por.logs import Formatter, request_id
 from por.notifications import messages
-from por.notifications.actions import choose, confirm, deliver, tell
+from por.notifications.actions.delivering import deliver
+from por.notifications.actions.notifying import choose, notify_actor, notify_organisation
 from por.notifications.models import Delivery, How, Topic
+from por.ops.logs import Formatter, request_id
 from por.queue.rules import MAX_ATTEMPTS
 from tests.factories import make_customer, make_member, make_partner, make_subscription, make_user, suspend
 from tests.por.notifications.conftest import MailServer
@@ -49,7 +51,7 @@ def home(event: Event) -> str:
 NEWS = messages.Mail(
     "record_attached",
     Topic.RECORD,
-    to=(Kind.PARTNER,),
+    to=(OrganisationKind.PARTNER,),
     title="News",
     subject="News of %(customer)s",
     paragraphs=("%(subscription)s.",),
@@ -69,14 +71,14 @@ def _own_words(monkeypatch: pytest.MonkeyPatch) -> None:
 def happen(partner: Partner, *, by: Actor | None = None) -> Event:
     """Something that concerns a partner."""
     by = by or make_member(make_partner().organisation)
-    about = history.About("thing", "1", "A thing")
+    about = history.ObjectRef("thing", "1", "A thing")
     at = timezone.now()
     return Event.objects.get(pk=history.record("thing.done", about, by=by, at=at, of=None, parties=[partner.pk]))
 
 
 def tell_partner(partner: Partner) -> Event:
     event = happen(partner)
-    tell(event, NEWS, organisation_id=partner.pk)
+    notify_organisation(event, NEWS, organisation_id=partner.pk)
     return event
 
 
@@ -108,7 +110,7 @@ def test_every_member_of_the_organisation_is_told_in_their_language_and_zone(par
 def test_telling_again_adds_nothing(partner):
     make_member(partner.organisation)
     event = tell_partner(partner)
-    tell(event, NEWS, organisation_id=partner.pk)
+    notify_organisation(event, NEWS, organisation_id=partner.pk)
     assert Delivery.objects.count() == 1
 
 
@@ -160,9 +162,9 @@ def test_where_no_member_wants_it_the_contact_address_gets_it_in_the_language_of
 def test_what_only_some_roles_may_do_is_told_to_these_or_to_the_contact_address():
     customer = make_customer(contact_email="hello@vasterhamn.example")
     make_member(customer.organisation, "viewer", email="looks@vasterhamn.example")
-    tell(happen(make_partner()), NEWS._replace(may=Right.ATTACH), organisation_id=customer.pk)
+    notify_organisation(happen(make_partner()), NEWS._replace(may=Right.ATTACH), organisation_id=customer.pk)
     make_member(customer.organisation, email="decides@vasterhamn.example")
-    tell(happen(make_partner()), NEWS._replace(may=Right.ATTACH), organisation_id=customer.pk)
+    notify_organisation(happen(make_partner()), NEWS._replace(may=Right.ATTACH), organisation_id=customer.pk)
     assert list(Delivery.objects.order_by("pk").values_list("recipient", flat=True)) == [
         "hello@vasterhamn.example",
         "decides@vasterhamn.example",
@@ -177,13 +179,13 @@ def test_where_there_is_no_address_at_all_nothing_is_sent(partner):
 def test_who_acted_gets_a_receipt_and_their_colleagues_do_not(partner, customer):
     admin = make_member(customer.organisation, email="elin@vasterhamn.example")
     make_member(customer.organisation)
-    confirm(happen(partner, by=admin), NEWS)
+    notify_actor(happen(partner, by=admin), NEWS)
     assert Delivery.objects.get().recipient == "elin@vasterhamn.example"
 
 
 def test_the_clock_gets_no_receipt(partner):
     make_user()
-    confirm(happen(partner, by=Actor(user=None, organisation=None)), NEWS)
+    notify_actor(happen(partner, by=Actor(user=None, organisation=None)), NEWS)
     assert not Delivery.objects.exists()
 
 
@@ -195,7 +197,7 @@ def test_sender_is_woken_after_the_commit_and_a_wake_that_fails_harms_nothing(pa
         woken.append(Delivery.objects.count())
         raise ConnectionError("no broker")
 
-    monkeypatch.setattr("por.notifications.actions.wake.now", broken)
+    monkeypatch.setattr("por.notifications.actions.delivering.wake.now", broken)
     make_member(partner.organisation)
     tell_partner(partner)
     assert woken == [1]
@@ -331,7 +333,7 @@ def test_the_attempt_is_counted_and_leased_before_the_work_so_that_a_crash_does_
     def crash(delivery: Delivery) -> None:
         raise SystemExit
 
-    monkeypatch.setattr("por.notifications.actions.compose", crash)
+    monkeypatch.setattr("por.notifications.messages.compose", crash)
     with pytest.raises(SystemExit):
         deliver()
     connection.close()
@@ -389,11 +391,17 @@ def test_a_traceback_in_the_log_shows_no_address_and_no_token():
 def test_a_sender_that_is_killed_loses_nothing_and_its_second_copy_can_be_told(mail_server, partner, settings):
     admin, member = make_member(make_customer().organisation), make_member(partner.organisation)
     subscription = make_subscription(admin.organisation.customer)
-    associations.attach(subscription.subscription_id, partner.mpn_id, by=admin)
-    history.relay()
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    relaying.relay()
     assert set(Delivery.objects.values_list("recipient", flat=True)) == {admin.user.email, member.user.email}
     url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + connection.settings_dict["NAME"]
-    sending = [sys.executable, "manage.py", "shell", "-c", "from por.notifications.actions import deliver; deliver()"]
+    sending = [
+        sys.executable,
+        "manage.py",
+        "shell",
+        "-c",
+        "from por.notifications.actions.notifying import deliver; deliver()",
+    ]
     server = f"smtp://127.0.0.1:{mail_server.port}"
     ours = {"DATABASE_URL": url, "EMAIL_URL": server, "DEFAULT_FROM_EMAIL": settings.DEFAULT_FROM_EMAIL}
     with subprocess.Popen(sending, cwd=ROOT, env=os.environ | ours, stdout=subprocess.DEVNULL) as sender:

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from associations import actions as record
+from associations.attaching.actions import attach as attaching
 from por.accounts.models import Actor
-from por.history import actions as history
+from por.history.actions import recording as history
+from por.history.actions import relaying
 from por.history.models import Event
-from por.notifications.actions import choose, tell
 from por.notifications.actions.digests import put_together
+from por.notifications.actions.notifying import choose, notify_organisation
 from por.notifications.messages import _mails
 from por.notifications.models import Delivery, How, Notification, NotificationQuerySet
 from por.notifications.rules import next_digest
@@ -51,7 +52,7 @@ def make_reader(organisation, how: How = How.DIGEST, **fields) -> Actor:
 def happen(partner, *, name: str = WANTED, event: Event | None = None) -> Event:
     """Something that a partner is told."""
     if event is None:
-        about = history.About("subscription", "5d1c6f0e-0f5c-4a55-9a1b-0d6f0c2b7f11", "Office 365 E3")
+        about = history.ObjectRef("subscription", "5d1c6f0e-0f5c-4a55-9a1b-0d6f0c2b7f11", "Office 365 E3")
         changes = {
             "association": 1,
             "partner": {"name": "Nordvik", "mpn_id": "4471902"},
@@ -63,7 +64,7 @@ def happen(partner, *, name: str = WANTED, event: Event | None = None) -> Event:
         at = timezone.now()
         key = history.record("partner_of_record.attached", about, by=by, at=at, of=by.organisation_id, changes=changes)
         event = Event.objects.get(pk=key)
-    tell(event, _mails[name], organisation_id=partner.pk)
+    notify_organisation(event, _mails[name], organisation_id=partner.pk)
     return event
 
 
@@ -115,9 +116,9 @@ def test_one_mail_says_all_of_a_day_by_subscription_in_the_language_and_zone_of_
     choose(reader.user.memberships.get(), {"record_removed": How.DIGEST})
     first, other = make_subscription(customer), make_subscription(customer, product="intune")
     for subscription in (first, other):
-        record.attach(subscription.subscription_id, partner.mpn_id, by=admin)
-    record.remove(first.subscription_id, by=admin)
-    history.relay()
+        attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    attaching.remove(first.subscription_id, by=admin)
+    relaying.relay()
     assert not Delivery.objects.filter(user=reader.user).exists()
     clock.says("2027-03-11T12:00Z")
     put_together()

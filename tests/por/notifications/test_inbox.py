@@ -7,12 +7,13 @@ import uuid
 import pytest
 from django.test import Client
 
-from associations import actions as record
+from associations.attaching.actions import attach as attaching
+from associations.attaching.actions import undo
 from por.accounts.models import Actor
-from por.history.actions import relay
+from por.history.actions.relaying import relay
 from por.history.models import Event, Outbox
-from por.notifications import reading
-from por.notifications.actions import choose
+from por.notifications import queries as inbox
+from por.notifications.actions.notifying import choose
 from por.notifications.models import Delivery, How, Notification
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_subscription
@@ -33,7 +34,7 @@ def reader(maja: Actor) -> Actor:
 
 def attach(customer, partner, admin, **fields):
     subscription = make_subscription(customer, **fields)
-    record.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
     relay()
     return subscription
 
@@ -73,7 +74,7 @@ def test_lines_about_one_subscription_stand_together_and_the_group_with_the_newe
 ):
     first = attach(customer, partner, admin)
     attach(customer, partner, admin)
-    record.remove(first.subscription_id, by=admin)
+    attaching.remove(first.subscription_id, by=admin)
     relay()
     assert lines(web) == [
         ["You were removed as the partner of record.", "You were attached as the partner of record."],
@@ -110,10 +111,10 @@ def test_each_organisation_has_an_inbox_of_its_own_and_it_goes_with_the_membersh
 def test_long_groups_say_how_many_older_lines_there_are_and_long_lists_have_pages(
     customer, partner, admin, web, monkeypatch
 ):
-    monkeypatch.setattr(reading, "SHOWN", 1)
-    monkeypatch.setattr("por.http.PAGE_SIZE", 2)
+    monkeypatch.setattr(inbox, "SHOWN", 1)
+    monkeypatch.setattr("por.web.lists.PAGE_SIZE", 2)
     subscription = attach(customer, partner, admin)
-    record.remove(subscription.subscription_id, by=admin)
+    attaching.remove(subscription.subscription_id, by=admin)
     relay()
     assert lines(web) == [["You were removed as the partner of record."]]
     assert "1 older message" in web.get(INBOX).text
@@ -135,12 +136,12 @@ def test_the_page_asks_as_much_for_many_as_for_few(customer, partner, admin, web
 
 def test_the_navigation_counts_what_is_open_up_to_a_hundred(customer, partner, admin, web, monkeypatch):
     assert 'id="waiting"></span>' in web.get("/p/").text
-    monkeypatch.setattr(reading, "MANY", 1)
+    monkeypatch.setattr(inbox, "MANY", 1)
     attach(customer, partner, admin)
     assert 'id="waiting">1<' in web.get("/p/").text
     for _ in range(2):
         attach(customer, partner, admin)
-    assert reading.open_lines(Actor(None, None)) == 0
+    assert inbox.open_lines(Actor(None, None)) == 0
     assert web.get("/p/").context["navigation"][0].links[1].count == 2  # one more than is counted
 
 
@@ -152,7 +153,7 @@ def test_an_empty_inbox_says_so_and_it_speaks_swedish(partner):
 
 def test_a_partner_learns_no_id_of_what_is_not_theirs_to_open(customer, partner, admin, maja, web):
     subscription = attach(customer, partner, admin)
-    record.undo(subscription.subscription_id, by=admin)
+    undo.undo(subscription.subscription_id, by=admin)
     relay()
     assert [group.id for group in web.get(INBOX).context["groups"]] == [""]
     undone, attached = Api(maja).get("notifications/").json()["results"]
@@ -188,10 +189,10 @@ def test_done_and_undo_move_a_line_back_and_forth_and_twice_is_once(customer, pa
 def test_all_of_a_subscription_is_done_at_once_but_what_has_come_since(customer, partner, admin, maja, web):
     subscription = attach(customer, partner, admin)
     attach(customer, partner, admin)
-    record.remove(subscription.subscription_id, by=admin)
+    attaching.remove(subscription.subscription_id, by=admin)
     relay()
     seen = newest(maja)
-    record.undo(subscription.subscription_id, by=admin)
+    undo.undo(subscription.subscription_id, by=admin)
     relay()
     page = web.post(f"{INBOX}{seen.pk}/done/all/", follow=True)
     assert "2 messages marked as done." in page.text

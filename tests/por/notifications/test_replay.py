@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from django.db.models import QuerySet
 
-from associations.actions import attach
-from por.errors import Absent, Forbidden, Refused
-from por.history.actions import relay
+from associations.attaching.actions.attach import attach
+from por.errors import Forbidden, NotFound, Refused
+from por.history.actions.relaying import relay
 from por.history.models import Event
-from por.notifications import actions
+from por.notifications.actions import delivering
 from por.notifications.models import Delivery
 from tests.at_once import at_once, together
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
@@ -33,7 +33,7 @@ def make_delivery(status: str = "dead", **fields: object) -> Delivery:
 def test_a_message_that_failed_goes_out_again_under_the_same_id(send, status):
     delivery = make_delivery(status)
 
-    actions.replay(delivery.pk, by=make_staff(ADMINISTRATOR))
+    delivering.replay(delivery.pk, by=make_staff(ADMINISTRATOR))
 
     mails = [mail for mail in send() if mail["To"] == "hello@nordvik.example"]
     assert [str(delivery.message_id) in mail["Message-ID"] for mail in mails] == [True]
@@ -45,7 +45,7 @@ def test_it_stands_in_the_history_of_the_organisation_without_the_address():
     delivery = make_delivery()
     by = make_staff(ADMINISTRATOR)
 
-    actions.replay(delivery.pk, by=by)
+    delivering.replay(delivery.pk, by=by)
 
     event = Event.objects.get(verb="delivery.replayed")
     assert event.chain == f"organisation:{delivery.organisation_id}"
@@ -59,7 +59,7 @@ def test_what_has_not_failed_is_left_alone_and_the_sentence_says_why(status, wor
     delivery = make_delivery(status)
 
     with pytest.raises(Refused, match=word) as refused:
-        actions.replay(delivery.pk, by=make_staff(ADMINISTRATOR))
+        delivering.replay(delivery.pk, by=make_staff(ADMINISTRATOR))
 
     assert refused.value.code == "not_failed"
     assert Delivery.objects.get(pk=delivery.pk).attempts == 12
@@ -71,27 +71,27 @@ def test_only_a_programme_administrator_sends_again(role):
     delivery = make_delivery()
 
     with pytest.raises(Forbidden):
-        actions.replay(delivery.pk, by=make_staff(role))
+        delivering.replay(delivery.pk, by=make_staff(role))
     with pytest.raises(Forbidden):
-        actions.replay_failed(by=make_staff(role))
+        delivering.replay_failed(by=make_staff(role))
 
 
 def test_one_that_does_not_exist_is_absent():
-    with pytest.raises(Absent):
-        actions.replay(404, by=make_staff(ADMINISTRATOR))
+    with pytest.raises(NotFound):
+        delivering.replay(404, by=make_staff(ADMINISTRATOR))
 
 
 def test_all_that_failed_go_out_again_and_nothing_else():
     failed = [make_delivery("dead"), make_delivery("refused")]
     others = [make_delivery("sent"), make_delivery("waiting")]
 
-    assert actions.replay_failed(by=make_staff(ADMINISTRATOR)) == 2
+    assert delivering.replay_failed(by=make_staff(ADMINISTRATOR)) == 2
 
     assert {one.pk for one in Delivery.objects.filter(attempts=0, pk__in=[one.pk for one in failed + others])} == {
         one.pk for one in failed
     }
     assert Event.objects.filter(verb="delivery.replayed").count() == 2
-    assert actions.replay_failed(by=make_staff(ADMINISTRATOR)) == 0
+    assert delivering.replay_failed(by=make_staff(ADMINISTRATOR)) == 0
 
 
 # --- Two at once ------------------------------------------------------------------------------------------------
@@ -103,8 +103,8 @@ def press_twice(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
     has_failed = Delivery.has_failed.fget
     monkeypatch.setattr(Delivery, "has_failed", property(together(has_failed)))
     came_of_it = at_once(
-        lambda: actions.replay(delivery.pk, by=one),
-        lambda: actions.replay(delivery.pk, by=other),
+        lambda: delivering.replay(delivery.pk, by=one),
+        lambda: delivering.replay(delivery.pk, by=other),
     )
     return came_of_it, Event.objects.filter(verb="delivery.replayed").count()
 

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from por.accounts.models import Actor
-from por.notifications import reading
+from por.notifications import queries
 from por.notifications.models import How, Preference
 from por.notifications.views import MAILS_ON_A_PAGE
 from tests.factories import make_customer, make_member, make_partner, make_staff
@@ -135,7 +135,7 @@ def test_a_mail_no_parser_likes_is_shown_all_the_same(sink, web):
 
 
 def test_the_list_has_pages_and_an_end(sink, web, monkeypatch):
-    monkeypatch.setattr(reading, "KEPT_IN_VIEW", MAILS_ON_A_PAGE + 2)
+    monkeypatch.setattr(queries, "KEPT_IN_VIEW", MAILS_ON_A_PAGE + 2)
     for number in range(MAILS_ON_A_PAGE + 5):
         drop(sink, f"Mail number {number}.")
     first, second = web.get(SINK).content.decode(), web.get(SINK, {"page": 2}).content.decode()

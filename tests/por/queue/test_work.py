@@ -9,15 +9,18 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from por.accounts.models import NOBODY
-from por.history import actions
+from por.accounts.models import SYSTEM
+from por.history.actions import recording as history
+from por.history.actions import relaying
 from por.history.models import Event, Outbox
 from por.queue.models import PeriodicRun
 from por.queue.wake import Wake
 
 
 def record() -> int:
-    return actions.record("thing.done", actions.About("thing", "1", "A thing"), by=NOBODY, at=timezone.now(), of=None)
+    return history.record(
+        "thing.done", history.ObjectRef("thing", "1", "A thing"), by=SYSTEM, at=timezone.now(), of=None
+    )
 
 
 def make_due() -> None:
@@ -27,13 +30,13 @@ def make_due() -> None:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     events: list[int] = []
-    monkeypatch.setattr(actions, "_handlers", {"thing.done": [lambda event: events.append(event.pk)]})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [lambda event: events.append(event.pk)]})
     return events
 
 
-def leased() -> tuple[actions.Relay, Outbox]:
+def leased() -> tuple[relaying.Relay, Outbox]:
     """A worker that has leased the row, and is so slow that its lease has run out."""
-    worker = actions.Relay()
+    worker = relaying.Relay()
     row = next(worker.take())
     make_due()
     return worker, row
@@ -42,7 +45,7 @@ def leased() -> tuple[actions.Relay, Outbox]:
 def test_row_is_leased_in_one_statement_before_the_work(told):
     record()
     with CaptureQueriesContext(connection) as asked:
-        next(actions.Relay().take())
+        next(relaying.Relay().take())
     [lease] = [one["sql"] for one in asked if one["sql"].startswith("UPDATE") and "RETURNING" in one["sql"]]
     assert "FOR UPDATE SKIP LOCKED" in lease
     assert Outbox.objects.get().attempts == 1
@@ -51,7 +54,7 @@ def test_row_is_leased_in_one_statement_before_the_work(told):
 def test_slow_worker_that_fails_leaves_the_work_of_another_done(told):
     event = record()
     slow, row = leased()
-    assert actions.relay() == 1
+    assert relaying.relay() == 1
     done = Outbox.objects.values().get()
 
     slow.fail(row, ValueError("too late"))
@@ -82,21 +85,21 @@ def test_lost_connection_costs_no_try_and_the_next_run_does_the_work(monkeypatch
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         told.append(event.pk)
 
-    monkeypatch.setattr(actions, "_handlers", {"thing.done": [listen]})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [listen]})
     event = record()
     for _run in range(3):
-        assert actions.relay() == 1
+        assert relaying.relay() == 1
         assert Outbox.objects.get().attempts == 0
         make_due()
     is_cut = False
-    assert actions.relay() == 1
+    assert relaying.relay() == 1
     assert told == [event]
 
 
 def test_run_ends_when_its_time_is_over_and_the_next_one_goes_on(told, monkeypatch):
     events = [record(), record()]
-    monkeypatch.setattr(actions.Relay, "run_for", 0.0)
-    assert [actions.relay(), actions.relay(), actions.relay()] == [1, 1, 0]
+    monkeypatch.setattr(relaying.Relay, "run_for", 0.0)
+    assert [relaying.relay(), relaying.relay(), relaying.relay()] == [1, 1, 0]
     assert told == events
 
 
@@ -104,9 +107,9 @@ def test_outage_of_one_row_leaves_the_next_rows_alone(told, monkeypatch):
     def away(_event: Event) -> None:
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setitem(actions._handlers, "thing.done", [away])
+    monkeypatch.setitem(history._handlers, "thing.done", [away])
     record(), record()
-    assert actions.relay() == 1
+    assert relaying.relay() == 1
     assert set(Outbox.objects.values_list("attempts", "last_error")) == {(0, "")}
 
 

@@ -1,0 +1,197 @@
+"""Attaching a partner of record, and removing it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime
+from typing import Literal, NamedTuple
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from associations.change_requests import actions as change_requests
+from associations.change_requests.models import ChangeRequest
+from associations.change_requests.rules import Cancellation
+from associations.record import actions as record
+from associations.record import locking, recording
+from associations.record.models import Association, start_of
+from associations.record.policies import months_before, policy_on
+from associations.record.rules import EndReason, Source
+from por.accounts.models import Actor
+from por.directory import actions as directory
+from por.directory.models import Partner, Subscription
+from por.errors import Refused
+
+
+class Attached(NamedTuple):
+    """What attaching led to: a new association, the same one, its start moved back, or a change request.
+
+    `association` is that of the current partner of record. Where it is another partner's, it stays, and the customer
+    is asked which of them is actually doing the work.
+    """
+
+    association: Association
+    outcome: Literal["attached", "unchanged", "moved_back", "change_requested"]
+    request: ChangeRequest | None = None
+
+
+def attach(
+    subscription_id: uuid.UUID,
+    mpn_id: str,
+    *,
+    by: Actor,
+    began_on: date | None = None,
+    note: str = "",
+    version: int | None = None,
+) -> Attached:
+    """Make the partner with this MPN ID of record, from now or from the start of a UTC day up to 12 months back.
+
+    Attaching the current partner of record changes nothing, or moves its start back. Where it is another one, a
+    change request is opened or joined. `version`, if given, is the subscription's as the caller last saw it.
+    Raises Absent, Forbidden, Stale, Busy or Refused.
+    """
+    try:
+        return attach_once(subscription_id, mpn_id, by=by, began_on=began_on, note=note, version=version)
+    except Refused as refused:
+        if refused.code == "partner_not_found":
+            directory.note_unknown(mpn_id, by=by)
+        raise
+
+
+@transaction.atomic
+def attach_once(
+    subscription_id: uuid.UUID,
+    mpn_id: str,
+    *,
+    by: Actor,
+    began_on: date | None = None,
+    note: str = "",
+    version: int | None = None,
+) -> Attached:
+    """Do the same for a caller that counts unknown MPN IDs itself."""
+    subscription = locking.locked(subscription_id, "record.attach", by=by, version=version)
+    partner = directory.attachable(mpn_id, by=by)
+    return attach_locked(subscription, partner, by=by, source=Source.CUSTOMER, began_on=began_on, note=note)
+
+
+def attach_locked(
+    subscription: Subscription,
+    partner: Partner,
+    *,
+    by: Actor,
+    source: Source,
+    began_on: date | None = None,
+    note: str = "",
+) -> Attached:
+    """Attach the partner; every way to attach comes here. The caller has locked both, and the partner may be attached.
+
+    Raises Refused.
+    """
+    latest = locking.latest(subscription)
+    current = locking.current(latest)
+    if current is not None and current.partner_id != partner.pk:
+        return _contest(subscription, current, partner, by=by, began_on=began_on, note=note)
+    now = locking.next_instant(latest)
+    if current is not None:
+        current.partner = partner
+        if began_on is None or start_of(began_on) >= current.began_at:
+            return Attached(current, "unchanged")
+    locking.require_open_to_attach(subscription)
+    began_at = now if began_on is None else _back_dated(began_on, subscription, now)
+    if current is not None:
+        _move_back(current, began_at, subscription, by=by, at=now)
+        return Attached(current, "moved_back")
+    made = record.draft(subscription, partner, source=source, began_at=began_at, attached_at=now, note=note)
+    association = record.begin(made)
+    recording.record_event(
+        "partner_of_record.attached", subscription, by=by, at=now, association=association, reason=association.note
+    )
+    return Attached(association, "attached")
+
+
+def _move_back(
+    current: Association, began_at: datetime, subscription: Subscription, *, by: Actor, at: datetime
+) -> None:
+    before = {"began_at_before": current.began_at.isoformat()}
+    record.redate(current, began_at=began_at, ended_at=current.ended_at)
+    recording.record_event(
+        "partner_of_record.dated_back", subscription, by=by, at=at, association=current, changes=before
+    )
+
+
+def _contest(
+    subscription: Subscription,
+    current: Association,
+    partner: Partner,
+    *,
+    by: Actor,
+    began_on: date | None,
+    note: str,
+) -> Attached:
+    """Leave the current partner of record, and open or join a change request. It cannot begin in the past."""
+    locking.require_open_to_attach(subscription)
+    if began_on is not None:
+        _check_back_dating(began_on, subscription, locking.next_instant([current]).date())
+        raise Refused(
+            "overlaps_another_period",
+            _(
+                "Another partner was the partner of record on that date. Leave the start date empty, and we "
+                "will ask you which partner is doing the work."
+            ),
+            field="began_on",
+        )
+    request = change_requests.open_or_join(subscription, current, partner, by=by, note=note)
+    return Attached(current, "change_requested", request)
+
+
+@transaction.atomic
+def remove(subscription_id: uuid.UUID, *, by: Actor, reason: str = "", version: int | None = None) -> Association:
+    """End the current association of record now, and cancel the change request about it; return the association.
+
+    Raises Absent, Forbidden, Stale, Busy or `no_partner_of_record`.
+    """
+    subscription = locking.locked(subscription_id, "record.remove", by=by, version=version)
+    latest = locking.latest(subscription)
+    current = locking.current(latest)
+    if current is None:
+        raise Refused("no_partner_of_record", _("This subscription has no partner of record."))
+    requests = change_requests.requests_of(subscription)
+    now = locking.next_instant(latest, requests)
+    locking.partner_of(current)
+    record.end(current, at=now, reason=EndReason.REMOVED, note=reason)
+    recording.record_event(
+        "partner_of_record.removed", subscription, by=by, at=now, association=current, reason=current.end_note
+    )
+    change_requests.cancel_open(requests, Cancellation.REMOVED, by=by, at=now)
+    return current
+
+
+def _check_back_dating(began_on: date, subscription: Subscription, today: date) -> None:
+    if began_on > today:
+        raise Refused("began_on_in_future", _("The start date cannot be in the future."), field="began_on")
+    months = policy_on(today).back_dating_months
+    earliest = max(subscription.started_on, months_before(today, months))
+    if began_on < earliest:
+        raise Refused(
+            "began_on_too_early",
+            _(
+                "The start date must be %(day)s or later. It can be up to %(months)s months ago, but not "
+                "before the subscription started."
+            )
+            % {"months": months, "day": earliest.isoformat()},
+            field="began_on",
+        )
+
+
+def _back_dated(began_on: date, subscription: Subscription, now: datetime) -> datetime:
+    """Return the start of that UTC day. Raises Refused if an association may not begin so early."""
+    _check_back_dating(began_on, subscription, now.date())
+    began_at = start_of(began_on)
+    of_record = Association.objects.not_undone().of_record().filter(subscription=subscription)
+    if of_record.filter(ended_at__gt=began_at).exists():
+        raise Refused(
+            "overlaps_another_period",
+            _("The subscription already had a partner of record after that date. Choose a later start date."),
+            field="began_on",
+        )
+    return began_at

@@ -1,0 +1,256 @@
+"""Attaching by the thousand: asked for in one request, done row by row by a worker, each as if it came alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import uuid
+from collections.abc import Generator, Iterable, Sequence
+from math import inf
+from typing import NamedTuple
+
+from django.db import transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from associations.attaching.actions.attach import attach_once
+from associations.attaching.models import Job, JobRow
+from por.accounts.models import Actor, Membership
+from por.db.locks import advisory_lock
+from por.directory import actions as directory
+from por.directory.rules import normal_mpn_id
+from por.errors import Locked, NotFound, Refused
+from por.history.actions import recording as history
+from por.ops.logs import request_id
+from por.queue.wake import Wake
+from por.queue.work import Queue
+
+logger = logging.getLogger(__name__)
+
+#: So many rows a job, and so many different IDs nobody has in one: each counts as a Check ID.
+MOST, UNKNOWN = 1000, 20
+COLUMNS = ("subscription_id", "mpn_id")
+#: How often a row whose subscription somebody else holds is tried.
+TRIES = 3
+
+#: Wakes the worker that runs jobs after a commit.
+wake = Wake()
+
+
+class Pair(NamedTuple):
+    """A row as it was sent."""
+
+    subscription_id: str
+    mpn_id: str
+
+
+def pairs_from(text: str) -> list[Pair]:
+    """The rows of a CSV with a header, separated by commas or semicolons. Raises Refused on `rows`."""
+    lines = text.removeprefix("\ufeff").strip("\r\n").splitlines()
+    header = lines[0] if lines else ""
+    reader = csv.DictReader(io.StringIO("\n".join(lines)), delimiter=";" if ";" in header else ",")
+    try:
+        names = {(name or "").strip().casefold(): name for name in reader.fieldnames or []}
+        if missing := [one for one in COLUMNS if one not in names]:
+            sentence = _(
+                "The first line must contain the column names subscription_id and mpn_id. The "
+                "column %(name)s is missing."
+            )
+            raise Refused("column_missing", sentence % {"name": missing[0]}, field="rows")
+        return [Pair(*((row[names[one]] or "").strip() for one in COLUMNS)) for row in reader if any(row.values())]
+    except csv.Error as error:
+        raise Refused(
+            "malformed_csv", _("We cannot read the rows as CSV. Check the format and try again."), field="rows"
+        ) from error
+
+
+@transaction.atomic
+def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
+    """Keeps the rows for a worker; nothing is attached yet. Raises Forbidden, or Refused on `rows`."""
+    by.require("record.bulk")
+    if not pairs:
+        raise Refused("no_rows", _("There are no rows to send. Add at least one row."), field="rows")
+    if len(pairs) > MOST:
+        sentence = _("You can send up to %(most)s rows at a time. Split the file into smaller files.") % {"most": MOST}
+        raise Refused("too_many_rows", sentence, field="rows")
+    assert by.organisation is not None
+    assert by.user is not None
+    job = Job.objects.create(
+        organisation=by.organisation,
+        asked_by=by.user,
+        dry_run=dry_run,
+        total=len(pairs),
+        request_id=request_id.get(),
+    )
+    JobRow.objects.bulk_create(
+        JobRow(job=job, row=number, subscription_id=pair.subscription_id[:64], mpn_id=pair.mpn_id[:64])
+        for number, pair in enumerate(pairs, 1)
+    )
+    wake.after_commit()
+    about = history.ObjectRef("job", str(job.pk), "")
+    changes = {"rows": job.total, "dry_run": dry_run}
+    history.record("bulk.requested", about, by=by, at=timezone.now(), of=by.organisation_id, changes=changes)
+    return job
+
+
+@transaction.atomic
+def apply_tried(job_id: int, *, by: Actor) -> Job:
+    """Does in earnest what a dry run has tried, with the same rows. Raises Absent, Forbidden or Refused."""
+    by.require("record.bulk")
+    tried = Job.objects.visible_to(by).filter(pk=job_id, dry_run=True, status=Job.Status.DONE).first()
+    if tried is None:
+        raise Refused("not_tried", _("You can only attach the rows of a completed dry run."))
+    rows = tried.rows.order_by("row").values_list("subscription_id", "mpn_id")
+    return request([Pair(*row) for row in rows], dry_run=False, by=by)
+
+
+def absent() -> NotFound:
+    """Nobody can tell whether there is none, or none of theirs."""
+    return NotFound("not_found", _("This job does not exist, or you do not have access to it."))
+
+
+# --- In the worker --------------------------------------------------------------------------------------------------
+
+
+class Jobs(Queue[Job]):
+    """The jobs whose rows are not all done. A job takes minutes, so its worker holds a lock instead of a lease.
+
+    Each row is done in its own transaction, so a job whose worker died goes on where it stopped, and a try needs no
+    count.
+    """
+
+    run_for = inf
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def take(self) -> Generator[Job, None, None]:
+        for job in Job.objects.unfinished().order_by("pk").select_related("organisation", "asked_by"):
+            with advisory_lock("job", job.pk) as mine:
+                job.refresh_from_db(fields=["status"])
+                if mine and not job.is_over:
+                    started_at = job.started_at or timezone.now()
+                    Job.objects.filter(pk=job.pk).update(status=Job.Status.RUNNING, started_at=started_at)
+                    yield job
+
+    def request_id_of(self, row: Job) -> str:
+        return row.request_id
+
+    def work(self, row: Job) -> None:
+        with translation.override(row.asked_by.language):
+            self.rows += _Run(row).through(row.rows.filter(outcome="").order_by("row"))
+        _end(row, Job.Status.DONE)
+
+    def give_back(self, row: Job) -> None:
+        """Do nothing: the rows that are left wait."""
+
+    def fail(self, row: Job, error: Exception) -> None:
+        logger.exception("Job %s failed.", row.pk)
+        _end(row, Job.Status.FAILED)
+
+
+def run_jobs() -> int:
+    """Do what is left of every job that no other worker does; return how many rows were done."""
+    jobs = Jobs()
+    jobs.run()
+    return jobs.rows
+
+
+def _end(job: Job, status: Job.Status) -> None:
+    Job.objects.filter(pk=job.pk).update(status=status, ended_at=timezone.now())
+
+
+class _Undone(Exception):
+    """Takes a row of a dry run back."""
+
+
+class _Run:
+    """One worker's way through a job. Who asked acts with the role they have now."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        member = Membership.objects.usable().filter(user=job.asked_by_id, organisation=job.organisation_id).first()
+        role = member.role if member else ""
+        self.actor = Actor(user=job.asked_by, organisation=job.organisation, role=role or "none")
+        before = job.rows.exclude(outcome="")
+        self.seen = {one.subscription_id.casefold() for one in before}
+        self.unknown = {one.mpn_id for one in before.filter(code="partner_not_found")}
+        self.is_probing = before.filter(code="too_many_unknown").exists()
+
+    def through(self, rows: Iterable[JobRow]) -> int:
+        count = 0
+        for row in rows:
+            try:
+                self._try(row)
+            except Refused as refused:
+                row.outcome, row.code, row.detail = "refused", refused.code, str(refused.message)
+                row.save(update_fields=["outcome", "code", "detail"])
+            count += 1
+        return count
+
+    def _try(self, row: JobRow) -> None:
+        """Another one's lock is waited for, a few times."""
+        self.actor.require("record.bulk")
+        subscription_id = self._subscription_id(row)
+        for _try in range(TRIES - 1):
+            try:
+                return self._attach(row, subscription_id)
+            except Locked:
+                continue
+        return self._attach(row, subscription_id)
+
+    def _attach(self, row: JobRow, subscription_id: uuid.UUID) -> None:
+        """Attaches, and writes down that it did in the same transaction. Raises Refused."""
+        mpn_id = normal_mpn_id(row.mpn_id) or row.mpn_id
+        if self.is_probing:
+            raise _too_many()
+        if mpn_id in self.unknown:
+            raise directory.refusal("partner_not_found")
+        try:
+            with transaction.atomic():
+                row.outcome = attach_once(subscription_id, mpn_id, by=self.actor).outcome
+                if self.job.dry_run:
+                    raise _Undone
+                row.save(update_fields=["outcome"])
+        except _Undone:
+            row.save(update_fields=["outcome"])
+        except Refused as refused:
+            if refused.code == "partner_not_found":
+                self._note_unknown(mpn_id)
+            raise
+
+    def _subscription_id(self, row: JobRow) -> uuid.UUID:
+        try:
+            found = uuid.UUID(row.subscription_id)
+        except ValueError:
+            raise Refused("subscription_id_malformed", _("This is not a valid subscription ID.")) from None
+        if str(found) in self.seen:
+            raise Refused(
+                "subscription_twice",
+                _("An earlier row already has this subscription. Include each subscription only once."),
+            )
+        self.seen.add(str(found))
+        return found
+
+    def _note_unknown(self, mpn_id: str) -> None:
+        """Each counts as a Check ID, so that a job is no way around its limits."""
+        if len(self.unknown) >= UNKNOWN:
+            self.is_probing = True
+            raise _too_many()
+        try:
+            directory.note_unknown(mpn_id, by=self.actor)
+        except Locked:
+            self.is_probing = True
+            raise _too_many() from None
+        self.unknown.add(mpn_id)
+
+
+def _too_many() -> Refused:
+    return Refused(
+        "too_many_unknown",
+        _(
+            "Too many MPN IDs in this file do not belong to any partner. Check them, then send the remaining "
+            "rows again."
+        ),
+    )

@@ -1,0 +1,59 @@
+"""Undoing the customer's last attach, removal or answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from associations.change_requests import actions as change_requests
+from associations.change_requests.queries import last_change
+from associations.record import actions as record
+from associations.record import locking, recording
+from associations.record.models import Association
+from por.accounts.models import Actor
+from por.directory import actions as directory
+from por.directory.models import Partner, Subscription
+from por.errors import Refused
+
+
+@transaction.atomic
+def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -> Association | None:
+    """Take back the customer's last attach, removal or answer, within the policy's time; return who is of record now.
+
+    An attach is struck and counts for nothing; a removal reopens the same association; an answer does both, and its
+    change request is open again. An undo cannot be undone. Raises Absent, Forbidden, Stale, Busy, `nothing_to_undo`,
+    `undo_too_late`, `slot_taken`, `subscription_expired` or `partner_closed`.
+    """
+    subscription = locking.locked(subscription_id, "record.undo", by=by, version=version)
+    of_record, requests = locking.all_associations(subscription), change_requests.requests_of(subscription)
+    now = locking.next_instant(of_record, requests)
+    last = last_change(of_record, requests)
+    if last is None:
+        raise Refused("nothing_to_undo", _("There is nothing to undo."))
+    if now > last.undo_until:
+        raise Refused("undo_too_late", _("It is too late to undo this. You can still attach or remove a partner."))
+    if last.struck is not None:
+        record.strike(last.struck, at=now)
+    if last.ended is not None:
+        _check_can_reopen(last.ended, [one for one in of_record if one is not last.struck], subscription)
+        record.reopen(last.ended, at=now)
+    if last.request is not None:
+        answered = last.association.partner if last.request.chosen_id else None
+        change_requests.ask_again(last.request, answered, by=by, at=now)
+    else:
+        verb = "partner_of_record.removal_undone" if last.struck is None else "partner_of_record.attach_undone"
+        recording.record_event(verb, subscription, by=by, at=now, association=last.association)
+    return last.ended or last.kept
+
+
+def _check_can_reopen(ended: Association, others: Iterable[Association], subscription: Subscription) -> None:
+    """Raise Refused if something that has happened since keeps the association from going on."""
+    if locking.current(others) is not None:
+        raise Refused("slot_taken", _("You cannot undo this because another partner is now the partner of record."))
+    if subscription.status == Subscription.Status.EXPIRED:
+        raise Refused("subscription_expired", _("You cannot undo this because the subscription has expired."))
+    if directory.locked(ended.partner_id).status == Partner.Status.CLOSED:
+        raise Refused("partner_closed", _("You cannot undo this because the partner’s account has been closed."))

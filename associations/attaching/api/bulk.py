@@ -1,0 +1,185 @@
+"""Attaching many at once: the rows as JSON or CSV, then the job with what came of each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from django.http import HttpResponse, HttpResponseBase
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from associations.attaching.actions import bulk
+from associations.attaching.models import Job
+from por.accounts.authentication import actor_of
+from por.api.endpoint import Endpoint, asked, entered
+from por.api.parsers import CsvParser, StrictJSONParser
+from por.api.problems import Invalid
+from por.api.schema import Is, described
+from por.api.writes import write
+from por.web.csv_export import csv_lines
+
+
+class JobResultShape(TypedDict):
+    """What came of a row, or in a dry run would; `code` and `detail` say why it was refused."""
+
+    row: int
+    subscription_id: str
+    mpn_id: str
+    outcome: Annotated[str, Is(enum=["attached", "unchanged", "moved_back", "change_requested", "refused"])]
+    code: str | None
+    detail: str | None
+
+
+class JobShape(TypedDict):
+    """A job and the rows that are done, in their order."""
+
+    id: int
+    status: Annotated[str, Is(enum=Job.Status.values)]
+    dry_run: bool
+    done: int
+    total: int
+    results: list[JobResultShape]
+
+
+class JobRequestedShape(TypedDict):
+    """The job that was made, before its first row."""
+
+    job: JobShape
+
+
+class PairBody(serializers.Serializer[Any]):
+    """Which partner, by MPN ID, for which subscription."""
+
+    subscription_id = serializers.CharField(allow_blank=True)
+    mpn_id = serializers.CharField(allow_blank=True)
+
+
+class BulkBody(serializers.Serializer[Any]):
+    """The rows; a bare list of them, or text/csv with a header, does as well."""
+
+    rows = serializers.ListField(child=PairBody(), help_text="1 to 1,000.")
+
+
+class DryRun(serializers.Serializer[Any]):
+    """Whether to try only."""
+
+    dry_run = serializers.BooleanField(required=False, default=False, help_text="Says what would come of each row.")
+
+
+EXAMPLE = {
+    "id": 41,
+    "status": "done",
+    "dry_run": False,
+    "done": 2,
+    "total": 2,
+    "results": [
+        {
+            "row": 1,
+            "subscription_id": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21",
+            "mpn_id": "4471902",
+            "outcome": "attached",
+            "code": None,
+            "detail": None,
+        },
+        {
+            "row": 2,
+            "subscription_id": "7f2b8a60-9d7e-4c54-8a55-2f1b9c0d3e10",
+            "mpn_id": "4471092",
+            "outcome": "refused",
+            "code": "partner_not_found",
+            "detail": "No partner has this MPN ID.",
+        },
+    ],
+}
+COLUMNS = ["row", "subscription_id", "mpn_id", "outcome", "code", "detail"]
+
+
+class BulkAttach(Endpoint):
+    parser_classes = [StrictJSONParser, CsvParser]
+
+    @described(
+        "bulk",
+        "Attach to many subscriptions",
+        """Each row is processed separately: attached, unchanged, change_requested if there is another partner of
+        record, or refused. A worker processes the rows; read the job for the results. Every MPN ID that no partner has
+        counts as a Check ID. After 20 different ones, the remaining rows are refused as `too_many_unknown`.""",
+        answers={202: JobRequestedShape},
+        example={"job": EXAMPLE | {"status": "queued", "done": 0, "results": []}},
+        body=BulkBody,
+        body_example={"rows": [{"subscription_id": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21", "mpn_id": "4471902"}]},
+        query=DryRun,
+        problems={422: ["no_rows", "too_many_rows", "column_missing", "malformed_csv", "not_a_list"]},
+        writes=True,
+    )
+    def post(self, request: Request) -> Response:
+        actor = actor_of(request)
+
+        def ask(_version: int | None) -> Response:
+            dry_run = asked(request, DryRun)["dry_run"]
+            job = bulk.request(_pairs(request), dry_run=dry_run, by=actor)
+            return Response({"job": _shape(job)}, status=202)
+
+        return write(request, "record.bulk", ask)
+
+
+class JobDetail(Endpoint):
+    @described(
+        "job",
+        "A job",
+        "The progress of the job and the results of the finished rows. With `format=csv`, the results as a file.",
+        answers={200: JobShape},
+        example=EXAMPLE,
+        problems={404: ["not_found"]},
+        is_file=True,
+    )
+    def get(self, request: Request, job_id: int) -> HttpResponseBase:
+        job = Job.objects.visible_to(actor_of(request)).filter(pk=job_id).first()
+        if job is None:
+            raise bulk.absent()
+        shape = _shape(job)
+        if request.query_params.get("format") != "csv":
+            return Response(shape)
+        rows = ([one[name] for name in COLUMNS] for one in shape["results"])  # type: ignore[literal-required]
+        response = HttpResponse(
+            "".join(csv_lines(COLUMNS, rows, language="en")), content_type="text/csv; charset=utf-8"
+        )
+        response["Content-Disposition"] = f'attachment; filename="job-{job.pk}.csv"'
+        return response
+
+
+def _pairs(request: Request) -> list[bulk.Pair]:
+    data = request.data
+    if isinstance(data, dict) and isinstance(data.get("csv"), str) and len(data) == 1:
+        return bulk.pairs_from(data["csv"])
+    if isinstance(data, list) and data:
+        serializer = PairBody(data=data, many=True)
+        if not serializer.is_valid():
+            raise Invalid("invalid", _("Each row must be an object with subscription_id and mpn_id."))
+        given = serializer.validated_data
+    else:
+        given = entered(request, BulkBody)["rows"]
+    return [bulk.Pair(one["subscription_id"].strip(), one["mpn_id"].strip()) for one in given]
+
+
+def _shape(job: Job) -> JobShape:
+    results: list[JobResultShape] = [
+        {
+            "row": one.row,
+            "subscription_id": one.subscription_id,
+            "mpn_id": one.mpn_id,
+            "outcome": one.outcome,
+            "code": one.code or None,
+            "detail": one.detail or None,
+        }
+        for one in job.rows.exclude(outcome="").order_by("row")
+    ]
+    return {
+        "id": job.pk,
+        "status": job.status,
+        "dry_run": job.dry_run,
+        "done": len(results),
+        "total": job.total,
+        "results": results,
+    }

@@ -1,0 +1,170 @@
+"""Attaching, removing and undoing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from associations.attaching.actions import attach as attaching
+from associations.attaching.actions import undo as undo_module
+from associations.change_requests.api import EXAMPLE as CHANGE_REQUEST_EXAMPLE
+from associations.change_requests.api import RequestedShape, requested
+from associations.record.models import Association
+from associations.record.rules import NOTE_LENGTH
+from associations.record.schemas import ASSOCIATION_EXAMPLE, NOT_FOUND, RecordShape, association_shape, get_visible
+from por.accounts.authentication import actor_of
+from por.api.endpoint import Endpoint, entered, etag
+from por.api.schema import described
+from por.api.writes import Target, write
+from por.directory.models import Subscription
+
+
+class AttachBody(serializers.Serializer[Any]):
+    """Who shall be of record, and, if not from now on, from the start of which UTC day."""
+
+    mpn_id = serializers.CharField(allow_blank=True, help_text="4 to 10 digits; spaces and hyphens are ignored.")
+    began_on = serializers.DateField(
+        required=False, allow_null=True, help_text="Up to 12 months back, not before the subscription."
+    )
+    note = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=NOTE_LENGTH,
+        help_text="Kept in the history; the partner can read it.",
+    )
+
+
+class RemoveBody(serializers.Serializer[Any]):
+    """Why, if the customer wants to say so."""
+
+    reason = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=NOTE_LENGTH,
+        help_text="Kept in the history; the partner can read it.",
+    )
+
+
+class UndoBody(serializers.Serializer[Any]):
+    """Nothing."""
+
+
+class PartnerOfRecord(Endpoint):
+    @described(
+        "attach",
+        "Attach a partner of record",
+        """201: the partner with this MPN ID becomes the partner of record. 200: it already was the partner of record;
+        nothing changes, or an earlier `began_on` moves its start date earlier. 202: another partner is the partner of
+        record and stays, and the customer is asked which partner is doing the work. The partners get an email.""",
+        answers={201: RecordShape, 200: RecordShape, 202: RequestedShape},
+        example={"association": ASSOCIATION_EXAMPLE},
+        examples={202: {"change_request": CHANGE_REQUEST_EXAMPLE}},
+        body=AttachBody,
+        body_example={"mpn_id": "4471902", "note": "They migrate our mail."},
+        problems=NOT_FOUND
+        | {
+            409: [
+                "subscription_expired",
+                "subscription_suspended",
+                "partner_suspended",
+                "partner_is_global",
+            ],
+            422: [
+                "mpn_id_malformed",
+                "partner_not_found",
+                "began_on_too_early",
+                "began_on_in_future",
+                "overlaps_another_period",
+            ],
+            429: ["too_many_checks"],
+        },
+        writes=True,
+        versioned=True,
+    )
+    def put(self, request: Request, subscription_id: uuid.UUID) -> Response:
+        def attach(version: int | None) -> Response:
+            given = entered(request, AttachBody)
+            attached = attaching.attach(
+                subscription_id,
+                given["mpn_id"],
+                by=actor_of(request),
+                began_on=given.get("began_on"),
+                note=given.get("note", ""),
+                version=version,
+            )
+            if attached.request is not None:
+                return Response(
+                    requested(actor_of(request), attached.request), status=202, headers=_tag(attached.association)
+                )
+            status = 201 if attached.outcome == "attached" else 200
+            return Response(_body(attached.association), status=status, headers=_tag(attached.association))
+
+        return _write(request, subscription_id, "record.attach", attach)
+
+    @described(
+        "remove",
+        "Remove the partner of record",
+        "Takes effect immediately. The partner is not asked and gets an email.",
+        answers={204: None},
+        body=RemoveBody,
+        body_example={"reason": "The project has ended."},
+        problems=NOT_FOUND | {409: ["no_partner_of_record"]},
+        writes=True,
+        versioned=True,
+    )
+    def delete(self, request: Request, subscription_id: uuid.UUID) -> Response:
+        def remove(version: int | None) -> Response:
+            reason = entered(request, RemoveBody).get("reason", "")
+            removed = attaching.remove(subscription_id, by=actor_of(request), reason=reason, version=version)
+            return Response(status=204, headers=_tag(removed))
+
+        return _write(request, subscription_id, "record.remove", remove)
+
+
+class Undo(Endpoint):
+    @described(
+        "undo",
+        "Undo the last attach, removal or answer",
+        """For any administrator of the customer, within 30 minutes. Answers with the partner of record afterwards. If
+        an answer is undone, its change request opens again.""",
+        answers={200: RecordShape},
+        example={"association": None},
+        body=UndoBody,
+        problems=NOT_FOUND
+        | {409: ["nothing_to_undo", "undo_too_late", "slot_taken", "subscription_expired", "partner_closed"]},
+        writes=True,
+        versioned=True,
+    )
+    def post(self, request: Request, subscription_id: uuid.UUID) -> Response:
+        def undo(version: int | None) -> Response:
+            entered(request, UndoBody)
+            with transaction.atomic():  # so that nobody makes another version before this one is read
+                association = undo_module.undo(subscription_id, by=actor_of(request), version=version)
+                version = Subscription.objects.values_list("version", flat=True).get(subscription_id=subscription_id)
+            return Response(_body(association), headers={"ETag": etag(version)})
+
+        return _write(request, subscription_id, "record.undo", undo)
+
+
+def _write(
+    request: Request, subscription_id: uuid.UUID, right: str, work: Callable[[int | None], Response]
+) -> Response:
+    stale = _("This subscription has changed since you read it. Read it again, then try again.")
+    return write(request, right, work, Target(lambda: get_visible(request, subscription_id), stale, must_match=True))
+
+
+def _tag(association: Association) -> dict[str, str]:
+    """The ETag that the verb has left its subscription with."""
+    assert association.subscription is not None
+    return {"ETag": etag(association.subscription.version)}
+
+
+def _body(association: Association | None) -> RecordShape:
+    return {"association": None if association is None else association_shape(association)}

@@ -1,0 +1,230 @@
+"""The rows that somebody sends to attach partners to many subscriptions."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any, cast
+
+from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from associations.record.rules import NOTE_LENGTH
+from por.directory.actions import SENTENCES
+from por.directory.models import Partner
+from por.web.filters import DAY
+
+
+class CheckForm(forms.Form):
+    """Step one of attaching: the partner's MPN ID as typed. What it may look like is Check ID's to say."""
+
+    mpn_id = forms.CharField(
+        label=_("MPN ID (Partner ID)"),
+        help_text=_("Ask your partner for this number. It usually has 6 or 7 digits."),
+        max_length=40,
+        strip=False,
+        error_messages={"required": _("Enter your partner’s MPN ID."), "max_length": SENTENCES["mpn_id_malformed"]},
+        widget=forms.TextInput(
+            attrs={"class": "input big", "inputmode": "numeric", "autocomplete": "off", "spellcheck": "false"}
+        ),
+    )
+
+
+class IdsField(forms.Field):
+    """GUIDs, each once and in the order they were sent."""
+
+    widget = forms.MultipleHiddenInput
+
+    def to_python(self, value: list[str] | None) -> list[uuid.UUID]:
+        try:
+            return list(dict.fromkeys(uuid.UUID(text) for text in value or []))
+        except ValueError:
+            raise forms.ValidationError(_("This is not a valid subscription ID."), code="invalid") from None
+
+
+class SeveralForm(forms.Form):
+    """The subscriptions that were chosen in a list."""
+
+    MOST = 50  # as many as a page of the list has
+
+    subscription = IdsField(required=False)
+
+    def clean_subscription(self) -> list[uuid.UUID]:
+        ids: list[uuid.UUID] = self.cleaned_data["subscription"]
+        if len(ids) > self.MOST:
+            sentence = _("Select at most %(most)s subscriptions at a time.") % {"most": self.MOST}
+            raise forms.ValidationError(sentence, code="too_many")
+        return ids
+
+
+class AttachForm(forms.Form):
+    """Step two: the ID that was checked and the subscription's version as it was shown, with what may be added."""
+
+    mpn_id = forms.CharField(max_length=40, widget=forms.HiddenInput)
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    began_on = forms.DateField(
+        label=_("Working with you since"),
+        help_text=_(
+            "Leave this empty to start now. You can enter a date up to 12 months ago, but not before "
+            "the subscription started."
+        ),
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        error_messages={"invalid": _("Enter a date as year-month-day, for example 2026-03-31.")},
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    note = forms.CharField(
+        label=_("Note"),
+        help_text=_("We save the note in the history. The partner can read it."),
+        required=False,
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+
+class RemoveForm(forms.Form):
+    """Why a partner is removed, if the customer wants to say so: from the list, in own words, or both."""
+
+    REASONS = {
+        "project_ended": _("The project has ended."),
+        "other_partner": _("Another partner does this work now."),
+        "own_staff": _("We do this work ourselves now."),
+        "mistake": _("This partner was attached by mistake."),
+    }
+
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    reason = forms.ChoiceField(
+        label=_("Reason"), choices=[("", _("No reason given")), *REASONS.items()], required=False
+    )
+    text = forms.CharField(
+        label=_("In your own words"),
+        required=False,
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+    def sentence(self) -> str:
+        """The reason as the partner will read it, in the words the customer saw."""
+        given = self.cleaned_data
+        return " ".join(filter(None, [str(self.REASONS.get(given["reason"], "")), given["text"].strip()]))
+
+
+class UndoForm(forms.Form):
+    """What undo needs to know: the subscription's version as it was shown."""
+
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+
+class BulkForm(forms.Form):
+    """Pairs of subscription and partner: a CSV file, or its text; tried first unless somebody says otherwise."""
+
+    LARGEST = 1_000_000  # bytes; a thousand rows are a tenth of it
+
+    file = forms.FileField(
+        label=_("CSV file"),
+        required=False,
+        help_text=_(
+            "The first line must contain the column names subscription_id and mpn_id. You can add up "
+            "to 1,000 rows after it."
+        ),
+        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+    )
+    rows = forms.CharField(
+        label=_("Or paste rows"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "placeholder": "subscription_id,mpn_id"}),
+    )
+    manner = forms.ChoiceField(
+        label=_("What to do"),
+        choices=[
+            ("dry", _("Dry run: check what would happen to each row, without changing anything")),
+            ("attach", _("Attach now")),
+        ],
+        initial="dry",
+        widget=forms.RadioSelect,
+    )
+
+    def clean_file(self) -> str:
+        file = self.cleaned_data["file"]
+        if file is None:
+            return ""
+        if file.size > self.LARGEST:
+            raise forms.ValidationError(_("The file is too large. It can contain up to 1,000 rows."), code="too_large")
+        try:
+            text: str = file.read().decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise forms.ValidationError(
+                _("The file is not UTF-8 text. Save the file as UTF-8 and choose it again."), code="malformed_csv"
+            ) from None
+        return text
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if not self.errors and not given.get("file") and not given.get("rows", "").strip():
+            self.add_error("file", _("Choose a file, or paste rows."))
+        return given
+
+    def text(self) -> str:
+        return str(self.cleaned_data["file"] or self.cleaned_data["rows"])
+
+    @property
+    def is_dry(self) -> bool:
+        return bool(self.cleaned_data["manner"] == "dry")
+
+
+class ActivateForm(forms.Form):
+    """Which subscription, by which of the partner's own locations, and who of the customer agreed to it."""
+
+    subscription_id = forms.UUIDField(
+        label=_("Subscription ID"),
+        help_text=_("Enter the ID of a subscription from Open licensing. You can find it on the licence confirmation."),
+        error_messages={
+            "required": _("Enter the subscription ID."),
+            "invalid": _(
+                "A subscription ID has 32 characters in five groups, for example 7d7c2a2e-63a5-4d0c-9a0b-0f9f2f3f8e11."
+            ),
+        },
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    mpn_id = forms.ChoiceField(
+        label=_("Your location"),
+        help_text=_("This location becomes the partner of record."),
+        error_messages={
+            "required": _("Choose one of your locations."),
+            "invalid_choice": _("Choose one of your own locations."),
+        },
+    )
+    consent_name = forms.CharField(
+        label=_("Name of the person at the customer who agreed"),
+        max_length=200,
+        error_messages={"required": _("Enter the name of the person who agreed.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    consent_email = forms.EmailField(
+        label=_("Email address of that person"),
+        max_length=254,
+        error_messages={
+            "required": _("Enter the email address of the person who agreed."),
+            "invalid": _("Enter an email address, for example name@company.example."),
+        },
+        widget=forms.EmailInput(attrs={"autocomplete": "off"}),
+    )
+    consent = forms.DateField(
+        label=_("Date when they agreed"),
+        input_formats=["%Y-%m-%d"],
+        error_messages={
+            "required": _("Enter the date when they agreed."),
+            "invalid": _("Enter a date as year-month-day, for example 2026-03-31."),
+        },
+        widget=DAY,
+    )
+
+    def __init__(self, locations: Iterable[Partner], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [
+            (one.mpn_id, _("%(name)s, MPN ID %(mpn_id)s") % {"name": one.organisation.name, "mpn_id": one.mpn_id})
+            for one in locations
+        ]
+        cast(forms.ChoiceField, self.fields["mpn_id"]).choices = choices
+        self.fields["consent"].initial = timezone.now().date()

@@ -1,0 +1,110 @@
+"""Many pairs of subscription and partner at once: what was asked for, and what came of each row."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from associations.change_requests.models import ChangeRequest
+from associations.record.models import Association
+from por.accounts.models import Actor, Organisation
+from por.directory.models import Partner
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def visible_to(self, actor: Actor) -> Self:
+        """Those of the actor's own organisation; all of them to staff."""
+        return self.all() if actor.is_staff else self.filter(organisation=actor.organisation_id)
+
+    def unfinished(self) -> Self:
+        return self.filter(status__in=[Job.Status.QUEUED, Job.Status.RUNNING])
+
+
+class Job(models.Model):
+    """Rows that a worker goes through, each by itself: what is done stays done, whoever dies meanwhile."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("Waiting")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="jobs")
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(default=timezone.now)
+    dry_run = models.BooleanField(default=False)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    total = models.PositiveIntegerField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    request_id = models.TextField(blank=True)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("job")
+        indexes = [
+            models.Index(fields=["id"], condition=models.Q(status__in=["queued", "running"]), name="jobs_still_to_run")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.organisation}, {self.total}"
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in {self.Status.DONE, self.Status.FAILED}
+
+    @property
+    def done(self) -> int:
+        """How many rows have come to something."""
+        return self.rows.exclude(outcome="").count()
+
+
+class JobRow(models.Model):
+    """A row as it was sent, and what came of it, or in a dry run would: no outcome is not done yet."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="rows", db_index=False)
+    row = models.PositiveIntegerField()  # counted from 1, the header of a file left out
+    subscription_id = models.CharField(max_length=64)
+    mpn_id = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=20, blank=True)
+    code = models.CharField(max_length=40, blank=True)
+    detail = models.TextField(blank=True)  # why it was refused, in the language of who asked
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "row"], name="each_row_of_a_job_once")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}/{self.row}"
+
+
+class Consent(models.Model):
+    """Who of the customer agreed that a partner activates itself, as the partner says: for an association it made,
+
+    or a question it opened. Kept for as long as either.
+    """
+
+    association = models.OneToOneField(Association, models.PROTECT, null=True, related_name="consent")
+    request = models.ForeignKey(ChangeRequest, models.PROTECT, null=True, related_name="consents")
+    partner = models.ForeignKey(Partner, models.PROTECT, related_name="+")
+    name = models.CharField(max_length=200)
+    email = models.EmailField(max_length=254)
+    given_on = models.DateField()
+    recorded_at = models.DateTimeField()
+    recorded_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(association__isnull=True) ^ Q(request__isnull=True),
+                name="a_consent_is_to_an_association_or_a_question",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.partner}, {self.given_on}"

@@ -1,0 +1,93 @@
+"""Attaching by the thousand: a file or pasted rows, tried first, then done by a worker while one looks on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from associations.attaching.actions import bulk
+from associations.attaching.forms import BulkForm
+from associations.attaching.models import Job
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.rules import OrganisationKind
+from por.errors import Refused
+from por.web.lists import Listing, csv_file, wants_csv
+from por.web.pages import posted, render_page, submit
+
+#: As they stand on the page, worst first: what was refused needs somebody.
+OUTCOMES = ["refused", "change_requested", "attached", "moved_back", "unchanged"]
+SHOWN = 100  # rows that were refused, on the page; the file has them all
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@only(OrganisationKind.CUSTOMER, to="record.bulk")
+def bulk_attach(request: Request) -> HttpResponse:
+    """The form, and the jobs there were; a file that is sent is tried first, unless somebody says otherwise."""
+    if request.method != "POST":
+        return _form(request, BulkForm())
+    form = BulkForm(request.POST, request.FILES)
+    field = "file" if request.FILES else "rows"
+    sent = submit(
+        form,
+        lambda: bulk.request(bulk.pairs_from(form.text()), dry_run=form.is_dry, by=request.actor),
+        reword=lambda refused: Refused(refused.code, refused.message, field=field),
+    )
+    if sent.is_done:
+        return redirect("associations:job", sent.result.pk)
+    return _form(request, form, status=sent.status)
+
+
+def _form(request: Request, form: BulkForm, *, status: int = 200) -> HttpResponse:
+    jobs = Listing(request, Job.objects.visible_to(request.actor).select_related("asked_by"), order=("-pk",))
+    context = jobs.context | {"form": form, "most": bulk.MOST}
+    return render(request, "associations/bulk.html", context, status=status)
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER, to="record.bulk")
+def job_detail(request: Request, job_id: int) -> HttpResponseBase:
+    """How far it is, and what came of the rows that are done; all of them as a file."""
+    job = _job(request, job_id)
+    if wants_csv(request):
+        header = ["row", "subscription_id", "mpn_id", "outcome", "code", "detail"]
+        return csv_file(f"{_('attached')}-{job.pk}", header, job.rows.order_by("row").values_list(*header))
+    return _detail(request, job)
+
+
+@posted("associations:job")
+@only(OrganisationKind.CUSTOMER, to="record.bulk")
+def job_apply(request: Request, job_id: int) -> HttpResponseBase:
+    """Does in earnest what the dry run has tried."""
+    tried = _job(request, job_id)
+    sent = submit(None, lambda: bulk.apply_tried(job_id, by=request.actor))
+    if sent.is_done:
+        return redirect("associations:job", sent.result.pk)
+    return _detail(request, tried, refused=sent.refused, status=sent.status)
+
+
+def _job(request: Request, job_id: int) -> Job:
+    job = Job.objects.visible_to(request.actor).select_related("asked_by").filter(pk=job_id).first()
+    if job is None:
+        raise bulk.absent()
+    return job
+
+
+def _detail(request: Request, job: Job, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
+    counts = dict(job.rows.exclude(outcome="").values_list("outcome").annotate(n=Count("pk")))
+    context: dict[str, Any] = {
+        "job": job,
+        "done": sum(counts.values()),
+        "counts": [(outcome, counts[outcome]) for outcome in OUTCOMES if outcome in counts],
+        "refused_rows": job.rows.filter(outcome="refused").order_by("row")[:SHOWN],
+        "refused_count": counts.get("refused", 0),
+        "attached": counts.get("attached", 0) + counts.get("change_requested", 0),
+        "refused": refused,
+    }
+    return render_page(request, "associations/job_detail.html", context, part="job", status=status)

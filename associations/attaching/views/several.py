@@ -1,0 +1,158 @@
+"""One partner for several subscriptions at once: chosen in the list, checked once, attached one by one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+
+from associations.attaching.actions import attach as attaching
+from associations.attaching.forms import CheckForm, SeveralForm
+from associations.attaching.views.shared import being_of_record, checked
+from associations.change_requests.models import ChangeRequest
+from associations.record import queries
+from associations.record import usage as usages
+from associations.record.models import Association
+from associations.record.queries import BY_PRODUCT
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Partner, Subscription
+from por.directory.portals import Saying
+from por.errors import NotFound, Refused
+from por.web.pages import NOT_YOURS, add_refusal
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+#: In this order on the page, so that what belongs together stands together.
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one subscription, or what stands in its way beforehand; the sentence is for the customer."""
+
+    subscription: Subscription
+    usage: usages.MonthOfUsage | None
+    code: Literal["free", "attached", "unchanged", "change_requested", "refused"]
+    sentence: str | LazyText = ""
+    question: ChangeRequest | None = None
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@only(OrganisationKind.CUSTOMER, to="record.attach")
+def several_attach(request: Request) -> HttpResponse:
+    """Shows what was chosen; on Check ID, who the partner is; on OK, what became of each subscription."""
+    actor = request.actor
+    chosen = SeveralForm(request.POST or request.GET)
+    valid = chosen.is_valid()
+    subscriptions = _theirs(actor, chosen) if valid else []
+    sent = request.method == "POST"
+    check = CheckForm(request.POST) if sent else CheckForm()
+    partner, outcomes = None, []
+    rows = queries.rows(actor, subscriptions)
+    if sent and valid and subscriptions:
+        confirmed = request.POST.get("step") == "attach"
+        if confirmed and check.is_valid():
+            outcomes = _attach(actor, rows, check)
+        elif not confirmed:
+            partner = checked(actor, check)
+    shown = outcomes or prospects(rows, partner)
+    wrong = next((form for form in (chosen, check) if form.errors), None)
+    return render(
+        request,
+        "associations/several_attach.html",
+        {
+            "form": wrong,
+            "check_form": check,
+            "partner": partner,
+            "subscriptions": subscriptions,
+            "rows": shown,
+            "said": said(partner, shown) if partner else [],
+            "done": outcomes,
+            "attached": sum(one.code == "attached" for one in outcomes),
+            "asked": sum(one.code == "change_requested" for one in outcomes),
+        },
+        status=422 if wrong else 200,
+    )
+
+
+def _theirs(actor: Actor, chosen: SeveralForm) -> list[Subscription]:
+    """All that were chosen; if even one is not theirs, nothing is to be seen at all."""
+    ids = chosen.cleaned_data["subscription"]
+    found = queries.subscriptions_for_listing(actor).filter(subscription_id__in=ids).order_by(*BY_PRODUCT)
+    subscriptions = list(found)
+    if len(subscriptions) != len(ids):
+        raise NotFound("not_found", NOT_YOURS)
+    return subscriptions
+
+
+def prospects(rows: Iterable[queries.Row], partner: Partner | None) -> list[Outcome]:
+    """What would become of each if one were to press OK now."""
+    found = []
+    for row in rows:
+        if row.record is not None and partner is not None and row.record.partner_id == partner.pk:
+            found.append(Outcome(row.subscription, row.usage, "unchanged", _("Already the partner of record.")))
+        elif row.subscription.status != Subscription.Status.ACTIVE:
+            sentence = _("You cannot attach a partner because this subscription is not active.")
+            found.append(Outcome(row.subscription, row.usage, "refused", sentence))
+        elif row.record is not None:
+            found.append(Outcome(row.subscription, row.usage, "change_requested", _stays(row.record)))
+        else:
+            found.append(Outcome(row.subscription, row.usage, "free"))
+    return found
+
+
+def _stays(held: Association) -> str:
+    """What is said of a subscription that another partner is of record for."""
+    sentence = _("%(partner)s is the partner of record and stays. We will ask you which partner is doing the work.")
+    return str(sentence) % {"partner": held.partner.organisation.name}
+
+
+def said(partner: Partner, outcomes: Iterable[Outcome]) -> list[tuple[str, list[Saying]]]:
+    """What being of record would affect: first what it does for all of the subscriptions, then for some of them."""
+    kinds: dict[tuple[Saying, ...], dict[str, None]] = defaultdict(dict)
+    for subscription in (one.subscription for one in outcomes if one.code == "free"):
+        own = partner.own_tenant_id == subscription.customer.tenant_id
+        kind = f"{subscription.get_product_display()}, {subscription.get_agreement_display()}"
+        kinds[tuple(being_of_record(subscription, own=own)["affects"])][kind] = None
+    for_all = [one for one in next(iter(kinds), ()) if all(one in affects for affects in kinds)]
+    for_some = [(" · ".join(kind), [one for one in affects if one not in for_all]) for affects, kind in kinds.items()]
+    return [
+        (str(_("What being the partner of record means")), for_all),
+        *((title, rest) for title, rest in for_some if rest),
+    ]
+
+
+def _attach(actor: Actor, rows: Iterable[queries.Row], check: CheckForm) -> list[Outcome]:
+    """Each in a transaction of its own: what one refuses takes nothing from the others."""
+    outcomes = []
+    for row in rows:
+        try:
+            attached = attaching.attach(row.subscription.subscription_id, check.cleaned_data["mpn_id"], by=actor)
+        except Refused as refused:
+            if refused.field == "mpn_id":  # the ID itself, and so the same for all of them
+                add_refusal(check, refused)
+                return []
+            outcomes.append(Outcome(row.subscription, row.usage, "refused", refused.message))
+        else:
+            outcomes.append(_outcome(row, attached))
+    return outcomes
+
+
+def _outcome(row: queries.Row, attached: attaching.Attached) -> Outcome:
+    match attached.outcome:
+        case "unchanged":
+            return Outcome(row.subscription, row.usage, "unchanged", _("Already the partner of record."))
+        case "change_requested":
+            sentence = _stays(attached.association)
+            return Outcome(row.subscription, row.usage, "change_requested", sentence, attached.request)
+        case _:
+            return Outcome(row.subscription, row.usage, "attached")

@@ -1,0 +1,34 @@
+"""What the pages that attach a partner share."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from django.utils import timezone
+
+from associations.attaching.forms import CheckForm
+from por.accounts.models import Actor
+from por.directory import actions as directory
+from por.directory.models import Partner, Subscription
+from por.directory.portals import affects, who
+from por.errors import Forbidden, Refused
+from por.web.pages import submit
+
+
+def being_of_record(subscription: Subscription, as_of: date | None = None, *, own: bool = False) -> dict[str, Any]:
+    """What a page says of being of record for a subscription: who should be, and what it affects."""
+    scenario = (subscription.agreement, subscription.product, as_of or timezone.now().date())
+    return {"who": who(*scenario), "affects": affects(*scenario, trial=subscription.is_trial, own=own)}
+
+
+def checked(actor: Actor, form: CheckForm) -> Partner | None:
+    """Return the partner with the ID in the form; where there is none to show, the form says why."""
+
+    def at_its_field(refused: Refused) -> Refused:
+        if isinstance(refused, Forbidden):
+            return refused
+        return Refused(refused.code, refused.message, field="mpn_id")
+
+    sent = submit(form, lambda: directory.check(form.cleaned_data["mpn_id"], by=actor), reword=at_its_field)
+    return sent.result if sent.is_done else None

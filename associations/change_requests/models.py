@@ -1,0 +1,137 @@
+"""The questions which partner is actually doing the work."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext_lazy as _
+
+from associations.change_requests.rules import Cancellation, ChangeStatus
+from associations.record.models import Association
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind as OrganisationKind
+from por.directory.access import partner_ids
+from por.directory.models import Partner, Subscription
+
+
+class ChangeRequestQuerySet(models.QuerySet["ChangeRequest"]):
+    def open(self) -> Self:
+        return self.filter(status=ChangeStatus.OPEN)
+
+    def visible_to(self, actor: Actor) -> Self:
+        """A customer's own, those a partner company is a party to; all of them to staff, none to anybody else."""
+        if actor.is_staff:
+            return self.all()
+        if actor.kind == OrganisationKind.CUSTOMER:
+            return self.filter(subscription__customer=actor.organisation_id)
+        if actor.kind == OrganisationKind.PARTNER:
+            named = Challenger.objects.filter(request=OuterRef("pk"), partner__in=partner_ids(actor))
+            return self.filter(Q(incumbent__partner__in=partner_ids(actor)) | Q(Exists(named)))
+        return self.none()
+
+    def for_listing(self) -> Self:
+        """With all its page or its shape says, for two queries more whatever the length."""
+        return self.select_related(
+            "subscription__sku",
+            "subscription__customer__organisation",
+            "incumbent__partner__organisation",
+            "chosen__organisation",
+        ).prefetch_related(
+            models.Prefetch("challengers", Challenger.objects.select_related("partner__organisation").order_by("pk")),
+            "statements",
+        )
+
+
+class ChangeRequest(models.Model):
+    """The question to a customer which partner is actually doing the work, since another one was named.
+
+    Whoever is of record stays so until it is answered. `chosen` is the answer, null for neither, and `made` the
+    association that came of it. One is open at a time for each subscription.
+    """
+
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="change_requests", db_index=False)
+    incumbent = models.ForeignKey(Association, models.PROTECT, related_name="contested_by")
+    status = models.CharField(max_length=10, choices=ChangeStatus.choices, default=ChangeStatus.OPEN)
+    opened_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    reminders = models.PositiveSmallIntegerField(default=0)  # how many were due and are done
+    closed_at = models.DateTimeField(null=True, blank=True)
+    reopened_at = models.DateTimeField(null=True, blank=True)  # when its answer was last undone
+    cancelled_because = models.CharField(max_length=24, choices=Cancellation.choices, blank=True)
+    chosen = models.ForeignKey(Partner, models.PROTECT, null=True, blank=True, related_name="+")
+    made = models.ForeignKey(Association, models.PROTECT, null=True, blank=True, related_name="made_by")
+    answered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    answer_statement = models.TextField(blank=True)  # what the customer wrote with the answer; all parties read it
+    version = models.PositiveIntegerField(default=1)
+
+    objects = ChangeRequestQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("change request")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(status=ChangeStatus.OPEN),
+                name="one_open_change_request_per_subscription",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=ChangeStatus.OPEN, closed_at=None)
+                | (~Q(status=ChangeStatus.OPEN) & Q(closed_at__isnull=False)),
+                name="a_change_request_is_open_or_has_closed",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=ChangeStatus.ANSWERED) | Q(chosen=None, made=None),
+                name="only_an_answered_change_request_has_an_answer",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["subscription", "opened_at"], name="requests_of_a_subscription"),
+            models.Index(fields=["due_at"], condition=Q(status=ChangeStatus.OPEN), name="change_requests_still_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscription}: {self.get_status_display()}"
+
+    @property
+    def instants(self) -> tuple[datetime | None, ...]:
+        """All that it has used on its subscription: the next one comes after them."""
+        return (self.opened_at, self.closed_at, self.reopened_at)
+
+    def parties(self) -> dict[int, Partner]:
+        """The partners it is between by key, whoever is of record first, then in the order they were named."""
+        found = [self.incumbent.partner, *(one.partner for one in self.challengers.all())]
+        return {partner.pk: partner for partner in found}
+
+
+class Challenger(models.Model):
+    """A partner that was named for a subscription another one is of record for."""
+
+    request = models.ForeignKey(ChangeRequest, models.CASCADE, related_name="challengers", db_index=False)
+    partner = models.ForeignKey(Partner, models.PROTECT, related_name="challenges")
+    joined_at = models.DateTimeField()
+    note = models.TextField(blank=True)  # what the customer wrote when naming it
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["request", "partner"], name="each_challenger_is_named_once")]
+
+    def __str__(self) -> str:
+        return str(self.partner)
+
+
+class Statement(models.Model):
+    """What a party says it does for the customer. The other parties never read it."""
+
+    request = models.ForeignKey(ChangeRequest, models.CASCADE, related_name="statements", db_index=False)
+    partner = models.ForeignKey(Partner, models.PROTECT, related_name="+")
+    text = models.TextField()
+    written_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["request", "partner"], name="one_statement_per_party")]
+
+    def __str__(self) -> str:
+        return f"{self.partner}: {self.request}"

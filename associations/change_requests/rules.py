@@ -1,0 +1,67 @@
+"""The statuses of a change request, and which verb can follow which."""
+
+from __future__ import annotations
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+from associations.record.state_machines import StateMachine
+
+STATEMENT_LENGTH = 2000
+
+
+class ChangeStatus(TextChoices):
+    """Where the question stands which partner is actually doing the work."""
+
+    OPEN = "open", _("Waiting for the customer")
+    ANSWERED = "answered", _("Answered")
+    EXPIRED = "expired", _("Not answered in time")
+    CANCELLED = "cancelled", _("Cancelled")
+
+
+CHANGE_REQUEST = StateMachine(
+    name="change request",
+    begins=ChangeStatus.OPEN,
+    steps={
+        ChangeStatus.OPEN: {
+            "propose another partner": ChangeStatus.OPEN,
+            "state": ChangeStatus.OPEN,
+            "forward": ChangeStatus.OPEN,
+            "answer": ChangeStatus.ANSWERED,
+            "[deadline]": ChangeStatus.EXPIRED,
+            "[no partner of record any more]": ChangeStatus.CANCELLED,
+            "[no other partner left]": ChangeStatus.CANCELLED,
+        },
+        ChangeStatus.ANSWERED: {"undo": ChangeStatus.OPEN},
+    },
+    refusals={
+        ChangeStatus.OPEN: ("change_request_open", _("This change request is open, so it can be answered.")),
+        ChangeStatus.ANSWERED: (
+            "change_request_answered",
+            _(
+                "This change request has been answered. An administrator of the customer can undo the answer "
+                "for a limited time."
+            ),
+        ),
+        ChangeStatus.EXPIRED: (
+            "change_request_expired",
+            _(
+                "This change request was not answered in time, so the current partner did not change. The "
+                "customer can start another one."
+            ),
+        ),
+        ChangeStatus.CANCELLED: (
+            "change_request_cancelled",
+            _("This change request has been cancelled, so you can no longer answer it."),
+        ),
+    },
+)
+
+
+class Cancellation(TextChoices):
+    """Why a question has become pointless: nobody is of record any more, or nobody else could be."""
+
+    REMOVED = "removed", _("The partner of record was removed")
+    SUBSCRIPTION_EXPIRED = "subscription_expired", _("The subscription expired")
+    PARTNER_CLOSED = "partner_closed", _("A partner’s account was closed")
+    ENDED = "ended", _("The partner of record’s period ended")

@@ -1,0 +1,64 @@
+"""How the API shows a change request with a subscription."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+from associations.change_requests.queries import Question, Side
+from associations.change_requests.rules import ChangeStatus
+from associations.record.schemas import partner_shape
+from por.api.schema import Is, Timestamp, timestamp
+
+ChangeStatusCode = Annotated[str, Is(enum=ChangeStatus.values)]
+
+
+class IncumbentShape(TypedDict):
+    """The partner of record while the change request is open. `statement` is null for the other partners."""
+
+    mpn_id: str
+    name: str
+    since: Timestamp
+    statement: str | None
+
+
+class ChallengerShape(TypedDict):
+    """A proposed partner. `statement` is null for the other partners."""
+
+    mpn_id: str
+    name: str
+    joined_at: Timestamp
+    statement: str | None
+
+
+class QuestionShape(TypedDict):
+    """The open change request."""
+
+    id: int
+    status: ChangeStatusCode
+    incumbent: IncumbentShape
+    challengers: list[ChallengerShape]
+    opened_at: Timestamp
+    due_at: Timestamp
+
+
+def question_shape(question: Question) -> QuestionShape:
+    incumbent = question.incumbent
+    return {
+        "id": question.request.pk,
+        "status": question.request.status,
+        "incumbent": {
+            **partner_shape(incumbent.partner),
+            "since": timestamp(incumbent.since),
+            "statement": _text(incumbent),
+        },
+        "challengers": [
+            {**partner_shape(one.partner), "joined_at": timestamp(one.since), "statement": _text(one)}
+            for one in question.challengers
+        ],
+        "opened_at": timestamp(question.request.opened_at),
+        "due_at": timestamp(question.request.due_at),
+    }
+
+
+def _text(side: Side) -> str | None:
+    return side.statement.text if side.statement else None

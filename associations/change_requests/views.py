@@ -1,0 +1,284 @@
+"""The question which partner is actually doing the work: the customer answers it, the partners say what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_safe
+
+from associations.change_requests import actions as change_requests
+from associations.change_requests.forms import AnswerForm, ForwardForm, StatementForm
+from associations.change_requests.queries import Question, questions, requests_for_listing, undoable, work_of
+from associations.change_requests.rules import ChangeStatus
+from associations.record import queries, timeline
+from associations.record.access import subscriptions_visible_to
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.models import Actor, Membership
+from por.accounts.rules import OrganisationKind
+from por.errors import NotFound
+from por.history.models import Event
+from por.notifications.queries import mail_is_late
+from por.web.lists import Listing, ListTab, counted
+from por.web.pages import NOT_YOURS, posted, submit
+
+TABS = [
+    ListTab("", gettext_lazy("Open"), lambda found: found.filter(status=ChangeStatus.OPEN), order=("due_at", "pk")),
+    ListTab(
+        "closed",
+        gettext_lazy("Closed"),
+        lambda found: found.exclude(status=ChangeStatus.OPEN),
+        order=("-closed_at", "-pk"),
+    ),
+]
+
+
+def _requests_text(count: int) -> str:
+    return ngettext("%(n)s change request", "%(n)s change requests", count) % {"n": counted(count)}
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER)
+def change_request_list(request: Request) -> HttpResponse:
+    return _list(request, "associations:change_request")
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_change_request_list(request: Request) -> HttpResponse:
+    return _list(request, "associations:partner_change_request")
+
+
+def _list(request: Request, page_of_one: str) -> HttpResponse:
+    """The open ones, due first first; or the closed ones, newest first."""
+    actor = request.actor
+    shown = Listing(request, requests_for_listing(actor), order=("-pk",), tabs=TABS, count_text=_requests_text)
+    found = questions(actor, shown.page.rows)
+    rows = [(one, reverse(page_of_one, args=[one.request.pk])) for one in found]
+    return render(request, "associations/change_request_list.html", shown.context | {"rows": rows})
+
+
+# --- The customer ---------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER)
+def change_request(request: Request, request_id: int) -> HttpResponse:
+    return _to_customer(request, _theirs(request.actor, request_id))
+
+
+@posted("associations:change_request")
+@only(OrganisationKind.CUSTOMER)
+def change_request_answer(request: Request, request_id: int) -> HttpResponse:
+    """The record follows the answer in one step. Pressed twice, it says so twice and does it once."""
+    actor = request.actor
+    question = _theirs(actor, request_id, to="change.answer")
+    form = AnswerForm(_answers(question), request.POST)
+
+    def answer() -> object:
+        given = form.cleaned_data
+        return change_requests.answer(
+            request_id, form.chosen, by=actor, statement=given["statement"], version=given["version"]
+        )
+
+    sent = submit(form, answer)
+    if sent.is_done:
+        return _back(request_id)
+    if sent.refused is None:
+        return _to_customer(request, question, answer=form, status=sent.status)
+    question = _theirs(actor, request_id)
+    if _is_answer(question, form.chosen):
+        return _back(request_id)
+    return _to_customer(request, question, answer=form, seen=form.cleaned_data["version"], status=sent.status)
+
+
+@posted("associations:change_request")
+@only(OrganisationKind.CUSTOMER)
+def change_request_forward(request: Request, request_id: int) -> HttpResponse:
+    actor = request.actor
+    question = _theirs(actor, request_id, to="change.answer")
+    form = ForwardForm(_colleagues(actor), request.POST)
+    sent = submit(
+        form,
+        lambda: change_requests.forward(
+            request_id, form.cleaned_data["member"], by=actor, note=form.cleaned_data["note"]
+        ),
+    )
+    if sent.is_done:
+        messages.success(request, _("Forwarded. We will email %(name)s.") % {"name": sent.result.user})
+        return redirect("associations:change_request", request_id)
+    if sent.refused:
+        question = _theirs(actor, request_id)
+    return _to_customer(request, question, forward=form, status=sent.status)
+
+
+def _theirs(actor: Actor, request_id: int, *, to: str = "") -> Question:
+    """The question, if the actor may see it, for somebody who has the right, if one is asked for."""
+    found = requests_for_listing(actor).filter(pk=request_id).first()
+    if found is None:
+        raise NotFound("not_found", NOT_YOURS)
+    if to:
+        actor.require(to)
+    return questions(actor, [found])[0]
+
+
+def _is_answer(question: Question, mpn_id: str | None) -> bool:
+    """Whether it has been answered just so: by the first of two clicks, or by a colleague."""
+    given = question.request.chosen
+    return question.request.status == ChangeStatus.ANSWERED and mpn_id == (given and given.mpn_id)
+
+
+def _back(request_id: int) -> HttpResponse:
+    """To the question's page, where the banner says what was answered and how to undo it."""
+    return redirect(reverse("associations:change_request", args=[request_id]) + "#done")
+
+
+def _answers(question: Question) -> list[tuple[str, str]]:
+    """The choices, each with what it does to the record."""
+    holder = question.incumbent.partner
+    effects = [
+        (holder.mpn_id, holder.organisation.name, _("Stays your partner of record.")),
+        *(
+            (
+                one.partner.mpn_id,
+                one.partner.organisation.name,
+                _("Replaces %(holder)s as your partner of record immediately.") % {"holder": holder.organisation.name},
+            )
+            for one in question.challengers
+        ),
+        (
+            AnswerForm.NEITHER,
+            _("Neither"),
+            _("The subscription then has no partner of record until you attach one again."),
+        ),
+    ]
+    return [(key, format_html('<b>{}</b><span class="hint">{}</span>', *said)) for key, *said in effects]
+
+
+def _colleagues(actor: Actor) -> Iterable[Membership]:
+    """Whom a question can be forwarded to."""
+    members = Membership.objects.usable().filter(organisation=actor.organisation_id)
+    return members.exclude(user=actor.user).order_by("user__name", "pk")
+
+
+#: What gives a question a new version.
+CHANGES = [
+    f"change_request.{what}" for what in ("joined", "stated", "answered", "answer_undone", "expired", "cancelled")
+]
+
+
+def _to_customer(
+    request: Request,
+    question: Question,
+    *,
+    answer: AnswerForm | None = None,
+    forward: ForwardForm | None = None,
+    seen: int | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """The page of a question. `seen` is the version that was answered, if another one has come since."""
+    actor, change = request.actor, question.request
+    subscription = change.subscription
+    is_open = change.status == ChangeStatus.OPEN
+    may_answer = is_open and actor.may("change.answer")
+    requests = change_requests.requests_of(subscription) if change.status == ChangeStatus.ANSWERED else []
+    last = undoable(actor, subscription, requests) if requests else None
+    if last is not None and (last.request is None or last.request.pk != change.pk):
+        last = None
+    work = work_of(actor, question)
+    context = _context(request, question)
+    events: list[Event] = context["events"]
+    since = [event for event in events if event.verb in CHANGES][: change.version - seen] if seen is not None else []
+    sent = [form for form in (answer, forward) if form is not None and form.errors]
+    return render(
+        request,
+        "associations/change_request.html",
+        {
+            **context,
+            "form": sent[0] if sent else None,
+            "sides": [(side, work[side.partner.pk]) for side in question.sides],
+            "may_answer": may_answer,
+            "answer_form": answer or AnswerForm(_answers(question)),
+            "forward_form": forward or ForwardForm(_colleagues(actor) if may_answer else []),
+            "since": timeline.items(actor, since, here=True),
+            "last": last,
+            "mail_is_late": last is not None and mail_is_late(),
+        },
+        status=status,
+    )
+
+
+def _context(request: Request, question: Question) -> dict[str, Any]:
+    """What both sides see of a question, with all that has happened to it, newest first."""
+    change = question.request
+    events = list(
+        queries.subscription_events(request.actor, change.subscription)
+        .filter(changes__change_request=change.pk)
+        .order_by("-id")
+    )
+    return {
+        "question": question,
+        "change": change,
+        "subscription": change.subscription,
+        "is_open": change.status == ChangeStatus.OPEN,
+        "events": events,
+        "items": timeline.items(request.actor, events, here=True),
+    }
+
+
+# --- The partners ---------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_change_request(request: Request, request_id: int) -> HttpResponse:
+    return _to_partner(request, _theirs(request.actor, request_id))
+
+
+@posted("associations:partner_change_request")
+@only(OrganisationKind.PARTNER)
+def partner_change_request_state(request: Request, request_id: int) -> HttpResponse:
+    """A party says what it does for the customer.
+
+    Without a version: it would be out of date whenever another partner has said something, which is not theirs to know.
+    """
+    actor = request.actor
+    question = _theirs(actor, request_id, to="change.state")
+    form = StatementForm(request.POST)
+    sent = submit(form, lambda: change_requests.submit_statement(request_id, form.cleaned_data["text"], by=actor))
+    if sent.is_done:
+        messages.success(request, _("The customer can now read what you do for them."))
+        return redirect("associations:partner_change_request", request_id)
+    if sent.refused:
+        question = _theirs(actor, request_id)
+    return _to_partner(request, question, form=form, status=sent.status)
+
+
+def _to_partner(
+    request: Request, question: Question, *, form: StatementForm | None = None, status: int = 200
+) -> HttpResponse:
+    """The page of a question as a party sees it. The subscription itself may not be theirs to see."""
+    actor = request.actor
+    said = question.own.statement.text if question.own and question.own.statement else ""
+    context = _context(request, question)
+    visible = subscriptions_visible_to(actor).filter(pk=question.request.subscription_id)
+    return render(
+        request,
+        "associations/partner_change_request.html",
+        {
+            **context,
+            "form": form,
+            "statement_form": form or StatementForm(initial={"text": said}),
+            "may_state": context["is_open"] and actor.may("change.state"),
+            "subscription_is_theirs": visible.exists(),
+        },
+        status=status,
+    )

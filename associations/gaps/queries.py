@@ -1,0 +1,182 @@
+"""The gaps: subscriptions without a partner of record, those about to lose theirs, and those that lost it.
+
+To a partner they are of what it may see; of what it may not it learns nothing here either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.db.models import Exists, F, OuterRef, Q, TextChoices
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from associations.record.access import subscriptions_visible_to
+from associations.record.models import Association, AssociationQuerySet, start_of
+from associations.record.policies import months_before, policy_on
+from associations.record.rules import EndReason
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Partner, Subscription
+
+INACTIVE = (Subscription.Status.GRACE, Subscription.Status.SUSPENDED)
+
+
+# Conditions, joined by OR where all gaps are meant: the database then goes through what somebody may see once. A union
+# of three lists takes it five times as long.
+
+
+def all_gaps(actor: Actor) -> Q:
+    return without(actor) | at_risk(actor) | lost(actor)
+
+
+def without(actor: Actor) -> Q:
+    """Nobody is of record, other than by replacement. A partner is shown those of customers it serves."""
+    free = _free() & ~_replacing(actor)
+    if actor.kind != OrganisationKind.PARTNER:
+        return free
+    return free & Q(Exists(Association.objects.open().visible_to(actor).filter(customer=OuterRef("customer"))))
+
+
+def at_risk(actor: Actor) -> Q:
+    """Somebody is of record, a partner itself, and may not be for long."""
+    today = timezone.now().date()
+    soon = today + timedelta(days=max(policy_on(today).renewal_notice_days))
+    held = _of_record(actor).open()
+    suspended = held.filter(partner__status=Partner.Status.SUSPENDED)
+    near = Q(renews_on__range=(today, soon)) | Q(status__in=INACTIVE) | Q(Exists(suspended))
+    return ~Q(status=Subscription.Status.EXPIRED) & near & Q(Exists(held))
+
+
+def lost(actor: Actor) -> Q:
+    """Nobody ever was of record, but somebody was, a partner itself, of what it replaces.
+
+    Of what replaces a subscription its partner may know nothing. It is shown the one it knows, for as long as being
+    attached afterwards can be dated back.
+    """
+    replacing = _free() & _replacing(actor)
+    if actor.kind != OrganisationKind.PARTNER:
+        return replacing
+    today = timezone.now().date()
+    ended = _of_record(actor).filter(
+        Q(end_reason__in=[EndReason.SUBSCRIPTION_EXPIRED, EndReason.SUBSCRIPTION_REPLACED])
+        | Q(end_reason="", ended_at__date__gte=F("subscription__renews_on")),
+        ended_at__gte=start_of(months_before(today, policy_on(today).back_dating_months)),
+    )
+    known = subscriptions_visible_to(actor).filter(replaces=OuterRef("pk"))
+    return replacing | Q(Exists(ended), ~Exists(known), status=Subscription.Status.EXPIRED)
+
+
+def _free() -> Q:
+    held = Association.objects.open().of_record().filter(subscription=OuterRef("pk"))
+    return ~Q(status=Subscription.Status.EXPIRED) & ~Q(Exists(held))
+
+
+def _replacing(actor: Actor) -> Q:
+    return Q(Exists(_of_record(actor, "replaces")), ~Exists(_of_record(actor)))
+
+
+def _of_record(actor: Actor, subscription: str = "pk") -> AssociationQuerySet:
+    """Who is or was of record of the subscription, or of the one it replaces; a partner knows of itself alone."""
+    return Association.objects.not_undone().of_record().visible_to(actor).filter(subscription=OuterRef(subscription))
+
+
+# --- What there is to say of each -----------------------------------------------------------------------------------
+
+
+class Why(TextChoices):
+    REPLACED = "replaced", _("Replaces a subscription that had a partner of record")
+    ENDED = "ended", _("Expired, so you are no longer the partner of record")
+    NO_MORE = "no_more", _("No longer has a partner of record")
+    NONE = "none", _("No partner of record")
+    GRACE = "grace", _("In grace period")
+    SUSPENDED = "suspended", _("Subscription suspended")
+    PARTNER_SUSPENDED = "partner_suspended", _("Partner’s account suspended")
+    RENEWS = "renews", _("Renews soon")
+
+
+TO_DO = {
+    OrganisationKind.CUSTOMER: {
+        Why.REPLACED: _("If the partner still works for you, attach them here too."),
+        Why.NO_MORE: _("Attach the partner that works on this subscription."),
+        Why.NONE: _("Attach the partner that works on this subscription."),
+        Why.GRACE: _("Renew the subscription. It loses its partner of record when it expires."),
+        Why.SUSPENDED: _("Renew the subscription. It loses its partner of record when it expires."),
+        Why.PARTNER_SUSPENDED: _("Contact the partner, or attach another one."),
+        Why.RENEWS: _("If the subscription is renewed under a new ID, attach the partner to the new one."),
+    },
+    OrganisationKind.PARTNER: {
+        Why.REPLACED: _("Ask the customer to attach you here too."),
+        Why.ENDED: _("If the customer has renewed it under a new ID, ask them to attach you to the new one."),
+        Why.NO_MORE: _("Ask the customer to attach you again."),
+        Why.NONE: _("If you work on this subscription, ask the customer to attach you."),
+        Why.GRACE: _(
+            "Remind the customer to renew the subscription. You stop being the partner of record when it expires."
+        ),
+        Why.SUSPENDED: _(
+            "Remind the customer to renew the subscription. You stop being the partner of record when it expires."
+        ),
+        Why.PARTNER_SUSPENDED: _("Ask for your account to be reactivated. You earn nothing until then."),
+        Why.RENEWS: _("If the subscription is renewed under a new ID, ask the customer to attach you to the new one."),
+    },
+}
+#: Where somebody could be attached, if the subscription is active.
+FREE = (Why.REPLACED, Why.NO_MORE, Why.NONE)
+RENEW_FIRST = _("Renew the subscription first. You cannot attach a partner until it is active.")
+RENEWED_FIRST = _("No partner can be attached until the customer has renewed the subscription.")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A subscription with why it is a gap, since when if that is known, and the partner it is about, if it is one."""
+
+    subscription: Subscription
+    why: Why
+    since: date | None
+    partner: Partner | None
+    to_do: str
+
+    @property
+    def can_attach(self) -> bool:
+        """Whether a partner could be attached now."""
+        return self.why in FREE and self.subscription.status == Subscription.Status.ACTIVE
+
+
+def gaps_of(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Gap]:
+    """What to say of each, in this order, for one query more whatever their number."""
+    ids = {one.pk for one in subscriptions} | {one.replaces_id for one in subscriptions if one.replaces_id}
+    newest: dict[int | None, Association] = {}
+    for one in (
+        Association.objects.not_undone()
+        .of_record()
+        .visible_to(actor)
+        .filter(subscription__in=ids)
+        .select_related("partner__organisation")
+        .order_by("began_at")
+    ):
+        newest[one.subscription_id] = one
+    return [_gap(actor, one, newest.get(one.pk), newest.get(one.replaces_id)) for one in subscriptions]
+
+
+def _gap(actor: Actor, subscription: Subscription, last: Association | None, replaced: Association | None) -> Gap:
+    why, since, partner = Why.NONE, None, last.partner if last else None
+    if last and not last.ended_at:
+        if subscription.status in INACTIVE:
+            why, since = Why(subscription.status), subscription.renews_on
+        elif last.partner.status == Partner.Status.SUSPENDED:
+            why = Why.PARTNER_SUSPENDED
+        else:
+            why = Why.RENEWS
+    elif last and last.ended_at:
+        expired = subscription.status == Subscription.Status.EXPIRED
+        why, since = Why.ENDED if expired else Why.NO_MORE, last.ended_at.date()
+    elif replaced:
+        why, since, partner = Why.REPLACED, subscription.started_on, replaced.partner
+    elif actor.kind == OrganisationKind.CUSTOMER:
+        since = subscription.started_on  # a partner does not know whether another one was there before
+    to_do = TO_DO[OrganisationKind(actor.kind)][why]
+    if why in FREE and subscription.status in INACTIVE:
+        to_do = RENEW_FIRST if actor.kind == OrganisationKind.CUSTOMER else RENEWED_FIRST
+    return Gap(subscription, why, since, partner, str(to_do))

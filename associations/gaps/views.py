@@ -1,0 +1,101 @@
+"""The gap finder, for customers and for partners: what is a gap, why, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q, QuerySet
+from django.http import StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from associations.gaps import queries as gaps
+from associations.gaps.forms import GapFilter
+from associations.record.queries import BY_CUSTOMER, BY_PRODUCT
+from associations.subscriptions import exports
+from associations.subscriptions.views.listing import subscription_page
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Subscription
+from por.web.lists import ListTab, csv_file
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER)
+def customer_gaps(request: Request) -> HttpResponseBase:
+    return _page(request, BY_PRODUCT)
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_gaps(request: Request) -> HttpResponseBase:
+    return _page(request, BY_CUSTOMER)
+
+
+def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
+    actor = request.actor
+    return subscription_page(
+        request,
+        "associations/gap_list.html",
+        lambda _day: _tabs(actor),
+        order=order,
+        filters=GapFilter,
+        file=_csv,
+        more=lambda _all, rows, _day: {"gaps": gaps.gaps_of(actor, rows)},
+    )
+
+
+def _tabs(actor: Actor) -> list[ListTab]:
+    """No subscription is in two of those that follow the first."""
+
+    def tab(key: str, label: LazyText, condition: Callable[[Actor], Q]) -> ListTab:
+        return ListTab(key, label, lambda found: found.filter(condition(actor)))
+
+    return [
+        tab("", gettext_lazy("All gaps"), gaps.all_gaps),
+        tab("none", gettext_lazy("No partner of record"), gaps.without),
+        tab("risk", gettext_lazy("At risk"), gaps.at_risk),
+        tab("lost", gettext_lazy("Lost when replaced"), gaps.lost),
+    ]
+
+
+COLUMNS = [
+    *("subscription_id", "customer", "tenant_id", "product", "sku", "agreement", "seats", "status", "renews_on"),
+    *("gap", "why", "since", "partner", "mpn_id", "what_to_do"),
+]
+
+
+def _csv(actor: Actor, found: QuerySet[Subscription], _day: date | None) -> StreamingHttpResponse:
+    return csv_file(_("gaps"), COLUMNS, _rows(actor, found))
+
+
+def _rows(actor: Actor, found: QuerySet[Subscription]) -> Iterator[list[Any]]:
+    for chunk in exports.chunks(found):
+        for gap in gaps.gaps_of(actor, chunk):
+            one = gap.subscription
+            yield [
+                one.subscription_id,
+                one.customer.organisation.name,
+                one.customer.tenant_id,
+                one.product,
+                one.sku.string_id if one.sku else None,
+                one.agreement,
+                one.seats,
+                one.status,
+                one.renews_on,
+                gap.why.value,
+                gap.why.label,
+                gap.since,
+                gap.partner.organisation.name if gap.partner else None,
+                gap.partner.mpn_id if gap.partner else None,
+                gap.to_do,
+            ]

@@ -1,0 +1,121 @@
+"""What is typed when a partner invites a customer or activates a subscription, and what the customer answers."""
+
+from __future__ import annotations
+
+import uuid
+from itertools import chain
+from typing import Any, cast
+
+from django import forms
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from associations.attaching.forms import IdsField
+from associations.invitations.actions import MOST
+from associations.invitations.models import Invitation
+from associations.invitations.queries import State, in_state
+from associations.record.forms import PastedIds
+from associations.record.rules import NOTE_LENGTH
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.web.filters import FilterForm, SearchField
+
+
+class InviteForm(forms.Form):
+    """Which customer, for which of its subscriptions: chosen from those the partner sees, or pasted."""
+
+    tenant_id = forms.UUIDField(
+        label=_("Customer’s tenant ID"),
+        help_text=_("Ask the customer for this ID. They can find it in their portal."),
+        error_messages={
+            "required": _("Enter the customer’s tenant ID."),
+            "invalid": _(
+                "A tenant ID has 32 characters in five groups, for example 7d7c2a2e-63a5-4d0c-9a0b-0f9f2f3f8e11."
+            ),
+        },
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    subscription = IdsField(required=False)
+    subscription_ids = PastedIds(
+        label=_("Subscription IDs"),
+        help_text=_("Enter one ID per line. Ask the customer for the IDs."),
+        required=False,
+        max_length=4000,
+    )
+    message = forms.CharField(
+        label=_("Message"),
+        help_text=_("The customer can read this in the email and next to your invitation."),
+        required=False,
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if not self.errors and not 0 < len(self.wanted) <= MOST:
+            self.add_error("subscription_ids", _("Choose between 1 and %(most)s subscriptions.") % {"most": MOST})
+        return given
+
+    @property
+    def wanted(self) -> list[uuid.UUID]:
+        """All of them, once the form has been looked at."""
+        found = (self.cleaned_data.get(name, ()) for name in ("subscription", "subscription_ids"))
+        return list(dict.fromkeys(chain.from_iterable(found)))
+
+
+class InvitationFilter(FilterForm):
+    """The filters of a list of invitations, for one reader."""
+
+    has_time_limit = True
+
+    search = SearchField()
+    status = forms.ChoiceField(label=_("Status"), required=False)
+
+    def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        is_partner = actor.kind == OrganisationKind.PARTNER
+        states = [(value, label) for value, label in State.choices if value != State.REPORTED or not is_partner]
+        cast(forms.ChoiceField, self.fields["status"]).choices = [("", _("All statuses")), *states]
+
+    def apply(self, invitations: QuerySet[Invitation], actor: Actor) -> QuerySet[Invitation]:
+        given: dict[str, Any] = self.cleaned_data
+        if given["status"]:
+            invitations = in_state(actor, invitations, given["status"])
+        if text := given["search"]:
+            other = "customer" if actor.kind == OrganisationKind.PARTNER else "partner"
+            invitations = invitations.filter(
+                Q(**{f"{other}__organisation__name__icontains": text}) | Q(**{f"{other}__organisation__number": text})
+            )
+        return invitations
+
+
+class AcceptForm(forms.Form):
+    """Which of the invited subscriptions the customer accepts for."""
+
+    subscription_ids = IdsField(
+        error_messages={"required": _("Choose at least one subscription, or decline the invitation.")}
+    )
+
+
+class DeclineForm(forms.Form):
+    """Why the customer declines, if it wants to say so."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        help_text=_("The partner can read this."),
+        required=False,
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+
+class ReportForm(forms.Form):
+    """What is improper about an invitation, if the customer wants to say so."""
+
+    reason = forms.CharField(
+        label=_("What is wrong with the invitation?"),
+        help_text=_("Only platform staff can read this."),
+        required=False,
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )

@@ -1,0 +1,93 @@
+"""What partners begin: invitations to a customer, and the consent they recorded when they activated a subscription."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from associations.invitations.rules import InvitationStatus
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.access import partner_ids
+from por.directory.models import Customer, Partner, Subscription
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self) -> Self:
+        return self.filter(status=InvitationStatus.SENT)
+
+    def visible_to(self, actor: Actor) -> Self:
+        """Those to a customer, those of a partner company; all of them to staff, none to anybody else."""
+        if actor.is_staff:
+            return self.all()
+        if actor.kind == OrganisationKind.CUSTOMER:
+            return self.filter(customer=actor.organisation_id)
+        if actor.kind == OrganisationKind.PARTNER:
+            return self.filter(partner__in=partner_ids(actor))
+        return self.none()
+
+    def for_listing(self) -> Self:
+        """With all its page or its shape says, for one query more whatever the length."""
+        invited = Invited.objects.select_related("subscription__sku").order_by("pk")
+        return self.select_related("partner__organisation", "customer__organisation").prefetch_related(
+            models.Prefetch("invited", invited)
+        )
+
+
+class Invitation(models.Model):
+    """A partner asks a customer to be of record for some of its subscriptions. `invitation_id` is that of its link."""
+
+    invitation_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, models.PROTECT, related_name="invitations")
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="invitations")
+    status = models.CharField(max_length=10, choices=InvitationStatus.choices, default=InvitationStatus.SENT)
+    message = models.TextField(blank=True)
+    sent_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    sent_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    opened_at = models.DateTimeField(null=True, blank=True)  # when somebody of the customer first looked, signed in
+    closed_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True)  # why it was declined or reported
+    version = models.PositiveIntegerField(default=1)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("invitation")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status=InvitationStatus.SENT, closed_at=None)
+                | (~Q(status=InvitationStatus.SENT) & Q(closed_at__isnull=False)),
+                name="an_invitation_is_open_or_has_closed",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"], condition=Q(status=InvitationStatus.SENT), name="invitations_still_open"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.partner}: {self.customer}"
+
+
+class Invited(models.Model):
+    """A subscription of an invitation, and what came of it once the customer accepted."""
+
+    invitation = models.ForeignKey(Invitation, models.CASCADE, related_name="invited", db_index=False)
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="invitations")
+    outcome = models.CharField(max_length=20, blank=True)
+    code = models.CharField(max_length=40, blank=True)  # why it was refused
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["invitation", "subscription"], name="each_subscription_is_invited_once")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.subscription)

@@ -1,0 +1,116 @@
+"""What one viewer sees of invitations. To a partner, a reported one was declined, and it does not read why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db.models import Q, QuerySet, TextChoices
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from associations.invitations.models import Invitation, InvitationQuerySet
+from associations.invitations.rules import InvitationStatus
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind as OrganisationKind
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+
+class State(TextChoices):
+    """Where an invitation stands: its status, of which an open one may have been looked at, or be over by now."""
+
+    SENT = "sent", pgettext_lazy("invitation", "Sent")
+    OPENED = "opened", _("Opened")
+    ACCEPTED = "accepted", _("Accepted")
+    DECLINED = "declined", _("Declined")
+    REPORTED = "reported", _("Reported")
+    REVOKED = "revoked", _("Withdrawn")
+    EXPIRED = "expired", _("Expired")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One point on the way of an invitation. `at` is None for what has not happened, or never will."""
+
+    label: str | LazyText
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An invitation as one viewer sees it."""
+
+    invitation: Invitation
+    state: State
+    reason: str
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in {State.SENT, State.OPENED}
+
+    @property
+    def steps(self) -> list[Step]:
+        """Sent, opened, and how it ended, or that it still waits."""
+        one = self.invitation
+        end = Step(_("Answered"), None) if self.is_open else Step(self.state.label, one.closed_at or one.expires_at)
+        return [Step(State.SENT.label, one.sent_at), Step(State.OPENED.label, one.opened_at), end]
+
+
+def invitations_for_listing(actor: Actor) -> InvitationQuerySet:
+    """Those the actor may see, with all that is said of them."""
+    return Invitation.objects.visible_to(actor).for_listing()
+
+
+def seen(actor: Actor, invitation: Invitation) -> Seen:
+    status = status_for(actor, invitation)
+    state = State(status)
+    if status == InvitationStatus.SENT:
+        if invitation.expires_at <= timezone.now():  # whether or not the clock has come round
+            state = State.EXPIRED
+        elif invitation.opened_at is not None:
+            state = State.OPENED
+    return Seen(invitation, state, reason_for(actor, invitation))
+
+
+def status_for(actor: Actor, invitation: Invitation) -> InvitationStatus:
+    return InvitationStatus.DECLINED if _is_hidden(actor, invitation) else InvitationStatus(invitation.status)
+
+
+def reason_for(actor: Actor, invitation: Invitation) -> str:
+    return "" if _is_hidden(actor, invitation) else invitation.reason
+
+
+def _is_hidden(actor: Actor, invitation: Invitation) -> bool:
+    return actor.kind == OrganisationKind.PARTNER and invitation.status == InvitationStatus.REPORTED
+
+
+def with_status(actor: Actor, invitations: QuerySet[Invitation], status: str) -> QuerySet[Invitation]:
+    """Those that have the status for this viewer."""
+    if actor.kind != OrganisationKind.PARTNER:
+        return invitations.filter(status=status)
+    meant = {"declined": ["declined", "reported"], "reported": []}
+    return invitations.filter(status__in=meant.get(status, [status]))
+
+
+def in_state(actor: Actor, invitations: QuerySet[Invitation], state: str) -> QuerySet[Invitation]:
+    """Those of which `seen` says this."""
+    over = Q(expires_at__lte=timezone.now())
+    waiting = Q(status=InvitationStatus.SENT) & ~over
+    match state:
+        case State.SENT:
+            return invitations.filter(waiting, opened_at=None)
+        case State.OPENED:
+            return invitations.filter(waiting, opened_at__isnull=False)
+        case State.EXPIRED:
+            return invitations.filter(Q(status=InvitationStatus.EXPIRED) | Q(status=InvitationStatus.SENT) & over)
+    return with_status(actor, invitations, state)
+
+
+def waiting_for(actor: Actor, count: int) -> list[Invitation]:
+    """The open ones of a customer, those that end first first."""
+    found = invitations_for_listing(actor).open().filter(expires_at__gt=timezone.now())
+    return list(found.order_by("expires_at", "pk")[:count])

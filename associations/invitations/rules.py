@@ -1,0 +1,52 @@
+"""The statuses of an invitation, and which verb can follow which."""
+
+from __future__ import annotations
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+from associations.record.state_machines import StateMachine
+
+
+class InvitationStatus(TextChoices):
+    """Where a partner's invitation stands. That it was reported is the customer's and the house's to know."""
+
+    SENT = "sent", _("Sent")
+    ACCEPTED = "accepted", _("Accepted")
+    DECLINED = "declined", _("Declined")
+    REPORTED = "reported", _("Reported")
+    REVOKED = "revoked", _("Withdrawn")
+    EXPIRED = "expired", _("Expired")
+
+
+INVITATION = StateMachine(
+    name="invitation",
+    begins=InvitationStatus.SENT,
+    steps={
+        InvitationStatus.SENT: {
+            "open": InvitationStatus.SENT,
+            "accept": InvitationStatus.ACCEPTED,
+            "decline": InvitationStatus.DECLINED,
+            "report": InvitationStatus.REPORTED,
+            "revoke": InvitationStatus.REVOKED,
+            "[expiry]": InvitationStatus.EXPIRED,
+            "[nothing left to accept]": InvitationStatus.EXPIRED,
+        },
+    },
+    refusals={
+        InvitationStatus.ACCEPTED: (
+            "invitation_accepted",
+            _("This invitation has been accepted and cannot be used again. The partner can send another one."),
+        ),
+        InvitationStatus.DECLINED: (
+            "invitation_declined",
+            _("This invitation has been declined. The partner can send another one."),
+        ),
+        InvitationStatus.REPORTED: ("invitation_declined", _("This invitation has been declined and reported.")),
+        InvitationStatus.REVOKED: ("invitation_revoked", _("The partner has withdrawn this invitation.")),
+        InvitationStatus.EXPIRED: (
+            "invitation_expired",
+            _("This invitation has expired. Ask the partner to send another one."),
+        ),
+    },
+)

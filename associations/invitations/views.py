@@ -1,0 +1,368 @@
+"""Invitations: the partner sends and withdraws them, the customer accepts, declines or reports them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Exists, OuterRef
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_http_methods, require_safe
+
+from associations.attaching.views.several import prospects, said
+from associations.invitations import actions as invitations
+from associations.invitations import exports
+from associations.invitations.forms import AcceptForm, DeclineForm, InvitationFilter, InviteForm, ReportForm
+from associations.invitations.models import Invitation
+from associations.invitations.queries import invitations_for_listing, seen
+from associations.invitations.rules import InvitationStatus
+from associations.record import queries, timeline
+from associations.record.access import customers_visible_to, events_visible_to, subscriptions_visible_to
+from associations.record.models import Association
+from associations.record.policies import policy_on
+from associations.record.queries import BY_PRODUCT
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Customer, Partner, Subscription
+from por.errors import NotFound, Refused
+from por.web.lists import Listing, counted
+from por.web.pages import NOT_YOURS, posted, render_page, submit
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+SOME = 100  # subscriptions of a customer to choose from; others are pasted
+
+#: Why an accepted subscription got no partner, in words, by the code that was kept.
+REFUSALS = {
+    "subscription_expired": gettext_lazy("The subscription had expired."),
+    "subscription_suspended": gettext_lazy("The subscription was not active."),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A subscription of an invitation, and what would come of it, or came of it; the sentence is for the customer."""
+
+    subscription: Subscription
+    code: str
+    sentence: str | LazyText = ""
+    url: str = ""  # where the reader may open it, if anywhere beside
+
+
+def _invitations_text(count: int) -> str:
+    return ngettext("%(n)s invitation", "%(n)s invitations", count) % {"n": counted(count)}
+
+
+def _list(request: Request, page_of_one: str) -> HttpResponseBase:
+    actor = request.actor
+    shown = Listing(
+        request,
+        invitations_for_listing(actor),
+        order=("-pk",),
+        form=InvitationFilter(request.GET, actor=actor),
+        count_text=_invitations_text,
+    )
+    if shown.wants_csv:
+        return exports.invitations_csv(actor, shown.ordered)
+    rows = [(seen(actor, one), reverse(page_of_one, args=[one.invitation_id])) for one in shown.page.rows]
+    context = shown.context | {"rows": rows, "may_invite": actor.may("invitation.write")}
+    return render_page(request, "associations/invitation_list.html", context, part="list", status=shown.status)
+
+
+def _theirs(actor: Actor, invitation_id: uuid.UUID, *, to: str = "") -> Invitation:
+    """The invitation, if the actor may see it, for somebody who has the right, if one is asked for."""
+    found = invitations_for_listing(actor).filter(invitation_id=invitation_id).first()
+    if found is None:
+        raise NotFound("not_found", NOT_YOURS)
+    if to:
+        actor.require(to)
+    return found
+
+
+def _events(actor: Actor, invitation: Invitation) -> list[timeline.Item]:
+    about = {"object_kind": "invitation", "object_id": str(invitation.invitation_id)}
+    return timeline.items(actor, events_visible_to(actor).filter(**about).order_by("-id"), here=True)
+
+
+# --- The customer ---------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER)
+def invitation_list(request: Request) -> HttpResponseBase:
+    return _list(request, "associations:invitation")
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER)
+def invitation(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
+    """Where the link of the mail leads. Looking changes nothing; the page says by itself that it was opened."""
+    return _to_customer(request, _theirs(request.actor, invitation_id))
+
+
+@posted("associations:invitation")
+@only(OrganisationKind.CUSTOMER)
+def invitation_opened(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
+    """Sent by the page once it is shown, so that fetching the link alone is not taken for reading it."""
+    _theirs(request.actor, invitation_id)
+    with suppress(Refused):  # its time has just passed: nothing that somebody who only looks has to be told
+        invitations.note_opened(invitation_id, by=request.actor)
+    return HttpResponse(status=204)
+
+
+@posted("associations:invitation")
+@only(OrganisationKind.CUSTOMER)
+def invitation_accept(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
+    def accept(given: dict[str, Any]) -> None:
+        invitations.accept(invitation_id, given["subscription_ids"], by=request.actor)
+
+    return _answer(request, invitation_id, AcceptForm(request.POST), accept, InvitationStatus.ACCEPTED)
+
+
+@posted("associations:invitation")
+@only(OrganisationKind.CUSTOMER)
+def invitation_decline(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
+    def decline(given: dict[str, Any]) -> None:
+        invitations.decline(invitation_id, by=request.actor, reason=given["reason"])
+
+    form = DeclineForm(request.POST, auto_id="decline_%s")
+    return _answer(request, invitation_id, form, decline, InvitationStatus.DECLINED)
+
+
+@posted("associations:invitation")
+@only(OrganisationKind.CUSTOMER)
+def invitation_report(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
+    def report(given: dict[str, Any]) -> None:
+        invitations.report(invitation_id, by=request.actor, reason=given["reason"])
+
+    form = ReportForm(request.POST, auto_id="report_%s")
+    return _answer(request, invitation_id, form, report, InvitationStatus.REPORTED)
+
+
+def _answer(
+    request: Request,
+    invitation_id: uuid.UUID,
+    form: forms.Form,
+    verb: Callable[[dict[str, Any]], None],
+    wanted: InvitationStatus,
+) -> HttpResponse:
+    """Pressed twice, it says so twice and does it once."""
+    actor = request.actor
+    found = _theirs(actor, invitation_id, to="invitation.answer")
+    sent = submit(form, lambda: verb(form.cleaned_data))
+    if sent.is_done:
+        return _back(invitation_id)
+    if sent.refused:
+        found = _theirs(actor, invitation_id)
+        if found.status == wanted:
+            return _back(invitation_id)
+    return _to_customer(request, found, form, status=sent.status)
+
+
+def _back(invitation_id: uuid.UUID) -> HttpResponse:
+    """To the invitation's page, which says what was done."""
+    return redirect(reverse("associations:invitation", args=[invitation_id]) + "#done")
+
+
+def _to_customer(
+    request: Request, found: Invitation, form: forms.Form | None = None, *, status: int = 200
+) -> HttpResponse:
+    """The page of an invitation. `form` is the one that was sent, with what is wrong."""
+    actor, shown = request.actor, seen(request.actor, found)
+    invited = {row.subscription_id: row for row in found.invited.all()}
+    subscriptions = list(queries.subscriptions_for_listing(actor).filter(pk__in=invited).order_by(*BY_PRODUCT))
+    said_of_each: list[Any] = []
+    if shown.is_open:
+        outcomes = prospects(queries.rows(actor, subscriptions), found.partner)
+        lines = [Line(one.subscription, one.code, one.sentence) for one in outcomes]
+        if any(one.code == "free" for one in outcomes):
+            said_of_each = said(found.partner, outcomes)
+    else:
+        lines = []
+        for one in subscriptions:
+            row = invited[one.pk]
+            lines.append(Line(one, row.outcome, REFUSALS.get(row.code, "")))
+    choosable = [line for line in lines if shown.is_open and line.code in {"free", "change_requested"}]
+    can_be_chosen = [str(line.subscription.subscription_id) for line in choosable]
+    accept = form if isinstance(form, AcceptForm) else None
+    return render(
+        request,
+        "associations/invitation_detail.html",
+        {
+            "invitation": found,
+            "shown": shown,
+            "partner": found.partner,
+            "form": form,
+            "lines": lines,
+            "choosable": can_be_chosen,
+            "chosen": request.POST.getlist("subscription_ids") if accept is not None else can_be_chosen,
+            "accept_form": accept or AcceptForm(),
+            "decline_form": form if isinstance(form, DeclineForm) else DeclineForm(auto_id="decline_%s"),
+            "report_form": form if isinstance(form, ReportForm) else ReportForm(auto_id="report_%s"),
+            "said": said_of_each,
+            "may_answer": shown.is_open and actor.may("invitation.answer"),
+            "attached": sum(line.code == "attached" for line in lines),
+            "asked": any(line.code == "change_requested" for line in lines),
+            "events": _events(actor, found),
+        },
+        status=status,
+    )
+
+
+# --- The partner ----------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_invitation_list(request: Request) -> HttpResponseBase:
+    return _list(request, "associations:partner_invitation")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@only(OrganisationKind.PARTNER, to="invitation.write")
+def invite(request: Request) -> HttpResponse:
+    """A form that an address may fill in; then what the customer will see; then, confirmed, it is sent."""
+    actor = request.actor
+    sender = Partner.objects.select_related("organisation").get(pk=actor.organisation_id)
+    status, confirmed = 200, False
+    if request.method == "POST":
+        form = InviteForm(request.POST)
+        confirmed = form.is_valid() and request.POST.get("step") != "edit"
+        status = 422 if form.errors else 200
+        if confirmed and request.POST.get("step") == "send":
+            sent = submit(form, lambda: _invite(actor, form))
+            if sent.is_done:
+                messages.success(request, _("Invitation sent. We will email the customer’s administrators."))
+            if found := sent.result if sent.is_done else _already(actor, form):
+                return redirect("associations:partner_invitation", found.invitation_id)
+            status, confirmed = sent.status, False
+        tenant, given = request.POST.get("tenant_id", ""), request.POST.getlist("subscription")
+    else:
+        tenant, given = request.GET.get("tenant_id", ""), request.GET.getlist("subscription")
+        form = InviteForm()
+    customer, choices = _to_choose_from(actor, tenant)
+    ids = {str(one.subscription_id) for one in choices}
+    if not form.is_bound:
+        pasted = "\n".join(one for one in given if one.lower() not in ids)
+        form = InviteForm(initial={"tenant_id": tenant, "subscription_ids": pasted})
+    now = timezone.now()
+    return render(
+        request,
+        "associations/invitation_new.html",
+        {
+            "form": form,
+            "sender": sender,
+            "customer": customer,
+            "choices": choices,
+            "chosen": {one.lower() for one in given},
+            "confirmed": confirmed,
+            "wanted": _named(actor, form) if confirmed else [],
+            "until": now + timedelta(days=policy_on(now.date()).invitation_days),
+        },
+        status=status,
+    )
+
+
+def _invite(actor: Actor, form: InviteForm) -> Invitation:
+    given = form.cleaned_data
+    return invitations.invite(given["tenant_id"], form.wanted, by=actor, message=given["message"])
+
+
+def _to_choose_from(actor: Actor, tenant: str) -> tuple[Customer | None, list[Subscription]]:
+    """The customer, if the partner may know it, and what it could be of record for there and is not."""
+    try:
+        tenant_id = uuid.UUID(tenant)
+    except ValueError:
+        return None, []
+    customer = customers_visible_to(actor).select_related("organisation").filter(tenant_id=tenant_id).first()
+    if customer is None:
+        return None, []
+    held = Association.objects.open().of_record().filter(partner=actor.organisation_id, subscription=OuterRef("pk"))
+    found = queries.subscriptions_for_listing(actor).filter(~Exists(held), customer=customer)
+    return customer, list(found.exclude(status=Subscription.Status.EXPIRED).order_by(*BY_PRODUCT)[:SOME])
+
+
+def _named(actor: Actor, form: InviteForm) -> list[tuple[str, Subscription | None]]:
+    """What was entered, with the subscription where the partner may see it already."""
+    visible = subscriptions_visible_to(actor).filter(
+        customer__tenant_id=form.cleaned_data["tenant_id"], subscription_id__in=form.wanted
+    )
+    found = {one.subscription_id: one for one in visible.select_related("sku")}
+    return [(str(one), found.get(one)) for one in form.wanted]
+
+
+def _already(actor: Actor, form: InviteForm) -> Invitation | None:
+    """The open invitation for just these: that of the first of two clicks, or a colleague's."""
+    found = Invitation.objects.open().filter(
+        partner=actor.organisation_id, customer__tenant_id=form.cleaned_data["tenant_id"]
+    )
+    for one in found.for_listing():
+        if {row.subscription.subscription_id for row in one.invited.all()} == set(form.wanted):
+            return one
+    return None
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_invitation(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
+    return _to_partner(request, _theirs(request.actor, invitation_id))
+
+
+@posted("associations:partner_invitation")
+@only(OrganisationKind.PARTNER)
+def partner_invitation_revoke(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
+    """Withdraws it. Pressed twice, it says so twice and does it once."""
+    actor = request.actor
+    _theirs(actor, invitation_id, to="invitation.write")
+    form = forms.Form(request.POST)
+    sent = submit(form, lambda: invitations.revoke(invitation_id, by=actor))
+    if sent.is_done or (found := _theirs(actor, invitation_id)).status == InvitationStatus.REVOKED:
+        return redirect("associations:partner_invitation", invitation_id)
+    return _to_partner(request, found, form, status=sent.status)
+
+
+def _to_partner(
+    request: Request, found: Invitation, form: forms.Form | None = None, *, status: int = 200
+) -> HttpResponse:
+    """The page of an invitation as its sender sees it. A subscription may become theirs to see by it."""
+    actor, shown = request.actor, seen(request.actor, found)
+    invited = list(found.invited.all())
+    theirs = subscriptions_visible_to(actor).filter(pk__in=[row.subscription_id for row in invited])
+    pages = {
+        pk: reverse("associations:partner_subscription_detail", args=[subscription_id])
+        for pk, subscription_id in theirs.values_list("pk", "subscription_id")
+    }
+    return render(
+        request,
+        "associations/partner_invitation.html",
+        {
+            "invitation": found,
+            "shown": shown,
+            "customer": found.customer,
+            "form": form,
+            "lines": [
+                Line(row.subscription, row.outcome, REFUSALS.get(row.code, ""), pages.get(row.subscription_id, ""))
+                for row in invited
+            ],
+            "link": request.build_absolute_uri(reverse("associations:invitation", args=[found.invitation_id])),
+            "may_revoke": shown.is_open and actor.may("invitation.write"),
+            "may_know_customer": customers_visible_to(actor).filter(pk=found.customer_id).exists(),
+            "events": _events(actor, found),
+        },
+        status=status,
+    )

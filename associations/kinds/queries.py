@@ -1,0 +1,208 @@
+"""What an association of each kind is and counts for on a day: kinds.yaml, checked as it is read and never written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+from associations.record.rules import AssociationKind
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+KINDS = Path(__file__).parent / "kinds.yaml"
+
+NOT_PUBLISHED = _("Not published")
+
+
+class SetBy(TextChoices):
+    CUSTOMER = "customer", _("The customer")
+    CLAIM = "claim", _("The partner submits a claim, a reviewer approves it, and the customer can decline it")
+    IDENTITY = "identity", _("Each person at the partner, for the account they have with the customer")
+    ACCEPTED = "accepted", _("The partner asks and the customer accepts")
+    SALE = "sale", _("The sale")
+    FORM = "form", _("A form")
+    FORM_BUT_EA = "form_but_ea", _("A form, but not for new Enterprise Agreements")
+    UNKNOWN = "unknown", NOT_PUBLISHED
+
+
+class HowMany(TextChoices):
+    ONE = "one", _("One")
+    SEVERAL = "several", _("Several")
+    PER_SALE = "per_sale", _("The partner that sold it")
+    UNKNOWN = "unknown", NOT_PUBLISHED
+
+
+class Of(TextChoices):
+    SUBSCRIPTION = "subscription", _("Subscription")
+    WORKLOAD = "workload", _("Workload in a tenant, or subscription")
+    TENANT = "tenant", _("Tenant")
+    IDENTITY = "identity", _("Account in the tenant")
+    AGREEMENT = "agreement", _("Agreement")
+    UNKNOWN = "unknown", NOT_PUBLISHED
+
+
+class Competency(TextChoices):
+    YES = "yes", _("Yes")
+    NO = "no", _("No")
+    NOT_CLOUD_PLATFORM = "not_cloud_platform", _("Yes, but not for Cloud Platform")
+    MOBILITY = "mobility", _("Only for Enterprise Mobility Management")
+    MOBILITY_AND_PRODUCTIVITY = (
+        "mobility_and_productivity",
+        _("Only for Enterprise Mobility Management and Cloud Productivity"),
+    )
+    DESIGNATIONS_OF_RECORD = (
+        "designations_of_record",
+        _("For the Azure and Business Applications designations, and for Modern Work with large customers"),
+    )
+    DESIGNATIONS_CLAIMED = (
+        "designations_claimed",
+        _("For the Modern Work, Business Applications and Security designations"),
+    )
+    DESIGNATIONS_LINKED = (
+        "designations_linked",
+        _(
+            "For the Azure designations, and for Azure and Power Platform in the Security and Business "
+            "Applications designations"
+        ),
+    )
+    DESIGNATIONS_SOLD = (
+        "designations_sold",
+        _("For the Azure, Business Applications and Security designations, and for Modern Work with small customers"),
+    )
+    UNKNOWN = "unknown", NOT_PUBLISHED
+
+
+class Incentive(TextChoices):
+    YES = "yes", _("Yes")
+    NO = "no", _("No")
+    NOT_CRM = "not_crm", _("Yes, but not for CRM Online")
+    AZURE = "azure", _("Only for Azure")
+    BY_ROLE = "by_role", _("Yes, depending on the role in the customer’s Azure")
+    NOT_RECOGNITION = "not_recognition", _("Yes, but not in a role that only gives recognition")
+    UNKNOWN = "unknown", NOT_PUBLISHED
+
+
+class Sees(TextChoices):
+    ALL = "all", _("Yes")
+    CLAIMED = "claimed", _("For the claimed workloads")
+    NO = "no", _("No")
+    UNKNOWN = "unknown", NOT_PUBLISHED
+
+
+class Question(NamedTuple):
+    label: LazyText
+    words: type[TextChoices]  # what there is to answer it
+
+
+#: What is asked of each kind.
+QUESTIONS = {
+    "set_by": Question(_("Set by"), SetBy),
+    "how_many": Question(_("How many partners"), HowMany),
+    "of": Question(_("For each"), Of),
+    "competency": Question(_("Counts towards competencies"), Competency),
+    "incentive": Question(_("Earns incentives"), Incentive),
+    "usage": Question(_("Can see usage here"), Sees),
+}
+
+
+class Status(TextChoices):
+    """How sure an answer is."""
+
+    OFFICIAL = "official", _("Official")
+    SECONDARY = "secondary", _("Secondary source")
+    INFERRED = "inferred", _("Our interpretation")
+    OURS = "ours", _("Our own rule")
+    UNKNOWN = "unknown", NOT_PUBLISHED
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What holds of a kind from a day on, and who says so; without a day, as long as anything is known."""
+
+    label: LazyText
+    says: TextChoices
+    since: date | None
+    source: str
+    status: Status
+
+    @property
+    def icon(self) -> str:
+        """Yes, no or nobody knows, at a glance; nothing for what is answered in other words."""
+        if not isinstance(self.says, Competency | Incentive | Sees):
+            return ""
+        return {"no": "x", "unknown": "minus"}.get(self.says.value, "check")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind on a day. `answers` is empty where it did not exist yet, but from `begins` on."""
+
+    kind: AssociationKind
+    begins: date | None
+    answers: list[Answer]
+
+
+def what_counts(day: date) -> list[Row]:
+    """Every kind as it was on a day."""
+    rows = []
+    for kind, questions in kinds().items():
+        begins = questions["set_by"][0].since
+        exists = begins is None or begins <= day
+        rows.append(Row(kind, begins, [_on(day, name, found) for name, found in questions.items()] if exists else []))
+    return rows
+
+
+def _on(day: date, name: str, answers: list[Answer]) -> Answer:
+    found = [answer for answer in answers if answer.since is None or answer.since <= day]
+    label, words = QUESTIONS[name]
+    return found[-1] if found else Answer(label, words("unknown"), None, "", Status.UNKNOWN)
+
+
+@cache
+def kinds() -> dict[AssociationKind, dict[str, list[Answer]]]:
+    """All answers of all kinds, oldest first; a wrong file is refused with its name, entry and key."""
+    loaded: dict[str, Any] = yaml.safe_load(KINDS.read_text(encoding="utf-8"))
+    _same_names(KINDS.name, loaded, AssociationKind.values)
+    found: dict[AssociationKind, dict[str, list[Answer]]] = {}
+    for kind in AssociationKind:
+        _same_names(f"{KINDS.name}: {kind}", loaded[kind], list(QUESTIONS))
+        found[kind] = {}
+        for name, question in QUESTIONS.items():
+            answers: list[Answer] = []
+            for number, entry in enumerate(loaded[kind][name], 1):
+                where = f"{KINDS.name}: {kind}: {name}: entry {number}"
+                answers.append(_answer(where, entry, question, answers[-1] if answers else None))
+            found[kind][name] = answers
+    return found
+
+
+def _answer(where: str, entry: dict[str, Any], question: Question, before: Answer | None) -> Answer:
+    _same_names(where, {"since": None} | entry, ["since", "says", "source", "status"])
+    since = entry.get("since")
+    if since is not None and type(since) is not date:
+        raise ValueError(f"{where}: since: {since!r} is no date")
+    if before is not None and (since is None or (before.since is not None and since <= before.since)):
+        raise ValueError(f"{where}: since is no day after that of the entry before")
+    for key, known in (("says", question.words), ("status", Status)):
+        if entry[key] not in known.values:
+            raise ValueError(f"{where}: {key}: {entry[key]!r} is none of {', '.join(known.values)}")
+    if not isinstance(entry["source"], str) or not entry["source"]:
+        raise ValueError(f"{where}: source: {entry['source']!r} is no text")
+    return Answer(question.label, question.words(entry["says"]), since, entry["source"], Status(entry["status"]))
+
+
+def _same_names(where: str, given: Any, wanted: list[str]) -> None:
+    if not isinstance(given, dict):
+        raise ValueError(f"{where}: {given!r} has no names")
+    if unknown := given.keys() - set(wanted):
+        raise ValueError(f"{where}: {min(unknown)} is not known")
+    if missing := set(wanted) - given.keys():
+        raise ValueError(f"{where}: {min(missing)} is missing")

@@ -1,0 +1,31 @@
+"""What counts for what: a page for everybody who is signed in."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from associations.kinds.queries import QUESTIONS, what_counts
+from por.accounts.middleware import Request
+from por.web.filters import AsOfForm
+from por.web.pages import as_of_context
+
+
+@require_safe
+def what_counts_for_what(request: Request) -> HttpResponse:
+    """Each kind of association as it is, or was on a day: who sets it, how many of what, and what it counts for."""
+    past = AsOfForm(request.GET)
+    valid = past.is_valid()
+    return render(
+        request,
+        "associations/what_counts.html",
+        {
+            "rows": what_counts(past.day or timezone.now().date()),
+            "questions": QUESTIONS.values(),
+            "form": past,
+            **as_of_context(request, past),
+        },
+        status=200 if valid else 422,
+    )

@@ -1,0 +1,14 @@
+"""Whether an actor has legacy forms."""
+
+from __future__ import annotations
+
+from django.core.cache import caches
+
+from associations.record.models import Association
+from por.accounts.models import Actor
+
+
+def has_forms(actor: Actor) -> bool:
+    """Whether the actor ever was on a legacy form. Asked on every page, and so kept for a minute."""
+    own = Association.objects.not_undone().forms().visible_to(actor)
+    return bool(caches["local"].get_or_set(f"has-forms:{actor.organisation_id}", own.exists))

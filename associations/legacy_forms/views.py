@@ -1,0 +1,89 @@
+"""The partner's way from legacy forms to being of record: what is still on a form, how long there is, what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from functools import partial
+from typing import Any
+
+from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from associations.record import queries
+from associations.record.models import Association
+from associations.record.policies import forms_earn_nothing_since, policy_on
+from associations.record.queries import BY_CUSTOMER
+from associations.subscriptions.views.listing import subscription_page
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Subscription
+from por.web.lists import ListTab
+
+Subscriptions = QuerySet[Subscription]
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_transition(request: Request) -> HttpResponseBase:
+    """Subscriptions with a legacy form of this partner, now or on a day: still on it, moved, or gone to another."""
+    actor = request.actor
+    return subscription_page(
+        request,
+        "associations/partner_transition.html",
+        partial(_tabs, actor),
+        order=BY_CUSTOMER,
+        restrict=partial(_with_a_form, actor),
+        more=partial(_progress, actor),
+    )
+
+
+def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
+    return [
+        ListTab("", gettext_lazy("Still on a legacy form"), lambda found: _still(actor, found, as_of)),
+        ListTab("moved", gettext_lazy("Moved"), lambda found: queries.of_record(found, actor, as_of)),
+        ListTab("other", gettext_lazy("Another partner"), lambda found: _gone(actor, found, as_of)),
+    ]
+
+
+def _forms(actor: Actor, as_of: date | None) -> QuerySet[Association]:
+    """The partner's own that had begun by the day."""
+    return Association.objects.begun_by(as_of).forms().visible_to(actor).filter(subscription=OuterRef("pk"))
+
+
+def _with_a_form(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
+    return found.filter(Exists(_forms(actor, as_of)))
+
+
+def _still(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
+    """A form in force and nobody of record."""
+    forms = Association.objects.open(as_of).forms().visible_to(actor).filter(subscription=OuterRef("pk"))
+    return queries.without_partner(found.filter(Exists(forms)), as_of)
+
+
+def _gone(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
+    held = queries.held(as_of)
+    return found.filter(Exists(held), ~Exists(held.visible_to(actor)))
+
+
+def _progress(actor: Actor, base: Subscriptions, rows: Sequence[Subscription], as_of: date | None) -> dict[str, Any]:
+    """How far it has come, and how long there is; of all subscriptions with a form, whatever is filtered."""
+    day = as_of or timezone.now().date()
+    policy, nothing_since = policy_on(day), forms_earn_nothing_since(day)
+    still = _still(actor, base, as_of).aggregate(
+        subscriptions=Count("pk"), customers=Count("customer", distinct=True), seats=Sum("seats")
+    )
+    moved = queries.of_record(base, actor, as_of).count()
+    return {
+        "deadline": policy.legacy_form_deadline,
+        "days_left": max(0, (policy.legacy_form_deadline - day).days),
+        "nothing_since": nothing_since,
+        "still": still,
+        "moved": moved,
+        "in_all": moved + still["subscriptions"],
+    }

@@ -1,0 +1,30 @@
+"""Who is of record, since when and why; who is asked, and who is invited."""
+
+from associations.attaching.models import Consent as Consent
+from associations.attaching.models import Job as Job
+from associations.attaching.models import JobRow as JobRow
+from associations.change_requests.models import Challenger as Challenger
+from associations.change_requests.models import ChangeRequest as ChangeRequest
+from associations.change_requests.models import ChangeRequestQuerySet as ChangeRequestQuerySet
+from associations.change_requests.models import Statement as Statement
+from associations.invitations.models import Invitation as Invitation
+from associations.invitations.models import InvitationQuerySet as InvitationQuerySet
+from associations.invitations.models import Invited as Invited
+from associations.record.access import FEW as FEW
+from associations.record.access import customers_visible_to as customers_visible_to
+from associations.record.access import events_visible_to as events_visible_to
+from associations.record.access import few_ids as few_ids
+from associations.record.access import newest_events as newest_events
+from associations.record.access import restrict_to_ids as restrict_to_ids
+from associations.record.access import subscriptions_visible_to as subscriptions_visible_to
+from associations.record.access import usage_visible_to as usage_visible_to
+from associations.record.models import Association as Association
+from associations.record.models import AssociationQuerySet as AssociationQuerySet
+from associations.record.models import Period as Period
+from associations.record.models import end_of as end_of
+from associations.record.models import start_of as start_of
+from associations.renewals.models import RenewalNotice as RenewalNotice
+from associations.renewals.models import Replacement as Replacement
+from por.directory.access import is_own as is_own
+from por.directory.access import partner_ids as partner_ids
+from por.directory.access import partners_of as partners_of

@@ -1,0 +1,25 @@
+"""Receipts, for whoever has the link."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from associations.record import signing
+from por.accounts.middleware import Request
+
+#: Nobody keeps it and no search engine lists it: it says what holds now, to who was given the link.
+PRIVATE = {"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex"}
+
+
+@login_not_required
+@require_safe
+def receipt(request: Request, signed: str) -> HttpResponse:
+    context = {"one": signing.read(signed), "now": timezone.now()}
+    response = render(request, "associations/receipt.html", context)
+    for name, value in PRIVATE.items():
+        response[name] = value
+    return response

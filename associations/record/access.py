@@ -1,0 +1,119 @@
+"""What an actor may see: subscriptions, customers, usage, events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.cache import caches
+from django.db import models
+from django.db.models import Exists, F, Func, OuterRef, Q, Value
+from django.db.models.functions import Cast, Concat
+
+from associations.record.models import Association
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.access import partner_ids, partners_of
+from por.directory.models import Customer, Subscription, Usage
+from por.history.models import Event, Party
+
+#: So many keys are found one by one. Where there are more, a list comes upon them soon enough as it goes on.
+FEW = 1000
+
+
+def few_ids(keys: models.QuerySet[Any, Any]) -> list[Any] | None:
+    """The keys themselves, for the database to see what it looks for; None where they are not few."""
+    found = list(keys[: FEW + 1])
+    return found if len(found) <= FEW else None
+
+
+def restrict_to_ids(subscriptions: models.QuerySet[Subscription], actor: Actor) -> models.QuerySet[Subscription]:
+    """The same subscriptions, all visible to the actor. Those of a small partner are named by their keys as well.
+
+    Else a list would look at every subscription there is to find the few that are.
+    """
+    if actor.kind != OrganisationKind.PARTNER:
+        return subscriptions
+    own = Association.objects.not_undone().visible_to(actor).values_list("subscription", "customer")
+    if caches["local"].get_or_set(f"has-many:{actor.organisation_id}", own[FEW : FEW + 1].exists):
+        return subscriptions
+    keys = list(own)
+    customers = {customer for subscription, customer in keys if subscription is None}
+    return subscriptions.filter(Q(pk__in=[one for one, _customer in keys if one]) | Q(customer__in=customers))
+
+
+def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
+    """Where every query for a person starts: a customer's own, all those a partner is or was associated with."""
+    if actor.is_staff:
+        return Subscription.objects.all()
+    if actor.kind == OrganisationKind.CUSTOMER:
+        return Subscription.objects.filter(customer=actor.organisation_id)
+    if actor.kind == OrganisationKind.PARTNER:
+        own = Association.objects.not_undone().filter(partner__in=partner_ids(actor))
+        return Subscription.objects.filter(
+            Exists(own.filter(subscription=OuterRef("pk")))
+            | Exists(own.filter(customer=OuterRef("customer"), subscription=None))
+        )
+    return Subscription.objects.none()
+
+
+def customers_visible_to(actor: Actor) -> models.QuerySet[Customer]:
+    """The customers whose subscriptions, or whose tenant, this actor may see."""
+    if actor.is_staff:
+        return Customer.objects.all()
+    if actor.kind == OrganisationKind.CUSTOMER:
+        return Customer.objects.filter(pk=actor.organisation_id)
+    if actor.kind == OrganisationKind.PARTNER:
+        own = Association.objects.not_undone().filter(partner__in=partner_ids(actor))
+        return Customer.objects.filter(Exists(own.filter(customer=OuterRef("pk"))))
+    return Customer.objects.none()
+
+
+def usage_visible_to(actor: Actor) -> models.QuerySet[Usage]:
+    """Usage this actor may see: all months to the open partner of record, to a former one those it covered.
+
+    A month is covered by whoever was of record at its end.
+    """
+    usage = Usage.objects.current()
+    if actor.kind != OrganisationKind.PARTNER:
+        return usage.filter(subscription__in=subscriptions_visible_to(actor))
+    covered = Q(began_at__lt=OuterRef("month_end"), ended_at__gte=OuterRef("month_end"))
+    own = Association.objects.not_undone().of_record().filter(partner__in=partner_ids(actor))
+    return usage.alias(month_end=_month_end(F("month"))).filter(
+        # One EXISTS, which the database answers for all rows at once; two joined by OR it would ask row by row.
+        Exists(own.filter(Q(ended_at=None) | covered, subscription=OuterRef("subscription")))
+    )
+
+
+def _month_end(month: F) -> Func:
+    """The first instant after a month, UTC."""
+    return Func(
+        month,
+        template="((%(expressions)s + interval '1 month') AT TIME ZONE 'UTC')",
+        output_field=models.DateTimeField(),
+    )
+
+
+def newest_events(actor: Actor, count: int) -> models.QuerySet[Event]:
+    """The newest of events_visible_to. A partner's are looked up by whose they are: few of all there are."""
+    visible = events_visible_to(actor)
+    if actor.kind == OrganisationKind.PARTNER:
+        own = [pk for pk in partner_ids(actor) if pk is not None]
+        as_party = Party.objects.filter(organisation_id__in=own).order_by("-event").values_list("event")[:count]
+        in_chain = Event.objects.filter(chain__in=[f"organisation:{pk}" for pk in own]).values_list("pk")
+        visible = visible.filter(pk__in=as_party.union(in_chain))
+    return visible.order_by("-id")[:count]
+
+
+def events_visible_to(actor: Actor) -> models.QuerySet[Event]:
+    """A customer sees its chain, a partner what it is party to and its own chain, staff everything."""
+    if actor.is_staff:
+        return Event.objects.all()
+    if actor.organisation_id is None:
+        return Event.objects.none()
+    chain = f"organisation:{actor.organisation_id}"
+    if actor.kind == OrganisationKind.CUSTOMER:
+        return Event.objects.filter(chain=chain)
+    own = partners_of(actor)
+    text = models.TextField()
+    chains = own.annotate(chain=Concat(Value("organisation:"), Cast("pk", text), output_field=text)).values("chain")
+    return Event.objects.filter(Q(chain__in=chains) | Q(pk__in=Event.objects.read_by(own.values("pk")).values("pk")))

@@ -1,0 +1,165 @@
+"""Who is of record, since when and why."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Self
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
+from django.db import models
+from django.db.models import Exists, F, Func, OuterRef, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from associations.record.rules import TENANT_KINDS, AssociationKind, EndReason, Source
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.access import partner_ids
+from por.directory.models import Customer, Partner, Subscription
+
+
+def start_of(day: date) -> datetime:
+    """The first instant of a UTC day."""
+    return datetime.combine(day, time.min, UTC)
+
+
+def end_of(day: date) -> datetime:
+    """The first instant after a UTC day."""
+    return start_of(day + timedelta(days=1))
+
+
+class Period(Func):
+    """The half-open range in which an association is in force: its first bound belongs to it, its second does not."""
+
+    function = "tstzrange"
+    output_field = DateTimeRangeField()
+
+
+class AssociationQuerySet(models.QuerySet["Association"]):
+    def not_undone(self) -> Self:
+        """All but those that were undone, which count for nothing."""
+        return self.filter(undone_at=None)
+
+    def open(self, as_of: date | None = None) -> Self:
+        """Those in force now, or at the end of a day."""
+        return self.not_undone().filter(ended_at=None) if as_of is None else self.in_force_on(as_of)
+
+    def of_record(self) -> Self:
+        return self.filter(kind=AssociationKind.DPOR)
+
+    def forms(self) -> Self:
+        """The legacy ones."""
+        return self.filter(kind=AssociationKind.OSA_FORM)
+
+    def without_record(self, day: date) -> Self:
+        """Those of subscriptions that nobody was of record for at the end of a UTC day."""
+        held = Association.objects.in_force_on(day).of_record()
+        return self.exclude(Exists(held.filter(subscription=OuterRef("subscription"))))
+
+    def in_force_on(self, day: date) -> Self:
+        """Those in force at the end of a UTC day."""
+        end = end_of(day)
+        return self.begun_by(day).filter(Q(ended_at=None) | Q(ended_at__gte=end))
+
+    def begun_by(self, day: date | None) -> Self:
+        """Those that had begun by the end of a UTC day, or all of them; as far as is known now."""
+        standing = self.not_undone()
+        return standing if day is None else standing.filter(began_at__lt=end_of(day))
+
+    def visible_to(self, actor: Actor) -> Self:
+        """A customer's own, a partner company's own; all of them to staff, none to anybody else."""
+        if actor.is_staff:
+            return self.all()
+        if actor.kind == OrganisationKind.CUSTOMER:
+            return self.filter(customer=actor.organisation_id)
+        if actor.kind == OrganisationKind.PARTNER:
+            return self.filter(partner__in=partner_ids(actor))
+        return self.none()
+
+    def for_listing(self) -> Self:
+        return self.select_related("partner__organisation", "customer__organisation", "subscription__sku")
+
+
+class Association(models.Model):
+    """That a partner is associated with a subscription, or a tenant, over a half-open period.
+
+    `ended_at` null is open. `attached_at` is when it was recorded, which may be later than it began;
+    `undone_at` takes it out of the record as if it had never been.
+    """
+
+    kind = models.CharField(max_length=20, choices=AssociationKind.choices)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="associations")
+    subscription = models.ForeignKey(
+        Subscription, models.PROTECT, null=True, blank=True, related_name="associations", db_index=False
+    )
+    partner = models.ForeignKey(Partner, models.PROTECT, related_name="associations", db_index=False)
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    attached_at = models.DateTimeField(default=timezone.now)
+    undone_at = models.DateTimeField(null=True, blank=True)
+    reopened_at = models.DateTimeField(null=True, blank=True)  # when its removal was last undone
+    source = models.CharField(max_length=12, choices=Source.choices)
+    end_reason = models.CharField(max_length=24, choices=EndReason.choices, blank=True)
+    note = models.TextField(blank=True)  # what the customer wrote when attaching
+    end_note = models.TextField(blank=True)  # what the customer wrote when removing
+
+    objects = AssociationQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("association")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(kind=AssociationKind.DPOR, ended_at=None, undone_at=None),
+                name="one_partner_of_record_per_subscription",
+            ),
+            ExclusionConstraint(
+                name="no_two_periods_of_record_overlap",
+                expressions=[
+                    ("subscription", RangeOperators.EQUAL),
+                    (Period("began_at", "ended_at", RangeBoundary()), RangeOperators.OVERLAPS),
+                ],
+                condition=Q(kind=AssociationKind.DPOR, undone_at=None),
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None) | Q(ended_at__gt=F("began_at")) | Q(undone_at__isnull=False),
+                name="an_association_ends_after_it_begins",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    Q(kind__in=sorted(TENANT_KINDS), subscription=None)
+                    | (~Q(kind__in=sorted(TENANT_KINDS)) & Q(subscription__isnull=False))
+                ),
+                name="an_association_is_of_a_subscription_or_a_tenant",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["subscription", "kind"], name="associations_of_a_subscription"),
+            models.Index(
+                fields=["partner", "subscription"],
+                include=["customer", "kind", "ended_at", "began_at"],
+                condition=Q(undone_at=None),
+                name="associations_of_a_partner",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.partner}"
+
+    def as_of(self, day: date | None) -> Self:
+        """As it stood at the end of a UTC day: what ended later was open then. To be shown, never to be saved."""
+        if day is not None and self.ended_at is not None and self.ended_at >= end_of(day):
+            self.ended_at = None
+            self.end_reason = self.end_note = ""
+        return self
+
+    @property
+    def instants(self) -> tuple[datetime | None, ...]:
+        """All that it has used on its unit: the next one comes after them."""
+        return (self.began_at, self.ended_at, self.attached_at, self.undone_at, self.reopened_at)
+
+    @property
+    def is_own_tenant(self) -> bool:
+        """The partner serves itself: it counts for competencies and never pays."""
+        return self.partner.own_tenant_id is not None and self.partner.own_tenant_id == self.customer.tenant_id

@@ -1,0 +1,135 @@
+"""Dated policies: the figures that apply on a day, read from policies.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from por.directory.rules import Agreement
+
+POLICIES = Path(__file__).parents[1] / "policies.yaml"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The figures in force from a day on; policies.yaml says where each is from."""
+
+    undo_within_minutes: int
+    back_dating_months: int
+    holidays: tuple[date, ...]
+    change_request_business_days: int
+    change_request_reminders: tuple[int, ...]
+    invitation_days: int
+    automatic_attach_days: int
+    renewal_notice_days: tuple[int, ...]
+    renewal_notice_grace_days: int
+    replacement_days: int
+    carries_over: tuple[str, ...]
+    legacy_form_deadline: date
+    legacy_form_earns: bool
+    new_ea_deals_digital_only: bool
+    legacy_form_reminder_days: tuple[int, ...]
+
+    @property
+    def undo_within(self) -> timedelta:
+        return timedelta(minutes=self.undo_within_minutes)
+
+    def answer_due(self, day: date) -> datetime:
+        """By when the customer answers which partner is doing the work, if it is asked on this day."""
+        return self.business_days_after(day, self.change_request_business_days)
+
+    def business_days_after(self, day: date, count: int) -> datetime:
+        """The end of the so manieth business day after a day: Monday to Friday less the holidays, in UTC."""
+        while count:
+            day += timedelta(days=1)
+            if day.weekday() < SATURDAY and day not in self.holidays:
+                count -= 1
+        return datetime.combine(day + timedelta(days=1), time.min, UTC)
+
+
+SATURDAY = 5
+
+
+#: What a figure of a policy may be, by the type it has in the table above.
+_READ: dict[str, Callable[[Any], Any]] = {
+    "int": lambda value: _of(int, value),
+    "bool": lambda value: _of(bool, value),
+    "date": lambda value: _of(date, value),
+    "tuple[int, ...]": lambda value: tuple(_of(int, one) for one in _of(list, value)),
+    "tuple[str, ...]": lambda value: tuple(_of(str, one) for one in _of(list, value)),
+    "tuple[date, ...]": lambda value: tuple(_of(date, one) for one in _of(list, value)),
+}
+
+
+def _of(wanted: type, value: Any) -> Any:
+    if type(value) is not wanted:  # a bool is an int, and a datetime a date, to isinstance
+        raise TypeError(f"{value!r} is no {wanted.__name__}")
+    return value
+
+
+@cache
+def policies() -> dict[date, Policy]:
+    """All of them by the day each begins, oldest first; a wrong file stops the start with its name, entry and key."""
+    loaded: list[dict[str, Any]] = yaml.safe_load(POLICIES.read_text(encoding="utf-8"))
+    found: dict[date, Policy] = {}
+    figures: dict[str, Any] = {}
+    types = {field.name: str(field.type) for field in fields(Policy)}
+    for number, entry in enumerate(loaded, 1):
+        where = f"{POLICIES.name}: entry {number}"
+        start = entry.pop("valid_from", None)
+        if type(start) is not date or any(start <= earlier for earlier in found):
+            raise ValueError(f"{where}: valid_from is no day after that of the entry before")
+        for name, value in entry.items():
+            if name not in types:
+                raise ValueError(f"{where}: {name} is no figure of a policy")
+            try:
+                figures[name] = _READ[types[name]](value)
+            except TypeError as error:
+                raise ValueError(f"{where}: {name}: {error}") from error
+        if missing := types.keys() - figures.keys():
+            raise ValueError(f"{where}: {min(missing)} is missing")
+        found[start] = Policy(**figures)
+    return found
+
+
+def policy_on(day: date) -> Policy:
+    """The policy in force on a day; before the first of them, that one."""
+    known = policies()
+    return known[max((start for start in known if start <= day), default=min(known))]
+
+
+def digital_only(agreement: str, started_on: date) -> bool:
+    """Whether a subscription is of a deal so new that no form can make a partner of record for it."""
+    return agreement == Agreement.EA and policy_on(started_on).new_ea_deals_digital_only
+
+
+def digital_only_from() -> date:
+    """The first day on which a deal can be such a one; the last there is where none can."""
+    return min((start for start, policy in policies().items() if policy.new_ea_deals_digital_only), default=date.max)
+
+
+def forms_earn_nothing_since(day: date) -> date | None:
+    """Since when a legacy form earns nothing, as of a day; None while it still earns."""
+    since = None
+    for start, policy in policies().items():
+        if start <= day:
+            since = None if policy.legacy_form_earns else since or start
+    return since
+
+
+def months_before(day: date, months: int) -> date:
+    """The same day so many calendar months earlier, or the last day of that month where it has no such day."""
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    month += 1
+    for last in (day.day, 30, 29, 28):
+        try:
+            return date(year, month, min(day.day, last))
+        except ValueError:
+            continue
+    raise AssertionError("every month has 28 days")

@@ -1,0 +1,124 @@
+"""What happened, in words, as one viewer may read it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from associations.record.models import Association
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.access import partners_of
+from por.history.events import EventSpec, chosen, spec_of
+from por.history.models import Event
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A line of a timeline, in the shape templates/ui/timeline.html shows."""
+
+    icon: str
+    tone: str
+    sentence: SafeString
+    at: datetime
+    by: str
+    reason: str
+
+
+def items(actor: Actor, events: Iterable[Event], *, here: bool = False) -> list[Item]:
+    """The events in words; `here` on the page of the one subscription they are all about."""
+    found = list(events)
+    known = _known(actor, found)
+    return [_item(actor, event, known, here=here) for event in found]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the reader of some events may know of them: the pages they may open, and the partners that are theirs.
+
+    `own` is None for those who may know all partners.
+    """
+
+    pages: frozenset[str]
+    own: frozenset[str] | None
+
+
+def _known(actor: Actor, events: Sequence[Event]) -> Known:
+    ids = {event.object_id for event in events if event.object_kind == "subscription"}
+    own = own_mpn_ids(actor) if events else None
+    if actor.kind != OrganisationKind.PARTNER or not ids:
+        return Known(frozenset(ids), own)
+    seen = Association.objects.not_undone().visible_to(actor).filter(subscription__subscription_id__in=ids)
+    return Known(frozenset(map(str, seen.values_list("subscription__subscription_id", flat=True))), own)
+
+
+def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
+    spec = spec_of(event.verb)
+    if spec is None:  # recorded by another release: this one refuses to
+        logger.error("Event %s is shown by its name: this release does not know %s.", event.pk, event.verb)
+    by = event.actor_name
+    if actor.kind != OrganisationKind.CUSTOMER and event.actor_organisation_name:
+        by = f"{by}, {event.actor_organisation_name}" if by else event.actor_organisation_name
+    return Item(
+        spec.icon if spec else "info",
+        spec.tone if spec else "",
+        _sentence(spec, event, known, _url(actor, spec, event, known), here=here),
+        event.at,
+        by,
+        event.reason or (spec.detail(event) if spec and spec.detail else ""),
+    )
+
+
+def _sentence(spec: EventSpec | None, event: Event, known: Known, url: str, *, here: bool) -> SafeString:
+    name = event.object_name or event.object_id or event.object_kind
+    linked = format_html('<a href="{}">{}</a>', url, name) if url else name
+    if spec is None:
+        return format_html(_("{object}: {verb}"), object=linked, verb=event.verb)
+    pattern = chosen(spec.here if here else spec.elsewhere, event.changes)
+    partner = partner_name(event, known.own, first=pattern.startswith("{partner}"))
+    values = {key: value["name"] for key, value in event.changes.items() if isinstance(value, dict) and "name" in value}
+    return format_html(
+        pattern, **{**event.changes, **values, "partner": format_html("<b>{}</b>", partner), "object": linked}
+    )
+
+
+def _url(actor: Actor, spec: EventSpec | None, event: Event, known: Known) -> str:
+    """Where the reader finds what an event is about, or to staff, all about the event; nothing if nowhere."""
+    if actor.is_staff:
+        return reverse("portal:event", args=[event.pk])
+    if spec is None:
+        return ""
+    link = spec.link
+    page = link.partner if actor.kind == OrganisationKind.PARTNER else link.customer
+    if not page or (not link.key and event.object_kind != link.kind):
+        return ""
+    if link.kind == "subscription" and event.object_id not in known.pages:
+        return ""  # of everything else that has a page, every reader of its events may open it
+    return reverse(page, args=[event.changes[link.key] if link.key else event.object_id])
+
+
+def partner_name(event: Event, own: frozenset[str] | None, *, first: bool = True) -> str:
+    """The partner an event is about. To a partner, whose IDs are `own`, any other one is another partner.
+
+    `first` where it is the first thing said.
+    """
+    partner = event.changes.get("partner") or {}
+    if own is not None and partner.get("mpn_id") not in own:
+        return _("Another partner") if first else _("another partner")
+    return str(partner.get("name", ""))
+
+
+def own_mpn_ids(actor: Actor) -> frozenset[str] | None:
+    """The IDs of the partners an actor may read of in events; None if that is all."""
+    if actor.kind != OrganisationKind.PARTNER:
+        return None
+    return frozenset(partners_of(actor).values_list("mpn_id", flat=True))

@@ -1,0 +1,219 @@
+"""Usage as one reader may see it: by month, by workload, and added up."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Sum, Window
+from django.db.models.expressions import RawSQL
+from django.utils import timezone
+
+from associations.record.access import usage_visible_to
+from associations.record.models import Association
+from associations.record.policies import months_before
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Subscription, Usage
+from por.directory.rules import Workload
+
+
+@dataclass(frozen=True)
+class MonthOfUsage:
+    """One month of a subscription over all its workloads.
+
+    Seats and people are those of the workload with most of them: adding workloads up would count the same
+    person several times. Money is added up. None where nothing of the sort is known.
+    """
+
+    month: date
+    paid_units: int | None
+    active_users: int | None
+    consumed_usd: Decimal | None
+
+
+def _newest_usage(ids: Sequence[int], as_of: date | None) -> dict[int, MonthOfUsage]:
+    """The newest month of each, begun by a day: read off the index from its end, where a ranking reads every month."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT wanted.id, month, max(paid_units), max(active_users), sum(consumed_usd)
+            FROM unnest(%s::bigint[]) AS wanted (id), LATERAL (
+                SELECT month, paid_units, active_users, consumed_usd FROM directory_usage
+                WHERE subscription_id = wanted.id AND superseded_at IS NULL AND month <= %s
+                ORDER BY month DESC FETCH FIRST ROW WITH TIES
+            ) AS newest GROUP BY wanted.id, month
+            """,
+            [list(ids), as_of or timezone.now().date()],  # no month begins in the future
+        )
+        return {pk: MonthOfUsage(*month) for pk, *month in cursor.fetchall()}
+
+
+def latest_usage(visible: QuerySet[Usage], as_of: date | None = None) -> dict[int, MonthOfUsage]:
+    """The newest month of each subscription in this usage; of those begun by a day."""
+    visible = in_period(visible, None, as_of)
+    # Ranked in one pass: a subquery for the newest month would run once for each row of usage.
+    newest = Window(Max("month"), partition_by=F("subscription_id"))
+    return {
+        one["subscription_id"]: month_of(one)
+        for one in monthly(visible).annotate(newest=newest).filter(newest=F("month"))
+    }
+
+
+def usage_by_month(
+    actor: Actor, subscription_ids: Iterable[int], *, since: date | None = None, as_of: date | None = None
+) -> dict[int, list[MonthOfUsage]]:
+    """Every month the actor may see of each, or those from a month on or begun by a day, oldest first."""
+    usage = usage_visible_to(actor).filter(subscription__in=list(subscription_ids))
+    return _by_month(in_period(usage, since, as_of))
+
+
+def monthly(usage: QuerySet[Usage]) -> QuerySet[Usage, Any]:
+    """The same usage, one row for each subscription and month; month_of says what is in it."""
+    return usage.values("subscription_id", "month").annotate(
+        paid=Max("paid_units"), active=Max("active_users"), money=Sum("consumed_usd")
+    )
+
+
+def month_of(total: Mapping[str, Any]) -> MonthOfUsage:
+    return MonthOfUsage(total["month"], total["paid"], total["active"], total["money"])
+
+
+def _by_month(usage: QuerySet[Usage]) -> dict[int, list[MonthOfUsage]]:
+    months: dict[int, list[MonthOfUsage]] = defaultdict(list)
+    for total in monthly(usage).order_by("subscription_id", "month"):
+        months[total["subscription_id"]].append(month_of(total))
+    return months
+
+
+def trend(months: Sequence[MonthOfUsage]) -> list[int] | list[Decimal]:
+    """The figures of the small line beside a subscription's use: people, or money where no people are counted."""
+    people = [month.active_users for month in months if month.active_users is not None]
+    return people or [month.consumed_usd for month in months if month.consumed_usd is not None]
+
+
+@dataclass(frozen=True)
+class UseOfWorkload:
+    """One month of a workload, of one subscription or of many: here seats and people may be added up.
+
+    `corrected_at` is when the newest figure became known that replaced an earlier one; None if none did.
+    """
+
+    month: date
+    workload: str
+    paid_units: int | None
+    active_users: int | None
+    consumed_usd: Decimal | None
+    corrected_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return str(Workload(self.workload).label)
+
+
+def usage_of_record(actor: Actor) -> QuerySet[Usage]:
+    """What is known of the subscriptions a partner is of record for today, all months of it."""
+    own = Association.objects.open().of_record().visible_to(actor)
+    return Usage.objects.current().filter(Exists(own.filter(subscription=OuterRef("subscription"))))
+
+
+def in_period(usage: QuerySet[Usage], since: date | None, until: date | None) -> QuerySet[Usage]:
+    """That of the months from one on, and begun by a day; either may be left open."""
+    if since is not None:
+        usage = usage.filter(month__gte=since)
+    return usage if until is None else usage.filter(month__lte=until)
+
+
+def use_of_workloads(usage: QuerySet[Usage]) -> list[UseOfWorkload]:
+    """Each workload by itself, month by month, oldest first."""
+    totals = usage.values("month", "workload").annotate(
+        paid=Sum("paid_units"),
+        active=Sum("active_users"),
+        money=Sum("consumed_usd"),
+        corrected_at=Max("known_from", filter=Q(revision__gt=1)),
+    )
+    return [
+        UseOfWorkload(one["month"], one["workload"], one["paid"], one["active"], one["money"], one["corrected_at"])
+        for one in totals.order_by("month", "workload")
+    ]
+
+
+def use_of_seats(usage: QuerySet[Usage], months: Sequence[date]) -> list[MonthOfUsage]:
+    """These months over all workloads: each subscription's seats and people counted once, then added up."""
+    once, sums = {}, {}
+    for month in months:
+        for name, column in (("paid", "paid_units"), ("active", "active_users")):
+            once[f"{name}_{month:%Y%m}"] = Max(column, filter=Q(month=month))
+            sums[f"{name}_{month:%Y%m}_sum"] = Sum(f"{name}_{month:%Y%m}")
+    totals = usage.filter(month__in=months).values("subscription_id").annotate(**once).aggregate(**sums)
+    return [
+        MonthOfUsage(month, totals[f"paid_{month:%Y%m}_sum"], totals[f"active_{month:%Y%m}_sum"], None)
+        for month in months
+    ]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Which months of a subscription's usage somebody may see: all, or those of these spans, first and last month."""
+
+    whole: bool
+    spans: list[tuple[date, date]]
+
+
+def months_seen(actor: Actor, subscription: Subscription) -> Sight:
+    """In words of months what usage_visible_to says in SQL: a partner's periods cover those at whose end they ran."""
+    if actor.kind != OrganisationKind.PARTNER:
+        return Sight(whole=True, spans=[])
+    own = Association.objects.not_undone().of_record().visible_to(actor).filter(subscription=subscription)
+    bounds = own.order_by("began_at").values_list("began_at", "ended_at")
+    spans = []
+    for began_at, ended_at in bounds:
+        if ended_at is None:
+            return Sight(whole=True, spans=[])
+        first, last = (moment.astimezone(UTC).date().replace(day=1) for moment in (began_at, ended_at))
+        if first < last:
+            spans.append((first, months_before(last, 1)))
+    return Sight(whole=False, spans=spans)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The newest months of many subscriptions, added up; `subscriptions` are those that have one."""
+
+    subscriptions: int
+    paid_units: int | None
+    active_users: int | None
+    consumed_usd: Decimal | None
+
+
+def totals(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> Totals:
+    """What the rows of `used` come to, without reading them one by one."""
+    newest, given = _newest(subscriptions, usage)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*), sum(paid), sum(active), sum(money) FROM ({newest}) AS newest", given)
+        return Totals(*cursor.fetchone())
+
+
+def _newest(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> tuple[str, list[Any]]:
+    """The SQL of the newest month of each in this usage: its subscription, and the fields of MonthOfUsage.
+
+    It goes from subscription to subscription and takes the first month from the end of the index. To rank the months
+    of a large partner, the database would have to sort a million rows.
+    """
+    each, of_each = subscriptions.order_by().values("pk").query.sql_with_params()
+    months = monthly(usage.filter(subscription_id=RawSQL("each.id", []))).order_by("-month")
+    newest, of_newest = months[:1].query.sql_with_params()
+    columns = "subscription_id, month, paid, active, money"
+    sql = f"SELECT {columns} FROM ({each}) AS each (id) CROSS JOIN LATERAL ({newest}) AS newest ({columns})"
+    return sql, [*of_each, *of_newest]
+
+
+def last_months(today: date, count: int = 13) -> list[date]:
+    """The first days of the running month and those before it, oldest first: 13, as the running one may be empty."""
+    first = today.replace(day=1)
+    return [months_before(first, back) for back in reversed(range(count))]

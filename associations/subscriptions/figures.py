@@ -1,0 +1,140 @@
+"""Usage as pages show it: workload by workload, as charts, and the months of a subscription in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from associations.record import usage
+from associations.record.usage import UseOfWorkload
+from por.web import formatting
+from por.web.charts import MOST_LINES, Figure, Series
+
+MONTHS_SHOWN = 12
+
+Line = tuple[str, dict[date, UseOfWorkload]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What the chart tag draws; no series where there is nothing to draw."""
+
+    labels: list[str]
+    series: list[Series]
+
+
+def people(use: Sequence[UseOfWorkload], months: Sequence[date] = ()) -> Chart:
+    """Who is active; over these months, or the twelve up to the newest with a figure."""
+    return _chart(_lines(use, _active), _active, months)
+
+
+def adoption(use: Sequence[UseOfWorkload], months: Sequence[date] = ()) -> Chart:
+    """How many of a hundred paid units are active, in the lines that `people` is drawn with."""
+    lines = _few(_lines(use, _active))
+    return _chart(lines, lambda one: percent_active(one.active_users, one.paid_units), months)
+
+
+def money(use: Sequence[UseOfWorkload], months: Sequence[date] = ()) -> Chart:
+    """What was consumed, in US dollars."""
+    return _chart(_lines(use, _spent), _spent, months)
+
+
+def _active(one: UseOfWorkload) -> int | None:
+    return one.active_users
+
+
+def _spent(one: UseOfWorkload) -> Decimal | None:
+    return one.consumed_usd
+
+
+def percent_active(active: int | None, paid: int | None) -> Decimal | None:
+    """Active of paid, to a tenth of a percent; None where either is not known, or nothing is paid for."""
+    return None if active is None or not paid else round(Decimal(100 * active) / paid, 1)
+
+
+def months_of(use: Sequence[UseOfWorkload]) -> list[date]:
+    """Every month from the first to the last there is something about."""
+    if not use:
+        return []
+    first, last = use[0].month, use[-1].month
+    return usage.last_months(last, (last.year - first.year) * 12 + last.month - first.month + 1)
+
+
+def _chart(lines: Sequence[Line], figure: Callable[[UseOfWorkload], Figure], months: Sequence[date]) -> Chart:
+    known = [month for _name, line in lines for month, one in line.items() if figure(one) is not None]
+    if not known:
+        return Chart([], [])
+    year = bool(months)  # twelve months need none
+    months = months or usage.last_months(max(known), MONTHS_SHOWN)
+    series = [Series(name, [figure(line[one]) if one in line else None for one in months]) for name, line in lines]
+    return Chart([formatting.month_text(month, year=year) for month in months], series)
+
+
+def _lines(use: Sequence[UseOfWorkload], figure: Callable[[UseOfWorkload], Any]) -> list[Line]:
+    """One line a workload with such figures, the largest first."""
+    lines: dict[str, dict[date, UseOfWorkload]] = defaultdict(dict)
+    for one in use:
+        if figure(one) is not None:
+            lines[one.workload][one.month] = one
+    found = [(next(iter(line.values())).name, line) for line in lines.values()]
+    return sorted(found, key=lambda line: figure(list(line[1].values())[-1]), reverse=True)
+
+
+def _few(lines: list[Line]) -> list[Line]:
+    """At most as many as can be told apart. The rest is added up as counts: shares, which a chart could add, do not."""
+    if len(lines) <= MOST_LINES:
+        return lines
+    rest: dict[date, UseOfWorkload] = {}
+    for _name, line in lines[MOST_LINES - 1 :]:
+        for month, one in line.items():
+            rest[month] = _added(rest[month], one) if month in rest else one
+    return [*lines[: MOST_LINES - 1], (_("Other"), rest)]
+
+
+def _added(one: UseOfWorkload, other: UseOfWorkload) -> UseOfWorkload:
+    def both(a: int | None, b: int | None) -> int | None:
+        return None if a is None and b is None else (a or 0) + (b or 0)
+
+    paid, active = both(one.paid_units, other.paid_units), both(one.active_users, other.active_users)
+    return UseOfWorkload(one.month, "", paid, active, None)
+
+
+@dataclass(frozen=True)
+class Newest:
+    """A workload in the newest month it is known of, and the figures of its small line."""
+
+    use: UseOfWorkload
+    trend: list[Figure]
+
+
+def newest(use: Sequence[UseOfWorkload]) -> list[Newest]:
+    """One for each workload, those most people use first, money last."""
+    lines: dict[str, list[UseOfWorkload]] = defaultdict(list)
+    for one in use:
+        lines[one.workload].append(one)
+    found = []
+    for line in lines.values():
+        trend: list[Figure] = [one.active_users for one in line if one.active_users is not None]
+        found.append(Newest(line[-1], trend or [one.consumed_usd for one in line if one.consumed_usd is not None]))
+    return sorted(found, key=lambda one: one.use.active_users or 0, reverse=True)
+
+
+def newest_first(use: Sequence[UseOfWorkload]) -> list[UseOfWorkload]:
+    """The rows of the table and of its file: the months from the newest back, in each the workloads by name."""
+    return sorted(sorted(use, key=lambda one: one.name), key=lambda one: one.month, reverse=True)
+
+
+def months_text(sight: usage.Sight) -> str:
+    """The months of some spans: Jul 2025 – Aug 2025, Nov 2025."""
+    return ", ".join(
+        formatting.month_text(first)
+        if first == last
+        else f"{formatting.month_text(first)} – {formatting.month_text(last)}"
+        for first, last in sight.spans
+    )

@@ -1,0 +1,130 @@
+"""What a person types: the filters of lists, and the steps of attaching and removing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from django import forms
+from django.db.models import Exists, OuterRef, Q, QuerySet, Value
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from associations.record.access import FEW, customers_visible_to, few_ids
+from associations.record.models import Association
+from por.accounts.models import Actor, Organisation
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Customer, Partner, Sku, Subscription
+from por.directory.rules import Agreement, Product, normal_mpn_id
+from por.web.filters import AsOfForm, SearchField, ids_from
+
+
+class SubscriptionFilter(AsOfForm):
+    """The filters of a list of subscriptions, the same on pages and in the API; all may be left out."""
+
+    product = forms.ChoiceField(label=_("Product"), choices=[("", _("All products")), *Product.choices], required=False)
+    agreement = forms.ChoiceField(
+        label=_("Agreement"), choices=[("", _("All agreements")), *Agreement.choices], required=False
+    )
+    status = forms.ChoiceField(
+        label=_("Status"), choices=[("", _("All statuses")), *Subscription.Status.choices], required=False
+    )
+    partner_of_record = forms.CharField(label=_("Partner of record"), required=False)  # `none` or an MPN ID
+    search = SearchField()
+    renews_before = forms.DateField(label=_("Renews before"), required=False)
+    tenant_id = forms.UUIDField(label=_("Customer"), required=False)
+
+    def clean_partner_of_record(self) -> str:
+        text: str = self.cleaned_data["partner_of_record"].strip()
+        if not text or text == "none":
+            return text
+        mpn_id = normal_mpn_id(text)
+        if mpn_id is None:
+            raise forms.ValidationError(_("Enter an MPN ID, or “none”."), code="mpn_id_malformed")
+        return mpn_id
+
+    def apply(self, subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
+        """Those that match. A partner of record is found by ID or name only where the actor may know who it is."""
+        given: dict[str, Any] = self.cleaned_data
+        for name in ("product", "agreement", "status"):
+            if given[name]:
+                subscriptions = subscriptions.filter(**{name: given[name]})
+        if given["renews_before"]:
+            subscriptions = subscriptions.filter(renews_on__lt=given["renews_before"])
+        if given["tenant_id"]:
+            subscriptions = subscriptions.filter(customer__tenant_id=given["tenant_id"])
+        if given["partner_of_record"]:
+            held = Association.objects.open(self.day).of_record().filter(subscription=OuterRef("pk"))
+            if given["partner_of_record"] == "none":
+                subscriptions = subscriptions.filter(~Exists(held))
+            else:
+                # By key, asked for first: the database then knows whether it looks for the rows of a large partner.
+                key = Partner.objects.filter(mpn_id=given["partner_of_record"]).values_list("pk", flat=True).first()
+                subscriptions = subscriptions.filter(Exists(held.visible_to(actor).filter(partner=key or 0)))
+        if given["search"]:
+            subscriptions = subscriptions.filter(self._found(given["search"], actor))
+        return subscriptions
+
+    def words(self, actor: Actor) -> dict[str, str]:
+        words = {}
+        if self.cleaned_data["partner_of_record"] == "none":
+            words["partner_of_record"] = gettext("No partner")
+        if tenant_id := self.cleaned_data["tenant_id"]:
+            visible = customers_visible_to(actor).select_related("organisation")
+            words["tenant_id"] = str(visible.filter(tenant_id=tenant_id).first() or tenant_id)
+        return words
+
+    def _found(self, text: str, actor: Actor) -> Q:
+        """By parts of names, of the domain, or by an id: each as keys, so that indexes find the subscriptions."""
+        called = Called.by(text)
+        found = called.among("customer") | Q(sku__in=called.skus)
+        if called.partners:
+            theirs = Association.objects.open(self.day).of_record().visible_to(actor).filter(called.among("partner"))
+            few = few_ids(theirs.values_list("subscription", flat=True))
+            found |= Q(Exists(theirs.filter(subscription=OuterRef("pk")))) if few is None else Q(pk__in=few)
+        found |= Q(product__in=[value for value, label in Product.choices if text.casefold() in str(label).casefold()])
+        ids = ids_from(text)
+        return found | Q(subscription_id__range=ids) if ids else found
+
+
+@dataclass(frozen=True)
+class Called:
+    """The keys of those a text is part of the name of. It only narrows down what somebody may see anyway.
+
+    Where more than FEW are called that, some of any page's worth of rows are: they are told by looking at each.
+    """
+
+    text: str
+    customers: list[int]
+    partners: list[int]
+    skus: list[int]
+
+    @classmethod
+    def by(cls, text: str) -> Self:
+        """One query over the indexes of parts of words; ids count as names from their first eight digits on."""
+        named = Organisation.objects.filter(name__icontains=text)
+        found: dict[str, list[int]] = {"customer": [], "partner": [], "sku": []}
+        parts: list[tuple[str, QuerySet[Any]]] = [
+            ("customer", named.filter(kind=OrganisationKind.CUSTOMER)),
+            ("customer", Customer.objects.filter(domain__icontains=text)),
+            ("partner", named.filter(kind=OrganisationKind.PARTNER)),
+            ("partner", Partner.objects.filter(mpn_id=text)),
+        ]
+        if ids := ids_from(text):
+            parts.append(("customer", Customer.objects.filter(tenant_id__range=ids)))
+        skus = Sku.objects.filter(name__icontains=text).values_list(Value("sku"), "pk")  # a catalogue: hundreds
+        for what, pk in skus.union(*(part.values_list(Value(what), "pk")[: FEW + 1] for what, part in parts), all=True):
+            found[what].append(pk)
+        return cls(text, found["customer"], found["partner"], found["sku"])
+
+    def among(self, what: str) -> Q:
+        """That the customer, or the partner, of a row is one of them."""
+        keys: list[int] = getattr(self, f"{what}s")
+        if len(keys) <= FEW:
+            return Q(**{f"{what}__in": keys})
+        named = Q(**{f"{what}__organisation__name__icontains": self.text})
+        if what == "partner":
+            return named | Q(partner__mpn_id=self.text)
+        named |= Q(customer__domain__icontains=self.text)
+        ids = ids_from(self.text)
+        return named | Q(customer__tenant_id__range=ids) if ids else named

@@ -1,0 +1,188 @@
+"""How the API shows subscriptions and their events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Any, TypedDict
+
+from django.db.models import Exists, F, OuterRef, Value
+
+from associations.change_requests.models import ChangeRequest
+from associations.change_requests.queries import open_questions
+from associations.change_requests.schemas import QuestionShape, question_shape
+from associations.record.models import Association, AssociationQuerySet
+from associations.record.queries import seen
+from associations.record.schemas import (
+    PARTNER_EXAMPLE,
+    SUBSCRIPTION_EXAMPLE,
+    AgreementCode,
+    CustomerShape,
+    PortalCode,
+    ProductCode,
+    SkuShape,
+    SourceCode,
+    StatusCode,
+)
+from associations.record.usage import MonthOfUsage
+from por.accounts.models import Actor
+from por.api.schema import Day, Guid, Is, Money, Month, Timestamp, money, timestamp
+from por.db.prepared import AnyOf, Param, PreparedQuery
+from por.directory.access import is_own
+from por.directory.portals import portal_for
+
+
+class PartnerOfRecordShape(TypedDict):
+    """The partner of record, its start date (`began_at` of the association), and how it was attached."""
+
+    mpn_id: str
+    name: str
+    since: Timestamp
+    source: SourceCode
+
+
+class HiddenShape(TypedDict):
+    """Another partner is the partner of record. This reader cannot see which one."""
+
+    hidden: Annotated[bool, Is(const=True)]
+
+
+_HIDDEN: HiddenShape = {"hidden": True}
+
+
+class UsageShape(TypedDict):
+    """The usage of one subscription in one month: the highest number of seats and of active users of any workload, and
+    the total of the money."""
+
+    month: Month
+    paid_units: int | None
+    active_users: int | None
+    consumed_usd: Money | None
+
+
+class SubscriptionShape(TypedDict):
+    """A subscription as this reader sees it. `usage` is the latest month that the reader can see."""
+
+    id: Guid
+    customer: CustomerShape
+    product: ProductCode
+    sku: SkuShape | None
+    agreement: AgreementCode
+    portal: PortalCode
+    seats: int | None
+    trial: bool
+    status: StatusCode
+    started_on: Day
+    renews_on: Day | None
+    partner_of_record: PartnerOfRecordShape | HiddenShape | None
+    change_request: QuestionShape | None
+    usage: UsageShape | None
+    version: int
+
+
+class DoerShape(TypedDict):
+    """The person who did something, and their organisation."""
+
+    name: str
+    organisation: str
+
+
+class ThingShape(TypedDict):
+    """The object of an event."""
+
+    kind: str
+    id: str
+    name: str
+
+
+class EventShape(TypedDict):
+    """Something that happened. `actor` is null for the system: a scheduled task, or an import."""
+
+    id: int
+    at: Timestamp
+    verb: str
+    actor: DoerShape | None
+    object: ThingShape
+    changes: dict[str, Any]
+    reason: str
+
+
+def usage_shape(month: MonthOfUsage) -> UsageShape:
+    return {
+        "month": f"{month.month:%Y-%m}",
+        "paid_units": month.paid_units,
+        "active_users": month.active_users,
+        "consumed_usd": None if month.consumed_usd is None else money(month.consumed_usd),
+    }
+
+
+#: What a subscription's shape is made of. Rows of values: models of fifty take longer than all queries of the list.
+SUBSCRIPTION_VALUES = [
+    *("pk", "subscription_id", "customer__tenant_id", "customer__organisation__name", "product"),
+    *("sku__string_id", "sku__name", "agreement", "seats", "is_trial", "status", "started_on", "renews_on", "version"),
+]
+
+
+_RECORD_VALUES = [
+    *("subscription", "partner", "partner__organisation__parent", "partner__mpn_id", "partner__organisation__name"),
+    *("began_at", "source", "is_contested"),
+]
+
+
+def _records(open_then: AssociationQuerySet, ids: Any) -> Any:
+    asked = ChangeRequest.objects.open().filter(subscription=OuterRef("subscription"))
+    found = open_then.of_record().filter(AnyOf(F("subscription"), ids))
+    return found.annotate(is_contested=Exists(asked)).values_list(*_RECORD_VALUES)
+
+
+_RECORDS = PreparedQuery(lambda: _records(Association.objects.open(), Param("ids")))
+
+
+def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date | None) -> list[SubscriptionShape]:
+    """Rows of SUBSCRIPTION_VALUES, with who was of record at the end of the day, as the actor may know it."""
+    ids = [one.pk for one in subscriptions]
+    records = _RECORDS.values(ids=ids) if as_of is None else _records(Association.objects.open(as_of), Value(ids))
+    holders, of_record, contested = {}, {}, []
+    for subscription, partner, company, mpn_id, name, since, source, is_contested in records:
+        holders[subscription] = is_own(actor, partner, company)
+        if is_contested and as_of is None:
+            contested.append(subscription)
+        of_record[subscription] = PartnerOfRecordShape(mpn_id=mpn_id, name=name, since=timestamp(since), source=source)
+    known, usage = seen(actor, ids, holders, as_of)
+    asked = open_questions(actor, contested) if contested else {}
+    return [
+        {
+            "id": str(one.subscription_id),
+            "customer": {"tenant_id": str(one.customer__tenant_id), "name": one.customer__organisation__name},
+            "product": one.product,
+            "sku": {"sku_string_id": one.sku__string_id, "name": one.sku__name} if one.sku__string_id else None,
+            "agreement": one.agreement,
+            "portal": portal_for(one.agreement, one.product).name.value,
+            "seats": one.seats,
+            "trial": one.is_trial,
+            "status": one.status,
+            "started_on": one.started_on.isoformat(),
+            "renews_on": one.renews_on.isoformat() if one.renews_on else None,
+            "partner_of_record": of_record[one.pk] if one.pk in known else _HIDDEN if one.pk in holders else None,
+            "change_request": question_shape(asked[one.pk]) if one.pk in asked else None,
+            "usage": usage_shape(usage[one.pk]) if one.pk in usage else None,
+            "version": one.version,
+        }
+        for one in subscriptions
+    ]
+
+
+EVENT_EXAMPLE = {
+    "id": 120733,
+    "at": "2026-03-02T09:41:07.318402Z",
+    "verb": "partner_of_record.attached",
+    "actor": {"name": "Elin Sandberg", "organisation": "Västerhamn Energi AB"},
+    "object": {"kind": "subscription", "id": SUBSCRIPTION_EXAMPLE["id"], "name": "Office 365 E3"},
+    "changes": {
+        "association": 90412,
+        "partner": PARTNER_EXAMPLE,
+        "began_at": "2026-03-02T09:41:07.318402Z",
+        "ended_at": None,
+    },
+    "reason": "They migrate our mail.",
+}

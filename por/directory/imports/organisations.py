@@ -1,0 +1,354 @@
+"""`partners.csv` and `customers.csv`: the organisations, and their contacts as administrators."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
+from django.db import connection
+from django.db.models.functions import Lower
+from django.utils.translation import gettext as _
+
+from por.accounts.models import LANGUAGES, Membership, Organisation, User
+from por.accounts.rules import OrganisationKind as OrganisationKind
+from por.accounts.rules import Role
+from por.directory.imports.common import differs, mpn_id
+from por.directory.models import Customer, Partner
+from por.imports.loading import HERE, File, Line, Outcome, Places
+from por.imports.reading import Cells, Unfit, parents_first
+
+LANGUAGE_CODES = [code for code, _name in LANGUAGES]
+
+
+@dataclass(slots=True)
+class PartnerLine(Line):
+    mpn_id: str
+    name: str
+    kind: str
+    parent_mpn_id: str
+    city: str
+    country: str
+    market: str
+    status: str
+    contact_email: str
+    language: str
+    own_tenant_id: uuid.UUID | None
+
+    @property
+    def number(self) -> str:
+        return self.mpn_id
+
+
+@dataclass(slots=True)
+class CustomerLine(Line):
+    tenant_id: uuid.UUID
+    name: str
+    domain: str
+    country: str
+    segment: str
+    contact_email: str
+    language: str
+
+    @property
+    def number(self) -> str:
+        return str(self.tenant_id)
+
+
+#: What a partner's and a customer's line have in common: the organisation behind it.
+Party = PartnerLine | CustomerLine
+
+
+def _save_organisations(
+    kind: OrganisationKind,
+    rows: Sequence[Party],
+    parents: dict[str, int],
+    known: dict[str, Organisation],
+) -> dict[str, Organisation]:
+    """The rows' organisations, made or brought up to date; a new contact becomes an administrator."""
+    organisations = Organisation.objects.bulk_create(
+        [Organisation(kind=kind, number=row.number, parent_id=parents.get(row.number), **_common(row)) for row in rows],
+        update_conflicts=True,
+        unique_fields=["kind", "number"],
+        update_fields=["name", "contact_email", "language", "parent"],
+    )
+    _make_administrators(
+        Contact(one.contact_email.lower(), one.pk, one.language)
+        for one in organisations
+        if one.contact_email
+        and (one.number not in known or known[one.number].contact_email.lower() != one.contact_email.lower())
+    )
+    return {one.number: one for one in organisations}
+
+
+def _common(row: Party) -> dict[str, str]:
+    return {"name": row.name, "contact_email": row.contact_email, "language": row.language}
+
+
+class Contact(NamedTuple):
+    email: str
+    organisation: int
+    language: str
+
+
+def _make_administrators(of: Iterable[Contact]) -> None:
+    """The contact of each as its administrator, without a password; who is known or a member stays as they are."""
+    contacts = sorted(of)
+    people = {email: language for email, _pk, language in contacts}
+    User.objects.bulk_create(
+        [
+            User(email=email, name=_name_of(email), language=language, password=_no_password())
+            for email, language in people.items()
+        ],
+        ignore_conflicts=True,
+    )
+    found = User.objects.annotate(lower=Lower("email")).filter(lower__in=people)
+    users = dict(found.values_list("lower", "pk"))
+    Membership.objects.bulk_create(
+        [
+            Membership(user_id=users[email], organisation_id=pk, role=Role.ADMINISTRATOR)
+            for email, pk, _language in contacts
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _no_password() -> str:
+    """As make_password(None) has it, whose forty single draws are most of what a new contact takes."""
+    return UNUSABLE_PASSWORD_PREFIX + secrets.token_hex(20)
+
+
+def _name_of(email: str) -> str:
+    """A name to begin with, until they give their own: elin.sandberg@… is Elin Sandberg."""
+    return re.sub(r"[._+-]+", " ", email.partition("@")[0]).strip().title()[:150] or email
+
+
+def _parse_partner(cells: Cells) -> PartnerLine:
+    parent = cells.given("parent_mpn_id")
+    return PartnerLine(
+        line=cells.line,
+        mpn_id=mpn_id(cells, "mpn_id", cells.required("mpn_id")),
+        name=cells.required("name") and cells.text("name", most=200),
+        kind=cells.choice("kind", Partner.Kind.values),
+        parent_mpn_id=mpn_id(cells, "parent_mpn_id", parent) if parent else "",
+        city=cells.text("city", most=100),
+        country=cells.country("country"),
+        market=cells.choice("market", Partner.Market.values, default=""),
+        status=cells.choice("status", Partner.Status.values),
+        contact_email=cells.email("contact_email"),
+        language=cells.choice("language", LANGUAGE_CODES, default="en"),
+        own_tenant_id=cells.guid("tenant_id"),
+    )
+
+
+def _order_partners(rows: Iterable[PartnerLine], refuse: Callable[[PartnerLine, Unfit], None]) -> Iterable[PartnerLine]:
+    circle = Unfit(
+        "parent_mpn_id", "cycle_of_parents", _("This would make the partner its own parent. Enter a different parent.")
+    )
+    return parents_first(
+        rows, lambda row: row.number, lambda row: row.parent_mpn_id or None, lambda row: refuse(row, circle)
+    )
+
+
+def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
+    numbers = {row.number for row in rows} | {row.parent_mpn_id for row in rows if row.parent_mpn_id}
+    locked = (
+        Partner.objects.filter(mpn_id__in=numbers)
+        .select_related("organisation")
+        .order_by("pk")
+        .select_for_update(of=("self", "organisation"), no_key=True)
+    )
+    stored = {partner.mpn_id: partner for partner in locked}
+    kinds: dict[str, str] = {number: partner.kind for number, partner in stored.items()}
+    parents = {number: partner.pk for number, partner in stored.items()}
+    for kind in (Partner.Kind.GLOBAL, Partner.Kind.LOCATION):  # so that the accounts above locations exist
+        fit = []
+        for row in rows:
+            if row.kind != kind:
+                continue
+            try:
+                _check_partner(row, kinds)
+            except Unfit as unfit:
+                outcome.refuse(row.line, unfit)
+                continue
+            kinds[row.number] = row.kind
+            fit.append(row)
+        _save_partners(fit, stored, parents, outcome)
+
+
+def _check_partner(row: PartnerLine, kinds: dict[str, str]) -> None:
+    if kinds.get(row.number, row.kind) != row.kind:
+        raise Unfit(
+            "kind",
+            "kind_changed",
+            _("You cannot change a location to a global account, or a global account to a location."),
+        )
+    if not row.parent_mpn_id:
+        return
+    if row.kind == Partner.Kind.GLOBAL:
+        raise Unfit(
+            "parent_mpn_id", "parent_of_global", _("A global account cannot have a parent. Leave the parent empty.")
+        )
+    if row.parent_mpn_id not in kinds:
+        raise Unfit(
+            "parent_mpn_id",
+            "parent_not_found",
+            _("No partner has the parent’s MPN ID, or the row for that partner failed."),
+        )
+    if kinds[row.parent_mpn_id] != Partner.Kind.GLOBAL:
+        raise Unfit("parent_mpn_id", "parent_is_not_global", _("The parent of a location must be a global account."))
+
+
+def _save_partners(
+    rows: Sequence[PartnerLine], stored: dict[str, Partner], pks: dict[str, int], outcome: Outcome
+) -> None:
+    fields = ("kind", "city", "country", "market", "status", "own_tenant_id")
+    parents = {row.number: pks[row.parent_mpn_id] for row in rows if row.parent_mpn_id}
+    todo = []
+    for row in rows:
+        old = stored.get(row.number)
+        if (
+            old is None
+            or differs(old, **{name: getattr(row, name) for name in fields})
+            or differs(old.organisation, parent_id=parents.get(row.number), **_common(row))
+        ):
+            todo.append(row)
+        else:
+            outcome.unchanged += 1
+    known = {number: partner.organisation for number, partner in stored.items()}
+    organisations = _save_organisations(OrganisationKind.PARTNER, todo, parents, known)
+    Partner.objects.bulk_create(
+        [
+            Partner(
+                organisation=organisations[row.number],
+                mpn_id=row.number,
+                **{name: getattr(row, name) for name in fields},
+            )
+            for row in todo
+        ],
+        update_conflicts=True,
+        unique_fields=["organisation"],
+        update_fields=list(fields),
+    )
+    for row in todo:
+        pk = pks[row.number] = organisations[row.number].pk
+        (outcome.changed if row.number in stored else outcome.created)[pk] += 1
+
+
+PARTNERS = File(
+    name="partners.csv",
+    header="mpn_id,name,kind,parent_mpn_id,city,country,market,status,contact_email,language,tenant_id",
+    key=["mpn_id"],
+    line=PartnerLine,
+    parse=_parse_partner,
+    merge=_merge_partners,
+    order=_order_partners,
+)
+
+
+def _parse_customer(cells: Cells) -> CustomerLine:
+    return CustomerLine(
+        line=cells.line,
+        tenant_id=cells.required_guid("tenant_id"),
+        name=cells.required("name") and cells.text("name", most=200),
+        domain=cells.text("domain", most=253),
+        country=cells.country("country"),
+        segment=cells.choice("segment", Customer.Segment.values, default=""),
+        contact_email=cells.email("contact_email"),
+        language=cells.choice("language", LANGUAGE_CODES, default="en"),
+    )
+
+
+def _found_customers() -> str:
+    """All but those that are stored just so."""
+    return """
+        SELECT staged.*, organisation.id IS NOT NULL AS apart
+        FROM estate_staged_customers AS staged
+        LEFT JOIN accounts_organisation AS organisation
+            ON organisation.kind = 'customer' AND organisation.number = staged.tenant_id::text
+        LEFT JOIN directory_customer AS customer USING (tenant_id)
+        WHERE (staged.name, staged.domain, staged.country, staged.segment, staged.contact_email, staged.language)
+            IS DISTINCT FROM (organisation.name, customer.domain, customer.country, customer.segment,
+                organisation.contact_email, organisation.language)
+    """
+
+
+def _merge_new_customers(places: Places, outcome: Outcome) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH line AS (
+                SELECT * FROM estate_found_customers WHERE {HERE}
+            ), organisation AS (
+                INSERT INTO accounts_organisation (kind, number, name, contact_email, language)
+                SELECT 'customer', tenant_id, name, contact_email, language FROM line
+                RETURNING id, number, contact_email, language
+            ), customer AS (
+                INSERT INTO directory_customer (organisation_id, tenant_id, domain, country, segment)
+                SELECT organisation.id, tenant_id, domain, country, segment
+                FROM line JOIN organisation ON number = tenant_id::text
+            )
+            SELECT contact_email, id, language FROM organisation
+            """,
+            places._asdict(),
+        )
+        found = [Contact(email.lower(), pk, language) for email, pk, language in cursor.fetchall()]
+    outcome.created.update(one.organisation for one in found)
+    _make_administrators(one for one in found if one.email)
+
+
+def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
+    locked = (
+        Customer.objects.filter(tenant_id__in=[row.tenant_id for row in rows])
+        .select_related("organisation")
+        .order_by("pk")
+        .select_for_update(of=("self", "organisation"), no_key=True)
+    )
+    stored = {str(customer.tenant_id): customer for customer in locked}
+    todo = []
+    for row in rows:
+        old = stored.get(row.number)
+        if (
+            old is None
+            or differs(old, domain=row.domain, country=row.country, segment=row.segment)
+            or differs(old.organisation, **_common(row))
+        ):
+            todo.append(row)
+        else:
+            outcome.unchanged += 1
+    known = {number: customer.organisation for number, customer in stored.items()}
+    organisations = _save_organisations(OrganisationKind.CUSTOMER, todo, {}, known)
+    Customer.objects.bulk_create(
+        [
+            Customer(
+                organisation=organisations[row.number],
+                tenant_id=row.tenant_id,
+                domain=row.domain,
+                country=row.country,
+                segment=row.segment,
+            )
+            for row in todo
+        ],
+        update_conflicts=True,
+        unique_fields=["organisation"],
+        update_fields=["domain", "country", "segment"],
+    )
+    for row in todo:
+        pk = organisations[row.number].pk
+        (outcome.changed if row.number in stored else outcome.created)[pk] += 1
+
+
+CUSTOMERS = File(
+    name="customers.csv",
+    header="tenant_id,name,domain,country,segment,contact_email,language",
+    key=["tenant_id"],
+    line=CustomerLine,
+    parse=_parse_customer,
+    merge=_merge_customers,
+    found=_found_customers,
+    merge_all=_merge_new_customers,
+)

@@ -1,0 +1,290 @@
+"""`subscriptions.csv`."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.db import connection
+from django.utils.translation import gettext as _
+
+from por.directory.imports.common import differs, unknown
+from por.directory.models import Customer, Sku, Subscription
+from por.directory.rules import Agreement, Product
+from por.imports.loading import HERE, File, Line, Outcome, Places
+from por.imports.reading import Cells, Unfit, parents_first
+from por.imports.staging import DAY, GUID, NUMBER, Plain
+
+
+@dataclass(slots=True)
+class SubscriptionLine(Line):
+    subscription_id: uuid.UUID
+    tenant_id: uuid.UUID
+    product: str
+    sku_string_id: str
+    agreement: str
+    seats: int | None
+    is_trial: bool
+    started_on: date
+    renews_on: date | None
+    status: str
+    replaces: uuid.UUID | None
+
+
+def _parse_subscription(cells: Cells) -> SubscriptionLine:
+    row = SubscriptionLine(
+        line=cells.line,
+        subscription_id=cells.required_guid("subscription_id"),
+        tenant_id=cells.required_guid("tenant_id"),
+        product=cells.choice("product", Product.values),
+        sku_string_id=cells.text("sku_string_id", most=100),
+        agreement=cells.choice("agreement", Agreement.values),
+        seats=cells.number("seats"),
+        is_trial=cells.choice("trial", ("0", "1")) == "1",
+        started_on=cells.required_day("started_on"),
+        renews_on=cells.day("renews_on"),
+        status=cells.choice("status", Subscription.Status.values),
+        replaces=cells.guid("replaces_subscription_id"),
+    )
+    if row.renews_on is not None and row.renews_on < row.started_on:
+        raise Unfit("renews_on", "renews_before_start", _("The renewal date cannot be before the start date."))
+    return row
+
+
+def _circle() -> Unfit:
+    return Unfit(
+        "replaces_subscription_id",
+        "cycle_of_replacements",
+        _("This subscription would end up replacing itself. Enter a different subscription to replace."),
+    )
+
+
+def _order_subscriptions(
+    rows: Iterable[SubscriptionLine], refuse: Callable[[SubscriptionLine, Unfit], None]
+) -> Iterable[SubscriptionLine]:
+    replacing = []
+    for row in rows:
+        if row.replaces is None:
+            yield row
+        else:
+            replacing.append(row)
+    yield from parents_first(
+        replacing, lambda row: row.subscription_id, lambda row: row.replaces, lambda row: refuse(row, _circle())
+    )
+
+
+_PLAIN = re.compile(
+    rf"{GUID},{GUID},(?:{'|'.join(Product.values)}),[A-Za-z0-9_ -]{{0,100}},(?:{'|'.join(Agreement.values)}),"
+    rf"(?:{NUMBER})?,[01],({DAY}),({DAY})?,(?:{'|'.join(Subscription.Status.values)}),(?:{GUID})?".encode()
+)
+
+
+def _plain() -> Plain:
+    def plain(line: bytes) -> bytes | None:
+        match = _PLAIN.fullmatch(line)
+        return None if match is None or (match[2] or b"~") < match[1] else line
+
+    return plain
+
+
+def _found() -> str:
+    """All but those that are stored just so.
+
+    Apart is what changes something, cannot be loaded, or replaces another; that one may stand later in the file.
+    """
+    return """
+        SELECT staged.*, (
+                stored.id IS NOT NULL OR customer.organisation_id IS NULL
+                OR (sku_string_id <> '' AND sku.id IS NULL) OR staged.replaces IS NOT NULL
+            ) AS apart, customer.organisation_id AS customer_pk, sku.id AS sku_pk
+        FROM estate_staged_subscriptions AS staged
+        LEFT JOIN directory_customer AS customer USING (tenant_id)
+        LEFT JOIN directory_sku AS sku ON sku.string_id = sku_string_id
+        LEFT JOIN directory_subscription AS stored USING (subscription_id)
+        LEFT JOIN directory_subscription AS replaced ON replaced.id = stored.replaces_id
+        WHERE (staged.product, staged.agreement, staged.seats, staged.is_trial, staged.started_on, staged.renews_on,
+                staged.status, staged.replaces, customer.organisation_id, sku_string_id)
+            IS DISTINCT FROM (stored.product, stored.agreement, stored.seats, stored.is_trial, stored.started_on,
+                stored.renews_on, stored.status, replaced.subscription_id, stored.customer_id,
+                coalesce((SELECT string_id FROM directory_sku WHERE id = stored.sku_id), ''))
+    """
+
+
+def _merge_all(places: Places, outcome: Outcome) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH created AS (
+                INSERT INTO directory_subscription
+                    (subscription_id, customer_id, product, sku_id, agreement, seats, is_trial, started_on, renews_on,
+                    status, version)
+                SELECT subscription_id, customer_pk, product, sku_pk, agreement, seats, is_trial, started_on,
+                    renews_on, status, 1
+                FROM estate_found_subscriptions WHERE {HERE}
+                RETURNING customer_id
+            )
+            SELECT customer_id, count(*) FROM created GROUP BY customer_id
+            """,
+            places._asdict(),
+        )
+        outcome.created.update(dict(cursor.fetchall()))
+
+
+def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> None:
+    tenants = {row.tenant_id for row in rows}
+    customers = dict(Customer.objects.filter(tenant_id__in=tenants).values_list("tenant_id", "pk"))
+    skus = dict(Sku.objects.values_list("string_id", "pk"))
+    locked = Subscription.objects.filter(subscription_id__in=[row.subscription_id for row in rows])
+    stored = {one.subscription_id: one for one in locked.order_by("pk").select_for_update(no_key=True)}
+    replaced = Subscription.objects.filter(subscription_id__in={row.replaces for row in rows if row.replaces})
+    others = {one.subscription_id: one for one in replaced} | stored
+    above = _above([others[row.replaces].pk for row in rows if row.replaces in others])
+    todo: dict[uuid.UUID, Subscription] = {}
+    told: dict[int, Changes] = {}
+    replacing: list[tuple[Subscription, uuid.UUID]] = []  # what it replaces is new itself, so has no key yet
+    for row in rows:
+        old = stored.get(row.subscription_id)
+        try:
+            wanted = _check_subscription(row, old, customers, skus, todo, others)
+            if old is not None:
+                _check_circle(old.pk, wanted["replaces_id"], above)
+        except Unfit as unfit:
+            outcome.refuse(row.line, unfit)
+            continue
+        pending = row.replaces is not None and row.replaces not in others
+        if old is not None and not pending and not differs(old, **wanted):
+            outcome.unchanged += 1
+            continue
+        new = Subscription(subscription_id=row.subscription_id, version=old.version + 1 if old else 1, **wanted)
+        todo[row.subscription_id] = new
+        if pending and row.replaces is not None:
+            replacing.append((new, row.replaces))
+        (outcome.changed if old else outcome.created)[new.customer_id] += 1
+        if old is not None and (changes := _changes(old, new)):
+            told[old.pk] = changes
+    Subscription.objects.bulk_create(
+        todo.values(),
+        update_conflicts=True,
+        unique_fields=["subscription_id"],
+        update_fields=[*SUBSCRIPTION_FIELDS, "version"],
+    )
+    for new, replaces in replacing:
+        new.replaces_id = todo[replaces].pk
+    Subscription.objects.bulk_update([new for new, _replaces in replacing], ["replaces"])
+    if told:
+        for hear in changed:
+            hear(told)
+
+
+#: What has changed about a subscription that its partner has to hear of: field → what it was, what it is.
+Changes = dict[str, list[Any]]
+#: Hear of it by the subscription's key, in the transaction that changes it.
+changed: list[Callable[[dict[int, Changes]], None]] = []
+TOLD = ("seats", "status", "agreement", "renews_on")
+
+
+def _changes(old: Subscription, new: Subscription) -> Changes:
+    """Not that it has expired: what that ends has an event of its own."""
+    pairs = {name: [getattr(old, name), getattr(new, name)] for name in TOLD}
+    return {
+        name: pair
+        for name, pair in pairs.items()
+        if pair[0] != pair[1] and pair != [old.status, Subscription.Status.EXPIRED]
+    }
+
+
+def _above(pks: Collection[int]) -> dict[int, int]:
+    """What these replace, and what that replaces, and so on."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH RECURSIVE above (id, replaces_id) AS (
+                SELECT id, replaces_id FROM directory_subscription WHERE id = ANY(%s) AND replaces_id IS NOT NULL
+                UNION
+                SELECT one.id, one.replaces_id FROM directory_subscription AS one
+                JOIN above ON one.id = above.replaces_id WHERE one.replaces_id IS NOT NULL
+            )
+            SELECT id, replaces_id FROM above
+            """,
+            [list(pks)],
+        )
+        return dict(cursor.fetchall())
+
+
+def _check_circle(pk: int, replaces: int | None, above: dict[int, int]) -> None:
+    """Raises Unfit if what it is to replace would in the end replace it; else it counts for the lines that follow."""
+    at = replaces
+    while at is not None:
+        if at == pk:
+            raise _circle()
+        at = above.get(at)
+    above.pop(pk, None)
+    if replaces is not None:
+        above[pk] = replaces
+
+
+#: What a line says about a subscription and a later line may change.
+SUBSCRIPTION_FIELDS = (
+    "product", "sku", "agreement", "seats", "is_trial", "started_on", "renews_on", "status", "replaces"
+)  # fmt: skip
+
+
+def _check_subscription(
+    row: SubscriptionLine,
+    old: Subscription | None,
+    customers: dict[uuid.UUID, int],
+    skus: dict[str, int],
+    new: dict[uuid.UUID, Subscription],
+    others: dict[uuid.UUID, Subscription],
+) -> dict[str, Any]:
+    """The values of the row's fields; `new` are those of this batch that were accepted, `others` those stored."""
+    if row.tenant_id not in customers:
+        raise unknown("tenant_id", "customer")
+    customer = customers[row.tenant_id]
+    if old is not None and old.customer_id != customer:
+        raise Unfit(
+            "tenant_id", "subscription_of_another_customer", _("This subscription already belongs to another customer.")
+        )
+    if row.sku_string_id and row.sku_string_id not in skus:
+        raise Unfit("sku_string_id", "unknown_sku", _("This SKU is not in the catalogue."))
+    replaces = None
+    if row.replaces is not None:
+        replaces = others.get(row.replaces) or new.get(row.replaces)
+        if replaces is None:
+            raise unknown("replaces_subscription_id", "subscription")
+        if replaces.customer_id != customer:
+            raise Unfit(
+                "replaces_subscription_id",
+                "replaced_of_another_customer",
+                _("A subscription can only replace another subscription of the same customer."),
+            )
+    return {
+        "customer_id": customer,
+        "product": row.product,
+        "sku_id": skus[row.sku_string_id] if row.sku_string_id else None,
+        "agreement": row.agreement,
+        "seats": row.seats,
+        "is_trial": row.is_trial,
+        "started_on": row.started_on,
+        "renews_on": row.renews_on,
+        "status": row.status,
+        "replaces_id": replaces.pk if replaces else None,
+    }
+
+
+SUBSCRIPTIONS = File(
+    name="subscriptions.csv",
+    header="subscription_id,tenant_id,product,sku_string_id,agreement,seats,trial,started_on,renews_on,status,replaces_subscription_id",
+    key=["subscription_id"],
+    line=SubscriptionLine,
+    parse=_parse_subscription,
+    merge=_merge_subscriptions,
+    order=_order_subscriptions,
+    plain=_plain,
+    found=_found,
+    merge_all=_merge_all,
+)

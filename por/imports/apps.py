@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class EstateConfig(AppConfig):
+    name = "por.imports"
+    label = "estate"  # its tables keep their names
+    verbose_name = _("Data imports")
+
+    def ready(self) -> None:
+        from por.imports import (
+            tasks,  # noqa: F401  # registers its events
+        )
+        from por.imports.actions import requests as imports
+
+        imports.wake.task = tasks.run

@@ -1,0 +1,59 @@
+"""The files of an estate that somebody wants loaded."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.files import File
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext_lazy as _
+
+from por.imports import uploads, whole
+
+DRY, WET = "dry", "load"
+
+
+class FilesInput(forms.FileInput):
+    allow_multiple_selected = True
+
+
+class LoadForm(forms.Form):
+    """Several CSV files, or a zip of them; tried first unless somebody says otherwise."""
+
+    file = forms.Field(
+        label=_("Files"),
+        widget=FilesInput(attrs={"accept": ".csv,.zip"}),
+        error_messages={"required": _("Choose the files, or a .zip file that contains them.")},
+    )
+    manner = forms.ChoiceField(
+        label=_("What to do"),
+        choices=[
+            (DRY, _("Dry run: check what an import would do, without changing anything")),
+            (WET, _("Import now")),
+        ],
+        initial=DRY,
+        widget=forms.RadioSelect,
+    )
+
+    def __init__(self, *args: Any, scratch: ExitStack | None = None, is_too_large: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._scratch, self._is_too_large = scratch, is_too_large
+        self.fields["file"].required = not is_too_large  # then none of them were kept
+        self.fields["file"].help_text = _(
+            "Choose some or all of these files: %(names)s. You can also choose a .zip file with the files at "
+            "its top level. The maximum total size is %(most)s."
+        ) % {"names": ", ".join(whole.names()), "most": filesizeformat(settings.LARGEST_UPLOAD)}
+
+    def clean_file(self) -> list[File[bytes]]:
+        self.fields["file"].required = True
+        if self._is_too_large:
+            raise uploads.too_large()
+        assert self._scratch is not None  # a form that was sent has a place to unpack
+        return uploads.files_of(self.cleaned_data["file"], self._scratch)
+
+    @property
+    def is_dry(self) -> bool:
+        return bool(self.cleaned_data["manner"] == DRY)

@@ -1,0 +1,147 @@
+"""The loads that people asked for in the browser, and what came of each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from por.imports.loading import Tally
+from por.imports.reading import RowError
+from por.imports.rules import KEPT
+
+
+class ImportQuerySet(models.QuerySet["Import"]):
+    def due(self) -> Self:
+        """Return those that may begin. For who holds the lock, also those that are running: their worker is gone."""
+        waiting = Q(status=Import.Status.QUEUED, next_at__lte=timezone.now())
+        return self.filter(waiting | Q(status=Import.Status.RUNNING))
+
+    def needing_files(self) -> Self:
+        """Those whose uploaded files are still of use: they are to run, or are a dry run that may yet be loaded."""
+        tried = Q(dry_run=True, status=Import.Status.DONE, ended_at__gt=timezone.now() - KEPT, loaded=None)
+        return self.filter(Q(status__in=[Import.Status.QUEUED, Import.Status.RUNNING]) | tried)
+
+
+class Import(models.Model):
+    """Files that somebody uploaded to be loaded, or only tried (`dry_run`), and the report of it.
+
+    It runs in a worker that holds the lock of all loads (`one_load`), so a row that is `running` while somebody else
+    gets the lock belongs to a worker that is gone: it is run again, which is harmless. `started_at` tells the tries
+    apart.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", _("Waiting")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Not completed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    class Failure(models.TextChoices):
+        """Why a load could not be brought to its end."""
+
+        KILLED = "killed", _("The background worker stopped three times in a row before it finished.")
+        FILES_GONE = "files_gone", _("The files are no longer available.")
+        DEFECT = "defect", _("Something went wrong on our side. We have logged the problem.")
+
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(default=timezone.now)
+    request_id = models.TextField(blank=True)
+    dry_run = models.BooleanField()
+    #: The dry run whose files these are, if there was one.
+    tried = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="loaded")
+    folder = models.TextField()
+    #: Name and size of each file, in the order they are loaded.
+    files: models.JSONField[Any, Any] = models.JSONField(default=list)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    next_at = models.DateTimeField(default=timezone.now)
+    tries = models.PositiveSmallIntegerField(default=0)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    bytes_done = models.BigIntegerField(default=0)
+    #: The figures of each file, by its name: created, changed, unchanged, failed.
+    figures: models.JSONField[Any, Any] = models.JSONField(default=dict)
+    ended = models.PositiveIntegerField(default=0)
+    #: The first rows that failed, and where the file of all of them lies.
+    errors: models.JSONField[Any, Any] = models.JSONField(default=list)
+    errors_file = models.TextField(blank=True)
+    failure = models.CharField(max_length=20, blank=True)
+
+    objects = ImportQuerySet.as_manager()
+
+    class Meta:
+        db_table = "estate_load"  # as it was made
+        verbose_name = _("import")
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(status="running") | Q(started_at__isnull=False), name="a_running_load_has_started"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(status="queued") | Q(status="running"), name="loads_still_to_run"),
+            models.Index(fields=["folder"], name="loads_by_folder"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk}: {', '.join(self.names)}"
+
+    @property
+    def is_over(self) -> bool:
+        return self.status not in (self.Status.QUEUED, self.Status.RUNNING)
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _size in self.files]
+
+    @property
+    def number(self) -> str:
+        """As text, so that no language groups its digits."""
+        return str(self.pk)
+
+    @property
+    def size(self) -> int:
+        return sum(size for _name, size in self.files)
+
+    @property
+    def tallies(self) -> dict[str, Tally]:
+        """By file, in the order they are loaded."""
+        return {name: Tally(**self.figures[name]) for name in self.names if name in self.figures}
+
+    @property
+    def total(self) -> Tally:
+        return Tally.of(self.tallies.values())
+
+    @property
+    def tally_rows(self) -> list[tuple[str, Tally]]:
+        """Each file's, and under no name those of all together, where there are several."""
+        rows = list(self.tallies.items())
+        return [*rows, ("", self.total)] if len(rows) > 1 else rows
+
+    @property
+    def has_changed_nothing(self) -> bool:
+        return not (self.total.created or self.total.changed or self.ended)
+
+    @property
+    def row_errors(self) -> list[RowError]:
+        return [RowError(*one) for one in self.errors]
+
+    @property
+    def why(self) -> str:
+        """Why it failed, in a sentence."""
+        return str(self.Failure(self.failure).label) if self.failure else ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, the last time it was tried."""
+        return (self.ended_at - self.started_at).total_seconds() if self.ended_at and self.started_at else 0.0
+
+    @property
+    def kept_until(self) -> datetime | None:
+        """When the files of a dry run that nobody loads are deleted."""
+        return self.ended_at + KEPT if self.ended_at else None

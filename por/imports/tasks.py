@@ -1,0 +1,29 @@
+"""Tasks: each takes nothing, calls one verb, and may run twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from celery import shared_task
+
+from por.db import outages
+from por.imports.actions import running
+from por.queue.periodic import due
+
+#: Seconds. A large estate takes longer than any other task may; what is cut short is run again.
+LONGEST = 12 * 3600
+
+
+@shared_task(soft_time_limit=LONGEST, time_limit=LONGEST + 60)
+def run() -> None:
+    """Run the loads that wait: woken when there is one, and every few seconds by the clock."""
+    with outages.tolerate_outage():
+        running.run()
+
+
+@shared_task
+def forget() -> None:
+    """Delete uploads that no load needs: asked every minute, done every hour."""
+    with outages.tolerate_outage(), due("forget-uploads", timedelta(hours=1)) as mine:
+        if mine:
+            running.forget_unneeded()

@@ -1,0 +1,164 @@
+"""What is sent as the files of an estate: taken in as far as there may be of it, unpacked, and looked at."""
+
+from __future__ import annotations
+
+import lzma
+import shutil
+import tempfile
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.files import File
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, StopUpload
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+
+from por.imports import whole
+
+#: A form around the files has a few bytes of its own.
+ENVELOPE = 65_536
+#: The list of what is in a zip is read at one go; honest ones have a thousandth of it.
+LONGEST_READ = 1_048_576
+#: How much of the first line tells whether it is text.
+HEAD = 4096
+#: What a Mac puts beside the files that it packs.
+BESIDES = "__MACOSX/"
+#: What a zip that is cut short, damaged, packed in an unknown way or behind a password comes to.
+UNREADABLE = (BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
+
+
+class Limit(FileUploadHandler):
+    """Stands before the handlers that keep uploads: what is too much is let run by, and kept nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = settings.LARGEST_UPLOAD
+        self.is_passed = False
+
+    def handle_raw_input(
+        self,
+        input_data: IO[bytes],
+        META: Mapping[str, str],  # noqa: N803  # the framework's name
+        content_length: int,
+        boundary: str,
+        encoding: str | None = None,
+    ) -> None:
+        self.is_passed = content_length > self.left + ENVELOPE
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        if self.is_passed:
+            raise StopUpload(connection_reset=False)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        self.left -= len(raw_data)
+        if self.left < 0:
+            self.is_passed = True
+            raise StopUpload(connection_reset=False)
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        return None
+
+
+def too_large() -> ValidationError:
+    most = filesizeformat(settings.LARGEST_UPLOAD)
+    sentence = _(
+        "The files are too large. The maximum total size is %(most)s. Import them in smaller parts, "
+        "or use the command line."
+    )
+    return ValidationError(sentence % {"most": most}, code="too_large")
+
+
+def files_of(uploads: Sequence[UploadedFile[bytes]], scratch: ExitStack) -> list[File[bytes]]:
+    """The files of an estate among what was uploaded, those of a zip unpacked; raises all that is wrong at once.
+
+    What is unpacked is gone when `scratch` is closed.
+    """
+    found: list[File[bytes]] = []
+    wrong: list[ValidationError] = []
+    try:
+        for upload in uploads:
+            is_zip = (upload.name or "").lower().endswith(".zip")
+            found += _unpacked(upload, scratch) if is_zip else [upload]
+    except ValidationError as error:
+        wrong.append(error)
+    seen: set[str] = set()
+    for file in found:
+        if problem := _what_is_wrong(file, seen):
+            wrong.append(problem)
+        seen.add(file.name or "")
+    if sum(file.size for file in found) > settings.LARGEST_UPLOAD:
+        wrong.append(too_large())
+    if wrong:
+        raise ValidationError(wrong)
+    return found
+
+
+def _what_is_wrong(file: File[bytes], seen: set[str]) -> ValidationError | None:
+    given = {"name": file.name, "names": ", ".join(whole.names())}
+    if file.name not in whole.names():
+        sentence = _("%(name)s is not an estate file. Use these file names: %(names)s.")
+        return ValidationError(sentence % given, code="unknown_file")
+    if file.name in seen:
+        return ValidationError(_("You chose %(name)s twice. Choose only one.") % given, code="file_twice")
+    if not file.size:
+        return ValidationError(_("%(name)s is empty.") % given, code="file_empty")
+    file.seek(0)
+    if b"\0" in file.read(HEAD).partition(b"\n")[0]:
+        sentence = _("%(name)s is not a CSV file. Save the file as CSV in UTF-8. Renaming it is not enough.")
+        return ValidationError(sentence % given, code="not_csv")
+    return None
+
+
+def _unpacked(upload: UploadedFile[bytes], scratch: ExitStack) -> list[File[bytes]]:
+    """The files in a zip. Names and sizes are looked at before anything is unpacked, and no name becomes a path."""
+    try:
+        with ZipFile(_Careful(upload)) as archive:
+            entries = [one for one in archive.infolist() if not one.filename.startswith(BESIDES)]
+            for entry in entries:
+                if entry.filename not in whole.names():
+                    sentence = _(
+                        "%(zip)s contains %(name)s, which is not an estate file. Put the files at the top "
+                        "level, not in a folder, and use these names: %(names)s."
+                    )
+                    given = {"zip": upload.name, "name": entry.filename[:100], "names": ", ".join(whole.names())}
+                    raise ValidationError(sentence % given, code="unknown_file")
+            if sum(entry.file_size for entry in entries) > settings.LARGEST_UPLOAD:
+                raise too_large()
+            return [_unpack(archive, entry, scratch) for entry in entries]
+    except UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # a full disk, say, is not the zip's fault
+        sentence = _("We cannot unpack %(zip)s. Create it again without a password, or choose the files themselves.")
+        raise ValidationError(sentence % {"zip": upload.name}, code="bad_zip") from error
+
+
+def _unpack(archive: ZipFile, entry: ZipInfo, scratch: ExitStack) -> File[bytes]:
+    place = scratch.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # entered here
+    with archive.open(entry) as packed:  # gives no more than the size it was announced with
+        shutil.copyfileobj(packed, place)
+    place.flush()
+    return File(place, name=entry.filename)
+
+
+class _Careful:
+    """A file that is not read far at one go: a zip's list of contents would fill the memory."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if size > LONGEST_READ:
+            raise BadZipFile("Its list of contents is too long.")
+        data: bytes = self._file.read(LONGEST_READ if size < 0 else size)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)

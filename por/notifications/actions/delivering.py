@@ -1,0 +1,161 @@
+"""Sending messages: the queue of deliveries, and sending again what has failed."""
+
+from __future__ import annotations
+
+import logging
+from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
+
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from por.accounts.models import Actor
+from por.db.locks import advisory_lock
+from por.errors import NotFound, Refused
+from por.history.actions import recording as history
+from por.notifications.events import DeliveryEvent
+from por.notifications.messages import compose
+from por.notifications.models import Delivery, DeliveryQuerySet
+from por.queue import replays
+from por.queue.wake import Wake
+from por.queue.work import LeasedQueue, text_of
+
+logger = logging.getLogger(__name__)
+
+
+#: The mail server closes the conversation: it speaks of itself, not of the message.
+SHUTTING_DOWN = 421
+
+
+#: Wakes the sender after a commit.
+wake = Wake()
+
+
+# --- Sending again ----------------------------------------------------------------------------------------------
+@transaction.atomic
+def replay(delivery_id: int, *, by: Actor) -> Delivery:
+    """Send a message again that was refused or given up: the same Message-ID, with all its tries before it.
+
+    Raises Forbidden, Absent, Busy, or `not_failed`: it was sent, or someone else was first.
+    """
+    found = replays.replay(
+        Delivery.objects.select_related("event"),
+        delivery_id,
+        by=by,
+        not_found=NotFound("not_found", _("We could not find this message.")),
+        refusal=_not_failed,
+    )
+    wake.after_commit()
+    delivery = found.row
+    about = history.ObjectRef("delivery", str(delivery.pk), delivery.event.object_name)
+    changes = {"event": delivery.event_id, **found.before}
+    history.record(DeliveryEvent.REPLAYED, about, by=by, at=found.at, of=delivery.organisation_id, changes=changes)
+    return delivery
+
+
+def _not_failed(delivery: Delivery) -> Refused:
+    sent = delivery.status == Delivery.Status.SENT
+    return Refused("not_failed", SENT_ALREADY if sent else ON_ITS_WAY)
+
+
+SENT_ALREADY = _("This message has already been sent, so you cannot send it again.")
+
+
+ON_ITS_WAY = _("This message is already waiting to be sent. Someone may have just sent it again.")
+
+
+def replay_failed(*, by: Actor) -> int:
+    """Send all messages again that failed; return how many. Raises Forbidden."""
+    return replays.replay_each(Delivery.objects.failed(), lambda delivery_id: replay(delivery_id, by=by), by=by)
+
+
+# --- Sending ----------------------------------------------------------------------------------------------------
+class Deliveries(LeasedQueue[Delivery]):
+    """The messages that have to leave, over one connection to the mail server."""
+
+    def __init__(self) -> None:
+        self.server: BaseEmailBackend = mail.get_connection()
+        self.has_broken = False
+        self.sent = 0
+
+    def rows(self) -> DeliveryQuerySet:
+        return Delivery.objects.select_related("event", "organisation")
+
+    def is_ready(self) -> bool:
+        """Return whether the mail server answers, and has not just broken off a conversation."""
+        if self.has_broken:
+            return False
+        try:
+            self.server.open()  # does nothing while it is open
+        except OSError as error:
+            logger.warning("The mail server does not answer: %s", error)
+            return False
+        return True
+
+    def request_id_of(self, row: Delivery) -> str:
+        return row.event.request_id
+
+    def work(self, row: Delivery) -> None:
+        """Send the message once.
+
+        A crash after the server took the message and before that is written down sends it again: same Message-ID.
+        """
+        self.server.send_messages([compose(row)])
+        row.status, row.sent_at, row.last_error = Delivery.Status.SENT, timezone.now(), ""
+        row.save(update_fields=["status", "sent_at", "last_error"])
+        self.sent += 1
+        logger.info("Sent %s about event %s.", row.template, row.event_id)
+
+    def is_outage(self, error: Exception) -> bool:
+        """Return False: the message may have left, so each try counts and there is a bound on second copies."""
+        return False
+
+    def fail(self, row: Delivery, error: Exception) -> None:
+        """As every queue, but what the recipient's server refuses for good is not tried again."""
+        self.server.close()  # whatever state the conversation was in, the next message starts afresh
+        self.has_broken, code = _is_of_the_server(error), _code(error)
+        if code is not None and code >= 500 and not self.has_broken:
+            self.write(row, last_error=text_of(error), status=Delivery.Status.REFUSED)
+        else:
+            super().fail(row, error)
+        logger.warning(
+            "%s about event %s: %s (try %s, code %s).",
+            row.template,
+            row.event_id,
+            row.status,
+            row.attempts,
+            code,
+            exc_info=code is None,
+        )
+
+
+def deliver() -> int:
+    """Send what is due; return how many messages left.
+
+    One run at a time on all machines, so that a mail server that hangs holds up one worker and no more.
+    """
+    with advisory_lock("deliver") as mine:
+        if not mine:
+            return 0
+        deliveries = Deliveries()
+        try:
+            deliveries.run()
+        finally:
+            deliveries.server.close()
+        return deliveries.sent
+
+
+def _is_of_the_server(error: Exception) -> bool:
+    """Not about this recipient or this message: the connection broke, or the server takes nothing from us at all."""
+    if isinstance(error, SMTPRecipientsRefused | SMTPDataError):
+        return _code(error) == SHUTTING_DOWN
+    return isinstance(error, OSError)
+
+
+def _code(error: Exception) -> int | None:
+    """The server's answer, if it gave one."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return min(code for code, _reason in error.recipients.values())
+    return error.smtp_code if isinstance(error, SMTPResponseException) else None

@@ -1,0 +1,19 @@
+"""What the web processes count for /metrics. Codes are ours, a few dozen; nothing a caller sends becomes a label."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+from por.db import outages
+from por.errors import Refused
+
+REFUSALS = Counter("refusals", "Refusals, by code and status", ["code", "status"])
+LOCK_TIMEOUTS = Counter("lock_timeouts", "Requests that timed out while they waited for someone else's change")
+REPLAYS = Counter("idempotent_replays", "Answers given a second time under the same Idempotency-Key")
+
+
+def refused(code: str, status: int, why: Refused | None = None) -> None:
+    """Counts one refusal."""
+    REFUSALS.labels(code, str(status)).inc()
+    if outages.sqlstate(why) == outages.LOCK_TIMEOUT:
+        LOCK_TIMEOUTS.inc()

@@ -1,0 +1,143 @@
+"""For whoever keeps this running: is it alive, is it ready, and how is it doing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from functools import cache
+from ipaddress import ip_address
+
+import redis
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.core.files.storage import storages
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from django_prometheus.exports import ExportToDjangoView
+from rest_framework.exceptions import AuthenticationFailed
+
+from por.accounts.authentication import actor_of_bearer
+from por.accounts.middleware import Request
+from por.accounts.models import SYSTEM
+from por.ops.figures import figures
+
+logger = logging.getLogger(__name__)
+
+#: Seconds a component may take to answer.
+PATIENCE = 1.0
+
+
+@login_not_required
+@never_cache
+@require_safe
+def livez(request: HttpRequest) -> HttpResponse:
+    """The process answers; nothing else is asked."""
+    return JsonResponse({"status": "alive"})
+
+
+@login_not_required
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Whether what the product stands on answers; names components and nothing about them."""
+    # Threads of their own, and new connections: what hangs is left behind, and the answer comes all the same.
+    threads = ThreadPoolExecutor(len(COMPONENTS))
+    asked = {name: threads.submit(check) for name, check in COMPONENTS.items()}
+    threads.shutdown(wait=False)
+    wait(asked.values(), timeout=PATIENCE)
+    components = {}
+    for name, answer in asked.items():
+        failure = answer.exception() if answer.done() else TimeoutError()
+        components[name] = "failed" if failure else "ok"
+        if failure:
+            logger.warning("%s is not ready", name, exc_info=failure)
+    ready = set(components.values()) == {"ok"}
+    body = {"status": "ready" if ready else "not ready", "components": components}
+    return JsonResponse(body, status=200 if ready else 503)
+
+
+@contextmanager
+def _connection() -> Iterator[BaseDatabaseWrapper]:
+    """A new connection to the database that gives up before anybody's patience does; in a thread of its own."""
+    connection = connections[DEFAULT_DB_ALIAS].copy()
+    options = connection.settings_dict["OPTIONS"]
+    options["connect_timeout"] = 1
+    options["options"] = f"{options.get('options', '')} -c statement_timeout={int(PATIENCE * 1000)}"
+    connections[DEFAULT_DB_ALIAS] = connection  # of this thread, where the framework asks for it by name
+    with closing(connection):
+        yield connection
+
+
+def _database() -> None:
+    with _connection() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+class Unapplied(Exception):
+    """The code is ahead of the database."""
+
+
+@cache
+def _in_the_code() -> frozenset[tuple[str, str]]:
+    """Read once in a process: it takes longer than all the rest."""
+    return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations or {})
+
+
+def _migrations() -> None:
+    with _connection() as connection:
+        if missing := _in_the_code() - MigrationRecorder(connection).applied_migrations().keys():
+            raise Unapplied(", ".join(".".join(migration) for migration in sorted(missing)))
+
+
+def _broker() -> None:
+    with redis.from_url(settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE) as broker:
+        broker.ping()
+
+
+def _storage() -> None:
+    storages["default"].check()  # type: ignore[attr-defined]  # one of por.files
+
+
+COMPONENTS: dict[str, Callable[[], None]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "broker": _broker,
+    "storage": _storage,
+}
+
+
+@login_not_required
+@never_cache
+@require_safe
+def metrics(request: Request) -> HttpResponse:
+    """Figures for Prometheus: to this very machine, and to whoever may read them, by token or session."""
+    if not _from_here(request):
+        try:
+            actor = actor_of_bearer(request) or request.actor
+        except AuthenticationFailed:
+            actor = SYSTEM
+        if not actor.may("metrics.read"):
+            refused = HttpResponse(status=403 if actor.user else 401)
+            if not actor.user:
+                refused["WWW-Authenticate"] = 'Bearer realm="metrics"'
+            return refused
+    response: HttpResponse = ExportToDjangoView(request)  # of all processes, where PROMETHEUS_MULTIPROC_DIR is set
+    response.content += figures()
+    return response
+
+
+def _from_here(request: HttpRequest) -> bool:
+    """Straight from this machine; what a proxy on it passes on says so in a header."""
+    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        return False
+    try:
+        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,92 @@
+"""Usage and all events as CSV."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from django.utils.translation import gettext as _
+
+from associations.subscriptions.exports import chunks
+from associations.subscriptions.figures import percent_active
+from por.accounts.models import Actor
+from por.directory.models import Subscription, Usage
+from por.history.models import Event
+from por.portal import queries as portal
+from por.web.csv_export import CHUNK
+from por.web.lists import csv_file
+
+USED_COLUMNS = [
+    "subscription_id",
+    "customer",
+    "tenant_id",
+    "product",
+    "sku",
+    "own_use",
+    "month",
+    "paid_units",
+    "active_users",
+    "active_percent",
+    "consumed_usd",
+]
+
+
+ALL_EVENT_COLUMNS = [
+    "id",
+    "at",
+    "verb",
+    "object_kind",
+    "object_id",
+    "object_name",
+    "actor_id",
+    "actor_name",
+    "actor_organisation_name",
+    "reason",
+    "changes",
+    "chain",
+    "seq",
+    "hash",
+    "request_id",
+]
+
+
+def usage_csv(
+    actor: Actor, subscriptions: QuerySet[Subscription], usage: QuerySet[Usage], as_of: date | None
+) -> StreamingHttpResponse:
+    """The newest month of each in this usage."""
+    return csv_file(_("usage"), USED_COLUMNS, _used_rows(actor, subscriptions, usage, as_of), day=as_of)
+
+
+def all_events_csv(events: QuerySet[Event]) -> StreamingHttpResponse:
+    """For the staff: what is stored, as it is stored."""
+    fields = ALL_EVENT_COLUMNS
+    rows = (
+        [json.dumps(event.changes) if name == "changes" else getattr(event, name) for name in fields]
+        for event in events.iterator(chunk_size=CHUNK)
+    )
+    return csv_file(_("history"), fields, rows)
+
+
+def _used_rows(
+    actor: Actor, subscriptions: QuerySet[Subscription], usage: QuerySet[Usage], as_of: date | None
+) -> Iterator[list[Any]]:
+    for chunk in chunks(subscriptions):
+        for row in portal.used(actor, chunk, usage, as_of):
+            subscription, month = row.subscription, row.usage
+            yield [
+                subscription.subscription_id,
+                subscription.customer.organisation.name,
+                subscription.customer.tenant_id,
+                subscription.product,
+                subscription.sku.string_id if subscription.sku else None,
+                row.own_use,
+                f"{month.month:%Y-%m}" if month else None,
+                month.paid_units if month else None,
+                month.active_users if month else None,
+                percent_active(month.active_users, month.paid_units) if month else None,
+                month.consumed_usd if month else None,
+            ]

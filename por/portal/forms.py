@@ -1,0 +1,179 @@
+"""The filters of the pages that look at several rooms."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from associations.record.access import subscriptions_visible_to
+from associations.record.models import start_of
+from associations.record.policies import months_before
+from associations.subscriptions.forms import SubscriptionFilter
+from por.accounts.models import Actor, Organisation
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Customer
+from por.history import events as event_vocabulary
+from por.history.models import Event
+from por.web.filters import DAY, SEARCH_FROM, AsOfForm, FilterForm, SearchField
+
+#: A search by name goes through the events of so many organisations.
+ORGANISATIONS = 50
+
+
+class MonthsField(forms.ChoiceField):
+    """How many full months, besides the running one; twelve is what is left out."""
+
+    def to_python(self, value: Any) -> str:
+        text: str = super().to_python(value)
+        return "" if text == "12" else text
+
+
+class UsageForm(AsOfForm):
+    """Which months of usage a page shows: the last so many, or all that its reader may see."""
+
+    months = MonthsField(
+        label=_("Period"),
+        required=False,
+        choices=[("", _("Last 12 months")), ("24", _("Last 24 months")), ("all", _("All months"))],
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["as_of"].label = _("As of")  # a page of figures shows no record
+
+    @property
+    def until(self) -> date:
+        """The last day whose month is shown: that which is looked back to, else today."""
+        return self.day or timezone.now().date()
+
+    @property
+    def since(self) -> date | None:
+        """The first month that is shown; None where all are."""
+        chosen: str = self.cleaned_data.get("months", "")
+        return None if chosen == "all" else months_before(self.until.replace(day=1), int(chosen or 12))
+
+
+class UsageFilter(UsageForm, SubscriptionFilter):
+    """The filters of the usage of many subscriptions: those of their list, and the months."""
+
+
+def _groups(*, internal: bool) -> list[tuple[str, Any]]:
+    return [("", _("All events")), *((group.key, group.label) for group in event_vocabulary.groups(internal=internal))]
+
+
+class HistoryFilter(FilterForm):
+    """The filters of a history: what happened, and to which subscription."""
+
+    what = forms.ChoiceField(label=_("What happened"), choices=partial(_groups, internal=False), required=False)
+    subscription = forms.UUIDField(label=_("Subscription"), required=False)
+
+    def apply(self, events: QuerySet[Event], actor: Actor) -> QuerySet[Event]:
+        given: dict[str, Any] = self.cleaned_data
+        if given["what"]:
+            events = events.filter(verb__in=event_vocabulary.types_in(given["what"]))
+        if given["subscription"]:
+            events = events.filter(object_kind="subscription", object_id=str(given["subscription"]))
+        return events
+
+    def words(self, actor: Actor) -> dict[str, str]:
+        subscription_id = self.cleaned_data["subscription"]
+        if not subscription_id:
+            return {}
+        visible = subscriptions_visible_to(actor).select_related("sku", "customer__organisation")
+        return {"subscription": str(visible.filter(subscription_id=subscription_id).first() or subscription_id)}
+
+
+class CustomerFilter(FilterForm):
+    """The filter of a partner's list of customers."""
+
+    search = SearchField()
+
+    def apply(self, customers: QuerySet[Customer], actor: Actor) -> QuerySet[Customer]:
+        if text := self.cleaned_data["search"]:
+            customers = customers.filter(Q(organisation__name__icontains=text) | Q(domain__icontains=text))
+        return customers
+
+
+class EventFilter(FilterForm):
+    """The staff's search over all events. What is hidden is given by links."""
+
+    has_time_limit = True
+
+    search = SearchField()
+    what = forms.ChoiceField(label=_("Type of event"), choices=partial(_groups, internal=True), required=False)
+    verb = forms.CharField(
+        label=_("What happened"),
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"list": "verbs", "placeholder": _("What happened"), "spellcheck": "false"}),
+    )
+    organisation = forms.CharField(
+        label=_("Organisation"),
+        required=False,
+        max_length=200,
+        widget=forms.TextInput(attrs={"placeholder": _("Number or name")}),
+    )
+    since = forms.DateField(label=_("From"), required=False, widget=DAY)
+    until = forms.DateField(label=_("To"), required=False, widget=DAY)
+    object = forms.CharField(label=_("Item"), required=False, max_length=100, widget=forms.HiddenInput)
+    request_id = forms.CharField(label=_("Request ID"), required=False, max_length=100, widget=forms.HiddenInput)
+    person = forms.IntegerField(label=_("Person"), required=False, min_value=1, widget=forms.HiddenInput)
+
+    def clean_until(self) -> date | None:
+        until: date | None = self.cleaned_data["until"]
+        if until and (since := self.cleaned_data.get("since")) and until < since:
+            raise forms.ValidationError(_("The “To” date cannot be before the “From” date."), code="until_before_since")
+        return until
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Newest first. Where days are given by time, so that the index of time finds the first of them at once."""
+        return ("-at", "-id") if self["since"].value() or self["until"].value() else ("-id",)
+
+    def apply(self, events: QuerySet[Event], actor: Actor) -> QuerySet[Event]:
+        given: dict[str, Any] = self.cleaned_data
+        for name in ("verb", "request_id"):
+            if given[name]:
+                events = events.filter(**{name: given[name]})
+        if given["what"]:
+            events = events.filter(verb__in=event_vocabulary.types_in(given["what"]))
+        if given["object"]:  # an id, or the kind and the id: numbers are not unique among kinds
+            kind, _colon, object_id = given["object"].rpartition(":")
+            kinds = [kind] if kind else event_vocabulary.object_kinds()
+            events = events.filter(object_kind__in=kinds, object_id=object_id)
+        if given["person"]:
+            events = events.filter(actor_id=given["person"])
+        if given["since"]:
+            events = events.filter(at__gte=start_of(given["since"]))
+        if given["until"]:
+            events = events.filter(at__lt=start_of(given["until"] + timedelta(days=1)))
+        if given["organisation"]:
+            events = events.filter(_about_organisation(given["organisation"]))
+        if given["search"]:
+            events = events.filter(_called(given["search"]))
+        return events
+
+
+def _about_organisation(text: str) -> Q:
+    """In the chain of one of the organisations with this number or name, or with it as a party."""
+    known = Q(kind__in=OrganisationKind.values, number=text.lower())
+    if len(text) >= SEARCH_FROM:
+        known |= Q(name__icontains=text)
+    ids = list(Organisation.objects.filter(known).order_by("pk").values_list("pk", flat=True)[:ORGANISATIONS])
+    return Q(chain__in=[f"organisation:{pk}" for pk in ids]) | Q(pk__in=Event.objects.read_by(ids).values("pk"))
+
+
+def _called(text: str) -> Q:
+    """By the name of the object or of who acted; a GUID is the id of an object or of a request, and found at once."""
+    try:
+        guid = str(uuid.UUID(text))
+    except ValueError:
+        return Q(object_name__icontains=text) | Q(actor_name__icontains=text) | Q(request_id=text)
+    return Q(object_kind__in=event_vocabulary.object_kinds(), object_id=guid) | Q(request_id=text)

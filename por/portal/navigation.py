@@ -1,0 +1,142 @@
+"""What every page shows around its content: whose page it is, where one can go, how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from django.conf import settings
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from associations.legacy_forms.queries import has_forms
+from por.accounts.forms import THEMES
+from por.accounts.middleware import Request
+from por.accounts.models import SYSTEM, Actor
+from por.accounts.rules import OrganisationKind, Role
+from por.notifications.queries import open_lines
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+
+@dataclass(frozen=True)
+class Link:
+    """A line of the side navigation. `current` is the value of aria-current: this very page, or one above it."""
+
+    url: str
+    label: LazyText
+    icon: str
+    current: Literal["page", "true", ""] = ""
+    right: str = ""  # without it, the link is not shown
+    count: int | None = None  # of what waits there
+    shown: Callable[[Actor], bool] | None = None  # to whom, if not to everybody
+
+    def on(self, path: str, *, is_home: bool) -> Link:
+        here: Literal["page", "true", ""] = ""
+        if path == self.url:
+            here = "page"
+        elif not is_home and path.startswith(self.url):
+            here = "true"
+        return replace(self, current=here)
+
+
+@dataclass(frozen=True)
+class Group:
+    links: list[Link]
+    title: LazyText | str = ""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where the box in the header looks, and what it says it finds."""
+
+    url: str
+    hint: LazyText
+
+
+INBOX = Link("/inbox/", _("Inbox"), "inbox")
+
+#: The pages of each kind of organisation, its home first.
+PAGES: dict[str, list[Link]] = {
+    OrganisationKind.CUSTOMER: [
+        Link("/c/", _("Home"), "home"),
+        INBOX,
+        Link("/c/subscriptions/", _("Subscriptions"), "layers"),
+        Link("/c/change-requests/", _("Change requests"), "help"),
+        Link("/c/invitations/", _("Invitations"), "send"),
+        Link("/c/gaps/", _("Gaps"), "flag"),
+        Link("/c/usage/", _("Usage"), "chart"),
+        Link("/c/partners/", _("Partners"), "people"),
+        Link("/c/history/", _("History"), "clock"),
+    ],
+    OrganisationKind.PARTNER: [
+        Link("/p/", _("Dashboard"), "home"),
+        INBOX,
+        Link("/p/customers/", _("Customers"), "people"),
+        Link("/p/subscriptions/", _("Subscriptions"), "layers"),
+        Link("/p/change-requests/", _("Change requests"), "help"),
+        Link("/p/invitations/", _("Invitations"), "send"),
+        Link("/p/gaps/", _("Gaps"), "flag"),
+        Link("/p/usage/", _("Usage"), "chart"),
+        Link("/p/transition/", _("Legacy forms"), "arrows", shown=has_forms),
+        Link("/p/history/", _("History"), "clock"),
+    ],
+    OrganisationKind.STAFF: [
+        Link("/a/", _("Home"), "home"),
+        INBOX,
+        Link("/a/deliveries/", _("Messages"), "send", right="delivery.read"),
+        Link("/a/loads/", _("Imports"), "upload", right="estate.read"),
+        Link("/a/people/", _("People"), "person"),
+        Link("/a/partners/", _("Partners"), "people"),
+        Link("/a/history/", _("History"), "clock"),
+    ],
+}
+MAIL_SINK = Link("/a/mail/", _("Sent emails"), "mail", right="delivery.read")
+HELP = [Link("/what-counts/", _("Types of association"), "book"), Link("/api/docs/", _("API"), "code")]
+
+SEARCHES: dict[str, Search] = {
+    OrganisationKind.CUSTOMER: Search("/c/subscriptions/", _("Find a subscription or partner")),
+    OrganisationKind.PARTNER: Search("/p/subscriptions/", _("Find a customer or subscription")),
+    OrganisationKind.STAFF: Search("/a/history/", _("Find an event by name or ID")),
+}
+
+
+def page(request: Request) -> dict[str, Any]:
+    """The context of every page. An error page may come before there is an actor."""
+    actor = getattr(request, "actor", SYSTEM)
+    theme = request.COOKIES.get("theme")
+    return {
+        "DEMO": settings.DEMO,
+        "LANGUAGE": get_language(),
+        "LANGUAGES": settings.LANGUAGES,
+        "actor": actor,
+        "memberships": getattr(request, "memberships", []),
+        "role_name": f"{OrganisationKind(actor.kind).label}, {Role(actor.role).label}" if actor.organisation else "",
+        "navigation": SimpleLazyObject(lambda: navigation(actor, request.path)),
+        "search": SimpleLazyObject(lambda: SEARCHES.get(actor.kind)),
+        "shortcuts_off": request.COOKIES.get("shortcuts") == "off",
+        "theme": theme if theme in dict(THEMES) else "",
+    }
+
+
+def navigation(actor: Actor, path: str) -> list[Group]:
+    """Where this person may go from here; nowhere without an organisation."""
+    links = PAGES.get(actor.kind)
+    if not links:
+        return []
+    home, *others = links
+    if actor.is_staff and settings.MAIL_SINK:
+        others.append(MAIL_SINK)
+    others = [replace(link, count=open_lines(actor)) if link is INBOX else link for link in others]
+    others = [
+        link
+        for link in others
+        if (not link.right or actor.may(link.right)) and (link.shown is None or link.shown(actor))
+    ]
+    return [
+        Group([home.on(path, is_home=True), *(link.on(path, is_home=False) for link in others)]),
+        Group([link.on(path, is_home=False) for link in HELP], title=_("Help")),
+    ]

@@ -1,0 +1,106 @@
+"""A customer's home, its partners and its history."""
+
+from __future__ import annotations
+
+from django.db.models import Count, Exists, F, OuterRef, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_safe
+
+from associations.change_requests import queries as change_requests
+from associations.invitations import queries as invitations
+from associations.record import queries, timeline
+from associations.record.access import events_visible_to
+from associations.record.models import Association
+from associations.subscriptions.views.customer import FEW, _all_of
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Partner
+from por.portal.views.history import history_page
+from por.web.filters import AsOfForm
+from por.web.lists import Listing, count_of, counted, partners_text, subscriptions_text
+from por.web.pages import as_of_context
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER)
+def customer_home(request: Request) -> HttpResponse:
+    actor = request.actor
+    subscriptions = queries.subscriptions_for_listing(actor)
+    without = queries.without_partner(subscriptions)
+    renewing = queries.renewing(subscriptions, timezone.now().date())
+    without_count, renewing_count = count_of(without), count_of(renewing)
+    without_title = ngettext(
+        "%(n)s subscription has no partner", "%(n)s subscriptions have no partner", without_count
+    ) % {"n": counted(without_count)}
+    renewing_title = ngettext(
+        "%(n)s subscription renews within 90 days", "%(n)s subscriptions renew within 90 days", renewing_count
+    ) % {"n": counted(renewing_count)}
+    total = count_of(subscriptions)
+    return render(
+        request,
+        "associations/customer_home.html",
+        {
+            "total": total,
+            "total_text": subscriptions_text(total),
+            "may_attach": actor.may("record.attach"),
+            "questions": change_requests.next_due(actor, FEW),
+            "invitations": invitations.waiting_for(actor, FEW),
+            "without_title": without_title if without_count else "",
+            "without_all": _all_of(without_count),
+            "without": without.order_by(F("seats").desc(nulls_last=True), "pk")[:FEW],
+            "renewing_title": renewing_title if renewing_count else "",
+            "renewing_all": _all_of(renewing_count),
+            "renewing": renewing.order_by("renews_on", "pk")[:FEW],
+            "events": timeline.items(actor, events_visible_to(actor).order_by("-seq")[:FEW]),
+        },
+    )
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER)
+def customer_history(request: Request) -> HttpResponseBase:
+    # A customer's events are one chain, numbered as they happened.
+    return history_page(request, "associations/customer_history.html", order="-seq")
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER)
+def customer_partners(request: Request) -> HttpResponse:
+    """Who works for this customer, now or on a day, and for how many of its subscriptions each is of record."""
+    past = AsOfForm(request.GET)
+    valid = past.is_valid()
+    live = Association.objects.open(past.day).visible_to(request.actor)
+    get_visible = live.filter(partner=OuterRef("pk"))
+    partners = (
+        Partner.objects.filter(Exists(get_visible))
+        .select_related("organisation")
+        .annotate(
+            of_record=Coalesce(
+                Subquery(get_visible.of_record().values("partner").annotate(n=Count("pk")).values("n")), 0
+            )
+        )
+    )
+    shown = Listing(request, partners, order=("organisation__name", "pk"), count_text=partners_text)
+    page = shown.page
+    kinds: dict[int, list[str]] = {}
+    for association in (
+        live.filter(partner__in=[partner.pk for partner in page.rows]).order_by("kind").distinct("kind", "partner")
+    ):
+        kinds.setdefault(association.partner_id, []).append(association.get_kind_display())
+    return render(
+        request,
+        "associations/customer_partners.html",
+        {
+            **shown.context,
+            "partners": [(partner, kinds.get(partner.pk, [])) for partner in page.rows],
+            "form": past,
+            **as_of_context(request, past),
+        },
+        status=200 if valid else 422,
+    )

@@ -1,0 +1,249 @@
+"""The partner's pages: the figures of today, their customers, and the subscriptions they are of record for."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, cast
+
+from django.core.cache import caches
+from django.db.models import Count, F, Max, Q, Sum
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from associations.change_requests import queries as change_requests
+from associations.gaps import queries as gaps
+from associations.record import queries, timeline
+from associations.record import usage as usages
+from associations.record.access import (
+    customers_visible_to,
+    events_visible_to,
+    newest_events,
+    restrict_to_ids,
+    subscriptions_visible_to,
+    usage_visible_to,
+)
+from associations.record.models import Association, AssociationQuerySet, end_of
+from associations.record.rules import AssociationKind
+from associations.subscriptions import figures
+from associations.subscriptions.views.partner import FEW, NEWEST, _associated, _locations
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Customer, Subscription
+from por.errors import NotFound
+from por.history.models import Event
+from por.portal.forms import CustomerFilter
+from por.portal.views.history import history_page
+from por.web.filters import AsOfForm
+from por.web.lists import Listing, ListTab, Tab, count_of, customers_text, subscriptions_text
+from por.web.pages import NOT_YOURS, as_of_context, render_page
+
+SOME = 50
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_home(request: Request) -> HttpResponse:
+    """The dashboard. Every figure is counted the way the list behind it is.
+
+    They are kept until something happens to this partner, or is loaded: each such change is an event.
+    """
+    actor = request.actor
+    today = timezone.now().date()
+    events = list(newest_events(actor, NEWEST))
+    loaded = Event.objects.filter(verb="estate.loaded").order_by("-id").values_list("id", flat=True).first()
+    key = f"partner-home:{actor.organisation_id}:{today}:{events[0].pk if events else 0}:{loaded or 0}"
+    kept = cast(Figures, caches["local"].get_or_set(key, lambda: _figures(actor, today)))
+    counts, use, seats = kept.counts, kept.use, kept.seats
+    money = figures.money(use)
+    spent = [sum(filter(None, month)) for month in zip(*(line.values for line in money.series), strict=True)]
+    home = reverse("associations:partner_subscription_list")
+    return render(
+        request,
+        "associations/partner_home.html",
+        {
+            "questions": change_requests.next_due(actor, FEW),
+            "counts": counts,
+            "tabs": [
+                Tab(_("Partner of record"), home, counts["of_record"], current=True),
+                Tab(_("Renewing within 90 days"), f"{home}?view=renewing", counts["renewing"], current=False),
+                Tab(_("Your own tenant"), f"{home}?view=own", counts["own"], current=False),
+            ],
+            "seats": seats[-1] if seats else None,
+            "seats_trend": [month.active_users for month in seats[-figures.MONTHS_SHOWN :]],
+            "spent": round(spent[-1]) if spent else None,
+            "spent_trend": spent,
+            "spent_month": max((one.month for one in use if one.consumed_usd is not None), default=None),
+            "people": figures.people(use),
+            "rows": kept.rows,
+            "locations": [] if counts["customers"] else _locations(actor),
+            "events": timeline.items(actor, events),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the dashboard adds up."""
+
+    counts: dict[str, Any]
+    use: list[usages.UseOfWorkload]
+    seats: list[usages.MonthOfUsage]
+    rows: list[FirstRow]
+
+
+def _figures(actor: Actor, today: date) -> Figures:
+    mine = Association.objects.open().visible_to(actor)
+    renewing = Q(subscription__renews_on__range=(today, today + queries.RENEWING_WITHIN)) & ~Q(
+        subscription__status=Subscription.Status.EXPIRED
+    )
+    of_record = Q(kind=AssociationKind.DPOR)
+    counts = mine.aggregate(
+        customers=Count("customer", distinct=True),
+        of_record=Count("pk", filter=of_record),
+        renewing=Count("pk", filter=of_record & renewing),
+        renewing_seats=Sum("subscription__seats", filter=of_record & renewing),
+        own=Count("pk", filter=of_record & Q(partner__own_tenant_id=F("customer__tenant_id"))),
+    )
+    counts["gaps"] = count_of(restrict_to_ids(subscriptions_visible_to(actor), actor).filter(gaps.all_gaps(actor)))
+    months = usages.last_months(today)
+    usage = usages.usage_of_record(actor)
+    return Figures(
+        counts,
+        usages.use_of_workloads(usage.filter(month__in=months)),
+        [month for month in usages.use_of_seats(usage, months) if month.active_users is not None],
+        _first_rows(actor, mine.of_record(), months),
+    )
+
+
+@dataclass(frozen=True)
+class FirstRow:
+    """A subscription of record on the dashboard, with the figures its small line is drawn from."""
+
+    subscription: Subscription
+    record: Association
+    usage: usages.MonthOfUsage | None
+    trend: list[int] | list[Decimal]
+
+
+def _first_rows(actor: Actor, records: AssociationQuerySet, months: Sequence[date]) -> list[FirstRow]:
+    order = ("customer__organisation__name", "subscription_id")  # BY_CUSTOMER, of the subscriptions
+    first = records.filter(subscription__isnull=False).order_by(*order).values("pk")[:FEW]
+    found = Association.objects.filter(pk__in=first).for_listing().order_by(*order)
+    pairs = [(record, record.subscription) for record in found if record.subscription is not None]
+    usage = usages.usage_by_month(actor, [subscription.pk for _record, subscription in pairs], since=months[0])
+    rows = []
+    for record, subscription in pairs:
+        subscription.customer = record.customer
+        use = usage.get(subscription.pk, [])[-figures.MONTHS_SHOWN :]
+        rows.append(FirstRow(subscription, record, use[-1] if use else None, usages.trend(use)))
+    return rows
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_customer_list(request: Request) -> HttpResponse:
+    actor = request.actor
+    shown = Listing(
+        request,
+        customers_visible_to(actor).select_related("organisation"),
+        order=("organisation__name", "pk"),
+        form=CustomerFilter(request.GET),
+        tabs=[
+            ListTab("", gettext_lazy("Current"), lambda found: found.filter(_associated(actor))),
+            ListTab("former", gettext_lazy("Former"), lambda found: found.filter(~_associated(actor))),
+        ],
+        count_text=customers_text,
+    )
+    context = shown.context | {"rows": _customer_rows(actor, shown.page.rows)}
+    return render_page(request, "associations/partner_customer_list.html", context, part="list", status=shown.status)
+
+
+@dataclass
+class CustomerRow:
+    """A customer as one partner sees it: what it is to them now, or until when it was something."""
+
+    customer: Customer
+    kinds: list[str]
+    of_record: int
+    ended_at: datetime | None
+
+
+def _customer_rows(actor: Actor, customers: Sequence[Customer]) -> list[CustomerRow]:
+    rows = {customer.pk: CustomerRow(customer, [], 0, None) for customer in customers}
+    totals = (
+        Association.objects.not_undone()
+        .visible_to(actor)
+        .filter(customer__in=rows)
+        .values("customer_id", "kind")
+        .annotate(now=Count("pk", filter=Q(ended_at=None)), ended_at=Max("ended_at"))
+        .order_by("kind")
+    )
+    for total in totals:
+        row = rows[total["customer_id"]]
+        if total["now"]:
+            row.kinds.append(str(AssociationKind(total["kind"]).label))
+        if total["kind"] == AssociationKind.DPOR:
+            row.of_record = total["now"]
+        row.ended_at = max(filter(None, [row.ended_at, total["ended_at"]]), default=None)
+    return list(rows.values())
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpResponse:
+    actor = request.actor
+    customer = customers_visible_to(actor).select_related("organisation").filter(tenant_id=tenant_id).first()
+    if customer is None:
+        raise NotFound("not_found", NOT_YOURS)
+    past = AsOfForm(request.GET)
+    past.is_valid()
+    as_of = past.day
+    associations = Association.objects.begun_by(as_of).visible_to(actor).filter(customer=customer).for_listing()
+    live = associations.open(as_of)
+    ended = associations.exclude(pk__in=live.values("pk"))
+    subscriptions = queries.subscriptions_for_listing(actor, as_of).filter(customer=customer)
+    use = usages.use_of_workloads(
+        usage_visible_to(actor).filter(
+            subscription__customer=customer, month__in=usages.last_months(as_of or timezone.now().date())
+        )
+    )
+    events = events_visible_to(actor).filter(chain=f"organisation:{customer.pk}")
+    if as_of:
+        events = events.filter(at__lt=end_of(as_of))
+    return render(
+        request,
+        "associations/partner_customer_detail.html",
+        {
+            "customer": customer,
+            "live": live.order_by("-began_at", "-pk")[:SOME],
+            "ended": ended.order_by("-ended_at", "-pk")[:SOME],
+            "count_text": subscriptions_text(count_of(subscriptions)),
+            "rows": queries.rows(actor, list(subscriptions.order_by("product", "pk")[:SOME]), as_of),
+            "of_record": live.of_record().exists(),
+            "may_invite": not as_of and actor.may("invitation.write"),
+            "people": figures.people(use),
+            "money": figures.money(use),
+            "events": timeline.items(actor, events.order_by("-id")[:NEWEST]),
+            "form": past,
+            **as_of_context(request, past),
+        },
+        status=422 if past.errors else 200,
+    )
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_history(request: Request) -> HttpResponseBase:
+    return history_page(request, "associations/partner_history.html", order="-id")

@@ -1,0 +1,275 @@
+"""What the pages of all rooms need: who may open them, lists, forms that are sent, parts of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from django import forms
+from django.db.models import Model, QuerySet
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+from django.utils.translation import get_language, ngettext
+
+from por.db.keyset import CursorInvalid, read_part
+from por.db.locks import statement_timeout
+from por.errors import Refused
+from por.web.csv_export import csv_lines
+from por.web.filters import FilterForm
+from por.web.formatting import day_text, number_text
+from por.web.requests import Request
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+Row = TypeVar("Row", bound=Model)
+
+
+T = TypeVar("T")
+
+
+PAGE_SIZE = 50
+
+
+#: Lists are counted this far, and then said to have more.
+COUNT_TO = 10_000
+
+
+#: Where a page of a list starts; no filter, so it goes when a filter changes.
+CURSOR = "cursor"
+
+
+def address(request: Request, *, without: Sequence[str] = (), **given: str) -> str:
+    """This page's address with a changed query, from the first page of the list unless one is given."""
+    query = request.GET.copy()
+    for name in (*without, CURSOR, "format"):
+        query.pop(name, None)
+    for name, value in given.items():
+        query[name] = value
+    return f"?{query.urlencode()}" if query else request.path
+
+
+def count_of(rows: QuerySet[Any]) -> int:
+    """How many there are, at most one more than lists are counted."""
+    return rows.order_by()[: COUNT_TO + 1].count()
+
+
+def counted(count: int) -> str:
+    """The figure as people read it: past what is counted, with a plus."""
+    return f"{number_text(COUNT_TO)}+" if count > COUNT_TO else number_text(count)
+
+
+def subscriptions_text(count: int) -> str:
+    return ngettext("%(n)s subscription", "%(n)s subscriptions", count) % {"n": counted(count)}
+
+
+def events_text(count: int) -> str:
+    return ngettext("%(n)s event", "%(n)s events", count) % {"n": counted(count)}
+
+
+def customers_text(count: int) -> str:
+    return ngettext("%(n)s customer", "%(n)s customers", count) % {"n": counted(count)}
+
+
+def people_text(count: int) -> str:
+    return ngettext("%(n)s person", "%(n)s people", count) % {"n": counted(count)}
+
+
+def deliveries_text(count: int) -> str:
+    return ngettext("%(n)s message", "%(n)s messages", count) % {"n": counted(count)}
+
+
+def partners_text(count: int) -> str:
+    return ngettext("%(n)s partner", "%(n)s partners", count) % {"n": counted(count)}
+
+
+@dataclass(frozen=True)
+class ListTab:
+    """A saved view over a list. `key` is its name in the address; that of the first one is empty.
+
+    `order` is its own order, where it has one. `count` is what its figure counts, where that is not its rows.
+    """
+
+    key: str
+    label: LazyText
+    filter: Callable[[Any], QuerySet[Any]]
+    order: Sequence[str] = ()
+    count: Callable[[Any], QuerySet[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A saved view as a link. It leaves the filters behind, so its count is what it shows."""
+
+    label: LazyText | str
+    url: str
+    count: int
+    current: bool
+
+
+def selected(tabs: Sequence[ListTab], request: Request) -> ListTab:
+    """Return the tab that the address names, else the first."""
+    return next((tab for tab in tabs if tab.key == request.GET.get("view", "")), tabs[0])
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter that is set, and the address without it."""
+
+    label: str
+    value: str
+    url: str
+
+
+def _chips(request: Request, form: FilterForm) -> list[Chip]:
+    """Return the filters in force."""
+    found, words = [], form.words(request.actor)
+    for name, field in form.fields.items():
+        value = form.cleaned_data.get(name)
+        if not value:
+            continue
+        text = words.get(name) or _words_for(field, value)
+        found.append(Chip(str(field.label), text, address(request, without=[name])))
+    return found
+
+
+def _words_for(field: forms.Field, value: Any) -> str:
+    if isinstance(field, forms.ChoiceField):
+        return str(dict(cast("list[tuple[str, str]]", field.choices))[value])
+    return day_text(value) if isinstance(value, date) else str(value)
+
+
+@dataclass(frozen=True)
+class Page(Generic[Row]):
+    """Some rows of a long list, and the addresses of those before and after; empty at either end."""
+
+    rows: list[Row]
+    previous: str
+    next: str
+
+
+class Listing(Generic[Row]):
+    """A list with tabs, filters and pages, as the address asks for it. Its rows are read when they are asked for.
+
+    `found` are all rows that match, in no order. Where the filters are not valid, or a search takes too long, there
+    are none, and the form says why.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        base: QuerySet[Row],
+        *,
+        order: Sequence[str],
+        form: FilterForm | None = None,
+        tabs: Sequence[ListTab] = (),
+        count_text: Callable[[int], str] | None = None,
+        as_of_query: str = "",
+    ) -> None:
+        self.request, self.base, self.tabs, self.as_of_query = request, base, tabs, as_of_query
+        self.form = FilterForm(request.GET) if form is None else form
+        self.tab = selected(tabs, request) if tabs else None
+        self.order = (self.tab and self.tab.order) or order
+        self.count_text = count_text
+        self.found: QuerySet[Row] = base.none()
+        if self.form.is_valid():
+            self.found = self.form.apply(self.tab.filter(base) if self.tab else base, request.actor)
+
+    @property
+    def wants_csv(self) -> bool:
+        """Whether all of it is asked for as a file, and can be had."""
+        return wants_csv(self.request) and not self.form.errors
+
+    @property
+    def ordered(self) -> QuerySet[Row]:
+        """All rows that match, in the order of the list."""
+        return self.found.order_by(*self.order)
+
+    @property
+    def page(self) -> Page[Row]:
+        return self._read[0]
+
+    @property
+    def status(self) -> int:
+        """422 where the filters cannot be used, or reading the rows took too long."""
+        _page, _count = self._read
+        return 422 if self.form.errors else 200
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What the template of a list needs."""
+        page, count = self._read
+        failed = bool(self.form.errors)
+        return {
+            "form": self.form,
+            "view": self.tab,
+            "tabs": self._links(),
+            "chips": [] if failed else _chips(self.request, self.form),
+            "clear_url": address(self.request, without=list(self.form.fields)),
+            "csv_url": address(self.request, format="csv"),
+            "count_text": self.count_text(count) if self.count_text and not failed else "",
+            "page": page,
+        }
+
+    def _links(self) -> list[Tab]:
+        if len(self.tabs) < 2:
+            return []
+        path, more = f"{self.request.path}{self.as_of_query}", "&" if self.as_of_query else "?"
+        return [
+            Tab(
+                tab.label,
+                f"{path}{more}view={tab.key}" if tab.key else path,
+                count_of((tab.count or tab.filter)(self.base)),
+                tab is self.tab,
+            )
+            for tab in self.tabs
+        ]
+
+    @cached_property
+    def _read(self) -> tuple[Page[Row], int]:
+        """The page and how many rows there are."""
+        if self.form.errors:
+            return Page([], "", ""), 0
+        try:
+            with statement_timeout() if self.form.has_time_limit else nullcontext():
+                return self._page(), count_of(self.found) if self.count_text else 0
+        except Refused as refused:
+            self.form.add_error(None, str(refused.message))
+            return Page([], "", ""), 0
+
+    def _page(self) -> Page[Row]:
+        """The page that the address asks for; the first one where the address leads to none."""
+        cursor = self.request.GET.get(CURSOR, "")
+        try:
+            part = read_part(self.found, self.order, PAGE_SIZE, cursor)
+        except CursorInvalid:
+            part = None
+        if part is None or (cursor and not part.rows):
+            part = read_part(self.found, self.order, PAGE_SIZE)
+        return Page(
+            part.rows,
+            previous=address(self.request, **{CURSOR: part.previous}) if part.previous else "",
+            next=address(self.request, **{CURSOR: part.next}) if part.next else "",
+        )
+
+
+# --- Files ----------------------------------------------------------------------------------------------------------
+def wants_csv(request: Request) -> bool:
+    return request.GET.get("format") == "csv"
+
+
+def csv_file(
+    name: str, header: Sequence[str], rows: Iterable[Sequence[Any]], *, day: date | None = None
+) -> StreamingHttpResponse:
+    """A list as a file, written as it is read; as of that day, or as it is now."""
+    lines = csv_lines(header, rows, language=get_language() or "en")
+    filename = f"{name}-{(day or timezone.now().date()).isoformat()}.csv"
+    return StreamingHttpResponse(
+        lines,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{filename}"'},
+    )

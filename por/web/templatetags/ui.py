@@ -1,0 +1,205 @@
+"""The leaves of our pages: an icon, a badge, a date, a figure, a small graphic. They escape and format in one place.
+
+Blocks of a page are includes in templates/ui/.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.forms import BoundField, CheckboxInput, RadioSelect
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+
+from por.web import charts, formatting
+from por.web.icons import ICONS
+
+register = template.Library()
+
+register.filter("day_text", formatting.day_text)
+register.filter("moment_text", formatting.moment_text)
+register.filter("month_text", formatting.month_text)
+register.filter("number_text", formatting.number_text)
+register.filter("country_text", formatting.country_text)
+register.filter("days_left_text", formatting.days_left_text)
+register.simple_tag(charts.bar, name="bar")
+register.simple_tag(charts.spark, name="spark")
+
+#: The two letters and the chart colour each product goes by.
+TILES = {
+    "office365": ("O3", 1),
+    "intune": ("In", 2),
+    "aadp": ("Ad", 3),
+    "ems": ("Em", 4),
+    "crm_online": ("Cr", 5),
+    "azure": ("Az", 6),
+}
+#: How many background colours an avatar can have.
+AVATARS = 6
+#: Shares of seats in use below which a bar looks bad, or warns.
+FEW, SOME = 0.4, 0.7
+#: How Django's levels of message look.
+TONES = {"success": "ok", "warning": "warn", "error": "bad"}
+TONE_ICONS = {"ok": "ok", "warn": "alert", "bad": "alert", "info": "info"}
+
+
+@register.simple_tag
+def icon(name: str, css: str = "") -> SafeString:
+    """One of our icons; it says nothing to a screen reader, so words stand beside it. `s` makes it small."""
+    return format_html(
+        '<svg class="{}" viewBox="0 0 20 20" aria-hidden="true" focusable="false">{}</svg>',
+        f"i {css}".strip(),
+        mark_safe(ICONS[name]),
+    )
+
+
+@register.simple_tag
+def badge(tone: str, text: str, icon: str = "", dash: bool = False) -> SafeString:
+    """A state in a word: `ok`, `warn`, `bad`, `info` or `neutral`, dashed where something is not there."""
+    css = f"badge badge--{tone}" + (" badge--dash" if dash else "")
+    return format_html('<span class="{}">{}{}</span>', css, _icon(icon) if icon else "", text)
+
+
+_icon = icon
+
+
+@register.simple_tag
+def product_tile(product: str, size: str = "") -> SafeString:
+    """Two letters in the product's colour, where others would put a logo; its name stands beside it."""
+    letters, colour = TILES[product]
+    return format_html('<span class="{}" aria-hidden="true">{}</span>', f"tile tile--{colour} {size}".strip(), letters)
+
+
+@register.simple_tag
+def avatar(name: str, size: str = "") -> SafeString:
+    """The initials of a person or organisation on a colour that stays theirs."""
+    colour = zlib.crc32(name.encode()) % AVATARS + 1
+    return format_html(
+        '<span class="{}" aria-hidden="true">{}</span>', f"ava ava--{colour} {size}".strip(), initials(name)
+    )
+
+
+@register.filter
+def initials(name: str) -> str:
+    """NC for Nordvik Cloud AB, Al for Almviks."""
+    words = name.split()
+    return "".join(word[0] for word in words[:2]).upper() if len(words) > 1 else name[:2].capitalize()
+
+
+@register.simple_tag
+def number(value: int | float | Decimal | None, decimals: int = 0, cap: int | None = None) -> str:
+    """A figure as the reader writes it; past the cap, the cap and a plus."""
+    if cap is not None and value is not None and value > cap:
+        return f"{formatting.number_text(cap)}+"
+    return formatting.number_text(value, decimals)
+
+
+@register.filter
+def capped(count: int) -> str:
+    """A count as lists have it: past what is counted, with a plus."""
+    return number(count, cap=10_000)
+
+
+@register.simple_tag
+def money(amount: int | Decimal | None, currency: str) -> str:
+    """An amount with its currency, exact."""
+    return formatting.money_text(amount, currency)
+
+
+@register.simple_tag
+def percent(part: int | Decimal | None, whole: int | Decimal | None) -> str:
+    """What share of the whole the part is, in whole percent."""
+    return formatting.percent_text(part, whole)
+
+
+@register.simple_tag
+def use(active: int | None, paid: int | None) -> SafeString:
+    """How many of the seats paid for are used, as figures and as a bar that warns where they are few."""
+    if active is None:
+        return format_html("{}", formatting.NONE)
+    share = active / paid if paid else 1
+    return format_html(
+        '<span class="useb"><span><b>{}</b> <span class="muted">/ {}</span></span>{}</span>',
+        formatting.number_text(active),
+        formatting.number_text(paid),
+        charts.bar(active, paid, "bad" if share < FEW else "warn" if share < SOME else ""),
+    )
+
+
+@register.simple_tag
+def day(value: date | datetime | None, weekday: bool = False) -> SafeString:
+    """A date in the reader's words, and for machines."""
+    if value is None:
+        return format_html("{}", formatting.NONE)
+    plain = formatting.local(value).date() if isinstance(value, datetime) else value
+    return format_html('<time datetime="{}">{}</time>', plain.isoformat(), formatting.day_text(plain, weekday=weekday))
+
+
+@register.simple_tag
+def moment(value: datetime | None, zone: bool = False) -> SafeString:
+    """An instant in the reader's words and time zone, and for machines."""
+    if value is None:
+        return format_html("{}", formatting.NONE)
+    machine = value.astimezone(timezone.get_current_timezone()) if timezone.is_aware(value) else value
+    return format_html(
+        '<time datetime="{}">{}</time>',
+        machine.isoformat(timespec="minutes"),
+        formatting.moment_text(value, zone=zone),
+    )
+
+
+@register.simple_tag
+def line_chart(title: str, labels: Sequence[str], series: Sequence[charts.Series], table: bool = True) -> SafeString:
+    """A line chart, with its figures as a table if the page has none; see por.web.charts."""
+    return charts.line_chart(title, labels, series, table)
+
+
+@register.simple_tag
+def crumbs(*parts: str) -> SafeString:
+    """The way here: label and address of each page above, then the label of this one."""
+    above = zip(parts[:-1:2], parts[1:-1:2], strict=True)
+    return format_html(
+        '<nav class="crumbs" aria-label="{}"><ol>{}<li><span aria-current="page">{}</span></li></ol></nav>',
+        _("Breadcrumb"),
+        format_html_join(
+            "", '<li><a href="{}">{}</a>{}</li>', ((url, label, icon("next", "s")) for label, url in above)
+        ),
+        parts[-1],
+    )
+
+
+@register.inclusion_tag("ui/field.html")
+def field(bound: BoundField, css: str = "") -> dict[str, Any]:
+    """A form's field whole: label, hint, error and input, tied together for assistive technology.
+
+    A placeholder is left out: it would only repeat the label, and vanish when it is needed.
+    """
+    widget = bound.field.widget
+    kind = "choices" if isinstance(widget, RadioSelect) else "check" if isinstance(widget, CheckboxInput) else "input"
+    attrs: dict[str, str | bool] = {"class": f"input {css}".strip(), "placeholder": False} if kind == "input" else {}
+    return {"field": bound, "kind": kind, "widget": bound.as_widget(attrs=attrs)}
+
+
+@register.filter
+def item(found: Mapping[str, Any], key: str) -> Any:
+    """What stands under a key that is itself a variable; nothing if there is none."""
+    return found.get(key)
+
+
+@register.filter
+def tone(level_tag: str) -> str:
+    """The tone of one of Django's messages."""
+    return TONES.get(level_tag, "info")
+
+
+@register.filter
+def tone_icon(tone: str) -> str:
+    """The icon that goes with a tone."""
+    return TONE_ICONS[tone]

@@ -1,0 +1,165 @@
+"""What a partner does itself: activating with the customer's consent, and being attached for having sold."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from django.utils import timezone
+
+from associations.attaching.actions import activation, undo
+from associations.attaching.actions import attach as attaching
+from associations.attaching.models import Consent
+from associations.record.models import Association
+from associations.record.rules import AssociationKind, Source
+from por.accounts.models import Actor
+from por.directory.models import CheckOfId, Customer, Partner, Subscription
+from por.errors import Forbidden, NotFound
+from tests.associations.attaching.test_actions import refused
+from tests.associations.invitations.test_actions import Case, arrived, case, of_record, says
+from tests.factories import make_member, make_partner, make_staff, make_subscription
+
+__all__ = ["arrived", "case"]  # fixtures
+
+
+# --- Activating -----------------------------------------------------------------------------------------------------
+
+CONSENT = activation.Given(" Elin Sandberg ", "elin@vasterhamn.example", date(2026, 1, 15))
+
+
+def activate(case: Case, subscription: Subscription, *, by: Actor | None = None, mpn_id: str = "", consent=CONSENT):
+    mpn_id = mpn_id or case.nordvik.mpn_id
+    return activation.activate(subscription.subscription_id, mpn_id, consent, by=by or case.arvid)
+
+
+@pytest.fixture
+def open_one(case) -> Subscription:
+    return make_subscription(case.customer, agreement="OPEN")
+
+
+def test_activating_makes_the_partner_of_record_with_the_consent_kept(case, open_one):
+    placed = activate(case, open_one)
+
+    assert (placed.outcome, of_record(open_one)) == ("attached", "Nordvik Cloud AB")
+    consent = Consent.objects.get()
+    assert (consent.association, consent.name, consent.given_on) == (
+        placed.association,
+        "Elin Sandberg",
+        date(2026, 1, 15),
+    )
+    assert (consent.recorded_by, placed.association.source) == (case.arvid.user, Source.ACTIVATION)
+    assert (activate(case, open_one).outcome, Consent.objects.count()) == ("unchanged", 1)
+    # The customer has not done it, so there is nothing to undo for it; it removes the partner instead.
+    refused("nothing_to_undo", undo.undo, open_one.subscription_id, by=case.elin)
+    attaching.remove(open_one.subscription_id, by=case.elin)
+    assert of_record(open_one) is None
+
+
+def test_activating_where_another_is_of_record_asks_the_customer_once(case, open_one):
+    case.attach(open_one, case.halden)
+    placed, again = activate(case, open_one), activate(case, open_one)
+
+    assert (placed.outcome, of_record(open_one)) == ("change_requested", "Halden Konsult AB")
+    assert placed.request == again.request
+    assert Consent.objects.get().request == placed.request
+
+
+def test_a_global_account_activates_for_its_locations_and_for_no_other(case, open_one):
+    above = make_partner("Nordvik Group", kind="global")
+    below = make_partner("Nordvik Cloud Oy", parent=above.organisation)
+    by = make_member(above.organisation)
+    tries = CheckOfId.objects.count()
+    for mpn_id in (case.nordvik.mpn_id, "999999"):  # whether or not there is such a partner
+        refused("not_your_mpn_id", activate, case, open_one, by=by, mpn_id=mpn_id, field="mpn_id")
+    refused("mpn_id_malformed", activate, case, open_one, by=by, mpn_id="twelve", field="mpn_id")
+    refused("partner_is_global", activate, case, open_one, by=by, mpn_id=above.mpn_id)
+    assert CheckOfId.objects.count() == tries
+    assert activate(case, open_one, by=by, mpn_id=below.mpn_id).association.partner == below
+
+
+def test_only_open_licensing_is_activated_while_it_is_active_and_by_who_may(case, open_one):
+    refused("not_found", activate, case, case.one, kind=NotFound)  # not theirs to know that there is one
+    case.attach(case.one, case.nordvik)
+    refused("not_open_licensing", activate, case, case.one)
+    tomorrow = activation.Given("Elin", "elin@vasterhamn.example", timezone.now().date() + timedelta(days=1))
+    refused("consent_in_future", activate, case, open_one, consent=tomorrow, field="consent")
+    for status, code in (("grace", "subscription_suspended"), ("expired", "subscription_expired")):
+        Subscription.objects.filter(pk=open_one.pk).update(status=status)
+        refused(code, activate, case, open_one)
+    for nobody in (make_member(case.nordvik.organisation, "incentives"), case.elin, make_staff("support")):
+        refused("no_right", activate, case, open_one, by=nobody, kind=Forbidden)
+    assert not Consent.objects.exists()
+
+
+# --- Attached for having sold ---------------------------------------------------------------------------------------
+
+
+def sold(customer: Customer, partner: Partner, kind: str = AssociationKind.TRANSACTING, **fields) -> Subscription:
+    fields = {"agreement": "MOSP", "started_on": timezone.now().date() - timedelta(days=30)} | fields
+    subscription = make_subscription(customer, **fields)
+    Association.objects.create(
+        kind=kind,
+        customer=customer,
+        subscription=subscription,
+        partner=partner,
+        began_at=timezone.now(),
+        source=Source.ESTATE,
+    )
+    return subscription
+
+
+def test_whoever_sold_a_new_subscription_is_attached_where_nobody_ever_was(case):
+    by_mosp, by_csp = (
+        sold(case.customer, case.nordvik),
+        sold(case.customer, case.halden, AssociationKind.CSP, agreement="CSP"),
+    )
+
+    assert (activation.attach_sellers(), activation.attach_sellers()) == (2, 0)
+    assert (of_record(by_mosp), of_record(by_csp)) == ("Nordvik Cloud AB", "Halden Konsult AB")
+    made = Association.objects.of_record()
+    assert {one.source for one in made} == {Source.AUTOMATIC}
+    attaching.remove(by_mosp.subscription_id, by=case.elin)
+    assert (activation.attach_sellers(), of_record(by_mosp)) == (0, None)  # the customer has said no
+
+
+def test_nobody_is_attached_who_did_not_sell_it_as_new_or_where_somebody_has_been(case):
+    customer, nordvik = case.customer, case.nordvik
+    held, undone = sold(customer, nordvik), sold(customer, nordvik)
+    case.attach(held, case.halden)
+    case.attach(undone, case.halden)
+    undo.undo(undone.subscription_id, by=case.elin)
+    nobody = [
+        sold(customer, nordvik, started_on=timezone.now().date() - timedelta(days=31)),
+        sold(customer, nordvik, agreement="EA"),
+        sold(customer, nordvik, agreement="CSP"),  # by a transacting partner
+        sold(customer, nordvik, AssociationKind.CSP),
+        sold(customer, nordvik, status="grace"),
+        sold(customer, make_partner(status="suspended")),
+        sold(customer, make_partner(kind="global")),
+        undone,
+    ]
+    assert activation.attach_sellers() == 0
+    assert [of_record(one) for one in nobody] == [None] * len(nobody)
+    assert of_record(held) == "Halden Konsult AB"
+
+
+# --- Who is told ----------------------------------------------------------------------------------------------------
+
+
+def test_the_customer_is_told_of_a_partner_it_has_not_attached_itself(case, open_one, arrived):
+    activate(case, open_one)
+    mails = arrived()
+    assert mails.keys() == {"arvid@nordvik.example", "elin@vasterhamn.example"}
+    says(mails["elin@vasterhamn.example"], "with your organisation’s consent", "Elin Sandberg, 15 Jan 2026")
+    says(mails["arvid@nordvik.example"], "Nordvik Cloud AB activated", str(open_one.subscription_id))
+
+    sold(case.customer, case.halden)
+    activation.attach_sellers()
+    mails = arrived()
+    assert mails.keys() == {"maja@halden.example", "elin@vasterhamn.example"}
+    says(mails["elin@vasterhamn.example"], "sold you", "you can remove the partner at any time")
+    says(
+        mails["maja@halden.example"],
+        "was attached automatically as its partner of record",
+        "We have told the customer.",
+    )

@@ -1,0 +1,288 @@
+"""By the thousand: each row as if it came alone, tried first, once, and no way around the limits of Check ID."""
+
+from __future__ import annotations
+
+import csv
+import io
+import uuid
+
+import pytest
+from django.db import OperationalError, connection
+from django.test import Client
+
+from associations.attaching.actions import attach as attaching
+from associations.attaching.actions import bulk
+from associations.attaching.actions import bulk as bulk_module
+from associations.attaching.models import Job
+from associations.change_requests.models import ChangeRequest
+from associations.record.models import Association
+from por.accounts.models import Actor, Membership
+from por.directory import actions as directory
+from por.directory.models import CheckOfId, Customer
+from por.errors import Refused
+from por.history.models import Event
+from tests.api import Api
+from tests.factories import make_customer, make_member, make_partner, make_subscription
+
+
+def outcomes(job: Job) -> list[str]:
+    return [row.code or row.outcome for row in job.rows.order_by("row")]
+
+
+def one_of_each(customer: Customer, admin: Actor) -> tuple[list[bulk.Pair], list[str]]:
+    """A row of every kind, and what has to come of it."""
+    ours, other = make_partner(), make_partner("Halden Konsult AB")
+    free, held, contested, taken = (make_subscription(customer) for _number in range(4))
+    for subscription, partner in ((held, ours), (contested, other)):
+        attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    rows = [
+        (free.subscription_id, ours.mpn_id, "attached"),
+        (held.subscription_id, f" {ours.mpn_id[:3]}-{ours.mpn_id[3:]}", "unchanged"),
+        (contested.subscription_id, ours.mpn_id, "change_requested"),
+        (str(taken.subscription_id).upper(), ours.mpn_id, "attached"),
+        (free.subscription_id, other.mpn_id, "subscription_twice"),
+        ("not a GUID", ours.mpn_id, "subscription_id_malformed"),
+        ("", ours.mpn_id, "subscription_id_malformed"),
+        (uuid.uuid4(), ours.mpn_id, "not_found"),
+        (make_subscription(make_customer("Other")).subscription_id, ours.mpn_id, "not_found"),
+        (make_subscription(customer).subscription_id, "12", "mpn_id_malformed"),
+        (make_subscription(customer).subscription_id, "99999901", "partner_not_found"),
+        (make_subscription(customer).subscription_id, make_partner(kind="global").mpn_id, "partner_is_global"),
+        (make_subscription(customer).subscription_id, make_partner(status="suspended").mpn_id, "partner_suspended"),
+        (make_subscription(customer, status="expired").subscription_id, ours.mpn_id, "subscription_expired"),
+        (make_subscription(customer, status="grace").subscription_id, ours.mpn_id, "subscription_suspended"),
+    ]
+    return [bulk.Pair(str(row[0]), row[1]) for row in rows], [row[2] for row in rows]
+
+
+def test_a_row_of_each_kind_is_reported_and_the_others_are_done(customer, admin):
+    pairs, expected = one_of_each(customer, admin)
+    before = Event.objects.count()
+
+    tried = bulk.request(pairs, dry_run=True, by=admin)
+    assert bulk_module.run_jobs() == len(pairs)
+    assert (outcomes(tried), Event.objects.count()) == (expected, before + 1)
+    assert not ChangeRequest.objects.exists()
+
+    job = bulk.apply_tried(tried.pk, by=admin)
+    assert bulk_module.run_jobs() == len(pairs)
+
+    job.refresh_from_db()
+    assert (job.status, job.done, outcomes(job)) == ("done", len(pairs), expected)
+    assert all(row.detail for row in job.rows.filter(outcome="refused"))
+    assert Event.objects.count() == before + 2 + 3  # two jobs, two attached, one asked
+    assert bulk_module.run_jobs() == 0
+
+
+def test_the_same_file_again_changes_nothing(customer, admin):
+    pairs, _expected = one_of_each(customer, admin)
+    for _time in range(2):
+        job = bulk.request(pairs, dry_run=False, by=admin)
+        record = (Association.objects.count(), ChangeRequest.objects.count())
+        bulk_module.run_jobs()
+    assert (Association.objects.count(), ChangeRequest.objects.count()) == record
+    assert set(outcomes(job)[:4]) == {"unchanged", "change_requested"}
+
+
+def test_a_worker_that_died_is_followed_by_one_that_does_the_rest_and_nothing_twice(customer, admin, monkeypatch):
+    pairs = [bulk.Pair(str(make_subscription(customer).subscription_id), make_partner().mpn_id) for _row in range(4)]
+    job = bulk.request(pairs, dry_run=False, by=admin)
+    real, calls = attaching.attach_once, []
+
+    def dies_in_the_third(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attaching, "attach_once", dies_in_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            bulk_module.run_jobs()
+    job.refresh_from_db()
+    assert (job.status, job.done) == ("running", 2)
+
+    assert bulk_module.run_jobs() == 2
+
+    job.refresh_from_db()
+    assert (job.status, outcomes(job)) == ("done", ["attached"] * 4)
+    assert Event.objects.filter(verb="partner_of_record.attached").count() == 4
+
+
+def job_of(customer: Customer, admin: Actor, rows: int) -> Job:
+    pairs = [bulk.Pair(str(make_subscription(customer).subscription_id), make_partner().mpn_id) for _row in range(rows)]
+    return bulk.request(pairs, dry_run=False, by=admin)
+
+
+def test_outage_ends_the_run_and_the_rows_wait_for_the_next_one(customer, admin, monkeypatch):
+    first, second = job_of(customer, admin, 2), job_of(customer, admin, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(attaching, "attach_once", raises(OperationalError("server closed the connection unexpectedly")))
+        assert bulk_module.run_jobs() == 0
+    for job, status in ((first, "running"), (second, "queued")):
+        job.refresh_from_db()
+        assert (job.status, job.done) == (status, 0)
+
+    assert bulk_module.run_jobs() == 3
+    assert set(Job.objects.values_list("status", flat=True)) == {"done"}
+
+
+def test_defect_fails_one_job_and_the_next_one_runs(customer, admin, monkeypatch):
+    broken, good = job_of(customer, admin, 1), job_of(customer, admin, 2)
+    subscription = broken.rows.get().subscription_id
+    real = attaching.attach_once
+
+    def attach(subscription_id, *args, **kwargs):
+        if str(subscription_id) == subscription:
+            raise ZeroDivisionError
+        return real(subscription_id, *args, **kwargs)
+
+    monkeypatch.setattr(attaching, "attach_once", attach)
+    assert bulk_module.run_jobs() == 2
+    assert [Job.objects.get(pk=job.pk).status for job in (broken, good)] == ["failed", "done"]
+    assert bulk_module.run_jobs() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_job_that_another_worker_runs_is_left_to_it(customer, admin):
+    theirs, ours = job_of(customer, admin, 1), job_of(customer, admin, 1)
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtext('job'), %s)", [theirs.pk])
+        assert bulk_module.run_jobs() == 1
+        assert [Job.objects.get(pk=job.pk).status for job in (theirs, ours)] == ["queued", "done"]
+    finally:
+        other.close()
+    assert bulk_module.run_jobs() == 1
+
+
+def raises(error: Exception):
+    def call(*_args, **_kwargs):
+        raise error
+
+    return call
+
+
+def test_each_unknown_id_counts_as_a_check_and_after_twenty_the_rest_is_refused(customer, admin, monkeypatch):
+    monkeypatch.setattr(directory, "PER_MINUTE", 100)
+    ours = make_partner()
+    known = [bulk.Pair(str(make_subscription(customer).subscription_id), ours.mpn_id) for _row in range(2)]
+    unknown = [
+        bulk.Pair(str(make_subscription(customer).subscription_id), str(99999900 + number // 2)) for number in range(42)
+    ]
+    job = bulk.request([known[0], *unknown, known[1]], dry_run=False, by=admin)
+
+    bulk_module.run_jobs()
+
+    assert outcomes(job) == ["attached", *["partner_not_found"] * 40, *["too_many_unknown"] * 3]
+    assert CheckOfId.objects.count() == 20
+    assert not Association.objects.filter(subscription__subscription_id=known[1].subscription_id).exists()
+
+
+def test_a_job_is_no_way_around_the_checks_of_a_minute_nor_is_a_dry_run(customer, admin):
+    for number in range(directory.PER_MINUTE - 1):
+        with pytest.raises(Refused):
+            directory.check(str(88888000 + number), by=admin)
+    pairs = [bulk.Pair(str(make_subscription(customer).subscription_id), str(99999900 + row)) for row in range(4)]
+    job = bulk.request(pairs, dry_run=True, by=admin)
+
+    bulk_module.run_jobs()
+
+    assert outcomes(job) == ["partner_not_found", *["too_many_unknown"] * 3]
+
+
+def test_who_has_lost_the_right_since_attaches_nothing(customer, admin):
+    job = bulk.request(
+        [bulk.Pair(str(make_subscription(customer).subscription_id), "4471902")], dry_run=False, by=admin
+    )
+    Membership.objects.filter(user=admin.user).update(role="viewer")
+
+    bulk_module.run_jobs()
+
+    assert outcomes(job) == ["no_right"]
+
+
+def test_over_the_api_as_json_or_csv_with_the_job_to_look_at(customer, admin):
+    api, partner = Api(admin), make_partner()
+    rows = [
+        {"subscription_id": str(make_subscription(customer).subscription_id), "mpn_id": partner.mpn_id}
+        for _n in range(2)
+    ]
+    text = "\ufeffMPN_ID;subscription_id\r\n" + "".join(f"{r['mpn_id']};{r['subscription_id']}\r\n" for r in rows)
+
+    tried = api.post("bulk/partner-of-record/?dry_run=true", {"rows": rows})
+    bare = api.post("bulk/partner-of-record/?dry_run=1", rows)
+    from_csv = api.post("bulk/partner-of-record/", text.encode(), Content_Type="text/csv")
+    bulk_module.run_jobs()
+
+    for answer, expected in ((tried, ["attached"] * 2), (bare, ["attached"] * 2), (from_csv, ["attached"] * 2)):
+        assert answer.status_code == 202, answer.content
+        job = api.get(f"jobs/{answer.json()['job']['id']}/").json()
+        assert (job["status"], job["done"], job["total"]) == ("done", 2, 2)
+        assert [row["outcome"] for row in job["results"]] == expected
+    assert Association.objects.count() == 2
+    lines = list(csv.reader(io.StringIO(api.get(f"jobs/{job['id']}/", {"format": "csv"}).content.decode("utf-8-sig"))))
+    assert [line[3] for line in lines] == ["outcome", "attached", "attached"]
+    stranger = Api(make_member(make_customer("Other").organisation))
+    assert stranger.get(f"jobs/{job['id']}/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"rows": []}, "no_rows"),
+        ({"rows": [{"subscription_id": "a", "mpn_id": "b"}] * 1001}, "too_many_rows"),
+        ({"rows": "a"}, "not_a_list"),
+        ([{"subscription_id": "a"}], "invalid"),
+        (b"subscription,mpn_id\r\n1,2", "column_missing"),
+        (b"", "required"),
+        (b"\xff", "malformed_csv"),
+        (b"subscription_id,mpn_id\r\n", "no_rows"),
+    ],
+)
+def test_what_cannot_be_rows_is_refused_at_once_and_by_its_field(admin, body, code):
+    kind = {"Content_Type": "text/csv"} if isinstance(body, bytes) else {}
+
+    answer = Api(admin).post("bulk/partner-of-record/", body, **kind)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert not Job.objects.exists()
+
+
+def test_on_the_page_a_file_is_tried_looked_at_and_then_attached(customer, admin, django_assert_max_num_queries):
+    pairs, expected = one_of_each(customer, admin)
+    client = Client()
+    client.force_login(admin.user)
+    text = "subscription_id,mpn_id\n" + "\n".join(f"{pair.subscription_id},{pair.mpn_id}" for pair in pairs)
+
+    answer = client.post("/c/bulk/", {"rows": text, "manner": "dry"})
+    (tried,) = Job.objects.all()
+    assert (answer.status_code, answer["Location"]) == (302, f"/c/bulk/{tried.pk}/")
+    assert 'hx-trigger="every 2s"' in client.get(answer["Location"]).content.decode()
+    bulk_module.run_jobs()
+    with django_assert_max_num_queries(12):
+        page = client.get(answer["Location"]).content.decode()
+    assert "This was a dry run" in page
+    assert "Attach these partners now" in page
+    assert "An earlier row already has this subscription" in page
+    applied = client.post(f"/c/bulk/{tried.pk}/apply/")
+    bulk_module.run_jobs()
+
+    file = client.get(applied["Location"] + "?format=csv").getvalue().decode("utf-8-sig")
+    assert [line["code"] or line["outcome"] for line in csv.DictReader(io.StringIO(file))] == expected
+    assert client.post(f"/c/bulk/{Job.objects.latest('pk').pk}/apply/").status_code == 409
+    assert "Dry run" in client.get("/c/bulk/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "sent", [{"manner": "dry"}, {"manner": "dry", "rows": "a,b\n1,2"}, {"manner": "x", "rows": "a"}]
+)
+def test_on_the_page_what_is_wrong_with_the_rows_stands_at_them(admin, sent):
+    client = Client()
+    client.force_login(admin.user)
+
+    answer = client.post("/c/bulk/", sent)
+
+    assert answer.status_code == 422
+    assert not Job.objects.exists()

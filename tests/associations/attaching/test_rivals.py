@@ -1,0 +1,459 @@
+"""For each verb, whatever somebody else does at the worst moment: one right answer, and the record stays exact.
+
+Two moments: the rival has committed between what the caller read and its lock (`before`); the rival holds the lock,
+and commits while the caller waits for it (`holding`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from associations import tasks as associations
+from associations.attaching.actions import attach as attaching
+from associations.attaching.actions import ending, undo
+from associations.change_requests import actions as change_requests
+from associations.change_requests.models import ChangeRequest
+from associations.record.models import Association
+from por.accounts import actions as accounts
+from por.accounts.models import Membership
+from por.directory.models import Partner, Subscription
+from por.history.actions.verifying import verify
+from por.history.models import Event, Outbox
+from tests import estates
+from tests.api import Api
+from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.record import most_at_once, overlaps
+from tests.rivals import before_the_lock, before_the_write_without_a_lock, holding_the_lock
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+MOMENTS: dict[str, Callable[[Callable[[], Any]], AbstractContextManager[None]]] = {
+    "before": before_the_lock,
+    "holding": holding_the_lock,
+}
+
+
+class Scene:
+    """A customer's subscription with two partners, its administrator at the API, and a colleague who is the rival."""
+
+    def __init__(self, files: Path) -> None:
+        self.files = files
+        self.customer = make_customer()
+        self.subscription = make_subscription(self.customer)
+        self.ours, self.other = make_partner("Nordvik Cloud AB"), make_partner("Halden Konsult AB")
+        self.third = make_partner("Skog IT AB")
+        self.admin, self.colleague = make_member(self.customer.organisation), make_member(self.customer.organisation)
+        self.api = Api(self.admin)
+        self.api.client.raise_request_exception = False
+        self.path = f"subscriptions/{self.subscription.subscription_id}/partner-of-record/"
+        self.today = timezone.now().date()
+
+    @property
+    def version(self) -> int:
+        return Subscription.objects.get(pk=self.subscription.pk).version
+
+    def changes(self) -> int:
+        """How often the record was changed, whoever did it."""
+        return Event.objects.filter(object_id=str(self.subscription.subscription_id)).count()
+
+    # --- What somebody does: the rival, or whoever set the scene
+
+    def attach(self, partner: Partner | None = None, *, days: int | None = None) -> Association:
+        began_on = None if days is None else self.today - timedelta(days=days)
+        mpn_id = (partner or self.ours).mpn_id
+        return attaching.attach(
+            self.subscription.subscription_id, mpn_id, by=self.colleague, began_on=began_on
+        ).association
+
+    def attach_other(self) -> None:
+        self.attach(self.other)
+
+    def attach_and_undo(self) -> None:
+        self.attach(self.other)
+        self.undo()
+
+    def attach_other_and_remove(self) -> None:
+        self.attach(self.other)
+        self.remove()
+
+    def date_back(self) -> None:
+        self.attach(days=60)
+
+    def remove(self) -> None:
+        attaching.remove(self.subscription.subscription_id, by=self.colleague)
+
+    def remove_and_attach_other(self) -> None:
+        self.remove()
+        self.attach(self.other)
+
+    def undo(self) -> None:
+        undo.undo(self.subscription.subscription_id, by=self.colleague)
+
+    def question(self) -> ChangeRequest:
+        return ChangeRequest.objects.filter(subscription=self.subscription).latest("pk")
+
+    def answer_ours(self) -> None:
+        change_requests.answer(self.question().pk, self.ours.mpn_id, by=self.colleague)
+
+    def answer_other(self) -> None:
+        change_requests.answer(self.question().pk, self.other.mpn_id, by=self.colleague)
+
+    def answer_neither(self) -> None:
+        change_requests.answer(self.question().pk, None, by=self.colleague)
+
+    def answer_and_undo(self) -> None:
+        self.answer_other()
+        self.undo()
+
+    def name_a_third(self) -> None:
+        self.attach(self.third)
+
+    def state(self) -> None:
+        change_requests.submit_statement(self.question().pk, "We do.", by=make_member(self.other.organisation))
+
+    def pass_the_deadline(self) -> None:
+        ChangeRequest.objects.update(due_at=timezone.now())
+        associations.run_scheduled()
+
+    def close_other(self) -> None:
+        self.load("partners", mpn_id=self.other.mpn_id, name="Halden Konsult AB", status="closed")
+
+    def load(self, file: str, **cells: str) -> list[tuple[str, str, str]]:
+        """Loads a file of one line; what was wrong with it."""
+        rows = {
+            "partners": lambda: estates.partner(self.ours.mpn_id, name="Nordvik Cloud AB", tenant_id=""),
+            "subscriptions": lambda: estates.subscription(
+                str(self.subscription.subscription_id), tenant_id=str(self.customer.tenant_id)
+            ),
+            "associations": lambda: estates.association(
+                self.other.mpn_id, subscription_id=str(self.subscription.subscription_id)
+            ),
+        }
+        loaded = estates.load_one(self.files, file, rows[file]() | cells)
+        assert loaded.errors or not loaded.failure
+        return loaded.codes
+
+    def expire(self) -> None:
+        self.load("subscriptions", status="expired")
+
+    def go_into_grace(self) -> None:
+        self.load("subscriptions", status="grace")
+
+    def suspend(self) -> None:
+        self.load("subscriptions", status="suspended")
+
+    def reactivate(self) -> None:
+        self.load("subscriptions")
+
+    def start_later(self) -> None:
+        self.load("subscriptions", started_on=(self.today - timedelta(days=10)).isoformat())
+
+    def suspend_partner(self) -> None:
+        self.load("partners", status="suspended")
+
+    def close_partner(self) -> None:
+        self.load("partners", status="closed")
+
+    def load_a_past_period(self) -> None:
+        days = {"began_on": 50, "ended_on": 5}
+        self.load(
+            "associations", **{name: (self.today - timedelta(days=ago)).isoformat() for name, ago in days.items()}
+        )
+
+    def load_other(self) -> None:
+        self.load("associations", began_on=(self.today - timedelta(days=9)).isoformat())
+
+    def revoke(self) -> None:
+        accounts.revoke_token(self.admin.user, self.api.token.pk)
+
+    def suspend_person(self) -> None:
+        accounts.suspend(self.admin.user.pk, by=make_staff("programme_administrator"))
+
+    def end_membership(self) -> None:
+        Membership.objects.filter(user=self.admin.user).delete()
+
+    # --- Where the scene starts
+
+    def free(self) -> None:
+        pass
+
+    def held(self) -> None:
+        self.attach()
+
+    def removed(self) -> None:
+        self.attach()
+        self.remove()
+
+    def asked(self) -> None:
+        """Ours is of record, and the other was named."""
+        self.attach()
+        self.attach(self.other)
+
+    def answered(self) -> None:
+        self.asked()
+        self.answer_other()
+
+    def overdue(self) -> None:
+        self.asked()
+        ChangeRequest.objects.update(due_at=timezone.now())
+
+    def held_and_expired(self) -> None:
+        """As a load that was killed before its end leaves it."""
+        self.attach()
+        Subscription.objects.filter(pk=self.subscription.pk).update(status="expired")
+
+    # --- The caller's verbs; each says what came of it
+
+    def send(self, method: str, path: str, body: Any = None, version: int | None = None) -> str:
+        tag = "*" if version is None else f'"{version}"'
+        response = getattr(self.api, method)(path, body, If_Match=tag)
+        code = response.json()["code"] if response.status_code >= 400 else ""
+        return f"{response.status_code} {code}".strip()
+
+    def puts(self, version: int | None = None, **body: Any) -> str:
+        return self.send("put", self.path, {"mpn_id": self.ours.mpn_id} | body, version)
+
+    def attaches(self, version: int | None = None) -> str:
+        return self.puts(version)
+
+    def dates_back(self, version: int | None = None) -> str:
+        return self.puts(version, began_on=(self.today - timedelta(days=30)).isoformat())
+
+    def removes(self, version: int | None = None) -> str:
+        return self.send("delete", self.path, None, version)
+
+    def undoes(self, version: int | None = None) -> str:
+        return self.send("post", self.path + "undo/", None, version)
+
+    def answers(self, version: int | None = None) -> str:
+        return self.send("post", f"change-requests/{self.question().pk}/answer/", {"mpn_id": self.other.mpn_id})
+
+    def names_the_other(self, version: int | None = None) -> str:
+        return self.puts(version, mpn_id=self.other.mpn_id)
+
+    def names_a_third(self, version: int | None = None) -> str:
+        return self.puts(version, mpn_id=self.third.mpn_id)
+
+    def strikes(self, version: int | None = None) -> str:
+        """The clock, that it is due."""
+        return "expired" if change_requests.expire(self.question().pk) else "left"
+
+    def ends_from_outside(self, version: int | None = None) -> str:
+        association = Association.objects.filter(subscription=self.subscription).order_by("pk")[0]
+        return "ended" if ending.end_from_outside(association.pk) else "left"
+
+    def loads(self, version: int | None = None) -> str:
+        day = (self.today - timedelta(days=20)).isoformat()
+        found = self.load("associations", mpn_id=self.ours.mpn_id, began_on=day)
+        return found[0][2] if found else "loaded"
+
+
+#: Where it starts, what the caller does, what the rival does meanwhile, what comes of it, and how many changes of the
+#: record the caller makes.
+TABLE: list[tuple[str, str, str, str, int]] = [
+    ("free", "attaches", "attach", "200", 0),
+    ("free", "attaches", "attach_other", "202", 1),
+    ("free", "attaches", "attach_and_undo", "201", 1),
+    ("free", "attaches", "attach_other_and_remove", "201", 1),
+    ("free", "attaches", "date_back", "200", 0),
+    ("free", "attaches", "load_other", "202", 1),
+    ("free", "attaches", "load_a_past_period", "201", 1),
+    ("free", "attaches", "expire", "409 subscription_expired", 0),
+    ("free", "attaches", "suspend", "409 subscription_suspended", 0),
+    ("free", "attaches", "go_into_grace", "409 subscription_suspended", 0),
+    ("free", "attaches", "suspend_partner", "409 partner_suspended", 0),
+    ("free", "attaches", "close_partner", "422 partner_not_found", 0),
+    ("free", "dates_back", "attach", "200", 1),
+    ("free", "dates_back", "date_back", "200", 0),
+    ("free", "dates_back", "attach_other", "422 overlaps_another_period", 0),
+    ("free", "dates_back", "attach_and_undo", "201", 1),
+    ("free", "dates_back", "attach_other_and_remove", "422 overlaps_another_period", 0),
+    ("free", "dates_back", "load_a_past_period", "422 overlaps_another_period", 0),
+    ("free", "dates_back", "start_later", "422 began_on_too_early", 0),
+    ("free", "dates_back", "expire", "409 subscription_expired", 0),
+    ("free", "dates_back", "suspend_partner", "409 partner_suspended", 0),
+    ("free", "dates_back", "close_partner", "422 partner_not_found", 0),
+    ("held", "dates_back", "date_back", "200", 0),
+    ("held", "dates_back", "remove", "422 overlaps_another_period", 0),
+    ("held", "dates_back", "remove_and_attach_other", "422 overlaps_another_period", 0),
+    ("held", "dates_back", "undo", "201", 1),
+    ("held", "dates_back", "suspend", "409 subscription_suspended", 0),
+    ("held", "dates_back", "expire", "409 subscription_expired", 0),
+    ("held", "dates_back", "suspend_partner", "409 partner_suspended", 0),
+    ("held", "dates_back", "close_partner", "422 partner_not_found", 0),
+    ("held", "removes", "remove", "409 no_partner_of_record", 0),
+    ("held", "removes", "undo", "409 no_partner_of_record", 0),
+    ("held", "removes", "date_back", "204", 1),
+    ("held", "removes", "remove_and_attach_other", "204", 1),
+    ("held", "removes", "suspend", "204", 1),
+    ("held", "removes", "expire", "409 no_partner_of_record", 0),
+    ("held", "removes", "suspend_partner", "204", 1),
+    ("held", "removes", "close_partner", "409 no_partner_of_record", 0),
+    ("held", "undoes", "undo", "409 nothing_to_undo", 0),
+    ("held", "undoes", "remove", "200", 1),
+    ("held", "undoes", "date_back", "200", 1),
+    ("held", "undoes", "remove_and_attach_other", "200", 1),
+    ("held", "undoes", "suspend", "200", 1),
+    ("held", "undoes", "expire", "409 nothing_to_undo", 0),
+    ("held", "undoes", "suspend_partner", "200", 1),
+    ("held", "undoes", "close_partner", "409 nothing_to_undo", 0),
+    ("removed", "undoes", "undo", "409 nothing_to_undo", 0),
+    ("removed", "undoes", "attach", "200", 1),
+    ("removed", "undoes", "attach_other", "200", 1),
+    ("removed", "undoes", "attach_and_undo", "409 nothing_to_undo", 0),
+    ("removed", "undoes", "suspend", "200", 1),
+    ("removed", "undoes", "expire", "409 subscription_expired", 0),
+    ("removed", "undoes", "suspend_partner", "200", 1),
+    ("removed", "undoes", "close_partner", "409 partner_closed", 0),
+    ("held", "names_the_other", "attach_other", "202", 0),
+    ("held", "names_the_other", "remove", "201", 1),
+    ("held", "names_the_other", "expire", "409 subscription_expired", 0),
+    ("held", "names_the_other", "close_other", "422 partner_not_found", 0),
+    ("asked", "answers", "answer_ours", "409 change_request_answered", 0),
+    ("asked", "answers", "answer_neither", "409 change_request_answered", 0),
+    ("asked", "answers", "answer_and_undo", "200", 1),
+    ("asked", "answers", "remove", "409 change_request_cancelled", 0),
+    ("asked", "answers", "name_a_third", "200", 1),
+    ("asked", "answers", "state", "200", 1),
+    ("asked", "answers", "pass_the_deadline", "409 change_request_expired", 0),
+    ("asked", "answers", "expire", "409 change_request_cancelled", 0),
+    ("asked", "answers", "suspend", "409 subscription_suspended", 0),
+    ("asked", "answers", "close_partner", "409 change_request_cancelled", 0),
+    ("asked", "answers", "close_other", "409 change_request_cancelled", 0),
+    ("asked", "names_a_third", "answer_other", "202", 1),
+    ("asked", "names_a_third", "answer_neither", "201", 1),
+    ("asked", "names_a_third", "name_a_third", "202", 0),
+    ("asked", "names_a_third", "remove", "201", 1),
+    ("asked", "names_a_third", "pass_the_deadline", "202", 1),
+    ("asked", "removes", "answer_other", "204", 1),
+    ("asked", "removes", "answer_neither", "409 no_partner_of_record", 0),
+    ("asked", "removes", "name_a_third", "204", 2),
+    ("asked", "removes", "pass_the_deadline", "204", 1),
+    ("answered", "undoes", "undo", "409 nothing_to_undo", 0),
+    ("answered", "undoes", "remove", "200", 1),
+    ("answered", "undoes", "name_a_third", "409 nothing_to_undo", 0),
+    ("answered", "undoes", "expire", "409 nothing_to_undo", 0),
+    ("answered", "undoes", "close_partner", "409 partner_closed", 0),
+    ("overdue", "strikes", "answer_other", "left", 0),
+    ("overdue", "strikes", "remove", "left", 0),
+    ("overdue", "strikes", "name_a_third", "expired", 1),
+    ("overdue", "strikes", "expire", "left", 0),
+    ("held_and_expired", "ends_from_outside", "remove", "left", 0),
+    ("held_and_expired", "ends_from_outside", "undo", "left", 0),
+    ("held_and_expired", "ends_from_outside", "reactivate", "left", 0),
+    ("held_and_expired", "ends_from_outside", "ends_from_outside", "left", 0),
+    ("free", "loads", "attach_other", "overlaps_another_period", 0),
+    ("free", "loads", "attach", "changed_in_product", 0),
+    ("free", "loads", "attach_and_undo", "loaded", 0),
+]
+#: These do not look at the partner at all, so there is nothing to wait for.
+NEVER_MEET = {
+    ("held", "removes", "suspend_partner"),
+    ("held", "undoes", "suspend_partner"),
+}
+MEETINGS = [
+    pytest.param(*row, moment, id=" ".join((*row[:3], moment)))
+    for row in TABLE
+    for moment in MOMENTS
+    if moment == "before" or row[:3] not in NEVER_MEET
+]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+def exact() -> None:
+    """What holds whatever happened."""
+    assert most_at_once() <= 1
+    assert overlaps() == 0
+    assert Event.objects.count() == Outbox.objects.count()
+    assert list(verify()) == []
+
+
+@pytest.mark.parametrize(("start", "verb", "rival", "outcome", "count", "moment"), MEETINGS)
+def test_whatever_a_rival_does_meanwhile_there_is_one_right_answer(scene, start, verb, rival, outcome, count, moment):
+    getattr(scene, start)()
+    after_the_rival = 0
+
+    def act() -> None:
+        nonlocal after_the_rival
+        getattr(scene, rival)()
+        after_the_rival = scene.changes()
+
+    with MOMENTS[moment](act):
+        answer = getattr(scene, verb)()
+
+    assert answer == outcome
+    assert scene.changes() == after_the_rival + count
+    exact()
+
+
+#: What a colleague may have done to the subscription since it was read.
+MOVES = [
+    ("free", "attaches", "attach"),
+    ("free", "attaches", "attach_and_undo"),
+    ("free", "attaches", "start_later"),
+    ("free", "dates_back", "attach_other"),
+    ("held", "dates_back", "date_back"),
+    ("held", "removes", "remove_and_attach_other"),
+    ("held", "removes", "date_back"),
+    ("held", "undoes", "remove"),
+    ("held", "undoes", "undo"),
+    ("removed", "undoes", "attach_other"),
+]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(("start", "verb", "rival"), MOVES)
+def test_who_named_the_version_they_saw_is_stale_once_a_rival_has_moved_it(scene, start, verb, rival, moment):
+    getattr(scene, start)()
+
+    with MOMENTS[moment](getattr(scene, rival)):
+        answer = getattr(scene, verb)(version=scene.version)
+
+    assert answer == "412 stale"
+    exact()
+
+
+@pytest.mark.parametrize("loss", ["revoke", "suspend_person", "end_membership"])
+@pytest.mark.parametrize(("start", "verb", "outcome"), [
+    ("free", "attaches", "201"), ("held", "removes", "204"), ("held", "undoes", "200")
+])  # fmt: skip
+def test_a_request_that_was_let_in_is_finished_and_the_next_one_is_not_let_in(scene, start, verb, outcome, loss):
+    getattr(scene, start)()
+
+    with before_the_lock(getattr(scene, loss)):
+        assert getattr(scene, verb)() == outcome
+
+    assert getattr(scene, verb)() == "401 token_invalid"
+    exact()
+
+
+#: Without the locks the same rivals do harm: each the wrong answer, or a constraint has to step in (500).
+HARM = [
+    ("free", "attaches", "attach_other", "500 internal_error"),
+    ("free", "attaches", "expire", "201"),
+    ("free", "attaches", "suspend_partner", "201"),
+    ("held", "removes", "remove", "204"),
+    ("held", "undoes", "undo", "200"),
+]
+
+
+@pytest.mark.parametrize(("start", "verb", "rival", "wrong"), HARM)
+def test_the_rivals_really_come_between_because_without_locks_they_do_harm(scene, start, verb, rival, wrong):
+    getattr(scene, start)()
+
+    with before_the_write_without_a_lock(getattr(scene, rival)):
+        answer = getattr(scene, verb)()
+
+    right = {row[:3]: row[3] for row in TABLE}[start, verb, rival]
+    assert answer == wrong != right

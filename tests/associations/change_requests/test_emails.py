@@ -1,0 +1,175 @@
+"""Who is told what while it is asked who does the work, and of invitations; with what the mails say."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from associations import tasks as associations
+from associations.attaching.actions import activation
+from associations.attaching.actions import attach as attaching
+from associations.change_requests import actions as change_requests
+from associations.change_requests.models import ChangeRequest
+from associations.invitations import actions as invitations
+from associations.invitations.models import Invitation
+from por.directory.models import Customer
+from por.history.actions import relaying
+from por.notifications.messages import compose
+from por.notifications.models import Delivery
+from tests.associations.change_requests.test_actions import Case, at
+from tests.factories import make_member, make_partner, make_subscription
+
+
+class Told(Case):
+    """The case, and what has been told since it was last asked: recipient → kind of message."""
+
+    def __init__(self, customer: Customer) -> None:
+        super().__init__(customer)
+        self.viewer = make_member(customer.organisation, "viewer")
+        self.names = {
+            self.admin.user_id: "admin",
+            self.viewer.user_id: "viewer",
+            self.of_nordvik.user_id: "nordvik",
+            self.of_halden.user_id: "halden",
+        }
+        self.heard = 0
+
+    def told(self) -> dict[str, str]:
+        relaying.relay()
+        new = Delivery.objects.filter(pk__gt=self.heard).order_by("pk")
+        told = {}
+        for one in new:
+            self.heard = one.pk
+            told[self.names[one.user_id]] = one.template.removeprefix("change_")
+            mail = compose(one)
+            assert mail.subject
+            assert "Office 365 E3" in mail.body or "Västerhamn" in mail.body
+        return told
+
+
+@pytest.fixture
+def case(customer) -> Told:
+    case = Told(customer)
+    case.told()
+    return case
+
+
+def test_asking_tells_both_partners_and_the_administrators_and_nobody_twice(customer):
+    case = Told(customer)
+    assert case.told()
+    kinds = dict(Delivery.objects.filter(event__verb="change_request.opened").values_list("user", "template"))
+    assert {case.names[user]: template for user, template in kinds.items()} == {
+        "nordvik": "change_contested",
+        "halden": "change_named",
+        "admin": "change_question",
+    }
+    question = compose(Delivery.objects.get(template="change_question"))
+    assert "They migrate our mail." in question.body
+    assert f"/c/change-requests/{case.request.pk}/" in question.body
+
+
+def test_a_third_is_named_and_those_before_hear_of_it(case):
+    third = make_partner("Skog IT AB")
+    case.names[make_member(third.organisation).user_id] = "skog"
+    case.name(third)
+    assert case.told() == {"nordvik": "contested", "halden": "joined", "skog": "named", "admin": "question"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "nordvik", "halden"),
+    [("halden", "lost", "chosen"), ("nordvik", "kept", "not_chosen"), (None, "lost", "not_chosen")],
+)
+def test_the_answer_tells_each_what_it_means_for_them_and_so_does_undoing_it(case, answer, nordvik, halden):
+    case.answer(answer and getattr(case, answer), statement="As we see it.")
+    assert case.told() == {"nordvik": nordvik, "halden": halden, "admin": "answered"}
+    for delivery in Delivery.objects.filter(event__verb="change_request.answered"):
+        assert "As we see it." in compose(delivery).body
+    case.undo()
+    assert case.told() == {
+        "nordvik": "answer_undone",
+        "halden": "answer_undone",
+        "admin": "answer_undone_customer",
+    }
+
+
+def test_without_an_answer_all_are_told_and_the_customer_was_reminded_before(case):
+    with at(change_requests.reminders_of(case.request)[0]):
+        associations.run_scheduled()
+    assert case.told() == {"admin": "reminder"}
+    with at(case.request.due_at):
+        associations.run_scheduled()
+    assert case.told() == {"nordvik": "closed", "halden": "closed", "admin": "closed_customer"}
+
+
+def test_removing_the_partner_of_record_tells_it_that_and_the_challenger_that_the_question_is_gone(case):
+    case.remove()
+    assert case.told() == {"nordvik": "record_removed", "admin": "record_removed_receipt", "halden": "closed"}
+
+
+def test_what_is_between_two_stays_between_them(case):
+    change_requests.submit_statement(case.request.pk, "We moved their mail.", by=case.of_halden)
+    assert case.told() == {}
+    member = case.viewer.organisation.memberships.get(user=case.viewer.user)
+    change_requests.forward(case.request.pk, member.pk, by=case.admin, note="You know them.")
+    assert case.told() == {"viewer": "forwarded"}
+
+
+def test_an_invitation_goes_to_the_administrators_and_what_they_do_with_it_to_the_partner(case):
+    free = make_subscription(case.customer)
+    ids = [free.subscription_id, case.subscription.subscription_id]
+    sent = invitations.invite(case.customer.tenant_id, ids, by=case.of_halden, message="As agreed.")
+    assert case.told() == {"admin": "invitation_sent"}
+    invitation = compose(Delivery.objects.get(template="invitation_sent"))
+    assert f"/c/invitations/{sent.invitation_id}/" in invitation.body
+    assert "As agreed." in invitation.body
+    invitations.accept(sent.invitation_id, ids, by=case.admin)
+    told = case.told()
+    assert told["halden"] in {"invitation_accepted", "record_attached"}
+    assert (
+        "so the customer must answer a change request"
+        in compose(Delivery.objects.get(template="invitation_accepted")).body
+    )
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [("decline", {"halden": "invitation_declined"}), ("report", {"halden": "invitation_declined"})],
+)
+def test_a_reported_invitation_is_to_its_partner_a_declined_one(case, verb, told):
+    sent = invitations.invite(case.customer.tenant_id, [case.subscription.subscription_id], by=case.of_halden)
+    case.told()
+    getattr(invitations, verb)(sent.invitation_id, by=case.admin, reason="We do not know them.")
+    assert case.told() == told
+    mail = compose(Delivery.objects.get(template="invitation_declined"))
+    assert ("We do not know them." in mail.body) == (verb == "decline")
+
+
+def test_an_invitation_that_is_withdrawn_or_runs_out_is_told_to_the_other_side(case):
+    subscriptions = (case.subscription, make_subscription(case.customer))
+    first, second = (
+        invitations.invite(case.customer.tenant_id, [one.subscription_id], by=case.of_halden) for one in subscriptions
+    )
+    case.told()
+    invitations.revoke(first.invitation_id, by=case.of_halden)
+    assert case.told() == {"admin": "invitation_revoked"}
+    with at(Invitation.objects.get(pk=second.pk).expires_at):
+        assert invitations.expire_invitations() == 1
+    assert case.told() == {"halden": "invitation_expired"}
+
+
+def test_the_customer_is_told_of_what_a_partner_has_activated_and_to_whom_that_is_news(case):
+    open_ = make_subscription(case.customer, agreement="OPEN")
+    consent = activation.Given("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
+    activation.activate(open_.subscription_id, case.halden.mpn_id, consent, by=case.of_halden)
+    told = case.told()
+    assert told["admin"] == "record_attached_for_customer"
+    assert "Elin Sandberg" in compose(Delivery.objects.get(template="record_attached_for_customer")).body
+    contested = make_subscription(case.customer, agreement="OPEN")
+    attaching.attach(contested.subscription_id, case.nordvik.mpn_id, by=case.admin)
+    case.told()
+    activation.activate(contested.subscription_id, case.halden.mpn_id, consent, by=case.of_halden)
+    assert case.told() == {"nordvik": "contested", "halden": "named", "admin": "question"}
+    assert (
+        "says it has the consent of" in compose(Delivery.objects.filter(template="change_contested").latest("pk")).body
+    )
+    assert ChangeRequest.objects.count() == 2

@@ -1,0 +1,129 @@
+"""What a challenger, an incumbent and an invited partner learn of a subscription and of each other: cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from associations.attaching.actions import attach as attaching
+from associations.change_requests import actions as change_requests
+from associations.invitations import actions as invitations_actions
+from por.accounts.models import Actor
+from tests.api import Api
+from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+
+NORDVIK, HALDEN, SKOG = "Nordvik Cloud AB", "Halden Konsult AB", "Skog IT AB"
+SAID = {NORDVIK: "We run it.", HALDEN: "We moved it."}
+
+
+@dataclass(frozen=True)
+class Sees:
+    """What one viewer learns while Nordvik is of record, Halden was named, and Skog is invited."""
+
+    row: bool  # the subscription itself
+    record: str = ""  # whom they see of record there
+    question: bool = False  # the question, with the names of both
+    statements: tuple[str, ...] = ()
+    invitation: bool = False
+    events: tuple[str, ...] = ()  # of the subscription, newest first, as far as they may open it
+
+
+TABLE = {
+    "customer": Sees(True, NORDVIK, True, (NORDVIK, HALDEN), True, ("stated", "stated", "opened", "attached")),
+    "customer, viewer": Sees(True, NORDVIK, True, (NORDVIK, HALDEN), True, ("stated", "stated", "opened", "attached")),
+    "staff": Sees(True, NORDVIK, True, (NORDVIK, HALDEN), True, ("stated", "stated", "opened", "attached")),
+    "incumbent": Sees(True, NORDVIK, True, (NORDVIK,), events=("stated", "opened", "attached")),
+    "incumbent, viewer": Sees(True, NORDVIK, True, (NORDVIK,), events=("stated", "opened", "attached")),
+    "challenger": Sees(False, question=True, statements=(HALDEN,)),
+    "invited": Sees(False, invitation=True),
+    "delegated_admin": Sees(True, "hidden"),
+    "another partner": Sees(False),
+    "another customer": Sees(False),
+}
+
+
+@pytest.fixture(scope="module")
+def subscription(shared):
+    return make_subscription(make_customer())
+
+
+@pytest.fixture(scope="module")
+def viewers(subscription) -> dict[str, Actor]:
+    customer = subscription.customer
+    admin = make_member(customer.organisation)
+    nordvik, halden, skog, helper = (make_partner(name) for name in (NORDVIK, HALDEN, SKOG, "Hjälp AB"))
+    of = {partner.organisation.name: make_member(partner.organisation) for partner in (nordvik, halden, skog)}
+    for partner in (nordvik, halden):
+        named = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    for name, text in SAID.items():
+        change_requests.submit_statement(named.request.pk, text, by=of[name])
+    invitations_actions.invite(customer.tenant_id, [subscription.subscription_id], by=of[SKOG], message="As agreed.")
+    from associations.record.models import Association
+
+    Association.objects.create(
+        kind="delegated_admin", partner=helper, customer=customer, source="estate", began_at="2025-01-01T00:00Z"
+    )
+    return {
+        "customer": admin,
+        "customer, viewer": make_member(customer.organisation, "viewer"),
+        "staff": make_staff("auditor"),
+        "incumbent": of[NORDVIK],
+        "incumbent, viewer": make_member(nordvik.organisation, "viewer"),
+        "challenger": of[HALDEN],
+        "invited": of[SKOG],
+        "delegated_admin": make_member(helper.organisation),
+        "another partner": make_member(make_partner("Utanför AB").organisation),
+        "another customer": make_member(make_customer("Ekholmen AB").organisation),
+    }
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_each_viewer_learns_what_the_table_says(viewers, subscription, name):
+    sees, api = TABLE[name], Api(viewers[name])
+    address = f"subscriptions/{subscription.subscription_id}/"
+    alone = api.get(address)
+    assert alone.status_code == (200 if sees.row else 404)
+    if sees.row:
+        of_record = alone.json()["partner_of_record"]
+        assert ("hidden" if of_record.get("hidden") else of_record["name"]) == sees.record
+        assert (alone.json()["change_request"] is not None) == sees.question
+        events = api.get(f"{address}history/").json()["results"]
+        assert tuple(event["verb"].rpartition(".")[2] for event in events) == sees.events
+
+    asked = api.get("change-requests/").json()["results"]
+    assert len(asked) == sees.question
+    for one in asked:
+        parties = [one["incumbent"], *one["challengers"]]
+        assert [party["name"] for party in parties] == [NORDVIK, HALDEN]
+        assert {party["name"]: party["statement"] for party in parties if party["statement"]} == {
+            who: SAID[who] for who in sees.statements
+        }
+        assert one["subscription"] == {
+            "id": str(subscription.subscription_id),
+            "customer": {"tenant_id": str(subscription.customer.tenant_id), "name": "Västerhamn Energi AB"},
+            "product": "office365",
+            "sku": {"sku_string_id": "ENTERPRISEPACK", "name": "Office 365 E3"},
+            "seats": 420,
+        }
+        assert api.get(f"change-requests/{one['id']}/").json() == one
+    invitations = api.get("invitations/").json()["results"]
+    assert len(invitations) == sees.invitation
+
+
+@pytest.mark.parametrize("name", [name for name, sees in TABLE.items() if name not in {"customer", "staff"}])
+def test_nobody_reads_a_statement_that_is_not_theirs_anywhere(viewers, subscription, name):
+    sees, api = TABLE[name], Api(viewers[name])
+    address = f"subscriptions/{subscription.subscription_id}/"
+    paths = ("subscriptions/", "change-requests/", "invitations/", "associations/", address, f"{address}history/")
+    answers = [api.get(path).content.decode() for path in paths]
+    answers += [b"".join(api.get(path, {"format": "csv"})).decode() for path in paths[:4]]
+    for who, text in SAID.items():
+        assert any(text in answer for answer in answers) == (who in sees.statements), who
+
+
+def test_to_a_party_an_event_speaks_of_another_partner(viewers, subscription):
+    for name, hidden in (("incumbent", True), ("customer", False)):
+        events = Api(viewers[name]).get(f"subscriptions/{subscription.subscription_id}/history/").json()["results"]
+        (opened,) = [event for event in events if event["verb"] == "change_request.opened"]
+        assert opened["changes"]["partner"]["name"] == ("another partner" if hidden else HALDEN)

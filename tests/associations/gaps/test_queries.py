@@ -1,0 +1,204 @@
+"""The gap finder: what is a gap to whom, why, since when, and what a partner must not learn from it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from associations.record.models import Association
+from por.directory.models import Customer, Partner, Subscription
+from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.pages import queries, signed_in
+
+CUSTOMERS, PARTNERS = reverse("associations:customer_gaps"), reverse("associations:partner_gaps")
+TODAY = timezone.now().date()
+HALDEN = "Halden Konsult AB"
+
+
+def ago(days: int) -> datetime:
+    return datetime.combine(TODAY - timedelta(days=days), datetime.min.time(), UTC)
+
+
+def associate(where: Subscription | Customer, partner: Partner, kind: str = "dpor", **fields: Any) -> Association:
+    """As from a file."""
+    subscription = where if isinstance(where, Subscription) else None
+    customer = where.customer if isinstance(where, Subscription) else where
+    given = {"began_at": ago(400), "source": "estate"} | fields
+    return Association.objects.create(kind=kind, customer=customer, subscription=subscription, partner=partner, **given)
+
+
+@pytest.fixture
+def halden() -> Partner:
+    return make_partner(HALDEN)
+
+
+@pytest.fixture
+def estate(customer: Customer, partner: Partner, halden: Partner) -> dict[str, Subscription]:
+    """One of each sort there is; Nordvik administers the tenant, and so sees each."""
+    far, started = TODAY + timedelta(days=300), TODAY - timedelta(days=500)
+
+    def make(**fields: Any) -> Subscription:
+        return make_subscription(customer, **({"renews_on": far, "started_on": started} | fields))
+
+    found = {
+        "well": make(),
+        "free": make(),
+        "removed": make(),
+        "paused and free": make(status="suspended"),
+        "renewing": make(renews_on=TODAY + timedelta(days=90)),
+        "not so soon": make(renews_on=TODAY + timedelta(days=91)),
+        "in grace": make(status="grace", renews_on=TODAY - timedelta(days=9)),
+        "expired": make(status="expired", renews_on=TODAY - timedelta(days=60)),
+        "halden's": make(),
+        "halden's, renewing": make(renews_on=TODAY + timedelta(days=10)),
+        "halden's, expired": make(status="expired", renews_on=TODAY - timedelta(days=30)),
+    }
+    found["replacing"] = make(replaces=found["expired"], started_on=TODAY - timedelta(days=60))
+    found["replacing halden's"] = make(replaces=found["halden's, expired"], started_on=TODAY - timedelta(days=30))
+    for name in ("well", "renewing", "not so soon", "in grace"):
+        associate(found[name], partner)
+    for name in ("halden's", "halden's, renewing"):
+        associate(found[name], halden)
+    associate(found["removed"], partner, ended_at=ago(20), end_reason="removed")
+    associate(found["expired"], partner, ended_at=ago(60), end_reason="subscription_expired")
+    associate(found["halden's, expired"], halden, ended_at=ago(30), end_reason="subscription_expired")
+    associate(customer, partner, "delegated_admin")
+    return found
+
+
+@pytest.fixture
+def elin(customer: Customer) -> Client:
+    return signed_in(make_member(customer.organisation))
+
+
+@pytest.fixture
+def maja(partner: Partner) -> Client:
+    return signed_in(make_member(partner.organisation))
+
+
+def shown(web: Client, address: str, estate: dict[str, Subscription]) -> dict[str, tuple[str, date | None]]:
+    """Which are listed, why, and since when."""
+    page = web.get(address)
+    assert page.status_code == 200
+    names = {subscription.pk: name for name, subscription in estate.items()}
+    return {names[gap.subscription.pk]: (gap.why.value, gap.since) for gap in page.context["gaps"]}
+
+
+def day(back: int) -> date:
+    return TODAY - timedelta(days=back)
+
+
+def test_a_customer_sees_every_gap_with_its_reason_and_day(elin, estate):
+    without = {
+        "free": ("none", day(500)),
+        "removed": ("no_more", day(20)),
+        "paused and free": ("none", day(500)),
+    }
+    risk = {"renewing": ("renews", None), "halden's, renewing": ("renews", None), "in grace": ("grace", day(9))}
+    lost = {"replacing": ("replaced", day(60)), "replacing halden's": ("replaced", day(30))}
+    assert shown(elin, f"{CUSTOMERS}?view=none", estate) == without
+    assert shown(elin, f"{CUSTOMERS}?view=risk", estate) == risk
+    assert shown(elin, f"{CUSTOMERS}?view=lost", estate) == lost
+    assert shown(elin, CUSTOMERS, estate) == without | risk | lost
+    page = elin.get(CUSTOMERS)
+    assert [tab.count for tab in page.context["tabs"]] == [8, 3, 3, 2]
+    assert HALDEN in page.text, "whom to attach again is the customer's to know"
+    assert "Renew the subscription first. You cannot attach a partner until it is active." in page.text
+    assert page.text.count("Attach partner<span") == 4
+
+
+def test_a_partner_sees_those_it_may_see_and_nobody_elses(maja, estate):
+    without = {
+        "free": ("none", None),
+        "removed": ("no_more", day(20)),
+        "paused and free": ("none", None),
+        "replacing halden's": ("none", None),
+    }
+    risk = {"renewing": ("renews", None), "in grace": ("grace", day(9))}
+    lost = {"replacing": ("replaced", day(60))}
+    assert shown(maja, f"{PARTNERS}?view=none", estate) == without
+    assert shown(maja, f"{PARTNERS}?view=risk", estate) == risk
+    assert shown(maja, f"{PARTNERS}?view=lost", estate) == lost
+    assert shown(maja, PARTNERS, estate) == without | risk | lost
+    assert [tab.count for tab in maja.get(PARTNERS).context["tabs"]] == [7, 4, 2, 1]
+    assert "Halden" not in maja.get(PARTNERS).text + b"".join(maja.get(f"{PARTNERS}?format=csv")).decode()
+
+
+def test_of_what_replaces_its_subscription_a_partner_without_any_other_tie_learns_nothing(partner, maja, estate):
+    Association.objects.filter(kind="delegated_admin").delete()
+    assert shown(maja, f"{PARTNERS}?view=lost", estate) == {"expired": ("ended", day(60))}
+    page = maja.get(PARTNERS)
+    assert "ask the customer to attach you to the new one" in page.text
+    assert str(estate["replacing"].subscription_id)[:8] not in page.text
+    assert set(shown(maja, PARTNERS, estate)) == {"expired", "removed", "renewing", "in grace"}
+    associate(estate["replacing"], partner, began_at=ago(10))
+    assert shown(maja, f"{PARTNERS}?view=lost", estate) == {}, "it was attached to what followed"
+
+
+def test_what_ended_longer_ago_than_can_be_dated_back_is_over(customer, partner, maja):
+    old = make_subscription(customer, status="expired", renews_on=day(400), started_on=day(900))
+    one = associate(old, partner, began_at=ago(800), ended_at=ago(400))
+    assert shown(maja, PARTNERS, {"old": old}) == {}
+    one.ended_at = ago(300)  # loaded with its end, after the day the subscription was to be renewed
+    one.save()
+    assert shown(maja, PARTNERS, {"old": old}) == {"old": ("ended", day(300))}
+
+
+def test_a_former_customers_free_subscriptions_are_no_gaps_of_the_partner(customer, partner, maja, elin):
+    lost = make_subscription(customer)
+    associate(lost, partner, ended_at=ago(5), end_reason="removed")
+    assert shown(maja, PARTNERS, {"lost": lost}) == {}
+    assert shown(elin, CUSTOMERS, {"lost": lost}) == {"lost": ("no_more", day(5))}
+
+
+def test_a_suspended_partners_record_is_at_risk(estate, partner, elin, maja):
+    partner.status = "suspended"
+    partner.save()
+    assert shown(elin, f"{CUSTOMERS}?view=risk", estate)["well"] == ("partner_suspended", None)
+    assert shown(maja, f"{PARTNERS}?view=risk", estate)["well"] == ("partner_suspended", None)
+
+
+def test_a_subscription_that_had_a_partner_of_its_own_is_lost_otherwise(estate, halden, elin):
+    associate(estate["replacing"], halden, began_at=ago(50), ended_at=ago(40), end_reason="removed")
+    assert shown(elin, f"{CUSTOMERS}?view=lost", estate).keys() == {"replacing halden's"}
+    assert shown(elin, f"{CUSTOMERS}?view=none", estate)["replacing"] == ("no_more", day(40))
+
+
+def test_gaps_are_filtered_and_taken_along_as_a_file(elin, maja, estate):
+    assert shown(elin, f"{CUSTOMERS}?status=grace", estate).keys() == {"in grace"}
+    assert shown(maja, f"{PARTNERS}?search=vasterhamn", estate) == {}
+    assert "No subscriptions match" in maja.get(f"{PARTNERS}?search=vasterhamn").text
+    assert maja.get(f"{PARTNERS}?search=x").status_code == 422
+    assert "id_as_of" not in elin.get(CUSTOMERS).text
+    file = b"".join(elin.get(f"{CUSTOMERS}?view=lost&format=csv")).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(file)))
+    assert {(row["gap"], row["partner"]) for row in rows} == {("replaced", HALDEN), ("replaced", "Nordvik Cloud AB")}
+    assert {row["what_to_do"] for row in rows} == {"If the partner still works for you, attach them here too."}
+
+
+def test_where_nothing_is_amiss_it_says_so_and_nobody_else_may_look(elin, maja):
+    assert "No gaps" in elin.get(CUSTOMERS).text
+    assert "No gaps" in maja.get(PARTNERS).text
+    assert (elin.get(PARTNERS).status_code, maja.get(CUSTOMERS).status_code) == (403, 403)
+
+
+def test_the_dashboard_counts_what_the_list_has(maja, estate):
+    page = maja.get(reverse("portal:partner_home"))
+    assert page.context["counts"]["gaps"] == 7
+    assert f'href="{PARTNERS}"' in page.text
+
+
+def test_queries_do_not_grow_with_rows(elin, maja, estate, customer):
+    before = queries(lambda: elin.get(CUSTOMERS)), queries(lambda: maja.get(PARTNERS))
+    for _ in range(7):
+        make_subscription(customer)
+    make_subscription(make_customer())
+    assert (queries(lambda: elin.get(CUSTOMERS)), queries(lambda: maja.get(PARTNERS))) == before
+    assert max(before) <= 16

@@ -1,0 +1,115 @@
+"""What counts for what, on which day, and who says so."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from associations.kinds import queries as kinds
+from associations.kinds.queries import QUESTIONS, what_counts
+from associations.record.policies import policies
+from associations.record.rules import AssociationKind
+from por.accounts.models import Organisation
+from por.directory import portals
+from tests.factories import make_customer, make_member, make_partner, make_staff
+from tests.pages import queries, signed_in
+
+PAGE = reverse("associations:what_counts")
+
+
+def said(kind: str, question: str, day: str) -> str:
+    """The word that answers it on a day; nothing if the kind did not exist."""
+    (row,) = [row for row in what_counts(date.fromisoformat(day)) if row.kind == kind]
+    return row.answers[list(QUESTIONS).index(question)].says.value if row.answers else ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "question", "by_day"),
+    [
+        ("dpor", "competency", {"2014-08-31": "", "2014-09-01": "yes", "2022-10-03": "designations_of_record"}),
+        ("dpor", "incentive", {"2014-12-31": "unknown", "2015-03-02": "yes", "2019-03-01": "not_crm"}),
+        ("dpor", "incentive", {"2019-09-30": "not_crm", "2019-10-01": "azure", "2021-10-01": "no"}),
+        ("cpor", "set_by", {"2019-09-30": "", "2019-10-01": "claim"}),
+        ("cpor", "competency", {"2019-10-01": "unknown", "2020-07-01": "yes", "2023-01-01": "designations_claimed"}),
+        ("delegated_admin", "competency", {"2016-05-23": "no", "2016-05-24": "not_cloud_platform", "2023-01-01": "no"}),
+        ("transacting", "competency", {"2016-05-23": "no", "2016-05-24": "yes", "2023-01-01": "unknown"}),
+        ("transacting", "incentive", {"2015-01-01": "no", "2026-01-01": "no"}),
+        ("csp", "competency", {"2016-05-23": "unknown", "2016-05-24": "yes", "2023-01-01": "designations_sold"}),
+        ("osa_form", "set_by", {"2015-04-30": "form", "2015-05-01": "form_but_ea"}),
+        ("osa_form", "incentive", {"2015-12-31": "yes", "2016-01-01": "no"}),
+        ("pal", "how_many", {"2018-01-31": "", "2018-02-01": "several"}),
+    ],
+)
+def test_each_answer_holds_from_its_day_on(kind, question, by_day):
+    assert {day: said(kind, question, day) for day in by_day} == by_day
+
+
+def test_every_kind_has_an_answer_to_every_question_on_every_day_it_exists():
+    for year in range(2010, 2031):
+        rows = what_counts(date(year, 6, 30))
+        assert [row.kind for row in rows] == list(AssociationKind)
+        for row in rows:
+            assert [answer.label for answer in row.answers] in ([], [one.label for one in QUESTIONS.values()])
+            assert row.answers or row.begins > date(year, 6, 30)
+
+
+def test_it_says_the_same_as_the_policies_and_the_sayings():
+    for day in (start + timedelta(days=off) for start in policies() for off in (-1, 0)):
+        policy = policies()[max((start for start in policies() if start <= day), default=min(policies()))]
+        assert (said("osa_form", "incentive", f"{day}") == "yes") == policy.legacy_form_earns
+        assert (said("osa_form", "set_by", f"{day}") == "form_but_ea") == policy.new_ea_deals_digital_only
+    known = kinds.kinds()[AssociationKind.DPOR]
+    assert portals.CLAIMS_SINCE in [answer.since for answer in known["incentive"]]
+    assert portals.DESIGNATIONS_SINCE in [answer.since for answer in known["competency"]]
+
+
+WRONG = {
+    "no such kind": ("dpor:\n", "friend:\n", "kinds.yaml: friend is not known"),
+    "no such question": ("  of:\n", "  if:\n", "kinds.yaml: dpor: if is not known"),
+    "no such word": ("says: customer", "says: nobody", "kinds.yaml: dpor: set_by: entry 1: says: 'nobody' is none of"),
+    "a boolean": ('says: "yes"', "says: yes", "kinds.yaml: dpor: competency: entry 1: says: True is none of"),
+    "no such status": ("status: secondary", "status: rumour", "entry 1: status: 'rumour' is none of official"),
+    "no day": ("since: 2014-09-01", "since: autumn", "entry 1: since: 'autumn' is no date"),
+    "an earlier day": ("since: 2015-04-07", "since: 2013-04-07", "entry 2: since is no day after that of the entry"),
+    "no source": (", source: ", ", from: ", "entry 1: from is not known"),
+    "an empty source": ('source: "KB4491739, 2019"', 'source: ""', "dpor: incentive: entry 2: source: '' is no text"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "sentence"), WRONG.values(), ids=WRONG)
+def test_a_wrong_file_is_refused_with_its_name_entry_and_key(tmp_path, monkeypatch, old, new, sentence):
+    text = kinds.KINDS.read_text(encoding="utf-8")
+    wrong = Path(tmp_path) / "kinds.yaml"
+    wrong.write_text(text.replace(old, new, 1), encoding="utf-8")
+    monkeypatch.setattr(kinds, "KINDS", wrong)
+    with pytest.raises(ValueError, match=sentence):
+        kinds.kinds.__wrapped__()
+
+
+def browser_of(organisation: Organisation | None) -> Client:
+    return signed_in(make_staff() if organisation is None else make_member(organisation, "viewer"))
+
+
+def test_everybody_who_is_signed_in_reads_it_and_finds_it_under_help():
+    for organisation in (make_customer().organisation, make_partner().organisation, None):
+        page = browser_of(organisation).get(PAGE)
+        assert page.status_code == 200
+        assert f'href="{PAGE}" aria-current="page"' in page.text
+        assert "Partner Center, earnings-revenue 2023" in page.text
+    assert Client().get(PAGE).status_code == 302
+
+
+def test_a_day_before_a_kind_existed_says_so_in_both_languages(partner):
+    client = browser_of(partner.organisation)
+    then = client.get(f"{PAGE}?as_of=2015-11-15").text
+    assert then.count("Did not exist on that day. The first known date is") == 2
+    assert "As of" in then
+    assert "Did not exist on that day" not in client.get(PAGE).text
+    assert client.get(f"{PAGE}?as_of=2999-01-01").status_code == 422
+    client.post("/language", {"language": "sv"})
+    assert "Fanns inte den dagen" in client.get(f"{PAGE}?as_of=2015-11-15").text
+    assert queries(lambda: client.get(PAGE)) <= 4

@@ -1,0 +1,265 @@
+"""Every event that was ever stored reads well to everybody, in both languages, and is found by the filters."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone, translation
+
+from associations.record import timeline
+from por.accounts.models import SYSTEM, Actor
+from por.accounts.rules import Right
+from por.history import events
+from por.history.actions import recording as history
+from por.history.events import EventSpec, registered
+from por.history.models import Event
+from por.notifications.messages import inbox_text
+from por.portal.forms import EventFilter, HistoryFilter
+from tests.factories import make_customer, make_member, make_partner, make_staff
+
+ROOT = Path(__file__).parents[2]
+PARTNER = {"mpn_id": "4471902", "name": "Nordvik Cloud AB"}
+ASSOCIATION = {
+    "association": 7,
+    "partner": PARTNER,
+    "source": "customer",
+    "began_at": "2026-03-01T09:30:00+00:00",
+    "ended_at": None,
+}
+REQUEST = {"change_request": 3, "partner": PARTNER}
+REPLACED = {"partner": PARTNER, "replaces": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"}
+LOAD = {"dry_run": False, "created": 1, "changed": 0, "unchanged": 4, "failed": 0, "ended": 0}
+CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA", "CSP"]}
+
+#: Of each verb a payload as it is written now.
+NOW: dict[str, dict[str, Any]] = {
+    "partner_of_record.attached": ASSOCIATION,
+    "partner_of_record.removed": {**ASSOCIATION, "end_reason": "removed"},
+    "partner_of_record.attach_undone": ASSOCIATION,
+    "partner_of_record.removal_undone": ASSOCIATION,
+    "partner_of_record.dated_back": {**ASSOCIATION, "began_at_before": "2026-04-01T09:30:00+00:00"},
+    "partner_of_record.ended": {**ASSOCIATION, "end_reason": "subscription_expired"},
+    "partner_of_record.carried_over": {**REPLACED, "association": 7, "began_at": "2026-03-01T00:00:00+00:00"},
+    "association.ended": {**ASSOCIATION, "end_reason": "partner_closed"},
+    "change_request.opened": REQUEST,
+    "change_request.joined": REQUEST,
+    "change_request.stated": REQUEST,
+    "change_request.forwarded": {"change_request": 3, "to": {"user": 4, "name": "Elin Sandberg"}},
+    "change_request.reminded": {"change_request": 3, "number": 1},
+    "change_request.answered": REQUEST,
+    "change_request.answer_undone": REQUEST,
+    "change_request.expired": {"change_request": 3},
+    "change_request.cancelled": {"change_request": 3, "why": "removed"},
+    "invitation.sent": {"partner": PARTNER},
+    "invitation.opened": {"partner": PARTNER},
+    "invitation.accepted": {"partner": PARTNER, "outcomes": {"0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21": "attached"}},
+    "invitation.declined": {"partner": PARTNER},
+    "invitation.reported": {"partner": PARTNER},
+    "invitation.revoked": {"partner": PARTNER},
+    "invitation.expired": {"partner": PARTNER},
+    "subscription.changed": {"partner": PARTNER, "subscription": {**CHANGED, "renews_on": [None, "2027-01-01"]}},
+    "subscription.renewal_due": {"partner": PARTNER, "renews_on": "2027-01-01", "days": 30},
+    "subscription.replaced": REPLACED,
+    "transition.reminded": {
+        "deadline": "2015-12-31",
+        "reminder": 60,
+        "subscriptions": 2,
+        "customers": 1,
+        "seats": None,
+    },
+    "bulk.requested": {"rows": 900, "dry_run": True},
+    "delivery.replayed": {"event": 5, "status": "dead", "attempts": 12},
+    "outbox.replayed": {"verb": "invitation.sent", "attempts": 12, "dead_at": "2026-03-01T09:30:00+00:00"},
+    "member.added": {"role": "support"},
+    "member.role_changed": {"role": "support", "role_before": "auditor"},
+    "member.removed": {"role": "support"},
+    "person.suspended": {},
+    "person.reactivated": {},
+    "estate.loaded": {"file": "usage.csv", "created": 4, "changed": 1},
+    "estate.load_requested": {"dry_run": True, "files": {"usage.csv": 1200}},
+    "estate.load_cancelled": {},
+    "estate.load_ended": LOAD,
+    "estate.load_failed": {"dry_run": False, "failure": "defect"},
+}
+#: Payloads of other shapes that are or were written, too.
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("partner_of_record.attached", {**ASSOCIATION, "association": "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"}),
+    ("partner_of_record.removed", ASSOCIATION),
+    ("partner_of_record.ended", ASSOCIATION),
+    ("association.ended", ASSOCIATION),
+    ("partner_of_record.carried_over", {**REPLACED, "association": "9b1deb4d", "began_at": "2026-03-01T00:00:00Z"}),
+    ("change_request.answered", {"change_request": 3}),
+    ("change_request.answer_undone", {"change_request": 3}),
+    ("change_request.cancelled", {"change_request": 3}),
+    ("estate.loaded", {"created": 4, "changed": 1}),
+    ("transition.reminded", {"deadline": "2015-12-31", "reminder": 7, "subscriptions": 1, "customers": 1, "seats": 9}),
+]
+OBJECT = "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"
+SPECS = [spec for spec in registered() if not spec.name.startswith("thing.")]
+
+
+def stored(verb: str, changes: dict[str, Any], kind: str) -> Event:
+    return Event(
+        id=1,
+        verb=verb,
+        changes=changes,
+        object_kind=kind,
+        object_id=object_id(kind),
+        object_name="Office 365 E3",
+        at=timezone.now(),
+    )
+
+
+def object_id(kind: str) -> str:
+    return OBJECT if kind in {"subscription", "invitation", "customer"} else "7"
+
+
+def every_stored_shape() -> list[tuple[EventSpec, dict[str, Any]]]:
+    return [(events.spec_of(verb), changes) for verb, changes in [*NOW.items(), *OTHERS]]  # type: ignore[misc]
+
+
+def test_the_samples_are_of_every_event_and_as_they_are_recorded_now():
+    assert sorted(NOW) == [spec.name for spec in SPECS]
+    for verb, changes in NOW.items():
+        events.check_payload(verb, changes)
+
+
+@pytest.fixture
+def readers() -> list[Actor]:
+    return [make_member(make_customer().organisation), make_member(make_partner().organisation), make_staff("support")]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("here", [True, False])
+def test_every_event_ever_stored_is_in_words_to_every_reader_in_both_languages(readers, here, caplog):
+    for spec, changes in every_stored_shape():
+        for reader in readers:
+            event = stored(spec.name, changes, spec.about[0])
+            read = {}
+            for language in ("en", "sv"):
+                with translation.override(language):
+                    (item,) = timeline.items(reader, [event], here=here)
+                read[language] = item.sentence
+                assert not re.search(r"[{}]|%\(", item.sentence), (spec.name, language)
+                assert spec.name not in item.sentence
+                assert "None" not in item.reason, (spec.name, item.reason)
+            assert read["en"] != read["sv"], spec.name
+    assert caplog.text == ""
+
+
+def test_every_line_of_an_inbox_ever_stored_is_in_words_in_both_languages():
+    for spec, changes in every_stored_shape():
+        for mail in spec.mails:
+            if mail.inbox is None:  # type: ignore[attr-defined]
+                continue
+            event = stored(spec.name, changes, spec.about[0])
+            read = {}
+            for language in ("en", "sv"):
+                with translation.override(language):
+                    read[language] = inbox_text(mail.name, event).sentence
+                assert not re.search(r"[{}]|%\(|None", read[language]), (mail.name, language)
+            assert read["en"] != read["sv"], mail.name
+
+
+def test_every_sentence_of_an_event_is_translated():
+    assert events.untranslated("sv") == []
+    assert events.untranslated("en") != []
+
+
+@pytest.mark.django_db
+def test_an_event_of_another_release_is_shown_by_its_verb_and_logged(readers, caplog):
+    for reader in readers:
+        (item,) = timeline.items(reader, [stored("thing.of_another_release", {}, "thing")])
+        assert "Office 365 E3" in item.sentence
+        assert "thing.of_another_release" in item.sentence
+    assert caplog.text.count("does not know thing.of_another_release") == len(readers)
+
+
+@pytest.mark.django_db
+def test_an_end_by_expiry_says_so_and_why(readers):
+    event = stored("partner_of_record.ended", NOW["partner_of_record.ended"], "subscription")
+    for language, sentence, why in (
+        ("en", "<b>Nordvik Cloud AB</b> is no longer the partner of record", "The subscription expired"),
+        ("sv", "<b>Nordvik Cloud AB</b> är inte längre partner of record", "Prenumerationen löpte ut"),
+    ):
+        with translation.override(language):
+            (item,) = timeline.items(readers[0], [event], here=True)
+        assert (item.sentence, item.reason) == (sentence, why)
+
+
+@pytest.fixture
+def one_of_each(db: None) -> dict[tuple[str, str], int]:
+    """Of each event and each kind of object it may be about, the id of one that was recorded."""
+    return {
+        (spec.name, kind): history.record(
+            spec.name,
+            history.ObjectRef(kind, object_id(kind), "A name"),
+            by=SYSTEM,
+            at=timezone.now(),
+            of=None,
+            changes=NOW[spec.name],
+        )
+        for spec in SPECS
+        for kind in spec.about
+    }
+
+
+def test_every_event_is_in_a_filter_of_the_staff_and_of_those_who_may_read_it(one_of_each):
+    found: dict[type, set[int]] = {EventFilter: set(), HistoryFilter: set()}
+    for form, ids in found.items():
+        for key, _label in form().fields["what"].choices:  # type: ignore[attr-defined]
+            narrowed = form({"what": key} if key else {"what": "attached"})
+            assert narrowed.is_valid()
+            ids |= set(narrowed.apply(Event.objects.all()).values_list("pk", flat=True))
+    assert found[EventFilter] >= set(one_of_each.values())
+    internal = {pk for (name, _kind), pk in one_of_each.items() if name.partition(".")[0] in {"member", "person"}}
+    again = {pk for (name, _kind), pk in one_of_each.items() if name.endswith(".replayed")}
+    assert set(one_of_each.values()) - found[HistoryFilter] == internal | again
+
+
+def test_staff_find_all_events_of_every_kind_of_object_and_of_no_other(one_of_each, client):
+    client.force_login(make_staff("support").user)
+    assert {kind for _name, kind in one_of_each} | {"thing"} == set(events.object_kinds())
+    detail = {pk: reverse("portal:event", args=[pk]) for pk in one_of_each.values()}
+    for kind, pk in {kind: pk for (_name, kind), pk in one_of_each.items()}.items():
+        link = f"{reverse('portal:events')}?object={kind}:{object_id(kind)}"
+        assert link in client.get(detail[pk]).text
+        page = client.get(link).text
+        of_the_object = {one for (_name, its_kind), one in one_of_each.items() if its_kind == kind}
+        assert {one for one, url in detail.items() if f'"{url}"' in page} == of_the_object, kind
+        assert f'"{detail[pk]}"' in client.get(link.replace(f"{kind}:", "")).text
+
+
+def test_every_link_of_an_event_is_a_page():
+    for spec in SPECS:
+        for page in filter(None, (spec.link.customer, spec.link.partner, spec.link.staff)):
+            assert reverse(page, args=[3 if spec.link.key else object_id(spec.link.kind)])
+
+
+#: Modules that record events.
+WRITERS = [
+    path
+    for room in ("por", "associations")
+    for path in sorted((ROOT / room).rglob("*.py"))
+    if {"actions", "record", "estate", "estate.py"} & {*path.relative_to(ROOT).parts} and "migrations" not in path.parts
+]
+
+
+def test_every_verb_written_in_the_source_is_registered():
+    """Verbs are literals or members of an enum; a member is registered, or no process starts."""
+    nouns = "|".join(sorted({spec.name.partition(".")[0] for spec in SPECS}))
+    literals = {
+        node.value
+        for path in WRITERS
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch(rf"(?:{nouns})\.[a-z_]+", node.value)
+    }
+    assert literals - set(Right) - {spec.name for spec in SPECS} == set()
+    assert {"partner_of_record.removed", "invitation.sent", "change_request.stated"} <= literals | {"estate.loaded"}

@@ -1,0 +1,229 @@
+"""Who sees what of a subscription: each cell of the table, over the API and on the pages that show the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from associations.attaching.actions import attach as attaching
+from associations.attaching.actions import undo
+from associations.record.models import Association
+from por.accounts.models import Actor
+from por.directory.models import Customer, Subscription, Usage
+from por.web import formatting
+from tests.api import Api
+from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+
+#: Usage stands for each of them; the former partner was of record at the end of the first two.
+MONTHS = ["2025-09", "2025-08", "2025-07"]
+HALDEN = "Halden Konsult AB"
+
+
+@dataclass(frozen=True)
+class Sees:
+    """What one viewer learns of the subscription that Halden is of record for."""
+
+    row: bool
+    record: str = ""  # whom they see of record: the name, "hidden", or nobody to be seen
+    usage: bool = False  # in the row
+    months: int = 0  # on the usage page and in its file
+    verbs: tuple[str, ...] = ()  # of its history, newest first
+
+
+EVERYTHING = ("attached", "removed", "attached")
+TABLE = {
+    "customer": Sees(True, HALDEN, True, 3, EVERYTHING),
+    "staff": Sees(True, HALDEN, True, 3, EVERYTHING),
+    "dpor, open": Sees(True, HALDEN, True, 3, ("attached",)),
+    "dpor, open, its global account": Sees(True, HALDEN, True, 3, ("attached",)),
+    "dpor, former": Sees(True, "hidden", False, 2, ("removed", "attached")),
+    "dpor, undone": Sees(False),
+    "cpor": Sees(True, "hidden"),  # of no claimed workload, as long as no claim names one
+    "pal": Sees(True, "hidden"),
+    "delegated_admin": Sees(True, "hidden"),
+    "delegated_admin, former": Sees(True, "hidden"),
+    "fasttrack": Sees(True, "hidden"),
+    "transacting": Sees(True, "hidden"),
+    "csp": Sees(True, "hidden"),
+    "osa_form": Sees(True, "hidden"),
+    "another partner": Sees(False),
+    "another customer": Sees(False),
+    "a new partner's viewer": Sees(False),
+}
+TENANT_KINDS = {"pal", "delegated_admin", "fasttrack"}
+
+
+@pytest.fixture(scope="module")
+def subscription(shared: None) -> Subscription:
+    subscription = make_subscription(make_customer())
+    for month in MONTHS:
+        Usage.objects.create(
+            subscription=subscription, month=date.fromisoformat(f"{month}-01"), workload="exo", paid_units=420,
+            active_users=300,
+        )  # fmt: skip
+    return subscription
+
+
+@pytest.fixture(scope="module")
+def viewers(subscription: Subscription) -> dict[str, Actor]:
+    """Everybody of the table, once Nordvik was of record and Halden is."""
+    customer = subscription.customer
+    admin = make_member(customer.organisation)
+    nordvik, undone = make_partner("Nordvik Cloud AB"), make_partner("Ångrad AB")
+    company = make_partner("Halden Group", kind="global")
+    halden = make_partner(HALDEN, parent=company.organisation)
+    where = subscription.subscription_id
+    once = attaching.attach(where, nordvik.mpn_id, by=admin).association
+    attaching.remove(where, by=admin, reason="Their project has ended.")
+    # As a load of an older record would have it: of record at the end of July and of August.
+    Association.objects.filter(pk=once.pk).update(began_at="2025-07-10T00:00Z", ended_at="2025-09-10T00:00Z")
+    attaching.attach(where, undone.mpn_id, by=admin)
+    undo.undo(where, by=admin)
+    attaching.attach(where, halden.mpn_id, by=admin)
+    partners = {
+        "dpor, open": halden,
+        "dpor, open, its global account": company,
+        "dpor, former": nordvik,
+        "dpor, undone": undone,
+        "another partner": make_partner("Utanför AB"),
+    }
+    for kind in ("cpor", "pal", "delegated_admin", "fasttrack", "transacting", "csp", "osa_form"):
+        partners[kind] = make_partner(f"{kind} AB")
+        associate(partners[kind], kind, customer, subscription)
+    partners["delegated_admin, former"] = make_partner("Tidigare AB")
+    associate(
+        partners["delegated_admin, former"], "delegated_admin", customer, subscription,
+        ended_at=datetime(2025, 9, 1, tzinfo=UTC),
+    )  # fmt: skip
+    return {
+        "customer": admin,
+        "staff": make_staff("auditor"),
+        "another customer": make_member(make_customer("Ekholmen AB").organisation),
+        "a new partner's viewer": make_member(make_partner("Ny AB").organisation, "viewer"),
+        **{name: make_member(partner.organisation) for name, partner in partners.items()},
+    }
+
+
+def associate(partner: Any, kind: str, customer: Customer, subscription: Subscription, **fields: Any) -> None:
+    Association.objects.create(
+        kind=kind, partner=partner, customer=customer, source="estate", began_at=datetime(2025, 1, 1, tzinfo=UTC),
+        subscription=None if kind in TENANT_KINDS else subscription, **fields,
+    )  # fmt: skip
+
+
+def named(of_record: dict[str, Any] | None) -> str:
+    return "" if of_record is None else "hidden" if of_record.get("hidden") else of_record["name"]
+
+
+def verbs(events: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Without the undone attach, which only the customer and the house read beside those that stand."""
+    return tuple(event["verb"].removeprefix("partner_of_record.") for event in events)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_each_viewer_learns_what_the_table_says_over_the_api(viewers, subscription, name):
+    sees, api = TABLE[name], Api(viewers[name])
+    address = f"subscriptions/{subscription.subscription_id}/"
+    listed = api.get("subscriptions/").json()["results"]
+    alone = api.get(address)
+    assert len(listed) == sees.row
+    assert alone.status_code == (200 if sees.row else 404)
+    for part in ("history/", "usage/"):
+        assert api.get(address + part).status_code == (200 if sees.row else 404)
+    if not sees.row:
+        assert HALDEN not in alone.content.decode()
+        return
+    assert listed == [alone.json()]
+    assert named(alone.json()["partner_of_record"]) == sees.record
+    assert (alone.json()["usage"] is not None) == sees.usage
+    months = [one["month"] for one in api.get(f"{address}usage/").json()["results"]]
+    assert months == (MONTHS if sees.months == 3 else MONTHS[3 - sees.months :] if sees.months else [])
+    file = b"".join(api.get(f"{address}usage/", {"format": "csv"})).decode()
+    assert [month for month in MONTHS if month in file] == months
+    events = api.get(f"{address}history/").json()["results"]
+    struck_out = ("attach_undone", "attached") if name in {"customer", "staff"} else ()
+    assert verbs(events) == sees.verbs[:1] + struck_out + sees.verbs[1:]
+
+
+@pytest.mark.parametrize("name", [name for name, sees in TABLE.items() if name not in {"customer", "staff"}])
+def test_no_partner_learns_another_partners_name_anywhere(viewers, subscription, name):
+    viewer, sees = viewers[name], TABLE[name]
+    api = Api(viewer)
+    address = f"subscriptions/{subscription.subscription_id}/"
+    answers = [api.get(path).content for path in ("subscriptions/", "associations/", address, f"{address}history/")]
+    answers += [b"".join(api.get(path, {"format": "csv"})) for path in ("subscriptions/", "associations/")]
+    if viewer.kind == "partner":
+        client = Client()
+        client.force_login(viewer.user)
+        pages = [reverse(f"associations:{one}") for one in ("partner_home", "partner_history")]
+        pages += [reverse("associations:partner_subscription_list") + query for query in ("?view=all", "?format=csv")]
+        pages.append(reverse("associations:partner_subscription_detail", args=[subscription.subscription_id]))
+        pages.append(reverse("portal:partner_customer_detail", args=[subscription.customer.tenant_id]))
+        answers += [b"".join(client.get(page)) for page in pages]
+    others = {"Nordvik Cloud AB": "dpor, former", HALDEN: "dpor, open", "Ångrad AB": "dpor, undone"}
+    own = {partner for partner, whose in others.items() if name.startswith(whose)}
+    for partner in others.keys() - own - {sees.record}:
+        assert not [answer for answer in answers if partner.encode() in answer], partner
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if name.startswith("dpor")])
+def test_a_partner_finds_another_neither_by_its_number_nor_by_its_name(viewers, subscription, name):
+    halden = Association.objects.of_record().get(ended_at=None, undone_at=None).partner
+    api = Api(viewers[name])
+    expected = 1 if TABLE[name].record == HALDEN else 0
+    assert len(api.get("subscriptions/", {"partner_of_record": halden.mpn_id}).json()["results"]) == expected
+    assert len(api.get("subscriptions/", {"search": "Halden Konsult"}).json()["results"]) == expected
+    assert len(api.get("associations/", {"mpn_id": halden.mpn_id}).json()["results"]) == expected
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_partners_own_associations_are_all_that_is_listed(viewers, subscription, name):
+    kinds = [one["kind"] for one in Api(viewers[name]).get("associations/").json()["results"]]
+    if name in {"customer", "staff"}:
+        assert len(kinds) == 10
+        return
+    own = name.partition(",")[0]
+    assert kinds == ([own] if TABLE[name].row else [])
+
+
+def months_in(table: str) -> list[str]:
+    """Those whose name stands in a table, as pages write it."""
+    return [month for month in MONTHS if formatting.month_text(date.fromisoformat(f"{month}-01")) in table]
+
+
+def test_pages_and_files_of_usage_show_each_viewer_the_months_of_the_table(viewers, subscription):
+    for name, sees in TABLE.items():
+        viewer = viewers[name]
+        if viewer.is_staff:
+            continue  # no page of theirs shows one subscription
+        web = Client()
+        web.force_login(viewer.user)
+        months = MONTHS[3 - sees.months :] if sees.months else []
+        whose = "partner_subscription_usage" if viewer.kind == "partner" else "subscription_usage"
+        address = f"{reverse(f'associations:{whose}', args=[subscription.subscription_id])}?months=all"
+        page = web.get(address)
+        assert page.status_code == (200 if sees.row else 404), name
+        if sees.row:
+            table = page.text.partition("Show as table")[2]
+            assert months_in(table) == months, name
+            assert {month for month in MONTHS if month in file_of(web, address)} == set(months), name
+            assert page.context["seen"].whole == (sees.months == 3), name
+            assert ("You can see Jul 2025 – Aug 2025 because" in page.text) == (name == "dpor, former"), name
+            assert ("You cannot see usage" in page.text) == (not months), name
+        if viewer.kind != "partner":
+            continue
+        for view, shows in (("", sees.months == 3), ("former", name == "dpor, former"), ("own", False)):
+            address = f"{reverse('portal:partner_usage')}?months=all&view={view}"
+            page, shown = web.get(address), months if shows else []
+            assert months_in(page.text.partition("Show as table")[2]) == shown, (name, view)
+            assert [month for month in MONTHS if month in file_of(web, address)] == shown[:1], (name, view)
+            assert (str(subscription.subscription_id)[:8] in page.text) == shows, (name, view)
+
+
+def file_of(web: Client, address: str) -> str:
+    return b"".join(web.get(f"{address}&format=csv")).decode()

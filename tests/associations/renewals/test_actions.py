@@ -1,0 +1,191 @@
+"""Subscriptions that are replaced, and those that renew: nothing vanishes silently, and nothing is said twice."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from associations import imports
+from associations import tasks as associations
+from associations.attaching.actions import attach as attaching
+from associations.record.models import Association, start_of
+from associations.record.rules import EndReason, Source
+from associations.renewals import actions as renewals
+from associations.renewals.models import Replacement
+from por.directory.models import Partner, Subscription
+from por.history.actions import relaying, verifying
+from por.history.models import Event
+from por.notifications.messages import compose
+from por.notifications.models import Delivery
+from tests.associations.change_requests.test_actions import at
+from tests.factories import make_customer, make_member, make_partner, make_subscription
+
+TODAY = timezone.now().date()
+
+
+class Renewed:
+    """A subscription somebody is of record for, and one that takes its place."""
+
+    def __init__(self, *, old: str = "MOSP", new: str = "MOSP", expired: bool = True, started: int = 3) -> None:
+        self.customer = make_customer()
+        self.admin = make_member(self.customer.organisation)
+        self.partner = make_partner()
+        self.of_partner = make_member(self.partner.organisation)
+        self.old = make_subscription(self.customer, agreement=old)
+        self.held = attaching.attach(self.old.subscription_id, self.partner.mpn_id, by=self.admin).association
+        Association.objects.filter(pk=self.held.pk).update(began_at=datetime(2025, 1, 1, tzinfo=UTC))
+        self.new = make_subscription(
+            self.customer, agreement=new, started_on=TODAY - timedelta(days=started), replaces=self.old
+        )
+        if expired:
+            Subscription.objects.filter(pk=self.old.pk).update(status="expired")
+
+    def of_record(self, subscription: Subscription) -> Association | None:
+        return Association.objects.open().of_record().filter(subscription=subscription).first()
+
+
+def told(verb: str) -> set[str]:
+    """The messages the event of this verb came to."""
+    relaying.relay()
+    return set(Delivery.objects.filter(event__verb=verb).values_list("template", flat=True))
+
+
+def test_renewed_under_a_new_id_the_record_carries_over_and_both_are_told():
+    case = Renewed()
+
+    imports.settle()
+
+    made, ended = case.of_record(case.new), Association.objects.get(pk=case.held.pk)
+    assert (made.partner, made.source, made.began_at) == (case.partner, Source.AUTOMATIC, start_of(case.new.started_on))
+    assert (ended.end_reason, case.of_record(case.old)) == (EndReason.SUBSCRIPTION_REPLACED, None)
+    assert told("partner_of_record.carried_over") == {"record_carried_over", "record_carried_over_customer"}
+    assert Event.objects.get(verb="partner_of_record.carried_over").parties == [case.partner.pk]
+    count = Event.objects.count()
+    imports.settle()
+    assert (Event.objects.count(), list(verifying.verify())) == (count, [])
+
+
+def test_moved_to_another_agreement_the_customer_is_asked_and_the_partner_sees_the_gap():
+    case = Renewed(old="EA", new="CSP")
+
+    imports.settle()
+    imports.settle()
+
+    assert case.of_record(case.new) is None
+    assert Association.objects.get(pk=case.held.pk).end_reason == EndReason.SUBSCRIPTION_REPLACED
+    assert Replacement.objects.get().outcome == "asked"
+    assert told("subscription.replaced") == {"subscription_replaced", "subscription_replaced_customer"}
+    assert Event.objects.filter(verb="subscription.replaced").count() == 1
+
+
+def test_the_link_of_the_question_has_the_partner_filled_in_and_one_click_confirms_it():
+    case = Renewed(old="EA", new="CSP")
+    imports.settle()
+    relaying.relay()
+    delivery = Delivery.objects.get(template="subscription_replaced_customer")
+    path = re.search(rf"/c/subscriptions/{case.new.subscription_id}/\?mpn_id=\d+", compose(delivery).body)[0]
+    client = Client()
+    client.force_login(case.admin.user)
+
+    page = client.get(path).content.decode()
+
+    assert f"OK, attach {case.partner.organisation.name}" in page
+    assert case.of_record(case.new) is None
+    stranger = make_partner("Okänd AB")
+    assert "Okänd AB" not in client.get(f"{path.partition('?')[0]}?mpn_id={stranger.mpn_id}").content.decode()
+    version = Subscription.objects.get(pk=case.new.pk).version
+    client.post(f"{path.partition('?')[0]}attach/", {"mpn_id": case.partner.mpn_id, "version": version})
+    assert case.of_record(case.new).partner == case.partner
+
+
+def test_split_into_two_each_part_keeps_the_partner_and_what_still_runs_keeps_its_own():
+    case = Renewed(expired=False)
+    other = make_subscription(case.customer, agreement="MOSP", started_on=TODAY, replaces=case.old)
+
+    imports.settle()
+
+    assert {case.of_record(one).partner for one in (case.old, case.new, other)} == {case.partner}
+
+
+def test_what_expired_before_its_successor_was_loaded_is_carried_over_as_well():
+    case = Renewed()
+    Subscription.objects.filter(pk=case.new.pk).update(status="suspended")  # as if it were not there yet
+    imports.settle()
+    assert Association.objects.get(pk=case.held.pk).end_reason == EndReason.SUBSCRIPTION_EXPIRED
+    Subscription.objects.filter(pk=case.new.pk).update(status="active")
+
+    imports.settle()
+
+    assert case.of_record(case.new).partner == case.partner
+
+
+@pytest.mark.parametrize("hindrance", ["long ago", "removed before", "partner suspended", "removed after"])
+def test_nothing_is_carried_over_that_the_customer_ended_or_that_lies_long_back(hindrance):
+    case = Renewed(started=200 if hindrance == "long ago" else 3)
+    if hindrance == "removed before":
+        attaching.remove(case.old.subscription_id, by=case.admin)
+    if hindrance == "partner suspended":
+        Partner.objects.filter(pk=case.partner.pk).update(status="suspended")
+    imports.settle()
+    if hindrance == "removed after":
+        attaching.remove(case.new.subscription_id, by=case.admin)
+        imports.settle()
+    assert case.of_record(case.new) is None
+
+
+# --- Notices --------------------------------------------------------------------------------------------------------
+
+
+def renewal(verb: str = "subscription.renewal_due") -> list[int]:
+    return [event.changes["days"] for event in Event.objects.filter(verb=verb).order_by("id")]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Stockholm", "America/New_York"])
+@pytest.mark.parametrize("renews_on", [date(2028, 2, 29), date(2027, 3, 31), date(2027, 11, 7)])
+def test_each_renewal_is_told_of_90_60_and_30_days_ahead_and_once_each(renews_on, zone):
+    customer, partner = make_customer(), make_partner()
+    admin = make_member(customer.organisation, time_zone=zone)
+    subscription = make_subscription(customer, renews_on=renews_on)
+    make_subscription(customer, renews_on=renews_on)  # nobody is of record for it
+    start = datetime.combine(renews_on - timedelta(days=100), datetime.min.time(), UTC)
+    with at(start):
+        attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    for day in range(101):
+        for hour in (0, 23):
+            with at(start + timedelta(days=day, hours=hour)):
+                associations.run_scheduled()
+    assert renewal() == [90, 60, 30]
+    assert told("subscription.renewal_due") == {"renewal_due_customer"} | (
+        {"renewal_due"} if partner.organisation.memberships.exists() else set()
+    )
+
+
+def test_a_clock_that_stood_still_gives_one_notice_and_one_that_stood_too_long_gives_none(customer, partner):
+    admin = make_member(customer.organisation)
+    subscription = make_subscription(customer, renews_on=TODAY + timedelta(days=57))
+    other = make_subscription(customer, renews_on=TODAY + timedelta(days=45))
+    for one in (subscription, other):
+        attaching.attach(one.subscription_id, partner.mpn_id, by=admin)
+
+    assert (renewals.give_notice_of_renewals(), renewals.give_notice_of_renewals()) == (1, 0)
+
+    assert renewal() == [57]
+    Subscription.objects.filter(pk=subscription.pk).update(renews_on=TODAY + timedelta(days=88))
+    assert renewals.give_notice_of_renewals() == 1  # a new day is a new renewal
+
+
+def test_a_change_of_what_is_bought_is_told_to_the_partner_in_words(customer, partner):
+    admin, of_partner = make_member(customer.organisation), make_member(partner.organisation)
+    subscription = make_subscription(customer)
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    imports.tell_of_changes({subscription.pk: {"seats": [420, 400], "status": ["active", "grace"]}})
+    relaying.relay()
+
+    delivery = Delivery.objects.get(template="subscription_changed")
+
+    assert delivery.user == of_partner.user
+    assert "420 → 400" in compose(delivery).body

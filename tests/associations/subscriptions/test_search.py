@@ -1,0 +1,111 @@
+"""What searches and filters of lists find, and that indexes find it: of a few rows as of very many."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection
+
+from associations import models
+from associations.record.models import Association
+from associations.subscriptions import forms
+from associations.subscriptions.forms import Called
+from por.accounts.models import Organisation, User
+from por.directory.models import Customer, Subscription
+from por.history.models import Event
+from tests.api import Api
+from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+
+
+@pytest.fixture
+def estate():
+    """Almvik has mail that Nordvik is of record for, and Azure; Halden looks after all that Ekeby has."""
+    almvik, ekeby = make_customer("Almviks kommun", domain="almvik.example"), make_customer("Ekeby AB")
+    nordvik, halden = make_partner("Nordvik Cloud AB"), make_partner("Halden Konsult AB")
+    rows = {
+        "mail": make_subscription(almvik),
+        "azure": make_subscription(almvik, product="azure", sku=None, agreement="CSP", status="grace"),
+        "intune": make_subscription(ekeby, product="intune", sku_string_id="INTUNE_A", renews_on=None),
+    }
+    began = {"began_at": datetime(2025, 1, 1, tzinfo=UTC), "source": "estate"}
+    Association.objects.create(kind="dpor", partner=nordvik, customer=almvik, subscription=rows["mail"], **began)
+    Association.objects.create(kind="pal", partner=nordvik, customer=almvik, **began)
+    Association.objects.create(kind="delegated_admin", partner=halden, customer=ekeby, **began)
+    Association.objects.create(kind="csp", partner=halden, customer=almvik, subscription=rows["azure"], **began)
+    readers = {
+        "staff": make_staff(),
+        "almvik": make_member(almvik.organisation),
+        "nordvik": make_member(nordvik.organisation),
+        "halden": make_member(halden.organisation),
+    }
+    return rows, {name: Api(reader) for name, reader in readers.items()}, nordvik
+
+
+@pytest.mark.parametrize("few", [1000, 0])
+def test_a_search_finds_the_same_whether_few_or_many_are_called_so(estate, monkeypatch, few):
+    for module in (models, forms):
+        monkeypatch.setattr(module, "FEW", few)
+    rows, readers, nordvik = estate
+    names = {str(row.subscription_id): name for name, row in rows.items()}
+
+    def found(reader: str, **filters: str) -> set[str]:
+        return {names[row["id"]] for row in readers[reader].get("subscriptions/", filters).json()["results"]}
+
+    everything = {"mail", "azure", "intune"}
+    assert found("staff") == everything
+    assert found("almvik") == found("nordvik") == {"mail", "azure"}
+    assert found("halden") == {"azure", "intune"}
+    assert found("staff", search="ALMVIK") == {"mail", "azure"}
+    assert found("staff", search="vik.exa") == {"mail", "azure"}
+    assert found("halden", search="almvik") == {"azure"}
+    assert found("staff", search="nordvik") == found("nordvik", search="nordvik") == {"mail"}
+    assert found("halden", search="nordvik") == set()
+    assert found("staff", search=nordvik.mpn_id) == {"mail"}
+    assert found("staff", search="office 365") == {"mail"}
+    assert found("staff", search="azure") == {"azure"}
+    assert found("staff", search="nothing") == set()
+    assert found("staff", search="100%") == set()
+    mail = rows["mail"]
+    for begun in (str(mail.subscription_id), str(mail.subscription_id)[:13], mail.subscription_id.hex[:8].upper()):
+        assert found("staff", search=begun) == {"mail"}
+    assert found("staff", search=str(mail.subscription_id)[:7]) == set()  # too little of an id: a part of words
+    assert found("halden", search=str(mail.subscription_id)) == set()
+    assert found("staff", search=str(mail.customer.tenant_id)[:9]) == {"mail", "azure"}
+    assert found("staff", partner_of_record=nordvik.mpn_id) == {"mail"}
+    assert found("halden", partner_of_record=nordvik.mpn_id) == set()
+    assert found("staff", partner_of_record="9999999") == set()
+    assert found("nordvik", partner_of_record="none") == {"azure"}
+    assert found("staff", product="azure", status="grace", agreement="CSP") == {"azure"}
+    assert found("staff", renews_before="2028-01-01") == {"mail", "azure"}
+
+
+def plan(queryset) -> str:
+    """How the database would find the rows if reading all of them were the last thing it would do."""
+    sql, parameters = queryset.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {sql}", parameters)
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+@pytest.mark.django_db
+def test_parts_of_words_are_found_by_index():
+    assert "organisations_by_part_of_name" in plan(Organisation.objects.filter(name__icontains="vik"))
+    assert "customers_by_part_of_domain" in plan(Customer.objects.filter(domain__icontains="vik"))
+    events = Event.objects.filter(object_name__icontains="vik") | Event.objects.filter(actor_name__icontains="vik")
+    assert plan(events).count("events_by_part_of_name") == 2
+    both = User.objects.filter(name__icontains="vik") | User.objects.filter(email__icontains="vik")
+    assert plan(both).count("people_by_part_of_name") == 2
+
+
+@pytest.mark.django_db
+def test_a_page_of_a_list_is_read_off_an_index_in_its_order(django_assert_num_queries):
+    agreement, status = {"agreement": "CSP"}, {"status": "grace"}
+    for filters in (agreement, status, {"product": "azure", **agreement, **status}):
+        page = plan(Subscription.objects.filter(**filters, pk__gt=7).order_by("pk")[:51])
+        assert "subscriptions_by_" in page
+        assert "Sort" not in page
+    assert "subscriptions_by_renewal" in plan(Subscription.objects.filter(renews_on__lt="2001-01-01"))
+    with django_assert_num_queries(1):  # all that is called so, whatever it is
+        Called.by("vik")

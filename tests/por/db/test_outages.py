@@ -1,0 +1,339 @@
+"""A server of ours that is away, full or hung: one sentence, no 500, nothing half-way, and all is well again after."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.db import connection, transaction
+from django.test import Client
+from django.utils import timezone
+from prometheus_client import REGISTRY
+
+from associations.record.models import Association
+from por.accounts.tasks import purge_sessions
+from por.db.grants import as_owner
+from por.directory.models import Subscription
+from por.history.models import Event, Outbox
+from tests.api import Api
+from tests.factories import make_member
+from tests.product import PATIENCE, Answer, Product, alive, descendants, free_port, running, wait_until
+
+AWAY = "We cannot reach our database at the moment. Nothing was left half changed. Try again in a minute."
+FULL = "We cannot save anything at the moment. What you see is safe. Try again in a few minutes."
+NO_SIGN_IN = "You cannot sign in at the moment. Try again in a minute."
+
+
+# --- PostgreSQL says no: its own errors, raised where the record is written -------------------------------------------
+
+RAISE = """
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'of somebody@people.example' USING ERRCODE = '{code}'; END $$;
+CREATE TRIGGER fail BEFORE INSERT ON history_outbox FOR EACH ROW EXECUTE FUNCTION fail();
+"""
+
+
+@contextmanager
+def failing_with(code: str) -> Iterator[None]:
+    with as_owner(), connection.cursor() as cursor:
+        cursor.execute(RAISE.format(code=code))
+    try:
+        yield
+    finally:
+        with as_owner(), connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER fail ON history_outbox; DROP FUNCTION fail()")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("code", "status", "sentence"),
+    [
+        ("53100", 503, FULL),  # disk full
+        ("53200", 503, FULL),  # out of memory
+        ("58030", 503, FULL),  # the disk fails
+        ("25006", 503, FULL),  # read-only
+        ("53300", 503, AWAY),  # too many connections
+        ("57P01", 503, AWAY),  # shutting down
+        ("57P03", 503, AWAY),  # starting up
+        ("08006", 503, AWAY),  # the connection broke
+        ("40001", 429, "Someone else is changing this right now. Wait a moment, then try again."),
+        ("40P01", 429, "Someone else is changing this right now. Wait a moment, then try again."),
+        ("55P03", 429, "Someone else is changing this right now. Wait a moment, then try again."),
+    ],
+)
+def test_what_passes_is_said_in_one_sentence_and_leaves_nothing_behind(
+    customer, partner, subscription, code, status, sentence, caplog
+):
+    admin = make_member(customer.organisation)
+    api = Api(admin)
+    browser = Client(raise_request_exception=False)
+    browser.force_login(admin.user)
+    path = f"subscriptions/{subscription.subscription_id}/partner-of-record/"
+
+    def attach() -> Any:
+        return api.put(path, {"mpn_id": partner.mpn_id}, If_Match="*", Idempotency_Key="the same")
+
+    timeouts = REGISTRY.get_sample_value("lock_timeouts_total") or 0
+    with failing_with(code):
+        answer = attach()
+        page = browser.post(
+            f"/c/subscriptions/{subscription.subscription_id}/attach/",
+            {"mpn_id": partner.mpn_id, "version": subscription.version, "confirm": "on"},
+        )
+
+    assert (answer.status_code, answer.json()["detail"]) == (status, sentence)
+    assert answer.json()["code"] == ("unavailable" if status == 503 else "busy")
+    assert int(answer["Retry-After"]) > 0
+    assert page.status_code == status
+    assert sentence in page.content.decode()
+    assert not Association.objects.exists()
+    assert not Event.objects.exists()
+    assert not Outbox.objects.exists()
+    assert Subscription.objects.get().version == 1
+    assert "somebody@people.example" not in caplog.text
+    assert (REGISTRY.get_sample_value("lock_timeouts_total") or 0) - timeouts == (2 if code == "55P03" else 0)
+    assert attach().status_code == 201, "the same request works as soon as the fault has passed"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_defect_of_ours_stays_a_500(customer, partner, subscription):
+    api = Api(make_member(customer.organisation))
+    api.client.raise_request_exception = False
+
+    with failing_with("22012"):  # division by zero
+        answer = api.put(
+            f"subscriptions/{subscription.subscription_id}/partner-of-record/",
+            {"mpn_id": partner.mpn_id},
+            If_Match="*",
+        )
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_is_cut_is_503_once_and_then_another_one_is_used(customer):
+    api = Api(make_member(customer.organisation))
+    assert api.get("me/").status_code == 200
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    with transaction.atomic():  # within a request, as it were: the connection is not looked at again
+        with as_owner_elsewhere() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [backend])
+        answer = api.get("me/")
+        transaction.set_rollback(True)
+
+    assert (answer.status_code, answer.json()["detail"]) == (503, AWAY)
+    assert api.get("me/").status_code == 200
+
+
+@contextmanager
+def as_owner_elsewhere() -> Iterator[Any]:
+    """A second connection, as the same role, which may end its own backends."""
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            yield cursor
+    finally:
+        other.close()
+
+
+def test_sign_ins_whose_time_is_over_are_forgotten_and_no_others(customer):
+    over, stays = Client(), Client()
+    for browser in (over, stays):
+        browser.force_login(make_member(customer.organisation).user)
+    Session.objects.filter(pk=over.cookies["session"].value).update(expire_date=timezone.now() - timedelta(seconds=1))
+
+    purge_sessions()
+
+    assert [one.pk for one in Session.objects.all()] == [stays.cookies["session"].value]
+    assert stays.get("/c/").status_code == 200
+
+
+# --- The whole product with a server that is away ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    var, port = tmp_path_factory.mktemp("product"), free_port()
+    with running(var, port, REQUEST_SECONDS="15") as run:
+        yield Product(run, var, port)
+
+
+@pytest.fixture(scope="module")
+def token(product: Product) -> str:
+    return product.token("customer")
+
+
+@pytest.fixture(scope="module")
+def subscription_path(product: Product, token: str) -> str:
+    """A subscription of the demo that is free to attach a partner to."""
+    free = product.ask(
+        "GET",
+        "/api/v1/subscriptions/?partner_of_record=none&status=active",
+        Authorization=f"Bearer {token}",
+    )
+    return f"/api/v1/subscriptions/{free.json['results'][0]['id']}/"
+
+
+@contextmanager
+def away(product: Product, name: str) -> Iterator[None]:
+    """Killed, and not started again before the end: its supervisor is held still."""
+    os.kill(product.run.pid, signal.SIGSTOP)
+    try:
+        product.signal(name, signal.SIGKILL, with_children=True)
+        yield
+    finally:
+        os.kill(product.run.pid, signal.SIGCONT)
+
+
+@contextmanager
+def hung(product: Product, name: str, *, with_children: bool = False) -> Iterator[None]:
+    product.signal(name, signal.SIGSTOP, with_children=with_children)
+    try:
+        yield
+    finally:
+        product.signal(name, signal.SIGCONT, with_children=with_children)
+
+
+def change(product: Product, token: str, path: str, key: str, mpn_id: str = "") -> Answer:
+    """Attaches this partner, or removes whoever is of record."""
+    method, body = ("PUT", f'{{"mpn_id": "{mpn_id}"}}') if mpn_id else ("DELETE", "{}")
+    return product.ask(
+        method,
+        f"{path}partner-of-record/",
+        body,
+        Authorization=f"Bearer {token}",
+        If_Match="*",
+        Idempotency_Key=key,
+        Content_Type="application/json",
+    )
+
+
+def a_partner(product: Product, token: str) -> str:
+    found = product.ask("GET", "/api/v1/associations/?kind=dpor", Authorization=f"Bearer {token}")
+    return str(found.json["results"][0]["partner"]["mpn_id"])
+
+
+def test_without_the_database_everything_says_so_and_comes_back_by_itself(product, token, subscription_path):
+    mpn_id = a_partner(product, token)
+    assert product.ask("GET", "/metrics").text.count("\noutbox_undone ") == 1
+    assert product.sign_in("customer").status == 302
+    assert product.status("/c/") == 200
+    web = product.children("web")
+
+    with away(product, "postgresql"):
+        page = product.ask("GET", "/c/")
+        answer = change(product, token, subscription_path, "away", mpn_id)
+        as_session = product.ask("GET", "/api/v1/me/")
+        ready, alive = product.ask("GET", "/readyz"), product.status("/livez")
+        metrics = Product(product.run, product.var, product.port).ask("GET", "/metrics")
+
+    assert (page.status, page.headers["Retry-After"]) == (503, "10")
+    assert AWAY in page.text
+    for problem in (answer, as_session):
+        assert (problem.status, problem.json["code"], problem.json["detail"]) == (503, "unavailable", AWAY)
+        assert problem.headers["Content-Type"] == "application/problem+json"
+        assert "Retry-After" in problem.headers
+    assert (ready.status, ready.json["components"]["database"], ready.json["components"]["broker"]) == (
+        503,
+        "failed",
+        "ok",
+    )
+    assert alive == 200
+    assert metrics.status == 200
+    assert "\ndatabase_answers 0.0\n" in metrics.text
+    assert "outbox_undone" not in metrics.text, "nothing stale"
+
+    wait_until(lambda: product.status("/readyz") == 200)
+    assert product.status("/c/") == 200, "still signed in"
+    assert change(product, token, subscription_path, "away", mpn_id).status == 201
+    assert change(product, token, subscription_path, "away", mpn_id).headers["Idempotent-Replayed"] == "true"
+    assert change(product, token, subscription_path, "undo away").status == 204
+    assert product.children("web") == web, "the web server was not started again"
+
+
+def test_a_database_that_hangs_is_not_waited_for(product):
+    with hung(product, "postgresql"):
+        began = time.monotonic()
+        ready = product.ask("GET", "/readyz")
+        took = time.monotonic() - began
+        assert product.status("/livez") == 200
+
+    assert (ready.status, ready.json["components"]["database"]) == (503, "failed")
+    assert took < 30, "the patience of readyz is a second; a busy machine may add to it"
+    wait_until(lambda: product.status("/readyz") == 200)
+
+
+def test_requests_that_a_database_holds_in_the_middle_are_let_go(product, token):
+    """More of them than the web server has threads."""
+
+    def ask(_number: int) -> Answer:
+        return product.ask("GET", "/api/v1/me/", timeout=PATIENCE, Authorization=f"Bearer {token}")
+
+    with ThreadPoolExecutor(12) as pool:
+        assert {answer.status for answer in pool.map(ask, range(24))} == {200}
+        with hung(product, "postgresql", with_children=True):
+            answers = list(pool.map(ask, range(12)))
+            alive = product.status("/livez")
+
+    assert {(answer.status, answer.json["detail"]) for answer in answers} == {(503, AWAY)}
+    assert alive == 200
+    wait_until(lambda: product.status("/readyz") == 200)
+    assert ask(0).status == 200
+
+
+@pytest.mark.parametrize("fault", [away, hung])
+def test_without_the_cache_only_signing_in_is_refused(product, token, subscription_path, fault):
+    mpn_id = a_partner(product, token)
+    wait_until(lambda: product.status("/c/") == 200 or product.sign_in("customer").status == 302)
+    stranger = Product(product.run, product.var, product.port)
+
+    with fault(product, "valkey"):
+        assert product.status("/c/") == 200
+        assert change(product, token, subscription_path, f"{fault.__name__} 1", mpn_id).status == 201
+        assert change(product, token, subscription_path, f"{fault.__name__} 2").status == 204
+        refused = stranger.sign_in("customer")
+        ready, alive = product.ask("GET", "/readyz"), product.status("/livez")
+
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "10")
+    assert NO_SIGN_IN in refused.text
+    assert (ready.status, ready.json["components"]["broker"], ready.json["components"]["database"]) == (
+        503,
+        "failed",
+        "ok",
+    )
+    assert alive == 200
+    wait_until(lambda: product.status("/readyz") == 200)
+    # A cache that hung takes the lock of the try that gave up when it goes on, and lets it go ten seconds later.
+    wait_until(lambda: stranger.status("/c/") == 200 or stranger.sign_in("customer").status == 302)
+
+
+def test_nothing_of_all_this_was_a_500_or_left_anybody_s_address_in_a_log(product):
+    for log in (product.var / "log").glob("*.log"):
+        text = Path(log).read_text()
+        assert ' 500"' not in text, log  # the status at the end of a line, not the milliseconds of its time
+        assert "Internal Server Error" not in text, log
+    assert "customer@demo.example" not in (product.var / "log" / "web.log").read_text()
+
+
+def test_a_server_that_keeps_dying_ends_the_run_by_name(product):
+    """And with it the product of this file: the last of its tests."""
+    family = descendants(product.run.pid)
+    [manifest] = (product.var / "valkey" / "appendonlydir").glob("*.manifest")
+    manifest.write_text("not a manifest")
+    product.signal("valkey", signal.SIGKILL)
+    said = product.run.communicate(timeout=PATIENCE)[0].strip().splitlines()
+    assert product.run.returncode == 1
+    assert said[-1].startswith("valkey has ended 5 times within a minute")
+    assert str(product.var / "log" / "valkey.log") in said[-1]
+    assert not alive(family)

@@ -1,0 +1,110 @@
+"""Statements that are put into SQL once give what their querysets would give."""
+
+from __future__ import annotations
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+from django.db.models import Count
+from django.test.utils import CaptureQueriesContext
+
+from por.db import prepared
+from por.db.prepared import Param, PreparedQuery
+from por.directory.models import Customer, Subscription
+from tests.factories import make_customer, make_subscription
+
+OF_A_CUSTOMER = PreparedQuery(
+    lambda: (
+        Subscription.objects.filter(customer=Param("customer"), seats__gte=Param("seats"))
+        .select_related("customer__organisation", "sku", "replaces")
+        .order_by("seats")
+    )
+)
+
+
+def test_it_gives_the_models_of_its_queryset_with_what_is_related(customer, django_assert_num_queries):
+    many, few = make_subscription(customer, seats=9), make_subscription(customer, seats=7, replaces=None)
+    make_subscription(customer, seats=1)
+    make_subscription(make_customer("Other"))
+    OF_A_CUSTOMER.all(customer=0, seats=0)
+
+    with django_assert_num_queries(1):
+        found = OF_A_CUSTOMER.all(customer=customer.pk, seats=5)
+        names = [one.customer.organisation.name for one in found]
+        skus = [one.sku and one.sku.string_id for one in found]
+
+    assert found == [few, many]
+    assert names == [customer.organisation.name] * 2
+    assert skus == ["ENTERPRISEPACK"] * 2
+    assert [one.replaces for one in found] == [None, None]
+    found[0].seats = 8
+    found[0].save()
+    assert Subscription.objects.get(pk=few.pk).seats == 8
+
+
+def test_values_are_never_part_of_the_sql(customer):
+    named = PreparedQuery(lambda: Customer.objects.filter(organisation__name=Param("name")))
+    organisation = customer.organisation
+    organisation.name = "100 %s of O'Brien's; DROP TABLE"
+    organisation.save()
+
+    assert named.one(name=organisation.name) == customer
+    assert named.one(name="' OR '1'='1") is None
+
+
+def test_annotations_come_along(customer):
+    counted = PreparedQuery(
+        lambda: Customer.objects.filter(tenant_id=Param("tenant")).annotate(size=Count("subscriptions"))
+    )
+    make_subscription(customer)
+    make_subscription(customer)
+
+    assert counted.one(tenant=customer.tenant_id).size == 2
+    assert counted.one(tenant=uuid.uuid4()) is None
+
+
+def test_it_is_built_once(customer):
+    builds = []
+
+    def build():
+        builds.append(1)
+        return Customer.objects.filter(pk=Param("pk"))
+
+    statement = PreparedQuery(build)
+
+    assert [statement.one(pk=pk) for pk in (customer.pk, customer.pk, 0)] == [customer, customer, None]
+    assert builds == [1]
+
+
+def test_what_nobody_may_see_asks_the_database_nothing(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert PreparedQuery(Customer.objects.none).all() == []
+
+
+def test_a_lock_is_part_of_it(customer):
+    locked = PreparedQuery(lambda: Customer.objects.filter(pk=Param("pk")), lock="FOR SHARE")
+
+    with CaptureQueriesContext(connection) as captured:
+        locked.one(pk=customer.pk)
+
+    assert captured.captured_queries[0]["sql"].endswith(" FOR SHARE")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_thread_asks_over_its_own_connection(monkeypatch):
+    monkeypatch.setattr(prepared, "compiled", {})
+    customers = [make_customer(f"Customer {number}") for number in range(8)]
+    by_id = PreparedQuery(lambda: Customer.objects.filter(pk=Param("pk")).select_related("organisation"))
+
+    def find(customer: Customer) -> list[str]:
+        try:
+            return [by_id.one(pk=customer.pk).organisation.name for _ in range(20)]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(find, customers))
+
+    assert found == [[customer.organisation.name] * 20 for customer in customers]

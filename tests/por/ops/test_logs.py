@@ -1,0 +1,96 @@
+"""What a line of the log says, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any
+
+import pytest
+from django.db import Error, connection, transaction
+from django.test import Client
+
+from por.accounts.models import User
+from por.ops.logs import Formatter
+from tests.factories import make_user
+
+ADDRESS, NAME = "sunniva@kanarie.example", "Sunniva Kanariefugl"
+
+
+def line(message: str = "It failed", *args: Any, name: str = "por", exc_info: Any = None, **extra: Any) -> Any:
+    record = logging.LogRecord(name, logging.ERROR, __file__, 1, message, args, exc_info)
+    record.__dict__.update(extra)
+    return json.loads(Formatter("%(levelname)s %(name)s %(message)s").format(record))
+
+
+def failing(sql: str) -> Any:
+    """What a statement failed with, as a handler of exceptions has it."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(sql)
+    except Error:
+        return sys.exc_info()
+    raise AssertionError(sql)
+
+
+def test_of_a_refused_row_the_log_names_the_constraint_and_none_of_its_values():
+    user = make_user(NAME, email=ADDRESS)
+    try:
+        with transaction.atomic():
+            User.objects.create(email=ADDRESS, name=NAME)
+    except Error:
+        told = line(exc_info=sys.exc_info())["exc_info"]
+
+    assert "23505 accounts_user accounts_user_email_key" in told
+    assert "test_logs.py" in told
+    assert NAME not in told
+    assert user.email not in told
+
+
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        (f"SELECT nothing FROM accounts_user WHERE name = '{NAME}'", 'column "nothing" does not exist'),
+        (f"SELECT '{NAME}'::int", "InvalidTextRepresentation: 22P02"),
+        (f"UPDATE accounts_user SET name = NULL WHERE name = '{NAME}' OR '{NAME}'::uuid IS NULL", "22P02"),
+    ],
+)
+def test_of_a_failed_statement_the_log_says_what_was_wrong_with_it_and_not_what_was_in_it(sql, says):
+    failure = failing(sql)
+
+    told = line("It failed: %s", failure[1], exc_info=failure)
+
+    assert says in told["exc_info"]
+    assert NAME not in json.dumps(told)
+
+
+def test_a_failed_task_is_told_once_and_without_values():
+    failure = failing(f"SELECT '{NAME}'::int")
+    context = {"name": "por.tasks.one", "exc": repr(failure[1]), "traceback": str(failure[1])}
+
+    told = line("%(name)s raised %(exc)s", context, name="celery.app.trace", exc_info=failure, data=context)
+
+    assert told["message"] == "por.tasks.one raised DataError(22P02)"
+    assert NAME not in json.dumps(told)
+
+
+def test_an_address_stands_in_the_log_as_its_route():
+    request = Client().get("/password/reset/1-kanarie4716/?next=kanarie").wsgi_request
+    unknown = Client().get("/kanarie/?kanarie").wsgi_request
+
+    told = line("Not Found: %s", request.path, request=request, status_code=404)
+
+    assert "<key>" in told["message"]
+    assert "kanarie" not in json.dumps(told)
+    assert line("Not Found: %s", unknown.path, request=unknown)["message"] == "Not Found: /…"
+
+
+def test_formatting_leaves_the_record_as_it_was_for_other_handlers():
+    request = Client().get("/kanarie/").wsgi_request
+    record = logging.LogRecord("django.request", logging.WARNING, __file__, 1, "Not Found: %s", (request.path,), None)
+    record.request = request
+
+    Formatter("%(message)s").format(record)
+
+    assert (record.getMessage(), record.request) == ("Not Found: /kanarie/", request)

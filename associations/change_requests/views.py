@@ -63,7 +63,7 @@ def _list(request: Request, page_of_one: str) -> HttpResponse:
     shown = Listing(request, requests_for_listing(actor), order=("-pk",), tabs=TABS, count_text=_requests_text)
     found = questions(actor, shown.page.rows)
     rows = [(one, reverse(page_of_one, args=[one.request.pk])) for one in found]
-    return render(request, "associations/change_request_list.html", shown.context | {"rows": rows})
+    return render(request, "change_requests/change_request_list.html", shown.context | {"rows": rows})
 
 
 # --- The customer ---------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def _to_customer(
     sent = [form for form in (answer, forward) if form is not None and form.errors]
     return render(
         request,
-        "associations/change_request.html",
+        "change_requests/change_request.html",
         {
             **context,
             "form": sent[0] if sent else None,
@@ -272,7 +272,7 @@ def _to_partner(
     visible = subscriptions_visible_to(actor).filter(pk=question.request.subscription_id)
     return render(
         request,
-        "associations/partner_change_request.html",
+        "change_requests/partner_change_request.html",
         {
             **context,
             "form": form,

@@ -45,7 +45,7 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
     actor = request.actor
     return subscription_page(
         request,
-        "associations/gap_list.html",
+        "gaps/gap_list.html",
         lambda _day: _tabs(actor),
         order=order,
         filters=GapFilter,

@@ -81,7 +81,7 @@ def _list(request: Request, page_of_one: str) -> HttpResponseBase:
         return exports.invitations_csv(actor, shown.ordered)
     rows = [(seen(actor, one), reverse(page_of_one, args=[one.invitation_id])) for one in shown.page.rows]
     context = shown.context | {"rows": rows, "may_invite": actor.may("invitation.write")}
-    return render_page(request, "associations/invitation_list.html", context, part="list", status=shown.status)
+    return render_page(request, "invitations/invitation_list.html", context, part="list", status=shown.status)
 
 
 def _theirs(actor: Actor, invitation_id: uuid.UUID, *, to: str = "") -> Invitation:
@@ -202,7 +202,7 @@ def _to_customer(
     accept = form if isinstance(form, AcceptForm) else None
     return render(
         request,
-        "associations/invitation_detail.html",
+        "invitations/invitation_detail.html",
         {
             "invitation": found,
             "shown": shown,
@@ -263,7 +263,7 @@ def invite(request: Request) -> HttpResponse:
     now = timezone.now()
     return render(
         request,
-        "associations/invitation_new.html",
+        "invitations/invitation_new.html",
         {
             "form": form,
             "sender": sender,
@@ -349,7 +349,7 @@ def _to_partner(
     }
     return render(
         request,
-        "associations/partner_invitation.html",
+        "invitations/partner_invitation.html",
         {
             "invitation": found,
             "shown": shown,

@@ -20,7 +20,7 @@ def what_counts_for_what(request: Request) -> HttpResponse:
     valid = past.is_valid()
     return render(
         request,
-        "associations/what_counts.html",
+        "kinds/what_counts.html",
         {
             "rows": what_counts(past.day or timezone.now().date()),
             "questions": QUESTIONS.values(),

@@ -35,7 +35,7 @@ def partner_transition(request: Request) -> HttpResponseBase:
     actor = request.actor
     return subscription_page(
         request,
-        "associations/partner_transition.html",
+        "legacy_forms/partner_transition.html",
         partial(_tabs, actor),
         order=BY_CUSTOMER,
         restrict=partial(_with_a_form, actor),

@@ -19,7 +19,7 @@ PRIVATE = {"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex"}
 @require_safe
 def receipt(request: Request, signed: str) -> HttpResponse:
     context = {"one": signing.read(signed), "now": timezone.now()}
-    response = render(request, "associations/receipt.html", context)
+    response = render(request, "receipts/receipt.html", context)
     for name, value in PRIVATE.items():
         response[name] = value
     return response

@@ -39,7 +39,7 @@ def activate(request: Request) -> HttpResponse:
 
 
 def _page(request: Request, form: ActivateForm, locations: list[Partner], *, status: int = 200) -> HttpResponse:
-    return render(request, "associations/activate.html", {"form": form, "locations": locations}, status=status)
+    return render(request, "attaching/activate.html", {"form": form, "locations": locations}, status=status)
 
 
 def _activate(actor: Actor, form: ActivateForm) -> attaching.Attached:

@@ -47,7 +47,7 @@ def bulk_attach(request: Request) -> HttpResponse:
 def _form(request: Request, form: BulkForm, *, status: int = 200) -> HttpResponse:
     jobs = Listing(request, Job.objects.visible_to(request.actor).select_related("asked_by"), order=("-pk",))
     context = jobs.context | {"form": form, "most": bulk.MOST}
-    return render(request, "associations/bulk.html", context, status=status)
+    return render(request, "attaching/bulk.html", context, status=status)
 
 
 @require_safe
@@ -90,4 +90,4 @@ def _detail(request: Request, job: Job, *, refused: Refused | None = None, statu
         "attached": counts.get("attached", 0) + counts.get("change_requested", 0),
         "refused": refused,
     }
-    return render_page(request, "associations/job_detail.html", context, part="job", status=status)
+    return render_page(request, "attaching/job_detail.html", context, part="job", status=status)

@@ -68,7 +68,7 @@ def several_attach(request: Request) -> HttpResponse:
     wrong = next((form for form in (chosen, check) if form.errors), None)
     return render(
         request,
-        "associations/several_attach.html",
+        "attaching/several_attach.html",
         {
             "form": wrong,
             "check_form": check,

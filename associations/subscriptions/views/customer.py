@@ -68,7 +68,7 @@ def _tabs(as_of: date | None) -> list[ListTab]:
 @require_safe
 @only(OrganisationKind.CUSTOMER)
 def subscription_list(request: Request) -> HttpResponseBase:
-    return subscription_page(request, "associations/subscription_list.html", _tabs, order=BY_PRODUCT)
+    return subscription_page(request, "subscriptions/subscription_list.html", _tabs, order=BY_PRODUCT)
 
 
 @require_safe
@@ -250,7 +250,7 @@ def _detail(
     sent = [form for form in (check, attach, remove, undo, past) if form is not None and form.errors]
     return render_page(
         request,
-        "associations/subscription_detail.html",
+        "subscriptions/subscription_detail.html",
         {
             "subscription": subscription,
             "form": sent[0] if sent else None,
@@ -322,6 +322,6 @@ def subscription_history(request: Request, subscription_id: uuid.UUID) -> HttpRe
         return exports.events_csv(actor, shown.ordered)
     return render(
         request,
-        "associations/subscription_history.html",
+        "subscriptions/subscription_history.html",
         shown.context | {"subscription": subscription, "events": timeline.items(actor, shown.page.rows, here=True)},
     )

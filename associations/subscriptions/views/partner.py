@@ -66,7 +66,7 @@ def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_subscription_list(request: Request) -> HttpResponseBase:
-    template = "associations/partner_subscription_list.html"
+    template = "subscriptions/partner_subscription_list.html"
     return subscription_page(request, template, partial(_tabs, request.actor), order=BY_CUSTOMER)
 
 
@@ -86,7 +86,7 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
     ]
     return render(
         request,
-        "associations/partner_subscription_detail.html",
+        "subscriptions/partner_subscription_detail.html",
         {
             "subscription": subscription,
             "row": row,

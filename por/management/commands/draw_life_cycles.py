@@ -20,8 +20,8 @@ FILE = settings.BASE_DIR / "docs" / "life-cycles.md"
 HEAD = """# Life cycles
 
 This page is drawn from the state machines in the `rules.py` of the features by `manage.py draw_life_cycles`. A test
-checks that they match. Steps in brackets happen automatically, because of time or of an import. Any other step is refused with 409 and the code
-of the current status.
+checks that they match. Steps in brackets happen automatically, because of time or of an import. Any other step is
+refused with 409 and the code of the current status.
 """
 
 

@@ -44,7 +44,7 @@ def customer_home(request: Request) -> HttpResponse:
     total = count_of(subscriptions)
     return render(
         request,
-        "associations/customer_home.html",
+        "portal/customer_home.html",
         {
             "total": total,
             "total_text": subscriptions_text(total),
@@ -66,7 +66,7 @@ def customer_home(request: Request) -> HttpResponse:
 @only(OrganisationKind.CUSTOMER)
 def customer_history(request: Request) -> HttpResponseBase:
     # A customer's events are one chain, numbered as they happened.
-    return history_page(request, "associations/customer_history.html", order="-seq")
+    return history_page(request, "portal/customer_history.html", order="-seq")
 
 
 @require_safe
@@ -95,7 +95,7 @@ def customer_partners(request: Request) -> HttpResponse:
         kinds.setdefault(association.partner_id, []).append(association.get_kind_display())
     return render(
         request,
-        "associations/customer_partners.html",
+        "portal/customer_partners.html",
         {
             **shown.context,
             "partners": [(partner, kinds.get(partner.pk, [])) for partner in page.rows],

@@ -71,7 +71,7 @@ def partner_home(request: Request) -> HttpResponse:
     home = reverse("associations:partner_subscription_list")
     return render(
         request,
-        "associations/partner_home.html",
+        "portal/partner_home.html",
         {
             "questions": change_requests.next_due(actor, FEW),
             "counts": counts,
@@ -167,7 +167,7 @@ def partner_customer_list(request: Request) -> HttpResponse:
         count_text=customers_text,
     )
     context = shown.context | {"rows": _customer_rows(actor, shown.page.rows)}
-    return render_page(request, "associations/partner_customer_list.html", context, part="list", status=shown.status)
+    return render_page(request, "portal/partner_customer_list.html", context, part="list", status=shown.status)
 
 
 @dataclass
@@ -224,7 +224,7 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
         events = events.filter(at__lt=end_of(as_of))
     return render(
         request,
-        "associations/partner_customer_detail.html",
+        "portal/partner_customer_detail.html",
         {
             "customer": customer,
             "live": live.order_by("-began_at", "-pk")[:SOME],
@@ -246,4 +246,4 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_history(request: Request) -> HttpResponseBase:
-    return history_page(request, "associations/partner_history.html", order="-id")
+    return history_page(request, "portal/partner_history.html", order="-id")

@@ -57,7 +57,7 @@ def staff_home(request: Request) -> HttpResponse:
     events_are_slow = oldest_event is not None and now - oldest_event > LATE_AFTER
     return render(
         request,
-        "associations/staff_home.html",
+        "portal/staff_home.html",
         {
             "may_read": request.actor.may("delivery.read"),
             "waiting": count_of(waiting),
@@ -90,7 +90,7 @@ def staff_partner_list(request: Request) -> HttpResponse:
         count_text=partners_text,
     )
     context = shown.context | {"rows": _partner_rows(shown.page.rows)}
-    return render_page(request, "associations/staff_partner_list.html", context, part="list", status=shown.status)
+    return render_page(request, "portal/staff_partner_list.html", context, part="list", status=shown.status)
 
 
 @dataclass
@@ -143,7 +143,7 @@ def staff_partner_detail(request: Request, mpn_id: str) -> HttpResponse:
     )
     return render(
         request,
-        "associations/staff_partner_detail.html",
+        "portal/staff_partner_detail.html",
         {
             "partner": partner,
             "row": _partner_rows([partner])[0],
@@ -170,7 +170,7 @@ def event_list(request: Request) -> HttpResponseBase:
         "rows": _with_organisations(shown.page.rows),
         "verbs": [spec.name for spec in registered()],
     }
-    return render_page(request, "associations/event_list.html", context, part="list", status=shown.status)
+    return render_page(request, "portal/event_list.html", context, part="list", status=shown.status)
 
 
 def _with_organisations(events: Sequence[Event]) -> list[tuple[Event, Organisation | None]]:
@@ -191,7 +191,7 @@ def event_detail(request: Request, event_id: int) -> HttpResponse:
     deliveries: QuerySet[Delivery] = Delivery.objects.filter(event=event)
     return render(
         request,
-        "associations/event_detail.html",
+        "portal/event_detail.html",
         {
             "event": event,
             "item": timeline.items(request.actor, [event])[0],

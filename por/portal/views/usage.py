@@ -65,7 +65,7 @@ def _of_one(request: Request, subscription_id: uuid.UUID, *, page: str, above: s
     seen = usages.months_seen(actor, subscription)
     return render(
         request,
-        "associations/subscription_usage.html",
+        "portal/subscription_usage.html",
         {
             "of_partner": actor.kind == OrganisationKind.PARTNER,
             "subscription": subscription,
@@ -174,4 +174,4 @@ def _of_many(
         **_figures(request, form, use),
         **past,
     }
-    return render_page(request, "associations/usage.html", context, part="list", status=shown.status)
+    return render_page(request, "portal/usage.html", context, part="list", status=shown.status)

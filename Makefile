@@ -8,7 +8,7 @@ SCALE = 20000
 # For what reads the settings and needs no server.
 NOWHERE = SECRET_KEY=none DATABASE_URL=postgres://none/none REDIS_URL=redis://none EMAIL_URL=smtp://none
 
-.PHONY: run test crawl chaos check bench messages types lock clean python runtime development tools
+.PHONY: run count test crawl chaos check bench messages types lock clean python runtime development tools
 .SILENT:
 
 run: runtime                ## the whole product on this machine; Ctrl-C stops it
@@ -16,10 +16,13 @@ run: runtime                ## the whole product on this machine; Ctrl-C stops i
 
 test: development tools     ## all tests, on servers of their own
 	$(NOWHERE) $(BIN)/python manage.py compile_catalogues
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 crawl: development         ## every address, method and role of tests/permissions.csv, one request each
 	$(BIN)/python -m pytest -m crawl tests/test_permissions.py
+
+count: development          ## how many files and functions of ours one change, one list and one mail pass through
+	$(BIN)/python -m pytest tests/entered.py -q -s 2>/dev/null | grep -E "^\||functions:|failed"
 
 chaos: development tools    ## the long races and faults: ten minutes of faults, then every race for a minute
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos; outcome=$$?; cat var/chaos/figures.json; exit $$outcome

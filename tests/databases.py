@@ -38,7 +38,8 @@ def use_clone() -> None:
     """Make this process's database from the template, and let Django use it."""
     name = connection.creation._get_test_db_name()
     with _server() as cursor:
-        # One process migrates; the others wait for it.
+        # One process migrates; the others wait for it, however long that takes.
+        cursor.execute("SET lock_timeout = 0")
         cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [TEMPLATE])
         if not _is_ready(cursor):
             _make_template(cursor)

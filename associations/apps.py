@@ -16,11 +16,11 @@ class AssociationsConfig(AppConfig):
         from associations.invitations import events as invitation_events  # noqa: F401
         from associations.legacy_forms import events as legacy_form_events  # noqa: F401
         from associations.renewals import events as renewal_events  # noqa: F401
-        from por.directory.imports.subscriptions import changed
+        from por.directory.imports.subscriptions import change_listeners
         from por.history.actions import recording as history
         from por.imports import whole
 
         bulk.wake.task = tasks.run_jobs
-        changed.append(tell_of_changes)
+        change_listeners.append(tell_of_changes)
         whole.register(ASSOCIATIONS, last=settle)
         history.open_events()  # this is the last room: whatever another registers after it is refused

@@ -83,6 +83,7 @@ TEMPLATES = [
                 "por.portal.navigation.page",
             ],
             "builtins": ["por.web.templatetags.ui", "django.templatetags.i18n"],
+            "libraries": {"happened": "por.portal.templatetags", "legacy": "associations.legacy_forms.templatetags"},
         },
     }
 ]

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.record.rules import NOTE_LENGTH
-from por.directory.actions import SENTENCES
+from por.directory.actions import MESSAGES
 from por.directory.models import Partner
 from por.web.filters import DAY
 
@@ -24,7 +24,7 @@ class CheckForm(forms.Form):
         help_text=_("Ask your partner for this number. It usually has 6 or 7 digits."),
         max_length=40,
         strip=False,
-        error_messages={"required": _("Enter your partner’s MPN ID."), "max_length": SENTENCES["mpn_id_malformed"]},
+        error_messages={"required": _("Enter your partner’s MPN ID."), "max_length": MESSAGES["mpn_id_malformed"]},
         widget=forms.TextInput(
             attrs={"class": "input big", "inputmode": "numeric", "autocomplete": "off", "spellcheck": "false"}
         ),

@@ -6,6 +6,6 @@ from associations.subscriptions.forms import SubscriptionFilter
 
 
 class GapFilter(SubscriptionFilter):
-    """The same filters where only today is of interest."""
+    """The filters of a list of subscriptions without a day to look back to: gaps are always today's."""
 
     as_of = None  # type: ignore[assignment]

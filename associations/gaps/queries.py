@@ -1,6 +1,6 @@
-"""The gaps: subscriptions without a partner of record, those about to lose theirs, and those that lost it.
+"""The gaps: subscriptions without a partner of record, and those that may soon lose it or that lost it when replaced.
 
-To a partner they are of what it may see; of what it may not it learns nothing here either.
+A partner gets only the gaps of what it may see, and learns nothing about the rest.
 """
 
 from __future__ import annotations
@@ -24,16 +24,20 @@ from por.directory.models import Partner, Subscription
 INACTIVE = (Subscription.Status.GRACE, Subscription.Status.SUSPENDED)
 
 
-# Conditions, joined by OR where all gaps are meant: the database then goes through what somebody may see once. A union
-# of three lists takes it five times as long.
+# All gaps are these conditions joined by OR: the database then reads what the actor may see only once. A union of three
+# lists takes five times as long.
 
 
 def all_gaps(actor: Actor) -> Q:
+    """Return the condition that a subscription is a gap of any kind."""
     return without(actor) | at_risk(actor) | lost(actor)
 
 
 def without(actor: Actor) -> Q:
-    """Nobody is of record, other than by replacement. A partner is shown those of customers it serves."""
+    """Return the condition that there is no partner of record, except for replacements.
+
+    A partner sees those of the customers that it serves now.
+    """
     free = _free() & ~_replacing(actor)
     if actor.kind != OrganisationKind.PARTNER:
         return free
@@ -41,7 +45,7 @@ def without(actor: Actor) -> Q:
 
 
 def at_risk(actor: Actor) -> Q:
-    """Somebody is of record, a partner itself, and may not be for long."""
+    """Return the condition that there is a partner of record, for a partner itself, which may be lost soon."""
     today = timezone.now().date()
     soon = today + timedelta(days=max(policy_on(today).renewal_notice_days))
     held = _of_record(actor).open()
@@ -51,10 +55,10 @@ def at_risk(actor: Actor) -> Q:
 
 
 def lost(actor: Actor) -> Q:
-    """Nobody ever was of record, but somebody was, a partner itself, of what it replaces.
+    """Return the condition that only the subscription it replaces had a partner of record, for a partner itself.
 
-    Of what replaces a subscription its partner may know nothing. It is shown the one it knows, for as long as being
-    attached afterwards can be dated back.
+    The partner may not see the replacement. It is then shown the old subscription, for as long as a new association
+    can be dated back.
     """
     replacing = _free() & _replacing(actor)
     if actor.kind != OrganisationKind.PARTNER:
@@ -79,14 +83,19 @@ def _replacing(actor: Actor) -> Q:
 
 
 def _of_record(actor: Actor, subscription: str = "pk") -> AssociationQuerySet:
-    """Who is or was of record of the subscription, or of the one it replaces; a partner knows of itself alone."""
+    """Return the present and past partners of record of the subscription, or of the one it replaces.
+
+    A partner sees only itself.
+    """
     return Association.objects.not_undone().of_record().visible_to(actor).filter(subscription=OuterRef(subscription))
 
 
-# --- What there is to say of each -----------------------------------------------------------------------------------
+# --- The reason, and what to do -------------------------------------------------------------------------------------
 
 
 class Why(TextChoices):
+    """Why a subscription is a gap."""
+
     REPLACED = "replaced", _("Replaces a subscription that had a partner of record")
     ENDED = "ended", _("Expired, so you are no longer the partner of record")
     NO_MORE = "no_more", _("No longer has a partner of record")
@@ -122,7 +131,7 @@ TO_DO = {
         Why.RENEWS: _("If the subscription is renewed under a new ID, ask the customer to attach you to the new one."),
     },
 }
-#: Where somebody could be attached, if the subscription is active.
+#: The reasons with which a partner can be attached, if the subscription is active.
 FREE = (Why.REPLACED, Why.NO_MORE, Why.NONE)
 RENEW_FIRST = _("Renew the subscription first. You cannot attach a partner until it is active.")
 RENEWED_FIRST = _("No partner can be attached until the customer has renewed the subscription.")
@@ -130,7 +139,7 @@ RENEWED_FIRST = _("No partner can be attached until the customer has renewed the
 
 @dataclass(frozen=True)
 class Gap:
-    """A subscription with why it is a gap, since when if that is known, and the partner it is about, if it is one."""
+    """A subscription that is a gap: why, since when if that is known, and the partner that it had or has."""
 
     subscription: Subscription
     why: Why
@@ -140,12 +149,12 @@ class Gap:
 
     @property
     def can_attach(self) -> bool:
-        """Whether a partner could be attached now."""
+        """Return whether a partner could be attached now."""
         return self.why in FREE and self.subscription.status == Subscription.Status.ACTIVE
 
 
 def gaps_of(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Gap]:
-    """What to say of each, in this order, for one query more whatever their number."""
+    """Return the gap of each subscription, in this order. Takes one query for any number."""
     ids = {one.pk for one in subscriptions} | {one.replaces_id for one in subscriptions if one.replaces_id}
     newest: dict[int | None, Association] = {}
     for one in (
@@ -175,7 +184,7 @@ def _gap(actor: Actor, subscription: Subscription, last: Association | None, rep
     elif replaced:
         why, since, partner = Why.REPLACED, subscription.started_on, replaced.partner
     elif actor.kind == OrganisationKind.CUSTOMER:
-        since = subscription.started_on  # a partner does not know whether another one was there before
+        since = subscription.started_on  # a partner must not learn whether there was another one before
     to_do = TO_DO[OrganisationKind(actor.kind)][why]
     if why in FREE and subscription.status in INACTIVE:
         to_do = RENEW_FIRST if actor.kind == OrganisationKind.CUSTOMER else RENEWED_FIRST

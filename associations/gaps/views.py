@@ -1,4 +1,4 @@
-"""The gap finder, for customers and for partners: what is a gap, why, and what to do about it."""
+"""The gap finder of customers and of partners: each gap, why it is one, and what to do about it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from associations.gaps import queries as gaps
 from associations.gaps.forms import GapFilter
+from associations.gaps.queries import all_gaps, at_risk, gaps_of, lost, without
 from associations.record.queries import BY_CUSTOMER, BY_PRODUCT
-from associations.subscriptions import exports
+from associations.subscriptions.exports import chunks
 from associations.subscriptions.views.listing import subscription_page
 from por.accounts.guards import only
 from por.accounts.middleware import Request
@@ -50,21 +50,21 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
         order=order,
         filters=GapFilter,
         file=_csv,
-        more=lambda _all, rows, _day: {"gaps": gaps.gaps_of(actor, rows)},
+        more=lambda _all, rows, _day: {"gaps": gaps_of(actor, rows)},
     )
 
 
 def _tabs(actor: Actor) -> list[ListTab]:
-    """No subscription is in two of those that follow the first."""
+    """Return the tabs: all gaps, then each kind. No subscription is in two kinds."""
 
     def tab(key: str, label: LazyText, condition: Callable[[Actor], Q]) -> ListTab:
         return ListTab(key, label, lambda found: found.filter(condition(actor)))
 
     return [
-        tab("", gettext_lazy("All gaps"), gaps.all_gaps),
-        tab("none", gettext_lazy("No partner of record"), gaps.without),
-        tab("risk", gettext_lazy("At risk"), gaps.at_risk),
-        tab("lost", gettext_lazy("Lost when replaced"), gaps.lost),
+        tab("", gettext_lazy("All gaps"), all_gaps),
+        tab("none", gettext_lazy("No partner of record"), without),
+        tab("risk", gettext_lazy("At risk"), at_risk),
+        tab("lost", gettext_lazy("Lost when replaced"), lost),
     ]
 
 
@@ -79,8 +79,8 @@ def _csv(actor: Actor, found: QuerySet[Subscription], _day: date | None) -> Stre
 
 
 def _rows(actor: Actor, found: QuerySet[Subscription]) -> Iterator[list[Any]]:
-    for chunk in exports.chunks(found):
-        for gap in gaps.gaps_of(actor, chunk):
+    for chunk in chunks(found):
+        for gap in gaps_of(actor, chunk):
             one = gap.subscription
             yield [
                 one.subscription_id,

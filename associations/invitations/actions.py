@@ -1,4 +1,4 @@
-"""A partner asks a customer to be of record: by an invitation, which the customer accepts, declines or reports."""
+"""What can be done with an invitation: send, accept, decline, report, revoke, open and expire."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.attaching.actions.attach import attach_locked
+from associations.invitations.events import InvitationEvent
 from associations.invitations.models import Invitation, Invited
 from associations.invitations.rules import INVITATION, InvitationStatus
 from associations.record import locking, recording
@@ -19,31 +20,32 @@ from associations.record.access import subscriptions_visible_to
 from associations.record.policies import policy_on
 from associations.record.rules import Source
 from por.accounts.models import SYSTEM, Actor
+from por.accounts.rules import Right
 from por.db.locks import lock_timeout_as_busy
 from por.directory import actions as directory
 from por.directory.models import Customer, Partner, Subscription
 from por.errors import Locked, NotFound, Refused
 from por.history.actions import recording as history
 
-#: So many subscriptions an invitation, and so many invitations a partner sends in a day.
+#: How many subscriptions an invitation may have, and how many invitations a partner may send in a day.
 MOST, A_DAY = 50, 200
 
 
 @transaction.atomic
 def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: Actor, message: str = "") -> Invitation:
-    """Asks the customer to make the actor's own location of record for these. Nothing changes until it accepts.
+    """Ask the customer to make the actor's location the partner of record. Nothing changes until it accepts.
 
-    Whose ids they are the partner has from the customer: what does not belong together is refused in one way,
-    whatever of it exists. What it has been asked already is not asked twice. Raises Forbidden, Busy, or Refused: on
-    `subscription_ids` for what was entered, else for the state of the partner.
+    The partner gets the ids from the customer. If they do not belong together, the refusal is the same whatever exists,
+    so it reveals nothing. A subscription cannot be in two open invitations of one partner. Raise Forbidden, Locked, or
+    Refused: on `subscription_ids` for what was entered, else for the state of the partner.
     """
-    by.require("invitation.write")
+    by.require(Right.INVITE)
     wanted = list(dict.fromkeys(subscription_ids))
     if not wanted or len(wanted) > MOST:
         raise Refused(
             "invalid", _("Choose between 1 and %(most)s subscriptions.") % {"most": MOST}, field="subscription_ids"
         )
-    with lock_timeout_as_busy():  # one at a time to a customer, so that a second click finds the first
+    with lock_timeout_as_busy():  # one at a time for a customer, so that a second click finds the first invitation
         Customer.objects.select_for_update(no_key=True).filter(tenant_id=tenant_id).first()
     partner = directory.locked(by.organisation_id or 0)
     directory.require_attachable(partner)
@@ -70,8 +72,8 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
         raise Refused(
             "subscription_expired", _("You cannot attach a partner because these subscriptions have expired.")
         )
-    asked = Invitation.objects.open().filter(partner=partner, expires_at__gt=now)
-    if asked.filter(invited__subscription__in=subscriptions).exists():
+    still_open = Invitation.objects.open().filter(partner=partner, expires_at__gt=now)
+    if still_open.filter(invited__subscription__in=subscriptions).exists():
         raise Refused(
             "already_invited",
             _(
@@ -90,18 +92,18 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
         sent_by=by.user,
     )
     Invited.objects.bulk_create(Invited(invitation=invitation, subscription=one) for one in subscriptions)
-    _write("invitation.sent", invitation, by=by, at=now, reason=invitation.message)
+    _record_event(InvitationEvent.SENT, invitation, by=by, at=now, reason=invitation.message)
     return invitation
 
 
 @transaction.atomic
 def accept(invitation_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: Actor) -> Invitation:
-    """The partner becomes of record for these, all in one step; the invitation is used up, whichever were left out.
+    """Attach the partner to these subscriptions in one step, and close the invitation, even if some were left out.
 
-    What came of each stands in `invited`: attached, unchanged, change_requested, or refused with a code. Raises
-    Absent, Forbidden, Busy, or Refused: on `subscription_ids` for one that was not invited, else by the status.
+    The outcome of each is in `invited`: attached, unchanged, change_requested, or refused with a code. Raise NotFound,
+    Forbidden, Locked, or Refused: on `subscription_ids` for one that was not invited, else by the status.
     """
-    invitation = _theirs(invitation_id, "invitation.answer", by=by)
+    invitation = _get_visible(invitation_id, Right.ANSWER_INVITATION, by=by)
     wanted = set(subscription_ids)
     rows = {row.subscription.subscription_id: row for row in invitation.invited.select_related("subscription")}
     if not wanted or wanted - rows.keys():
@@ -118,7 +120,7 @@ def accept(invitation_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, b
     partner = directory.locked(invitation.partner_id)
     directory.require_attachable(partner)
     invitation = _locked(invitation_id)
-    _answered(invitation, "accept", now := _now(invitation))
+    _close_by_customer(invitation, "accept", now := _next_instant(invitation))
     for row, subscription in zip(chosen, subscriptions, strict=True):
         try:
             with transaction.atomic():
@@ -128,75 +130,75 @@ def accept(invitation_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, b
             row.outcome, row.code = "refused", refused.code
         row.save(update_fields=["outcome", "code"])
     outcomes = {str(row.subscription.subscription_id): row.code or row.outcome for row in chosen}
-    _write("invitation.accepted", invitation, by=by, at=now, outcomes=outcomes)
+    _record_event(InvitationEvent.ACCEPTED, invitation, by=by, at=now, outcomes=outcomes)
     return invitation
 
 
 @transaction.atomic
 def decline(invitation_id: uuid.UUID, *, by: Actor, reason: str = "") -> Invitation:
-    """The customer does not want it; the partner reads why. Raises as accept does, by the status."""
-    return _turned_down("decline", "invitation.declined", invitation_id, by=by, reason=reason)
+    """Decline the invitation; the partner can read why. Raise like accept, by the status."""
+    return _turn_down("decline", InvitationEvent.DECLINED, invitation_id, by=by, reason=reason)
 
 
 @transaction.atomic
 def report(invitation_id: uuid.UUID, *, by: Actor, reason: str = "") -> Invitation:
-    """The customer finds it improper: to the partner it is declined, and the house reads why."""
-    return _turned_down("report", "invitation.reported", invitation_id, by=by, reason=reason)
+    """Report the invitation as improper: the partner sees it as declined, only the staff can read why."""
+    return _turn_down("report", InvitationEvent.REPORTED, invitation_id, by=by, reason=reason)
 
 
-def _turned_down(step: str, verb: str, invitation_id: uuid.UUID, *, by: Actor, reason: str) -> Invitation:
-    _theirs(invitation_id, "invitation.answer", by=by)
+def _turn_down(step: str, verb: InvitationEvent, invitation_id: uuid.UUID, *, by: Actor, reason: str) -> Invitation:
+    _get_visible(invitation_id, Right.ANSWER_INVITATION, by=by)
     invitation = _locked(invitation_id)
     invitation.reason = reason.strip()
-    _answered(invitation, step, now := _now(invitation))
-    is_told = verb == "invitation.declined"
-    if not is_told:  # all a partner learns of it is that it was declined
-        _write("invitation.declined", invitation, by=by, at=now)
-    _write(verb, invitation, by=by, at=now, reason=invitation.reason, parties=None if is_told else [])
+    _close_by_customer(invitation, step, now := _next_instant(invitation))
+    is_declined = verb == InvitationEvent.DECLINED
+    if not is_declined:  # the partner may only learn that it was declined
+        _record_event(InvitationEvent.DECLINED, invitation, by=by, at=now)
+    _record_event(verb, invitation, by=by, at=now, reason=invitation.reason, parties=None if is_declined else [])
     return invitation
 
 
 @transaction.atomic
 def revoke(invitation_id: uuid.UUID, *, by: Actor) -> Invitation:
-    """The partner takes it back; its link leads to that. Raises Absent, Forbidden, Busy, or Refused by the status."""
-    _theirs(invitation_id, "invitation.write", by=by)
+    """Withdraw the partner's invitation. Raise NotFound, Forbidden, Locked, or Refused by the status."""
+    _get_visible(invitation_id, Right.INVITE, by=by)
     invitation = _locked(invitation_id)
-    _close(invitation, "revoke", now := _now(invitation))
-    _write("invitation.revoked", invitation, by=by, at=now)
+    _close(invitation, "revoke", now := _next_instant(invitation))
+    _record_event(InvitationEvent.REVOKED, invitation, by=by, at=now)
     return invitation
 
 
 @transaction.atomic
 def note_opened(invitation_id: uuid.UUID, *, by: Actor) -> None:
-    """Somebody of the customer, signed in, looks at it for the first time. Nothing if it is no longer open."""
+    """Note that a member of the customer looks at the invitation for the first time. Do nothing if it is closed."""
     invitation = Invitation.objects.filter(invitation_id=invitation_id, customer=by.organisation_id).first()
     if invitation is None:
         raise absent()
     invitation = _locked(invitation_id)
     if invitation.opened_at is None and INVITATION.allows(invitation.status, "open"):
-        invitation.opened_at = _now(invitation)
+        invitation.opened_at = _next_instant(invitation)
         invitation.save(update_fields=["opened_at"])
-        _write("invitation.opened", invitation, by=by, at=invitation.opened_at)
+        _record_event(InvitationEvent.OPENED, invitation, by=by, at=invitation.opened_at)
 
 
-# --- What the clock and the estate do ------------------------------------------------------------------------------
+# --- Run by the scheduler and after an import -----------------------------------------------------------------------
 
 
 def expire_invitations() -> int:
-    """Closes those whose time is over, or of which nothing is left to accept; returns how many it were."""
+    """Close the invitations whose time is over or with nothing left to accept. Return how many were closed."""
     alive = Invited.objects.filter(invitation=OuterRef("pk")).exclude(subscription__status=Subscription.Status.EXPIRED)
     late = Invitation.objects.open().filter(expires_at__lte=timezone.now())
     empty = Invitation.objects.open().exclude(Exists(alive))
     closed = Invitation.objects.open().filter(partner__status=Partner.Status.CLOSED)
-    done = 0
+    count = 0
     for step, found in (
         ("[expiry]", late),
         ("[nothing left to accept]", empty),
         ("[nothing left to accept]", closed),
     ):
         for key in list(found.order_by("pk").values_list("invitation_id", flat=True)):
-            done += _expire(key, step)
-    return done
+            count += _expire(key, step)
+    return count
 
 
 @transaction.atomic
@@ -206,20 +208,20 @@ def _expire(invitation_id: uuid.UUID, step: str) -> bool:
         return False
     now = timezone.now()
     _close(invitation, step, now)
-    _write("invitation.expired", invitation, by=SYSTEM, at=now)
+    _record_event(InvitationEvent.EXPIRED, invitation, by=SYSTEM, at=now)
     return True
 
 
-# --- Shared --------------------------------------------------------------------------------------------------------
+# --- Shared ---------------------------------------------------------------------------------------------------------
 
 
 def absent() -> NotFound:
-    """Nobody can tell whether there is none, or none of theirs."""
+    """Return the refusal, the same whether there is no such invitation or the actor may not see it."""
     return NotFound("not_found", _("This invitation does not exist, or you do not have access to it."))
 
 
-def _theirs(invitation_id: uuid.UUID, right: str, *, by: Actor) -> Invitation:
-    """The invitation as it was before any lock, if it is theirs and they may."""
+def _get_visible(invitation_id: uuid.UUID, right: Right, *, by: Actor) -> Invitation:
+    """Return the invitation, not locked. Raise NotFound if the actor may not see it, Forbidden without the right."""
     invitation = Invitation.objects.visible_to(by).filter(invitation_id=invitation_id).first()
     if invitation is None:
         raise absent()
@@ -233,16 +235,19 @@ def _locked(invitation_id: uuid.UUID) -> Invitation:
         return invitations.select_for_update(of=("self",), no_key=True).get(invitation_id=invitation_id)
 
 
-def _now(invitation: Invitation) -> datetime:
-    """After it was sent, whatever the clocks say. One whose time is over is refused, the clock's round or not."""
+def _next_instant(invitation: Invitation) -> datetime:
+    """Return an instant after the invitation was sent, even if clocks differ.
+
+    Raise Refused if its time is over, whether or not `expire_invitations` has closed it.
+    """
     now = locking.next_instant(after=invitation.sent_at)
     if invitation.status == InvitationStatus.SENT and now >= invitation.expires_at:
         raise Refused(*INVITATION.refusals[InvitationStatus.EXPIRED])
     return now
 
 
-def _answered(invitation: Invitation, step: str, at: datetime) -> None:
-    """Closed by the customer, who has looked at it by then, whether or not its page could say so."""
+def _close_by_customer(invitation: Invitation, step: str, at: datetime) -> None:
+    """Close the invitation. The customer has looked at it by now, even if its page could not report that."""
     invitation.opened_at = invitation.opened_at or at
     _close(invitation, step, at)
 
@@ -254,8 +259,8 @@ def _close(invitation: Invitation, step: str, at: datetime) -> None:
     invitation.save()
 
 
-def _write(
-    verb: str,
+def _record_event(
+    verb: InvitationEvent,
     invitation: Invitation,
     *,
     by: Actor,
@@ -264,7 +269,7 @@ def _write(
     parties: Sequence[int] | None = None,
     **changes: object,
 ) -> None:
-    """In the customer's chain, as all that is about it; the partner reads it too, unless it is not to."""
+    """Record the event in the customer's chain. The partner can read it too, unless `parties` are given."""
     history.record(
         verb,
         history.ObjectRef("invitation", str(invitation.invitation_id), invitation.customer.organisation.name),

@@ -1,4 +1,4 @@
-"""A partner asks a customer to be of record; the customer accepts, declines or reports. And activating by a partner."""
+"""Invitations over the API: the partner sends and withdraws them, the customer accepts, declines or reports them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from associations.invitations import actions as invitations_actions
+from associations.invitations import actions
 from associations.invitations.actions import MOST, absent
 from associations.invitations.models import Invitation
 from associations.invitations.queries import invitations_for_listing, reason_for, status_for, with_status
@@ -35,6 +35,7 @@ from associations.record.schemas import (
 )
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
+from por.accounts.rules import Right
 from por.api.endpoint import Endpoint, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import Guid, Is, Timestamp, described, page_of, timestamp
@@ -43,7 +44,7 @@ from por.web.filters import FilterForm
 
 
 class InvitedShape(TypedDict):
-    """A subscription of an invitation. `outcome` is null until it was accepted, `code` says why it was refused."""
+    """A subscription of an invitation. `outcome` is null until the customer accepts. `code` is why it was refused."""
 
     id: Guid
     product: ProductCode
@@ -54,7 +55,7 @@ class InvitedShape(TypedDict):
 
 
 class InvitationShape(TypedDict):
-    """That a partner asks a customer to be of record. `opened_at` is when somebody of the customer first looked."""
+    """A partner's request to be the partner of record. `opened_at` is when someone at the customer first opened it."""
 
     id: Guid
     status: Annotated[str, Is(enum=InvitationStatus.values)]
@@ -71,7 +72,7 @@ class InvitationShape(TypedDict):
 
 
 class InviteBody(serializers.Serializer[Any]):
-    """Which customer, for which of its subscriptions, and what to say."""
+    """The customer, its subscriptions, and a message."""
 
     tenant_id = serializers.UUIDField()
     subscription_ids = serializers.ListField(child=serializers.UUIDField(), allow_empty=False, max_length=MOST)
@@ -79,19 +80,19 @@ class InviteBody(serializers.Serializer[Any]):
 
 
 class AcceptBody(serializers.Serializer[Any]):
-    """For which of the invited subscriptions. The invitation is used up, whichever are left out."""
+    """The subscriptions to accept for. The invitation cannot be used again, even if some are left out."""
 
     subscription_ids = serializers.ListField(child=serializers.UUIDField(), allow_empty=False, max_length=MOST)
 
 
 class ReasonBody(serializers.Serializer[Any]):
-    """Why, if one wants to say so."""
+    """The reason, which is optional."""
 
     reason = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
 
 
 class NoBody(serializers.Serializer[Any]):
-    """Nothing."""
+    """An empty body."""
 
 
 class InvitationFilter(FilterForm):
@@ -198,12 +199,12 @@ class InvitationList(Endpoint):
 
         def invite(_version: int | None) -> Response:
             given = entered(request, InviteBody)
-            sent = invitations_actions.invite(
+            sent = actions.invite(
                 given["tenant_id"], given["subscription_ids"], by=actor, message=given.get("message", "")
             )
             return _answer(actor, sent.invitation_id, status=201)
 
-        return write(request, "invitation.write", invite)
+        return write(request, Right.INVITE, invite)
 
 
 class InvitationDetail(Endpoint):
@@ -238,9 +239,9 @@ class Accept(Endpoint):
     )
     def post(self, request: Request, invitation_id: uuid.UUID) -> Response:
         def accept(actor: Actor) -> None:
-            invitations_actions.accept(invitation_id, entered(request, AcceptBody)["subscription_ids"], by=actor)
+            actions.accept(invitation_id, entered(request, AcceptBody)["subscription_ids"], by=actor)
 
-        return _write(request, invitation_id, "invitation.answer", accept)
+        return _write(request, invitation_id, Right.ANSWER_INVITATION, accept)
 
 
 class Decline(Endpoint):
@@ -251,15 +252,15 @@ class Decline(Endpoint):
         answers={200: InvitationShape},
         example=EXAMPLE,
         body=ReasonBody,
-        body_example={"reason": "We work with somebody else."},
+        body_example={"reason": "We work with another partner."},
         problems=NOT_FOUND | {409: CLOSED},
         writes=True,
     )
     def post(self, request: Request, invitation_id: uuid.UUID) -> Response:
         def decline(actor: Actor) -> None:
-            invitations_actions.decline(invitation_id, by=actor, reason=entered(request, ReasonBody).get("reason", ""))
+            actions.decline(invitation_id, by=actor, reason=entered(request, ReasonBody).get("reason", ""))
 
-        return _write(request, invitation_id, "invitation.answer", decline)
+        return _write(request, invitation_id, Right.ANSWER_INVITATION, decline)
 
 
 class ReportInvitation(Endpoint):
@@ -277,9 +278,9 @@ class ReportInvitation(Endpoint):
     )
     def post(self, request: Request, invitation_id: uuid.UUID) -> Response:
         def report(actor: Actor) -> None:
-            invitations_actions.report(invitation_id, by=actor, reason=entered(request, ReasonBody).get("reason", ""))
+            actions.report(invitation_id, by=actor, reason=entered(request, ReasonBody).get("reason", ""))
 
-        return _write(request, invitation_id, "invitation.answer", report)
+        return _write(request, invitation_id, Right.ANSWER_INVITATION, report)
 
 
 class Revoke(Endpoint):
@@ -296,12 +297,12 @@ class Revoke(Endpoint):
     def post(self, request: Request, invitation_id: uuid.UUID) -> Response:
         def revoke(actor: Actor) -> None:
             entered(request, NoBody)
-            invitations_actions.revoke(invitation_id, by=actor)
+            actions.revoke(invitation_id, by=actor)
 
-        return _write(request, invitation_id, "invitation.write", revoke)
+        return _write(request, invitation_id, Right.INVITE, revoke)
 
 
-def _write(request: Request, invitation_id: uuid.UUID, right: str, work: Callable[[Actor], object]) -> Response:
+def _write(request: Request, invitation_id: uuid.UUID, right: Right, work: Callable[[Actor], object]) -> Response:
     actor = actor_of(request)
 
     def write_and_answer(_version: int | None) -> Response:

@@ -1,4 +1,4 @@
-"""A partner invites a customer, and the customer answers: who is told of what, and in which words."""
+"""The events of invitations: their texts, and who is notified."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class InvitationEvent(EventType):
 
 
 class Accepted(WithPartner):
-    """What came of each subscription, by its id: an outcome, or the code of a refusal."""
+    """The outcome of each subscription, by its id: an outcome, or the code of a refusal."""
 
     outcomes: dict[str, str]
 
@@ -36,7 +36,7 @@ class Accepted(WithPartner):
 INVITATIONS = event_group("invitations", _("Invitations"))
 INVITATION = Link("invitation", customer="associations:invitation", partner="associations:partner_invitation")
 
-#: What came of a subscription of an accepted invitation, in words; what was refused is not attached.
+#: The texts of the outcomes of an accepted invitation. Any other outcome means that it was not attached.
 OUTCOMES = {
     "attached": _("attached"),
     "unchanged": _("already the partner of record"),
@@ -60,13 +60,13 @@ def _context(event: Event) -> InvitationContext:
         (gettext("Customer"), customer),
         (gettext("Partner"), gettext("%(name)s, MPN ID %(mpn_id)s") % event.changes["partner"]),
     ]
-    not_attached = gettext("not attached")  # here, because makemessages does not look into f-strings
+    not_attached = gettext("not attached")  # here, because makemessages does not read f-strings
     for row in invitation.invited.all():
         subscription = row.subscription
         outcome = outcomes.get(str(subscription.subscription_id), "")
         label = f"{subscription.name}, {str(subscription.subscription_id)[:8]}"
-        said = f"{label}: {OUTCOMES.get(outcome, not_attached)}" if outcomes else label
-        rows.append((gettext("Subscription"), said))
+        value = f"{label}: {OUTCOMES.get(outcome, not_attached)}" if outcomes else label
+        rows.append((gettext("Subscription"), value))
     if event.actor_name:
         rows.append((gettext("Done by"), event.actor_name))
     return {
@@ -227,7 +227,7 @@ ACCEPTED_RECEIPT = mail(
 
 
 def _accepted(event: Event) -> None:
-    """Tell the partner, and confirm to who accepted, with what came of each subscription."""
+    """Notify the partner, and send a confirmation to the person who accepted, both with every outcome."""
     notify_organisation(event, ACCEPTED, organisation_id=_invitation(event).partner_id)
     notify_actor(event, ACCEPTED_RECEIPT)
 
@@ -281,7 +281,7 @@ register(
     tell=_declined,
 )
 register(
-    InvitationEvent.REPORTED,  # the partner is not told: it reads that the invitation was declined
+    InvitationEvent.REPORTED,  # sends nothing: the partner only learns that the invitation was declined
     payload=WithPartner,
     about=("invitation",),
     here=_("Reported"),

@@ -34,6 +34,7 @@ INVITATION_COLUMNS = [
 
 
 def invitations_csv(actor: Actor, invitations: QuerySet[Invitation]) -> StreamingHttpResponse:
+    """Return the file of these invitations, as the actor may see them."""
     return csv_file(_("invitations"), INVITATION_COLUMNS, _invitation_rows(actor, invitations))
 
 

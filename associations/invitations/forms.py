@@ -1,4 +1,4 @@
-"""What is typed when a partner invites a customer or activates a subscription, and what the customer answers."""
+"""What a partner enters to invite a customer, what the customer answers, and the filters of the list."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from por.web.filters import FilterForm, SearchField
 
 
 class InviteForm(forms.Form):
-    """Which customer, for which of its subscriptions: chosen from those the partner sees, or pasted."""
+    """The customer, and its subscriptions: chosen from those the partner can see, or pasted as ids."""
 
     tenant_id = forms.UUIDField(
         label=_("Customer’s tenant ID"),
@@ -58,13 +58,13 @@ class InviteForm(forms.Form):
 
     @property
     def wanted(self) -> list[uuid.UUID]:
-        """All of them, once the form has been looked at."""
+        """Return the ids of all subscriptions, once the form has been validated."""
         found = (self.cleaned_data.get(name, ()) for name in ("subscription", "subscription_ids"))
         return list(dict.fromkeys(chain.from_iterable(found)))
 
 
 class InvitationFilter(FilterForm):
-    """The filters of a list of invitations, for one reader."""
+    """The filters of a list of invitations. The statuses depend on the reader."""
 
     has_time_limit = True
 
@@ -98,7 +98,7 @@ class AcceptForm(forms.Form):
 
 
 class DeclineForm(forms.Form):
-    """Why the customer declines, if it wants to say so."""
+    """The customer's reason for declining, which is optional."""
 
     reason = forms.CharField(
         label=_("Reason"),
@@ -110,7 +110,7 @@ class DeclineForm(forms.Form):
 
 
 class ReportForm(forms.Form):
-    """What is improper about an invitation, if the customer wants to say so."""
+    """What is wrong with an invitation, which is optional."""
 
     reason = forms.CharField(
         label=_("What is wrong with the invitation?"),

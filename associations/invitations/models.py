@@ -1,4 +1,4 @@
-"""What partners begin: invitations to a customer, and the consent they recorded when they activated a subscription."""
+"""Invitations of partners to customers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         return self.filter(status=InvitationStatus.SENT)
 
     def visible_to(self, actor: Actor) -> Self:
-        """Those to a customer, those of a partner company; all of them to staff, none to anybody else."""
+        """Return the invitations to a customer, or of a partner company; all for staff, none for anyone else."""
         if actor.is_staff:
             return self.all()
         if actor.kind == OrganisationKind.CUSTOMER:
@@ -32,7 +32,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         return self.none()
 
     def for_listing(self) -> Self:
-        """With all its page or its shape says, for one query more whatever the length."""
+        """Return them with all that a page or the API shows, for one more query."""
         invited = Invited.objects.select_related("subscription__sku").order_by("pk")
         return self.select_related("partner__organisation", "customer__organisation").prefetch_related(
             models.Prefetch("invited", invited)
@@ -40,7 +40,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 
 
 class Invitation(models.Model):
-    """A partner asks a customer to be of record for some of its subscriptions. `invitation_id` is that of its link."""
+    """A partner asks to be partner of record for some of a customer's subscriptions. Its link has `invitation_id`."""
 
     invitation_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, models.PROTECT, related_name="invitations")
@@ -50,7 +50,7 @@ class Invitation(models.Model):
     sent_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     sent_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    opened_at = models.DateTimeField(null=True, blank=True)  # when somebody of the customer first looked, signed in
+    opened_at = models.DateTimeField(null=True, blank=True)  # when a member of the customer first looked, signed in
     closed_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True)  # why it was declined or reported
     version = models.PositiveIntegerField(default=1)
@@ -77,7 +77,7 @@ class Invitation(models.Model):
 
 
 class Invited(models.Model):
-    """A subscription of an invitation, and what came of it once the customer accepted."""
+    """A subscription of an invitation, and the outcome once the customer has accepted."""
 
     invitation = models.ForeignKey(Invitation, models.CASCADE, related_name="invited", db_index=False)
     subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="invitations")

@@ -1,4 +1,4 @@
-"""What one viewer sees of invitations. To a partner, a reported one was declined, and it does not read why."""
+"""Invitations as one viewer sees them. A partner sees a reported one as declined, without the reason."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from django.utils.translation import pgettext_lazy
 from associations.invitations.models import Invitation, InvitationQuerySet
 from associations.invitations.rules import InvitationStatus
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind as OrganisationKind
+from por.accounts.rules import OrganisationKind
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
 
 
 class State(TextChoices):
-    """Where an invitation stands: its status, of which an open one may have been looked at, or be over by now."""
+    """The status of an invitation as it is shown: an open one may have been opened, or may be over by now."""
 
     SENT = "sent", pgettext_lazy("invitation", "Sent")
     OPENED = "opened", _("Opened")
@@ -34,7 +34,7 @@ class State(TextChoices):
 
 @dataclass(frozen=True)
 class Step:
-    """One point on the way of an invitation. `at` is None for what has not happened, or never will."""
+    """One point on the way of an invitation. `at` is None if it has not happened."""
 
     label: str | LazyText
     at: datetime | None
@@ -54,22 +54,23 @@ class Seen:
 
     @property
     def steps(self) -> list[Step]:
-        """Sent, opened, and how it ended, or that it still waits."""
+        """Return the steps: sent, opened, and how it ended or that it waits for an answer."""
         one = self.invitation
         end = Step(_("Answered"), None) if self.is_open else Step(self.state.label, one.closed_at or one.expires_at)
         return [Step(State.SENT.label, one.sent_at), Step(State.OPENED.label, one.opened_at), end]
 
 
 def invitations_for_listing(actor: Actor) -> InvitationQuerySet:
-    """Those the actor may see, with all that is said of them."""
+    """Return the invitations that the actor may see, with all that pages and API show."""
     return Invitation.objects.visible_to(actor).for_listing()
 
 
 def seen(actor: Actor, invitation: Invitation) -> Seen:
+    """Return the invitation as the actor sees it."""
     status = status_for(actor, invitation)
     state = State(status)
     if status == InvitationStatus.SENT:
-        if invitation.expires_at <= timezone.now():  # whether or not the clock has come round
+        if invitation.expires_at <= timezone.now():  # even if no run has closed it yet
             state = State.EXPIRED
         elif invitation.opened_at is not None:
             state = State.OPENED
@@ -77,10 +78,12 @@ def seen(actor: Actor, invitation: Invitation) -> Seen:
 
 
 def status_for(actor: Actor, invitation: Invitation) -> InvitationStatus:
+    """Return the status as the actor sees it."""
     return InvitationStatus.DECLINED if _is_hidden(actor, invitation) else InvitationStatus(invitation.status)
 
 
 def reason_for(actor: Actor, invitation: Invitation) -> str:
+    """Return the reason of the customer as far as the actor may read it."""
     return "" if _is_hidden(actor, invitation) else invitation.reason
 
 
@@ -89,15 +92,15 @@ def _is_hidden(actor: Actor, invitation: Invitation) -> bool:
 
 
 def with_status(actor: Actor, invitations: QuerySet[Invitation], status: str) -> QuerySet[Invitation]:
-    """Those that have the status for this viewer."""
+    """Return the invitations that have the status for this viewer."""
     if actor.kind != OrganisationKind.PARTNER:
         return invitations.filter(status=status)
-    meant = {"declined": ["declined", "reported"], "reported": []}
-    return invitations.filter(status__in=meant.get(status, [status]))
+    stored = {"declined": ["declined", "reported"], "reported": []}
+    return invitations.filter(status__in=stored.get(status, [status]))
 
 
 def in_state(actor: Actor, invitations: QuerySet[Invitation], state: str) -> QuerySet[Invitation]:
-    """Those of which `seen` says this."""
+    """Return the invitations to which `seen` gives this state."""
     over = Q(expires_at__lte=timezone.now())
     waiting = Q(status=InvitationStatus.SENT) & ~over
     match state:
@@ -111,6 +114,6 @@ def in_state(actor: Actor, invitations: QuerySet[Invitation], state: str) -> Que
 
 
 def waiting_for(actor: Actor, count: int) -> list[Invitation]:
-    """The open ones of a customer, those that end first first."""
+    """Return the customer's open invitations that expire first."""
     found = invitations_for_listing(actor).open().filter(expires_at__gt=timezone.now())
     return list(found.order_by("expires_at", "pk")[:count])

@@ -9,7 +9,7 @@ from associations.record.state_machines import StateMachine
 
 
 class InvitationStatus(TextChoices):
-    """Where a partner's invitation stands. That it was reported is the customer's and the house's to know."""
+    """The status of a partner's invitation. Only the customer and the staff may know that it was reported."""
 
     SENT = "sent", _("Sent")
     ACCEPTED = "accepted", _("Accepted")

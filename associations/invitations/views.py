@@ -22,8 +22,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from associations.attaching.views.several import prospects, said
-from associations.invitations import actions as invitations
-from associations.invitations import exports
+from associations.invitations import actions
+from associations.invitations.exports import invitations_csv
 from associations.invitations.forms import AcceptForm, DeclineForm, InvitationFilter, InviteForm, ReportForm
 from associations.invitations.models import Invitation
 from associations.invitations.queries import invitations_for_listing, seen
@@ -36,7 +36,7 @@ from associations.record.queries import BY_PRODUCT
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Customer, Partner, Subscription
 from por.errors import NotFound, Refused
 from por.web.lists import Listing, counted
@@ -45,9 +45,9 @@ from por.web.pages import NOT_YOURS, posted, render_page, submit
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
 
-SOME = 100  # subscriptions of a customer to choose from; others are pasted
+SOME = 100  # subscriptions of a customer to choose from; the ids of others can be pasted
 
-#: Why an accepted subscription got no partner, in words, by the code that was kept.
+#: Why an accepted subscription got no partner, by the stored code of the refusal.
 REFUSALS = {
     "subscription_expired": gettext_lazy("The subscription had expired."),
     "subscription_suspended": gettext_lazy("The subscription was not active."),
@@ -56,12 +56,12 @@ REFUSALS = {
 
 @dataclass(frozen=True)
 class Line:
-    """A subscription of an invitation, and what would come of it, or came of it; the sentence is for the customer."""
+    """A subscription of an invitation with its outcome, or the expected one, and a message about it."""
 
     subscription: Subscription
     code: str
     sentence: str | LazyText = ""
-    url: str = ""  # where the reader may open it, if anywhere beside
+    url: str = ""  # the page of the subscription, if the reader may open it
 
 
 def _invitations_text(count: int) -> str:
@@ -78,14 +78,14 @@ def _list(request: Request, page_of_one: str) -> HttpResponseBase:
         count_text=_invitations_text,
     )
     if shown.wants_csv:
-        return exports.invitations_csv(actor, shown.ordered)
+        return invitations_csv(actor, shown.ordered)
     rows = [(seen(actor, one), reverse(page_of_one, args=[one.invitation_id])) for one in shown.page.rows]
-    context = shown.context | {"rows": rows, "may_invite": actor.may("invitation.write")}
+    context = shown.context | {"rows": rows, "may_invite": actor.may(Right.INVITE)}
     return render_page(request, "invitations/invitation_list.html", context, part="list", status=shown.status)
 
 
-def _theirs(actor: Actor, invitation_id: uuid.UUID, *, to: str = "") -> Invitation:
-    """The invitation, if the actor may see it, for somebody who has the right, if one is asked for."""
+def _get_visible(actor: Actor, invitation_id: uuid.UUID, *, to: Right | None = None) -> Invitation:
+    """Return the invitation. Raise NotFound if the actor may not see it, or Forbidden without the right `to`."""
     found = invitations_for_listing(actor).filter(invitation_id=invitation_id).first()
     if found is None:
         raise NotFound("not_found", NOT_YOURS)
@@ -111,17 +111,17 @@ def invitation_list(request: Request) -> HttpResponseBase:
 @require_safe
 @only(OrganisationKind.CUSTOMER)
 def invitation(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
-    """Where the link of the mail leads. Looking changes nothing; the page says by itself that it was opened."""
-    return _to_customer(request, _theirs(request.actor, invitation_id))
+    """Show the invitation, where the link of the mail leads. This alone does not count as opening it."""
+    return _to_customer(request, _get_visible(request.actor, invitation_id))
 
 
 @posted("associations:invitation")
 @only(OrganisationKind.CUSTOMER)
 def invitation_opened(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
-    """Sent by the page once it is shown, so that fetching the link alone is not taken for reading it."""
-    _theirs(request.actor, invitation_id)
-    with suppress(Refused):  # its time has just passed: nothing that somebody who only looks has to be told
-        invitations.note_opened(invitation_id, by=request.actor)
+    """Note that the page was shown: the page sends this, so that fetching the link does not count as opening it."""
+    _get_visible(request.actor, invitation_id)
+    with suppress(Refused):  # it has just expired, which a reader need not be told
+        actions.note_opened(invitation_id, by=request.actor)
     return HttpResponse(status=204)
 
 
@@ -129,7 +129,7 @@ def invitation_opened(request: Request, invitation_id: uuid.UUID) -> HttpRespons
 @only(OrganisationKind.CUSTOMER)
 def invitation_accept(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
     def accept(given: dict[str, Any]) -> None:
-        invitations.accept(invitation_id, given["subscription_ids"], by=request.actor)
+        actions.accept(invitation_id, given["subscription_ids"], by=request.actor)
 
     return _answer(request, invitation_id, AcceptForm(request.POST), accept, InvitationStatus.ACCEPTED)
 
@@ -138,7 +138,7 @@ def invitation_accept(request: Request, invitation_id: uuid.UUID) -> HttpRespons
 @only(OrganisationKind.CUSTOMER)
 def invitation_decline(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
     def decline(given: dict[str, Any]) -> None:
-        invitations.decline(invitation_id, by=request.actor, reason=given["reason"])
+        actions.decline(invitation_id, by=request.actor, reason=given["reason"])
 
     form = DeclineForm(request.POST, auto_id="decline_%s")
     return _answer(request, invitation_id, form, decline, InvitationStatus.DECLINED)
@@ -148,7 +148,7 @@ def invitation_decline(request: Request, invitation_id: uuid.UUID) -> HttpRespon
 @only(OrganisationKind.CUSTOMER)
 def invitation_report(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
     def report(given: dict[str, Any]) -> None:
-        invitations.report(invitation_id, by=request.actor, reason=given["reason"])
+        actions.report(invitation_id, by=request.actor, reason=given["reason"])
 
     form = ReportForm(request.POST, auto_id="report_%s")
     return _answer(request, invitation_id, form, report, InvitationStatus.REPORTED)
@@ -161,37 +161,37 @@ def _answer(
     verb: Callable[[dict[str, Any]], None],
     wanted: InvitationStatus,
 ) -> HttpResponse:
-    """Pressed twice, it says so twice and does it once."""
+    """Answer the invitation. A second click changes nothing and gets the same response."""
     actor = request.actor
-    found = _theirs(actor, invitation_id, to="invitation.answer")
+    found = _get_visible(actor, invitation_id, to=Right.ANSWER_INVITATION)
     sent = submit(form, lambda: verb(form.cleaned_data))
     if sent.is_done:
         return _back(invitation_id)
     if sent.refused:
-        found = _theirs(actor, invitation_id)
+        found = _get_visible(actor, invitation_id)
         if found.status == wanted:
             return _back(invitation_id)
     return _to_customer(request, found, form, status=sent.status)
 
 
 def _back(invitation_id: uuid.UUID) -> HttpResponse:
-    """To the invitation's page, which says what was done."""
+    """Redirect to the invitation's page, which shows what was done."""
     return redirect(reverse("associations:invitation", args=[invitation_id]) + "#done")
 
 
 def _to_customer(
     request: Request, found: Invitation, form: forms.Form | None = None, *, status: int = 200
 ) -> HttpResponse:
-    """The page of an invitation. `form` is the one that was sent, with what is wrong."""
+    """Show the invitation to the customer. `form` is the one that was sent, with its errors."""
     actor, shown = request.actor, seen(request.actor, found)
     invited = {row.subscription_id: row for row in found.invited.all()}
     subscriptions = list(queries.subscriptions_for_listing(actor).filter(pk__in=invited).order_by(*BY_PRODUCT))
-    said_of_each: list[Any] = []
+    effects: list[Any] = []
     if shown.is_open:
         outcomes = prospects(queries.rows(actor, subscriptions), found.partner)
         lines = [Line(one.subscription, one.code, one.sentence) for one in outcomes]
         if any(one.code == "free" for one in outcomes):
-            said_of_each = said(found.partner, outcomes)
+            effects = said(found.partner, outcomes)
     else:
         lines = []
         for one in subscriptions:
@@ -214,8 +214,8 @@ def _to_customer(
             "accept_form": accept or AcceptForm(),
             "decline_form": form if isinstance(form, DeclineForm) else DeclineForm(auto_id="decline_%s"),
             "report_form": form if isinstance(form, ReportForm) else ReportForm(auto_id="report_%s"),
-            "said": said_of_each,
-            "may_answer": shown.is_open and actor.may("invitation.answer"),
+            "said": effects,
+            "may_answer": shown.is_open and actor.may(Right.ANSWER_INVITATION),
             "attached": sum(line.code == "attached" for line in lines),
             "asked": any(line.code == "change_requested" for line in lines),
             "events": _events(actor, found),
@@ -234,9 +234,9 @@ def partner_invitation_list(request: Request) -> HttpResponseBase:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@only(OrganisationKind.PARTNER, to="invitation.write")
+@only(OrganisationKind.PARTNER, to=Right.INVITE)
 def invite(request: Request) -> HttpResponse:
-    """A form that an address may fill in; then what the customer will see; then, confirmed, it is sent."""
+    """Show a form that the address may fill in, then what the customer will see; send the invitation once confirmed."""
     actor = request.actor
     sender = Partner.objects.select_related("organisation").get(pk=actor.organisation_id)
     status, confirmed = 200, False
@@ -280,11 +280,11 @@ def invite(request: Request) -> HttpResponse:
 
 def _invite(actor: Actor, form: InviteForm) -> Invitation:
     given = form.cleaned_data
-    return invitations.invite(given["tenant_id"], form.wanted, by=actor, message=given["message"])
+    return actions.invite(given["tenant_id"], form.wanted, by=actor, message=given["message"])
 
 
 def _to_choose_from(actor: Actor, tenant: str) -> tuple[Customer | None, list[Subscription]]:
-    """The customer, if the partner may know it, and what it could be of record for there and is not."""
+    """Return the customer, if the partner may know it, and its subscriptions that the partner could ask for."""
     try:
         tenant_id = uuid.UUID(tenant)
     except ValueError:
@@ -298,7 +298,7 @@ def _to_choose_from(actor: Actor, tenant: str) -> tuple[Customer | None, list[Su
 
 
 def _named(actor: Actor, form: InviteForm) -> list[tuple[str, Subscription | None]]:
-    """What was entered, with the subscription where the partner may see it already."""
+    """Return each id that was entered, with its subscription if the partner may see it already."""
     visible = subscriptions_visible_to(actor).filter(
         customer__tenant_id=form.cleaned_data["tenant_id"], subscription_id__in=form.wanted
     )
@@ -307,7 +307,7 @@ def _named(actor: Actor, form: InviteForm) -> list[tuple[str, Subscription | Non
 
 
 def _already(actor: Actor, form: InviteForm) -> Invitation | None:
-    """The open invitation for just these: that of the first of two clicks, or a colleague's."""
+    """Return the open invitation for exactly these: sent by the first of two clicks, or by a colleague."""
     found = Invitation.objects.open().filter(
         partner=actor.organisation_id, customer__tenant_id=form.cleaned_data["tenant_id"]
     )
@@ -320,18 +320,18 @@ def _already(actor: Actor, form: InviteForm) -> Invitation | None:
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_invitation(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
-    return _to_partner(request, _theirs(request.actor, invitation_id))
+    return _to_partner(request, _get_visible(request.actor, invitation_id))
 
 
 @posted("associations:partner_invitation")
 @only(OrganisationKind.PARTNER)
 def partner_invitation_revoke(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
-    """Withdraws it. Pressed twice, it says so twice and does it once."""
+    """Withdraw the invitation. A second click changes nothing and gets the same response."""
     actor = request.actor
-    _theirs(actor, invitation_id, to="invitation.write")
+    _get_visible(actor, invitation_id, to=Right.INVITE)
     form = forms.Form(request.POST)
-    sent = submit(form, lambda: invitations.revoke(invitation_id, by=actor))
-    if sent.is_done or (found := _theirs(actor, invitation_id)).status == InvitationStatus.REVOKED:
+    sent = submit(form, lambda: actions.revoke(invitation_id, by=actor))
+    if sent.is_done or (found := _get_visible(actor, invitation_id)).status == InvitationStatus.REVOKED:
         return redirect("associations:partner_invitation", invitation_id)
     return _to_partner(request, found, form, status=sent.status)
 
@@ -339,13 +339,13 @@ def partner_invitation_revoke(request: Request, invitation_id: uuid.UUID) -> Htt
 def _to_partner(
     request: Request, found: Invitation, form: forms.Form | None = None, *, status: int = 200
 ) -> HttpResponse:
-    """The page of an invitation as its sender sees it. A subscription may become theirs to see by it."""
+    """Show the invitation to its sender, with links to the subscriptions that it may see by now."""
     actor, shown = request.actor, seen(request.actor, found)
     invited = list(found.invited.all())
-    theirs = subscriptions_visible_to(actor).filter(pk__in=[row.subscription_id for row in invited])
+    visible = subscriptions_visible_to(actor).filter(pk__in=[row.subscription_id for row in invited])
     pages = {
         pk: reverse("associations:partner_subscription_detail", args=[subscription_id])
-        for pk, subscription_id in theirs.values_list("pk", "subscription_id")
+        for pk, subscription_id in visible.values_list("pk", "subscription_id")
     }
     return render(
         request,
@@ -360,7 +360,7 @@ def _to_partner(
                 for row in invited
             ],
             "link": request.build_absolute_uri(reverse("associations:invitation", args=[found.invitation_id])),
-            "may_revoke": shown.is_open and actor.may("invitation.write"),
+            "may_revoke": shown.is_open and actor.may(Right.INVITE),
             "may_know_customer": customers_visible_to(actor).filter(pk=found.customer_id).exists(),
             "events": _events(actor, found),
         },

@@ -1,4 +1,4 @@
-"""What an association of each kind is and counts for on a day: kinds.yaml, checked as it is read and never written."""
+"""What each kind of association is and counts for on a day, from kinds.yaml, which is checked when it is read."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ class Sees(TextChoices):
 
 class Question(NamedTuple):
     label: LazyText
-    words: type[TextChoices]  # what there is to answer it
+    answers: type[TextChoices]  # the possible ones
 
 
-#: What is asked of each kind.
+#: What the table shows about each kind.
 QUESTIONS = {
     "set_by": Question(_("Set by"), SetBy),
     "how_many": Question(_("How many partners"), HowMany),
@@ -125,7 +125,7 @@ class Status(TextChoices):
 
 @dataclass(frozen=True)
 class Answer:
-    """What holds of a kind from a day on, and who says so; without a day, as long as anything is known."""
+    """An answer about a kind, valid from a day on, with its source; without a day, valid from the beginning."""
 
     label: LazyText
     says: TextChoices
@@ -135,7 +135,7 @@ class Answer:
 
     @property
     def icon(self) -> str:
-        """Yes, no or nobody knows, at a glance; nothing for what is answered in other words."""
+        """Return the icon for yes, no or not published; "" for other answers."""
         if not isinstance(self.says, Competency | Incentive | Sees):
             return ""
         return {"no": "x", "unknown": "minus"}.get(self.says.value, "check")
@@ -143,7 +143,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Row:
-    """A kind on a day. `answers` is empty where it did not exist yet, but from `begins` on."""
+    """A kind on a day. Before `begins` it did not exist, and `answers` is empty."""
 
     kind: AssociationKind
     begins: date | None
@@ -151,7 +151,7 @@ class Row:
 
 
 def what_counts(day: date) -> list[Row]:
-    """Every kind as it was on a day."""
+    """Return every kind as it was on the day."""
     rows = []
     for kind, questions in kinds().items():
         begins = questions["set_by"][0].since
@@ -162,13 +162,13 @@ def what_counts(day: date) -> list[Row]:
 
 def _on(day: date, name: str, answers: list[Answer]) -> Answer:
     found = [answer for answer in answers if answer.since is None or answer.since <= day]
-    label, words = QUESTIONS[name]
-    return found[-1] if found else Answer(label, words("unknown"), None, "", Status.UNKNOWN)
+    label, known = QUESTIONS[name]
+    return found[-1] if found else Answer(label, known("unknown"), None, "", Status.UNKNOWN)
 
 
 @cache
 def kinds() -> dict[AssociationKind, dict[str, list[Answer]]]:
-    """All answers of all kinds, oldest first; a wrong file is refused with its name, entry and key."""
+    """Return all answers about all kinds, oldest first. Raise ValueError for a wrong file, naming the entry."""
     loaded: dict[str, Any] = yaml.safe_load(KINDS.read_text(encoding="utf-8"))
     _same_names(KINDS.name, loaded, AssociationKind.values)
     found: dict[AssociationKind, dict[str, list[Answer]]] = {}
@@ -191,12 +191,12 @@ def _answer(where: str, entry: dict[str, Any], question: Question, before: Answe
         raise ValueError(f"{where}: since: {since!r} is no date")
     if before is not None and (since is None or (before.since is not None and since <= before.since)):
         raise ValueError(f"{where}: since is no day after that of the entry before")
-    for key, known in (("says", question.words), ("status", Status)):
+    for key, known in (("says", question.answers), ("status", Status)):
         if entry[key] not in known.values:
             raise ValueError(f"{where}: {key}: {entry[key]!r} is none of {', '.join(known.values)}")
     if not isinstance(entry["source"], str) or not entry["source"]:
         raise ValueError(f"{where}: source: {entry['source']!r} is no text")
-    return Answer(question.label, question.words(entry["says"]), since, entry["source"], Status(entry["status"]))
+    return Answer(question.label, question.answers(entry["says"]), since, entry["source"], Status(entry["status"]))
 
 
 def _same_names(where: str, given: Any, wanted: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What counts for what: a page for everybody who is signed in."""
+"""The page about the kinds of association, for everyone who is signed in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from por.web.pages import as_of_context
 
 @require_safe
 def what_counts_for_what(request: Request) -> HttpResponse:
-    """Each kind of association as it is, or was on a day: who sets it, how many of what, and what it counts for."""
+    """Show each kind of association, now or on a day: who sets it, how many there can be, and what it counts for."""
     past = AsOfForm(request.GET)
     valid = past.is_valid()
     return render(

@@ -1,4 +1,4 @@
-"""Reminding partners of customers that are still on a legacy form."""
+"""Remind partners of subscriptions that are still on a legacy form."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import date
 from django.db.models import Count, Sum
 from django.utils import timezone
 
+from associations.legacy_forms.events import LegacyFormEvent
 from associations.record.models import Association
 from associations.record.policies import policy_on
 from por.accounts.models import SYSTEM
@@ -14,14 +15,12 @@ from por.directory.models import Subscription
 from por.history.actions import recording as history
 from por.history.models import Event
 
-REMINDED = "transition.reminded"
-
 
 def remind_of_forms(today: date | None = None) -> int:
-    """Reminds every partner with a subscription still on a form, if a reminder is due; returns how many it were.
+    """Remind every partner with a subscription still on a form, if a reminder is due. Return how many were reminded.
 
-    Of several that have come due while the clock stood still only the last is given. Nobody is reminded twice of the
-    same, as long as nobody else is at it, and nobody after the deadline.
+    Of several reminders that came due while nothing ran, only the last is given. No partner gets the same reminder
+    twice, as long as only one run at a time does this, and none after the deadline.
     """
     now = timezone.now()
     day = today or now.date()
@@ -31,8 +30,8 @@ def remind_of_forms(today: date | None = None) -> int:
     if due is None or left < 0:
         return 0
     reminder = {"deadline": policy.legacy_form_deadline.isoformat(), "reminder": due}
-    told = Event.objects.filter(verb=REMINDED, changes__contains=reminder)
-    already = set(told.values_list("object_id", flat=True))
+    given = Event.objects.filter(verb=LegacyFormEvent.REMINDED, changes__contains=reminder)
+    already = set(given.values_list("object_id", flat=True))
     events = [
         history.EventDraft(
             one["partner"],
@@ -53,5 +52,5 @@ def remind_of_forms(today: date | None = None) -> int:
         if one["partner__mpn_id"] not in already
     ]
     if events:
-        history.record_each(REMINDED, by=SYSTEM, at=now, events=events)
+        history.record_each(LegacyFormEvent.REMINDED, by=SYSTEM, at=now, events=events)
     return len(events)

@@ -1,4 +1,4 @@
-"""Partners are reminded of legacy forms."""
+"""The event that a partner is reminded of legacy forms: its texts, and who is notified."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LegacyFormEvent(EventType):
 
 
 class Reminded(TypedDict):
-    """The figures of the day when the reminder was due."""
+    """The partner's figures on the day when the reminder was given."""
 
     deadline: str
     reminder: int
@@ -38,7 +38,7 @@ class ReminderContext(MailContext):
     deadline: str
 
 
-class Sentence(TypedDict):
+class ReminderText(TypedDict):
     sentence: str
 
 
@@ -49,7 +49,7 @@ def _deadline(payload: Reminded) -> str:
     return day_text(date.fromisoformat(payload["deadline"]))
 
 
-def _sentence(payload: Reminded) -> Sentence:
+def _sentence(payload: Reminded) -> ReminderText:
     count = payload["subscriptions"]
     sentence = ngettext(
         "%(n)s subscription must move from its legacy form by %(deadline)s",

@@ -9,6 +9,6 @@ from por.accounts.models import Actor
 
 
 def has_forms(actor: Actor) -> bool:
-    """Whether the actor ever was on a legacy form. Asked on every page, and so kept for a minute."""
+    """Return whether the actor ever had a legacy form. Every page asks this, so the answer is kept for a minute."""
     own = Association.objects.not_undone().forms().visible_to(actor)
     return bool(caches["local"].get_or_set(f"has-forms:{actor.organisation_id}", own.exists))

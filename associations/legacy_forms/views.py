@@ -1,4 +1,4 @@
-"""The partner's way from legacy forms to being of record: what is still on a form, how long there is, what is done."""
+"""A partner's move from legacy forms to being the partner of record: what is left, and how much time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Subscriptions = QuerySet[Subscription]
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_transition(request: Request) -> HttpResponseBase:
-    """Subscriptions with a legacy form of this partner, now or on a day: still on it, moved, or gone to another."""
+    """Show the subscriptions with a legacy form of this partner, now or on a day: still on it, moved, or lost."""
     actor = request.actor
     return subscription_page(
         request,
@@ -45,14 +45,14 @@ def partner_transition(request: Request) -> HttpResponseBase:
 
 def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
     return [
-        ListTab("", gettext_lazy("Still on a legacy form"), lambda found: _still(actor, found, as_of)),
+        ListTab("", gettext_lazy("Still on a legacy form"), lambda found: _still_on_form(actor, found, as_of)),
         ListTab("moved", gettext_lazy("Moved"), lambda found: queries.of_record(found, actor, as_of)),
-        ListTab("other", gettext_lazy("Another partner"), lambda found: _gone(actor, found, as_of)),
+        ListTab("other", gettext_lazy("Another partner"), lambda found: _with_another(actor, found, as_of)),
     ]
 
 
 def _forms(actor: Actor, as_of: date | None) -> QuerySet[Association]:
-    """The partner's own that had begun by the day."""
+    """Return the partner's legacy forms, begun by the day, for the subscription of an outer query."""
     return Association.objects.begun_by(as_of).forms().visible_to(actor).filter(subscription=OuterRef("pk"))
 
 
@@ -60,22 +60,22 @@ def _with_a_form(actor: Actor, found: Subscriptions, as_of: date | None) -> Subs
     return found.filter(Exists(_forms(actor, as_of)))
 
 
-def _still(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
-    """A form in force and nobody of record."""
+def _still_on_form(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
+    """Return those with a form in force and without a partner of record."""
     forms = Association.objects.open(as_of).forms().visible_to(actor).filter(subscription=OuterRef("pk"))
     return queries.without_partner(found.filter(Exists(forms)), as_of)
 
 
-def _gone(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
+def _with_another(actor: Actor, found: Subscriptions, as_of: date | None) -> Subscriptions:
     held = queries.held(as_of)
     return found.filter(Exists(held), ~Exists(held.visible_to(actor)))
 
 
 def _progress(actor: Actor, base: Subscriptions, rows: Sequence[Subscription], as_of: date | None) -> dict[str, Any]:
-    """How far it has come, and how long there is; of all subscriptions with a form, whatever is filtered."""
+    """Return the progress and the time that is left, for all subscriptions with a form, whatever the filters."""
     day = as_of or timezone.now().date()
     policy, nothing_since = policy_on(day), forms_earn_nothing_since(day)
-    still = _still(actor, base, as_of).aggregate(
+    still = _still_on_form(actor, base, as_of).aggregate(
         subscriptions=Count("pk"), customers=Count("customer", distinct=True), seats=Sum("seats")
     )
     moved = queries.of_record(base, actor, as_of).count()

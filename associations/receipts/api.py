@@ -1,4 +1,4 @@
-"""Receipts: whether a partner is of record as a message said, for whoever has the link."""
+"""Receipts over the API: whether a partner is partner of record, for anyone with the link from a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receipts, for whoever has the link."""
+"""The page of a receipt, for anyone with the link."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from associations.record import signing
 from por.accounts.middleware import Request
 
-#: Nobody keeps it and no search engine lists it: it says what holds now, to who was given the link.
+#: No cache may keep the page and no search engine may list it: it shows the state of now, to those who have the link.
 PRIVATE = {"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex"}
 
 

@@ -192,14 +192,14 @@ class Totals:
 
 
 def totals(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> Totals:
-    """What the rows of `used` come to, without reading them one by one."""
-    newest, given = _newest(subscriptions, usage)
+    """What the rows of `newest_usage` come to, without reading them one by one."""
+    newest, given = newest_sql(subscriptions, usage)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*), sum(paid), sum(active), sum(money) FROM ({newest}) AS newest", given)
         return Totals(*cursor.fetchone())
 
 
-def _newest(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> tuple[str, list[Any]]:
+def newest_sql(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> tuple[str, list[Any]]:
     """The SQL of the newest month of each in this usage: its subscription, and the fields of MonthOfUsage.
 
     It goes from subscription to subscription and takes the first month from the end of the index. To rank the months

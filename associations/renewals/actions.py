@@ -1,4 +1,4 @@
-"""Subscriptions that take the place of others, and those about to renew: the record does not vanish silently."""
+"""Follow replacements of subscriptions, and give notice of renewals, so that no partner of record is lost silently."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from associations.record import locking, recording
 from associations.record.models import Association, start_of
 from associations.record.policies import policy_on
 from associations.record.rules import EndReason, Source
+from associations.renewals.events import RenewalEvent
 from associations.renewals.models import RenewalNotice, Replacement
 from por.accounts.models import SYSTEM
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.history.actions import recording as history
 
-#: So many notices in one transaction.
+#: How many notices are given in one transaction.
 BATCH = 500
 
 
 def follow_replacements() -> int:
-    """Carries the record over to what has replaced a subscription, or asks the customer; returns how many it were.
+    """Carry the partner of record over to subscriptions that replace others, or ask the customer. Return how many.
 
-    By the policy of the day: between which agreements a record carries over, and how long after its start a
-    subscription still counts as new, so that an estate loaded for the first time asks nobody about years ago.
+    The policy of the day says between which agreements it carries over, and how long after its start a subscription
+    counts as new. So a first import asks no one about old replacements.
     """
     today = timezone.now().date()
     of_record = Association.objects.of_record()
@@ -47,7 +48,7 @@ def follow_replacements() -> int:
 
 @transaction.atomic
 def _follow(old_pk: int, new_pk: int) -> bool:
-    """Do it for one pair. Both are locked, in the order of their keys."""
+    """Follow one replacement. Lock both subscriptions, in the order of their keys."""
     by_key = {pk: locking.locked_by_system(pk) for pk in sorted([old_pk, new_pk])}
     old, new = by_key[old_pk], by_key[new_pk]
     held = _held_last(old)
@@ -60,7 +61,7 @@ def _follow(old_pk: int, new_pk: int) -> bool:
     carries = old.product == new.product and f"{old.agreement}-{new.agreement}" in policy.carries_over
     at = locking.next_instant(locking.latest(old), locking.latest(new))
     if old.status == Subscription.Status.EXPIRED and held.ended_at is None:
-        # It has been replaced, which says more. What still runs beside its successor keeps its partner.
+        # "Replaced" is the better reason than "expired". A subscription that has not expired keeps its partner.
         ending.end_by_system(held, old, EndReason.SUBSCRIPTION_REPLACED)
     made = None
     if carries:
@@ -71,27 +72,27 @@ def _follow(old_pk: int, new_pk: int) -> bool:
     changes: dict[str, Any] = {"partner": recording.named(held.partner), "replaces": str(old.subscription_id)}
     if made is not None:
         changes |= {"association": made.pk, "began_at": made.began_at.isoformat()}
-    verb = "partner_of_record.carried_over" if carries else "subscription.replaced"
+    verb = RenewalEvent.CARRIED_OVER if carries else RenewalEvent.REPLACED
     recording.record_event(verb, new, by=SYSTEM, at=at, parties=[partner.pk], changes=changes)
     return True
 
 
 def _held_last(old: Subscription) -> Association | None:
-    """Who is of record for it, or was until it expired."""
+    """Return the association of the partner of record, or of the one that it had until it expired."""
     found = Association.objects.not_undone().of_record().filter(subscription=old)
     held = found.filter(Q(ended_at=None) | Q(end_reason=EndReason.SUBSCRIPTION_EXPIRED))
     return held.select_related("partner__organisation").order_by("-began_at").first()
 
 
 def give_notice_of_renewals() -> int:
-    """Tells of renewals that are so many days away, each once; returns of how many.
+    """Give notice of renewals, once for each number of days in the policy. Return how many notices were given.
 
-    A clock that stood still for some days makes up for it, with one notice however many it missed.
+    After a time without runs, a subscription gets one notice, however many it has missed.
     """
     today = timezone.now().date()
     policy = policy_on(today)
-    done = 0
-    for days in sorted(policy.renewal_notice_days):  # the nearest first: it makes those before it superfluous
+    count = 0
+    for days in sorted(policy.renewal_notice_days):  # the smallest first: after it, the others are not given any more
         until = today + timedelta(days=days)
         since = until - timedelta(days=policy.renewal_notice_grace_days)
         given = RenewalNotice.objects.filter(
@@ -104,13 +105,16 @@ def give_notice_of_renewals() -> int:
             renews_on__lte=until,
         ).exclude(status=Subscription.Status.EXPIRED)
         while batch := list(due.order_by("customer", "pk").values_list("pk", flat=True)[:BATCH]):
-            done += _give_notice(batch, days, today)
-    return done
+            count += _give_notice(batch, days, today)
+    return count
 
 
 @transaction.atomic
 def _give_notice(subscription_pks: list[int], days: int, today: date) -> int:
-    """One event for each, with whoever is of record as a party. One clock at a time gives notice."""
+    """Record an event for each subscription, with its partner of record as a party. Return how many.
+
+    Only one run at a time gives notice, so no lock is taken.
+    """
     now = timezone.now()
     held = Association.objects.open().of_record().filter(subscription__in=subscription_pks)
     records = {
@@ -130,11 +134,11 @@ def _give_notice(subscription_pks: list[int], days: int, today: date) -> int:
         subscription = one.subscription
         assert subscription is not None
         about = recording.about_subscription(subscription)
-        said = {
+        changes = {
             "partner": recording.named(one.partner),
             "renews_on": notice.renews_on.isoformat(),
             "days": (notice.renews_on - today).days,
         }
-        events.append(history.EventDraft(one.customer_id, said, about, [one.partner_id]))
-    history.record_each("subscription.renewal_due", by=SYSTEM, at=now, events=events)
+        events.append(history.EventDraft(one.customer_id, changes, about, [one.partner_id]))
+    history.record_each(RenewalEvent.RENEWAL_DUE, by=SYSTEM, at=now, events=events)
     return len(events)

@@ -1,4 +1,4 @@
-"""A subscription renews soon, has changed, or replaces another: who is told of what, and in which words."""
+"""A subscription renews soon, has changed, or replaces another: the texts of the events, and who is notified."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RenewalDue(WithPartner):
 
 
 class Changed(WithPartner):
-    subscription: dict[str, list[Any]]  # of each thing that has changed, what it was and what it is now
+    subscription: dict[str, list[Any]]  # for each field that has changed: its old and its new value
 
 
 class Replaced(WithPartner):
@@ -67,7 +67,8 @@ class CarriedOver(Replaced):
 RENEWALS = event_group("renewals", _("Renewals and changes"))
 
 
-def _tell(event: Event, to_partner: Mail, to_customer: Mail | None) -> None:
+def _notify(event: Event, to_partner: Mail, to_customer: Mail | None) -> None:
+    """Notify every partner that is a party to the event, and the customer if it gets a mail."""
     for organisation_id in event.parties:
         notify_organisation(event, to_partner, organisation_id=organisation_id)
     if to_customer is not None:
@@ -138,7 +139,7 @@ RENEWAL_CUSTOMER_MAIL = mail(
 
 
 def _renewal_due(event: Event) -> None:
-    _tell(event, RENEWAL_MAIL, RENEWAL_CUSTOMER_MAIL)
+    _notify(event, RENEWAL_MAIL, RENEWAL_CUSTOMER_MAIL)
 
 
 register(
@@ -157,7 +158,7 @@ register(
 
 # --- An import has changed it ---------------------------------------------------------------------------------------
 
-#: What may change, and how its value is said.
+#: The fields that may change: their labels, and how a value is shown.
 FIELDS: dict[str, tuple[LazyText, Callable[[Any], str]]] = {
     "seats": (_("Seats"), number_text),
     "status": (_("Status"), lambda value: str(Subscription.Status(value).label)),
@@ -171,7 +172,7 @@ class WhatChanged(TypedDict):
 
 
 def changes_of(payload: Changed) -> list[tuple[str, str]]:
-    """Return of each thing that has changed its name, and what it was and is now."""
+    """Return the label of each field that has changed, with its old and new value."""
     found = []
     for name, values in payload["subscription"].items():
         label, text_of = FIELDS[name]
@@ -189,7 +190,7 @@ def _detail(event: Event) -> str:
 
 
 def _changed_context(event: Event) -> RecordContext:
-    """Return the changes as the first rows."""
+    """Return the context of the record with the changes as the first rows."""
     context = record_context(event)
     return {**context, "rows": [*changes_of(event.changes), *context["rows"]]}
 
@@ -215,7 +216,7 @@ CHANGED_MAIL = mail(
 
 
 def _changed(event: Event) -> None:
-    _tell(event, CHANGED_MAIL, None)
+    _notify(event, CHANGED_MAIL, None)
 
 
 register(
@@ -246,7 +247,7 @@ def _replaced_context(event: Event) -> ReplacedContext:
 
 
 def _confirmation(event: Event) -> str:
-    """Return the customer's page with the partner filled in: opening it attaches nobody."""
+    """Return the customer's page with the partner filled in. Opening it attaches no one."""
     return f"{subscription_page(event)}?mpn_id={event.changes['partner']['mpn_id']}"
 
 
@@ -291,7 +292,7 @@ CARRIED_OVER_CUSTOMER_MAIL = mail(
 
 
 def _carried_over(event: Event) -> None:
-    _tell(event, CARRIED_OVER_MAIL, CARRIED_OVER_CUSTOMER_MAIL)
+    _notify(event, CARRIED_OVER_MAIL, CARRIED_OVER_CUSTOMER_MAIL)
 
 
 register(
@@ -356,7 +357,7 @@ REPLACED_CUSTOMER_MAIL = mail(
 
 
 def _replaced(event: Event) -> None:
-    _tell(event, REPLACED_MAIL, REPLACED_CUSTOMER_MAIL)
+    _notify(event, REPLACED_MAIL, REPLACED_CUSTOMER_MAIL)
 
 
 register(

@@ -1,4 +1,4 @@
-"""What was done when subscriptions were replaced, and of which renewals notice was given: so that it is done once."""
+"""Which replacements were followed, and which notices were given, so that each is done only once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from por.directory.models import Partner, Subscription
 
 
 class Replacement(models.Model):
-    """That a subscription took the place of one somebody was of record for, and what became of the record."""
+    """A subscription that replaced one with a partner of record, and whether the partner was carried over."""
 
     class Outcome(models.TextChoices):
         CARRIED_OVER = "carried_over", _("Carried over")
         ASKED = "asked", _("Customer asked to confirm")
 
     subscription = models.OneToOneField(Subscription, models.PROTECT, primary_key=True, related_name="replacement")
-    partner = models.ForeignKey(Partner, models.PROTECT, related_name="+")  # who was of record before
+    partner = models.ForeignKey(Partner, models.PROTECT, related_name="+")  # the partner of record before
     outcome = models.CharField(max_length=12, choices=Outcome.choices)
-    association = models.ForeignKey(Association, models.PROTECT, null=True, related_name="+")  # what was carried over
+    association = models.ForeignKey(
+        Association, models.PROTECT, null=True, related_name="+"
+    )  # the new one, if the partner was carried over
     at = models.DateTimeField()
 
     def __str__(self) -> str:
@@ -27,7 +29,7 @@ class Replacement(models.Model):
 
 
 class RenewalNotice(models.Model):
-    """That notice was given of a renewal, so many days before it."""
+    """A notice of a renewal, given this number of days before it."""
 
     subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="+", db_index=False)
     renews_on = models.DateField()

@@ -1,8 +1,8 @@
-"""Lists as files: exactly what the list shows, all pages of it."""
+"""Lists of subscriptions as CSV: what the list shows, all its pages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from itertools import islice
 from typing import Any
@@ -11,9 +11,7 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils.translation import gettext as _
 
-from associations.record import queries
-from associations.record import usage as usages
-from associations.subscriptions.figures import percent_active
+from associations.record.queries import rows
 from por.accounts.models import Actor
 from por.directory.models import Subscription
 from por.web.csv_export import CHUNK, T
@@ -42,44 +40,17 @@ SUBSCRIPTION_COLUMNS = [
 ]
 
 
-MONTH_COLUMNS = [
-    "month",
-    "workload",
-    "paid_units",
-    "active_users",
-    "active_percent",
-    "consumed_usd",
-    "corrected_at",
-]
-
-
 def subscriptions_csv(
     actor: Actor, subscriptions: QuerySet[Subscription], as_of: date | None = None
 ) -> StreamingHttpResponse:
-    rows = _subscription_rows(actor, subscriptions, as_of)
-    return csv_file(_("subscriptions"), SUBSCRIPTION_COLUMNS, rows, day=as_of)
+    """Return the file of these subscriptions, as the actor may see them."""
+    lines = _subscription_lines(actor, subscriptions, as_of)
+    return csv_file(_("subscriptions"), SUBSCRIPTION_COLUMNS, lines, day=as_of)
 
 
-def months_csv(use: Sequence[usages.UseOfWorkload], as_of: date | None) -> StreamingHttpResponse:
-    """Workloads month by month, in this order."""
-    rows = (
-        [
-            f"{one.month:%Y-%m}",
-            one.workload,
-            one.paid_units,
-            one.active_users,
-            percent_active(one.active_users, one.paid_units),
-            one.consumed_usd,
-            one.corrected_at,
-        ]
-        for one in use
-    )
-    return csv_file(_("usage"), MONTH_COLUMNS, rows, day=as_of)
-
-
-def _subscription_rows(actor: Actor, subscriptions: QuerySet[Subscription], as_of: date | None) -> Iterator[list[Any]]:
+def _subscription_lines(actor: Actor, subscriptions: QuerySet[Subscription], as_of: date | None) -> Iterator[list[Any]]:
     for chunk in chunks(subscriptions):
-        for row in queries.rows(actor, chunk, as_of):
+        for row in rows(actor, chunk, as_of):
             subscription, record, usage = row.subscription, row.record, row.usage
             partner = record.partner if record else None
             yield [
@@ -106,7 +77,7 @@ def _subscription_rows(actor: Actor, subscriptions: QuerySet[Subscription], as_o
 
 
 def chunks(found: QuerySet[Any, T]) -> Iterator[list[T]]:
-    """Return the rows in parts, read by one query: sorted once, however many parts there are."""
-    rows = found.iterator(chunk_size=CHUNK)
-    while chunk := list(islice(rows, CHUNK)):
+    """Return the rows in parts. One query reads them all, so the database sorts them only once."""
+    iterator = found.iterator(chunk_size=CHUNK)
+    while chunk := list(islice(iterator, CHUNK)):
         yield chunk

@@ -1,4 +1,4 @@
-"""Usage as pages show it: workload by workload, as charts, and the months of a subscription in words."""
+"""Usage as pages show it: charts and tables by workload, and the months that can be seen as text."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ Line = tuple[str, dict[date, UseOfWorkload]]
 
 @dataclass(frozen=True)
 class Chart:
-    """What the chart tag draws; no series where there is nothing to draw."""
+    """What the chart tag draws. Without figures there are no series."""
 
     labels: list[str]
     series: list[Series]
 
 
 def people(use: Sequence[UseOfWorkload], months: Sequence[date] = ()) -> Chart:
-    """Who is active; over these months, or the twelve up to the newest with a figure."""
+    """Return the chart of active users, over these months or the twelve up to the newest with a figure."""
     return _chart(_lines(use, _active), _active, months)
 
 
 def adoption(use: Sequence[UseOfWorkload], months: Sequence[date] = ()) -> Chart:
-    """How many of a hundred paid units are active, in the lines that `people` is drawn with."""
+    """Return the chart of active users as a percentage of paid units, with the same lines as `people`."""
     lines = _few(_lines(use, _active))
     return _chart(lines, lambda one: percent_active(one.active_users, one.paid_units), months)
 
 
 def money(use: Sequence[UseOfWorkload], months: Sequence[date] = ()) -> Chart:
-    """What was consumed, in US dollars."""
+    """Return the chart of consumption in US dollars."""
     return _chart(_lines(use, _spent), _spent, months)
 
 
@@ -54,12 +54,12 @@ def _spent(one: UseOfWorkload) -> Decimal | None:
 
 
 def percent_active(active: int | None, paid: int | None) -> Decimal | None:
-    """Active of paid, to a tenth of a percent; None where either is not known, or nothing is paid for."""
+    """Return active of paid, to a tenth of a percent; None if either is unknown, or nothing is paid for."""
     return None if active is None or not paid else round(Decimal(100 * active) / paid, 1)
 
 
 def months_of(use: Sequence[UseOfWorkload]) -> list[date]:
-    """Every month from the first to the last there is something about."""
+    """Return every month from the first to the last one with usage."""
     if not use:
         return []
     first, last = use[0].month, use[-1].month
@@ -77,7 +77,7 @@ def _chart(lines: Sequence[Line], figure: Callable[[UseOfWorkload], Figure], mon
 
 
 def _lines(use: Sequence[UseOfWorkload], figure: Callable[[UseOfWorkload], Any]) -> list[Line]:
-    """One line a workload with such figures, the largest first."""
+    """Return one line for each workload with such figures, the largest newest figure first."""
     lines: dict[str, dict[date, UseOfWorkload]] = defaultdict(dict)
     for one in use:
         if figure(one) is not None:
@@ -87,7 +87,10 @@ def _lines(use: Sequence[UseOfWorkload], figure: Callable[[UseOfWorkload], Any])
 
 
 def _few(lines: list[Line]) -> list[Line]:
-    """At most as many as can be told apart. The rest is added up as counts: shares, which a chart could add, do not."""
+    """Return as many lines as a reader can tell apart, the rest added up into one.
+
+    This adds counts, because percentages cannot be added, which a chart would do.
+    """
     if len(lines) <= MOST_LINES:
         return lines
     rest: dict[date, UseOfWorkload] = {}
@@ -107,14 +110,14 @@ def _added(one: UseOfWorkload, other: UseOfWorkload) -> UseOfWorkload:
 
 @dataclass(frozen=True)
 class Newest:
-    """A workload in the newest month it is known of, and the figures of its small line."""
+    """A workload in its newest known month, and the figures of its small line."""
 
     use: UseOfWorkload
     trend: list[Figure]
 
 
 def newest(use: Sequence[UseOfWorkload]) -> list[Newest]:
-    """One for each workload, those most people use first, money last."""
+    """Return one for each workload: first those with most active users, last those measured in money."""
     lines: dict[str, list[UseOfWorkload]] = defaultdict(list)
     for one in use:
         lines[one.workload].append(one)
@@ -126,12 +129,12 @@ def newest(use: Sequence[UseOfWorkload]) -> list[Newest]:
 
 
 def newest_first(use: Sequence[UseOfWorkload]) -> list[UseOfWorkload]:
-    """The rows of the table and of its file: the months from the newest back, in each the workloads by name."""
+    """Return the rows of the table and of its file: newest month first, in each month the workloads by name."""
     return sorted(sorted(use, key=lambda one: one.name), key=lambda one: one.month, reverse=True)
 
 
 def months_text(sight: usage.Sight) -> str:
-    """The months of some spans: Jul 2025 – Aug 2025, Nov 2025."""
+    """Return the text of the months that can be seen, as in "Jul 2025 – Aug 2025, Nov 2025"."""
     return ", ".join(
         formatting.month_text(first)
         if first == last

@@ -1,9 +1,9 @@
-"""What a person types: the filters of lists, and the steps of attaching and removing."""
+"""The filters of lists of subscriptions, and the search by name behind them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet, Value
@@ -44,7 +44,7 @@ class SubscriptionFilter(AsOfForm):
         return mpn_id
 
     def apply(self, subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:
-        """Those that match. A partner of record is found by ID or name only where the actor may know who it is."""
+        """Return those that match. A partner of record is found by ID or name only if the actor may know who it is."""
         given: dict[str, Any] = self.cleaned_data
         for name in ("product", "agreement", "status"):
             if given[name]:
@@ -58,7 +58,7 @@ class SubscriptionFilter(AsOfForm):
             if given["partner_of_record"] == "none":
                 subscriptions = subscriptions.filter(~Exists(held))
             else:
-                # By key, asked for first: the database then knows whether it looks for the rows of a large partner.
+                # By key, which a query of its own finds first: so the planner knows how many rows a large partner has.
                 key = Partner.objects.filter(mpn_id=given["partner_of_record"]).values_list("pk", flat=True).first()
                 subscriptions = subscriptions.filter(Exists(held.visible_to(actor).filter(partner=key or 0)))
         if given["search"]:
@@ -75,23 +75,23 @@ class SubscriptionFilter(AsOfForm):
         return words
 
     def _found(self, text: str, actor: Actor) -> Q:
-        """By parts of names, of the domain, or by an id: each as keys, so that indexes find the subscriptions."""
-        called = Called.by(text)
-        found = called.among("customer") | Q(sku__in=called.skus)
-        if called.partners:
-            theirs = Association.objects.open(self.day).of_record().visible_to(actor).filter(called.among("partner"))
-            few = few_ids(theirs.values_list("subscription", flat=True))
-            found |= Q(Exists(theirs.filter(subscription=OuterRef("pk")))) if few is None else Q(pk__in=few)
+        """Return the condition that a name, a domain or an id matches, as keys: so indexes find the subscriptions."""
+        matches = NameMatches.of(text)
+        found = matches.condition("customer") | Q(sku__in=matches.skus)
+        if matches.partners:
+            held = Association.objects.open(self.day).of_record().visible_to(actor).filter(matches.condition("partner"))
+            few = few_ids(held.values_list("subscription", flat=True))
+            found |= Q(Exists(held.filter(subscription=OuterRef("pk")))) if few is None else Q(pk__in=few)
         found |= Q(product__in=[value for value, label in Product.choices if text.casefold() in str(label).casefold()])
         ids = ids_from(text)
         return found | Q(subscription_id__range=ids) if ids else found
 
 
 @dataclass(frozen=True)
-class Called:
-    """The keys of those a text is part of the name of. It only narrows down what somebody may see anyway.
+class NameMatches:
+    """The keys of the customers, partners and SKUs with a text in their name. It only narrows down what a reader sees.
 
-    Where more than FEW are called that, some of any page's worth of rows are: they are told by looking at each.
+    Where more than FEW match, any page of rows has some of them: then the database checks each row instead.
     """
 
     text: str
@@ -100,8 +100,8 @@ class Called:
     skus: list[int]
 
     @classmethod
-    def by(cls, text: str) -> Self:
-        """One query over the indexes of parts of words; ids count as names from their first eight digits on."""
+    def of(cls, text: str) -> Self:
+        """Return the matches of the text, by one query over the trigram indexes. Eight digits of an id match too."""
         named = Organisation.objects.filter(name__icontains=text)
         found: dict[str, list[int]] = {"customer": [], "partner": [], "sku": []}
         parts: list[tuple[str, QuerySet[Any]]] = [
@@ -113,17 +113,17 @@ class Called:
         if ids := ids_from(text):
             parts.append(("customer", Customer.objects.filter(tenant_id__range=ids)))
         skus = Sku.objects.filter(name__icontains=text).values_list(Value("sku"), "pk")  # a catalogue: hundreds
-        for what, pk in skus.union(*(part.values_list(Value(what), "pk")[: FEW + 1] for what, part in parts), all=True):
-            found[what].append(pk)
+        for kind, pk in skus.union(*(part.values_list(Value(kind), "pk")[: FEW + 1] for kind, part in parts), all=True):
+            found[kind].append(pk)
         return cls(text, found["customer"], found["partner"], found["sku"])
 
-    def among(self, what: str) -> Q:
-        """That the customer, or the partner, of a row is one of them."""
-        keys: list[int] = getattr(self, f"{what}s")
+    def condition(self, kind: Literal["customer", "partner"]) -> Q:
+        """Return the condition that the customer, or the partner, of a row is one of the matches."""
+        keys: list[int] = getattr(self, f"{kind}s")
         if len(keys) <= FEW:
-            return Q(**{f"{what}__in": keys})
-        named = Q(**{f"{what}__organisation__name__icontains": self.text})
-        if what == "partner":
+            return Q(**{f"{kind}__in": keys})
+        named = Q(**{f"{kind}__organisation__name__icontains": self.text})
+        if kind == "partner":
             return named | Q(partner__mpn_id=self.text)
         named |= Q(customer__domain__icontains=self.text)
         ids = ids_from(self.text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from associations.attaching.events import AttachEvent
+from associations.change_requests.answer_events import AnswerEvent
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.rules import ChangeStatus
 from associations.record.models import Association
@@ -15,7 +17,7 @@ from por.directory.models import Subscription
 
 @dataclass(frozen=True)
 class Period:
-    """A time somebody was of record, and who began and ended it; no name where no person of this house did."""
+    """A time when a partner was partner of record, and who began and ended it; "" if no person did that here."""
 
     association: Association
     began_by: str
@@ -23,9 +25,9 @@ class Period:
 
 
 def periods(actor: Actor, subscription: Subscription, as_of: date | None = None) -> list[Period]:
-    """Who was of record from when to when, newest first, as far as the actor may know; what was undone is left out.
+    """Return the periods that the actor may know of, newest first, without those that were undone.
 
-    As of a day: those that had begun by then, as they stood at its end.
+    As of a day: those that had begun by then, as they were at its end.
     """
     associations = (
         Association.objects.begun_by(as_of)
@@ -36,29 +38,31 @@ def periods(actor: Actor, subscription: Subscription, as_of: date | None = None)
         .select_related("consent")
         .order_by("-began_at", "-pk")
     )
-    began, ended = _doers(actor, subscription)
+    began, ended = _who_changed(actor, subscription)
     return [
         Period(one, began_by=began.get(one.pk, ""), ended_by=ended.get(one.pk, "") if one.ended_at else "")
         for one in (one.as_of(as_of) for one in associations)
     ]
 
 
-def _doers(actor: Actor, subscription: Subscription) -> tuple[dict[int, str], dict[int, str]]:
-    """Who began and who ended associations, by their keys; an answer about them may have done both."""
+def _who_changed(actor: Actor, subscription: Subscription) -> tuple[dict[int, str], dict[int, str]]:
+    """Return who began and who ended associations, by their keys. An answer to a change request may have done both."""
     began: dict[int, str] = {}
     ended: dict[int, str] = {}
     answers: dict[int, str] = {}
-    found = {
-        "partner_of_record.attached": (began, "association"),
-        "partner_of_record.removed": (ended, "association"),
-        "change_request.answered": (answers, "change_request"),
+    verbs: dict[str, tuple[dict[int, str], str]] = {
+        AttachEvent.ATTACHED: (began, "association"),
+        AttachEvent.REMOVED: (ended, "association"),
+        AnswerEvent.ANSWERED: (answers, "change_request"),
     }
-    changes = subscription_events(actor, subscription).filter(verb__in=found).order_by("id")
+    changes = subscription_events(actor, subscription).filter(verb__in=verbs).order_by("id")
     for verb, changed, name in changes.values_list("verb", "changes", "actor_name"):
-        doers, key = found[verb]
-        doers[changed[key]] = name
-    asked = ChangeRequest.objects.filter(pk__in=list(answers), status=ChangeStatus.ANSWERED).select_related("incumbent")
-    for request in asked:  # none are asked for where there are none
+        names, key = verbs[verb]
+        names[changed[key]] = name
+    answered = ChangeRequest.objects.filter(pk__in=list(answers), status=ChangeStatus.ANSWERED).select_related(
+        "incumbent"
+    )
+    for request in answered:
         if request.made_id:
             began[request.made_id] = answers[request.pk]
         if request.incumbent.ended_at == request.closed_at:

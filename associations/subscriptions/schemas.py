@@ -1,4 +1,4 @@
-"""How the API shows subscriptions and their events."""
+"""The API's representation of subscriptions, their usage and their events."""
 
 from __future__ import annotations
 
@@ -116,12 +116,11 @@ def usage_shape(month: MonthOfUsage) -> UsageShape:
     }
 
 
-#: What a subscription's shape is made of. Rows of values: models of fifty take longer than all queries of the list.
+#: The values of a subscription's shape. To build fifty models would take longer than all queries of the list.
 SUBSCRIPTION_VALUES = [
     *("pk", "subscription_id", "customer__tenant_id", "customer__organisation__name", "product"),
     *("sku__string_id", "sku__name", "agreement", "seats", "is_trial", "status", "started_on", "renews_on", "version"),
 ]
-
 
 _RECORD_VALUES = [
     *("subscription", "partner", "partner__organisation__parent", "partner__mpn_id", "partner__organisation__name"),
@@ -130,16 +129,19 @@ _RECORD_VALUES = [
 
 
 def _records(open_then: AssociationQuerySet, ids: Any) -> Any:
-    asked = ChangeRequest.objects.open().filter(subscription=OuterRef("subscription"))
+    requests = ChangeRequest.objects.open().filter(subscription=OuterRef("subscription"))
     found = open_then.of_record().filter(AnyOf(F("subscription"), ids))
-    return found.annotate(is_contested=Exists(asked)).values_list(*_RECORD_VALUES)
+    return found.annotate(is_contested=Exists(requests)).values_list(*_RECORD_VALUES)
 
 
 _RECORDS = PreparedQuery(lambda: _records(Association.objects.open(), Param("ids")))
 
 
 def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date | None) -> list[SubscriptionShape]:
-    """Rows of SUBSCRIPTION_VALUES, with who was of record at the end of the day, as the actor may know it."""
+    """Return the shapes of rows of SUBSCRIPTION_VALUES, with the partner of record at the end of the day.
+
+    The actor sees the partner of record and the usage only as far as it may know them.
+    """
     ids = [one.pk for one in subscriptions]
     records = _RECORDS.values(ids=ids) if as_of is None else _records(Association.objects.open(as_of), Value(ids))
     holders, of_record, contested = {}, {}, []
@@ -149,7 +151,7 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
             contested.append(subscription)
         of_record[subscription] = PartnerOfRecordShape(mpn_id=mpn_id, name=name, since=timestamp(since), source=source)
     known, usage = seen(actor, ids, holders, as_of)
-    asked = open_questions(actor, contested) if contested else {}
+    requests = open_questions(actor, contested) if contested else {}
     return [
         {
             "id": str(one.subscription_id),
@@ -164,7 +166,7 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
             "started_on": one.started_on.isoformat(),
             "renews_on": one.renews_on.isoformat() if one.renews_on else None,
             "partner_of_record": of_record[one.pk] if one.pk in known else _HIDDEN if one.pk in holders else None,
-            "change_request": question_shape(asked[one.pk]) if one.pk in asked else None,
+            "change_request": question_shape(requests[one.pk]) if one.pk in requests else None,
             "usage": usage_shape(usage[one.pk]) if one.pk in usage else None,
             "version": one.version,
         }

@@ -12,15 +12,15 @@ from por.directory.models import Partner
 
 
 def partners_of(actor: Actor) -> models.QuerySet[Partner]:
-    """The locations a partner's member acts for: the own one, and all below a global account."""
+    """Return the partners that the actor acts for: its own, and all locations below a global account."""
     return Partner.objects.filter(Q(organisation=actor.organisation_id) | Q(organisation__parent=actor.organisation_id))
 
 
 def partner_ids(actor: Actor) -> Sequence[int | None] | models.QuerySet[Partner, int]:
-    """Their keys; where these are known, as such.
+    """Return the keys of partners_of: as values if they are known, else as a query.
 
-    How much hangs on a key the database knows before it plans a query. How much hangs on the rows of a subquery it can
-    only guess, and for a large partner it guesses a hundred times too low.
+    For values, the planner knows from its statistics how many rows they have. For a subquery it can only guess, and for
+    a large partner the guess is a hundred times too low.
     """
     if actor.below is None:
         return partners_of(actor).values_list("pk", flat=True)
@@ -28,5 +28,5 @@ def partner_ids(actor: Actor) -> Sequence[int | None] | models.QuerySet[Partner,
 
 
 def is_own(actor: Actor, partner: int, company: int | None) -> bool:
-    """Whether a partner with this organisation above it is one of partners_of, without asking for them."""
+    """Return whether a partner is one of partners_of, without a query. `company` is the organisation above it."""
     return actor.organisation_id is not None and actor.organisation_id in (partner, company)

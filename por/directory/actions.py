@@ -1,4 +1,4 @@
-"""Check ID: the only way to learn that a partner exists, so it is counted and recorded."""
+"""Check ID, and the locking of partners. Only Check ID reveals that a partner exists, so it is recorded and limited."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from por.errors import Locked, NotFound, Refused
 
 PER_MINUTE, PER_DAY = 20, 200
 
-SENTENCES = {
+MESSAGES = {
     "mpn_id_malformed": _("An MPN ID has 4 to 10 digits, for example 4471902. Check the number your partner gave you."),
     "partner_not_found": _(
         "No partner has this MPN ID. Check the number with your partner. People often swap two digits by mistake."
@@ -32,10 +32,10 @@ SENTENCES = {
 
 
 def check(entered: str, *, by: Actor) -> Partner:
-    """The partner with exactly this ID. Every try is recorded, and counts against the organisation's limits.
+    """Return the partner with exactly this ID. Every try is recorded, and counts towards the organisation's limits.
 
-    Raises Refused with a code of SENTENCES (`partner_not_found` for closed ones too, as Absent), and Busy
-    after 20 tries a minute or 200 a day.
+    Raise Refused with a code of MESSAGES (as NotFound for `partner_not_found`, also if the partner is closed), and
+    Locked after 20 tries in a minute or 200 in a day.
     """
     by.require(Right.CHECK_PARTNER)
     mpn_id = normal_mpn_id(entered)
@@ -45,9 +45,7 @@ def check(entered: str, *, by: Actor) -> Partner:
         code = "too_many_checks" if wait else _obstacle(mpn_id, partner)
         _note(entered, code or CheckOfId.Outcome.FOUND, by=by)
     if wait:
-        raise Locked(
-            "too_many_checks", _("Too many IDs have been checked. Wait a moment, then try again."), retry_after=wait
-        )
+        raise _too_many_checks(wait)
     if code is not None:
         raise refusal(code)
     assert partner is not None
@@ -55,9 +53,9 @@ def check(entered: str, *, by: Actor) -> Partner:
 
 
 def attachable(entered: str, *, by: Actor) -> Partner:
-    """The partner with this ID, locked FOR SHARE until the transaction ends, if it may become of record now.
+    """Return the partner with this ID, locked FOR SHARE until the transaction ends, if it can be attached now.
 
-    Raises Refused: on the field `mpn_id` for what was entered, without a field for the partner's state.
+    Raise Refused: on the field `mpn_id` for what was entered, without a field for the partner's state.
     """
     mpn_id = normal_mpn_id(entered)
     partner = _LOCKED_BY_ID.one(mpn_id=mpn_id) if mpn_id else None
@@ -68,7 +66,7 @@ def attachable(entered: str, *, by: Actor) -> Partner:
 
 
 def require_attachable(partner: Partner) -> None:
-    """Refuses a partner that is known, but cannot become of record now; the caller has locked it."""
+    """Raise Refused if this partner, locked by the caller, cannot be attached now."""
     if partner.status == Partner.Status.CLOSED:
         raise Refused("partner_closed", _("You cannot attach this partner because its account has been closed."))
     if code := _obstacle(partner.mpn_id, partner):
@@ -76,29 +74,37 @@ def require_attachable(partner: Partner) -> None:
 
 
 def note_unknown(entered: str, *, by: Actor) -> None:
-    """Counts an attempt to attach an unknown ID as a Check ID, so that attaching is no way around its limits.
+    """Count an attempt to attach an unknown ID as a Check ID, so that attaching does not get around its limits.
 
-    Call it after the refused transaction; raises Busy, instead of the refusal, once the limit is reached.
+    Call it after the refused transaction. Raise Locked, instead of that refusal, once the limit is reached.
     """
     with transaction.atomic():
         wait = _wait(by)
         _note(entered, "too_many_checks" if wait else CheckOfId.Outcome.NOT_FOUND, by=by)
     if wait:
-        raise Locked(
-            "too_many_checks", _("Too many IDs have been checked. Wait a moment, then try again."), retry_after=wait
-        )
+        raise _too_many_checks(wait)
+
+
+def _too_many_checks(wait: int) -> Locked:
+    return Locked(
+        "too_many_checks", _("Too many IDs have been checked. Wait a moment, then try again."), retry_after=wait
+    )
 
 
 def refusal(code: str, *, field: str | None = None) -> Refused:
+    """Return the refusal with this code of MESSAGES."""
     kind = NotFound if code == "partner_not_found" and field is None else Refused
     if code == "mpn_id_malformed":
         field = "mpn_id"
-    return kind(code, SENTENCES[code], field=field)
+    return kind(code, MESSAGES[code], field=field)
 
 
 def locked(partner_id: int) -> Partner:
-    """The partner, locked FOR SHARE until the transaction ends: many may attach it, none while it is suspended."""
-    # Django has no word for FOR SHARE.
+    """Return the partner, locked FOR SHARE until the transaction ends.
+
+    So many can attach it together, but no one while its status changes.
+    """
+    # Django cannot lock FOR SHARE.
     return Partner.objects.raw("SELECT * FROM directory_partner WHERE organisation_id = %s FOR SHARE", [partner_id])[0]
 
 
@@ -110,7 +116,7 @@ def _find(mpn_id: str) -> Partner | None:
     return _not_closed().filter(mpn_id=mpn_id).first()
 
 
-# One that waits for the lock looks at the row again once it has it, and passes over a partner closed meanwhile.
+# After a wait for the lock, the database checks the row again, so it does not return a partner closed meanwhile.
 _LOCKED_BY_ID = PreparedQuery(
     lambda: _not_closed().filter(mpn_id=Param("mpn_id")), lock="FOR SHARE OF directory_partner"
 )
@@ -129,7 +135,10 @@ def _obstacle(mpn_id: str | None, partner: Partner | None) -> str | None:
 
 
 def _wait(by: Actor) -> int:
-    """How many seconds the organisation must wait for its next try; 0 if it need not. Counts one at a time."""
+    """Return how many seconds the organisation must wait for its next try; 0 if it need not.
+
+    An advisory lock lets one transaction at a time count.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('check of id'), %s)", [by.organisation_id])
     now = timezone.now()

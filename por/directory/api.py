@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from por.accounts.authentication import actor_of
+from por.accounts.rules import Right
 from por.api.endpoint import Endpoint, asked
 from por.api.schema import described
 from por.directory import actions
@@ -46,7 +47,7 @@ class PartnerCheck(Endpoint):
     )
     def get(self, request: Request) -> Response:
         actor = actor_of(request)
-        actor.require("partner.check")  # before what was entered is looked at
+        actor.require(Right.CHECK_PARTNER)  # before the query is validated
         partner = actions.check(asked(request, CheckQuery)["mpn_id"], by=actor)
         found: PartnerFoundShape = {
             "mpn_id": partner.mpn_id,

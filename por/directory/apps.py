@@ -1,3 +1,5 @@
+"""The directory: partners, customers, subscriptions and usage."""
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 

@@ -1,4 +1,4 @@
-"""The filters of lists of partners."""
+"""The filters of lists of partners and of customers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor
-from por.directory.models import Partner
+from por.directory.models import Customer, Partner
 from por.directory.rules import normal_mpn_id
 from por.web.filters import FilterForm, SearchField
 from por.web.formatting import country_text
 
 
 def _countries() -> list[tuple[str, Any]]:
-    """Where there are partners, in the reader's words and order."""
+    """Return the countries with partners, named and sorted in the reader's language."""
     codes = Partner.objects.exclude(country="").order_by("country").values_list("country", flat=True).distinct()
     return [("", _("All countries")), *sorted(((code, country_text(code)) for code in codes), key=lambda one: one[1])]
 
 
 class PartnerFilter(FilterForm):
-    """The staff's filters of all partners."""
+    """The filters of the staff's list of partners."""
 
     has_time_limit = True
 
@@ -44,3 +44,14 @@ class PartnerFilter(FilterForm):
         if text := given["search"]:
             partners = partners.filter(Q(organisation__name__icontains=text) | Q(mpn_id=normal_mpn_id(text) or text))
         return partners
+
+
+class CustomerFilter(FilterForm):
+    """The filter of a partner's list of customers."""
+
+    search = SearchField()
+
+    def apply(self, customers: QuerySet[Customer], actor: Actor) -> QuerySet[Customer]:
+        if text := self.cleaned_data["search"]:
+            customers = customers.filter(Q(organisation__name__icontains=text) | Q(domain__icontains=text))
+        return customers

@@ -1,4 +1,4 @@
-"""Partners, customers, what they subscribe to, and how much of it is used."""
+"""Partners, customers, SKUs, subscriptions, usage, and the checks of MPN IDs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from por.directory.rules import Agreement, Product, Workload
 
 
 class Customer(models.Model):
-    """A tenant that is served. Its organisation's number is the tenant id."""
+    """A customer's tenant. Its organisation's number is the tenant ID."""
 
     class Segment(models.TextChoices):
         ENTERPRISE = "enterprise", _("Enterprise")
@@ -39,7 +39,7 @@ class Customer(models.Model):
 class Partner(models.Model):
     """A company's location, or the global account above its locations. Its organisation's number is the MPN ID.
 
-    Credit goes to locations; the hierarchy stands on the organisations (`organisation.parent`).
+    Credit goes to locations. The hierarchy is that of the organisations (`organisation.parent`).
     """
 
     class Kind(models.TextChoices):
@@ -72,7 +72,7 @@ class Partner(models.Model):
 
 
 class ServicePlan(models.Model):
-    """A part of a SKU, as the catalogue names it, and the workload whose usage it is, if it is one of ours."""
+    """A part of a SKU, as the catalogue names it, with the workload that it belongs to, if any."""
 
     string_id = models.CharField(max_length=100, unique=True)
     plan_id = models.UUIDField()
@@ -87,7 +87,7 @@ class ServicePlan(models.Model):
 
 
 class Sku(models.Model):
-    """What can be subscribed to: a row of the catalogue in `data/skus.csv`."""
+    """A product that can be bought: a row of the catalogue in `data/skus.csv`."""
 
     string_id = models.CharField(max_length=100, unique=True)
     sku_id = models.UUIDField(unique=True)
@@ -102,7 +102,7 @@ class Sku(models.Model):
 
 
 class Subscription(models.Model):
-    """What a customer has bought and a partner can be of record for. `version` counts what its ETag shows."""
+    """What a customer has bought, and can attach a partner to. `version` is the value of its ETag."""
 
     class Status(models.TextChoices):
         ACTIVE = "active", _("Active")
@@ -125,8 +125,8 @@ class Subscription(models.Model):
 
     class Meta:
         verbose_name = _("subscription")
-        # What a list is narrowed down to, in the order of the list: a page of few or of many is read off. A product
-        # alone is never rare.
+        # The filters of lists, in the order of the list, so that a page is read off an index. There is no index on the
+        # product alone, because no product is rare.
         indexes = [
             models.Index(fields=["product", "agreement", "status", "id"], name="subscriptions_by_product"),
             models.Index(fields=["agreement", "id"], name="subscriptions_by_agreement"),
@@ -139,7 +139,7 @@ class Subscription(models.Model):
 
     @property
     def name(self) -> str:
-        """What people call it: the SKU, or the product where the SKU is not known."""
+        """Return the name that people use: the SKU's, or the product's if the SKU is not known."""
         return self.sku.name if self.sku else str(Product(self.product).label)
 
     @property
@@ -148,20 +148,20 @@ class Subscription(models.Model):
 
     @property
     def in_money(self) -> bool:
-        """Whether its size is what is consumed of it: Azure has no seats."""
+        """Return whether its size is measured in consumption: Azure has no seats."""
         return self.product == Product.AZURE
 
 
 class UsageQuerySet(models.QuerySet["Usage"]):
     def current(self) -> UsageQuerySet:
-        """The newest revision of each month: what is known now."""
+        """Return the newest revision of each month: what is known now."""
         return self.filter(superseded_at=None)
 
 
 class Usage(models.Model):
     """How much of a workload one subscription used in one month (`month` is its first day).
 
-    A correction inserts a revision and closes the one before; nothing is overwritten. Partitioned by year.
+    A correction inserts a revision and closes the one before, so no figure is overwritten. Partitioned by year.
     """
 
     pk = models.CompositePrimaryKey("subscription_id", "month", "workload", "revision")
@@ -189,7 +189,7 @@ class Usage(models.Model):
 
 
 class CheckOfId(models.Model):
-    """One try at Check ID, whatever came of it: the record that limits are counted on."""
+    """One try of Check ID, with its outcome. The limits are counted on these."""
 
     class Outcome(models.TextChoices):
         FOUND = "found", _("Found")

@@ -1,7 +1,7 @@
-"""Where a partner of record is managed, who may attach one, and what being of record affects: words as data.
+"""Where a partner of record is managed, who may attach one, and what being partner of record affects: texts as data.
 
-Each row carries its source. A new portal is a row of `WORDS` and the pairs it manages in `data/portals.csv`. What
-changed on a day is two rows of `SAYINGS` with that day between them; where no source says anything, there is no row.
+Each row has its source. A new portal is a row of `TEXTS` and the pairs it manages in `data/portals.csv`. A change on a
+day is two rows of `EFFECTS` with that day between them. Without a source there is no row.
 """
 
 from __future__ import annotations
@@ -29,38 +29,39 @@ class PortalName(TextChoices):
 
 
 @dataclass(frozen=True)
-class Words:
-    """How a portal speaks: the way to a subscription's partner in it, and what naming one is called there."""
+class PortalTexts:
+    """The texts of a portal: the path to a subscription's partner, and the name of the action that attaches one."""
 
     path: tuple[LazyText, ...]
     action: LazyText
     source: str
 
 
-WORDS = {
-    PortalName.OFFICE_CUSTOMER: Words((_("Subscription details"),), _("Add MPN ID"), "KB3185425, 2016"),
-    PortalName.INTUNE_ACCOUNT: Words((_("Admin"), _("Manage details")), _("Add"), "KB3185425, 2016"),
-    PortalName.AZURE_ACCOUNT: Words(
+TEXTS = {
+    PortalName.OFFICE_CUSTOMER: PortalTexts((_("Subscription details"),), _("Add MPN ID"), "KB3185425, 2016"),
+    PortalName.INTUNE_ACCOUNT: PortalTexts((_("Admin"), _("Manage details")), _("Add"), "KB3185425, 2016"),
+    PortalName.AZURE_ACCOUNT: PortalTexts(
         (_("Subscriptions"), _("Partner information")),
         _("Enter partner ID"),
         "J. P. Dandison, Adding your valuable partner as Azure Digital Partner of Record, 2015-11-30 (secondary)",
     ),
-    PortalName.ONLINE: Words((_("Billing"), _("Subscriptions")), _("Add partner of record"), "KB3185444, 2016"),
+    PortalName.ONLINE: PortalTexts((_("Billing"), _("Subscriptions")), _("Add partner of record"), "KB3185444, 2016"),
 }
 
 
 @dataclass(frozen=True)
 class Portal:
-    """Where a partner of record is managed, and who may attach one there besides the customer."""
+    """Where a partner of record is managed, and who else than the customer may attach one there."""
 
     name: PortalName
     automatic: bool  # through the partner admin centre
     activation: bool  # by the partner with the customer's consent
-    inferred: bool  # our reading; no source says so in as many words
+    inferred: bool  # our interpretation; no source says so literally
 
     @property
-    def words(self) -> Words:
-        return WORDS[self.name]
+    def words(self) -> PortalTexts:
+        """Return the texts of this portal."""
+        return TEXTS[self.name]
 
 
 @cache
@@ -78,7 +79,10 @@ def _portals() -> dict[tuple[str, str], Portal]:
 
 
 def portal_for(agreement: str, product: str) -> Portal:
-    """The portal of a pair; of any pair the table does not name, the Online portal, the customer only, inferred."""
+    """Return the portal of an agreement and a product.
+
+    A pair that is not in the table has the Online portal, for the customer only, as inferred.
+    """
     portals = _portals()
     return portals.get((agreement, product)) or portals.get((agreement, "*")) or portals["*", "*"]
 
@@ -91,10 +95,10 @@ SOLD_ONLINE = (Product.OFFICE365, Product.INTUNE, Product.CRM_ONLINE)
 
 
 @dataclass(frozen=True)
-class Saying:
-    """One thing to say of being of record: under these agreements, for these products, from one day until another.
+class Effect:
+    """One effect of being partner of record, under these agreements, for these products, from one day until another.
 
-    `who` it should be is a sentence. The others go on after "they will" or "they will not", of the partner.
+    The text about `who` it should be is a sentence. The other texts follow "they will" or "they will not".
     """
 
     about: Literal["who", "sees", "counts", "pays"]
@@ -105,73 +109,74 @@ class Saying:
     since: date = date.min
     until: date = date.max  # the last day
     will: bool = True
-    inferred: bool = False  # our reading; no source says so in as many words
+    inferred: bool = False  # our interpretation; no source says so literally
 
     def holds(self, agreement: str, product: str, on: date) -> bool:
+        """Return whether it applies to this pair on the day."""
         return agreement in self.agreements and product in self.products and self.since <= on <= self.until
 
 
-#: Competencies gave way to Solutions Partner designations, and incentives for being of record to those for claims.
+#: Designations replaced competencies. Incentives for claims replaced those for being partner of record.
 COMPETENCIES_UNTIL, DESIGNATIONS_SINCE = date(2022, 10, 2), date(2022, 10, 3)
 CLAIMS_SINCE = date(2019, 10, 1)
 
-SAYINGS = (
-    Saying(
+EFFECTS = (
+    Effect(
         "who",
         _("This should be the partner that leads the deployment."),
         "auspartners 2015-04-07, scenario 1; for EMS and CRM Online auspartners 2015, Changes to the process",
         ENTERPRISE,
         SEATS,
     ),
-    Saying(
+    Effect(
         "who",
         _("This should be the partner that took part in the purchase and that leads deployment and management."),
         "auspartners 2015-04-07, scenario 2",
         (Agreement.MOSP,),
         SOLD_ONLINE,
     ),
-    Saying(
+    Effect(
         "who",
         _("This should be the partner that manages the subscription."),
         "auspartners 2015-04-07, scenario 3",
         (Agreement.OPEN,),
         SOLD_ONLINE,
     ),
-    Saying(
+    Effect(
         "who",
         _("This should be the partner that drives consumption."),
         "auspartners 2015-04-07, scenario 4",
         (*ENTERPRISE, Agreement.MOSA),
         (Product.AZURE,),
     ),
-    Saying("who", _("This should be the partner that does most to drive use."), "mpn-sweden 2016"),
-    Saying(
+    Effect("who", _("This should be the partner that does most to drive use."), "mpn-sweden 2016"),
+    Effect(
         "sees",
         _("See seats, the renewal date and active users for every month"),
         "Partner Center, link-partner-id 2022: what data a DPOR sees; ours: every month",
         products=SEATS,
     ),
-    Saying(
+    Effect(
         "sees",
         _("See the renewal date and consumption for every month, in US dollars"),
         "Partner Center, link-partner-id 2022: what data a DPOR sees; ours: every month",
         products=(Product.AZURE,),
     ),
-    Saying(
+    Effect(
         "sees",
         _("Get Microsoft’s reports about it, such as technical updates and deployment information"),
         "auspartners 2015-04-07, scenario 3",
         (Agreement.OPEN,),
         SOLD_ONLINE,
     ),
-    Saying(
+    Effect(
         "counts",
         _("Count it towards Microsoft competencies"),
         "mpn-sweden 2016; auspartners 2015-04-07, scenario 3",
         NOT_CSP,
         until=COMPETENCIES_UNTIL,
     ),
-    Saying(
+    Effect(
         "counts",
         _(
             "Count it towards Microsoft’s Modern Work designation, which replaced the competencies, if more "
@@ -182,7 +187,7 @@ SAYINGS = (
         (Product.OFFICE365, Product.INTUNE),
         since=DESIGNATIONS_SINCE,
     ),
-    Saying(
+    Effect(
         "counts",
         _(
             "Count the Intune part of it towards Microsoft’s Modern Work designation, which replaced the "
@@ -194,7 +199,7 @@ SAYINGS = (
         since=DESIGNATIONS_SINCE,
         inferred=True,
     ),
-    Saying(
+    Effect(
         "counts",
         _(
             "Count it towards a designation: the Security designation, which replaced the competency, counts "
@@ -206,7 +211,7 @@ SAYINGS = (
         since=DESIGNATIONS_SINCE,
         will=False,
     ),
-    Saying(
+    Effect(
         "counts",
         _("Count it towards Microsoft’s Business Applications designation, which replaced the competencies"),
         "Partner Center, solutions-partner-business 2023",
@@ -214,7 +219,7 @@ SAYINGS = (
         (Product.CRM_ONLINE,),
         since=DESIGNATIONS_SINCE,
     ),
-    Saying(
+    Effect(
         "counts",
         _("Count it towards Microsoft’s Azure designations, which replaced the competencies"),
         "Partner Center, solutions-partner-azure 2023",
@@ -222,7 +227,7 @@ SAYINGS = (
         (Product.AZURE,),
         since=DESIGNATIONS_SINCE,
     ),
-    Saying(
+    Effect(
         "counts",
         _("Get the seller’s credit: under this agreement, competencies and incentives go to the seller"),
         "Partner Center, azure-usage-report 2023: CSP is associated by the transaction",
@@ -230,7 +235,7 @@ SAYINGS = (
         will=False,
         inferred=True,
     ),
-    Saying(
+    Effect(
         "pays",
         _("Earn an incentive from Microsoft for each active user"),
         "auspartners 2015, Changes to the process; KB3185425, KB3185107 2016",
@@ -239,7 +244,7 @@ SAYINGS = (
         since=date(2015, 3, 2),
         until=date(2019, 9, 30),
     ),
-    Saying(
+    Effect(
         "pays",
         _("Earn an incentive from Microsoft for selling and managing it"),
         "auspartners 2015-04-07, scenario 2; KB3185444, KB3185117 2016",
@@ -248,7 +253,7 @@ SAYINGS = (
         since=date(2015, 4, 7),
         until=date(2016, 9, 30),
     ),
-    Saying(
+    Effect(
         "pays",
         _("Earn an incentive from Microsoft for selling and managing it"),
         "KB3185117, 2016",
@@ -257,7 +262,7 @@ SAYINGS = (
         since=date(2015, 4, 7),
         until=date(2019, 2, 28),
     ),
-    Saying(
+    Effect(
         "pays",
         _("Earn an incentive from Microsoft for active users: Open licences do not qualify"),
         "KB3082044, 2016",
@@ -266,7 +271,7 @@ SAYINGS = (
         until=date(2019, 9, 30),
         will=False,
     ),
-    Saying(
+    Effect(
         "pays",
         _("Earn an incentive from Microsoft for consumption, with a silver or gold Cloud Platform competency"),
         "azure.microsoft.com/partners/partner-of-record, 2015",
@@ -275,7 +280,7 @@ SAYINGS = (
         since=date(2015, 8, 1),
         until=date(2021, 9, 30),
     ),
-    Saying(
+    Effect(
         "pays",
         _(
             "Earn an incentive just for being the partner of record: an approved claim has been required since "
@@ -287,7 +292,7 @@ SAYINGS = (
         since=CLAIMS_SINCE,
         will=False,
     ),
-    Saying(
+    Effect(
         "pays",
         _(
             "Earn an incentive just for being the partner of record: an approved claim has been required since "
@@ -299,7 +304,7 @@ SAYINGS = (
         since=date(2019, 3, 1),
         will=False,
     ),
-    Saying(
+    Effect(
         "pays",
         _("Earn an incentive for being the partner of record: Azure has not paid one since 1 October 2021"),
         "Partner Center, earnings-revenue 2023",
@@ -309,13 +314,13 @@ SAYINGS = (
         will=False,
     ),
 )
-TRIAL = Saying(
+TRIAL = Effect(
     "counts",
     _("Count it towards anything while it is a trial"),
     "Partner Center, competency pages 2017–2019; KB3082044, 2016; solutions-partner-azure 2023",
     will=False,
 )
-OWN = Saying(
+OWN = Effect(
     "pays",
     _("Earn an incentive: this is the partner’s own subscription"),
     "mpn-sweden 2016; Partner Center, earnings-revenue 2023: CUSEQPTR",
@@ -323,17 +328,17 @@ OWN = Saying(
 )
 
 
-def who(agreement: str, product: str, on: date) -> Saying:
-    """Which partner should be of record, where several work for the customer."""
-    return next(one for one in SAYINGS if one.about == "who" and one.holds(agreement, product, on))
+def who(agreement: str, product: str, on: date) -> Effect:
+    """Return the text about which partner should be partner of record, if several work for the customer."""
+    return next(one for one in EFFECTS if one.about == "who" and one.holds(agreement, product, on))
 
 
-def affects(agreement: str, product: str, on: date, *, trial: bool = False, own: bool = False) -> list[Saying]:
-    """What being of record affects on a day: what the partner sees, what that counts for and what it pays.
+def affects(agreement: str, product: str, on: date, *, trial: bool = False, own: bool = False) -> list[Effect]:
+    """Return the effects on a day: what the partner of record sees, what that counts for and what it pays.
 
     A trial counts for nothing. A partner's own subscription counts and never pays.
     """
-    found = [one for one in SAYINGS if one.about != "who" and one.holds(agreement, product, on)]
+    found = [one for one in EFFECTS if one.about != "who" and one.holds(agreement, product, on)]
     if trial:
         return [one for one in found if one.about == "sees"] + [TRIAL]
     return [one for one in found if one.about != "pays"] + [OWN] if own else found

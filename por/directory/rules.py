@@ -48,6 +48,6 @@ MPN_ID = re.compile(r"[0-9]{4,10}")
 
 
 def normal_mpn_id(text: str) -> str | None:
-    """The ID without spaces and hyphens, or None if it cannot be one: 4 to 10 digits."""
+    """Return the ID without spaces and hyphens; None if it does not have 4 to 10 digits."""
     bare = re.sub(r"[\s\-\u2010-\u2015]", "", text)
     return bare if MPN_ID.fullmatch(bare) else None

@@ -1,9 +1,9 @@
-"""Usage and all events as CSV."""
+"""Usage, and the staff's list of events, as CSV."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -11,16 +11,29 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils.translation import gettext as _
 
+from associations.record.usage import UseOfWorkload
 from associations.subscriptions.exports import chunks
 from associations.subscriptions.figures import percent_active
 from por.accounts.models import Actor
 from por.directory.models import Subscription, Usage
 from por.history.models import Event
-from por.portal import queries as portal
+from por.portal.queries import newest_usage
 from por.web.csv_export import CHUNK
 from por.web.lists import csv_file
 
-USED_COLUMNS = [
+#: Of the usage of one subscription: one line for each month and workload.
+MONTH_COLUMNS = [
+    "month",
+    "workload",
+    "paid_units",
+    "active_users",
+    "active_percent",
+    "consumed_usd",
+    "corrected_at",
+]
+
+#: Of the usage of many subscriptions: one line for each subscription.
+USAGE_COLUMNS = [
     "subscription_id",
     "customer",
     "tenant_id",
@@ -33,7 +46,6 @@ USED_COLUMNS = [
     "active_percent",
     "consumed_usd",
 ]
-
 
 ALL_EVENT_COLUMNS = [
     "id",
@@ -54,28 +66,44 @@ ALL_EVENT_COLUMNS = [
 ]
 
 
+def months_csv(use: Sequence[UseOfWorkload], as_of: date | None) -> StreamingHttpResponse:
+    """Return the file of one subscription's usage: a line for each month and workload, in this order."""
+    rows = (
+        [
+            f"{one.month:%Y-%m}",
+            one.workload,
+            one.paid_units,
+            one.active_users,
+            percent_active(one.active_users, one.paid_units),
+            one.consumed_usd,
+            one.corrected_at,
+        ]
+        for one in use
+    )
+    return csv_file(_("usage"), MONTH_COLUMNS, rows, day=as_of)
+
+
 def usage_csv(
     actor: Actor, subscriptions: QuerySet[Subscription], usage: QuerySet[Usage], as_of: date | None
 ) -> StreamingHttpResponse:
-    """The newest month of each in this usage."""
-    return csv_file(_("usage"), USED_COLUMNS, _used_rows(actor, subscriptions, usage, as_of), day=as_of)
+    """Return the file of these subscriptions, each with its newest month in this usage."""
+    return csv_file(_("usage"), USAGE_COLUMNS, _usage_rows(actor, subscriptions, usage, as_of), day=as_of)
 
 
 def all_events_csv(events: QuerySet[Event]) -> StreamingHttpResponse:
-    """For the staff: what is stored, as it is stored."""
-    fields = ALL_EVENT_COLUMNS
+    """Return the file of these events for the staff: each as it is stored."""
     rows = (
-        [json.dumps(event.changes) if name == "changes" else getattr(event, name) for name in fields]
+        [json.dumps(event.changes) if name == "changes" else getattr(event, name) for name in ALL_EVENT_COLUMNS]
         for event in events.iterator(chunk_size=CHUNK)
     )
-    return csv_file(_("history"), fields, rows)
+    return csv_file(_("history"), ALL_EVENT_COLUMNS, rows)
 
 
-def _used_rows(
+def _usage_rows(
     actor: Actor, subscriptions: QuerySet[Subscription], usage: QuerySet[Usage], as_of: date | None
 ) -> Iterator[list[Any]]:
     for chunk in chunks(subscriptions):
-        for row in portal.used(actor, chunk, usage, as_of):
+        for row in newest_usage(actor, chunk, usage, as_of):
             subscription, month = row.subscription, row.usage
             yield [
                 subscription.subscription_id,

@@ -1,4 +1,4 @@
-"""The filters of the pages that look at several rooms."""
+"""The filters of the pages about usage and about history."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ from associations.record.policies import months_before
 from associations.subscriptions.forms import SubscriptionFilter
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
-from por.directory.models import Customer
-from por.history import events as event_vocabulary
+from por.history import events as vocabulary
 from por.history.models import Event
 from por.web.filters import DAY, SEARCH_FROM, AsOfForm, FilterForm, SearchField
 
-#: A search by name goes through the events of so many organisations.
+#: How many organisations a search by name looks at, at most.
 ORGANISATIONS = 50
 
 
 class MonthsField(forms.ChoiceField):
-    """How many full months, besides the running one; twelve is what is left out."""
+    """How many full months before the running one. The default of twelve is left out of the query."""
 
     def to_python(self, value: Any) -> str:
         text: str = super().to_python(value)
@@ -36,7 +35,7 @@ class MonthsField(forms.ChoiceField):
 
 
 class UsageForm(AsOfForm):
-    """Which months of usage a page shows: the last so many, or all that its reader may see."""
+    """Which months of usage a page shows: the last 12 or 24, or all that its reader may see."""
 
     months = MonthsField(
         label=_("Period"),
@@ -46,30 +45,30 @@ class UsageForm(AsOfForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["as_of"].label = _("As of")  # a page of figures shows no record
+        self.fields["as_of"].label = _("As of")  # these pages show figures only
 
     @property
     def until(self) -> date:
-        """The last day whose month is shown: that which is looked back to, else today."""
+        """Return the last day whose month is shown: the day that is looked back to, else today."""
         return self.day or timezone.now().date()
 
     @property
     def since(self) -> date | None:
-        """The first month that is shown; None where all are."""
+        """Return the first month that is shown; None if all are shown."""
         chosen: str = self.cleaned_data.get("months", "")
         return None if chosen == "all" else months_before(self.until.replace(day=1), int(chosen or 12))
 
 
 class UsageFilter(UsageForm, SubscriptionFilter):
-    """The filters of the usage of many subscriptions: those of their list, and the months."""
+    """The filters of the usage of many subscriptions: the filters of their list, and the months."""
 
 
 def _groups(*, internal: bool) -> list[tuple[str, Any]]:
-    return [("", _("All events")), *((group.key, group.label) for group in event_vocabulary.groups(internal=internal))]
+    return [("", _("All events")), *((group.key, group.label) for group in vocabulary.groups(internal=internal))]
 
 
 class HistoryFilter(FilterForm):
-    """The filters of a history: what happened, and to which subscription."""
+    """The filters of a customer's or a partner's history: the type of event, and the subscription."""
 
     what = forms.ChoiceField(label=_("What happened"), choices=partial(_groups, internal=False), required=False)
     subscription = forms.UUIDField(label=_("Subscription"), required=False)
@@ -77,7 +76,7 @@ class HistoryFilter(FilterForm):
     def apply(self, events: QuerySet[Event], actor: Actor) -> QuerySet[Event]:
         given: dict[str, Any] = self.cleaned_data
         if given["what"]:
-            events = events.filter(verb__in=event_vocabulary.types_in(given["what"]))
+            events = events.filter(verb__in=vocabulary.types_in(given["what"]))
         if given["subscription"]:
             events = events.filter(object_kind="subscription", object_id=str(given["subscription"]))
         return events
@@ -90,19 +89,8 @@ class HistoryFilter(FilterForm):
         return {"subscription": str(visible.filter(subscription_id=subscription_id).first() or subscription_id)}
 
 
-class CustomerFilter(FilterForm):
-    """The filter of a partner's list of customers."""
-
-    search = SearchField()
-
-    def apply(self, customers: QuerySet[Customer], actor: Actor) -> QuerySet[Customer]:
-        if text := self.cleaned_data["search"]:
-            customers = customers.filter(Q(organisation__name__icontains=text) | Q(domain__icontains=text))
-        return customers
-
-
 class EventFilter(FilterForm):
-    """The staff's search over all events. What is hidden is given by links."""
+    """The staff's search over all events. Links fill in the hidden fields."""
 
     has_time_limit = True
 
@@ -134,7 +122,7 @@ class EventFilter(FilterForm):
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Newest first. Where days are given by time, so that the index of time finds the first of them at once."""
+        """Return the order, newest first: by time if days are given, so that the index on time finds the first row."""
         return ("-at", "-id") if self["since"].value() or self["until"].value() else ("-id",)
 
     def apply(self, events: QuerySet[Event], actor: Actor) -> QuerySet[Event]:
@@ -143,10 +131,10 @@ class EventFilter(FilterForm):
             if given[name]:
                 events = events.filter(**{name: given[name]})
         if given["what"]:
-            events = events.filter(verb__in=event_vocabulary.types_in(given["what"]))
-        if given["object"]:  # an id, or the kind and the id: numbers are not unique among kinds
+            events = events.filter(verb__in=vocabulary.types_in(given["what"]))
+        if given["object"]:  # an id, or a kind and an id: two kinds may have the same number
             kind, _colon, object_id = given["object"].rpartition(":")
-            kinds = [kind] if kind else event_vocabulary.object_kinds()
+            kinds = [kind] if kind else vocabulary.object_kinds()
             events = events.filter(object_kind__in=kinds, object_id=object_id)
         if given["person"]:
             events = events.filter(actor_id=given["person"])
@@ -157,12 +145,12 @@ class EventFilter(FilterForm):
         if given["organisation"]:
             events = events.filter(_about_organisation(given["organisation"]))
         if given["search"]:
-            events = events.filter(_called(given["search"]))
+            events = events.filter(_with_text(given["search"]))
         return events
 
 
 def _about_organisation(text: str) -> Q:
-    """In the chain of one of the organisations with this number or name, or with it as a party."""
+    """Return the condition that an organisation with this number or name owns the chain or is a party."""
     known = Q(kind__in=OrganisationKind.values, number=text.lower())
     if len(text) >= SEARCH_FROM:
         known |= Q(name__icontains=text)
@@ -170,10 +158,10 @@ def _about_organisation(text: str) -> Q:
     return Q(chain__in=[f"organisation:{pk}" for pk in ids]) | Q(pk__in=Event.objects.read_by(ids).values("pk"))
 
 
-def _called(text: str) -> Q:
-    """By the name of the object or of who acted; a GUID is the id of an object or of a request, and found at once."""
+def _with_text(text: str) -> Q:
+    """Return the condition that the object, the actor or the request matches. A GUID is only looked up as an id."""
     try:
         guid = str(uuid.UUID(text))
     except ValueError:
         return Q(object_name__icontains=text) | Q(actor_name__icontains=text) | Q(request_id=text)
-    return Q(object_kind__in=event_vocabulary.object_kinds(), object_id=guid) | Q(request_id=text)
+    return Q(object_kind__in=vocabulary.object_kinds(), object_id=guid) | Q(request_id=text)

@@ -1,4 +1,4 @@
-"""What every page shows around its content: whose page it is, where one can go, how it looks."""
+"""What every page shows around its content: the reader, the navigation, the search box, the theme."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from associations.legacy_forms.queries import has_forms
 from por.accounts.forms import THEMES
 from por.accounts.middleware import Request
 from por.accounts.models import SYSTEM, Actor
-from por.accounts.rules import OrganisationKind, Role
+from por.accounts.rules import OrganisationKind, Right, Role
 from por.notifications.queries import open_lines
 
 if TYPE_CHECKING:
@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Link:
-    """A line of the side navigation. `current` is the value of aria-current: this very page, or one above it."""
+    """A link of the side navigation. `current` is aria-current: "page" on its page, "true" on a page below it."""
 
     url: str
     label: LazyText
     icon: str
     current: Literal["page", "true", ""] = ""
-    right: str = ""  # without it, the link is not shown
-    count: int | None = None  # of what waits there
-    shown: Callable[[Actor], bool] | None = None  # to whom, if not to everybody
+    right: Right | None = None  # the right that the reader needs to see the link
+    count: int | None = None  # how many things wait there
+    shown: Callable[[Actor], bool] | None = None  # who sees the link, if not everyone
 
     def on(self, path: str, *, is_home: bool) -> Link:
+        """Return the link as a page with this path shows it. A home is not marked on the pages below it."""
         here: Literal["page", "true", ""] = ""
         if path == self.url:
             here = "page"
@@ -45,13 +46,15 @@ class Link:
 
 @dataclass(frozen=True)
 class Group:
+    """Some links under one title."""
+
     links: list[Link]
     title: LazyText | str = ""
 
 
 @dataclass(frozen=True)
 class Search:
-    """Where the box in the header looks, and what it says it finds."""
+    """Where the search box in the header leads, and its hint about what it finds."""
 
     url: str
     hint: LazyText
@@ -87,14 +90,14 @@ PAGES: dict[str, list[Link]] = {
     OrganisationKind.STAFF: [
         Link("/a/", _("Home"), "home"),
         INBOX,
-        Link("/a/deliveries/", _("Messages"), "send", right="delivery.read"),
-        Link("/a/loads/", _("Imports"), "upload", right="estate.read"),
+        Link("/a/deliveries/", _("Messages"), "send", right=Right.READ_DELIVERIES),
+        Link("/a/loads/", _("Imports"), "upload", right=Right.READ_IMPORTS),
         Link("/a/people/", _("People"), "person"),
         Link("/a/partners/", _("Partners"), "people"),
         Link("/a/history/", _("History"), "clock"),
     ],
 }
-MAIL_SINK = Link("/a/mail/", _("Sent emails"), "mail", right="delivery.read")
+MAIL_SINK = Link("/a/mail/", _("Sent emails"), "mail", right=Right.READ_DELIVERIES)
 HELP = [Link("/what-counts/", _("Types of association"), "book"), Link("/api/docs/", _("API"), "code")]
 
 SEARCHES: dict[str, Search] = {
@@ -105,7 +108,7 @@ SEARCHES: dict[str, Search] = {
 
 
 def page(request: Request) -> dict[str, Any]:
-    """The context of every page. An error page may come before there is an actor."""
+    """Return the context of every page. An error page may be shown before there is an actor."""
     actor = getattr(request, "actor", SYSTEM)
     theme = request.COOKIES.get("theme")
     return {
@@ -123,7 +126,7 @@ def page(request: Request) -> dict[str, Any]:
 
 
 def navigation(actor: Actor, path: str) -> list[Group]:
-    """Where this person may go from here; nowhere without an organisation."""
+    """Return the links that the actor may follow from here; none without an organisation."""
     links = PAGES.get(actor.kind)
     if not links:
         return []

@@ -1,4 +1,4 @@
-"""What pages about usage read: the newest month of each subscription, and the largest changes."""
+"""What the pages about usage read: the newest month of each subscription, and the largest changes."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Abs
 
 from associations.record.queries import of_own_tenant
-from associations.record.usage import MonthOfUsage, _newest
+from associations.record.usage import MonthOfUsage, newest_sql
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.directory.models import Subscription, Usage
 
 
 @dataclass(frozen=True)
-class Used:
-    """A subscription with its newest month in some usage; `own_use` where its partner serves itself."""
+class SubscriptionUsage:
+    """A subscription with its newest month in some usage. `own_use`: the partner uses it itself, in its own tenant."""
 
     subscription: Subscription
     own_use: bool
     usage: MonthOfUsage | None
 
 
-def used(actor: Actor, subscriptions: Sequence[Subscription], usage: QuerySet[Usage], as_of: date | None) -> list[Used]:
-    """The rows of a page of subscriptions, in its order, for at most two queries more whatever its length."""
+def newest_usage(
+    actor: Actor, subscriptions: Sequence[Subscription], usage: QuerySet[Usage], as_of: date | None
+) -> list[SubscriptionUsage]:
+    """Return the subscriptions in their order, each with its newest month in this usage. Takes at most two queries."""
     if not subscriptions:
         return []
     these = Subscription.objects.filter(pk__in=[one.pk for one in subscriptions])
-    newest, given = _newest(these, usage)
+    newest, given = newest_sql(these, usage)
     with connection.cursor() as cursor:
         cursor.execute(newest, given)
         months = {pk: MonthOfUsage(*figures) for pk, *figures in cursor.fetchall()}
     is_partner = actor.kind == OrganisationKind.PARTNER
     own = set(of_own_tenant(these, actor, as_of).values_list("pk", flat=True)) if is_partner else set()
-    return [Used(one, one.pk in own, months.get(one.pk)) for one in subscriptions]
+    return [SubscriptionUsage(one, one.pk in own, months.get(one.pk)) for one in subscriptions]
 
 
 @dataclass(frozen=True)
 class Change:
-    """How many more people used a subscription in one month than in an earlier one, or fewer."""
+    """How many people used a subscription in one month, and how many in an earlier one."""
 
     subscription: Subscription
     before: int
@@ -54,7 +56,7 @@ class Change:
 
 
 def largest_changes(usage: QuerySet[Usage], earlier: date, later: date, count: int) -> list[Change]:
-    """Where the number of active people has changed most, either way."""
+    """Return the subscriptions whose number of active people has risen or fallen most, the largest change first."""
     found = (
         usage.filter(month__in=[earlier, later])
         .values("subscription_id")

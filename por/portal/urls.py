@@ -1,8 +1,10 @@
+"""The addresses of the homes, histories, usage pages and pages for staff."""
+
 from __future__ import annotations
 
 from django.urls import path
 
-from por.portal.views import customer, partner, staff, usage
+from por.portal.views import customer, history, partner, staff, usage
 
 app_name = "portal"
 
@@ -10,7 +12,7 @@ urlpatterns = [
     path("c/", customer.customer_home, name="customer_home"),
     path("c/subscriptions/<uuid:subscription_id>/usage/", usage.subscription_usage, name="subscription_usage"),
     path("c/usage/", usage.customer_usage, name="customer_usage"),
-    path("c/history/", customer.customer_history, name="customer_history"),
+    path("c/history/", history.customer_history, name="customer_history"),
     path("c/partners/", customer.customer_partners, name="customer_partners"),
     path("p/", partner.partner_home, name="partner_home"),
     path("p/customers/", partner.partner_customer_list, name="partner_customer_list"),
@@ -21,10 +23,10 @@ urlpatterns = [
         name="partner_subscription_usage",
     ),
     path("p/usage/", usage.partner_usage, name="partner_usage"),
-    path("p/history/", partner.partner_history, name="partner_history"),
+    path("p/history/", history.partner_history, name="partner_history"),
     path("a/", staff.staff_home, name="staff_home"),
     path("a/partners/", staff.staff_partner_list, name="staff_partner_list"),
     path("a/partners/<str:mpn_id>/", staff.staff_partner_detail, name="staff_partner_detail"),
-    path("a/history/", staff.event_list, name="events"),
-    path("a/history/<int:event_id>/", staff.event_detail, name="event"),
+    path("a/history/", history.event_list, name="events"),
+    path("a/history/<int:event_id>/", history.event_detail, name="event"),
 ]

@@ -25,7 +25,7 @@ from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.directory.models import Partner, Subscription
-from por.directory.portals import Saying
+from por.directory.portals import Effect
 from por.errors import NotFound, Refused
 from por.web.pages import NOT_YOURS, add_refusal
 
@@ -116,9 +116,9 @@ def _stays(held: Association) -> str:
     return str(sentence) % {"partner": held.partner.organisation.name}
 
 
-def said(partner: Partner, outcomes: Iterable[Outcome]) -> list[tuple[str, list[Saying]]]:
+def said(partner: Partner, outcomes: Iterable[Outcome]) -> list[tuple[str, list[Effect]]]:
     """What being of record would affect: first what it does for all of the subscriptions, then for some of them."""
-    kinds: dict[tuple[Saying, ...], dict[str, None]] = defaultdict(dict)
+    kinds: dict[tuple[Effect, ...], dict[str, None]] = defaultdict(dict)
     for subscription in (one.subscription for one in outcomes if one.code == "free"):
         own = partner.own_tenant_id == subscription.customer.tenant_id
         kind = f"{subscription.get_product_display()}, {subscription.get_agreement_display()}"

@@ -114,6 +114,7 @@ class SubscriptionDetail(Endpoint):
 
 
 # --- History and usage ----------------------------------------------------------------------------------------------
+
 EVENT_COLUMNS = [
     "id",
     "at",
@@ -127,7 +128,6 @@ EVENT_COLUMNS = [
     "changes.partner.name",
     "reason",
 ]
-
 
 USAGE_COLUMNS = ["month", "paid_units", "active_users", "consumed_usd"]
 
@@ -151,25 +151,25 @@ class History(Endpoint):
 
 
 def _events(actor: Actor, events: list[Event]) -> list[EventShape]:
-    """The events as this reader may know them: to a partner, any other partner is just that."""
-    strangers = _other_partners(actor, events)
+    """Return the events as this reader may know them: a partner sees any other one as "another partner"."""
+    others = _other_partners(actor, events)
     another = _("another partner")
     shapes: list[EventShape] = []
     for event in events:
-        doer: DoerShape | None = {"name": event.actor_name, "organisation": event.actor_organisation_name}
+        shown_actor: DoerShape | None = {"name": event.actor_name, "organisation": event.actor_organisation_name}
         if event.actor_id is None:
-            doer = None
-        elif event.actor_organisation_id in strangers:
-            doer = {"name": "", "organisation": another}
+            shown_actor = None
+        elif event.actor_organisation_id in others:
+            shown_actor = {"name": "", "organisation": another}
         changes = {name: _with_z(value) for name, value in event.changes.items()}
-        if "partner" in changes and changes["partner"]["mpn_id"] in strangers.values():
+        if "partner" in changes and changes["partner"]["mpn_id"] in others.values():
             changes["partner"] = {"mpn_id": None, "name": another}
         shapes.append(
             {
                 "id": event.pk,
                 "at": timestamp(event.at),
                 "verb": event.verb,
-                "actor": doer,
+                "actor": shown_actor,
                 "object": {"kind": event.object_kind, "id": event.object_id, "name": event.object_name},
                 "changes": changes,
                 "reason": event.reason,
@@ -179,17 +179,17 @@ def _events(actor: Actor, events: list[Event]) -> list[EventShape]:
 
 
 def _with_z(value: Any) -> Any:
-    """Instants in what was recorded, as the API writes them."""
+    """Return a recorded instant as the API writes instants: in UTC, with Z. Any other value stays as it is."""
     return f"{value[:-6]}Z" if isinstance(value, str) and value.endswith("+00:00") else value
 
 
 def _other_partners(actor: Actor, events: list[Event]) -> dict[int, str]:
-    """The partners these events name that are not the reader's own, where the reader is a partner; id to MPN ID."""
+    """Return the partners in these events that are not the reader's own, as key: MPN ID; none if it is no partner."""
     if actor.kind != OrganisationKind.PARTNER:
         return {}
-    named = {event.changes["partner"]["mpn_id"] for event in events if "partner" in event.changes}
-    doers = {event.actor_organisation_id for event in events if event.actor_organisation_id is not None}
-    others = Partner.objects.filter(Q(pk__in=doers) | Q(mpn_id__in=named)).exclude(
+    mpn_ids = {event.changes["partner"]["mpn_id"] for event in events if "partner" in event.changes}
+    actors = {event.actor_organisation_id for event in events if event.actor_organisation_id is not None}
+    others = Partner.objects.filter(Q(pk__in=actors) | Q(mpn_id__in=mpn_ids)).exclude(
         pk__in=partners_of(actor).values("pk")
     )
     return dict(others.values_list("pk", "mpn_id"))

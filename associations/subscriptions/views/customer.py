@@ -1,4 +1,4 @@
-"""The customer's pages: what needs them, their subscriptions, and who is of record."""
+"""A customer's list of subscriptions, the page of one, and the changes to its partner of record made there."""
 
 from __future__ import annotations
 
@@ -17,40 +17,37 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from associations.attaching.actions import attach as attaching
-from associations.attaching.actions import undo as undo_module
+from associations.attaching.actions.attach import attach, remove
+from associations.attaching.actions.undo import undo
 from associations.attaching.forms import AttachForm, CheckForm, RemoveForm, UndoForm
 from associations.attaching.views.shared import being_of_record, checked
-from associations.change_requests import actions as change_requests_actions
-from associations.change_requests import queries as change_requests
+from associations.change_requests.actions import requests_of
 from associations.change_requests.models import ChangeRequest
-from associations.change_requests.queries import undoable
+from associations.change_requests.queries import LastChange, last_change, undoable
 from associations.change_requests.rules import ChangeStatus
-from associations.record import exports, locking, queries, timeline, usage
+from associations.record import exports, queries, timeline, usage
 from associations.record.forms import check_had_started
+from associations.record.locking import all_associations
 from associations.record.models import Association
 from associations.record.policies import policy_on
 from associations.record.queries import BY_PRODUCT, get_visible
-from associations.subscriptions import queries as subscription_queries
+from associations.record.rules import AssociationKind
+from associations.subscriptions.figures import MONTHS_SHOWN
+from associations.subscriptions.queries import periods
 from associations.subscriptions.views.listing import subscription_page
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner, Subscription
 from por.directory.rules import normal_mpn_id
 from por.errors import VersionConflict
 from por.notifications.queries import mail_is_late
 from por.web.filters import AsOfForm
-from por.web.lists import Listing, ListTab, counted, events_text
+from por.web.lists import Listing, ListTab, events_text
 from por.web.pages import as_of_context, posted, render_page, submit
 
-FEW = 5  # on a page that has a longer list elsewhere
-
-
-def _all_of(count: int) -> str:
-    """The words that lead from the few on a page to the whole list; none where the few are the whole list."""
-    return _("See all %(n)s") % {"n": counted(count)} if count > FEW else ""
+FEW = 5  # partners, subscriptions and events shown; there may be more
 
 
 def _tabs(as_of: date | None) -> list[ListTab]:
@@ -82,7 +79,10 @@ def subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpRes
 
 
 def _filled_in(request: Request, subscription: Subscription) -> Partner | None:
-    """The partner a link names, ready to be confirmed: one this customer has worked with, so Check ID tells no more."""
+    """Return the partner that a link names, to be confirmed; None unless this customer has worked with it.
+
+    So the link reveals no more than Check ID would.
+    """
     worked_here = Partner.objects.filter(associations__customer=subscription.customer_id, status=Partner.Status.ACTIVE)
     named = worked_here.filter(mpn_id=normal_mpn_id(request.GET.get("mpn_id", "")) or "")
     partner = named.select_related("organisation").first() if "mpn_id" in request.GET else None
@@ -92,12 +92,12 @@ def _filled_in(request: Request, subscription: Subscription) -> Partner | None:
 @posted("associations:subscription_detail")
 @only(OrganisationKind.CUSTOMER)
 def subscription_check(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
-    """Check ID: shows the partner, or says why there is none to show. Attaches nothing."""
-    subscription = _own(request.actor, subscription_id, to="partner.check")
+    """Check ID: show the partner, or the reason why it cannot be shown. Attach nothing."""
+    subscription = _own(request.actor, subscription_id, to=Right.CHECK_PARTNER)
     form = CheckForm(request.POST)
     partner = checked(request.actor, form)
-    if partner and (sentence := _nothing_to_do(subscription, partner)):
-        form.add_error(None, sentence)
+    if partner and (message := _nothing_to_do(subscription, partner)):
+        form.add_error(None, message)
         partner = None
     return _detail(request, subscription, check=form, partner=partner, status=422 if form.errors else 200)
 
@@ -105,15 +105,15 @@ def subscription_check(request: Request, subscription_id: uuid.UUID) -> HttpResp
 @posted("associations:subscription_detail")
 @only(OrganisationKind.CUSTOMER)
 def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
-    """OK: the partner that was shown becomes of record, or where another one is, the question is asked.
+    """OK: attach the partner that was shown, or open a change request if another one is the partner of record.
 
-    Pressed twice, it says so twice and does it once.
+    A second click changes nothing and gets the same answer.
     """
-    subscription = _own(request.actor, subscription_id, to="record.attach")
+    subscription = _own(request.actor, subscription_id, to=Right.ATTACH)
     form = AttachForm(request.POST)
-    sent = submit(form, lambda: attaching.attach(subscription_id, by=request.actor, **form.cleaned_data))
+    sent = submit(form, lambda: attach(subscription_id, by=request.actor, **form.cleaned_data))
     changed = isinstance(sent.refused, VersionConflict)
-    if sent.is_done or changed and _is_named(subscription, form.cleaned_data["mpn_id"]):
+    if sent.is_done or changed and _is_attached_or_named(subscription, form.cleaned_data["mpn_id"]):
         return _back(subscription)
     subscription.refresh_from_db()
     check = CheckForm({"mpn_id": form.data.get("mpn_id", "")})
@@ -130,16 +130,16 @@ def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpRes
 @posted("associations:subscription_detail")
 @only(OrganisationKind.CUSTOMER)
 def subscription_remove(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
-    subscription = _own(request.actor, subscription_id, to="record.remove")
+    subscription = _own(request.actor, subscription_id, to=Right.REMOVE)
     form = RemoveForm(request.POST)
 
-    def remove() -> object:
+    def work() -> object:
         version = form.cleaned_data["version"]
-        return attaching.remove(subscription_id, by=request.actor, reason=form.sentence(), version=version)
+        return remove(subscription_id, by=request.actor, reason=form.sentence(), version=version)
 
-    sent = submit(form, remove)
+    sent = submit(form, work)
     if sent.is_done or sent.refused and _holder(subscription) is None:
-        return _back(subscription)  # done, by this click, by the first of two, or by a colleague
+        return _back(subscription)  # removed: by this click, by the first of two clicks, or by a colleague
     subscription.refresh_from_db()
     return _detail(request, subscription, remove=form, status=sent.status)
 
@@ -147,11 +147,9 @@ def subscription_remove(request: Request, subscription_id: uuid.UUID) -> HttpRes
 @posted("associations:subscription_detail")
 @only(OrganisationKind.CUSTOMER)
 def subscription_undo(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
-    subscription = _own(request.actor, subscription_id, to="record.undo")
+    subscription = _own(request.actor, subscription_id, to=Right.UNDO)
     form = UndoForm(request.POST)
-    sent = submit(
-        form, lambda: undo_module.undo(subscription_id, by=request.actor, version=form.cleaned_data["version"])
-    )
+    sent = submit(form, lambda: undo(subscription_id, by=request.actor, version=form.cleaned_data["version"]))
     if sent.is_done:
         return _undone(request, subscription, sent.result)
     if isinstance(sent.refused, VersionConflict) and _last_change(subscription) is None:
@@ -161,10 +159,10 @@ def subscription_undo(request: Request, subscription_id: uuid.UUID) -> HttpRespo
 
 
 def _undone(request: Request, subscription: Subscription, record: Association | None) -> HttpResponse:
-    asked = _open_question(change_requests_actions.requests_of(subscription))
-    if asked is not None:
+    change_request = _open_request(requests_of(subscription))
+    if change_request is not None:
         messages.success(request, _("Undone. The change request is open again."))
-        return redirect("associations:change_request", asked.pk)
+        return redirect("associations:change_request", change_request.pk)
     if record is None:
         messages.success(request, _("Undone. This subscription has no partner of record."))
     else:
@@ -173,8 +171,8 @@ def _undone(request: Request, subscription: Subscription, record: Association | 
     return redirect("associations:subscription_detail", subscription.subscription_id)
 
 
-def _own(actor: Actor, subscription_id: uuid.UUID, *, to: str = "") -> Subscription:
-    """The customer's subscription, for somebody who has the right, if one is asked for."""
+def _own(actor: Actor, subscription_id: uuid.UUID, *, to: Right | None = None) -> Subscription:
+    """Return the customer's subscription. Raise NotFound, or Forbidden without the right `to`, if one is given."""
     subscription = get_visible(actor, subscription_id)
     if to:
         actor.require(to)
@@ -187,35 +185,33 @@ def _holder(subscription: Subscription) -> Association | None:
 
 
 def _nothing_to_do(subscription: Subscription, partner: Partner) -> str:
-    """Why there is nothing to do about this partner here: it is of record, or in the open question. Else nothing."""
+    """Return why this partner cannot be attached: it is the partner of record, or already proposed; else ""."""
     held = _holder(subscription)
     name = partner.organisation.name
     if held is not None and held.partner_id == partner.pk:
         return _("%(holder)s is already your partner of record for this subscription.") % {"holder": name}
-    asked = ChangeRequest.objects.open().filter(subscription=subscription, challengers__partner=partner)
-    if held is not None and asked.exists():
+    proposed = ChangeRequest.objects.open().filter(subscription=subscription, challengers__partner=partner)
+    if held is not None and proposed.exists():
         return _("A change request about %(partner)s is already open.") % {"partner": name}
     return ""
 
 
-def _is_named(subscription: Subscription, mpn_id: str) -> bool:
-    """Return whether the partner is of record or asked about already: by the first of two clicks, or by a colleague."""
+def _is_attached_or_named(subscription: Subscription, mpn_id: str) -> bool:
+    """Return whether the partner was attached or proposed already: by the first of two clicks, or by a colleague."""
     partner = Partner.objects.filter(mpn_id=mpn_id).first()
     return partner is not None and bool(_nothing_to_do(subscription, partner))
 
 
-def _open_question(requests: Sequence[ChangeRequest]) -> ChangeRequest | None:
+def _open_request(requests: Sequence[ChangeRequest]) -> ChangeRequest | None:
     return next((one for one in requests if one.status == ChangeStatus.OPEN), None)
 
 
-def _last_change(subscription: Subscription) -> change_requests.LastChange | None:
-    return change_requests.last_change(
-        locking.all_associations(subscription), change_requests_actions.requests_of(subscription)
-    )
+def _last_change(subscription: Subscription) -> LastChange | None:
+    return last_change(all_associations(subscription), requests_of(subscription))
 
 
 def _back(subscription: Subscription) -> HttpResponse:
-    """To the subscription's page, where the banner says what was done and how to undo it."""
+    """Redirect to the subscription's page. The banner there shows what was done and how to undo it."""
     return redirect(reverse("associations:subscription_detail", args=[subscription.subscription_id]) + "#done")
 
 
@@ -231,21 +227,21 @@ def _detail(
     past: AsOfForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """The page of a subscription. `partner` is the one found by its ID; a form with errors is shown as it was sent.
+    """Show the page of a subscription. `partner` is the one found by its ID; a form with errors is shown as sent.
 
-    `past` is the day it looks back to, if any: then there is nothing to do on it but to read.
+    `past` is the form with the day that the page looks back to; such a page is read-only.
     """
     actor, today = request.actor, timezone.now().date()
     past = past or AsOfForm({})
     as_of = past.day if past.is_valid() else None
-    periods = subscription_queries.periods(actor, subscription, as_of)
-    current = next((one for one in periods if one.association.ended_at is None), None)
-    requests = change_requests_actions.requests_of(subscription) if as_of is None else []
-    asked = _open_question(requests)
+    shown = periods(actor, subscription, as_of)
+    current = next((one for one in shown if one.association.ended_at is None), None)
+    requests = requests_of(subscription) if as_of is None else []
+    change_request = _open_request(requests)
     last = undoable(actor, subscription, requests) if as_of is None else None
-    months = usage.usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[-12:]
+    months = usage.usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[-MONTHS_SHOWN:]
     active = subscription.status == Subscription.Status.ACTIVE and as_of is None
-    may_name = active and actor.may("record.attach")
+    may_name = active and actor.may(Right.ATTACH)
     own_use = partner is not None and partner.own_tenant_id == subscription.customer.tenant_id
     sent = [form for form in (check, attach, remove, undo, past) if form is not None and form.errors]
     return render_page(
@@ -258,11 +254,11 @@ def _detail(
             "free": active and current is None,
             "may_attach": may_name and current is None,
             "may_ask": may_name and current is not None,
-            "asked": asked,
-            "due_at": asked.due_at if asked else policy_on(today).answer_due(today),
-            "may_remove": current is not None and as_of is None and actor.may("record.remove"),
+            "asked": change_request,
+            "due_at": change_request.due_at if change_request else policy_on(today).answer_due(today),
+            "may_remove": current is not None and as_of is None and actor.may(Right.REMOVE),
             "last": last,
-            "mail_is_late": (last is not None or asked is not None) and mail_is_late(),
+            "mail_is_late": (last is not None or change_request is not None) and mail_is_late(),
             "partner": partner if may_name else None,
             "own_use": own_use,
             "check_form": check or CheckForm(),
@@ -271,7 +267,7 @@ def _detail(
             "undo_minutes": policy_on(today).undo_within // timedelta(minutes=1),
             "known": _known_partners(subscription) if may_name and partner is None else [],
             "others": _others_without_partner(actor, current.association) if current and as_of is None else [],
-            "periods": periods,
+            "periods": shown,
             "use": months[-1] if months else None,
             "trend": usage.trend(months),
             "usage_url": reverse("portal:subscription_usage", args=[subscription.subscription_id]),
@@ -288,11 +284,11 @@ def _detail(
 
 
 def _known_partners(subscription: Subscription) -> list[Partner]:
-    """Partners this customer has worked with, but not those of record here; those it works with now first."""
-    get_visible = Q(associations__customer=subscription.customer_id, associations__undone_at=None)
+    """Return partners this customer has worked with, except the partner of record here; current partners first."""
+    worked_here = Q(associations__customer=subscription.customer_id, associations__undone_at=None)
     held = Association.objects.open().of_record().filter(subscription=subscription)
     return list(
-        Partner.objects.filter(get_visible, associations__kind="dpor", status=Partner.Status.ACTIVE)
+        Partner.objects.filter(worked_here, associations__kind=AssociationKind.DPOR, status=Partner.Status.ACTIVE)
         .exclude(pk__in=held.values("partner"))
         .select_related("organisation")
         .annotate(
@@ -304,8 +300,8 @@ def _known_partners(subscription: Subscription) -> list[Partner]:
 
 
 def _others_without_partner(actor: Actor, record: Association) -> list[Subscription]:
-    """Where the partner that is of record here could be attached next."""
-    if record.partner.status != Partner.Status.ACTIVE or not actor.may("record.attach"):
+    """Return other subscriptions to which the partner of record of this one could be attached."""
+    if record.partner.status != Partner.Status.ACTIVE or not actor.may(Right.ATTACH):
         return []
     others = queries.without_partner(queries.subscriptions_for_listing(actor))
     return list(others.filter(status=Subscription.Status.ACTIVE).order_by(F("seats").desc(nulls_last=True), "pk")[:FEW])

@@ -1,4 +1,4 @@
-"""Lists that customers and partners share: subscriptions, and what happened to them."""
+"""The page with a list of subscriptions, of customers and of partners."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from django.http.response import HttpResponseBase
 from associations.change_requests.queries import open_questions
 from associations.record import queries
 from associations.record.access import restrict_to_ids
-from associations.subscriptions import exports as exports_module
+from associations.subscriptions.exports import subscriptions_csv
 from associations.subscriptions.forms import SubscriptionFilter
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
+from por.accounts.rules import Right
 from por.directory.models import Subscription
 from por.web.lists import Listing, ListTab, subscriptions_text
 from por.web.pages import as_of_context, render_page
@@ -29,13 +30,13 @@ def subscription_page(
     order: Sequence[str],
     filters: type[SubscriptionFilter] = SubscriptionFilter,
     restrict: Callable[[QuerySet[Subscription], date | None], QuerySet[Subscription]] = lambda found, _day: found,
-    file: Callable[[Actor, QuerySet[Subscription], date | None], HttpResponseBase] = exports_module.subscriptions_csv,
+    file: Callable[[Actor, QuerySet[Subscription], date | None], HttpResponseBase] = subscriptions_csv,
     more: Callable[[QuerySet[Subscription], Sequence[Subscription], date | None], dict[str, Any]] = lambda *_: {},
 ) -> HttpResponseBase:
     """Return one page of what the query asks for, or all of it as CSV.
 
-    `restrict` says of which subscriptions the list is; `more` is what its template needs besides, of all of them and of
-    those on the page.
+    `restrict` narrows the subscriptions down to those of the list. `more` returns further context for the template,
+    from all subscriptions of the list and from those on the page.
     """
     actor = request.actor
     form = filters(request.GET)
@@ -58,7 +59,7 @@ def subscription_page(
         **shown.context,
         "rows": queries.rows(actor, rows, form.day),
         "questions": {} if form.day else open_questions(actor, [one.pk for one in rows]),
-        "may_attach": actor.may("record.attach"),
+        "may_attach": actor.may(Right.ATTACH),
         **past,
         **more(base, rows, form.day),
     }

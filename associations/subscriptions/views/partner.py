@@ -1,4 +1,4 @@
-"""A partner's list of subscriptions, and one of them."""
+"""A partner's list of subscriptions, and the page of one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import uuid
 from datetime import date
 from functools import partial
 
-from django.db.models import Exists, OuterRef
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -16,35 +15,25 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations.attaching.views.shared import being_of_record
-from associations.change_requests import queries as change_requests
+from associations.change_requests.queries import open_questions
 from associations.record import queries, timeline
-from associations.record import usage as usages
-from associations.record.access import (
-    usage_visible_to,
-)
+from associations.record.access import usage_visible_to
 from associations.record.forms import check_had_started
-from associations.record.models import Association
 from associations.record.queries import BY_CUSTOMER, get_visible
+from associations.record.usage import in_period, trend, usage_by_month, use_of_workloads
 from associations.subscriptions import figures
-from associations.subscriptions import queries as subscription_queries
+from associations.subscriptions.queries import periods
 from associations.subscriptions.views.listing import subscription_page
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind
-from por.directory.access import partners_of
-from por.directory.models import Partner, Subscription
+from por.accounts.rules import OrganisationKind, Right
+from por.directory.models import Subscription
 from por.web.filters import AsOfForm
 from por.web.lists import ListTab
 from por.web.pages import as_of_context
 
-FEW, NEWEST = 7, 5  # rows and events on a page that has a longer list elsewhere
-
-
-def _locations(actor: Actor) -> list[Partner]:
-    """Those whose IDs a new partner can give to its customers."""
-    locations = partners_of(actor).filter(kind=Partner.Kind.LOCATION, status=Partner.Status.ACTIVE)
-    return list(locations.select_related("organisation").order_by("organisation__name", "pk"))
+NEWEST = 5  # events shown; the history has them all
 
 
 def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
@@ -80,10 +69,8 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
     as_of = past.day
     row = queries.rows(actor, [subscription], as_of)[0]
     usage = usage_visible_to(actor).filter(subscription=subscription)
-    use = usages.use_of_workloads(usages.in_period(usage, None, as_of))
-    months = usages.usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[
-        -figures.MONTHS_SHOWN :
-    ]
+    use = use_of_workloads(in_period(usage, None, as_of))
+    months = usage_by_month(actor, [subscription.pk], as_of=as_of).get(subscription.pk, [])[-figures.MONTHS_SHOWN :]
     return render(
         request,
         "subscriptions/partner_subscription_detail.html",
@@ -91,13 +78,13 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
             "subscription": subscription,
             "row": row,
             **being_of_record(subscription, as_of, own=row.record is not None and row.record.is_own_tenant),
-            "asked": None if as_of else change_requests.open_questions(actor, [subscription.pk]).get(subscription.pk),
-            "periods": subscription_queries.periods(actor, subscription, as_of),
-            "may_invite": actor.may("invitation.write")
+            "asked": None if as_of else open_questions(actor, [subscription.pk]).get(subscription.pk),
+            "periods": periods(actor, subscription, as_of),
+            "may_invite": actor.may(Right.INVITE)
             and not (row.record or as_of)
             and subscription.status == Subscription.Status.ACTIVE,
             "use": months[-1] if months else None,
-            "trend": usages.trend(months),
+            "trend": trend(months),
             "usage_url": reverse("portal:partner_subscription_usage", args=[subscription.subscription_id]),
             "people": figures.people(use),
             "money": figures.money(use),
@@ -110,8 +97,3 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
         },
         status=422 if past.errors else 200,
     )
-
-
-def _associated(actor: Actor) -> Exists:
-    """That the actor has some association with the customer now."""
-    return Exists(Association.objects.open().visible_to(actor).filter(customer=OuterRef("pk")))

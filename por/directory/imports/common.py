@@ -1,4 +1,4 @@
-"""What the lines of several files have in common."""
+"""What the rows of several files have in common."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from por.imports.reading import Cells, Unfit
 
 
 def mpn_id(cells: Cells, column: str, text: str) -> str:
+    """Return the MPN ID in its normal form. Raise Unfit if it is none."""
     found = normal_mpn_id(text)
     if found is None:
         raise Unfit(column, "mpn_id_malformed", _("An MPN ID has 4 to 10 digits."))
@@ -18,14 +19,15 @@ def mpn_id(cells: Cells, column: str, text: str) -> str:
 
 
 def unknown(column: str, what: str) -> Unfit:
-    """The row refers to something that is neither stored nor in a good row of these files."""
-    sentences = {
+    """Return the refusal of a row that refers to something neither stored nor in a good row of these files."""
+    messages = {
         "partner": _("No partner has this MPN ID, or the row for that partner failed."),
         "customer": _("No customer has this tenant ID, or the row for that customer failed."),
         "subscription": _("No subscription has this ID, or the row for that subscription failed."),
     }
-    return Unfit(column, f"unknown_{what}", sentences[what])
+    return Unfit(column, f"unknown_{what}", messages[what])
 
 
 def differs(stored: Any, **wanted: Any) -> bool:
+    """Return whether any of these values differs from the stored one."""
     return any(getattr(stored, name) != value for name, value in wanted.items())

@@ -1,4 +1,4 @@
-"""How partners, customers, subscriptions and usage of an estate are loaded. What their lines mean: docs/estates.md."""
+"""The files of the directory that can be imported. docs/estates.md describes their rows."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from por.directory.imports.organisations import CUSTOMERS, PARTNERS
 from por.directory.imports.subscriptions import SUBSCRIPTIONS
 from por.directory.imports.usage import USAGE
 
-#: In the order they are loaded: each after what it refers to.
+#: In the order of the import: each after the files it refers to.
 FILES = (PARTNERS, CUSTOMERS, SUBSCRIPTIONS, USAGE)

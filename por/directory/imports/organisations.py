@@ -1,4 +1,4 @@
-"""`partners.csv` and `customers.csv`: the organisations, and their contacts as administrators."""
+"""The import of `partners.csv` and `customers.csv`, with their contacts as administrators."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
 from por.accounts.models import LANGUAGES, Membership, Organisation, User
-from por.accounts.rules import OrganisationKind as OrganisationKind
-from por.accounts.rules import Role
+from por.accounts.rules import OrganisationKind, Role
 from por.directory.imports.common import differs, mpn_id
 from por.directory.models import Customer, Partner
 from por.imports.loading import HERE, File, Line, Outcome, Places
@@ -59,17 +58,17 @@ class CustomerLine(Line):
         return str(self.tenant_id)
 
 
-#: What a partner's and a customer's line have in common: the organisation behind it.
-Party = PartnerLine | CustomerLine
+#: A row about an organisation.
+OrganisationLine = PartnerLine | CustomerLine
 
 
 def _save_organisations(
     kind: OrganisationKind,
-    rows: Sequence[Party],
+    rows: Sequence[OrganisationLine],
     parents: dict[str, int],
     known: dict[str, Organisation],
 ) -> dict[str, Organisation]:
-    """The rows' organisations, made or brought up to date; a new contact becomes an administrator."""
+    """Create or update the rows' organisations and return them by number. A new contact becomes an administrator."""
     organisations = Organisation.objects.bulk_create(
         [Organisation(kind=kind, number=row.number, parent_id=parents.get(row.number), **_common(row)) for row in rows],
         update_conflicts=True,
@@ -85,7 +84,7 @@ def _save_organisations(
     return {one.number: one for one in organisations}
 
 
-def _common(row: Party) -> dict[str, str]:
+def _common(row: OrganisationLine) -> dict[str, str]:
     return {"name": row.name, "contact_email": row.contact_email, "language": row.language}
 
 
@@ -96,7 +95,7 @@ class Contact(NamedTuple):
 
 
 def _make_administrators(of: Iterable[Contact]) -> None:
-    """The contact of each as its administrator, without a password; who is known or a member stays as they are."""
+    """Make each contact an administrator, without a password. Leave known users and members as they are."""
     contacts = sorted(of)
     people = {email: language for email, _pk, language in contacts}
     User.objects.bulk_create(
@@ -118,12 +117,12 @@ def _make_administrators(of: Iterable[Contact]) -> None:
 
 
 def _no_password() -> str:
-    """As make_password(None) has it, whose forty single draws are most of what a new contact takes."""
+    """Return an unusable password like make_password(None), which would take most of the time of a new contact."""
     return UNUSABLE_PASSWORD_PREFIX + secrets.token_hex(20)
 
 
 def _name_of(email: str) -> str:
-    """A name to begin with, until they give their own: elin.sandberg@… is Elin Sandberg."""
+    """Return a first name to show, made from the address: elin.sandberg@… becomes Elin Sandberg."""
     return re.sub(r"[._+-]+", " ", email.partition("@")[0]).strip().title()[:150] or email
 
 
@@ -264,7 +263,7 @@ def _parse_customer(cells: Cells) -> CustomerLine:
 
 
 def _found_customers() -> str:
-    """All but those that are stored just so."""
+    """Return the SQL of the rows that differ from what is stored."""
     return """
         SELECT staged.*, organisation.id IS NOT NULL AS apart
         FROM estate_staged_customers AS staged

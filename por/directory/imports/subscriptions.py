@@ -1,4 +1,4 @@
-"""`subscriptions.csv`."""
+"""The import of `subscriptions.csv`."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ def _plain() -> Plain:
 
 
 def _found() -> str:
-    """All but those that are stored just so.
+    """Return the SQL of the rows that differ from what is stored.
 
-    Apart is what changes something, cannot be loaded, or replaces another; that one may stand later in the file.
+    `apart` are those that change a subscription, are unfit, or replace another, which may come later in the file.
     """
     return """
         SELECT staged.*, (
@@ -144,7 +144,7 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
     others = {one.subscription_id: one for one in replaced} | stored
     above = _above([others[row.replaces].pk for row in rows if row.replaces in others])
     todo: dict[uuid.UUID, Subscription] = {}
-    told: dict[int, Changes] = {}
+    changed: dict[int, Changes] = {}
     replacing: list[tuple[Subscription, uuid.UUID]] = []  # what it replaces is new itself, so has no key yet
     for row in rows:
         old = stored.get(row.subscription_id)
@@ -165,7 +165,7 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
             replacing.append((new, row.replaces))
         (outcome.changed if old else outcome.created)[new.customer_id] += 1
         if old is not None and (changes := _changes(old, new)):
-            told[old.pk] = changes
+            changed[old.pk] = changes
     Subscription.objects.bulk_create(
         todo.values(),
         update_conflicts=True,
@@ -175,21 +175,21 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
     for new, replaces in replacing:
         new.replaces_id = todo[replaces].pk
     Subscription.objects.bulk_update([new for new, _replaces in replacing], ["replaces"])
-    if told:
-        for hear in changed:
-            hear(told)
+    if changed:
+        for listener in change_listeners:
+            listener(changed)
 
 
-#: What has changed about a subscription that its partner has to hear of: field → what it was, what it is.
+#: The changes of a subscription that its partner must be told of: field → old and new value.
 Changes = dict[str, list[Any]]
-#: Hear of it by the subscription's key, in the transaction that changes it.
-changed: list[Callable[[dict[int, Changes]], None]] = []
-TOLD = ("seats", "status", "agreement", "renews_on")
+#: Called with the changes by the key of the subscription, in the transaction that makes them.
+change_listeners: list[Callable[[dict[int, Changes]], None]] = []
+TOLD_FIELDS = ("seats", "status", "agreement", "renews_on")
 
 
 def _changes(old: Subscription, new: Subscription) -> Changes:
-    """Not that it has expired: what that ends has an event of its own."""
-    pairs = {name: [getattr(old, name), getattr(new, name)] for name in TOLD}
+    """Return the changes to tell of, without an expiry: the association that it ends has an event of its own."""
+    pairs = {name: [getattr(old, name), getattr(new, name)] for name in TOLD_FIELDS}
     return {
         name: pair
         for name, pair in pairs.items()
@@ -198,7 +198,7 @@ def _changes(old: Subscription, new: Subscription) -> Changes:
 
 
 def _above(pks: Collection[int]) -> dict[int, int]:
-    """What these replace, and what that replaces, and so on."""
+    """Return what these replace, what that replaces, and so on, by key."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -216,7 +216,7 @@ def _above(pks: Collection[int]) -> dict[int, int]:
 
 
 def _check_circle(pk: int, replaces: int | None, above: dict[int, int]) -> None:
-    """Raises Unfit if what it is to replace would in the end replace it; else it counts for the lines that follow."""
+    """Raise Unfit if the subscription would in the end replace itself; else add the pair, for the rows that follow."""
     at = replaces
     while at is not None:
         if at == pk:
@@ -227,7 +227,7 @@ def _check_circle(pk: int, replaces: int | None, above: dict[int, int]) -> None:
         above[pk] = replaces
 
 
-#: What a line says about a subscription and a later line may change.
+#: The fields of a subscription that a later import may change.
 SUBSCRIPTION_FIELDS = (
     "product", "sku", "agreement", "seats", "is_trial", "started_on", "renews_on", "status", "replaces"
 )  # fmt: skip
@@ -241,7 +241,10 @@ def _check_subscription(
     new: dict[uuid.UUID, Subscription],
     others: dict[uuid.UUID, Subscription],
 ) -> dict[str, Any]:
-    """The values of the row's fields; `new` are those of this batch that were accepted, `others` those stored."""
+    """Return the values of the row's fields. `new` are those accepted in this batch, `others` are stored.
+
+    Raise Unfit if a value does not fit what is stored.
+    """
     if row.tenant_id not in customers:
         raise unknown("tenant_id", "customer")
     customer = customers[row.tenant_id]

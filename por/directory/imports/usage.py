@@ -1,4 +1,4 @@
-"""`usage.csv`: a line that says something new about a month is a new revision of it."""
+"""The import of `usage.csv`. A row with new figures for a month becomes a new revision of that month."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ def _plain() -> Plain:
         match = _PLAIN.fullmatch(line)
         if match is None or not first <= match[1] <= last:
             return None
-        return b"%b-01%b" % (match[1], line[7:])  # its first day, as the database has it
+        return b"%b-01%b" % (match[1], line[7:])  # the first day of the month, as it is stored
 
     return plain
 
 
 def _found() -> str:
-    """All but those that say what is known; of the others, which revision is known and why they cannot be loaded.
+    """Return the SQL of the rows that differ from what is stored, with the known revision and why they are unfit.
 
-    In the order of the index: inserted at random, they take more than twice as long.
+    In the order of the index: to insert them in any other order takes more than twice as long.
     """
     return """
         SELECT staged.*, false AS apart, subscription.id AS subscription_pk, subscription.customer_id,
@@ -93,7 +93,7 @@ def _found() -> str:
     """
 
 
-# Closes the newest revisions, before those that follow them are inserted.
+# Closes the newest revisions before the next ones are inserted.
 _SUPERSEDE = f"""
     UPDATE directory_usage AS usage SET superseded_at = %(now)s
     FROM estate_found_usage AS found

@@ -1,13 +1,13 @@
-"""A customer's home, its partners and its history."""
+"""A customer's home and its partners."""
 
 from __future__ import annotations
 
 from django.db.models import Count, Exists, F, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
@@ -16,15 +16,15 @@ from associations.invitations import queries as invitations
 from associations.record import queries, timeline
 from associations.record.access import events_visible_to
 from associations.record.models import Association
-from associations.subscriptions.views.customer import FEW, _all_of
 from por.accounts.guards import only
 from por.accounts.middleware import Request
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner
-from por.portal.views.history import history_page
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, count_of, counted, partners_text, subscriptions_text
 from por.web.pages import as_of_context
+
+FEW = 5  # rows shown where the whole list is on another page
 
 
 @require_safe
@@ -48,7 +48,7 @@ def customer_home(request: Request) -> HttpResponse:
         {
             "total": total,
             "total_text": subscriptions_text(total),
-            "may_attach": actor.may("record.attach"),
+            "may_attach": actor.may(Right.ATTACH),
             "questions": change_requests.next_due(actor, FEW),
             "invitations": invitations.waiting_for(actor, FEW),
             "without_title": without_title if without_count else "",
@@ -62,27 +62,25 @@ def customer_home(request: Request) -> HttpResponse:
     )
 
 
-@require_safe
-@only(OrganisationKind.CUSTOMER)
-def customer_history(request: Request) -> HttpResponseBase:
-    # A customer's events are one chain, numbered as they happened.
-    return history_page(request, "portal/customer_history.html", order="-seq")
+def _all_of(count: int) -> str:
+    """Return the text of the link to the whole list; "" if the page shows all of it."""
+    return _("See all %(n)s") % {"n": counted(count)} if count > FEW else ""
 
 
 @require_safe
 @only(OrganisationKind.CUSTOMER)
 def customer_partners(request: Request) -> HttpResponse:
-    """Who works for this customer, now or on a day, and for how many of its subscriptions each is of record."""
+    """Show the customer's partners, now or on a day, and for how many subscriptions each is partner of record."""
     past = AsOfForm(request.GET)
     valid = past.is_valid()
     live = Association.objects.open(past.day).visible_to(request.actor)
-    get_visible = live.filter(partner=OuterRef("pk"))
+    of_partner = live.filter(partner=OuterRef("pk"))
     partners = (
-        Partner.objects.filter(Exists(get_visible))
+        Partner.objects.filter(Exists(of_partner))
         .select_related("organisation")
         .annotate(
             of_record=Coalesce(
-                Subquery(get_visible.of_record().values("partner").annotate(n=Count("pk")).values("n")), 0
+                Subquery(of_partner.of_record().values("partner").annotate(n=Count("pk")).values("n")), 0
             )
         )
     )

@@ -1,4 +1,4 @@
-"""The partner's pages: the figures of today, their customers, and the subscriptions they are of record for."""
+"""A partner's home, with today's figures, and its customers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from decimal import Decimal
 from typing import Any, cast
 
 from django.core.cache import caches
-from django.db.models import Count, F, Max, Q, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
 from django.http import HttpResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -23,7 +22,6 @@ from django.views.decorators.http import require_safe
 from associations.change_requests import queries as change_requests
 from associations.gaps import queries as gaps
 from associations.record import queries, timeline
-from associations.record import usage as usages
 from associations.record.access import (
     customers_visible_to,
     events_visible_to,
@@ -34,36 +32,47 @@ from associations.record.access import (
 )
 from associations.record.models import Association, AssociationQuerySet, end_of
 from associations.record.rules import AssociationKind
+from associations.record.usage import (
+    MonthOfUsage,
+    UseOfWorkload,
+    last_months,
+    trend,
+    usage_by_month,
+    usage_of_record,
+    use_of_seats,
+    use_of_workloads,
+)
 from associations.subscriptions import figures
-from associations.subscriptions.views.partner import FEW, NEWEST, _associated, _locations
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind
-from por.directory.models import Customer, Subscription
+from por.accounts.rules import OrganisationKind, Right
+from por.directory.access import partners_of
+from por.directory.forms import CustomerFilter
+from por.directory.models import Customer, Partner, Subscription
 from por.errors import NotFound
 from por.history.models import Event
-from por.portal.forms import CustomerFilter
-from por.portal.views.history import history_page
+from por.imports.events import ImportEvent
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, ListTab, Tab, count_of, customers_text, subscriptions_text
 from por.web.pages import NOT_YOURS, as_of_context, render_page
 
-SOME = 50
+FEW, NEWEST = 7, 5  # rows and events shown where the whole list is on another page
+SOME = 50  # rows of each list on the page of a customer
 
 
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_home(request: Request) -> HttpResponse:
-    """The dashboard. Every figure is counted the way the list behind it is.
+    """Show the dashboard. Every figure is counted in the same way as the list behind it.
 
-    They are kept until something happens to this partner, or is loaded: each such change is an event.
+    The figures are kept until there is a new event about this partner, or a new import: every change is an event.
     """
     actor = request.actor
     today = timezone.now().date()
     events = list(newest_events(actor, NEWEST))
-    loaded = Event.objects.filter(verb="estate.loaded").order_by("-id").values_list("id", flat=True).first()
-    key = f"partner-home:{actor.organisation_id}:{today}:{events[0].pk if events else 0}:{loaded or 0}"
+    imported = Event.objects.filter(verb=ImportEvent.LOADED).order_by("-id").values_list("id", flat=True).first()
+    key = f"partner-home:{actor.organisation_id}:{today}:{events[0].pk if events else 0}:{imported or 0}"
     kept = cast(Figures, caches["local"].get_or_set(key, lambda: _figures(actor, today)))
     counts, use, seats = kept.counts, kept.use, kept.seats
     money = figures.money(use)
@@ -95,21 +104,21 @@ def partner_home(request: Request) -> HttpResponse:
 
 @dataclass(frozen=True)
 class Figures:
-    """What the dashboard adds up."""
+    """The figures of the dashboard that take long to add up."""
 
     counts: dict[str, Any]
-    use: list[usages.UseOfWorkload]
-    seats: list[usages.MonthOfUsage]
+    use: list[UseOfWorkload]
+    seats: list[MonthOfUsage]
     rows: list[FirstRow]
 
 
 def _figures(actor: Actor, today: date) -> Figures:
-    mine = Association.objects.open().visible_to(actor)
+    own = Association.objects.open().visible_to(actor)
     renewing = Q(subscription__renews_on__range=(today, today + queries.RENEWING_WITHIN)) & ~Q(
         subscription__status=Subscription.Status.EXPIRED
     )
     of_record = Q(kind=AssociationKind.DPOR)
-    counts = mine.aggregate(
+    counts = own.aggregate(
         customers=Count("customer", distinct=True),
         of_record=Count("pk", filter=of_record),
         renewing=Count("pk", filter=of_record & renewing),
@@ -117,38 +126,44 @@ def _figures(actor: Actor, today: date) -> Figures:
         own=Count("pk", filter=of_record & Q(partner__own_tenant_id=F("customer__tenant_id"))),
     )
     counts["gaps"] = count_of(restrict_to_ids(subscriptions_visible_to(actor), actor).filter(gaps.all_gaps(actor)))
-    months = usages.last_months(today)
-    usage = usages.usage_of_record(actor)
+    months = last_months(today)
+    usage = usage_of_record(actor)
     return Figures(
         counts,
-        usages.use_of_workloads(usage.filter(month__in=months)),
-        [month for month in usages.use_of_seats(usage, months) if month.active_users is not None],
-        _first_rows(actor, mine.of_record(), months),
+        use_of_workloads(usage.filter(month__in=months)),
+        [month for month in use_of_seats(usage, months) if month.active_users is not None],
+        _first_rows(actor, own.of_record(), months),
     )
 
 
 @dataclass(frozen=True)
 class FirstRow:
-    """A subscription of record on the dashboard, with the figures its small line is drawn from."""
+    """A subscription on the dashboard, with the figures of its small line."""
 
     subscription: Subscription
     record: Association
-    usage: usages.MonthOfUsage | None
+    usage: MonthOfUsage | None
     trend: list[int] | list[Decimal]
 
 
 def _first_rows(actor: Actor, records: AssociationQuerySet, months: Sequence[date]) -> list[FirstRow]:
-    order = ("customer__organisation__name", "subscription_id")  # BY_CUSTOMER, of the subscriptions
+    order = ("customer__organisation__name", "subscription_id")  # the order BY_CUSTOMER of subscriptions
     first = records.filter(subscription__isnull=False).order_by(*order).values("pk")[:FEW]
     found = Association.objects.filter(pk__in=first).for_listing().order_by(*order)
     pairs = [(record, record.subscription) for record in found if record.subscription is not None]
-    usage = usages.usage_by_month(actor, [subscription.pk for _record, subscription in pairs], since=months[0])
+    usage = usage_by_month(actor, [subscription.pk for _record, subscription in pairs], since=months[0])
     rows = []
     for record, subscription in pairs:
         subscription.customer = record.customer
         use = usage.get(subscription.pk, [])[-figures.MONTHS_SHOWN :]
-        rows.append(FirstRow(subscription, record, use[-1] if use else None, usages.trend(use)))
+        rows.append(FirstRow(subscription, record, use[-1] if use else None, trend(use)))
     return rows
+
+
+def _locations(actor: Actor) -> list[Partner]:
+    """Return the active locations: a new partner gives their MPN IDs to its customers."""
+    locations = partners_of(actor).filter(kind=Partner.Kind.LOCATION, status=Partner.Status.ACTIVE)
+    return list(locations.select_related("organisation").order_by("organisation__name", "pk"))
 
 
 @require_safe
@@ -170,9 +185,14 @@ def partner_customer_list(request: Request) -> HttpResponse:
     return render_page(request, "portal/partner_customer_list.html", context, part="list", status=shown.status)
 
 
+def _associated(actor: Actor) -> Exists:
+    """Return the condition that the actor has an association with the customer now."""
+    return Exists(Association.objects.open().visible_to(actor).filter(customer=OuterRef("pk")))
+
+
 @dataclass
 class CustomerRow:
-    """A customer as one partner sees it: what it is to them now, or until when it was something."""
+    """A customer as one partner sees it: the associations of now, or when the last one ended."""
 
     customer: Customer
     kinds: list[str]
@@ -214,9 +234,9 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
     live = associations.open(as_of)
     ended = associations.exclude(pk__in=live.values("pk"))
     subscriptions = queries.subscriptions_for_listing(actor, as_of).filter(customer=customer)
-    use = usages.use_of_workloads(
+    use = use_of_workloads(
         usage_visible_to(actor).filter(
-            subscription__customer=customer, month__in=usages.last_months(as_of or timezone.now().date())
+            subscription__customer=customer, month__in=last_months(as_of or timezone.now().date())
         )
     )
     events = events_visible_to(actor).filter(chain=f"organisation:{customer.pk}")
@@ -232,7 +252,7 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
             "count_text": subscriptions_text(count_of(subscriptions)),
             "rows": queries.rows(actor, list(subscriptions.order_by("product", "pk")[:SOME]), as_of),
             "of_record": live.of_record().exists(),
-            "may_invite": not as_of and actor.may("invitation.write"),
+            "may_invite": not as_of and actor.may(Right.INVITE),
             "people": figures.people(use),
             "money": figures.money(use),
             "events": timeline.items(actor, events.order_by("-id")[:NEWEST]),
@@ -241,9 +261,3 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
         },
         status=422 if past.errors else 200,
     )
-
-
-@require_safe
-@only(OrganisationKind.PARTNER)
-def partner_history(request: Request) -> HttpResponseBase:
-    return history_page(request, "portal/partner_history.html", order="-id")

@@ -1,4 +1,4 @@
-"""How much is used: of one subscription, of all that a customer has, of all that a partner is of record for."""
+"""Usage: of one subscription, of a customer's subscriptions, of those a partner is partner of record for."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations.record import queries
-from associations.record import usage as usages
 from associations.record.access import subscriptions_visible_to, usage_visible_to
 from associations.record.forms import check_had_started
 from associations.record.policies import months_before
 from associations.record.queries import BY_CUSTOMER, get_visible
-from associations.subscriptions import exports, figures
+from associations.record.usage import UseOfWorkload, in_period, months_seen, totals, use_of_workloads
+from associations.subscriptions import figures
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.directory.models import Subscription
-from por.portal import exports as exports_module
-from por.portal import queries as portal
+from por.portal.exports import months_csv, usage_csv
 from por.portal.forms import UsageFilter, UsageForm
+from por.portal.queries import largest_changes, newest_usage
 from por.web.lists import Listing, ListTab, address, subscriptions_text, wants_csv
 from por.web.pages import as_of_context, render_page
 
-#: How many subscriptions are named whose use has changed most, and over how many months.
+#: How many of the largest changes a page shows, and over how many months they are counted.
 CHANGES, CHANGED_OVER = 6, 3
 
 
@@ -59,10 +59,10 @@ def _of_one(request: Request, subscription_id: uuid.UUID, *, page: str, above: s
     form = UsageForm(request.GET)
     check_had_started(subscription, form)
     visible = usage_visible_to(actor).filter(subscription=subscription)
-    use = [] if form.errors else usages.use_of_workloads(usages.in_period(visible, form.since, form.until))
+    use = [] if form.errors else use_of_workloads(in_period(visible, form.since, form.until))
     if wants_csv(request) and not form.errors:
-        return exports.months_csv(figures.newest_first(use), form.day)
-    seen = usages.months_seen(actor, subscription)
+        return months_csv(figures.newest_first(use), form.day)
+    seen = months_seen(actor, subscription)
     return render(
         request,
         "portal/subscription_usage.html",
@@ -82,8 +82,8 @@ def _of_one(request: Request, subscription_id: uuid.UUID, *, page: str, above: s
     )
 
 
-def _figures(request: Request, form: UsageForm, use: Sequence[usages.UseOfWorkload]) -> dict[str, Any]:
-    """What the charts and the tables of both kinds of page show."""
+def _figures(request: Request, form: UsageForm, use: Sequence[UseOfWorkload]) -> dict[str, Any]:
+    """Return what the charts and tables show, on the page of one subscription and of many."""
     months = figures.months_of(use)
     return {
         "newest": figures.newest(use),
@@ -103,15 +103,15 @@ def _figures(request: Request, form: UsageForm, use: Sequence[usages.UseOfWorklo
 @require_safe
 @only(OrganisationKind.CUSTOMER)
 def customer_usage(request: Request) -> HttpResponseBase:
-    get_visible = subscriptions_visible_to(request.actor)
-    return _of_many(request, get_visible, _customers_tabs, page="subscription_usage")
+    visible = subscriptions_visible_to(request.actor)
+    return _of_many(request, visible, _customers_tabs, page="subscription_usage")
 
 
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_usage(request: Request) -> HttpResponseBase:
-    # Each tab has only what the partner is or was of record for, and may see. To ask the latter of each again would
-    # take most of the page's time.
+    # Each tab holds only subscriptions that the partner is or was partner of record for, so it may see them. To check
+    # that again for each row would take most of the page's time.
     everything = Subscription.objects.all()
     tabs_of = partial(_partners_tabs, request.actor)
     return _of_many(request, everything, tabs_of, page="partner_subscription_usage")
@@ -136,9 +136,9 @@ def _of_many(
     *,
     page: str,
 ) -> HttpResponseBase:
-    """What all of them use together, and each in its newest month; or the latter of all of them as CSV.
+    """Show the usage of all of them together and the newest month of each, or return the latter for all as CSV.
 
-    `page` is the usage page of one of them.
+    `page` is the name of the usage page of one subscription.
     """
     actor = request.actor
     form = UsageFilter(request.GET)
@@ -153,21 +153,21 @@ def _of_many(
         count_text=subscriptions_text,
         as_of_query=past["as_of_query"],
     )
-    each = usages.in_period(usage_visible_to(actor), form.since, form.until)
+    each = in_period(usage_visible_to(actor), form.since, form.until)
     if shown.wants_csv:
-        return exports_module.usage_csv(actor, shown.ordered, each, form.day)
+        return usage_csv(actor, shown.ordered, each, form.day)
     rows = shown.page.rows
     usage = each.filter(subscription__in=shown.found.values("pk"))
-    use = usages.use_of_workloads(usage) if rows else []
+    use = use_of_workloads(usage) if rows else []
     later = months_before(form.until.replace(day=1), 1)
     earlier = months_before(later, CHANGED_OVER)
     context = {
         **shown.context,
         "of_partner": actor.kind == OrganisationKind.PARTNER,
-        "usage_page": f"associations:{page}",
-        "rows": portal.used(actor, rows, each, form.day),
-        "totals": usages.totals(shown.found, each) if use else None,
-        "changes": portal.largest_changes(usage, earlier, later, CHANGES) if use else [],
+        "usage_page": f"portal:{page}",
+        "rows": newest_usage(actor, rows, each, form.day),
+        "totals": totals(shown.found, each) if use else None,
+        "changes": largest_changes(usage, earlier, later, CHANGES) if use else [],
         "earlier": earlier,
         "later": later,
         "associated": not rows and shown.tab is shown.tabs[0] and subscriptions_visible_to(actor).exists(),

@@ -1,4 +1,4 @@
-"""The gap finder: what is a gap to whom, why, since when, and what a partner must not learn from it."""
+"""The gap finder: what is a gap, why, since when, and what a partner must not learn from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ago(days: int) -> datetime:
 
 
 def associate(where: Subscription | Customer, partner: Partner, kind: str = "dpor", **fields: Any) -> Association:
-    """As from a file."""
+    """Create an association as an import would."""
     subscription = where if isinstance(where, Subscription) else None
     customer = where.customer if isinstance(where, Subscription) else where
     given = {"began_at": ago(400), "source": "estate"} | fields
@@ -41,7 +41,7 @@ def halden() -> Partner:
 
 @pytest.fixture
 def estate(customer: Customer, partner: Partner, halden: Partner) -> dict[str, Subscription]:
-    """One of each sort there is; Nordvik administers the tenant, and so sees each."""
+    """One subscription of each sort. Nordvik administers the tenant, so it sees them all."""
     far, started = TODAY + timedelta(days=300), TODAY - timedelta(days=500)
 
     def make(**fields: Any) -> Subscription:
@@ -84,7 +84,7 @@ def maja(partner: Partner) -> Client:
 
 
 def shown(web: Client, address: str, estate: dict[str, Subscription]) -> dict[str, tuple[str, date | None]]:
-    """Which are listed, why, and since when."""
+    """Return the listed gaps by name, each with why and since when."""
     page = web.get(address)
     assert page.status_code == 200
     names = {subscription.pk: name for name, subscription in estate.items()}
@@ -95,7 +95,7 @@ def day(back: int) -> date:
     return TODAY - timedelta(days=back)
 
 
-def test_a_customer_sees_every_gap_with_its_reason_and_day(elin, estate):
+def test_customer_sees_every_gap_with_its_reason_and_day(elin, estate):
     without = {
         "free": ("none", day(500)),
         "removed": ("no_more", day(20)),
@@ -109,12 +109,12 @@ def test_a_customer_sees_every_gap_with_its_reason_and_day(elin, estate):
     assert shown(elin, CUSTOMERS, estate) == without | risk | lost
     page = elin.get(CUSTOMERS)
     assert [tab.count for tab in page.context["tabs"]] == [8, 3, 3, 2]
-    assert HALDEN in page.text, "whom to attach again is the customer's to know"
+    assert HALDEN in page.text, "the customer may see which partner it had"
     assert "Renew the subscription first. You cannot attach a partner until it is active." in page.text
     assert page.text.count("Attach partner<span") == 4
 
 
-def test_a_partner_sees_those_it_may_see_and_nobody_elses(maja, estate):
+def test_partner_sees_only_the_gaps_it_may_see(maja, estate):
     without = {
         "free": ("none", None),
         "removed": ("no_more", day(20)),
@@ -131,7 +131,7 @@ def test_a_partner_sees_those_it_may_see_and_nobody_elses(maja, estate):
     assert "Halden" not in maja.get(PARTNERS).text + b"".join(maja.get(f"{PARTNERS}?format=csv")).decode()
 
 
-def test_of_what_replaces_its_subscription_a_partner_without_any_other_tie_learns_nothing(partner, maja, estate):
+def test_partner_learns_nothing_of_a_replacement_that_it_may_not_see(partner, maja, estate):
     Association.objects.filter(kind="delegated_admin").delete()
     assert shown(maja, f"{PARTNERS}?view=lost", estate) == {"expired": ("ended", day(60))}
     page = maja.get(PARTNERS)
@@ -142,36 +142,36 @@ def test_of_what_replaces_its_subscription_a_partner_without_any_other_tie_learn
     assert shown(maja, f"{PARTNERS}?view=lost", estate) == {}, "it was attached to what followed"
 
 
-def test_what_ended_longer_ago_than_can_be_dated_back_is_over(customer, partner, maja):
+def test_gap_is_over_if_a_new_association_cannot_be_dated_back(customer, partner, maja):
     old = make_subscription(customer, status="expired", renews_on=day(400), started_on=day(900))
     one = associate(old, partner, began_at=ago(800), ended_at=ago(400))
     assert shown(maja, PARTNERS, {"old": old}) == {}
-    one.ended_at = ago(300)  # loaded with its end, after the day the subscription was to be renewed
+    one.ended_at = ago(300)  # imported with an end after the renewal date
     one.save()
     assert shown(maja, PARTNERS, {"old": old}) == {"old": ("ended", day(300))}
 
 
-def test_a_former_customers_free_subscriptions_are_no_gaps_of_the_partner(customer, partner, maja, elin):
+def test_former_partner_does_not_see_free_subscriptions_as_gaps(customer, partner, maja, elin):
     lost = make_subscription(customer)
     associate(lost, partner, ended_at=ago(5), end_reason="removed")
     assert shown(maja, PARTNERS, {"lost": lost}) == {}
     assert shown(elin, CUSTOMERS, {"lost": lost}) == {"lost": ("no_more", day(5))}
 
 
-def test_a_suspended_partners_record_is_at_risk(estate, partner, elin, maja):
+def test_suspended_partners_record_is_at_risk(estate, partner, elin, maja):
     partner.status = "suspended"
     partner.save()
     assert shown(elin, f"{CUSTOMERS}?view=risk", estate)["well"] == ("partner_suspended", None)
     assert shown(maja, f"{PARTNERS}?view=risk", estate)["well"] == ("partner_suspended", None)
 
 
-def test_a_subscription_that_had_a_partner_of_its_own_is_lost_otherwise(estate, halden, elin):
+def test_replacement_that_had_its_own_partner_is_not_lost_when_replaced(estate, halden, elin):
     associate(estate["replacing"], halden, began_at=ago(50), ended_at=ago(40), end_reason="removed")
     assert shown(elin, f"{CUSTOMERS}?view=lost", estate).keys() == {"replacing halden's"}
     assert shown(elin, f"{CUSTOMERS}?view=none", estate)["replacing"] == ("no_more", day(40))
 
 
-def test_gaps_are_filtered_and_taken_along_as_a_file(elin, maja, estate):
+def test_gaps_are_filtered_and_exported(elin, maja, estate):
     assert shown(elin, f"{CUSTOMERS}?status=grace", estate).keys() == {"in grace"}
     assert shown(maja, f"{PARTNERS}?search=vasterhamn", estate) == {}
     assert "No subscriptions match" in maja.get(f"{PARTNERS}?search=vasterhamn").text
@@ -183,13 +183,13 @@ def test_gaps_are_filtered_and_taken_along_as_a_file(elin, maja, estate):
     assert {row["what_to_do"] for row in rows} == {"If the partner still works for you, attach them here too."}
 
 
-def test_where_nothing_is_amiss_it_says_so_and_nobody_else_may_look(elin, maja):
+def test_empty_page_shows_no_gaps_and_the_other_kind_is_refused(elin, maja):
     assert "No gaps" in elin.get(CUSTOMERS).text
     assert "No gaps" in maja.get(PARTNERS).text
     assert (elin.get(PARTNERS).status_code, maja.get(CUSTOMERS).status_code) == (403, 403)
 
 
-def test_the_dashboard_counts_what_the_list_has(maja, estate):
+def test_dashboard_counts_what_the_list_has(maja, estate):
     page = maja.get(reverse("portal:partner_home"))
     assert page.context["counts"]["gaps"] == 7
     assert f'href="{PARTNERS}"' in page.text

@@ -1,4 +1,4 @@
-"""A partner invites a customer: accepted for each subscription, declined, reported, withdrawn, or over."""
+"""Invitations: sent, accepted for each subscription, declined, reported, withdrawn and expired."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.factories import make_customer, make_member, make_partner, make_staff
 
 
 class Case:
-    """Nordvik invites a customer, with which it has nothing to do yet, for two of its subscriptions."""
+    """Nordvik invites a customer, with which it has no association yet, for two of its subscriptions."""
 
     def __init__(self) -> None:
         self.customer = make_customer()
@@ -79,7 +79,7 @@ def read_by(actor: Actor, invitation: Invitation) -> list[tuple[str, str]]:
 
 
 def at(moment: datetime):
-    """The clock on the wall says so."""
+    """Set the current time."""
     return mock.patch.object(timezone, "now", return_value=moment)
 
 
@@ -112,50 +112,50 @@ def test_inviting_asks_the_customer_and_changes_nothing_else(case):
     )
 
 
-def test_what_does_not_belong_together_is_refused_in_one_way_whatever_of_it_exists(case):
+def test_mismatched_ids_get_the_same_refusal_whatever_exists(case):
     other = make_customer("Another customer")
-    theirs = make_subscription(other)
+    foreign = make_subscription(other)
     tenant, unknown, code = case.customer.tenant_id, uuid.uuid4(), "subscription_not_found"
-    said = {
+    messages = {
         str(refused(code, invitations.invite, tenant_id, wanted, by=case.arvid, field="subscription_ids"))
         for tenant_id, wanted in [
             (tenant, [unknown]),
             (tenant, [case.one.subscription_id, unknown]),
-            (tenant, ids(case.one, theirs)),
-            (tenant, ids(theirs)),
+            (tenant, ids(case.one, foreign)),
+            (tenant, ids(foreign)),
             (unknown, ids(case.one)),
             (other.tenant_id, ids(case.one)),
         ]
     }
-    assert len(said) == 1
+    assert len(messages) == 1
     for wanted in ([], [uuid.uuid4() for _number in range(51)]):
         refused("invalid", invitations.invite, tenant, wanted, by=case.arvid, field="subscription_ids")
     assert not Invitation.objects.exists()
     assert not Event.objects.exists()
 
 
-def test_who_may_not_be_of_record_invites_nobody_and_nobody_is_invited_to_what_has_expired(case):
+def test_invitation_is_refused_by_partner_state_expiry_and_rights(case):
     Partner.objects.filter(pk=case.nordvik.pk).update(status="suspended")
     refused("partner_suspended", case.invite)
     above = make_partner("Nordvik Group", kind="global")
     refused("partner_is_global", case.invite, by=make_member(above.organisation))
     Subscription.objects.filter(pk=case.one.pk).update(status="expired")
     refused("subscription_expired", case.invite, case.one, by=case.rival)
-    assert outcomes(case.invite(by=case.rival))  # one of the two has not
-    for nobody in (make_member(case.nordvik.organisation, "viewer"), case.elin, make_staff("support")):
-        refused("no_right", case.invite, by=nobody, kind=Forbidden)
+    assert outcomes(case.invite(by=case.rival))  # only one of the two has expired
+    for other in (make_member(case.nordvik.organisation, "viewer"), case.elin, make_staff("support")):
+        refused("no_right", case.invite, by=other, kind=Forbidden)
 
 
-def test_what_was_asked_is_not_asked_twice_until_it_is_over(case, sent):
+def test_subscription_cannot_be_invited_twice_until_the_first_invitation_is_over(case, sent):
     refused("already_invited", case.invite, case.two, field="subscription_ids")
     assert case.invite(case.two, by=case.rival).partner == case.halden
-    with at(sent.expires_at):  # whether or not the clock has come round
+    with at(sent.expires_at):  # even if no run has closed the first one
         assert case.invite(case.one).status == "sent"
     invitations.revoke(sent.invitation_id, by=case.arvid)
     assert case.invite(case.two).status == "sent"
 
 
-def test_so_many_a_day_and_no_more(case, monkeypatch):
+def test_invitations_per_day_are_limited(case, monkeypatch):
     monkeypatch.setattr(invitations, "A_DAY", 1)
     first = case.invite(case.one)
     refused("too_many_invitations", case.invite, case.two, kind=Locked)
@@ -165,38 +165,38 @@ def test_so_many_a_day_and_no_more(case, monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_clicks_at_once_are_one_invitation():
+def test_two_clicks_make_one_invitation_and_only_one_answer_counts():
     case = Case()
     assert at_once(case.invite, case.invite) == ["already_invited", "done"]
     invitation = Invitation.objects.get()
-    taken_back = lambda: invitations.revoke(invitation.invitation_id, by=case.arvid)  # noqa: E731
-    came = at_once(lambda: case.accept(invitation), taken_back)
+    revoke = lambda: invitations.revoke(invitation.invitation_id, by=case.arvid)  # noqa: E731
+    results = at_once(lambda: case.accept(invitation), revoke)
     invitation.refresh_from_db()
-    assert came in (["done", "invitation_accepted"], ["done", "invitation_revoked"])
+    assert results in (["done", "invitation_accepted"], ["done", "invitation_revoked"])
     assert of_record(case.one) == ("Nordvik Cloud AB" if invitation.status == "accepted" else None)
 
 
 # --- Accepting ------------------------------------------------------------------------------------------------------
 
 
-def test_accepting_for_some_attaches_these_and_uses_the_invitation_up(case, sent):
+def test_accepting_for_some_subscriptions_attaches_them_and_closes_the_invitation(case, sent):
     accepted = case.accept(sent, case.two)
 
     assert (accepted.status, outcomes(accepted)) == ("accepted", {case.one: "", case.two: "attached"})
     assert (of_record(case.one), of_record(case.two)) == (None, "Nordvik Cloud AB")
     made = Association.objects.get()
     assert (made.source, made.partner) == (Source.INVITATION, case.nordvik)
-    assert accepted.opened_at == accepted.closed_at  # it was looked at, though no page said so
+    assert accepted.opened_at == accepted.closed_at  # accepting counts as opening, even if no page reported it
     assert accepted.closed_at >= accepted.sent_at
     event = Event.objects.get(verb="invitation.accepted")
     assert event.changes["outcomes"] == {str(case.two.subscription_id): "attached"}
     refused("invitation_accepted", case.accept, sent, case.one)
 
 
-def test_each_subscription_has_its_own_outcome_and_none_takes_from_the_others(case):
+def test_each_accepted_subscription_has_its_own_outcome(case):
     held, grace, ended = (make_subscription(case.customer) for _each in range(3))
     case.attach(case.two, case.nordvik)
-    standing = case.attach(held, case.halden)
+    incumbent = case.attach(held, case.halden)
     sent = case.invite(case.one, case.two, held, grace, ended)
     Subscription.objects.filter(pk=grace.pk).update(status="grace")
     Subscription.objects.filter(pk=ended.pk).update(status="expired")
@@ -210,10 +210,10 @@ def test_each_subscription_has_its_own_outcome_and_none_takes_from_the_others(ca
     }
     assert of_record(held) == "Halden Konsult AB"
     request = ChangeRequest.objects.get()
-    assert (request.incumbent, request.challengers.get().partner) == (standing, case.nordvik)
+    assert (request.incumbent, request.challengers.get().partner) == (incumbent, case.nordvik)
 
 
-def test_only_what_was_invited_is_accepted_and_only_by_who_may(case, sent):
+def test_only_invited_subscriptions_are_accepted_and_only_with_the_right(case, sent):
     for wanted in ([], ids(make_subscription(case.customer)), [*ids(case.one), uuid.uuid4()]):
         refused("not_invited", invitations.accept, sent.invitation_id, wanted, by=case.elin, field="subscription_ids")
     viewer, stranger = make_member(case.customer.organisation, "viewer"), make_member(make_customer().organisation)
@@ -231,14 +231,14 @@ def test_only_what_was_invited_is_accepted_and_only_by_who_may(case, sent):
     assert events(sent) == ["sent"]
 
 
-def test_a_partner_that_may_no_longer_be_attached_is_not_and_the_invitation_stays(case, sent):
+def test_suspended_partner_is_not_attached_and_the_invitation_stays_open(case, sent):
     Partner.objects.filter(pk=case.nordvik.pk).update(status="suspended")
     refused("partner_suspended", case.accept, sent)
     Partner.objects.filter(pk=case.nordvik.pk).update(status="active")
     assert case.accept(sent).status == "accepted"
 
 
-def test_what_was_accepted_is_undone_and_removed_like_what_the_customer_attached(case, sent):
+def test_accepted_partner_can_be_undone_and_removed(case, sent):
     case.accept(sent)
     undo.undo(case.one.subscription_id, by=case.elin)
     attaching.remove(case.two.subscription_id, by=case.elin)
@@ -249,7 +249,7 @@ def test_what_was_accepted_is_undone_and_removed_like_what_the_customer_attached
 # --- The other ends -------------------------------------------------------------------------------------------------
 
 
-def test_the_partner_reads_why_it_was_declined(case, sent):
+def test_partner_reads_why_its_invitation_was_declined(case, sent):
     declined = invitations.decline(sent.invitation_id, by=case.elin, reason=" We have another. ")
 
     assert (declined.status, declined.reason) == ("declined", "We have another.")
@@ -257,7 +257,7 @@ def test_the_partner_reads_why_it_was_declined(case, sent):
     assert not Association.objects.exists()
 
 
-def test_of_a_reported_one_the_partner_learns_only_that_it_was_declined(case, sent):
+def test_partner_sees_a_reported_invitation_as_declined(case, sent):
     other = case.invite(make_subscription(case.customer))
     invitations.decline(other.invitation_id, by=case.elin)
     invitations.report(sent.invitation_id, by=case.elin, reason="We do not know them.")
@@ -289,14 +289,14 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_after_its_end_there_is_no_other(case, sent, end):
+def test_closed_invitation_cannot_change(case, sent, end):
     ENDS[end](case, sent)
     sent.refresh_from_db()
     before = (sent.version, events(sent), Association.objects.count())
     assert sent.status == end
     assert sent.closed_at is not None
 
-    code, _sentence = INVITATION.refusals[InvitationStatus(end)]
+    code, _message = INVITATION.refusals[InvitationStatus(end)]
     for verb in list(ENDS.values())[:4]:
         refused(code, verb, case, sent)
     invitations.note_opened(sent.invitation_id, by=case.elin)
@@ -305,9 +305,9 @@ def test_after_its_end_there_is_no_other(case, sent, end):
     assert (sent.version, events(sent), Association.objects.count()) == before
 
 
-def test_it_is_opened_once_by_somebody_of_the_customer_who_is_signed_in(case, sent):
-    for nobody in (case.arvid, case.rival, make_member(make_customer().organisation)):
-        refused("not_found", invitations.note_opened, sent.invitation_id, by=nobody, kind=NotFound)
+def test_first_look_by_a_member_of_the_customer_opens_it_once(case, sent):
+    for other in (case.arvid, case.rival, make_member(make_customer().organisation)):
+        refused("not_found", invitations.note_opened, sent.invitation_id, by=other, kind=NotFound)
     assert seen(case.arvid, sent).state == State.SENT
     viewer = make_member(case.customer.organisation, "viewer")
     invitations.note_opened(sent.invitation_id, by=viewer)
@@ -319,13 +319,13 @@ def test_it_is_opened_once_by_somebody_of_the_customer_who_is_signed_in(case, se
     assert [step.at for step in seen(case.arvid, opened).steps] == [opened.sent_at, opened.opened_at, None]
 
 
-# --- Time and the estate --------------------------------------------------------------------------------------------
+# --- Expiry ---------------------------------------------------------------------------------------------------------
 
 
-def test_it_expires_once_when_its_time_is_over_however_late_that_is_noticed(case, sent):
+def test_invitation_expires_once_even_if_the_run_is_late(case, sent):
     with at(sent.expires_at - timedelta(microseconds=1)):
         assert invitations.expire_invitations() == 0
-    with at(sent.expires_at):  # nobody has come round yet
+    with at(sent.expires_at):  # no run has closed it yet
         for verb in list(ENDS.values())[:4]:
             refused("invitation_expired", verb, case, sent)
         assert seen(case.elin, Invitation.objects.get()).state == State.EXPIRED
@@ -335,7 +335,7 @@ def test_it_expires_once_when_its_time_is_over_however_late_that_is_noticed(case
     assert events(sent) == ["sent", "expired"]
 
 
-def test_it_ends_when_nothing_is_left_to_accept_or_nobody_who_asks(case, sent):
+def test_invitation_expires_if_all_subscriptions_expired_or_the_partner_closed(case, sent):
     Subscription.objects.filter(pk=case.one.pk).update(status="expired")
     assert invitations.expire_invitations() == 0  # the other is left
     Subscription.objects.filter(pk=case.two.pk).update(status="expired")
@@ -345,12 +345,12 @@ def test_it_ends_when_nothing_is_left_to_accept_or_nobody_who_asks(case, sent):
     assert (invitations.expire_invitations(), events(another)) == (1, ["sent", "expired"])
 
 
-# --- Who is told ----------------------------------------------------------------------------------------------------
+# --- Mail -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def arrived(mailoutbox):
-    """What has left since it was last called, by recipient; each recipient has at most one mail."""
+    """Return the mails sent since the last call, by recipient; each recipient has at most one."""
 
     def arrived() -> dict[str, EmailMessage]:
         mailoutbox.clear()
@@ -364,14 +364,14 @@ def arrived(mailoutbox):
 
 
 def says(mail: EmailMessage, *texts: str) -> None:
-    """Both in the text and in the HTML."""
+    """Check that the texts are both in the text and in the HTML."""
     ((html, _type),) = mail.alternatives  # type: ignore[attr-defined]
     for text in texts:
         assert text in mail.body
         assert text in html
 
 
-def test_the_one_side_is_told_what_the_other_does_with_an_invitation(case, arrived):
+def test_each_side_gets_mail_about_what_the_other_does(case, arrived):
     make_member(case.customer.organisation, "viewer", email="viewer@vasterhamn.example")
     sent = case.invite()
     mails = arrived()
@@ -379,9 +379,9 @@ def test_the_one_side_is_told_what_the_other_does_with_an_invitation(case, arriv
     facts = ["Nordvik Cloud AB", case.nordvik.mpn_id, "As agreed.", f"/c/invitations/{sent.invitation_id}/"]
     says(mails["elin@vasterhamn.example"], *facts)
 
-    asked = Event.objects.get(verb="invitation.sent")
+    event = Event.objects.get(verb="invitation.sent")
     with translation.override("en"):
-        assert inbox_text("invitation_sent", asked) == (
+        assert inbox_text("invitation_sent", event) == (
             "Nordvik Cloud AB asks to be your partner of record.",
             f"/c/invitations/{sent.invitation_id}/",
         )

@@ -1,4 +1,4 @@
-"""The pages of invitations and of activating, to either side."""
+"""The pages of invitations and of activation, for both sides."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def arvid(partner: Partner) -> Actor:
 
 
 @pytest.fixture
-def ours(elin: Actor) -> Client:
+def customer_web(elin: Actor) -> Client:
     return signed_in(elin)
 
 
 @pytest.fixture
-def theirs(arvid: Actor) -> Client:
+def partner_web(arvid: Actor) -> Client:
     return signed_in(arvid)
 
 
@@ -69,7 +69,7 @@ def to(invitation: Invitation, what: str = "", *, side: str = "c") -> str:
 
 
 def text(response: Any) -> str:
-    """What a reader sees of a page, its blanks evened out."""
+    """Return the text of a page, without tags and with single spaces."""
     main = re.sub(r"<[^>]+>", " ", response.content.decode().partition("<main")[2])
     return " ".join(main.split())
 
@@ -81,35 +81,33 @@ def changes() -> tuple[int, int, int]:
 # --- The partner asks -----------------------------------------------------------------------------------------------
 
 
-def test_a_partner_invites_by_what_the_customer_gave_it_and_sees_before_what_will_be_sent(
-    theirs, customer, subscription, partner
-):
+def test_partner_sees_a_preview_and_then_sends_the_invitation(partner_web, customer, subscription, partner):
     fields = {
         "tenant_id": str(customer.tenant_id).upper(),
         "subscription_ids": f" {subscription.subscription_id};\n{subscription.subscription_id}",
         "message": "As agreed.",
     }
     before = changes()
-    page = theirs.post(NEW, {**fields, "step": "check"})
+    page = partner_web.post(NEW, {**fields, "step": "check"})
     assert (page.status_code, changes()) == (200, before)
-    said = text(page)
+    shown_text = text(page)
     for words in ("What the customer will see", partner.mpn_id, str(subscription.subscription_id), "As agreed."):
-        assert words in said
-    # Whose it is, and what, is said once the invitation stands on record.
-    assert customer.organisation.name not in said
-    assert subscription.name not in said
-    assert 'name="subscription_ids" value=" ' in page.content.decode()  # goes on as it was entered
-    assert "As agreed." in text(theirs.post(NEW, {**fields, "step": "edit"}))
+        assert words in shown_text
+    # The names of the customer and the subscription are shown only once the invitation has been recorded.
+    assert customer.organisation.name not in shown_text
+    assert subscription.name not in shown_text
+    assert 'name="subscription_ids" value=" ' in page.content.decode()  # the entered text is sent on as it is
+    assert "As agreed." in text(partner_web.post(NEW, {**fields, "step": "edit"}))
 
-    done = theirs.post(NEW, {**fields, "step": "send"}, follow=True)
+    done = partner_web.post(NEW, {**fields, "step": "send"}, follow=True)
     invitation = Invitation.objects.get()
     assert done.redirect_chain == [(to(invitation, side="p"), 302)]
     assert customer.organisation.name in text(done)
-    again = theirs.post(NEW, {**fields, "step": "send"})  # the second of two clicks
+    again = partner_web.post(NEW, {**fields, "step": "send"})  # the second of two clicks
     assert (again["Location"], Invitation.objects.count()) == (to(invitation, side="p"), 1)
 
 
-def test_an_address_fills_the_form_in_and_changes_nothing(theirs, customer, subscription, partner, arvid):
+def test_link_fills_in_the_form_and_changes_nothing(partner_web, customer, subscription, partner, arvid):
     seen_by_partner = make_subscription(customer)
     of_record = make_subscription(customer)
     attach(of_record, partner)
@@ -123,7 +121,7 @@ def test_an_address_fills_the_form_in_and_changes_nothing(theirs, customer, subs
         "tenant_id": str(customer.tenant_id),
         "subscription": [str(seen_by_partner.subscription_id), str(subscription.subscription_id), "x"],
     }
-    page = theirs.get(reverse("associations:invite"), query)
+    page = partner_web.get(reverse("associations:invite"), query)
     html = page.content.decode()
 
     assert (page.status_code, changes()) == (200, before)
@@ -132,15 +130,15 @@ def test_an_address_fills_the_form_in_and_changes_nothing(theirs, customer, subs
     assert str(of_record.subscription_id) not in html
     assert f">\n{subscription.subscription_id}\nx</textarea>" in html
     for nonsense in ({"tenant_id": "x"}, {"tenant_id": str(uuid.uuid4())}, {"subscription": "\0"}, {}):
-        assert theirs.get(NEW, nonsense).status_code == 200
-    links = theirs.get(f"/p/customers/{customer.tenant_id}/").content.decode()
+        assert partner_web.get(NEW, nonsense).status_code == 200
+    links = partner_web.get(f"/p/customers/{customer.tenant_id}/").content.decode()
     assert f"{NEW}?tenant_id={customer.tenant_id}" in links
-    links = theirs.get(f"/p/subscriptions/{seen_by_partner.subscription_id}/").content.decode()
+    links = partner_web.get(f"/p/subscriptions/{seen_by_partner.subscription_id}/").content.decode()
     assert f"{NEW}?tenant_id={customer.tenant_id}&amp;subscription={seen_by_partner.subscription_id}" in links
-    assert NEW not in theirs.get(f"/p/subscriptions/{of_record.subscription_id}/").content.decode()
+    assert NEW not in partner_web.get(f"/p/subscriptions/{of_record.subscription_id}/").content.decode()
 
 
-def test_what_is_wrong_is_said_at_its_field(theirs, customer, subscription):
+def test_what_is_wrong_is_said_at_its_field(partner_web, customer, subscription):
     tenant, one = str(customer.tenant_id), str(subscription.subscription_id)
     for fields, field, words in [
         ({"tenant_id": "", "subscription_ids": one}, "tenant_id", "Enter the customer’s tenant ID."),
@@ -155,7 +153,7 @@ def test_what_is_wrong_is_said_at_its_field(theirs, customer, subscription):
         ),
         ({"tenant_id": tenant, "subscription_ids": one, "message": "x" * 501}, "message", "500"),
     ]:
-        page = theirs.post(NEW, {**fields, "step": "send"})
+        page = partner_web.post(NEW, {**fields, "step": "send"})
         assert page.status_code == 422
         assert words in str(page.context["form"].errors[field])
     assert not Invitation.objects.exists()
@@ -171,22 +169,24 @@ def test_who_cannot_invite_is_told_why(customer, subscription):
     assert web.post(NEW, fields).status_code == 409
 
 
-def test_the_partner_follows_what_becomes_of_it(theirs, ours, customer, subscription, sent, elin, arvid):
+def test_partner_follows_the_state_of_its_invitation(
+    partner_web, customer_web, customer, subscription, sent, elin, arvid
+):
     two = make_subscription(customer, sku_string_id="EMS")
-    page = theirs.get(to(sent, side="p"))
-    said = text(page)
+    page = partner_web.get(to(sent, side="p"))
+    shown_text = text(page)
     for words in (customer.organisation.name, subscription.name, "420", "not yet", f"http://testserver{to(sent)}"):
-        assert words in said
-    assert theirs.get(f"/p/subscriptions/{subscription.subscription_id}/").status_code == 404
+        assert words in shown_text
+    assert partner_web.get(f"/p/subscriptions/{subscription.subscription_id}/").status_code == 404
     assert f"/p/subscriptions/{subscription.subscription_id}/" not in page.content.decode()
 
-    ours.post(to(sent, "opened"))
-    assert "Opened" in text(theirs.get(LIST))
+    customer_web.post(to(sent, "opened"))
+    assert "Opened" in text(partner_web.get(LIST))
     invitations.accept(sent.invitation_id, [subscription.subscription_id], by=elin)
-    page = theirs.get(to(sent, side="p"))
+    page = partner_web.get(to(sent, side="p"))
     assert "Attached" in text(page)
     assert f"/p/subscriptions/{subscription.subscription_id}/" in page.content.decode()
-    refused = theirs.post(to(sent, "revoke", side="p"))  # it was shown before the customer accepted
+    refused = partner_web.post(to(sent, "revoke", side="p"))  # it was shown before the customer accepted
     assert (refused.status_code, "This invitation has been accepted and cannot be used again." in text(refused)) == (
         409,
         True,
@@ -194,13 +194,13 @@ def test_the_partner_follows_what_becomes_of_it(theirs, ours, customer, subscrip
 
     another = invite(arvid, two)
     for _click in range(2):
-        assert theirs.post(to(another, "revoke", side="p"))["Location"] == to(another, side="p")
-    assert "Withdrawn" in text(theirs.get(to(another, side="p")))
+        assert partner_web.post(to(another, "revoke", side="p"))["Location"] == to(another, side="p")
+    assert "Withdrawn" in text(partner_web.get(to(another, side="p")))
     assert Event.objects.filter(verb="invitation.revoked").count() == 1
 
 
 def test_lists_show_every_state_to_either_side_and_a_reported_one_as_declined_to_the_partner(
-    theirs, ours, customer, elin, arvid
+    partner_web, customer_web, customer, elin, arvid
 ):
     made = {name: invite(arvid, make_subscription(customer)) for name in ("sent", "opened", "accepted", "reported")}
     invitations.note_opened(made["opened"].invitation_id, by=elin)
@@ -216,45 +216,48 @@ def test_lists_show_every_state_to_either_side_and_a_reported_one_as_declined_to
         assert all(not one["reason"] for one in rows if url == LIST)
         return on_page
 
-    assert states(theirs, LIST) == ["declined", "accepted", "opened", "sent"]
-    assert states(ours, "/c/invitations/") == ["reported", "accepted", "opened", "sent"]
+    assert states(partner_web, LIST) == ["declined", "accepted", "opened", "sent"]
+    assert states(customer_web, "/c/invitations/") == ["reported", "accepted", "opened", "sent"]
     for state in ("sent", "opened", "accepted", "declined"):
-        assert states(theirs, LIST, status=state) == [state]
-    assert states(ours, "/c/invitations/", status="reported") == ["reported"]
-    assert theirs.get(LIST, {"status": "reported"}).status_code == 422
-    assert states(theirs, LIST, search="erham") == states(theirs, LIST)
-    assert states(theirs, LIST, search="nobody") == []
+        assert states(partner_web, LIST, status=state) == [state]
+    assert states(customer_web, "/c/invitations/", status="reported") == ["reported"]
+    assert partner_web.get(LIST, {"status": "reported"}).status_code == 422
+    assert states(partner_web, LIST, search="erham") == states(partner_web, LIST)
+    assert states(partner_web, LIST, search="nobody") == []
     assert states(signed_in(make_member(make_partner().organisation)), LIST) == []
     for word in ("eported", "Who are they?"):
-        assert word not in text(theirs.get(LIST)) + text(theirs.get(to(made["reported"], side="p")))
-        assert word not in text(theirs.get("/p/history/"))
+        assert word not in text(partner_web.get(LIST)) + text(partner_web.get(to(made["reported"], side="p")))
+        assert word not in text(partner_web.get("/p/history/"))
     Invitation.objects.filter(pk=made["sent"].pk).update(expires_at=timezone.now())
-    assert states(theirs, LIST, status="expired") == ["expired"]
+    assert states(partner_web, LIST, status="expired") == ["expired"]
 
 
-def test_queries_do_not_grow_with_invitations_or_their_subscriptions(theirs, ours, customer, arvid, elin):
+def test_queries_do_not_grow_with_invitations_or_their_subscriptions(partner_web, customer_web, customer, arvid, elin):
     first = invite(arvid, make_subscription(customer))
-    pages = [(theirs, LIST), (ours, "/c/invitations/"), (ours, "/c/")]
+    pages = [(partner_web, LIST), (customer_web, "/c/invitations/"), (customer_web, "/c/")]
     few = [queries(lambda: web.get(url)) for web, url in pages]  # noqa: B023
-    of_one = [queries(lambda: ours.get(to(first))), queries(lambda: theirs.get(to(first, side="p")))]
+    of_one = [queries(lambda: customer_web.get(to(first))), queries(lambda: partner_web.get(to(first, side="p")))]
     large = invite(arvid, *(make_subscription(customer) for _each in range(5)))
     for _each in range(3):
         invite(arvid, make_subscription(customer))
     assert [queries(lambda: web.get(url)) for web, url in pages] == few  # noqa: B023
-    assert [queries(lambda: ours.get(to(large))), queries(lambda: theirs.get(to(large, side="p")))] == of_one
+    assert [
+        queries(lambda: customer_web.get(to(large))),
+        queries(lambda: partner_web.get(to(large, side="p"))),
+    ] == of_one
 
 
 # --- The customer answers -------------------------------------------------------------------------------------------
 
 
-def test_the_customer_reads_who_asks_for_what_and_looking_changes_nothing(ours, customer, subscription, sent, partner):
+def test_customer_reads_the_invitation_and_looking_changes_nothing(customer_web, customer, subscription, sent, partner):
     held, grace = make_subscription(customer, sku_string_id="EMS", product="ems"), make_subscription(customer)
     attach(held, make_partner("Halden Konsult AB"))
     arvid = make_member(partner.organisation)
     wide = invite(arvid, held, grace)
     Subscription.objects.filter(pk=grace.pk).update(status="grace")
     before = changes()
-    said = text(ours.get(to(sent)))
+    shown_text = text(customer_web.get(to(sent)))
     for words in (
         "Nordvik Cloud AB asks to be your partner of record",
         partner.mpn_id,
@@ -265,82 +268,86 @@ def test_the_customer_reads_who_asks_for_what_and_looking_changes_nothing(ours, 
         "What being the partner of record means",
         "Will be attached",
     ):
-        assert words in said
-    said = text(ours.get(to(wide)))
+        assert words in shown_text
+    shown_text = text(customer_web.get(to(wide)))
     assert (
-        "Halden Konsult AB is the partner of record and stays. We will ask you which partner is doing the work." in said
+        "Halden Konsult AB is the partner of record and stays. We will ask you which partner is doing the work."
+        in shown_text
     )
-    assert "You cannot attach a partner because this subscription is not active." in said
-    assert "asks to be your partner of record" in text(ours.get("/c/"))
-    assert to(sent) in ours.get("/c/").content.decode()
+    assert "You cannot attach a partner because this subscription is not active." in shown_text
+    assert "asks to be your partner of record" in text(customer_web.get("/c/"))
+    assert to(sent) in customer_web.get("/c/").content.decode()
     assert (changes(), Invitation.objects.filter(opened_at=None).count()) == (before, 2)
-    # The page says by itself that it was opened, and only while that is news.
-    assert f'hx-post="{to(sent, "opened")}" hx-trigger="load"' in ours.get(to(sent)).content.decode()
-    assert (ours.post(to(sent, "opened")).status_code, changes()[0]) == (204, before[0] + 1)
-    assert to(sent, "opened") not in ours.get(to(sent)).content.decode()
+    # The page reports that it was opened, but only once.
+    assert f'hx-post="{to(sent, "opened")}" hx-trigger="load"' in customer_web.get(to(sent)).content.decode()
+    assert (customer_web.post(to(sent, "opened")).status_code, changes()[0]) == (204, before[0] + 1)
+    assert to(sent, "opened") not in customer_web.get(to(sent)).content.decode()
     for verb in ("opened", "accept", "decline", "report"):
-        assert ours.get(to(sent, verb))["Location"] == to(sent)
+        assert customer_web.get(to(sent, verb))["Location"] == to(sent)
 
 
-def test_the_customer_accepts_what_it_chooses(ours, customer, subscription, sent, arvid):
-    nothing = ours.post(to(sent, "accept"))
+def test_customer_accepts_the_subscriptions_it_chooses(customer_web, customer, subscription, sent, arvid):
+    nothing = customer_web.post(to(sent, "accept"))
     assert nothing.status_code == 422
     assert "Choose at least one subscription" in text(nothing)
-    assert ours.post(to(sent, "accept"), {"subscription_ids": "x"}).status_code == 422
+    assert customer_web.post(to(sent, "accept"), {"subscription_ids": "x"}).status_code == 422
     stranger = {"subscription_ids": make_subscription(customer).subscription_id}
-    assert "Choose only subscriptions from the invitation." in text(ours.post(to(sent, "accept"), stranger))
+    assert "Choose only subscriptions from the invitation." in text(customer_web.post(to(sent, "accept"), stranger))
     for _click in range(2):
-        done = ours.post(to(sent, "accept"), {"subscription_ids": subscription.subscription_id})
+        done = customer_web.post(to(sent, "accept"), {"subscription_ids": subscription.subscription_id})
         assert (done.status_code, done["Location"]) == (302, f"{to(sent)}#done")
     assert Association.objects.get().source == "invitation"
-    said = text(ours.get(to(sent)))
-    assert "This invitation has been accepted." in said
-    assert "To undo this for one subscription, open that subscription." in said
-    page = text(ours.get(f"/c/subscriptions/{subscription.subscription_id}/"))
+    shown_text = text(customer_web.get(to(sent)))
+    assert "This invitation has been accepted." in shown_text
+    assert "To undo this for one subscription, open that subscription." in shown_text
+    page = text(customer_web.get(f"/c/subscriptions/{subscription.subscription_id}/"))
     assert "How the partner was attached Accepted invitation" in page
     assert "You can undo until" in page
-    assert ours.post(to(sent, "decline"), {"reason": "x"}).status_code == 409
+    assert customer_web.post(to(sent, "decline"), {"reason": "x"}).status_code == 409
 
     held, left = make_subscription(customer), make_subscription(customer)
     attach(held, make_partner("Halden Konsult AB"))
     wide = invite(arvid, held, left)
-    ours.post(to(wide, "accept"), {"subscription_ids": held.subscription_id})
-    said = text(ours.get(to(wide)))
+    customer_web.post(to(wide, "accept"), {"subscription_ids": held.subscription_id})
+    shown_text = text(customer_web.get(to(wide)))
     for words in ("Change request opened", "Not selected", "you need to answer which of them is doing the work"):
-        assert words in said
+        assert words in shown_text
 
 
-def test_the_customer_declines_or_reports(ours, theirs, customer, sent, arvid):
+def test_customer_declines_or_reports(customer_web, partner_web, customer, sent, arvid):
     other = invite(arvid, make_subscription(customer))
-    assert ours.post(to(sent, "decline"), {"reason": "x" * 501}).status_code == 422
+    assert customer_web.post(to(sent, "decline"), {"reason": "x" * 501}).status_code == 422
     for _click in range(2):
-        assert ours.post(to(sent, "decline"), {"reason": "We have another."})["Location"] == f"{to(sent)}#done"
-        assert ours.post(to(other, "report"), {"reason": "Spam."})["Location"] == f"{to(other)}#done"
-    assert "Reason from the customer: We have another." in text(theirs.get(to(sent, side="p")))
-    assert "not that it was reported" in text(ours.get(to(other)))
-    assert "Spam." not in text(theirs.get(to(other, side="p")))
+        assert customer_web.post(to(sent, "decline"), {"reason": "We have another."})["Location"] == f"{to(sent)}#done"
+        assert customer_web.post(to(other, "report"), {"reason": "Spam."})["Location"] == f"{to(other)}#done"
+    assert "Reason from the customer: We have another." in text(partner_web.get(to(sent, side="p")))
+    assert "not that it was reported" in text(customer_web.get(to(other)))
+    assert "Spam." not in text(partner_web.get(to(other, side="p")))
     assert not Association.objects.exists()
-    happened = text(ours.get("/c/history/", {"what": "invitations"}))
+    happened = text(customer_web.get("/c/history/", {"what": "invitations"}))
     for words in (
         "Nordvik Cloud AB sent an invitation to Västerhamn Energi AB",
         "Västerhamn Energi AB declined the invitation from Nordvik Cloud AB",
         "Västerhamn Energi AB reported the invitation from Nordvik Cloud AB",
     ):
         assert words in happened
-    assert "reported" not in text(theirs.get("/p/history/"))
-    assert to(sent, side="p") in theirs.get("/p/history/").content.decode()
-    assert to(sent) in ours.get("/c/history/").content.decode()
+    assert "reported" not in text(partner_web.get("/p/history/"))
+    assert to(sent, side="p") in partner_web.get("/p/history/").content.decode()
+    assert to(sent) in customer_web.get("/c/history/").content.decode()
 
 
-def test_a_link_that_is_used_up_over_or_another_tenants_leads_to_a_page_that_says_so(ours, customer, sent, arvid, elin):
+def test_link_to_a_closed_or_invisible_invitation_shows_why(customer_web, customer, sent, arvid, elin):
     gone, late = (invite(arvid, make_subscription(customer)) for _each in range(2))
     invitations.revoke(gone.invitation_id, by=arvid)
     Invitation.objects.filter(pk=late.pk).update(expires_at=timezone.now() - timedelta(days=1))
     for one, words in ((gone, "has withdrawn this invitation"), (late, "This invitation has expired.")):
-        page = ours.get(to(one))
+        page = customer_web.get(to(one))
         assert (page.status_code, words in text(page)) == (200, True)
         assert "<button" not in page.content.decode().partition("<main")[2]
-        assert (ours.post(to(one, "opened")).status_code, ours.post(to(one, "report")).status_code) == (204, 409)
+        assert (customer_web.post(to(one, "opened")).status_code, customer_web.post(to(one, "report")).status_code) == (
+            204,
+            409,
+        )
     assert Invitation.objects.filter(opened_at=None).count() == 3
 
     viewer = signed_in(make_member(customer.organisation, "viewer"))
@@ -364,34 +371,34 @@ def open_one(customer: Customer) -> Subscription:
     return make_subscription(customer, agreement="OPEN")
 
 
-def test_a_partner_activates_with_the_customers_consent_and_both_see_how_it_came_about(theirs, ours, open_one, partner):
+def test_partner_activates_with_consent_that_both_sides_can_read(partner_web, customer_web, open_one, partner):
     subscription_id = str(open_one.subscription_id)
-    page = theirs.get(ACTIVATE, {"subscription": subscription_id})
+    page = partner_web.get(ACTIVATE, {"subscription": subscription_id})
     assert f'value="{subscription_id}"' in page.content.decode()
     assert f'<option value="{partner.mpn_id}" selected>' in page.content.decode()
     fields = {"subscription_id": subscription_id, "mpn_id": partner.mpn_id, **CONSENT}
     before = changes()
-    assert (theirs.get(ACTIVATE, fields).status_code, changes()) == (200, before)
+    assert (partner_web.get(ACTIVATE, fields).status_code, changes()) == (200, before)
 
-    done = theirs.post(ACTIVATE, fields, follow=True)
+    done = partner_web.post(ACTIVATE, fields, follow=True)
     assert done.redirect_chain == [(f"/p/subscriptions/{subscription_id}/", 302)]
     assert "Activated. You are now the partner of record." in text(done)
-    for page in (done, ours.get(f"/c/subscriptions/{subscription_id}/")):
+    for page in (done, customer_web.get(f"/c/subscriptions/{subscription_id}/")):
         assert "Activated by the partner" in text(page)
         assert "Consent given by Elin Sandberg (elin@vasterhamn.example) on 15 Jan 2026" in text(page)
-    assert "Nothing has changed." in text(theirs.post(ACTIVATE, fields, follow=True))
+    assert "Nothing has changed." in text(partner_web.post(ACTIVATE, fields, follow=True))
     assert Consent.objects.count() == 1
 
 
-def test_activating_where_another_is_of_record_leads_to_the_question(theirs, open_one, partner):
+def test_activating_where_another_partner_is_of_record_opens_a_change_request(partner_web, open_one, partner):
     attach(open_one, make_partner("Halden Konsult AB"))
     fields = {"subscription_id": open_one.subscription_id, "mpn_id": partner.mpn_id, **CONSENT}
-    page = theirs.post(ACTIVATE, fields, follow=True)
+    page = partner_web.post(ACTIVATE, fields, follow=True)
     assert page.redirect_chain[0][0].startswith("/p/change-requests/")
     assert "We will ask the customer which of you is doing the work." in text(page)
 
 
-def test_every_refusal_to_activate_is_said_at_its_field(theirs, customer, open_one, subscription, partner):
+def test_every_refusal_to_activate_is_shown_at_its_field(partner_web, customer, open_one, subscription, partner):
     expired = make_subscription(customer, agreement="OPEN", status="expired")
     attach(subscription, partner)  # so that it may be seen, and is of another agreement
     good = {"subscription_id": open_one.subscription_id, "mpn_id": partner.mpn_id, **CONSENT}
@@ -411,7 +418,7 @@ def test_every_refusal_to_activate_is_said_at_its_field(theirs, customer, open_o
         ({"consent": tomorrow}, "consent", "cannot be in the future"),
         ({"consent": "yesterday"}, "consent", "year-month-day"),
     ]:
-        page = theirs.post(ACTIVATE, {**good, **wrong})
+        page = partner_web.post(ACTIVATE, {**good, **wrong})
         assert page.status_code == 422, wrong
         assert words in str(page.context["form"].errors[field]), wrong
     assert not Consent.objects.exists()
@@ -419,16 +426,16 @@ def test_every_refusal_to_activate_is_said_at_its_field(theirs, customer, open_o
     assert "You have no active locations." in text(web.get(ACTIVATE))
 
 
-def test_who_was_attached_for_having_sold_it_says_so_to_both(theirs, ours, customer, partner):
+def test_both_sides_read_that_the_seller_was_attached_automatically(partner_web, customer_web, customer, partner):
     sold = make_subscription(customer, agreement="CSP", started_on=timezone.now().date())
     Association.objects.create(
         kind="csp", customer=customer, subscription=sold, partner=partner, began_at=timezone.now(), source="estate"
     )
     assert activation.attach_sellers() == 1
-    for web, side in ((ours, "c"), (theirs, "p")):
+    for web, side in ((customer_web, "c"), (partner_web, "p")):
         page = web.get(f"/{side}/subscriptions/{sold.subscription_id}/")
         assert "Automatic (sold by the partner or carried over)" in text(page)
     assert (
         f"/c/subscriptions/{sold.subscription_id}/remove/"
-        in ours.get(f"/c/subscriptions/{sold.subscription_id}/").content.decode()
+        in customer_web.get(f"/c/subscriptions/{sold.subscription_id}/").content.decode()
     )

@@ -1,4 +1,4 @@
-"""What counts for what, on which day, and who says so."""
+"""The kinds of association: what each counts for on a day, and with which source."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.pages import queries, signed_in
 PAGE = reverse("associations:what_counts")
 
 
-def said(kind: str, question: str, day: str) -> str:
-    """The word that answers it on a day; nothing if the kind did not exist."""
+def answer_on(kind: str, question: str, day: str) -> str:
+    """Return the answer on the day; "" if the kind did not exist."""
     (row,) = [row for row in what_counts(date.fromisoformat(day)) if row.kind == kind]
     return row.answers[list(QUESTIONS).index(question)].says.value if row.answers else ""
 
@@ -44,8 +44,8 @@ def said(kind: str, question: str, day: str) -> str:
         ("pal", "how_many", {"2018-01-31": "", "2018-02-01": "several"}),
     ],
 )
-def test_each_answer_holds_from_its_day_on(kind, question, by_day):
-    assert {day: said(kind, question, day) for day in by_day} == by_day
+def test_each_answer_is_valid_from_its_day_on(kind, question, by_day):
+    assert {day: answer_on(kind, question, day) for day in by_day} == by_day
 
 
 def test_every_kind_has_an_answer_to_every_question_on_every_day_it_exists():
@@ -57,11 +57,11 @@ def test_every_kind_has_an_answer_to_every_question_on_every_day_it_exists():
             assert row.answers or row.begins > date(year, 6, 30)
 
 
-def test_it_says_the_same_as_the_policies_and_the_sayings():
+def test_answers_agree_with_the_policies_and_the_effects():
     for day in (start + timedelta(days=off) for start in policies() for off in (-1, 0)):
         policy = policies()[max((start for start in policies() if start <= day), default=min(policies()))]
-        assert (said("osa_form", "incentive", f"{day}") == "yes") == policy.legacy_form_earns
-        assert (said("osa_form", "set_by", f"{day}") == "form_but_ea") == policy.new_ea_deals_digital_only
+        assert (answer_on("osa_form", "incentive", f"{day}") == "yes") == policy.legacy_form_earns
+        assert (answer_on("osa_form", "set_by", f"{day}") == "form_but_ea") == policy.new_ea_deals_digital_only
     known = kinds.kinds()[AssociationKind.DPOR]
     assert portals.CLAIMS_SINCE in [answer.since for answer in known["incentive"]]
     assert portals.DESIGNATIONS_SINCE in [answer.since for answer in known["competency"]]
@@ -80,13 +80,13 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("old", "new", "sentence"), WRONG.values(), ids=WRONG)
-def test_a_wrong_file_is_refused_with_its_name_entry_and_key(tmp_path, monkeypatch, old, new, sentence):
+@pytest.mark.parametrize(("old", "new", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_file_is_refused_with_its_name_entry_and_key(tmp_path, monkeypatch, old, new, message):
     text = kinds.KINDS.read_text(encoding="utf-8")
     wrong = Path(tmp_path) / "kinds.yaml"
     wrong.write_text(text.replace(old, new, 1), encoding="utf-8")
     monkeypatch.setattr(kinds, "KINDS", wrong)
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=message):
         kinds.kinds.__wrapped__()
 
 
@@ -94,7 +94,7 @@ def browser_of(organisation: Organisation | None) -> Client:
     return signed_in(make_staff() if organisation is None else make_member(organisation, "viewer"))
 
 
-def test_everybody_who_is_signed_in_reads_it_and_finds_it_under_help():
+def test_everyone_who_is_signed_in_finds_the_page_under_help():
     for organisation in (make_customer().organisation, make_partner().organisation, None):
         page = browser_of(organisation).get(PAGE)
         assert page.status_code == 200
@@ -103,7 +103,7 @@ def test_everybody_who_is_signed_in_reads_it_and_finds_it_under_help():
     assert Client().get(PAGE).status_code == 302
 
 
-def test_a_day_before_a_kind_existed_says_so_in_both_languages(partner):
+def test_page_of_a_day_before_a_kind_existed_shows_so_in_both_languages(partner):
     client = browser_of(partner.organisation)
     then = client.get(f"{PAGE}?as_of=2015-11-15").text
     assert then.count("Did not exist on that day. The first known date is") == 2

@@ -1,4 +1,4 @@
-"""The legacy form: what may be loaded, how it is shown, and the way from it to being of record."""
+"""The legacy form: what can be imported, how it is shown, how partners move from it, and reminders."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def on(day: str) -> datetime:
 
 
 def associate(subscription: Subscription, partner: Partner, kind: str, began: str, ended: str = "") -> Association:
-    """As from a file."""
+    """Create an association as an import would."""
     return Association.objects.create(
         kind=kind,
         customer=subscription.customer,
@@ -54,7 +54,7 @@ def reader(partner: Partner) -> Actor:
     return make_member(partner.organisation)
 
 
-# --- What may be loaded ---------------------------------------------------------------------------------------------
+# --- What can be imported -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def reader(partner: Partner) -> Actor:
         ({"started_on": "2015-05-01", "agreement": "MOSP"}, []),
     ],
 )
-def test_a_new_enterprise_deal_takes_no_form_and_every_other_does(tmp_path: Path, cells, codes):
+def test_import_refuses_a_form_only_for_a_new_enterprise_agreement(tmp_path: Path, cells, codes):
     deal = estates.subscription(renews_on="", **cells)
     form = estates.association(kind="osa_form", began_on="2015-06-01")
-    loaded = estates.load(
+    imported = estates.load(
         estates.write(
             tmp_path,
             partners=[estates.partner()],
@@ -78,7 +78,7 @@ def test_a_new_enterprise_deal_takes_no_form_and_every_other_does(tmp_path: Path
             associations=[form, estates.association(began_on="2015-06-01")],
         )
     )
-    assert loaded.codes == codes
+    assert imported.codes == codes
     assert Association.objects.forms().count() == 1 - len(codes)
     assert Association.objects.of_record().count() == 1
 
@@ -98,7 +98,7 @@ def test_a_new_enterprise_deal_takes_no_form_and_every_other_does(tmp_path: Path
         ("1999-01-01", "2015-09-30", None),
     ],
 )
-def test_the_deadline_was_put_off_once_and_then_forms_earn_nothing(day, deadline, nothing_since):
+def test_deadline_was_extended_once_and_then_forms_earn_nothing(day, deadline, nothing_since):
     given = date.fromisoformat(day)
     assert f"{policy_on(given).legacy_form_deadline}" == deadline
     since = forms_earn_nothing_since(given)
@@ -115,7 +115,7 @@ def with_form(customer: Customer, partner: Partner) -> Subscription:
     return subscription
 
 
-def test_every_page_that_shows_a_form_says_what_it_is_worth(web, with_form, customer, partner):
+def test_every_page_with_a_form_shows_what_it_is_worth(web, with_form, customer, partner):
     company = signed_in(make_member(customer.organisation))
     tenant, given = customer.tenant_id, [with_form.subscription_id]
     pages = [
@@ -139,7 +139,7 @@ def test_every_page_that_shows_a_form_says_what_it_is_worth(web, with_form, cust
         assert reverse("associations:what_counts") in client.get(pages[0 if client is company else 3][1]).text
 
 
-def test_another_partners_form_is_the_customers_to_see(web, with_form, partner, customer):
+def test_only_the_customer_sees_another_partners_form(web, with_form, partner, customer):
     halden = make_partner("Halden Konsult AB")
     associate(with_form, halden, "osa_form", "2014-07-01")
     rival = signed_in(make_member(make_partner("Lyngby ApS").organisation))
@@ -152,7 +152,7 @@ def test_another_partners_form_is_the_customers_to_see(web, with_form, partner, 
     assert "Halden" in company.get(reverse("associations:subscription_detail", args=[with_form.subscription_id])).text
 
 
-# --- The workbench --------------------------------------------------------------------------------------------------
+# --- The page -------------------------------------------------------------------------------------------------------
 
 
 def listed(client: Client, query: str = "") -> Any:
@@ -184,7 +184,7 @@ def estate(partner: Partner) -> dict[str, Subscription]:
     return found
 
 
-def test_the_workbench_of_a_day_shows_what_was_still_to_do_and_how_long_there_was(web, estate):
+def test_page_of_a_day_shows_what_was_left_and_how_much_time(web, estate):
     then = listed(web, "?as_of=2015-11-15")
     assert names(then) == {"Kvar AB", "December AB"}
     assert figures(then) == (2, 2, 200, 1, 3)
@@ -203,18 +203,18 @@ def test_the_workbench_of_a_day_shows_what_was_still_to_do_and_how_long_there_wa
     assert figures(may) == (4, 4, 400, 0, 4)
 
 
-def test_today_it_says_since_when_a_form_earns_nothing(web, estate):
+def test_page_of_today_shows_since_when_forms_earn_nothing(web, estate):
     page = listed(web)
     assert names(page) == {"Kvar AB"}
     assert "No incentives since" in page.text
     assert "1 Jan 2016" in page.text
     estate["Kvar AB"].status = "expired"
     estate["Kvar AB"].save()
-    assert names(listed(web)) == set(), "nobody can be attached to it any more"
-    assert names(listed(web, "?as_of=2015-11-15")) == {"Kvar AB", "December AB"}, "what it was then is not known"
+    assert names(listed(web)) == set(), "no one can be attached to it any more"
+    assert names(listed(web, "?as_of=2015-11-15")) == {"Kvar AB", "December AB"}, "the status of that day is not known"
 
 
-def test_it_is_filtered_searched_counted_and_taken_along_as_other_lists(web, estate):
+def test_page_is_filtered_searched_counted_and_exported_like_other_lists(web, estate):
     day = "?as_of=2015-11-15"
     assert names(listed(web, f"{day}&search=december")) == {"December AB"}
     assert names(listed(web, f"{day}&product=azure")) == set()
@@ -228,14 +228,14 @@ def test_it_is_filtered_searched_counted_and_taken_along_as_other_lists(web, est
     assert web.get(f"{TRANSITION}?search=x").status_code == 422
 
 
-def test_what_was_undone_never_was_on_a_form(web, estate, partner):
+def test_undone_forms_are_not_listed(web, estate, partner):
     Association.objects.forms().filter(partner=partner).update(undone_at=timezone.now())
     page = listed(web, "?as_of=2015-11-15")
     assert figures(page) == (0, 0, None, 0, 0)
     assert "No customer has you on a legacy form" in page.text
 
 
-def test_a_global_account_has_those_of_its_locations(partner, estate):
+def test_global_account_has_the_forms_of_its_locations(partner, estate):
     company = make_partner("Nordvik Group", kind="global")
     partner.organisation.parent = company.organisation
     partner.organisation.save()
@@ -251,7 +251,7 @@ def test_queries_do_not_grow_with_rows(web, estate, partner):
     assert queries(lambda: listed(web, "?as_of=2015-11-15")) == before <= 16
 
 
-def test_only_who_was_ever_on_a_form_is_led_to_it(web, estate, partner):
+def test_navigation_shows_the_page_only_to_partners_that_ever_had_a_form(web, estate, partner):
     def led(to: Partner) -> bool:
         groups = navigation(make_member(to.organisation), "/p/")
         return TRANSITION in [link.url for group in groups for link in group.links]
@@ -260,7 +260,7 @@ def test_only_who_was_ever_on_a_form_is_led_to_it(web, estate, partner):
     assert not led(make_partner("Ny AB"))
 
 
-def test_the_demonstration_shows_it_live_in_november_2015(tmp_path: Path):
+def test_demo_data_has_forms_to_move_in_november_2015(tmp_path: Path):
     call_command(
         "make_estate", str(tmp_path), subscriptions=cast.SUBSCRIPTIONS, seed=1, today=date(2026, 11, 26), verbosity=0
     )
@@ -282,9 +282,9 @@ def remind(day: str) -> int:
 
 
 def reminders() -> list[tuple[str, int, int]]:
-    """Whom, of which reminder, and of how many subscriptions."""
-    told = Event.objects.filter(verb="transition.reminded").order_by("id")
-    return [(one.object_name, one.changes["reminder"], one.changes["subscriptions"]) for one in told]
+    """Return for each reminder: the partner, the days before the deadline, and the number of subscriptions."""
+    events = Event.objects.filter(verb="transition.reminded").order_by("id")
+    return [(one.object_name, one.changes["reminder"], one.changes["subscriptions"]) for one in events]
 
 
 def test_reminders_come_60_30_and_7_days_before_the_deadline_and_never_twice(estate, partner):
@@ -302,26 +302,26 @@ def test_reminders_come_60_30_and_7_days_before_the_deadline_and_never_twice(est
     assert list(verify()) == []
 
 
-def test_a_clock_that_stood_still_gives_the_last_reminder_that_came_due_once(estate, partner):
+def test_of_missed_reminders_only_the_last_one_is_given(estate, partner):
     assert [remind(day) for day in ("2015-12-27", "2015-12-27", "2015-12-29")] == [1, 0, 0]
     assert [reminder for _name, reminder, _count in reminders()] == [7]
 
 
-def test_the_deadline_before_it_was_put_off_had_reminders_of_its_own(estate):
+def test_first_deadline_gives_no_reminders(estate):
     assert [remind(day) for day in ("2015-05-31", "2015-08-01", "2015-09-25")] == [0, 0, 0]
 
 
-def test_today_the_deadline_is_past_and_the_round_tells_nobody(estate):
-    tasks.keep_time()
+def test_run_after_the_deadline_reminds_no_one(estate):
+    tasks.run_scheduled()
     assert reminders() == []
 
 
-def test_a_partner_with_nothing_on_a_form_is_left_alone(estate, partner):
+def test_partner_without_forms_is_not_reminded(estate, partner):
     Association.objects.forms().update(ended_at=on("2015-10-01"))
     assert remind("2015-11-02") == 0
 
 
-def test_the_reminder_leaves_as_a_mail_in_the_readers_language_and_stands_in_the_history(estate, partner, mailoutbox):
+def test_reminder_is_mailed_in_the_readers_language_and_shown_in_the_history(estate, partner, mailoutbox):
     partner.organisation.language = "sv"
     partner.organisation.contact_email = "avtal@nordvik.example"
     partner.organisation.save()

@@ -1,4 +1,4 @@
-"""Subscriptions that are replaced, and those that renew: nothing vanishes silently, and nothing is said twice."""
+"""Replacements and renewals: no partner of record is lost silently, and no notice is given twice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TODAY = timezone.now().date()
 
 
 class Renewed:
-    """A subscription somebody is of record for, and one that takes its place."""
+    """A subscription with a partner of record, and one that replaces it."""
 
     def __init__(self, *, old: str = "MOSP", new: str = "MOSP", expired: bool = True, started: int = 3) -> None:
         self.customer = make_customer()
@@ -48,13 +48,13 @@ class Renewed:
         return Association.objects.open().of_record().filter(subscription=subscription).first()
 
 
-def told(verb: str) -> set[str]:
-    """The messages the event of this verb came to."""
+def mails_about(verb: str) -> set[str]:
+    """Return the templates of the mails that this event type led to."""
     relaying.relay()
     return set(Delivery.objects.filter(event__verb=verb).values_list("template", flat=True))
 
 
-def test_renewed_under_a_new_id_the_record_carries_over_and_both_are_told():
+def test_partner_of_record_is_carried_over_to_a_renewal_and_both_sides_get_mail():
     case = Renewed()
 
     imports.settle()
@@ -62,14 +62,14 @@ def test_renewed_under_a_new_id_the_record_carries_over_and_both_are_told():
     made, ended = case.of_record(case.new), Association.objects.get(pk=case.held.pk)
     assert (made.partner, made.source, made.began_at) == (case.partner, Source.AUTOMATIC, start_of(case.new.started_on))
     assert (ended.end_reason, case.of_record(case.old)) == (EndReason.SUBSCRIPTION_REPLACED, None)
-    assert told("partner_of_record.carried_over") == {"record_carried_over", "record_carried_over_customer"}
+    assert mails_about("partner_of_record.carried_over") == {"record_carried_over", "record_carried_over_customer"}
     assert Event.objects.get(verb="partner_of_record.carried_over").parties == [case.partner.pk]
     count = Event.objects.count()
     imports.settle()
     assert (Event.objects.count(), list(verifying.verify())) == (count, [])
 
 
-def test_moved_to_another_agreement_the_customer_is_asked_and_the_partner_sees_the_gap():
+def test_customer_is_asked_once_if_the_agreement_changes():
     case = Renewed(old="EA", new="CSP")
 
     imports.settle()
@@ -78,11 +78,11 @@ def test_moved_to_another_agreement_the_customer_is_asked_and_the_partner_sees_t
     assert case.of_record(case.new) is None
     assert Association.objects.get(pk=case.held.pk).end_reason == EndReason.SUBSCRIPTION_REPLACED
     assert Replacement.objects.get().outcome == "asked"
-    assert told("subscription.replaced") == {"subscription_replaced", "subscription_replaced_customer"}
+    assert mails_about("subscription.replaced") == {"subscription_replaced", "subscription_replaced_customer"}
     assert Event.objects.filter(verb="subscription.replaced").count() == 1
 
 
-def test_the_link_of_the_question_has_the_partner_filled_in_and_one_click_confirms_it():
+def test_link_in_the_mail_fills_in_the_partner_and_one_click_confirms():
     case = Renewed(old="EA", new="CSP")
     imports.settle()
     relaying.relay()
@@ -102,7 +102,7 @@ def test_the_link_of_the_question_has_the_partner_filled_in_and_one_click_confir
     assert case.of_record(case.new).partner == case.partner
 
 
-def test_split_into_two_each_part_keeps_the_partner_and_what_still_runs_keeps_its_own():
+def test_each_replacement_gets_the_partner_and_an_active_subscription_keeps_it():
     case = Renewed(expired=False)
     other = make_subscription(case.customer, agreement="MOSP", started_on=TODAY, replaces=case.old)
 
@@ -111,9 +111,9 @@ def test_split_into_two_each_part_keeps_the_partner_and_what_still_runs_keeps_it
     assert {case.of_record(one).partner for one in (case.old, case.new, other)} == {case.partner}
 
 
-def test_what_expired_before_its_successor_was_loaded_is_carried_over_as_well():
+def test_partner_is_carried_over_from_a_subscription_that_expired_earlier():
     case = Renewed()
-    Subscription.objects.filter(pk=case.new.pk).update(status="suspended")  # as if it were not there yet
+    Subscription.objects.filter(pk=case.new.pk).update(status="suspended")  # as if it had not started
     imports.settle()
     assert Association.objects.get(pk=case.held.pk).end_reason == EndReason.SUBSCRIPTION_EXPIRED
     Subscription.objects.filter(pk=case.new.pk).update(status="active")
@@ -124,7 +124,7 @@ def test_what_expired_before_its_successor_was_loaded_is_carried_over_as_well():
 
 
 @pytest.mark.parametrize("hindrance", ["long ago", "removed before", "partner suspended", "removed after"])
-def test_nothing_is_carried_over_that_the_customer_ended_or_that_lies_long_back(hindrance):
+def test_partner_is_not_carried_over_if_removed_suspended_or_long_ago(hindrance):
     case = Renewed(started=200 if hindrance == "long ago" else 3)
     if hindrance == "removed before":
         attaching.remove(case.old.subscription_id, by=case.admin)
@@ -146,11 +146,11 @@ def renewal(verb: str = "subscription.renewal_due") -> list[int]:
 
 @pytest.mark.parametrize("zone", ["Europe/Stockholm", "America/New_York"])
 @pytest.mark.parametrize("renews_on", [date(2028, 2, 29), date(2027, 3, 31), date(2027, 11, 7)])
-def test_each_renewal_is_told_of_90_60_and_30_days_ahead_and_once_each(renews_on, zone):
+def test_renewal_notices_are_given_90_60_and_30_days_ahead_once_each(renews_on, zone):
     customer, partner = make_customer(), make_partner()
     admin = make_member(customer.organisation, time_zone=zone)
     subscription = make_subscription(customer, renews_on=renews_on)
-    make_subscription(customer, renews_on=renews_on)  # nobody is of record for it
+    make_subscription(customer, renews_on=renews_on)  # without a partner of record
     start = datetime.combine(renews_on - timedelta(days=100), datetime.min.time(), UTC)
     with at(start):
         attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
@@ -159,12 +159,12 @@ def test_each_renewal_is_told_of_90_60_and_30_days_ahead_and_once_each(renews_on
             with at(start + timedelta(days=day, hours=hour)):
                 associations.run_scheduled()
     assert renewal() == [90, 60, 30]
-    assert told("subscription.renewal_due") == {"renewal_due_customer"} | (
+    assert mails_about("subscription.renewal_due") == {"renewal_due_customer"} | (
         {"renewal_due"} if partner.organisation.memberships.exists() else set()
     )
 
 
-def test_a_clock_that_stood_still_gives_one_notice_and_one_that_stood_too_long_gives_none(customer, partner):
+def test_missed_notices_are_given_once_or_dropped_if_too_late(customer, partner):
     admin = make_member(customer.organisation)
     subscription = make_subscription(customer, renews_on=TODAY + timedelta(days=57))
     other = make_subscription(customer, renews_on=TODAY + timedelta(days=45))
@@ -178,7 +178,7 @@ def test_a_clock_that_stood_still_gives_one_notice_and_one_that_stood_too_long_g
     assert renewals.give_notice_of_renewals() == 1  # a new day is a new renewal
 
 
-def test_a_change_of_what_is_bought_is_told_to_the_partner_in_words(customer, partner):
+def test_partner_gets_mail_about_changes_of_its_subscription(customer, partner):
     admin, of_partner = make_member(customer.organisation), make_member(partner.organisation)
     subscription = make_subscription(customer)
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)

@@ -1,4 +1,4 @@
-"""Subscriptions, their record, history, usage and associations over the API."""
+"""Subscriptions, their partner of record, history, usage and associations over the API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
-from associations.attaching.actions import undo as undo_module
+from associations.attaching.actions.undo import undo
 from associations.record.models import Association
 from por.accounts.models import IdempotencyKey
 from por.directory.models import CheckOfId, Subscription, Usage
@@ -55,7 +55,7 @@ def refused(response, status: int, code: str, field: str | None = None) -> dict[
 
 
 def queries(call) -> int:
-    """How many statements it takes, savepoints not counted."""
+    """Return how many statements the call takes, without savepoints."""
     with CaptureQueriesContext(connection) as captured:
         call()
     return sum("SAVEPOINT" not in query["sql"] for query in captured.captured_queries)
@@ -64,7 +64,7 @@ def queries(call) -> int:
 # --- Reading --------------------------------------------------------------------------------------------------------
 
 
-def test_a_subscription_has_the_fields_of_the_contract(api, subscription, partner, admin):
+def test_subscription_has_the_fields_of_the_contract(api, subscription, partner, admin):
     association = attach(subscription, partner, admin)
     add_usage(subscription, date(2026, 1, 1), paid_units=400, active_users=300)
     add_usage(subscription, date(2026, 2, 1), paid_units=420, active_users=361, consumed_usd="1250.5")
@@ -97,14 +97,14 @@ def test_a_subscription_has_the_fields_of_the_contract(api, subscription, partne
     }
 
 
-def test_an_id_in_capitals_is_the_same_id(api, subscription):
+def test_id_is_case_insensitive(api, subscription):
     assert api.get(f"subscriptions/{str(subscription.subscription_id).upper()}/").status_code == 200
 
 
-def test_what_is_not_yours_and_what_is_not_there_answer_the_same(api):
-    theirs = make_subscription(make_customer("Somebody else"))
+def test_invisible_and_unknown_subscriptions_get_the_same_answer(api):
+    foreign = make_subscription(make_customer("Another customer"))
     answers = []
-    for subscription_id in (theirs.subscription_id, uuid.uuid4()):
+    for subscription_id in (foreign.subscription_id, uuid.uuid4()):
         for path in ("", "history/", "usage/"):
             response = api.get(f"subscriptions/{subscription_id}/{path}", X_Request_ID="the-same-id")
             answers.append((response.status_code, response.content, sorted(response.headers.items())))
@@ -124,16 +124,16 @@ def test_another_partner_of_record_is_hidden_from_a_partner(subscription, partne
     former = attach(subscription, rival, admin)
     attaching.remove(subscription.subscription_id, by=admin)
     attach(subscription, partner, admin)
-    theirs = Api(make_member(rival.organisation))
+    rivals_api = Api(make_member(rival.organisation))
 
-    shown = theirs.get(f"subscriptions/{subscription.subscription_id}/").json()
-    listed = theirs.get("associations/").json()["results"]
+    shown = rivals_api.get(f"subscriptions/{subscription.subscription_id}/").json()
+    listed = rivals_api.get("associations/").json()["results"]
 
     assert shown["partner_of_record"] == {"hidden": True}
     assert [one["id"] for one in listed] == [former.pk]
 
 
-def test_a_partners_global_account_sees_what_its_locations_see(subscription, admin):
+def test_global_account_sees_what_its_locations_see(subscription, admin):
     company = make_partner("Nordvik Group", kind="global")
     location = make_partner("Nordvik Malmö", parent=company.organisation)
     attach(subscription, location, admin)
@@ -161,7 +161,7 @@ def test_a_partners_global_account_sees_what_its_locations_see(subscription, adm
         ({"format": "xml"}, "format", "invalid_choice"),
     ],
 )
-def test_a_list_says_which_parameter_makes_no_sense(api, query, field, code):
+def test_list_names_an_invalid_parameter(api, query, field, code):
     refused(api.get("subscriptions/", query), 422, code, field)
 
 
@@ -174,7 +174,7 @@ def test_a_list_says_which_parameter_makes_no_sense(api, query, field, code):
         ({"subscription": "x"}, "subscription", "invalid"),
     ],
 )
-def test_the_list_of_associations_says_so_too(api, query, field, code):
+def test_list_of_associations_names_an_invalid_parameter(api, query, field, code):
     refused(api.get("associations/", query), 422, code, field)
 
 
@@ -213,9 +213,9 @@ def test_associations_are_filtered(api, customer, partner, admin):
     assert ids(kind="cpor") == []
 
 
-def test_an_undone_attach_is_no_association(api, subscription, partner, admin):
+def test_undone_attach_is_not_listed_as_an_association(api, subscription, partner, admin):
     attach(subscription, partner, admin)
-    undo_module.undo(subscription.subscription_id, by=admin)
+    undo(subscription.subscription_id, by=admin)
 
     assert api.get("associations/").json()["results"] == []
 
@@ -234,7 +234,7 @@ def test_pages_follow_each_other_both_ways_without_losing_a_row(api, customer):
     assert [row["id"] for row in back["results"]] == made[3:6]
 
 
-def test_a_list_comes_as_csv_whole_and_without_formulas(api, customer, partner, admin, monkeypatch):
+def test_csv_has_the_whole_list_without_formulas(api, customer, partner, admin, monkeypatch):
     monkeypatch.setattr("por.api.lists.CHUNK", 2)
     partner.organisation.name = "=cmd|' /C calc'!A0"
     partner.organisation.save()
@@ -254,7 +254,7 @@ def test_a_list_comes_as_csv_whole_and_without_formulas(api, customer, partner, 
 
 
 @pytest.mark.parametrize("path", ["associations/", "subscriptions/{}/history/", "subscriptions/{}/usage/"])
-def test_the_other_lists_come_as_csv_too(api, subscription, partner, admin, path):
+def test_other_lists_are_available_as_csv(api, subscription, partner, admin, path):
     attach(subscription, partner, admin)
     add_usage(subscription, date(2026, 2, 1), consumed_usd="-12.5")
     path = path.format(subscription.subscription_id)
@@ -267,7 +267,7 @@ def test_the_other_lists_come_as_csv_too(api, subscription, partner, admin, path
             assert row[name] == value
 
 
-def test_history_is_newest_first_and_names_the_doer(api, subscription, partner, admin):
+def test_history_is_newest_first_and_names_the_actor(api, subscription, partner, admin):
     attach(subscription, partner, admin, note="They migrate our mail.")
     attaching.remove(subscription.subscription_id, by=admin, reason="Done.")
 
@@ -281,35 +281,35 @@ def test_history_is_newest_first_and_names_the_doer(api, subscription, partner, 
     assert attached["changes"]["began_at"].endswith("Z")
 
 
-def test_a_partner_reads_only_its_own_events_and_of_others_only_that_it_was_another(subscription, partner, admin):
+def test_partner_reads_its_own_events_with_other_partners_unnamed(subscription, partner, admin):
     rival = make_partner("Rival AB")
     attach(subscription, rival, admin)
     attaching.remove(subscription.subscription_id, by=admin)
     attach(subscription, partner, admin)
-    theirs = Api(make_member(partner.organisation))
+    partner_api = Api(make_member(partner.organisation))
     path = f"subscriptions/{subscription.subscription_id}/history/"
 
-    (event,) = theirs.get(path).json()["results"]
+    (event,) = partner_api.get(path).json()["results"]
     assert event["changes"]["partner"]["mpn_id"] == partner.mpn_id
 
-    doer = make_member(rival.organisation, name="Rut Rival")
+    by = make_member(rival.organisation, name="Rut Rival")
     history.record(
         "change_request.joined",
         history.ObjectRef("subscription", str(subscription.subscription_id), subscription.name),
-        by=doer,
+        by=by,
         at=timezone.now(),
         of=subscription.customer_id,
         parties=[partner.pk],
         changes={"change_request": 1, "partner": {"mpn_id": rival.mpn_id, "name": "Rival AB"}},
     )
-    response = theirs.get(path)
+    response = partner_api.get(path)
     assert b"Rival" not in response.content
     assert rival.mpn_id.encode() not in response.content
     assert response.json()["results"][0]["actor"] == {"name": "", "organisation": "another partner"}
     assert response.json()["results"][0]["changes"]["partner"] == {"mpn_id": None, "name": "another partner"}
 
 
-def test_usage_is_by_month_newest_first_and_pages(api, subscription):
+def test_usage_is_listed_by_month_newest_first_in_pages(api, subscription):
     for month in range(1, 6):
         add_usage(subscription, date(2026, month, 1), paid_units=10 * month)
         add_usage(subscription, date(2026, month, 1), workload="spo", paid_units=1, consumed_usd="1.10")
@@ -327,22 +327,22 @@ def test_usage_is_by_month_newest_first_and_pages(api, subscription):
     assert [one["month"] for one in second["results"]] == ["2026-03", "2026-02"]
 
 
-def test_a_former_partner_sees_the_row_but_only_the_usage_its_period_covered(subscription, partner, admin):
+def test_former_partner_sees_only_the_usage_of_its_period(subscription, partner, admin):
     association = attach(subscription, partner, admin)
     attaching.remove(subscription.subscription_id, by=admin)
     Association.objects.filter(pk=association.pk).update(began_at="2026-01-10T00:00Z", ended_at="2026-03-10T00:00Z")
     for month in (1, 2, 3):
         add_usage(subscription, date(2026, month, 1), paid_units=1)
-    theirs = Api(make_member(partner.organisation))
+    partner_api = Api(make_member(partner.organisation))
 
-    usage = theirs.get(f"subscriptions/{subscription.subscription_id}/usage/").json()["results"]
+    usage = partner_api.get(f"subscriptions/{subscription.subscription_id}/usage/").json()["results"]
 
     assert [one["month"] for one in usage] == ["2026-02", "2026-01"]
 
 
 @pytest.mark.parametrize("reader", ["customer", "partner", "staff"])
 @pytest.mark.parametrize("path", ["subscriptions/", "associations/", "history/", "usage/"])
-def test_a_list_costs_the_same_for_any_number_of_rows(customer, partner, admin, reader, path):
+def test_list_takes_the_same_queries_for_any_number_of_rows(customer, partner, admin, reader, path):
     actors = {"customer": admin, "partner": make_member(partner.organisation), "staff": make_staff("auditor")}
     api = Api(actors[reader])
     main = make_subscription(customer)
@@ -366,7 +366,7 @@ def test_a_list_costs_the_same_for_any_number_of_rows(customer, partner, admin, 
 # --- Attaching ------------------------------------------------------------------------------------------------------
 
 
-def test_attaching_answers_the_association_and_the_new_version(api, subscription, partner):
+def test_attaching_returns_the_association_and_the_new_version(api, subscription, partner):
     response = api.put(record(subscription), {"mpn_id": partner.mpn_id, "note": "Hello"}, If_Match=etag(subscription))
 
     assert response.status_code == 201
@@ -378,7 +378,7 @@ def test_attaching_answers_the_association_and_the_new_version(api, subscription
     assert api.get("associations/").json()["results"] == [association]
 
 
-def test_an_mpn_id_may_be_written_with_spaces_or_as_a_number(api, customer, partner):
+def test_mpn_id_may_be_written_with_spaces_or_as_a_number(api, customer, partner):
     for given in (f" {partner.mpn_id[:3]} {partner.mpn_id[3:]}-", int(partner.mpn_id)):
         response = api.put(record(make_subscription(customer)), {"mpn_id": given}, If_Match="*")
         assert response.json()["association"]["partner"]["mpn_id"] == partner.mpn_id
@@ -392,7 +392,7 @@ def test_attaching_the_same_partner_again_changes_nothing(api, subscription, par
     assert Event.objects.count() == 1
 
 
-def test_an_earlier_start_moves_the_association_back(api, subscription, partner):
+def test_earlier_start_moves_the_association_back(api, subscription, partner):
     api.put(record(subscription), {"mpn_id": partner.mpn_id}, If_Match="*")
     day = (timezone.now().date() - timedelta(days=40)).isoformat()
 
@@ -457,19 +457,19 @@ def test_attaching_refuses_by_the_codes_of_the_contract(api, customer, partner, 
     ],
 )
 @pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "a-key"}])
-def test_a_body_that_makes_no_sense_is_said_to(api, subscription, body, code, field, key):
+def test_invalid_body_is_refused_with_the_field(api, subscription, body, code, field, key):
     refused(api.put(record(subscription), body, If_Match="*", **key), 422, code, field)
     assert not IdempotencyKey.objects.exists()
 
 
-def test_several_wrong_fields_are_all_named(api, subscription):
+def test_all_wrong_fields_are_named(api, subscription):
     response = api.put(record(subscription), {"began_on": "x", "colour": "red"}, If_Match="*")
 
     assert response.json()["code"] == "invalid"
     assert {error["field"] for error in response.json()["errors"]} == {"mpn_id", "began_on", "colour"}
 
 
-def test_a_body_of_another_kind_or_size_is_refused(api, subscription):
+def test_body_of_another_type_or_size_is_refused(api, subscription):
     refused(
         api.put(record(subscription), b"mpn_id=1", If_Match="*", Content_Type="application/x-www-form-urlencoded"),
         415,
@@ -509,15 +509,15 @@ def test_removing_ends_the_association(api, subscription, partner, admin):
     refused(api.delete(record(subscription), If_Match="*"), 409, "no_partner_of_record")
 
 
-def test_undo_takes_back_an_attach_and_a_removal(api, subscription, partner, admin):
+def test_undo_reverts_an_attach_and_a_removal(api, subscription, partner, admin):
     association = attach(subscription, partner, admin)
     attaching.remove(subscription.subscription_id, by=admin)
-    undo = record(subscription) + "undo/"
+    undo_path = record(subscription) + "undo/"
 
-    reopened = api.post(undo, If_Match=etag(subscription))
+    reopened = api.post(undo_path, If_Match=etag(subscription))
     assert (reopened.status_code, reopened["ETag"]) == (200, '"4"')
     assert reopened.json()["association"]["id"] == association.pk
-    refused(api.post(undo, If_Match="*"), 409, "nothing_to_undo")
+    refused(api.post(undo_path, If_Match="*"), 409, "nothing_to_undo")
 
     other = make_subscription(subscription.customer)
     attach(other, partner, admin)
@@ -525,7 +525,7 @@ def test_undo_takes_back_an_attach_and_a_removal(api, subscription, partner, adm
     assert (undone.status_code, undone.json(), undone["ETag"]) == (200, {"association": None}, '"3"')
 
 
-def test_undo_comes_too_late_after_half_an_hour(api, subscription, partner, admin):
+def test_undo_is_refused_after_half_an_hour(api, subscription, partner, admin):
     association = attach(subscription, partner, admin)
     Association.objects.filter(pk=association.pk).update(attached_at=timezone.now() - timedelta(minutes=31))
 
@@ -545,7 +545,7 @@ def write(api: Api, method: str, subscription: Subscription, partner, **headers:
 
 @pytest.fixture
 def writable(subscription, partner, admin):
-    """A subscription on which a write of each kind does something."""
+    """Return a function that prepares the subscription so that the write changes something."""
 
     def prepare(method: str) -> Subscription:
         if method != "put":
@@ -556,7 +556,7 @@ def writable(subscription, partner, admin):
 
 
 @pytest.mark.parametrize("method", WRITES)
-def test_a_write_needs_the_version_that_was_seen(api, writable, partner, method):
+def test_write_needs_the_current_version(api, writable, partner, method):
     subscription = writable(method)
     version = Subscription.objects.get(pk=subscription.pk).version
 
@@ -571,7 +571,7 @@ def test_a_write_needs_the_version_that_was_seen(api, writable, partner, method)
 
 
 @pytest.mark.parametrize("method", WRITES)
-def test_the_checks_come_in_one_order(subscription, partner, method, admin):
+def test_refusals_come_in_a_fixed_order(subscription, partner, method, admin):
     """404 before 403 before 428 and 412 before 422 before 409."""
     viewer = Api(make_member(subscription.customer.organisation, "viewer"))
     reader = Api(admin, read_only=True)
@@ -592,7 +592,7 @@ def test_the_checks_come_in_one_order(subscription, partner, method, admin):
 
 
 @pytest.mark.parametrize("method", WRITES)
-def test_the_same_request_again_gets_the_first_answer_and_does_nothing(api, writable, partner, method):
+def test_repeated_request_gets_the_first_answer_and_does_nothing(api, writable, partner, method):
     subscription = writable(method)
     headers = {"If_Match": etag(subscription), "Idempotency-Key": "8f1c"}
     first = write(api, method, subscription, partner, **headers)
@@ -608,7 +608,7 @@ def test_the_same_request_again_gets_the_first_answer_and_does_nothing(api, writ
 
 
 @pytest.mark.parametrize("method", WRITES)
-def test_a_refusal_is_not_kept_under_the_key(api, writable, partner, method):
+def test_refusal_is_not_stored_under_the_key(api, writable, partner, method):
     subscription = writable(method)
     key = {"Idempotency-Key": "8f1c"}
 
@@ -618,7 +618,7 @@ def test_a_refusal_is_not_kept_under_the_key(api, writable, partner, method):
     assert write(api, method, subscription, partner, If_Match="*", **key).status_code < 300
 
 
-def test_spaces_and_order_of_the_body_make_no_other_request(api, subscription, partner):
+def test_spaces_and_order_of_the_body_do_not_make_another_request(api, subscription, partner):
     key = {"Idempotency-Key": "8f1c", "If-Match": "*"}
     one = b'{"mpn_id":"%s","note":"x"}' % partner.mpn_id.encode()
     other = b'{ "note" : "x", "mpn_id" : "%s" }' % partner.mpn_id.encode()
@@ -628,7 +628,7 @@ def test_spaces_and_order_of_the_body_make_no_other_request(api, subscription, p
     assert api.put(record(subscription), other, **key)["Idempotent-Replayed"] == "true"
 
 
-def test_a_key_is_for_one_request_only(api, customer, subscription, partner):
+def test_key_is_for_one_request_only(api, customer, subscription, partner):
     key = {"Idempotency-Key": "8f1c", "If-Match": "*"}
     api.put(record(subscription), {"mpn_id": partner.mpn_id}, **key)
 
@@ -640,7 +640,7 @@ def test_a_key_is_for_one_request_only(api, customer, subscription, partner):
         refused(response, 422, "idempotency_key_reused", "Idempotency-Key")
 
 
-def test_another_organisations_same_key_is_another_key(api, subscription, partner):
+def test_same_key_of_another_organisation_is_another_key(api, subscription, partner):
     key = {"Idempotency-Key": "8f1c", "If-Match": "*"}
     api.put(record(subscription), {"mpn_id": partner.mpn_id}, **key)
     other = make_customer("Other")
@@ -653,7 +653,7 @@ def test_another_organisations_same_key_is_another_key(api, subscription, partne
     assert "Idempotent-Replayed" not in response
 
 
-def test_a_key_does_not_carry_rights(subscription, partner, admin, api):
+def test_key_does_not_give_rights(subscription, partner, admin, api):
     key = {"Idempotency-Key": "8f1c", "If-Match": "*"}
     api.put(record(subscription), {"mpn_id": partner.mpn_id}, **key)
 
@@ -663,14 +663,14 @@ def test_a_key_does_not_carry_rights(subscription, partner, admin, api):
 
 
 @pytest.mark.parametrize("key", ["", " ", "k" * 256, "a\tb"])
-def test_a_key_that_is_none_is_refused(api, subscription, partner, key):
+def test_malformed_key_is_refused(api, subscription, partner, key):
     response = api.put(record(subscription), {"mpn_id": partner.mpn_id}, If_Match="*", **{"Idempotency-Key": key})
 
     refused(response, 422, "idempotency_key_malformed", "Idempotency-Key")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_while_the_first_request_runs_the_second_is_told_so(subscription, partner):
+def test_second_request_is_refused_while_the_first_one_runs(subscription, partner):
     organisation = subscription.customer.organisation
     api = Api(make_member(organisation))
     running = connection.copy()
@@ -689,7 +689,7 @@ def test_while_the_first_request_runs_the_second_is_told_so(subscription, partne
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_subscription_somebody_else_is_changing_is_busy(subscription, partner):
+def test_locked_subscription_answers_busy(subscription, partner):
     api = Api(make_member(subscription.customer.organisation))
     other = connection.copy()
     other.set_autocommit(False)
@@ -721,7 +721,7 @@ def test_attaching_takes_few_statements(api, customer, partner):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_at_once_under_one_key_have_one_effect_and_one_answer(subscription, partner):
+def test_concurrent_requests_with_one_key_have_one_effect_and_one_answer(subscription, partner):
     api = Api(make_member(subscription.customer.organisation))
     start = Barrier(8)
 
@@ -743,7 +743,7 @@ def test_many_at_once_under_one_key_have_one_effect_and_one_answer(subscription,
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("method", WRITES)
-def test_of_two_who_saw_the_same_version_one_writes_and_one_is_stale(subscription, partner, method):
+def test_of_two_writes_of_the_same_version_one_is_stale(subscription, partner, method):
     admin = make_member(subscription.customer.organisation)
     if method != "put":
         attach(subscription, partner, admin)

@@ -1,4 +1,4 @@
-"""What searches and filters of lists find, and that indexes find it: of a few rows as of very many."""
+"""What searches and filters of lists find, and that indexes are used, for few rows and for many."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from django.db import connection
 
-from associations import models
+from associations.record import access
 from associations.record.models import Association
 from associations.subscriptions import forms
-from associations.subscriptions.forms import Called
+from associations.subscriptions.forms import NameMatches
 from por.accounts.models import Organisation, User
 from por.directory.models import Customer, Subscription
 from por.history.models import Event
@@ -20,7 +20,7 @@ from tests.factories import make_customer, make_member, make_partner, make_staff
 
 @pytest.fixture
 def estate():
-    """Almvik has mail that Nordvik is of record for, and Azure; Halden looks after all that Ekeby has."""
+    """Nordvik is partner of record for Almvik's mail. Halden sold Almvik's Azure and administers Ekeby's tenant."""
     almvik, ekeby = make_customer("Almviks kommun", domain="almvik.example"), make_customer("Ekeby AB")
     nordvik, halden = make_partner("Nordvik Cloud AB"), make_partner("Halden Konsult AB")
     rows = {
@@ -43,8 +43,8 @@ def estate():
 
 
 @pytest.mark.parametrize("few", [1000, 0])
-def test_a_search_finds_the_same_whether_few_or_many_are_called_so(estate, monkeypatch, few):
-    for module in (models, forms):
+def test_search_finds_the_same_whether_few_or_many_names_match(estate, monkeypatch, few):
+    for module in (access, forms):
         monkeypatch.setattr(module, "FEW", few)
     rows, readers, nordvik = estate
     names = {str(row.subscription_id): name for name, row in rows.items()}
@@ -69,7 +69,9 @@ def test_a_search_finds_the_same_whether_few_or_many_are_called_so(estate, monke
     mail = rows["mail"]
     for begun in (str(mail.subscription_id), str(mail.subscription_id)[:13], mail.subscription_id.hex[:8].upper()):
         assert found("staff", search=begun) == {"mail"}
-    assert found("staff", search=str(mail.subscription_id)[:7]) == set()  # too little of an id: a part of words
+    assert (
+        found("staff", search=str(mail.subscription_id)[:7]) == set()
+    )  # too short for an id, so it is searched in names
     assert found("halden", search=str(mail.subscription_id)) == set()
     assert found("staff", search=str(mail.customer.tenant_id)[:9]) == {"mail", "azure"}
     assert found("staff", partner_of_record=nordvik.mpn_id) == {"mail"}
@@ -81,7 +83,7 @@ def test_a_search_finds_the_same_whether_few_or_many_are_called_so(estate, monke
 
 
 def plan(queryset) -> str:
-    """How the database would find the rows if reading all of them were the last thing it would do."""
+    """Return how the database finds the rows if it avoids reading the whole table."""
     sql, parameters = queryset.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
@@ -100,12 +102,12 @@ def test_parts_of_words_are_found_by_index():
 
 
 @pytest.mark.django_db
-def test_a_page_of_a_list_is_read_off_an_index_in_its_order(django_assert_num_queries):
+def test_page_of_a_list_is_read_from_an_index_in_order(django_assert_num_queries):
     agreement, status = {"agreement": "CSP"}, {"status": "grace"}
     for filters in (agreement, status, {"product": "azure", **agreement, **status}):
         page = plan(Subscription.objects.filter(**filters, pk__gt=7).order_by("pk")[:51])
         assert "subscriptions_by_" in page
         assert "Sort" not in page
     assert "subscriptions_by_renewal" in plan(Subscription.objects.filter(renews_on__lt="2001-01-01"))
-    with django_assert_num_queries(1):  # all that is called so, whatever it is
-        Called.by("vik")
+    with django_assert_num_queries(1):  # for all kinds of names together
+        NameMatches.of("vik")

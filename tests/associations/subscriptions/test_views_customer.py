@@ -1,4 +1,4 @@
-"""The customer's pages: attaching step by step, removing, undoing, and the lists around it."""
+"""The customer's pages: attaching step by step, removing, undoing, lists, home, history and partners."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ from por.history.models import Event, Outbox
 from por.notifications.models import Delivery
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 from tests.pages import queries, signed_in
+
+PAGES = [
+    "portal:customer_home",
+    "associations:subscription_list",
+    "portal:customer_history",
+    "portal:customer_partners",
+]
 
 
 @pytest.fixture
@@ -52,7 +59,7 @@ def attached(subscription: Subscription, partner: Partner, admin: Actor, **given
 # --- Attaching, step by step ----------------------------------------------------------------------------------------
 
 
-def test_the_page_offers_to_enter_an_id_where_nobody_is_of_record(web, subscription):
+def test_page_without_partner_of_record_offers_to_enter_an_id(web, subscription):
     response = web.get(page(subscription))
 
     assert response.status_code == 200
@@ -61,7 +68,7 @@ def test_the_page_offers_to_enter_an_id_where_nobody_is_of_record(web, subscript
     assert "Office customer portal" in response.text
 
 
-def test_checking_shows_the_partner_and_attaches_nothing(web, subscription, partner):
+def test_check_shows_the_partner_and_attaches_nothing(web, subscription, partner):
     response = check(web, subscription, f" {partner.mpn_id[:3]} {partner.mpn_id[3:]} ")
 
     assert response.status_code == 200
@@ -84,7 +91,7 @@ def test_checking_shows_the_partner_and_attaches_nothing(web, subscription, part
         ("5550001", "suspended"),
     ],
 )
-def test_checking_says_what_is_wrong_and_keeps_what_was_typed(web, subscription, entered, says):
+def test_check_shows_the_error_and_keeps_the_entered_id(web, subscription, entered, says):
     make_partner("Nordvik Group", mpn_id="9000001", kind="global")
     make_partner("Sjöboda Drift AB", mpn_id="5550001", status="suspended")
 
@@ -99,14 +106,14 @@ def test_checking_says_what_is_wrong_and_keeps_what_was_typed(web, subscription,
     assert "OK, attach" not in response.text
 
 
-def test_too_many_checks_are_refused_in_words(web, subscription):
+def test_too_many_checks_are_refused_with_a_message(web, subscription):
     for _try in range(20):
         check(web, subscription, "4471920")
 
     assert "Too many IDs have been checked" in check(web, subscription, "4471920").text
 
 
-def test_checking_the_partner_that_is_of_record_says_so(web, subscription, partner, admin):
+def test_check_of_the_partner_of_record_is_refused(web, subscription, partner, admin):
     attached(subscription, partner, admin)
 
     response = check(web, subscription, partner.mpn_id)
@@ -146,7 +153,7 @@ def test_ok_twice_makes_one_association(web, subscription, partner):
     assert Event.objects.count() == 1
 
 
-def test_ok_on_a_page_that_is_out_of_date_shows_it_again(web, subscription, partner, admin):
+def test_ok_on_an_outdated_page_shows_the_current_one(web, subscription, partner, admin):
     rival = make_partner("Halden Konsult AB")
     seen = subscription.version
     attached(subscription, rival, admin)
@@ -159,7 +166,7 @@ def test_ok_on_a_page_that_is_out_of_date_shows_it_again(web, subscription, part
     assert Association.objects.get().partner == rival
 
 
-def test_ok_once_the_partner_is_suspended_says_so(web, subscription, partner):
+def test_ok_for_a_suspended_partner_is_refused(web, subscription, partner):
     Partner.objects.filter(pk=partner.pk).update(status="suspended")
 
     response = ok(web, subscription, partner)
@@ -177,7 +184,7 @@ def test_ok_once_the_partner_is_suspended_says_so(web, subscription, partner):
         ((timezone.now() + timedelta(days=3)).date().isoformat(), "cannot be in the future"),
     ],
 )
-def test_a_start_that_cannot_be_is_said_beside_its_field(web, subscription, partner, began_on, says):
+def test_invalid_start_is_shown_at_its_field(web, subscription, partner, began_on, says):
     response = ok(web, subscription, partner, began_on=began_on, note="kept")
 
     assert response.status_code == 422
@@ -189,7 +196,7 @@ def test_a_start_that_cannot_be_is_said_beside_its_field(web, subscription, part
     assert not Association.objects.exists()
 
 
-def test_a_start_in_the_past_is_taken(web, subscription, partner):
+def test_start_in_the_past_is_accepted(web, subscription, partner):
     day = timezone.now().date() - timedelta(days=40)
 
     ok(web, subscription, partner, began_on=day.isoformat())
@@ -197,7 +204,7 @@ def test_a_start_in_the_past_is_taken(web, subscription, partner):
     assert Association.objects.get().began_at == datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def test_own_use_is_noted_before_ok_and_after(web, subscription, customer, admin):
+def test_own_use_is_shown_before_and_after_ok(web, subscription, customer, admin):
     own = make_partner("Västerhamn IT AB", own_tenant_id=customer.tenant_id)
 
     assert "earns no incentives" in check(web, subscription, own.mpn_id).text
@@ -210,7 +217,7 @@ def test_own_use_is_noted_before_ok_and_after(web, subscription, customer, admin
     ("status", "says"),
     [("expired", "has expired"), ("suspended", "is not active"), ("grace", "is not active")],
 )
-def test_a_subscription_that_is_not_active_offers_no_form_and_says_why(web, customer, partner, status, says):
+def test_inactive_subscription_shows_why_it_has_no_form(web, customer, partner, status, says):
     subscription = make_subscription(customer, status=status)
 
     text = web.get(page(subscription)).text
@@ -225,7 +232,7 @@ def test_a_subscription_that_is_not_active_offers_no_form_and_says_why(web, cust
 # --- Removing and undoing -------------------------------------------------------------------------------------------
 
 
-def test_one_click_removes_and_the_reason_is_told(web, subscription, partner, admin):
+def test_one_click_removes_the_partner_with_a_reason(web, subscription, partner, admin):
     attached(subscription, partner, admin)
 
     response = web.post(
@@ -251,7 +258,7 @@ def test_only_an_active_partner_is_offered_for_other_subscriptions(web, customer
     assert "Attach Nordvik Cloud AB" not in web.get(page(subscription)).text
 
 
-def test_removing_needs_no_reason_and_twice_is_once(web, subscription, partner, admin):
+def test_removing_needs_no_reason_and_a_second_click_does_nothing(web, subscription, partner, admin):
     attached(subscription, partner, admin)
     seen = {"version": subscription.version}
 
@@ -262,7 +269,7 @@ def test_removing_needs_no_reason_and_twice_is_once(web, subscription, partner, 
     assert Event.objects.filter(verb="partner_of_record.removed").count() == 1
 
 
-def test_removing_from_a_page_that_is_out_of_date_shows_it_again(web, subscription, partner, admin):
+def test_removing_from_an_outdated_page_shows_the_current_one(web, subscription, partner, admin):
     seen = subscription.version
     attached(subscription, partner, admin)
 
@@ -273,7 +280,7 @@ def test_removing_from_a_page_that_is_out_of_date_shows_it_again(web, subscripti
     assert Association.objects.get().ended_at is None
 
 
-def test_undo_takes_back_the_attach(web, subscription, partner, admin):
+def test_undo_reverts_the_attach(web, subscription, partner, admin):
     attached(subscription, partner, admin)
 
     response = web.post(page(subscription, "undo"), {"version": subscription.version}, follow=True)
@@ -293,7 +300,7 @@ def test_undo_brings_the_removed_partner_back(web, subscription, partner, admin)
     assert Association.objects.open().get() == association
 
 
-def test_undo_pressed_twice_is_done_once_and_undo_of_nothing_is_refused(web, subscription, partner, admin):
+def test_second_undo_does_nothing_and_undo_of_nothing_is_refused(web, subscription, partner, admin):
     attached(subscription, partner, admin)
     seen = {"version": subscription.version}
     web.post(page(subscription, "undo"), seen)
@@ -311,10 +318,10 @@ def test_undo_is_not_offered_when_its_time_is_over(web, subscription, partner, a
     assert "is now your partner of record" not in web.get(page(subscription)).text
 
 
-# --- Who may --------------------------------------------------------------------------------------------------------
+# --- Rights ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_viewer_sees_everything_and_no_controls(viewer, admin, subscription, partner):
+def test_viewer_sees_everything_and_no_controls(viewer, admin, subscription, partner):
     attached(subscription, partner, admin)
     text = signed_in(viewer).get(page(subscription)).text
 
@@ -323,14 +330,14 @@ def test_a_viewer_sees_everything_and_no_controls(viewer, admin, subscription, p
     assert "Undo" not in text
 
 
-def test_a_viewer_without_a_partner_is_told_who_can_attach_one(viewer, subscription):
+def test_viewer_reads_who_can_attach_a_partner(viewer, subscription):
     assert "An administrator of your organisation can attach a partner here." in (
         signed_in(viewer).get(page(subscription)).text
     )
 
 
 @pytest.mark.parametrize("verb", ["check", "attach", "remove", "undo"])
-def test_a_viewer_may_do_none_of_it(viewer, subscription, partner, verb):
+def test_viewer_may_change_nothing(viewer, subscription, partner, verb):
     response = signed_in(viewer).post(page(subscription, verb), {"mpn_id": partner.mpn_id})
 
     assert response.status_code == 403
@@ -339,22 +346,22 @@ def test_a_viewer_may_do_none_of_it(viewer, subscription, partner, verb):
 
 @pytest.mark.parametrize("verb", ["detail", "history", "check", "attach", "remove", "undo"])
 def test_another_customers_subscription_is_not_found(web, partner, verb):
-    theirs = make_subscription(make_customer("Torsnäs Hamn AB"))
+    foreign = make_subscription(make_customer("Torsnäs Hamn AB"))
     method = web.get if verb in {"detail", "history"} else web.post
 
-    assert method(page(theirs, verb), {"mpn_id": partner.mpn_id}).status_code == 404
+    assert method(page(foreign, verb), {"mpn_id": partner.mpn_id}).status_code == 404
 
 
 @pytest.mark.parametrize("verb", ["check", "attach", "remove", "undo"])
-def test_coming_back_to_a_step_by_a_link_leads_to_the_page(web, subscription, verb):
+def test_link_to_a_step_redirects_to_the_page(web, subscription, verb):
     response = web.get(page(subscription, verb))
 
     assert (response.status_code, response.url) == (302, page(subscription))
 
 
-@pytest.mark.parametrize("name", ["customer_home", "subscription_list", "customer_history", "customer_partners"])
-def test_a_partner_may_not_open_a_customers_pages(partner, name):
-    response = signed_in(make_member(partner.organisation)).get(reverse(f"associations:{name}"))
+@pytest.mark.parametrize("name", PAGES)
+def test_partner_may_not_open_a_customers_pages(partner, name):
+    response = signed_in(make_member(partner.organisation)).get(reverse(name))
 
     assert response.status_code == 403
     assert "This page is for customers." in response.text
@@ -363,7 +370,7 @@ def test_a_partner_may_not_open_a_customers_pages(partner, name):
 # --- The timeline ---------------------------------------------------------------------------------------------------
 
 
-def test_the_timeline_says_who_was_of_record_from_when_to_when_by_whom_and_why(web, subscription, admin):
+def test_page_shows_each_period_with_who_began_and_ended_it(web, subscription, admin):
     began = timezone.now().date() - timedelta(days=90)
     attached(subscription, make_partner("Halden Konsult AB"), admin, began_on=began)
     attaching.remove(subscription.subscription_id, by=admin, reason="Their rollout project ended in October.")
@@ -376,7 +383,7 @@ def test_the_timeline_says_who_was_of_record_from_when_to_when_by_whom_and_why(w
     assert period.association.end_note == "Their rollout project ended in October."
 
 
-def test_the_history_of_a_subscription_lists_every_event_newest_first(web, subscription, partner, admin):
+def test_history_of_a_subscription_lists_every_event_newest_first(web, subscription, partner, admin):
     attached(subscription, partner, admin)
     attaching.remove(subscription.subscription_id, by=admin)
 
@@ -405,7 +412,7 @@ def test_usage_is_shown_as_seats_in_use(web, subscription):
     assert 'class="spark' in text
 
 
-def test_azure_shows_money(web, customer):
+def test_azure_shows_consumption(web, customer):
     azure = make_subscription(customer, product="azure", sku=None, seats=None, agreement="MOSA")
     Usage.objects.create(subscription=azure, month=date(2026, 10, 1), workload="azure", consumed_usd="9500.50")
 
@@ -417,7 +424,7 @@ def test_azure_shows_money(web, customer):
 
 @pytest.fixture
 def estate(customer: Customer, partner: Partner, admin: Actor) -> dict[str, Subscription]:
-    """One subscription of each sort the views tell apart."""
+    """One subscription of each sort that the views distinguish."""
     soon = timezone.now().date() + timedelta(days=30)
     found = {
         "held": make_subscription(customer),
@@ -447,20 +454,20 @@ def shown(response: Any) -> set[Subscription]:
         ("?search=intune&status=active", {"free"}),
     ],
 )
-def test_the_list_shows_what_its_view_and_filters_ask_for(web, estate, query, names):
+def test_list_shows_what_its_view_and_filters_ask_for(web, estate, query, names):
     response = web.get(reverse("associations:subscription_list") + query)
 
     assert shown(response) == {estate[name] for name in names}
     assert f'role="status">{len(names)} subscription' in response.text
 
 
-def test_the_counts_of_the_views_equal_their_lists(web, estate):
+def test_counts_of_the_views_equal_their_lists(web, estate):
     tabs = web.get(reverse("associations:subscription_list")).context["tabs"]
 
     assert [tab.count for tab in tabs] == [len(shown(web.get(tab.url))) for tab in tabs] == [4, 1, 1]
 
 
-def test_a_filter_is_a_chip_that_takes_it_away(web, estate):
+def test_each_filter_has_a_chip_that_removes_it(web, estate):
     url = reverse("associations:subscription_list")
     response = web.get(f"{url}?view=no_partner&product=intune&status=active")
 
@@ -472,19 +479,19 @@ def test_a_filter_is_a_chip_that_takes_it_away(web, estate):
     assert response.context["clear_url"] == "?view=no_partner"
 
 
-def test_filtered_to_nothing_offers_to_clear_the_filters(web, estate):
+def test_empty_filtered_list_offers_to_clear_the_filters(web, estate):
     response = web.get(reverse("associations:subscription_list") + "?product=azure")
 
     assert "No subscriptions match" in response.text
     assert "Clear filters" in response.text
 
 
-def test_a_customer_without_subscriptions_is_told_so(web):
+def test_customer_without_subscriptions_gets_a_message(web):
     assert "No subscriptions yet" in web.get(reverse("associations:subscription_list")).text
     assert "No subscriptions yet" in web.get(reverse("portal:customer_home")).text
 
 
-def test_a_search_that_is_too_short_is_said_so(web, estate):
+def test_too_short_search_is_refused(web, estate):
     response = web.get(reverse("associations:subscription_list") + "?search=ab")
 
     assert response.status_code == 422
@@ -492,7 +499,7 @@ def test_a_search_that_is_too_short_is_said_so(web, estate):
     assert "<title>Error: " in response.text
 
 
-def test_the_csv_has_the_rows_of_the_filtered_list(web, estate):
+def test_csv_has_the_rows_of_the_filtered_list(web, estate):
     response = web.get(reverse("associations:subscription_list") + "?view=no_partner&format=csv")
 
     header, *rows = b"".join(response).decode("utf-8").splitlines()
@@ -501,7 +508,7 @@ def test_the_csv_has_the_rows_of_the_filtered_list(web, estate):
     assert 'filename="subscriptions-' in response["Content-Disposition"]
 
 
-def test_the_csv_of_a_swedish_reader_has_semicolons_and_no_formulas(admin, customer):
+def test_csv_of_a_swedish_reader_has_semicolons_and_no_formulas(admin, customer):
     customer.organisation.name = "=cmd|' /C calc'!A0"
     customer.organisation.save()
     make_subscription(customer)
@@ -530,7 +537,7 @@ def test_pages_follow_each_other_both_ways_without_a_gap(web, customer, monkeypa
     assert web.get(url + back.context["page"].previous).context["page"].previous == ""
 
 
-def test_a_cursor_of_somebodys_own_making_starts_at_the_beginning(web, estate):
+def test_forged_cursor_starts_at_the_beginning(web, estate):
     assert len(shown(web.get(reverse("associations:subscription_list") + "?cursor=WzEsMl0:x:y"))) == 4
 
 
@@ -543,7 +550,7 @@ def test_home_counts_what_its_links_show(web, estate):
     assert "Nordvik Cloud AB" in response.text  # among the latest events
 
 
-def test_home_leads_to_the_whole_list_where_it_shows_only_a_few(web, customer):
+def test_home_links_to_the_whole_list_if_it_shows_only_some(web, customer):
     for _number in range(5):
         make_subscription(customer)
     assert "See all 5" not in web.get(reverse("portal:customer_home")).text
@@ -553,13 +560,13 @@ def test_home_leads_to_the_whole_list_where_it_shows_only_a_few(web, customer):
     assert "See all 6" in web.get(reverse("portal:customer_home")).text
 
 
-def test_home_says_when_nothing_needs_the_customer(web, subscription, partner, admin):
+def test_home_shows_that_no_action_is_needed(web, subscription, partner, admin):
     attached(subscription, partner, admin)
 
     assert "No action needed" in web.get(reverse("portal:customer_home")).text
 
 
-def test_the_history_can_be_narrowed_and_taken_along(web, estate, admin):
+def test_history_can_be_filtered_and_exported(web, estate, admin):
     attaching.remove(estate["held"].subscription_id, by=admin, reason="-1 for them")
     url = reverse("portal:customer_history")
 
@@ -599,34 +606,34 @@ def test_partners_are_listed_with_the_number_their_link_shows(web, estate, custo
     assert len(shown(linked)) == 2
 
 
-@pytest.mark.parametrize("name", ["customer_home", "subscription_list", "customer_history", "customer_partners"])
-def test_the_cost_of_a_page_does_not_grow_with_its_rows(web, estate, customer, admin, name):
-    def load() -> Any:
-        return web.get(reverse(f"associations:{name}"))
+@pytest.mark.parametrize("name", PAGES)
+def test_queries_of_a_page_do_not_grow_with_its_rows(web, estate, customer, admin, name):
+    def get() -> Any:
+        return web.get(reverse(name))
 
-    before = queries(load)
+    before = queries(get)
     for number in range(4):
         attached(make_subscription(customer), make_partner(f"Partner {number} AB"), admin)
         make_subscription(customer, renews_on=timezone.now().date() + timedelta(days=5))
 
-    assert queries(load) == before
+    assert queries(get) == before
 
 
-def test_the_cost_of_the_subscriptions_page_does_not_grow_with_its_history(web, subscription, partner, admin):
+def test_queries_of_a_subscriptions_page_do_not_grow_with_its_history(web, subscription, partner, admin):
     attached(subscription, partner, admin)
 
-    def load() -> Any:
+    def get() -> Any:
         return web.get(page(subscription))
 
-    before = queries(load)
+    before = queries(get)
     for _time in range(3):
         attaching.remove(subscription.subscription_id, by=admin)
         attached(subscription, make_partner(f"Partner {uuid.uuid4()}"), admin)
 
-    assert queries(load) == before
+    assert queries(get) == before
 
 
-def test_periods_are_days_of_utc_wherever_the_reader_is(web, admin, subscription, partner):
+def test_periods_are_shown_in_utc_days_in_every_time_zone(web, admin, subscription, partner):
     assert admin.user is not None
     admin.user.time_zone = "America/Los_Angeles"
     admin.user.save()
@@ -639,8 +646,8 @@ def test_periods_are_days_of_utc_wherever_the_reader_is(web, admin, subscription
 # --- Mail that is late ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("left_lying", ["event", "message"])
-def test_mail_that_is_late_is_said_where_mail_was_promised(web, subscription, partner, admin, left_lying):
+@pytest.mark.parametrize("waiting", ["event", "message"])
+def test_page_that_announces_mail_shows_if_mail_is_late(web, subscription, partner, admin, waiting):
     late = "Emails are delayed at the moment. We will send them automatically."
     make_member(partner.organisation)
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
@@ -650,7 +657,7 @@ def test_mail_that_is_late_is_said_where_mail_was_promised(web, subscription, pa
 
     assert "We will email the partner." in text()
     assert late not in text()
-    if left_lying == "message":
+    if waiting == "message":
         relay()
         Delivery.objects.update(next_at=timezone.now() - timedelta(minutes=6))
     else:
@@ -663,7 +670,7 @@ def test_mail_that_is_late_is_said_where_mail_was_promised(web, subscription, pa
     assert late not in text()
 
 
-def test_where_nothing_was_promised_nobody_asks_whether_mail_is_late(web, subscription):
+def test_page_without_announced_mail_does_not_query_for_late_mail(web, subscription):
     with CaptureQueriesContext(connection) as queries:
         web.get(page(subscription))
     assert not [one for one in queries if "notifications_delivery" in one["sql"]]

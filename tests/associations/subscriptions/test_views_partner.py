@@ -1,4 +1,4 @@
-"""The partner's pages: figures that equal the lists behind them, and nothing that is not theirs to know."""
+"""The partner's pages: figures equal the lists behind them, and nothing is shown that the partner may not know."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 from tests.pages import queries, signed_in
 
+LISTS = ["portal:partner_customer_list", "associations:partner_subscription_list", "portal:partner_history"]
+
 
 @pytest.fixture
 def reader(amira: Actor) -> Actor:
@@ -42,7 +44,7 @@ def remove(subscription: Subscription, **given: Any) -> Association:
 
 
 def associated(customer: Customer, partner: Partner, **given: Any) -> Association:
-    """A tenant-wide association, which has no verb yet: they come from files."""
+    """Create an association with the whole tenant. Only imports make them."""
     fields = {"kind": "delegated_admin", "began_at": datetime(2025, 1, 1, tzinfo=UTC), "source": "estate"}
     return Association.objects.create(customer=customer, partner=partner, **(fields | given))
 
@@ -73,7 +75,7 @@ def shown(response: Any) -> set[Subscription]:
 
 @pytest.fixture
 def estate(partner: Partner) -> dict[str, Subscription]:
-    """A customer with a subscription of each sort the views tell apart, and the partner's own tenant."""
+    """A customer with a subscription of each sort that the views distinguish, and the partner's own tenant."""
     customer = make_customer("Almviks kommun", domain="almvik.example")
     own = make_customer("Nordvik Cloud AB")
     partner.own_tenant_id = own.tenant_id
@@ -120,7 +122,7 @@ def test_every_figure_equals_the_list_it_links_to(web, estate):
     assert context["spent"] == 1200
 
 
-def test_the_chart_has_each_workload_of_the_last_twelve_months(web, estate):
+def test_chart_has_each_workload_of_the_last_twelve_months(web, estate):
     people = home(web).context["people"]
 
     assert len(people.labels) == 12
@@ -131,21 +133,21 @@ def test_the_chart_has_each_workload_of_the_last_twelve_months(web, estate):
     assert "Show as table" in home(web).text
 
 
-def test_recent_changes_say_who_did_what_and_why(web, estate):
+def test_recent_changes_show_the_reason_but_no_other_partner(web, estate):
     text = home(web).text
 
     assert "Their project has ended." in text
     assert "Halden Konsult AB" not in text
 
 
-def test_a_new_partner_is_told_how_to_begin(web, partner):
+def test_new_partner_is_shown_how_to_begin(web, partner):
     text = home(web).text
 
     assert "Get started" in text
     assert f"enter the MPN ID {partner.mpn_id}" in text
 
 
-def test_a_new_global_account_is_given_the_ids_of_its_locations(partner):
+def test_new_global_account_is_shown_the_ids_of_its_locations(partner):
     company = make_partner("Nordvik Group", kind="global")
     partner.organisation.parent = company.organisation
     partner.organisation.save()
@@ -156,7 +158,7 @@ def test_a_new_global_account_is_given_the_ids_of_its_locations(partner):
     assert f"enter the MPN ID {company.mpn_id}" not in text
 
 
-def test_a_global_account_sees_what_its_locations_are_of_record_for(partner, estate):
+def test_global_account_sees_what_its_locations_are_of_record_for(partner, estate):
     company = make_partner("Nordvik Group", kind="global")
     partner.organisation.parent = company.organisation
     partner.organisation.save()
@@ -164,7 +166,7 @@ def test_a_global_account_sees_what_its_locations_are_of_record_for(partner, est
     assert home(signed_in(make_member(company.organisation))).context["counts"]["of_record"] == 4
 
 
-def test_the_dashboard_takes_at_most_ten_queries_however_many_rows(web, estate, partner):
+def test_dashboard_takes_at_most_ten_queries_however_many_rows(web, estate, partner):
     before = queries(lambda: home(web))
     for number in range(9):
         subscription = make_subscription(make_customer(f"Kund {number} AB"))
@@ -189,17 +191,17 @@ def test_the_dashboard_takes_at_most_ten_queries_however_many_rows(web, estate, 
         ("?search=almvik", {"held", "renewing", "azure"}),
     ],
 )
-def test_the_list_shows_what_its_view_and_filters_ask_for(web, estate, query, names):
+def test_list_shows_what_its_view_and_filters_ask_for(web, estate, query, names):
     assert shown(listed(web, query)) == {estate[name] for name in names}
 
 
-def test_the_counts_of_the_views_equal_their_lists(web, estate):
+def test_counts_of_the_views_equal_their_lists(web, estate):
     tabs = listed(web).context["tabs"]
 
     assert [tab.count for tab in tabs] == [len(shown(web.get(tab.url))) for tab in tabs] == [4, 1, 1, 1, 7]
 
 
-def test_another_partner_of_record_stays_nameless_in_lists_filters_and_files(web, estate):
+def test_another_partner_of_record_is_not_named_in_lists_filters_and_files(web, estate):
     rival = Partner.objects.get(organisation__name="Halden Konsult AB")
 
     assert "Another partner" in listed(web, "?view=all").text
@@ -210,7 +212,7 @@ def test_another_partner_of_record_stays_nameless_in_lists_filters_and_files(web
         assert rival.mpn_id not in text
 
 
-def test_the_csv_has_the_usage_of_what_is_of_record_and_of_nothing_else(web, estate):
+def test_csv_has_usage_only_where_the_reader_is_partner_of_record(web, estate):
     lines = b"".join(listed(web, "?view=all&format=csv")).decode().splitlines()
     by_id = {line.split(",")[0]: line for line in lines}
 
@@ -219,7 +221,7 @@ def test_the_csv_has_the_usage_of_what_is_of_record_and_of_nothing_else(web, est
     assert by_id[str(estate["rivals"].subscription_id)].endswith(",,,,")
 
 
-def test_a_partner_of_record_sees_since_when_the_usage_and_the_history(web, estate):
+def test_partner_of_record_sees_since_when_the_usage_and_the_history(web, estate):
     response = web.get(page(estate["held"]))
 
     assert [period.association.ended_at for period in response.context["periods"]] == [None]
@@ -228,12 +230,12 @@ def test_a_partner_of_record_sees_since_when_the_usage_and_the_history(web, esta
     assert [item.icon for item in response.context["events"]] == ["link"]
 
 
-def test_own_use_is_said_to_count_for_competencies_only(web, estate):
+def test_own_use_is_shown_to_count_for_competencies_only(web, estate):
     assert "It counts towards your competencies but never earns incentives." in web.get(page(estate["own"])).text
     assert "Own use (competencies only)" in listed(web).text
 
 
-def test_where_another_partner_is_of_record_its_name_and_usage_are_not_shown(web, estate):
+def test_name_and_usage_of_another_partner_of_record_are_not_shown(web, estate):
     response = web.get(page(estate["rivals"]))
 
     assert "Another partner is the partner of record for this subscription." in response.text
@@ -241,7 +243,7 @@ def test_where_another_partner_is_of_record_its_name_and_usage_are_not_shown(web
     assert response.context["use"] is None
 
 
-def test_a_former_partner_keeps_the_usage_of_the_months_it_covered(web, partner):
+def test_former_partner_keeps_the_usage_of_the_months_it_covered(web, partner):
     subscription = make_subscription(make_customer("Gammal Kund AB"))
     association = attach(subscription, partner, began_on=month(3))
     Association.objects.filter(pk=association.pk).update(
@@ -256,7 +258,7 @@ def test_a_former_partner_keeps_the_usage_of_the_months_it_covered(web, partner)
     assert listed(web, "?view=former").context["rows"][0].usage is None
 
 
-def test_what_a_partner_was_never_associated_with_is_not_found(web):
+def test_partner_cannot_find_what_it_was_never_associated_with(web):
     stranger = make_subscription(make_customer("Torsnäs Hamn AB"))
 
     assert web.get(page(stranger)).status_code == 404
@@ -264,7 +266,7 @@ def test_what_a_partner_was_never_associated_with_is_not_found(web):
     assert web.get(reverse("portal:partner_customer_detail", args=[tenant])).status_code == 404
 
 
-def test_what_was_undone_is_not_found(web, partner):
+def test_subscription_of_an_undone_attach_is_not_found(web, partner):
     subscription = make_subscription(make_customer())
     attach(subscription, partner)
     undo.undo(subscription.subscription_id, by=administrator(subscription.customer))
@@ -275,9 +277,9 @@ def test_what_was_undone_is_not_found(web, partner):
     assert page(subscription) not in text
 
 
-@pytest.mark.parametrize("name", ["home", "customer_list", "subscription_list", "history"])
-def test_a_customer_may_not_open_a_partners_pages(customer, name):
-    response = signed_in(make_member(customer.organisation)).get(reverse(f"associations:partner_{name}"))
+@pytest.mark.parametrize("name", ["portal:partner_home", *LISTS])
+def test_customer_may_not_open_a_partners_pages(customer, name):
+    response = signed_in(make_member(customer.organisation)).get(reverse(name))
 
     assert response.status_code == 403
     assert "This page is for partners." in response.text
@@ -311,7 +313,7 @@ def test_customers_are_searched_by_name_and_domain(web, estate):
     assert web.get(f"{url}?search=al").status_code == 422
 
 
-def test_a_customers_page_shows_what_the_partner_is_to_them(web, estate):
+def test_customers_page_shows_the_partners_associations(web, estate):
     customer = estate["held"].customer
 
     response = web.get(reverse("portal:partner_customer_detail", args=[customer.tenant_id]))
@@ -322,7 +324,7 @@ def test_a_customers_page_shows_what_the_partner_is_to_them(web, estate):
     assert "Halden" not in response.text
 
 
-def test_a_lost_customers_page_says_what_happened_and_when(web, partner):
+def test_page_of_a_former_customer_shows_why_and_when_it_ended(web, partner):
     lost = make_subscription(make_customer("Gammal Kund AB"))
     attach(lost, partner)
     remove(lost, reason="Another partner does this work now.")
@@ -337,7 +339,7 @@ def test_a_lost_customers_page_says_what_happened_and_when(web, partner):
 # --- History --------------------------------------------------------------------------------------------------------
 
 
-def test_a_partners_history_has_its_own_events_only(web, estate):
+def test_partners_history_has_its_own_events_only(web, estate):
     url = reverse("portal:partner_history")
     response = web.get(url)
 
@@ -353,36 +355,36 @@ def test_a_partners_history_has_its_own_events_only(web, estate):
         ("attach_undone", "The attachment of <b>another partner</b> was undone"),
     ],
 )
-def test_a_partner_that_is_not_ones_own_is_another_partner(amira, verb, says):
+def test_other_partner_in_an_event_is_another_partner(amira, verb, says):
     changes = {"partner": {"mpn_id": "4410237", "name": "Halden Konsult AB"}}
     event = Event(verb=f"partner_of_record.{verb}", changes=changes, at=timezone.now())
 
     assert timeline.items(amira, [event], here=True)[0].sentence == says
 
 
-@pytest.mark.parametrize("name", ["customer_list", "subscription_list", "history"])
-def test_the_cost_of_a_list_does_not_grow_with_its_rows(web, estate, partner, name):
-    def load() -> Any:
-        return web.get(reverse(f"associations:partner_{name}"))
+@pytest.mark.parametrize("name", LISTS)
+def test_queries_of_a_list_do_not_grow_with_its_rows(web, estate, partner, name):
+    def get() -> Any:
+        return web.get(reverse(name))
 
-    before = queries(load)
+    before = queries(get)
     for number in range(5):
         attach(make_subscription(make_customer(f"Kund {number} AB")), partner)
 
-    assert queries(load) == before
+    assert queries(get) == before
 
 
-def test_the_cost_of_a_customers_page_does_not_grow_with_its_subscriptions(web, estate, partner):
+def test_queries_of_a_customers_page_do_not_grow_with_its_subscriptions(web, estate, partner):
     customer = estate["held"].customer
 
-    def load() -> Any:
+    def get() -> Any:
         return web.get(reverse("portal:partner_customer_detail", args=[customer.tenant_id]))
 
-    before = queries(load)
+    before = queries(get)
     for _number in range(5):
         attach(make_subscription(customer), partner)
 
-    assert queries(load) == before
+    assert queries(get) == before
 
 
 def test_usage_of_seats_counts_each_subscription_once_a_month(estate, amira):

@@ -1,4 +1,4 @@
-"""Check ID: who is found, what is refused, and that every try is recorded and counted."""
+"""Check ID: what is found, what is refused, and that every try is recorded and counted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def earlier(minutes: int, count: int, admin: Actor) -> None:
     )
 
 
-def test_the_partner_with_exactly_this_id_is_found_and_the_check_recorded(admin):
+def test_partner_with_exactly_this_id_is_found_and_the_check_recorded(admin):
     partner = make_partner(mpn_id="4471902")
 
     assert actions.check(" 447 1902 ", by=admin) == partner
@@ -45,7 +45,7 @@ def test_the_partner_with_exactly_this_id_is_found_and_the_check_recorded(admin)
         ({"status": "closed"}, "partner_not_found", NotFound),
     ],
 )
-def test_one_that_cannot_be_attached_says_why(admin, fields, code, kind):
+def test_check_of_a_partner_that_cannot_be_attached_shows_why(admin, fields, code, kind):
     partner = make_partner(**fields)
 
     with pytest.raises(kind) as caught:
@@ -55,7 +55,7 @@ def test_one_that_cannot_be_attached_says_why(admin, fields, code, kind):
     assert outcomes() == [code]
 
 
-def test_a_closed_partner_cannot_be_told_from_one_that_never_was(admin):
+def test_closed_partner_and_unknown_id_get_the_same_refusal(admin):
     closed = make_partner(status="closed")
     with pytest.raises(NotFound) as of_closed:
         actions.check(closed.mpn_id, by=admin)
@@ -66,7 +66,7 @@ def test_a_closed_partner_cannot_be_told_from_one_that_never_was(admin):
     assert of_closed.value.args == of_none.value.args
 
 
-def test_what_is_no_mpn_id_is_malformed_on_its_field(admin):
+def test_malformed_id_is_refused_on_its_field(admin):
     with pytest.raises(Refused) as caught:
         actions.check("x" * 500, by=admin)
 
@@ -74,7 +74,7 @@ def test_what_is_no_mpn_id_is_malformed_on_its_field(admin):
     assert outcomes() == ["mpn_id_malformed"]
 
 
-def test_the_twenty_first_check_in_a_minute_waits_whatever_it_asks_for(admin, partner):
+def test_twenty_first_check_in_a_minute_must_wait(admin, partner):
     earlier(0, 19, admin)
     assert actions.check(partner.mpn_id, by=admin)
 
@@ -85,7 +85,7 @@ def test_the_twenty_first_check_in_a_minute_waits_whatever_it_asks_for(admin, pa
     assert outcomes()[-1] == "too_many_checks"
 
 
-def test_the_minute_and_the_day_run_out_by_themselves(admin, partner):
+def test_limits_of_a_minute_and_a_day_end_with_time(admin, partner):
     earlier(2, 199, admin)
     assert actions.check(partner.mpn_id, by=admin)
     with pytest.raises(Locked) as caught:
@@ -97,13 +97,13 @@ def test_the_minute_and_the_day_run_out_by_themselves(admin, partner):
     assert actions.check(partner.mpn_id, by=admin)
 
 
-def test_one_organisations_checks_do_not_hold_up_another(admin, partner):
+def test_checks_of_one_organisation_do_not_limit_another(admin, partner):
     earlier(0, 20, admin)
 
     assert actions.check(partner.mpn_id, by=make_member(make_customer("Almviks kommun").organisation))
 
 
-def test_a_viewer_does_not_check(customer, partner):
+def test_viewer_may_not_check(customer, partner):
     with pytest.raises(Forbidden):
         actions.check(partner.mpn_id, by=make_member(customer.organisation, "viewer"))
 
@@ -111,7 +111,7 @@ def test_a_viewer_does_not_check(customer, partner):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_thirty_checks_at_once_are_twenty_answers_and_ten_waits(admin, partner):
+def test_thirty_concurrent_checks_get_twenty_answers_and_ten_refusals(admin, partner):
     def check(_: int) -> str:
         try:
             actions.check(partner.mpn_id, by=admin)

@@ -9,7 +9,7 @@ from tests.api import Api
 from tests.factories import make_member, make_partner
 
 
-def test_an_id_is_found_by_exactly_its_number(api, partner):
+def test_partner_is_found_by_its_exact_id(api, partner):
     for entered in (partner.mpn_id, f" {partner.mpn_id[:3]}-{partner.mpn_id[3:]}"):
         response = api.get("partners/check/", {"mpn_id": entered})
         assert response.status_code == 200
@@ -29,13 +29,13 @@ def test_an_id_is_found_by_exactly_its_number(api, partner):
         ({"kind": "global"}, 409, "partner_is_global"),
     ],
 )
-def test_a_partner_that_cannot_be_attached_says_why(api, fields, status, code):
+def test_partner_that_cannot_be_attached_is_refused_with_a_code(api, fields, status, code):
     response = api.get("partners/check/", {"mpn_id": make_partner("No", **fields).mpn_id})
 
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-def test_a_closed_partner_and_none_answer_the_same(api):
+def test_closed_and_unknown_partner_get_the_same_answer(api):
     closed = make_partner("Closed", status="closed").mpn_id
     answers = [api.get("partners/check/", {"mpn_id": one}, X_Request_ID="12345678") for one in (closed, "99999999")]
 
@@ -52,14 +52,14 @@ def test_a_closed_partner_and_none_answer_the_same(api):
         ({"mpn_id": "44\0"}, "null_characters_not_allowed"),
     ],
 )
-def test_what_is_no_id_is_422_on_the_field(api, query, code):
+def test_malformed_id_is_422_on_the_field(api, query, code):
     response = api.get("partners/check/", query)
 
     assert response.status_code == 422
     assert [(error["field"], error["code"]) for error in response.json()["errors"]] == [("mpn_id", code)]
 
 
-def test_the_twenty_first_try_in_a_minute_waits(api, partner):
+def test_twenty_first_try_in_a_minute_must_wait(api, partner):
     for _ in range(20):
         api.get("partners/check/", {"mpn_id": partner.mpn_id})
 
@@ -70,13 +70,13 @@ def test_the_twenty_first_try_in_a_minute_waits(api, partner):
     assert CheckOfId.objects.count() == 21
 
 
-def test_a_viewer_may_not_check(customer, partner):
+def test_viewer_may_not_check(customer, partner):
     viewer = Api(make_member(customer.organisation, "viewer"))
 
     assert viewer.get("partners/check/", {"mpn_id": partner.mpn_id}).json()["code"] == "no_right"
 
 
-def test_a_read_only_token_may_check(customer, partner):
+def test_read_only_token_may_check(customer, partner):
     reader = Api(make_member(customer.organisation), read_only=True)
 
     assert reader.get("partners/check/", {"mpn_id": partner.mpn_id}).status_code == 200

@@ -1,3 +1,5 @@
+"""Imports of partners, customers, subscriptions and usage."""
+
 from __future__ import annotations
 
 import uuid
@@ -32,7 +34,7 @@ from tests.estates import (
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Path:
-    """A partner, two customers and a subscription, loaded."""
+    """A partner, two customers and a subscription, imported."""
     files = {"partners": [partner()], "customers": [customer(), customer(OTHER_TENANT)]}
     assert load(write(tmp_path, subscriptions=[subscription()], **files)).failure == ""
     return tmp_path
@@ -41,7 +43,7 @@ def estate(tmp_path: Path) -> Path:
 # --- partners.csv
 
 
-def test_a_partner_is_loaded_below_its_global_account_wherever_that_stands_in_the_file(tmp_path: Path) -> None:
+def test_partner_is_imported_below_its_global_account_in_any_order(tmp_path: Path) -> None:
     rows = [partner(parent_mpn_id=GLOBAL, tenant_id=TENANT), partner(GLOBAL, kind="global")]
     assert load_one(tmp_path, "partners", *rows).failure == ""
     location = Partner.objects.select_related("organisation__parent").get(mpn_id=PARTNER)
@@ -52,9 +54,9 @@ def test_a_partner_is_loaded_below_its_global_account_wherever_that_stands_in_th
     assert location.own_tenant_id == uuid.UUID(TENANT)
 
 
-def test_a_partner_that_changes_is_brought_up_to_date(estate: Path) -> None:
-    loaded = load_one(estate, "partners", partner(name="Nordvik AB", status="suspended", city=""))
-    assert "0 created, 1 changed, 0 unchanged, 0 failed" in loaded.out
+def test_changed_partner_is_updated(estate: Path) -> None:
+    result = load_one(estate, "partners", partner(name="Nordvik AB", status="suspended", city=""))
+    assert "0 created, 1 changed, 0 unchanged, 0 failed" in result.out
     stored = Partner.objects.select_related("organisation").get(mpn_id=PARTNER)
     assert (stored.organisation.name, stored.status, stored.city) == ("Nordvik AB", "suspended", "")
 
@@ -86,25 +88,25 @@ def test_a_partner_that_changes_is_brought_up_to_date(estate: Path) -> None:
         ({"tenant_id": "1234"}, "tenant_id", "malformed_guid"),
     ],
 )
-def test_a_bad_row_of_partners_says_why(tmp_path: Path, cells: Row, column: str, code: str) -> None:
+def test_bad_row_of_partners_is_reported_with_its_reason(tmp_path: Path, cells: Row, column: str, code: str) -> None:
     load_one(tmp_path, "partners", partner(RIVAL), partner(GLOBAL, kind="global"))
-    loaded = load_one(tmp_path, "partners", partner("5550001"), partner() | cells)
-    assert loaded.codes == [("3", column, code)]
+    result = load_one(tmp_path, "partners", partner("5550001"), partner() | cells)
+    assert result.codes == [("3", column, code)]
     assert Partner.objects.filter(mpn_id="5550001").exists(), "a bad row skips only itself"
     assert not Partner.objects.filter(mpn_id=PARTNER).exists()
 
 
 def test_partners_above_each_other_are_a_cycle(tmp_path: Path) -> None:
     rows = [partner(parent_mpn_id=RIVAL), partner(RIVAL, parent_mpn_id=PARTNER)]
-    loaded = load_one(tmp_path, "partners", *rows)
-    assert {code for _line, _column, code in loaded.codes} == {"cycle_of_parents"}
-    assert len(loaded.codes) == 2
+    result = load_one(tmp_path, "partners", *rows)
+    assert {code for _line, _column, code in result.codes} == {"cycle_of_parents"}
+    assert len(result.codes) == 2
 
 
 # --- customers.csv and the contacts
 
 
-def test_a_customer_needs_only_its_tenant_and_its_name(tmp_path: Path) -> None:
+def test_customer_needs_only_its_tenant_and_its_name(tmp_path: Path) -> None:
     row = customer(domain="", country="", segment="", language="")
     assert load_one(tmp_path, "customers", row).failure == ""
     stored = Customer.objects.select_related("organisation").get(tenant_id=TENANT)
@@ -121,19 +123,19 @@ def test_a_customer_needs_only_its_tenant_and_its_name(tmp_path: Path) -> None:
         ({"contact_email": "a@b@c"}, "contact_email", "malformed_email"),
     ],
 )
-def test_a_bad_row_of_customers_says_why(tmp_path: Path, cells: Row, column: str, code: str) -> None:
+def test_bad_row_of_customers_is_reported_with_its_reason(tmp_path: Path, cells: Row, column: str, code: str) -> None:
     assert load_one(tmp_path, "customers", customer() | cells).codes == [("2", column, code)]
     assert not Customer.objects.exists()
 
 
-def test_the_same_row_twice_is_reported_with_the_line_of_the_first(tmp_path: Path) -> None:
-    loaded = load_one(tmp_path, "customers", customer(), customer(OTHER_TENANT), customer(name="Another"))
-    assert loaded.codes == [("4", "", "duplicate_row")]
-    assert "2" in loaded.errors[0]["reason"]
+def test_same_row_twice_is_reported_with_the_line_of_the_first(tmp_path: Path) -> None:
+    result = load_one(tmp_path, "customers", customer(), customer(OTHER_TENANT), customer(name="Another"))
+    assert result.codes == [("4", "", "duplicate_row")]
+    assert "2" in result.errors[0]["reason"]
     assert Customer.objects.get(tenant_id=TENANT).organisation.name == "Västerhamn Energi AB"
 
 
-def test_a_contact_becomes_an_administrator_without_a_password(tmp_path: Path) -> None:
+def test_contact_becomes_an_administrator_without_a_password(tmp_path: Path) -> None:
     load_one(tmp_path, "customers", customer(contact_email="Elin.Sandberg@vasterhamn.example", language="sv"))
     membership = Membership.objects.select_related("user", "organisation").get()
     assert membership.role == "administrator"
@@ -153,7 +155,7 @@ def test_one_address_of_several_organisations_is_one_person(tmp_path: Path) -> N
     assert Membership.objects.count() == 2
 
 
-def test_who_is_known_already_keeps_name_password_and_role(tmp_path: Path) -> None:
+def test_known_user_keeps_name_password_and_role(tmp_path: Path) -> None:
     load_one(tmp_path, "customers", customer())
     elin = User.objects.create_user("elin@people.example", "four quiet words here", name="Elin")
     Membership.objects.create(user=elin, organisation=Customer.objects.get().organisation, role="viewer")
@@ -167,7 +169,7 @@ def test_who_is_known_already_keeps_name_password_and_role(tmp_path: Path) -> No
 # --- subscriptions.csv
 
 
-def test_a_subscription_is_loaded_as_its_row_says(estate: Path) -> None:
+def test_subscription_has_the_values_of_its_row(estate: Path) -> None:
     stored = Subscription.objects.select_related("sku").get()
     assert stored.subscription_id == uuid.UUID(SUBSCRIPTION)
     assert stored.customer.tenant_id == uuid.UUID(TENANT)
@@ -177,20 +179,20 @@ def test_a_subscription_is_loaded_as_its_row_says(estate: Path) -> None:
     assert (stored.started_on, stored.renews_on) == (date(2024, 7, 1), date(2027, 6, 30))
 
 
-def test_what_is_empty_is_unknown(estate: Path) -> None:
+def test_empty_cells_are_stored_as_unknown(estate: Path) -> None:
     load_one(estate, "subscriptions", subscription(sku_string_id="", seats="", renews_on=""))
     stored = Subscription.objects.get()
     assert (stored.sku, stored.seats, stored.renews_on) == (None, None, None)
 
 
-def test_a_change_raises_the_version_by_one_and_no_change_leaves_it(estate: Path) -> None:
+def test_change_raises_the_version_by_one_and_an_equal_row_keeps_it(estate: Path) -> None:
     load_one(estate, "subscriptions", subscription(seats="421"))
     assert Subscription.objects.get().version == 2
     load_one(estate, "subscriptions", subscription(seats="421"))
     assert Subscription.objects.get().version == 2
 
 
-def test_a_subscription_may_replace_one_that_stands_later_in_the_file(estate: Path) -> None:
+def test_subscription_may_replace_one_from_a_later_row(estate: Path) -> None:
     rows = [subscription(OTHER_SUBSCRIPTION, replaces_subscription_id=UNKNOWN), subscription(UNKNOWN, status="expired")]
     assert load_one(estate, "subscriptions", *rows).failure == ""
     stored = Subscription.objects.select_related("replaces").get(subscription_id=OTHER_SUBSCRIPTION)
@@ -230,29 +232,29 @@ def test_a_subscription_may_replace_one_that_stands_later_in_the_file(estate: Pa
         ),
     ],
 )
-def test_a_bad_row_of_subscriptions_says_why(estate: Path, cells: Row, column: str, code: str) -> None:
-    loaded = load_one(estate, "subscriptions", subscription(OTHER_SUBSCRIPTION) | cells)
-    assert loaded.codes == [("2", column, code)]
+def test_bad_row_of_subscriptions_is_reported_with_its_reason(estate: Path, cells: Row, column: str, code: str) -> None:
+    result = load_one(estate, "subscriptions", subscription(OTHER_SUBSCRIPTION) | cells)
+    assert result.codes == [("2", column, code)]
     assert Subscription.objects.get().version == 1
 
 
 # --- usage.csv
 
 
-def test_a_correction_of_usage_is_a_new_revision_and_an_equal_row_is_none(estate: Path) -> None:
+def test_correction_of_usage_is_a_new_revision_and_an_equal_row_is_not(estate: Path) -> None:
     rows = [usage(), usage(workload="azure", paid_units="", active_users="", consumed_usd="1250.40")]
     load_one(estate, "usage", *rows)
     assert Usage.objects.get(workload="azure").consumed_usd == Decimal("1250.40")
     assert "0 created, 0 changed, 2 unchanged" in load_one(estate, "usage", *rows).out
-    loaded = load_one(estate, "usage", usage(active_users="313"), rows[1])
-    assert "0 created, 1 changed, 1 unchanged" in loaded.out
+    result = load_one(estate, "usage", usage(active_users="313"), rows[1])
+    assert "0 created, 1 changed, 1 unchanged" in result.out
     old, new = Usage.objects.filter(workload="exo").order_by("revision")
     assert (old.revision, old.active_users, old.superseded_at) == (1, 312, new.known_from)
     assert (new.revision, new.active_users, new.superseded_at) == (2, 313, None)
     assert new.month == date(2025, 3, 1)
 
 
-def test_usage_leaves_the_version_of_its_subscription(estate: Path) -> None:
+def test_usage_does_not_change_the_version_of_its_subscription(estate: Path) -> None:
     load_one(estate, "usage", usage())
     assert Subscription.objects.get().version == 1
 
@@ -273,7 +275,7 @@ def test_usage_leaves_the_version_of_its_subscription(estate: Path) -> None:
         ({"paid_units": "", "active_users": ""}, "paid_units", "missing_value"),
     ],
 )
-def test_a_bad_row_of_usage_says_why(estate: Path, cells: Row, column: str, code: str) -> None:
+def test_bad_row_of_usage_is_reported_with_its_reason(estate: Path, cells: Row, column: str, code: str) -> None:
     assert load_one(estate, "usage", usage() | cells).codes == [("2", column, code)]
     assert not Usage.objects.exists()
 
@@ -281,7 +283,7 @@ def test_a_bad_row_of_usage_says_why(estate: Path, cells: Row, column: str, code
 # --- history
 
 
-def test_there_is_one_event_for_each_file_and_organisation(estate: Path) -> None:
+def test_import_records_one_event_for_each_file_and_organisation(estate: Path) -> None:
     load_one(estate, "usage", *(usage(f"2025-{month:02}") for month in range(1, 13)))
     events = Event.objects.filter(verb="estate.loaded")
     chains = {(event.chain, event.changes["file"]): event.changes for event in events}
@@ -290,4 +292,4 @@ def test_there_is_one_event_for_each_file_and_organisation(estate: Path) -> None
     assert chains[f"organisation:{organisation}", "usage.csv"] == {"file": "usage.csv", "created": 12, "changed": 0}
     assert {event.actor_name for event in events} == {""}
     load_one(estate, "usage", *(usage(f"2025-{month:02}") for month in range(1, 13)))
-    assert events.count() == 5, "where nothing changes there is nothing to tell"
+    assert events.count() == 5, "an import without changes records no event"

@@ -1,4 +1,4 @@
-"""The portals' words on the pages: where a partner is attached, by whom, and what being of record affects."""
+"""The texts of portals on the pages: where a partner is attached, by whom, and the effects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from associations.attaching.actions import attach as attaching
 from por.directory.models import CheckOfId, Subscription, Usage
-from por.directory.portals import WORDS, PortalName, affects, who
+from por.directory.portals import TEXTS, PortalName, affects, who
 from por.directory.rules import Agreement, Product
 from tests.factories import make_member, make_partner, make_subscription
 
@@ -49,7 +49,7 @@ PAYS = {
 
 
 def words(html: str) -> str:
-    """What a person reads: no tags, and one space where there are several."""
+    """Return the text of a page, without tags and with single spaces."""
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html)))
 
 
@@ -63,18 +63,18 @@ def page(subscription: Subscription, verb: str = "detail") -> str:
 
 
 def check(web: Client, subscription: Subscription, mpn_id: str) -> str:
-    CheckOfId.objects.all().delete()  # or the limit of a minute would be met
+    CheckOfId.objects.all().delete()  # so that the limit for a minute is not reached
     return web.post(page(subscription, "check"), {"mpn_id": mpn_id}, headers={"HX-Request": "true"}).text
 
 
-def said(agreement: str, product: str, day: str, **note: bool) -> dict[str, bool]:
-    """What a partner of record will or will not, by the beginning of the sentence."""
+def effects(agreement: str, product: str, day: str, **note: bool) -> dict[str, bool]:
+    """Return the effects by text, each with whether the partner will or will not."""
     found = affects(agreement, product, date.fromisoformat(day), **note)
     return {str(one.text): one.will for one in found if one.about != "sees"}
 
 
-def test_every_pair_has_the_words_of_its_portal_says_who_may_attach_and_what_that_affects(web, customer, partner):
-    assert set(WORDS) == set(PortalName)
+def test_every_pair_shows_its_portal_who_may_attach_and_the_effects(web, customer, partner):
+    assert set(TEXTS) == set(PortalName)
     for agreement, product in itertools.product(Agreement.values, Product.values):
         html = check(web, make_subscription(customer, agreement=agreement, product=product), partner.mpn_id)
         text, pair = words(html), (agreement, product)
@@ -113,7 +113,7 @@ def test_every_pair_has_the_words_of_its_portal_says_who_may_attach_and_what_tha
             "2016-08-10",
             {"towards Microsoft competencies": True, "for selling and managing": True},
         ),
-        ("MOSP", "office365", "2017-08-10", {"towards Microsoft competencies": True}),  # no source: nothing is said
+        ("MOSP", "office365", "2017-08-10", {"towards Microsoft competencies": True}),  # no source, so no effect
         ("MOSP", "crm_online", "2019-03-01", {"towards Microsoft competencies": True, "since March 2019": False}),
         (
             "OPEN",
@@ -127,23 +127,23 @@ def test_every_pair_has_the_words_of_its_portal_says_who_may_attach_and_what_tha
         ("CSP", "azure", "2016-08-10", {"go to the seller": False}),
     ],
 )
-def test_what_it_counts_for_and_pays_is_that_of_the_day(agreement, product, day, expected):
-    found = said(agreement, product, day)
+def test_effects_are_those_of_the_day(agreement, product, day, expected):
+    found = effects(agreement, product, day)
 
     assert len(found) == len(expected)
     for part, will in expected.items():
         assert [found[text] for text in found if part in text] == [will]
 
 
-def test_a_trial_counts_for_nothing_and_a_partners_own_never_pays():
+def test_trial_counts_for_nothing_and_own_use_never_pays():
     counts, own = (
         "Count it towards Microsoft competencies",
         "Earn an incentive: this is the partner’s own subscription",
     )
-    assert said("EA", "office365", "2016-08-10", own=True) == {counts: True, own: False}
+    assert effects("EA", "office365", "2016-08-10", own=True) == {counts: True, own: False}
     for pair in itertools.product(Agreement.values, Product.values):
-        assert list(said(*pair, "2026-11-26", trial=True, own=True).values()) == [False]
-        assert said(*pair, "2026-11-26", own=True)[own] is False
+        assert list(effects(*pair, "2026-11-26", trial=True, own=True).values()) == [False]
+        assert effects(*pair, "2026-11-26", own=True)[own] is False
 
 
 @pytest.mark.parametrize(
@@ -156,11 +156,11 @@ def test_a_trial_counts_for_nothing_and_a_partners_own_never_pays():
         ("CSP", "office365", "does most to drive use"),
     ],
 )
-def test_who_should_be_of_record_is_that_of_the_scenario(agreement, product, expected):
+def test_who_should_be_partner_of_record_depends_on_the_pair(agreement, product, expected):
     assert expected in str(who(agreement, product, date(2026, 11, 26)).text)
 
 
-def test_azure_is_measured_in_money_and_the_others_in_seats(web, customer, admin, partner):
+def test_azure_is_measured_in_consumption_and_others_in_seats(web, customer, admin, partner):
     azure = make_subscription(customer, product="azure", agreement="MOSA", sku_string_id="EMS", seats=None)
     office = make_subscription(customer)
     Usage.objects.create(subscription=azure, month=date(2026, 10, 1), workload="azure", consumed_usd="5210.40")
@@ -177,7 +177,7 @@ def test_azure_is_measured_in_money_and_the_others_in_seats(web, customer, admin
     assert "420 Will be attached" in words(several.text)
 
 
-def test_before_several_are_attached_it_is_said_once_for_all_and_then_for_each_kind(web, customer, partner):
+def test_page_for_several_shows_common_effects_once_and_then_each_pair(web, customer, partner):
     chosen = [
         make_subscription(customer),
         make_subscription(customer, product="intune"),
@@ -199,16 +199,18 @@ def test_before_several_are_attached_it_is_said_once_for_all_and_then_for_each_k
     assert "since 1 October" not in text
 
 
-def test_once_attached_both_read_where_it_is_managed_and_what_it_affects(web, customer, admin):
+def test_both_sides_read_where_it_is_managed_and_the_effects(web, customer, admin):
     own = make_partner("Västerhamn IT AB", own_tenant_id=customer.tenant_id)
     subscription = make_subscription(customer, product="intune", agreement="OPEN")
     attaching.attach(subscription.subscription_id, own.mpn_id, by=admin)
     partner = Client()
     partner.force_login(make_member(own.organisation).user)
-    theirs = partner.get(reverse("associations:partner_subscription_detail", args=[subscription.subscription_id])).text
-    ours = web.get(page(subscription)).text
+    partner_page = partner.get(
+        reverse("associations:partner_subscription_detail", args=[subscription.subscription_id])
+    ).text
+    customer_page = web.get(page(subscription)).text
 
-    assert (trail(theirs), trail(ours)) == (ONLINE, "Online portal › Billing › Subscriptions")
-    assert ACTIVATION in words(theirs)
-    assert "You will not Earn an incentive: this is the partner’s own subscription" in words(theirs)
-    assert "They will not Earn an incentive: this is the partner’s own subscription" in words(ours)
+    assert (trail(partner_page), trail(customer_page)) == (ONLINE, "Online portal › Billing › Subscriptions")
+    assert ACTIVATION in words(partner_page)
+    assert "You will not Earn an incentive: this is the partner’s own subscription" in words(partner_page)
+    assert "They will not Earn an incentive: this is the partner’s own subscription" in words(customer_page)

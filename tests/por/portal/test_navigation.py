@@ -1,4 +1,4 @@
-"""What stands around the content of every page."""
+"""What every page shows around its content."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def urls(actor: Actor, path: str = "/") -> list[str]:
 
 
 @pytest.mark.parametrize("kind", OrganisationKind.values)
-def test_every_link_leads_somewhere(kind: str) -> None:
+def test_every_link_resolves(kind: str) -> None:
     for link in PAGES[kind] + HELP:
         assert resolve(link.url)
     if kind in SEARCHES:
         assert resolve(SEARCHES[kind].url)
 
 
-def test_the_page_one_is_on_is_marked_and_so_is_the_one_above(customer: Customer) -> None:
+def test_current_page_and_the_page_above_are_marked(customer: Customer) -> None:
     def marks(path: str) -> dict[str, str]:
         groups = navigation(make_member(customer.organisation), path)
         return {link.url: link.current for group in groups for link in group.links if link.current}
@@ -39,13 +39,11 @@ def test_the_page_one_is_on_is_marked_and_so_is_the_one_above(customer: Customer
     assert marks("/me") == {}
 
 
-def test_without_an_organisation_there_is_nowhere_to_go() -> None:
+def test_navigation_is_empty_without_an_organisation() -> None:
     assert navigation(SYSTEM, "/") == []
 
 
-def test_sent_mail_is_for_who_may_read_deliveries_and_only_where_there_is_a_sink(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_link_to_sent_mail_needs_the_right_and_a_mail_sink(settings: Settings, tmp_path: Path) -> None:
     settings.MAIL_SINK = ""
     assert "/a/mail/" not in urls(make_staff("programme_administrator"))
     settings.MAIL_SINK = str(tmp_path)
@@ -53,7 +51,7 @@ def test_sent_mail_is_for_who_may_read_deliveries_and_only_where_there_is_a_sink
     assert "/a/mail/" not in urls(make_staff("reviewer"))
 
 
-def test_a_signed_out_reader_sees_neither_navigation_nor_menu(client: Client) -> None:
+def test_signed_out_reader_sees_neither_navigation_nor_menu(client: Client) -> None:
     page = client.get("/login").text
     assert 'id="nav"' not in page
     assert "<details" not in page

@@ -1,4 +1,4 @@
-"""The staff's home, the partners, and the search over all that ever happened."""
+"""The staff's home, the partners, and the search over all events."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def found(web: Client, query: str) -> list[int]:
 # --- Home -------------------------------------------------------------------------------------------------------
 
 
-def test_home_says_that_all_is_well_where_it_is(web):
+def test_home_shows_that_all_is_well(web):
     text = web.get("/a/").text
     assert "No action needed" in text
     assert "No events yet" in text
 
 
-def test_home_says_what_failed_what_is_stuck_and_what_has_waited_too_long():
+def test_home_shows_what_failed_is_stuck_or_has_waited_too_long():
     event = attach(make_partner(contact_email="hello@nordvik.example"))
     relaying.relay()
     long_ago = timezone.now() - timedelta(hours=1)
@@ -73,7 +73,7 @@ def test_home_says_what_failed_what_is_stuck_and_what_has_waited_too_long():
     assert event.object_name in text
 
 
-def test_who_may_not_read_deliveries_is_told_the_figures_without_the_links():
+def test_reader_without_the_right_sees_figures_without_links():
     attach()
     Outbox.objects.update(dead_at=timezone.now())
     text = signed_in(make_staff("reviewer")).get("/a/").text
@@ -104,7 +104,7 @@ def test_partners_are_found_by_name_number_kind_status_market_and_country(web):
     assert "No partners match" in web.get(f"{PARTNERS}?search=nobody").text
 
 
-def test_a_global_account_has_the_figures_of_its_locations_together_each_customer_once(web):
+def test_global_account_has_the_figures_of_its_locations_with_each_customer_counted_once(web):
     group = make_partner("Nordvik Group", kind="global")
     one, other = (make_partner(name, parent=group.organisation) for name in ("Nordvik AB", "Nordvik Oy"))
     customer = make_customer()
@@ -122,7 +122,7 @@ def test_a_global_account_has_the_figures_of_its_locations_together_each_custome
     ]
 
 
-def test_a_partners_page_shows_its_company_its_kinds_and_what_it_is_party_to(web):
+def test_partners_page_shows_its_company_its_kinds_and_what_it_is_party_to(web):
     group = make_partner("Nordvik Group", kind="global")
     partner = make_partner("Nordvik AB", parent=group.organisation)
     event = attach(partner)
@@ -136,7 +136,7 @@ def test_a_partners_page_shows_its_company_its_kinds_and_what_it_is_party_to(web
     assert web.get(f"{PARTNERS}0000/").status_code == 404
 
 
-def test_the_partners_ask_as_much_for_many_as_for_few(web, django_assert_num_queries):
+def test_queries_of_the_partner_list_do_not_grow_with_its_rows(web, django_assert_num_queries):
     group = make_partner("Group", kind="global")
     attach(make_partner("One", parent=group.organisation))
     with CaptureQueriesContext(connection) as few:
@@ -150,7 +150,7 @@ def test_the_partners_ask_as_much_for_many_as_for_few(web, django_assert_num_que
 # --- History ----------------------------------------------------------------------------------------------------
 
 
-def test_events_are_found_by_what_happened_to_what_and_by_whom(web):
+def test_events_are_found_by_type_object_and_actor(web):
     customer, partner = make_customer("Ekholmen Logistik AB"), make_partner("Halden Konsult AS")
     by = make_member(customer.organisation, name="Astrid Lindahl")
     event = attach(partner, customer, by)
@@ -166,7 +166,7 @@ def test_events_are_found_by_what_happened_to_what_and_by_whom(web):
     assert found(web, f"?object={event.object_id}") == [event.pk]
 
 
-def test_an_organisation_is_found_by_number_or_name_as_the_one_it_happened_to_and_as_a_party(web):
+def test_events_are_found_by_number_or_name_of_the_organisation_or_a_party(web):
     customer, partner = make_customer("Ekholmen Logistik AB"), make_partner("Halden Konsult AS")
     event = attach(partner, customer)
     attach()
@@ -202,7 +202,7 @@ def test_events_are_found_by_request_and_by_utc_days(web):
     assert found(web, "?search=from-the-desk-0002") == [suspended]
 
 
-def test_a_search_that_takes_too_long_says_so_instead_of_failing(web, monkeypatch):
+def test_slow_search_is_stopped_with_a_message(web, monkeypatch):
     from por.db import locks
     from por.web import lists
 
@@ -215,17 +215,17 @@ def test_a_search_that_takes_too_long_says_so_instead_of_failing(web, monkeypatc
     assert page.status_code == 422
     assert "takes too long" in page.text
     assert "We could not search" in page.text
-    assert "No events match" not in page.text  # nobody knows
+    assert "No events match" not in page.text  # the search did not finish
 
 
-def test_after_a_search_queries_have_all_the_time_they_need_again(web):
+def test_search_resets_the_statement_timeout(web):
     web.get(f"{HISTORY}?search=something")
     with connection.cursor() as cursor:
         cursor.execute("SHOW statement_timeout")
         assert cursor.fetchone()[0] == "0"
 
 
-def test_the_list_as_a_file_has_the_chain_and_what_was_written_down(web):
+def test_csv_of_events_has_the_chain_and_the_changes(web):
     event = attach()
     lines = b"".join(web.get(f"{HISTORY}?format=csv")).decode("utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(lines))
@@ -233,9 +233,7 @@ def test_the_list_as_a_file_has_the_chain_and_what_was_written_down(web):
     assert json.loads(row["changes"]) == event.changes
 
 
-def test_pages_follow_each_other_and_the_list_asks_as_much_for_many_as_for_few(
-    web, monkeypatch, django_assert_num_queries
-):
+def test_event_pages_follow_each_other_and_queries_do_not_grow(web, monkeypatch, django_assert_num_queries):
     attach()
     with CaptureQueriesContext(connection) as few:
         web.get(HISTORY)
@@ -248,7 +246,7 @@ def test_pages_follow_each_other_and_the_list_asks_as_much_for_many_as_for_few(
         assert found(web, web.get(HISTORY + query).context["page"].next) == [*events[-4::-1], events[0] - 1]
 
 
-def test_an_event_shows_everything_that_is_stored_of_it_and_what_came_of_it():
+def test_event_page_shows_all_that_is_stored_and_its_messages():
     partner = make_partner("Halden Konsult AS")
     event = attach(partner, note="They know our mail")
     relaying.relay()
@@ -265,7 +263,7 @@ def test_an_event_shows_everything_that_is_stored_of_it_and_what_came_of_it():
     assert recipient not in signed_in(make_staff("reviewer")).get(f"{HISTORY}{event.pk}/").text
 
 
-def test_an_event_without_words_shows_its_verb(web):
+def test_unregistered_event_shows_its_verb(web):
     about = history.ObjectRef("thing", "7", "")
     event_id = history.record("thing.done", about, by=SYSTEM, at=timezone.now(), of=None, changes={"a": {"b": [1, 2]}})
     text = web.get(f"{HISTORY}{event_id}/").text
@@ -275,12 +273,12 @@ def test_an_event_without_words_shows_its_verb(web):
     assert web.get(f"{HISTORY}404/").status_code == 404
 
 
-def test_the_pages_speak_swedish():
+def test_pages_are_translated_to_swedish():
     event, web = attach(), signed_in(make_staff("auditor"), language="sv")
     assert "Plattformens status" in web.get("/a/").text
     assert "Alla marknader" in web.get(PARTNERS).text
     assert "Plats i kedjan" in web.get(f"{HISTORY}{event.pk}/").text
 
 
-def test_the_box_in_the_header_searches_the_history(web):
+def test_search_box_in_the_header_searches_the_history(web):
     assert 'action="/a/history/"' in web.get("/a/people/").text

@@ -1,4 +1,4 @@
-"""The pages of usage: what they show of which months, and figures that equal the rows they come from."""
+"""The pages about usage: which months they show, and figures that equal the rows they come from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reader(amira: Actor) -> Actor:
 
 
 def month(back: int) -> date:
-    """The first day of a month, so many before the running one."""
+    """Return the first day of the month that is `back` months before the running one."""
     return months_before(timezone.now().date().replace(day=1), back)
 
 
@@ -47,7 +47,7 @@ def of_record(subscription: Subscription, partner: Partner, began_on: date, ende
 
 
 def page_of(subscription: Subscription, *, whose: str = "partner_subscription_usage") -> str:
-    return reverse(f"associations:{whose}", args=[subscription.subscription_id])
+    return reverse(f"portal:{whose}", args=[subscription.subscription_id])
 
 
 ALL = reverse("portal:partner_usage")
@@ -65,7 +65,7 @@ def added_up(rows: list[dict[str, str]], column: str) -> Decimal | None:
 
 @pytest.fixture
 def estate(partner: Partner) -> dict[str, Subscription]:
-    """Of record now: two of a customer and the own tenant. Formerly: one that is used more than all of them."""
+    """Four subscriptions of record, one of them in the own tenant, and a former one with the most usage."""
     customer, own = make_customer("Almviks kommun", domain="almvik.example"), make_customer("Nordvik Cloud AB")
     partner.own_tenant_id = own.tenant_id
     partner.save()
@@ -106,7 +106,7 @@ def estate(partner: Partner) -> dict[str, Subscription]:
         (f"?as_of={month(3)}&view=former", set(), None, None, None),
     ],
 )
-def test_the_key_figures_are_the_sums_of_the_rows_of_the_file(web, estate, query, names, paid, active, money):
+def test_key_figures_are_the_sums_of_the_rows_of_the_file(web, estate, query, names, paid, active, money):
     page = web.get(ALL + query)
     rows = rows_of(web.get(f"{ALL}{query}{'&' if query else '?'}format=csv"))
     totals = page.context["totals"] or usage.Totals(0, None, None, None)
@@ -121,7 +121,7 @@ def test_the_key_figures_are_the_sums_of_the_rows_of_the_file(web, estate, query
     ]
 
 
-def test_a_customers_page_has_all_its_subscriptions_and_the_same_sums(estate):
+def test_customers_page_has_all_its_subscriptions_and_the_same_sums(estate):
     customer = estate["seats"].customer
     client = signed_in(make_member(customer.organisation, "viewer"))
     used(make_subscription(customer), month(1), "exo", paid_units=5, active_users=4)
@@ -135,7 +135,7 @@ def test_a_customers_page_has_all_its_subscriptions_and_the_same_sums(estate):
     assert page_of(estate["seats"], whose="subscription_usage") in page.text
 
 
-def test_what_was_once_of_record_is_in_no_figure_but_its_own(web, estate):
+def test_former_subscriptions_count_only_in_their_own_view(web, estate):
     now, former = web.get(ALL), web.get(f"{ALL}?view=former")
 
     assert max(one.active_users or 0 for one in now.context["rows_of_figures"]) < 8000
@@ -144,7 +144,7 @@ def test_what_was_once_of_record_is_in_no_figure_but_its_own(web, estate):
     assert [tab.count for tab in now.context["tabs"]] == [4, 1, 1]
 
 
-def test_own_use_is_flagged_as_counting_for_competencies_only(web, estate):
+def test_own_use_is_marked_as_counting_for_competencies_only(web, estate):
     rows = rows_of(web.get(f"{ALL}?format=csv"))
 
     assert web.get(ALL).text.count("Own use (competencies only)") == 1
@@ -152,7 +152,7 @@ def test_own_use_is_flagged_as_counting_for_competencies_only(web, estate):
     assert "never earns incentives" in web.get(f"{ALL}?view=own").text
 
 
-def test_workloads_stand_with_what_is_paid_for_and_used_and_what_has_changed_most(web, estate):
+def test_page_shows_workloads_with_paid_and_used_units_and_the_largest_changes(web, estate):
     page = web.get(ALL)
     newest = {one.use.name: one.use for one in page.context["newest"]}
 
@@ -165,7 +165,7 @@ def test_workloads_stand_with_what_is_paid_for_and_used_and_what_has_changed_mos
     assert (change.subscription, change.before, change.after) == (estate["seats"], 76, 79)
 
 
-def test_lines_that_become_one_have_the_share_of_what_they_have_together(customer):
+def test_lines_that_are_added_up_have_the_percentage_of_their_sums(customer):
     names = ["exo", "spo", "teams", "yammer", "proplus", "intune", "aip"]
     use = [usage.UseOfWorkload(month(1), name, 100, 90 - 10 * place, None) for place, name in enumerate(names, start=1)]
 
@@ -185,7 +185,7 @@ def test_lines_that_become_one_have_the_share_of_what_they_have_together(custome
         ("of record", "?view=former", "There are no subscriptions in this view.", ""),
     ],
 )
-def test_a_page_with_nothing_on_it_says_why(web, partner, subscription, prepare, query, says, leads_to):
+def test_empty_page_explains_why(web, partner, subscription, prepare, query, says, leads_to):
     if prepare == "of record":
         of_record(subscription, partner, month(1))
     elif prepare == "associated":
@@ -200,7 +200,7 @@ def test_a_page_with_nothing_on_it_says_why(web, partner, subscription, prepare,
     assert '<dl class="kpis' not in text
 
 
-def test_the_cost_of_the_pages_does_not_grow_with_subscriptions_and_months(web, estate, partner):
+def test_queries_do_not_grow_with_subscriptions_and_months(web, estate, partner):
     one, of_all, file = page_of(estate["seats"]), ALL, f"{ALL}?format=csv"
 
     def costs() -> list[int]:
@@ -243,7 +243,7 @@ def customers(admin: Actor) -> Client:
         (f"?as_of={month(13)}&months=24", [13, 24, 25]),
     ],
 )
-def test_a_period_is_so_many_full_months_and_the_running_one(customers, subscription, query, backs):
+def test_period_has_its_full_months_and_the_running_one(customers, subscription, query, backs):
     for back in (0, 1, 12, 13, 24, 25, 40):
         used(subscription, month(back), paid_units=10, active_users=back)
     address = page_of(subscription, whose="subscription_usage") + query
@@ -257,7 +257,7 @@ def test_a_period_is_so_many_full_months_and_the_running_one(customers, subscrip
     assert "You can see all months because this is your subscription." in page.text
 
 
-def test_the_table_and_the_file_have_the_same_rows_and_the_charts_are_drawn_from_them(customers, subscription):
+def test_table_and_the_file_have_the_same_rows_and_the_charts_are_drawn_from_them(customers, subscription):
     used(subscription, month(1), "teams", paid_units=400, active_users=100)
     used(subscription, month(1), "exo", paid_units=420, active_users=361)
     used(subscription, month(2), "exo", paid_units=420, active_users=210)
@@ -280,10 +280,10 @@ def test_the_table_and_the_file_have_the_same_rows_and_the_charts_are_drawn_from
     assert page.text.count('class="chart chart--l"') == page.text.count('class="chart chart--s"') == 3
 
 
-def test_a_corrected_figure_is_marked_with_when_it_became_known(customers, subscription):
-    told = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
-    used(subscription, month(2), paid_units=10, active_users=3, superseded_at=told)
-    used(subscription, month(2), paid_units=10, active_users=9, revision=2, known_from=told)
+def test_corrected_figure_is_marked_with_the_day_of_the_correction(customers, subscription):
+    corrected_at = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
+    used(subscription, month(2), paid_units=10, active_users=3, superseded_at=corrected_at)
+    used(subscription, month(2), paid_units=10, active_users=9, revision=2, known_from=corrected_at)
     used(subscription, month(1), paid_units=10, active_users=8)
     address = page_of(subscription, whose="subscription_usage")
 
@@ -303,7 +303,7 @@ def test_a_corrected_figure_is_marked_with_when_it_became_known(customers, subsc
         ("?as_of=2020-01-14", "The subscription had not started on that date. Choose a later date."),
     ],
 )
-def test_what_cannot_be_shown_is_said_to_be_so(customers, subscription, query, says):
+def test_invalid_period_is_refused_with_a_message(customers, subscription, query, says):
     used(subscription, month(1), paid_units=10, active_users=8)
     page = customers.get(page_of(subscription, whose="subscription_usage") + query)
 
@@ -312,7 +312,7 @@ def test_what_cannot_be_shown_is_said_to_be_so(customers, subscription, query, s
     assert page.context["rows_of_figures"] == []
 
 
-def test_the_months_that_are_said_to_be_seen_are_those_that_are_seen(amira, partner, subscription):
+def test_months_named_on_the_page_are_those_the_reader_can_see(amira, partner, subscription):
     for back in range(11):
         used(subscription, months_before(date(2025, 11, 1), back), active_users=1)
     for began_on, ended_on in [
@@ -325,13 +325,13 @@ def test_the_months_that_are_said_to_be_seen_are_those_that_are_seen(amira, part
         of_record(subscription, partner, began_on, ended_on)
 
     spans = usage.months_seen(amira, subscription).spans
-    said = {one for first, last in spans for one in usage.last_months(last, (last.month - first.month) + 1)}
+    named = {one for first, last in spans for one in usage.last_months(last, (last.month - first.month) + 1)}
 
-    assert said == set(usage_visible_to(amira).values_list("month", flat=True))
-    assert {one.month for one in said} == {1, 3, 4, 5, 8, 9, 10}
+    assert named == set(usage_visible_to(amira).values_list("month", flat=True))
+    assert {one.month for one in named} == {1, 3, 4, 5, 8, 9, 10}
 
 
-def test_usage_is_found_from_the_pages_of_the_subscription_the_customer_and_the_partner(web, estate, customers):
+def test_other_pages_link_to_usage(web, estate, customers):
     seats = estate["seats"]
     tenant = seats.customer.tenant_id
 

@@ -1,4 +1,4 @@
-"""The figures of a partner's home are kept in the process until something happens that they show."""
+"""The figures of a partner's home are cached in the process until an event changes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.factories import make_member, make_subscription
 
 @pytest.fixture
 def added_up(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One entry for each time that the figures were added up."""
+    """A list with one entry for each time that the figures were added up."""
     real, times = views._figures, []
 
     def counted(*args):

@@ -21,14 +21,14 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)
 def legacy_forms(context: Mapping[str, Any], subscription: Subscription) -> list[Association]:
-    """Those in force on the page's day that its reader may know of, newest first."""
+    """Return the legacy forms in force on the page's day that its reader may know of, newest first."""
     forms = Association.objects.open(context.get("as_of")).forms().visible_to(context["actor"])
     return list(forms.filter(subscription=subscription).for_listing().order_by("-began_at", "-pk"))
 
 
 @register.simple_tag(takes_context=True)
 def legacy_text(context: Mapping[str, Any]) -> str:
-    """What a legacy form is worth on the page's day."""
+    """Return the text about what a legacy form is worth on the page's day."""
     day: date = context.get("as_of") or timezone.now().date()
     if since := forms_earn_nothing_since(day):
         return _("Legacy form: no incentives since %(day)s") % {"day": day_text(since)}
@@ -37,5 +37,5 @@ def legacy_text(context: Mapping[str, Any]) -> str:
 
 @register.filter
 def has_form(kinds: Iterable[str]) -> bool:
-    """Whether the legacy form is among these kinds, which are in words."""
+    """Return whether the legacy form is among these kinds, given by their labels."""
     return str(AssociationKind.OSA_FORM.label) in kinds

@@ -1,4 +1,4 @@
-"""Events in words, on the pages of every room: `{% load happened %}`."""
+"""Events as text, on the pages of every room: `{% load happened %}`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ register = template.Library()
 
 @register.inclusion_tag("ui/timeline.html", takes_context=True)
 def happened(context: Mapping[str, Any], events: Iterable[Event]) -> dict[str, Any]:
-    """The events as a timeline, as the reader of the page may read them."""
+    """Draw the events as a timeline, as the reader of the page may read them."""
     return {"items": timeline.items(context["actor"], events)}
 
 
 @register.simple_tag(takes_context=True)
 def event_text(context: Mapping[str, Any], event: Event) -> SafeString:
-    """One event as a sentence, its object a link."""
+    """Return one event as a sentence with its object as a link."""
     return timeline.items(context["actor"], [event])[0].sentence

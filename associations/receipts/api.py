@@ -21,7 +21,7 @@ from por.api.schema import Timestamp, described
 
 
 class ReceiptShape(TypedDict):
-    """Which partner is, or was, of record for which subscription. `until` is null while it is."""
+    """The partner of record of a subscription, now or formerly. `until` is null while it is the partner of record."""
 
     subscription: SubscriptionNameShape
     partner: PartnerShape

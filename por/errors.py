@@ -1,4 +1,4 @@
-"""How the business says no: one exception, a stable code, a message fit for the user."""
+"""Refusals: one exception for all of them, with a stable code and a message that the user can read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 class Refused(Exception):
-    """A rule says no. `code` is stable for programs, `message` is for people, `field` names the input at fault.
+    """A rule refuses something. `code` is stable for programs, `message` is for people, `field` names the wrong input.
 
-    A refusal with a field is about what was entered; without one it is about the state of things.
+    A refusal with a field is about what was entered; without one it is about the state of the data.
     """
 
     def __init__(self, code: str, message: str | LazyText, *, field: str | None = None) -> None:
@@ -25,41 +25,45 @@ class Refused(Exception):
 
 
 class Forbidden(Refused):
-    """It may be seen, but this person lacks the right."""
+    """This person may see it, but lacks the right."""
 
 
 class NotFound(Refused):
-    """It does not exist, or is not theirs to see: nobody can tell which."""
+    """It does not exist, or this person may not see it. The caller cannot tell which."""
 
 
 class VersionConflict(Refused):
     """It has changed since the caller looked."""
 
 
-class Locked(Refused):
-    """Not now: somebody else is at it, or there were too many tries. `retry_after` is in seconds."""
+class TryLater(Refused):
+    """It may succeed later: after `retry_after` seconds. Its subclasses say why it cannot succeed now."""
 
     def __init__(self, code: str, message: str | LazyText, *, retry_after: int) -> None:
         super().__init__(code, message)
         self.retry_after = retry_after
 
 
-class Unavailable(Refused):
-    """Not now, and nobody's fault here: a server we stand on does not answer. `retry_after` is in seconds."""
+class Locked(TryLater):
+    """Someone else is changing it now."""
 
-    def __init__(self, code: str, message: str | LazyText, *, retry_after: int) -> None:
-        super().__init__(code, message)
-        self.retry_after = retry_after
+
+class RateLimited(TryLater):
+    """There were too many attempts."""
+
+
+class Unavailable(TryLater):
+    """A server that we depend on does not answer."""
 
 
 def status_of(refused: Refused) -> int:
-    """The status of a page; the API's are in por/api.py."""
+    """Return the HTTP status of the page that shows a refusal; por/api/problems.py has the statuses of the API."""
     match refused:
         case NotFound():
             return 404
         case Forbidden():
             return 403
-        case Locked():
+        case Locked() | RateLimited():
             return 429
         case Unavailable():
             return 503

@@ -24,7 +24,7 @@ from por.accounts.rules import Right
 from por.db.locks import lock_timeout_as_busy
 from por.directory import actions as directory
 from por.directory.models import Customer, Partner, Subscription
-from por.errors import Locked, NotFound, Refused
+from por.errors import NotFound, RateLimited, Refused
 from por.history.actions import recording as history
 
 #: How many subscriptions an invitation may have, and how many invitations a partner may send in a day.
@@ -52,7 +52,7 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
     now = timezone.now()
     sent = Invitation.objects.filter(partner=partner, sent_at__gt=now - timedelta(days=1))
     if sent.count() >= A_DAY:
-        raise Locked(
+        raise RateLimited(
             "too_many_invitations",
             _("You have reached the limit for invitations in one day. Try again tomorrow."),
             retry_after=3600,

@@ -16,7 +16,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from por.db import outages
-from por.errors import Forbidden, Locked, NotFound, Refused, Unavailable, VersionConflict
+from por.errors import Forbidden, Locked, NotFound, RateLimited, Refused, TryLater, Unavailable, VersionConflict
 from por.ops import metrics
 from por.ops.logs import request_id
 
@@ -122,7 +122,7 @@ def _refused(refused: Refused) -> Response:
 
 
 def _retry_after(refused: Refused) -> dict[str, str]:
-    return {"Retry-After": str(refused.retry_after)} if isinstance(refused, Locked | Unavailable) else {}
+    return {"Retry-After": str(refused.retry_after)} if isinstance(refused, TryLater) else {}
 
 
 def status_of(refused: Refused) -> int:
@@ -132,7 +132,7 @@ def status_of(refused: Refused) -> int:
             return 404
         case Forbidden():
             return 403
-        case Locked():
+        case Locked() | RateLimited():
             return 429
         case Unavailable():
             return 503

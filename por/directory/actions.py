@@ -14,7 +14,7 @@ from por.accounts.rules import Right
 from por.db.prepared import Param, PreparedQuery
 from por.directory.models import CheckOfId, Partner
 from por.directory.rules import normal_mpn_id
-from por.errors import Locked, NotFound, Refused
+from por.errors import NotFound, RateLimited, Refused
 
 PER_MINUTE, PER_DAY = 20, 200
 
@@ -35,7 +35,7 @@ def check(entered: str, *, by: Actor) -> Partner:
     """Return the partner with exactly this ID. Every try is recorded, and counts towards the organisation's limits.
 
     Raise Refused with a code of MESSAGES (as NotFound for `partner_not_found`, also if the partner is closed), and
-    Locked after 20 tries in a minute or 200 in a day.
+    RateLimited after 20 tries in a minute or 200 in a day.
     """
     by.require(Right.CHECK_PARTNER)
     mpn_id = normal_mpn_id(entered)
@@ -76,7 +76,7 @@ def require_attachable(partner: Partner) -> None:
 def note_unknown(entered: str, *, by: Actor) -> None:
     """Count an attempt to attach an unknown ID as a Check ID, so that attaching does not get around its limits.
 
-    Call it after the refused transaction. Raise Locked, instead of that refusal, once the limit is reached.
+    Call it after the refused transaction. Raise RateLimited, instead of that refusal, once the limit is reached.
     """
     with transaction.atomic():
         wait = _wait(by)
@@ -85,8 +85,8 @@ def note_unknown(entered: str, *, by: Actor) -> None:
         raise _too_many_checks(wait)
 
 
-def _too_many_checks(wait: int) -> Locked:
-    return Locked(
+def _too_many_checks(wait: int) -> RateLimited:
+    return RateLimited(
         "too_many_checks", _("Too many IDs have been checked. Wait a moment, then try again."), retry_after=wait
     )
 

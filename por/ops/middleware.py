@@ -16,7 +16,7 @@ from django.views import defaults
 
 from por.api import problems
 from por.db import outages
-from por.errors import Locked, Refused, Unavailable, status_of
+from por.errors import Refused, TryLater, Unavailable, status_of
 from por.ops import metrics, watchdog
 from por.ops.logs import request_id, route_of
 
@@ -110,6 +110,6 @@ def _page(request: HttpRequest, refused: Refused) -> HttpResponse:
         response = HttpResponse(render_to_string("errors/503.html", {"refused": refused}), status=status)
     else:
         response = render(request, f"errors/{status}.html", {"refused": refused}, status=status)
-    if isinstance(refused, Locked | Unavailable):
+    if isinstance(refused, TryLater):
         response["Retry-After"] = str(refused.retry_after)
     return response

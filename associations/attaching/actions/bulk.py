@@ -20,7 +20,7 @@ from por.accounts.models import Actor, Membership
 from por.db.locks import advisory_lock
 from por.directory import actions as directory
 from por.directory.rules import normal_mpn_id
-from por.errors import Locked, NotFound, Refused
+from por.errors import Locked, NotFound, RateLimited, Refused
 from por.history.actions import recording as history
 from por.ops.logs import request_id
 from por.queue.wake import Wake
@@ -240,7 +240,7 @@ class _Run:
             raise _too_many()
         try:
             directory.note_unknown(mpn_id, by=self.actor)
-        except Locked:
+        except RateLimited:
             self.is_probing = True
             raise _too_many() from None
         self.unknown.add(mpn_id)

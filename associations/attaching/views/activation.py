@@ -17,7 +17,7 @@ from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.directory.access import partners_of
 from por.directory.models import Partner
-from por.errors import Forbidden, Locked, NotFound, Refused
+from por.errors import Forbidden, Locked, NotFound, RateLimited, Refused
 from por.web.pages import submit
 
 #: At which field a refusal is said that is about the state of things: all of them are about what was entered.
@@ -67,7 +67,7 @@ def _done(request: Request, placed: attaching.Attached) -> HttpResponse:
 
 def _at_its_field(refused: Refused) -> Refused:
     """What was entered leads to every refusal here, so that each is said at a field; but not who may or when."""
-    if refused.field or isinstance(refused, Locked | Forbidden):
+    if refused.field or isinstance(refused, Locked | RateLimited | Forbidden):
         return refused
     sentence = refused.message
     if isinstance(refused, NotFound):

@@ -22,7 +22,7 @@ from associations.record.models import Association
 from associations.record.rules import Source
 from por.accounts.models import Actor
 from por.directory.models import Partner, Subscription
-from por.errors import Forbidden, Locked, NotFound
+from por.errors import Forbidden, NotFound, RateLimited
 from por.history.actions import relaying
 from por.history.models import Event
 from por.notifications.actions.delivering import deliver
@@ -158,7 +158,7 @@ def test_subscription_cannot_be_invited_twice_until_the_first_invitation_is_over
 def test_invitations_per_day_are_limited(case, monkeypatch):
     monkeypatch.setattr(invitations, "A_DAY", 1)
     first = case.invite(case.one)
-    refused("too_many_invitations", case.invite, case.two, kind=Locked)
+    refused("too_many_invitations", case.invite, case.two, kind=RateLimited)
     assert case.invite(case.two, by=case.rival).status == "sent"
     with at(first.sent_at + timedelta(days=1)):
         assert case.invite(case.two).status == "sent"

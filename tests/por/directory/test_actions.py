@@ -12,7 +12,7 @@ from django.utils import timezone
 from por.accounts.models import Actor
 from por.directory import actions
 from por.directory.models import CheckOfId
-from por.errors import Forbidden, Locked, NotFound, Refused
+from por.errors import Forbidden, NotFound, RateLimited, Refused
 from tests.factories import make_customer, make_member, make_partner
 
 
@@ -78,7 +78,7 @@ def test_twenty_first_check_in_a_minute_must_wait(admin, partner):
     earlier(0, 19, admin)
     assert actions.check(partner.mpn_id, by=admin)
 
-    with pytest.raises(Locked) as caught:
+    with pytest.raises(RateLimited) as caught:
         actions.check(partner.mpn_id, by=admin)
 
     assert 0 < caught.value.retry_after <= 61
@@ -88,7 +88,7 @@ def test_twenty_first_check_in_a_minute_must_wait(admin, partner):
 def test_limits_of_a_minute_and_a_day_end_with_time(admin, partner):
     earlier(2, 199, admin)
     assert actions.check(partner.mpn_id, by=admin)
-    with pytest.raises(Locked) as caught:
+    with pytest.raises(RateLimited) as caught:
         actions.check(partner.mpn_id, by=admin)
     assert caught.value.retry_after > 3600
 
@@ -115,7 +115,7 @@ def test_thirty_concurrent_checks_get_twenty_answers_and_ten_refusals(admin, par
     def check(_: int) -> str:
         try:
             actions.check(partner.mpn_id, by=admin)
-        except Locked:
+        except RateLimited:
             return "waits"
         finally:
             connection.close()

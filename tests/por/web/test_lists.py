@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django import forms
 
-from por.errors import Forbidden, Locked, NotFound, Refused, VersionConflict
+from por.errors import Forbidden, Locked, NotFound, RateLimited, Refused, VersionConflict
 from por.web.pages import submit
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +48,7 @@ def test_a_form_that_is_not_valid_calls_nothing():
         (Refused("closed", "It is closed."), "__all__", 409),
         (VersionConflict("stale", "It has changed."), "__all__", 409),
         (Locked("busy", "Wait.", retry_after=1), "__all__", 429),
+        (RateLimited("too_many_checks", "Wait.", retry_after=60), "__all__", 429),
     ],
 )
 def test_a_refusal_is_put_on_the_form_which_keeps_what_was_entered(refused, field, status):

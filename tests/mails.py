@@ -1,4 +1,4 @@
-"""Every mail the product sends about something that can be made to happen here, and what it must not change."""
+"""Causing every mail that the product sends, and the links and rows that tests check."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from por.notifications.messages import compose
 from por.notifications.models import Delivery
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 
-#: Rooms whose rows are the product's own; sessions and the framework's tables are not.
+#: The app labels of the product; tables of sessions and of the framework are left out.
 ROOMS = ["history", "accounts", "estate", "notifications", "directory", "associations"]
 
 
-def the_record_changes() -> None:
-    """A partner is attached, dated back, removed, brought back and ended; another attach is undone."""
+def change_the_record() -> None:
+    """Attach a partner, date it back, remove it, undo the removal and end it; undo the attachment of another."""
     customer, partner = make_customer(), make_partner()
     admin = make_member(customer.organisation)
     make_member(partner.organisation)
@@ -52,8 +52,8 @@ def the_record_changes() -> None:
     ending.end_from_outside(association.pk)
 
 
-class Question:
-    """A subscription of which one partner is of record, while two others have been named."""
+class OpenRequest:
+    """A subscription with a partner of record, and an open change request that names two other partners."""
 
     def __init__(self) -> None:
         self.customer = make_customer()
@@ -66,9 +66,9 @@ class Question:
         self.request = ChangeRequest.objects.get(subscription=self.subscription)
 
 
-def it_is_asked_who_does_the_work() -> None:
-    """One question is forwarded, answered, undone and answered for whoever stays; one is not answered in time."""
-    one, unanswered = Question(), Question()
+def answer_change_requests() -> None:
+    """Forward a change request, answer it, undo that, and answer it for the incumbent; let another one expire."""
+    one, unanswered = OpenRequest(), OpenRequest()
     colleague = make_member(one.customer.organisation, "viewer")
     change_requests.forward(one.request.pk, colleague.user.memberships.get().pk, by=one.admin, note="You know them.")
     change_requests.answer(one.request.pk, one.challenger.mpn_id, by=one.admin)
@@ -79,28 +79,28 @@ def it_is_asked_who_does_the_work() -> None:
             change_requests.expire_and_remind()
 
 
-def partners_begin() -> None:
-    """A partner activates, and invites: accepted, declined, withdrawn, and not answered in time."""
+def activate_and_invite() -> None:
+    """Activate a subscription; accept, decline, withdraw and let expire an invitation each."""
     customer, partner = make_customer(), make_partner()
-    admin, inviting = make_member(customer.organisation), make_member(partner.organisation)
+    admin, inviter = make_member(customer.organisation), make_member(partner.organisation)
     activated = make_subscription(customer, agreement="OPEN").subscription_id
     consent = activation.Given("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
-    activation.activate(activated, partner.mpn_id, consent, by=inviting)
+    activation.activate(activated, partner.mpn_id, consent, by=inviter)
     sent = []
     for _each in range(4):
         subscription = make_subscription(customer).subscription_id
-        sent.append((invitations.invite(customer.tenant_id, [subscription], by=inviting), subscription))
+        sent.append((invitations.invite(customer.tenant_id, [subscription], by=inviter), subscription))
     (accepted, subscription), (declined, _), (revoked, _), (late, _) = sent
     invitations.accept(accepted.invitation_id, [subscription], by=admin)
     invitations.decline(declined.invitation_id, by=admin, reason="We have another.")
-    invitations.revoke(revoked.invitation_id, by=inviting)
+    invitations.revoke(revoked.invitation_id, by=inviter)
     late.expires_at = timezone.now()
     late.save(update_fields=["expires_at"])
     invitations.expire_invitations()
 
 
-def subscriptions_change_and_renew() -> None:
-    """One has other seats and renews soon; of two that were replaced, one carries its partner over."""
+def change_and_renew_subscriptions() -> None:
+    """Change a subscription that renews soon; replace two others, of which one keeps its partner."""
     today = timezone.now().date()
     customer, partner = make_customer(), make_partner()
     admin = make_member(customer.organisation)
@@ -117,8 +117,8 @@ def subscriptions_change_and_renew() -> None:
     renewals.follow_replacements()
 
 
-def legacy_forms_are_left() -> None:
-    """A subscription is still on its form when a reminder is due."""
+def remind_of_legacy_forms() -> None:
+    """Send the reminder for a subscription that is still on its legacy form."""
     customer, partner = make_customer(), make_partner()
     make_member(partner.organisation)
     Association.objects.create(
@@ -132,42 +132,44 @@ def legacy_forms_are_left() -> None:
     legacy_forms.remind_of_forms(date(2015, 11, 2))
 
 
-def somebody_joins_the_staff() -> None:
+def add_to_staff() -> None:
+    """Add a new person to platform staff."""
     accounts.add_to_staff("new@house.example", name="Nour", role="support", by=make_staff("programme_administrator"))
 
 
-#: What makes messages come about; one more for each kind of thing that tells somebody.
-HAPPENINGS: list[Callable[[], None]] = [
-    the_record_changes,
-    it_is_asked_who_does_the_work,
-    partners_begin,
-    subscriptions_change_and_renew,
-    legacy_forms_are_left,
-    somebody_joins_the_staff,
+#: The functions that cause mails. A new kind of mail needs one that causes it.
+CAUSES: list[Callable[[], None]] = [
+    change_the_record,
+    answer_change_requests,
+    activate_and_invite,
+    change_and_renew_subscriptions,
+    remind_of_legacy_forms,
+    add_to_staff,
 ]
 
 
-def everything_happens() -> list[Delivery]:
-    """What is to leave because of all of it."""
-    for happens in HAPPENINGS:
-        happens()
+def cause_every_mail() -> list[Delivery]:
+    """Cause a mail of each kind; return all deliveries."""
+    for cause in CAUSES:
+        cause()
         relay()
     return list(Delivery.objects.select_related("event", "organisation", "user").order_by("pk"))
 
 
 def links_of(mail: EmailMultiAlternatives) -> set[str]:
-    """The paths of all addresses in the text, the HTML and the headers."""
+    """Return the paths of all links in the text, the HTML and the headers."""
     ((html, _type),) = mail.alternatives
     texts = [mail.body, str(html).replace("&amp;", "&"), *mail.extra_headers.values()]
     return set(re.findall(r"http://testserver(/[^\s\"<>]*)", "\n".join(texts)))
 
 
 def links(deliveries: list[Delivery]) -> set[str]:
+    """Return the paths of all links in these mails."""
     return set().union(*(links_of(compose(one)) for one in deliveries))
 
 
 def by_reader(deliveries: list[Delivery]) -> dict[User, list[Delivery]]:
-    """The people they go to, each with theirs."""
+    """Return the deliveries of each reader who is a member."""
     found: dict[User, list[Delivery]] = {}
     for one in deliveries:
         if one.user is not None:
@@ -176,6 +178,6 @@ def by_reader(deliveries: list[Delivery]) -> dict[User, list[Delivery]]:
 
 
 def all_rows() -> dict[str, list[dict[str, Any]]]:
-    """Every row of the product."""
+    """Return every row of the product, by model."""
     models = [model for room in ROOMS for model in apps.get_app_config(room).get_models() if model._meta.managed]
     return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}

@@ -1,4 +1,4 @@
-"""Events of the tests' own: about a thing, and of no feature of the product."""
+"""Events that only tests use: they are about a thing and belong to no feature."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Anything(TypedDict, total=False):
     none: Any
 
 
-events._verified = False  # the product's own are verified by now
+events._verified = False  # the events of the product are verified already
 for one in ThingEvent:
     register(
         one,

@@ -8,6 +8,6 @@ class HistoryConfig(AppConfig):
 
     def ready(self) -> None:
         from por.history import tasks
-        from por.history.actions import recording as history
+        from por.history.actions import recording
 
-        history.wake.task = tasks.relay
+        recording.wake.task = tasks.relay

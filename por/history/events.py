@@ -1,5 +1,6 @@
 """The vocabulary of events. Each feature declares its events once, in its `events.py`, and everything else reads that:
-histories and their filters, the inbox, mails, search. What lacks a part, or does not fit, stops the start.
+histories and their filters, the inbox, mails, search. An event that lacks a part, or has one that does not fit, stops
+the start.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several texts, chosen by one of the values it is said with. A value that is absent counts as None."""
+    """One of several texts, chosen by one of its values. A value that is absent counts as None."""
 
     by: str
     texts: Mapping[Any, Text]
@@ -44,7 +45,7 @@ class Choice:
         return next((text for value, text in self.texts.items() if value == given), self.otherwise)
 
 
-#: A sentence with placeholders, a choice, or several sentences that follow each other.
+#: A text with placeholders, a choice, or several texts that follow each other.
 if TYPE_CHECKING:
     Text = str | LazyText | Choice | tuple["Text", ...]
 
@@ -58,13 +59,13 @@ def chosen(text: Text, values: Mapping[str, Any]) -> str:
     return str(text)
 
 
-def say(text: Text, values: Mapping[str, Any]) -> str:
-    """Return the text in the active language, the values in their places."""
+def render(text: Text, values: Mapping[str, Any]) -> str:
+    """Return the text in the active language, with the values in place of its placeholders."""
     return chosen(text, values) % values
 
 
 def sentences(text: Text) -> Iterator[str | LazyText]:
-    """Yield every sentence that the text may come to."""
+    """Yield every sentence that the text may contain."""
     if isinstance(text, Choice):
         for one in (*text.texts.values(), text.otherwise):
             yield from sentences(one)
@@ -76,7 +77,7 @@ def sentences(text: Text) -> Iterator[str | LazyText]:
 
 
 def unfit(text: Text, required: frozenset[str], optional: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield what is wrong with a text that is said with these values, of which the optional ones may be absent."""
+    """Yield what is wrong with a text that gets these values, of which the optional ones may be absent."""
     if isinstance(text, Choice):
         if text.by not in required | optional:
             yield f"is chosen by an unknown value {text.by}"
@@ -92,7 +93,7 @@ def unfit(text: Text, required: frozenset[str], optional: frozenset[str] = froze
     else:
         for match in PLACEHOLDER.finditer(str(text)):
             if (name := match[1] or match[2]) not in required:
-                yield f"says {name}, which it is not given"
+                yield f"uses {name}, which it does not get"
 
 
 # --- The parts of an event ------------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ def unfit(text: Text, required: frozenset[str], optional: frozenset[str] = froze
 
 @dataclass(frozen=True)
 class EventGroup:
-    """What a history is filtered by. Only staff see a group that is internal."""
+    """A choice in the filter of a history. Only staff see an internal group."""
 
     key: str
     label: LazyText
@@ -109,9 +110,9 @@ class EventGroup:
 
 @dataclass(frozen=True)
 class Link:
-    """The page an event leads to, by its name in the URLs, for each kind of reader; "" where there is none.
+    """The page an event links to, by its name in the URLs, for each kind of reader; "" where there is none.
 
-    The page is that of a thing of this kind: the object of the event, or what the payload has under `key`.
+    The page shows an object of this kind: the object of the event, or the one in the payload under `key`.
     """
 
     kind: str
@@ -122,7 +123,7 @@ class Link:
 
 
 class Message(Protocol):
-    """What an event tells somebody. It belongs to a room above, and checks itself."""
+    """A mail about an event. It belongs to a room above, and checks itself."""
 
     @property
     def name(self) -> str: ...
@@ -133,19 +134,19 @@ class Message(Protocol):
 
 
 class EventParts(TypedDict):
-    """What a feature says of an event."""
+    """The parts that a feature declares for an event."""
 
     payload: type[Any]  # a typed dict: what `changes` of the stored event holds
     about: tuple[str, ...]  # the kinds of object it may be about
     here: Text  # on the page of its object; placeholders are keys of the payload, or `object`: its name, linked
-    elsewhere: Text  # where events of other objects are beside it
+    elsewhere: Text  # where events of other objects are shown too
     icon: str
     tone: str
     groups: tuple[EventGroup, ...]
     link: Link
     mails: tuple[Message, ...]
-    tell: NotRequired[Callable[[Event], None]]  # sends these mails to whom it concerns
-    detail: NotRequired[Callable[[Event], str]]  # said below the sentence of an event without a reason
+    tell: NotRequired[Callable[[Event], None]]  # sends these mails
+    detail: NotRequired[Callable[[Event], str]]  # shown below the text of an event without a reason
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def event_group(key: str, label: LazyText, *, internal: bool = False) -> EventGr
 
 
 def register(name: EventType, **parts: Unpack[EventParts]) -> EventSpec:
-    """Register an event. It may be recorded, and is in words wherever events are."""
+    """Register an event, so that it can be recorded and shown."""
     if _verified:
         raise ImproperlyConfigured(f"The event {name} was registered too late: the events are verified already.")
     if missing := sorted(EventParts.__annotations__.keys() - parts.keys() - {"tell", "detail"}):
@@ -206,17 +207,17 @@ def registered() -> list[EventSpec]:
 
 
 def spec_of(verb: str) -> EventSpec | None:
-    """Return what is registered of a stored event's verb; None for one that this release does not know."""
+    """Return what is registered for the verb of a stored event; None if this release does not know it."""
     return _specs.get(verb)
 
 
 def object_kinds() -> list[str]:
-    """Return the kinds of object that events are about: with the id they find an object's events by the index."""
+    """Return the kinds of object that events are about. With the id, they find the events of an object by the index."""
     return sorted({kind for spec in _specs.values() for kind in spec.about})
 
 
 def groups(*, internal: bool) -> list[EventGroup]:
-    """Return what a history is filtered by, in alphabetical order; the internal groups are for staff."""
+    """Return the groups of a history's filter, in alphabetical order; the internal groups are for staff."""
     return sorted((one for one in _groups.values() if internal or not one.internal), key=lambda one: str(one.label))
 
 
@@ -226,7 +227,7 @@ def types_in(group: str) -> list[str]:
 
 
 def keys(payload: type[Any]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the keys that a typed dict must have, and those that it may have besides."""
+    """Return the keys that a typed dict must have, and those that it may have."""
     hints = get_type_hints(payload, include_extras=True)
     required = frozenset(key for key in payload.__required_keys__ if get_origin(hints[key]) is not NotRequired)
     return required, frozenset(hints) - required
@@ -235,7 +236,7 @@ def keys(payload: type[Any]) -> tuple[frozenset[str], frozenset[str]]:
 def check_payload(verb: str, changes: Mapping[str, Any]) -> None:
     """Raise TypeError unless the event is registered and this is its payload.
 
-    It would be stored for good, and no page could show it, so the verb that records it has to fail.
+    Such an event would be stored for ever, and no page could show it, so the verb that records it must fail.
     """
     if verb not in _keys:
         raise TypeError(f"The event {verb} is not registered.")
@@ -275,8 +276,8 @@ def verify() -> None:
     _verified = True
 
 
-def _event_types(of: type[EventType]) -> Iterator[type[EventType]]:
-    for types in of.__subclasses__():
+def _event_types(parent: type[EventType]) -> Iterator[type[EventType]]:
+    for types in parent.__subclasses__():
         yield types
         yield from _event_types(types)
 
@@ -298,7 +299,7 @@ def _problems(spec: EventSpec) -> Iterator[str]:
     if spec.link.key and spec.link.key not in required:
         yield f"links to {spec.link.key}, which its payload need not have"
     if bool(spec.mails) != bool(spec.tell):
-        yield "has mails that it tells nobody, or tells somebody without a mail"
+        yield "has mails without `tell`, which sends them, or `tell` without mails"
     for mail in spec.mails:
         yield from (f"the mail {mail.name} {one}" for one in mail.unfit(spec.payload))
 
@@ -316,7 +317,7 @@ class Replayed(TypedDict):
     dead_at: str
 
 
-#: What staff have sent or started again.
+#: Mails and follow-up actions that staff have sent or restarted.
 AGAIN = event_group("again", _("Sent or started again"), internal=True)
 
 register(

@@ -1,4 +1,4 @@
-"""What happened, who may read it, and what still has to leave because of it."""
+"""Events, who may read them, the outbox, and the chains with their signed heads."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class EventQuerySet(models.QuerySet["Event"]):
         return self.order_by("-id")
 
     def read_by(self, organisation_ids: Sequence[int] | models.QuerySet[Any, Any]) -> EventQuerySet:
-        """The events one of these organisations is party to."""
+        """Return the events that one of these organisations is party to."""
         return self.filter(
             models.Exists(Party.objects.filter(event=models.OuterRef("pk"), organisation_id__in=organisation_ids))
         )
 
 
 class Event(models.Model):
-    """One thing that happened, for good: rows are inserted, never changed or deleted (triggers see to it).
+    """Something that happened. Rows are inserted, never changed or deleted; triggers enforce this.
 
-    Each event stands in exactly one chain: `organisation:<id>` of the customer it is about, else of the
+    Each event is in exactly one chain: `organisation:<id>` of the customer it is about, else of the
     organisation it is about, else `house`. The database numbers and hashes it (`seq`, `prev`, `hash`).
     """
 
@@ -63,7 +63,7 @@ class Event(models.Model):
             ),
             models.Index(fields=["request_id"], condition=~models.Q(request_id=""), name="events_of_a_request"),
             models.Index(fields=["at", "id"], name="events_by_time"),
-            # New rows wait in a list of the index's own until there are many: adding an event takes no longer with it.
+            # New rows go to the pending list of the index, so adding an event takes no longer.
             GinIndex(
                 OpClass(Upper("object_name"), name="gin_trgm_ops"),
                 OpClass(Upper("actor_name"), name="gin_trgm_ops"),
@@ -76,7 +76,7 @@ class Event(models.Model):
 
 
 class Party(models.Model):
-    """An organisation that may read an event besides the one whose chain it stands in."""
+    """An organisation that may read an event of another organisation's chain."""
 
     event = models.ForeignKey(Event, models.PROTECT, related_name="party_rows", db_index=False)
     organisation_id = models.BigIntegerField()
@@ -93,16 +93,16 @@ class Party(models.Model):
 
 class OutboxQuerySet(WorkRowQuerySet["Outbox"]):
     def waiting(self) -> Self:
-        """Return those whose listeners have still to be called, or are being called."""
+        """Return the rows whose handlers must still be called, or are being called."""
         return self.filter(done_at=None, dead_at=None)
 
     def dead(self) -> Self:
-        """Return those whose tries are used up."""
+        """Return the rows whose tries are used up."""
         return self.filter(done_at=None, dead_at__isnull=False)
 
 
 class Outbox(WorkRow):
-    """The guarantee that an event's listeners will be called: one row for each event, done at `done_at`.
+    """The guarantee that the handlers of an event will be called: one row for each event, done at `done_at`.
 
     `dead_at` is set when its tries are used up.
     """
@@ -141,7 +141,7 @@ class Outbox(WorkRow):
 
 
 class ChainHead(models.Model):
-    """Where a chain stands. Only the trigger on events writes it, under the row's lock."""
+    """The newest event of a chain. Only the trigger on events writes it, with the row locked."""
 
     chain = models.TextField(primary_key=True)
     seq = models.BigIntegerField()
@@ -152,7 +152,7 @@ class ChainHead(models.Model):
 
 
 class SignedHead(models.Model):
-    """Where a chain stood when its head was last signed: what tells which chains have changed since."""
+    """The newest event of a chain when its head was last signed. It shows which chains have changed since."""
 
     chain = models.TextField(primary_key=True)
     seq = models.BigIntegerField()
@@ -164,7 +164,7 @@ class SignedHead(models.Model):
 
 
 class Seal(models.Model):
-    """A file of signed heads that was written to the storage. What it says stands in the file alone."""
+    """A file of signed heads in the storage. Its content is in the file only."""
 
     name = models.TextField()
     at = models.DateTimeField()

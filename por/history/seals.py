@@ -1,12 +1,12 @@
-"""What a file of signed heads looks like: lines of canonical JSON, signed with a key that the database never sees.
+"""The format of a file of signed heads: lines of canonical JSON, signed with a key that the database never sees.
 
     {"at":"2026-11-25T22:00:00.123456+00:00","key":"5f0c…","previous":"9b1e…"}
     {"chain":"house","hash":"04d2…","seq":12}
     …
     {"signature":"c77a…"}
 
-`previous` is the signature of the file before, so that one that was taken away is missed; `key` tells which key it
-was signed with, and nothing about it. Files are written and read a line at a time, however many chains there are.
+`previous` is the signature of the file before, so that a deleted file is noticed. `key` identifies the key that signed
+the file, without revealing it. Files are written and read one line at a time, however many chains there are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from django.utils.crypto import constant_time_compare, salted_hmac
 
 
 class Head(NamedTuple):
-    """Where a chain stood."""
+    """The newest event of a chain at some moment."""
 
     chain: str
     seq: int
@@ -32,11 +32,11 @@ class Head(NamedTuple):
 
 
 class Unfit(Exception):
-    """A file does not prove anything; the text says why."""
+    """A file does not prove anything; the message is the reason."""
 
 
 class Sealed(NamedTuple):
-    """What a file says of itself, once its signature has been found to hold."""
+    """The opening line and the signature of a file whose signature is valid."""
 
     at: datetime
     previous: str
@@ -44,9 +44,10 @@ class Sealed(NamedTuple):
 
 
 def write(file: IO[bytes], heads: Iterable[Head], *, at: datetime, previous: str) -> Sealed:
+    """Write the heads and a signature to the file."""
     key = _key(settings.SECRET_KEY)
     signature = key.copy()
-    opening = {"at": at.isoformat(), "key": _mark(key), "previous": previous}
+    opening = {"at": at.isoformat(), "key": _key_id(key), "previous": previous}
     for content in chain([opening], (head._asdict() for head in heads)):
         line = _line(content)
         signature.update(line)
@@ -56,8 +57,8 @@ def write(file: IO[bytes], heads: Iterable[Head], *, at: datetime, previous: str
 
 
 def read(file: File[bytes]) -> Sealed:
-    """Checks the signature over the whole file; raises Unfit."""
-    keys = {_mark(key): key for key in map(_key, [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS])}
+    """Check the signature over the whole file. Raises Unfit."""
+    keys = {_key_id(key): key for key in map(_key, [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS])}
     line = b""
     try:
         lines = iter(file)
@@ -79,7 +80,7 @@ def read(file: File[bytes]) -> Sealed:
 
 
 def heads(file: File[bytes]) -> Iterator[Head]:
-    """Where the chains stood, of a file that has been checked."""
+    """Yield the heads in a file that has been checked."""
     file.seek(0)
     for line in file:
         content = json.loads(line)
@@ -95,7 +96,7 @@ def _key(secret: str) -> hmac.HMAC:
     return salted_hmac("por.history.seals", b"", secret, algorithm="sha256")
 
 
-def _mark(key: hmac.HMAC) -> str:
-    mark = key.copy()
-    mark.update(b"which key")
-    return mark.hexdigest()[:16]
+def _key_id(key: hmac.HMAC) -> str:
+    identifier = key.copy()
+    identifier.update(b"which key")
+    return identifier.hexdigest()[:16]

@@ -10,7 +10,7 @@ from por.history.actions import relaying, sealing
 
 @shared_task
 def relay() -> None:
-    """Call the listeners of the events that are due: woken after commits, and every few seconds by the clock."""
+    """Call the handlers of the events that are due: woken after commits, and every few seconds by the clock."""
     with outages.tolerate_outage():
         relaying.relay()
 

@@ -1,4 +1,4 @@
-"""The inbox of whoever calls, at the organisation they act for."""
+"""The endpoints of the inbox of the caller, at the organisation they act for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from por.web.filters import FilterForm
 
 
 class AboutShape(TypedDict):
-    """What a notification is about. `id` is null where the thing itself is not the caller's to see."""
+    """What a notification is about. `id` is null if the caller may not see the object itself."""
 
     kind: str
     id: str | None
@@ -62,7 +62,7 @@ NOT_FOUND = {404: ["not_found"]}
 
 
 class InboxFilter(FilterForm):
-    """The filter of the inbox; without it, open and done alike."""
+    """The filter of the inbox; without it, the list has open and done lines."""
 
     status = forms.ChoiceField(choices=[("open", "open"), ("done", "done")], required=False)
 
@@ -142,7 +142,7 @@ def _put(request: Request, notification_id: int, verb: Callable[..., Notificatio
 def _get_visible(actor: Actor, notification_id: int) -> Notification:
     found = Notification.objects.visible_to(actor).filter(pk=notification_id).first()
     if found is None:
-        raise inbox.absent()
+        raise inbox.not_found()
     return found
 
 

@@ -9,7 +9,7 @@ class NotificationsConfig(AppConfig):
     def ready(self) -> None:
         from por.notifications import (
             tasks,
-            welcome,  # noqa: F401  # registers its events
+            welcome,  # noqa: F401  # registers its mail
         )
         from por.notifications.actions import delivering
 

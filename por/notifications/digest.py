@@ -1,4 +1,4 @@
-"""The mail that says once a day what a member was not told at once."""
+"""The daily mail with everything that was not mailed to a member immediately."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from por.notifications.messages import MailContext, address, mail
 from por.notifications.models import DIGEST, Delivery
 from por.web.formatting import moment_text
 
-#: So many lines, the newest; the inbox has them all.
+#: The most lines in a digest, the newest ones; the inbox has all of them.
 LONGEST = 100
 
 
 class DigestContext(MailContext):
     title: str
-    groups: list[tuple[str, list[tuple[str, str, str]]]]  # of each thing its name, and its lines: when, what, where
+    groups: list[tuple[str, list[tuple[str, str, str]]]]  # per object: heading, lines (time, text, address)
     more: str
 
 
 def _context(delivery: Delivery) -> DigestContext:
-    """Return the lines that were put aside for this mail; its member may be gone by now, and they with it."""
+    """Return the lines of this digest. Raises LookupError if they were deleted with the membership."""
     lines = list(delivery.notifications.select_related("event").order_by("-pk"))
     if not lines:
-        raise LookupError("nothing is left to say")
+        raise LookupError("no lines are left")
     count, more = len(lines), max(0, len(lines) - LONGEST)
     title = ngettext("%(organisation)s: %(n)s update", "%(organisation)s: %(n)s updates", count)
     rest = ngettext("There is %(n)s more message in your inbox.", "There are %(n)s more messages in your inbox.", more)

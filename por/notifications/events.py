@@ -1,4 +1,4 @@
-"""What happens to mails."""
+"""The events of mails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which mail a person wants, and which of the deliveries one looks for."""
+"""The form for which mail a person wants, and the filters of deliveries and of the outbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from por.web.filters import FilterForm, SearchField
 
 
 class MailForm(forms.Form):
-    """One choice for each kind of message of each organisation a person acts for. What is not sent stays as it is."""
+    """One choice for each kind of message of each organisation a person acts for. A choice left out does not change."""
 
     def __init__(self, *args: Any, memberships: list[Membership], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,11 +42,11 @@ class MailForm(forms.Form):
 
     @property
     def fixed(self) -> list[str]:
-        """What comes whatever is chosen here."""
+        """Return the titles of the mails that no one can turn off."""
         return list(dict.fromkeys(str(title) for kind in self.kinds for title in always_sent(kind)))
 
     def groups(self) -> dict[Membership, dict[str, list[BoundField]]]:
-        """The choices of each membership by topic, for the page."""
+        """Return the fields of each membership by topic, for the page."""
         groups: dict[Membership, dict[str, list[BoundField]]] = {}
         for membership, topic, message in self._kinds():
             topics = groups.setdefault(membership, {})
@@ -54,7 +54,7 @@ class MailForm(forms.Form):
         return groups
 
     def wanted(self) -> dict[Membership, dict[str, How]]:
-        """What was chosen for each membership."""
+        """Return the choices for each membership, by the name of the message."""
         wanted: dict[Membership, dict[str, How]] = {}
         for membership, _topic, message in self._kinds():
             if how := self.cleaned_data[_name(membership, message)]:
@@ -89,16 +89,16 @@ class DeliveryFilter(FilterForm):
 
 
 class OutboxFilter(FilterForm):
-    """The filter of the outbox: what happened, or to what."""
+    """The filter of the outbox: by the verb of the event or the name of its object."""
 
     has_time_limit = True
 
     search = SearchField()
 
-    def apply(self, promises: QuerySet[Outbox], actor: Actor) -> QuerySet[Outbox]:
+    def apply(self, rows: QuerySet[Outbox], actor: Actor) -> QuerySet[Outbox]:
         if text := self.cleaned_data["search"]:
-            promises = promises.filter(Q(event__verb__icontains=text) | Q(event__object_name__icontains=text))
-        return promises
+            rows = rows.filter(Q(event__verb__icontains=text) | Q(event__object_name__icontains=text))
+        return rows
 
 
 def _name(membership: Membership, message: Mail) -> str:

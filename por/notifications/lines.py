@@ -1,4 +1,4 @@
-"""What members have been told, one sentence each: what the inbox shows and the digest sends."""
+"""The lines of notifications, grouped by object: for the inbox and the digest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from por.notifications.models import Notification
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: what happened, when, and where to look."""
+    """One line: the notification, the time of its event, and its text with a link."""
 
     notification: Notification
     at: datetime
@@ -25,9 +25,9 @@ class Entry:
 
 @dataclass
 class Group:
-    """The lines about one thing, newest first. `owner` is whose it is, where it is not the reader's own.
+    """The lines about one object, newest first. `owner` is the name of its organisation, empty if it is the reader's.
 
-    `more` is how many lines there are beyond these.
+    `more` is how many older lines are left out.
     """
 
     name: str
@@ -38,17 +38,17 @@ class Group:
 
 
 def id_known(event: Event, line: InboxText, kind: str) -> str:
-    """The id of what an event is about, as far as those of this kind know it.
+    """Return the id of the object of an event; "" if an organisation of this kind may not know it.
 
-    A partner may be told of a subscription that is not theirs to open: then the page it is led to is another one.
+    A partner may be notified of a subscription that it may not open. Then the line links to another page.
     """
     return event.object_id if kind != OrganisationKind.PARTNER or event.object_id in line.url else ""
 
 
 def grouped(notifications: Iterable[Notification], *, reader: Organisation) -> list[Group]:
-    """The lines as members of this organisation read them, in the order they come, those about one thing together.
+    """Return the lines for members of this organisation, grouped by object, in the order given.
 
-    Their events come with them: whose they are is asked once for all of them.
+    The notifications must have their events loaded. The names of the owners take one query for all of them.
     """
     found = list(notifications)
     owners = {organisation_of(one.event.chain) or reader.pk for one in found} - {reader.pk}

@@ -1,4 +1,4 @@
-"""The mails that events send: what each is called, what it says, and how it is put into words for its recipient."""
+"""The kinds of mail: their names and texts, and composing a mail for its recipient."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Names and reasons come from people: what could break a line, or turn the direction of the text, becomes a space.
+#: Names and reasons are written by people. Characters that break a line or change the text direction become a space.
 BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-#: Every mail may say whose member, or whose contact address, its recipient is.
+#: Values that the texts of every mail may use.
 ALWAYS_GIVEN = frozenset({"organisation"})
 
 
 class MailContext(TypedDict):
-    """What every mail shows, as text in the recipient's language and time zone; a mail's own context adds to it."""
+    """The values that every mail shows, in the language and time zone of the recipient. A kind of mail adds its own."""
 
     rows: list[tuple[str, str]]  # a label and a value each
     reason: NotRequired[list[str]]  # lines that a person wrote
@@ -42,14 +42,14 @@ class MailContext(TypedDict):
 
 
 class InboxText(NamedTuple):
-    """What the inbox and the digest say of an event: one sentence, and the path of the page the mail leads to."""
+    """The text of an event in the inbox and the digest: one sentence, and the path of the page that it links to."""
 
     sentence: str
     url: str = ""
 
 
 class NoValues(TypedDict):
-    """For a sentence without placeholders."""
+    """The values of a text without placeholders."""
 
 
 def no_values(payload: NoValues) -> NoValues:
@@ -59,10 +59,10 @@ def no_values(payload: NoValues) -> NoValues:
 class Mail(NamedTuple):
     """One kind of mail. `name` is stored with each delivery, preference and line of an inbox, so it never changes.
 
-    `title` is what it is called where one chooses. Nobody can turn off a mail without a topic. `may` is the right that
-    a member needs to be told. The frame shows the subject, the paragraphs, what `context` returns, and a button to
-    `url`. `inbox` is what the inbox says; None where nothing is put there. Its values are said from the payload alone,
-    without a query: it is called for each of many lines.
+    `title` is its name on pages. No one can turn off a mail without a topic. `may` is the right that a member needs to
+    be notified. The frame shows the subject, the paragraphs, what `context` returns, and a button to `url`. `inbox` is
+    the text in the inbox; None if it puts no line there. `values` computes the values of that text from the payload
+    alone, without a query, because it is called for each of many lines.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Mail(NamedTuple):
     may: Right | None = None
 
     def unfit(self, payload: type[Any]) -> Iterator[str]:
-        """Yield what is wrong: a text that is empty or says what it is not given, or values of another payload."""
+        """Yield what is wrong: a text that is empty or uses a value it does not get, or values of another payload."""
         required, optional = events.keys(get_type_hints(self.context)["return"])
         for label in (self.title, self.action):
             yield from events.unfit(label, frozenset())
@@ -123,41 +123,42 @@ def mail(
 
 
 def titles() -> dict[str, LazyText]:
-    """Return what the staff call each kind of mail, by its name."""
+    """Return the title of each kind of mail, by its name."""
     return {name: one.title for name, one in sorted(_mails.items())}
 
 
 def choosable(kind: str) -> list[tuple[Topic, list[Mail]]]:
-    """Return what an organisation of this kind gets mail about and may turn off, by topic."""
+    """Return the mails that an organisation of this kind gets and may turn off, by topic."""
     ours = [one for one in _mails.values() if kind in one.to]
     topics = [(topic, [one for one in ours if one.topic == topic]) for topic in Topic]
     return [(topic, mails) for topic, mails in topics if mails]
 
 
 def always_sent(kind: str) -> list[LazyText]:
-    """Return what an organisation of this kind gets and nobody there may turn off, by title."""
+    """Return the titles of the mails that an organisation of this kind gets and no one there may turn off."""
     return [one.title for one in _mails.values() if one.topic is None and kind in one.to]
 
 
 def inbox_text(name: str, event: Event) -> InboxText:
-    """Return what a mail says of an event in one sentence, in the language that is active.
+    """Return the text of an event in the inbox, in the active language.
 
-    A line that another release has written, under a name that this one does not know, says what the event is about.
+    For a kind of mail that this release does not know, because another release wrote the line, it is the name of the
+    object of the event.
     """
     known = _mails.get(name)
     if known is None or known.inbox is None:
         logger.error("No mail with a line in the inbox is called %s: event %s is shown by its name.", name, event.pk)
         return InboxText(_tidy(event.object_name or event.verb))
-    return InboxText(_tidy(events.say(known.inbox, known.values(event.changes))), known.url(event))
+    return InboxText(_tidy(events.render(known.inbox, known.values(event.changes))), known.url(event))
 
 
 def message_id(delivery: Delivery) -> str:
-    """Return it as it is in the header of every copy."""
+    """Return the Message-ID, as in the header of every copy."""
     return f"<{delivery.message_id}@{parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition('@')[2]}>"
 
 
 def compose(delivery: Delivery) -> EmailMultiAlternatives:
-    """Return the mail as it goes out. Its Message-ID is the delivery's, whichever try this is."""
+    """Return the mail to send. Its Message-ID is that of the delivery, so it is the same for each try."""
     event, name = delivery.event, delivery.template
     with translation.override(delivery.language), timezone.override(delivery.time_zone):
         kind = _mails[name]
@@ -165,11 +166,11 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
             **{key: _tidy(value) for key, value in kind.context(delivery if name == DIGEST else event).items()},
             "organisation": _tidy(delivery.organisation.name),
         }
-        subject = _tidy(events.say(kind.subject, values)).strip()
+        subject = _tidy(events.render(kind.subject, values)).strip()
         frame = {
             **values,
             "subject": subject,
-            "paragraphs": [events.say(one, values) for one in kind.paragraphs],
+            "paragraphs": [events.render(one, values) for one in kind.paragraphs],
             "action": kind.action,
             "url": address(kind.url(event)),
             "receipt": address(values["receipt"]) if values.get("receipt") else "",
@@ -192,7 +193,7 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
 
 
 def address(path: str) -> str:
-    """Return where a page is for who comes from a mail or a program."""
+    """Return the full address of a page, for mails and programs."""
     return f"{settings.SITE_URL}{path}"
 
 
@@ -201,7 +202,7 @@ def _render(name: str, frame: dict[str, Any], *, autoescape: bool) -> str:
 
 
 def _tidy(value: Any) -> Any:
-    """Return the same with every text on one line."""
+    """Return the value with every text in it on one line."""
     if isinstance(value, str):
         return BREAKS.sub(" ", value)
     if isinstance(value, list | tuple):

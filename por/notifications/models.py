@@ -1,4 +1,4 @@
-"""What people are told: lines of inboxes, and what leaves the house, a row for each message to each recipient."""
+"""Notifications in inboxes, deliveries of mail (one row for each message to each recipient), and preferences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from por.queue.models import WorkRow, WorkRowQuerySet
 
 
 class Topic(models.TextChoices):
-    """What messages are about, as those who choose among them see them in groups."""
+    """The topics by which the page of preferences groups messages."""
 
     RECORD = "record", _("Partner of record: attached, removed or undone")
     CHANGE = "change", _("Change requests, statements and answers")
@@ -27,7 +27,7 @@ class Topic(models.TextChoices):
 
 
 class How(models.TextChoices):
-    """How one kind of message comes to a member by mail. In the inbox it stands whichever it is."""
+    """How a member gets one kind of message by mail. It is in the inbox in any case."""
 
     AT_ONCE = "at_once", _("Immediately")
     DIGEST = "digest", _("Once a day")
@@ -35,7 +35,7 @@ class How(models.TextChoices):
 
 
 class Preference(models.Model):
-    """How a member wants the mail of one kind of message. No row: at once."""
+    """How a member wants the mail of one kind of message. Without a row: immediately."""
 
     membership = models.ForeignKey(Membership, models.CASCADE, related_name="preferences")
     message = models.CharField(max_length=60)
@@ -55,18 +55,18 @@ class DeliveryQuerySet(WorkRowQuerySet["Delivery"]):
         return self.filter(status=Delivery.Status.WAITING)
 
     def failed(self) -> Self:
-        """Those that nothing more happens to until a person sends them again."""
+        """Return the deliveries that failed for good, until a person sends them again."""
         return self.filter(status__in=FAILED)
 
 
-#: The template of the mail that says all that a member was not told at once.
+#: The name of the daily digest.
 DIGEST = "digest"
 
 
 class Delivery(WorkRow):
     """One message about one event to one recipient; a digest is about many, of which it names the newest.
 
-    `message_id` is given once and goes out with every try, so that a mailbox can tell a second copy.
+    `message_id` is the same for every try, so that a mailbox can recognise a second copy.
     """
 
     class Status(models.TextChoices):
@@ -99,7 +99,7 @@ class Delivery(WorkRow):
         constraints = [
             models.UniqueConstraint(
                 fields=["event", "organisation", "recipient", "channel", "template"],
-                condition=~Q(template=DIGEST),  # one of those is made for lines that are in none yet
+                condition=~Q(template=DIGEST),  # a digest is made only for lines that are in no digest yet
                 name="one_delivery_per_event_member_and_message",
             )
         ]
@@ -132,7 +132,7 @@ FAILED = (Delivery.Status.REFUSED, Delivery.Status.DEAD)
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
     def visible_to(self, actor: Actor) -> Self:
-        """What stands in a person's inbox at the organisation they act for."""
+        """Return the lines in a person's inbox at the organisation they act for."""
         memberships = Membership.objects.filter(user=actor.user_id, organisation=actor.organisation_id)
         return self.filter(membership=memberships.values("pk")[:1])
 
@@ -143,7 +143,7 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
         return self.filter(done_at__isnull=False)
 
     def newest_of_each(self, *, done: bool) -> Self:
-        """Of the lines about one thing that are done, or are not, the newest. Read off an index: no line is grouped."""
+        """Return the newest done, or the newest open, line about each object. An index answers it without grouping."""
         newer = Notification.objects.filter(
             membership=models.OuterRef("membership"),
             about=models.OuterRef("about"),
@@ -153,20 +153,20 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
         return self.filter(~models.Exists(newer), done_at__isnull=not done)
 
     def put_aside(self) -> Self:
-        """Those that wait for a digest."""
+        """Return the lines that wait for a digest."""
         return self.filter(digest_at__isnull=False, digest=None)
 
 
 class Notification(models.Model):
-    """A line of a member's inbox: one message about one event, until they say it is done; they may take that back.
+    """A line of a member's inbox: one message about one event. The member marks it as done, and may reopen it.
 
-    Who wants such mail once a day gets it with the digest due at `digest_at`; `digest` is the mail it went with.
+    If the member wants such mail once a day, `digest_at` is when their digest is due, and `digest` the mail it was in.
     """
 
     membership = models.ForeignKey(Membership, models.CASCADE, related_name="+", db_index=False)
     event = models.ForeignKey(Event, models.PROTECT, related_name="notifications", db_index=False)
     message = models.CharField(max_length=60)
-    about = models.TextField()  # the thing its event is about, as text: lines about one thing stand together
+    about = models.TextField()  # the object of its event, as text, by which lines are grouped
     done_at = models.DateTimeField(null=True, blank=True)
     digest_at = models.DateTimeField(null=True, blank=True)
     digest = models.ForeignKey(

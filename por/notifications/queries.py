@@ -1,4 +1,4 @@
-"""What stands in an inbox; whether mail leaves in time; and what the demo's mail sink took in: a maildir here."""
+"""Reading the inbox, whether mail is late, and the mails in the demo's sink, which is a maildir."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from por.accounts.models import Actor
 from por.notifications.lines import Group, grouped
 from por.notifications.models import Notification
 
-#: Lines about one thing that are shown; the others are counted.
+#: How many lines about one object are shown; the others are counted.
 SHOWN = 10
-#: Open lines are counted this far where they are only a hint.
+#: The badge in the navigation counts open lines up to this number.
 MANY = 99
-#: What is due is taken within seconds; left lying for so long, mail is late.
+#: Rows that are due are taken within seconds. If one waits this long, mail is late.
 LATE_AFTER = timedelta(minutes=5)
-#: How many of the newest messages the list goes back.
+#: How many of the newest mails the list shows.
 KEPT_IN_VIEW = 500
-#: Of the headers, what a reader of the demo wants to check.
+#: The headers that the page of a mail shows.
 HEADERS = ["Message-ID", "X-Request-ID", "Auto-Submitted", "List-Unsubscribe"]
 
 
 def open_lines(actor: Actor) -> int:
-    """How many lines of their inbox are open, at most one more than MANY. Read off the index of what is open."""
+    """Return how many lines of the inbox are open, at most one more than MANY. The index of open lines answers it."""
     return Notification.objects.visible_to(actor).open()[: MANY + 1].count()
 
 
 def inbox(newest: list[Notification], *, actor: Actor) -> list[Group]:
-    """The lines about each of these things, given the newest of each: they are all open, or all done."""
+    """Return the lines about each object, given the newest line of each. The given lines are all open or all done."""
     if not newest or actor.organisation is None:
         return []
     about = Window(RowNumber(), partition_by=F("about"), order_by=F("pk").desc())
@@ -57,9 +57,9 @@ def inbox(newest: list[Notification], *, actor: Actor) -> list[Group]:
 
 
 def mail_is_late() -> bool:
-    """Whether an event or a message that is due has been left lying. One look at the two indexes of what is to do.
+    """Return whether an event or a message has been due for too long. It only reads the two indexes of waiting rows.
 
-    A message that was tried and put off counts again when it is due: one slow recipient makes nobody else's mail late.
+    A message that was put off is not due until its next try, so one slow recipient does not count as late mail.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -73,8 +73,8 @@ def mail_is_late() -> bool:
 
 
 @dataclass(frozen=True)
-class Arrived:
-    """One message as it arrived. `html` is its source, not to be shown as anything but text."""
+class ReceivedMail:
+    """One mail in the sink. `html` is its source, which must be shown as text only."""
 
     key: str
     to: str
@@ -86,7 +86,7 @@ class Arrived:
 
 
 def newest_keys(sink: Path) -> list[str]:
-    """The newest messages of the sink, at most KEPT_IN_VIEW; none if nothing ever arrived."""
+    """Return the keys of the newest mails in the sink, at most KEPT_IN_VIEW."""
     arrived = [
         (entry.stat().st_mtime_ns, entry.name)
         for folder in ("new", "cur")
@@ -96,22 +96,22 @@ def newest_keys(sink: Path) -> list[str]:
     return [name for _when, name in sorted(arrived, reverse=True)[:KEPT_IN_VIEW]]
 
 
-def read(sink: Path, keys: Iterable[str]) -> list[Arrived]:
-    """These messages; one that is not there, or no longer, is left out."""
+def read(sink: Path, keys: Iterable[str]) -> list[ReceivedMail]:
+    """Return the mails with these keys; keys without a mail are left out."""
     if not sink.is_dir():
         return []
     box = mailbox.Maildir(sink, create=False)
     return [_read(key, box.get_bytes(key)) for key in keys if key in box]
 
 
-def _read(key: str, raw: bytes) -> Arrived:
+def _read(key: str, raw: bytes) -> ReceivedMail:
     mail = BytesParser(_class=EmailMessage, policy=policy.default).parsebytes(raw)
     date = mail["Date"].datetime if mail["Date"] else None
-    return Arrived(
+    return ReceivedMail(
         key=key,
         to=str(mail["To"] or ""),
         subject=str(mail["Subject"] or "").strip(),
-        # "-0000" means UTC, and that nothing is said of the sender's zone.
+        # "-0000" means UTC, with no information about the time zone of the sender.
         sent_at=date.replace(tzinfo=date.tzinfo or UTC) if date else None,
         headers=[(name, str(mail[name])) for name in HEADERS if mail[name]],
         text=_part(mail, "plain"),
@@ -120,7 +120,7 @@ def _read(key: str, raw: bytes) -> Arrived:
 
 
 def _part(mail: EmailMessage, kind: str) -> str:
-    """Our own mail is UTF-8; of any other one shows what one can."""
+    """Return the text of a part. Our mail is UTF-8; in other mail, bytes that are not UTF-8 are replaced."""
     part = mail.get_body([kind])
     content = part.get_payload(decode=True) if part else b""
     return content.decode("utf-8", "replace") if isinstance(content, bytes) else ""

@@ -10,13 +10,13 @@ from por.notifications.actions import delivering, digests
 
 @shared_task
 def deliver() -> None:
-    """Send the mail that is due: woken when there is some, and every few seconds by the clock."""
+    """Send the mail that is due: woken when there is some, and started every few seconds by the clock."""
     with outages.tolerate_outage():
         delivering.deliver()
 
 
 @shared_task
 def put_digests_together() -> None:
-    """Make the digests that are due: asked every minute; the inbox lines say when one is due."""
+    """Make the digests that are due: started every minute; the notifications have the time at which one is due."""
     with outages.tolerate_outage():
         digests.put_together()

@@ -1,4 +1,4 @@
-"""A member's inbox and which mail they want; what leaves and what failed; and in the demo, the mail that left."""
+"""The inbox, the choice of mail, the deliveries and the outbox for staff, and the mail sink of the demo."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from por.accounts.guards import only
 from por.accounts.middleware import Request
-from por.accounts.rules import OrganisationKind, Role
+from por.accounts.rules import OrganisationKind, Right, Role
 from por.errors import NotFound, Refused
 from por.history.actions import relaying
 from por.history.models import Event, Outbox
 from por.notifications import queries
 from por.notifications.actions import delivering, notifying
-from por.notifications.actions import inbox as inboxes
+from por.notifications.actions import inbox as inbox_actions
 from por.notifications.forms import DeliveryFilter, MailForm, OutboxFilter
 from por.notifications.messages import message_id, titles
 from por.notifications.models import Delivery, Notification
@@ -34,13 +34,13 @@ from por.web.lists import Listing, ListTab, count_of, csv_file, deliveries_text,
 from por.web.pages import posted, render_page, submit
 
 MAILS_ON_A_PAGE = 25
-#: The newest first; the key makes it one order for good.
+#: The newest first. Keys are unique, so the order never changes.
 ORDER = ("-pk",)
 
 
 # --- The inbox --------------------------------------------------------------------------------------------------
 
-#: The figures are of lines, the lists of what the lines are about.
+#: The tabs count lines; the lists show one group for each object.
 INBOX_TABS = [
     ListTab("", gettext_lazy("Open"), lambda mine: mine.newest_of_each(done=False), count=lambda mine: mine.open()),
     ListTab("done", gettext_lazy("Done"), lambda mine: mine.newest_of_each(done=True), count=lambda mine: mine.done()),
@@ -49,7 +49,7 @@ INBOX_TABS = [
 
 @require_safe
 def inbox(request: Request) -> HttpResponse:
-    """What the person was told for the organisation they act for; what is about one thing stands together."""
+    """Show the inbox of the person at the organisation they act for, grouped by object."""
     shown = Listing(request, Notification.objects.visible_to(request.actor), order=ORDER, tabs=INBOX_TABS)
     context = {
         **shown.context,
@@ -62,27 +62,27 @@ def inbox(request: Request) -> HttpResponse:
 
 @posted("/inbox/")
 def inbox_done(request: Request, notification_id: int) -> HttpResponseBase:
-    inboxes.finish(notification_id, by=request.actor)
+    inbox_actions.finish(notification_id, by=request.actor)
     return _back_to_inbox(request, _("Message marked as done. You can find it in the Done view and reopen it there."))
 
 
 @posted("/inbox/")
 def inbox_reopen(request: Request, notification_id: int) -> HttpResponseBase:
-    inboxes.reopen(notification_id, by=request.actor)
+    inbox_actions.reopen(notification_id, by=request.actor)
     return _back_to_inbox(request, _("The message is open again."))
 
 
 @posted("/inbox/")
 def inbox_done_all(request: Request, notification_id: int) -> HttpResponseBase:
-    """This line and those before it about the same thing."""
-    done = inboxes.finish_all(notification_id, by=request.actor)
-    sentence = ngettext("%(n)s message marked as done.", "%(n)s messages marked as done.", done)
-    return _back_to_inbox(request, sentence % {"n": number_text(done)})
+    """Mark this line and the older ones about the same object as done."""
+    done = inbox_actions.finish_all(notification_id, by=request.actor)
+    text = ngettext("%(n)s message marked as done.", "%(n)s messages marked as done.", done)
+    return _back_to_inbox(request, text % {"n": number_text(done)})
 
 
-def _back_to_inbox(request: Request, sentence: str) -> HttpResponseBase:
-    """To the view and page they came from; htmx follows and gets the list alone."""
-    messages.success(request, sentence)
+def _back_to_inbox(request: Request, text: str) -> HttpResponseBase:
+    """Redirect to the view and page that the person came from; htmx follows and gets the list alone."""
+    messages.success(request, text)
     query = request.GET.urlencode()
     return redirect(reverse("notifications:inbox") + (f"?{query}" if query else ""))
 
@@ -92,7 +92,7 @@ def _back_to_inbox(request: Request, sentence: str) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def preferences(request: Request) -> HttpResponse:
-    """A person says how they want each kind of message by mail, for each organisation."""
+    """Show and save how a person wants each kind of mail, for each organisation."""
     if request.method != "POST":
         return render(request, "notifications/preferences.html", {"form": MailForm(memberships=request.memberships)})
     form = MailForm(request.POST, memberships=request.memberships)
@@ -108,7 +108,7 @@ def _choose(form: MailForm) -> None:
         notifying.choose(membership, wanted)
 
 
-# --- What leaves, what failed, and sending it again --------------------------------------------------------------
+# --- Deliveries and the outbox --------------------------------------------------------------------------------------
 
 NEWEST = 5  # events on a page that is about something else
 
@@ -136,7 +136,7 @@ DELIVERY_COLUMNS = [
 
 
 @require_safe
-@only(OrganisationKind.STAFF, to="delivery.read")
+@only(OrganisationKind.STAFF, to=Right.READ_DELIVERIES)
 def delivery_list(request: Request) -> HttpResponseBase:
     shown = Listing(
         request,
@@ -151,7 +151,7 @@ def delivery_list(request: Request) -> HttpResponseBase:
     context = {
         "stuck": count_of(Outbox.objects.dead()),
         "titles": titles(),
-        "may_replay": request.actor.may("delivery.replay"),
+        "may_replay": request.actor.may(Right.REPLAY),
     }
     return render_page(
         request, "notifications/delivery_list.html", shown.context | context, part="list", status=shown.status
@@ -177,13 +177,13 @@ def _delivery_cells(delivery: Delivery) -> list[Any]:
 
 
 @require_safe
-@only(OrganisationKind.STAFF, to="delivery.read")
+@only(OrganisationKind.STAFF, to=Right.READ_DELIVERIES)
 def delivery_detail(request: Request, delivery_id: int) -> HttpResponse:
     return _delivery(request, delivery_id)
 
 
 def _delivery(request: Request, delivery_id: int, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
-    """The page of one message, with what was refused above it."""
+    """Show the page of one message, with the refusal, if any, at the top."""
     found = Delivery.objects.select_related("organisation", "event", "user").filter(pk=delivery_id).first()
     if found is None:
         raise NotFound("not_found", _("We could not find this message."))
@@ -191,7 +191,7 @@ def _delivery(request: Request, delivery_id: int, *, refused: Refused | None = N
         "delivery": found,
         "title": titles().get(found.template, found.template),
         "message_id": message_id(found),
-        "may_replay": found.has_failed and request.actor.may("delivery.replay"),
+        "may_replay": found.has_failed and request.actor.may(Right.REPLAY),
         "refused": refused,
         "event_list": [found.event],
         "again": Event.objects.filter(object_kind="delivery", object_id=str(found.pk)).newest_first()[:NEWEST],
@@ -200,7 +200,7 @@ def _delivery(request: Request, delivery_id: int, *, refused: Refused | None = N
 
 
 @posted("notifications:delivery_detail")
-@only(OrganisationKind.STAFF, to="delivery.replay")
+@only(OrganisationKind.STAFF, to=Right.REPLAY)
 def delivery_replay(request: Request, delivery_id: int) -> HttpResponseBase:
     sent = submit(None, lambda: delivering.replay(delivery_id, by=request.actor))
     if not sent.is_done:
@@ -212,12 +212,12 @@ def delivery_replay(request: Request, delivery_id: int) -> HttpResponseBase:
 
 
 @posted("notifications:delivery_list")
-@only(OrganisationKind.STAFF, to="delivery.replay")
+@only(OrganisationKind.STAFF, to=Right.REPLAY)
 def delivery_replay_failed(request: Request) -> HttpResponseBase:
-    """All that failed, or as many of them as go at once."""
+    """Send all failed messages again, up to the number for one request."""
     replayed = delivering.replay_failed(by=request.actor)
-    sentence = ngettext("We are sending %(n)s message again.", "We are sending %(n)s messages again.", replayed)
-    messages.success(request, sentence % {"n": number_text(replayed)})
+    text = ngettext("We are sending %(n)s message again.", "We are sending %(n)s messages again.", replayed)
+    messages.success(request, text % {"n": number_text(replayed)})
     return redirect(f"{reverse('notifications:delivery_list')}?view=failed")
 
 
@@ -228,9 +228,9 @@ OUTBOX_TABS = [
 
 
 @require_safe
-@only(OrganisationKind.STAFF, to="delivery.read")
+@only(OrganisationKind.STAFF, to=Right.READ_DELIVERIES)
 def outbox_list(request: Request) -> HttpResponseBase:
-    """Events whose listeners could not be called, so that what follows from them has not happened."""
+    """Show the events whose handlers failed or have not run yet, so their follow-up actions are missing."""
     shown = Listing(
         request,
         Outbox.objects.select_related("event"),
@@ -239,14 +239,14 @@ def outbox_list(request: Request) -> HttpResponseBase:
         tabs=OUTBOX_TABS,
         count_text=events_text,
     )
-    context = {"may_replay": request.actor.may("delivery.replay"), "tries": MAX_ATTEMPTS}
+    context = {"may_replay": request.actor.may(Right.REPLAY), "tries": MAX_ATTEMPTS}
     return render_page(
         request, "notifications/outbox_list.html", shown.context | context, part="list", status=shown.status
     )
 
 
 @posted("portal:event")
-@only(OrganisationKind.STAFF, to="delivery.replay")
+@only(OrganisationKind.STAFF, to=Right.REPLAY)
 def outbox_replay(request: Request, event_id: int) -> HttpResponseBase:
     event = relaying.replay(event_id, by=request.actor)
     what = event.object_name or event.verb
@@ -255,16 +255,16 @@ def outbox_replay(request: Request, event_id: int) -> HttpResponseBase:
 
 
 @posted("notifications:outbox_list")
-@only(OrganisationKind.STAFF, to="delivery.replay")
+@only(OrganisationKind.STAFF, to=Right.REPLAY)
 def outbox_replay_dead(request: Request) -> HttpResponseBase:
-    """All that are stuck, or as many of them as go at once."""
+    """Restart all stuck events, up to the number for one request."""
     replayed = relaying.replay_dead(by=request.actor)
-    sentence = ngettext(
+    text = ngettext(
         "We have restarted the follow-up actions for %(n)s event.",
         "We have restarted the follow-up actions for %(n)s events.",
         replayed,
     )
-    messages.success(request, sentence % {"n": number_text(replayed)})
+    messages.success(request, text % {"n": number_text(replayed)})
     return redirect("notifications:outbox_list")
 
 
@@ -273,7 +273,7 @@ def outbox_replay_dead(request: Request) -> HttpResponseBase:
 
 @require_GET
 def sink_list(request: Request) -> HttpResponse:
-    """The newest mail in the demo's sink."""
+    """Show the newest mail in the demo's sink."""
     sink = _sink(request)
     page = Paginator(queries.newest_keys(sink), MAILS_ON_A_PAGE).get_page(request.GET.get("page"))
     context = {"page": page, "mails": queries.read(sink, list(page))}
@@ -282,7 +282,7 @@ def sink_list(request: Request) -> HttpResponse:
 
 @require_GET
 def sink_detail(request: Request, key: str) -> HttpResponse:
-    """One mail: its text, and the source of its HTML."""
+    """Show one mail: its text, and the source of its HTML."""
     found = queries.read(_sink(request), [key])
     if not found:
         raise Http404
@@ -290,8 +290,8 @@ def sink_detail(request: Request, key: str) -> HttpResponse:
 
 
 def _sink(request: Request) -> Path:
-    """Where the sink keeps its mail. Outside the demo there is none, and no such page."""
+    """Return the directory of the sink. Raises Http404 outside the demo, where there is no sink."""
     if not settings.MAIL_SINK:
         raise Http404
-    request.actor.require("delivery.read")
+    request.actor.require(Right.READ_DELIVERIES)
     return Path(settings.MAIL_SINK)

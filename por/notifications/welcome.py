@@ -1,4 +1,4 @@
-"""The first mail to somebody new on the staff: how to get in."""
+"""The first mail to a new member of platform staff: how to sign in."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _context(event: Event) -> WelcomeContext:
 
 
 def _choose_a_password(event: Event) -> str:
-    """Return a link that is made when the mail is: it is in no row, and its time runs from the sending."""
+    """Return a link, created when the mail is composed, so that no row has it and its time starts with the sending."""
     person = User.objects.get(pk=event.object_id)
     link = {"uidb36": user_pk_to_url_str(person), "key": default_token_generator.make_token(person)}
     return reverse("account_reset_password_from_key", kwargs=link)
@@ -63,7 +63,7 @@ WELCOME = mail(
 
 
 def welcome(event: Event) -> None:
-    """Send it to a member who has no password yet; the others have a way in."""
+    """Send the mail to the new member, if they have no password yet."""
     members = Membership.objects.filter(user=int(event.object_id), organisation=event.actor_organisation_id)
     member = members.select_related("user").first()
     if member is not None and not member.user.has_usable_password():

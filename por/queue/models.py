@@ -1,4 +1,4 @@
-"""The columns of a table whose rows are leased, and the row that says when a periodic run is due."""
+"""The columns of a table whose rows are leased, and the table of periodic runs."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class WorkRowQuerySet(models.QuerySet[Row]):
 
 
 class WorkRow(models.Model):
-    """Work that stands in a row of a table: a worker leases the row, does the work, and marks the row as done.
+    """Work that is stored in a row of a table: a worker leases the row, does the work, and marks the row as done.
 
-    A lease pushes `next_at` forward and counts `attempts` before the work begins. If the worker dies, the row comes
-    due again by itself. Each table has its own column for what became of a row, and says so in the methods below.
+    A lease pushes `next_at` forward and counts `attempts` before the work begins. If the worker dies, the row becomes
+    due again by itself. Each table has its own columns for the outcome of a row; the methods below name them.
     """
 
     next_at = models.DateTimeField(default=timezone.now)
@@ -36,7 +36,7 @@ class WorkRow(models.Model):
 
     @property
     def has_failed(self) -> bool:
-        """Whether nothing more happens to this row until a person replays it."""
+        """Return whether nothing more happens to this row until a person replays it."""
         raise NotImplementedError
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Periodic runs are due by a row: a clock that was stopped, or that comes twice, changes nothing."""
+"""Periodic runs. A row says when each was last done, so a clock that stops, or fires twice, does no harm."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from por.queue.models import PeriodicRun
 def due(name: str, every: timedelta) -> Iterator[bool]:
     """Yield whether the run is due and no other worker does it; it is done once the block ends without an error.
 
-    The block is one transaction. Asked much more often than it is due, the run is on time. If nobody asked for hours,
-    it is done once. If it fails, it is tried again the next time. The clock is the database's, which all workers share.
+    The block is one transaction. It must be asked more often than the run is due. If no one asked for hours, the run
+    is done once. If it fails, it is tried again the next time. The clock is the database's, which all workers share.
     """
     PeriodicRun.objects.get_or_create(name=name)
     with transaction.atomic():

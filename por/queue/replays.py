@@ -1,4 +1,4 @@
-"""Trying again what was given up: by a person with the right to, once, by whoever is first."""
+"""Replaying rows that were given up: by a person with the right. Of two people at the same time, one succeeds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from por.db.locks import lock_timeout_as_busy
 from por.errors import NotFound, Refused
 from por.queue.models import Row, WorkRowQuerySet
 
+#: The value of `Right.REPLAY`, which is in a room above this one.
 RIGHT = "delivery.replay"
-#: How many rows one press of the button replays. The rest stays on the page and can be replayed next.
+#: How many rows one press of the button replays. The others stay on the page for the next press.
 MOST = 200
 
 
@@ -25,7 +26,7 @@ class Operator(Protocol):
 
 
 class Replayed(NamedTuple, Generic[Row]):
-    """A row that waits again, and for the event: when it was replayed, and what its columns said before."""
+    """A row that waits again, and for the event: when it was replayed, and its columns before that."""
 
     row: Row
     at: datetime
@@ -35,10 +36,10 @@ class Replayed(NamedTuple, Generic[Row]):
 def replay(
     rows: WorkRowQuerySet[Row], key: int, *, by: Operator, not_found: NotFound, refusal: Callable[[Row], Refused]
 ) -> Replayed[Row]:
-    """Let a row that failed wait again, with all its tries before it; return it, locked.
+    """Let a row that failed wait again, with all tries left; return it, locked.
 
-    Called within the transaction of a verb that records it. Raises Forbidden, Busy, `not_found`, or `refusal` of a row
-    that has not failed: its work is done, or someone else was first.
+    Called within the transaction of a verb that records it. Raises Forbidden, Locked, `not_found`, or `refusal` of a
+    row that has not failed: its work is done, or someone else was first.
     """
     by.require(RIGHT)
     with lock_timeout_as_busy():

@@ -1,4 +1,4 @@
-"""Waking a worker when there is work. A wake may be lost: the rows are the guarantee, and the clock comes by."""
+"""Waking a worker when there is work. A wake may be lost: the rows are the guarantee, and the clock checks them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ logger = logging.getLogger(__name__)
 WAKE_EVERY = 0.5
 #: Without a worker, wakes would fill the broker's memory. When this many messages wait, another one adds nothing.
 ENOUGH = 100
-#: Seconds after which a wake that nobody took is dropped.
+#: Seconds after which a wake that no worker took is dropped.
 GOOD_FOR = 60
 
 
 class Wake:
-    """Starts a task from a thread of its own, so that a broker that hangs delays nobody who wakes it.
+    """The wake of a task. It starts the task from its own thread, so that a broker that hangs delays no caller.
 
     However often it is called while the thread is busy, one more wake follows. Each room has one for each of its
-    queues, and names its task when the application starts; until then it does nothing.
+    queues, and sets its task when the application starts; until then it does nothing.
     """
 
     def __init__(self, task: Any = None) -> None:
@@ -34,7 +34,7 @@ class Wake:
         os.register_at_fork(after_in_child=self._forget)
 
     def after_commit(self) -> None:
-        """Wake the worker once the transaction is committed. Whatever goes wrong then is logged and harms nothing."""
+        """Wake the worker once the transaction is committed. An error is logged and does no harm."""
         transaction.on_commit(self.now, robust=True)
 
     def now(self) -> None:
@@ -49,7 +49,7 @@ class Wake:
                     self.thread.start()
 
     def _forget(self) -> None:
-        """Threads stay behind in a fork: the child starts its own at its first wake."""
+        """Forget the thread, which does not exist in a forked child: the child starts its own at its first wake."""
         self.wanted, self.starting, self.thread = threading.Event(), threading.Lock(), None
 
     def _run(self) -> None:

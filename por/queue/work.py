@@ -1,11 +1,11 @@
-"""Doing the work that stands in the rows of a table: one row at a time, bounded, and safe if the worker dies.
+"""Doing the work that is stored in the rows of a table: one row at a time, bounded, and safe if the worker dies.
 
-Every queue has the same run: take a row, mark it before the work, do the work under the request id of whoever caused
-it, and decide what a failure means. Queues differ in how a worker holds the row it has taken:
+Every queue has the same run: take a row, mark it before the work, do the work under the request id that caused it,
+and decide what a failure means. Queues differ in how a worker holds the row it has taken:
 
 - `LeasedQueue` is for short work. The row is leased until the moment in `next_at`, so many workers share a table.
-- Work that takes minutes or hours holds a PostgreSQL advisory lock instead (`por.waiting.advisory_lock`) and writes its
-  own `take`: no lease is long enough for it, and the lock is free the moment its worker dies.
+- Work that takes minutes or hours holds a PostgreSQL advisory lock instead (`por.db.locks.advisory_lock`) and writes
+  its own `take`: no lease is long enough for it, and the lock is free the moment its worker dies.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Queue(ABC, Generic[Taken]):
 
     @abstractmethod
     def fail(self, row: Taken, error: Exception) -> None:
-        """Note that the work failed. The transaction that failed is over, so what is noted is kept."""
+        """Record that the work failed. The failed transaction is over, so what is recorded is kept."""
 
 
 class LeasedQueue(Queue[Row]):
@@ -109,7 +109,7 @@ class LeasedQueue(Queue[Row]):
         due = self.rows().due()
         if not due.exists():
             return
-        # A worker that died on each of its tries never came to give the row up.
+        # A worker that died on each try could not give the row up.
         due.filter(attempts__gte=self.max_attempts).update(**due.model.given_up())
         while self.is_ready() and (row := self._lease()) is not None:
             yield row
@@ -117,7 +117,7 @@ class LeasedQueue(Queue[Row]):
     def _lease(self) -> Row | None:
         """Return one due row, leased in one statement: its try is counted and `next_at` is pushed forward.
 
-        The bound is checked here too: a row may come due again within a run, after the dead ones were given up.
+        The bound is checked here too: a row may become due again within a run, after the dead ones were given up.
         """
         table = self.rows().model._meta
         assert table.pk.column

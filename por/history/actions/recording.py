@@ -1,9 +1,8 @@
-"""Writing down what happened and telling those who listen; beside it: signing, and checking that nobody touched it."""
+"""Recording events, and the handlers that the relay calls for them."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -18,21 +17,16 @@ from por.ops.logs import request_id
 from por.queue import replays
 from por.queue.wake import Wake
 
-logger = logging.getLogger(__name__)
-
-
 Handler = Callable[[Event], None]
 
-
 _handlers: dict[str, list[Handler]] = defaultdict(list)
-
 
 #: Wakes the relay after a commit.
 wake = Wake()
 
 
 class Author(Protocol):
-    """Whoever did something: a person for an organisation, or nobody (the clock, a command)."""
+    """Who did something: a person for an organisation, or the system (the clock, a command)."""
 
     @property
     def user_id(self) -> int | None: ...
@@ -49,7 +43,7 @@ class Operator(Author, replays.Operator, Protocol):
 
 
 class ObjectRef(NamedTuple):
-    """What an event is about, as text, so that history outlives the thing."""
+    """What an event is about, as text, so that the event stays readable after the object is deleted."""
 
     kind: str
     id: str
@@ -57,12 +51,20 @@ class ObjectRef(NamedTuple):
 
 
 def on(verb: str, handler: Handler) -> None:
-    """Calls the handler, in the relay's transaction, for each event with this verb; it only inserts rows of its own."""
+    """Let the relay call the handler for each event with this verb, in the relay's transaction.
+
+    The handler may only insert rows of its own room.
+    """
     _handlers[verb].append(handler)
 
 
+def handlers_of(verb: str) -> Sequence[Handler]:
+    """Return the handlers of the events with this verb."""
+    return _handlers.get(verb, ())
+
+
 def open_events() -> None:
-    """Verify the events that are registered, and call what each tells once it is recorded."""
+    """Verify the registered events, and let the relay call the notification function of each."""
     verify_events()
     for spec in registered():
         if spec.tell is not None:
@@ -80,10 +82,10 @@ def record(
     changes: Mapping[str, Any] | None = None,
     reason: str = "",
 ) -> int:
-    """Writes one event and its one outbox row; returns the event's id. The last statement of a verb.
+    """Insert one event and its outbox row; return the event's id. It must be the last statement of a verb.
 
-    `of` is the organisation whose chain it stands in (the customer it is about, else the organisation it is
-    about), None for the house's; `parties` are the organisations that may read it besides.
+    `of` is the organisation whose chain gets the event: the customer it is about, else the organisation it is about,
+    else None for the chain of the system. `parties` are the other organisations that may read it.
     """
     check_payload(verb, changes or {})
     readers = sorted(set(parties))
@@ -92,7 +94,7 @@ def record(
             _RECORD,
             {
                 "chain": "house" if of is None else f"organisation:{of}",
-                **_what_and_who(verb, by, at),
+                **_common_columns(verb, by, at),
                 "object_kind": about.kind,
                 "object_id": about.id,
                 "object_name": about.name,
@@ -107,7 +109,7 @@ def record(
     return event_id
 
 
-def _what_and_who(verb: str, by: Author, at: datetime) -> dict[str, Any]:
+def _common_columns(verb: str, by: Author, at: datetime) -> dict[str, Any]:
     return {
         "at": at,
         "verb": verb,
@@ -120,7 +122,7 @@ def _what_and_who(verb: str, by: Author, at: datetime) -> dict[str, Any]:
 
 
 class EventDraft(NamedTuple):
-    """One of several events that differ in little: whose chain it stands in, what changed, and about what."""
+    """One of several events with the same verb: its chain, its payload, its object, and who else may read it."""
 
     of: int
     changes: Mapping[str, Any]
@@ -129,10 +131,10 @@ class EventDraft(NamedTuple):
 
 
 def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[EventDraft]) -> None:
-    """Writes an event for each, in one statement, and so locks the head of each chain, in one order for all callers.
+    """Insert several events in one statement. It locks the head of each chain, in the same order for all callers.
 
-    For the last statement of what changed many things at once: a load. What no handler waits for is told
-    to nobody, so its outbox row is done at once.
+    It must be the last statement of a transaction that changed many objects, such as a batch of an import. If the verb
+    has no handlers, the outbox rows are done from the start.
     """
     for event in events:
         check_payload(verb, event.changes)
@@ -152,12 +154,12 @@ def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[EventDr
         cursor.execute(
             _RECORD_EACH,
             {
-                **_what_and_who(verb, by, at),
-                "is_awaited": verb in _handlers,
+                **_common_columns(verb, by, at),
+                "has_handlers": bool(handlers_of(verb)),
                 **columns,
             },
         )
-    if verb in _handlers:
+    if handlers_of(verb):
         wake.after_commit()
 
 
@@ -193,18 +195,18 @@ WITH event AS (
         %(actor_organisation_name)s, object_kind, object_id, object_name, changes::jsonb, '', %(request_id)s,
         parties::jsonb
     FROM unnest(%(chain)s, %(kind)s, %(id)s, %(name)s, %(changes)s, %(parties)s)
-        AS said (chain, object_kind, object_id, object_name, changes, parties)
+        AS draft (chain, object_kind, object_id, object_name, changes, parties)
     RETURNING id, parties
 ), readers AS (
     INSERT INTO history_party (event_id, organisation_id)
     SELECT event.id, reader::bigint FROM event, jsonb_array_elements_text(event.parties) AS reader
 )
 INSERT INTO history_outbox (event_id, next_at, attempts, last_error, done_at)
-SELECT event.id, statement_timestamp(), 0, '', CASE WHEN NOT %(is_awaited)s THEN statement_timestamp() END FROM event
+SELECT event.id, statement_timestamp(), 0, '', CASE WHEN NOT %(has_handlers)s THEN statement_timestamp() END FROM event
 """
 
 
 def organisation_of(chain: str) -> int | None:
-    """The organisation whose chain it is, None for the house's: what `record` was given as `of`."""
+    """Return the id of the organisation whose chain it is, as given to `record`; None for the chain of the system."""
     _kind, _colon, number = chain.partition(":")
     return int(number) if number else None

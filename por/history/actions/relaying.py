@@ -1,20 +1,25 @@
-"""The relay: it calls the handlers of each event, and a person can start what was given up again."""
+"""The relay: it calls the handlers of each event. A person can restart events that it has given up."""
 
 from __future__ import annotations
+
+import logging
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.errors import NotFound, Refused
-from por.history.actions.recording import ObjectRef, Operator, _handlers, logger, organisation_of, record
+from por.history.actions.recording import ObjectRef, Operator, handlers_of, organisation_of, record
+from por.history.events import HistoryEvent
 from por.history.models import Event, Outbox, OutboxQuerySet
 from por.queue import replays
 from por.queue.work import LeasedQueue
 
+logger = logging.getLogger(__name__)
+
 
 class Relay(LeasedQueue[Outbox]):
-    """The events whose listeners have to be called."""
+    """The queue of events whose handlers must be called."""
 
     def rows(self) -> OutboxQuerySet:
         return Outbox.objects.select_related("event")
@@ -24,28 +29,30 @@ class Relay(LeasedQueue[Outbox]):
 
     @transaction.atomic
     def work(self, row: Outbox) -> None:
-        """Call the listeners in one transaction with the mark that it is done, which comes first and locks the row."""
+        """Mark the row as done, which locks it, and call the handlers in the same transaction."""
         if not Outbox.objects.filter(pk=row.pk, done_at=None).update(done_at=timezone.now()):
-            return  # the lease ran out under a slow worker, and another one has finished the work
-        for handler in _handlers[row.event.verb]:
+            return  # the lease of this slow worker ran out, and another worker has finished the work
+        for handler in handlers_of(row.event.verb):
             handler(row.event)
 
     def fail(self, row: Outbox, error: Exception) -> None:
-        logger.exception("Listeners of event %s failed.", row.pk)
+        logger.exception("Handlers of event %s failed.", row.pk)
         super().fail(row, error)
 
 
 def relay() -> int:
-    """Call the listeners of every event whose outbox row is due; return how many rows were taken."""
+    """Call the handlers of every event whose outbox row is due; return how many rows were taken."""
     return Relay().run()
 
 
-# --- What was given up is tried again -----------------------------------------------------------------------------
+# --- Restarting events that were given up -------------------------------------------------------------------------
+
+
 @transaction.atomic
 def replay(event_id: int, *, by: Operator) -> Event:
-    """Let the listeners of an event that were given up be called again, with all tries before them; return the event.
+    """Let the relay call the handlers of a given-up event again, with all tries left; return the event.
 
-    Raises Forbidden, Absent, Busy, or `not_dead`: it is done, or someone else was first.
+    Raises Forbidden, NotFound, Locked, or `not_dead`: it is done, or someone else was first.
     """
     found = replays.replay(
         Outbox.objects.select_related("event"),
@@ -58,7 +65,7 @@ def replay(event_id: int, *, by: Operator) -> Event:
     )
     event = found.row.event
     about, changes = ObjectRef("event", str(event.pk), event.object_name), {"verb": event.verb, **found.before}
-    record("outbox.replayed", about, by=by, at=found.at, of=organisation_of(event.chain), changes=changes)
+    record(HistoryEvent.REPLAYED, about, by=by, at=found.at, of=organisation_of(event.chain), changes=changes)
     return event
 
 

@@ -1,4 +1,4 @@
-"""Signed heads: every hour, outside the database, so that even whoever rewrites a chain wholly is found out."""
+"""Signing the heads of the chains, every hour and outside the database, so that even a full rewrite is detected."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ logger = logging.getLogger(__name__)
 
 PERIODIC_RUN = "seal"
 EVERY = timedelta(hours=1)
-#: Where the files lie in the storage; their names sort by time.
+#: The folder of the files in the storage; their names sort by time.
 FOLDER = "signed-heads"
 
 
-class Away(Exception):
-    """The storage does not take the file."""
+class StorageAway(Exception):
+    """The storage does not accept the file."""
 
 
 def seal() -> Seal | None:
-    """Once an hour writes the heads of the chains that have changed since the last time to one signed file.
+    """Write the heads of the chains that changed since the last run to one signed file; return its row, if any.
 
-    Where nothing has changed there is no file: the last one still says it all. Where the storage does not take it,
-    nothing counts as signed, and the next run tries again.
+    It does so once an hour. If nothing has changed, it writes no file. If the storage does not accept the file, nothing
+    counts as signed, and the next run tries again.
     """
     try:
         with due(PERIODIC_RUN, EVERY) as mine:
             return _seal(timezone.now()) if mine else None
-    except Away as away:
+    except StorageAway as away:
         logger.warning("The heads of history could not be signed (%s); the next run tries again.", away)
         return None
 
@@ -46,7 +46,7 @@ def _seal(at: datetime) -> Seal | None:
         return None
     last = Seal.objects.order_by("pk").last()
     heads = SignedHead.objects.filter(signed_at=at).order_by("chain").values_list("chain", "seq", "hash")
-    # Past this size it lies on the disk; the cursor is the server's: no chain is ever kept in memory.
+    # A larger file goes to the disk, and the cursor is on the server, so memory does not grow with the chains.
     with tempfile.SpooledTemporaryFile(max_size=5_000_000) as file:
         sealed = seals.write(
             file, (seals.Head(*head) for head in heads.iterator()), at=at, previous=last.signature if last else ""
@@ -54,13 +54,13 @@ def _seal(at: datetime) -> Seal | None:
         file.seek(0)
         try:
             name = storages["default"].save(f"{FOLDER}/{at:%Y-%m-%dT%H-%M-%S-%fZ}.jsonl", File(file))
-        except Exception as error:  # a disk's, a network's, a client's
-            raise Away(f"{type(error).__name__}: {error}") from error
+        except Exception as error:  # an error of the disk, the network or the client
+            raise StorageAway(f"{type(error).__name__}: {error}") from error
     return Seal.objects.create(name=name, at=at, signature=sealed.signature)
 
 
 def _mark_changed(at: datetime) -> int:
-    """Notes where each chain stands that does not stand where it was signed; how many. One statement, one moment."""
+    """Save the head of each chain that differs from its signed head, in one statement; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO history_signedhead (chain, seq, hash, signed_at)"

@@ -1,4 +1,4 @@
-"""Checking that nobody has touched what was written down."""
+"""Verifying that no event was changed after it was recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from por.history.models import Event, Seal
 
 
 class Broken(NamedTuple):
-    """Where a chain does not hold."""
+    """The first event at which a chain does not hold."""
 
     chain: str
     seq: int
@@ -27,26 +27,26 @@ class Broken(NamedTuple):
 
 @dataclass
 class Findings:
-    """What a check has found. `unfit` are files of signed heads that prove nothing, with the reason."""
+    """The result of a check. `unfit` lists the files of signed heads that prove nothing, each with the reason."""
 
     broken: list[Broken] = field(default_factory=list)
     unfit: list[tuple[str, str]] = field(default_factory=list)
     files: int = 0
     heads: int = 0
     last_at: datetime | None = None
-    away: str = ""  # why the files could not be read, if they could not
+    away: str = ""  # why the files could not be read; empty if they could
 
 
 def examine() -> Findings:
-    """Walks every chain and compares it with what was signed; of each that does not hold, names the first event."""
+    """Check every chain, and compare it with its signed heads; return the first broken event of each broken chain."""
     first = {one.chain: one for one in verify()}
     findings = Findings()
     try:
         for signed_at_seq, one in _compare(findings):
-            # The walk names an event exactly; what was signed tells of a break at or before a place.
+            # The check of the chain names the exact event; a signed head only shows a break at or before its place.
             if one.chain not in first or first[one.chain].seq > signed_at_seq:
                 first[one.chain] = one
-    except Exception as error:  # a disk's, a network's, a client's: what the chains themselves say is known already
+    except Exception as error:  # of the disk, the network or the client; the result of the chains is known already
         findings.away = f"{type(error).__name__}: {error}"
     findings.broken = sorted(first.values())
     return findings
@@ -56,7 +56,7 @@ def examine() -> Findings:
 
 
 def verify() -> Iterator[Broken]:
-    """Walks every chain and yields, for each that does not hold in itself, its first broken event and what is wrong."""
+    """Yield the first broken event of each chain that does not hold in itself, with what is wrong."""
     with connection.cursor() as cursor:
         cursor.execute(_BROKEN)
         for row in cursor.fetchall():
@@ -71,8 +71,8 @@ HASH = """encode(sha256(convert_to(prev || jsonb_build_object(
     'object_name', object_name, 'changes', changes, 'reason', reason, 'request_id', request_id,
     'parties', parties)::text, 'UTF8')), 'hex')"""
 
-# The costly part, hashing, stands apart from the walk along the chains and is summed up for each: only so the database
-# shares it out among processes.
+# Hashing is the costly part. It is a query of its own with an aggregate per chain, because only then does the database
+# run it in parallel.
 _BROKEN = f"""
 WITH links AS (
     SELECT chain, seq, prev,
@@ -115,7 +115,7 @@ SELECT DISTINCT ON (chain) chain, seq, why FROM found ORDER BY chain, seq, rank
 
 
 class _Place(NamedTuple):
-    """The first signed place of a chain that is not as it was signed."""
+    """The first place of a chain whose event differs from the signed one."""
 
     seq: int
     at: datetime
@@ -123,8 +123,13 @@ class _Place(NamedTuple):
 
 
 def _compare(findings: Findings) -> list[tuple[int, Broken]]:
-    """Reads every file of signed heads, a piece at a time; of each chain that differs, from which place on it does."""
-    written = dict(Seal.objects.order_by("pk").values_list("signature", "name"))  # before the files: each has its row
+    """Compare the chains with every file of signed heads; return each chain that differs, and from which place on.
+
+    A file is read in pieces, so memory does not grow with the chains.
+    """
+    written = dict(
+        Seal.objects.order_by("pk").values_list("signature", "name")
+    )  # read before the files, so each row has its file
     storage = storages["default"]
     try:
         names = [f"{FOLDER}/{name}" for name in sorted(storage.listdir(FOLDER)[1])]
@@ -147,7 +152,7 @@ def _compare(findings: Findings) -> list[tuple[int, Broken]]:
     findings.files = len(sealed)
     findings.last_at = max((one.at for one in sealed.values()), default=None)
     findings.unfit += _missing(written, names, sealed)
-    return list(_narrowed(places, sealed)) if places else []
+    return list(_first_rewritten(places, sealed)) if places else []
 
 
 def _pieces(heads: Iterator[seals.Head]) -> Iterator[list[seals.Head]]:
@@ -156,10 +161,10 @@ def _pieces(heads: Iterator[seals.Head]) -> Iterator[list[seals.Head]]:
 
 
 def _not_as_signed(heads: list[seals.Head]) -> list[tuple[str, int, bool]]:
-    """Which of these places hold another event now, or none."""
+    """Return the places that now hold another event, or none: chain, seq, and whether the event is missing."""
     chains, seqs, hashes = zip(*heads, strict=True)
     with connection.cursor() as cursor:
-        # A look-up in the index for each, whatever the planner thinks of the size of the table.
+        # The subquery makes the planner look each place up in the index, however large it believes the table to be.
         cursor.execute(
             "SELECT chain, seq, stored IS NULL FROM (SELECT signed.*, (SELECT event.hash FROM history_event AS event"
             " WHERE event.chain = signed.chain AND event.seq = signed.seq) AS stored"
@@ -172,7 +177,7 @@ def _not_as_signed(heads: list[seals.Head]) -> list[tuple[str, int, bool]]:
 
 
 def _missing(written: dict[str, str], names: list[str], sealed: dict[str, seals.Sealed]) -> Iterator[tuple[str, str]]:
-    """Files that are not there, or not the ones that were written: the database knows them, or the file after."""
+    """Yield the files that are missing or replaced. The database knows each file, and so does the file after it."""
     for signature, name in written.items():
         if name not in names:
             yield name, "it was written and is not there any more"
@@ -184,8 +189,8 @@ def _missing(written: dict[str, str], names: list[str], sealed: dict[str, seals.
             yield name, "the file before it is not there any more"
 
 
-def _narrowed(places: dict[str, _Place], sealed: Iterable[str]) -> Iterator[tuple[int, Broken]]:
-    """Between which signed places the first event lies that is not as it was; names the first it can be."""
+def _first_rewritten(places: dict[str, _Place], sealed: Iterable[str]) -> Iterator[tuple[int, Broken]]:
+    """Yield for each chain the earliest event that may have been rewritten: the one after the last place that fits."""
     as_signed: dict[str, int] = {}
     for name in sealed:
         with storages["default"].open(name) as file:

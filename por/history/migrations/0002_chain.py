@@ -1,4 +1,4 @@
-"""The chain: the database itself numbers and hashes events, and lets nobody change them."""
+"""The chain: the database itself numbers and hashes events, and lets no one change them."""
 
 from django.db import migrations
 

@@ -1,7 +1,7 @@
-"""The chain's function, which works with the owner's rights, finds nothing but the real things by their names.
+"""Let the trigger function, which runs with the owner's rights, find only PostgreSQL's own functions and our tables.
 
-With `public` in its path, whoever may make functions there (everybody, as PostgreSQL 14 is delivered) could have
-made one that suits the arguments better than PostgreSQL's own, and had it run as the owner.
+With `public` in its search path, a role that may create functions there (every role, by default in PostgreSQL 14)
+could create one that matches the arguments better than PostgreSQL's own, and so run code as the owner.
 """
 
 from django.db import migrations

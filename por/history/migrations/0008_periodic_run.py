@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Renames a class; its table keeps its name, and no column changes."""
+    """Rename a class; its table keeps its name, and no column changes."""
 
     dependencies = [
         ("history", "0007_events_by_part_of_name"),

@@ -1,4 +1,4 @@
-"""Sending messages: the queue of deliveries, and sending again what has failed."""
+"""Sending mail: the queue of deliveries, and sending again what has failed."""
 
 from __future__ import annotations
 
@@ -24,21 +24,24 @@ from por.queue.work import LeasedQueue, text_of
 
 logger = logging.getLogger(__name__)
 
-
-#: The mail server closes the conversation: it speaks of itself, not of the message.
+#: The code with which a mail server closes the connection. It says nothing about the message.
 SHUTTING_DOWN = 421
 
+SENT_ALREADY = _("This message has already been sent, so you cannot send it again.")
+ON_ITS_WAY = _("This message is already waiting to be sent. Someone may have just sent it again.")
 
 #: Wakes the sender after a commit.
 wake = Wake()
 
 
 # --- Sending again ----------------------------------------------------------------------------------------------
+
+
 @transaction.atomic
 def replay(delivery_id: int, *, by: Actor) -> Delivery:
-    """Send a message again that was refused or given up: the same Message-ID, with all its tries before it.
+    """Send a message again that was refused or given up, with the same Message-ID and all tries left.
 
-    Raises Forbidden, Absent, Busy, or `not_failed`: it was sent, or someone else was first.
+    Raises Forbidden, NotFound, Locked, or `not_failed`: it was sent, or someone else was first.
     """
     found = replays.replay(
         Delivery.objects.select_related("event"),
@@ -60,20 +63,16 @@ def _not_failed(delivery: Delivery) -> Refused:
     return Refused("not_failed", SENT_ALREADY if sent else ON_ITS_WAY)
 
 
-SENT_ALREADY = _("This message has already been sent, so you cannot send it again.")
-
-
-ON_ITS_WAY = _("This message is already waiting to be sent. Someone may have just sent it again.")
-
-
 def replay_failed(*, by: Actor) -> int:
     """Send all messages again that failed; return how many. Raises Forbidden."""
     return replays.replay_each(Delivery.objects.failed(), lambda delivery_id: replay(delivery_id, by=by), by=by)
 
 
 # --- Sending ----------------------------------------------------------------------------------------------------
+
+
 class Deliveries(LeasedQueue[Delivery]):
-    """The messages that have to leave, over one connection to the mail server."""
+    """The queue of messages to send, over one connection to the mail server."""
 
     def __init__(self) -> None:
         self.server: BaseEmailBackend = mail.get_connection()
@@ -100,7 +99,8 @@ class Deliveries(LeasedQueue[Delivery]):
     def work(self, row: Delivery) -> None:
         """Send the message once.
 
-        A crash after the server took the message and before that is written down sends it again: same Message-ID.
+        If the worker dies after the server took the message and before the row is saved, it is sent again, with the
+        same Message-ID.
         """
         self.server.send_messages([compose(row)])
         row.status, row.sent_at, row.last_error = Delivery.Status.SENT, timezone.now(), ""
@@ -113,8 +113,8 @@ class Deliveries(LeasedQueue[Delivery]):
         return False
 
     def fail(self, row: Delivery, error: Exception) -> None:
-        """As every queue, but what the recipient's server refuses for good is not tried again."""
-        self.server.close()  # whatever state the conversation was in, the next message starts afresh
+        """Let the row wait or give it up, as every queue does; but never retry what the recipient's server refuses."""
+        self.server.close()  # the next message starts with a new connection
         self.has_broken, code = _is_of_the_server(error), _code(error)
         if code is not None and code >= 500 and not self.has_broken:
             self.write(row, last_error=text_of(error), status=Delivery.Status.REFUSED)
@@ -148,14 +148,14 @@ def deliver() -> int:
 
 
 def _is_of_the_server(error: Exception) -> bool:
-    """Not about this recipient or this message: the connection broke, or the server takes nothing from us at all."""
+    """Return whether the mail server is at fault, not the message: the connection broke, or it refuses everything."""
     if isinstance(error, SMTPRecipientsRefused | SMTPDataError):
         return _code(error) == SHUTTING_DOWN
     return isinstance(error, OSError)
 
 
 def _code(error: Exception) -> int | None:
-    """The server's answer, if it gave one."""
+    """Return the code of the server's answer; None if it gave none."""
     if isinstance(error, SMTPRecipientsRefused):
         return min(code for code, _reason in error.recipients.values())
     return error.smtp_code if isinstance(error, SMTPResponseException) else None

@@ -1,4 +1,4 @@
-"""Once a day, in the morning of whoever gets it: one mail with all they were not told at once."""
+"""The daily digest: one mail in the morning of its reader, with everything that was not mailed immediately."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from por.notifications.models import Notification
 
 
 def put_together() -> int:
-    """Makes each member's digest that is due; returns how many it were. A day that was missed is made up for once.
+    """Create the digest of each member for whom one is due; return how many.
 
-    Who is suspended gets theirs when they are back.
+    After days on which this did not run, each member gets one digest. Members who are suspended get theirs when they
+    are active again.
     """
     due = Notification.objects.put_aside().filter(digest_at__lte=timezone.now(), membership__user__is_active=True)
     members = list(due.order_by("membership").values_list("membership", flat=True).distinct())
@@ -23,7 +24,7 @@ def put_together() -> int:
 
 @transaction.atomic
 def _put_together(membership_id: int) -> bool:
-    """With everything put aside for this member until now. Their row is locked, so that no two workers take it."""
+    """Create the digest of one member; return whether it was due. The locked membership lets only one worker do it."""
     found = Membership.objects.usable().select_for_update(of=("self",), skip_locked=True, no_key=True)
     member = found.filter(pk=membership_id).first()
     lines = Notification.objects.put_aside().filter(membership=membership_id)

@@ -1,4 +1,4 @@
-"""What a member does with the lines of their own inbox. Nobody else hears of it, so nothing is recorded."""
+"""What a member does with the lines of their own inbox. It concerns no one else, so no event is recorded."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from por.notifications.models import Notification, NotificationQuerySet
 
 
 def finish(notification_id: int, *, by: Actor) -> Notification:
-    """Puts a line among those that are done; one that is done already stays as it is. Raises Absent or Forbidden."""
-    _theirs(by).filter(pk=notification_id, done_at=None).update(done_at=timezone.now())
+    """Mark a line as done; do nothing if it is done already. Raises NotFound or Forbidden."""
+    _visible(by).filter(pk=notification_id, done_at=None).update(done_at=timezone.now())
     return _one(notification_id, by)
 
 
 def reopen(notification_id: int, *, by: Actor) -> Notification:
-    """Takes that back; an open line stays as it is. Raises Absent or Forbidden."""
-    _theirs(by).filter(pk=notification_id).update(done_at=None)
+    """Reopen a line; do nothing if it is open. Raises NotFound or Forbidden."""
+    _visible(by).filter(pk=notification_id).update(done_at=None)
     return _one(notification_id, by)
 
 
 def finish_all(notification_id: int, *, by: Actor) -> int:
-    """Does so for this line and the older ones about the same thing; returns how many it were.
+    """Mark this line and the older ones about the same object as done; return how many lines changed.
 
-    What has come since they looked stays open. Raises Absent or Forbidden.
+    Newer lines, which the reader has not seen, stay open. Raises NotFound or Forbidden.
     """
     newest = _one(notification_id, by)
-    lines = _theirs(by).filter(about=newest.about, pk__lte=newest.pk, done_at=None)
+    lines = _visible(by).filter(about=newest.about, pk__lte=newest.pk, done_at=None)
     return lines.update(done_at=timezone.now())
 
 
-def _theirs(by: Actor) -> NotificationQuerySet:
+def _visible(by: Actor) -> NotificationQuerySet:
     by.require_writing()
     return Notification.objects.visible_to(by)
 
 
 def _one(notification_id: int, by: Actor) -> Notification:
-    found = _theirs(by).select_related("event").filter(pk=notification_id).first()
+    found = _visible(by).select_related("event").filter(pk=notification_id).first()
     if found is None:
-        raise absent()
+        raise not_found()
     return found
 
 
-def absent() -> NotFound:
-    """Nobody can tell whether there is none, or none of theirs."""
+def not_found() -> NotFound:
+    """Return the refusal of a line that does not exist, or is in the inbox of someone else."""
     return NotFound("not_found", _("We could not find this message in your inbox."))

@@ -1,7 +1,8 @@
-"""Writing down who is told what, and sending it; beside it: what a member does in their inbox, and the digests."""
+"""Notifying members: a line in the inbox, and a mail if the member wants it. Which mail a member wants."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -11,48 +12,49 @@ from django.utils import timezone
 from por.accounts.models import Membership, Organisation, User
 from por.accounts.rules import rights_of
 from por.history.models import Event
-from por.notifications.actions.delivering import logger, wake
+from por.notifications.actions import delivering
 from por.notifications.messages import Mail
 from por.notifications.models import Delivery, How, Notification, Preference
 from por.notifications.rules import next_digest
 
+logger = logging.getLogger(__name__)
 
-# --- Who is told ------------------------------------------------------------------------------------------------
+
 def notify_organisation(event: Event, message: Mail, *, organisation_id: int) -> None:
-    """A line in the inbox of every member of the organisation, and mail as each wants it.
+    """Put a line in the inbox of every member of the organisation, and send mail to those who want it.
 
-    Where the mail asks for a right, only of members whose role has it. The contact address gets what no member wants
-    by mail. Telling again what was told adds nothing.
+    If the mail requires a right, only members whose role has it are notified. If no member wants the mail, the contact
+    address gets it. A second call for the same event adds nothing.
     """
     found = Membership.objects.usable().filter(organisation=organisation_id)
     members = [one for one in found if message.may is None or message.may in rights_of(one.organisation.kind, one.role)]
-    if _tell(event, message, members):
+    if _notify(event, message, members):
         return
     organisation = Organisation.objects.get(pk=organisation_id)
     if organisation.contact_email:
         _insert([_to_contact(event, message, organisation)])
     else:
-        logger.warning("Nobody of organisation %s can be told of event %s.", organisation_id, event.pk)
+        logger.warning("No one of organisation %s can be notified of event %s.", organisation_id, event.pk)
 
 
 def notify_actor(event: Event, message: Mail) -> None:
-    """A receipt to the person who acted, if they want it; none if it was the clock or a command.
+    """Send a receipt to the person who acted, if they want it; nothing if the system acted.
 
-    In the inbox it stands as done: whoever did it has nothing more to do about it.
+    The line in the inbox is done from the start: this person has nothing more to do.
     """
     members = Membership.objects.usable().filter(user=event.actor_id, organisation=event.actor_organisation_id)
-    _tell(event, message, list(members), done_at=event.at)
+    _notify(event, message, list(members), done_at=event.at)
 
 
 def notify_member(event: Event, message: Mail, *, user_id: int, organisation_id: int) -> None:
-    """Tells one member of the organisation, by mail whatever mail they have turned off; nobody if they are gone."""
+    """Notify one member, with a mail that they cannot turn off; do nothing if the person is no longer a member."""
     members = list(Membership.objects.usable().filter(user=user_id, organisation=organisation_id))
     _put_in_inboxes(event, message, members, {}, done_at=None)
     _insert(to_member(event, message, member) for member in members)
 
 
-def _tell(event: Event, message: Mail, members: list[Membership], *, done_at: datetime | None = None) -> bool:
-    """Says whether any of them gets mail, now or with a digest."""
+def _notify(event: Event, message: Mail, members: list[Membership], *, done_at: datetime | None = None) -> bool:
+    """Notify these members; return whether any of them gets mail, now or with a digest."""
     chosen = Preference.objects.filter(membership__in=members, message=message.name) if message.topic else ()
     how = {member.pk: How.AT_ONCE for member in members} | {one.membership_id: How(one.how) for one in chosen}
     _put_in_inboxes(event, message, members, how, done_at=done_at)
@@ -83,7 +85,7 @@ def _put_in_inboxes(
 
 
 def to_member(event: Event, message: Mail, member: Membership) -> Delivery:
-    """In their language and zone; not saved yet."""
+    """Return a delivery to a member, in their language and time zone; it is not saved yet."""
     return Delivery(
         event=event,
         organisation=member.organisation,
@@ -96,7 +98,7 @@ def to_member(event: Event, message: Mail, member: Membership) -> Delivery:
 
 
 def _to_contact(event: Event, message: Mail, organisation: Organisation) -> Delivery:
-    """A bare address has no zone of its own: it gets the one that a new person starts with."""
+    """Return a delivery to the contact address. It has no time zone of its own, so it gets the default of a person."""
     return Delivery(
         event=event,
         organisation=organisation,
@@ -109,12 +111,12 @@ def _to_contact(event: Event, message: Mail, organisation: Organisation) -> Deli
 
 def _insert(deliveries: Iterable[Delivery]) -> None:
     Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
-    wake.after_commit()
+    delivering.wake.after_commit()
 
 
 @transaction.atomic
 def choose(membership: Membership, wanted: Mapping[str, How]) -> None:
-    """Keeps how this member wants the mail of each of these kinds of message; what they turn off leaves the digest."""
+    """Save how this member wants each kind of mail; take the kinds that are turned off out of the next digest."""
     Preference.objects.bulk_create(
         [Preference(membership=membership, message=message, how=how) for message, how in wanted.items()],
         update_conflicts=True,

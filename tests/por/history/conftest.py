@@ -10,7 +10,7 @@ from django.test import override_settings
 
 @pytest.fixture
 def files(tmp_path: Path) -> Iterator[Path]:
-    """An empty place for the files of one test."""
+    """Store files in an empty directory of the test; yield the directory."""
     place = tmp_path / "files"
     storage = {"BACKEND": "por.files.directory.Directory", "OPTIONS": {"location": place}}
     with override_settings(STORAGES=settings.STORAGES | {"default": storage}):

@@ -1,6 +1,6 @@
-"""The product's Celery application with one listener more, whose process dies each time it is told of `thing.poison`.
+"""The product's Celery application with an extra handler, which kills its process for each event `thing.poison`.
 
-A worker is started with it: `celery --app tests.por.history.poisoned:app worker`. Leases are short, so that twelve
+Start a worker with it: `celery --app tests.por.history.poisoned:app worker`. Leases are short, so that twelve
 deaths take seconds instead of twelve minutes.
 """
 

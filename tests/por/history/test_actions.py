@@ -1,4 +1,4 @@
-"""One event and one outbox row for each record(); its listeners are called, whoever fails or dies on the way."""
+"""Recording inserts one event and one outbox row; the relay calls the handlers, despite failures and dead workers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ THING = history.ObjectRef("thing", "1", "A thing")
 
 
 @pytest.fixture
-def told(monkeypatch) -> list[int]:
-    """The events that a listener of "thing.done" was told of."""
+def handled(monkeypatch) -> list[int]:
+    """Return a list that gets the id of each "thing.done" that the relay hands to a handler."""
     events: list[int] = []
     monkeypatch.setattr(history, "_handlers", {"thing.done": [lambda event: events.append(event.pk)], "thing.odd": []})
     return events
@@ -37,10 +37,10 @@ def make_due() -> None:
     Outbox.objects.update(next_at=timezone.now())
 
 
-# --- Writing ----------------------------------------------------------------------------------------------------
+# --- Recording --------------------------------------------------------------------------------------------------
 
 
-def test_record_is_one_event_and_one_outbox_row(customer):
+def test_record_inserts_one_event_and_one_outbox_row(customer):
     admin = make_member(customer.organisation, name="Elin Sandberg")
     token = request_id.set("request-4711")
     try:
@@ -59,7 +59,7 @@ def test_record_is_one_event_and_one_outbox_row(customer):
     assert (row.event_id, row.attempts, row.done_at, row.dead_at) == (event_id, 0, None, None)
 
 
-def test_a_rollback_leaves_neither(customer):
+def test_rollback_removes_the_event_and_its_outbox_row(customer):
     with transaction.atomic():
         record(of=customer.pk, parties=[7])
         transaction.set_rollback(True)
@@ -80,7 +80,7 @@ def test_relay_is_woken_after_the_commit_and_not_before(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_wake_that_fails_harms_nothing(monkeypatch):
+def test_wake_that_fails_does_no_harm(monkeypatch):
     def broken() -> None:
         raise ConnectionError("no broker")
 
@@ -89,7 +89,7 @@ def test_wake_that_fails_harms_nothing(monkeypatch):
     assert Outbox.objects.filter(done_at=None).count() == 1
 
 
-def test_events_of_a_customer_and_of_the_house_stand_in_chains_of_their_own(customer):
+def test_each_customer_and_the_system_have_a_chain_of_their_own(customer):
     other = make_customer()
     for of in (customer.pk, None, other.pk, customer.pk):
         record(of=of)
@@ -101,22 +101,22 @@ def test_events_of_a_customer_and_of_the_house_stand_in_chains_of_their_own(cust
 # --- The relay --------------------------------------------------------------------------------------------------
 
 
-def test_the_relay_tells_each_event_once_in_order(told):
+def test_relay_calls_the_handlers_of_each_event_once_in_order(handled):
     events = [record(), record()]
     assert relaying.relay() == 2
     assert relaying.relay() == 0
-    assert told == events
+    assert handled == events
     assert not Outbox.objects.filter(done_at=None).exists()
 
 
-def test_an_event_nobody_listens_to_is_done_too(told):
+def test_event_without_a_handler_is_done_too(handled):
     record("thing.odd")
     relaying.relay()
     assert Outbox.objects.get().done_at is not None
-    assert told == []
+    assert handled == []
 
 
-def test_a_listener_works_under_the_request_id_of_the_event(monkeypatch):
+def test_handler_runs_under_the_request_id_of_the_event(monkeypatch):
     seen: list[str] = []
     monkeypatch.setattr(history, "_handlers", {"thing.done": [lambda event: seen.append(request_id.get())]})
     token = request_id.set("request-4711")
@@ -127,33 +127,33 @@ def test_a_listener_works_under_the_request_id_of_the_event(monkeypatch):
     request_id.reset(token)
 
 
-def test_a_listener_that_fails_is_called_again_later_and_does_not_hold_up_the_others(monkeypatch):
-    told: list[int] = []
+def test_handler_that_fails_is_called_again_later_and_does_not_delay_others(monkeypatch):
+    handled: list[int] = []
     down = True
 
-    def listen(event: Event) -> None:
+    def handle(event: Event) -> None:
         if event.reason == "poison" and down:
-            Party.objects.create(event=event, organisation_id=99)  # goes with the transaction that fails
+            Party.objects.create(event=event, organisation_id=99)  # rolled back with the failing transaction
             raise ValueError("not now")
-        told.append(event.pk)
+        handled.append(event.pk)
 
-    monkeypatch.setattr(history, "_handlers", {"thing.done": [listen]})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [handle]})
     poison, good = record(reason="poison"), record()
     assert relaying.relay() == 2
-    assert told == [good]
+    assert handled == [good]
     row = Outbox.objects.get(pk=poison)
     assert (row.attempts, row.last_error, row.done_at) == (1, "ValueError: not now", None)
     assert row.next_at > timezone.now()
     assert not Party.objects.exists()
-    assert relaying.relay() == 0, "not before it is due"
+    assert relaying.relay() == 0, "it is not due yet"
     down = False
     make_due()
     assert relaying.relay() == 1
-    assert told == [good, poison]
+    assert handled == [good, poison]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_tries_are_counted_outside_the_transaction_that_fails_and_end(monkeypatch):
+def test_tries_are_counted_outside_the_failing_transaction_and_are_bounded(monkeypatch):
     def fail_in_the_database(event: Event) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 / 0")
@@ -172,46 +172,46 @@ def test_tries_are_counted_outside_the_transaction_that_fails_and_end(monkeypatc
     assert Outbox.objects.get(pk=good).done_at is not None
 
 
-def test_what_uses_up_its_tries_under_another_worker_is_not_taken_by_a_run_that_is_under_way(monkeypatch):
-    told: list[int] = []
+def test_row_without_tries_left_is_not_taken_by_a_run_in_progress(monkeypatch):
+    handled: list[int] = []
 
-    def listen(event: Event) -> None:
-        told.append(event.pk)
+    def handle(event: Event) -> None:
+        handled.append(event.pk)
         Outbox.objects.filter(pk=poison).update(attempts=MAX_ATTEMPTS, next_at=timezone.now())
 
-    monkeypatch.setattr(history, "_handlers", {"thing.done": [listen]})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [handle]})
     good, poison = record(), record()
     assert relaying.relay() == 1
-    assert told == [good]
+    assert handled == [good]
     assert relaying.relay() == 0
     assert Outbox.objects.get(pk=poison).dead_at is not None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_full_disk_uses_up_no_tries_and_ends_the_round(monkeypatch):
-    told: list[int] = []
+def test_full_disk_uses_up_no_tries_and_ends_the_run(monkeypatch):
+    handled: list[int] = []
     full = True
 
-    def listen(event: Event) -> None:
-        told.append(event.pk)
+    def handle(event: Event) -> None:
+        handled.append(event.pk)
         if full:
             with connection.cursor() as cursor:
                 cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$")
 
-    monkeypatch.setattr(history, "_handlers", {"thing.done": [listen]})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [handle]})
     first, second = record(), record()
-    for _round in range(MAX_ATTEMPTS + 1):
+    for _run in range(MAX_ATTEMPTS + 1):
         assert relaying.relay() == 1
         Outbox.objects.filter(pk=first).update(next_at=timezone.now() - timedelta(hours=1))
-    assert told == [first] * (MAX_ATTEMPTS + 1)
+    assert handled == [first] * (MAX_ATTEMPTS + 1)
     assert set(Outbox.objects.values_list("attempts", "dead_at")) == {(0, None)}
     full = False
     assert relaying.relay() == 2
-    assert told[-2:] == [first, second]
+    assert handled[-2:] == [first, second]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_relay_that_dies_leaves_a_lease_that_runs_out(told, monkeypatch):
+def test_row_of_a_relay_that_died_is_due_again_after_its_lease(handled, monkeypatch):
     def die(event: Event) -> None:
         raise SystemExit
 
@@ -224,22 +224,22 @@ def test_a_relay_that_dies_leaves_a_lease_that_runs_out(told, monkeypatch):
     assert (row.attempts, row.done_at) == (1, None)
     assert timezone.now() < row.next_at <= timezone.now() + LEASE
     assert relaying.relay() == 0, "it is leased"
-    monkeypatch.setitem(history._handlers, "thing.done", [lambda event: told.append(event.pk)])
+    monkeypatch.setitem(history._handlers, "thing.done", [lambda event: handled.append(event.pk)])
     make_due()
     assert relaying.relay() == 1
-    assert told == [row.pk]
+    assert handled == [row.pk]
 
 
-def test_an_event_whose_relay_died_each_time_is_put_aside(told):
+def test_event_whose_relay_died_on_each_try_is_given_up(handled):
     record()
     Outbox.objects.update(attempts=MAX_ATTEMPTS)
     assert relaying.relay() == 0
     assert Outbox.objects.get().dead_at is not None
-    assert told == []
+    assert handled == []
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_relays_at_once_tell_each_event_once(told):
+def test_two_concurrent_relays_handle_each_event_once(handled):
     events = [record() for _number in range(30)]
     barrier = threading.Barrier(2)
 
@@ -253,21 +253,21 @@ def test_two_relays_at_once_tell_each_event_once(told):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(told) == events
+    assert sorted(handled) == events
     assert set(Outbox.objects.values_list("attempts", flat=True)) == {1}
     assert not Outbox.objects.filter(done_at=None).exists()
 
 
-def test_a_slow_relay_whose_row_another_one_has_finished_does_not_tell_again(told):
+def test_slow_relay_does_not_handle_an_event_that_another_has_handled(handled):
     event = record()
     slow = relaying.Relay()
     row = next(slow.take())
     make_due()
     relaying.relay()
     slow.work(row)
-    assert told == [event]
+    assert handled == [event]
 
 
 @pytest.mark.parametrize(("attempts", "seconds"), [(1, 2), (2, 4), (3, 8), (11, 2048), (12, 3600), (40, 3600)])
-def test_waits_double_up_to_an_hour(attempts, seconds):
+def test_wait_doubles_up_to_an_hour(attempts, seconds):
     assert backoff(attempts) == timedelta(seconds=seconds)

@@ -1,7 +1,7 @@
-"""Whoever holds the application's password, and nothing more, can neither rewrite history nor take its guards down.
+"""An attacker with only the application's password can neither rewrite history nor remove its guards.
 
-Each attack is tried on the roles as the product makes them, and then by whoever could: the owner of the tables, or
-the server's administrator. An attack that nobody could carry out would prove nothing.
+Each attack is tried with the roles as the product makes them, and then by a role that can: the owner of the tables, or
+the server's administrator. An attack that no role could carry out would prove nothing.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ from psycopg2.errors import InsufficientPrivilege
 from por.accounts.models import SYSTEM
 from por.history.actions import recording as history
 from por.history.actions import verifying
-from por.history.actions import verifying as verifying_module
 
 CHAIN = "organisation:7"
 
-#: A trigger of the attacker's own that runs the product's function with the owner's rights.
+#: A trigger of the attacker that runs the product's function with the owner's rights.
 BORROWED = """
 CREATE TABLE {place}trap AS SELECT * FROM history_event LIMIT 0;
 CREATE TRIGGER borrowed BEFORE INSERT ON {place}trap FOR EACH ROW EXECUTE FUNCTION history_chain_event()
 """
 NEW_BODY = "RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
 
-#: What the owner of the tables could do, once past its own triggers where these stand in the way.
+#: Attacks that the owner of the tables could carry out, after disabling its own triggers where needed.
 OWNERS = {
     "change an event": "UPDATE history_event SET reason = 'Mine.'",
     "change an event by a conflict": (
@@ -79,10 +78,10 @@ OWNERS = {
     ),
     "make a table": "CREATE TABLE public.mine (id int)",
     "make a schema": "CREATE SCHEMA mine",
-    "keep everybody out": "LOCK TABLE history_event IN ACCESS EXCLUSIVE MODE",
+    "keep everyone out": "LOCK TABLE history_event IN ACCESS EXCLUSIVE MODE",
 }
 
-#: What the owner could not do either.
+#: Attacks that only the server's administrator could carry out.
 ADMINISTRATORS = {
     "play a replica": "SET session_replication_role = replica",
     "become the owner": "SET ROLE por_owner",
@@ -98,7 +97,7 @@ ADMINISTRATORS = {
 
 
 def connect(role: str) -> Any:
-    """A session of its own, as `app`, `owner` or `administrator`."""
+    """Open a session as `app`, `owner` or `administrator`."""
     parameters = connection.get_connection_params()
     if role == "owner":
         parameters |= {"user": settings.DATABASE_OWNER["USER"], "password": settings.DATABASE_OWNER["PASSWORD"] or None}
@@ -109,7 +108,7 @@ def connect(role: str) -> Any:
 
 
 def attack(role: str, sql: str, *, before: str = "") -> None:
-    """Tries it in a transaction that is taken back; raises what the database says against it."""
+    """Run the SQL in a transaction that is rolled back. Raises the error of the database."""
     with connect(role) as session, session.cursor() as cursor:
         if before:
             cursor.execute(before)
@@ -118,8 +117,8 @@ def attack(role: str, sql: str, *, before: str = "") -> None:
 
 
 def everything() -> list[Any]:
-    """All that history consists of, with who may do what to it."""
-    questions = [
+    """Return all rows of history, and the definitions and rights of its tables, triggers and functions."""
+    statements = [
         "SELECT * FROM history_event ORDER BY id",
         "SELECT * FROM history_party ORDER BY id",
         "SELECT * FROM history_outbox ORDER BY event_id",
@@ -130,17 +129,17 @@ def everything() -> list[Any]:
         "SELECT rolname, rolsuper, rolcreaterole FROM pg_roles ORDER BY 1",
         "SELECT count(*) FROM pg_auth_members",
     ]
-    answers = []
+    results = []
     with connect("administrator") as session, session.cursor() as cursor:
-        for question in questions:
-            cursor.execute(question)
-            answers.append(cursor.fetchall())
-    return answers
+        for statement in statements:
+            cursor.execute(statement)
+            results.append(cursor.fetchall())
+    return results
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _a_history(committed: None) -> None:
-    """Two chains of three events."""
+    """Record two chains of three events."""
     for number in range(3):
         for of in (7, 8):
             about = history.ObjectRef("thing", str(number), "A thing")
@@ -148,14 +147,14 @@ def _a_history(committed: None) -> None:
 
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in (OWNERS | ADMINISTRATORS).items()])
-def test_the_application_is_denied(sql):
+def test_attack_by_the_application_is_denied(sql):
     before = everything()
 
     with pytest.raises(InsufficientPrivilege):
         attack("app", sql)
 
     assert everything() == before
-    assert list(verifying_module.verify()) == []
+    assert list(verifying.verify()) == []
 
 
 TRIGGERS_OFF = ";".join(
@@ -166,18 +165,18 @@ TRIGGERS_OFF = ";".join(
 
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in OWNERS.items()])
-def test_the_owner_could(sql):
+def test_control_owner_could(sql):
     if sql == OWNERS["take the table over"]:
         sql = "ALTER TABLE history_event OWNER TO por_owner"
     attack("owner", sql, before=TRIGGERS_OFF)
 
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in ADMINISTRATORS.items()])
-def test_the_administrator_of_the_server_could(sql):
+def test_control_administrator_of_the_server_could(sql):
     attack("administrator", sql)
 
 
-def test_the_application_cannot_grant_itself_what_it_lacks():
+def test_application_cannot_grant_itself_rights():
     """PostgreSQL only warns, because the application holds other rights on the table."""
     before = everything()
 
@@ -189,7 +188,7 @@ def test_the_application_cannot_grant_itself_what_it_lacks():
     assert everything() == before
 
 
-# --- What the application may do, and what becomes of it --------------------------------------------------------
+# --- What the application may do --------------------------------------------------------------------------------
 
 
 def broken(cursor: Any) -> list[Any]:
@@ -206,7 +205,7 @@ RETURNING seq, prev, hash
 
 
 @pytest.mark.parametrize("seq", [0, 2, 4, 99])
-def test_a_forged_place_and_hash_are_replaced_by_the_right_ones(seq):
+def test_forged_place_and_hash_are_replaced(seq):
     with connect("app") as session, session.cursor() as cursor:
         cursor.execute("SELECT hash FROM history_event WHERE chain = %s AND seq = 3", [CHAIN])
         (last,) = cursor.fetchone()
@@ -219,7 +218,7 @@ def test_a_forged_place_and_hash_are_replaced_by_the_right_ones(seq):
         assert broken(cursor) == []
 
 
-def test_a_forged_event_that_comes_by_copy_is_placed_too():
+def test_forged_event_inserted_by_copy_is_placed_too():
     with connect("app") as session, session.cursor() as cursor:
         columns = "chain, seq, prev, hash, at, verb, actor_name, actor_organisation_name, object_kind, object_id"
         columns += ", object_name, changes, reason, request_id, parties"
@@ -232,7 +231,7 @@ def test_a_forged_event_that_comes_by_copy_is_placed_too():
         assert broken(cursor) == []
 
 
-def test_a_reader_added_to_somebody_elses_event_is_found():
+def test_reader_added_to_an_event_is_found():
     with connect("app") as session, session.cursor() as cursor:
         cursor.execute(
             "INSERT INTO history_party (event_id, organisation_id)"
@@ -243,7 +242,7 @@ def test_a_reader_added_to_somebody_elses_event_is_found():
         assert broken(cursor) == [(CHAIN, 2, "its readers were changed")]
 
 
-#: Better matches than PostgreSQL's own: wherever they are looked for, they are chosen.
+#: A function that matches its call better than PostgreSQL's own, so it is chosen if its schema is searched.
 HASHED = "text,bigint,bigint,text,bigint,text,bigint,text,text,text,text,jsonb,text,text,jsonb"
 BETTER_MATCH = (
     f"CREATE FUNCTION public.jsonb_build_object(text,{HASHED.replace(',', ',text,')}) RETURNS jsonb"
@@ -260,8 +259,8 @@ TEMPORARY = "CREATE TEMP TABLE history_chainhead (chain text, seq bigint, hash t
         pytest.param(BETTER_MATCH, id="a function that suits the arguments better"),
     ],
 )
-def test_the_trigger_looks_nowhere_but_where_the_real_things_are(shadow):
-    """PostgreSQL 14, as it is delivered, lets everybody make these; here the owner makes them for the attacker."""
+def test_trigger_ignores_shadowing_tables_and_functions(shadow):
+    """PostgreSQL 14, as it is delivered, lets every role create these; here the owner creates them for the attacker."""
     with connect("owner") as session, session.cursor() as cursor:
         cursor.execute(shadow)
 
@@ -275,7 +274,7 @@ def test_the_trigger_looks_nowhere_but_where_the_real_things_are(shadow):
         assert broken(cursor) == []
 
 
-def test_a_better_match_would_be_chosen_where_the_trigger_looked_for_it():
+def test_control_trigger_with_another_search_path_calls_the_better_match():
     with connect("owner") as session, session.cursor() as cursor:
         cursor.execute("ALTER FUNCTION history_chain_event() SET search_path = public, pg_temp")
         cursor.execute(BETTER_MATCH)

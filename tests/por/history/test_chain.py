@@ -1,4 +1,4 @@
-"""History only grows: the application cannot change it, and whoever does is found out."""
+"""History only grows: the application cannot change it, and every change by others is detected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHAIN = "organisation:7"
 
 
 def record_five() -> None:
-    """Five events in each of two chains."""
+    """Record five events in each of two chains."""
     for number in range(5):
         for of in (7, 8):
             history.record(
@@ -41,7 +41,7 @@ def record_five() -> None:
 
 @contextmanager
 def _tampering() -> Iterator[Any]:
-    """As the tables' owner with the guards taken down, as somebody with the keys of the house would."""
+    """Yield a cursor of the tables' owner, with the triggers disabled, as an attacker with all passwords could have."""
     with as_owner(), connection.cursor() as cursor:
         _each_trigger(cursor, "DISABLE TRIGGER")
         yield cursor
@@ -56,7 +56,7 @@ def _each_trigger(cursor: Any, what: str) -> None:
 
 @pytest.fixture
 def tamper(transactional_db: None) -> Callable[[str], None]:
-    """Changes ten events behind the back of the application."""
+    """Record ten events; return a function that changes them past the application and the triggers."""
     record_five()
 
     def tamper(sql: str) -> None:
@@ -70,14 +70,14 @@ def broken() -> list[tuple[str, int, str]]:
     return [tuple(one) for one in verifying.verify()]
 
 
-def test_chains_nobody_touched_hold():
+def test_untouched_chains_hold():
     record_five()
     assert broken() == []
     assert list(Event.objects.filter(chain=CHAIN).order_by("seq").values_list("seq", flat=True)) == [1, 2, 3, 4, 5]
     assert Event.objects.values("hash").distinct().count() == 10
 
 
-def test_an_empty_history_holds():
+def test_empty_history_holds():
     assert broken() == []
 
 
@@ -87,7 +87,7 @@ def test_an_empty_history_holds():
         "at = at + interval '1 microsecond'",
         "verb = 'thing.undone'",
         "actor_id = 1",
-        "actor_name = 'Somebody else'",
+        "actor_name = 'Someone else'",
         "actor_organisation_id = 1",
         "actor_organisation_name = 'Another'",
         "object_kind = 'other'",
@@ -99,12 +99,12 @@ def test_an_empty_history_holds():
         "parties = '[11]'",
     ],
 )
-def test_changed_content_is_named(tamper, column):
+def test_changed_content_is_reported(tamper, column):
     tamper(f"UPDATE history_event SET {column} WHERE chain = '{CHAIN}' AND seq = 3")
     assert broken() == [(CHAIN, 3, "its content was changed")]
 
 
-def test_content_changed_together_with_its_hash_breaks_the_next_link(tamper):
+def test_content_changed_with_its_hash_breaks_the_next_link(tamper):
     tamper(
         f"UPDATE history_event SET reason = 'Mine.' WHERE chain = '{CHAIN}' AND seq = 3;"
         f"UPDATE history_event SET hash = {verifying.HASH} WHERE chain = '{CHAIN}' AND seq = 3"
@@ -124,27 +124,27 @@ def delete(which: str) -> str:
     )
 
 
-def test_an_event_taken_out_of_the_middle_is_named(tamper):
+def test_event_deleted_from_the_middle_is_reported(tamper):
     tamper(delete("seq = 3"))
     assert broken() == [(CHAIN, 4, "an event is missing before it")]
 
 
-def test_the_first_event_taken_out_is_named(tamper):
+def test_deleted_first_event_is_reported(tamper):
     tamper(delete("seq = 1"))
     assert broken() == [(CHAIN, 2, "an event is missing before it")]
 
 
-def test_a_tail_cut_off_is_named(tamper):
+def test_deleted_tail_is_reported(tamper):
     tamper(delete("seq >= 4"))
     assert broken() == [(CHAIN, 4, "the newest events are missing")]
 
 
-def test_a_whole_chain_taken_away_is_named(tamper):
+def test_deleted_chain_is_reported(tamper):
     tamper(delete("true"))
     assert broken() == [(CHAIN, 1, "all its events are missing")]
 
 
-def test_a_head_taken_away_or_changed_is_named(tamper):
+def test_deleted_or_changed_head_is_reported(tamper):
     tamper(f"UPDATE history_chainhead SET hash = 'x' WHERE chain = '{CHAIN}'")
     assert broken() == [(CHAIN, 6, "the head of its chain was changed")]
     tamper(f"DELETE FROM history_chainhead WHERE chain = '{CHAIN}'")
@@ -159,12 +159,12 @@ def test_a_head_taken_away_or_changed_is_named(tamper):
         "INSERT INTO history_party (event_id, organisation_id) SELECT id, 13 FROM ({third}) AS third",
     ],
 )
-def test_changed_readers_are_named(tamper, change):
+def test_changed_readers_are_reported(tamper, change):
     tamper(change.format(third=f"SELECT id FROM history_event WHERE chain = '{CHAIN}' AND seq = 3"))
     assert broken() == [(CHAIN, 3, "its readers were changed")]
 
 
-def test_of_several_breaks_in_a_chain_the_first_is_named_and_every_chain_that_does_not_hold(tamper):
+def test_first_break_of_every_broken_chain_is_reported(tamper):
     tamper("UPDATE history_event SET reason = 'Mine.' WHERE seq >= 2")
     assert broken() == [
         (CHAIN, 2, "its content was changed"),
@@ -172,7 +172,7 @@ def test_of_several_breaks_in_a_chain_the_first_is_named_and_every_chain_that_do
     ]
 
 
-def test_the_chain_goes_on_after_a_tampering_and_the_break_stays_named(tamper):
+def test_chain_continues_after_tampering_and_the_break_is_still_reported(tamper):
     tamper(delete("seq = 3"))
     record_five()
     assert broken() == [(CHAIN, 4, "an event is missing before it")]
@@ -197,7 +197,7 @@ def test_the_chain_goes_on_after_a_tampering_and_the_break_stays_named(tamper):
         "SET session_replication_role = replica",
     ],
 )
-def test_the_application_can_neither_change_history_nor_take_its_guards_down(sql):
+def test_application_can_neither_change_history_nor_remove_its_guards(sql):
     record_five()
     with pytest.raises(ProgrammingError, match="permission denied|must be owner"), transaction.atomic():
         _execute(sql)
@@ -213,14 +213,14 @@ def test_the_application_can_neither_change_history_nor_take_its_guards_down(sql
         *(f"TRUNCATE {table} CASCADE" for table in TABLES),
     ],
 )
-def test_even_the_owner_is_stopped_by_the_triggers(sql):
+def test_triggers_stop_even_the_owner(sql):
     record_five()
     with as_owner(), pytest.raises((ProgrammingError, InternalError), match="is append-only"):
         _execute(sql)
     assert Event.objects.count() == 10
 
 
-def test_place_and_hash_are_the_databases_to_give():
+def test_database_sets_place_and_hash():
     event = Event(chain=CHAIN, seq=99, prev="x", hash="x", at=timezone.now(), verb="x", object_kind="x", object_id="1")
     event.save()
     event.refresh_from_db()
@@ -228,7 +228,7 @@ def test_place_and_hash_are_the_databases_to_give():
     assert broken() == []
 
 
-def test_the_trigger_and_verify_hash_by_the_same_expression():
+def test_trigger_and_verify_use_the_same_hash_expression():
     migration = import_module("por.history.migrations.0003_names_of_the_chain")
     (expression,) = re.findall(r"NEW\.hash := (encode\(.*?'hex'\));", migration.FUNCTION, re.DOTALL)
     assert _squeezed(expression.replace("NEW.", "")) == _squeezed(verifying.HASH)

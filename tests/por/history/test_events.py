@@ -1,4 +1,4 @@
-"""An event that lacks a part, or whose words do not fit its payload, stops the start of every process and is named."""
+"""An event that lacks a part, or whose texts do not fit its payload, stops the start, and the error names it."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def other_values(payload: Other) -> Values:
     return {"name": str(payload["number"])}
 
 
-def nobody(event: Any) -> None:
-    """Tell nobody."""
+def notify_no_one(event: Any) -> None:
+    """Do nothing."""
 
 
 MAIL = Mail(
@@ -60,7 +60,7 @@ MAIL = Mail(
     to=(OrganisationKind.STAFF,),
     title="Made",
     subject="%(customer)s at %(organisation)s",
-    paragraphs=("%(customer)s.", Choice("customer", {"": "Nobody"}, "%(customer)s")),
+    paragraphs=("%(customer)s.", Choice("customer", {"": "No one"}, "%(customer)s")),
     context=context,
     action="Open",
     url=str,
@@ -77,18 +77,21 @@ PARTS: dict[str, Any] = {
     "groups": (AGAIN,),
     "link": Link("thing", key="partner"),
     "mails": (MAIL,),
-    "tell": nobody,
+    "tell": notify_no_one,
 }
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Register an event with these parts, or the usual ones, and verify all; what is registered is forgotten."""
+    """Return a function that registers an event with these parts, or the usual ones, and verifies all events.
+
+    Afterwards the event is forgotten.
+    """
     for name in ("_specs", "_keys", "_groups"):
         monkeypatch.setattr(events, name, dict(getattr(events, name)))
     monkeypatch.setattr(events, "_verified", False)
     types = EventType("Types", {"ONE": "made.one"})
-    monkeypatch.setattr(events, "_event_types", lambda of: [types])
+    monkeypatch.setattr(events, "_event_types", lambda parent: [types])
 
     def made(**parts: Any) -> None:
         events.register(types.ONE, **{**PARTS, **parts})  # type: ignore[attr-defined]
@@ -98,13 +101,13 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Any:
     return made
 
 
-def test_an_event_with_all_its_parts_may_be_registered(made):
+def test_event_with_all_its_parts_may_be_registered(made):
     made()
     assert events.spec_of("made.one").mails == (MAIL,)
 
 
 @pytest.mark.parametrize("part", sorted(PARTS.keys() - {"tell"}))
-def test_an_event_that_lacks_a_part_is_refused(made, part):
+def test_event_that_lacks_a_part_is_refused(made, part):
     parts = {name: value for name, value in PARTS.items() if name != part}
     with pytest.raises(ImproperlyConfigured, match=f"made.one lacks {part}"):
         events.register(made.type, **parts)
@@ -116,10 +119,10 @@ def test_an_event_that_lacks_a_part_is_refused(made, part):
         ({"elsewhere": "{partner} did it"}, "the text elsewhere does not name the object"),
         ({"here": ""}, "the text on its own page is empty"),
         ({"elsewhere": ("{object}", "")}, "the text elsewhere is empty"),
-        ({"here": "{nothing}"}, "the text on its own page says nothing, which it is not given"),
-        ({"here": "{why}"}, "says why, which it is not given"),
-        ({"here": Choice("why", {None: "{why}"}, "{why}")}, "says why, which it is not given"),
-        ({"here": Choice("why", {"a": "{why}"}, "{why}")}, "says why, which it is not given"),
+        ({"here": "{nothing}"}, "the text on its own page uses nothing, which it does not get"),
+        ({"here": "{why}"}, "uses why, which it does not get"),
+        ({"here": Choice("why", {None: "{why}"}, "{why}")}, "uses why, which it does not get"),
+        ({"here": Choice("why", {"a": "{why}"}, "{why}")}, "uses why, which it does not get"),
         ({"here": Choice("nothing", {}, "A")}, "is chosen by an unknown value nothing"),
         ({"icon": "unheard"}, "has no icon 'unheard'"),
         ({"tone": "loud"}, "has no tone 'loud'"),
@@ -127,20 +130,20 @@ def test_an_event_that_lacks_a_part_is_refused(made, part):
         ({"groups": (EventGroup("unknown", "Unknown"),)}, "is in no group of the filter"),  # type: ignore[arg-type]
         ({"about": ()}, "is about nothing"),
         ({"link": Link("thing", key="why")}, "links to why, which its payload need not have"),
-        ({"mails": ()}, "has mails that it tells nobody, or tells somebody without a mail"),
-        ({"tell": None}, "has mails that it tells nobody, or tells somebody without a mail"),
+        ({"mails": ()}, "has mails without `tell`, which sends them, or `tell` without mails"),
+        ({"tell": None}, "has mails without `tell`, which sends them, or `tell` without mails"),
         ({"mails": (MAIL._replace(subject=""),)}, "the mail made is empty"),
         ({"mails": (MAIL._replace(title=""),)}, "the mail made is empty"),
-        ({"mails": (MAIL._replace(subject="%(partner)s"),)}, "the mail made says partner, which it is not given"),
-        ({"mails": (MAIL._replace(paragraphs=("%(reason)s",)),)}, "the mail made says reason, which it is not given"),
-        ({"mails": (MAIL._replace(inbox="%(customer)s"),)}, "the mail made in the inbox says customer"),
+        ({"mails": (MAIL._replace(subject="%(partner)s"),)}, "the mail made uses partner, which it does not get"),
+        ({"mails": (MAIL._replace(paragraphs=("%(reason)s",)),)}, "the mail made uses reason, which it does not get"),
+        ({"mails": (MAIL._replace(inbox="%(customer)s"),)}, "the mail made in the inbox uses customer"),
         (
             {"mails": (MAIL._replace(values=other_values),)},
             "in the inbox needs number, which the payload need not",
         ),
     ],
 )
-def test_a_part_that_does_not_fit_stops_the_start(made, parts, problem):
+def test_part_that_does_not_fit_stops_the_start(made, parts, problem):
     with pytest.raises(ImproperlyConfigured) as refused:
         made(**parts)
     assert f"made.one: {problem}" in str(refused.value) or (
@@ -148,18 +151,18 @@ def test_a_part_that_does_not_fit_stops_the_start(made, parts, problem):
     )
 
 
-def test_a_type_that_nothing_is_said_of_stops_the_start(made):
+def test_event_type_that_is_not_registered_stops_the_start(made):
     with pytest.raises(ImproperlyConfigured, match="made.one: is not registered"):
         events.verify()
 
 
-def test_a_group_without_events_stops_the_start(made):
+def test_group_without_events_stops_the_start(made):
     events.event_group("empty", "Empty")  # type: ignore[arg-type]
     with pytest.raises(ImproperlyConfigured, match="group empty: has no events"):
         made()
 
 
-def test_an_event_is_registered_once_and_in_time(made):
+def test_event_is_registered_once_and_in_time(made):
     events.register(made.type, **PARTS)
     with pytest.raises(ImproperlyConfigured, match="made.one is registered twice"):
         events.register(made.type, **PARTS)
@@ -167,14 +170,14 @@ def test_an_event_is_registered_once_and_in_time(made):
     with pytest.raises(ImproperlyConfigured, match="made.one was registered too late"):
         events.register(made.type, **PARTS)
     with pytest.raises(ImproperlyConfigured, match="made.one cannot be given mails"):
-        events.tell_too(made.type, mails=(MAIL,), tell=nobody)
+        events.tell_too(made.type, mails=(MAIL,), tell=notify_no_one)
 
 
-def test_a_room_above_may_give_an_event_its_mails_once(made):
+def test_room_above_may_add_mails_to_an_event_once(made):
     events.register(made.type, **{**PARTS, "mails": (), "tell": None})
-    events.tell_too(made.type, mails=(MAIL,), tell=nobody)
+    events.tell_too(made.type, mails=(MAIL,), tell=notify_no_one)
     with pytest.raises(ImproperlyConfigured, match="made.one cannot be given mails"):
-        events.tell_too(made.type, mails=(MAIL,), tell=nobody)
+        events.tell_too(made.type, mails=(MAIL,), tell=notify_no_one)
     events.verify()
 
 
@@ -186,7 +189,7 @@ def test_a_room_above_may_give_an_event_its_mails_once(made):
         ("made.one", {"partner": {}, "odd": 1}, "The payload of made.one has the unknown key odd"),
     ],
 )
-def test_what_is_recorded_must_be_the_payload_of_its_event(made, verb, changes, problem):
+def test_recorded_payload_must_fit_its_event(made, verb, changes, problem):
     made()
     events.check_payload("made.one", {"partner": {}})
     events.check_payload("made.one", {"partner": {}, "why": "because"})

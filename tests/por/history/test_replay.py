@@ -1,4 +1,4 @@
-"""Trying again what was given up: the listeners of an event are called once more, by whoever is first."""
+"""Replaying given-up events: their handlers are called again; of two people at the same time, one succeeds."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def make_dead(verb: str = "thing.done", of: int | None = None) -> Event:
     return Event.objects.get(pk=event_id)
 
 
-def test_the_listeners_are_called_again_once_the_fault_is_mended(monkeypatch):
-    event, told = make_dead(), []
-    monkeypatch.setitem(history._handlers, "thing.done", [lambda event: told.append(event.pk)])
+def test_handlers_are_called_again_after_the_fault_is_fixed(monkeypatch):
+    event, handled = make_dead(), []
+    monkeypatch.setitem(history._handlers, "thing.done", [lambda event: handled.append(event.pk)])
     relaying.relay()
-    assert told == []
+    assert handled == []
 
     relaying.replay(event.pk, by=make_staff(ADMINISTRATOR))
     relaying.relay()
 
-    assert told == [event.pk]
+    assert handled == [event.pk]
     row = Outbox.objects.get(pk=event.pk)
     assert row.done_at is not None
     assert row.dead_at is None
 
 
-def test_it_has_all_its_tries_before_it_again(monkeypatch):
-    def fails(_event: Event) -> None:
+def test_replayed_event_has_all_its_tries_again(monkeypatch):
+    def fail(_event: Event) -> None:
         raise ValueError("still broken")
 
     event = make_dead()
-    monkeypatch.setitem(history._handlers, "thing.done", [fails])
+    monkeypatch.setitem(history._handlers, "thing.done", [fail])
     relaying.replay(event.pk, by=make_staff(ADMINISTRATOR))
     relaying.relay()
 
@@ -53,8 +53,8 @@ def test_it_has_all_its_tries_before_it_again(monkeypatch):
     assert (row.attempts, row.dead_at, row.last_error) == (1, None, "ValueError: still broken")
 
 
-@pytest.mark.parametrize("customers", [True, False], ids=["a customer's", "the house's"])
-def test_it_stands_in_the_chain_of_the_event(customers):
+@pytest.mark.parametrize("customers", [True, False], ids=["a customer's", "the system's"])
+def test_replay_is_recorded_in_the_chain_of_the_event(customers):
     of = make_customer().pk if customers else None
     event, by = make_dead(of=of), make_staff(ADMINISTRATOR)
 
@@ -72,7 +72,7 @@ def test_it_stands_in_the_chain_of_the_event(customers):
     assert replayed.actor_id == by.user_id
 
 
-def test_one_that_is_not_dead_is_left_alone():
+def test_event_that_was_not_given_up_cannot_be_replayed():
     event = make_dead()
     relaying.replay(event.pk, by=make_staff(ADMINISTRATOR))
 
@@ -83,7 +83,7 @@ def test_one_that_is_not_dead_is_left_alone():
     assert Event.objects.filter(verb="outbox.replayed").count() == 1
 
 
-def test_only_a_programme_administrator_tries_again():
+def test_only_a_programme_administrator_replays():
     event = make_dead()
     for role in ("reviewer", "support", "auditor"):
         with pytest.raises(Forbidden):
@@ -94,7 +94,7 @@ def test_only_a_programme_administrator_tries_again():
         relaying.replay(404, by=make_staff(ADMINISTRATOR))
 
 
-def test_all_that_are_dead_are_tried_again_each_with_its_event():
+def test_all_given_up_events_are_replayed_and_each_replay_is_recorded():
     make_dead(of=make_customer().pk), make_dead()
 
     assert relaying.replay_dead(by=make_staff(ADMINISTRATOR)) == 2
@@ -104,29 +104,30 @@ def test_all_that_are_dead_are_tried_again_each_with_its_event():
     assert list(verifying.verify()) == []
 
 
-def press_twice(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
+def replay_twice(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
+    """Replay an event twice at the same time; return both outcomes, and how many replays were recorded."""
     event, one, other = make_dead(), make_staff(ADMINISTRATOR), make_staff(ADMINISTRATOR)
     monkeypatch.setattr(Outbox, "has_failed", property(together(Outbox.has_failed.fget)))
-    came_of_it = at_once(
+    outcomes = at_once(
         lambda: relaying.replay(event.pk, by=one),
         lambda: relaying.replay(event.pk, by=other),
     )
-    return came_of_it, Event.objects.filter(verb="outbox.replayed").count()
+    return outcomes, Event.objects.filter(verb="outbox.replayed").count()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_press_at_once_one_starts_it_and_the_other_is_told(monkeypatch):
-    assert press_twice(monkeypatch) == (["done", "not_dead"], 1)
+def test_of_two_simultaneous_replays_one_succeeds_and_the_other_is_refused(monkeypatch):
+    assert replay_twice(monkeypatch) == (["done", "not_dead"], 1)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_control_without_the_lock_both_would_start_it(monkeypatch):
+def test_control_without_the_lock_both_replays_succeed(monkeypatch):
     monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **_: self)
 
-    assert press_twice(monkeypatch) == (["done", "done"], 2)
+    assert replay_twice(monkeypatch) == (["done", "done"], 2)
 
 
-def test_one_press_replays_a_bounded_number_and_the_next_one_the_rest(monkeypatch):
+def test_one_call_replays_a_bounded_number_and_the_next_one_the_rest(monkeypatch):
     monkeypatch.setattr(replays, "MOST", 2)
     for _event in range(3):
         make_dead()

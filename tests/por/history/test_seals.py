@@ -1,4 +1,4 @@
-"""Heads are signed outside the database: what was rewritten since, and what was done to the files, is named."""
+"""Heads are signed outside the database: later rewriting, and changes to the files, are reported."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def record(of: int | None = 7, *, times: int = 1) -> None:
 
 
 def seal() -> Path:
-    """As if an hour had passed."""
+    """Sign the heads as if an hour had passed; return the name of the file."""
     PeriodicRun.objects.filter(name=sealing.PERIODIC_RUN).update(done_at=Now() - timedelta(hours=1))
     sealed = sealing.seal()
     assert sealed is not None
@@ -48,31 +48,31 @@ def lines(file: Path) -> list[dict[str, Any]]:
 
 
 def verify_history() -> str:
-    said = StringIO()
+    output = StringIO()
     try:
-        call_command("verify_history", stdout=said)
+        call_command("verify_history", stdout=output)
     except CommandError as error:
-        said.write(f"! {error}")
-    return said.getvalue()
+        output.write(f"! {error}")
+    return output.getvalue()
 
 
 # --- Signing --------------------------------------------------------------------------------------------------------
 
 
-def test_the_heads_of_all_chains_are_signed_in_one_file(files: Path) -> None:
+def test_heads_of_all_chains_are_signed_in_one_file(files: Path) -> None:
     record(times=3)
     record(None)
-    opening, house, seven, closing = lines(files / seal())
+    opening, system, seven, closing = lines(files / seal())
 
     assert opening["previous"] == ""
-    assert [(head["chain"], head["seq"], head["hash"]) for head in (house, seven)] == list(
+    assert [(head["chain"], head["seq"], head["hash"]) for head in (system, seven)] == list(
         ChainHead.objects.order_by("chain").values_list("chain", "seq", "hash")
     )
     assert closing == {"signature": Seal.objects.get().signature}
     assert settings.SECRET_KEY not in (files / Seal.objects.get().name).read_text()
 
 
-def test_only_chains_that_have_changed_are_signed_again_and_each_file_names_the_one_before(files: Path) -> None:
+def test_only_changed_chains_are_signed_again_and_each_file_names_the_one_before(files: Path) -> None:
     record(7)
     record(8)
     first = lines(files / seal())
@@ -84,7 +84,7 @@ def test_only_chains_that_have_changed_are_signed_again_and_each_file_names_the_
     assert "signed heads: 3, the last at" in verify_history()
 
 
-def test_where_nothing_has_changed_no_file_is_written_and_the_round_is_done(files: Path) -> None:
+def test_without_changes_no_file_is_written_and_the_run_counts_as_done(files: Path) -> None:
     record()
     seal()
     PeriodicRun.objects.update(done_at=Now() - timedelta(hours=1))
@@ -103,7 +103,7 @@ def test_heads_are_signed_once_an_hour(files: Path) -> None:
     assert sealing.seal()
 
 
-def test_many_chains_are_signed_without_being_kept_in_memory(
+def test_number_of_queries_does_not_grow_with_the_chains(
     files: Path, django_assert_num_queries: Callable[..., Any]
 ) -> None:
     for number in range(30):
@@ -114,7 +114,7 @@ def test_many_chains_are_signed_without_being_kept_in_memory(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_event_that_is_not_committed_yet_is_signed_the_next_time(files: Path) -> None:
+def test_event_that_is_not_committed_is_signed_by_the_next_run(files: Path) -> None:
     record()
     with transaction.atomic():
         record()
@@ -127,37 +127,37 @@ def test_an_event_that_is_not_committed_yet_is_signed_the_next_time(files: Path)
     assert lines(files / Seal.objects.get().name)[1]["seq"] == 2
 
 
-def test_while_the_storage_is_away_it_is_said_in_one_line_and_nothing_is_lost(
+def test_outage_of_the_storage_is_logged_in_one_line_and_nothing_is_lost(
     files: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     record()
     files.write_text("A file where the directory should be.")
     with caplog.at_level(logging.WARNING):
         assert sealing.seal() is None
-    (said,) = caplog.records
-    assert said.getMessage().startswith("The heads of history could not be signed (FileExistsError: ")
-    assert said.exc_info is None
+    (line,) = caplog.records
+    assert line.getMessage().startswith("The heads of history could not be signed (FileExistsError: ")
+    assert line.exc_info is None
     assert not Seal.objects.exists()
     assert not SignedHead.objects.exists()
     assert "\nhistory_signed_head_age_seconds +Inf\n" in Client().get("/metrics").content.decode()
 
     files.unlink()
-    assert sealing.seal()  # at the next run, not in an hour
+    assert sealing.seal()  # by the next run, not an hour later
     assert "signed heads: 1," in verify_history()
 
 
-def test_a_file_whose_row_was_lost_proves_what_it_says_and_disturbs_nothing(files: Path) -> None:
+def test_file_whose_row_was_lost_is_valid(files: Path) -> None:
     record()
     with transaction.atomic():
         seal()
-        transaction.set_rollback(True)  # the storage has the file, and the commit fails
+        transaction.set_rollback(True)  # the storage has the file, but the commit failed
     record()
     seal()
     assert len(list((files / sealing.FOLDER).iterdir())) == 2
     assert "signed heads: 2," in verify_history()
 
 
-def test_a_bucket_holds_the_signed_heads_too(s3: dict[str, Any]) -> None:
+def test_signed_heads_may_be_in_a_bucket(s3: dict[str, Any]) -> None:
     bucket = {"BACKEND": "por.files.bucket.Bucket", "OPTIONS": s3 | {"location": "of-this-test"}}
     wrong = bucket | {"OPTIONS": s3 | {"location": "of-this-test", "secret_key": "a wrong one"}}
     with override_settings(STORAGES=settings.STORAGES | {"default": wrong}):
@@ -183,7 +183,7 @@ def test_a_bucket_holds_the_signed_heads_too(s3: dict[str, Any]) -> None:
         "DELETE FROM history_round",
     ],
 )
-def test_the_application_takes_back_no_seal(files: Path, sql: str) -> None:
+def test_application_cannot_change_a_seal(files: Path, sql: str) -> None:
     record()
     seal()
     with (
@@ -199,7 +199,7 @@ def test_the_application_takes_back_no_seal(files: Path, sql: str) -> None:
 
 @pytest.fixture
 def three(files: Path) -> list[Path]:
-    """Three files of one chain, an event each."""
+    """Return three signed files, one after each of three events of one chain."""
     sealed = []
     for _ in range(3):
         record()
@@ -213,7 +213,7 @@ def unfit() -> list[tuple[str, str]]:
     return [(Path(name).name, why) for name, why in findings.unfit]
 
 
-def test_files_nobody_touched_are_fit(three: list[Path]) -> None:
+def test_untouched_files_are_valid(three: list[Path]) -> None:
     assert unfit() == []
 
 
@@ -226,43 +226,43 @@ def test_files_nobody_touched_are_fit(three: list[Path]) -> None:
         ('"seq":2}\n', '"seq":2}\n\n'),
     ],
 )
-def test_a_changed_file_is_named(three: list[Path], old: str, new: str) -> None:
+def test_changed_file_is_reported(three: list[Path], old: str, new: str) -> None:
     changed = three[1].read_text().replace(old, new)
     three[1].write_text(changed)
     assert unfit() == [(three[1].name, "its content does not fit its signature")]
 
 
 @pytest.mark.parametrize("text", ["", "\n", "no json", "{}", "[]", '{"at": 5}', '{"at":"x","key":"y","previous":""}\n'])
-def test_an_unreadable_file_is_named(three: list[Path], text: str) -> None:
+def test_unreadable_file_is_reported(three: list[Path], text: str) -> None:
     three[1].write_text(text)
     assert unfit() == [(three[1].name, "it cannot be read as signed heads")]
 
 
-def test_a_file_cut_short_is_named(three: list[Path]) -> None:
+def test_truncated_file_is_reported(three: list[Path]) -> None:
     three[1].write_bytes(three[1].read_bytes()[:-100])
     assert unfit() == [(three[1].name, "it cannot be read as signed heads")]
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_a_file_taken_away_is_named(three: list[Path], which: int) -> None:
+def test_deleted_file_is_reported(three: list[Path], which: int) -> None:
     three[which].unlink()
     assert unfit() == [(three[which].name, "it was written and is not there any more")]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_file_taken_away_with_its_row_is_missed_by_the_one_after(three: list[Path]) -> None:
+def test_file_deleted_with_its_row_is_missed_by_the_next_file(three: list[Path]) -> None:
     three[1].unlink()
     with as_owner(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM history_seal WHERE name LIKE %s", [f"%{three[1].name}"])
     assert unfit() == [(three[2].name, "the file before it is not there any more")]
 
 
-def test_an_older_file_in_the_place_of_another_is_named(three: list[Path]) -> None:
+def test_older_file_in_place_of_another_is_reported(three: list[Path]) -> None:
     three[1].write_bytes(three[0].read_bytes())
     assert unfit() == [(three[1].name, "another file was put in its place")]
 
 
-def test_all_files_taken_away_are_missed(three: list[Path]) -> None:
+def test_deletion_of_all_files_is_reported(three: list[Path]) -> None:
     for file in three:
         file.unlink()
     three[0].parent.rmdir()
@@ -272,7 +272,7 @@ def test_all_files_taken_away_are_missed(three: list[Path]) -> None:
 # --- A new key ------------------------------------------------------------------------------------------------------
 
 
-def test_files_stay_verifiable_while_the_old_key_is_known(three: list[Path]) -> None:
+def test_files_stay_valid_while_the_old_key_is_known(three: list[Path]) -> None:
     old = settings.SECRET_KEY
     with override_settings(SECRET_KEY="a new one", SECRET_KEY_FALLBACKS=[old]):
         record()
@@ -284,9 +284,9 @@ def test_files_stay_verifiable_while_the_old_key_is_known(three: list[Path]) -> 
     assert all("is not known any more" in why for why in whys)
 
 
-def test_nobody_signs_without_the_key(three: list[Path]) -> None:
-    """The control: what a stranger's key signs, however well, is refused."""
-    with override_settings(SECRET_KEY="a stranger's"):
+def test_control_signature_with_another_key_is_refused(three: list[Path]) -> None:
+    """The control: a correct signature with another key is refused."""
+    with override_settings(SECRET_KEY="another one"):
         record()
         forged = seal()
     assert [name for name, _ in unfit()] == [forged.name]

@@ -1,6 +1,6 @@
-"""Six ways in which somebody with every key of the database could lie, each found out and named (A2).
+"""Six ways in which someone with all rights on the database could change history; each is found and reported.
 
-The last one, a chain rewritten wholly and correctly, holds in itself; only what was signed outside tells.
+The last one, a chain that is rewritten completely and correctly, holds in itself; only the signed heads reveal it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GUARDS += [("history_event", "chain_event")]
 
 @contextmanager
 def superuser() -> Iterator[Any]:
-    """As PostgreSQL's own superuser, with the guards taken down; as the tables' owner on a server of somebody else."""
+    """Yield a cursor of the superuser, with the triggers disabled; of the tables' owner if the server is not local."""
     with as_owner():
         if str(settings.DATABASE_OWNER["HOST"]).startswith("/"):
             connection.settings_dict["USER"] = "postgres"
@@ -60,7 +60,7 @@ def record(times: int) -> None:
 
 
 def seal() -> str:
-    """As if an hour had passed; when that was, as people read it."""
+    """Sign the heads as if an hour had passed; return the time, as in the findings."""
     PeriodicRun.objects.update(done_at=Now() - sealing.EVERY)
     sealed = sealing.seal()
     assert sealed is not None
@@ -69,18 +69,18 @@ def seal() -> str:
 
 @pytest.fixture
 def signed(files: Path) -> str:
-    """Five events in each of two chains, signed after the third and after the fifth; when the latter was."""
+    """Sign two chains of five events after the third and after the fifth; return the time of the latter."""
     record(3)
     seal()
     record(2)
     return seal()
 
 
-def in_itself() -> list[tuple[str, int, str]]:
+def broken_chains() -> list[tuple[str, int, str]]:
     return [tuple(one) for one in verifying.verify()]
 
 
-def against_what_was_signed() -> list[tuple[str, int, str]]:
+def findings_of_examine() -> list[tuple[str, int, str]]:
     findings = examine()
     assert (findings.unfit, findings.away) == ([], "")
     return [tuple(one) for one in findings.broken]
@@ -95,7 +95,7 @@ def cut(which: str) -> str:
 
 
 def rewrite(start: int, *, content: str = "reason = 'Never happened.'") -> str:
-    """Other content from an event on, with hashes and a head that fit, by the very expression of the trigger."""
+    """Return SQL that changes the content from an event on, with hashes and a head that fit."""
     return f"""
     DO $$
     DECLARE
@@ -142,71 +142,69 @@ SWAP = f"""
         pytest.param(rewrite(1), 1, None, id="rewrite everything"),
     ],
 )
-def test_a_tampering_is_found_and_its_first_event_named(signed: str, sql: str, first: int, why: str | None) -> None:
+def test_tampering_is_found_and_its_first_event_reported(signed: str, sql: str, first: int, why: str | None) -> None:
     tamper(sql)
 
-    ((chain, seq, said),) = against_what_was_signed()
+    ((chain, seq, found),) = findings_of_examine()
     assert (chain, seq) == (CHAIN, first)
-    assert why is None or said == why
+    assert why is None or found == why
     with pytest.raises(CommandError, match=r"^1 chain does not hold\.$"):
         call_command("verify_history")
 
 
-def test_without_what_was_signed_a_chain_rewritten_wholly_would_hold(signed: str) -> None:
-    """The control: it does hold in itself, in every event and with its head."""
+def test_control_rewritten_chain_holds_in_itself(signed: str) -> None:
+    """The control: every event and the head of the rewritten chain fit together."""
     tamper(rewrite(1))
     assert Event.objects.filter(chain=CHAIN, reason="Never happened.").count() == 5
-    assert in_itself() == []
+    assert broken_chains() == []
 
 
-def test_nothing_is_found_where_nothing_was_done(signed: str) -> None:
-    assert against_what_was_signed() == []
+def test_untouched_history_has_no_findings(signed: str) -> None:
+    assert findings_of_examine() == []
     record(1)  # not signed yet
-    assert against_what_was_signed() == []
+    assert findings_of_examine() == []
 
 
-def test_a_rewriting_is_narrowed_down_to_between_two_signed_heads(signed: str) -> None:
+def test_rewriting_is_located_between_two_signed_heads(signed: str) -> None:
     tamper(rewrite(5))
-    ((chain, seq, why),) = against_what_was_signed()
+    ((chain, seq, why),) = findings_of_examine()
     assert (chain, seq) == (CHAIN, 4)
     assert why == f"it or one up to 5 was rewritten after 5 was signed at {signed}"
 
 
-def test_an_event_put_in_with_a_hash_that_fits_is_found_at_the_signed_head_or_the_next_link(signed: str) -> None:
+def test_inserted_event_with_a_fitting_hash_is_found(signed: str) -> None:
     tamper(f"{INSERT}; UPDATE history_event SET hash = {HASH} WHERE verb = 'thing.invented'")
-    assert in_itself() == [(CHAIN, 4, "it does not follow the event before it")]
-    ((chain, seq, why),) = against_what_was_signed()
+    assert broken_chains() == [(CHAIN, 4, "it does not follow the event before it")]
+    ((chain, seq, why),) = findings_of_examine()
     assert (chain, seq) == (CHAIN, 1)
     assert why.startswith("it or one up to 3 was rewritten after 3 was signed at ")
 
 
-def test_a_rewriting_of_the_one_event_between_two_signed_heads_is_named_exactly(signed: str) -> None:
+def test_rewriting_of_the_only_event_between_two_signed_heads_is_located_exactly(signed: str) -> None:
     record(1)
     again = seal()
     tamper(rewrite(6))
-    assert against_what_was_signed() == [(CHAIN, 6, f"it is not the one that was signed at {again}")]
+    assert findings_of_examine() == [(CHAIN, 6, f"it is not the one that was signed at {again}")]
 
 
-def test_a_tail_cut_off_together_with_the_head_is_missed(signed: str) -> None:
+def test_tail_deleted_with_a_fitting_head_is_found(signed: str) -> None:
     tamper(cut("seq >= 4") + ";" + rewrite(4))
-    assert in_itself() == []
-    assert against_what_was_signed() == [(CHAIN, 4, f"it is missing, and event 5 was signed at {signed}")]
+    assert broken_chains() == []
+    assert findings_of_examine() == [(CHAIN, 4, f"it is missing, and event 5 was signed at {signed}")]
 
 
-def test_a_tail_cut_off_and_grown_again_is_found(signed: str) -> None:
+def test_tail_deleted_and_replaced_by_new_events_is_found(signed: str) -> None:
     tamper(cut("seq >= 4") + ";" + rewrite(4))
     record(2)
-    assert in_itself() == []
-    seal()  # and signed once more
-    ((chain, seq, why),) = against_what_was_signed()
+    assert broken_chains() == []
+    seal()  # sign it again
+    ((chain, seq, why),) = findings_of_examine()
     assert (chain, seq) == (CHAIN, 4)
     assert why == f"it or one up to 5 was rewritten after 5 was signed at {signed}"
 
 
-def test_a_restore_from_an_old_back_up_is_named_and_goes_on_once_the_newer_files_are_set_aside(
-    signed: str, files: Path
-) -> None:
-    """As docs/operations.md has it: the back-up is from after the first file and before the second."""
+def test_restore_of_an_old_backup_is_reported_until_the_newer_files_are_set_aside(signed: str, files: Path) -> None:
+    """Follow docs/operations.md: the backup was made after the first file and before the second."""
     first, second = Seal.objects.order_by("pk")
     with superuser() as cursor:
         for chain in (CHAIN, OTHER):
@@ -217,39 +215,39 @@ def test_a_restore_from_an_old_back_up_is_named_and_goes_on_once_the_newer_files
             " FROM history_chainhead AS head WHERE head.chain = signed.chain",
             [first.at],
         )
-    assert [(chain, seq) for chain, seq, _ in against_what_was_signed()] == [(CHAIN, 4), (OTHER, 4)]
+    assert [(chain, seq) for chain, seq, _ in findings_of_examine()] == [(CHAIN, 4), (OTHER, 4)]
 
     aside = files / "set-aside"
     aside.mkdir()
     (files / second.name).rename(aside / Path(second.name).name)
-    assert against_what_was_signed() == []
+    assert findings_of_examine() == []
     record(2)
     seal()
-    assert against_what_was_signed() == []
+    assert findings_of_examine() == []
     assert Seal.objects.count() == 2
 
 
-def test_a_chain_taken_away_together_with_its_head_is_missed(signed: str) -> None:
+def test_chain_deleted_with_its_head_is_found(signed: str) -> None:
     tamper(cut("true") + f";DELETE FROM history_chainhead WHERE chain = '{CHAIN}'")
-    assert in_itself() == []
-    assert [(chain, seq) for chain, seq, _ in against_what_was_signed()] == [(CHAIN, 1)]
+    assert broken_chains() == []
+    assert [(chain, seq) for chain, seq, _ in findings_of_examine()] == [(CHAIN, 1)]
 
 
-def test_the_whole_history_taken_away_is_missed_chain_by_chain(signed: str) -> None:
+def test_deletion_of_the_whole_history_is_found_chain_by_chain(signed: str) -> None:
     with superuser() as cursor:
         cursor.execute("DELETE FROM history_outbox; DELETE FROM history_party; DELETE FROM history_event")
         cursor.execute("DELETE FROM history_chainhead")
-    assert in_itself() == []
-    assert [(chain, seq) for chain, seq, _ in against_what_was_signed()] == [(CHAIN, 1), (OTHER, 1)]
+    assert broken_chains() == []
+    assert [(chain, seq) for chain, seq, _ in findings_of_examine()] == [(CHAIN, 1), (OTHER, 1)]
 
 
-def test_of_two_findings_in_a_chain_the_first_is_named(signed: str) -> None:
+def test_first_of_two_findings_in_a_chain_is_reported(signed: str) -> None:
     tamper(rewrite(2) + f";UPDATE history_event SET reason = 'Mine.' WHERE chain = '{CHAIN}' AND seq = 5")
-    assert in_itself() == [(CHAIN, 5, "its content was changed")]
-    assert [(chain, seq) for chain, seq, _ in against_what_was_signed()] == [(CHAIN, 1)]
+    assert broken_chains() == [(CHAIN, 5, "its content was changed")]
+    assert [(chain, seq) for chain, seq, _ in findings_of_examine()] == [(CHAIN, 1)]
 
 
-def test_an_event_that_got_in_past_the_trigger_is_named(signed: str) -> None:
+def test_event_inserted_past_the_trigger_is_reported(signed: str) -> None:
     past = f"""
         INSERT INTO history_event (chain, seq, prev, hash, at, verb, actor_name, actor_organisation_name, object_kind,
             object_id, object_name, changes, reason, request_id, parties)
@@ -257,6 +255,6 @@ def test_an_event_that_got_in_past_the_trigger_is_named(signed: str) -> None:
         FROM history_event WHERE chain = '{CHAIN}' AND seq = 5
     """
     tamper(past.format("'x'"))
-    assert in_itself() == [(CHAIN, 6, "its content was changed")]
+    assert broken_chains() == [(CHAIN, 6, "its content was changed")]
     tamper(f"UPDATE history_event SET hash = {HASH} WHERE chain = '{CHAIN}' AND seq = 6")
-    assert in_itself() == [(CHAIN, 6, "it was added past the head of its chain")]
+    assert broken_chains() == [(CHAIN, 6, "it was added past the head of its chain")]

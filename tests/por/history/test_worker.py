@@ -1,4 +1,4 @@
-"""A real worker with real children, killed while it works."""
+"""A real worker with real child processes, which are killed while they work."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[Path]:
-    app.control.purge()  # wakes of other tests, which nobody took
+    app.control.purge()  # wakes of other tests, which no worker took
     with a_worker(tmp_path) as log:
         yield log
 
 
 @contextmanager
 def a_worker(tmp_path: Path) -> Iterator[Path]:
-    """Two children, on the database and the broker of these tests; yields its log."""
+    """Start a worker with two children on the database and the broker of the tests; yield its log."""
     url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + connection.settings_dict["NAME"]
     log = tmp_path / "worker.log"
     command = [
@@ -74,7 +74,7 @@ def record(verb: str) -> int:
     return history.record(verb, thing, by=SYSTEM, at=timezone.now(), of=None)
 
 
-def test_an_event_that_kills_whoever_tells_of_it_is_put_aside_and_holds_up_nobody(worker: Path) -> None:
+def test_event_whose_handler_kills_the_worker_is_given_up_and_delays_no_other(worker: Path) -> None:
     over = threading.Event()
 
     def wake() -> None:
@@ -98,18 +98,18 @@ def test_an_event_that_kills_whoever_tells_of_it_is_put_aside_and_holds_up_nobod
     assert row.done_at is None
     deaths = worker.read_text().count("signal 9 (SIGKILL)")
     assert deaths >= MAX_ATTEMPTS
-    assert len(good) > MAX_ATTEMPTS, "others went on between its deaths"
+    assert len(good) > MAX_ATTEMPTS, "other events were handled between its deaths"
     assert not Outbox.objects.filter(pk__in=good, done_at=None).exists()
     assert b"\noutbox_dead 1.0\n" in figures()
     assert settings.CELERY_TASK_REJECT_ON_WORKER_LOST
 
 
-def test_what_nobody_takes_does_not_pile_up(tmp_path: Path) -> None:
+def test_wakes_that_no_worker_takes_do_not_pile_up(tmp_path: Path) -> None:
     app.control.purge()
     for number in range(ENOUGH):
         if number % 2:
             tasks.relay.delay()
-        else:  # the clock's own
+        else:  # as the clock does
             tasks.relay.apply_async(**settings.CELERY_BEAT_SCHEDULE["relay"]["options"])
     wake = Wake(tasks.relay)
     wake.now()
@@ -118,8 +118,8 @@ def test_what_nobody_takes_does_not_pile_up(tmp_path: Path) -> None:
 
     with app.connection_for_read() as broker:
         assert broker.default_channel.client.llen("celery") == ENOUGH
-    for round_ in ("relay", "deliver"):
-        clock = settings.CELERY_BEAT_SCHEDULE[round_]
-        assert clock["options"]["expires"] <= clock["schedule"], "a round is over when the next one begins"
+    for name in ("relay", "deliver"):
+        clock = settings.CELERY_BEAT_SCHEDULE[name]
+        assert clock["options"]["expires"] <= clock["schedule"], "a run expires before the next one starts"
     with a_worker(tmp_path) as log:
         wait_until(lambda: log.read_text().count("Discarding revoked task") == ENOUGH // 2)

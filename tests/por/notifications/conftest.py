@@ -1,4 +1,4 @@
-"""A real mail server, in the test's own process, that answers as it is told."""
+"""A real mail server in the process of the test, which gives the answers that a test sets."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from por.notifications.actions.delivering import deliver
 
 @dataclass
 class MailServer:
-    """Takes every mail, unless an answer was lined up for the next RCPT or DATA, or is fixed for an address."""
+    """A mail server that accepts every mail, unless a test sets another answer for an address or for the next mail."""
 
     port: int
     received: list[EmailMessage] = field(default_factory=list)
     to_rcpt: dict[str, str] = field(default_factory=dict)
     to_data: list[str] = field(default_factory=list)
     hangs_up_on: set[str] = field(default_factory=set)
-    kills: list[int] = field(default_factory=list)  # one process for each mail taken, before it hears of that
+    kills: list[int] = field(default_factory=list)  # processes to kill, one per accepted mail, before the answer
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         if address in self.hangs_up_on:
@@ -60,7 +60,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def no_mail_server(settings: LazySettings) -> int:
-    """Mail goes to a port of this machine on which nobody listens."""
+    """Send mail to a port of this machine without a server; return the port."""
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
     settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
@@ -80,7 +80,7 @@ def mail_server(no_mail_server: int) -> Iterator[MailServer]:
 
 @pytest.fixture
 def send(mail_server: MailServer) -> Any:
-    """Sends what is due and returns what the server has received so far."""
+    """Return a function that sends the due mail and returns all mail that the server has received."""
 
     def send() -> list[EmailMessage]:
         deliver()

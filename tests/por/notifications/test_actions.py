@@ -1,4 +1,4 @@
-"""Who is told, and that what is to leave the house does leave it: over real SMTP, with all that goes wrong there."""
+"""Who is notified, and sending mail over real SMTP, with everything that can go wrong."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from tests.product import ROOT
 Status = Delivery.Status
 
 
-def say_nothing(event: Event) -> dict[str, object]:
+def context(event: Event) -> dict[str, object]:
     return {"customer": "Västerhamn Energi AB", "subscription": "Office 365 E3", "rows": []}
 
 
-def say_what_cannot_be_said(event: Event) -> dict[str, object]:
-    raise ValueError("a fact is missing")
+def failing_context(event: Event) -> dict[str, object]:
+    raise ValueError("a value is missing")
 
 
 def home(event: Event) -> str:
@@ -55,7 +55,7 @@ NEWS = messages.Mail(
     title="News",
     subject="News of %(customer)s",
     paragraphs=("%(subscription)s.",),
-    context=say_nothing,
+    context=context,
     action="Open",
     url=home,
     inbox="News",
@@ -63,29 +63,29 @@ NEWS = messages.Mail(
 
 
 @pytest.fixture(autouse=True)
-def _own_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These tests are about sending; what the messages say is associations' business."""
+def _own_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace the mail of the product: these tests are about sending, not about its texts."""
     monkeypatch.setitem(messages._mails, "record_attached", NEWS)
 
 
-def happen(partner: Partner, *, by: Actor | None = None) -> Event:
-    """Something that concerns a partner."""
+def record_event(partner: Partner, *, by: Actor | None = None) -> Event:
+    """Record an event that concerns a partner; return it."""
     by = by or make_member(make_partner().organisation)
     about = history.ObjectRef("thing", "1", "A thing")
     at = timezone.now()
     return Event.objects.get(pk=history.record("thing.done", about, by=by, at=at, of=None, parties=[partner.pk]))
 
 
-def tell_partner(partner: Partner) -> Event:
-    event = happen(partner)
+def notify_partner(partner: Partner) -> Event:
+    event = record_event(partner)
     notify_organisation(event, NEWS, organisation_id=partner.pk)
     return event
 
 
-def waiting_for(partner: Partner, count: int) -> list[Delivery]:
+def waiting_deliveries(partner: Partner, count: int) -> list[Delivery]:
     for number in range(count):
         make_member(partner.organisation, email=f"member{number}@nordvik.example")
-    tell_partner(partner)
+    notify_partner(partner)
     return list(Delivery.objects.order_by("recipient"))
 
 
@@ -93,104 +93,104 @@ def make_due() -> None:
     Delivery.objects.update(next_at=timezone.now())
 
 
-# --- Who is told ------------------------------------------------------------------------------------------------
+# --- Who is notified --------------------------------------------------------------------------------------------
 
 
-def test_every_member_of_the_organisation_is_told_in_their_language_and_zone(partner):
+def test_every_member_is_notified_in_their_language_and_time_zone(partner):
     make_member(partner.organisation, email="a@nordvik.example", language="sv", time_zone="Europe/Stockholm")
     make_member(partner.organisation, "viewer", email="b@nordvik.example", time_zone="Asia/Tokyo")
     make_member(make_partner().organisation, email="other@elsewhere.example")
-    tell_partner(partner)
+    notify_partner(partner)
     assert list(Delivery.objects.order_by("recipient").values_list("recipient", "language", "time_zone")) == [
         ("a@nordvik.example", "sv", "Europe/Stockholm"),
         ("b@nordvik.example", "en", "Asia/Tokyo"),
     ]
 
 
-def test_telling_again_adds_nothing(partner):
+def test_second_notification_of_an_event_adds_nothing(partner):
     make_member(partner.organisation)
-    event = tell_partner(partner)
+    event = notify_partner(partner)
     notify_organisation(event, NEWS, organisation_id=partner.pk)
     assert Delivery.objects.count() == 1
 
 
-def test_who_turned_it_off_gets_no_mail(partner):
+def test_member_who_turned_mail_off_gets_none(partner):
     make_member(partner.organisation, email="wants@nordvik.example")
     unwilling = make_member(partner.organisation, email="not@nordvik.example")
     choose(unwilling.user.memberships.get(), {NEWS.name: How.OFF})
-    tell_partner(partner)
+    notify_partner(partner)
     assert Delivery.objects.get().recipient == "wants@nordvik.example"
 
 
-def test_who_turned_it_on_again_is_told(partner):
+def test_member_who_turned_mail_on_again_gets_it(partner):
     member = make_member(partner.organisation)
     for wanted in (How.OFF, How.AT_ONCE):
         choose(member.user.memberships.get(), {NEWS.name: wanted})
-    tell_partner(partner)
+    notify_partner(partner)
     assert Delivery.objects.get().user == member.user
 
 
-def test_turning_it_off_for_one_organisation_leaves_the_other(partner):
+def test_turning_mail_off_for_one_organisation_does_not_affect_another(partner):
     other = make_partner()
     user = make_member(partner.organisation).user
     other.organisation.memberships.create(user=user, role="viewer")
     choose(user.memberships.get(organisation=partner.organisation), {NEWS.name: How.OFF})
-    tell_partner(partner)
-    tell_partner(other)
+    notify_partner(partner)
+    notify_partner(other)
     assert Delivery.objects.get().organisation == other.organisation
 
 
-def test_a_suspended_person_is_not_told(partner):
+def test_suspended_member_is_not_notified(partner):
     make_member(partner.organisation, email="here@nordvik.example")
     suspend(make_member(partner.organisation, email="gone@nordvik.example"))
-    tell_partner(partner)
+    notify_partner(partner)
     assert Delivery.objects.get().recipient == "here@nordvik.example"
 
 
 @pytest.mark.parametrize("members", ["none", "suspended", "unwilling"])
-def test_where_no_member_wants_it_the_contact_address_gets_it_in_the_language_of_the_organisation(members):
+def test_contact_address_gets_mail_that_no_member_wants(members):
     partner = make_partner(contact_email="hello@nordvik.example", language="sv")
     if members == "suspended":
         suspend(make_member(partner.organisation))
     if members == "unwilling":
         choose(make_member(partner.organisation).user.memberships.get(), {NEWS.name: How.OFF})
-    tell_partner(partner)
+    notify_partner(partner)
     delivery = Delivery.objects.get()
     assert (delivery.recipient, delivery.user, delivery.language) == ("hello@nordvik.example", None, "sv")
 
 
-def test_what_only_some_roles_may_do_is_told_to_these_or_to_the_contact_address():
+def test_mail_that_requires_a_right_goes_to_members_with_it_or_the_contact_address():
     customer = make_customer(contact_email="hello@vasterhamn.example")
     make_member(customer.organisation, "viewer", email="looks@vasterhamn.example")
-    notify_organisation(happen(make_partner()), NEWS._replace(may=Right.ATTACH), organisation_id=customer.pk)
+    notify_organisation(record_event(make_partner()), NEWS._replace(may=Right.ATTACH), organisation_id=customer.pk)
     make_member(customer.organisation, email="decides@vasterhamn.example")
-    notify_organisation(happen(make_partner()), NEWS._replace(may=Right.ATTACH), organisation_id=customer.pk)
+    notify_organisation(record_event(make_partner()), NEWS._replace(may=Right.ATTACH), organisation_id=customer.pk)
     assert list(Delivery.objects.order_by("pk").values_list("recipient", flat=True)) == [
         "hello@vasterhamn.example",
         "decides@vasterhamn.example",
     ]
 
 
-def test_where_there_is_no_address_at_all_nothing_is_sent(partner):
-    tell_partner(partner)
+def test_without_any_address_nothing_is_sent(partner):
+    notify_partner(partner)
     assert not Delivery.objects.exists()
 
 
-def test_who_acted_gets_a_receipt_and_their_colleagues_do_not(partner, customer):
+def test_person_who_acted_gets_a_receipt_and_colleagues_do_not(partner, customer):
     admin = make_member(customer.organisation, email="elin@vasterhamn.example")
     make_member(customer.organisation)
-    notify_actor(happen(partner, by=admin), NEWS)
+    notify_actor(record_event(partner, by=admin), NEWS)
     assert Delivery.objects.get().recipient == "elin@vasterhamn.example"
 
 
-def test_the_clock_gets_no_receipt(partner):
+def test_system_gets_no_receipt(partner):
     make_user()
-    notify_actor(happen(partner, by=Actor(user=None, organisation=None)), NEWS)
+    notify_actor(record_event(partner, by=Actor(user=None, organisation=None)), NEWS)
     assert not Delivery.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sender_is_woken_after_the_commit_and_a_wake_that_fails_harms_nothing(partner, monkeypatch):
+def test_sender_is_woken_after_the_commit_and_a_wake_that_fails_does_no_harm(partner, monkeypatch):
     woken = []
 
     def broken() -> None:
@@ -199,30 +199,30 @@ def test_sender_is_woken_after_the_commit_and_a_wake_that_fails_harms_nothing(pa
 
     monkeypatch.setattr("por.notifications.actions.delivering.wake.now", broken)
     make_member(partner.organisation)
-    tell_partner(partner)
+    notify_partner(partner)
     assert woken == [1]
 
 
 # --- Sending ----------------------------------------------------------------------------------------------------
 
 
-def test_each_recipient_gets_one_mail_and_no_more_however_often_the_clock_comes_round(partner, send):
-    waiting_for(partner, 3)
+def test_each_recipient_gets_one_mail_however_often_deliver_runs(partner, send):
+    waiting_deliveries(partner, 3)
     assert [deliver(), deliver()] == [3, 0]
     assert sorted(mail["To"] for mail in send()) == [f"member{number}@nordvik.example" for number in range(3)]
     assert set(Delivery.objects.values_list("status", "attempts")) == {(Status.SENT, 1)}
     assert not Delivery.objects.filter(sent_at=None).exists()
 
 
-def test_nothing_due_asks_nothing_of_the_mail_server(no_mail_server):
+def test_without_due_mail_the_mail_server_is_not_contacted(no_mail_server):
     assert deliver() == 0
 
 
-def test_the_headers_name_the_delivery_and_the_request_that_caused_it(partner, send):
+def test_headers_contain_the_ids_of_the_delivery_and_of_the_request(partner, send):
     make_member(partner.organisation)
     token = request_id.set("request-4711")
     try:
-        tell_partner(partner)
+        notify_partner(partner)
     finally:
         request_id.reset(token)
     mail = send()[0]
@@ -233,30 +233,30 @@ def test_the_headers_name_the_delivery_and_the_request_that_caused_it(partner, s
     assert mail["From"] == "Partner of Record <no-reply@por.example>"
 
 
-def test_a_mail_put_off_by_the_server_goes_out_later_under_the_same_message_id(partner, mail_server, send):
-    (delivery,) = waiting_for(partner, 1)
+def test_deferred_mail_is_sent_later_with_the_same_message_id(partner, mail_server, send):
+    (delivery,) = waiting_deliveries(partner, 1)
     mail_server.to_data = ["451 Try again later"]
     assert send() == []
     delivery.refresh_from_db()
     assert (delivery.status, delivery.attempts) == (Status.WAITING, 1)
     assert "451" in delivery.last_error
     assert delivery.next_at > timezone.now()
-    assert send() == [], "not before it is due"
+    assert send() == [], "it is not due yet"
     make_due()
     assert [mail["Message-ID"] for mail in send()] == [f"<{delivery.message_id}@por.example>"]
     delivery.refresh_from_db()
     assert (delivery.status, delivery.attempts, delivery.last_error) == (Status.SENT, 2, "")
 
 
-def test_one_recipient_put_off_does_not_hold_up_the_others(partner, mail_server, send):
-    waiting_for(partner, 3)
+def test_deferred_recipient_does_not_delay_the_others(partner, mail_server, send):
+    waiting_deliveries(partner, 3)
     mail_server.to_rcpt["member0@nordvik.example"] = "451 Greylisted"
     assert len(send()) == 2
 
 
 @pytest.mark.parametrize("stage", ["rcpt", "data"])
-def test_a_final_no_from_the_recipients_server_is_not_tried_again(stage, partner, mail_server, send):
-    waiting_for(partner, 1)
+def test_mail_refused_for_good_is_not_tried_again(stage, partner, mail_server, send):
+    waiting_deliveries(partner, 1)
     if stage == "rcpt":
         mail_server.to_rcpt["member0@nordvik.example"] = "550 No such mailbox"
     else:
@@ -267,15 +267,15 @@ def test_a_final_no_from_the_recipients_server_is_not_tried_again(stage, partner
     assert set(Delivery.objects.values_list("status", "attempts")) == {(Status.REFUSED, 1)}
 
 
-def test_a_server_that_is_down_uses_up_no_tries(partner, no_mail_server):
-    waiting_for(partner, 3)
-    for _round in range(MAX_ATTEMPTS + 1):
+def test_mail_server_that_is_down_uses_up_no_tries(partner, no_mail_server):
+    waiting_deliveries(partner, 3)
+    for _run in range(MAX_ATTEMPTS + 1):
         assert deliver() == 0
     assert set(Delivery.objects.values_list("status", "attempts")) == {(Status.WAITING, 0)}
 
 
-def test_a_server_that_closes_down_in_the_middle_ends_the_run(partner, mail_server, send):
-    waiting_for(partner, 3)
+def test_mail_server_that_shuts_down_ends_the_run(partner, mail_server, send):
+    waiting_deliveries(partner, 3)
     mail_server.to_data = ["421 Shutting down"] * 3
     assert send() == []
     assert sorted(Delivery.objects.values_list("attempts", flat=True)) == [0, 0, 1]
@@ -284,10 +284,10 @@ def test_a_server_that_closes_down_in_the_middle_ends_the_run(partner, mail_serv
     assert len(send()) == 3
 
 
-def test_a_mail_that_makes_the_server_hang_up_is_given_up_and_the_others_arrive(partner, mail_server, send):
-    waiting_for(partner, 3)
+def test_mail_that_breaks_the_connection_is_given_up_and_the_others_arrive(partner, mail_server, send):
+    waiting_deliveries(partner, 3)
     mail_server.hangs_up_on = {"member0@nordvik.example"}
-    for _round in range(MAX_ATTEMPTS + 2):
+    for _run in range(MAX_ATTEMPTS + 2):
         make_due()
         send()
     assert mail_server.recipients == ["member1@nordvik.example", "member2@nordvik.example"]
@@ -295,28 +295,28 @@ def test_a_mail_that_makes_the_server_hang_up_is_given_up_and_the_others_arrive(
     assert (poison.status, poison.attempts) == (Status.DEAD, MAX_ATTEMPTS)
 
 
-def test_a_message_that_cannot_be_put_into_words_is_given_up_and_the_others_arrive(partner, send, monkeypatch):
-    monkeypatch.setitem(messages._mails, "broken", NEWS._replace(name="broken", context=say_what_cannot_be_said))
-    waiting_for(partner, 2)
+def test_message_that_cannot_be_composed_is_given_up_and_the_others_arrive(partner, send, monkeypatch):
+    monkeypatch.setitem(messages._mails, "broken", NEWS._replace(name="broken", context=failing_context))
+    waiting_deliveries(partner, 2)
     Delivery.objects.filter(recipient="member0@nordvik.example").update(template="broken")
-    for _round in range(MAX_ATTEMPTS + 2):
+    for _run in range(MAX_ATTEMPTS + 2):
         make_due()
         send()
     assert [mail["To"] for mail in send()] == ["member1@nordvik.example"]
     broken = Delivery.objects.get(template="broken")
     assert (broken.status, broken.attempts) == (Status.DEAD, MAX_ATTEMPTS)
-    assert broken.last_error == "ValueError: a fact is missing"
+    assert broken.last_error == "ValueError: a value is missing"
 
 
-def test_a_row_whose_worker_died_each_time_is_given_up(partner, send):
-    waiting_for(partner, 1)
+def test_row_whose_worker_died_on_each_try_is_given_up(partner, send):
+    waiting_deliveries(partner, 1)
     Delivery.objects.update(attempts=MAX_ATTEMPTS)
     assert send() == []
     assert Delivery.objects.get().status == Status.DEAD
 
 
-def test_a_row_whose_worker_died_comes_due_again_when_its_lease_runs_out(partner, send):
-    (delivery,) = waiting_for(partner, 1)
+def test_row_whose_worker_died_is_due_again_after_its_lease(partner, send):
+    (delivery,) = waiting_deliveries(partner, 1)
     lease = timezone.now() + timedelta(seconds=60)
     Delivery.objects.update(attempts=1, next_at=lease)
     assert send() == []
@@ -325,15 +325,13 @@ def test_a_row_whose_worker_died_comes_due_again_when_its_lease_runs_out(partner
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_attempt_is_counted_and_leased_before_the_work_so_that_a_crash_does_not_undo_it(
-    partner, mail_server, monkeypatch
-):
-    waiting_for(partner, 1)
+def test_try_is_counted_and_leased_before_the_work(partner, mail_server, monkeypatch):
+    waiting_deliveries(partner, 1)
 
     def crash(delivery: Delivery) -> None:
         raise SystemExit
 
-    monkeypatch.setattr("por.notifications.messages.compose", crash)
+    monkeypatch.setattr("por.notifications.actions.delivering.compose", crash)
     with pytest.raises(SystemExit):
         deliver()
     connection.close()
@@ -343,8 +341,8 @@ def test_the_attempt_is_counted_and_leased_before_the_work_so_that_a_crash_does_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_runs_at_once_send_each_mail_once(partner, mail_server: MailServer):
-    waiting_for(partner, 20)
+def test_two_simultaneous_runs_send_each_mail_once(partner, mail_server: MailServer):
+    waiting_deliveries(partner, 20)
     barrier = threading.Barrier(2)
 
     def run() -> None:
@@ -362,10 +360,10 @@ def test_two_runs_at_once_send_each_mail_once(partner, mail_server: MailServer):
     assert set(Delivery.objects.values_list("status", "attempts")) == {(Status.SENT, 1)}
 
 
-def test_neither_the_log_nor_the_row_says_to_whom_a_message_did_not_get(mail_server, partner, caplog):
+def test_log_and_row_of_a_failed_message_contain_no_address(mail_server, partner, caplog):
     member = make_member(partner.organisation)
     mail_server.to_rcpt[member.user.email] = f"451 <{member.user.email}>: greylisted, come back later"
-    tell_partner(partner)
+    notify_partner(partner)
     with caplog.at_level("INFO"):
         deliver()
     error = Delivery.objects.get().last_error
@@ -376,7 +374,7 @@ def test_neither_the_log_nor_the_row_says_to_whom_a_message_did_not_get(mail_ser
     assert not any(member.user.email in line for line in lines)
 
 
-def test_a_traceback_in_the_log_shows_no_address_and_no_token():
+def test_traceback_in_the_log_contains_no_address_and_no_token():
     try:
         raise ValueError("Key (recipient)=(elin@people.example) already exists, por_abcdefghijklmnopqrstuvwxyz")
     except ValueError:
@@ -388,7 +386,7 @@ def test_a_traceback_in_the_log_shows_no_address_and_no_token():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_sender_that_is_killed_loses_nothing_and_its_second_copy_can_be_told(mail_server, partner, settings):
+def test_killed_sender_loses_nothing_and_a_second_copy_has_the_same_message_id(mail_server, partner, settings):
     admin, member = make_member(make_customer().organisation), make_member(partner.organisation)
     subscription = make_subscription(admin.organisation.customer)
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
@@ -400,7 +398,7 @@ def test_a_sender_that_is_killed_loses_nothing_and_its_second_copy_can_be_told(m
         "manage.py",
         "shell",
         "-c",
-        "from por.notifications.actions.notifying import deliver; deliver()",
+        "from por.notifications.actions.delivering import deliver; deliver()",
     ]
     server = f"smtp://127.0.0.1:{mail_server.port}"
     ours = {"DATABASE_URL": url, "EMAIL_URL": server, "DEFAULT_FROM_EMAIL": settings.DEFAULT_FROM_EMAIL}
@@ -412,7 +410,7 @@ def test_a_sender_that_is_killed_loses_nothing_and_its_second_copy_can_be_told(m
         (Status.WAITING, 0),
     ]
 
-    Delivery.objects.update(next_at=timezone.now())  # its lease is over
+    Delivery.objects.update(next_at=timezone.now())  # its lease has run out
     deliver()
 
     copies = Counter(mail["Message-ID"] for mail in mail_server.received)

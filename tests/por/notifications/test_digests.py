@@ -1,4 +1,4 @@
-"""One mail in the morning with all that was not to come at once: once, in everybody's own time zone."""
+"""The daily digest: one mail in the morning with all that was not mailed immediately, in each reader's time zone."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ WANTED = "record_attached"
 
 
 class Clock:
-    """What time it is."""
+    """The current time, as set by a test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.monkeypatch = monkeypatch
 
-    def says(self, text: str) -> None:
+    def set(self, text: str) -> None:
         now = datetime.fromisoformat(text).astimezone(UTC)
         self.monkeypatch.setattr(timezone, "now", lambda: now)
 
@@ -38,19 +38,19 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(monkeypatch)
-    clock.says("2027-03-10T12:00Z")
+    clock.set("2027-03-10T12:00Z")
     return clock
 
 
 def make_reader(organisation, how: How = How.DIGEST, **fields) -> Actor:
-    """A member who wants to hear of it once a day."""
+    """Create a member who wants the mail once a day, or as given."""
     reader = make_member(organisation, **fields)
     choose(reader.user.memberships.get(organisation=organisation), {WANTED: how})
     return reader
 
 
-def happen(partner, *, name: str = WANTED, event: Event | None = None) -> Event:
-    """Something that a partner is told."""
+def notify(partner, *, name: str = WANTED, event: Event | None = None) -> Event:
+    """Notify a partner of an event, of a new one if none is given; return the event."""
     if event is None:
         about = history.ObjectRef("subscription", "5d1c6f0e-0f5c-4a55-9a1b-0d6f0c2b7f11", "Office 365 E3")
         changes = {
@@ -79,7 +79,7 @@ def digests() -> list[Delivery]:
     ("now", "zone", "due"),
     [
         pytest.param("2027-01-10T05:59:59Z", "Europe/Stockholm", "2027-01-10T06:00Z", id="this morning"),
-        pytest.param("2027-01-10T06:00:00Z", "Europe/Stockholm", "2027-01-11T06:00Z", id="at seven: tomorrow"),
+        pytest.param("2027-01-10T06:00:00Z", "Europe/Stockholm", "2027-01-11T06:00Z", id="at seven, so tomorrow"),
         pytest.param("2027-03-27T12:00:00Z", "Europe/Stockholm", "2027-03-28T05:00Z", id="the night clocks go forward"),
         pytest.param("2027-10-30T12:00:00Z", "Europe/Stockholm", "2027-10-31T06:00Z", id="the night they go back"),
         pytest.param("2027-03-13T20:00:00Z", "America/New_York", "2027-03-14T11:00Z", id="forward in New York"),
@@ -89,27 +89,27 @@ def digests() -> list[Delivery]:
         pytest.param("2028-02-28T12:00:00Z", "UTC", "2028-02-29T07:00Z", id="leap day"),
     ],
 )
-def test_it_is_due_at_the_next_seven_in_the_morning_of_the_zone(now, zone, due):
+def test_digest_is_due_at_the_next_seven_in_the_morning_of_the_time_zone(now, zone, due):
     assert next_digest(datetime.fromisoformat(now), zone) == datetime.fromisoformat(due)
 
 
-def test_each_member_gets_theirs_in_their_own_morning_also_when_clocks_have_moved(partner, clock):
-    clock.says("2027-03-13T23:00Z")  # New York goes forward in the night, Stockholm two weeks later
+def test_each_member_gets_the_digest_in_their_morning_also_when_clocks_change(partner, clock):
+    clock.set("2027-03-13T23:00Z")  # New York goes forward in the night, Stockholm two weeks later
     make_reader(partner.organisation, email="stockholm@nordvik.example", time_zone="Europe/Stockholm")
     make_reader(partner.organisation, email="newyork@nordvik.example", time_zone="America/New_York")
-    happen(partner)
+    notify(partner)
     made = []
     for now in ("05:59:59", "06:00", "10:59:59", "11:00", "12:00"):
-        clock.says(f"2027-03-14T{now}Z")
+        clock.set(f"2027-03-14T{now}Z")
         made.append(put_together())
     assert made == [0, 1, 0, 1, 0]
     assert [one.recipient for one in digests()] == ["stockholm@nordvik.example", "newyork@nordvik.example"]
 
 
-# --- What it says -----------------------------------------------------------------------------------------------
+# --- Its content ------------------------------------------------------------------------------------------------
 
 
-def test_one_mail_says_all_of_a_day_by_subscription_in_the_language_and_zone_of_the_reader(clock, send):
+def test_digest_has_all_of_a_day_by_subscription_in_the_language_of_the_reader(clock, send):
     customer, partner = make_customer(), make_partner("Nordvik Cloud AB")
     admin = make_member(customer.organisation)
     reader = make_reader(partner.organisation, language="sv", time_zone="Asia/Tokyo", email="maja@nordvik.example")
@@ -120,7 +120,7 @@ def test_one_mail_says_all_of_a_day_by_subscription_in_the_language_and_zone_of_
     attaching.remove(first.subscription_id, by=admin)
     relaying.relay()
     assert not Delivery.objects.filter(user=reader.user).exists()
-    clock.says("2027-03-11T12:00Z")
+    clock.set("2027-03-11T12:00Z")
     put_together()
 
     (mail,) = [mail for mail in send() if mail["To"] == "maja@nordvik.example"]
@@ -135,12 +135,12 @@ def test_one_mail_says_all_of_a_day_by_subscription_in_the_language_and_zone_of_
     assert f"<{digests()[0].message_id}@por.example>" == mail["Message-ID"]
 
 
-def test_a_very_long_one_says_how_many_more_there_are(partner, clock, send, monkeypatch):
+def test_long_digest_shows_how_many_more_messages_there_are(partner, clock, send, monkeypatch):
     monkeypatch.setattr("por.notifications.digest.LONGEST", 2)
     make_reader(partner.organisation)
     for _ in range(3):
-        happen(partner)
-    clock.says("2027-03-11T12:00Z")
+        notify(partner)
+    clock.set("2027-03-11T12:00Z")
     put_together()
     text = send()[0].get_body(["plain"]).get_content()
     assert text.count("You were attached as the partner of record.") == 2
@@ -150,108 +150,108 @@ def test_a_very_long_one_says_how_many_more_there_are(partner, clock, send, monk
 # --- Once, and never lost ---------------------------------------------------------------------------------------
 
 
-def test_nothing_is_sent_where_nothing_happened_and_nothing_is_said_twice(partner, clock):
+def test_empty_digest_is_not_sent_and_no_line_is_sent_twice(partner, clock):
     make_reader(partner.organisation)
     put_digests_together()
     assert digests() == []
-    happen(partner)
-    clock.says("2027-03-11T12:00Z")
+    notify(partner)
+    clock.set("2027-03-11T12:00Z")
     assert [put_together(), put_together()] == [1, 0]
-    clock.says("2027-03-12T12:00Z")
+    clock.set("2027-03-12T12:00Z")
     assert put_together() == 0
     assert Notification.objects.exclude(digest=digests()[0]).count() == 0
 
 
-def test_days_on_which_the_clock_stood_still_are_made_up_for_by_one_mail(partner, clock):
+def test_several_missed_days_are_covered_by_one_digest(partner, clock):
     make_reader(partner.organisation)
     for day in (10, 11, 12):
-        clock.says(f"2027-03-{day}T12:00Z")
-        happen(partner)
-    clock.says("2027-03-12T20:00Z")
+        clock.set(f"2027-03-{day}T12:00Z")
+        notify(partner)
+    clock.set("2027-03-12T20:00Z")
     assert [put_together(), put_together()] == [1, 0]
     assert Notification.objects.filter(digest=digests()[0]).count() == 3
-    clock.says("2027-03-13T12:00Z")
+    clock.set("2027-03-13T12:00Z")
     assert put_together() == 0
 
 
-def test_what_is_told_later_of_an_old_event_comes_with_the_next(partner, clock):
+def test_later_notification_of_an_old_event_is_in_the_next_digest(partner, clock):
     reader = make_reader(partner.organisation)
     choose(reader.user.memberships.get(), {"record_dated_back": How.DIGEST})
-    event = happen(partner)
-    clock.says("2027-03-11T12:00Z")
+    event = notify(partner)
+    clock.set("2027-03-11T12:00Z")
     put_together()
-    happen(partner, name="record_dated_back", event=event)
-    clock.says("2027-03-12T12:00Z")
+    notify(partner, name="record_dated_back", event=event)
+    clock.set("2027-03-12T12:00Z")
     assert put_together() == 1
     assert [one.event_id for one in digests()] == [event.pk] * 2
 
 
-def test_who_acts_for_two_organisations_gets_one_for_each(partner, clock):
+def test_member_of_two_organisations_gets_a_digest_for_each(partner, clock):
     other = make_partner()
     reader = make_reader(partner.organisation)
     membership = other.organisation.memberships.create(user=reader.user, role="viewer")
     choose(membership, {WANTED: How.DIGEST})
-    event = happen(partner)
-    happen(other, event=event)
-    clock.says("2027-03-11T12:00Z")
+    event = notify(partner)
+    notify(other, event=event)
+    clock.set("2027-03-11T12:00Z")
     assert put_together() == 2
     assert {one.organisation_id for one in digests()} == {partner.pk, other.pk}
 
 
-def test_a_digest_that_the_server_puts_off_goes_out_later_as_the_same_mail(partner, clock, mail_server, send):
+def test_deferred_digest_is_sent_later_as_the_same_mail(partner, clock, mail_server, send):
     make_reader(partner.organisation)
-    happen(partner)
-    clock.says("2027-03-11T12:00Z")
+    notify(partner)
+    clock.set("2027-03-11T12:00Z")
     put_together()
     mail_server.to_data = ["451 Try again later"]
     assert send() == []
-    clock.says("2027-03-11T12:01Z")
+    clock.set("2027-03-11T12:01Z")
     assert [str(digests()[0].message_id) in mail["Message-ID"] for mail in send()] == [True]
 
 
-def test_who_is_gone_by_the_time_it_leaves_gets_no_empty_mail(partner, clock, send):
+def test_person_who_left_before_the_sending_gets_no_empty_digest(partner, clock, send):
     reader = make_reader(partner.organisation)
-    happen(partner)
-    clock.says("2027-03-11T12:00Z")
+    notify(partner)
+    clock.set("2027-03-11T12:00Z")
     put_together()
     reader.user.memberships.all().delete()
     assert send() == []
-    assert digests()[0].last_error == "LookupError: nothing is left to say"
+    assert digests()[0].last_error == "LookupError: no lines are left"
 
 
-def test_what_is_turned_off_leaves_the_digest_and_what_is_wanted_at_once_still_comes_with_it(partner, clock):
-    off, at_once_now = make_reader(partner.organisation), make_reader(partner.organisation)
-    happen(partner)
+def test_mail_that_is_turned_off_leaves_the_digest_and_mail_now_wanted_immediately_stays(partner, clock):
+    off, immediate = make_reader(partner.organisation), make_reader(partner.organisation)
+    notify(partner)
     choose(off.user.memberships.get(), {WANTED: How.OFF})
-    choose(at_once_now.user.memberships.get(), {WANTED: How.AT_ONCE})
-    clock.says("2027-03-11T12:00Z")
+    choose(immediate.user.memberships.get(), {WANTED: How.AT_ONCE})
+    clock.set("2027-03-11T12:00Z")
     put_together()
-    assert [one.user for one in digests()] == [at_once_now.user]
+    assert [one.user for one in digests()] == [immediate.user]
 
 
-def test_who_is_suspended_gets_theirs_when_they_are_back(partner, clock):
+def test_suspended_member_gets_the_digest_after_reactivation(partner, clock):
     reader = make_reader(partner.organisation)
-    happen(partner)
+    notify(partner)
     suspend(reader)
-    clock.says("2027-03-11T12:00Z")
+    clock.set("2027-03-11T12:00Z")
     assert put_together() == 0
     reader.user.is_active = True
     reader.user.save()
     assert put_together() == 1
 
 
-def test_who_wants_it_once_a_day_wants_it(partner, clock):
+def test_contact_address_gets_no_mail_that_a_member_wants_once_a_day(partner, clock):
     partner.organisation.contact_email = "hello@nordvik.example"
     partner.organisation.save()
     make_reader(partner.organisation)
-    happen(partner)
-    assert not Delivery.objects.exists(), "so the contact address is left alone"
+    notify(partner)
+    assert not Delivery.objects.exists(), "the contact address gets no mail either"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_workers_one_makes_it(partner, monkeypatch):
+def test_one_of_two_simultaneous_workers_creates_the_digest(partner, monkeypatch):
     make_reader(partner.organisation)
-    happen(partner)
+    notify(partner)
     Notification.objects.update(digest_at=timezone.now() - timedelta(minutes=1))
     monkeypatch.setattr(NotificationQuerySet, "put_aside", together(NotificationQuerySet.put_aside))
     assert at_once(put_together, put_together) == ["done", "done"]

@@ -1,4 +1,4 @@
-"""What a mail looks like, and that names and reasons can break neither its headers nor its markup."""
+"""The format of a mail. Names and reasons can break neither its headers nor its markup."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADERS = {
     "To",
     "X-Request-ID",
 }
-FACTS: dict[str, Any] = {
+VALUES: dict[str, Any] = {
     "customer": "Västerhamn Energi AB",
     "partner": "Nordvik Cloud AB",
     "subscription": "Office 365 E3",
@@ -38,14 +38,14 @@ PAGE = "/p/subscriptions/"
 
 @pytest.fixture
 def compose(partner, monkeypatch):
-    """The mail of a delivery whose message says these facts instead of the usual ones."""
+    """Return a function that composes a mail with these values in place of the usual ones."""
 
-    def compose(language: str = "en", **facts: Any) -> EmailMultiAlternatives:
-        def say(event: Event) -> dict[str, Any]:
+    def compose(language: str = "en", **values: Any) -> EmailMultiAlternatives:
+        def context(event: Event) -> dict[str, Any]:
             active = f"{translation.get_language()}, {timezone.get_current_timezone_name()}"
-            return FACTS | {"rows": [*FACTS["rows"], ("active", active)]} | facts
+            return VALUES | {"rows": [*VALUES["rows"], ("active", active)]} | values
 
-        mail = messages._mails["record_attached"]._replace(context=say, action="Open", url=lambda event: PAGE)
+        mail = messages._mails["record_attached"]._replace(context=context, action="Open", url=lambda event: PAGE)
         monkeypatch.setitem(messages._mails, "record_attached", mail)
         return messages.compose(
             Delivery(
@@ -67,7 +67,7 @@ def html_of(mail: EmailMultiAlternatives) -> str:
     return str(alternative[0])
 
 
-def test_a_mail_has_a_subject_a_text_and_the_same_as_html(compose):
+def test_mail_has_a_subject_a_text_and_the_same_text_as_html(compose):
     mail = compose(reason=["We work with them."])
     assert mail.subject == "Västerhamn Energi AB attached you as the partner of record for Office 365 E3"
     for content in (mail.body, html_of(mail)):
@@ -83,7 +83,7 @@ def test_a_mail_has_a_subject_a_text_and_the_same_as_html(compose):
 
 
 @pytest.mark.parametrize("language", ["en", "sv"])
-def test_it_is_written_in_the_language_and_zone_of_the_recipient(compose, language):
+def test_mail_is_in_the_language_and_time_zone_of_the_recipient(compose, language):
     with translation.override("en" if language == "sv" else "sv"):
         mail = compose(language)
     assert f"active: {language}, Asia/Tokyo" in mail.body
@@ -91,18 +91,18 @@ def test_it_is_written_in_the_language_and_zone_of_the_recipient(compose, langua
 
 
 @pytest.mark.parametrize("name", ["Evil\r\nBcc: all@example.com", "Evil\nX-Spam: no", "Evil\u2028Bcc: x@example.com"])
-def test_a_name_with_a_line_break_adds_no_header_and_no_line(compose, name):
+def test_name_with_a_line_break_adds_no_header_and_no_line(compose, name):
     mail = compose(customer=name, partner=name, subscription=name)
     assert set(mail.message().keys()) == HEADERS
     assert mail.recipients() == ["a@nordvik.example"]
     assert not [line for line in mail.body.splitlines() if line.startswith(("Bcc", "X-Spam"))]
 
 
-def test_a_name_cannot_turn_the_direction_of_the_text(compose):
+def test_name_cannot_change_the_direction_of_the_text(compose):
     assert "\u202e" not in compose(customer="gnp.exe\u202e").body
 
 
-def test_markup_in_names_and_reasons_is_shown_as_it_is_written(compose):
+def test_markup_in_names_and_reasons_is_escaped(compose):
     evil = '<img src=x onerror="alert(1)">'
     mail = compose(customer=evil, subscription=evil, rows=[(evil, evil)], reason=[evil, "{{ partner }}"])
     html = html_of(mail)
@@ -113,7 +113,7 @@ def test_markup_in_names_and_reasons_is_shown_as_it_is_written(compose):
     assert mail.subject == f"{evil} attached you as the partner of record for {evil}"
 
 
-def test_the_lines_of_a_reason_stay_within_the_quotation(compose):
+def test_lines_of_a_reason_stay_quoted(compose):
     mail = compose(reason=["Bye.", "", "-- ", "Seats: 0"])
     quoted = [line for line in mail.body.splitlines() if line.startswith(">")]
     assert quoted == ["> Bye.", "> ", "> -- ", "> Seats: 0"]

@@ -1,4 +1,4 @@
-"""The inbox: all that a member is told, grouped by what it is about, until they say it is done."""
+"""The inbox: all notifications of a member, grouped by object, until they mark them as done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from associations.attaching.actions import undo
 from por.accounts.models import Actor
 from por.history.actions.relaying import relay
 from por.history.models import Event, Outbox
-from por.notifications import queries as inbox
+from por.notifications import queries as inbox_queries
 from por.notifications.actions.notifying import choose
 from por.notifications.models import Delivery, How, Notification
 from tests.api import Api
@@ -40,7 +40,7 @@ def attach(customer, partner, admin, **fields):
 
 
 def lines(web: Client, query: str = "") -> list[list[str]]:
-    """The sentences on the page, group by group."""
+    """Return the sentences on the page, group by group."""
     return [[one.line.sentence for one in group.entries] for group in web.get(INBOX + query).context["groups"]]
 
 
@@ -48,10 +48,10 @@ def newest(actor: Actor) -> Notification:
     return Notification.objects.visible_to(actor).latest("pk")
 
 
-# --- What stands in it ------------------------------------------------------------------------------------------
+# --- Its lines --------------------------------------------------------------------------------------------------
 
 
-def test_what_is_mailed_stands_in_the_inbox_whether_one_wants_the_mail_or_not(customer, partner, admin, maja, web):
+def test_inbox_has_a_line_for_each_message_even_without_mail(customer, partner, admin, maja, web):
     choose(maja.user.memberships.get(), {"record_attached": How.OFF})
     colleague = make_member(partner.organisation, "viewer")
     subscription = attach(customer, partner, admin)
@@ -69,9 +69,7 @@ def test_what_is_mailed_stands_in_the_inbox_whether_one_wants_the_mail_or_not(cu
     assert "You get this because your role at Nordvik Cloud AB is viewer." in signed_in(colleague).get(INBOX).text
 
 
-def test_lines_about_one_subscription_stand_together_and_the_group_with_the_newest_comes_first(
-    customer, partner, admin, web
-):
+def test_lines_are_grouped_by_subscription_with_the_newest_group_first(customer, partner, admin, web):
     first = attach(customer, partner, admin)
     attach(customer, partner, admin)
     attaching.remove(first.subscription_id, by=admin)
@@ -82,7 +80,7 @@ def test_lines_about_one_subscription_stand_together_and_the_group_with_the_newe
     ]
 
 
-def test_a_receipt_is_done_from_the_start_and_colleagues_have_none(customer, partner, admin):
+def test_receipt_is_done_from_the_start_and_colleagues_have_none(customer, partner, admin):
     colleague = make_member(customer.organisation)
     attach(customer, partner, admin)
     assert lines(signed_in(admin)) == []
@@ -90,14 +88,14 @@ def test_a_receipt_is_done_from_the_start_and_colleagues_have_none(customer, par
     assert not Notification.objects.visible_to(colleague).exists()
 
 
-def test_a_relay_that_calls_again_adds_no_line(customer, partner, admin, maja):
+def test_second_call_of_the_handlers_adds_no_line(customer, partner, admin, maja):
     attach(customer, partner, admin)
     Outbox.objects.update(done_at=None, next_at=Event.objects.get().at)
     relay()
     assert Notification.objects.count() == 2
 
 
-def test_each_organisation_has_an_inbox_of_its_own_and_it_goes_with_the_membership(customer, partner, admin, maja):
+def test_each_membership_has_its_own_inbox_which_is_deleted_with_it(customer, partner, admin, maja):
     attach(customer, partner, admin)
     other = make_partner()
     other.organisation.memberships.create(user=maja.user, role="viewer")
@@ -108,10 +106,10 @@ def test_each_organisation_has_an_inbox_of_its_own_and_it_goes_with_the_membersh
     assert not Notification.objects.visible_to(maja).exists()
 
 
-def test_long_groups_say_how_many_older_lines_there_are_and_long_lists_have_pages(
+def test_long_groups_show_how_many_older_lines_there_are_and_long_lists_have_pages(
     customer, partner, admin, web, monkeypatch
 ):
-    monkeypatch.setattr(inbox, "SHOWN", 1)
+    monkeypatch.setattr(inbox_queries, "SHOWN", 1)
     monkeypatch.setattr("por.web.lists.PAGE_SIZE", 2)
     subscription = attach(customer, partner, admin)
     attaching.remove(subscription.subscription_id, by=admin)
@@ -125,7 +123,7 @@ def test_long_groups_say_how_many_older_lines_there_are_and_long_lists_have_page
     assert lines(web, page.next) == [["You were removed as the partner of record."]]
 
 
-def test_the_page_asks_as_much_for_many_as_for_few(customer, partner, admin, web):
+def test_number_of_queries_of_the_page_does_not_grow(customer, partner, admin, web):
     attach(customer, partner, admin)
     few = queries(lambda: web.get(INBOX))
     for _ in range(3):
@@ -134,24 +132,24 @@ def test_the_page_asks_as_much_for_many_as_for_few(customer, partner, admin, web
     assert queries(lambda: web.get(INBOX)) == few
 
 
-def test_the_navigation_counts_what_is_open_up_to_a_hundred(customer, partner, admin, web, monkeypatch):
+def test_navigation_counts_open_lines_up_to_a_hundred(customer, partner, admin, web, monkeypatch):
     assert 'id="waiting"></span>' in web.get("/p/").text
-    monkeypatch.setattr(inbox, "MANY", 1)
+    monkeypatch.setattr(inbox_queries, "MANY", 1)
     attach(customer, partner, admin)
     assert 'id="waiting">1<' in web.get("/p/").text
     for _ in range(2):
         attach(customer, partner, admin)
-    assert inbox.open_lines(Actor(None, None)) == 0
+    assert inbox_queries.open_lines(Actor(None, None)) == 0
     assert web.get("/p/").context["navigation"][0].links[1].count == 2  # one more than is counted
 
 
-def test_an_empty_inbox_says_so_and_it_speaks_swedish(partner):
+def test_empty_inbox_has_a_text_also_in_swedish(partner):
     web = signed_in(make_member(partner.organisation, language="sv"))
     assert "Inga öppna meddelanden" in web.get(INBOX).text
     assert "Inga meddelanden är markerade som klara" in web.get(f"{INBOX}?view=done").text
 
 
-def test_a_partner_learns_no_id_of_what_is_not_theirs_to_open(customer, partner, admin, maja, web):
+def test_partner_gets_no_id_of_an_object_that_it_may_not_open(customer, partner, admin, maja, web):
     subscription = attach(customer, partner, admin)
     undo.undo(subscription.subscription_id, by=admin)
     relay()
@@ -162,10 +160,10 @@ def test_a_partner_learns_no_id_of_what_is_not_theirs_to_open(customer, partner,
     assert {one["object"]["id"] for one in theirs} == {str(subscription.subscription_id)}
 
 
-# --- Done and undo ----------------------------------------------------------------------------------------------
+# --- Done and reopened ------------------------------------------------------------------------------------------
 
 
-def test_done_and_undo_move_a_line_back_and_forth_and_twice_is_once(customer, partner, admin, maja, web):
+def test_line_can_be_marked_as_done_and_reopened_and_repeating_changes_nothing(customer, partner, admin, maja, web):
     attach(customer, partner, admin)
     one = newest(maja)
 
@@ -186,7 +184,7 @@ def test_done_and_undo_move_a_line_back_and_forth_and_twice_is_once(customer, pa
     assert lines(web) == [["You were attached as the partner of record."]]
 
 
-def test_all_of_a_subscription_is_done_at_once_but_what_has_come_since(customer, partner, admin, maja, web):
+def test_all_lines_of_a_subscription_are_marked_as_done_except_newer_ones(customer, partner, admin, maja, web):
     subscription = attach(customer, partner, admin)
     attach(customer, partner, admin)
     attaching.remove(subscription.subscription_id, by=admin)
@@ -202,7 +200,7 @@ def test_all_of_a_subscription_is_done_at_once_but_what_has_come_since(customer,
     ]
 
 
-def test_nobody_touches_the_lines_of_a_colleague(customer, partner, admin, maja):
+def test_member_cannot_change_the_lines_of_a_colleague(customer, partner, admin, maja):
     attach(customer, partner, admin)
     colleague = signed_in(make_member(partner.organisation))
     one = newest(maja)
@@ -212,7 +210,7 @@ def test_nobody_touches_the_lines_of_a_colleague(customer, partner, admin, maja)
     assert one.done_at is None
 
 
-def test_by_a_link_one_gets_the_inbox_and_nothing_is_done(customer, partner, admin, maja, web):
+def test_get_request_leads_to_the_inbox_and_changes_nothing(customer, partner, admin, maja, web):
     attach(customer, partner, admin)
     one = newest(maja)
     for verb in ("done", "done/all", "reopen"):
@@ -233,7 +231,7 @@ def test_htmx_gets_the_list_alone_with_the_count_for_the_navigation(customer, pa
 # --- The API ----------------------------------------------------------------------------------------------------
 
 
-def test_the_api_has_the_same_lines_and_the_filter(customer, partner, admin, maja):
+def test_api_returns_the_same_lines_with_a_filter(customer, partner, admin, maja):
     subscription = attach(customer, partner, admin)
     api = Api(maja)
     one = api.get("notifications/").json()["results"][0]
@@ -251,7 +249,7 @@ def test_the_api_has_the_same_lines_and_the_filter(customer, partner, admin, maj
     assert b"You were attached as the partner of record." in b"".join(api.get("notifications/", {"format": "csv"}))
 
 
-def test_the_api_puts_a_line_aside_once_however_often_it_is_asked(customer, partner, admin, maja):
+def test_api_marks_a_line_as_done_once_however_often_it_is_called(customer, partner, admin, maja):
     attach(customer, partner, admin)
     api, one, key = Api(maja), newest(maja), str(uuid.uuid4())
     first = api.post(f"notifications/{one.pk}/done/", Idempotency_Key=key)
@@ -264,7 +262,7 @@ def test_the_api_puts_a_line_aside_once_however_often_it_is_asked(customer, part
     assert newest(maja).done_at is None
 
 
-def test_the_api_refuses_strangers_readers_and_fields_it_does_not_know(customer, partner, admin, maja):
+def test_api_refuses_strangers_read_only_tokens_and_unknown_fields(customer, partner, admin, maja):
     attach(customer, partner, admin)
     path = f"notifications/{newest(maja).pk}/done/"
     stranger = Api(make_member(partner.organisation))

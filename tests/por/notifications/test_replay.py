@@ -1,4 +1,4 @@
-"""Sending again what failed: once, by whoever is first, with the same Message-ID."""
+"""Replaying failed messages: each is sent again once, with the same Message-ID."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADMINISTRATOR = "programme_administrator"
 
 
 def make_delivery(status: str = "dead", **fields: object) -> Delivery:
-    """The message to a partner's only member about being attached, brought into a state that time would bring."""
+    """Return the message to a partner about being attached, with this status."""
     customer, partner = make_customer(), make_partner(contact_email="hello@nordvik.example")
     attach(make_subscription(customer).subscription_id, partner.mpn_id, by=make_member(customer.organisation))
     relay()
@@ -30,7 +30,7 @@ def make_delivery(status: str = "dead", **fields: object) -> Delivery:
 
 
 @pytest.mark.parametrize("status", ["dead", "refused"])
-def test_a_message_that_failed_goes_out_again_under_the_same_id(send, status):
+def test_failed_message_is_sent_again_with_the_same_message_id(send, status):
     delivery = make_delivery(status)
 
     delivering.replay(delivery.pk, by=make_staff(ADMINISTRATOR))
@@ -41,7 +41,7 @@ def test_a_message_that_failed_goes_out_again_under_the_same_id(send, status):
     assert (delivery.status, delivery.attempts, delivery.last_error) == ("sent", 1, "")
 
 
-def test_it_stands_in_the_history_of_the_organisation_without_the_address():
+def test_replay_is_recorded_in_the_chain_of_the_organisation_without_the_address():
     delivery = make_delivery()
     by = make_staff(ADMINISTRATOR)
 
@@ -55,7 +55,7 @@ def test_it_stands_in_the_history_of_the_organisation_without_the_address():
 
 
 @pytest.mark.parametrize(("status", "word"), [("sent", "has already been sent"), ("waiting", "waiting")])
-def test_what_has_not_failed_is_left_alone_and_the_sentence_says_why(status, word):
+def test_message_that_has_not_failed_is_refused_with_a_reason(status, word):
     delivery = make_delivery(status)
 
     with pytest.raises(Refused, match=word) as refused:
@@ -67,7 +67,7 @@ def test_what_has_not_failed_is_left_alone_and_the_sentence_says_why(status, wor
 
 
 @pytest.mark.parametrize("role", ["reviewer", "support", "auditor"])
-def test_only_a_programme_administrator_sends_again(role):
+def test_only_a_programme_administrator_replays(role):
     delivery = make_delivery()
 
     with pytest.raises(Forbidden):
@@ -76,12 +76,12 @@ def test_only_a_programme_administrator_sends_again(role):
         delivering.replay_failed(by=make_staff(role))
 
 
-def test_one_that_does_not_exist_is_absent():
+def test_unknown_message_is_not_found():
     with pytest.raises(NotFound):
         delivering.replay(404, by=make_staff(ADMINISTRATOR))
 
 
-def test_all_that_failed_go_out_again_and_nothing_else():
+def test_all_failed_messages_are_replayed_and_no_others():
     failed = [make_delivery("dead"), make_delivery("refused")]
     others = [make_delivery("sent"), make_delivery("waiting")]
 
@@ -94,28 +94,28 @@ def test_all_that_failed_go_out_again_and_nothing_else():
     assert delivering.replay_failed(by=make_staff(ADMINISTRATOR)) == 0
 
 
-# --- Two at once ------------------------------------------------------------------------------------------------
+# --- Two people at the same time --------------------------------------------------------------------------------
 
 
-def press_twice(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
-    """Two administrators, each having seen that it failed before either acts, where nothing holds one of them up."""
+def replay_twice(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
+    """Let two administrators replay a message after both saw that it failed; return outcomes and number of events."""
     delivery, one, other = make_delivery(), make_staff(ADMINISTRATOR), make_staff(ADMINISTRATOR)
     has_failed = Delivery.has_failed.fget
     monkeypatch.setattr(Delivery, "has_failed", property(together(has_failed)))
-    came_of_it = at_once(
+    outcomes = at_once(
         lambda: delivering.replay(delivery.pk, by=one),
         lambda: delivering.replay(delivery.pk, by=other),
     )
-    return came_of_it, Event.objects.filter(verb="delivery.replayed").count()
+    return outcomes, Event.objects.filter(verb="delivery.replayed").count()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_press_at_once_one_sends_and_the_other_is_told(monkeypatch):
-    assert press_twice(monkeypatch) == (["done", "not_failed"], 1)
+def test_of_two_simultaneous_replays_one_succeeds_and_the_other_is_refused(monkeypatch):
+    assert replay_twice(monkeypatch) == (["done", "not_failed"], 1)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_control_without_the_lock_both_would_send(monkeypatch):
+def test_control_without_the_lock_both_replays_succeed(monkeypatch):
     monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **_: self)
 
-    assert press_twice(monkeypatch) == (["done", "done"], 2)
+    assert replay_twice(monkeypatch) == (["done", "done"], 2)

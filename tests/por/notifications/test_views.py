@@ -1,4 +1,4 @@
-"""Choosing which mail one gets, and reading the demo's sink."""
+"""The page of mail preferences, and the pages of the demo's mail sink."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SINK = "/a/mail/"
 # --- Choosing ---------------------------------------------------------------------------------------------------
 
 
-def test_without_a_choice_all_mail_comes_at_once_and_each_kind_of_organisation_has_its_own_kinds(partner, customer):
+def test_by_default_all_mail_is_immediate_and_each_kind_of_organisation_has_its_own(partner, customer):
     page = signed_in(make_member(partner.organisation)).get(CHOOSE)
     fields = page.context["form"].fields
     assert {field.initial for field in fields.values()} == {How.AT_ONCE}
@@ -34,7 +34,7 @@ def test_without_a_choice_all_mail_comes_at_once_and_each_kind_of_organisation_h
     assert not any(name.startswith("record_attached-") for name in theirs)
 
 
-def test_what_is_chosen_is_kept_the_page_says_so_and_what_is_not_sent_stays(partner):
+def test_choice_is_saved_and_choices_that_are_left_out_do_not_change(partner):
     member = make_member(partner.organisation)
     client, key = signed_in(member), member.user.memberships.get().pk
     page = client.post(CHOOSE, {f"record_attached-{key}": "digest", f"record_removed-{key}": "off"}, follow=True)
@@ -47,7 +47,7 @@ def test_what_is_chosen_is_kept_the_page_says_so_and_what_is_not_sent_stays(part
     }
 
 
-def test_a_choice_there_is_not_is_refused_and_nothing_is_kept(partner):
+def test_unknown_choice_is_refused_and_nothing_is_saved(partner):
     member = make_member(partner.organisation)
     key = member.user.memberships.get().pk
     page = signed_in(member).post(CHOOSE, {f"record_attached-{key}": "weekly", f"record_removed-{key}": "off"})
@@ -56,7 +56,7 @@ def test_a_choice_there_is_not_is_refused_and_nothing_is_kept(partner):
     assert not Preference.objects.exists()
 
 
-def test_each_organisation_is_chosen_for_by_itself_and_nobody_chooses_for_somebody_else():
+def test_choices_are_per_organisation_and_only_for_oneself():
     partner, customer = make_partner(), make_customer()
     colleague = make_member(partner.organisation).user.memberships.get()
     member = make_member(partner.organisation)
@@ -67,14 +67,14 @@ def test_each_organisation_is_chosen_for_by_itself_and_nobody_chooses_for_somebo
     assert [one.membership.organisation for one in Preference.objects.all()] == [customer.organisation]
 
 
-def test_what_cannot_be_turned_off_says_so():
+def test_mail_that_cannot_be_turned_off_is_listed():
     page = signed_in(make_staff()).get(CHOOSE).text
     assert "No preferences to choose" in page
     assert "we always send them" in page
     assert "Always sent: Welcome to the platform staff" in page
 
 
-def test_one_signs_in_first():
+def test_preferences_require_signing_in():
     assert Client().get(CHOOSE).status_code == 302
 
 
@@ -83,7 +83,7 @@ def test_one_signs_in_first():
 
 @pytest.fixture
 def sink(tmp_path: Path, settings) -> Path:
-    """As the sink's own process makes it."""
+    """Create the directory as the process of the sink does; return it."""
     settings.MAIL_SINK = str(tmp_path / "mail")
     mailbox.Maildir(settings.MAIL_SINK)
     return Path(settings.MAIL_SINK)
@@ -104,7 +104,7 @@ def reader() -> Actor:
     return make_staff("programme_administrator")
 
 
-def test_the_newest_mail_is_listed_first(sink, web):
+def test_newest_mail_is_listed_first(sink, web):
     for number in range(3):
         drop(sink, f"Mail number {number}")
     content = web.get(SINK).content.decode()
@@ -112,7 +112,7 @@ def test_the_newest_mail_is_listed_first(sink, web):
     assert "maja@nordvik.example" in content
 
 
-def test_a_mail_is_shown_with_its_headers_and_text(sink, web):
+def test_mail_is_shown_with_its_headers_and_text(sink, web):
     key = drop(sink)
     content = web.get(f"{SINK}{key}/").content.decode()
     for part in ("Grüße", "Hej på dig.", "maja@nordvik.example", "request-4711", "02:15 (CET)"):
@@ -127,14 +127,14 @@ def test_markup_in_a_mail_is_shown_as_its_source(sink, web):
     assert "&lt;p&gt;H &lt;script&gt;" in web.get(f"{SINK}{key}/").content.decode()
 
 
-def test_a_mail_no_parser_likes_is_shown_all_the_same(sink, web):
+def test_malformed_mail_is_shown(sink, web):
     headers = b"Subject: =?utf-8?b?!!!?=\r\nDate: yesterday\r\nContent-Type: text/plain; charset=nonsense\r\n"
     key = mailbox.Maildir(sink).add(headers + b"\r\n\xff\xfe hello\r\n")
     assert web.get(SINK).status_code == 200
     assert "hello" in web.get(f"{SINK}{key}/").content.decode()
 
 
-def test_the_list_has_pages_and_an_end(sink, web, monkeypatch):
+def test_list_has_pages_and_a_limit(sink, web, monkeypatch):
     monkeypatch.setattr(queries, "KEPT_IN_VIEW", MAILS_ON_A_PAGE + 2)
     for number in range(MAILS_ON_A_PAGE + 5):
         drop(sink, f"Mail number {number}.")
@@ -145,13 +145,13 @@ def test_the_list_has_pages_and_an_end(sink, web, monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["nothing", "..", "..%2F..%2Fetc%2Fpasswd", "new"])
-def test_a_mail_that_is_not_there_is_not_found(sink, web, key):
+def test_missing_mail_is_not_found(sink, web, key):
     drop(sink)
     assert web.get(f"{SINK}{key}/").status_code == 404
 
 
 @pytest.mark.parametrize("made", [True, False])
-def test_an_empty_sink_says_so(sink, web, made):
+def test_empty_sink_has_a_text(sink, web, made):
     if not made:
         for folder in ("tmp", "new", "cur"):
             (sink / folder).rmdir()
@@ -159,17 +159,17 @@ def test_an_empty_sink_says_so(sink, web, made):
     assert "No emails yet" in web.get(SINK).content.decode()
 
 
-def test_outside_the_demo_there_is_no_such_page(web, settings):
+def test_outside_the_demo_the_sink_is_not_found(web, settings):
     settings.MAIL_SINK = ""
     assert web.get(SINK).status_code == 404
     assert web.get(f"{SINK}x/").status_code == 404
 
 
 @pytest.mark.parametrize(("role", "status"), [("auditor", 200), ("reviewer", 403), ("support", 403)])
-def test_only_who_may_read_deliveries_reads_the_sink(sink, role, status):
+def test_sink_requires_the_right_to_read_deliveries(sink, role, status):
     assert signed_in(make_staff(role)).get(SINK).status_code == status
 
 
-def test_customers_and_partners_do_not(sink, customer, partner):
+def test_customers_and_partners_cannot_read_the_sink(sink, customer, partner):
     for organisation in (customer.organisation, partner.organisation):
         assert signed_in(make_member(organisation)).get(SINK).status_code == 403

@@ -1,4 +1,4 @@
-"""What the staff see of messages and stuck events, and the buttons that start them again."""
+"""The staff pages of messages and stuck events, with the buttons to restart them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ def found(web: Client, query: str = "") -> set[int]:
     return {one.pk for one in web.get(LIST + query).context["page"].rows}
 
 
-def kill(event: Event) -> None:
+def give_up(event: Event) -> None:
+    """Mark the outbox row of the event as given up."""
     Outbox.objects.filter(pk=event.pk).update(done_at=None, dead_at=timezone.now(), attempts=12, last_error="Boom: no")
 
 
 # --- Deliveries -------------------------------------------------------------------------------------------------
 
 
-def test_each_view_shows_its_own_and_its_tab_counts_them(web):
+def test_each_tab_shows_and_counts_its_messages(web):
     dead, refused, sent, waiting = (make_delivery(status) for status in ("dead", "refused", "sent", "waiting"))
     receipts = set(Delivery.objects.filter(template__endswith="_receipt").values_list("pk", flat=True))
 
@@ -45,7 +46,7 @@ def test_each_view_shows_its_own_and_its_tab_counts_them(web):
     assert [tab.count for tab in web.get(LIST).context["tabs"]] == [8, 5, 2, 1]
 
 
-def test_it_is_found_by_recipient_organisation_kind_of_message_and_event(web):
+def test_messages_are_found_by_recipient_organisation_kind_and_event(web):
     one, other = make_delivery(), make_delivery()
     Delivery.objects.filter(pk=one.pk).update(recipient="astrid@ekholmen.example")
 
@@ -58,14 +59,14 @@ def test_it_is_found_by_recipient_organisation_kind_of_message_and_event(web):
     assert web.get(f"{LIST}?message=nonsense").status_code == 422
 
 
-def test_the_list_as_a_file_has_the_same_rows(web):
+def test_csv_has_the_same_rows(web):
     make_delivery()
     lines = b"".join(web.get(f"{LIST}?view=failed&format=csv")).decode().splitlines()
     assert len(lines) == 2
     assert "hello@nordvik.example" in lines[1]
 
 
-def test_the_list_asks_as_much_for_many_as_for_few(web, django_assert_num_queries):
+def test_number_of_queries_of_the_list_does_not_grow(web, django_assert_num_queries):
     make_delivery()
     with CaptureQueriesContext(connection) as few:
         web.get(LIST)
@@ -75,7 +76,7 @@ def test_the_list_asks_as_much_for_many_as_for_few(web, django_assert_num_querie
         web.get(LIST)
 
 
-def test_a_message_shows_to_whom_about_what_and_what_came_of_it(web):
+def test_message_page_shows_recipient_event_and_outcome(web):
     delivery = make_delivery(last_error="SMTPRecipientsRefused: no such user")
 
     text = web.get(f"{LIST}{delivery.pk}/").text
@@ -91,17 +92,17 @@ def test_a_message_shows_to_whom_about_what_and_what_came_of_it(web):
     assert f"/a/history/{delivery.event_id}/" in text
 
 
-def test_send_again_does_and_says_so(web):
+def test_button_sends_the_message_again(web):
     delivery = make_delivery()
 
     page = web.post(f"{LIST}{delivery.pk}/replay/", follow=True)
 
     assert "We are sending the message to hello@nordvik.example again." in page.text
-    assert "was sent again" in page.text  # among what happened to it
+    assert "was sent again" in page.text  # in its history
     assert Delivery.objects.get(pk=delivery.pk).status == "waiting"
 
 
-def test_the_second_to_press_is_told_and_changes_nothing(web):
+def test_second_press_is_refused_and_changes_nothing(web):
     delivery = make_delivery()
     web.post(f"{LIST}{delivery.pk}/replay/")
 
@@ -112,14 +113,14 @@ def test_the_second_to_press_is_told_and_changes_nothing(web):
     assert Event.objects.filter(verb="delivery.replayed").count() == 1
 
 
-def test_send_all_again_takes_all_that_failed(web):
+def test_button_sends_all_failed_messages_again(web):
     make_delivery("dead"), make_delivery("refused")
     assert "We are sending 2 messages again." in web.post(f"{LIST}replay/", follow=True).text
     assert not Delivery.objects.failed().exists()
     assert "We are sending 0 messages again." in web.post(f"{LIST}replay/", follow=True).text
 
 
-def test_an_auditor_reads_everything_and_has_no_button():
+def test_auditor_reads_everything_and_has_no_button():
     delivery, auditor = make_delivery(), signed_in(make_staff("auditor"))
     assert auditor.get(f"{LIST}?view=failed").status_code == 200
     for path in (f"{LIST}?view=failed", f"{LIST}{delivery.pk}/", OUTBOX):
@@ -136,12 +137,12 @@ def test_an_auditor_reads_everything_and_has_no_button():
         ("sent", "No messages yet"),
     ],
 )
-def test_each_empty_view_says_what_it_means(web, view, words):
+def test_each_empty_tab_has_its_own_text(web, view, words):
     assert words in web.get(f"{LIST}?view={view}").text
     assert "No messages match" in web.get(f"{LIST}?view={view}&search=nothing").text
 
 
-def test_the_part_htmx_asks_for_is_the_list_alone(web):
+def test_htmx_gets_the_list_alone(web):
     make_delivery()
     part = web.get(LIST, headers={"HX-Request": "true"}).text
     assert "<html" not in part
@@ -151,9 +152,9 @@ def test_the_part_htmx_asks_for_is_the_list_alone(web):
 # --- Stuck events -----------------------------------------------------------------------------------------------
 
 
-def test_a_stuck_event_shows_its_error_and_is_tried_again(web):
+def test_stuck_event_shows_its_error_and_can_be_restarted(web):
     event = make_delivery().event
-    kill(event)
+    give_up(event)
 
     page = web.get(OUTBOX)
     assert "Boom: no" in page.text
@@ -163,30 +164,30 @@ def test_a_stuck_event_shows_its_error_and_is_tried_again(web):
     assert web.post(f"{OUTBOX}{event.pk}/replay/").status_code == 409
 
 
-def test_all_stuck_events_are_tried_again_at_one_press(web):
-    kill(make_delivery().event), kill(make_delivery().event)
+def test_one_button_restarts_all_stuck_events(web):
+    give_up(make_delivery().event), give_up(make_delivery().event)
     assert "We have restarted the follow-up actions for 2 events." in web.post(f"{OUTBOX}replay/", follow=True).text
     assert "No stuck events" in web.get(OUTBOX).text
 
 
-def test_stuck_events_are_found_by_what_happened(web):
-    kill(make_delivery().event)
+def test_stuck_events_are_found_by_verb(web):
+    give_up(make_delivery().event)
     assert len(web.get(f"{OUTBOX}?search=attached").context["page"].rows) == 1
     assert "No events match" in web.get(f"{OUTBOX}?search=removed").text
     assert "Nothing is waiting" in web.get(f"{OUTBOX}?view=waiting").text
 
 
-def test_the_outbox_asks_as_much_for_many_as_for_few(web, django_assert_num_queries):
-    kill(make_delivery().event)
+def test_number_of_queries_of_the_outbox_does_not_grow(web, django_assert_num_queries):
+    give_up(make_delivery().event)
     with CaptureQueriesContext(connection) as few:
         web.get(OUTBOX)
     for _ in range(4):
-        kill(make_delivery().event)
+        give_up(make_delivery().event)
     with django_assert_num_queries(len(few)):
         web.get(OUTBOX)
 
 
-def test_the_pages_speak_swedish():
+def test_pages_are_translated_to_swedish():
     delivery, web = make_delivery(), signed_in(make_staff("programme_administrator"), language="sv")
     assert "Skicka alla igen" in web.get(f"{LIST}?view=failed").text
     assert "Skicka igen" in web.get(f"{LIST}{delivery.pk}/").text

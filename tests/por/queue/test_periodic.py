@@ -1,4 +1,4 @@
-"""A periodic run is done once when it is due, however often and by however many workers it is asked for."""
+"""A periodic run is done once when it is due, however often and by however many workers it is started."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def done_ago(ago: timedelta) -> None:
     PeriodicRun.objects.update_or_create(name="work", defaults={"done_at": Now() - ago})
 
 
-def test_work_is_due_at_first_and_then_not_until_its_time_has_passed() -> None:
+def test_run_is_due_at_first_and_then_after_its_interval() -> None:
     assert [ask(), ask(), ask()] == [True, False, False]
     done_ago(timedelta(minutes=59))
     assert not ask()
@@ -36,7 +36,7 @@ def test_work_is_due_at_first_and_then_not_until_its_time_has_passed() -> None:
     assert ask()
 
 
-def test_a_clock_that_was_stopped_for_hours_is_made_up_for_once() -> None:
+def test_run_missed_for_hours_is_done_once() -> None:
     done_ago(timedelta(hours=5))
     assert [ask(), ask()] == [True, False]
 
@@ -48,10 +48,10 @@ def test_run_that_fails_is_tried_again_the_next_time() -> None:
     assert [ask(), ask()] == [True, False]
 
 
-def test_a_time_that_is_far_ahead_stops_nothing() -> None:
+def test_time_far_in_the_future_does_not_stop_the_run() -> None:
     done_ago(-timedelta(days=1))
     assert [ask(), ask()] == [True, False]
-    done_ago(-timedelta(minutes=5))  # another machine, or the same a moment ago: no reason to do it twice
+    done_ago(-timedelta(minutes=5))  # the clock of another machine is a little ahead
     assert not ask()
 
 
@@ -61,21 +61,21 @@ def test_runs_do_not_wait_for_each_other() -> None:
         assert mine
 
 
-def test_its_age_has_no_end_before_the_first_time() -> None:
+def test_age_is_infinite_before_the_first_run() -> None:
     assert age("work") == float("inf")
     done_ago(HOUR)
     assert 3600 <= age("work") < 3700
 
 
-def at_once(take: object) -> int:
-    """Return how many of four workers that ask together get the run; the row says it was last done five hours ago."""
+def winners(take: object) -> int:
+    """Return how many of four simultaneous workers get the run, which was last done five hours ago."""
     done_ago(timedelta(hours=5))
-    together, got = Barrier(4), []
+    together, results = Barrier(4), []
 
     def work() -> None:
         together.wait()
         try:
-            got.append(take(together))  # type: ignore[operator]
+            results.append(take(together))  # type: ignore[operator]
         finally:
             connection.close()
 
@@ -84,22 +84,22 @@ def at_once(take: object) -> int:
         thread.start()
     for thread in threads:
         thread.join()
-    return sum(got)
+    return sum(results)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_four_workers_at_once_one_does_it() -> None:
+def test_one_of_four_simultaneous_workers_does_the_run() -> None:
     def take(together: Barrier) -> bool:
         with due("work", HOUR) as mine:
-            together.wait()  # nobody leaves before all have asked
+            together.wait()  # no worker leaves before all have asked
         return mine
 
-    assert at_once(take) == 1
+    assert winners(take) == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_the_lock_all_four_would_do_it() -> None:
-    """The control: the same race over the same row, only looked at."""
+def test_control_without_the_lock_all_four_do_the_run() -> None:
+    """The control: the same race for the same row, which the workers only read."""
 
     def take(together: Barrier) -> bool:
         mine = PeriodicRun.objects.filter(name="work", done_at__lte=Now() - HOUR).exists()
@@ -107,20 +107,20 @@ def test_without_the_lock_all_four_would_do_it() -> None:
         PeriodicRun.objects.filter(name="work").update(done_at=Now())
         return mine
 
-    assert at_once(take) == 4
+    assert winners(take) == 4
 
 
 @pytest.mark.django_db(transaction=True)
-def test_first_time_of_all_four_workers_do_one_run() -> None:
+def test_one_of_four_simultaneous_workers_does_the_first_run() -> None:
     def take(together: Barrier) -> bool:
         with due("never done", HOUR) as mine:
             together.wait()
         return mine
 
-    assert at_once(take) == 1
+    assert winners(take) == 1
 
 
-def test_old_answers_are_forgotten_once_an_hour(customer: Customer) -> None:
+def test_old_answers_are_deleted_once_an_hour(customer: Customer) -> None:
     def keep_an_old_one() -> None:
         key = IdempotencyKey.objects.create(organisation=customer.organisation, key="k", status=200, headers={})
         IdempotencyKey.objects.filter(pk=key.pk).update(created_at=timezone.now() - timedelta(days=3))

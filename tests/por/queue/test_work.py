@@ -1,4 +1,4 @@
-"""What every queue does, shown on the relay: tries are bounded, outages cost none, slow workers undo nothing."""
+"""The behaviour of every queue, tested with the relay: bounded tries, outages that cost none, slow workers."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def make_due() -> None:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def handled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     events: list[int] = []
     monkeypatch.setattr(history, "_handlers", {"thing.done": [lambda event: events.append(event.pk)]})
     return events
 
 
 def leased() -> tuple[relaying.Relay, Outbox]:
-    """A worker that has leased the row, and is so slow that its lease has run out."""
+    """Return a slow worker and the row it has leased; the lease has run out."""
     worker = relaying.Relay()
     row = next(worker.take())
     make_due()
     return worker, row
 
 
-def test_row_is_leased_in_one_statement_before_the_work(told):
+def test_row_is_leased_in_one_statement_before_the_work(handled):
     record()
     with CaptureQueriesContext(connection) as asked:
         next(relaying.Relay().take())
@@ -51,7 +51,7 @@ def test_row_is_leased_in_one_statement_before_the_work(told):
     assert Outbox.objects.get().attempts == 1
 
 
-def test_slow_worker_that_fails_leaves_the_work_of_another_done(told):
+def test_slow_worker_that_fails_does_not_undo_the_work_of_another(handled):
     event = record()
     slow, row = leased()
     assert relaying.relay() == 1
@@ -61,10 +61,10 @@ def test_slow_worker_that_fails_leaves_the_work_of_another_done(told):
     slow.give_back(row)
 
     assert Outbox.objects.values().get() == done
-    assert told == [event]
+    assert handled == [event]
 
 
-def test_slow_worker_does_not_give_back_the_try_of_another(told):
+def test_slow_worker_does_not_give_back_the_try_of_another(handled):
     record()
     slow, row = leased()
     other, theirs = leased()
@@ -76,16 +76,16 @@ def test_slow_worker_does_not_give_back_the_try_of_another(told):
 
 @pytest.mark.django_db(transaction=True)
 def test_lost_connection_costs_no_try_and_the_next_run_does_the_work(monkeypatch):
-    told: list[int] = []
+    handled: list[int] = []
     is_cut = True
 
-    def listen(event: Event) -> None:
+    def handle(event: Event) -> None:
         if is_cut:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-        told.append(event.pk)
+        handled.append(event.pk)
 
-    monkeypatch.setattr(history, "_handlers", {"thing.done": [listen]})
+    monkeypatch.setattr(history, "_handlers", {"thing.done": [handle]})
     event = record()
     for _run in range(3):
         assert relaying.relay() == 1
@@ -93,17 +93,17 @@ def test_lost_connection_costs_no_try_and_the_next_run_does_the_work(monkeypatch
         make_due()
     is_cut = False
     assert relaying.relay() == 1
-    assert told == [event]
+    assert handled == [event]
 
 
-def test_run_ends_when_its_time_is_over_and_the_next_one_goes_on(told, monkeypatch):
+def test_run_ends_when_its_time_is_over_and_the_next_one_continues(handled, monkeypatch):
     events = [record(), record()]
     monkeypatch.setattr(relaying.Relay, "run_for", 0.0)
     assert [relaying.relay(), relaying.relay(), relaying.relay()] == [1, 1, 0]
-    assert told == events
+    assert handled == events
 
 
-def test_outage_of_one_row_leaves_the_next_rows_alone(told, monkeypatch):
+def test_outage_ends_the_run_before_the_next_rows(handled, monkeypatch):
     def away(_event: Event) -> None:
         raise OperationalError("server closed the connection unexpectedly")
 

@@ -1,4 +1,4 @@
-"""What is done with people's access."""
+"""The verbs on people's access: tokens, profiles, platform staff, suspension."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ from por.db.prepared import Param, PreparedQuery
 from por.errors import NotFound, Refused
 from por.history.actions import recording as history
 
-#: How stale "last used" may be: a token that is busy is not written to on every request.
+#: How old "last used" may become: a token in constant use is not written to on every request.
 LAST_USED_PRECISION = timedelta(minutes=1)
-#: How long a first answer is kept for replay.
+#: How long the first answer to an idempotent request is kept.
 IDEMPOTENCY_KEPT = timedelta(hours=48)
 
 
 @transaction.atomic
 def create_token(user: User, organisation: Organisation, *, name: str, read_only: bool) -> tuple[Token, str]:
-    """A new token of a member of the organisation, and its secret, which is kept nowhere else."""
+    """Create a token for a member of the organisation; return it with its secret, which is stored nowhere.
+
+    Raises NotFound, or `name_missing` on `name`.
+    """
     name = name.strip()
     if not name:
         raise Refused(
@@ -42,7 +45,10 @@ def create_token(user: User, organisation: Organisation, *, name: str, read_only
 
 
 def revoke_token(user: User, token_id: int) -> Token:
-    """Ends one of the person's own tokens at once; revoking it again changes nothing."""
+    """Revoke one of the person's own tokens; it stops working immediately. A second call changes nothing.
+
+    Raises NotFound.
+    """
     token = Token.objects.filter(user=user, pk=token_id).first()
     if token is None:
         raise NotFound("token_not_found", _("We could not find this token."))
@@ -53,7 +59,7 @@ def revoke_token(user: User, token_id: int) -> Token:
 
 
 def actor_of_token(secret: str) -> Actor | None:
-    """Whom a token speaks for, or None: unknown, revoked, its person suspended or no longer a member."""
+    """Return the actor of a token; None if it is unknown or revoked, or its person suspended or no longer a member."""
     token = _USABLE_TOKEN.one(digest=Token.digest_of(secret))
     if token is None or token.role is None:  # type: ignore[attr-defined]  # an annotation
         return None
@@ -82,7 +88,7 @@ _USABLE_TOKEN = PreparedQuery(
 
 
 def update_profile(user: User, **given: str) -> None:
-    """What people set for themselves: their name, language or time zone, whichever are given."""
+    """Save the name, language and time zone of a person, as far as they are given."""
     User.objects.filter(pk=user.pk).update(
         **{name: given[name] for name in given.keys() & {"name", "language", "time_zone"}}
     )
@@ -91,8 +97,8 @@ def update_profile(user: User, **given: str) -> None:
 def keep_answer(
     key: str, *, by: Actor, request_digest: str, status: int, headers: dict[str, str], body: str
 ) -> IdempotencyKey:
-    """Keeps the first answer under a key of the actor's organisation, for the same request to get again."""
-    assert by.organisation is not None  # without one nobody may write anything
+    """Save the first answer under a key of the actor's organisation, to be replayed to the same request."""
+    assert by.organisation is not None  # without one, an actor may not write
     return IdempotencyKey.objects.create(
         organisation=by.organisation,
         key=key,
@@ -104,105 +110,112 @@ def keep_answer(
 
 
 def purge_idempotency_keys() -> int:
-    """Forgets answers older than the promise; returns how many."""
+    """Delete answers older than IDEMPOTENCY_KEPT; return how many."""
     return IdempotencyKey.objects.filter(created_at__lt=timezone.now() - IDEMPOTENCY_KEPT).delete()[0]
 
 
-# --- People of the house --------------------------------------------------------------------------------------------
-# Each verb locks the house first, so that one change of its people comes after another: the last programme
-# administrator is the last one at the moment of writing. Order: house, then person, then the head of the chain.
+# --- Platform staff -------------------------------------------------------------------------------------------------
+# Each verb first locks the platform, the organisation of the staff. So its people are changed one
+# after another, and the check for the last programme administrator is still true when the verb writes. The order of
+# locks is: platform, person, head of the chain.
 
 
 @transaction.atomic
 def add_to_staff(email: str, *, name: str, role: str, language: str = "en", by: Actor) -> User:
-    """Makes a person a member of the house: one who is known by that address, or a new one without a password.
+    """Add a person to platform staff: the one with that address, or a new one without a password. Return the person.
 
-    Raises Forbidden, Busy, `role_unknown`, `already_on_staff` or `name_missing`.
+    Raises Forbidden, Locked, `role_unknown`, `already_on_staff` or `name_missing`.
     """
-    house = _house(by)
+    platform = _locked_platform(by)
     _require_role(role)
     person = User.objects.filter(email__iexact=email.strip()).first()
     if person is None:
         if not name.strip():
             raise Refused("name_missing", _("Enter the person’s name."), field="name")
         person = User.objects.create_user(email, None, name=name.strip()[:150], language=language)
-    elif Membership.objects.filter(user=person, organisation=house).exists():
+    elif Membership.objects.filter(user=person, organisation=platform).exists():
         raise Refused("already_on_staff", _("This person is already a member of platform staff."), field="email")
-    Membership.objects.create(user=person, organisation=house, role=role)
-    _record(PeopleEvent.ADDED, person, house, by=by, role=role)
+    Membership.objects.create(user=person, organisation=platform, role=role)
+    _record(PeopleEvent.ADDED, person, platform, by=by, role=role)
     return person
 
 
 @transaction.atomic
 def change_role(person_id: int, role: str, *, by: Actor) -> User:
-    """Gives a member of the house another role; the same one changes nothing.
+    """Give a member of platform staff another role; the same role changes nothing.
 
-    Raises Forbidden, Busy, Absent, `role_unknown` or `last_administrator`.
+    Raises Forbidden, Locked, NotFound, `role_unknown` or `last_administrator`.
     """
-    house = _house(by)
+    platform = _locked_platform(by)
     _require_role(role)
-    membership = _membership(person_id, house)
+    membership = _membership(person_id, platform)
     if membership.role != role:
-        _require_another_administrator(house, besides=membership.user)
+        _require_another_administrator(platform, except_for=membership.user)
         before, membership.role = membership.role, role
         membership.save(update_fields=["role"])
-        _record(PeopleEvent.ROLE_CHANGED, membership.user, house, by=by, role=role, role_before=before)
+        _record(PeopleEvent.ROLE_CHANGED, membership.user, platform, by=by, role=role, role_before=before)
     return membership.user
 
 
 @transaction.atomic
 def remove_from_staff(person_id: int, *, by: Actor) -> User:
-    """They act for the house no longer, and their tokens for it stop at once; other memberships stay.
+    """Remove a person from platform staff, which stops their tokens for it immediately; other memberships stay.
 
-    Raises Forbidden, Busy, Absent or `last_administrator`.
+    Raises Forbidden, Locked, NotFound or `last_administrator`.
     """
-    house = _house(by)
-    membership = _membership(person_id, house)
-    _require_another_administrator(house, besides=membership.user)
+    platform = _locked_platform(by)
+    membership = _membership(person_id, platform)
+    _require_another_administrator(platform, except_for=membership.user)
     membership.delete()
-    _record(PeopleEvent.REMOVED, membership.user, house, by=by, role=membership.role)
+    _record(PeopleEvent.REMOVED, membership.user, platform, by=by, role=membership.role)
     return membership.user
 
 
 @transaction.atomic
 def suspend(person_id: int, *, by: Actor) -> User:
-    """The person's sessions and tokens are refused from the next request on, whomever they act for.
+    """Suspend a person: from the next request on, their sessions and tokens are refused, for every organisation.
 
-    Suspending again changes nothing. Raises Forbidden, Busy, Absent, `not_yourself` or `last_administrator`.
+    A second call changes nothing. Raises Forbidden, Locked, NotFound, `not_yourself` or `last_administrator`.
     """
-    house = _house(by)
+    platform = _locked_platform(by)
     person = _person(person_id)
     if person.pk == by.user_id:
         raise Refused("not_yourself", _("You cannot suspend yourself. Ask another programme administrator."))
     if person.is_active:
-        _require_another_administrator(house, besides=person)
+        _require_another_administrator(platform, except_for=person)
         person.is_active = False
         person.save(update_fields=["is_active"])
-        _record(PeopleEvent.SUSPENDED, person, house, by=by)
+        _record(PeopleEvent.SUSPENDED, person, platform, by=by)
     return person
 
 
 @transaction.atomic
 def reactivate(person_id: int, *, by: Actor) -> User:
-    """The person can sign in again, and tokens that were not revoked work again; nothing if they could all along."""
-    house = _house(by)
+    """Reactivate a person: they can sign in again, and their tokens work again. An active person does not change.
+
+    Raises Forbidden, Locked or NotFound.
+    """
+    platform = _locked_platform(by)
     person = _person(person_id)
     if not person.is_active:
         person.is_active = True
         person.save(update_fields=["is_active"])
-        _record(PeopleEvent.REACTIVATED, person, house, by=by)
+        _record(PeopleEvent.REACTIVATED, person, platform, by=by)
     return person
 
 
-def _house(by: Actor) -> Organisation:
-    """The house, locked until the transaction ends, for somebody who may change its people now, not only before."""
+def _locked_platform(by: Actor) -> Organisation:
+    """Return the organisation of platform staff, locked until the transaction ends.
+
+    It checks the right again after locking, because the actor may have lost it since the request began.
+    """
     by.require(Right.MANAGE_PEOPLE)
     with lock_timeout_as_busy():
-        house = Organisation.objects.select_for_update(no_key=True).get(pk=by.organisation_id or 0)
-    membership = Membership.objects.usable().filter(user=by.user_id, organisation=house).first()
-    now = Actor(by.user, house, membership.role, by.token) if membership else SYSTEM
+        platform = Organisation.objects.select_for_update(no_key=True).get(pk=by.organisation_id or 0)
+    membership = Membership.objects.usable().filter(user=by.user_id, organisation=platform).first()
+    now = Actor(by.user, platform, membership.role, by.token) if membership else SYSTEM
     now.require(Right.MANAGE_PEOPLE)
-    return house
+    return platform
 
 
 def _person(person_id: int) -> User:
@@ -213,8 +226,8 @@ def _person(person_id: int) -> User:
     return person
 
 
-def _membership(person_id: int, house: Organisation) -> Membership:
-    membership = Membership.objects.select_related("user").filter(user=person_id, organisation=house).first()
+def _membership(person_id: int, platform: Organisation) -> Membership:
+    membership = Membership.objects.select_related("user").filter(user=person_id, organisation=platform).first()
     if membership is None:
         raise NotFound("not_on_staff", _("This person is not a member of platform staff."))
     return membership
@@ -225,24 +238,24 @@ def _require_role(role: str) -> None:
         raise Refused("role_unknown", _("Choose a platform staff role."), field="role")
 
 
-def _require_another_administrator(house: Organisation, *, besides: User) -> None:
-    """That somebody would be left who can change the people of the house."""
-    administrators = Membership.objects.usable().filter(organisation=house, role=Role.PROGRAMME_ADMINISTRATOR)
-    if set(administrators.values_list("user_id", flat=True)) <= {besides.pk}:
+def _require_another_administrator(platform: Organisation, *, except_for: User) -> None:
+    """Refuse `last_administrator` unless someone else remains who can change platform staff."""
+    administrators = Membership.objects.usable().filter(organisation=platform, role=Role.PROGRAMME_ADMINISTRATOR)
+    if set(administrators.values_list("user_id", flat=True)) <= {except_for.pk}:
         raise Refused(
             "last_administrator",
             _("%(name)s is the last programme administrator who can sign in. Give someone else that role first.")
-            % {"name": besides},
+            % {"name": except_for},
         )
 
 
-def _record(what: PeopleEvent, person: User, house: Organisation, *, by: Actor, **changes: str) -> None:
-    """By name and id: an address in a chain could never be erased."""
+def _record(verb: PeopleEvent, person: User, platform: Organisation, *, by: Actor, **changes: str) -> None:
+    """Record an event about a person by name and id, without the address, which could never be erased from a chain."""
     history.record(
-        what,
+        verb,
         history.ObjectRef("person", str(person.pk), person.name),
         by=by,
         at=timezone.now(),
-        of=house.pk,
+        of=platform.pk,
         changes=changes,
     )

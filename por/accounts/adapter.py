@@ -1,4 +1,4 @@
-"""How signing in differs here from what the library does by itself."""
+"""Changes to how the library signs people in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from por.accounts.middleware import Request
 
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has no types
-    """People are invited by an administrator; nobody signs up."""
+    """People are added by an administrator; no one signs up."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
         "email_password_mismatch": _("The email address or password is incorrect. Check them and try again."),
@@ -23,7 +23,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has n
         return False
 
     def render_mail(self, template_prefix: str, email: str, context: dict[str, Any], *args: Any) -> EmailMessage:
-        """In the language of the person it goes to, who may not be the one who asked."""
+        """Render a mail in the language of its recipient, who may not be the person who asked for it."""
         with override(context["user"].language):
             message: EmailMessage = super().render_mail(template_prefix, email, context, *args)
             return message

@@ -1,4 +1,4 @@
-"""How one signs in to the API, and `me/`."""
+"""The authentication schemes of the API document, and the endpoint `me/`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from por.accounts.rules import OrganisationKind
 from por.api.endpoint import Endpoint
 from por.api.schema import described
 
-# --- How one signs in, for the document ------------------------------------------------------------------------------
+# --- Authentication, for the document --------------------------------------------------------------------------------
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -43,7 +43,7 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
 
 class OrganisationShape(TypedDict):
-    """An organisation one acts for: a customer has a `tenant_id`, a partner an `mpn_id`."""
+    """An organisation that the person acts for: a customer has a `tenant_id`, a partner an `mpn_id`."""
 
     id: int
     name: str
@@ -52,7 +52,7 @@ class OrganisationShape(TypedDict):
 
 
 class MembershipShape(TypedDict):
-    """That the person acts for an organisation; `active` for the one this request acts for."""
+    """A membership of the person; `active` marks the organisation that this request acts for."""
 
     kind: Literal["customer", "partner", "staff"]
     role: str
@@ -61,7 +61,7 @@ class MembershipShape(TypedDict):
 
 
 class MeShape(TypedDict):
-    """Who one is here, and what one may do."""
+    """The caller, with their memberships and rights."""
 
     email: str
     language: str

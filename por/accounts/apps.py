@@ -7,4 +7,4 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from por.accounts import events  # noqa: F401  # registers them
+        from por.accounts import events  # noqa: F401  # registers the events

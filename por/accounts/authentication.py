@@ -1,4 +1,4 @@
-"""Who calls the API: a token's person, or a session's. Apart from the endpoints, which the framework loads later."""
+"""Authenticating callers of the API, by token or session. The framework loads it before the endpoints."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from por.errors import Forbidden
 
 
 def actor_of(request: Request) -> Actor:
-    """Who acts: a session's person for their active organisation, a token's for the token's."""
+    """Return the actor of a request: for its active organisation with a session, for the token's with a token."""
     return cast(PageRequest, request._request).actor
 
 
 def actor_of_bearer(request: PageRequest) -> Actor | None:
-    """Whom the token speaks for, None without one. Raises AuthenticationFailed for one that does not count."""
+    """Return the actor of the token in the header; None without one. Raises AuthenticationFailed if it is invalid."""
     given = request.headers.get("Authorization")
     if given is None:
         return None
@@ -33,7 +33,7 @@ def actor_of_bearer(request: PageRequest) -> Actor | None:
 
 
 class TokenAuthentication(authentication.BaseAuthentication):
-    """`Authorization: Bearer …`. Whoever sends that header is never taken for the person of a session instead."""
+    """`Authorization: Bearer …`. A request with this header never falls back to its session."""
 
     def authenticate(self, request: Request) -> tuple[User, Any] | None:
         page_request = cast(PageRequest, request._request)
@@ -49,7 +49,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """The session of the pages, for the organisation that is active there; writes carry X-CSRFToken."""
+    """The session of the pages, for its active organisation. Writes must send X-CSRFToken."""
 
     def enforce_csrf(self, request: Request) -> None:
         try:

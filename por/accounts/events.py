@@ -1,4 +1,4 @@
-"""What happens to people's access."""
+"""The events of people's access."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PeopleEvent(EventType):
 
 
 class Nothing(TypedDict):
-    """The event says it all."""
+    """The event needs no payload."""
 
 
 class WithRole(TypedDict):
@@ -42,7 +42,7 @@ register(
     tone="ok",
     groups=(PEOPLE,),
     link=PERSON,
-    mails=(),  # the welcome is sent by notifications
+    mails=(),  # notifications adds the welcome mail
 )
 register(
     PeopleEvent.ROLE_CHANGED,

@@ -1,4 +1,4 @@
-"""What a person says about themselves, the keys they give to programs, and who is on the staff."""
+"""Forms for signing in, a person's own account, tokens, and platform staff."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ THEMES = [("", _("Same as my device")), ("light", _("Light")), ("dark", _("Dark"
 
 
 class SignInForm(LoginForm):  # type: ignore[misc]  # the library has no types
-    """The library's form with our words, and without its link to a new password, which the page has elsewhere."""
+    """The library's form with our labels, without its link to reset the password, which the page shows elsewhere."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -26,7 +26,7 @@ class SignInForm(LoginForm):  # type: ignore[misc]  # the library has no types
 
 
 class AskForResetForm(ResetPasswordForm):  # type: ignore[misc]  # the library has no types
-    """The library's form with our word for its field."""
+    """The library's form with our label."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,14 +43,14 @@ class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class DeviceForm(forms.Form):
-    """What is kept in this browser, not with the person: a phone may be dark where a desk is light."""
+    """Preferences of this browser, not of the person: a phone may be dark while a desktop is light."""
 
     theme = forms.ChoiceField(label=_("Theme"), choices=THEMES, required=False, widget=forms.RadioSelect)
     shortcuts = forms.BooleanField(label=_("Single-key shortcuts"), help_text=_("Press / to search."), required=False)
 
 
 class TokenForm(forms.Form):
-    """A new API token: whom it acts for and whether it may write."""
+    """A new API token: its name, its organisation, and whether it may write."""
 
     name = forms.CharField(
         label=_("Name"), max_length=80, help_text=_("Say what will use the token, so that you can recognise it later.")
@@ -70,7 +70,7 @@ class TokenForm(forms.Form):
 
 
 class PeopleFilter(FilterForm):
-    """The filters of the list of people. Kind and role are of one and the same membership."""
+    """The filters of the list of people. Kind and role must match in the same membership."""
 
     has_time_limit = True
 
@@ -96,7 +96,7 @@ STAFF_ROLES = [(role.value, role.label) for role in roles_of(OrganisationKind.ST
 
 
 class AddToStaffForm(forms.Form):
-    """Somebody who is to work for the house."""
+    """A new member of platform staff."""
 
     email = forms.EmailField(label=_("Email"), max_length=254, help_text=_("They use this address to sign in."))
     name = forms.CharField(
@@ -114,6 +114,6 @@ class AddToStaffForm(forms.Form):
 
 
 class RoleForm(forms.Form):
-    """Another role for somebody on the staff."""
+    """Another role for a member of platform staff."""
 
     role = forms.ChoiceField(label=_("Role"), choices=STAFF_ROLES)

@@ -1,4 +1,4 @@
-"""Who may open a page: the kind of organisation, and the right."""
+"""The guard of a page: the kind of organisation and the right that it requires."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _WRONG_KIND = {
 def only(
     kind: OrganisationKind, *, to: str = ""
 ) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
-    """Lets in those who act for an organisation of this kind: whatever their role, or those with the right `to`."""
+    """Return a decorator that admits only actors of this kind of organisation, and only with the right `to`, if given.
+
+    Raises Forbidden for all others.
+    """
 
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @wraps(view)

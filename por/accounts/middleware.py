@@ -1,4 +1,4 @@
-"""Who acts in this request, and in which language and zone they read."""
+"""The actor of a request, and the language and time zone of the answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACTIVE_ORGANISATION = "organisation"
 
 
 class Request(web.Request):
-    """A request as the views of all rooms see it."""
+    """A request as the views of all rooms get it."""
 
     user: User
     actor: Actor
@@ -24,7 +24,7 @@ class Request(web.Request):
 
 
 class ActorMiddleware:
-    """Sets `request.actor`: the person for the organisation they chose, or the first of theirs, or nobody."""
+    """Set `request.actor`: the person, for the organisation they chose or their first; SYSTEM if not signed in."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -40,9 +40,9 @@ class ActorMiddleware:
             request.LANGUAGE_CODE = reader.language
             response = self.get_response(request)
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):
-                response.render()  # in the reader's language and zone, not in whatever comes after
+                response.render()  # in the reader's language and time zone
         response.headers["Content-Language"] = reader.language
-        response.headers.setdefault("Cache-Control", "private, no-cache")  # theirs alone, and asked for anew
+        response.headers.setdefault("Cache-Control", "private, no-cache")  # no shared cache, and revalidated each time
         return response
 
 

@@ -1,4 +1,4 @@
-"""People, the organisations they act for, and the tokens their programs carry."""
+"""People, the organisations they act for, and the tokens of their programs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ LANGUAGES = [("en", _("English")), ("sv", _("Swedish"))]
 
 
 def time_zones() -> list[tuple[str, str]]:
-    """Every zone of the tz database, by name; a function, so that a new zone asks for no migration."""
+    """Return every zone of the tz database, by name. It is a function, so that a new zone needs no migration."""
     return [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())]
 
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """A person who can sign in once they have a password; `None` leaves them without one."""
+        """Create a person. Without a password, they cannot sign in until they choose one."""
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -39,7 +39,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """A person, known by e-mail address. `is_active` false is suspended: sessions and tokens stop at once."""
+    """A person, known by email address. `is_active` is false while suspended: sessions and tokens then stop working."""
 
     email = models.EmailField(_("email address"), max_length=254, unique=True)
     name = models.CharField(_("name"), max_length=150)
@@ -77,9 +77,9 @@ class User(AbstractBaseUser):
 
 
 class Organisation(models.Model):
-    """Whom a person acts for. `number` is the MPN ID of a partner, the tenant id of a customer.
+    """An organisation that people act for. `number` is the MPN ID of a partner, the tenant id of a customer.
 
-    A partner's location has its global account as `parent`; `contact_email` gets what no member wants.
+    A partner's location has its global account as `parent`; `contact_email` gets mail that no member wants.
     """
 
     kind = models.CharField(max_length=10, choices=OrganisationKind.choices)
@@ -97,7 +97,7 @@ class Organisation(models.Model):
                 condition=models.Q(kind__in=OrganisationKind.values), name="organisation_kind_is_known"
             ),
         ]
-        # Searches compare capitals, as `icontains` does; the kind of index that finds parts of words holds them.
+        # `icontains` compares upper-case text, so the trigram index holds upper-case text.
         indexes = [GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="organisations_by_part_of_name")]
 
     def __str__(self) -> str:
@@ -105,18 +105,18 @@ class Organisation(models.Model):
 
 
 def keys_below(organisation: str) -> ArraySubquery:
-    """The keys of the organisations under one, as a column of a query that refers to it by this name."""
+    """Return a subquery with the keys of the organisations below the one in this column of the query."""
     return ArraySubquery(Organisation.objects.filter(parent=models.OuterRef(organisation)).values("pk"))
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):
     def usable(self) -> Self:
-        """Those of people who are not suspended, with what acting for the organisation takes."""
+        """Return the memberships of people who are not suspended, with user and organisation loaded."""
         return self.filter(user__is_active=True).select_related("user", "organisation")
 
 
 class Membership(models.Model):
-    """That a person acts for an organisation, and as what."""
+    """The role with which a person acts for an organisation."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="memberships")
@@ -135,7 +135,7 @@ class Membership(models.Model):
 
 
 class Token(models.Model):
-    """A key for programs: acts as one person for one organisation. Only its digest is kept."""
+    """A key for programs, which act as one person for one organisation. Only its digest is stored."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="tokens")
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="tokens")
@@ -154,12 +154,12 @@ class Token(models.Model):
 
     @staticmethod
     def digest_of(secret: str) -> str:
-        """SHA-256 is enough: the secret is 256 random bits, not a password somebody chose."""
+        """Return the SHA-256 of a secret. That is enough: the secret is 256 random bits, not a chosen password."""
         return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class IdempotencyKey(models.Model):
-    """The first answer to a request that carried an Idempotency-Key, replayed to the same request again."""
+    """The first answer to a request with an Idempotency-Key, replayed when the same request is repeated."""
 
     organisation = models.ForeignKey(Organisation, models.CASCADE, db_index=False)
     key = models.CharField(max_length=255)
@@ -179,13 +179,13 @@ class IdempotencyKey(models.Model):
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, for whom and as what: the `by` of every verb, and what every query for a person starts from."""
+    """A person acting for an organisation in a role: the `by` of every verb; queries for a reader start from it."""
 
     user: User | None
     organisation: Organisation | None
     role: str = ""
     token: Token | None = None
-    below: tuple[int, ...] | None = None  # the keys of the organisations under its own, where they are known beforehand
+    below: tuple[int, ...] | None = None  # the keys of the organisations below its own, if they are known already
 
     @property
     def kind(self) -> str:
@@ -203,18 +203,18 @@ class Actor:
         return right in self.rights and (right in READING or not (self.token and self.token.read_only))
 
     def require(self, right: str) -> None:
-        """Raises Forbidden unless this person's role has the right here and the token, if any, may write."""
+        """Raise Forbidden unless the role has this right and the token, if any, may write."""
         if right not in self.rights:
             raise Forbidden("no_right", _("Your role does not allow this. Ask an administrator of your organisation."))
         if right not in READING:
             self.require_writing()
 
     def require_writing(self) -> None:
-        """Raises Forbidden for a token that may only read: what everybody may do asks no more than this."""
+        """Raise Forbidden if the token may only read. Actions that need no right require only this."""
         if self.token and self.token.read_only:
             raise Forbidden("token_is_read_only", _("This token is read-only. Use a token with read and write access."))
 
-    # What history asks of whoever did something.
+    # The properties of an author of events.
     @property
     def user_id(self) -> int | None:
         return self.user.pk if self.user else None
@@ -232,5 +232,5 @@ class Actor:
         return self.organisation.name if self.organisation else ""
 
 
-#: The clock and the commands: nobody in particular, and no right of anybody's.
+#: The actor of the clock and of commands. It has no rights.
 SYSTEM = Actor(user=None, organisation=None)

@@ -1,4 +1,4 @@
-"""Roles and what each may do: one table, asked by the verbs, the pages and the API alike."""
+"""Roles and their rights: one table for the verbs, the pages and the API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class OrganisationKind(TextChoices):
-    """What an organisation is here."""
+    """The kind of an organisation."""
 
     CUSTOMER = "customer", _("Customer")
     PARTNER = "partner", _("Partner")
@@ -17,7 +17,7 @@ class OrganisationKind(TextChoices):
 
 
 class Role(TextChoices):
-    """What a member of an organisation does there; ROLES says which kind has which."""
+    """The role of a member in an organisation; RIGHTS says which kind of organisation has which roles."""
 
     ADMINISTRATOR = "administrator", _("Administrator")
     INCENTIVES = "incentives", _("Incentives")
@@ -29,7 +29,7 @@ class Role(TextChoices):
 
 
 class Right(StrEnum):
-    """What a member may do beyond reading; RIGHTS says which role has which."""
+    """A right of a member beyond reading; RIGHTS says which role has which rights."""
 
     CHECK_PARTNER = "partner.check"
     ATTACH = "record.attach"
@@ -50,7 +50,7 @@ class Right(StrEnum):
     READ_METRICS = "metrics.read"
 
 
-#: Everybody may read what their organisation may see; these are the rights beyond that.
+#: Every member may read what their organisation may see; these are the rights beyond that.
 RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
     OrganisationKind.CUSTOMER: {
         Role.ADMINISTRATOR: frozenset(
@@ -98,9 +98,10 @@ READING = frozenset({Right.CHECK_PARTNER, Right.READ_IMPORTS, Right.READ_DELIVER
 
 
 def rights_of(kind: str, role: str) -> frozenset[Right]:
-    """What this role may do in an organisation of this kind; nothing, for a pair the table does not know."""
+    """Return the rights of this role in an organisation of this kind; none if the table does not have the pair."""
     return RIGHTS.get(OrganisationKind(kind), {}).get(Role(role), frozenset())
 
 
 def roles_of(kind: str) -> list[Role]:
+    """Return the roles of an organisation of this kind."""
     return list(RIGHTS[OrganisationKind(kind)])

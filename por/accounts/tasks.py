@@ -11,7 +11,7 @@ from por.queue.periodic import due
 
 @shared_task
 def purge_idempotency_keys() -> None:
-    """Delete kept answers that are too old: asked every minute, done every hour."""
+    """Delete kept answers that are too old: started every minute, done every hour."""
     with due("purge-idempotency-keys", timedelta(hours=1)) as mine:
         if mine:
             actions.purge_idempotency_keys()
@@ -19,7 +19,7 @@ def purge_idempotency_keys() -> None:
 
 @shared_task
 def purge_sessions() -> None:
-    """Delete the sign-ins whose time is over: asked every minute, done every hour."""
+    """Delete expired sessions: started every minute, done every hour."""
     with due("purge-sessions", timedelta(hours=1)) as mine:
         if mine:
             call_command("clearsessions")

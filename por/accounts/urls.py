@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 
 from por.accounts import views
 
-# The library looks its own pages up by these names; those for signing up are left out, since nobody does.
+# The library finds its own pages by these names. Those for signing up are left out, because no one signs up.
 entrance = [
     path("login", views.SignIn.as_view(), name="account_login"),
     path("logout", allauth.logout, name="account_logout"),
@@ -19,7 +19,7 @@ entrance = [
         name="account_reset_password_from_key",
     ),
     path("password/reset/done/", allauth.password_reset_from_key_done, name="account_reset_password_from_key_done"),
-    # Who signed in without a password of their own gets the first one as others get a new one: by e-mail.
+    # A person without a password chooses the first one as others reset theirs: by email.
     path("me/password/set", RedirectView.as_view(pattern_name="account_reset_password"), name="account_set_password"),
     path("me/password/", views.ChangePassword.as_view(), name="account_change_password"),
 ]

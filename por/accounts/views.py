@@ -1,4 +1,4 @@
-"""The way in, what a person may set for themselves, and the people of the house."""
+"""Signing in, a person's own account, and the people that staff manage."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from por.accounts.forms import (
 from por.accounts.guards import only
 from por.accounts.middleware import ACTIVE_ORGANISATION, Request
 from por.accounts.models import Membership, Token, User
-from por.accounts.rules import OrganisationKind, rights_of
+from por.accounts.rules import OrganisationKind, Right, rights_of
 from por.errors import NotFound, Refused
 from por.history.models import Event
 from por.web.lists import Listing, ListTab, people_text
@@ -46,11 +46,11 @@ YEAR = 365 * 24 * 3600
 DEMO_DOMAIN = "@demo.example"
 
 
-# --- The way in: the library's pages, answering 422 where a form is not accepted ------------------------------------
+# --- Signing in: the library's pages, with status 422 for a form that is not accepted -------------------------------
 
 
 class Unprocessable:
-    """A form that is not accepted comes back with status 422, so that programs and htmx can tell."""
+    """Return a form that is not accepted with status 422, so that programs and htmx can see it."""
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)  # type: ignore[misc]
@@ -59,7 +59,7 @@ class Unprocessable:
 
 
 class SignIn(Unprocessable, allauth.LoginView):  # type: ignore[misc]  # the library has no types
-    """E-mail and password. In the demo, the addresses one can sign in with are listed."""
+    """Email and password. In the demo, the page lists the addresses to sign in with."""
 
     form_class = SignInForm
 
@@ -74,7 +74,7 @@ class SignIn(Unprocessable, allauth.LoginView):  # type: ignore[misc]  # the lib
 
 
 def _demo_people() -> dict[User, list[Membership]]:
-    """Those the demo estate comes with, and what they are where."""
+    """Return the people of the demo, each with their memberships."""
     people: dict[User, list[Membership]] = {}
     found = Membership.objects.usable().filter(user__email__endswith=DEMO_DOMAIN)
     for one in found.order_by("organisation__kind", "user__email", "organisation__name"):
@@ -83,28 +83,28 @@ def _demo_people() -> dict[User, list[Membership]]:
 
 
 class AskForReset(Unprocessable, allauth.PasswordResetView):  # type: ignore[misc]
-    """Sends the link; whether the address is known, the answer does not tell."""
+    """Send the link. The answer does not reveal whether the address is known."""
 
     form_class = AskForResetForm
 
 
 class Reset(Unprocessable, allauth.PasswordResetFromKeyView):  # type: ignore[misc]
-    """The new password, for who came with the link."""
+    """The new password, after following the link."""
 
 
 class ChangePassword(Unprocessable, allauth.PasswordChangeView):  # type: ignore[misc]
-    """The new password, for who knows the old one."""
+    """The new password, for a person who knows the old one."""
 
     def get_default_success_url(self) -> str:
         return reverse("accounts:me")
 
 
-# --- Where one lands, and for whom one acts -------------------------------------------------------------------------
+# --- The home page and the active organisation ----------------------------------------------------------------------
 
 
 @require_safe
 def landing(request: Request) -> HttpResponse:
-    """To the home of the person's role; who has several organisations and has not chosen, chooses."""
+    """Redirect to the home of the active organisation; a person with several organisations first chooses one."""
     if not request.memberships:
         return render(request, "accounts/no_membership.html")
     if len(request.memberships) > 1 and ACTIVE_ORGANISATION not in request.session:
@@ -114,7 +114,7 @@ def landing(request: Request) -> HttpResponse:
 
 @require_POST
 def switch(request: Request) -> HttpResponse:
-    """From now on the person acts for another of their organisations."""
+    """Make another organisation of the person the active one."""
     chosen = request.POST.get("organisation")
     membership = next((one for one in request.memberships if str(one.organisation_id) == chosen), None)
     if membership is None:
@@ -123,13 +123,13 @@ def switch(request: Request) -> HttpResponse:
     return redirect(HOMES[OrganisationKind(membership.organisation.kind)])
 
 
-# --- How it looks and reads -----------------------------------------------------------------------------------------
+# --- Language and theme ---------------------------------------------------------------------------------------------
 
 
 @login_not_required
 @require_POST
 def language(request: Request) -> HttpResponse:
-    """The language of the pages, kept with the person if there is one, else in the browser."""
+    """Save the language of the pages, in the browser and, if someone is signed in, with the person."""
     code = request.POST.get("language", "")
     if code not in dict(settings.LANGUAGES):
         raise Http404
@@ -143,7 +143,7 @@ def language(request: Request) -> HttpResponse:
 @login_not_required
 @require_POST
 def theme(request: HttpRequest) -> HttpResponse:
-    """Light or dark, kept in the browser; anything else is whatever the device says."""
+    """Save the theme, light or dark, in the browser; any other value means the setting of the device."""
     chosen = request.POST.get("theme", "")
     response = redirect(_way_back(request))
     _remember(response, "theme", chosen if chosen in dict(THEMES) else "")
@@ -151,26 +151,26 @@ def theme(request: HttpRequest) -> HttpResponse:
 
 
 def _way_back(request: HttpRequest) -> str:
-    """The page the form stood on, if it is one of ours."""
+    """Return the page that the form was on, if it is one of ours; else the landing page."""
     there = request.POST.get("next", "")
     local = url_has_allowed_host_and_scheme(there, {request.get_host()}, require_https=request.is_secure())
     return there if local else resolve_url("accounts:landing")
 
 
 def _remember(response: HttpResponse, name: str, value: str) -> None:
-    """A choice of this browser; no value forgets it."""
+    """Set a cookie for a preference of this browser; an empty value deletes it."""
     if value:
         response.set_cookie(name, value, max_age=YEAR, samesite="Lax", secure=settings.HTTPS)
     else:
         response.delete_cookie(name, samesite="Lax")
 
 
-# --- One's own account ----------------------------------------------------------------------------------------------
+# --- The person's own account ---------------------------------------------------------------------------------------
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def me(request: Request) -> HttpResponse:
-    """Name, language and time zone of the person; theme and shortcuts of the browser."""
+    """Show and save the name, language and time zone of the person, and the theme and shortcuts of the browser."""
     if request.method == "POST":
         form, device = ProfileForm(request.POST, instance=request.user), DeviceForm(request.POST)
         if form.is_valid() and device.is_valid():
@@ -197,8 +197,8 @@ def me(request: Request) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: Request) -> HttpResponse:
-    """The person's API tokens, and a new one. Its secret is in the answer to the form and nowhere after."""
-    may = [one for one in request.memberships if "token.write" in rights_of(one.organisation.kind, one.role)]
+    """Show the person's API tokens and a form for a new one, whose secret is shown once, in the answer to the form."""
+    may = [one for one in request.memberships if Right.MANAGE_TOKENS in rights_of(one.organisation.kind, one.role)]
     if request.method != "POST":
         return _tokens_page(request, TokenForm(memberships=may), may)
     form = TokenForm(request.POST, memberships=may)
@@ -226,7 +226,7 @@ def _tokens_page(
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def token_revoke(request: Request, pk: int) -> HttpResponse:
-    """Asks first: a token that is revoked cannot come back."""
+    """Ask first, because a revoked token cannot be restored; then revoke it."""
     if request.method == "POST":
         token = actions.revoke_token(request.user, pk)
         messages.success(request, _("The token %(name)s has been revoked and no longer works.") % {"name": token.name})
@@ -264,7 +264,7 @@ def people(request: Request) -> HttpResponse:
         tabs=PEOPLE_TABS,
         count_text=people_text,
     )
-    context = shown.context | {"may_write": request.actor.may("people.write")}
+    context = shown.context | {"may_write": request.actor.may(Right.MANAGE_PEOPLE)}
     return render_page(request, "accounts/people.html", context, part="list", status=shown.status)
 
 
@@ -275,7 +275,7 @@ def person(request: Request, person_id: int) -> HttpResponse:
 
 
 def _person(request: Request, person_id: int, *, refused: Refused | None = None, status: int = 200) -> HttpResponse:
-    """The page of one person, with what was refused above it."""
+    """Show the page of one person, with the refusal, if any, at the top."""
     found = User.objects.filter(pk=person_id).first()
     if found is None:
         raise NotFound("not_found", _("We could not find this person."))
@@ -286,7 +286,7 @@ def _person(request: Request, person_id: int, *, refused: Refused | None = None,
         "person": found,
         "places": memberships,
         "on_staff": on_staff,
-        "may_write": request.actor.may("people.write"),
+        "may_write": request.actor.may(Right.MANAGE_PEOPLE),
         "is_reader": found.pk == request.actor.user_id,
         "role_form": RoleForm(initial={"role": on_staff.role}) if on_staff else None,
         "tokens": found.tokens.select_related("organisation").order_by("-created_at", "-pk"),
@@ -298,9 +298,9 @@ def _person(request: Request, person_id: int, *, refused: Refused | None = None,
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@only(OrganisationKind.STAFF, to="people.write")
+@only(OrganisationKind.STAFF, to=Right.MANAGE_PEOPLE)
 def person_add(request: Request) -> HttpResponse:
-    """Somebody becomes a member of the house; who has no password yet gets a mail that leads to one."""
+    """Add a person to platform staff. A person without a password gets a mail with a link to choose one."""
     if request.method != "POST":
         return _add_page(request, AddToStaffForm(initial={"language": get_language()}))
     form = AddToStaffForm(request.POST)
@@ -319,7 +319,7 @@ def _add_page(request: Request, form: AddToStaffForm, *, status: int = 200) -> H
 
 
 @posted("accounts:person")
-@only(OrganisationKind.STAFF, to="people.write")
+@only(OrganisationKind.STAFF, to=Right.MANAGE_PEOPLE)
 def person_role(request: Request, person_id: int) -> HttpResponseBase:
     role = request.POST.get("role", "")
     done = _("%(name)s now has a different role.")
@@ -327,28 +327,28 @@ def person_role(request: Request, person_id: int) -> HttpResponseBase:
 
 
 @posted("accounts:person")
-@only(OrganisationKind.STAFF, to="people.write")
+@only(OrganisationKind.STAFF, to=Right.MANAGE_PEOPLE)
 def person_remove(request: Request, person_id: int) -> HttpResponseBase:
     done = _("%(name)s is no longer a member of platform staff.")
     return _change(request, person_id, lambda: actions.remove_from_staff(person_id, by=request.actor), done)
 
 
 @posted("accounts:person")
-@only(OrganisationKind.STAFF, to="people.write")
+@only(OrganisationKind.STAFF, to=Right.MANAGE_PEOPLE)
 def person_suspend(request: Request, person_id: int) -> HttpResponseBase:
     done = _("%(name)s is suspended. Their sessions and tokens no longer work.")
     return _change(request, person_id, lambda: actions.suspend(person_id, by=request.actor), done)
 
 
 @posted("accounts:person")
-@only(OrganisationKind.STAFF, to="people.write")
+@only(OrganisationKind.STAFF, to=Right.MANAGE_PEOPLE)
 def person_reactivate(request: Request, person_id: int) -> HttpResponseBase:
     done = _("%(name)s can sign in again.")
     return _change(request, person_id, lambda: actions.reactivate(person_id, by=request.actor), done)
 
 
 def _change(request: Request, person_id: int, verb: Callable[[], User], done: str) -> HttpResponseBase:
-    """Back to the person's page: that it is done, or why not."""
+    """Call the verb; return to the person's page with the message `done`, or show the refusal there."""
     sent = submit(None, verb)
     if not sent.is_done:
         return _person(request, person_id, refused=sent.refused, status=sent.status)

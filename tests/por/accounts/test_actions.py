@@ -1,15 +1,16 @@
-"""Tokens and suspension: what is kept, what is refused, and how soon."""
+"""Tokens, suspension, stored answers, and the table of rights."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from por.accounts import actions
 from por.accounts.models import IdempotencyKey, Membership, Token, User
-from por.accounts.rules import RIGHTS, OrganisationKind, Role, rights_of
+from por.accounts.rules import RIGHTS, OrganisationKind, Right, Role, rights_of
 from por.errors import Forbidden, NotFound, Refused
 from tests.factories import make_customer, make_user, suspend
 
@@ -21,14 +22,14 @@ def token_of(actor, **fields) -> str:
     return secret
 
 
-def test_a_token_speaks_for_its_person_and_organisation(admin):
+def test_token_acts_for_its_person_and_organisation(admin):
     actor = actions.actor_of_token(token_of(admin))
 
     assert (actor.user, actor.organisation, actor.role) == (admin.user, admin.organisation, "administrator")
-    assert actor.may("record.attach")
+    assert actor.may(Right.ATTACH)
 
 
-def test_only_the_digest_of_a_token_is_kept(admin):
+def test_only_the_digest_of_a_token_is_stored(admin):
     secret = token_of(admin)
 
     token = Token.objects.get()
@@ -37,16 +38,16 @@ def test_only_the_digest_of_a_token_is_kept(admin):
     assert len(secret) > 40
 
 
-def test_a_read_only_token_may_read_and_not_write(admin):
+def test_read_only_token_may_read_and_not_write(admin):
     actor = actions.actor_of_token(token_of(admin, read_only=True))
 
-    assert not actor.may("record.attach")
+    assert not actor.may(Right.ATTACH)
     with pytest.raises(Forbidden) as caught:
-        actor.require("record.attach")
+        actor.require(Right.ATTACH)
     assert caught.value.code == "token_is_read_only"
 
 
-def test_last_use_is_noted_to_the_minute(admin):
+def test_last_use_is_saved_to_the_minute(admin):
     secret = token_of(admin)
     actions.actor_of_token(secret)
     first = Token.objects.get().last_used_at
@@ -59,7 +60,7 @@ def test_last_use_is_noted_to_the_minute(admin):
     assert Token.objects.get().last_used_at >= first
 
 
-def test_an_unknown_or_revoked_token_speaks_for_nobody(admin):
+def test_unknown_or_revoked_token_has_no_actor(admin):
     secret = token_of(admin)
     actions.revoke_token(admin.user, Token.objects.get().pk)
 
@@ -67,7 +68,7 @@ def test_an_unknown_or_revoked_token_speaks_for_nobody(admin):
     assert actions.actor_of_token("por_unknown") is None
 
 
-def test_a_suspended_persons_tokens_stop_at_once(admin):
+def test_tokens_of_a_suspended_person_stop_immediately(admin):
     secret = token_of(admin)
 
     suspend(admin)
@@ -75,7 +76,7 @@ def test_a_suspended_persons_tokens_stop_at_once(admin):
     assert actions.actor_of_token(secret) is None
 
 
-def test_a_suspended_persons_session_stops_at_once(admin, client):
+def test_session_of_a_suspended_person_stops_immediately(admin, client):
     client.force_login(admin.user)
     assert client.get("/me").status_code == 200
 
@@ -84,7 +85,7 @@ def test_a_suspended_persons_session_stops_at_once(admin, client):
     assert client.get("/me").status_code == 302
 
 
-def test_a_token_of_somebody_who_has_left_the_organisation_stops_at_once(admin):
+def test_token_of_a_person_who_left_the_organisation_stops_immediately(admin):
     secret = token_of(admin)
 
     Membership.objects.all().delete()
@@ -92,32 +93,30 @@ def test_a_token_of_somebody_who_has_left_the_organisation_stops_at_once(admin):
     assert actions.actor_of_token(secret) is None
 
 
-def test_a_token_is_for_an_organisation_one_acts_for(admin):
+def test_token_requires_a_membership_of_its_organisation(admin):
     with pytest.raises(NotFound):
         actions.create_token(admin.user, make_customer("Almviks kommun").organisation, name="CI", read_only=True)
 
 
-def test_a_token_has_a_name(admin):
+def test_token_requires_a_name(admin):
     with pytest.raises(Refused) as caught:
         token_of(admin, name="  ")
     assert caught.value.field == "name"
 
 
-def test_nobody_revokes_anothers_token(admin):
+def test_person_cannot_revoke_the_token_of_another(admin):
     token_of(admin)
 
     with pytest.raises(NotFound):
         actions.revoke_token(make_user(), Token.objects.get().pk)
 
 
-def test_two_people_cannot_share_an_address_in_any_spelling(admin):
-    from django.db import IntegrityError, transaction
-
+def test_two_people_cannot_share_an_address_in_any_case(admin):
     with pytest.raises(IntegrityError), transaction.atomic():
         User.objects.create(email=admin.user.email.upper(), name="Twin")
 
 
-def test_answers_are_forgotten_after_their_time_and_not_before(admin):
+def test_answers_are_deleted_after_their_time_and_not_before(admin):
     def answer(key: str, age: timedelta) -> None:
         IdempotencyKey.objects.create(
             organisation=admin.organisation,
@@ -135,7 +134,7 @@ def test_answers_are_forgotten_after_their_time_and_not_before(admin):
     assert IdempotencyKey.objects.get().key == "young"
 
 
-def test_every_role_of_every_kind_has_its_line_in_the_table():
+def test_every_role_of_every_kind_has_its_rights_in_the_table():
     assert {kind: set(roles) for kind, roles in RIGHTS.items()} == {
         OrganisationKind.CUSTOMER: {Role.ADMINISTRATOR, Role.VIEWER},
         OrganisationKind.PARTNER: {Role.ADMINISTRATOR, Role.INCENTIVES, Role.VIEWER},
@@ -143,11 +142,11 @@ def test_every_role_of_every_kind_has_its_line_in_the_table():
     }
 
 
-def test_only_a_customers_administrator_changes_the_record():
+def test_only_an_administrator_of_a_customer_changes_the_record():
     may = {
         (kind, role)
         for kind, roles in RIGHTS.items()
         for role in roles
-        if {"record.attach", "record.remove", "record.undo"} & rights_of(kind, role)
+        if {Right.ATTACH, Right.REMOVE, Right.UNDO} & rights_of(kind, role)
     }
     assert may == {(OrganisationKind.CUSTOMER, Role.ADMINISTRATOR)}

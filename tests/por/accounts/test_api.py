@@ -1,4 +1,4 @@
-"""`me/`, and whom a session or a token acts for."""
+"""The endpoint `me/`, and the actor of a session or a token."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.factories import make_customer, make_member, make_partner, make_staff
 
 @pytest.fixture
 def both() -> Actor:
-    """An administrator of a customer who also reads for a partner."""
+    """Return an administrator of a customer who is also a viewer of a partner."""
     customer, partner = make_customer("Västerhamn Energi AB"), make_partner("Nordvik Cloud AB")
     actor = make_member(customer.organisation)
     Membership.objects.create(user=actor.user, organisation=partner.organisation, role="viewer")
     return actor
 
 
-def test_a_session_knows_every_membership_and_marks_the_active_one(both):
+def test_session_returns_every_membership_and_marks_the_active_one(both):
     api = Api()
     api.client.force_login(both.user)
 
@@ -51,7 +51,7 @@ def test_a_session_knows_every_membership_and_marks_the_active_one(both):
     assert switched["rights"] == []
 
 
-def test_a_token_knows_its_own_organisation_only_whatever_the_session_says(both):
+def test_token_returns_only_its_own_organisation(both):
     api = Api(both)
 
     (membership,) = api.get("me/").json()["memberships"]
@@ -59,18 +59,18 @@ def test_a_token_knows_its_own_organisation_only_whatever_the_session_says(both)
     assert membership["organisation"]["id"] == both.organisation.pk
 
 
-def test_a_read_only_token_has_the_rights_that_change_nothing(both):
+def test_read_only_token_has_only_the_rights_that_change_nothing(both):
     assert Api(both, read_only=True).get("me/").json()["rights"] == ["partner.check"]
 
 
-def test_staff_belong_to_the_house():
+def test_staff_are_members_of_the_platform():
     (membership,) = Api(make_staff("support")).get("me/").json()["memberships"]
 
     assert (membership["kind"], membership["role"]) == ("staff", "support")
     assert set(membership["organisation"]) == {"id", "name"}
 
 
-def test_using_a_token_is_noted_and_its_secret_is_nowhere(both):
+def test_use_of_a_token_is_saved_and_its_secret_is_not(both):
     api = Api(both)
     secret = api.headers["Authorization"].removeprefix("Bearer ")
 

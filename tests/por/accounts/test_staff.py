@@ -1,4 +1,4 @@
-"""The people of the house: who may change them, what is written down, and that one administrator always stays."""
+"""Platform staff: who may change it, what is recorded, and that one administrator always stays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from por.accounts import actions
-from por.accounts.models import Membership, User
+from por.accounts.models import Actor, Membership, User
 from por.errors import Forbidden, NotFound, Refused
 from por.history.actions.relaying import relay
 from por.history.actions.verifying import verify
@@ -26,7 +26,7 @@ ADMINISTRATOR = "programme_administrator"
 
 
 @pytest.fixture
-def boss():
+def boss() -> Actor:
     return make_staff(ADMINISTRATOR)
 
 
@@ -41,7 +41,7 @@ def newest() -> Event:
 # --- Adding -----------------------------------------------------------------------------------------------------
 
 
-def test_somebody_new_is_added_and_gets_a_mail_that_leads_to_a_password(boss, client):
+def test_new_person_is_added_and_gets_a_mail_to_choose_a_password(boss, client):
     actions.add_to_staff(" Ines@House.example", name="Ines Ek", role="reviewer", language="sv", by=boss)
     relay()
     deliver()
@@ -59,7 +59,7 @@ def test_somebody_new_is_added_and_gets_a_mail_that_leads_to_a_password(boss, cl
     assert person.check_password("sju sköna sjömän")
 
 
-def test_the_link_in_the_mail_is_kept_in_no_row(boss):
+def test_link_in_the_welcome_mail_is_in_no_row(boss):
     actions.add_to_staff("ines@house.example", name="Ines Ek", role="reviewer", by=boss)
     relay()
 
@@ -68,12 +68,12 @@ def test_the_link_in_the_mail_is_kept_in_no_row(boss):
     assert "ines@house.example" not in f"{newest().object_name} {newest().changes} {newest().reason}"
 
 
-def test_somebody_who_signs_in_here_already_is_added_under_their_own_name_without_a_mail(boss):
+def test_person_with_an_account_is_added_under_their_own_name_without_a_mail(boss):
     known = make_user("Karin Almgren", email="karin@people.example")
     known.set_password("correct horse battery")
     known.save()
 
-    added = actions.add_to_staff("KARIN@people.example", name="Somebody else", role="support", by=boss)
+    added = actions.add_to_staff("KARIN@people.example", name="Someone else", role="support", by=boss)
     relay()
 
     assert (added.pk, added.name, role_of(known.pk)) == (known.pk, "Karin Almgren", "support")
@@ -89,7 +89,7 @@ def test_somebody_who_signs_in_here_already_is_added_under_their_own_name_withou
         ({"email": "boss@house.example"}, "already_on_staff", "email"),
     ],
 )
-def test_what_cannot_be_added_is_refused_by_field_and_leaves_nothing(boss, given, code, field):
+def test_invalid_person_is_refused_at_the_field_and_nothing_is_saved(boss, given, code, field):
     User.objects.filter(pk=boss.user_id).update(email="boss@house.example")
 
     with pytest.raises(Refused) as refused:
@@ -103,7 +103,7 @@ def test_what_cannot_be_added_is_refused_by_field_and_leaves_nothing(boss, given
 # --- Changing and removing --------------------------------------------------------------------------------------
 
 
-def test_another_role_is_written_down_with_the_one_before(boss):
+def test_change_of_role_is_recorded_with_the_role_before(boss):
     person = make_staff("reviewer")
 
     actions.change_role(person.user_id, "support", by=boss)
@@ -118,13 +118,13 @@ def test_another_role_is_written_down_with_the_one_before(boss):
     assert event.changes == {"role": "support", "role_before": "reviewer"}
 
 
-def test_the_same_role_changes_nothing(boss):
+def test_same_role_changes_nothing(boss):
     person = make_staff("reviewer")
     actions.change_role(person.user_id, "reviewer", by=boss)
     assert not Event.objects.exists()
 
 
-def test_whoever_is_removed_keeps_their_other_organisations_and_loses_the_house_at_once(boss):
+def test_removed_person_keeps_other_organisations_and_loses_the_platform_immediately(boss):
     person = make_staff("reviewer")
     _token, secret = actions.create_token(person.user, person.organisation, name="CI", read_only=False)
     Membership.objects.create(user=person.user, organisation=make_customer().organisation, role="viewer")
@@ -137,7 +137,7 @@ def test_whoever_is_removed_keeps_their_other_organisations_and_loses_the_house_
 
 
 @pytest.mark.parametrize("verb", ["change_role", "remove_from_staff"])
-def test_who_is_not_on_the_staff_has_nothing_to_change_there(boss, verb):
+def test_person_who_is_not_on_the_staff_is_not_found(boss, verb):
     outsider = make_member(make_customer().organisation)
     given = ("support",) if verb == "change_role" else ()
     with pytest.raises(NotFound):
@@ -147,7 +147,7 @@ def test_who_is_not_on_the_staff_has_nothing_to_change_there(boss, verb):
 # --- Suspending -------------------------------------------------------------------------------------------------
 
 
-def test_a_suspended_person_can_be_reactivated_and_both_are_written_down(boss):
+def test_suspended_person_can_be_reactivated_and_both_are_recorded(boss):
     person = make_staff("reviewer")
 
     actions.suspend(person.user_id, by=boss)
@@ -159,7 +159,7 @@ def test_a_suspended_person_can_be_reactivated_and_both_are_written_down(boss):
     assert newest().verb == "person.reactivated"
 
 
-def test_doing_it_again_changes_nothing(boss):
+def test_second_suspension_or_reactivation_changes_nothing(boss):
     person = make_staff("reviewer")
     actions.reactivate(person.user_id, by=boss)
     actions.suspend(person.user_id, by=boss)
@@ -167,18 +167,18 @@ def test_doing_it_again_changes_nothing(boss):
     assert [event.verb for event in Event.objects.all()] == ["person.suspended"]
 
 
-def test_nobody_suspends_themselves(boss):
+def test_person_cannot_suspend_themselves(boss):
     make_staff(ADMINISTRATOR)
     with pytest.raises(Refused) as refused:
         actions.suspend(boss.user_id, by=boss)
     assert refused.value.code == "not_yourself"
 
 
-# --- One always stays -------------------------------------------------------------------------------------------
+# --- One administrator always stays -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verb", ["change_role", "remove_from_staff"])
-def test_the_last_programme_administrator_who_can_sign_in_stays(boss, verb):
+def test_last_programme_administrator_who_can_sign_in_stays(boss, verb):
     actions.suspend(make_staff(ADMINISTRATOR).user_id, by=boss)
     given = ("reviewer",) if verb == "change_role" else ()
 
@@ -190,32 +190,32 @@ def test_the_last_programme_administrator_who_can_sign_in_stays(boss, verb):
 
 
 def demote_each_other(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
-    """Two administrators, each let past the check before the other writes, where nothing holds one of them up."""
+    """Let two administrators demote each other after both passed the check; return outcomes and remaining ones."""
     one, other = make_staff(ADMINISTRATOR), make_staff(ADMINISTRATOR)
     check = together(actions._require_another_administrator)
     monkeypatch.setattr(actions, "_require_another_administrator", check)
-    came_of_it = at_once(
+    outcomes = at_once(
         lambda: actions.change_role(one.user_id, "reviewer", by=other),
         lambda: actions.change_role(other.user_id, "reviewer", by=one),
     )
-    return came_of_it, Membership.objects.filter(role=ADMINISTRATOR).count()
+    return outcomes, Membership.objects.filter(role=ADMINISTRATOR).count()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_demote_each_other_at_once_one_stays(monkeypatch):
+def test_of_two_administrators_who_demote_each_other_one_stays(monkeypatch):
     assert demote_each_other(monkeypatch) == (["done", "no_right"], 1)
     assert list(verify()) == []
 
 
 @pytest.mark.django_db(transaction=True)
-def test_control_without_the_lock_none_would_stay(monkeypatch):
+def test_control_without_the_lock_none_stays(monkeypatch):
     monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **_: self)
 
     assert demote_each_other(monkeypatch) == (["done", "done"], 0)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_who_add_the_same_person_at_once_one_does():
+def test_of_two_simultaneous_additions_of_a_person_one_succeeds():
     one, other = make_staff(ADMINISTRATOR), make_staff(ADMINISTRATOR)
     given = {"email": "ines@house.example", "name": "Ines Ek", "role": "reviewer"}
     assert at_once(
@@ -226,7 +226,7 @@ def test_of_two_who_add_the_same_person_at_once_one_does():
 
 
 @pytest.mark.parametrize("role", ["reviewer", "support", "auditor", "customer"])
-def test_nobody_else_changes_the_people_of_the_house(role):
+def test_only_programme_administrators_change_platform_staff(role):
     by = make_member(make_customer().organisation) if role == "customer" else make_staff(role)
     person = make_staff("reviewer").user_id
     for call in (
@@ -241,7 +241,7 @@ def test_nobody_else_changes_the_people_of_the_house(role):
     assert not Event.objects.exists()
 
 
-def test_a_right_that_was_lost_since_the_request_began_is_gone(boss):
+def test_right_that_was_lost_since_the_request_began_is_refused(boss):
     other = make_staff(ADMINISTRATOR)
     actions.remove_from_staff(other.user_id, by=boss)
 
@@ -258,7 +258,7 @@ def page(person_id: int, verb: str = "") -> str:
     return f"/a/people/{person_id}/{verb}"
 
 
-def test_the_list_shows_for_whom_each_acts_and_finds_by_name_address_kind_role_and_state(boss):
+def test_list_shows_memberships_and_filters_by_name_address_kind_role_and_state(boss):
     customer = make_customer("Ekholmen Logistik AB")
     elin = make_member(customer.organisation, name="Elin Sandberg", email="elin@ekholmen.example")
     make_member(customer.organisation, "viewer", name="Vera Holm")
@@ -280,7 +280,7 @@ def test_the_list_shows_for_whom_each_acts_and_finds_by_name_address_kind_role_a
     assert "Clear filters" in web.get("/a/people/?search=nobody+at+all").text
 
 
-def test_the_list_asks_as_much_for_many_as_for_few(boss, django_assert_num_queries):
+def test_number_of_queries_of_the_list_does_not_grow(boss, django_assert_num_queries):
     web, organisation = signed_in(boss), make_customer().organisation
     make_member(organisation)
     with CaptureQueriesContext(connection) as few:
@@ -291,7 +291,7 @@ def test_the_list_asks_as_much_for_many_as_for_few(boss, django_assert_num_queri
         web.get("/a/people/")
 
 
-def test_a_persons_page_shows_tokens_by_name_and_never_the_secret_or_its_digest(boss):
+def test_page_of_a_person_shows_tokens_without_secret_and_digest(boss):
     elin = make_member(make_customer().organisation)
     token, secret = actions.create_token(elin.user, elin.organisation, name="Nightly export", read_only=True)
     actions.revoke_token(
@@ -306,7 +306,7 @@ def test_a_persons_page_shows_tokens_by_name_and_never_the_secret_or_its_digest(
     assert token.digest not in text
 
 
-def test_an_administrator_adds_changes_suspends_reactivates_and_removes_on_the_pages(boss):
+def test_administrator_adds_changes_suspends_reactivates_and_removes_on_the_pages(boss):
     web = signed_in(boss)
     added = web.post(
         "/a/people/add/", {"email": "ines@house.example", "name": "Ines", "role": "reviewer", "language": "en"}
@@ -328,7 +328,7 @@ def test_an_administrator_adds_changes_suspends_reactivates_and_removes_on_the_p
     ]
 
 
-def test_what_is_refused_is_said_on_the_persons_page(boss):
+def test_refusal_is_shown_on_the_page_of_the_person(boss):
     web = signed_in(boss)
     refused = web.post(page(boss.user_id, "remove/"))
     assert refused.status_code == 409
@@ -336,7 +336,7 @@ def test_what_is_refused_is_said_on_the_persons_page(boss):
     assert web.post(page(boss.user_id, "role/"), {"role": "king"}).status_code == 422
 
 
-def test_what_is_wrong_with_the_form_stands_at_its_field_and_nothing_typed_is_lost(boss):
+def test_form_errors_are_shown_at_their_field_and_input_is_kept(boss):
     answer = signed_in(boss).post(
         "/a/people/add/", {"email": boss.user.email, "name": "Typed", "role": "reviewer", "language": "en"}
     )
@@ -346,14 +346,14 @@ def test_what_is_wrong_with_the_form_stands_at_its_field_and_nothing_typed_is_lo
     assert signed_in(boss).post("/a/people/add/", {"email": "not an address"}).status_code == 422
 
 
-def test_who_may_only_read_sees_no_button(boss):
+def test_person_who_may_only_read_sees_no_button(boss):
     text = signed_in(make_staff("auditor")).get(page(make_staff("reviewer").user_id)).text
     assert "/suspend/" not in text
     assert "/role/" not in text
     assert "/a/people/add/" not in signed_in(make_staff("support")).get("/a/people/").text
 
 
-def test_the_pages_speak_swedish(boss):
+def test_pages_are_translated_to_swedish(boss):
     User.objects.filter(pk=boss.user_id).update(language="sv")
     web = signed_in(boss)
     assert "Lägg till i plattformens personal" in web.get("/a/people/").text

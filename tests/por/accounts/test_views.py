@@ -1,4 +1,4 @@
-"""The way in, for whom one acts, and one's own account."""
+"""Signing in, the active organisation, preferences, and the person's own account."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.factories import PASSWORD, make_member, make_staff, make_user
 
 @pytest.fixture(autouse=True)
 def _fresh_limits() -> None:
-    """Each test starts with no failed tries behind it."""
+    """Start each test without failed attempts."""
     cache.clear()
 
 
 @pytest.fixture
 def elin(customer: Customer) -> Actor:
-    """An administrator of the customer, who can sign in."""
+    """Return an administrator of the customer who can sign in."""
     actor = make_member(customer.organisation, email="elin@vasterhamn.example")
     assert actor.user is not None
     actor.user.set_password(PASSWORD)
@@ -54,7 +54,7 @@ def sign_in(client: Client, email: str, password: str, **query: str) -> Any:
 # --- Signing in -----------------------------------------------------------------------------------------------------
 
 
-def test_the_right_password_leads_home(client: Client, elin: Actor) -> None:
+def test_right_password_leads_to_the_home_page(client: Client, elin: Actor) -> None:
     response = sign_in(client, "elin@vasterhamn.example", PASSWORD)
     assert (response.status_code, response.url) == (302, "/")
     assert client.get("/").url == "/c/"
@@ -64,7 +64,7 @@ def test_capitals_in_the_address_do_not_matter(client: Client, elin: Actor) -> N
     assert sign_in(client, "Elin@Vasterhamn.example", PASSWORD).status_code == 302
 
 
-def test_a_refusal_in_swedish_is_all_in_our_own_words(client: Client, elin: Actor) -> None:
+def test_refusal_in_swedish_uses_our_own_translation(client: Client, elin: Actor) -> None:
     client.post(reverse("accounts:language"), {"language": "sv", "next": "/login"})
     text = sign_in(client, "elin@vasterhamn.example", "not this one").text
     assert "E-postadressen eller lösenordet stämmer inte." in text
@@ -83,14 +83,14 @@ def test_wrong_address_and_wrong_password_get_the_same_answer(client: Client, el
     assert "<title>Error:" in wrong_password.text
 
 
-def test_a_page_asked_for_comes_after_signing_in(client: Client, elin: Actor) -> None:
+def test_signing_in_leads_to_the_requested_page(client: Client, elin: Actor) -> None:
     there = client.get("/me").url
     assert there == "/login?next=/me"
     assert client.post(there, {"login": "elin@vasterhamn.example", "password": PASSWORD}).url == "/me"
 
 
 @pytest.mark.parametrize("there", ["https://elsewhere.example/", "//elsewhere.example/", "javascript:alert(1)"])
-def test_only_our_own_pages_come_after_signing_in(client: Client, elin: Actor, there: str) -> None:
+def test_signing_in_leads_only_to_our_own_pages(client: Client, elin: Actor, there: str) -> None:
     assert sign_in(client, "elin@vasterhamn.example", PASSWORD, next=there).url == "/"
 
 
@@ -100,7 +100,7 @@ def test_too_many_wrong_passwords_lock_the_address_for_a_while(client: Client, e
     assert sign_in(client, "elin@vasterhamn.example", PASSWORD).status_code == 422
 
 
-def test_a_suspended_person_cannot_sign_in(client: Client, elin: Actor) -> None:
+def test_suspended_person_cannot_sign_in(client: Client, elin: Actor) -> None:
     User.objects.filter(pk=user_of(elin).pk).update(is_active=False)
     sign_in(client, "elin@vasterhamn.example", PASSWORD)
     assert client.get("/me").url == "/login?next=/me"
@@ -114,11 +114,11 @@ def test_signing_out_ends_the_session(as_elin: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/signup", "/signup/", "/accounts/signup/", "/login/signup"])
-def test_nobody_can_sign_up(client: Client, path: str) -> None:
+def test_no_one_can_sign_up(client: Client, path: str) -> None:
     assert client.get(path).status_code == 404
 
 
-def test_the_demo_lists_its_people_and_no_password(client: Client, elin: Actor, settings: Settings) -> None:
+def test_demo_lists_its_people_and_no_password(client: Client, elin: Actor, settings: Settings) -> None:
     make_member(user_of_organisation(elin), email="customer@demo.example")
     assert "customer@demo.example" not in client.get("/login").text
     settings.DEMO = True
@@ -133,7 +133,7 @@ def user_of_organisation(actor: Actor) -> Any:
     return actor.organisation
 
 
-def test_a_forgotten_password_is_replaced_by_a_link_that_works_once(client: Client, elin: Actor) -> None:
+def test_forgotten_password_is_replaced_with_a_link_that_works_once(client: Client, elin: Actor) -> None:
     User.objects.filter(pk=user_of(elin).pk).update(language="sv")
     response = client.post(reverse("account_reset_password"), {"email": "elin@vasterhamn.example"}, follow=True)
     assert response.status_code == 200
@@ -149,7 +149,7 @@ def test_a_forgotten_password_is_replaced_by_a_link_that_works_once(client: Clie
     assert "no longer works" in Client().get(link[1]).text
 
 
-def test_asking_for_an_unknown_address_looks_the_same_and_sends_nothing(client: Client, elin: Actor) -> None:
+def test_reset_for_an_unknown_address_looks_the_same_and_sends_nothing(client: Client, elin: Actor) -> None:
     known = client.post(reverse("account_reset_password"), {"email": "elin@vasterhamn.example"})
     sent = len(mail.outbox)
     unknown = client.post(reverse("account_reset_password"), {"email": "nobody@vasterhamn.example"})
@@ -157,14 +157,14 @@ def test_asking_for_an_unknown_address_looks_the_same_and_sends_nothing(client: 
     assert len(mail.outbox) == sent == 1
 
 
-def test_a_weak_new_password_is_refused(as_elin: Client) -> None:
+def test_weak_new_password_is_refused(as_elin: Client) -> None:
     answer = as_elin.post(
         reverse("account_change_password"), {"oldpassword": PASSWORD, "password1": "short", "password2": "short"}
     )
     assert answer.status_code == 422
 
 
-def test_a_changed_password_leads_back_to_the_account(as_elin: Client) -> None:
+def test_changed_password_leads_back_to_the_account(as_elin: Client) -> None:
     answer = as_elin.post(
         reverse("account_change_password"),
         {"oldpassword": PASSWORD, "password1": "a new phrase here", "password2": "a new phrase here"},
@@ -172,25 +172,25 @@ def test_a_changed_password_leads_back_to_the_account(as_elin: Client) -> None:
     assert answer.url == reverse("accounts:me")
 
 
-def test_who_has_no_password_yet_gets_one_by_mail(client: Client, customer: Customer) -> None:
+def test_person_without_a_password_is_sent_to_the_reset_page(client: Client, customer: Customer) -> None:
     client.force_login(user_of(make_member(customer.organisation)))
     response = client.get(reverse("account_change_password"), follow=True)
     assert response.redirect_chain[-1][0] == reverse("account_reset_password")
 
 
-# --- For whom one acts ----------------------------------------------------------------------------------------------
+# --- The active organisation ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def both(customer: Customer, partner: Partner) -> User:
-    """A person of a customer and of a partner."""
+    """Return a member of a customer and of a partner."""
     user = make_user("Per Lund")
     Membership.objects.create(user=user, organisation=customer.organisation, role="administrator")
     Membership.objects.create(user=user, organisation=partner.organisation, role="viewer")
     return user
 
 
-def test_each_kind_lands_on_its_own_home(client: Client, customer: Customer, partner: Partner) -> None:
+def test_each_kind_of_organisation_has_its_own_home_page(client: Client, customer: Customer, partner: Partner) -> None:
     people = {
         "/c/": make_member(customer.organisation),
         "/p/": make_member(partner.organisation),
@@ -201,40 +201,40 @@ def test_each_kind_lands_on_its_own_home(client: Client, customer: Customer, par
         assert client.get("/").url == home
 
 
-def test_who_has_several_organisations_chooses_and_can_switch(client: Client, both: User, partner: Partner) -> None:
+def test_person_with_several_organisations_chooses_and_can_switch(client: Client, both: User, partner: Partner) -> None:
     client.force_login(both)
     assert partner.organisation.name in client.get("/").text
     assert client.post(reverse("accounts:switch"), {"organisation": partner.organisation_id}).url == "/p/"
     assert client.get("/").url == "/p/"
 
 
-def test_one_cannot_switch_to_an_organisation_of_others(as_elin: Client, partner: Partner) -> None:
+def test_person_cannot_switch_to_an_organisation_of_others(as_elin: Client, partner: Partner) -> None:
     for other in (partner.organisation_id, "", "x"):
         assert as_elin.post(reverse("accounts:switch"), {"organisation": other}).status_code == 404
 
 
-def test_who_has_no_organisation_is_told_whom_to_ask(client: Client) -> None:
+def test_person_without_an_organisation_is_told_whom_to_ask(client: Client) -> None:
     client.force_login(make_user())
     response = client.get("/")
     assert response.status_code == 200
     assert "Ask your administrator" in response.text
 
 
-def test_the_home_of_the_staff_is_closed_to_others(as_elin: Client) -> None:
+def test_home_page_of_staff_is_closed_to_others(as_elin: Client) -> None:
     assert as_elin.get("/a/").status_code == 403
 
 
-def test_an_administrator_finds_the_sent_mail_of_the_demo(client: Client, settings: Settings, tmp_path: Path) -> None:
+def test_administrator_finds_the_sent_mail_of_the_demo(client: Client, settings: Settings, tmp_path: Path) -> None:
     client.force_login(user_of(make_staff("programme_administrator")))
     assert "/a/mail/" not in client.get("/a/").text
     settings.MAIL_SINK = str(tmp_path)
     assert "/a/mail/" in client.get("/a/").text
 
 
-# --- How it looks and reads -----------------------------------------------------------------------------------------
+# --- Language and theme ---------------------------------------------------------------------------------------------
 
 
-def test_swedish_sticks_after_signing_out_and_in(client: Client, elin: Actor) -> None:
+def test_language_is_kept_after_signing_out_and_in(client: Client, elin: Actor) -> None:
     sign_in(client, "elin@vasterhamn.example", PASSWORD)
     assert client.post(reverse("accounts:language"), {"language": "sv", "next": "/me"}).url == "/me"
     assert '<html lang="sv"' in client.get("/me").text
@@ -245,17 +245,17 @@ def test_swedish_sticks_after_signing_out_and_in(client: Client, elin: Actor) ->
     assert '<html lang="sv"' in elsewhere.get("/me").text
 
 
-def test_a_language_that_is_not_ours_is_not_found(client: Client) -> None:
+def test_unknown_language_is_not_found(client: Client) -> None:
     assert client.post(reverse("accounts:language"), {"language": "xx"}).status_code == 404
 
 
 @pytest.mark.parametrize("name", ["language", "theme"])
-def test_the_way_back_is_one_of_our_pages(client: Client, name: str) -> None:
+def test_redirect_after_a_preference_leads_only_to_our_pages(client: Client, name: str) -> None:
     given = {"language": "en", "theme": "dark", "next": "https://elsewhere.example/"}
     assert client.post(reverse(f"accounts:{name}"), given).url == "/"
 
 
-def test_the_theme_is_rendered_by_the_server(client: Client) -> None:
+def test_theme_is_rendered_by_the_server(client: Client) -> None:
     assert "data-theme" not in client.get("/login").text.split(">")[1]
     client.post(reverse("accounts:theme"), {"theme": "dark"})
     assert 'data-theme="dark"' in client.get("/login").text
@@ -263,19 +263,19 @@ def test_the_theme_is_rendered_by_the_server(client: Client) -> None:
     assert 'data-theme="' not in client.get("/login").text
 
 
-def test_a_theme_nobody_made_is_ignored(client: Client) -> None:
+def test_unknown_theme_is_ignored(client: Client) -> None:
     client.post(reverse("accounts:theme"), {"theme": '"><script>'})
     assert "data-theme=" not in re.search(r"<html[^>]*>", client.get("/login").text)[0]  # type: ignore[index]
 
 
-# --- One's own account ----------------------------------------------------------------------------------------------
+# --- The person's own account ---------------------------------------------------------------------------------------
 
 
 def profile(**given: str) -> dict[str, str]:
     return {"name": "Elin S", "language": "sv", "time_zone": "Europe/Helsinki", "theme": "", "shortcuts": "on"} | given
 
 
-def test_name_language_and_zone_are_saved(as_elin: Client, elin: Actor) -> None:
+def test_name_language_and_time_zone_are_saved(as_elin: Client, elin: Actor) -> None:
     assert as_elin.post(reverse("accounts:me"), profile(shortcuts="")).url == reverse("accounts:me")
     user = User.objects.get(pk=user_of(elin).pk)
     assert (user.name, user.language, user.time_zone) == ("Elin S", "sv", "Europe/Helsinki")
@@ -283,7 +283,7 @@ def test_name_language_and_zone_are_saved(as_elin: Client, elin: Actor) -> None:
 
 
 @pytest.mark.parametrize(("field", "value"), [("name", ""), ("language", "xx"), ("time_zone", "Mars/Olympus")])
-def test_a_wrong_entry_is_kept_and_named(as_elin: Client, elin: Actor, field: str, value: str) -> None:
+def test_invalid_entry_is_kept_and_its_field_named(as_elin: Client, elin: Actor, field: str, value: str) -> None:
     response = as_elin.post(reverse("accounts:me"), profile(**{field: value}))
     assert response.status_code == 422
     assert field in response.context["form"].errors
@@ -294,7 +294,7 @@ def token_form(actor: Actor, **given: Any) -> dict[str, Any]:
     return {"name": "Nightly report", "organisation": actor.organisation_id, "access": "read"} | given
 
 
-def test_a_token_is_shown_once_and_only_its_digest_is_kept(as_elin: Client, elin: Actor) -> None:
+def test_token_is_shown_once_and_only_its_digest_is_stored(as_elin: Client, elin: Actor) -> None:
     response = as_elin.post(reverse("accounts:tokens"), token_form(elin))
     assert response.status_code == 201
     secret = response.context["secret"]
@@ -305,20 +305,20 @@ def test_a_token_is_shown_once_and_only_its_digest_is_kept(as_elin: Client, elin
     assert (token.digest, token.read_only) == (Token.digest_of(secret), True)
 
 
-def test_a_token_cannot_be_made_for_an_organisation_of_others(as_elin: Client, partner: Partner, elin: Actor) -> None:
+def test_token_cannot_be_created_for_an_organisation_of_others(as_elin: Client, partner: Partner, elin: Actor) -> None:
     response = as_elin.post(reverse("accounts:tokens"), token_form(elin, organisation=partner.organisation_id))
     assert response.status_code == 422
     assert not Token.objects.exists()
 
 
-def test_a_viewer_may_make_no_token(client: Client, customer: Customer) -> None:
+def test_viewer_may_not_create_a_token(client: Client, customer: Customer) -> None:
     viewer = make_member(customer.organisation, "viewer")
     client.force_login(user_of(viewer))
     assert "<form" not in client.get(reverse("accounts:tokens")).text.split('id="new-title"')[1]
     assert client.post(reverse("accounts:tokens"), token_form(viewer)).status_code == 422
 
 
-def test_revoking_asks_first_and_cannot_touch_the_tokens_of_others(as_elin: Client, elin: Actor, both: User) -> None:
+def test_revoking_asks_first_and_is_for_own_tokens_only(as_elin: Client, elin: Actor, both: User) -> None:
     as_elin.post(reverse("accounts:tokens"), token_form(elin))
     token = Token.objects.get()
     page = reverse("accounts:token_revoke", args=[token.pk])
@@ -334,7 +334,7 @@ def test_revoking_asks_first_and_cannot_touch_the_tokens_of_others(as_elin: Clie
     assert as_elin.get(page).status_code == 404
 
 
-def test_the_list_of_tokens_costs_the_same_for_any_number(
+def test_number_of_queries_of_the_list_of_tokens_does_not_grow(
     as_elin: Client, elin: Actor, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(8):
@@ -343,27 +343,25 @@ def test_the_list_of_tokens_costs_the_same_for_any_number(
         as_elin.get(reverse("accounts:tokens"))
 
 
-# --- Pages that say no ----------------------------------------------------------------------------------------------
+# --- Error pages ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", ["en", "sv"])
-def test_an_unknown_address_is_a_page_of_ours(as_elin: Client, elin: Actor, language: str) -> None:
+def test_unknown_address_has_our_own_page(as_elin: Client, elin: Actor, language: str) -> None:
     User.objects.filter(pk=user_of(elin).pk).update(language=language)
     response = as_elin.get("/nothing/here")
     assert response.status_code == 404
     assert f'<html lang="{language}"' in response.text
 
 
-def test_a_form_without_its_token_is_a_page_of_ours() -> None:
+def test_form_without_its_csrf_token_has_our_own_page() -> None:
     response = Client(enforce_csrf_checks=True).post("/login", {})
     assert response.status_code == 403
     assert "expired" in response.text
 
 
 @pytest.mark.parametrize("name", ["400", "500"])
-def test_what_must_be_shown_when_nothing_works_asks_nothing(
-    name: str, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
+def test_pages_for_400_and_500_need_no_query(name: str, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_num_queries(0):
         assert "<h1>" in get_template(f"{name}.html").render()
 
@@ -371,11 +369,11 @@ def test_what_must_be_shown_when_nothing_works_asks_nothing(
 @pytest.mark.parametrize(
     "path", ["/login", "/password/reset/", "/password/reset/sent/", "/password/reset/done/", "/suspended"]
 )
-def test_the_way_in_is_open(client: Client, path: str) -> None:
+def test_pages_for_signing_in_are_public(client: Client, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 200
     assert response.text.count("<h1") == 1
 
 
-def test_a_page_of_ones_own_is_kept_by_no_shared_cache_and_asked_for_anew(as_elin: Client) -> None:
+def test_personal_page_is_not_kept_by_shared_caches(as_elin: Client) -> None:
     assert as_elin.get("/me")["Cache-Control"] == "private, no-cache"

@@ -150,7 +150,7 @@ def cast(shared: None) -> Cast:
         "notification_id": Notification.objects.get(membership__user=admin.user).pk,
         "signed": signing.sign(Association.objects.earliest("pk").pk),
         "person_id": admin.user_id,
-        "load_id": estate.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,
+        "import_id": estate.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,
         "job_id": bulk.request(
             [bulk.Pair(str(subscription.subscription_id), partner.mpn_id)], dry_run=True, by=admin
         ).pk,

@@ -8,9 +8,7 @@ class EstateConfig(AppConfig):
     verbose_name = _("Data imports")
 
     def ready(self) -> None:
-        from por.imports import (
-            tasks,  # noqa: F401  # registers its events
-        )
-        from por.imports.actions import requests as imports
+        from por.imports import events, tasks  # noqa: F401  # registers the events
+        from por.imports.actions import requests
 
-        imports.wake.task = tasks.run
+        requests.wake.task = tasks.run

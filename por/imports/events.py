@@ -1,4 +1,4 @@
-"""What happens to imports, and what an import changes."""
+"""The events of imports, and of what an import changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ImportEvent(EventType):
 
 
 class Loaded(TypedDict):
-    """How many rows about an organisation a file has created and changed."""
+    """How many rows about one organisation a file created and changed."""
 
     file: str
     created: int
@@ -31,11 +31,11 @@ class Requested(TypedDict):
 
 
 class Cancelled(TypedDict):
-    """The event says it all."""
+    """The event needs no payload."""
 
 
 class Ended(TypedDict):
-    """The rows of all files by what became of them; `ended` is how many associations came to an end."""
+    """The number of rows of all files by outcome; `ended` is how many associations ended."""
 
     dry_run: bool
     ended: int

@@ -1,4 +1,4 @@
-"""The files of an estate that somebody wants loaded."""
+"""The form for uploading the files of an estate."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from django.utils.translation import gettext_lazy as _
 
 from por.imports import uploads, whole
 
-DRY, WET = "dry", "load"
+DRY_RUN, IMPORT = "dry", "load"
 
 
 class FilesInput(forms.FileInput):
     allow_multiple_selected = True
 
 
-class LoadForm(forms.Form):
-    """Several CSV files, or a zip of them; tried first unless somebody says otherwise."""
+class ImportForm(forms.Form):
+    """Several CSV files, or a zip of them, for a dry run or an import."""
 
     file = forms.Field(
         label=_("Files"),
@@ -31,17 +31,17 @@ class LoadForm(forms.Form):
     manner = forms.ChoiceField(
         label=_("What to do"),
         choices=[
-            (DRY, _("Dry run: check what an import would do, without changing anything")),
-            (WET, _("Import now")),
+            (DRY_RUN, _("Dry run: check what an import would do, without changing anything")),
+            (IMPORT, _("Import now")),
         ],
-        initial=DRY,
+        initial=DRY_RUN,
         widget=forms.RadioSelect,
     )
 
     def __init__(self, *args: Any, scratch: ExitStack | None = None, is_too_large: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._scratch, self._is_too_large = scratch, is_too_large
-        self.fields["file"].required = not is_too_large  # then none of them were kept
+        self.fields["file"].required = not is_too_large  # then none of them was kept
         self.fields["file"].help_text = _(
             "Choose some or all of these files: %(names)s. You can also choose a .zip file with the files at "
             "its top level. The maximum total size is %(most)s."
@@ -51,9 +51,9 @@ class LoadForm(forms.Form):
         self.fields["file"].required = True
         if self._is_too_large:
             raise uploads.too_large()
-        assert self._scratch is not None  # a form that was sent has a place to unpack
+        assert self._scratch is not None  # a submitted form has a place to unpack
         return uploads.files_of(self.cleaned_data["file"], self._scratch)
 
     @property
-    def is_dry(self) -> bool:
-        return bool(self.cleaned_data["manner"] == DRY)
+    def is_dry_run(self) -> bool:
+        return bool(self.cleaned_data["manner"] == DRY_RUN)

@@ -1,4 +1,4 @@
-"""Loading the files of an estate: in batches, one transaction each; then one event for each organisation changed."""
+"""Importing one file of an estate: in batches, one transaction each; then one event for each changed organisation."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from por.imports.staging import Plain, Staged
 
 R = TypeVar("R", bound="Line")
 
-BATCH = 5_000  # rows a transaction: long enough to be fast, short enough for people not to wait behind it
-EVENTS = 1_000  # a transaction: whoever else writes in one of these chains waits for it
+BATCH = 5_000  # rows per transaction: enough to be fast, few enough that people do not wait long for its locks
+EVENTS = 1_000  # per transaction: others who write to one of these chains wait for it
 
 
 @dataclass(slots=True)
 class Line:
-    """What one line of a file says. Each file has its own, with more: its columns in the order of the header."""
+    """The values of one line. Each file has a subclass, with its columns in the order of the header."""
 
     line: int
 
 
 class Outcome:
-    """What came of a batch: how many rows of which organisation were created or changed, and what was refused."""
+    """The outcome of a batch: how many rows of each organisation were created or changed, and the refused lines."""
 
     def __init__(self) -> None:
         self.created: Counter[int] = Counter()
@@ -50,26 +50,26 @@ class Outcome:
 
 
 class Places(NamedTuple):
-    """A batch of what was found: the lines after one place, up to and with another."""
+    """A batch of the found lines: those after one place, up to and including another."""
 
     after: int
     last: int
 
 
-#: In a statement that is given the places by name: those lines of the batch that are merged all at once.
+#: A condition for a statement that gets the places by name: the lines of the batch that one statement merges.
 HERE = "place > %(after)s AND place <= %(last)s AND NOT apart"
 
 
 @dataclass(frozen=True)
 class File(Generic[R]):
-    """One file of an estate: what stands in it and how it gets into the database.
+    """One file of an estate: its columns, and how its lines are merged into the database.
 
-    Its lines are staged (por.estate.staging, where `plain` is explained); `key` is what no two of them share.
-    `found` is a SELECT for `estate_found_<file>`: it leaves out what the database knows already, and adds what
-    it knows of the rest. What that calls `apart` is merged by Python, line by line: `order`, if given, sees all
-    of it and says in which order; `merge` takes a batch. Everything else is merged by `merge_all`, one statement
-    for a whole batch, which may still set lines apart. Both lock what they change by primary key, inside the
-    transaction of the batch.
+    Its lines are staged (see por/imports/staging.py, which explains `plain`). `key` names the columns that no two lines
+    may share. `found` is a SELECT for `estate_found_<file>`: it leaves out lines that the database has already, and
+    adds what the database knows about the others. Lines that it marks as `apart` are merged in Python, one by one:
+    `order`, if given, gets all of them and returns them in order; `merge` takes a batch. All other lines are merged by
+    `merge_all`, with one statement for a whole batch, which may still mark lines as apart. Both lock the rows that they
+    change by primary key, in the transaction of the batch.
     """
 
     name: str
@@ -103,15 +103,15 @@ class Tally:
 
     @classmethod
     def of(cls, tallies: Collection[Tally]) -> Tally:
-        """Those of several files together."""
+        """Return the sum of the tallies of several files."""
         return cls(*(sum(figures) for figures in zip(*map(astuple, tallies), strict=True)))
 
 
 @dataclass
 class Report:
-    """What a load came to. `on_error` hears of every row that failed, `on_bytes` of every step forward.
+    """The report of an import. It calls `on_error` for every row that failed, and `on_bytes` for each step of progress.
 
-    Of a dry run, whose one transaction is rolled back by the caller, no events are written.
+    A dry run records no events; the caller rolls its transaction back.
     """
 
     on_error: Callable[[RowError], None]
@@ -125,16 +125,16 @@ class Report:
 
 
 @contextmanager
-def one_load() -> Iterator[None]:
-    """Run the block as the only load on the database. Raises Busy while another one runs."""
+def only_import() -> Iterator[None]:
+    """Run the block as the only import on the database. Raises Locked while another one runs."""
     with advisory_lock("load of an estate") as mine:
         if not mine:
             raise Locked("busy", _("Another import is running. Wait until it finishes."), retry_after=60)
         yield
 
 
-def load_file(path: Path, file: File[R], report: Report) -> None:
-    """Loads one file. Each batch stands or falls by itself, so a load that was stopped is simply repeated."""
+def import_file(path: Path, file: File[R], report: Report) -> None:
+    """Import one file. Each batch is committed by itself, so an import that was stopped is simply repeated."""
     tally = report.files.setdefault(file.name, Tally())
 
     def refuse(line: int, unfit: Unfit) -> None:
@@ -142,9 +142,9 @@ def load_file(path: Path, file: File[R], report: Report) -> None:
         report.on_error(RowError(file.name, line, unfit.column, unfit.code, unfit.reason))
 
     staged = Staged(file.stem, file.parse, file.plain() if file.plain else None)
-    way = _Way(path.stat().st_size, report.on_bytes)
-    staged.fill(path, file.header, refuse, way.read)
-    with _much_memory():
+    progress = _Progress(path.stat().st_size, report.on_bytes)
+    staged.fill(path, file.header, refuse, progress.read)
+    with _more_memory():
         staged.refuse_doubles(file.key, refuse)
         count = _find(file, staged.table)
     tally.unchanged += staged.count - count
@@ -152,7 +152,7 @@ def load_file(path: Path, file: File[R], report: Report) -> None:
     def merged(merge: Callable[[Outcome], None]) -> None:
         outcome = Outcome()
         with transaction.atomic():
-            _wait_patiently()
+            _raise_lock_timeout()
             merge(outcome)
             _count(file.name, outcome)
         tally.created += outcome.created.total()
@@ -164,53 +164,53 @@ def load_file(path: Path, file: File[R], report: Report) -> None:
     if file.merge_all is not None:
         for places in _batches(count):
             merged(partial(file.merge_all, places))
-            way.come(READ + MERGED * places.last / count)
+            progress.reach(READ + MERGED * places.last / count)
     if file.merge is not None:
-        rows: Iterable[R] = _apart(file, staged.names, count, way)
+        rows: Iterable[R] = _apart(file, staged.names, count, progress)
         if file.order is not None:
             rows = file.order(rows, lambda row, unfit: refuse(row.line, unfit))
         remaining = iter(rows)
         while batch := list(islice(remaining, BATCH)):
             merged(partial(file.merge, batch))
-    way.come(1)
+    progress.reach(1)
     staged.empty()
     if not report.dry_run:
         _record(file.name)
 
 
-#: About how much of the way it is to have read the file, and then to have merged what goes in whole batches.
+#: The share of the work that is reading the file, and the share that is merging whole batches, about.
 READ, MERGED = 0.4, 0.5
 
 
-class _Way:
-    """How far a file is, told in its bytes: they are all that is known of it at the start."""
+class _Progress:
+    """How far a file is, in bytes of the file: its size is all that is known at the start."""
 
     def __init__(self, size: int, moved: Callable[[int], None]) -> None:
         self._size = size
         self._moved = moved
-        self._read = self._told = 0
+        self._read = self._reported = 0
 
     def read(self, count: int) -> None:
         self._read += count
-        self.come(READ * self._read / max(self._size, 1))
+        self.reach(READ * self._read / max(self._size, 1))
 
-    def come(self, share: float) -> None:
-        ahead = int(self._size * min(share, 1)) - self._told
+    def reach(self, share: float) -> None:
+        ahead = int(self._size * min(share, 1)) - self._reported
         if ahead > 0:
-            self._told += ahead
+            self._reported += ahead
             self._moved(ahead)
 
 
 @contextmanager
-def _much_memory() -> Iterator[None]:
-    """For the few statements that look at a whole file at once."""
+def _more_memory() -> Iterator[None]:
+    """Run the block, one transaction, with more memory: for the few statements that process a whole file."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '256MB'")
         yield
 
 
 def _find(file: File[R], staged: str) -> int:
-    """Gives each line that says something new a place; returns how many there are."""
+    """Give a place to each line that contains something new; return how many there are."""
     found = file.found() if file.found else f"SELECT staged.*, true AS apart FROM {staged} AS staged"
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO estate_found_{file.stem} SELECT row_number() OVER (), one.* FROM ({found}) AS one")
@@ -224,9 +224,9 @@ def _batches(count: int) -> Iterator[Places]:
         yield Places(after, after + BATCH)
 
 
-def _apart(file: File[R], names: Sequence[str], count: int, way: _Way) -> Iterator[R]:
+def _apart(file: File[R], names: Sequence[str], count: int, progress: _Progress) -> Iterator[R]:
     for places in _batches(count):
-        way.come(READ + MERGED + (1 - READ - MERGED) * places.after / count)
+        progress.reach(READ + MERGED + (1 - READ - MERGED) * places.after / count)
         with connection.cursor() as cursor:
             cursor.execute(
                 f"SELECT line, {', '.join(names)} FROM estate_found_{file.stem}"
@@ -238,14 +238,14 @@ def _apart(file: File[R], names: Sequence[str], count: int, way: _Way) -> Iterat
             yield file.line(*row)
 
 
-def _wait_patiently() -> None:
-    """People's verbs give up a lock after seconds; a load has time, and theirs are over soon."""
+def _raise_lock_timeout() -> None:
+    """Let this transaction wait longer for locks. People give up after seconds, but an import has time."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '60s'")
 
 
 def _count(file: str, outcome: Outcome) -> None:
-    """Keeps what the events will say, in the transaction of the batch: a load that is killed leaves it to the next."""
+    """Save the counts for the events, in the transaction of the batch. If the import dies, the next records them."""
     organisations = sorted(outcome.created.keys() | outcome.changed.keys())
     if not organisations:
         return
@@ -263,7 +263,7 @@ def _count(file: str, outcome: Outcome) -> None:
 
 
 def _record(file: str) -> None:
-    """One event in the chain of each organisation whose rows changed, some hundreds in a transaction."""
+    """Record an event in the chain of each organisation whose rows changed, EVENTS of them per transaction."""
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
@@ -277,8 +277,8 @@ def _record(file: str) -> None:
             )
             about = history.ObjectRef("estate", file, file)
             events = [
-                history.EventDraft(of, {"file": file, "created": created, "changed": changed}, about)
-                for of, created, changed in cursor.fetchall()
+                history.EventDraft(organisation_id, {"file": file, "created": created, "changed": changed}, about)
+                for organisation_id, created, changed in cursor.fetchall()
             ]
             if not events:
                 return

@@ -1,4 +1,4 @@
-"""The loads that people asked for in the browser, and what came of each."""
+"""The imports that people requested in the browser, and their outcomes."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from por.imports.rules import KEPT
 
 class ImportQuerySet(models.QuerySet["Import"]):
     def due(self) -> Self:
-        """Return those that may begin. For who holds the lock, also those that are running: their worker is gone."""
+        """Return the imports that may start. The caller holds the lock, so the worker of a running one has died."""
         waiting = Q(status=Import.Status.QUEUED, next_at__lte=timezone.now())
         return self.filter(waiting | Q(status=Import.Status.RUNNING))
 
     def needing_files(self) -> Self:
-        """Those whose uploaded files are still of use: they are to run, or are a dry run that may yet be loaded."""
+        """Return the imports whose files are still needed: they will run, or are dry runs that may be imported."""
         tried = Q(dry_run=True, status=Import.Status.DONE, ended_at__gt=timezone.now() - KEPT, loaded=None)
         return self.filter(Q(status__in=[Import.Status.QUEUED, Import.Status.RUNNING]) | tried)
 
 
 class Import(models.Model):
-    """Files that somebody uploaded to be loaded, or only tried (`dry_run`), and the report of it.
+    """An import of uploaded files, or a dry run of one, with its report.
 
-    It runs in a worker that holds the lock of all loads (`one_load`), so a row that is `running` while somebody else
-    gets the lock belongs to a worker that is gone: it is run again, which is harmless. `started_at` tells the tries
-    apart.
+    It runs in a worker that holds the lock of all imports (`only_import`). If another worker gets the lock while a row
+    is `running`, the first worker has died, and the import is run again, which does no harm. `started_at` distinguishes
+    the tries.
     """
 
     class Status(models.TextChoices):
@@ -44,7 +44,7 @@ class Import(models.Model):
         CANCELLED = "cancelled", _("Cancelled")
 
     class Failure(models.TextChoices):
-        """Why a load could not be brought to its end."""
+        """Why an import failed."""
 
         KILLED = "killed", _("The background worker stopped three times in a row before it finished.")
         FILES_GONE = "files_gone", _("The files are no longer available.")
@@ -57,7 +57,7 @@ class Import(models.Model):
     #: The dry run whose files these are, if there was one.
     tried = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="loaded")
     folder = models.TextField()
-    #: Name and size of each file, in the order they are loaded.
+    #: Name and size of each file, in the order they are imported.
     files: models.JSONField[Any, Any] = models.JSONField(default=list)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     next_at = models.DateTimeField(default=timezone.now)
@@ -68,7 +68,7 @@ class Import(models.Model):
     #: The figures of each file, by its name: created, changed, unchanged, failed.
     figures: models.JSONField[Any, Any] = models.JSONField(default=dict)
     ended = models.PositiveIntegerField(default=0)
-    #: The first rows that failed, and where the file of all of them lies.
+    #: The first rows that failed, and the name of the file with all of them.
     errors: models.JSONField[Any, Any] = models.JSONField(default=list)
     errors_file = models.TextField(blank=True)
     failure = models.CharField(max_length=20, blank=True)
@@ -76,7 +76,7 @@ class Import(models.Model):
     objects = ImportQuerySet.as_manager()
 
     class Meta:
-        db_table = "estate_load"  # as it was made
+        db_table = "estate_load"  # its older name
         verbose_name = _("import")
         constraints = [
             models.CheckConstraint(
@@ -101,7 +101,7 @@ class Import(models.Model):
 
     @property
     def number(self) -> str:
-        """As text, so that no language groups its digits."""
+        """Return the key as text, so that templates do not group its digits."""
         return str(self.pk)
 
     @property
@@ -110,7 +110,7 @@ class Import(models.Model):
 
     @property
     def tallies(self) -> dict[str, Tally]:
-        """By file, in the order they are loaded."""
+        """Return the tally of each file, in the order they are imported."""
         return {name: Tally(**self.figures[name]) for name in self.names if name in self.figures}
 
     @property
@@ -119,7 +119,7 @@ class Import(models.Model):
 
     @property
     def tally_rows(self) -> list[tuple[str, Tally]]:
-        """Each file's, and under no name those of all together, where there are several."""
+        """Return the tally of each file, and, if there are several, their sum under an empty name."""
         rows = list(self.tallies.items())
         return [*rows, ("", self.total)] if len(rows) > 1 else rows
 
@@ -133,15 +133,15 @@ class Import(models.Model):
 
     @property
     def why(self) -> str:
-        """Why it failed, in a sentence."""
+        """Return why it failed, as a sentence."""
         return str(self.Failure(self.failure).label) if self.failure else ""
 
     @property
     def seconds(self) -> float:
-        """How long it took, the last time it was tried."""
+        """Return how many seconds the last try took."""
         return (self.ended_at - self.started_at).total_seconds() if self.ended_at and self.started_at else 0.0
 
     @property
     def kept_until(self) -> datetime | None:
-        """When the files of a dry run that nobody loads are deleted."""
+        """Return when the files of a dry run are deleted, unless they are imported."""
         return self.ended_at + KEPT if self.ended_at else None

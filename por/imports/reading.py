@@ -1,4 +1,4 @@
-"""Files of an estate, read line by line: a bad line costs nothing but itself, and says where and why it is bad."""
+"""Reading the files of an estate line by line. A bad line is refused with place and reason; the others are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 R = TypeVar("R")
 
-LONGEST_LINE = 65_536  # bytes; the longest honest line has a tenth of it
+LONGEST_LINE = 65_536  # bytes; the longest real line has a tenth of it
 LARGEST_NUMBER = 2**31 - 1
 BOM = b"\xef\xbb\xbf"
 
@@ -31,7 +31,7 @@ FORMULA = ("=", "+", "-", "@")
 
 
 class RowError(NamedTuple):
-    """Why a line was left out. `code` is stable for programs, `reason` is a sentence for people."""
+    """A line that was refused. `code` is stable for programs, `reason` is for people."""
 
     file: str
     line: int
@@ -41,7 +41,7 @@ class RowError(NamedTuple):
 
 
 class Unfit(Exception):
-    """A line cannot be loaded; `column` is empty where no single cell is at fault."""
+    """A line cannot be imported; `column` is empty if no single cell is at fault."""
 
     def __init__(self, column: str, code: str, reason: str) -> None:
         super().__init__(column, code, reason)
@@ -51,7 +51,7 @@ class Unfit(Exception):
 
 
 class Cells:
-    """The cells of one line by column. Each method reads one and raises Unfit if it is not what it should be."""
+    """The cells of one line by column. Each method returns the value of one cell, and raises Unfit if it is invalid."""
 
     __slots__ = ("_cells", "line")
 
@@ -60,7 +60,7 @@ class Cells:
         self._cells = cells
 
     def given(self, column: str) -> str:
-        """What is written there; empty is unknown."""
+        """Return the text of the cell; empty means unknown."""
         return self._cells[column]
 
     def required(self, column: str) -> str:
@@ -69,7 +69,7 @@ class Cells:
         raise Unfit(column, "missing_value", _("Enter a value."))
 
     def text(self, column: str, *, most: int) -> str:
-        """Words for people: no control characters, and nothing a spreadsheet would run as a formula."""
+        """Return a text for people: without control characters, and nothing that a spreadsheet runs as a formula."""
         value = self._cells[column]
         if len(value) > most:
             raise Unfit(column, "too_long", _("Enter %(most)s characters or fewer.") % {"most": most})
@@ -84,7 +84,7 @@ class Cells:
         return value
 
     def choice(self, column: str, allowed: Collection[str], *, default: str | None = None) -> str:
-        """One of the values allowed; where the cell is empty the default, if there is one."""
+        """Return one of the allowed values; for an empty cell the default, if there is one."""
         value = self._cells[column] if default is not None else self.required(column)
         if not value and default is not None:
             return default
@@ -126,7 +126,7 @@ class Cells:
         return value
 
     def month(self, column: str) -> date:
-        """The first day of a month written as year-month."""
+        """Return the first day of a month written as year-month."""
         value = self.required(column)
         try:
             if MONTH.fullmatch(value):
@@ -168,7 +168,7 @@ class Cells:
 
 
 def header_of(file: BinaryIO, columns: Collection[str]) -> list[str]:
-    """The names in the first line, of which the file is read past; raises Unfit if they are not these columns."""
+    """Read the first line; return its names. Raises Unfit if they are not these columns."""
     names = _split(file.readline().removeprefix(BOM))
     if sorted(names) != sorted(columns):
         wanted = ",".join(columns)
@@ -179,9 +179,9 @@ def header_of(file: BinaryIO, columns: Collection[str]) -> list[str]:
 
 
 def cells_of(line: int, raw: bytes, names: Sequence[str]) -> Cells | None:
-    """The cells of one line; None if it is empty, raises Unfit if it cannot be read.
+    """Return the cells of one line; None if it is empty. Raises Unfit if it cannot be read.
 
-    A line is one row: line breaks within quotes are not allowed, so that a quote left open costs one row only.
+    A line is one row. Line breaks within quotes are not allowed, so that an open quote affects only one row.
     """
     cells = _split(raw)
     if not cells:
@@ -197,7 +197,7 @@ def cells_of(line: int, raw: bytes, names: Sequence[str]) -> Cells | None:
 
 
 def _split(raw: bytes) -> list[str]:
-    """The cells of one line, without blanks around them; none of an empty line."""
+    """Return the cells of one line, without surrounding blanks; an empty list for an empty line."""
     if len(raw) > LONGEST_LINE:
         raise Unfit(
             "", "line_too_long", _("The line is too long. The limit is %(most)s bytes.") % {"most": LONGEST_LINE}
@@ -215,7 +215,7 @@ def _split(raw: bytes) -> list[str]:
 def parents_first(
     rows: Iterable[R], key: Callable[[R], Hashable], parent: Callable[[R], Hashable], refuse: Callable[[R], None]
 ) -> list[R]:
-    """The rows in their order, but each after the one it refers to; those that refer in a circle are refused."""
+    """Return the rows in their order, but each after its parent. Call `refuse` for rows in a circle; leave them out."""
     by_key = {key(row): row for row in rows}
     ordered: list[R] = []
     settled: set[Hashable] = set()

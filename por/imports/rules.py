@@ -1,14 +1,14 @@
-"""How loads are asked for, run again and forgotten."""
+"""How often imports are tried, and how long their files are kept."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-#: How long the files of a dry run wait to be loaded. All others are deleted when their load has ended.
+#: How long the files of a dry run are kept for a later import. All others are deleted when their import has ended.
 KEPT = timedelta(days=7)
-#: Rows that failed which a report shows; the file of errors has all of them.
+#: How many failed rows a report shows; the file of errors has all of them.
 SHOWN = 200
-#: A load that ended this many workers is not given to another one.
+#: An import that killed this many workers is given up.
 MAX_TRIES = 3
-#: After a server did not do its part, a load waits so long.
+#: How long an import waits after an outage of a server.
 PAUSE = timedelta(minutes=1)

@@ -1,7 +1,7 @@
-"""The lines of a file, by COPY, in a temporary table of this session, where one statement sees all of them.
+"""Staging: COPY puts the lines of a file into an unlogged table, where one statement sees all of them.
 
-What is plainly fit goes to the database as it stands; every other line is read cell by cell, and is either
-written anew or refused.
+A line that is obviously valid goes to the database as it is. Every other line is read cell by cell, and is either
+written in canonical form or refused.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from django.utils.translation import gettext as _
 
 from por.imports.reading import Cells, Unfit, cells_of, header_of
 
-BLOCK = 1 << 18  # bytes read at once
+BLOCK = 1 << 18  # bytes read in one go
 
-#: How a plain cell looks, in a line that needs no second look: as ISO 8601 and PostgreSQL have it, without quotes.
+#: Patterns of the cells of a plain line: as ISO 8601 and PostgreSQL write them, without quotes.
 GUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 MONTH = r"20[0-9]{2}-(?:0[1-9]|1[0-2])"
 DAY = r"20[0-9]{2}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
 NUMBER = r"[0-9]{1,9}"
 MONEY = r"[0-9]{1,12}(?:\.[0-9]{1,2})?"
 
-TEXT = 25  # PostgreSQL's number of the type
+TEXT = 25  # the number of the type in PostgreSQL
 
 Refuse = Callable[[int, Unfit], None]
 Plain = Callable[[bytes], bytes | None]
@@ -36,8 +36,8 @@ Plain = Callable[[bytes], bytes | None]
 class Staged:
     """The table `estate_staged_<file>`: `line`, then the columns of the file in the order of its header.
 
-    `parse` makes of a line's cells an object with the same fields, or raises Unfit. `plain`, where there is one,
-    answers what COPY takes for a line that `parse` would surely accept, and None for any other.
+    `parse` turns the cells of a line into an object with the same fields, or raises Unfit. `plain`, if given, returns
+    the line for COPY if `parse` would certainly accept it, and None for any other line.
     """
 
     def __init__(self, file: str, parse: Callable[[Cells], Any], plain: Plain | None) -> None:
@@ -50,16 +50,16 @@ class Staged:
             described = connection.introspection.get_table_description(cursor, self.table)
             texts = [column.name for column in described if column.type_code == TEXT]
         self.names = [column.name for column in described if column.name != "line"]
-        # An empty cell of text is known to be empty, as everywhere in the house; any other is unknown.
+        # An empty text cell is an empty text, as in all of our tables; any other empty cell is unknown.
         self._empty = f", FORCE_NOT_NULL ({', '.join(texts)})" if texts else ""
 
     def empty(self) -> None:
-        """Leaves nothing of the file behind, nor of what was found of it."""
+        """Empty the tables of staged and found lines of the file."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT estate_empty(%s)", [self._file])
 
     def fill(self, path: Path, header: str, refuse: Refuse, moved: Callable[[int], None]) -> None:
-        """Reads the whole file in place of what stood there. A wrong header is refused as the file's first line."""
+        """Read the whole file into the empty table. A wrong header is refused as the first line of the file."""
         self.empty()
         with connection.cursor() as cursor, path.open("rb") as file:
             try:
@@ -106,7 +106,7 @@ class Staged:
                 yield b"".join(found)
 
     def refuse_doubles(self, key: Sequence[str], refuse: Refuse) -> None:
-        """Takes out each line about the same thing as an earlier one; no part of the key is ever unknown."""
+        """Delete and refuse each line with the same key as an earlier one; no part of the key is ever unknown."""
         parts = ", ".join(f"{part} AS key_{place}" for place, part in enumerate(key))
         several = f"SELECT {parts}, min(line) AS first FROM {self.table} GROUP BY {', '.join(key)} HAVING count(*) > 1"
         same = " AND ".join(f"{part} = key_{place}" for place, part in enumerate(key))
@@ -131,7 +131,7 @@ class Staged:
 
 
 class _Stream:
-    """What COPY reads from: one block after the other."""
+    """The stream that COPY reads from, one block after the other."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = blocks

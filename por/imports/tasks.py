@@ -10,20 +10,20 @@ from por.db import outages
 from por.imports.actions import running
 from por.queue.periodic import due
 
-#: Seconds. A large estate takes longer than any other task may; what is cut short is run again.
+#: Seconds. A large estate takes longer than the limit of other tasks. An import that is cut off is run again.
 LONGEST = 12 * 3600
 
 
 @shared_task(soft_time_limit=LONGEST, time_limit=LONGEST + 60)
 def run() -> None:
-    """Run the loads that wait: woken when there is one, and every few seconds by the clock."""
+    """Run the waiting imports: woken when there is one, and started every few seconds by the clock."""
     with outages.tolerate_outage():
         running.run()
 
 
 @shared_task
 def forget() -> None:
-    """Delete uploads that no load needs: asked every minute, done every hour."""
+    """Delete uploads that no import needs: started every minute, done every hour."""
     with outages.tolerate_outage(), due("forget-uploads", timedelta(hours=1)) as mine:
         if mine:
             running.forget_unneeded()

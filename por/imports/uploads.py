@@ -1,4 +1,4 @@
-"""What is sent as the files of an estate: taken in as far as there may be of it, unpacked, and looked at."""
+"""Uploaded files of an estate: limiting their size, unpacking and checking them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from django.utils.translation import gettext as _
 
 from por.imports import whole
 
-#: A form around the files has a few bytes of its own.
+#: How many bytes the form around the files may have.
 ENVELOPE = 65_536
-#: The list of what is in a zip is read at one go; honest ones have a thousandth of it.
+#: The list of contents of a zip is read in one go; that of a real one has a thousandth of this size.
 LONGEST_READ = 1_048_576
-#: How much of the first line tells whether it is text.
+#: How many bytes of the first line are checked for being text.
 HEAD = 4096
-#: What a Mac puts beside the files that it packs.
-BESIDES = "__MACOSX/"
-#: What a zip that is cut short, damaged, packed in an unknown way or behind a password comes to.
+#: The folder that macOS adds to the files that it packs.
+MAC_FOLDER = "__MACOSX/"
+#: The errors of a zip that is cut off, damaged, packed in an unknown way or protected by a password.
 UNREADABLE = (BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
 
 
 class Limit(FileUploadHandler):
-    """Stands before the handlers that keep uploads: what is too much is let run by, and kept nowhere."""
+    """The first of the upload handlers. It discards uploads that are too large, so that no other handler saves them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,18 +68,19 @@ class Limit(FileUploadHandler):
 
 
 def too_large() -> ValidationError:
+    """Return the error for uploads that are too large."""
     most = filesizeformat(settings.LARGEST_UPLOAD)
-    sentence = _(
+    text = _(
         "The files are too large. The maximum total size is %(most)s. Import them in smaller parts, "
         "or use the command line."
     )
-    return ValidationError(sentence % {"most": most}, code="too_large")
+    return ValidationError(text % {"most": most}, code="too_large")
 
 
 def files_of(uploads: Sequence[UploadedFile[bytes]], scratch: ExitStack) -> list[File[bytes]]:
-    """The files of an estate among what was uploaded, those of a zip unpacked; raises all that is wrong at once.
+    """Return the uploaded files of an estate, those in a zip unpacked. Raises ValidationError with all that is wrong.
 
-    What is unpacked is gone when `scratch` is closed.
+    Unpacked files are deleted when `scratch` is closed.
     """
     found: list[File[bytes]] = []
     wrong: list[ValidationError] = []
@@ -104,52 +105,52 @@ def files_of(uploads: Sequence[UploadedFile[bytes]], scratch: ExitStack) -> list
 def _what_is_wrong(file: File[bytes], seen: set[str]) -> ValidationError | None:
     given = {"name": file.name, "names": ", ".join(whole.names())}
     if file.name not in whole.names():
-        sentence = _("%(name)s is not an estate file. Use these file names: %(names)s.")
-        return ValidationError(sentence % given, code="unknown_file")
+        text = _("%(name)s is not an estate file. Use these file names: %(names)s.")
+        return ValidationError(text % given, code="unknown_file")
     if file.name in seen:
         return ValidationError(_("You chose %(name)s twice. Choose only one.") % given, code="file_twice")
     if not file.size:
         return ValidationError(_("%(name)s is empty.") % given, code="file_empty")
     file.seek(0)
     if b"\0" in file.read(HEAD).partition(b"\n")[0]:
-        sentence = _("%(name)s is not a CSV file. Save the file as CSV in UTF-8. Renaming it is not enough.")
-        return ValidationError(sentence % given, code="not_csv")
+        text = _("%(name)s is not a CSV file. Save the file as CSV in UTF-8. Renaming it is not enough.")
+        return ValidationError(text % given, code="not_csv")
     return None
 
 
 def _unpacked(upload: UploadedFile[bytes], scratch: ExitStack) -> list[File[bytes]]:
-    """The files in a zip. Names and sizes are looked at before anything is unpacked, and no name becomes a path."""
+    """Return the files in a zip. It checks names and sizes before it unpacks anything, and no name becomes a path."""
     try:
-        with ZipFile(_Careful(upload)) as archive:
-            entries = [one for one in archive.infolist() if not one.filename.startswith(BESIDES)]
+        with ZipFile(_BoundedReads(upload)) as archive:
+            entries = [one for one in archive.infolist() if not one.filename.startswith(MAC_FOLDER)]
             for entry in entries:
                 if entry.filename not in whole.names():
-                    sentence = _(
+                    text = _(
                         "%(zip)s contains %(name)s, which is not an estate file. Put the files at the top "
                         "level, not in a folder, and use these names: %(names)s."
                     )
                     given = {"zip": upload.name, "name": entry.filename[:100], "names": ", ".join(whole.names())}
-                    raise ValidationError(sentence % given, code="unknown_file")
+                    raise ValidationError(text % given, code="unknown_file")
             if sum(entry.file_size for entry in entries) > settings.LARGEST_UPLOAD:
                 raise too_large()
             return [_unpack(archive, entry, scratch) for entry in entries]
     except UNREADABLE as error:
         if isinstance(error, OSError) and error.errno:
-            raise  # a full disk, say, is not the zip's fault
-        sentence = _("We cannot unpack %(zip)s. Create it again without a password, or choose the files themselves.")
-        raise ValidationError(sentence % {"zip": upload.name}, code="bad_zip") from error
+            raise  # a full disk, for example, is not the fault of the zip
+        text = _("We cannot unpack %(zip)s. Create it again without a password, or choose the files themselves.")
+        raise ValidationError(text % {"zip": upload.name}, code="bad_zip") from error
 
 
 def _unpack(archive: ZipFile, entry: ZipInfo, scratch: ExitStack) -> File[bytes]:
     place = scratch.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # entered here
-    with archive.open(entry) as packed:  # gives no more than the size it was announced with
+    with archive.open(entry) as packed:  # yields no more than the size in the list of contents
         shutil.copyfileobj(packed, place)
     place.flush()
     return File(place, name=entry.filename)
 
 
-class _Careful:
-    """A file that is not read far at one go: a zip's list of contents would fill the memory."""
+class _BoundedReads:
+    """A file that refuses long reads, because a large list of contents of a zip would fill the memory."""
 
     def __init__(self, file: Any) -> None:
         self._file = file

@@ -6,8 +6,8 @@ from por.imports import views
 
 app_name = "estate"
 urlpatterns = [
-    path("a/loads/", views.load_list, name="load_list"),
-    path("a/loads/<int:load_id>/", views.load_detail, name="load_detail"),
-    path("a/loads/<int:load_id>/load/", views.load_tried, name="load_tried"),
-    path("a/loads/<int:load_id>/cancel/", views.load_cancel, name="load_cancel"),
+    path("a/loads/", views.import_list, name="load_list"),
+    path("a/loads/<int:import_id>/", views.import_detail, name="load_detail"),
+    path("a/loads/<int:import_id>/load/", views.import_tried, name="load_tried"),
+    path("a/loads/<int:import_id>/cancel/", views.import_cancel, name="load_cancel"),
 ]

@@ -1,4 +1,4 @@
-"""Asking for a load in the browser: of files that were uploaded, or of those of a dry run; and taking that back."""
+"""Requesting an import, of uploaded files or of the files of a dry run, and cancelling it."""
 
 from __future__ import annotations
 
@@ -27,17 +27,16 @@ from por.queue.wake import Wake
 
 logger = logging.getLogger(__name__)
 
-#: Where the uploaded files of each load lie, in a folder of their own that begins with the day.
+#: The folder for uploads. In it, each import has a folder of its own, whose name begins with the date.
 UPLOADS = "loads"
-#: Wakes the worker that runs loads after a commit.
+#: Wakes the worker that runs imports, after a commit.
 wake = Wake()
 
 
 def request(files: Sequence[File[bytes]], *, dry_run: bool, by: Actor) -> Import:
-    """Keeps the files, each by its name in an estate, and asks for a load of them, or for one that is only tried.
+    """Save the files, each under its name in an estate, and request an import or a dry run of them; return it.
 
-    No transaction is open while they are kept, which takes its time. Raises Forbidden or Unavailable; then nothing is
-    kept.
+    Saving may take long, so no transaction is open meanwhile. Raises Forbidden or Unavailable; then no file is kept.
     """
     by.require(Right.IMPORT)
     folder = f"{UPLOADS}/{timezone.now():%Y-%m-%d}-{uuid4()}"
@@ -47,84 +46,85 @@ def request(files: Sequence[File[bytes]], *, dry_run: bool, by: Actor) -> Import
         with watchdog.unbounded(), outages.of_storage():
             for file in given:
                 storages["default"].save(f"{folder}/{file.name}", file)
-        return _ask(Import(folder=folder, files=[(file.name, file.size) for file in given], dry_run=dry_run), by=by)
+        return _request(Import(folder=folder, files=[(file.name, file.size) for file in given], dry_run=dry_run), by=by)
     except BaseException:
         forget(folder)
         raise
 
 
 @transaction.atomic
-def load_tried(load_id: int, *, by: Actor) -> Import:
-    """Asks for a load of the files of a dry run; once it was asked for, that same load.
+def import_tried(import_id: int, *, by: Actor) -> Import:
+    """Request an import of the files of a dry run; return it. A second call returns the same import.
 
-    Raises Forbidden, Absent, Busy, `not_tried` or `files_gone`.
+    Raises Forbidden, NotFound, Locked, `not_tried` or `files_gone`.
     """
     by.require(Right.IMPORT)
-    tried = _locked(load_id)
-    if loaded := Import.objects.filter(tried=tried).first():
-        return loaded
+    tried = _locked(import_id)
+    if existing := Import.objects.filter(tried=tried).first():
+        return existing
     if not (tried.dry_run and tried.status == Import.Status.DONE):
         raise Refused("not_tried", _("You can only import the files of a completed dry run."))
     if not Import.objects.needing_files().filter(pk=tried.pk).exists():
         raise Refused("files_gone", _("The files of this dry run have been deleted. Upload them again."))
-    return _ask(Import(folder=tried.folder, files=tried.files, dry_run=False, tried=tried), by=by)
+    return _request(Import(folder=tried.folder, files=tried.files, dry_run=False, tried=tried), by=by)
 
 
 @transaction.atomic
-def cancel(load_id: int, *, by: Actor) -> Import:
-    """Takes back a load that has not begun; its files are deleted.
+def cancel(import_id: int, *, by: Actor) -> Import:
+    """Cancel an import that has not started, and delete its files; return it.
 
-    Raises Forbidden, Absent, Busy, or `has_begun`: it runs, or it is over.
+    Raises Forbidden, NotFound, Locked, or `has_begun`: it is running, or has ended.
     """
     by.require(Right.IMPORT)
-    load = _locked(load_id)
-    if load.status != Import.Status.QUEUED:
+    import_ = _locked(import_id)
+    if import_.status != Import.Status.QUEUED:
         raise Refused("has_begun", _("This import has started, so you can no longer cancel it."))
-    load.status, load.ended_at = Import.Status.CANCELLED, timezone.now()
-    load.save(update_fields=["status", "ended_at"])
-    transaction.on_commit(lambda: forget(load.folder))
-    history.record(ImportEvent.CANCELLED, about(load), by=by, at=load.ended_at, of=None)
-    return load
+    import_.status, import_.ended_at = Import.Status.CANCELLED, timezone.now()
+    import_.save(update_fields=["status", "ended_at"])
+    transaction.on_commit(lambda: forget(import_.folder))
+    history.record(ImportEvent.CANCELLED, about(import_), by=by, at=import_.ended_at, of=None)
+    return import_
 
 
 def forget(folder: str) -> None:
-    """Deletes the files in a folder of uploads, as far as the storage lets us; else the next round tries again."""
+    """Delete the files in a folder of uploads. If the storage does not allow it, the next run tries again."""
     storage = storages["default"]
     try:
         for name in storage.listdir(folder)[1]:
             storage.delete(f"{folder}/{name}")
-        storage.delete(folder)  # a directory has to go, too; a bucket knows none
+        storage.delete(folder)  # deletes the directory; a bucket has none
     except FileNotFoundError:
         return
-    except Exception as error:  # a disk's, a network's, a client's
-        logger.warning("Uploaded files could not be deleted (%s); the next round tries again.", type(error).__name__)
+    except Exception as error:  # an error of the disk, the network or the client
+        logger.warning("Uploaded files could not be deleted (%s); the next run tries again.", type(error).__name__)
 
 
-def about(load: Import) -> history.ObjectRef:
-    return history.ObjectRef("load", str(load.pk), ", ".join(load.names))
+def about(import_: Import) -> history.ObjectRef:
+    """Return the import as the object of an event."""
+    return history.ObjectRef("load", str(import_.pk), ", ".join(import_.names))
 
 
-def _ask(load: Import, *, by: Actor) -> Import:
-    """A load that waits for its turn, and its event."""
-    assert by.user is not None  # without a person nobody has a right
-    load.asked_by, load.asked_at, load.request_id = by.user, timezone.now(), request_id.get()
+def _request(import_: Import, *, by: Actor) -> Import:
+    """Save the import, so that it waits for its turn, and record the event."""
+    assert by.user is not None  # only a person has rights
+    import_.asked_by, import_.asked_at, import_.request_id = by.user, timezone.now(), request_id.get()
     with transaction.atomic():
-        load.save(force_insert=True)
+        import_.save(force_insert=True)
         wake.after_commit()
         history.record(
             ImportEvent.REQUESTED,
-            about(load),
+            about(import_),
             by=by,
-            at=load.asked_at,
+            at=import_.asked_at,
             of=None,
-            changes={"dry_run": load.dry_run, "files": dict(load.files)},
+            changes={"dry_run": import_.dry_run, "files": dict(import_.files)},
         )
-    return load
+    return import_
 
 
-def _locked(load_id: int) -> Import:
+def _locked(import_id: int) -> Import:
     with lock_timeout_as_busy():
-        load = Import.objects.select_for_update(of=("self",), no_key=True).filter(pk=load_id).first()
-    if load is None:
+        import_ = Import.objects.select_for_update(of=("self",), no_key=True).filter(pk=import_id).first()
+    if import_ is None:
         raise NotFound("not_found", _("We could not find this import."))
-    return load
+    return import_

@@ -1,4 +1,4 @@
-"""Running the loads that were asked for, in a worker; and deleting the files that none of them needs any more."""
+"""Running the requested imports, in a worker, and deleting the files that no import needs any more."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from por.history.actions import recording as history
 from por.imports import whole
 from por.imports.actions.requests import UPLOADS, about, forget
 from por.imports.events import ImportEvent
-from por.imports.loading import Report, one_load
+from por.imports.loading import Report, only_import
 from por.imports.models import Import, ImportQuerySet
 from por.imports.reading import RowError
 from por.imports.rules import MAX_TRIES, PAUSE, SHOWN
@@ -37,81 +37,81 @@ from por.queue.work import Queue
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two words on how far a load is.
-SAY_EVERY = 1.0
+#: Seconds between two reports of the progress of an import.
+REPORT_EVERY = 1.0
 
 
-class Loads(Queue[Import]):
-    """The loads that were asked for. A load takes hours, so its worker holds a lock instead of a lease.
+class ImportQueue(Queue[Import]):
+    """The queue of requested imports. An import takes hours, so its worker holds a lock instead of a lease.
 
-    Only the worker with the lock of all loads runs any: a row that says `running` then belongs to a worker that is
-    gone, and its load is begun again.
+    Only the worker with the lock of all imports runs any. A row that is `running` without that lock belongs to a worker
+    that died, and its import is started again.
     """
 
     run_for = inf
 
     def take(self) -> Generator[Import, None, None]:
-        while (load := _take()) is not None:
-            yield load
+        while (import_ := _take()) is not None:
+            yield import_
 
     def request_id_of(self, row: Import) -> str:
         return row.request_id
 
     def work(self, row: Import) -> None:
         with translation.override(row.asked_by.language):
-            _load(row)
+            _run(row)
 
     def is_outage(self, error: Exception) -> bool:
-        """Return whether another worker's lock, a disk, or a server is at fault; not if the files are gone."""
+        """Return whether another worker's lock, a disk or a server is at fault. Missing files are no outage."""
         if isinstance(error, FileNotFoundError):
             return False
         return isinstance(error, Locked | Unavailable | OSError) or super().is_outage(error)
 
     def give_back(self, row: Import) -> None:
-        """Let it wait for its turn again. What was loaded is loaded, and found unchanged then."""
-        _mine(row).update(status=Import.Status.QUEUED, tries=row.tries - 1, next_at=timezone.now() + PAUSE)
+        """Let it wait for its turn again. Rows that were imported already will be found unchanged."""
+        _this_try(row).update(status=Import.Status.QUEUED, tries=row.tries - 1, next_at=timezone.now() + PAUSE)
 
     def fail(self, row: Import, error: Exception) -> None:
-        """End it: the same files fail in the same way."""
+        """End it: the same files would fail again in the same way."""
         if isinstance(error, FileNotFoundError):
             return _fail(row, Import.Failure.FILES_GONE)
-        logger.exception("Load %s failed.", row.pk)
+        logger.exception("Import %s failed.", row.pk)
         return _fail(row, Import.Failure.DEFECT)
 
 
 def run() -> int:
-    """Run what is due, one after another, unless some load is running already; return how many were begun."""
-    with suppress(Locked), one_load():
-        return Loads().run()
+    """Run the due imports, one after another, unless one is running already; return how many were started."""
+    with suppress(Locked), only_import():
+        return ImportQueue().run()
     return 0
 
 
 @transaction.atomic
 def _take() -> Import | None:
-    """Return the oldest that is due, marked and counted before the work; None if there is none."""
+    """Return the oldest due import, marked as running and its try counted; None if there is none."""
     due = Import.objects.due().select_for_update(of=("self",), no_key=True, skip_locked=True).select_related("asked_by")
-    for load in due.order_by("pk"):
-        load.status, load.started_at, load.tries = Import.Status.RUNNING, timezone.now(), load.tries + 1
-        load.bytes_done, load.figures = 0, {}
-        load.save(update_fields=["status", "started_at", "tries", "bytes_done", "figures"])
-        if load.tries <= MAX_TRIES:
-            return load
-        _fail(load, Import.Failure.KILLED)
+    for import_ in due.order_by("pk"):
+        import_.status, import_.started_at, import_.tries = Import.Status.RUNNING, timezone.now(), import_.tries + 1
+        import_.bytes_done, import_.figures = 0, {}
+        import_.save(update_fields=["status", "started_at", "tries", "bytes_done", "figures"])
+        if import_.tries <= MAX_TRIES:
+            return import_
+        _fail(import_, Import.Failure.KILLED)
     return None
 
 
-def _load(load: Import) -> None:
-    with _at_hand(load) as directory, Errors() as errors, Progress(load) as progress:
-        report = progress.report = Report(on_error=errors, on_bytes=progress, dry_run=load.dry_run)
-        ended = whole.load(directory, report)
-        errors_file = errors.keep(f"load-errors/{load.pk}.csv")
+def _run(import_: Import) -> None:
+    with _local_files(import_) as directory, Errors() as errors, Progress(import_) as progress:
+        report = progress.report = Report(on_error=errors, on_bytes=progress, dry_run=import_.dry_run)
+        ended = whole.import_all(directory, report)
+        errors_file = errors.keep(f"load-errors/{import_.pk}.csv")
     figures = {name: asdict(tally) for name, tally in report.files.items()}
     _end(
-        load,
+        import_,
         ImportEvent.ENDED,
-        changes={"dry_run": load.dry_run, "ended": ended, **asdict(report.total)},
+        changes={"dry_run": import_.dry_run, "ended": ended, **asdict(report.total)},
         status=Import.Status.DONE,
-        bytes_done=load.size,
+        bytes_done=import_.size,
         figures=figures,
         ended=ended,
         errors=errors.first,
@@ -120,25 +120,25 @@ def _load(load: Import) -> None:
 
 
 @contextmanager
-def _at_hand(load: Import) -> Iterator[Path]:
-    """The directory with the files: their own where they lie on this machine, else one for the while."""
+def _local_files(import_: Import) -> Iterator[Path]:
+    """Yield a directory with the files: their own if they are on this machine, else a temporary copy."""
     storage = storages["default"]
     if isinstance(storage, FileSystemStorage):
-        directory = Path(storage.path(load.folder))
-        if len(whole.present(directory)) < len(load.files):
+        directory = Path(storage.path(import_.folder))
+        if len(whole.present(directory)) < len(import_.files):
             raise FileNotFoundError(directory)
         yield directory
         return
-    with tempfile.TemporaryDirectory(prefix="por-load-") as place:
+    with tempfile.TemporaryDirectory(prefix="por-import_-") as place:
         with outages.of_storage():
-            for name in load.names:
-                with storage.open(f"{load.folder}/{name}") as kept, (Path(place) / name).open("wb") as copy:
+            for name in import_.names:
+                with storage.open(f"{import_.folder}/{name}") as kept, (Path(place) / name).open("wb") as copy:
                     shutil.copyfileobj(kept, copy)
         yield Path(place)
 
 
 class Errors:
-    """Hears of the rows that failed: keeps the first ones for the page, and all of them for a file."""
+    """Collects the rows that failed: the first ones for the page, and all of them for a file."""
 
     def __init__(self) -> None:
         self.first: list[RowError] = []
@@ -160,7 +160,7 @@ class Errors:
         self._writer.writerow(error)
 
     def keep(self, name: str) -> str:
-        """The name in the storage of the file of all of them; nothing where no row failed."""
+        """Save the file with all failed rows; return its name in the storage, "" if no row failed."""
         if not self.first:
             return ""
         self._text.flush()
@@ -169,15 +169,15 @@ class Errors:
 
 
 class Progress:
-    """Hears how many bytes were read and writes it down about once a second, for the page to show.
+    """Counts the bytes that were read, and saves the progress about once a second, for the page to show.
 
-    Over a connection of its own: a dry run is one long transaction, of which nobody else sees anything.
+    It has a connection of its own, because a dry run is one long transaction that no one else can see into.
     """
 
-    def __init__(self, load: Import) -> None:
+    def __init__(self, import_: Import) -> None:
         self.report: Report | None = None
-        self._load, self._done = load, 0
-        self._next = time.monotonic() + SAY_EVERY
+        self._import, self._done = import_, 0
+        self._next = time.monotonic() + REPORT_EVERY
         self._connection: Any = connection.copy()
 
     def __enter__(self) -> Progress:
@@ -191,61 +191,61 @@ class Progress:
         self._done += count
         now = time.monotonic()
         if now >= self._next:
-            self._next = now + SAY_EVERY
-            self._say()
+            self._next = now + REPORT_EVERY
+            self._save()
 
-    def _say(self) -> None:
+    def _save(self) -> None:
         figures = {name: asdict(tally) for name, tally in self.report.files.items()} if self.report else {}
         try:
             with self._connection.cursor() as cursor:
                 cursor.execute(
                     "UPDATE estate_load SET bytes_done = %s, figures = %s"
                     " WHERE id = %s AND started_at = %s AND status = 'running'",
-                    [self._done, json.dumps(figures), self._load.pk, self._load.started_at],
+                    [self._done, json.dumps(figures), self._import.pk, self._import.started_at],
                 )
-        except Error as error:  # the load itself will find out whether that matters
+        except Error as error:  # if it matters, the import fails by itself
             outages.note(error)
 
 
-def _end(load: Import, verb: ImportEvent, *, changes: dict[str, Any], **fields: Any) -> None:
-    """Writes down what came of it, unless another worker has it by now; then deletes the files nobody needs."""
+def _end(import_: Import, verb: ImportEvent, *, changes: dict[str, Any], **fields: Any) -> None:
+    """Save and record the outcome, unless another worker has taken over; then delete files that no import needs."""
     now = timezone.now()
     with transaction.atomic():
-        if not _mine(load).update(ended_at=now, **fields):
-            logger.warning("Load %s was taken over by another worker.", load.pk)
+        if not _this_try(import_).update(ended_at=now, **fields):
+            logger.warning("Import %s was taken over by another worker.", import_.pk)
             return
-        history.record(verb, about(load), by=SYSTEM, at=now, of=None, changes=changes)
-    if not Import.objects.needing_files().filter(folder=load.folder).exists():
-        forget(load.folder)
+        history.record(verb, about(import_), by=SYSTEM, at=now, of=None, changes=changes)
+    if not Import.objects.needing_files().filter(folder=import_.folder).exists():
+        forget(import_.folder)
 
 
-def _fail(load: Import, failure: Import.Failure) -> None:
+def _fail(import_: Import, failure: Import.Failure) -> None:
     _end(
-        load,
+        import_,
         ImportEvent.FAILED,
-        changes={"dry_run": load.dry_run, "failure": failure.value},
+        changes={"dry_run": import_.dry_run, "failure": failure.value},
         status=Import.Status.FAILED,
         failure=failure,
     )
 
 
-def _mine(load: Import) -> ImportQuerySet:
-    """The row, as long as it is this try that runs."""
-    return Import.objects.filter(pk=load.pk, status=Import.Status.RUNNING, started_at=load.started_at)
+def _this_try(import_: Import) -> ImportQuerySet:
+    """Return a query for the row, which finds it only while this try is the one that runs."""
+    return Import.objects.filter(pk=import_.pk, status=Import.Status.RUNNING, started_at=import_.started_at)
 
 
 # --- Files that are left over ---------------------------------------------------------------------------------------
 
 
 def forget_unneeded() -> None:
-    """Deletes every folder of uploads that no load needs: of dry runs nobody loaded, and what a crash left behind.
+    """Delete every folder of uploads that no import needs: of old dry runs, and what a crash left behind.
 
-    Those of today and yesterday that no row knows are spared: somebody may be uploading them.
+    It keeps folders of today and yesterday that no row knows, because someone may still be uploading to them.
     """
     try:
         with outages.of_storage():
             folders, _files = storages["default"].listdir(UPLOADS)
-    except (FileNotFoundError, Unavailable):  # none yet; or not to be reached, as the log says
+    except (FileNotFoundError, Unavailable):  # there is none yet, or the storage does not answer, which is logged
         return
     known = set(Import.objects.filter(folder__startswith=f"{UPLOADS}/").values_list("folder", flat=True))
     needed = set(Import.objects.needing_files().values_list("folder", flat=True))

@@ -1,7 +1,7 @@
-"""Where the lines of a file stand while it is loaded.
+"""The tables for the lines of a file during an import.
 
-The application may make no tables of its own, so they are made here, unlogged: a load that a crash has ended is
-simply repeated. Only one load runs at a time, so one table for each file is enough.
+The application's role may not create tables, so they are created here. They are unlogged, because an import that a
+crash ended is simply repeated. Only one import runs at a time, so one set of tables is enough.
 """
 
 from django.db import migrations
@@ -25,7 +25,7 @@ STAGED = {
     "associations": ("subscription_id uuid, tenant_id uuid, mpn_id text, kind text, began_on date, ended_on date"),
 }
 
-#: What the database knows of a line, beside the line itself.
+#: Columns for what the database knows about a line, in addition to its own columns.
 FOUND = {
     "partners": "",
     "customers": "",
@@ -45,7 +45,7 @@ TABLES = "".join(
     for file, columns in STAGED.items()
 )
 
-# What the events of a load will say, kept with its rows until they are written.
+# The counts for the events of an import, saved with its rows until the events are recorded.
 LOADED = """
 CREATE TABLE estate_loaded (
     file text, organisation_id bigint, created integer NOT NULL, changed integer NOT NULL,
@@ -53,7 +53,7 @@ CREATE TABLE estate_loaded (
 );
 """
 
-# What only the owner of a table may do with it, for these tables and nothing else.
+# Actions that only the owner of a table may take, for these tables and no others.
 FUNCTIONS = """
 CREATE FUNCTION estate_empty(file text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

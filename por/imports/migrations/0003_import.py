@@ -1,4 +1,4 @@
-"""The model is named as people name it; its table stays."""
+"""Rename the model; its table keeps its name."""
 
 from django.db import migrations
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 
 
 class Command(BaseCommand):
-    """Compiles the message catalogues that have changed. Django's compilemessages would need the gettext package."""
+    """Compile the message catalogues that have changed, without the gettext package that compilemessages needs."""
 
     help = __doc__ or ""
     requires_system_checks: list[str] = []

@@ -11,12 +11,14 @@ from por.errors import Refused
 
 
 class Command(BaseCommand):
-    help = "Makes an API token for a person and one organisation; the token is the last word printed."
+    help = "Create an API token for a person and one organisation; the token is the last word printed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email")
-        parser.add_argument("--name", required=True, help="what the token is called in the person's list")
-        parser.add_argument("--organisation", metavar="NUMBER", help="MPN ID, tenant id; needed if there are several")
+        parser.add_argument("--name", required=True, help="the name of the token in the person's list")
+        parser.add_argument(
+            "--organisation", metavar="NUMBER", help="MPN ID or tenant ID; required if there are several"
+        )
         parser.add_argument("--read-only", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:

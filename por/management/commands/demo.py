@@ -22,11 +22,11 @@ from por.management.estates import cast
 
 SUBSCRIPTIONS = 120
 SEED = 1
-HOUSE = ("house", "Programme office")
+PLATFORM = ("house", "Programme office")  # number and name of the organisation of platform staff
 
 
 class Person(NamedTuple):
-    """Somebody who can sign in to the demo. `places` are (kind of organisation, its name); none is the house."""
+    """Someone who can sign in to the demo. `places` are (kind of organisation, its name); none means platform staff."""
 
     name: str
     role: Role
@@ -53,7 +53,7 @@ PEOPLE = {
 
 
 class Command(BaseCommand):
-    help = "Fills an empty database with a fictional estate and people to sign in as; does it once."
+    help = "Fill an empty database with a fictional estate and people to sign in as, once."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO:
@@ -62,17 +62,17 @@ class Command(BaseCommand):
         if not password:
             raise CommandError("Set DEMO_PASSWORD to the password that the people of the demo sign in with.")
         if User.objects.filter(email__in=map(_email, PEOPLE)).count() < len(PEOPLE):
-            # All or nothing: an estate is dated around the day it is made, half of one could not be completed later.
+            # All or nothing: the dates of an estate depend on the day it is made, so it could not be completed later.
             with transaction.atomic():
-                self._load()
-                _bring_people(password)
-                _leave_something_to_do()
+                self._import_estate()
+                _add_people(password)
+                _leave_open_requests()
             self.stdout.write("The demo has its estate and its people.")
         else:
-            changed = _keep_password(password)
-            self.stdout.write(f"The demo was there already; {changed} passwords were brought in line.")
+            changed = _update_passwords(password)
+            self.stdout.write(f"The demo was there already; {changed} passwords were updated.")
 
-    def _load(self) -> None:
+    def _import_estate(self) -> None:
         with tempfile.TemporaryDirectory(prefix="por-demo-") as directory:
             today = timezone.now().date().isoformat()
             call_command(
@@ -88,28 +88,28 @@ def _email(name: str) -> str:
     return f"{name}@demo.example"
 
 
-def _bring_people(password: str) -> None:
-    encoded = make_password(password)  # one for all: it is the same password, and hashing is slow on purpose
-    house, _ = Organisation.objects.get_or_create(
-        kind=OrganisationKind.STAFF, number=HOUSE[0], defaults={"name": HOUSE[1]}
+def _add_people(password: str) -> None:
+    encoded = make_password(password)  # one hash for all: they share the password, and hashing is slow on purpose
+    platform, _ = Organisation.objects.get_or_create(
+        kind=OrganisationKind.STAFF, number=PLATFORM[0], defaults={"name": PLATFORM[1]}
     )
     for key, person in PEOPLE.items():
         user, _ = User.objects.update_or_create(
             email=_email(key), defaults={"name": person.name, "language": person.language, "password": encoded}
         )
-        for organisation in [_organisation(*place) for place in person.places] or [house]:
+        for organisation in [_organisation(*place) for place in person.places] or [platform]:
             Membership.objects.get_or_create(user=user, organisation=organisation, defaults={"role": person.role})
 
 
-def _leave_something_to_do() -> None:
-    """A question that waits for its customer, and an invitation: by the verbs that people have for it."""
+def _leave_open_requests() -> None:
+    """Open a change request that waits for its customer, and an invitation, with the verbs that people use."""
     customer, partner, rival = (_actor(name) for name in ("customer", "partner", "rival"))
     subscriptions = Subscription.objects.filter(customer=customer.organisation_id)
-    contested = subscriptions.get(product=Product.EMS)
-    named = attaching.attach(contested.subscription_id, cast.HALDEN, by=customer, note="They roll it out this spring.")
-    assert named.request is not None
+    attached = subscriptions.get(product=Product.EMS)
+    opened = attaching.attach(attached.subscription_id, cast.HALDEN, by=customer, note="They roll it out this spring.")
+    assert opened.request is not None
     change_requests.submit_statement(
-        named.request.pk, "We have enrolled 300 devices and train the service desk.", by=rival
+        opened.request.pk, "We have enrolled 300 devices and train the service desk.", by=rival
     )
     free = subscriptions.get(product=Product.OFFICE365, agreement=Agreement.EA, seats=60)
     tenant_id = free.customer.tenant_id
@@ -122,13 +122,13 @@ def _actor(name: str) -> Actor:
 
 
 def _organisation(kind: OrganisationKind, known_as: str) -> Organisation:
-    """A partner by its MPN ID, a customer by its name: its tenant id is the estate's business."""
+    """Return a partner by its MPN ID, or a customer by its name, because its tenant ID is random."""
     field = "number" if kind == OrganisationKind.PARTNER else "name"
     return Organisation.objects.get(kind=kind, **{field: known_as})
 
 
-def _keep_password(password: str) -> int:
-    """Gives the demo's people the password where they have another one; returns how many had."""
+def _update_passwords(password: str) -> int:
+    """Set the password of the people of the demo who have another one; return how many had."""
     people = User.objects.filter(email__in=map(_email, PEOPLE))
     others = [
         encoded

@@ -1,4 +1,4 @@
-"""Draws docs/life-cycles.md from the tables."""
+"""Drawing docs/life-cycles.md from the state machines."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from associations.invitations.rules import INVITATION
 from associations.record.state_machines import StateMachine
 
 ALL = [CHANGE_REQUEST, INVITATION]
-
-
 FILE = settings.BASE_DIR / "docs" / "life-cycles.md"
-
 
 HEAD = """# Life cycles
 
@@ -26,7 +23,7 @@ refused with 409 and the code of the current status.
 
 
 class Command(BaseCommand):
-    help = "Draws docs/life-cycles.md from the tables of what may follow what."
+    help = "Draw docs/life-cycles.md from the state machines."
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,25 +32,25 @@ class Command(BaseCommand):
 
 
 def drawn() -> str:
-    """The whole document."""
+    """Return the whole document."""
     return "\n".join([HEAD, *(_drawn(one) for one in ALL)])
 
 
-def _drawn(cycle: StateMachine) -> str:
-    ends = sorted({str(status) for status in cycle.refusals if status not in cycle.steps})
+def _drawn(machine: StateMachine) -> str:
+    ends = sorted({str(status) for status in machine.refusals if status not in machine.steps})
     lines = [
-        f"## {cycle.name.capitalize()}",
+        f"## {machine.name.capitalize()}",
         "",
         "```mermaid",
         "stateDiagram-v2",
-        f"    [*] --> {cycle.begins}",
-        *(f"    {at} --> {to}: {verb}" for at, steps in cycle.steps.items() for verb, to in steps.items()),
+        f"    [*] --> {machine.begins}",
+        *(f"    {at} --> {to}: {verb}" for at, steps in machine.steps.items() for verb, to in steps.items()),
         *(f"    {status} --> [*]" for status in ends),
         "```",
         "",
         "| Status | Message for a step that is not allowed | Code |",
         "|---|---|---|",
-        *(f"| {status} | {sentence} | `{code}` |" for status, (code, sentence) in cycle.refusals.items()),
+        *(f"| {status} | {message} | `{code}` |" for status, (code, message) in machine.refusals.items()),
         "",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Draws the rooms in docs/architecture.md from what the code imports."""
+"""Drawing the rooms in docs/architecture.md from what the code imports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Node = TypeVar("Node", bound=Hashable)
 
 
 class Command(BaseCommand):
-    help = "Draws the rooms in docs/architecture.md from what the code imports."
+    help = "Draw the rooms in docs/architecture.md from what the code imports."
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -37,7 +37,7 @@ def drawn_into(document: str) -> str:
     return f"{before}{BEGIN}\n\n{picture(rooms(settings.BASE_DIR))}\n\n{END}{after}"
 
 
-# --- What the code says ---------------------------------------------------------------------------------------------
+# --- The imports in the code ----------------------------------------------------------------------------------------
 
 
 def rooms(base: Path) -> Graph:
@@ -60,7 +60,7 @@ def rooms(base: Path) -> Graph:
 
 
 def _modules(base: Path) -> dict[str, Path]:
-    """Return every module by its name. `__init__.py` holds no code, and migrations are no part of the picture."""
+    """Return every module by its name. `__init__.py` holds no code, and migrations are left out."""
     return {
         ".".join(path.relative_to(base).with_suffix("").parts): path
         for root in ROOTS

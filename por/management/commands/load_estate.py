@@ -14,20 +14,20 @@ from tqdm import tqdm
 
 from por.errors import Locked
 from por.imports import whole
-from por.imports.loading import Report, Tally, one_load
+from por.imports.loading import Report, Tally, only_import
 from por.imports.reading import RowError
 
 SHOWN = 20  # failed rows on the terminal; --errors has them all
 
 
 class Command(BaseCommand):
-    """Loads the CSV files of an estate. A bad row is reported and skips only itself; loading again changes nothing."""
+    """Import the CSV files of an estate. A bad row is reported and skipped; importing again changes nothing."""
 
     help = __doc__ or ""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("directory", metavar="DIR", type=Path, help="where partners.csv, customers.csv … are")
-        parser.add_argument("--dry-run", action="store_true", help="say what would happen, and change nothing")
+        parser.add_argument("directory", metavar="DIR", type=Path, help="the folder with partners.csv, customers.csv …")
+        parser.add_argument("--dry-run", action="store_true", help="report what would happen, and change nothing")
         parser.add_argument("--errors", metavar="FILE", type=Path, help="write every row that failed to this CSV file")
 
     def handle(self, *args: Any, directory: Path, dry_run: bool, errors: Path | None, **options: Any) -> None:
@@ -39,22 +39,22 @@ class Command(BaseCommand):
         with self._errors(errors) as on_error, _progress(present) as on_bytes:
             report = Report(on_error=on_error, on_bytes=on_bytes, dry_run=dry_run)
             try:
-                with one_load():
-                    ended = whole.load(directory, report)
-            except Locked as busy:
-                raise CommandError(str(busy)) from None
+                with only_import():
+                    ended = whole.import_all(directory, report)
+            except Locked as locked:
+                raise CommandError(str(locked)) from None
             except OSError as error:
                 raise CommandError(f"{error.filename} cannot be read: {error.strerror}.") from None
             except OperationalError as error:
                 why = str(error).partition("\n")[0].strip()
-                raise CommandError(f"The database stopped the load ({why}); load again to finish it.") from None
-        self._say(report, ended, time.monotonic() - started, dry_run=dry_run)
+                raise CommandError(f"The database stopped the import ({why}). Import again to finish it.") from None
+        self._print(report, ended, time.monotonic() - started, dry_run=dry_run)
         if failed := report.total.failed:
-            raise CommandError(f"{_rows(failed)} of {report.total.rows} could not be loaded.")
+            raise CommandError(f"{_rows(failed)} of {report.total.rows} could not be imported.")
 
     @contextmanager
     def _errors(self, path: Path | None) -> Iterator[Callable[[RowError], None]]:
-        """Whoever hears of failed rows: the terminal of the first ones, the file of all."""
+        """Yield a function for failed rows, which prints the first ones and writes all of them to the file."""
         try:
             file = path.open("w", encoding="utf-8", newline="") if path else None
         except OSError as error:
@@ -64,18 +64,18 @@ class Command(BaseCommand):
             writer.writerow(RowError._fields)
         count = 0
 
-        def hear(error: RowError) -> None:
+        def report(error: RowError) -> None:
             nonlocal count
             count += 1
             if writer:
                 writer.writerow(error)
             if count <= SHOWN:
                 where = f"{error.file}, line {error.line}" + (f", {error.column}" if error.column else "")
-                with tqdm.external_write_mode():  # beside the bar, not through it
+                with tqdm.external_write_mode():  # above the bar, not through it
                     self.stderr.write(f"{where}: {error.code}: {error.reason}")
 
         try:
-            yield hear
+            yield report
         finally:
             if file:
                 file.close()
@@ -83,7 +83,7 @@ class Command(BaseCommand):
                 rest = "" if path else "; --errors FILE writes them all"
                 self.stderr.write(f"… and {count - SHOWN} more{rest}.")
 
-    def _say(self, report: Report, ended: int, seconds: float, *, dry_run: bool) -> None:
+    def _print(self, report: Report, ended: int, seconds: float, *, dry_run: bool) -> None:
         total = report.total
         for name, tally in [*report.files.items(), ("all", total)]:
             self.stdout.write(f"{name + ':':<20} {_counts(tally)}")
@@ -98,7 +98,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _progress(paths: list[Path]) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere; hears how many bytes were read."""
+    """Show a bar if stderr is a terminal; yield a function that moves it by a number of bytes."""
     size = sum(path.stat().st_size for path in paths)
     with tqdm(total=size, unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:
 

@@ -16,7 +16,7 @@ MOST_MONTHS = 36
 
 
 class Command(BaseCommand):
-    help = "Writes a fictional estate as files that load_estate reads: the same arguments give the same bytes."
+    help = "Write a fictional estate as files for load_estate. The same arguments give the same bytes."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("directory", type=Path, metavar="DIR")

@@ -8,7 +8,7 @@ from por.db.grants import as_owner, grant
 
 
 class Command(migrate.Command):
-    """Django's own, as the owner of the tables; afterwards the application's role is given its rights."""
+    """Run Django's command as the owner of the tables; then grant the role of the application its rights."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         with as_owner() as app:

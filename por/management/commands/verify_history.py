@@ -9,7 +9,7 @@ from por.history.models import Event
 
 
 class Command(BaseCommand):
-    help = "Checks every chain of events, also against its signed heads, and names the first broken event of each."
+    help = "Check every chain of events, also against its signed heads, and name the first broken event of each."
 
     def handle(self, *args: Any, **options: Any) -> None:
         findings = examine()
@@ -23,8 +23,8 @@ class Command(BaseCommand):
         if unfit := len(findings.unfit):
             trouble.append(f"{unfit} file{'s' * (unfit > 1)} of signed heads cannot be relied on.")
         if findings.away:
-            alone = "" if broken else "Every chain holds in itself, but whether one was rewritten is unknown: "
-            trouble.append(f"{alone}the signed heads could not be read ({findings.away}).")
+            prefix = "" if broken else "Every chain holds in itself, but whether one was rewritten is unknown: "
+            trouble.append(f"{prefix}the signed heads could not be read ({findings.away}).")
         if trouble:
             raise CommandError(" ".join(trouble))
         signed = "no head is signed yet"

@@ -1,4 +1,4 @@
-"""The companies every made-up estate begins with, whose story screens and examples tell."""
+"""The companies that every made-up estate begins with, for screens and examples."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CastPartner:
 
 @dataclass(frozen=True)
 class Held:
-    """An association of a cast subscription. Days are counted back from today; no end is open."""
+    """An association of a subscription of the cast. Days count back from today; `until` None means it is open."""
 
     mpn_id: str
     since: int | str  # days ago, or a date
@@ -42,10 +42,10 @@ class CastSubscription:
     seats: int | None
     age: int | str  # days since it started, or the date
     held: tuple[Held, ...] = ()
-    renews_in: int = 200  # days; less than 0 is past
+    renews_in: int = 200  # days; negative is in the past
     status: str = "active"
     trial: bool = False
-    replaces: int | None = None  # the place of an earlier one of the same customer
+    replaces: int | None = None  # the index of an earlier subscription of the same customer
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,8 @@ CUSTOMERS = (
             CastSubscription("ems", "EMSPREMIUM", "EA", 85, 950, (Held(NORDVIK, 900),)),
         ),
     ),
-    # In November 2015 these were on a form: one had been moved, two were in time, two never, and one went to a rival.
+    # In November 2015 these were on legacy forms: one had moved already, two moved in time, two never moved, and one
+    # went to a rival.
     CastCustomer(
         "Sandvika Fiber AB",
         "sandvika.example",

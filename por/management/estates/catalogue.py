@@ -1,4 +1,4 @@
-"""What is sold to whom in a made-up estate: real SKUs under agreements that suit them."""
+"""The products of a made-up estate: real SKUs under fitting agreements."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ AZURE_AGREEMENTS = {
     "public_sector": ("EA", "CASA_EES", "MOSA"),
 }
 
-#: In this order, and no more than four a subscription: mail and meetings are in everything.
+#: In this order, at most MOST per subscription, of which the first ALWAYS are always used.
 WORKLOADS = ("exo", "teams", "proplus", "spo", "sfb", "yammer", "intune", "aadp", "aip", "crm")
 ALWAYS = 2
 MOST = 4
 
 
 def agreement_and_sku(product: str, segment: str, random: Random) -> tuple[str, str]:
+    """Return an agreement and a SKU for a product and a segment."""
     agreement = random.choice((AZURE_AGREEMENTS if product == "azure" else AGREEMENTS)[segment])
     school = product == "office365" and agreement == "CASA_EES"
     return agreement, random.choice(SCHOOL_SKUS if school else SKUS[product][segment])
 
 
 def workloads_of(sku: str, random: Random) -> list[str]:
-    """The workloads of the SKU that are in use at one customer."""
+    """Return the workloads of the SKU that one customer uses."""
     known = _workloads()[sku]
     ordered = [workload for workload in WORKLOADS if workload in known]
     if len(ordered) <= MOST:
@@ -58,7 +59,7 @@ def workloads_of(sku: str, random: Random) -> list[str]:
 
 @cache
 def _workloads() -> dict[str, set[str]]:
-    """The workloads whose service plans each SKU has."""
+    """Return for each SKU the workloads of its service plans."""
     with (DATA / "workloads.csv").open(encoding="utf-8", newline="") as file:
         workload = {row["service_plan_string_id"]: row["workload"] for row in csv.DictReader(file)}
     found: dict[str, set[str]] = defaultdict(set)

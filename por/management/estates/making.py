@@ -1,7 +1,7 @@
 """Making an estate: companies that do not exist, with years of subscriptions, partners of record and usage.
 
 Everything comes from one generator of random numbers, in one order, so the same arguments give the same bytes.
-Subscriptions are made one by one and written at once with what belongs to them, so any number fits in memory.
+Each subscription is written immediately with its associations and usage, so any number of them fits in memory.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from por.management.estates.catalogue import agreement_and_sku, workloads_of
 from por.management.estates.names import NORDIC, PARTNER_TRADES, PLACES, TRADES, company, domain_of, language_of
 from por.management.estates.usage import Figures, Month, corrected, last_months, usage_of
 
-EARLIEST = date(2017, 1, 1)  # before it there is no room for legacy forms on both sides of their last day
-FORMS_END = date(2016, 1, 1)  # from here on a legacy form earns nothing
+EARLIEST = date(2017, 1, 1)  # an earlier estate could not have legacy forms on both sides of their last day
+FORMS_END = date(2016, 1, 1)  # from this day on, a legacy form earns nothing
 OLDEST = 5000  # days; the age of the oldest subscription
 
 USAGE = ("month", "subscription_id", "workload", "paid_units", "active_users", "consumed_usd")
@@ -41,7 +41,7 @@ COLUMNS = {
     ),
     "associations": ("subscription_id", "tenant_id", "mpn_id", "kind", "began_on", "ended_on"),
     "usage": USAGE,
-    "corrections": USAGE,  # months that were told again later, in a folder of their own: to be loaded afterwards
+    "corrections": USAGE,  # months that were corrected later; in a folder of their own, to be imported afterwards
 }
 
 
@@ -53,7 +53,7 @@ class Partner(NamedTuple):
 class Customer(NamedTuple):
     tenant_id: str
     segment: str
-    usual: Partner  # whom it mostly works with
+    usual: Partner  # the partner that it mostly works with
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class Subscription:
     replaces: str = ""
 
     def ended_on(self) -> date | None:
-        """The day it expired, after which nothing happens to it any more."""
+        """Return the day it expired, if it did; nothing happens to it after that day."""
         return self.renews_on if self.status == "expired" else None
 
 
 class Period(NamedTuple):
-    """A row of associations.csv, of whatever unit."""
+    """A row of associations.csv, without its subscription or tenant."""
 
     partner: str
     kind: str
@@ -84,7 +84,7 @@ class Period(NamedTuple):
 
 
 class Maker:
-    """Writes one estate; `counts` says how many rows of each file."""
+    """Writes one estate; `counts` is the number of rows of each file."""
 
     def __init__(
         self, directory: Path, *, seed: int, today: date, subscriptions: int, customers: int, partners: int, months: int
@@ -97,9 +97,9 @@ class Maker:
         self.wanted_partners = partners
         self.months: list[Month] = last_months(today, months)
         self.counts = dict.fromkeys(COLUMNS, 0)
-        self.second_thoughts = Random(f"corrections of {seed}")
+        self.corrections_random = Random(f"corrections of {seed}")
         self.locations: list[Partner] = []
-        self.own_tenants: list[tuple[str, str, str, Partner]] = []  # name, country, tenant id, whose
+        self.own_tenants: list[tuple[str, str, str, Partner]] = []  # name, country, tenant ID, partner
         self.cast_tenants: dict[str, str] = {}
 
     def make(self) -> None:
@@ -123,7 +123,7 @@ class Maker:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def _day(self, when: int | str) -> date:
-        """A date, or so many days ago."""
+        """Return the date, or the day that many days ago."""
         return date.fromisoformat(when) if isinstance(when, str) else self.today - timedelta(when)
 
     # --- partners -----------------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ class Maker:
             self._write("partners", *cells, email, language_of(place.country), tenant)
 
     def _some_partner(self) -> Partner:
-        """A location; those at the beginning of the file have most of the business."""
+        """Return a location; those at the beginning of the file get most of the business."""
         return self.locations[int(len(self.locations) * self.random.random() ** 2)]
 
     # --- customers ----------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ class Maker:
             self._subscription(subscription, customer.tenant_id, record, growing=self.random.random() < 0.7)
 
     def _subscription(self, one: Subscription, tenant: str, record: Iterable[Period], *, growing: bool) -> None:
-        """Writes a subscription, its associations and its usage."""
+        """Write a subscription, its associations and its usage."""
         cells = (one.subscription_id, tenant, one.product, one.sku, one.agreement)
         seats = "" if one.seats is None else one.seats
         dates = (one.started_on, one.renews_on)
@@ -262,8 +262,8 @@ class Maker:
         workloads = workloads_of(one.sku, self.random) if one.sku else ("azure",)
         for used in usage_of(months, workloads, one.seats, self.random, growing=growing):
             self._usage("usage", one, used)
-            if self.second_thoughts.random() < CORRECTED:
-                self._usage("corrections", one, corrected(used, self.second_thoughts))
+            if self.corrections_random.random() < CORRECTED:
+                self._usage("corrections", one, corrected(used, self.corrections_random))
 
     def _usage(self, file: str, one: Subscription, used: Figures) -> None:
         month, *rest = used
@@ -289,7 +289,7 @@ class Maker:
             age = int(OLDEST * self.random.betavariate(1, 2.2))
             started = min(self.today - timedelta(age), renews - timedelta(365))
         if seats is not None and self.random.random() < 0.01:
-            seats = None  # nobody has told how many
+            seats = None  # unknown
         return Subscription(
             subscription_id=self._uuid(),
             product=product,
@@ -303,7 +303,7 @@ class Maker:
         )
 
     def _successor(self, expired: Subscription) -> Subscription:
-        """What a customer bought in place of one that expired, from the day it did."""
+        """Return the subscription that replaces an expired one, from the day it expired."""
         started = expired.renews_on
         renews = started
         while renews <= self.today:
@@ -320,7 +320,7 @@ class Maker:
     # --- who is associated --------------------------------------------------------------------------------------
 
     def _record(self, customer: Customer, subscription: Subscription) -> Iterator[Period]:
-        """Partners of record, one after the other: with gaps, back to back, or none at all."""
+        """Yield the partners of record, one after another: with gaps, without gaps, or none."""
         end = subscription.ended_on() or self.today
         chance = 0.2 if subscription.trial else 0.65
         if (end - subscription.started_on).days < 2 or self.random.random() > chance:
@@ -358,7 +358,7 @@ class Maker:
                 yield from forms
 
     def _forms(self, started: date, end: date) -> Iterator[Period]:
-        """Legacy forms: some over by the day they stopped counting, some across it, some only sent in afterwards."""
+        """Yield legacy forms: some end before FORMS_END, some after it, and some begin after it."""
         before = min(FORMS_END, end) - timedelta(1)
         began = self._between(started, before)
         yield Period(self._some_partner().mpn_id, "osa_form", began, self._between(began + timedelta(1), end))
@@ -371,5 +371,5 @@ class Maker:
             self._write("associations", subscription, tenant, one.partner, one.kind, one.began_on, one.ended_on or "")
 
     def _between(self, first: date, last: date) -> date:
-        """A day from the first to the last."""
+        """Return a random day from the first to the last."""
         return first + timedelta(self.random.randint(0, max(0, (last - first).days)))

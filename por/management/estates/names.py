@@ -1,4 +1,4 @@
-"""Names of companies that do not exist, in places that do. No two numbers give the same name."""
+"""Names of companies that do not exist, in places that do. Different numbers give different names."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ TRADES = {
     "smb": ("Bygg", "Måleri", "Snickeri", "Bageri", "Plåt", "Redovisning", "Optik", "Tryckeri", "Trädgård", "El"),
     "public_sector": ("kommun", "Sjukvård", "Skolor", "Högskola", "Museum", "Bibliotek", "Räddningstjänst"),
 }
-STRIDE = 211  # shares no factor with STEMS, so that neighbours in a file have little in common
+STRIDE = 211  # has no common factor with STEMS; it makes neighbours in a file differ
 
 
 def company(number: int, trades: tuple[str, ...], country: str) -> str:
-    """The name of company `number` of a trade; once every place has every trade, the names are numbered."""
+    """Return the name of company `number`. Once every stem has every trade, the names get numbers."""
     again, number = divmod(number, STEMS * len(trades))
     turn, place = divmod(number, STEMS)
     trade = (turn + place) % len(trades)
@@ -79,11 +79,12 @@ def company(number: int, trades: tuple[str, ...], country: str) -> str:
 
 
 def domain_of(name: str, country: str) -> str:
-    """A domain that can never exist, for the company of this name."""
+    """Return a domain that can never exist, for the company of this name."""
     bare = name.removesuffix(FORMS[country]).lower()
     plain = unicodedata.normalize("NFKD", bare.replace("ø", "o").replace("æ", "ae"))
     return "-".join("".join(letter for letter in plain if letter.isascii()).split()) + ".example"
 
 
 def language_of(country: str) -> str:
+    """Return the language of people in a country."""
     return "sv" if country == "SE" else "en"

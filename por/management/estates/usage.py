@@ -1,4 +1,4 @@
-"""How much of a made-up subscription is used, month by month."""
+"""The usage of made-up subscriptions, month by month."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import date, timedelta
 from random import Random
 from typing import NamedTuple
 
-MISSING = 0.02  # months nobody has reported
-UNKNOWN = 0.01  # months with the units paid for and nothing about people
-DIP = 0.03  # months reported too low, as if they still had to be corrected
+MISSING = 0.02  # months without a report
+UNKNOWN = 0.01  # months with paid units but without active users
+DIP = 0.03  # months that were reported too low
 
-#: How much of what is paid for is used at most, by workload; the rest as in `USUAL`.
+#: The highest share of paid units in use, by workload; `USUAL` for all others.
 REACH = {"exo": 0.96, "teams": 0.85, "proplus": 0.8, "sfb": 0.5, "yammer": 0.3, "aip": 0.35}
 USUAL = 0.75
 
@@ -31,7 +31,7 @@ class Figures(NamedTuple):
 
 
 def last_months(today: date, count: int) -> list[Month]:
-    """So many months before the one of today, oldest first."""
+    """Return the last months before the current one, oldest first."""
     months: list[Month] = []
     first = today.replace(day=1)
     for _ in range(count):
@@ -44,7 +44,7 @@ def last_months(today: date, count: int) -> list[Month]:
 def usage_of(
     months: Sequence[Month], workloads: Sequence[str], seats: int | None, random: Random, *, growing: bool
 ) -> Iterator[Figures]:
-    """The months of one subscription: growing ones start low and rise, others stay where they are, more or less."""
+    """Yield the figures of one subscription. If growing, they start low and rise; else they stay about the same."""
     if not months:
         return
     money = 40 * random.paretovariate(1.1) if workloads == ("azure",) else 0.0
@@ -69,7 +69,7 @@ def usage_of(
 
 
 def corrected(first: Figures, random: Random) -> Figures:
-    """What was told of the month again later: some of it had been left out at first."""
+    """Return the corrected, higher figures of a month, some of which was left out at first."""
     share = random.uniform(1.01, 1.15)
     if first.consumed_usd:
         return first._replace(consumed_usd=f"{float(first.consumed_usd) * share:.2f}")

@@ -44,7 +44,7 @@ from por.errors import Refused
 from por.history.actions import recording as history
 from por.history.actions import verifying
 from por.history.models import Event, Outbox
-from por.imports.loading import File, Report, load_file
+from por.imports.loading import File, Report, import_file
 from tests import estates
 from tests.api import Api
 from tests.associations.record.plain import Period, Record, Refusal, start_of
@@ -246,7 +246,9 @@ class TheRecord(RuleBasedStateMachine):
         """As the command does, without its words."""
         directory = estates.write(Path(self.files.name), **{file.name.removesuffix(".csv"): [row]})
         failed: list[str] = []
-        load_file(directory / file.name, file, Report(on_error=lambda error: failed.append(error.code), on_bytes=len_))
+        import_file(
+            directory / file.name, file, Report(on_error=lambda error: failed.append(error.code), on_bytes=len_)
+        )
         ending.end_overtaken()
         return f"refused: {failed[0]}" if failed else None
 

@@ -23,7 +23,7 @@ from associations.record import actions, bulk
 from associations.record.models import Association, start_of
 from associations.record.rules import TENANT_KINDS, AssociationKind, Source
 from por.directory.models import Customer, Partner, Subscription
-from por.imports.loading import Report, load_file
+from por.imports.loading import Report, import_file
 from tests import estates
 from tests.factories import make_customer, make_partner, make_subscription
 
@@ -213,7 +213,7 @@ def by_two_loads(estate: Estate, files: Files) -> None:
             path = Path(directory) / "associations.csv"
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             path.write_text("".join([lines[0], *lines[2:]]), encoding="utf-8")  # a file of no rows has its header
-            load_file(path, ASSOCIATIONS, Report(on_error=refused, on_bytes=lambda count: None))
+            import_file(path, ASSOCIATIONS, Report(on_error=refused, on_bytes=lambda count: None))
 
 
 def refused(error: Any) -> None:

@@ -1,4 +1,4 @@
-"""Loading in the browser: uploaded, tried first, run by the worker, reported as on the terminal."""
+"""Imports in the browser: uploads, dry runs, the worker, and the same report as on the terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOADS = "/a/loads/"
 
 @pytest.fixture(autouse=True)
 def kept(settings: Any, tmp_path: Path) -> Path:
-    """Where uploaded files lie."""
+    """Store files in a directory of the test; return the directory."""
     place = tmp_path / "kept"
     directory = {"BACKEND": "por.files.directory.Directory", "OPTIONS": {"location": str(place)}}
     settings.STORAGES = settings.STORAGES | {"default": directory}
@@ -49,7 +49,7 @@ def reader() -> Actor:
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Path:
-    """The five files; one row of the customers is bad, and so is the partner that it is about."""
+    """Write the five files, with one bad row in customers.csv; return their directory."""
     directory = tmp_path / "estate"
     directory.mkdir()
     return estates.write(
@@ -85,9 +85,9 @@ def files_in(place: Path) -> list[str]:
 # --- From the files to the report -----------------------------------------------------------------------------------
 
 
-def test_it_is_tried_first_and_then_loaded_with_the_figures_of_the_command(web, estate, kept):
+def test_files_are_imported_after_a_dry_run_with_the_figures_of_the_command(web, estate, kept):
     command = estates.load(estate, "--dry-run")
-    said = [line.split(":", 1)[1].strip() for line in command.out.splitlines()[:6]]
+    expected = [line.split(":", 1)[1].strip() for line in command.out.splitlines()[:6]]
 
     page = upload(web, uploads(estate))
     tried = Import.objects.get()
@@ -101,27 +101,27 @@ def test_it_is_tried_first_and_then_loaded_with_the_figures_of_the_command(web, 
     assert "so nothing was saved" in page.text
     assert "hx-trigger" not in page.text
     assert not Partner.objects.exists()
-    rows = [tally for _name, tally in page.context["load"].tally_rows]
+    rows = [tally for _name, tally in page.context["import"].tally_rows]
     figures = [f"{t.created} created, {t.changed} changed, {t.unchanged} unchanged, {t.failed} failed" for t in rows]
-    assert figures == said
+    assert figures == expected
     assert "rows per second" in page.text
     assert "malformed_guid" in page.text
 
     page = web.post(f"{LOADS}{tried.pk}/load/", follow=True)
     assert web.post(f"{LOADS}{tried.pk}/load/", follow=True).redirect_chain == page.redirect_chain
-    load = Import.objects.get(dry_run=False)
+    import_ = Import.objects.get(dry_run=False)
     tasks.run()
     assert Subscription.objects.get().seats == 420
-    assert Import.objects.get(pk=load.pk).figures == Import.objects.get(pk=tried.pk).figures
-    assert files_in(kept) == [f"load-errors/{tried.pk}.csv", f"load-errors/{load.pk}.csv"]
+    assert Import.objects.get(pk=import_.pk).figures == Import.objects.get(pk=tried.pk).figures
+    assert files_in(kept) == [f"load-errors/{tried.pk}.csv", f"load-errors/{import_.pk}.csv"]
     assert "View import" in web.get(f"{LOADS}{tried.pk}/").text
 
     packed = {name: (estate / name).read_bytes() for name in whole.names()} | {"__MACOSX/._usage.csv": b"x"}
     upload(web, [zipped(**packed)], "load")
     tasks.run()
     assert "Nothing has changed." in web.get(f"{LOADS}{Import.objects.latest('pk').pk}/").text
-    of_loads = Import.objects.values_list("request_id", flat=True)
-    assert set(Event.objects.filter(verb="estate.loaded").values_list("request_id", flat=True)) <= set(of_loads)
+    of_imports = Import.objects.values_list("request_id", flat=True)
+    assert set(Event.objects.filter(verb="estate.loaded").values_list("request_id", flat=True)) <= set(of_imports)
     verbs = Event.objects.filter(chain="house", object_kind="load").order_by("pk").values_list("verb", flat=True)
     assert list(verbs) == ["estate.load_requested", "estate.load_ended"] * 3
     page = web.get("/a/history/?search=associations.csv")
@@ -130,7 +130,7 @@ def test_it_is_tried_first_and_then_loaded_with_the_figures_of_the_command(web, 
     assert f"{LOADS}{event.object_id}/" in web.get(f"/a/history/{event.pk}/").text
 
 
-def test_the_files_wait_in_the_order_of_asking_and_what_has_not_begun_can_be_taken_back(web, estate, kept):
+def test_imports_run_in_the_order_of_request_and_can_be_cancelled_before_they_start(web, estate, kept):
     upload(web, uploads(estate), "load"), upload(web, uploads(estate), "load")
     first, second = Import.objects.order_by("pk")
     other = connection.copy()
@@ -150,25 +150,25 @@ def test_the_files_wait_in_the_order_of_asking_and_what_has_not_begun_can_be_tak
     assert web.post(f"{LOADS}4711/cancel/").status_code == web.post(f"{LOADS}4711/load/").status_code == 404
 
 
-def test_the_rows_that_failed_are_shown_up_to_a_number_and_stand_in_a_file(web, tmp_path):
+def test_first_failed_rows_are_shown_and_all_are_in_a_file(web, tmp_path):
     rows = [customer(f"no guid {number}") for number in range(rules.SHOWN + 5)]
     content = estates.write(tmp_path, customers=rows) / "customers.csv"
     upload(web, [SimpleUploadedFile("customers.csv", content.read_bytes())])
     running.run()
-    load = Import.objects.get()
+    import_ = Import.objects.get()
 
-    page = web.get(f"{LOADS}{load.pk}/")
+    page = web.get(f"{LOADS}{import_.pk}/")
     assert page.text.count("<code>malformed_guid</code>") == rules.SHOWN
     assert f"Showing the first {rules.SHOWN} of {len(rows)} rows." in page.text
-    response = web.get(f"{LOADS}{load.pk}/?format=csv")
+    response = web.get(f"{LOADS}{import_.pk}/?format=csv")
     lines = list(csv.DictReader(b"".join(response).decode("utf-8-sig").splitlines()))
     assert len(lines) == len(rows)
     assert lines[-1].items() >= {"file": "customers.csv", "line": str(len(rows) + 1), "code": "malformed_guid"}.items()
-    storages["default"].delete(load.errors_file)
-    assert web.get(f"{LOADS}{load.pk}/?format=csv").status_code == 404
+    storages["default"].delete(import_.errors_file)
+    assert web.get(f"{LOADS}{import_.pk}/?format=csv").status_code == 404
 
 
-def test_reasons_are_in_the_language_of_who_asked(estate):
+def test_reasons_are_in_the_language_of_the_person_who_requested_the_import(estate):
     web = signed_in(make_staff("programme_administrator"), language="sv")
     assert "Välj filerna" in upload(web, []).text
     upload(web, uploads(estate))
@@ -179,7 +179,7 @@ def test_reasons_are_in_the_language_of_who_asked(estate):
     assert "Läs in filerna nu" in page
 
 
-# --- What is sent in vain -------------------------------------------------------------------------------------------
+# --- Invalid uploads ------------------------------------------------------------------------------------------------
 
 GOOD = SimpleUploadedFile("partners.csv", b"mpn_id,name\n")
 
@@ -212,7 +212,7 @@ def bad_zip() -> SimpleUploadedFile:
         ([("usage.csv", b"0" * 1_500_000), ("partners.csv", b"0" * 1_500_000)], ["The maximum total size is 2.0"]),
     ],
 )
-def test_what_is_no_estate_is_refused_in_words_and_nothing_is_kept(web, settings, kept, files, words):
+def test_invalid_upload_is_refused_with_reasons_and_nothing_is_kept(web, settings, kept, files, words):
     settings.LARGEST_UPLOAD = 2 * 1024 * 1024
     given = [SimpleUploadedFile(*one) if isinstance(one, tuple) else one for one in files]
     for one in given:
@@ -225,16 +225,16 @@ def test_what_is_no_estate_is_refused_in_words_and_nothing_is_kept(web, settings
     assert not kept.exists() or files_in(kept) == []
 
 
-def test_a_zip_whose_list_of_contents_would_fill_the_memory_is_not_read(web):
+def test_zip_with_a_huge_list_of_contents_is_refused(web):
     many = zipped(**{f"{'n' * 200}{number}": b"" for number in range(6_000)})
     assert "We cannot unpack" in upload(web, [many]).text
 
 
-def test_who_may_not_load_reads_and_sends_nothing(web, estate):
+def test_person_without_the_right_reads_and_cannot_upload(web, estate):
     upload(web, uploads(estate))
-    load = Import.objects.get()
+    import_ = Import.objects.get()
     auditor = signed_in(make_staff("auditor"))
-    for path in (LOADS, f"{LOADS}{load.pk}/"):
+    for path in (LOADS, f"{LOADS}{import_.pk}/"):
         page = auditor.get(path)
         assert page.status_code == 200
         assert "<form" not in page.text.partition("<main")[2]
@@ -244,7 +244,7 @@ def test_who_may_not_load_reads_and_sends_nothing(web, estate):
     assert Import.objects.count() == 1
 
 
-def test_the_pages_ask_as_much_for_many_as_for_few_and_polling_gets_the_part(web, estate, django_assert_num_queries):
+def test_number_of_queries_does_not_grow_and_polling_gets_the_report_alone(web, estate, django_assert_num_queries):
     upload(web, uploads(estate))
     with CaptureQueriesContext(connection) as asked:
         web.get(LOADS)
@@ -260,30 +260,30 @@ def test_the_pages_ask_as_much_for_many_as_for_few_and_polling_gets_the_part(web
 # --- Workers and servers that fail ----------------------------------------------------------------------------------
 
 
-def test_a_load_whose_worker_was_killed_is_taken_up_again_and_ends_the_same(web, estate):
+def test_import_of_a_killed_worker_is_run_again_with_the_same_result(web, estate):
     upload(web, uploads(estate), "load")
-    load = Import.objects.get()
-    # What a killed worker leaves: the row as it took it, some batches, and the lock let go by the database.
+    import_ = Import.objects.get()
+    # What a killed worker leaves: the row as it took it, and some batches. The database has released its lock.
     dead = running._take()
-    assert dead == load
+    assert dead == import_
     part = estate / "part"
     part.mkdir()
     for name in ("partners.csv", "customers.csv"):
         (part / name).write_bytes((estate / name).read_bytes())
     estates.load(part)
-    assert running._take() == load
-    running._fail(dead, Import.Failure.DEFECT)  # it was only asleep, and writes nothing over its successor's work
-    assert "Import in progress" in web.get(f"{LOADS}{load.pk}/").text
+    assert running._take() == import_
+    running._fail(dead, Import.Failure.DEFECT)  # the slow first worker may not change the row
+    assert "Import in progress" in web.get(f"{LOADS}{import_.pk}/").text
 
     tasks.run()
 
-    load.refresh_from_db()
-    assert (load.status, load.tries) == ("done", 3)
-    assert (load.total.created, load.total.unchanged, load.total.failed) == (4, 2, 1)
+    import_.refresh_from_db()
+    assert (import_.status, import_.tries) == ("done", 3)
+    assert (import_.total.created, import_.total.unchanged, import_.total.failed) == (4, 2, 1)
     assert Customer.objects.count() == Subscription.objects.count() == 1
 
 
-def test_a_load_that_ends_every_worker_is_given_up_and_the_next_one_runs(web, estate, kept):
+def test_import_that_kills_every_worker_is_given_up_and_the_next_one_runs(web, estate, kept):
     upload(web, uploads(estate), "load"), upload(web, uploads(estate))
     poison, other = Import.objects.order_by("pk")
     for _ in range(3):
@@ -306,24 +306,24 @@ def test_a_load_that_ends_every_worker_is_given_up_and_the_next_one_runs(web, es
         (FileNotFoundError(), "failed", "files_gone"),
     ],
 )
-def test_a_fault_of_a_server_puts_it_back_and_any_other_ends_it(web, estate, monkeypatch, error, status, failure):
-    def fails() -> int:
+def test_outage_requeues_an_import_and_any_other_error_ends_it(web, estate, monkeypatch, error, status, failure):
+    def fail() -> int:
         raise error
 
-    monkeypatch.setattr(whole, "_last", [fails])
+    monkeypatch.setattr(whole, "_last", [fail])
     upload(web, uploads(estate), "load")
     assert running.run() == 1
-    load = Import.objects.get()
-    assert (load.status, load.failure) == (status, failure)
-    assert web.get(f"{LOADS}{load.pk}/").status_code == 200
+    import_ = Import.objects.get()
+    assert (import_.status, import_.failure) == (status, failure)
+    assert web.get(f"{LOADS}{import_.pk}/").status_code == 200
     if status == "queued":
-        assert load.tries == 0
-        assert running.run() == 0, "not before its time"
-        assert "Interrupted" in web.get(f"{LOADS}{load.pk}/").text
+        assert import_.tries == 0
+        assert running.run() == 0, "it is not due yet"
+        assert "Interrupted" in web.get(f"{LOADS}{import_.pk}/").text
 
 
 @pytest.mark.django_db(transaction=True)
-def test_how_far_a_dry_run_is_can_be_seen_from_outside_and_a_lost_connection_puts_it_back(web, estate, monkeypatch):
+def test_progress_of_a_dry_run_is_visible_and_a_lost_connection_requeues_it(web, estate, monkeypatch):
     seen: list[dict[str, Any]] = []
 
     def look_and_cut() -> int:
@@ -334,19 +334,19 @@ def test_how_far_a_dry_run_is_can_be_seen_from_outside_and_a_lost_connection_put
         other.close()
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-        raise AssertionError("the connection is gone before")
+        raise AssertionError("the connection was not cut")
 
-    monkeypatch.setattr(running, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(running, "REPORT_EVERY", 0.0)
     monkeypatch.setattr(whole, "_last", [look_and_cut])
     upload(web, uploads(estate))
-    load = Import.objects.get()
+    import_ = Import.objects.get()
 
     running.run()
 
     assert seen[0]["status"] == "running"
-    assert seen[0]["bytes"] == load.size
-    load.refresh_from_db()
-    assert (load.status, load.tries) == ("queued", 0)
+    assert seen[0]["bytes"] == import_.size
+    import_.refresh_from_db()
+    assert (import_.status, import_.tries) == ("queued", 0)
     assert not Partner.objects.exists()
     monkeypatch.setattr(whole, "_last", [])
     Import.objects.update(next_at=timezone.now())
@@ -357,7 +357,7 @@ def test_how_far_a_dry_run_is_can_be_seen_from_outside_and_a_lost_connection_put
 # --- What is kept, and for how long ---------------------------------------------------------------------------------
 
 
-def test_files_that_nobody_needs_any_more_are_deleted(web, estate, kept):
+def test_files_that_no_import_needs_are_deleted(web, estate, kept):
     for _ in range(3):
         upload(web, uploads(estate))
     old, recent, waiting = Import.objects.order_by("pk")
@@ -385,16 +385,16 @@ def bucket(s3: dict[str, Any], settings: Any) -> Any:
 
 
 @pytest.mark.xdist_group("s3")
-def test_the_files_may_lie_in_a_bucket(web, estate, bucket, settings):
+def test_uploaded_files_may_be_in_a_bucket(web, estate, bucket, settings):
     upload(web, [zipped(**{name: (estate / name).read_bytes() for name in whole.names()})])
-    load = Import.objects.get()
-    assert sorted(bucket.listdir(load.folder)[1]) == sorted(whole.names())
+    import_ = Import.objects.get()
+    assert sorted(bucket.listdir(import_.folder)[1]) == sorted(whole.names())
     running.run()
-    load.refresh_from_db()
-    assert load.total.created == 6
-    assert "malformed_guid" in b"".join(web.get(f"{LOADS}{load.pk}/?format=csv")).decode()
-    imports.forget(load.folder)
-    assert bucket.listdir(load.folder) == ([], [])
+    import_.refresh_from_db()
+    assert import_.total.created == 6
+    assert "malformed_guid" in b"".join(web.get(f"{LOADS}{import_.pk}/?format=csv")).decode()
+    imports.forget(import_.folder)
+    assert bucket.listdir(import_.folder) == ([], [])
 
     away = settings.STORAGES["default"]["OPTIONS"] | {"endpoint_url": "http://127.0.0.1:1"}
     settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "por.files.bucket.Bucket", "OPTIONS": away}}
@@ -402,4 +402,4 @@ def test_the_files_may_lie_in_a_bucket(web, estate, bucket, settings):
     assert page.status_code == 503
     assert "We cannot save or fetch files at the moment." in page.text
     assert Import.objects.count() == 1
-    assert web.get(f"{LOADS}{load.pk}/?format=csv").status_code == 503
+    assert web.get(f"{LOADS}{import_.pk}/?format=csv").status_code == 503

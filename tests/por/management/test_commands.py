@@ -10,6 +10,7 @@ from django.db import connection
 from associations.attaching.actions import attach as attaching
 from por.accounts.actions import actor_of_token
 from por.accounts.models import Membership
+from por.accounts.rules import Right
 from por.db.grants import as_owner
 from por.directory.models import Customer, Partner, Subscription
 from tests.factories import make_member, suspend
@@ -21,22 +22,22 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_the_token_is_the_last_word_printed_and_acts_for_the_only_organisation(customer: Customer) -> None:
+def test_token_is_the_last_word_printed_and_acts_for_the_only_organisation(customer: Customer) -> None:
     elin = make_member(customer.organisation, email="elin@people.example")
     actor = actor_of_token(run("create_token", "Elin@people.example", "--name", "nightly").split()[-1])
     assert actor is not None
     assert (actor.user, actor.organisation) == (elin.user, customer.organisation)
-    assert actor.may("record.attach")
+    assert actor.may(Right.ATTACH)
 
 
-def test_a_read_only_token_may_not_write(customer: Customer) -> None:
+def test_read_only_token_may_not_write(customer: Customer) -> None:
     make_member(customer.organisation, email="elin@people.example")
     actor = actor_of_token(run("create_token", "elin@people.example", "--name", "report", "--read-only").split()[-1])
     assert actor is not None
-    assert not actor.may("record.attach")
+    assert not actor.may(Right.ATTACH)
 
 
-def test_with_several_organisations_one_must_be_chosen(customer: Customer, partner: Partner) -> None:
+def test_person_with_several_organisations_must_choose_one(customer: Customer, partner: Partner) -> None:
     elin = make_member(customer.organisation, email="elin@people.example")
     assert elin.user
     Membership.objects.create(user=elin.user, organisation=partner.organisation, role="viewer")
@@ -50,7 +51,7 @@ def test_with_several_organisations_one_must_be_chosen(customer: Customer, partn
     assert actor.organisation == partner.organisation
 
 
-def test_nobody_gets_a_token_who_does_not_act_for_anybody(customer: Customer) -> None:
+def test_person_without_a_usable_membership_gets_no_token(customer: Customer) -> None:
     elin = make_member(customer.organisation, email="elin@people.example")
     suspend(elin)
     for email in ("elin@people.example", "nobody@people.example"):
@@ -58,13 +59,13 @@ def test_nobody_gets_a_token_who_does_not_act_for_anybody(customer: Customer) ->
             run("create_token", email, "--name", "nightly")
 
 
-def test_a_token_without_a_name_is_refused_in_a_sentence(customer: Customer) -> None:
+def test_token_without_a_name_is_refused_with_a_message(customer: Customer) -> None:
     make_member(customer.organisation, email="elin@people.example")
     with pytest.raises(CommandError, match="Enter a name for the token"):
         run("create_token", "elin@people.example", "--name", " ")
 
 
-def test_an_untouched_history_holds(subscription: Subscription, customer: Customer, partner: Partner) -> None:
+def test_untouched_history_holds(subscription: Subscription, customer: Customer, partner: Partner) -> None:
     elin = make_member(customer.organisation)
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=elin)
     attaching.remove(subscription.subscription_id, by=elin)
@@ -72,7 +73,7 @@ def test_an_untouched_history_holds(subscription: Subscription, customer: Custom
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_changed_event_is_named(subscription: Subscription, customer: Customer, partner: Partner) -> None:
+def test_changed_event_is_reported(subscription: Subscription, customer: Customer, partner: Partner) -> None:
     elin = make_member(customer.organisation)
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=elin)
     with as_owner(), connection.cursor() as cursor:

@@ -30,8 +30,8 @@ def run() -> str:
 
 
 @pytest.fixture(scope="module")
-def loaded(shared: None) -> None:
-    """The demo, once for all who look at it."""
+def demo(shared: None) -> None:
+    """Set up the demo once for all tests that read it."""
     with override_settings(DEMO=True), pytest.MonkeyPatch.context() as environment:
         environment.setenv("DEMO_PASSWORD", PASSWORD)
         run()
@@ -42,21 +42,21 @@ def content() -> list[Any]:
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 
-def test_outside_a_demo_nothing_is_loaded(settings: Any) -> None:
+def test_outside_a_demo_nothing_is_added(settings: Any) -> None:
     settings.DEMO = False
     with pytest.raises(CommandError, match="not a demo"):
         run()
     assert not User.objects.exists()
 
 
-def test_without_a_password_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_password_nothing_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEMO_PASSWORD")
     with pytest.raises(CommandError, match="DEMO_PASSWORD"):
         run()
     assert not User.objects.exists()
 
 
-def test_the_demo_brings_an_estate_and_everybody_that_is_announced(loaded: None) -> None:
+def test_demo_has_an_estate_and_all_its_people(demo: None) -> None:
     assert Subscription.objects.count() == 120
     for name in PEOPLE:
         user = User.objects.get(email=f"{name}@demo.example")
@@ -71,13 +71,13 @@ def test_the_demo_brings_an_estate_and_everybody_that_is_announced(loaded: None)
     assert elin.organisation.customer.subscriptions.count() == 10
 
 
-def test_a_second_run_changes_nothing(loaded: None) -> None:
+def test_second_run_changes_nothing(demo: None) -> None:
     before = content()
     assert "there already" in run()
     assert content() == before
 
 
-def test_everybody_signs_in_with_the_password_of_the_last_run(loaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everyone_signs_in_with_the_password_of_the_last_run(demo: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_PASSWORD", "four other words here")
     assert "10 passwords" in run()
     for name in PEOPLE:

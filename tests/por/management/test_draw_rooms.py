@@ -5,7 +5,7 @@ from pathlib import Path
 from por.management.commands.draw_rooms import FILE, drawn_into, picture, rooms
 
 
-def test_the_picture_of_the_rooms_is_true() -> None:
+def test_picture_of_the_rooms_is_up_to_date() -> None:
     document = FILE.read_text(encoding="utf-8")
     assert document == drawn_into(document), "run manage.py draw_rooms"
 
@@ -35,7 +35,7 @@ def test_rooms_are_found_from_imports(tmp_path: Path) -> None:
     }
 
 
-def test_an_import_that_follows_from_others_is_not_drawn_and_a_circle_shares_a_box() -> None:
+def test_import_that_follows_from_others_is_not_drawn_and_a_circle_shares_a_box() -> None:
     graph = {"top": ["one", "ground"], "one": ["two", "ground"], "two": ["one"]}
     assert picture(graph).splitlines()[2:-1] == [
         '    top["top"]',

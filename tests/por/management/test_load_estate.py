@@ -45,7 +45,7 @@ HEADER = "tenant_id,name,domain,country,segment,contact_email,language"
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Path:
-    """The five files, with good rows only."""
+    """Write the five files, with valid rows only; return their directory."""
     return write(
         tmp_path,
         partners=[partner(contact_email="arvid@people.example")],
@@ -62,7 +62,7 @@ def made_estate(directory: Path, subscriptions: int = 60) -> Path:
 
 
 def content() -> list[list[dict[str, Any]]]:
-    """Every row there is, but for keys and clocks, which two loads need not share."""
+    """Return every row, without keys and times, which may differ between two imports."""
     own = {"id", "password", "date_joined", "attached_at", "known_from", "superseded_at"}
     rows = []
     for model in EVERYTHING:
@@ -71,7 +71,7 @@ def content() -> list[list[dict[str, Any]]]:
     return rows
 
 
-def test_a_load_tells_of_each_file_and_how_fast_it_was(estate: Path) -> None:
+def test_import_reports_each_file_and_its_speed(estate: Path) -> None:
     loaded = load(estate)
     assert (loaded.failure, loaded.err, loaded.errors) == ("", "", [])
     lines = loaded.out.splitlines()
@@ -82,7 +82,7 @@ def test_a_load_tells_of_each_file_and_how_fast_it_was(estate: Path) -> None:
     assert "rows per second" in lines[6]
 
 
-def test_a_second_load_changes_nothing_and_says_so(tmp_path: Path) -> None:
+def test_second_import_changes_nothing_and_reports_that(tmp_path: Path) -> None:
     made_estate(tmp_path)
     assert load(tmp_path).failure == ""
     before, events = content(), Event.objects.count()
@@ -93,17 +93,15 @@ def test_a_second_load_changes_nothing_and_says_so(tmp_path: Path) -> None:
     assert list(verify()) == []
 
 
-def test_a_load_that_was_killed_and_is_repeated_ends_in_the_same_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_import_that_is_repeated_ends_in_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     complete, part = made_estate(tmp_path / "complete"), tmp_path / "part"
     part.mkdir()
     for name in ("partners", "customers", "subscriptions"):
         lines = (complete / f"{name}.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-        # A prefix: what stood in the batches that were committed. Rows may refer to some that are still to come.
+        # A prefix, as if only the first batches were committed. Its rows may refer to rows that are missing.
         (part / f"{name}.csv").write_text("".join(lines[: len(lines) // 2 + 1]), encoding="utf-8")
     load(part)
-    monkeypatch.setattr(loading, "BATCH", 7)  # and other edges between batches than those of the first try
+    monkeypatch.setattr(loading, "BATCH", 7)  # so that batches end at other rows than in the first try
     assert load(complete).failure == ""
     repeated = load(complete)
     assert "Nothing has changed." in repeated.out
@@ -112,7 +110,7 @@ def test_a_load_that_was_killed_and_is_repeated_ends_in_the_same_rows(
     assert counts == [len((complete / f"{name}.csv").read_text(encoding="utf-8").splitlines()) - 1 for name in files]
 
 
-def test_a_dry_run_reports_the_same_and_keeps_nothing(estate: Path) -> None:
+def test_dry_run_reports_the_same_and_saves_nothing(estate: Path) -> None:
     before = content()
     dry = load(estate, "--dry-run")
     assert content() == before
@@ -122,7 +120,7 @@ def test_a_dry_run_reports_the_same_and_keeps_nothing(estate: Path) -> None:
     assert dry.out.splitlines()[-1] == "This was a dry run, so nothing was saved."
 
 
-def test_the_application_role_loads(estate: Path) -> None:
+def test_application_role_can_import(estate: Path) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)")
         name, is_superuser = cursor.fetchone()
@@ -130,23 +128,23 @@ def test_the_application_role_loads(estate: Path) -> None:
     assert load(estate).failure == ""
 
 
-def test_files_that_are_absent_are_left_out(tmp_path: Path) -> None:
+def test_missing_files_are_skipped(tmp_path: Path) -> None:
     assert load_one(tmp_path, "customers", customer()).failure == ""
     assert Customer.objects.count() == 1
 
 
-def test_a_folder_without_any_of_the_files_is_one_sentence(tmp_path: Path) -> None:
+def test_folder_without_any_of_the_files_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"holds none of the files of an estate: partners\.csv, .*\.$"):
         call_command("load_estate", str(tmp_path / "nowhere"))
 
 
-def test_a_file_of_errors_that_cannot_be_written_is_one_sentence(estate: Path) -> None:
+def test_file_of_errors_that_cannot_be_written_is_reported(estate: Path) -> None:
     with pytest.raises(CommandError, match=r"cannot be written: .*\.$"):
         call_command("load_estate", str(estate), "--errors", str(estate / "no" / "errors.csv"))
     assert not Customer.objects.exists()
 
 
-def test_only_one_load_runs_at_a_time(estate: Path) -> None:
+def test_only_one_import_runs_at_a_time(estate: Path) -> None:
     other = connection.copy()
     try:
         with other.cursor() as cursor:
@@ -158,9 +156,9 @@ def test_only_one_load_runs_at_a_time(estate: Path) -> None:
     assert load(estate).failure == ""
 
 
-def test_the_terminal_shows_the_first_rows_that_failed_and_the_file_has_all(tmp_path: Path) -> None:
+def test_terminal_shows_the_first_failed_rows_and_the_file_has_all(tmp_path: Path) -> None:
     loaded = load_one(tmp_path, "customers", *(customer(f"bad {number}") for number in range(25)), customer())
-    assert loaded.failure == "25 rows of 26 could not be loaded."
+    assert loaded.failure == "25 rows of 26 could not be imported."
     shown = loaded.err.splitlines()
     assert len(shown) == 21
     assert shown[0].startswith("customers.csv, line 2, tenant_id: malformed_guid: ")
@@ -181,13 +179,13 @@ def load_bytes(directory: Path, content: bytes) -> list[tuple[str, str, str]]:
     return load(directory).codes
 
 
-def test_a_byte_order_mark_and_other_line_ends_are_welcome(tmp_path: Path) -> None:
+def test_byte_order_mark_and_other_line_ends_are_accepted(tmp_path: Path) -> None:
     row = f"{TENANT},Västerhamn Energi AB,,,,,\r\n"
     assert load_bytes(tmp_path, f"\ufeff{HEADER}\r\n{row}\r\n".encode()) == []
     assert Customer.objects.get().organisation.name == "Västerhamn Energi AB"
 
 
-def test_columns_may_stand_in_any_order_and_cells_in_quotes(tmp_path: Path) -> None:
+def test_columns_may_be_in_any_order_and_cells_in_quotes(tmp_path: Path) -> None:
     header = ",".join(reversed(HEADER.split(",")))
     assert load_bytes(tmp_path, f'{header}\n,,,,,"Ek, Alm & ""Co""",{TENANT}\n'.encode()) == []
     assert Customer.objects.get().organisation.name == 'Ek, Alm & "Co"'
@@ -204,7 +202,7 @@ def test_columns_may_stand_in_any_order_and_cells_in_quotes(tmp_path: Path) -> N
         HEADER.replace("name", "tenant_id"),
     ],
 )
-def test_a_wrong_header_costs_the_file(tmp_path: Path, header: str) -> None:
+def test_wrong_header_refuses_the_file(tmp_path: Path, header: str) -> None:
     assert load_bytes(tmp_path, f"{header}\n{TENANT},Name,,,,,\n".encode()) == [("1", "", "wrong_header")]
     assert not Customer.objects.exists()
 
@@ -221,32 +219,32 @@ def test_a_wrong_header_costs_the_file(tmp_path: Path, header: str) -> None:
         (TENANT.encode() + b"," + b"n" * 70_000 + b",,,,,\n", "", "line_too_long"),
     ],
 )
-def test_a_broken_row_costs_only_itself(tmp_path: Path, row: bytes, column: str, code: str) -> None:
+def test_broken_row_affects_only_itself(tmp_path: Path, row: bytes, column: str, code: str) -> None:
     content = f"{HEADER}\n".encode() + row + f"{OTHER_TENANT},Next,,,,,\n".encode()
     assert load_bytes(tmp_path, content) == [("2", column, code)]
     assert Customer.objects.get().organisation.name == "Next"
 
 
-def test_a_file_without_anything_in_it_has_the_wrong_header(tmp_path: Path) -> None:
+def test_empty_file_has_the_wrong_header(tmp_path: Path) -> None:
     assert load_bytes(tmp_path, b"") == [("1", "", "wrong_header")]
 
 
-def test_files_in_error_leave_the_others_alone(estate: Path) -> None:
+def test_broken_file_does_not_affect_the_others(estate: Path) -> None:
     (estate / "usage.csv").write_bytes(b"nonsense")
     loaded = load(estate)
-    assert loaded.failure == "1 row of 5 could not be loaded."
+    assert loaded.failure == "1 row of 5 could not be imported."
     assert Association.objects.count() == 1
 
 
 S, S2, T, T2, P, P2, G = SUBSCRIPTION, OTHER_SUBSCRIPTION, TENANT, OTHER_TENANT, PARTNER, RIVAL, GLOBAL
-Z = "0000000f-0000-4000-8000-000000000000"  # nobody's
+Z = "0000000f-0000-4000-8000-000000000000"  # no row has it
 
 
 def new(number: int) -> str:
     return f"{number:08}-0000-4000-8000-000000000000"
 
 
-#: Of each file its good lines, then one line of each bad kind with what is said of it.
+#: For each file its valid lines, then one line of each invalid kind with its column and code.
 BAD: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
     "partners": (
         [
@@ -346,19 +344,19 @@ BAD: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
 }
 
 
-def test_every_kind_of_bad_line_says_what_is_wrong_with_it_and_costs_only_itself(tmp_path: Path) -> None:
+def test_every_kind_of_bad_line_has_its_reason_and_affects_only_itself(tmp_path: Path) -> None:
     wanted, good = [], 0
     for file in whole.files():
         fit, bad = BAD[file.stem]
-        lines = [file.header, *fit, *(line for line, _said in bad)]
+        lines = [file.header, *fit, *(line for line, _code in bad)]
         content = "\n".join(lines).encode("utf-8", "surrogateescape")  # \udce5 is the byte E5
         (tmp_path / file.name).write_bytes(content)
         good += len(fit)
-        wanted += [(file.name, str(place), *said.split(" ")) for place, (_l, said) in enumerate(bad, len(fit) + 2)]
+        wanted += [(file.name, str(place), *code.split(" ")) for place, (_l, code) in enumerate(bad, len(fit) + 2)]
     loaded = load(tmp_path)
-    said = [(row["file"], row["line"], row["column"], row["code"]) for row in loaded.errors]
-    assert sorted(said) == sorted(wanted)
-    assert len({(file, *what) for file, _line, *what in said}) >= 40
+    found = [(row["file"], row["line"], row["column"], row["code"]) for row in loaded.errors]
+    assert sorted(found) == sorted(wanted)
+    assert len({(file, *what) for file, _line, *what in found}) >= 40
     assert f"{good} created, 0 changed, 0 unchanged, {len(wanted)} failed" in loaded.out
     assert all(row["reason"].endswith(".") for row in loaded.errors)
 
@@ -366,8 +364,8 @@ def test_every_kind_of_bad_line_says_what_is_wrong_with_it_and_costs_only_itself
 CODE = re.compile(r'Unfit\(\s*(?:column|"\w*"),\s*"(\w+)"')
 
 
-def test_every_code_is_explained() -> None:
-    """Programs rely on the codes, so each that the source knows stands in the documentation, and no other."""
+def test_every_code_is_documented() -> None:
+    """The documentation must list each code in the source and no other, because programs rely on the codes."""
     root = Path(__file__).parents[3]
     sources = [*(root / "por/imports").glob("*.py"), *(root / "por/directory/imports").glob("*.py")]
     found = {"unknown_partner", "unknown_customer", "unknown_subscription"}
@@ -378,11 +376,11 @@ def test_every_code_is_explained() -> None:
     assert sorted(explained) == sorted(found)
 
 
-# --- Whichever way the lines go -------------------------------------------------------------------------------------
+# --- Merging in batches and line by line ----------------------------------------------------------------------------
 
 
-def standing() -> dict[str, list[tuple[Any, ...]]]:
-    """Every row there is, by the names it has in the files, with all that two loads must have in common."""
+def rows_and_events() -> dict[str, list[tuple[Any, ...]]]:
+    """Return every row, by its names in the files, with all values that two imports must have in common."""
     return {
         "partners": rows_of(Partner, "mpn_id", "organisation__name", "organisation__parent__number", "status", "city"),
         "customers": rows_of(Customer, "tenant_id", "organisation__name", "domain", "segment"),
@@ -402,7 +400,7 @@ def standing() -> dict[str, list[tuple[Any, ...]]]:
             *("subscription__subscription_id", "customer__tenant_id", "partner__mpn_id", "kind", "began_at"),
             *("ended_at", "end_reason", "source"),
         ),
-        "events": told(),
+        "events": event_counts(),
     }
 
 
@@ -410,8 +408,8 @@ def rows_of(model: Any, *fields: str) -> list[tuple[Any, ...]]:
     return sorted(model._default_manager.values_list(*fields), key=str)
 
 
-def told() -> list[tuple[Any, ...]]:
-    """What the events say was created and changed, by organisation and file, however many they are."""
+def event_counts() -> list[tuple[Any, ...]]:
+    """Return the counts of created and changed rows in the events, by organisation and file."""
     names = {f"organisation:{pk}": number for pk, number in Organisation.objects.values_list("pk", "number")}
     counts: Counter[tuple[Any, ...]] = Counter()
     for event in Event.objects.filter(verb="estate.loaded"):
@@ -421,7 +419,7 @@ def told() -> list[tuple[Any, ...]]:
 
 
 def spoil(directory: Path, chance: Random) -> None:
-    """Lines as people hand them in: some twice, some out of order, some with another line's cell."""
+    """Spoil lines of the files: repeat some, swap some, and give some the cell of another line."""
     for path in directory.glob("*.csv"):
         header, *lines = path.read_text(encoding="utf-8").splitlines()
         for _ in range(len(lines) // 8):
@@ -442,14 +440,14 @@ def spoil(directory: Path, chance: Random) -> None:
 
 
 def line_by_line(file: File[Any]) -> File[Any]:
-    """The file without its short cuts; usage has only the one way to be merged."""
+    """Return the file without plain lines and batches; usage can only be merged in batches."""
     order = " ORDER BY subscription_id, tenant_id, line" if file.stem == "associations" else ""
     everything = f"SELECT staged.*, true AS apart FROM estate_staged_{file.stem} AS staged{order}"
     return replace(file, plain=None, found=(lambda: everything) if file.merge else file.found)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_merged_in_batches_ends_as_what_is_merged_line_by_line(
+def test_merging_in_batches_ends_as_merging_line_by_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     chance = Random(seed)
@@ -460,9 +458,9 @@ def test_what_is_merged_in_batches_ends_as_what_is_merged_line_by_line(
 
     def both() -> tuple[Any, ...]:
         with transaction.atomic():
-            came_of_it = *(sorted(map(str, load(directory).errors)) for directory in (first, second)), standing()
+            outcome = *(sorted(map(str, load(directory).errors)) for directory in (first, second)), rows_and_events()
             transaction.set_rollback(True)
-            return came_of_it
+            return outcome
 
     monkeypatch.setattr(loading, "BATCH", 50)
     in_batches = both()
@@ -471,7 +469,7 @@ def test_what_is_merged_in_batches_ends_as_what_is_merged_line_by_line(
     assert len(in_batches[0]) > 10
 
 
-def test_a_load_that_is_killed_at_any_point_and_repeated_ends_in_the_same_state(
+def test_import_killed_at_any_point_and_repeated_ends_in_the_same_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made_estate(tmp_path, 30)
@@ -483,13 +481,13 @@ def test_a_load_that_is_killed_at_any_point_and_repeated_ends_in_the_same_state(
         count(file, outcome)
         batches += 1
         if batches == last:
-            raise KeyboardInterrupt  # in the transaction of the batch, which is lost with it
+            raise KeyboardInterrupt  # in the transaction of the batch, which is rolled back
 
     count = loading._count
     monkeypatch.setattr(loading, "_count", counted)
     with transaction.atomic():
         load(tmp_path)
-        wanted = standing()
+        wanted = rows_and_events()
         transaction.set_rollback(True)
     all_batches = batches
     assert all_batches > 15
@@ -498,7 +496,7 @@ def test_a_load_that_is_killed_at_any_point_and_repeated_ends_in_the_same_state(
         with transaction.atomic():
             with pytest.raises(KeyboardInterrupt):
                 load(tmp_path)
-            assert standing() != wanted
+            assert rows_and_events() != wanted
             load(tmp_path)
-            assert standing() == wanted
+            assert rows_and_events() == wanted
             transaction.set_rollback(True)

@@ -51,7 +51,7 @@ def periods_of_record(estate: Estate) -> Iterator[tuple[str, list[Row]]]:
         yield subscription_id, sorted(periods, key=lambda row: row["began_on"])
 
 
-def test_the_same_arguments_give_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
+def test_same_arguments_give_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
     first, again, other = (
         make(tmp_path / name, subscriptions=90, seed=seed) for name, seed in (("a", 3), ("b", 3), ("c", 4))
     )
@@ -61,18 +61,18 @@ def test_the_same_arguments_give_the_same_bytes_and_another_seed_gives_others(tm
         assert content != (other / f"{name}.csv").read_bytes()
 
 
-def test_the_numbers_asked_for_are_the_numbers_written(tmp_path: Path) -> None:
+def test_requested_numbers_are_written(tmp_path: Path) -> None:
     estate = rows(make(tmp_path, "--customers", 20, "--partners", 15, "--months", 3, subscriptions=40))
     assert [len(estate[name]) for name in FILES[:3]] == [15, 20, 40]
     assert {row["month"] for row in estate["usage"]} == {"2025-10", "2025-11", "2025-12"}
 
 
-def test_the_smallest_estate_is_the_beginning_of_the_cast(tmp_path: Path) -> None:
+def test_smallest_estate_is_the_beginning_of_the_cast(tmp_path: Path) -> None:
     estate = rows(make(tmp_path, subscriptions=1))
     assert [row["sku_string_id"] for row in estate["subscriptions"]] == ["ENTERPRISEPACK"]
 
 
-def test_keys_are_unique_and_every_reference_is_to_a_row_that_is_there(estate: Estate) -> None:
+def test_keys_are_unique_and_every_reference_is_to_an_existing_row(estate: Estate) -> None:
     def once(file: str, *columns: str) -> set[str]:
         keys = Counter(tuple(row[column] for column in columns) for row in estate[file])
         assert not [key for key, count in keys.items() if count > 1]
@@ -96,7 +96,7 @@ def test_keys_are_unique_and_every_reference_is_to_a_row_that_is_there(estate: E
     assert {row["subscription_id"] for row in estate["usage"]} <= subscriptions
 
 
-def test_every_value_is_one_the_product_knows(estate: Estate) -> None:
+def test_product_knows_every_value(estate: Estate) -> None:
     skus = set(Sku.objects.values_list("string_id", flat=True))
     languages = {language for language, _ in LANGUAGES}
     for row in estate["partners"]:
@@ -151,7 +151,7 @@ def test_every_edge_of_the_model_occurs(estate: Estate) -> None:
     assert {11, 12} <= set(months.values())
 
 
-def test_nobody_is_of_record_who_or_where_one_cannot_be(estate: Estate) -> None:
+def test_every_partner_of_record_is_valid(estate: Estate) -> None:
     subscriptions = {row["subscription_id"]: row for row in estate["subscriptions"]}
     partners = {row["mpn_id"]: row for row in estate["partners"]}
     for subscription_id, periods in periods_of_record(estate):
@@ -174,7 +174,7 @@ def test_nobody_is_of_record_who_or_where_one_cannot_be(estate: Estate) -> None:
 
 
 @pytest.mark.parametrize("today", ["2017-01-01", "2024-02-29", "2026-11-24"])
-def test_nothing_but_a_renewal_is_in_the_future(tmp_path: Path, today: str) -> None:
+def test_only_renewals_are_in_the_future(tmp_path: Path, today: str) -> None:
     estate = rows(make(tmp_path, "--today", today, subscriptions=600))
     for row in estate["subscriptions"]:
         assert row["started_on"] < row["renews_on"]
@@ -186,7 +186,7 @@ def test_nothing_but_a_renewal_is_in_the_future(tmp_path: Path, today: str) -> N
     assert max(row["month"] for row in estate["usage"]) < today[:7]
 
 
-def test_what_replaces_an_expired_subscription_comes_after_it(estate: Estate) -> None:
+def test_replacement_comes_after_the_expired_subscription(estate: Estate) -> None:
     earlier: dict[str, Row] = {}
     replacing = 0
     for row in estate["subscriptions"]:
@@ -215,7 +215,7 @@ def test_usage_stays_within_what_is_paid_for_and_azure_counts_money_alone(estate
                 assert int(row["active_users"]) <= int(row["paid_units"])
 
 
-def test_some_months_are_told_again_later_with_other_figures(estate: Estate) -> None:
+def test_some_months_are_corrected_later_with_other_figures(estate: Estate) -> None:
     def months(file: str) -> dict[tuple[str, ...], tuple[str, ...]]:
         figures = ("paid_units", "active_users", "consumed_usd")
         return {
@@ -230,7 +230,7 @@ def test_some_months_are_told_again_later_with_other_figures(estate: Estate) -> 
     assert len(changed) > len(again) / 2  # where all paid units are in use, there is nothing to correct
 
 
-def test_the_cast_comes_first_and_tells_its_story(estate: Estate) -> None:
+def test_cast_comes_first(estate: Estate) -> None:
     assert [row["name"] for row in estate["partners"][:3]] == ["Nordvik Group", "Nordvik Cloud AB", "Halden Konsult AB"]
     customer = estate["customers"][0]
     assert customer["name"] == "Västerhamn Energi AB"
@@ -246,7 +246,7 @@ def test_the_cast_comes_first_and_tells_its_story(estate: Estate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         (["--customers", "2"], "at least 10 customers"),
         (["--partners", "2"], "at least 10 customers and 6 partners"),
@@ -254,12 +254,12 @@ def test_the_cast_comes_first_and_tells_its_story(estate: Estate) -> None:
         (["--today", "2012-01-01"], "before 2017-01-01"),
     ],
 )
-def test_what_cannot_be_made_is_refused_in_a_sentence(tmp_path: Path, options: list[str], sentence: str) -> None:
-    with pytest.raises(CommandError, match=sentence):
+def test_invalid_arguments_are_refused_with_a_message(tmp_path: Path, options: list[str], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
         make(tmp_path, *options, subscriptions=30)
 
 
-def test_a_directory_that_cannot_be_written_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_directory_that_cannot_be_written_is_refused_with_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CommandError, match="cannot be written"):
         make(tmp_path / "file", subscriptions=30)

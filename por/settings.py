@@ -292,7 +292,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("sv", "Svenska")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_NAME = "language"
-FORMAT_MODULE_PATH = ["por.web.formatting"]
+FORMAT_MODULE_PATH = ["por.web.formats"]
 TIME_ZONE = "UTC"
 USE_THOUSAND_SEPARATOR = True
 

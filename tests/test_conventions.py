@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -76,3 +79,77 @@ def test_nothing_on_a_page_is_inline():
         if word in path.read_text(encoding="utf-8")
     ]
     assert found == []
+
+
+# --- Layers ---------------------------------------------------------------------------------------------------------
+
+#: Rooms and features in which the order of the modules is not fixed: there it is enough that the room has a place.
+WITHOUT_FURNITURE = {
+    *(f"por.{room}" for room in ("db", "embedded", "files", "management", "queue", "web")),
+    "associations.migrations",
+    "associations.templatetags",
+}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def layers_of(contracts: list[dict[str, Any]]) -> dict[str, set[str]]:
+    """Return the full names of the modules in the layers contracts, by container; that of the rooms is ""."""
+    found: dict[str, set[str]] = {}
+    for contract in contracts:
+        if contract["type"] == "layers":
+            names = [*contract["layers"], *contract.get("exhaustive_ignores", [])]
+            modules = {name for text in names for name in re.findall(r"[\w.]+", text)}
+            for container in contract.get("containers", [""]):
+                found[container] = {f"{container}.{name}".lstrip(".") for name in modules}
+    return found
+
+
+def has_a_layer(module: str, layers: dict[str, set[str]]) -> bool:
+    """Return whether a module, or a package that it is in, is in a layer of its room and of each container above it."""
+    parts = module.split(".")
+    above = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+    if not above & layers[""] or not all(above & layers[container] for container in above & layers.keys() - {module}):
+        return False
+    room = max(above & (layers[""] | layers["associations"]), key=len)
+    return room == module or room in layers or room in WITHOUT_FURNITURE
+
+
+def modules() -> list[str]:
+    return [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for folder in ("associations", "por")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if path.name != "__init__.py"
+    ]
+
+
+def test_every_module_has_a_layer():
+    layers = layers_of(PROJECT["tool"]["importlinter"]["contracts"])
+
+    assert [module for module in modules() if not has_a_layer(module, layers)] == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "por.made_up",
+        "por.made_up.models",
+        "por.ops.made_up",
+        "por.api.made_up",
+        "por.history.made_up",
+        "associations.made_up",
+        "associations.made_up.models",
+        "associations.record.made_up",
+        "associations.attaching.made_up.attach",
+    ],
+)
+def test_a_module_without_a_layer_is_found(module):
+    assert not has_a_layer(module, layers_of(PROJECT["tool"]["importlinter"]["contracts"]))
+
+
+def test_a_feature_whose_modules_have_no_order_is_found():
+    layers = layers_of(PROJECT["tool"]["importlinter"]["contracts"])
+    layers["associations"] |= {"associations.made_up"}
+
+    assert not has_a_layer("associations.made_up.models", layers)
+    assert has_a_layer("associations.made_up", layers)

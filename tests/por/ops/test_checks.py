@@ -12,7 +12,7 @@ import pytest
 from django.conf import Settings, settings
 from django.core.management import CommandError, call_command
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 PRODUCTION = {
     "PATH": os.environ["PATH"],

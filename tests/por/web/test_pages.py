@@ -11,7 +11,7 @@ from django import forms
 from por.errors import Forbidden, Locked, NotFound, RateLimited, Refused, VersionConflict
 from por.web.pages import submit
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 #: The only places where pages deal with a refusal themselves: each row of several has an outcome of its own.
 DEAL_WITH_REFUSALS = {"associations/attaching/views/several.py"}
 
@@ -92,7 +92,9 @@ def test_pages_deal_with_refusals_in_one_way():
     """Every page that calls a verb leaves the refusal to `submit`, or to the error pages."""
     found = {
         str(path.relative_to(ROOT))
-        for path in [*(ROOT / "associations" / "views").rglob("*.py"), *(ROOT / "por").rglob("views.py")]
+        for folder in ("associations", "por")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.stem == "views" or path.parent.name == "views"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ExceptHandler) and node.type is not None and "Refused" in ast.unparse(node.type)
     }

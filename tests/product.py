@@ -1,4 +1,4 @@
-"""The product as `make run` starts it, in a directory of a test's own: looked at, disturbed, asked over HTTP."""
+"""The product as `make run` starts it, in a directory of its own: its processes, its data, and requests to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import psycopg2
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL"}
 OURS |= {"FILES_ROOT", "STATIC_ROOT"}
-PATIENCE = 180  # seconds after which something is certainly wrong; nothing is expected to take that long
+TIMEOUT = 180  # seconds; longer than anything takes, so that only a hang fails
 
 
 def free_port() -> int:
@@ -32,14 +32,14 @@ def free_port() -> int:
 
 
 def environment(var: Path, port: int = 0) -> dict[str, str]:
-    """A bare one, as if these tests had no servers of their own."""
+    """Return the environment without the servers of the tests."""
     bare = {name: value for name, value in os.environ.items() if name not in OURS and "PYTEST" not in name}
     return bare | {"VAR": str(var), "PORT": str(port)}
 
 
-def start(var: Path, port: int, **more: str) -> subprocess.Popen[str]:
+def start(var: Path, port: int, *arguments: str, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "por.embedded"],
+        [sys.executable, "-m", "por.embedded", *arguments],
         cwd=ROOT,
         env=environment(var, port) | more,
         stdout=subprocess.PIPE,
@@ -49,17 +49,17 @@ def start(var: Path, port: int, **more: str) -> subprocess.Popen[str]:
 
 
 @contextlib.contextmanager
-def running(var: Path, port: int, **more: str) -> Iterator[subprocess.Popen[str]]:
-    """A run that is ready; whatever the test does, it is over afterwards."""
-    run = start(var, port, **more)
+def running(var: Path, port: int, *arguments: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """Yield a run that is ready; end it after, whatever happens in the block."""
+    run = start(var, port, *arguments, **more)
     try:
         assert run.stdout is not None
-        said = []
+        lines = []
         for line in run.stdout:
-            said.append(line)
+            lines.append(line)
             if "Ctrl-C" in line:
                 break
-        assert "is ready" in "".join(said), "".join(said)
+        assert "is ready" in "".join(lines), "".join(lines)
         yield run
     finally:
         run.kill()
@@ -67,16 +67,17 @@ def running(var: Path, port: int, **more: str) -> Iterator[subprocess.Popen[str]
 
 
 def refusal(var: Path, port: int = 0) -> str:
-    """What a run says that cannot start: one sentence, no traceback, exit status 1."""
+    """Return the message of a run that cannot start: one sentence, no traceback, exit status 1."""
     run = start(var, port)
-    said = run.communicate(timeout=PATIENCE)[0].removeprefix("Starting PostgreSQL, Valkey and the mail sink …\n")
-    assert run.returncode == 1, said
-    assert len(said.splitlines()) == 1, said
-    assert said.endswith(".\n")
-    return said
+    message = run.communicate(timeout=TIMEOUT)[0].removeprefix("Starting PostgreSQL, Valkey and the mail sink …\n")
+    assert run.returncode == 1, message
+    assert len(message.splitlines()) == 1, message
+    assert message.endswith(".\n")
+    return message
 
 
 def manage(var: Path, *arguments: str) -> str:
+    """Return what a command of manage.py prints; fail if it fails."""
     command = [sys.executable, "manage.py", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment(var), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -85,7 +86,7 @@ def manage(var: Path, *arguments: str) -> str:
 
 @contextlib.contextmanager
 def connected(url: str, user: str = "", database: str = "por") -> Iterator[psycopg2.extensions.cursor]:
-    """A session with an embedded database, as whom its address names or as somebody else."""
+    """Yield a session with an embedded database, as the user of its address or as another one."""
     parts = urlsplit(url)
     host = unquote(parts.netloc.partition("@")[2])
     with contextlib.closing(psycopg2.connect(host=host, user=user or parts.username, dbname=database)) as session:
@@ -95,7 +96,7 @@ def connected(url: str, user: str = "", database: str = "por") -> Iterator[psyco
 
 
 def descendants(pid: int) -> set[tuple[int, str]]:
-    """Every process below this one, with its start time, so that a number used again is not mistaken for it."""
+    """Return every process below this one with its start time, which tells it from a later process with its number."""
     found = set()
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in task.read_text().split():
@@ -105,11 +106,13 @@ def descendants(pid: int) -> set[tuple[int, str]]:
 
 
 def started(pid: int) -> str:
+    """Return the start time of a process, "gone" if it has ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return "gone" if fields[0] == "Z" else fields[19]
 
 
 def alive(processes: set[tuple[int, str]]) -> set[int]:
+    """Return the numbers of the processes that still run."""
     left = set()
     for pid, since in processes:
         with contextlib.suppress(FileNotFoundError):
@@ -119,14 +122,14 @@ def alive(processes: set[tuple[int, str]]) -> set[int]:
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not happened() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert happened()
 
 
 class Answer(NamedTuple):
-    """What came back; status 0 if nothing did."""
+    """An answer over HTTP; its status is 0 if there was none."""
 
     status: int
     headers: dict[str, str]
@@ -148,7 +151,7 @@ PARTS = {
 
 
 class Product:
-    """A run that is up, its parts by name, and a browser's and a program's way in."""
+    """A run that is ready, its parts by name, and requests to it, by a browser or a program."""
 
     def __init__(self, run: subprocess.Popen[str], var: Path, port: int) -> None:
         self.run, self.var, self.port = run, var, port
@@ -157,7 +160,7 @@ class Product:
     # --- Its processes
 
     def find(self, name: str) -> int | None:
-        """The process of a part: the supervisor's own child, not what that has started in turn."""
+        """Return the process of a part: the supervisor's own child, not the children of that."""
         for task in Path(f"/proc/{self.run.pid}/task").glob("*/children"):
             for child in task.read_text().split():
                 with contextlib.suppress(OSError):
@@ -171,7 +174,7 @@ class Product:
         return self.find(name) or 0
 
     def children(self, name: str) -> list[int]:
-        """What a part has started: the worker's pool, PostgreSQL's backends."""
+        """Return the processes that a part has started: the worker's pool, PostgreSQL's backends."""
         return sorted(pid for pid, _since in descendants(self.pid(name)))
 
     def signal(self, name: str, number: int, *, with_children: bool = False) -> None:
@@ -179,30 +182,30 @@ class Product:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def heard(self, start: str) -> str:
-        """The next line the run says that begins so."""
+    def next_line(self, start: str) -> str:
+        """Return the next line of the run's output that starts with this text."""
         assert self.run.stdout is not None
         for line in self.run.stdout:
             if line.startswith(start):
                 return line
-        raise AssertionError(f"the run never said {start!r}")
+        raise AssertionError(f"the run printed no line that starts with {start!r}")
 
     # --- Its data
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where its servers are, and how it is set."""
+        """Return the addresses of its servers, and its settings."""
         published: dict[str, str] = json.loads((self.var / "run" / "environment").read_text())
         return published
 
     def database(self) -> contextlib.AbstractContextManager[psycopg2.extensions.cursor]:
-        """A session as the server's administrator."""
+        """Return a session as the server's administrator."""
         return connected(self.addresses["DATABASE_URL"], "postgres")
 
     # --- Over HTTP
 
     def ask(self, method: str, path: str, body: Any = None, *, timeout: float = 60, **headers: str) -> Answer:
-        """One request on a connection of its own."""
+        """Send a request on a connection of its own; return the answer."""
         client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         sent = {name.replace("_", "-"): value for name, value in headers.items()} | {"Host": "localhost"}
         if self.cookies and "Authorization" not in sent:
@@ -225,7 +228,7 @@ class Product:
         return self.ask("GET", path).status
 
     def post(self, page: str, path: str, **fields: str) -> Answer:
-        """Sends a form that stands on a page."""
+        """Send a form of a page; return the answer."""
         found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.ask("GET", page).text)
         body = urlencode({"csrfmiddlewaretoken": found[1] if found else "", **fields})
         return self.ask(

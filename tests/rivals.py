@@ -1,6 +1,6 @@
-"""Somebody else acts at an exact moment of a caller's verb: no sleeps, and nothing of the product is patched.
+"""A rival that acts at an exact moment of a caller's verb, without sleeps and without patches of the product.
 
-The moment is a statement on the caller's connection; the rival works in a thread, and so on a connection, of its own.
+The moment is a statement on the caller's connection. The rival works in its own thread, so on its own connection.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from django.db import connection, transaction
 
 Rival = Callable[[], Any]
 
-#: The caller's lock on the subscription, as every verb takes it first.
+#: The caller's lock on the subscription, which every verb takes first.
 LOCK = re.compile(r"directory_subscription.* FOR NO KEY UPDATE(?: OF \S+)?", re.DOTALL)
 _CLAUSE = re.compile(r" FOR (?:NO KEY UPDATE|SHARE)(?: OF \S+)?")
 WRITE = re.compile(r"\s*(?:INSERT INTO|UPDATE) \"?(?:associations_association|directory_subscription)")
-#: After so many seconds something is certainly wrong; the database itself gives a lock up sooner.
-PATIENCE = 20
+#: Seconds; longer than anything takes. The database itself gives up waiting for a lock sooner.
+TIMEOUT = 20
 
 
 class NeverWaited(AssertionError):
-    """The caller got through without waiting for the rival: they do not meet anywhere."""
+    """The caller has ended without waiting for the rival: they do not exclude each other."""
 
 
 @contextmanager
 def before_the_lock(rival: Rival) -> Iterator[None]:
-    """The rival acts and commits between what the caller has read so far and its lock."""
-    with _at(LOCK, lambda: _elsewhere(rival).result(PATIENCE)):
+    """Let the rival act and commit after what the caller has read so far, before it takes its lock."""
+    with _at(LOCK, lambda: _elsewhere(rival).result(TIMEOUT)):
         yield
 
 
 @contextmanager
 def before_the_write_without_a_lock(rival: Rival) -> Iterator[None]:
-    """The same between the caller's checks and its first write, which only a caller without locks lets happen."""
-    with connection.execute_wrapper(unlocked), _at(WRITE, lambda: _elsewhere(rival).result(PATIENCE)):
+    """Let the rival act between the caller's checks and its first write; the caller's locks are taken away."""
+    with connection.execute_wrapper(unlocked), _at(WRITE, lambda: _elsewhere(rival).result(TIMEOUT)):
         yield
 
 
 @contextmanager
 def holding_the_lock(rival: Rival) -> Iterator[None]:
-    """The rival has acted but not committed when the caller comes for its lock, and commits once the caller waits."""
+    """Let the rival act before the caller's lock, and commit when the caller waits. Raise NeverWaited."""
     acted = threading.Event()
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -64,7 +64,7 @@ def holding_the_lock(rival: Rival) -> Iterator[None]:
 
     def meet() -> None:
         done.append(_elsewhere(act_and_wait))
-        assert acted.wait(PATIENCE)
+        assert acted.wait(TIMEOUT)
 
     try:
         with _at(LOCK, meet):
@@ -72,12 +72,12 @@ def holding_the_lock(rival: Rival) -> Iterator[None]:
     finally:
         over.set()
         for one in done:
-            one.result(PATIENCE)
+            one.result(TIMEOUT)
 
 
 def _until_waiting(caller: int, over: threading.Event) -> None:
-    """Returns once the caller waits for this very session."""
-    end = time.monotonic() + PATIENCE
+    """Return when the caller waits for this session. Raise NeverWaited."""
+    end = time.monotonic() + TIMEOUT
     while time.monotonic() < end:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid() = ANY(pg_blocking_pids(%s))", [caller])
@@ -90,7 +90,7 @@ def _until_waiting(caller: int, over: threading.Event) -> None:
 
 @contextmanager
 def _at(moment: re.Pattern[str], act: Callable[[], Any]) -> Iterator[None]:
-    """Acts before the first statement of the caller that matches; fails if there was none."""
+    """Act before the first statement of the caller that matches; fail if there was none."""
     acted = False
 
     def watch(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
@@ -102,11 +102,11 @@ def _at(moment: re.Pattern[str], act: Callable[[], Any]) -> Iterator[None]:
 
     with connection.execute_wrapper(watch):
         yield
-    assert acted, "the caller never came to the moment its rival waited for"
+    assert acted, "the caller never reached the moment of its rival"
 
 
 def unlocked(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-    """For `execute_wrapper`: no statement takes a lock on a row before it writes it."""
+    """Run a statement without its row locks; for `execute_wrapper`."""
     return execute(_CLAUSE.sub("", str(sql)), params, many, context)
 
 

@@ -1,1 +1,1 @@
-"""What the running product does in a second, and what the same SQL does without it: `make bench`. Asserts nothing."""
+"""Benchmarks: what the running product does in a second, and what its SQL alone does. `make bench`; no assertions."""

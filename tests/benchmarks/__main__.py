@@ -1,6 +1,6 @@
 """`make bench SCALE=20000`: an estate of that size, the product on it, its clients, and the floors in the same run.
 
-`ESTATE=directory` loads the files that are there instead, or makes them there for the next time.
+`ESTATE=directory` loads the files of that directory, or makes them there for the next time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ CLIENTS, READERS = 8, 4
 SECONDS = int(os.environ.get("BENCH_SECONDS", "15"))
 WARM_UP = 3
 CHANGES = {"201", "204", "committed"}
-PARTS = ("web", "database", "worker")
-STAGE = "import logging; logging.disable(); from tests.benchmarks.stage import setting; print(setting())"
+PARTS = ("web", "postgresql", "worker")
+STAGE = "import logging; logging.disable(); from tests.benchmarks.stage import stage; print(stage())"
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
         if not estate.exists():
             say(f"Making an estate of {scale:,} subscriptions …")
             product.manage("make_estate", str(estate), "--subscriptions", str(scale), "--seed", "2")
-        say(f"Loading {estate}, and copying what came of it …")
+        say(f"Importing {estate}, and copying its rows …")
         print(f"\n{table(loading.HEAD, loading.measure(product, estate))}", flush=True)
         say("Attaching and removing once on each subscription, to capture the statements …")
         stage = json.loads(product.manage("shell", "--no-imports", "-c", STAGE).splitlines()[-1])
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def measure(product: Product, stage: dict[str, Any]) -> list[list[str]]:
-    """A row for each thing that is measured; what writes is followed by its floor, that of what reads comes first."""
+    """Return a row for each measurement. The floor of reading comes first; each floor of writing follows its row."""
 
     def http(title: str, *, port: int = product.port, **plan: Any) -> Row:
         plan |= {"port": port, "clients": READERS if plan["kind"] == "reading" else CLIENTS}
@@ -58,7 +58,7 @@ def measure(product: Product, stage: dict[str, Any]) -> list[list[str]]:
         return measured(title, lambda: clients.run(plan | {"seconds": SECONDS}))
 
     def sql(title: str, scripts: list[str]) -> Row:
-        url, options = product.servers()["DATABASE_URL"], stage["options"]
+        url, options = product.addresses["DATABASE_URL"], stage["options"]
         return measured(title, lambda: floor.run(scripts, url, options=options, clients=CLIENTS, seconds=SECONDS))
 
     def measured(title: str, run: Callable[[], dict[str, Any]]) -> Row:
@@ -71,7 +71,7 @@ def measure(product: Product, stage: dict[str, Any]) -> list[list[str]]:
     def reading(title: str, queries: int, **plan: Any) -> Row:
         return http(f"{title}; {queries} queries", kind="reading", **plan)
 
-    with bare.running(product.servers()["DATABASE_URL"], stage["options"]) as port:
+    with bare.running(product.addresses["DATABASE_URL"], stage["options"]) as port:
         view = http("A bare Django view of 50 rows; 1 query", kind="reading", port=port, paths=["/"], headers={})
     smallest = http("Smallest answer, `/livez`", kind="reading", paths=["/livez"], headers={})
     reads = [reading(**read) for read in stage["reads"]]
@@ -89,7 +89,7 @@ def measure(product: Product, stage: dict[str, Any]) -> list[list[str]]:
 
 
 class Row(NamedTuple):
-    """What a measurement came to: the clients' figures, and the milliseconds each part of the product used."""
+    """The result of a measurement: the clients' figures, and the milliseconds that each part of the product used."""
 
     title: str
     figures: dict[str, Any]
@@ -97,7 +97,7 @@ class Row(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Changes a second, or answers where nothing is changed."""
+        """Return the changes a second, or the answers a second if nothing is changed."""
         answers: dict[str, int] = self.figures["answers"]
         changes = sum(count for answer, count in answers.items() if answer in CHANGES)
         return (changes or sum(answers.values())) / self.figures["seconds"]

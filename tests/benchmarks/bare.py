@@ -1,4 +1,4 @@
-"""The floor of reading: Django with nothing of ours, one view, and in it one SQL query for 50 subscriptions."""
+"""The floor of reading: Django without the product, with one view that asks one SQL query for 50 subscriptions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from tests.benchmarks.product import ROOT
+from tests.product import ROOT, free_port
 
 SQL = """
 SELECT s.subscription_id::text, c.tenant_id::text, o.name, s.product, k.string_id, k.name, s.agreement, s.seats,
@@ -43,7 +43,7 @@ urlpatterns = [path("", rows)]
 
 
 def application_on(url: str, options: str) -> object:
-    """The WSGI application on that database, with the product's own options for it."""
+    """Return the WSGI application on that database, with the product's own options for it."""
     parts = urlsplit(url)
     database = {"ENGINE": "django.db.backends.postgresql", "NAME": parts.path.strip("/"), "USER": parts.username}
     database |= {"HOST": unquote(parts.netloc.rpartition("@")[2]), "CONN_MAX_AGE": 600, "OPTIONS": {"options": options}}
@@ -59,10 +59,8 @@ if "BARE_DATABASE_URL" in os.environ:
 
 @contextlib.contextmanager
 def running(url: str, options: str) -> Iterator[int]:
-    """Its port, while a server like the product's own answers on it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """Yield the port of a server like the product's own, which answers until the end of the block."""
+    port = free_port()
     serve = [sys.executable, "-m", "gunicorn", "tests.benchmarks.bare:application", "--bind", f"127.0.0.1:{port}"]
     serve += ["--worker-class", "gthread", "--workers", "2", "--threads", "4", "--log-level", "error"]
     environment = os.environ | {"BARE_DATABASE_URL": url, "BARE_OPTIONS": options}

@@ -1,4 +1,4 @@
-"""Clients of the API in a process of their own: reads a plan from its input, writes figures to its output."""
+"""Clients of the API in a process of their own, which reads a plan from its input and writes figures to its output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Request = tuple[str, str, bytes, dict[str, str]]
 
 
 def run(plan: dict[str, Any]) -> dict[str, Any]:
-    """The figures of a plan, from another process than the caller's."""
+    """Return the figures of a plan that another process carries out."""
     command = [sys.executable, "-m", "tests.benchmarks.clients"]
     done = subprocess.run(command, input=json.dumps(plan), stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, Any] = json.loads(done.stdout)
@@ -25,14 +25,14 @@ def run(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def spread(places: list[dict[str, str]]) -> Iterator[Request]:
-    """Attaches and removes in turn, on one subscription after the other."""
+    """Yield requests that attach and remove in turn, on one subscription after the other."""
     for place in itertools.cycle(places):
         yield _change("PUT", place)
         yield _change("DELETE", place)
 
 
 def hot(place: dict[str, str], turns: Iterator[int]) -> Iterator[Request]:
-    """All clients take turns at one subscription; who is overtaken finds it attached, or removed, already."""
+    """Yield requests of a client that takes turns with all others at one subscription, which may be changed already."""
     while True:
         yield _change("DELETE" if next(turns) % 2 else "PUT", place)
 
@@ -53,7 +53,7 @@ def _clients(plan: dict[str, Any]) -> list[Iterator[Request]]:
         case "spread":
             return [spread(plan["places"][number::count]) for number in range(count)]
         case "hot":
-            turns = itertools.count()  # one at a time: next() of it is atomic
+            turns = itertools.count()  # shared by all clients: its next() is atomic
             return [hot(plan["places"][0], turns) for _ in range(count)]
         case _:
             paths: list[str] = plan["paths"]
@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
-    """The median, the 95th and the 99th percentile, in milliseconds."""
+    """Return the median, the 95th and the 99th percentile, in milliseconds."""
     ordered = sorted(seconds) or [0.0]
     last = len(ordered) - 1
     return {f"p{percent}": ordered[min(last, len(ordered) * percent // 100)] * 1000 for percent in (50, 95, 99)}

@@ -1,4 +1,4 @@
-"""The same statements by pgbench: what the database could do if nothing stood before it."""
+"""The floor of writing: the same statements by pgbench, without the product in front of the database."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.benchmarks.clients import percentiles
 
 
 def run(scripts: list[str], url: str, *, options: str, clients: int, seconds: int) -> dict[str, Any]:
-    """The figures of these scripts, each run as one transaction that makes one change, taken at random."""
+    """Return the figures of these scripts, taken at random. Each is one transaction that makes one change."""
     with tempfile.TemporaryDirectory(prefix="por-bench-") as directory:
         return _run(scripts, url, options, clients, seconds, Path(directory))
 
@@ -41,12 +41,12 @@ def _run(scripts: list[str], url: str, options: str, clients: int, seconds: int,
         raise SystemExit(f"pgbench has failed:\n{done.stderr[-2000:]}")
     lines = [line.split() for log in directory.glob("log*") for line in log.read_text().splitlines()]
     latencies = [int(line[2]) / 1e6 for line in lines]
-    said = re.search(r"tps = ([\d.]+)", done.stdout)
-    assert said, done.stdout
+    rate = re.search(r"tps = ([\d.]+)", done.stdout)
+    assert rate, done.stdout
     cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
     return {
         "answers": {"committed": len(latencies)},
-        "seconds": len(latencies) / float(said[1]),
+        "seconds": len(latencies) / float(rate[1]),
         "cpu": cpu * 1000,
         **percentiles(latencies),
     }

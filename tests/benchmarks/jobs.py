@@ -1,4 +1,4 @@
-"""How long a thousand rows take through HTTP and worker: tried, attached, and sent again."""
+"""How long a job of a thousand rows takes through HTTP and worker: as a dry run, for real, and sent again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ print(json.dumps({{"token": secret, "ids": ids, "mpn_id": partner.mpn_id}}))
 
 
 def measure(product: Product) -> list[list[str]]:
-    """A dry run, the job itself while its thousand messages are made as well, and the same file again."""
+    """Return a row for a dry run, for the job while its thousand messages are made, and for the same file again."""
     setting = json.loads(product.manage("shell", "--no-imports", "-c", SETTING).splitlines()[-1])
     rows = [{"subscription_id": one, "mpn_id": setting["mpn_id"]} for one in setting["ids"]]
     return [

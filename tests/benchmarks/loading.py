@@ -1,4 +1,4 @@
-"""How fast a load is, beside COPY of the same rows: into the same tables elsewhere, and into tables with no index."""
+"""The speed of an import, and of COPY of its rows: into the same tables elsewhere, and into tables without index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from tests.benchmarks.product import Product
 from tests.product import connected
 
-#: What a load fills, each table after those it refers to. Partitions are filled through their parent.
+#: The tables that an import fills, each after those it refers to. Partitions are filled through their parent.
 TABLES = (
     "accounts_organisation",
     "accounts_user",
@@ -25,9 +25,9 @@ HEAD = ["Import", "Seconds", "Lines a second", "Of COPY into the same tables"]
 
 
 def measure(product: Product, estate: Path) -> list[list[str]]:
-    """Loads the estate twice; then what came of it goes by COPY into an empty database, and there into bare tables."""
+    """Import the estate twice; then COPY its rows into an empty database, and there into tables without indexes."""
     lines = sum(_lines(path) for path in estate.glob("*.csv"))
-    seconds = {"`load_estate`": _load(product, estate), "the same files again": _load(product, estate)}
+    seconds = {"`load_estate`": _import(product, estate), "the same files again": _import(product, estate)}
     files = product.var / "floor"
     files.mkdir()
     with _connected(product, "por") as cursor:
@@ -48,14 +48,14 @@ def measure(product: Product, estate: Path) -> list[list[str]]:
     return [[what, f"{took:,.1f}", f"{lines / took:,.0f}", f"{floor / took:.2f}"] for what, took in seconds.items()]
 
 
-def _load(product: Product, estate: Path) -> float:
+def _import(product: Product, estate: Path) -> float:
     started = time.monotonic()
     product.manage("load_estate", str(estate))
     return time.monotonic() - started
 
 
 def _copy(cursor: Any, files: Path, name: str) -> float:
-    """One transaction, so that what is checked at its end is checked within the time."""
+    """Return the seconds of one transaction, which includes what the database checks at its end."""
     started = time.monotonic()
     cursor.execute("BEGIN")
     for table in TABLES:
@@ -66,12 +66,12 @@ def _copy(cursor: Any, files: Path, name: str) -> float:
 
 
 def _connected(product: Product, database: str) -> contextlib.AbstractContextManager[Any]:
-    """As the superuser of the product's own server, each statement by itself."""
-    return connected(product.servers()["DATABASE_URL"], "postgres", database)
+    """Return a session of the server's administrator, each statement its own transaction."""
+    return connected(product.addresses["DATABASE_URL"], "postgres", database)
 
 
 def _elsewhere(product: Product) -> dict[str, str]:
-    servers = product.servers()
+    servers = product.addresses
     names = ("DATABASE_URL", "DATABASE_OWNER_URL")
     return servers | {name: servers[name].removesuffix("/por") + "/floor" for name in names}
 

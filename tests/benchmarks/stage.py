@@ -1,4 +1,4 @@
-"""Who plays in a benchmark, and the SQL of their changes as the product itself says it. Runs inside the product."""
+"""The people and subscriptions of a benchmark, and the SQL of changes as the product writes it. Runs in the product."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from por.directory.models import Customer, Partner, Subscription
 
 SUBSCRIPTIONS = 96  # pgbench takes at most 128 scripts
 PARTNERS = 8
-#: How many rows one of the filters shall match, and of how many customers the names are searched.
+#: How many rows one of the filters should match, and how many customers' names are searched.
 MANY, WORDS = 40_000, 8
 
-#: One change: if somebody is of record, the statements of a removal, else those of an attachment.
+#: One change: if there is a partner of record, the statements of a removal, else those of an attachment.
 SCRIPT = """{token};
 BEGIN;
 {lock};
@@ -43,8 +43,8 @@ COMMIT;
 """
 
 
-def setting() -> str:
-    """All that clients and floor need, as JSON."""
+def stage() -> str:
+    """Return all that clients and floor need, as JSON."""
     held = Association.objects.open().of_record().filter(subscription=OuterRef("pk"))
     free = (
         Subscription.objects.filter(status=Subscription.Status.ACTIVE)
@@ -75,10 +75,10 @@ def setting() -> str:
     )
 
 
-def _reads(house: Organisation, partner: Partner) -> Iterator[dict[str, Any]]:
-    """What is read: a title, the addresses in turn, the headers of who reads, and how many queries one answer takes."""
+def _reads(platform: Organisation, partner: Partner) -> Iterator[dict[str, Any]]:
+    """Yield each read: its title, the addresses in turn, the reader's headers, and the queries of one answer."""
     page = "/api/v1/subscriptions/?page_size=50"
-    staff, of_partner = ({"Authorization": f"Bearer {_token(one)}"} for one in (house, partner.organisation))
+    staff, of_partner = ({"Authorization": f"Bearer {_token(one)}"} for one in (platform, partner.organisation))
     yield _read("50 subscriptions, staff", [page], staff)
     yield _read(f"50 subscriptions, a partner of {partner.held:,}", [page], of_partner)  # type: ignore[attr-defined]
     kinds = Subscription.objects.values("product", "agreement", "status").annotate(count=Count("pk"))
@@ -106,7 +106,7 @@ def _read(title: str, paths: list[str], headers: dict[str, str]) -> dict[str, An
     most = 0
     for path in paths:
         count = itertools.count()
-        for _ in range(2):  # what is built or added up once is not counted
+        for _ in range(2):  # the second time, when all that is built or added up once is there
             count = itertools.count()
             with connection.execute_wrapper(lambda execute, *call, count=count: (next(count), execute(*call))[1]):
                 answer = client.get(path)
@@ -116,7 +116,7 @@ def _read(title: str, paths: list[str], headers: dict[str, str]) -> dict[str, An
 
 
 def _signed_in(organisation: Organisation) -> dict[str, str]:
-    """The headers of a session of somebody who acts for the organisation."""
+    """Return the headers of a session of a person who acts for the organisation."""
     client = Client(headers={"Host": "localhost"})
     member = Membership.objects.usable().filter(organisation=organisation).order_by("pk")[0]
     client.force_login(member.user)
@@ -137,7 +137,7 @@ def _token(organisation: Organisation) -> str:
 
 
 def _script(subscription: Subscription, place: dict[str, str]) -> str:
-    """One attachment and one removal by a request each, and the statements they took."""
+    """Attach and remove by one request each; return the statements they took as a script."""
     client = Client(headers={"Host": "localhost", "Authorization": f"Bearer {place['token']}", "If-Match": "*"})
     client.get("/api/v1/me/")  # the token's last use is written once a minute
     with _captured() as attach:
@@ -159,7 +159,7 @@ def _script(subscription: Subscription, place: dict[str, str]) -> str:
 
 @contextmanager
 def _captured() -> Any:
-    """The statements as they go to the database, but with the clock and the open association of each run."""
+    """Yield the statements of the block, changed to take the clock and the open association of each run."""
     statements: list[str] = []
 
     def listen(execute: Any, sql: str, parameters: Any, many: bool, context: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What runs for minutes: only `make chaos` collects it, by saying for how many seconds."""
+"""These tests run for minutes, so they are only collected if CHAOS_SECONDS is set, as `make chaos` does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A mail server in the test's own process that takes every message, or misbehaves as it is told."""
+"""A mail server in the process of the test that takes every message, or fails as it is set to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONG = 15
 
 
 class Sink:
-    """`mood` is `well`, `421`, `451` or `tarpit`; while it is closed, nobody listens at its port."""
+    """`mood` is `well`, `421`, `451` or `tarpit`. While it is closed, its port refuses connections."""
 
     def __init__(self, port: int) -> None:
         self.port = port

@@ -1,6 +1,6 @@
-"""Web servers are killed in the middle of a request, twenty times; the same key sent again has one effect.
+"""Requests whose web server is killed in the middle: sent again with the same key, each has one effect.
 
-Only `make chaos` runs it, on the product as `make run` starts it.
+Only `make chaos` runs this, on the product as `make run` starts it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests import estates
-from tests.chaos.test_faults import ask
+from tests.chaos.test_faults import query
 from tests.product import Answer, Product, free_port, manage, running, wait_until
 
 KILLS = 20
@@ -44,20 +44,20 @@ def test_a_key_sent_again_after_its_server_was_killed_has_one_effect(tmp_path: P
             first, answers = strike(product, token, subscription, chance.uniform(0, 0.06))
             cut += first.status == 0
             assert answers[-1].status == 201, answers[-1]
-            # Were the first done and its answer lost, this is a replay; either way it is one answer.
+            # If the first was done and its answer lost, this is a replay; in both cases there is one answer.
             again = attach(product, token, subscription)
             assert again.headers["Idempotent-Replayed"] == "true"
             assert again.text == answers[-1].text
             if first.status:
                 assert first.text == again.text
         found = dict(
-            ask(
+            query(
                 product,
                 "SELECT object_id, count(*) FROM history_event WHERE verb = 'partner_of_record.attached'"
                 f" AND object_id IN ({', '.join(repr(one) for one in subscriptions)}) GROUP BY object_id",
             )
         )
-        [(associations,)] = ask(
+        [(associations,)] = query(
             product,
             "SELECT count(*) FROM associations_association JOIN directory_subscription AS bought"
             " ON bought.id = associations_association.subscription_id"
@@ -83,7 +83,7 @@ def attach(product: Product, token: str, subscription: str) -> Answer:
 
 
 def strike(product: Product, token: str, subscription: str, after: float) -> tuple[Answer, list[Answer]]:
-    """Sends the request, kills all web workers meanwhile, and sends it again until it has an answer."""
+    """Send the request, kill all web workers meanwhile, and send it again until it has an answer."""
     first: list[Answer] = []
     sender = threading.Thread(target=lambda: first.append(attach(product, token, subscription)))
     sender.start()

@@ -1,4 +1,4 @@
-"""Journeys run on the product as `make run` starts it: web server, worker, scheduler, mail sink, a real browser."""
+"""Fixtures of the journeys: the product as `make run` starts it, and visitors with a real browser."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.product import Product, free_port, manage, running
 
-#: People, and subscriptions enough for every journey to have its own; made once, by the product's own models.
+#: Makes people, and enough subscriptions for each journey to have its own, by the product's models.
 MAKE_STAGE = """
 import json
 from tests.factories import make_customer, make_partner, make_subscription, make_user
 from por.accounts.models import Membership, User
-password = User.objects.get(email="customer@demo.example").password  # everybody has that of the demo
+password = User.objects.get(email="customer@demo.example").password  # all have the password of the demo
 customer = make_customer("Ekholmen Logistik AB", contact_email="it@ekholmen.example")
 nordvik = make_partner("Nordvik Molntjänster AB", mpn_id="6060842")
 halden = make_partner("Halden Rådgivning AB", mpn_id="6060859")
@@ -46,7 +46,7 @@ print(json.dumps({
 
 
 class Stack(Product):
-    """The running product with people and subscriptions of ours: those nobody has touched yet, and an expired one."""
+    """The running product with our people and subscriptions: free ones for the journeys, and an expired one."""
 
     def __init__(self, run: subprocess.Popen[str], var: Path, port: int) -> None:
         super().__init__(run, var, port)
@@ -54,10 +54,10 @@ class Stack(Product):
         self.password = (var / "demo_password").read_text()
         stage = json.loads(manage(var, "shell", "--no-imports", "-c", MAKE_STAGE).splitlines()[-1])
         self.free, self.expired = stage["free"], stage["expired"]
-        self.signed_in: dict[tuple[str, bool, bool, bool], Any] = {}  # the cookies of each browser that was
+        self.signed_in: dict[tuple[str, bool, bool, bool], Any] = {}  # cookies, by browser
 
     def mail_to(self, address: str, subject: str = "", *, wait: float = 20) -> list[email.message.EmailMessage]:
-        """The mail for an address, oldest first, waiting for the first of it."""
+        """Return the mails to an address, oldest first. Wait until there is one, or until the time is over."""
         end = time.monotonic() + wait
         while True:
             files = sorted((self.var / "mail" / "new").glob("*"), key=lambda file: file.stat().st_mtime_ns)
@@ -82,7 +82,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {**browser_type_launch_args, "executable_path": "/usr/bin/chromium", "args": quiet}
 
 
-#: Breaches of the Content-Security-Policy are collected from the first moment of each page.
+#: Collects breaches of the Content-Security-Policy from the start of each page.
 COLLECT = """
 window.breaches = [];
 document.addEventListener("securitypolicyviolation", (e) =>
@@ -91,7 +91,7 @@ document.addEventListener("securitypolicyviolation", (e) =>
 
 
 class Visitor:
-    """Somebody at a browser: signs in, opens pages, and notices what is wrong with them."""
+    """A person at a browser, who signs in, opens pages, and collects their errors."""
 
     def __init__(self, stack: Stack, context: BrowserContext) -> None:
         self.stack = stack
@@ -100,9 +100,9 @@ class Visitor:
         context.add_init_script(COLLECT)
         self.page: Page = context.new_page()
         self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
-        self.page.on("response", self._heard)
+        self.page.on("response", self._check_status)
 
-    def _heard(self, response: Any) -> None:
+    def _check_status(self, response: Any) -> None:
         if response.status >= 500:
             self.problems.append(f"{response.status} {response.url}")
 
@@ -119,23 +119,23 @@ class Visitor:
         return self
 
     def look(self) -> None:
-        """What every page promises: accessible, inside its policy, one h1, no sideways scrolling."""
+        """Check that the page is accessible, keeps its security policy, has one h1 and does not scroll sideways."""
         where = self.page.url
         breaches = self.page.evaluate("window.breaches")
         assert not breaches, (where, breaches)
         assert self.page.locator("h1").count() == 1, where
         assert self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{where} is too wide"
         rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-        options = {"runOnly": rules, "resultTypes": ["violations"]}  # all that is well would be a megabyte a page
+        options = {"runOnly": rules, "resultTypes": ["violations"]}  # what passes would be a megabyte a page
         violations = Axe().run(self.page, options=options).response["violations"]
         assert not violations, (where, [(one["id"], one["nodes"][0]["html"]) for one in violations])
 
 
 @pytest.fixture
 def visitor(stack: Stack, browser: Browser) -> Iterator[Callable[..., Visitor]]:
-    """Makes visitors; at the end none of them may have met an error of the server or of a script.
+    """Return a function that makes visitors. The test fails if one has met an error of the server or of a script.
 
-    Who comes with the same browser again is signed in still, and has no page open yet.
+    A second visitor with the same address and browser is signed in already, and has no page open.
     """
     met: list[Visitor] = []
 

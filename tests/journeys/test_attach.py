@@ -1,4 +1,4 @@
-"""A customer attaches a partner, thinks again, and removes it; the partner hears of each."""
+"""A customer attaches a partner, undoes it, and removes it; the partner is notified."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_attach_undo_attach_and_remove(stack, visitor, scripts):
     expect(page.get_by_role("button", name="Undo").first).to_be_visible()
 
 
-def test_the_partner_is_told_and_finds_the_customer(stack, visitor):
+def test_the_partner_is_notified_and_finds_the_customer(stack, visitor):
     subscription = stack.free.pop()
     astrid = visitor(ADMINISTRATOR)
     attach(astrid.open(detail(subscription)))
@@ -84,17 +84,17 @@ def test_the_partner_is_told_and_finds_the_customer(stack, visitor):
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 @pytest.mark.parametrize(
-    ("entered", "says"),
+    ("entered", "message"),
     [("4471920", "No partner has this MPN ID"), ("12", "4 to 10 digits"), (GLOBAL, "global account"), ("", "Enter")],
     ids=["unknown", "malformed", "global", "nothing"],
 )
-def test_a_wrong_id_says_what_is_wrong_and_keeps_what_was_typed(stack, visitor, scripts, entered, says):
+def test_a_wrong_id_gets_a_message_and_stays_in_the_field(stack, visitor, scripts, entered, message):
     astrid = visitor(ADMINISTRATOR, scripts=scripts)
     page = astrid.open(detail(stack.free[0]))
 
     check_id(page, entered)
 
-    expect(page.get_by_role("alert").first).to_contain_text(says)
+    expect(page.get_by_role("alert").first).to_contain_text(message)
     expect(page).to_have_title(re.compile("^Error: "))
     assert page.get_by_label("MPN ID (Partner ID)").input_value() == entered
     expect(page.get_by_role("button", name=re.compile("^OK, attach"))).to_have_count(0)
@@ -103,7 +103,7 @@ def test_a_wrong_id_says_what_is_wrong_and_keeps_what_was_typed(stack, visitor, 
         astrid.look()
 
 
-def test_an_expired_subscription_offers_no_form_and_says_why(stack, visitor):
+def test_an_expired_subscription_has_a_message_and_no_form(stack, visitor):
     astrid = visitor(ADMINISTRATOR)
     page = astrid.open(detail(stack.expired))
 
@@ -130,7 +130,7 @@ def test_a_double_click_makes_one_association(stack, visitor):
         assert cursor.fetchone() == (1,)
 
 
-def test_a_viewer_sees_everything_and_changes_nothing(stack, visitor):
+def test_a_viewer_sees_everything_and_can_change_nothing(stack, visitor):
     vera = visitor(VIEWER)
     page = vera.open(detail(stack.free[0]))
 
@@ -139,7 +139,7 @@ def test_a_viewer_sees_everything_and_changes_nothing(stack, visitor):
     vera.look()
 
 
-def test_two_windows_the_second_is_told_that_something_changed(stack, visitor):
+def test_of_two_windows_the_second_shows_that_the_subscription_has_changed(stack, visitor):
     subscription = stack.free.pop()
     first, second = visitor(ADMINISTRATOR), visitor(ADMINISTRATOR)
     for one in (first, second):
@@ -155,7 +155,7 @@ def test_two_windows_the_second_is_told_that_something_changed(stack, visitor):
     expect(second.page.get_by_text("No partner attached").first).to_be_visible()
 
 
-def test_in_swedish_on_a_phone_in_the_dark(stack, visitor):
+def test_attach_in_swedish_on_a_phone_in_dark_mode(stack, visitor):
     subscription = stack.free.pop()
     sven = visitor(SWEDE, phone=True, dark=True)
     page = sven.open(detail(subscription))

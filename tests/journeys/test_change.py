@@ -1,6 +1,6 @@
-"""Two partners say that they do the work: the customer, the partner of record and the one named, all signed in.
+"""A change request with customer, partner of record and proposed partner signed in.
 
-Each is told by e-mail, comes by its link, and learns what is theirs to know; whatever the answer, or without one.
+Each gets e-mails and pages with what they may know, for each answer and without one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack, Visitor
-from tests.product import PATIENCE, manage
+from tests.product import TIMEOUT, manage
 
 pytestmark = pytest.mark.journey
 
@@ -25,7 +25,7 @@ IDS = {NORDVIK: "6060842", HALDEN: "6060859"}
 
 @dataclass
 class Contest:
-    """A subscription with Nordvik of record and Halden named, and those who have to do with it."""
+    """A subscription with Nordvik as partner of record and Halden proposed, and the people who are concerned."""
 
     stack: Stack
     subscription: str
@@ -35,17 +35,17 @@ class Contest:
     number: str = ""
 
     @property
-    def asked(self) -> str:
+    def customer_page(self) -> str:
         return f"/c/change-requests/{self.number}/"
 
     @property
-    def theirs(self) -> str:
+    def partner_page(self) -> str:
         return f"/p/change-requests/{self.number}/"
 
     def mail(self, address: str, subject: str) -> str:
-        """The text of the newest mail about this question, once it is there."""
-        path = self.theirs if address in {NILS, HANNA} else self.asked
-        deadline = time.monotonic() + PATIENCE
+        """Return the text of the newest mail about this change request; wait for it."""
+        path = self.partner_page if address in {NILS, HANNA} else self.customer_page
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             texts = [mail.get_body(("plain",)).get_content() for mail in self.stack.mail_to(address, subject)]
             found = [text for text in texts if f"{path}\n" in text]
@@ -55,7 +55,7 @@ class Contest:
         raise AssertionError(f"no mail to {address} about {path}: {subject}")
 
     def answer(self, choice: str, words: str = "") -> Page:
-        page = self.astrid.open(self.asked)
+        page = self.astrid.open(self.customer_page)
         page.get_by_role("radio", name=re.compile(f"^{choice}")).check()
         page.get_by_label("In your own words").fill(words)
         page.get_by_role("button", name="Send answer").click()
@@ -69,7 +69,7 @@ def name_partner(page: Page, name: str) -> None:
 
 
 def contest(stack: Stack, visitor, **how: bool) -> Contest:
-    """Astrid has Nordvik of record and names Halden; before the click she reads what will happen."""
+    """Attach Nordvik and propose Halden as Astrid, who first reads what will happen."""
     case = Contest(stack, stack.free.pop(), visitor(ASTRID, **how), visitor(NILS), visitor(HANNA))
     page = case.astrid.open(f"/c/subscriptions/{case.subscription}/")
     name_partner(page, NORDVIK)
@@ -87,7 +87,7 @@ def contest(stack: Stack, visitor, **how: bool) -> Contest:
     return case
 
 
-def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack, visitor):
+def test_the_proposed_partner_becomes_partner_of_record_and_the_answer_can_be_undone(stack, visitor):
     case = contest(stack, visitor)
     case.astrid.look()
     assert NORDVIK in case.mail(HANNA, "You have been proposed")
@@ -96,7 +96,7 @@ def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack,
     assert case.mail(SVEN, "")  # every administrator is asked, in their own language
 
     for person, words in ((case.nils, "We keep the mail running."), (case.hanna, "We did the rollout.")):
-        page = person.open(case.theirs)
+        page = person.open(case.partner_page)
         expect(
             page.get_by_role("heading", name="We have asked Ekholmen Logistik AB which partner is doing the work")
         ).to_be_visible()
@@ -110,7 +110,7 @@ def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack,
 
     page = case.astrid.open("/c/")
     expect(page.get_by_role("link", name=re.compile("^Answer")).first).to_be_visible()
-    page = case.astrid.open(case.asked)
+    page = case.astrid.open(case.customer_page)
     expect(page.get_by_text("We keep the mail running.").first).to_be_visible()
     expect(page.get_by_text("We did the rollout.").first).to_be_visible()
     case.astrid.look()
@@ -122,7 +122,7 @@ def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack,
     assert "Halden set it all up." in case.mail(HANNA, "You are now the partner of record")
     assert "Halden set it all up." in case.mail(NILS, "You are no longer the partner of record")
     assert HALDEN in case.mail(ASTRID, "Change request answered")
-    page = case.nils.open(case.theirs)
+    page = case.nils.open(case.partner_page)
     expect(page.get_by_text(f"{HALDEN} is doing the work and has become the partner of record.")).to_be_visible()
     expect(page.get_by_text("Halden set it all up.").first).to_be_visible()
     case.nils.look()
@@ -151,9 +151,11 @@ def test_the_one_that_was_named_does_the_work_and_an_answer_can_be_undone(stack,
             "neither partner is doing the work",
         ),
     ],
-    ids=["the one of record", "neither"],
+    ids=["the partner of record", "neither"],
 )
-def test_the_one_of_record_or_neither_does_the_work(stack, visitor, choice, to_nils, to_hanna, outcome):
+def test_the_partner_of_record_stays_or_neither_partner_is_of_record(
+    stack, visitor, choice, to_nils, to_hanna, outcome
+):
     case = contest(stack, visitor, scripts=False)
 
     page = case.answer(choice)
@@ -165,16 +167,16 @@ def test_the_one_of_record_or_neither_does_the_work(stack, visitor, choice, to_n
     expect(page.get_by_role("heading", name=NORDVIK)).to_have_count(1 if choice == NORDVIK else 0)
 
 
-def test_without_an_answer_the_one_of_record_stays_in_swedish_on_a_phone_in_the_dark(stack, visitor):
+def test_without_an_answer_the_partner_of_record_stays_in_swedish_on_a_phone_in_dark_mode(stack, visitor):
     case = contest(stack, visitor)
     sven = visitor(SVEN, phone=True, dark=True)
-    for path in (f"/c/subscriptions/{case.subscription}/", "/c/", "/c/change-requests/", case.asked):
+    for path in (f"/c/subscriptions/{case.subscription}/", "/c/", "/c/change-requests/", case.customer_page):
         page = sven.open(path)
         assert page.locator("html").get_attribute("lang") == "sv"
         sven.look()
     expect(page.get_by_role("button", name="Skicka svar")).to_be_visible()
     vera = visitor(VERA)
-    expect(vera.open(case.asked).get_by_role("button", name="Send answer")).to_have_count(0)
+    expect(vera.open(case.customer_page).get_by_role("button", name="Send answer")).to_have_count(0)
     with stack.database() as cursor:
         cursor.execute(
             "UPDATE associations_changerequest SET opened_at = opened_at - interval '20 days',"
@@ -185,7 +187,7 @@ def test_without_an_answer_the_one_of_record_stays_in_swedish_on_a_phone_in_the_
 
     for address in (NILS, HANNA, ASTRID):
         assert NORDVIK in case.mail(address, "Change request closed without an answer")
-    page = sven.open(case.asked)
+    page = sven.open(case.customer_page)
     expect(page.get_by_text(f"Frågan besvarades inte i tid. {NORDVIK} förblir partner of record.")).to_be_visible()
     expect(page.get_by_role("button", name="Skicka svar")).to_have_count(0)
     sven.look()

@@ -1,4 +1,4 @@
-"""Every page once at a desk in light English, and once on a phone in dark Swedish."""
+"""Every page in two ways: in English on a desktop in light mode, and in Swedish on a phone in dark mode."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.journeys.test_attach import ADMINISTRATOR, NILS, NORA, SWEDE, detail
 
 pytestmark = pytest.mark.journey
 
-EVERYBODYS = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/", "/what-counts/?as_of=2015-11-15"]
+SHARED = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/", "/what-counts/?as_of=2015-11-15"]
 CUSTOMERS = [
     *("/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/usage/", "/c/history/"),
     *("/c/partners/", "/c/gaps/", "/c/invitations/"),
@@ -45,7 +45,7 @@ def test_a_customers_pages(stack, visitor, phone):
             detail(subscription),
             detail(subscription) + "history/",
             detail(subscription) + "usage/",
-            *EVERYBODYS,
+            *SHARED,
         ],
     )
 
@@ -54,10 +54,10 @@ def test_a_customers_pages(stack, visitor, phone):
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desk, light, English", "phone, dark, Swedish"])
 def test_a_partners_pages(stack, visitor, phone):
-    # On the phone a viewer, who neither invites nor activates.
+    # On the phone it is a viewer, who may neither invite nor activate.
     look_at(
         visitor(NORA if phone else NILS, phone=phone, dark=phone),
-        [*PARTNERS, *([] if phone else ADMINISTRATORS), *EVERYBODYS[:1]],
+        [*PARTNERS, *([] if phone else ADMINISTRATORS), *SHARED[:1]],
     )
 
 
@@ -75,7 +75,7 @@ def test_the_pages_of_the_demonstration(stack, visitor, address, paths):
     look_at(visitor(address), paths)
 
 
-def test_the_staffs_pages_on_a_phone_in_the_dark_in_swedish(visitor):
+def test_the_staffs_pages_on_a_phone_in_dark_mode_in_swedish(visitor):
     boss = visitor("admin2@demo.example", phone=True, dark=True)
     boss.page.locator(".topacts .menu > summary").click()
     boss.page.locator(".pop button[value=sv]").click()
@@ -83,7 +83,7 @@ def test_the_staffs_pages_on_a_phone_in_the_dark_in_swedish(visitor):
     assert boss.page.locator("html").get_attribute("lang") == "sv"
 
 
-def test_the_pages_before_signing_in_and_those_that_are_not_there(stack, visitor):
+def test_the_sign_in_page_and_the_page_not_found(stack, visitor):
     nobody = visitor()
     look_at(nobody, ["/login"])
     nobody.open("/no/such/page")

@@ -1,4 +1,4 @@
-"""A programme administrator's day: a message that was given up is sent again, and somebody joins the staff."""
+"""A programme administrator sends a given-up message again and adds a person to the staff; an auditor searches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.journeys.test_attach import ADMINISTRATOR, NILS, attach, detail
 pytestmark = pytest.mark.journey
 
 BOSS = "admin@demo.example"
-#: What only time and a broken mail server bring about.
+#: What otherwise needs hours and a broken mail server.
 GIVE_UP = """
 UPDATE notifications_delivery AS delivery
    SET status = 'dead', attempts = 12, last_error = 'SMTPServerDisconnected: closed'
@@ -27,8 +27,8 @@ def give_up(stack, subscription: str, recipient: str) -> None:
         assert cursor.rowcount == 1
 
 
-def told(stack, subscription: str, times: int) -> set[str]:
-    """The Message-IDs of what the partner got about a subscription, once that many copies have arrived."""
+def received(stack, subscription: str, times: int) -> set[str]:
+    """Return the Message-IDs of the partner's mails about a subscription; wait for this many mails."""
     end = time.monotonic() + 30
     while True:
         mails = [mail for mail in stack.mail_to(NILS) if subscription in mail.get_body(["plain"]).get_content()]
@@ -39,10 +39,10 @@ def told(stack, subscription: str, times: int) -> set[str]:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
-def test_a_message_that_was_given_up_is_found_and_sent_again(stack, visitor, scripts):
+def test_a_given_up_message_is_found_and_sent_again(stack, visitor, scripts):
     subscription = stack.free.pop()
     attach(visitor(ADMINISTRATOR).open(detail(subscription)))
-    told(stack, subscription, times=1)
+    received(stack, subscription, times=1)
     give_up(stack, subscription, NILS)
 
     boss = visitor(BOSS, scripts=scripts)
@@ -56,10 +56,10 @@ def test_a_message_that_was_given_up_is_found_and_sent_again(stack, visitor, scr
 
     expect(page.get_by_text(f"We are sending the message to {NILS} again")).to_be_visible()
     expect(page.get_by_text("was sent again")).to_be_visible()
-    assert len(told(stack, subscription, times=2)) == 1
+    assert len(received(stack, subscription, times=2)) == 1
 
 
-def test_somebody_joins_the_staff_from_the_mail_they_get_and_leaves_again(stack, visitor):
+def test_a_person_joins_the_staff_by_the_link_in_a_mail_and_leaves_again(stack, visitor):
     boss = visitor(BOSS)
     page = boss.open("/a/people/")
     page.get_by_role("link", name="Add to platform staff").click()

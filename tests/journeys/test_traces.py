@@ -1,8 +1,7 @@
-"""Whoever may read logs, figures and error pages, and nothing else, learns nobody's address, secret or partner.
+"""Logs, metrics and error pages hold no one's address, secret or partner.
 
-The real product is driven through what goes right and wrong with things in hand that occur nowhere else, and then
-everything it has written down is searched for them. What is done here breaks the product for a moment: in this
-directory it comes last.
+The product is used, with success and with failures, with values that occur nowhere else (canaries). Then all it has
+written is searched for them. These tests break the product for a moment, so they are the last in this directory.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ JSON = "application/json"
 
 
 def found_in(text: str) -> set[str]:
-    """The canaries in it, as they are or as an address or JSON would write them."""
+    """Return the canaries in a text, as they are or as an address or JSON writes them."""
     forms = {
         name: {canary, urllib.parse.quote(canary), urllib.parse.quote_plus(canary), json.dumps(canary)[1:-1]}
         for name, canary in vars(C).items()
@@ -64,7 +63,7 @@ class Canaries:
 
     def __init__(self, product: Product, files: Path) -> None:
         self.product, self.var, self.files = product, product.var, files
-        self.read: dict[str, str] = {}  # the logs, once all that was done
+        self.read: dict[str, str] = {}  # the logs, after everything below was done
         self.record = f"/api/v1/subscriptions/{SUBSCRIPTION}/partner-of-record/"
         estates.write(
             files,
@@ -91,7 +90,7 @@ class Canaries:
 
     @contextmanager
     def refusing(self, table: str, condition: str) -> Iterator[None]:
-        """Meanwhile the database refuses rows that a person's data is in."""
+        """Make the database refuse rows with a person's data in the block."""
         with self.product.database() as cursor:
             cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT no_canaries CHECK ({condition}) NOT VALID")
         yield
@@ -108,12 +107,12 @@ def canaries(stack: Product, tmp_path_factory: pytest.TempPathFactory) -> Canari
     signs_in_and_out(canaries)
     asks_and_is_refused(canaries)
     meets_faults(canaries)
-    loads_what_cannot_be(canaries)
+    imports_invalid_files(canaries)
     canaries.read = canaries.logs()
     return canaries
 
 
-# --- What is done ---------------------------------------------------------------------------------------------------
+# --- Use of the product ---------------------------------------------------------------------------------------------
 
 
 def signs_in_and_out(canaries: Canaries) -> None:
@@ -201,7 +200,7 @@ def meets_faults(canaries: Canaries) -> None:
 
 
 def violate(cursor: Any, setting: str) -> None:
-    """As the product's role: statements that fail, with people's data in them."""
+    """Run statements that fail, with people's data in them, with a setting of the session."""
     address = C.address
     cursor.execute(setting)
     for statement in (
@@ -215,7 +214,7 @@ def violate(cursor: Any, setting: str) -> None:
             cursor.execute(statement)
 
 
-def loads_what_cannot_be(canaries: Canaries) -> None:
+def imports_invalid_files(canaries: Canaries) -> None:
     cell = C.cell
     files = canaries.files / "bad"
     files.mkdir()
@@ -228,7 +227,7 @@ def loads_what_cannot_be(canaries: Canaries) -> None:
         manage(canaries.var, "load_estate", str(files))
 
 
-# --- What is written down -------------------------------------------------------------------------------------------
+# --- What the product has written -----------------------------------------------------------------------------------
 
 
 def test_no_log_holds_a_canary(canaries):
@@ -238,7 +237,7 @@ def test_no_log_holds_a_canary(canaries):
     assert {name: found for name, found in leaks.items() if found} == {}, "\n".join(lines)
 
 
-def test_the_logs_say_what_went_wrong_all_the_same(canaries):
+def test_the_logs_still_have_the_reasons_of_failures(canaries):
     logs = canaries.read
 
     assert "no_canaries" in logs["web.log"]
@@ -248,15 +247,15 @@ def test_the_logs_say_what_went_wrong_all_the_same(canaries):
     assert "canceling statement due to lock timeout" in logs["postgresql.log"]
 
 
-def test_figures_hold_no_canary(canaries):
+def test_metrics_hold_no_canary(canaries):
     metrics = canaries.product.ask("GET", "/metrics", Authorization="")
 
     assert metrics.status == 200
     assert found_in(metrics.text) == set()
 
 
-def test_what_others_are_answered_holds_no_canary(canaries):
-    """A partner of the demonstration asks for everything that is not its own."""
+def test_answers_to_others_hold_no_canary(canaries):
+    """A partner of the demo asks for what it may not see."""
     product = canaries.product
     token = {"Authorization": f"Bearer {product.token('partner')}", "If_Match": "*", "Content_Type": JSON}
     rival = Product(product.run, product.var, product.port)
@@ -280,7 +279,7 @@ def test_what_others_are_answered_holds_no_canary(canaries):
     assert [found_in(answer.text + json.dumps(answer.headers)) for answer in answers] == [set()] * len(answers)
 
 
-# --- That it would be noticed ---------------------------------------------------------------------------------------
+# --- Controls: a leak is found --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -290,7 +289,7 @@ def test_what_others_are_answered_holds_no_canary(canaries):
         ("SET log_error_verbosity = 'default'", {"address"}),
     ],
 )
-def test_the_databases_log_would_hold_canaries_were_it_set_as_it_is_delivered(canaries, setting, shown):
+def test_with_its_default_settings_the_databases_log_holds_canaries(canaries, setting, shown):
     before = len(canaries.logs()["postgresql.log"])
 
     with canaries.product.database() as cursor:
@@ -299,8 +298,8 @@ def test_the_databases_log_would_hold_canaries_were_it_set_as_it_is_delivered(ca
     wait_until(lambda: shown <= found_in(canaries.logs()["postgresql.log"][before:]))
 
 
-def test_a_canary_that_is_logged_is_found(canaries, monkeypatch):
-    """A request is logged with the id that its sender gave it."""
+def test_a_canary_in_a_log_is_found(canaries, monkeypatch):
+    """A request is logged with the ID of its sender."""
     monkeypatch.setattr(C, "request_id", "kanarie-id-4724", raising=False)
     assert "request_id" not in found_in(canaries.logs()["web.log"])
 

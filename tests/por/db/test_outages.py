@@ -1,4 +1,4 @@
-"""A server of ours that is away, full or hung: one sentence, no 500, nothing half-way, and all is well again after."""
+"""Servers that are away, full or hung: requests get a message and no 500, nothing is half done, all recovers after."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from por.directory.models import Subscription
 from por.history.models import Event, Outbox
 from tests.api import Api
 from tests.factories import make_member
-from tests.product import PATIENCE, Answer, Product, alive, descendants, free_port, running, wait_until
+from tests.product import TIMEOUT, Answer, Product, alive, descendants, free_port, running, wait_until
 
 AWAY = "We cannot reach our database at the moment. Nothing was left half changed. Try again in a minute."
 FULL = "We cannot save anything at the moment. What you see is safe. Try again in a few minutes."
 NO_SIGN_IN = "You cannot sign in at the moment. Try again in a minute."
 
 
-# --- PostgreSQL says no: its own errors, raised where the record is written -------------------------------------------
+# --- Errors of PostgreSQL, raised where the record is written ---------------------------------------------------------
 
 RAISE = """
 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -55,7 +55,7 @@ def failing_with(code: str) -> Iterator[None]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
-    ("code", "status", "sentence"),
+    ("code", "status", "message"),
     [
         ("53100", 503, FULL),  # disk full
         ("53200", 503, FULL),  # out of memory
@@ -70,8 +70,8 @@ def failing_with(code: str) -> Iterator[None]:
         ("55P03", 429, "Someone else is changing this right now. Wait a moment, then try again."),
     ],
 )
-def test_what_passes_is_said_in_one_sentence_and_leaves_nothing_behind(
-    customer, partner, subscription, code, status, sentence, caplog
+def test_an_outage_is_answered_with_a_message_and_leaves_nothing_behind(
+    customer, partner, subscription, code, status, message, caplog
 ):
     admin = make_member(customer.organisation)
     api = Api(admin)
@@ -90,18 +90,18 @@ def test_what_passes_is_said_in_one_sentence_and_leaves_nothing_behind(
             {"mpn_id": partner.mpn_id, "version": subscription.version, "confirm": "on"},
         )
 
-    assert (answer.status_code, answer.json()["detail"]) == (status, sentence)
+    assert (answer.status_code, answer.json()["detail"]) == (status, message)
     assert answer.json()["code"] == ("unavailable" if status == 503 else "busy")
     assert int(answer["Retry-After"]) > 0
     assert page.status_code == status
-    assert sentence in page.content.decode()
+    assert message in page.content.decode()
     assert not Association.objects.exists()
     assert not Event.objects.exists()
     assert not Outbox.objects.exists()
     assert Subscription.objects.get().version == 1
     assert "somebody@people.example" not in caplog.text
     assert (REGISTRY.get_sample_value("lock_timeouts_total") or 0) - timeouts == (2 if code == "55P03" else 0)
-    assert attach().status_code == 201, "the same request works as soon as the fault has passed"
+    assert attach().status_code == 201, "the same request works once the outage has passed"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -120,13 +120,13 @@ def test_a_defect_of_ours_stays_a_500(customer, partner, subscription):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_is_cut_is_503_once_and_then_another_one_is_used(customer):
+def test_a_lost_connection_is_one_503_and_then_a_new_one_is_used(customer):
     api = Api(make_member(customer.organisation))
     assert api.get("me/").status_code == 200
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (backend,) = cursor.fetchone()
-    with transaction.atomic():  # within a request, as it were: the connection is not looked at again
+    with transaction.atomic():  # as within a request, where the connection is not checked again
         with as_owner_elsewhere() as cursor:
             cursor.execute("SELECT pg_terminate_backend(%s)", [backend])
         answer = api.get("me/")
@@ -138,7 +138,7 @@ def test_a_connection_that_is_cut_is_503_once_and_then_another_one_is_used(custo
 
 @contextmanager
 def as_owner_elsewhere() -> Iterator[Any]:
-    """A second connection, as the same role, which may end its own backends."""
+    """Yield a second connection of the same role, which may end its own backends."""
     other = connection.copy()
     try:
         with other.cursor() as cursor:
@@ -147,7 +147,7 @@ def as_owner_elsewhere() -> Iterator[Any]:
         other.close()
 
 
-def test_sign_ins_whose_time_is_over_are_forgotten_and_no_others(customer):
+def test_only_expired_sessions_are_deleted(customer):
     over, stays = Client(), Client()
     for browser in (over, stays):
         browser.force_login(make_member(customer.organisation).user)
@@ -176,7 +176,7 @@ def token(product: Product) -> str:
 
 @pytest.fixture(scope="module")
 def subscription_path(product: Product, token: str) -> str:
-    """A subscription of the demo that is free to attach a partner to."""
+    """Return the path of a subscription of the demo that has no partner."""
     free = product.ask(
         "GET",
         "/api/v1/subscriptions/?partner_of_record=none&status=active",
@@ -187,7 +187,7 @@ def subscription_path(product: Product, token: str) -> str:
 
 @contextmanager
 def away(product: Product, name: str) -> Iterator[None]:
-    """Killed, and not started again before the end: its supervisor is held still."""
+    """Kill a part; it starts again only after the block, because its supervisor is stopped."""
     os.kill(product.run.pid, signal.SIGSTOP)
     try:
         product.signal(name, signal.SIGKILL, with_children=True)
@@ -198,6 +198,7 @@ def away(product: Product, name: str) -> Iterator[None]:
 
 @contextmanager
 def hung(product: Product, name: str, *, with_children: bool = False) -> Iterator[None]:
+    """Stop a part, so that it neither answers nor hangs up."""
     product.signal(name, signal.SIGSTOP, with_children=with_children)
     try:
         yield
@@ -206,7 +207,7 @@ def hung(product: Product, name: str, *, with_children: bool = False) -> Iterato
 
 
 def change(product: Product, token: str, path: str, key: str, mpn_id: str = "") -> Answer:
-    """Attaches this partner, or removes whoever is of record."""
+    """Attach this partner; without one, remove the partner of record."""
     method, body = ("PUT", f'{{"mpn_id": "{mpn_id}"}}') if mpn_id else ("DELETE", "{}")
     return product.ask(
         method,
@@ -224,7 +225,7 @@ def a_partner(product: Product, token: str) -> str:
     return str(found.json["results"][0]["partner"]["mpn_id"])
 
 
-def test_without_the_database_everything_says_so_and_comes_back_by_itself(product, token, subscription_path):
+def test_without_the_database_everything_is_503_and_recovers_by_itself(product, token, subscription_path):
     mpn_id = a_partner(product, token)
     assert product.ask("GET", "/metrics").text.count("\noutbox_undone ") == 1
     assert product.sign_in("customer").status == 302
@@ -252,7 +253,7 @@ def test_without_the_database_everything_says_so_and_comes_back_by_itself(produc
     assert alive == 200
     assert metrics.status == 200
     assert "\ndatabase_answers 0.0\n" in metrics.text
-    assert "outbox_undone" not in metrics.text, "nothing stale"
+    assert "outbox_undone" not in metrics.text, "a stale figure"
 
     wait_until(lambda: product.status("/readyz") == 200)
     assert product.status("/c/") == 200, "still signed in"
@@ -262,7 +263,7 @@ def test_without_the_database_everything_says_so_and_comes_back_by_itself(produc
     assert product.children("web") == web, "the web server was not started again"
 
 
-def test_a_database_that_hangs_is_not_waited_for(product):
+def test_readyz_does_not_wait_for_a_hung_database(product):
     with hung(product, "postgresql"):
         began = time.monotonic()
         ready = product.ask("GET", "/readyz")
@@ -270,15 +271,15 @@ def test_a_database_that_hangs_is_not_waited_for(product):
         assert product.status("/livez") == 200
 
     assert (ready.status, ready.json["components"]["database"]) == (503, "failed")
-    assert took < 30, "the patience of readyz is a second; a busy machine may add to it"
+    assert took < 30, "readyz waits for a second; a busy machine may add to it"
     wait_until(lambda: product.status("/readyz") == 200)
 
 
-def test_requests_that_a_database_holds_in_the_middle_are_let_go(product, token):
-    """More of them than the web server has threads."""
+def test_requests_that_a_hung_database_holds_are_answered(product, token):
+    """There are more of them than the web server has threads."""
 
     def ask(_number: int) -> Answer:
-        return product.ask("GET", "/api/v1/me/", timeout=PATIENCE, Authorization=f"Bearer {token}")
+        return product.ask("GET", "/api/v1/me/", timeout=TIMEOUT, Authorization=f"Bearer {token}")
 
     with ThreadPoolExecutor(12) as pool:
         assert {answer.status for answer in pool.map(ask, range(24))} == {200}
@@ -314,11 +315,11 @@ def test_without_the_cache_only_signing_in_is_refused(product, token, subscripti
     )
     assert alive == 200
     wait_until(lambda: product.status("/readyz") == 200)
-    # A cache that hung takes the lock of the try that gave up when it goes on, and lets it go ten seconds later.
+    # After a hang the cache still takes the lock of the sign-in that gave up, and releases it ten seconds later.
     wait_until(lambda: stranger.status("/c/") == 200 or stranger.sign_in("customer").status == 302)
 
 
-def test_nothing_of_all_this_was_a_500_or_left_anybody_s_address_in_a_log(product):
+def test_none_of_these_outages_was_a_500_or_put_an_address_into_a_log(product):
     for log in (product.var / "log").glob("*.log"):
         text = Path(log).read_text()
         assert ' 500"' not in text, log  # the status at the end of a line, not the milliseconds of its time
@@ -326,14 +327,14 @@ def test_nothing_of_all_this_was_a_500_or_left_anybody_s_address_in_a_log(produc
     assert "customer@demo.example" not in (product.var / "log" / "web.log").read_text()
 
 
-def test_a_server_that_keeps_dying_ends_the_run_by_name(product):
-    """And with it the product of this file: the last of its tests."""
+def test_a_server_that_keeps_dying_ends_the_run_and_is_named(product):
+    """It ends the product of this file too, so this is the last test."""
     family = descendants(product.run.pid)
     [manifest] = (product.var / "valkey" / "appendonlydir").glob("*.manifest")
     manifest.write_text("not a manifest")
     product.signal("valkey", signal.SIGKILL)
-    said = product.run.communicate(timeout=PATIENCE)[0].strip().splitlines()
+    lines = product.run.communicate(timeout=TIMEOUT)[0].strip().splitlines()
     assert product.run.returncode == 1
-    assert said[-1].startswith("valkey has ended 5 times within a minute")
-    assert str(product.var / "log" / "valkey.log") in said[-1]
+    assert lines[-1].startswith("valkey has ended 5 times within a minute")
+    assert str(product.var / "log" / "valkey.log") in lines[-1]
     assert not alive(family)

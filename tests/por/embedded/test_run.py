@@ -1,4 +1,4 @@
-"""The one-command run as a person meets it: started, disturbed, killed and stopped for real."""
+"""The one-command run, started, disturbed, killed and stopped for real."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import psycopg2
 import pytest
 
 from tests.product import (
-    PATIENCE,
     ROOT,
+    TIMEOUT,
     Product,
     alive,
     connected,
@@ -32,23 +32,23 @@ from tests.product import (
 
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is none of the run's business."""
+    """Yield a process that does not belong to the run."""
     with subprocess.Popen(["sleep", "600"]) as process:
         yield process
         process.kill()
 
 
-def test_a_run_is_found_by_commands_survives_whatever_dies_and_ends_without_a_trace(
+def test_commands_find_a_run_it_survives_dead_parts_and_leaves_no_process_behind(
     tmp_path: Path, bystander: subprocess.Popen[bytes]
 ) -> None:
     port = free_port()
     with running(tmp_path, port) as run:
-        # It answers, and it is the only one.
+        # It answers, and a second run is refused.
         assert urllib.request.urlopen(f"http://127.0.0.1:{port}/livez").status == 200
         assert "in use by another" in refusal(tmp_path)
         assert f"Port {port} on 127.0.0.1 is in use" in refusal(tmp_path / "second", port)
 
-        # A command beside it works on the same servers, whose addresses nobody else can read.
+        # A command uses the same servers; only their owner can read the addresses.
         published = tmp_path / "run" / "environment"
         assert published.stat().st_mode & 0o777 == 0o600
         addresses = json.loads(published.read_text())
@@ -56,18 +56,18 @@ def test_a_run_is_found_by_commands_survives_whatever_dies_and_ends_without_a_tr
         assert (tmp_path / "files").stat().st_mode & 0o777 == 0o700
         with connected(addresses["DATABASE_OWNER_URL"]) as cursor:
             cursor.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-        question = "from django.conf import settings as s; print(s.DATABASES['default']['HOST'], s.EMAIL_PORT)"
-        answer = manage(tmp_path, "shell", "--verbosity", "0", "--command", question)
+        script = "from django.conf import settings as s; print(s.DATABASES['default']['HOST'], s.EMAIL_PORT)"
+        answer = manage(tmp_path, "shell", "--verbosity", "0", "--command", script)
         assert answer.split() == [str(tmp_path / "run" / "postgresql"), addresses["EMAIL_URL"].rpartition(":")[2]]
 
-        # Killed without a chance to tidy up, it leaves no orphan.
+        # Killed without a chance to clean up, it leaves no process behind.
         family = descendants(run.pid)
         assert len(alive(family)) > 10
         run.kill()
         wait_until(lambda: not alive(family))
 
     with running(tmp_path, port) as run:
-        # The next one finds the data, and still does after each part has died and was started again where it was.
+        # The next run finds the data, also after each part has died and was started again.
         addresses = json.loads(published.read_text())
         assert_kept(addresses)
         for name in ("mail", "valkey", "postgresql", "worker", "beat", "web"):
@@ -80,7 +80,7 @@ def test_a_run_is_found_by_commands_survives_whatever_dies_and_ends_without_a_tr
         # Ctrl-C ends all of it and nothing else.
         family = descendants(run.pid)
         run.send_signal(signal.SIGINT)
-        run.communicate(timeout=PATIENCE)
+        run.communicate(timeout=TIMEOUT)
         assert run.returncode == 0
         assert not alive(family)
         assert bystander.poll() is None
@@ -98,24 +98,24 @@ def kill_and_wait_for_the_next(product: Product, name: str) -> None:
     before = product.pid(name)
     os.kill(before, signal.SIGKILL)
     wait_until(lambda: product.find(name) not in (None, before))
-    said = product.heard(f"{name} has ended")
-    assert said == f"{name} has ended (killed by signal 9); starting it again.\n"
-    assert said in (product.var / "log" / f"{name}.log").read_text()
+    line = product.next_line(f"{name} has ended")
+    assert line == f"{name} has ended (killed by signal 9); starting it again.\n"
+    assert line in (product.var / "log" / f"{name}.log").read_text()
 
 
 @pytest.mark.parametrize(("port", "reason"), [("eighty", "a port is a number"), ("70000", "a port is a number")])
-def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str, reason: str) -> None:
+def test_an_invalid_port_is_refused(tmp_path: Path, port: str, reason: str) -> None:
     assert reason in refusal(tmp_path, port)  # type: ignore[arg-type]
 
 
-def test_a_directory_that_holds_no_database_is_left_alone(tmp_path: Path) -> None:
+def test_a_directory_without_a_database_is_refused_and_not_changed(tmp_path: Path) -> None:
     (tmp_path / "pg").mkdir()
     (tmp_path / "pg" / "holiday.jpg").write_text("precious")
     assert f"{tmp_path}/pg is not a PostgreSQL data directory" in refusal(tmp_path)
     assert (tmp_path / "pg" / "holiday.jpg").read_text() == "precious"
 
 
-def test_broken_data_directories_are_named(tmp_path: Path) -> None:
+def test_a_broken_data_directory_is_named_in_the_message(tmp_path: Path) -> None:
     manage(tmp_path, "check")
     control = tmp_path / "pg" / "global" / "pg_control"
     whole = control.read_bytes()
@@ -127,12 +127,12 @@ def test_broken_data_directories_are_named(tmp_path: Path) -> None:
     assert f"Valkey cannot use {tmp_path}/valkey" in refusal(tmp_path)
 
 
-def test_a_data_directory_of_somebody_else_is_one_sentence(tmp_path: Path) -> None:
+def test_a_data_directory_that_cannot_be_made_is_refused_with_a_message(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("a file where a directory is needed")
     assert f"{tmp_path}/log" in refusal(tmp_path)
 
 
-def test_the_application_is_neither_owner_nor_superuser_even_below_a_very_long_path(tmp_path: Path) -> None:
+def test_the_application_is_neither_owner_nor_superuser_even_with_a_very_long_path(tmp_path: Path) -> None:
     var = tmp_path / ("long" * 30)
     script = (
         "from por.embedded.commands import surroundings\n"
@@ -155,11 +155,11 @@ def test_the_application_is_neither_owner_nor_superuser_even_below_a_very_long_p
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             cursor.execute("CREATE TABLE mine ()")
     family = descendants(command.pid)
-    command.communicate("\n", timeout=PATIENCE)
+    command.communicate("\n", timeout=TIMEOUT)
     assert not alive(family)
 
 
-def test_real_servers_named_in_the_environment_are_used_and_none_is_started(tmp_path: Path) -> None:
+def test_servers_named_in_the_environment_are_used_and_none_is_started(tmp_path: Path) -> None:
     script = (
         "from por.embedded import servers, home, processes\nfrom pathlib import Path\n"
         f"place = home.Home(Path({str(tmp_path)!r})); place.make(); all = processes.Processes(place.logs, dict())\n"
@@ -170,7 +170,7 @@ def test_real_servers_named_in_the_environment_are_used_and_none_is_started(tmp_
         "REDIS_URL": "redis://broker:6379",
         "EMAIL_URL": "smtp://mail:25",
     }
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
         env=environment(tmp_path) | named,
@@ -178,4 +178,4 @@ def test_real_servers_named_in_the_environment_are_used_and_none_is_started(tmp_
         text=True,
         check=True,
     )
-    assert said.stdout.strip() == f"{named} []"
+    assert done.stdout.strip() == f"{named} []"

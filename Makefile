@@ -1,11 +1,11 @@
-# Everything starts from a bare checkout: each target brings along what it needs.
+# Everything works from a bare checkout: each target installs what it needs.
 # The newest Python that the lock files cover. `make PYTHON=/path/to/python run` chooses another.
 PYTHON = $(eval PYTHON := $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$python; break; }; done))$(PYTHON)
 BIN = .venv/bin
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 SCALE = 20000
-# For what reads the settings and needs no server.
+# For commands that read the settings and need no server.
 NOWHERE = SECRET_KEY=none DATABASE_URL=postgres://none/none REDIS_URL=redis://none EMAIL_URL=smtp://none
 
 .PHONY: run count test crawl chaos check bench messages types lock clean python runtime development tools
@@ -21,7 +21,7 @@ test: development tools     ## all tests, on servers of their own
 crawl: development         ## every address, method and role of tests/permissions.csv, one request each
 	$(BIN)/python -m pytest -m crawl tests/test_permissions.py
 
-count: development          ## how many files and functions of ours one change, one list and one mail pass through
+count: development          ## how many of the product's files and functions one change, one list and one mail pass through
 	$(BIN)/python -m pytest tests/entered.py -q -s 2>/dev/null | grep -E "^\||functions:|failed"
 
 chaos: development tools    ## the long races and faults: ten minutes of faults, then every race for a minute
@@ -37,20 +37,20 @@ check: development tools    ## format, lint, import contracts, types, migration 
 	$(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
 	$(MAKE) test
 
-bench: development          ## what the product does in a second on an estate of SCALE, beside the same SQL without it
+bench: development          ## what the product does in a second on an estate of SCALE, compared with the same SQL alone
 	$(BIN)/python -m tests.benchmarks $(SCALE)
 
-messages: development tools ## the catalogues brought up to date with the sources, ready to be translated
+messages: development tools ## update the catalogues from the sources, ready to be translated
 	$(NOWHERE) $(BIN)/python manage.py makemessages --locale sv --ignore "tests/*" --ignore "var/*" --add-location file
 
-types: development          ## only the types
+types: development          ## check the types only
 	$(NOWHERE) $(BIN)/mypy
 
-lock: development           ## both lock files anew, from pyproject.toml
+lock: development           ## make both lock files again from pyproject.toml
 	$(BIN)/$(LOCK) pyproject.toml -o requirements.lock
 	$(BIN)/$(LOCK) --group dev pyproject.toml -o requirements-dev.lock
 
-clean:                      ## forget the virtual environment; data in var/ stays
+clean:                      ## remove the virtual environment; data in var/ stays
 	rm -rf .venv
 
 python:
@@ -62,7 +62,7 @@ runtime: python
 development: python
 	$(PYTHON) -m por.embedded.venv requirements-dev.lock
 
-# What the tests need that no Python package carries: a browser and gettext.
+# What the tests need that is not a Python package: a browser and gettext.
 tools:
 	missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium fonts-liberation"; \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs once, when the database is made: the owner migrates, the application works and can neither change nor drop history.
+# Runs once, when the database is made. The owner migrates; the application can neither change nor drop history.
 set -eu
 psql --username "$POSTGRES_USER" --set ON_ERROR_STOP=1 \
      --set owner_password="$DATABASE_OWNER_PASSWORD" --set app_password="$DATABASE_PASSWORD" <<'SQL'

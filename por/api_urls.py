@@ -1,4 +1,4 @@
-"""Every address of the API, its document and its page."""
+"""The addresses of the API, of its document and of the page that explains it."""
 
 from __future__ import annotations
 

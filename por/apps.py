@@ -2,11 +2,10 @@ from django.apps import AppConfig
 
 
 class PorConfig(AppConfig):
-    """The ground the rooms stand on: template tags, commands, checks."""
+    """The app of what all rooms share: commands and checks."""
 
     name = "por"
     verbose_name = "Partner of Record"
 
     def ready(self) -> None:
-        # The checks register themselves; every process wakes tasks, so each needs the Celery application.
-        from por.ops import checks  # noqa: F401
+        from por.ops import checks  # noqa: F401  # they register themselves

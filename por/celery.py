@@ -1,4 +1,4 @@
-"""The Celery application: workers and the clock."""
+"""The Celery application of workers and scheduler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings, top to bottom, from the environment (.env.example lists it all). No secret has a default."""
+"""The settings, read from the environment (.env.example lists all variables). No secret has a default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 DEMO = env.bool("DEMO", default=False)  # fictional data, sign-ins on the sign-in page; check --deploy refuses it
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])  # what older keys signed still holds
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])  # what older keys signed is still valid
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000").rstrip("/")
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
@@ -52,7 +52,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "por.ops.middleware.PatienceMiddleware",
+    "por.ops.middleware.WatchdogMiddleware",
     "por.ops.middleware.ProbeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -93,7 +93,7 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 
 def database(name: str) -> dict[str, Any]:
-    """The database of a URL in the environment; a socket's directory is percent-encoded in it, as libpq has it."""
+    """Return the database of a URL in the environment. A socket's directory is percent-encoded in it, as in libpq."""
     parts: dict[str, Any] = env.db_url(name)
     return parts | {"HOST": unquote(parts["HOST"])}
 
@@ -102,12 +102,12 @@ DATABASES = {"default": database("DATABASE_URL")}
 DATABASES["default"] |= {
     "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=600),
     "CONN_HEALTH_CHECKS": True,
-    # A verb that cannot have its lock answers "busy" instead of holding a web thread. Compiling a query costs more
-    # than it saves here (the dashboard of 50,000 subscriptions: 1.1 s with it, 0.76 s without).
-    # Nor is what a join found remembered: the room for it is made for all rows of a table before a page takes fifty
+    # A verb that waits too long for its lock answers "busy" instead of holding a web thread. Compiling a query (jit)
+    # costs more than it saves here (the dashboard of 50,000 subscriptions: 1.1 s with it, 0.76 s without). So does
+    # remembering what a join found (memoize): its memory is set up for all rows of a table before a page takes fifty
     # (a page of a million subscriptions: 5 to 19 ms with it, 0.5 ms without).
     "OPTIONS": {
-        # A server that hangs is answered 503, not waited for; a machine that is gone is noticed within half a minute.
+        # If the server hangs, requests are answered 503. If its machine is gone, that is noticed within half a minute.
         "connect_timeout": 3,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
@@ -115,7 +115,7 @@ DATABASES["default"] |= {
         "tcp_user_timeout": 25000,
         **DATABASES["default"].get("OPTIONS", {}),
         "options": "-c lock_timeout=3000 -c timezone=UTC -c jit=off -c enable_memoize=off"
-        # What a process or machine of ours held that hangs or is gone: locks are let go, so others go on.
+        # If a process or machine of ours hangs or is gone, the server releases its locks, so that others can go on.
         " -c idle_in_transaction_session_timeout=300000"
         " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
     },
@@ -130,7 +130,7 @@ REDIS_URL: str = env.str("REDIS_URL")
 
 
 def redis_db(number: int) -> str:
-    """The same server, another of its databases: 0 is the broker's, 1 the cache's."""
+    """Return the URL of a database of the Redis server: 0 is the broker's, 1 the cache's."""
     url = urlsplit(REDIS_URL)
     if url.scheme == "unix":
         return f"unix://{url.path}?db={number}"
@@ -143,21 +143,21 @@ CACHES = {
         "LOCATION": redis_db(1),
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     },
-    # Figures that take long to add up, kept by each process for itself. A key changes with what its figures show, but
-    # changes whose transactions overlapped may be seen in another order than they were numbered: for a minute at most.
+    # Figures that take long to add up, kept by each process for itself. A key changes with what its figures show. But
+    # transactions that overlap may commit in another order than their numbers, so figures can be old for a minute.
     "local": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
         "TIMEOUT": 60,
         "OPTIONS": {"MAX_ENTRIES": 500},
     },
 }
-# Only the limits of sign-in are in the cache on the server: whoever is signed in stays so, and works, while it is away.
+# Only the limits of sign-in use the cache on the server: people who are signed in can go on working while it is away.
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 _broker = urlsplit(REDIS_URL)
 CELERY_BROKER_URL = f"redis+socket://{_broker.path}?virtual_host=0" if _broker.scheme == "unix" else redis_db(0)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 600,  # longer than the longest task; there are no countdowns, due times live in rows
+    "visibility_timeout": 600,  # longer than the longest task; no task has a countdown, due times are in rows
     "unacked_restore_interval": 2,  # kombu's defaults look for lost tasks every 100 s only
     "unacked_restore_throttle": 1,
     "unacked_mutex_expire": 15,
@@ -174,7 +174,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_PUBLISH_RETRY = False  # the outbox is the guarantee; a request does not wait for the broker
+CELERY_TASK_PUBLISH_RETRY = False  # a request does not wait for the broker; the scheduler finds what the outbox holds
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 CELERY_TASK_TIME_LIMIT = 270
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -182,25 +182,25 @@ CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 2
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BEAT_SCHEDULE = {
-    # A task that no worker had time for is dropped: the next one takes all that is due.
+    # A task that waits too long for a worker is dropped: the next one does all that is due.
     "relay": {"task": "por.history.tasks.relay", "schedule": 2.0, "options": {"expires": 2}},
     "deliver": {"task": "por.notifications.tasks.deliver", "schedule": 5.0, "options": {"expires": 5}},
     "run-jobs": {"task": "associations.tasks.run_jobs", "schedule": 10.0, "options": {"expires": 10}},
-    # Due by rows as well: seven in the morning comes to each time zone by itself.
+    # Due times are in rows: it is seven in the morning at another time in each time zone.
     "put-digests-together": {
         "task": "por.notifications.tasks.put_digests_together",
         "schedule": 60.0,
         "options": {"expires": 60},
     },
-    "run-loads": {"task": "por.imports.tasks.run", "schedule": 10.0, "options": {"expires": 10}},
-    # Due by a row, not by the scheduler's memory: the task finds out whether an hour has passed.
+    "run-imports": {"task": "por.imports.tasks.run", "schedule": 10.0, "options": {"expires": 10}},
+    # The due time is in a row, not in the scheduler's memory: the task checks whether an hour has passed.
     "seal": {"task": "por.history.tasks.seal", "schedule": 60.0, "options": {"expires": 60}},
     "purge-idempotency-keys": {
         "task": "por.accounts.tasks.purge_idempotency_keys",
         "schedule": 60.0,
         "options": {"expires": 60},
     },
-    # What is due stands in the rows of each question: a clock that was stopped makes up for it once.
+    # Due times are in the rows of change requests and others: after a stop, all that is overdue is done once.
     "keep-time": {"task": "associations.tasks.keep_time", "schedule": 60.0, "options": {"expires": 60}},
     "forget-uploads": {"task": "por.imports.tasks.forget", "schedule": 60.0, "options": {"expires": 60}},
     "purge-sessions": {"task": "por.accounts.tasks.purge_sessions", "schedule": 60.0, "options": {"expires": 60}},
@@ -220,9 +220,9 @@ ACCOUNT_ADAPTER = "por.accounts.adapter.Adapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "none"  # people are invited, nobody signs up
+ACCOUNT_EMAIL_VERIFICATION = "none"  # people are invited, no one signs up
 ACCOUNT_PREVENT_ENUMERATION = True
-ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a forgotten password of nobody's: the same answer, and no mail to strangers
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # an unknown address gets the same answer, and no mail
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
@@ -266,7 +266,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["por.api.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "por.api.problems.handler",
-    "URL_FORMAT_OVERRIDE": None,  # ?format=csv is ours
+    "URL_FORMAT_OVERRIDE": None,  # the product itself reads ?format=csv
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -297,11 +297,11 @@ TIME_ZONE = "UTC"
 USE_THOUSAND_SEPARATOR = True
 
 # --- Files ------------------------------------------------------------------------------------------------------
-#: The directory they lie in where no bucket is named.
+#: The directory of files, used if no bucket is named.
 FILES_ROOT = env.str("FILES_ROOT", default=str(BASE_DIR / "var" / "files"))
 FILES: dict[str, Any] = {"BACKEND": "por.files.directory.Directory", "OPTIONS": {"location": FILES_ROOT}}
 if BUCKET := env.str("AWS_STORAGE_BUCKET_NAME", default=""):
-    # Without a key the machine's own role speaks, as AWS has it.
+    # Without a key, the role of the machine is used, as is usual on AWS.
     FILES = {
         "BACKEND": "por.files.bucket.Bucket",
         "OPTIONS": {
@@ -312,7 +312,7 @@ if BUCKET := env.str("AWS_STORAGE_BUCKET_NAME", default=""):
         },
     }
 
-#: Bytes that the files of one estate may have together when they are uploaded, unpacked.
+#: The most bytes that the files of one uploaded estate may have in total, unpacked.
 LARGEST_UPLOAD = env.int("LARGEST_UPLOAD_MB", default=2048) * 1024 * 1024
 
 # --- Static files -----------------------------------------------------------------------------------------------

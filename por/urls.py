@@ -1,3 +1,5 @@
+"""The addresses of the product, room by room."""
+
 from __future__ import annotations
 
 from django.urls import include, path

@@ -1,4 +1,4 @@
-"""What the web server calls."""
+"""The WSGI application that the web server calls."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ django = get_wsgi_application()
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """The product. All text it is sent is UTF-8, whatever charset a content type claims."""
+    """Answer a request. All text in it counts as UTF-8, whatever charset its content type names."""
     if "CONTENT_TYPE" in environ:
         environ["CONTENT_TYPE"] = _without_charset(environ["CONTENT_TYPE"])
     return django(environ, start_response)
 
 
 def _without_charset(content_type: str) -> str:
-    """The type, and the boundary of a multipart body; nothing of what cannot be parsed.
+    """Return the type, with the boundary of a multipart body; an empty text if it cannot be parsed.
 
-    The framework reads addresses, too, in the charset, before any middleware could answer that there is none such.
+    Django reads addresses in the charset too, and fails on an unknown one before any middleware could answer.
     """
     try:
         kind, parameters = parse_header_parameters(content_type)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,7 +13,7 @@ from django.utils.translation import gettext as _
 from associations.record.timeline import own_mpn_ids, partner_name
 from por.accounts.models import Actor
 from por.history.models import Event
-from por.web.csv_export import CHUNK, _instant
+from por.web.csv_export import CHUNK
 from por.web.lists import csv_file
 
 EVENT_COLUMNS = [
@@ -52,3 +53,8 @@ def _event_rows(actor: Actor, events: QuerySet[Event]) -> Iterator[list[Any]]:
             event.actor_organisation_name,
             event.reason,
         ]
+
+
+def _instant(recorded: str | None) -> datetime | None:
+    """Return a recorded instant, which is text in an event."""
+    return datetime.fromisoformat(recorded) if recorded else None

@@ -1,4 +1,4 @@
-"""What every endpoint has in common: how it reads a request and what its answer always says."""
+"""What endpoints have in common: how a request is read, the headers of each answer, and versions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Endpoint(APIView):
 
 
 def entered(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-    """The body, checked against its shape; no body counts as an empty object. Raises Invalid."""
+    """Return the body, checked against its shape; no body counts as an empty object. Raise Invalid."""
     if not isinstance(request.data, dict):
         raise Invalid("body_not_an_object", _("The request body must be a JSON object."))
     serializer = shape(data=request.data)
@@ -44,7 +44,7 @@ def entered(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[
 
 
 def asked(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-    """The query parameters, checked against their shape. Raises Invalid."""
+    """Return the query parameters, checked against their shape. Raise Invalid."""
     return _valid(shape(data=request.query_params), [])
 
 
@@ -59,7 +59,7 @@ def _valid(serializer: serializers.Serializer[Any], errors: list[FieldError]) ->
 
 
 def invalid(errors: list[FieldError]) -> Invalid:
-    """The refusal of these inputs: in the words of the only one, or in general."""
+    """Return the refusal of these inputs: with the message of the only one, or a general message."""
     if len(errors) == 1:
         return Invalid(errors[0].code, errors[0].detail, errors=errors)
     return Invalid(
@@ -82,15 +82,15 @@ def takes_any(request: Request) -> bool:
 
 
 def only_version(request: Request) -> int | None:
-    """The version that If-Match names, if it names one and nothing else."""
+    """Return the version that If-Match names, if it names one and nothing else."""
     named = _ONLY_VERSION.fullmatch(request.headers.get("If-Match", "").strip())
     return int(named[1]) if named else None
 
 
 def matches(request: Request, version: int) -> bool:
-    """Whether If-Match names this version, or any. Raises PreconditionRequired where there is none.
+    """Return whether If-Match names this version, or any. Raise PreconditionRequired if the header is missing.
 
-    A weak tag counts as its strong one: proxies that compress make it so, and a version is exact either way.
+    A weak tag counts as the strong one: proxies that compress answers weaken it, and a version is exact either way.
     """
     given = request.headers.get("If-Match", "").strip()
     if not given:

@@ -1,4 +1,4 @@
-"""Lists: part by part with a cursor, or whole as CSV."""
+"""Lists of the API: one part at a time with a cursor, or the whole list as CSV."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ CHUNK = 500
 _BELOW_ZERO = re.compile(r"-[0-9]+(\.[0-9]+)?")
 
 Row = Mapping[str, Any]
-
-
 Filters = TypeVar("Filters", bound=FilterForm)
 
 
@@ -81,8 +79,8 @@ def _part(
     try:
         part = read_part(queryset, order, _page_size(request), request.query_params.get("cursor", ""))
     except CursorInvalid:
-        sentence = _("This cursor does not belong to this list. Send the request again without the cursor.")
-        raise invalid([FieldError("cursor", "cursor_invalid", sentence)]) from None
+        message = _("This cursor does not belong to this list. Send the request again without the cursor.")
+        raise invalid([FieldError("cursor", "cursor_invalid", message)]) from None
     here = request.build_absolute_uri()
     links = {
         name: replace_query_param(here, "cursor", cursor) if cursor else None
@@ -94,13 +92,13 @@ def _part(
 def _page_size(request: Request) -> int:
     asked = request.query_params.get("page_size", str(PAGE_SIZE))
     if not re.fullmatch("[0-9]{1,3}", asked) or not 1 <= int(asked) <= MAX_PAGE_SIZE:
-        sentence = _("The page size must be between 1 and %(most)s rows.") % {"most": MAX_PAGE_SIZE}
-        raise invalid([FieldError("page_size", "page_size_invalid", sentence)])
+        message = _("The page size must be between 1 and %(most)s rows.") % {"most": MAX_PAGE_SIZE}
+        raise invalid([FieldError("page_size", "page_size_invalid", message)])
     return int(asked)
 
 
 def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
-    """As pages write it, but for programs: commas, and no mark before the header."""
+    """Yield the lines of a CSV for programs: with commas, and no byte order mark before the header."""
     header = [column.replace(".", "_") for column in columns]
     lines = csv_lines(header, ([_cell(row, column) for column in columns] for row in rows), language="en")
     yield next(lines).removeprefix(BOM)
@@ -110,5 +108,5 @@ def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
 def _cell(row: Any, path: str) -> Any:
     for name in path.split("."):
         row = row.get(name) if row is not None else None
-    # A figure is a figure, also where JSON has it as text.
+    # JSON has exact amounts as text; in a CSV a negative one is a number, not the start of a formula.
     return Decimal(row) if isinstance(row, str) and _BELOW_ZERO.fullmatch(row) else row

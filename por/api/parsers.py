@@ -1,4 +1,4 @@
-"""How a body is read."""
+"""The parsers of request bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from por.api.problems import Invalid
 
 
 class StrictJSONParser(JSONParser):
-    """JSON in UTF-8 that can be written out again: neither nested without end nor with half a character in it."""
+    """A parser of JSON in UTF-8. It refuses what could not be written out again: endless nesting, half characters."""
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         try:
@@ -28,7 +28,7 @@ def _refuse_constant(name: str) -> None:
 
 
 class CsvParser(BaseParser):
-    """A CSV in UTF-8, as text under `csv`: what its columns are is the endpoint's to know."""
+    """A parser of CSV in UTF-8. The text is under the key `csv`; the endpoint knows the columns."""
 
     media_type = "text/csv"
 

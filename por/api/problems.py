@@ -1,4 +1,4 @@
-"""How the API says no: RFC 9457, one shape for every error, with a code that programs can rely on."""
+"""The errors of the API: one shape for all of them (RFC 9457), with a code that programs can rely on."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from por import errors as refusals
 from por.db import outages
-from por.errors import Forbidden, Locked, NotFound, RateLimited, Refused, TryLater, Unavailable, VersionConflict
+from por.errors import Refused, TryLater, VersionConflict
 from por.ops import metrics
 from por.ops.logs import request_id
 
@@ -37,19 +38,19 @@ class FieldError(NamedTuple):
 
 
 class Invalid(Refused):
-    """What was sent cannot be used; `errors` says which inputs are at fault, if it is any one of them."""
+    """What was sent cannot be used. `errors` lists the inputs at fault; it is empty if no single input is."""
 
-    def __init__(self, code: str, sentence: str | LazyText, *, errors: Sequence[FieldError] = ()) -> None:
-        super().__init__(code, sentence)
+    def __init__(self, code: str, message: str | LazyText, *, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(code, message)
         self.errors = errors
 
 
 class PreconditionRequired(Refused):
-    """The caller has to say which version it saw, and did not."""
+    """The caller must name the version it saw, and did not."""
 
 
 def handler(exception: Exception, context: Mapping[str, Any]) -> Response:
-    """The answer to anything that goes wrong behind an endpoint; what nobody foresaw is logged and says nothing."""
+    """Return the answer to an exception behind an endpoint. Log an unexpected one; its answer gives no details."""
     match exception:
         case Refused():
             return _refused(exception)
@@ -84,7 +85,10 @@ def problem(
     headers: Mapping[str, str] | None = None,
     why: Refused | None = None,
 ) -> Response:
-    """One error, as RFC 9457 has it, with our `code` and `request_id`, and `errors` where inputs are at fault."""
+    """Return an error as RFC 9457 has it, with our `code` and `request_id`, and `errors` where inputs are at fault.
+
+    Count it as a refusal.
+    """
     body = _body(status, code, detail)
     metrics.refused(code, status, why)
     if errors:
@@ -93,8 +97,8 @@ def problem(
 
 
 def outside_the_framework(refused: Refused) -> JsonResponse:
-    """The same where no endpoint was reached."""
-    status = status_of(refused)
+    """Return the same answer where no endpoint was reached. Count it as a refusal."""
+    status = _status_of(refused)
     metrics.refused(refused.code, status, refused)
     body = _body(status, refused.code, str(refused))
     return JsonResponse(body, status=status, headers=_retry_after(refused), content_type=MEDIA_TYPE)
@@ -117,7 +121,7 @@ def _refused(refused: Refused) -> Response:
         errors = refused.errors
     elif refused.field:
         errors = [FieldError(refused.field, refused.code, str(refused))]
-    status, headers = status_of(refused), _retry_after(refused)
+    status, headers = _status_of(refused), _retry_after(refused)
     return problem(status, refused.code, str(refused), errors=errors, headers=headers, why=refused)
 
 
@@ -125,25 +129,17 @@ def _retry_after(refused: Refused) -> dict[str, str]:
     return {"Retry-After": str(refused.retry_after)} if isinstance(refused, TryLater) else {}
 
 
-def status_of(refused: Refused) -> int:
-    """What was entered is at fault: 422. The state of things is: 409. The rest by its kind."""
+def _status_of(refused: Refused) -> int:
+    """Return the status of a page, but 412, 428 and 422 where a page has only 409."""
     match refused:
-        case NotFound():
-            return 404
-        case Forbidden():
-            return 403
-        case Locked() | RateLimited():
-            return 429
-        case Unavailable():
-            return 503
         case VersionConflict():
             return 412
         case PreconditionRequired():
             return 428
         case Invalid():
             return 422
-        case _:
-            return 422 if refused.field else 409
+    status = refusals.status_of(refused)
+    return 422 if status == 409 and refused.field else status
 
 
 def _of_the_framework(exception: exceptions.APIException) -> Response:
@@ -163,7 +159,7 @@ def _of_the_framework(exception: exceptions.APIException) -> Response:
             code, detail = "unsupported_media_type", _("Send the request body as application/json.")
         case _:
             code, detail = "bad_request", _("We cannot understand the request. Check it and send it again.")
-    # Only a 401 has it, and a 401 must.
+    # HTTP requires this header of a 401, and only a 401 has it.
     challenge = getattr(exception, "auth_header", None)
     headers = {"WWW-Authenticate": challenge} if challenge else None
     return problem(exception.status_code, code, detail, headers=headers)

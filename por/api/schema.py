@@ -1,4 +1,4 @@
-"""The OpenAPI document: written from the types of the answers, so that it cannot say anything else than the code."""
+"""The OpenAPI document, written from the types of the answers, so that it cannot differ from the code."""
 
 from __future__ import annotations
 
@@ -41,30 +41,20 @@ def page_of(example: dict[str, Any]) -> dict[str, Any]:
 
 
 class Is:
-    """What a JSON schema says of a value beyond its type, to annotate a type with."""
+    """What a JSON schema adds to the type of a value. Used to annotate types."""
 
     def __init__(self, **schema: Any) -> None:
         self.schema = schema
 
 
-#: How JSON writes what Python has a type for.
 Timestamp = Annotated[str, Is(format="date-time", description="UTC, with Z.")]
-
-
 Day = Annotated[str, Is(format="date")]
-
-
 Guid = Annotated[str, Is(format="uuid")]
-
-
 Money = Annotated[str, Is(pattern=r"^-?[0-9]+\.[0-9]{2}$", description="Exact, as text.")]
-
-
 Month = Annotated[str, Is(pattern="^[0-9]{4}-[0-9]{2}$")]
 
-
+#: The names that JSON has for types of Python.
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
-
 
 PROBLEM = {
     "type": "object",
@@ -90,11 +80,10 @@ PROBLEM = {
 }
 
 
-#: Named types that answers are made of; the document holds each once.
+#: The named types of answers; the document holds each once.
 COMPONENTS: dict[str, dict[str, Any]] = {"Problem": PROBLEM}
 
-
-#: What may go wrong at every address, and at every address that writes.
+#: The codes of errors at every address, by status.
 ANYWHERE: dict[int, list[str]] = {
     401: ["not_authenticated", "token_invalid"],
     405: ["method_not_allowed"],
@@ -103,7 +92,7 @@ ANYWHERE: dict[int, list[str]] = {
     503: ["unavailable"],
 }
 
-
+#: And at every address that writes.
 WRITING: dict[int, list[str]] = {
     400: ["bad_request"],
     403: ["no_right", "token_is_read_only", "csrf_failed"],
@@ -126,18 +115,14 @@ WRITING: dict[int, list[str]] = {
     429: ["busy"],
 }
 
-
 LISTING: dict[int, list[str]] = {422: ["page_size_invalid", "cursor_invalid", "invalid_choice"]}
-
 
 #: Codes of filters that are forms.
 FILTERING: dict[int, list[str]] = {
     422: ["invalid", "invalid_choice", "max_length", "null_characters_not_allowed"],
 }
 
-
 VERSIONED: dict[int, list[str]] = {412: ["stale"], 428: ["precondition_required"]}
-
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -147,7 +132,6 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     " first answer and nothing changes. Keys are kept for at least 24 hours, for one organisation.",
 )
 
-
 IDEMPOTENT_REPLAYED = OpenApiParameter(
     "Idempotent-Replayed",
     {"type": "string", "enum": ["true"]},
@@ -155,7 +139,6 @@ IDEMPOTENT_REPLAYED = OpenApiParameter(
     description="Only there when the answer is a replay.",
     response=[200, 201, 204],
 )
-
 
 IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -165,23 +148,19 @@ IF_MATCH = OpenApiParameter(
     description="The ETag you last saw, or `*` for any.",
 )
 
-
 ETAG = OpenApiParameter(
     "ETag", str, OpenApiParameter.HEADER, description="The version, for If-Match.", response=[200, 201, 204]
 )
 
-
 FORMAT = OpenApiParameter(
     "format", str, enum=["json", "csv"], description="`csv`: all of it as a file, UTF-8 with a header."
 )
-
 
 PAGING = [
     OpenApiParameter("cursor", str, description="From `next` or `previous`; opaque."),
     OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE}),
     FORMAT,
 ]
-
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -205,9 +184,10 @@ def described(
     public: bool = False,
     filters: type[forms.Form] | None = None,
 ) -> Callable[[View], View]:
-    """Puts a method into the document: the types of its answers, and every code it may refuse with, by status.
+    """Return a decorator that puts a method into the document: the types of its answers and its codes, by status.
 
-    `examples` are those of statuses whose answer is not that of the others; `is_file` that it comes as CSV as well.
+    `example` is that of all statuses that have none of their own in `examples`. `is_file` means that the answer is
+    also there as CSV.
     """
     codes: dict[int, list[str]] = {}
     groups = [{status: some for status, some in ANYWHERE.items() if not (public and status == 401)}, problems or {}]
@@ -279,7 +259,7 @@ def _page_of(hint: Any) -> dict[str, Any]:
 
 
 def _parameter(name: str, field: forms.Field) -> OpenApiParameter:
-    """A filter, as its form takes it."""
+    """Return a filter as a parameter, with the schema of its form field."""
     schema: dict[str, Any] = {"type": "string"}
     if isinstance(field, forms.ChoiceField):
         schema["enum"] = [str(value) for value, _label in field.choices if value]  # type: ignore[union-attr,misc]
@@ -291,7 +271,7 @@ def _parameter(name: str, field: forms.Field) -> OpenApiParameter:
 
 
 def schema_of(hint: Any) -> Any:
-    """The JSON schema of a type; a TypedDict becomes a component that bears its name."""
+    """Return the JSON schema of a type; a TypedDict becomes a component with its name. Raise TypeError."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return schema_of(arguments[0]) | arguments[1].schema
@@ -328,7 +308,7 @@ def _component(shape: Any) -> dict[str, Any]:
 
 
 def add_components(result: dict[str, Any], **_rest: Any) -> dict[str, Any]:
-    """The library's last step: our components among its own."""
+    """Add our components to those of the library. It calls this as its last step."""
     schemas = result["components"].setdefault("schemas", {})
     schemas.update(COMPONENTS)
     result["components"]["schemas"] = dict(sorted(schemas.items()))

@@ -1,4 +1,4 @@
-"""The API's own addresses: its document, the page that explains it, and a problem where there is nothing."""
+"""The API's own addresses: its document, the page that explains it, and the 404 of all other addresses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 
 class Nothing(Endpoint):
-    """Every address under /api/ that is none."""
+    """The 404 of every address under /api/ that does not exist."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -33,11 +33,11 @@ class Nothing(Endpoint):
         raise Http404
 
 
-_one_at_a_time = Lock()  # the library makes a document in variables of its own modules
+_one_at_a_time = Lock()  # the library keeps what it works on in global variables
 
 
 def document() -> dict[str, Any]:
-    """The OpenAPI document, made once a process: it depends on nothing but the code."""
+    """Return the OpenAPI document, made once in each process: it depends on the code only."""
     with _one_at_a_time:
         return made()
 
@@ -49,14 +49,14 @@ def made() -> dict[str, Any]:
 
 
 class Schema(Endpoint):
-    """The document itself, to anybody."""
+    """The document itself; no sign-in is needed."""
 
-    schema = None  # it does not speak of itself
+    schema = None  # the document leaves itself out
     authentication_classes = ()
     permission_classes = ()
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        return super().perform_content_negotiation(request, force=True)  # there is but one form of it
+        return super().perform_content_negotiation(request, force=True)  # it has one format only
 
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(json.dumps(document(), ensure_ascii=False), content_type="application/vnd.oai.openapi+json")
@@ -65,7 +65,7 @@ class Schema(Endpoint):
 @login_not_required
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
-    """The same document for people, without a line of script."""
+    """Show the same document to people, on a page without scripts."""
     return render(
         request,
         "api/docs.html",
@@ -116,7 +116,7 @@ class Operation:
 
 
 def groups() -> dict[str, list[Operation]]:
-    """The operations, by the first part of their address."""
+    """Return the operations, by the first part of their address."""
     result: dict[str, list[Operation]] = {}
     for path, methods in document()["paths"].items():
         for method in METHODS:
@@ -127,7 +127,7 @@ def groups() -> dict[str, list[Operation]]:
 
 
 def problems() -> dict[str, list[str]]:
-    """Every code the document knows, with the operations that may answer it, in the order of the alphabet."""
+    """Return every code in the document with the statuses it comes with, in alphabetical order."""
     found: dict[str, list[str]] = {}
     for operations in groups().values():
         for operation in operations:
@@ -138,7 +138,7 @@ def problems() -> dict[str, list[str]]:
 
 
 def shapes() -> dict[str, Shape]:
-    """The named types of bodies and answers."""
+    """Return the named types of bodies and answers."""
     components = document()["components"]["schemas"]
     return {name: Shape(_text(shape), _fields(shape)) for name, shape in components.items()}
 
@@ -172,7 +172,7 @@ def _body(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _example(operation: dict[str, Any]) -> str:
-    """The answer of the example, if there is one."""
+    """Return the first example of an answer; an empty text if there is none."""
     for answer in operation["responses"].values():
         for example in answer.get("content", {}).get("application/json", {}).get("examples", {}).values():
             return json.dumps(example["value"], ensure_ascii=False, indent=2)
@@ -208,12 +208,12 @@ def _fields(schema: dict[str, Any]) -> list[Parameter]:
 
 
 def _text(described: dict[str, Any]) -> str:
-    """Its description, without the marks that make code of a word."""
+    """Return the description without backticks."""
     return str(described.get("description", "")).replace("`", "")
 
 
 def _kind(schema: dict[str, Any]) -> str:
-    """A type in a few words: `string (date-time)`, `Partner or null`, `list of Subscription`."""
+    """Return a type in a few words: `string (date-time)`, `Partner or null`, `list of Subscription`."""
     if "$ref" in schema:
         return _named(schema)
     if "anyOf" in schema:
@@ -230,7 +230,7 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _curl(path: str, method: str, parameters: list[Parameter], sent: Any) -> str:
-    """A line that works once the token and the id are filled in."""
+    """Return a command line that works once the token and the id are filled in."""
     parts = ["curl", "-H", '"Authorization: Bearer $TOKEN"']
     if method != "get":
         parts[1:1] = ["-X", method.upper()]

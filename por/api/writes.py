@@ -1,7 +1,7 @@
-"""How every endpoint writes: what it refuses first, which version it needs, and once for each Idempotency-Key.
+"""How every endpoint writes: the order of refusals, versions, and Idempotency-Keys.
 
 A request that breaks several rules is refused for the first of these: 404, 403, the Idempotency-Key, 428 or 412,
-what was sent (413, 415, 422), 429, the state of things (409).
+what was sent (413, 415, 422), 429, the state of the record (409).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ KEPT_HEADERS = ("ETag",)
 
 @dataclass(frozen=True)
 class Target:
-    """What a write is about. `find` returns it if the actor may see it, else it raises Absent.
+    """What a write is about. `find` returns it if the actor may see it, else it raises NotFound.
 
-    `stale` says that a version is not the current one, where a write may name a version; with `must_match` it has to
-    name one.
+    `stale` is the message for a version that is not the current one. It is empty where a write names no version;
+    with `must_match` a write has to name one.
     """
 
     find: Callable[[], Any]
@@ -57,9 +57,9 @@ def write(
 ) -> Response:
     """Return the answer of the work, or the first answer under the same Idempotency-Key. Raise the first refusal.
 
-    Everybody may who has a token for writing where `right` is empty. The work gets the version that its verb must
-    find, None for any. The verb itself looks up, under its lock, whether the target is the actor's to see and which
-    version it has. So here the target is only looked up where something is refused, to refuse in the right order.
+    Where `right` is empty, everyone who may write at all may do this. The work gets the version that its verb must
+    find, None for any. The verb itself checks, under its lock, whether the actor may see the target and which version
+    it has. So here the target is only looked up after a refusal, to refuse in the right order.
     """
     actor = actor_of(request)
     try:
@@ -93,14 +93,14 @@ def _require(actor: Actor, right: str) -> None:
 
 
 def _version(request: Request, target: Target | None) -> int | None:
-    """Return the version that If-Match names; None where it names any, or none and need not."""
+    """Return the version that If-Match names; None if any version will do."""
     if target is None or not _needs_version(request, target) or takes_any(request):
         return None
     return only_version(request) or _check(request, target)
 
 
 def _check(request: Request, target: Target) -> int | None:
-    """Return the target's version, if the request names it. Raise Absent, PreconditionRequired or Stale."""
+    """Return the target's version, if the request names it. Raise NotFound, PreconditionRequired or VersionConflict."""
     found = target.find()
     if not _needs_version(request, target):
         return None
@@ -118,10 +118,10 @@ def _needs_version(request: Request, target: Target) -> bool:
 
 
 def idempotent(request: Request, work: Callable[[], Response]) -> Response:
-    """Return the answer of the work; with an Idempotency-Key, work only the first time and replay its answer after.
+    """Return the answer of the work. With an Idempotency-Key, do the work once and then repeat its answer.
 
-    Only success is kept, in the transaction of the work. A refusal does not end that transaction: the verb that
-    refused has taken its own writes back, and what it counted (tries at an ID) stays counted.
+    Only success is kept, in the transaction of the work. A refusal does not roll that transaction back: the verb that
+    refused has undone its own writes, and what it counted (tries at an ID) stays counted.
     """
     key = _key(request)
     if key is None:
@@ -155,7 +155,7 @@ def _key(request: Request) -> str | None:
 
 
 def _first_answer(request: Request, key: str) -> Response | None:
-    """Return the stored answer if this request has been answered. From here on nobody else works under this key."""
+    """Return the stored answer if this request has been answered. Lock the key until the transaction ends."""
     organisation_id = actor_of(request).organisation_id
     with connection.cursor() as cursor:
         cursor.execute(
@@ -192,6 +192,6 @@ def _keep(request: Request, key: str, response: Response) -> None:
 
 
 def _digest(request: Request) -> str:
-    """Return the same for the same method, address and content, however the JSON is spaced and ordered."""
+    """Return a digest of method, address and content, the same however the JSON is spaced and ordered."""
     content = json.dumps(request.data, sort_keys=True)
     return hashlib.sha256(f"{request.method} {request.get_full_path()}\n{content}".encode()).hexdigest()

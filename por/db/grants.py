@@ -1,4 +1,4 @@
-"""Two database roles: the owner migrates, the application works and can neither change nor drop history."""
+"""The two database roles: the owner migrates; the application can neither change nor drop history."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import connection
 
-#: What the application may do beyond reading: everything, but history only grows and its heads are the trigger's.
-#: It makes nothing of its own: a table of its own would let it use the trigger's function on whatever it puts there.
+#: The application may read and write everything, with two limits: history only grows, and the trigger alone writes its
+#: heads. The application creates nothing: on a table of its own it could use the trigger's function.
 GRANTS = """
 REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
@@ -25,7 +25,7 @@ REVOKE INSERT, UPDATE, DELETE ON history_chainhead, django_migrations FROM {app}
 
 @contextmanager
 def as_owner() -> Iterator[str]:
-    """Works on the default connection as the role of DATABASE_OWNER_URL; yields the application's, which comes back."""
+    """Use the default connection as the role of DATABASE_OWNER_URL; yield the application's role, restored after."""
     mine = {key: connection.settings_dict[key] for key in ("USER", "PASSWORD", "HOST", "PORT")}
     connection.close()
     connection.settings_dict.update({key: settings.DATABASE_OWNER[key] for key in mine})
@@ -37,7 +37,7 @@ def as_owner() -> Iterator[str]:
 
 
 def grant(app: str) -> None:
-    """As owner: gives the application's role its rights on what was made; nothing where they are the same role."""
+    """Give the application's role its rights, as owner; do nothing where both are the same role."""
     if not app or app == connection.settings_dict["USER"]:
         return
     with connection.cursor() as cursor:

@@ -1,6 +1,6 @@
 """Parts of long lists, for pages, the API and files.
 
-A part goes on from a row and not from a number, so no row is skipped or repeated when others come or go.
+A part continues after a row, not after a number of rows. So no row is skipped or repeated when others come or go.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CursorInvalid(ValueError):
 
 @dataclass(frozen=True)
 class Part(Generic[Row]):
-    """Some rows of a list in its order, and the cursors of the parts before and after; empty at either end."""
+    """Some rows of a list in its order, and the cursors of the parts before and after; each is empty at its end."""
 
     rows: list[Row]
     previous: str
@@ -31,9 +31,9 @@ class Part(Generic[Row]):
 
 
 def read_part(rows: QuerySet[Any, Row], order: Sequence[str], size: int, cursor: str = "") -> Part[Row]:
-    """Return the part that the cursor leads to, or the first one without a cursor. Take one query.
+    """Return the part that the cursor leads to; without a cursor, the first part. Take one query.
 
-    Rows are models, dicts or named tuples. The order's fields are never null and together tell any two rows apart.
+    Rows are models, dicts or named tuples. The fields of the order are never null, and together they are unique.
     Raise CursorInvalid.
     """
     backwards, place = _read(cursor, rows, order) if cursor else (False, None)
@@ -50,7 +50,7 @@ def read_part(rows: QuerySet[Any, Row], order: Sequence[str], size: int, cursor:
 
 
 def read_parts(rows: QuerySet[Any, Row], order: Sequence[str], size: int) -> Iterator[list[Row]]:
-    """Return all rows in parts of this size, each read when it is asked for. Take one query a part."""
+    """Yield all rows in parts of this size, each read when it is needed. Take one query a part."""
     part = list(_beyond(rows, order, None)[:size])
     while part:
         yield part
@@ -88,7 +88,7 @@ def _value(row: Any, name: str) -> Any:
 
 
 def _cursor(rows: QuerySet[Any, Row], row: Row, order: Sequence[str], *, backwards: bool) -> str:
-    """Return the cursor of the part beyond a row. It is signed: nobody can make a list look anywhere else."""
+    """Return the cursor of the part beyond a row. It is signed, so no caller can choose where a list continues."""
     return signing.dumps([backwards, _place(row, order)], salt=_salt(rows, order))
 
 

@@ -1,4 +1,4 @@
-"""How long we wait for the database: a verb for a lock, a page for a search. Then both say so."""
+"""Limits of waiting for the database: a verb for a lock, a page for a search; and locks for one worker alone."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ SEARCH_FOR = 4.0
 
 @contextmanager
 def lock_timeout_as_busy() -> Iterator[None]:
+    """Raise Locked, with the code `busy`, if the block waits too long for a lock of the database."""
     try:
         yield
     except OperationalError as error:
         if outages.sqlstate(error) != outages.LOCK_TIMEOUT:
             raise
-        sentence = _("Someone else is changing this right now. Wait a moment, then try again.")
-        raise Locked("busy", sentence, retry_after=1) from error
+        message = _("Someone else is changing this right now. Wait a moment, then try again.")
+        raise Locked("busy", message, retry_after=1) from error
 
 
 @contextmanager
 def statement_timeout(seconds: float = SEARCH_FOR) -> Iterator[None]:
-    """Each query in it is given up after so many seconds; raises Refused with the code `search_too_long` then."""
+    """Give up each query of the block after this many seconds; raise Refused, with the code `search_too_long`, then."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = %s", [round(seconds * 1000)])
@@ -38,13 +39,13 @@ def statement_timeout(seconds: float = SEARCH_FOR) -> Iterator[None]:
     except OperationalError as error:
         if outages.sqlstate(error) != QUERY_CANCELED:
             raise
-        sentence = _("This search takes too long. Narrow it, for example by choosing fewer days.")
-        raise Refused("search_too_long", sentence) from error
+        message = _("This search takes too long. Narrow it, for example by choosing fewer days.")
+        raise Refused("search_too_long", message) from error
 
 
 @contextmanager
 def advisory_lock(work: str, number: int = 0) -> Iterator[bool]:
-    """Yield whether this worker alone, of all on the database, does this work until the block ends or it dies."""
+    """Yield whether this worker has the lock of this work; no other has it until the block ends or the worker dies."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", [work, number])
         mine: bool = cursor.fetchone()[0]

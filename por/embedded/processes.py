@@ -1,4 +1,4 @@
-"""Child processes that are started in order, watched, ended in reverse order, and never outlive their parent."""
+"""Child processes that are started in order, watched and ended in reverse order. They never outlive their parent."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Trouble(Exception):
-    """A person has to put something right; the text is one sentence that says what to do."""
+    """A person must correct something; the message is one sentence that says what to do."""
 
 
 class Stopped(Exception):
-    """Somebody asked the run to end (Ctrl-C, SIGTERM or a closed terminal)."""
+    """The run was asked to end (Ctrl-C, SIGTERM or a closed terminal)."""
 
 
 _requests: list[int] = []
 
 
 def stop_on_signals() -> None:
-    """From now on SIGINT, SIGTERM and SIGHUP make the next `pause` raise Stopped, and interrupt nothing else."""
+    """Make the next `pause` raise Stopped after a SIGINT, SIGTERM or SIGHUP; they interrupt nothing else."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Under nohup a closed terminal must not end the run.
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
@@ -40,7 +40,7 @@ def stop_on_signals() -> None:
 
 
 def pause(seconds: float = 0.05) -> None:
-    """The only place where a run waits."""
+    """Wait. It is the only place where a run waits. Raise Stopped."""
     if _requests:
         raise Stopped
     time.sleep(seconds)
@@ -52,16 +52,16 @@ def end_with_parent(number: signal.Signals) -> None:
         LIBC.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
-#: A server that has died so often within a minute is not started again.
+#: A server that has died this often within a minute is not started again.
 TOO_OFTEN = 5
 MINUTE = 60.0
 AGAIN = "; starting it again."
-TAIL = 65536  # bytes of a log in which its last words are looked for
+TAIL = 65536  # bytes at the end of a log that are searched for the last error
 
 
 @dataclass
 class Process:
-    """A child, or the one that took its place: `popen` is whoever has the name now."""
+    """A child by its name. `popen` is the process that runs now; after a death it is another one."""
 
     name: str
     popen: subprocess.Popen[bytes]
@@ -74,11 +74,11 @@ class Process:
     again_at: float | None = None
 
     def ended(self) -> bool:
-        # Not poll(): until the process is reaped its number, and with it the group's, cannot go to another.
+        # Not poll(): until the process is reaped, no other process or group can get its number.
         return os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def stop(self) -> int:
-        """End it the way it likes to be ended, then whatever is left of its process group; the exit status."""
+        """End it with its own signal, then kill the rest of its process group; return the exit status."""
         deadline = time.monotonic() + self.grace
         if not self.ended():
             self.popen.send_signal(self.stop_signal)
@@ -89,16 +89,16 @@ class Process:
         return self.popen.wait()
 
     def last_words(self) -> str:
-        """How it was killed, if it was; else the line of the log that most likely says what went wrong."""
+        """Return the signal that killed it, if one did; else the line of the log that most likely has the error."""
         if (number := self._killed_by()) is not None:
             return f"killed by signal {number}"
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - TAIL))
             text = log.read().decode(errors="replace")
-        text = text.rpartition(AGAIN)[2]  # not what the one before it said
+        text = text.rpartition(AGAIN)[2]  # leaves out the process before it
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         grave = [line for line in lines if "FATAL" in line or "PANIC" in line or "rror:" in line]
-        return (grave or lines or ["it said nothing"])[-1][:300]
+        return (grave or lines or ["no output"])[-1][:300]
 
     def _killed_by(self) -> int | None:
         if self.popen.returncode is not None:
@@ -108,7 +108,7 @@ class Process:
 
 
 class Processes:
-    """What one run has started. Leaving the block ends all of it, the youngest first."""
+    """The processes of one run. Leaving the block ends all of them, the youngest first."""
 
     def __init__(self, logs: Path, environment: dict[str, str], *, inherit: Sequence[int] = ()) -> None:
         self.logs = logs
@@ -138,17 +138,17 @@ class Processes:
         before_again: Callable[[], None] | None = None,
         pass_fds: Sequence[int] = (),
     ) -> Process:
-        """Start it in a session of its own, so that a Ctrl-C in the terminal reaches the supervisor alone.
+        """Start a process in a session of its own, so that a Ctrl-C in the terminal reaches the supervisor alone.
 
-        `orphan_signal` is what the kernel sends it should the supervisor be killed. What is not `lasting` is a
-        step that is meant to end: see `finish`. `before_again` tidies up after one that died: see `watch`.
+        The kernel sends `orphan_signal` to it if the supervisor is killed. A process that is not `lasting` is a step
+        that ends: see `finish`. `before_again` cleans up before it is started again: see `watch`.
         """
         parent = os.getpid()
 
         def in_child() -> None:
             if before_exec:
                 before_exec()
-            # After before_exec: a change of credentials makes the kernel forget the wish.
+            # After before_exec: a change of credentials makes the kernel forget the signal.
             end_with_parent(orphan_signal or stop_signal)
             if os.getppid() != parent:
                 os._exit(1)
@@ -183,7 +183,7 @@ class Processes:
         return process
 
     def finish(self, process: Process) -> int:
-        """Wait for a step to end; its exit status."""
+        """Wait for a step to end; return its exit status. Raise Trouble if a server ends first."""
         while not process.ended():
             self.check()
             pause()
@@ -191,7 +191,7 @@ class Processes:
         return process.stop()
 
     def wait_for(self, process: Process, ready: Callable[[], bool], *, seconds: float = 120) -> None:
-        """Return once it is ready; refuse if it, or another server, ends first."""
+        """Wait until the process is ready. Raise Trouble if it takes too long, or if any server ends first."""
         deadline = time.monotonic() + seconds
         while not ready():
             self.check()
@@ -200,27 +200,28 @@ class Processes:
             pause()
 
     def check(self) -> None:
+        """Raise Trouble if a server has ended."""
         for process in self.running:
             if process.lasting and process.ended():
                 raise Trouble(
                     f"{process.name} has ended ({process.last_words()}): see {process.log}, then start again."
                 )
 
-    def watch(self, say: Callable[[str], None]) -> None:
-        """Start again whatever dies, until somebody asks for the end, or something dies too often."""
+    def watch(self, report: Callable[[str], None]) -> None:
+        """Start again each process that dies, until Stopped is raised. Raise Trouble if one dies too often."""
         while True:
             for process in self.running:
                 if process.again_at is None:
                     if process.ended():
-                        self._mourn(process, say)
+                        self._plan_restart(process, report)
                 elif time.monotonic() >= process.again_at:
                     process.again_at = None
                     process.stop()
                     process.popen = process.launch()
             pause(0.2)
 
-    def _mourn(self, process: Process, say: Callable[[str], None]) -> None:
-        """Say that it has died, and when it is started again: at once the first time, then later and later."""
+    def _plan_restart(self, process: Process, report: Callable[[str], None]) -> None:
+        """Report a death and set when the process is started again: immediately the first time, then ever later."""
         now = time.monotonic()
         process.deaths = [*(death for death in process.deaths if now - death < MINUTE), now]
         if len(process.deaths) >= TOO_OFTEN:
@@ -232,4 +233,4 @@ class Processes:
         process.again_at = now + 2.0 ** (len(process.deaths) - 1) - 1
         with process.log.open("a") as log:
             log.write(f"{line}\n")
-        say(line)
+        report(line)

@@ -1,4 +1,4 @@
-"""The servers a run needs: those of the environment where it names them, our own where it does not."""
+"""The servers that a run needs: those that the environment names, and embedded ones for the rest."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .home import Home
 from .processes import Command, Processes, Trouble
 
 ADDRESSES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL")
-THE_USUAL_WAY = "run `make run`, which installs it"
+REMEDY = "run `make run`, which installs it"
 
 
 @contextlib.contextmanager
 def started(home: Home, processes: Processes, *, throwaway: bool = False) -> Iterator[dict[str, str]]:
-    """Yields the part of the environment that says where database, broker and mail server are."""
+    """Start the servers; yield the part of the environment with the addresses of database, broker and mail server."""
     environment = {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)}
     with home.sockets() as sockets, processes:
         mail = None if "EMAIL_URL" in environment else _start_mail_sink(processes, home.path / "mail")
@@ -34,7 +34,7 @@ def started(home: Home, processes: Processes, *, throwaway: bool = False) -> Ite
 
 
 def _start_valkey(processes: Processes, data: Path, address: Path) -> dict[str, str]:
-    """Broker and cache. Everything is in the append-only file, so a killed server loses a second at most."""
+    """Start broker and cache. It writes an append-only file, so a killed server loses one second at most."""
     data.mkdir(mode=0o700, exist_ok=True)
     address.unlink(missing_ok=True)
     command: Command = [_valkey_program(), "--port", "0", "--unixsocket", address, "--unixsocketperm", "700"]
@@ -58,15 +58,18 @@ def _valkey_program() -> Path:
     for place in (spec.submodule_search_locations or []) if spec else []:
         for program in Path(place).glob("_binaries/*/valkey*"):
             return program
-    raise Trouble(f"Valkey is not installed: {THE_USUAL_WAY}, or set REDIS_URL to a server of your own.")
+    raise Trouble(f"Valkey is not installed: {REMEDY}, or set REDIS_URL to a server of your own.")
 
 
 def _start_mail_sink(processes: Processes, maildir: Path) -> Callable[[], dict[str, str]]:
-    """Takes every message and delivers none: they lie in a maildir, one file each. Call the result to wait for it."""
+    """Start a mail server that delivers nothing and keeps each message as a file of a maildir.
+
+    Return a function that waits for it and returns its address.
+    """
     if importlib.util.find_spec("aiosmtpd") is None:
-        raise Trouble(f"aiosmtpd is not installed: {THE_USUAL_WAY}, or set EMAIL_URL to a server of your own.")
+        raise Trouble(f"aiosmtpd is not installed: {REMEDY}, or set EMAIL_URL to a server of your own.")
     if maildir.exists() and not (maildir / "new").exists():
-        maildir.rmdir()  # the sink makes a whole maildir or refuses every message
+        maildir.rmdir()  # the sink makes the maildir itself; it refuses all messages if the directory is there already
     port = _free_port()
     command: Command = [sys.executable, "-m", "aiosmtpd", "--nosetuid", "--listen", f"127.0.0.1:{port}"]
     server = processes.start("mail", [*command, "--class", "aiosmtpd.handlers.Mailbox", maildir])
@@ -85,12 +88,12 @@ def _free_port() -> int:
         return port
 
 
-def _answers(family: socket.AddressFamily, address: str | tuple[str, int], question: bytes, answer: bytes) -> bool:
+def _answers(family: socket.AddressFamily, address: str | tuple[str, int], request: bytes, answer: bytes) -> bool:
     with socket.socket(family) as client:
         client.settimeout(1)
         try:
             client.connect(address)
-            client.sendall(question)
+            client.sendall(request)
             return client.recv(64).startswith(answer)
         except OSError:
             return False

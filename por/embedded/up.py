@@ -32,7 +32,7 @@ PEOPLE = {
 
 
 def up() -> None:
-    """Start everything in order, say where it is, and stay until somebody asks for the end."""
+    """Start everything in order, print its address, and watch it until Stopped is raised. Raise Trouble."""
     home = Home.from_environment()
     with home.held() as lock, _listener() as listener:
         host, port = listener.getsockname()[:2]
@@ -63,7 +63,7 @@ def _listener() -> socket.socket:
         listener = socket.socket(family, kind)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(2048)  # gunicorn's own figure; whoever comes early waits instead of being refused
+        listener.listen(2048)  # gunicorn's own number; early connections wait instead of being refused
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise Trouble(
@@ -78,7 +78,7 @@ def _listener() -> socket.socket:
 
 
 def _prepare(processes: Processes) -> None:
-    """Two steps at a time, because the database and the files do not need each other."""
+    """Prepare the database and the files, two steps at a time, because they do not need each other. Raise Trouble."""
     for pair in (("migrate", "compile_catalogues"), ("demo", "collectstatic")):
         steps = [processes.start(step, [*MANAGE, step, *OPTIONS.get(step, [])], lasting=False) for step in pair]
         for step in steps:
@@ -89,20 +89,20 @@ def _prepare(processes: Processes) -> None:
 
 
 def _start_product(processes: Processes, home: Home, listener: socket.socket) -> None:
-    """Worker, scheduler and web server side by side; return when the first two can take work and pages answer."""
-    metrics = home.run / "metrics"  # figures of dead processes must not be counted again
+    """Start worker, scheduler and web server; return when the worker takes tasks and pages answer."""
+    metrics = home.run / "metrics"  # metrics of dead processes must not be counted again
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir()
     processes.environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-    # Django's checks were made by the steps before.
+    # Django's checks ran in the steps before.
     celery: Command = [sys.executable, "-m", "celery", "--app", "por.celery:app", "--skip-checks"]
     work: Command = ["worker", "--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle"]
     worker = processes.start(
         "worker",
         [*celery, *work, "--loglevel", "INFO"],
-        grace=20,  # SIGTERM lets running tasks end; what is cut short is delivered again
-        orphan_signal=signal.SIGKILL,  # its broker has gone too, and its pool dies with it
-        before_exec=_give_way,
+        grace=20,  # SIGTERM lets running tasks end; a task that is cut short is delivered again
+        orphan_signal=signal.SIGKILL,  # its broker has ended too, and its pool dies with it
+        before_exec=_lower_priority,
     )
     beat: Command = ["beat", "--schedule", home.path / "beat-schedule", "--pidfile", ""]
     processes.start("beat", [*celery, *beat, "--loglevel", "INFO"])
@@ -115,8 +115,8 @@ def _start_product(processes: Processes, home: Home, listener: socket.socket) ->
     processes.wait_for(worker, lambda: b"ready." in worker.log.read_bytes())
 
 
-def _give_way() -> None:
-    """Where both want the same processor, an answer comes before the mail about it."""
+def _lower_priority() -> None:
+    """Lower the worker's priority, so that answers come before mails where both need the same processor."""
     os.nice(5)
 
 

@@ -1,6 +1,6 @@
-"""Brings `.venv` in line with a lock file. Runs on a bare Python, before anything is installed.
+"""Install the packages of a lock file into `.venv`. Runs on a bare Python, before anything is installed.
 
-python3 -m por.embedded.venv requirements.lock [a larger lock file that would do as well]
+python3 -m por.embedded.venv requirements.lock [a larger lock file that is good enough if installed]
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UV = "uv==0.13.9"
 
 
 def main(lock: str, *supersets: str) -> int:
-    """Install what the lock file names, by hash, unless that is what is there already."""
+    """Install what the lock file names, by hash, unless it is installed already; return the exit status."""
     python = VENV / "bin" / "python"
     if _works(python) and STAMP.exists() and STAMP.read_text() in {_stamp(name) for name in (lock, *supersets)}:
         return 0
@@ -53,7 +53,7 @@ def _works(python: Path, *arguments: str) -> bool:
 
 
 def _create() -> str | None:
-    """Make an empty virtual environment, or say in one sentence why not."""
+    """Make an empty virtual environment; return None, or one sentence on why it could not be made."""
     package = f"python3.{sys.version_info.minor}-venv"
     remedy = f"run `apt-get install {package}` as root, then start again"
     if importlib.util.find_spec("ensurepip") is None:
@@ -69,7 +69,7 @@ def _create() -> str | None:
 
 
 def _install_with_uv(python: Path, lock: str) -> bool:
-    """A third of the time that pip takes; where uv cannot be had, or cannot work, pip does the same."""
+    """Install with uv, in a third of the time that pip takes; return whether it worked. If not, pip does the same."""
     uv = VENV / "bin" / "uv"
     if not _works(uv, "--version") and not _works(python, "-m", "pip", "install", "--quiet", UV):
         return False

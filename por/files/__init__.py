@@ -1,4 +1,4 @@
-"""Where files lie: in a bucket where the environment names one, else in a directory.
+"""The storage of files: a bucket if the environment names one, else a directory.
 
-Both keep a file whole or not at all, write none over another, and show it to nobody by themselves.
+Both keep a file whole or not at all, never overwrite one, and make none public.
 """

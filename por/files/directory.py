@@ -1,3 +1,5 @@
+"""Files in a directory of this machine."""
+
 from __future__ import annotations
 
 import os
@@ -12,7 +14,7 @@ from django.core.files.storage import FileSystemStorage
 
 
 class Directory(FileSystemStorage):
-    """A directory of this machine that only its owner can enter."""
+    """A directory that only its owner can enter."""
 
     def _save(self, name: str, content: File[bytes]) -> str:
         place = Path(self.path(name))
@@ -22,21 +24,21 @@ class Directory(FileSystemStorage):
             draft.flush()
             os.fsync(draft.fileno())
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.link(draft.name, place)  # refuses a name that is taken, also by somebody a moment ago
+            os.link(draft.name, place)  # refuses a name that is taken, even a moment ago
         directory = os.open(place.parent, os.O_RDONLY)
         os.fsync(directory)
         os.close(directory)
         return name
 
     def check(self) -> None:
-        """Raises unless something can be written."""
+        """Raise an error unless the directory can be written to."""
         with self._draft() as draft:
             draft.write(b"ready?")
             draft.flush()
 
     @contextmanager
     def _draft(self) -> Iterator[IO[bytes]]:
-        """A file that is in nobody's way and goes by itself."""
+        """Yield a hidden file that is deleted at the end of the block."""
         Path(self.location).mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self.location, prefix=".draft-") as draft:
             yield draft

@@ -1,4 +1,4 @@
-"""What a wrong set-up would do harm by, said before it starts."""
+"""System checks that report an unsafe set-up before the product starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from por.history import events
 
 
 @checks.register()
-def the_driver_is_psycopg2(**options: Any) -> list[checks.CheckMessage]:
+def check_driver(**options: Any) -> list[checks.CheckMessage]:
     if find_spec("psycopg") is None:
         return []
     return [
@@ -25,7 +25,7 @@ def the_driver_is_psycopg2(**options: Any) -> list[checks.CheckMessage]:
 
 
 @checks.register(deploy=True)
-def this_is_no_demonstration(**options: Any) -> list[checks.CheckMessage]:
+def check_demo(**options: Any) -> list[checks.CheckMessage]:
     if not settings.DEMO:
         return []
     return [
@@ -38,7 +38,7 @@ def this_is_no_demonstration(**options: Any) -> list[checks.CheckMessage]:
 
 
 @checks.register(deploy=True)
-def history_is_out_of_the_applications_reach(**options: Any) -> list[checks.CheckMessage]:
+def check_owner_of_history(**options: Any) -> list[checks.CheckMessage]:
     if settings.DATABASE_OWNER["USER"] != settings.DATABASES["default"]["USER"]:
         return []
     return [
@@ -51,7 +51,7 @@ def history_is_out_of_the_applications_reach(**options: Any) -> list[checks.Chec
 
 
 @checks.register(deploy=True)
-def pages_are_served_over_https(**options: Any) -> list[checks.CheckMessage]:
+def check_https(**options: Any) -> list[checks.CheckMessage]:
     if settings.HTTPS:
         return []
     return [
@@ -64,8 +64,8 @@ def pages_are_served_over_https(**options: Any) -> list[checks.CheckMessage]:
 
 
 @checks.register(deploy=True)
-def files_lie_somewhere_else(**options: Any) -> list[checks.CheckMessage]:
-    # Whoever can rewrite history and its files in one place leaves no trace; and a second machine has no part in them.
+def check_place_of_files(**options: Any) -> list[checks.CheckMessage]:
+    # Someone who can change both history and its files leaves no trace; and a second machine could not read the files.
     if settings.STORAGES["default"]["BACKEND"] == "por.files.bucket.Bucket":
         return []
     return [
@@ -78,11 +78,11 @@ def files_lie_somewhere_else(**options: Any) -> list[checks.CheckMessage]:
 
 
 @checks.register(deploy=True)
-def events_are_translated(**options: Any) -> list[checks.CheckMessage]:
+def check_translations_of_events(**options: Any) -> list[checks.CheckMessage]:
     missing = {code: found for code, _name in settings.LANGUAGES[1:] if (found := events.untranslated(code))}
     return [
         checks.Error(
-            f"{len(found)} sentences of events have no translation into {code}, among them {found[0]!r}.",
+            f"{len(found)} messages of events have no translation into {code}, among them {found[0]!r}.",
             hint="Translate them in locale/, then run compile_catalogues.",
             id="por.E003",
         )

@@ -1,6 +1,6 @@
-"""Figures that stand in the database: what still has to leave the house, and what never will by itself.
+"""Metrics that are read from the database: what waits to be sent, and what was given up.
 
-Each is a look at an index that holds only what is still to do, went wrong or has just left.
+Each is one look at an index that holds only what waits, what went wrong or what has just been sent.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _age(moment: datetime | None) -> float:
 
 
 FIGURES: list[tuple[str, str, Callable[[], float]]] = [
-    ("outbox_undone", "Events whose listeners have still to be told", _undone),
+    ("outbox_undone", "Events whose listeners have not all run", _undone),
     ("outbox_oldest_age_seconds", "Age of the oldest of them", _oldest_event),
     ("outbox_dead", "Events given up after too many tries", _dead_events),
     ("history_signed_head_age_seconds", "Since history's heads were last signed", lambda: age(sealing.PERIODIC_RUN)),
@@ -74,17 +74,17 @@ FIGURES: list[tuple[str, str, Callable[[], float]]] = [
 
 
 def figures() -> bytes:
-    """As Prometheus reads them. While the database does not answer, only that it does not."""
+    """Return the metrics as Prometheus reads them; only `database_answers 0` while the database does not answer."""
     registry = CollectorRegistry()
     registry.register(_Figures())
     return generate_latest(registry)
 
 
 class _Figures(Collector):
-    """Read anew each time. The library's own gauges would be kept for each process, and shown after they are stale."""
+    """A collector that reads the database each time. The library's gauges would be stale, and kept by each process."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        meaning = "1 if the database could be asked for these figures"
+        meaning = "1 if these metrics could be read from the database"
         try:
             found = [GaugeMetricFamily(name, meaning, value=figure()) for name, meaning, figure in FIGURES]
         except Error as error:

@@ -1,4 +1,4 @@
-"""One request id from the first log line to the last mail header, and nobody's address, token or data in any line."""
+"""Logs: the request ID in every line, and no one's address, token or data in any."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRIVATE = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+|\bpor_[\w-]{20,}")
 
 
 def without_addresses(text: str) -> str:
-    """Errors quote what they failed at: the recipient, the row, the header."""
+    """Return the text without addresses and tokens. Errors quote what failed: the recipient, the row, the header."""
     return PRIVATE.sub("…", text)
 
 
@@ -30,7 +30,7 @@ ABOUT_VALUES = ("22", "23")
 
 
 def without_values(error: BaseException) -> str:
-    """What the database said against a statement, without the rows and statements it quotes."""
+    """Return the message of a database error without the rows and statements it quotes."""
     cause = error if isinstance(error, psycopg2.Error) else error.__cause__
     state = getattr(cause, "pgcode", None) or ""
     if not state.startswith(ABOUT_VALUES):
@@ -41,29 +41,32 @@ def without_values(error: BaseException) -> str:
 
 
 def route_of(request: Any) -> str:
-    """Stands for the address of a request in the log: an address may hold a token, a name or an ID."""
+    """Return the route of a request, to be logged in place of its address, which may hold a token, a name or an ID."""
     match = getattr(request, "resolver_match", None)
     return f"/{match.route}" if match else "/…"
 
 
 class Formatter(JsonFormatter):
-    """One JSON object a line, tracebacks included: routes for addresses, and no address, token or row of anybody's."""
+    """One JSON object a line, tracebacks included, without anyone's address, token or row; routes stand for URLs."""
 
     def format(self, record: logging.LogRecord) -> str:
         record = copy(record)
         request = record.__dict__.pop("request", None)
         path = getattr(request, "path", None)
         if isinstance(record.args, tuple):
-            record.args = tuple(route_of(request) if path and arg == path else _told(arg) for arg in record.args)
+            record.args = tuple(route_of(request) if path and arg == path else _safe(arg) for arg in record.args)
         if record.name == "celery.app.trace" and isinstance(record.args, Mapping):
             record.__dict__.pop("data", None)  # the same again, with the traceback as text
             failure = record.exc_info[1] if record.exc_info else None
-            record.args = {**record.args, "exc": f"{type(failure).__name__}({_told(failure)})" if failure else ""}
+            record.args = {
+                **record.args,
+                "exc": f"{type(failure).__name__}({_safe(failure)})" if failure else "",
+            }
         return super().format(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  # the library's name
-        told, error = TracebackException(*ei), ei[1]
-        parts: list[tuple[TracebackException | None, BaseException | None]] = [(told, error)]
+        report, error = TracebackException(*ei), ei[1]
+        parts: list[tuple[TracebackException | None, BaseException | None]] = [(report, error)]
         while parts:
             part, error = parts.pop()
             if part is None or error is None:
@@ -71,14 +74,15 @@ class Formatter(JsonFormatter):
             if isinstance(error, db.Error | psycopg2.Error):
                 part._str = without_values(error)  # type: ignore[attr-defined]
             parts += [(part.__cause__, error.__cause__), (part.__context__, error.__context__)]
-        return "".join(told.format()).rstrip("\n")
+        return "".join(report.format()).rstrip("\n")
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         record = super().process_log_record(log_data)
         return {key: without_addresses(value) if isinstance(value, str) else value for key, value in record.items()}
 
 
-def _told(arg: Any) -> Any:
+def _safe(arg: Any) -> Any:
+    """Return an argument of a log line; a database error as text without its values."""
     return without_values(arg) if isinstance(arg, db.Error | psycopg2.Error) else arg
 
 

@@ -1,4 +1,4 @@
-"""What the web processes count for /metrics. Codes are ours, a few dozen; nothing a caller sends becomes a label."""
+"""What the web processes count for /metrics. Labels are our own codes, a few dozen; none comes from a caller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REPLAYS = Counter("idempotent_replays", "Answers given a second time under the s
 
 
 def refused(code: str, status: int, why: Refused | None = None) -> None:
-    """Counts one refusal."""
+    """Count one refusal, and a lock timeout if that caused it."""
     REFUSALS.labels(code, str(status)).inc()
     if outages.sqlstate(why) == outages.LOCK_TIMEOUT:
         LOCK_TIMEOUTS.inc()

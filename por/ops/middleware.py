@@ -1,4 +1,4 @@
-"""What every request gets: an id that goes with it everywhere, and refusals put into pages."""
+"""The middleware of every request: its ID, its time limit, and error pages for refusals."""
 
 from __future__ import annotations
 
@@ -22,15 +22,12 @@ from por.ops.logs import request_id, route_of
 
 logger = logging.getLogger("por.web")
 
-
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-
-
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class RequestIdMiddleware:
-    """Takes the caller's X-Request-ID, or makes one; answers with it and logs one line a request."""
+    """Take the caller's X-Request-ID, or make one; answer with it and log one line a request."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -38,7 +35,7 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         this = given if GIVEN_ID.fullmatch(given) else str(uuid.uuid4())
-        request_id.set(this)  # until the next request: the framework logs after us
+        request_id.set(this)  # kept until the next request: Django logs after this middleware
         began = time.monotonic()
         response = self.get_response(request)
         logger.info(
@@ -52,8 +49,8 @@ class RequestIdMiddleware:
         return response
 
 
-class PatienceMiddleware:
-    """Gives every request its time. What is streamed after the answer has begun is not counted."""
+class WatchdogMiddleware:
+    """Limit the time of every request. What is streamed after the answer has begun is not counted."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -64,7 +61,7 @@ class PatienceMiddleware:
 
 
 class ProbeMiddleware:
-    """Probes are nobody's: with a session the answer would hang on the database, which is what they ask about."""
+    """Ignore the cookies of probes: reading a session would wait for the database, which the probe checks."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -76,7 +73,7 @@ class ProbeMiddleware:
 
 
 class RefusalMiddleware:
-    """Answers a refusal that no page dealt with by the error page of its kind."""
+    """Answer a refusal that no page has handled with the error page of its status."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -92,13 +89,13 @@ class RefusalMiddleware:
 
 
 def failed(request: HttpRequest) -> HttpResponse:
-    """The last resort, for what goes wrong around the views: in the session, the person, the answer on its way out."""
+    """Answer an error outside of the views: in the session, in finding the user, or in sending the answer."""
     fault = outages.caused_by(sys.exc_info()[1])
     if fault is None:
         return defaults.server_error(request)
     is_api = request.path.startswith("/api/v")
     response = problems.outside_the_framework(fault) if is_api else _page(request, fault)
-    response._has_been_logged = True  # type: ignore[attr-defined]  # else the framework adds a traceback
+    response._has_been_logged = True  # type: ignore[attr-defined]  # else Django adds a traceback
     return response
 
 
@@ -106,7 +103,7 @@ def _page(request: HttpRequest, refused: Refused) -> HttpResponse:
     status = status_of(refused)
     metrics.refused(refused.code, status, refused)
     if isinstance(refused, Unavailable):
-        # Without the request: who it is from stands in the database.
+        # Without the request, because its user would be read from the database.
         response = HttpResponse(render_to_string("errors/503.html", {"refused": refused}), status=status)
     else:
         response = render(request, f"errors/{status}.html", {"refused": refused}, status=status)

@@ -1,4 +1,4 @@
-"""For whoever keeps this running: is it alive, is it ready, and how is it doing."""
+"""The addresses for operators: whether the product is alive and ready, and its metrics."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ from rest_framework.exceptions import AuthenticationFailed
 from por.accounts.authentication import actor_of_bearer
 from por.accounts.middleware import Request
 from por.accounts.models import SYSTEM
+from por.accounts.rules import Right
 from por.ops.figures import figures
 
 logger = logging.getLogger(__name__)
 
 #: Seconds a component may take to answer.
-PATIENCE = 1.0
+TIMEOUT = 1.0
 
 
 @login_not_required
 @never_cache
 @require_safe
 def livez(request: HttpRequest) -> HttpResponse:
-    """The process answers; nothing else is asked."""
+    """Answer that the process is alive; check nothing else."""
     return JsonResponse({"status": "alive"})
 
 
@@ -46,12 +47,12 @@ def livez(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Whether what the product stands on answers; names components and nothing about them."""
-    # Threads of their own, and new connections: what hangs is left behind, and the answer comes all the same.
+    """Answer whether the servers that the product needs answer. Name each component, and give no details."""
+    # In threads and on connections of their own: what hangs is left behind, and the answer is sent in time.
     threads = ThreadPoolExecutor(len(COMPONENTS))
     asked = {name: threads.submit(check) for name, check in COMPONENTS.items()}
     threads.shutdown(wait=False)
-    wait(asked.values(), timeout=PATIENCE)
+    wait(asked.values(), timeout=TIMEOUT)
     components = {}
     for name, answer in asked.items():
         failure = answer.exception() if answer.done() else TimeoutError()
@@ -65,12 +66,12 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @contextmanager
 def _connection() -> Iterator[BaseDatabaseWrapper]:
-    """A new connection to the database that gives up before anybody's patience does; in a thread of its own."""
+    """Yield a new connection to the database that gives up within the time of a check. For a thread of its own."""
     connection = connections[DEFAULT_DB_ALIAS].copy()
     options = connection.settings_dict["OPTIONS"]
     options["connect_timeout"] = 1
-    options["options"] = f"{options.get('options', '')} -c statement_timeout={int(PATIENCE * 1000)}"
-    connections[DEFAULT_DB_ALIAS] = connection  # of this thread, where the framework asks for it by name
+    options["options"] = f"{options.get('options', '')} -c statement_timeout={int(TIMEOUT * 1000)}"
+    connections[DEFAULT_DB_ALIAS] = connection  # of this thread, where Django looks it up by name
     with closing(connection):
         yield connection
 
@@ -86,7 +87,7 @@ class Unapplied(Exception):
 
 @cache
 def _in_the_code() -> frozenset[tuple[str, str]]:
-    """Read once in a process: it takes longer than all the rest."""
+    """Return the migrations in the code. Read once in each process: it takes longer than the other checks."""
     return frozenset(MigrationLoader(None, ignore_no_migrations=True).disk_migrations or {})
 
 
@@ -97,7 +98,7 @@ def _migrations() -> None:
 
 
 def _broker() -> None:
-    with redis.from_url(settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE) as broker:
+    with redis.from_url(settings.REDIS_URL, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT) as broker:
         broker.ping()
 
 
@@ -117,13 +118,13 @@ COMPONENTS: dict[str, Callable[[], None]] = {
 @never_cache
 @require_safe
 def metrics(request: Request) -> HttpResponse:
-    """Figures for Prometheus: to this very machine, and to whoever may read them, by token or session."""
+    """Answer with the metrics for Prometheus: to this machine, and to those who may read them, by token or session."""
     if not _from_here(request):
         try:
             actor = actor_of_bearer(request) or request.actor
         except AuthenticationFailed:
             actor = SYSTEM
-        if not actor.may("metrics.read"):
+        if not actor.may(Right.READ_METRICS):
             refused = HttpResponse(status=403 if actor.user else 401)
             if not actor.user:
                 refused["WWW-Authenticate"] = 'Bearer realm="metrics"'
@@ -134,7 +135,7 @@ def metrics(request: Request) -> HttpResponse:
 
 
 def _from_here(request: HttpRequest) -> bool:
-    """Straight from this machine; what a proxy on it passes on says so in a header."""
+    """Return whether a request comes from this machine itself. What a proxy passes on has a header that shows it."""
     if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
         return False
     try:

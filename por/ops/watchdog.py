@@ -1,8 +1,8 @@
-"""How long a request may take. A database that neither answers nor hangs up would hold its thread for ever.
+"""The time limit of a request. A database that neither answers nor hangs up would hold its thread for ever.
 
-The driver waits inside the system, where nothing but the end of the conversation reaches it. So a thread of its own
-ends the conversation of whoever waits too long; the driver then finds the connection lost, which is a 503 like any
-other loss, and the thread is free for others.
+The driver waits inside a system call, which only the end of the connection interrupts. So a thread of its own shuts
+down the connection of a request that waits too long. The driver then finds the connection lost, which is a 503 like
+any other loss, and the request's thread is free for others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Wait:
-    """A request that is being answered, and until when."""
+    """A request that is being answered, and the end of its time."""
 
     until: float
 
@@ -42,7 +42,7 @@ _starting = threading.Lock()
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Gives what this thread does in here its time."""
+    """Limit the time of what this thread does in the block."""
     _start()
     thread = threading.get_ident()
     _waits[thread] = Wait(time.monotonic() + settings.REQUEST_SECONDS)
@@ -54,7 +54,7 @@ def bounded() -> Iterator[None]:
 
 @contextmanager
 def unbounded() -> Iterator[None]:
-    """For what takes as long as the caller's line does, such as an upload; the request's time begins anew after it."""
+    """Lift the limit in the block, for what depends on the caller's connection, such as an upload; restart it after."""
     wait = _waits.get(threading.get_ident(), Wait(inf))
     wait.until = inf
     try:
@@ -75,12 +75,12 @@ def _start() -> None:
     if _guard is None:
         with _starting:
             if _guard is None:
-                _guard = threading.Thread(target=_watch, name="patience", daemon=True)
+                _guard = threading.Thread(target=_watch, name="watchdog", daemon=True)
                 _guard.start()
 
 
 def _forget() -> None:
-    """Threads stay behind in a fork: the child starts its own with its first request."""
+    """Forget the thread and what it watches. A fork copies no threads: the child starts its own when it needs it."""
     global _guard, _starting
     _guard, _starting = None, threading.Lock()
     _waits.clear()
@@ -95,15 +95,15 @@ def _watch() -> None:
         now = time.monotonic()
         for thread, wait in list(_waits.items()):
             if now > wait.until and (connection := _connections.get(thread)) is not None:
-                wait.until = now + settings.REQUEST_SECONDS  # it may try once more
+                wait.until = now + settings.REQUEST_SECONDS  # the request may try once more
                 _hang_up(connection)
 
 
 def _hang_up(connection: BaseDatabaseWrapper) -> None:
-    """Whoever reads from it gets the end of it. Nothing happens to one that is closed already."""
+    """Shut down a connection, so that the driver finds it lost. Do nothing to one that is closed already."""
     try:
-        with socket.socket(fileno=os.dup(connection.connection.fileno())) as conversation:
-            conversation.shutdown(socket.SHUT_RDWR)
+        with socket.socket(fileno=os.dup(connection.connection.fileno())) as stream:
+            stream.shutdown(socket.SHUT_RDWR)
     except (AttributeError, OSError, psycopg2.Error):
         return
     logger.warning("A request waited %s s for the database; its connection is given up.", settings.REQUEST_SECONDS)

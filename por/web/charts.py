@@ -55,7 +55,7 @@ class Plot:
 
 
 def bar(value: Figure, total: Figure, tone: str = "") -> SafeString:
-    """How much of the total the value is. The figure stands beside it, so this is hidden from screen readers."""
+    """Return a bar that shows the share of the value. Its figure is beside it, so screen readers skip the bar."""
     share = min(max(float(value or 0) / float(total), 0.0), 1.0) * 100 if total else 0.0
     return format_html(
         '<svg class="bar {}" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
@@ -66,7 +66,7 @@ def bar(value: Figure, total: Figure, tone: str = "") -> SafeString:
 
 
 def spark(values: Sequence[Figure], series: int = 1, width: int = 88, height: int = 28) -> SafeString:
-    """A line the size of a word; it always stands next to its number."""
+    """Return a line chart the size of a word, to be shown beside its number; empty for fewer than two values."""
     known = [float(value) for value in values if value is not None]
     if len(known) < 2:
         return SafeString("")
@@ -92,15 +92,15 @@ def spark(values: Sequence[Figure], series: int = 1, width: int = 88, height: in
 
 
 def line_chart(title: str, labels: Sequence[str], series: Sequence[Series], table: bool = True) -> SafeString:
-    """A line chart in two sizes, of which the style sheet shows one, and its figures as a table.
+    """Return a line chart in two sizes, of which the style sheet shows one, with its figures as a table.
 
-    Without the table where the page itself has one, of these figures and more.
+    Leave the table out where the page has one with these figures.
     """
     lines = tuple((line.name, tuple(line.values)) for line in series)
     return _line_chart(language(), title, tuple(labels), lines, table)
 
 
-@lru_cache(200, typed=True)  # the same figures make the same drawing; text that is safe is not that which is not
+@lru_cache(200, typed=True)  # the same figures make the same drawing; `typed` keeps safe text apart from other text
 def _line_chart(
     _language: str,
     title: str,
@@ -113,7 +113,7 @@ def _line_chart(
     top = _nice_top(max((max(line.known) for line in drawn), default=0))
     summary = _summary(title, drawn)
     margin = min(130, max(60, math.ceil(max((len(line.name) for line in drawn), default=0) * LETTER) + 14))
-    # So many labels that none touches the next.
+    # Only as many labels as fit without touching.
     room = max((len(label) for label in labels), default=0) * LETTER + LABEL_GAP
     many = math.ceil(len(labels) * room / (760 - margin - 52))
     large = Plot(760, 330, 52, 760 - margin, 12, 304, max(1, many), "chart--l")
@@ -143,7 +143,7 @@ def _at_most_five(series: list[Series]) -> list[Series]:
 
 
 def _nice_top(highest: float) -> float:
-    """The first of 4 × (1, 2, 2.5 or 5) × 10ⁿ that reaches the highest figure: four round steps."""
+    """Return the least of 4 × (1, 2, 2.5 or 5) × 10ⁿ that reaches the highest figure, so that steps are round."""
     if highest <= 4:
         return 4
     scale = 10.0 ** math.floor(math.log10(highest / 4))
@@ -239,7 +239,7 @@ def _line(line: Series, number: str, labels: Sequence[str], x: Scale, y: Scale) 
         format_html_join(
             "",
             '<polyline class="ln s{}" points="{}"/>',
-            # A month between two gaps is a line to itself, which shows as a dot.
+            # A month between two gaps is a line of its own, drawn as a dot.
             ((number, " ".join(stroke if len(stroke) > 1 else stroke * 2)) for stroke in strokes if stroke),
         ),
         format_html_join("", '<circle class="pt s{}" cx="{}" cy="{}" r="3"><title>{}</title></circle>', points),
@@ -247,7 +247,7 @@ def _line(line: Series, number: str, labels: Sequence[str], x: Scale, y: Scale) 
 
 
 def _end_labels(wanted: list[float], lowest: float) -> list[float]:
-    """Where the labels go: beside their line's end, pushed down and then up until none covers another."""
+    """Return the heights of the labels: at the ends of their lines, moved down and then up until none overlap."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     placed = dict(enumerate(wanted))
     for above, below in zip(order, order[1:], strict=False):

@@ -1,4 +1,4 @@
-"""Lists as CSV that spreadsheets open well: UTF-8 with a mark, the separator of the reader's language, no formulas."""
+"""Lists as CSV for spreadsheets: UTF-8 with a byte order mark, the separator of the reader's language, no formulas."""
 
 from __future__ import annotations
 
@@ -13,31 +13,22 @@ from django.utils import translation
 
 T = TypeVar("T")
 
-
+#: Rows that are read at a time.
 CHUNK = 1000
-
-
-def _instant(recorded: str | None) -> datetime | None:
-    """An instant in what was recorded, where it is text."""
-    return datetime.fromisoformat(recorded) if recorded else None
-
-
 BOM = "\ufeff"
-
-
-#: What a spreadsheet takes for the start of a formula, in the first place of a cell.
+#: What a spreadsheet takes for the start of a formula at the start of a cell.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 class _Echo:
-    """A file that hands back what is written to it."""
+    """A file whose `write` returns the text."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]], *, language: str) -> Iterator[str]:
-    """The lines of the file, one by one, so that a long list never stands in memory. Rows are made in the language."""
+    """Yield the lines of the file one by one, so that a long list never fills the memory. Make rows in the language."""
     swedish = language.startswith("sv")  # where the comma is the decimal sign
     writer = csv.writer(_Echo(), delimiter=";" if swedish else ",", lineterminator="\r\n")
     yield BOM + writer.writerow(header)
@@ -47,7 +38,7 @@ def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]], *, language:
 
 
 def cell(value: Any, *, decimal_comma: bool = False) -> str:
-    """One value as text: ISO 8601 dates in UTC, plain figures, nothing for None, no text that runs as a formula."""
+    """Return a value as text: ISO 8601 in UTC, plain numbers, empty for None, and no text that runs as a formula."""
     match value:
         case None:
             return ""

@@ -1,4 +1,4 @@
-"""What the filters of lists have in common."""
+"""Forms and fields that the filters of lists share."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 DAY = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+#: The least number of characters to search for.
+SEARCH_FROM = 3
 
 
 class FilterForm(forms.Form):
     """The filters of a list; all may be left out. A list without filters uses it as it is."""
 
-    #: Whether the search goes through the rows of all organisations, so that it may run for a few seconds at most.
+    #: Whether the search reads the rows of all organisations, so that its time is limited to a few seconds.
     has_time_limit = False
 
     def apply(self, rows: Any, actor: Any) -> Any:
@@ -30,7 +32,7 @@ class FilterForm(forms.Form):
 
 
 class AsOfForm(FilterForm):
-    """The day to look back to, where a page or an endpoint can: the record as it stood at the end of it."""
+    """The day of a page or an endpoint that can show the record as of the end of an earlier day."""
 
     as_of = forms.DateField(
         label=_("View record on"),
@@ -38,7 +40,7 @@ class AsOfForm(FilterForm):
         input_formats=["%Y-%m-%d"],
         error_messages={"invalid": _("Enter a date as year-month-day, for example 2026-03-31.")},
         help_text="Shows the record at the end of this UTC day. Seats, status and renewal date are today’s.",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        widget=DAY,
     )
 
     def clean_as_of(self) -> date | None:
@@ -49,15 +51,12 @@ class AsOfForm(FilterForm):
 
     @property
     def day(self) -> date | None:
-        """The day, once it is found valid; None is now."""
+        """Return the day of a valid form; None means now."""
         return self.cleaned_data.get("as_of")
 
 
-SEARCH_FROM = 3  # characters
-
-
 class SearchField(forms.CharField):
-    """Text to search for: none, or enough characters not to find everything."""
+    """Text to search for: empty, or long enough not to match everything."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(label=_("Search"), required=False, max_length=100, **kwargs)
@@ -65,13 +64,13 @@ class SearchField(forms.CharField):
     def clean(self, value: Any) -> str:
         text: str = super().clean(value)
         if text and len(text) < SEARCH_FROM:
-            sentence = _("Enter at least %(count)s characters to search.") % {"count": SEARCH_FROM}
-            raise forms.ValidationError(sentence, code="search_too_short")
+            message = _("Enter at least %(count)s characters to search.") % {"count": SEARCH_FROM}
+            raise forms.ValidationError(message, code="search_too_short")
         return text
 
 
 def ids_from(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:
-    """The first and the last GUID that begin so, if the text is a GUID or at least its first eight digits."""
+    """Return the first and the last GUID that begin with the text, if it is a GUID or at least eight digits of one."""
     digits = text.replace("-", "").lower()
     if not re.fullmatch("[0-9a-f]{8,32}", digits):
         return None

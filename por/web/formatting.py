@@ -1,7 +1,7 @@
-"""How dates, numbers and money are written for the reader: in their language and time zone, as plain text.
+"""Dates, numbers and money as plain text, in the reader's language and time zone.
 
-Pages reach these through the tags and filters of `ui`; e-mails and documents may call them directly. Django finds
-the formats of bare values and form fields in the packages beside this file (FORMAT_MODULE_PATH).
+Pages use them through the tags and filters of `ui`; e-mails and documents may call them directly. Django finds the
+formats of bare values and form fields in por/web/formats (FORMAT_MODULE_PATH).
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from django.utils.translation import get_language, gettext, ngettext
 NBSP = "\u00a0"
 NONE = "–"
 
-#: The currency's own word where the language has one; other currencies are written with their code.
+#: The words that a language has for a currency; other currencies are written with their code.
 WORDS = {("sv", "SEK"): "kr"}
 
 
 def language() -> str:
-    """The language numbers and dates are written in: Swedish if the reader's is, else English."""
+    """Return the language for numbers and dates: Swedish if it is the reader's, else English."""
     return "sv" if (get_language() or "").startswith("sv") else "en"
 
 
 def local(moment: datetime) -> datetime:
+    """Return an instant in the reader's time zone; one without a time zone as it is."""
     return timezone.localtime(moment) if timezone.is_aware(moment) else moment
 
 
 def day_text(value: date | datetime | None, *, weekday: bool = False) -> str:
-    """22 Nov 2026 · 22 nov. 2026; with the weekday, Sun 22 Nov 2026 · sön 22 nov. 2026."""
+    """Return a day: 22 Nov 2026 · 22 nov. 2026; with the weekday, Sun 22 Nov 2026 · sön 22 nov. 2026."""
     if value is None:
         return NONE
     if isinstance(value, datetime):
@@ -42,7 +43,7 @@ def day_text(value: date | datetime | None, *, weekday: bool = False) -> str:
 
 
 def moment_text(value: datetime | None, *, zone: bool = False) -> str:
-    """22 Nov 2026, 14:02 · 22 nov. 2026 kl. 14:02; with the zone's name where a deadline depends on it."""
+    """Return an instant: 22 Nov 2026, 14:02 · 22 nov. 2026 kl. 14:02; with `zone`, the zone too."""
     if value is None:
         return NONE
     value = local(value)
@@ -52,19 +53,19 @@ def moment_text(value: datetime | None, *, zone: bool = False) -> str:
 
 
 def month_text(value: date, *, year: bool = True) -> str:
-    """Nov 2026 · nov. 2026, or the month alone."""
+    """Return a month: Nov 2026 · nov. 2026; without `year`, the month alone."""
     return _date(value, "LLL y" if year else "LLL", language())
 
 
 def number_text(value: int | float | Decimal | None, decimals: int = 0) -> str:
-    """18,420 · 18 420 (the space does not break)."""
+    """Return a number: 18,420 · 18 420 (with a no-break space)."""
     if value is None:
         return NONE
     pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
     return _number(value, pattern, language())
 
 
-# A page says the same days and figures many times, and finding the words of one takes a tenth of a millisecond.
+# A page shows the same days and numbers many times, and formatting one takes a tenth of a millisecond.
 
 
 @lru_cache(4096)
@@ -78,7 +79,7 @@ def _number(value: int | float | Decimal, pattern: str, language: str) -> str:
 
 
 def money_text(amount: int | Decimal | None, currency: str) -> str:
-    """SEK 412,600 · 412 600 kr. The fraction is left out only where it is nought."""
+    """Return an amount: SEK 412,600 · 412 600 kr. The fraction is left out only if it is zero."""
     if amount is None:
         return NONE
     figure = number_text(amount, 0 if amount == int(amount) else 2)
@@ -88,7 +89,7 @@ def money_text(amount: int | Decimal | None, currency: str) -> str:
 
 
 def percent_text(part: int | Decimal | None, whole: int | Decimal | None) -> str:
-    """86% · 86 %; a dash where there is nothing to be a part of."""
+    """Return a share in whole percent: 86% · 86 %; a dash if there is no whole."""
     if part is None or not whole:
         return NONE
     figure = number_text(round(Decimal(part) * 100 / Decimal(whole)))
@@ -96,12 +97,12 @@ def percent_text(part: int | Decimal | None, whole: int | Decimal | None) -> str
 
 
 def country_text(code: str) -> str:
-    """Sweden · Sverige for SE; the code itself where it is none."""
+    """Return the name of a country: Sweden · Sverige for SE; an unknown code as it is."""
     return str(Locale(language()).territories.get(code, code))
 
 
 def days_left_text(value: date | None, within: int = 90) -> str:
-    """In 39 days, for a day to come that is no further off than that; nothing for any other."""
+    """Return "in 39 days" for a day that is at most this many days ahead; an empty text for any other."""
     left = (value - timezone.now().date()).days if value else -1
     if not 0 <= left <= within:
         return ""

@@ -1,4 +1,4 @@
-"""What the pages of all rooms need: who may open them, lists, forms that are sent, parts of pages."""
+"""Lists on pages: tabs, filters, counts, pages of rows, and the same list as a CSV file."""
 
 from __future__ import annotations
 
@@ -28,23 +28,15 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", bound=Model)
 
-
-T = TypeVar("T")
-
-
 PAGE_SIZE = 50
-
-
-#: Lists are counted this far, and then said to have more.
+#: Lists are counted up to this number; a longer list shows it with a plus.
 COUNT_TO = 10_000
-
-
-#: Where a page of a list starts; no filter, so it goes when a filter changes.
+#: The parameter for where a page of a list starts. It is no filter, so it is dropped when a filter changes.
 CURSOR = "cursor"
 
 
 def address(request: Request, *, without: Sequence[str] = (), **given: str) -> str:
-    """This page's address with a changed query, from the first page of the list unless one is given."""
+    """Return the address of this page with a changed query, for the first page of the list unless one is given."""
     query = request.GET.copy()
     for name in (*without, CURSOR, "format"):
         query.pop(name, None)
@@ -54,12 +46,12 @@ def address(request: Request, *, without: Sequence[str] = (), **given: str) -> s
 
 
 def count_of(rows: QuerySet[Any]) -> int:
-    """How many there are, at most one more than lists are counted."""
+    """Return the number of rows, at most COUNT_TO + 1."""
     return rows.order_by()[: COUNT_TO + 1].count()
 
 
 def counted(count: int) -> str:
-    """The figure as people read it: past what is counted, with a plus."""
+    """Return a count as text; past COUNT_TO, that number with a plus."""
     return f"{number_text(COUNT_TO)}+" if count > COUNT_TO else number_text(count)
 
 
@@ -89,9 +81,9 @@ def partners_text(count: int) -> str:
 
 @dataclass(frozen=True)
 class ListTab:
-    """A saved view over a list. `key` is its name in the address; that of the first one is empty.
+    """A saved view of a list. `key` is its name in the address; that of the first tab is empty.
 
-    `order` is its own order, where it has one. `count` is what its figure counts, where that is not its rows.
+    `order` replaces the order of the list. `count` gives the rows to count, if they are not those it shows.
     """
 
     key: str
@@ -103,7 +95,7 @@ class ListTab:
 
 @dataclass(frozen=True)
 class Tab:
-    """A saved view as a link. It leaves the filters behind, so its count is what it shows."""
+    """A saved view as a link. The link drops the filters, so the count is what it leads to."""
 
     label: LazyText | str
     url: str
@@ -126,7 +118,7 @@ class Chip:
 
 
 def _chips(request: Request, form: FilterForm) -> list[Chip]:
-    """Return the filters in force."""
+    """Return the filters that are set."""
     found, words = [], form.words(request.actor)
     for name, field in form.fields.items():
         value = form.cleaned_data.get(name)
@@ -145,7 +137,7 @@ def _words_for(field: forms.Field, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """Some rows of a long list, and the addresses of those before and after; empty at either end."""
+    """Some rows of a long list, and the addresses of the pages before and after; each is empty at its end."""
 
     rows: list[Row]
     previous: str
@@ -153,10 +145,10 @@ class Page(Generic[Row]):
 
 
 class Listing(Generic[Row]):
-    """A list with tabs, filters and pages, as the address asks for it. Its rows are read when they are asked for.
+    """A list with tabs, filters and pages, as the address asks for it. Its rows are read when they are needed.
 
-    `found` are all rows that match, in no order. Where the filters are not valid, or a search takes too long, there
-    are none, and the form says why.
+    `found` has all rows that match, in no order. If the filters are not valid or a search takes too long, the list is
+    empty, and the form shows why.
     """
 
     def __init__(
@@ -181,12 +173,12 @@ class Listing(Generic[Row]):
 
     @property
     def wants_csv(self) -> bool:
-        """Whether all of it is asked for as a file, and can be had."""
+        """Return whether the whole list is asked for as a file, and its filters are valid."""
         return wants_csv(self.request) and not self.form.errors
 
     @property
     def ordered(self) -> QuerySet[Row]:
-        """All rows that match, in the order of the list."""
+        """Return all rows that match, in the order of the list."""
         return self.found.order_by(*self.order)
 
     @property
@@ -195,13 +187,13 @@ class Listing(Generic[Row]):
 
     @property
     def status(self) -> int:
-        """422 where the filters cannot be used, or reading the rows took too long."""
+        """Return 422 if the filters are not valid or reading the rows took too long, else 200."""
         _page, _count = self._read
         return 422 if self.form.errors else 200
 
     @property
     def context(self) -> dict[str, Any]:
-        """What the template of a list needs."""
+        """Return what the template of a list needs."""
         page, count = self._read
         failed = bool(self.form.errors)
         return {
@@ -231,7 +223,7 @@ class Listing(Generic[Row]):
 
     @cached_property
     def _read(self) -> tuple[Page[Row], int]:
-        """The page and how many rows there are."""
+        """Return the page, and the number of rows if it is shown."""
         if self.form.errors:
             return Page([], "", ""), 0
         try:
@@ -242,7 +234,7 @@ class Listing(Generic[Row]):
             return Page([], "", ""), 0
 
     def _page(self) -> Page[Row]:
-        """The page that the address asks for; the first one where the address leads to none."""
+        """Return the page that the address asks for; the first page if the cursor is not valid or past the end."""
         cursor = self.request.GET.get(CURSOR, "")
         try:
             part = read_part(self.found, self.order, PAGE_SIZE, cursor)
@@ -258,6 +250,8 @@ class Listing(Generic[Row]):
 
 
 # --- Files ----------------------------------------------------------------------------------------------------------
+
+
 def wants_csv(request: Request) -> bool:
     return request.GET.get("format") == "csv"
 
@@ -265,7 +259,7 @@ def wants_csv(request: Request) -> bool:
 def csv_file(
     name: str, header: Sequence[str], rows: Iterable[Sequence[Any]], *, day: date | None = None
 ) -> StreamingHttpResponse:
-    """A list as a file, written as it is read; as of that day, or as it is now."""
+    """Return a list as a file that is written while it is read. Its name has the day, or today if there is none."""
     lines = csv_lines(header, rows, language=get_language() or "en")
     filename = f"{name}-{(day or timezone.now().date()).isoformat()}.csv"
     return StreamingHttpResponse(

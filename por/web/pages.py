@@ -1,10 +1,10 @@
-"""What the pages of all rooms share: parts of pages, and forms that call a verb."""
+"""What the pages of all rooms share: parts of pages, and forms that call verbs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, Generic, cast
+from typing import Any, Generic, TypeVar, cast
 
 from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,12 +16,17 @@ from django.utils.translation import gettext_lazy as _
 from por.errors import Forbidden, NotFound, Refused, status_of
 from por.ops import metrics
 from por.web.filters import AsOfForm
-from por.web.lists import T, address
+from por.web.lists import address
 from por.web.requests import Request
+
+T = TypeVar("T")
+
+#: The message for what does not exist, and for what the reader may not see.
+NOT_YOURS = _("This does not exist, or you do not have access to it.")
 
 
 def as_of_context(request: Request, form: AsOfForm) -> dict[str, Any]:
-    """What a page needs to know of the day it looks back to, once the form that asks for it has been checked."""
+    """Return what a page needs about the day it shows. The form must have been checked."""
     return {
         "as_of_form": form,
         "as_of": form.day,
@@ -30,11 +35,8 @@ def as_of_context(request: Request, form: AsOfForm) -> dict[str, Any]:
     }
 
 
-NOT_YOURS = _("This does not exist, or you do not have access to it.")
-
-
 def posted(page: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
-    """For the verbs of a page: who comes by a link, as after signing in again, gets the page itself."""
+    """Return a decorator for the verbs of a page: a request that is no POST goes to the page itself."""
 
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
@@ -51,7 +53,7 @@ def posted(page: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[..
 def render_page(
     request: Request, template: str, context: Mapping[str, Any], *, part: str, status: int = 200
 ) -> HttpResponse:
-    """The whole page, or only its named part where htmx asked for it."""
+    """Return the whole page, or only its named part if htmx asked for it."""
     partial = request.htmx and not request.htmx.boosted and not request.htmx.history_restore_request
     response = render(request, f"{template}#{part}" if partial else template, dict(context), status=status)
     patch_vary_headers(response, ["HX-Request"])
@@ -59,8 +61,10 @@ def render_page(
 
 
 # --- Forms that are sent --------------------------------------------------------------------------------------------
+
+
 class Submission(Generic[T]):
-    """What came of a form that was sent, or of a button: the result of its verb, or why there is none.
+    """The outcome of a form or button that was sent: the result of its verb, or the refusal.
 
     `status` is that of the page that shows the form again.
     """
@@ -75,16 +79,16 @@ class Submission(Generic[T]):
 
     @property
     def result(self) -> T:
-        """What the verb returned; only where it is done."""
+        """Return the result of the verb; only if it is done."""
         return cast(T, self._result)
 
 
 def submit(
     form: forms.Form | None, verb: Callable[[], T], *, reword: Callable[[Refused], Refused] = lambda refused: refused
 ) -> Submission[T]:
-    """Call the verb if the form is valid, and put its refusal on the form. A page with a mere button has no form.
+    """Call the verb if the form is valid, and put its refusal on the form. A button alone has no form.
 
-    `reword` says a refusal in the words of the page, or at one of its fields. Raise Absent and Forbidden: those are
+    `reword` may replace a refusal by one with the page's own message or field. Raise NotFound and Forbidden: they are
     for the error pages.
     """
     if form is not None and not form.is_valid():
@@ -101,7 +105,7 @@ def submit(
 def add_refusal(form: forms.Form | None, refused: Refused) -> int:
     """Put the refusal on the form, if there is one; count it and return its status.
 
-    The form keeps what was entered: to itself all of it was valid.
+    The form keeps what was entered: for the form itself, all of it was valid.
     """
     if form is not None:
         entered = dict(form.cleaned_data)

@@ -9,7 +9,7 @@ from django_htmx.middleware import HtmxDetails
 
 
 class Request(HttpRequest):
-    """A request with what the middlewares put on it; `por.accounts.middleware` says who the actor is."""
+    """A request with what the middleware adds; `por.accounts.middleware` sets the actor."""
 
     actor: Any
     htmx: HtmxDetails

@@ -3,7 +3,7 @@
   const root = document.documentElement;
   const YEAR = 365 * 24 * 3600;
 
-  // --- Theme: the same form the server understands, without loading the page again
+  // --- Theme: does what the form does on the server, without loading the page again
   document.addEventListener("submit", (event) => {
     if (!event.target.matches("[data-theme-form]") || !event.submitter) return;
     event.preventDefault();
@@ -14,7 +14,7 @@
     [...event.target.querySelectorAll("button")].find((button) => button.checkVisibility())?.focus();
   });
 
-  // --- Shortcuts of one key: never while typing, and off for who switched them off (WCAG 2.1.4)
+  // --- Shortcuts of one key: never while typing, and only if they are not switched off (WCAG 2.1.4)
   document.addEventListener("keydown", (event) => {
     if (root.dataset.shortcuts === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("input, textarea, select, [contenteditable]")) return;
@@ -25,7 +25,7 @@
     else target.click();
   });
 
-  // --- A form that is on its way is not sent twice
+  // --- A form that is being sent is not sent twice
   const busy = (form) => form.querySelectorAll("[aria-busy]");
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented || event.target.method === "get") return;
@@ -39,7 +39,7 @@
   addEventListener("pageshow", () => rest(document));
   document.addEventListener("htmx:afterRequest", (event) => rest(event.target.closest("form") ?? event.target));
 
-  // --- Menus close when one looks elsewhere
+  // --- Menus close on a click elsewhere and on Escape
   const menus = () => document.querySelectorAll("details.menu[open]");
   document.addEventListener("click", (event) => {
     menus().forEach((menu) => {
@@ -54,7 +54,7 @@
     });
   });
 
-  // --- What is new gets the focus: the list of errors, or what the page marks with data-focus
+  // --- New content gets the focus: the list of errors, or what the page marks with data-focus
   const announce = (where) => {
     const errors = where.querySelector(".esum");
     const prefix = `${document.body.dataset.error} `;
@@ -70,10 +70,10 @@
     const signIn = document.body.dataset.signIn;
     if (new URL(event.detail.xhr.responseURL || location.href).pathname !== signIn) return;
     event.preventDefault();
-    location.reload(); // the session is over: the whole page leads to the sign-in, not a piece of it
+    location.reload(); // the session has ended: the whole page goes to the sign-in, not a part of it
   });
   const failed = (event) => {
-    if (event.target.matches("[data-poll]")) return; // it asks again by itself
+    if (event.target.matches("[data-poll]")) return; // it polls again by itself
     const main = document.getElementById("main");
     main.querySelector("[data-failed]")?.remove();
     main.prepend(document.getElementById("failed").content.cloneNode(true));

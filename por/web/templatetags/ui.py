@@ -1,6 +1,6 @@
-"""The leaves of our pages: an icon, a badge, a date, a figure, a small graphic. They escape and format in one place.
+"""The smallest parts of pages: icons, badges, dates, numbers, small graphics. They escape and format in one place.
 
-Blocks of a page are includes in templates/ui/.
+Larger parts are includes in templates/ui/.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ register.filter("days_left_text", formatting.days_left_text)
 register.simple_tag(charts.bar, name="bar")
 register.simple_tag(charts.spark, name="spark")
 
-#: The two letters and the chart colour each product goes by.
+#: The two letters and the chart colour of each product.
 TILES = {
     "office365": ("O3", 1),
     "intune": ("In", 2),
@@ -43,7 +43,7 @@ TILES = {
 }
 #: How many background colours an avatar can have.
 AVATARS = 6
-#: Shares of seats in use below which a bar looks bad, or warns.
+#: Shares of seats in use below which a bar is shown as bad, or as a warning.
 FEW, SOME = 0.4, 0.7
 #: How Django's levels of message look.
 TONES = {"success": "ok", "warning": "warn", "error": "bad"}
@@ -52,7 +52,7 @@ TONE_ICONS = {"ok": "ok", "warn": "alert", "bad": "alert", "info": "info"}
 
 @register.simple_tag
 def icon(name: str, css: str = "") -> SafeString:
-    """One of our icons; it says nothing to a screen reader, so words stand beside it. `s` makes it small."""
+    """Return an icon. Screen readers skip it, so text must be beside it. `s` makes it small."""
     return format_html(
         '<svg class="{}" viewBox="0 0 20 20" aria-hidden="true" focusable="false">{}</svg>',
         f"i {css}".strip(),
@@ -62,7 +62,7 @@ def icon(name: str, css: str = "") -> SafeString:
 
 @register.simple_tag
 def badge(tone: str, text: str, icon: str = "", dash: bool = False) -> SafeString:
-    """A state in a word: `ok`, `warn`, `bad`, `info` or `neutral`, dashed where something is not there."""
+    """Return a state as a word in a tone: `ok`, `warn`, `bad`, `info` or `neutral`; dashed if something is missing."""
     css = f"badge badge--{tone}" + (" badge--dash" if dash else "")
     return format_html('<span class="{}">{}{}</span>', css, _icon(icon) if icon else "", text)
 
@@ -72,14 +72,14 @@ _icon = icon
 
 @register.simple_tag
 def product_tile(product: str, size: str = "") -> SafeString:
-    """Two letters in the product's colour, where others would put a logo; its name stands beside it."""
+    """Return two letters in the product's colour, in place of a logo. The product's name must be beside it."""
     letters, colour = TILES[product]
     return format_html('<span class="{}" aria-hidden="true">{}</span>', f"tile tile--{colour} {size}".strip(), letters)
 
 
 @register.simple_tag
 def avatar(name: str, size: str = "") -> SafeString:
-    """The initials of a person or organisation on a colour that stays theirs."""
+    """Return the initials of a person or organisation, always on the same colour for the same name."""
     colour = zlib.crc32(name.encode()) % AVATARS + 1
     return format_html(
         '<span class="{}" aria-hidden="true">{}</span>', f"ava ava--{colour} {size}".strip(), initials(name)
@@ -88,14 +88,14 @@ def avatar(name: str, size: str = "") -> SafeString:
 
 @register.filter
 def initials(name: str) -> str:
-    """NC for Nordvik Cloud AB, Al for Almviks."""
+    """Return two initials: NC for Nordvik Cloud AB, Al for Almviks."""
     words = name.split()
     return "".join(word[0] for word in words[:2]).upper() if len(words) > 1 else name[:2].capitalize()
 
 
 @register.simple_tag
 def number(value: int | float | Decimal | None, decimals: int = 0, cap: int | None = None) -> str:
-    """A figure as the reader writes it; past the cap, the cap and a plus."""
+    """Return a number as the reader writes it; past the cap, the cap with a plus."""
     if cap is not None and value is not None and value > cap:
         return f"{formatting.number_text(cap)}+"
     return formatting.number_text(value, decimals)
@@ -103,25 +103,25 @@ def number(value: int | float | Decimal | None, decimals: int = 0, cap: int | No
 
 @register.filter
 def capped(count: int) -> str:
-    """A count as lists have it: past what is counted, with a plus."""
+    """Return a count as lists show it: past 10,000, that number with a plus."""
     return number(count, cap=10_000)
 
 
 @register.simple_tag
 def money(amount: int | Decimal | None, currency: str) -> str:
-    """An amount with its currency, exact."""
+    """Return an exact amount with its currency."""
     return formatting.money_text(amount, currency)
 
 
 @register.simple_tag
 def percent(part: int | Decimal | None, whole: int | Decimal | None) -> str:
-    """What share of the whole the part is, in whole percent."""
+    """Return the share of the part in the whole, in whole percent."""
     return formatting.percent_text(part, whole)
 
 
 @register.simple_tag
 def use(active: int | None, paid: int | None) -> SafeString:
-    """How many of the seats paid for are used, as figures and as a bar that warns where they are few."""
+    """Return how many of the paid seats are used, as numbers and as a bar that warns if they are few."""
     if active is None:
         return format_html("{}", formatting.NONE)
     share = active / paid if paid else 1
@@ -135,7 +135,7 @@ def use(active: int | None, paid: int | None) -> SafeString:
 
 @register.simple_tag
 def day(value: date | datetime | None, weekday: bool = False) -> SafeString:
-    """A date in the reader's words, and for machines."""
+    """Return a date as the reader writes it, and for machines."""
     if value is None:
         return format_html("{}", formatting.NONE)
     plain = formatting.local(value).date() if isinstance(value, datetime) else value
@@ -144,7 +144,7 @@ def day(value: date | datetime | None, weekday: bool = False) -> SafeString:
 
 @register.simple_tag
 def moment(value: datetime | None, zone: bool = False) -> SafeString:
-    """An instant in the reader's words and time zone, and for machines."""
+    """Return an instant as the reader writes it, in their time zone, and for machines."""
     if value is None:
         return format_html("{}", formatting.NONE)
     machine = value.astimezone(timezone.get_current_timezone()) if timezone.is_aware(value) else value
@@ -157,13 +157,13 @@ def moment(value: datetime | None, zone: bool = False) -> SafeString:
 
 @register.simple_tag
 def line_chart(title: str, labels: Sequence[str], series: Sequence[charts.Series], table: bool = True) -> SafeString:
-    """A line chart, with its figures as a table if the page has none; see por.web.charts."""
+    """Return a line chart, with its figures as a table unless the page has one; see por.web.charts."""
     return charts.line_chart(title, labels, series, table)
 
 
 @register.simple_tag
 def crumbs(*parts: str) -> SafeString:
-    """The way here: label and address of each page above, then the label of this one."""
+    """Return the breadcrumbs: label and address of each page above, then the label of this page."""
     above = zip(parts[:-1:2], parts[1:-1:2], strict=True)
     return format_html(
         '<nav class="crumbs" aria-label="{}"><ol>{}<li><span aria-current="page">{}</span></li></ol></nav>',
@@ -177,9 +177,9 @@ def crumbs(*parts: str) -> SafeString:
 
 @register.inclusion_tag("ui/field.html")
 def field(bound: BoundField, css: str = "") -> dict[str, Any]:
-    """A form's field whole: label, hint, error and input, tied together for assistive technology.
+    """Return a whole form field: label, hint, error and input, tied together for assistive technology.
 
-    A placeholder is left out: it would only repeat the label, and vanish when it is needed.
+    A placeholder is left out: it would repeat the label, and disappear when it is needed.
     """
     widget = bound.field.widget
     kind = "choices" if isinstance(widget, RadioSelect) else "check" if isinstance(widget, CheckboxInput) else "input"
@@ -189,17 +189,17 @@ def field(bound: BoundField, css: str = "") -> dict[str, Any]:
 
 @register.filter
 def item(found: Mapping[str, Any], key: str) -> Any:
-    """What stands under a key that is itself a variable; nothing if there is none."""
+    """Return the value of a key that is itself a variable; None if there is none."""
     return found.get(key)
 
 
 @register.filter
 def tone(level_tag: str) -> str:
-    """The tone of one of Django's messages."""
+    """Return the tone of one of Django's messages."""
     return TONES.get(level_tag, "info")
 
 
 @register.filter
 def tone_icon(tone: str) -> str:
-    """The icon that goes with a tone."""
+    """Return the icon of a tone."""
     return TONE_ICONS[tone]

@@ -1,4 +1,4 @@
-"""A client of the API that holds every answer against the OpenAPI document, so that the two cannot part."""
+"""A client of the API that checks every answer against the OpenAPI document, so that the two cannot differ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ V1 = "/api/v1/"
 
 
 class Api:
-    """Speaks for one actor with a token of theirs, or for nobody."""
+    """A client with a token of this actor, or with none."""
 
     def __init__(self, actor: Actor | None = None, *, read_only: bool = False) -> None:
         self.client = Client()
@@ -61,34 +61,34 @@ class Api:
 
 
 def check(method: str, path: str, response: Any) -> None:
-    """Fails if the document does not say that this method of this address may answer so."""
+    """Fail unless the document has this answer of this method and address."""
     for template, methods in document()["paths"].items():
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path) and method in methods:
             break
     else:
         return  # an address or method that the document does not know
     answers = methods[method]["responses"]
-    assert str(response.status_code) in answers, f"{method} {template} is not said to answer {response.status_code}"
+    assert str(response.status_code) in answers, f"{method} {template} has no {response.status_code} in the document"
     content = answers[str(response.status_code)].get("content", {})
     media_type = response.get("Content-Type", "").partition(";")[0]
     if not content:
         assert not response.content
         return
-    assert media_type in content, f"{method} {template} is not said to answer {media_type}"
+    assert media_type in content, f"{method} {template} has no {media_type} in the document"
     if media_type != "text/csv":
         validator(json.dumps(content[media_type]["schema"])).validate(response.json())
 
 
 @cache
 def validator(schema: str) -> Draft202012Validator:
-    """Of a schema within the document, given as JSON."""
+    """Return the validator of a schema of the document, given as JSON."""
     components = {name: _closed(one) for name, one in document()["components"]["schemas"].items()}
     whole = json.loads(schema) | {"components": {"schemas": components}}
     return Draft202012Validator(whole, format_checker=FormatChecker())
 
 
 def _closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same, refusing fields it does not name: the document shall name them all."""
+    """Return the schema without room for other fields: the document has to name them all."""
     schema = deepcopy(schema)
     if "properties" in schema:
         schema["additionalProperties"] = False

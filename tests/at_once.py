@@ -1,4 +1,4 @@
-"""Two callers at once, each in a thread with a connection of its own."""
+"""Callers that run together, each in a thread with its own connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from por.errors import Refused
 
 
 def at_once(*calls: Callable[[], Any]) -> list[str]:
-    """What came of each, in order of the alphabet: `done`, or the code it was refused with."""
+    """Return the outcome of each call, sorted: `done`, or the code of its refusal."""
     start = threading.Barrier(len(calls))
 
     def run(call: Callable[[], Any]) -> str:
@@ -32,7 +32,7 @@ def at_once(*calls: Callable[[], Any]) -> list[str]:
 
 
 def together(check: Callable[..., Any], *, rivals: int = 2, wait: float = 1) -> Callable[..., Any]:
-    """The check, after which each rival waits until the others have passed it too; if they cannot, it goes on."""
+    """Return the check, after which each rival waits until the others have passed it too, or for `wait` seconds."""
     passed = threading.Barrier(rivals)
 
     def checked(*args: Any, **kwargs: Any) -> Any:

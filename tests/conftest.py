@@ -1,4 +1,4 @@
-"""The test database is made by the owner's role; the tests work as the application's, as in production."""
+"""Fixtures of all tests. The owner's role makes the database; tests use the application's, as in production."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Units:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _valkey_of_ones_own() -> Iterator[None]:
-    """Each process of a parallel run has its own databases of cache and broker: limits, and wakes to be counted."""
+def _own_valkey() -> Iterator[None]:
+    """Give each process of a parallel run its own databases of cache and broker, which hold limits and wakes."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     app.conf.broker_url = f"{settings.CELERY_BROKER_URL.removesuffix('0')}{9 + worker}"
     default = settings.CACHES["default"]
@@ -39,7 +39,7 @@ def _valkey_of_ones_own() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _empty_local_cache() -> None:
-    """Keys of rows come again from test to test, and so would the figures that were kept for them."""
+    """Empty the cache: primary keys repeat from test to test, and so would the figures kept for them."""
     caches["local"].clear()
 
 
@@ -54,7 +54,7 @@ def django_db_setup(django_db_blocker: Any, django_db_modify_db_settings: None) 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """After all processes of a parallel run have ended."""
+    """Drop the template after all processes of a parallel run have ended."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         databases.drop_template()
 
@@ -65,7 +65,7 @@ TransactionTestCase._fixture_teardown = lambda self: databases.empty()  # type: 
 
 @pytest.fixture(scope="session", autouse=True)
 def _plain_static_files() -> Iterator[None]:
-    """Static files by their plain names, from where they stand: nothing is collected for a test."""
+    """Serve static files from the sources by their plain names: nothing is collected for a test."""
     plain = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
     with override_settings(STORAGES=settings.STORAGES | plain, WHITENOISE_AUTOREFRESH=True):
         yield
@@ -79,16 +79,16 @@ def _quick_passwords() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _database(request: pytest.FixtureRequest) -> None:
-    """Every test may use the database."""
+    """Let every test use the database."""
     if "django_db" not in request.keywords and not {"transactional_db", "committed"} & set(request.fixturenames):
         request.getfixturevalue("db")
 
 
 @pytest.fixture(scope="module")
 def shared(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """What the fixtures of a file write is there for all of its tests; what a test writes goes with it, as ever.
+    """Keep what module fixtures write for all tests of the file; what a test writes is rolled back as usual.
 
-    For many tests that look at the same estate: making it takes longer than most of them.
+    For files with many tests on the same estate: making it takes longer than most of them.
     """
     around = transaction.atomic()
     around._from_testcase = True  # type: ignore[attr-defined]  # verbs may insist on being the outermost
@@ -99,9 +99,9 @@ def shared(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """What the tests of a file write is really committed, and emptied once, after the last of them.
+    """Commit what the tests of a file write, and empty the tables once, after the last of them.
 
-    For many tests that need several sessions: emptying the tables takes longer than most of them.
+    For files with many tests that need several sessions: emptying the tables takes longer than most of them.
     """
     with django_db_blocker.unblock():
         yield
@@ -128,29 +128,29 @@ def subscription(customer: Customer) -> Subscription:
 
 @pytest.fixture
 def admin(customer: Customer) -> Actor:
-    """An administrator of the customer."""
+    """Return an administrator of the customer."""
     return factories.make_member(customer.organisation, name="Elin Sandberg", email="elin@vasterhamn.example")
 
 
 @pytest.fixture
 def amira(partner: Partner) -> Actor:
-    """An administrator of the partner."""
+    """Return an administrator of the partner."""
     return factories.make_member(partner.organisation, name="Amira Haddad")
 
 
 @pytest.fixture
 def reader(admin: Actor) -> Actor:
-    """Whose browser `web` is. A file of tests about somebody else's pages says here who that is."""
+    """Return the person at the browser of `web`. Files about other people's pages override this."""
     return admin
 
 
 @pytest.fixture
 def web(reader: Actor) -> Client:
-    """A browser with the reader signed in."""
+    """Return a browser with the reader signed in."""
     return signed_in(reader)
 
 
 @pytest.fixture
 def api(admin: Actor) -> Api:
-    """The API, asked by the customer's administrator."""
+    """Return a client of the API with a token of the customer's administrator."""
     return Api(admin)

@@ -1,4 +1,4 @@
-"""The test databases: a template that is migrated once in a run, a clone of it for each process, emptied by need."""
+"""The test databases: a template that is migrated once in a run, and a clone of it for each process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from django.db import connection
 from por.db.grants import as_owner, grant
 
 TEMPLATE = "test_por_template"
-#: Which run a template belongs to is written on it; one that an interrupted run left behind is made again.
+#: The run that a template belongs to, kept as its comment. One that an interrupted run has left is made again.
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
 
-#: Reference data that migrations load; emptying it between tests would be wrong.
+#: Reference data that migrations write; it is kept between tests.
 KEPT = {
     "django_migrations",
     "django_content_type",
@@ -27,7 +27,7 @@ KEPT = {
     "directory_sku_plans",
     "directory_serviceplan",
 }
-#: What a trigger keeps even the owner from taking rows out of.
+#: Tables from which a trigger keeps even the owner from deleting rows.
 GUARDED = {"history_event", "history_party"}
 
 
@@ -107,7 +107,7 @@ def _as_owner(database: str) -> Any:
 
 # --- Emptying ----------------------------------------------------------------------------------------------------
 
-#: Finds the tables that hold rows: one EXISTS a table costs less than to empty one table without need.
+#: Finds the tables that hold rows: one EXISTS for each costs less than emptying one empty table.
 PREPARE = "PREPARE with_rows AS {}"
 WITH_ROW = "SELECT '{0}' WHERE EXISTS (SELECT FROM \"{0}\")"
 RESTART = """
@@ -138,7 +138,7 @@ def empty() -> None:
 
 @cache
 def _owner() -> Any:
-    """Return a session of the owner's, kept for emptying: what it has learnt of the tables saves most of the time."""
+    """Return a session of the owner's, kept for emptying: its prepared statement saves most of the time."""
     session = _as_owner(connection.settings_dict["NAME"])
     with session, session.cursor() as cursor:
         tables = [table.name for table in connection.introspection.get_table_list(cursor) if table.type == "t"]

@@ -1,6 +1,6 @@
-"""How much of the code one action passes through: files and functions of ours entered by one request.
+"""The number of the product's files and functions that one request enters.
 
-`make count` runs it. It works over HTTP and tasks only, so it counts any version of the product in the same way.
+`make count` runs it. It uses HTTP and tasks only, so it counts any version of the product in the same way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OURS = tuple(f"{ROOT / room}/" for room in ("por", "associations"))
 
 
 def entered(work: Callable[[], Any]) -> tuple[int, int]:
-    """Do the work; return how many of our files and functions it entered, comprehensions and lambdas apart."""
+    """Do the work; return how many of our files and functions it entered, without comprehensions and lambdas."""
     seen: set[CodeType] = set()
 
     def note(frame: FrameType, event: str, _argument: Any) -> None:
@@ -81,7 +81,7 @@ def test_count(capsys: pytest.CaptureFixture[str]) -> None:
         found: dict[str, Any] = attach_api(subscription, partner).json()["change_request"]
         return found
 
-    attach_api(third, first)  # what is loaded or compiled once is not counted
+    attach_api(third, first)  # first, so that what is loaded or compiled once is not counted
     attach_page(third, second)
     ok(web.get("/c/subscriptions/"), 200)
     ok(api.get("subscriptions/"), 200)
@@ -99,7 +99,7 @@ def test_count(capsys: pytest.CaptureFixture[str]) -> None:
     counts["answer, API"] = entered(lambda: ok(api.post(answer_api, {"mpn_id": second.mpn_id}, If_Match="*"), 200))
     counts["list, page"] = entered(lambda: ok(web.get("/c/subscriptions/"), 200))
     counts["list, API"] = entered(lambda: ok(api.get("subscriptions/"), 200))
-    counts["events told"] = entered(lambda: run("por.history.tasks.relay"))
+    counts["events handled"] = entered(lambda: run("por.history.tasks.relay"))
     counts["mails sent"] = entered(lambda: run("por.notifications.tasks.deliver"))
 
     lengths = sorted(

@@ -1,4 +1,4 @@
-"""Small estates for tests: files with good rows, of which a test changes the cells it is about."""
+"""Small estates for tests: files with valid rows, of which a test changes the cells it is about."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def usage(month: str = "2025-03", **cells: str) -> Row:
 
 
 def write(directory: Path, **files: list[Row]) -> Path:
-    """The files of an estate, each named without its ending."""
+    """Write the files of an estate, each named without its ending; return the directory."""
     for name, rows in files.items():
         with (directory / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, rows[0].keys())
@@ -68,7 +68,7 @@ def write(directory: Path, **files: list[Row]) -> Path:
 
 
 class Loaded(NamedTuple):
-    """What a load said: the terminal's lines, the file of errors, and the sentence it failed with, if it did."""
+    """The output of an import: the lines of the terminal, the file of errors, and its error message, if it failed."""
 
     out: str
     err: str
@@ -77,7 +77,7 @@ class Loaded(NamedTuple):
 
     @property
     def codes(self) -> list[tuple[str, str, str]]:
-        """Line, column and code of each row that failed."""
+        """Return line, column and code of each row that failed."""
         return [(row["line"], row["column"], row["code"]) for row in self.errors]
 
 
@@ -96,7 +96,7 @@ def load(directory: Path, *arguments: str) -> Loaded:
 
 
 def load_one(directory: Path, file: str, *rows: Row) -> Loaded:
-    """Loads one file, by itself."""
+    """Import one file by itself."""
     for old in directory.glob("*.csv"):
         old.unlink()
     return load(write(directory, **{file: list(rows)}))

@@ -1,4 +1,4 @@
-"""Plain functions that make what a test needs. States are reached by the real verbs where there is one."""
+"""Functions that make what tests need. States that a verb reaches are reached by that verb."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSWORD = "correct horse battery"
 
 
 class OneRound(PBKDF2PasswordHasher):
-    """Passwords as the product keeps them, without what makes that slow on purpose."""
+    """The product's password hasher with one iteration, which makes it fast."""
 
     iterations = 1
 
@@ -29,7 +29,7 @@ def make_user(name: str = "Elin Sandberg", **fields: Any) -> User:
 
 
 def make_member(organisation: Organisation, role: str = "administrator", **fields: Any) -> Actor:
-    """A new person in the organisation, as an actor."""
+    """Return a new member of the organisation, as an actor."""
     user = make_user(**fields)
     Membership.objects.create(user=user, organisation=organisation, role=role)
     return Actor(user=user, organisation=organisation, role=role)
@@ -79,6 +79,6 @@ def make_subscription(customer: Customer, **fields: Any) -> Subscription:
 
 
 def suspend(person: Actor) -> None:
-    """By a programme administrator, as in life."""
+    """Suspend a person, as a programme administrator does."""
     assert person.user
     accounts.suspend(person.user.pk, by=make_staff("programme_administrator"))

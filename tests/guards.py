@@ -1,7 +1,7 @@
-"""What stands between a request and a view's own code, read from the code: sign-in, method, kind, right.
+"""The guards of views, read from the code: sign-in, method, kind of organisation, right.
 
-Views with equal guards refuse alike, so one request stands for all of them where the guard answers. Whatever a view
-answers itself needs a request of its own.
+Views with equal guards refuse alike, so where the guard answers, one request is enough for all of them. What a view
+itself answers needs a request of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from por.accounts.guards import only
 from por.accounts.rules import OrganisationKind, Role, rights_of
 from por.web.pages import posted
 
-#: For whom the roles of the table act when they are signed in. On a page a token counts for nobody.
+#: The organisation and role of each role of the table that can sign in. On a page a token does not count.
 ACTS_AS = {
     "customer_admin": (OrganisationKind.CUSTOMER, Role.ADMINISTRATOR),
     "customer_viewer": (OrganisationKind.CUSTOMER, Role.VIEWER),
@@ -31,7 +31,7 @@ ACTS_AS = {
     "auditor": (OrganisationKind.STAFF, Role.AUDITOR),
 }
 TOKENS = {"token_read", "token_write"}
-#: The methods of an API view that decide who may ask at all.
+#: The methods of an API view that decide who may call it.
 ADMISSION = ("dispatch", "initial", "perform_authentication", "check_permissions", "get_authenticators")
 
 
@@ -45,14 +45,14 @@ class Methods(NamedTuple):
 
 
 class OnlyPosts(NamedTuple):
-    """Whoever comes by a link is sent to the page that has the form."""
+    """Requests other than POST are sent to the page that has the form."""
 
     def stops(self, method: str, role: str) -> bool:
         return method != "POST"
 
 
 class OnlyFor(NamedTuple):
-    """Only those who act for this kind of organisation go on, and of them only those with the right."""
+    """Only members of this kind of organisation go on, and of them only those with the right."""
 
     kind: OrganisationKind
     right: str
@@ -65,14 +65,14 @@ class OnlyFor(NamedTuple):
 
 
 class SignedIn(NamedTuple):
-    """Whoever is not signed in is sent to do so."""
+    """A caller who is not signed in is sent to the sign-in."""
 
     def stops(self, method: str, role: str) -> bool:
         return role not in ACTS_AS
 
 
 class Admitted(NamedTuple):
-    """Only callers whom the API knows go on, and only with a method that the view has."""
+    """Only callers who are signed in or have a token go on, and only with a method that the view has."""
 
     admission: tuple[str, ...]
     known: bool
@@ -88,7 +88,7 @@ Guard = tuple[Step, ...]
 
 
 def guard_of(view: Callable[..., Any]) -> Guard:
-    """Return what a request passes on its way into a view, in order, as far as it is known here."""
+    """Return the guards that a request passes before the view, in order, up to the first unknown one."""
     cls = getattr(view, "cls", None)
     if cls is not None and issubclass(cls, APIView):
         return (_admission(cls),)
@@ -112,7 +112,7 @@ def _admission(cls: type[APIView]) -> Admitted:
 
 
 def _decorators(view: Any) -> Iterator[Step]:
-    """The decorators from the outermost on, up to one that is not known: that counts as the view's own code."""
+    """Yield the guards of the decorators, from the outermost to the first unknown one: that counts as view."""
     while hasattr(view, "__wrapped__"):
         code = getattr(view, "__code__", None)
         cells = [cell.cell_contents for cell in getattr(view, "__closure__", None) or ()]

@@ -1,4 +1,4 @@
-"""What tests of pages have in common."""
+"""Helpers for tests of pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from por.accounts.models import Actor, User
 
 
 def signed_in(actor: Actor, *, language: str = "", **options: Any) -> Client:
-    """Return a browser in which this person is signed in, and reads in this language."""
+    """Return a browser in which this person is signed in, with this language if one is given."""
     assert actor.user is not None
     if language:
         User.objects.filter(pk=actor.user.pk).update(language=language)
@@ -23,7 +23,7 @@ def signed_in(actor: Actor, *, language: str = "", **options: Any) -> Client:
 
 
 def queries(load: Callable[[], Any]) -> int:
-    """How many a page takes, once it has been loaded before."""
+    """Return how many queries a page takes when it is loaded for the second time."""
     load()
     with CaptureQueriesContext(connection) as captured:
         assert load().status_code == 200

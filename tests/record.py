@@ -1,4 +1,4 @@
-"""Asked of the database itself: whether the record is exact."""
+"""Checks of the record by SQL, without the product's code."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ AND tstzrange(a.began_at, a.ended_at, '[)') && tstzrange(b.began_at, b.ended_at,
 
 
 def overlaps() -> int:
-    """How many pairs of periods of record overlap on one subscription."""
+    """Return how many pairs of periods of a partner of record overlap on one subscription."""
     with connection.cursor() as cursor:
         cursor.execute(OVERLAPS)
         return int(cursor.fetchone()[0])
 
 
-def most_at_once() -> int:
-    """The most partners of record that any one subscription has at this moment."""
+def most_partners() -> int:
+    """Return the most partners of record that a subscription has now."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM associations_association"

@@ -1,7 +1,7 @@
-"""PostgreSQL and Valkey for the tests, real and thrown away afterwards, unless the environment names others.
+"""Real, temporary PostgreSQL and Valkey servers for the tests, unless the environment names others.
 
-A pytest plugin (`-p tests.servers`): the servers must be there before Django reads its settings. Processes of
-pytest-xdist find the addresses in their environment and share them.
+A pytest plugin (`-p tests.servers`), because the servers must be there before Django reads its settings. Processes of
+pytest-xdist find the addresses in their environment and share the servers.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ SETTINGS = {
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "SITE_URL": "http://testserver",
     "EMAIL_URL": "memorymail://",
-    # The browser's driver keeps an event loop in the thread of the tests; Django would take them for asynchronous.
+    # The browser's driver runs an event loop in the thread of the tests: Django would think they are asynchronous.
     "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
 }
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
-    """Around pytest-django's own hook, which reads the settings."""
+    """Set the environment and start the servers before pytest-django reads the settings."""
     os.environ.update(SETTINGS)
-    static = tempfile.TemporaryDirectory(prefix="por-test-static-")  # nothing is collected, but it must be there
+    static = tempfile.TemporaryDirectory(
+        prefix="por-test-static-"
+    )  # nothing is collected, but the directory must exist
     early_config.add_cleanup(static.cleanup)
     os.environ["STATIC_ROOT"] = static.name
     files = tempfile.TemporaryDirectory(prefix="por-test-files-")
@@ -65,7 +67,7 @@ def _throwaway_servers() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """The options of a bucket of SeaweedFS, which checks signatures; started once, for the tests that ask for it."""
+    """Yield the options of a bucket of SeaweedFS, which checks signatures. It is started once, if a test needs it."""
     place = tmp_path_factory.mktemp("seaweedfs")
     key = {"accessKey": "product", "secretKey": "only for tests"}
     keys = {"identities": [{"name": "product", "credentials": [key], "actions": ["Admin", "Read", "Write", "List"]}]}
@@ -82,7 +84,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         "secret_key": key["secretKey"],
     }
     with Processes(place, {}) as processes:
-        # It takes its time over SIGTERM, and nothing it holds is worth the wait.
+        # It is slow to end on SIGTERM, and its data is not needed.
         server = processes.start("seaweedfs", command, stop_signal=signal.SIGKILL)
         processes.wait_for(server, lambda: _takes_a_file(options))
         yield options
@@ -91,7 +93,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             socket_left.unlink()
 
 
-#: Where each part listens; by themselves the second ports would be the first plus 10,000, past the last there is.
+#: The ports of each part. By default the second port is the first plus 10,000, which may be past the last port.
 SEAWEED_PORTS = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
 
 
@@ -104,7 +106,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _takes_a_file(options: dict[str, Any]) -> bool:
-    """Its port opens seconds before it can do anything."""
+    """Return whether the server takes a file. Its port opens seconds before it does."""
     from por.files.bucket import Bucket  # reads the settings
 
     try:

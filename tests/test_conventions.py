@@ -1,4 +1,4 @@
-"""Rules of the code that a reader could break without noticing."""
+"""Rules of the code that are easily broken without noticing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOMS = [
 WRITES = {"create", "bulk_create", "bulk_update", "update", "save", "delete", "update_or_create", "get_or_create"}
 #: Files that may write: verbs, and the imports of estates.
 WRITERS = {"actions", "imports"}
-#: What the verbs of associations stand on; what else writes an association is found in tests/associations/record.
+#: The ground of the verbs of associations; tests/associations/record finds what else writes an association.
 GROUND = {"record/bulk.py", "record/recording.py"}
 
 
@@ -37,7 +37,7 @@ def files() -> list[Path]:
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_verbs_write(path):
-    """Pages, API, tasks and readers call a verb; they never write rows of their own accord."""
+    """Pages, API, tasks and queries call verbs; they never write rows themselves."""
     written = [
         f"line {node.lineno}: {ast.unparse(node.func)}"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -49,7 +49,7 @@ def test_only_verbs_write(path):
     assert not written
 
 
-def test_no_file_of_python_grows_past_five_hundred_lines():
+def test_no_python_file_is_longer_than_500_lines():
     long = {
         str(path.relative_to(ROOT)): lines
         for folder in ("por", "associations")
@@ -59,17 +59,17 @@ def test_no_file_of_python_grows_past_five_hundred_lines():
     assert long == {}
 
 
-def test_what_shares_a_server_runs_in_one_process():
+def test_tests_that_share_a_server_run_in_one_process():
     assert [path for paths in LONGEST for path in paths if not (ROOT / path).exists()] == []
     assert unit_of("tests/journeys/test_pages.py::test_a[x::y]") == unit_of("tests/journeys/test_attach.py::test_b")
     assert unit_of("tests/por/test_files.py::test_a") == unit_of("tests/por/history/test_seals.py::test_b")
     assert unit_of("tests/por/ops/test_logs.py::test_a") == "tests/por/ops/test_logs.py"
-    for ours in ("_split_scope", "_assign_work_unit"):  # in the place of theirs, if they still have them
+    for ours in ("_split_scope", "_assign_work_unit"):  # they still replace methods of pytest-xdist
         assert getattr(Units, ours) is not getattr(LoadScopeScheduling, ours)
 
 
-def test_nothing_on_a_page_is_inline():
-    """The policy forbids it, so it would be dead: no script, style or handler inside a template."""
+def test_no_template_has_inline_scripts_styles_or_handlers():
+    """The Content-Security-Policy forbids them, so they would not work."""
     forbidden = (" style=", "<style", " onclick=", " onsubmit=", " onchange=", "javascript:")
     found = [
         f"{path.relative_to(ROOT)}: {word}"

@@ -1,4 +1,4 @@
-"""The files for containers, checked without an engine: what they hand over is what the settings ask for."""
+"""The files for containers, checked without an engine: they pass on what the settings need."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SECRET = re.compile("KEY|SECRET|PASSWORD")
 
 
 def filled_in(text: str) -> str:
-    """As compose does it, with a made-up value for whatever has no default."""
+    """Fill in variables as compose does, with a made-up value for each that has no default."""
     return VARIABLE.sub(lambda match: match[3] if match[2] == ":-" else f"made-up-{match[1]}", text)
 
 
-def test_all_parts_of_the_product_are_there() -> None:
+def test_every_part_of_the_product_is_a_service() -> None:
     parts = {"web", "worker", "scheduler", "migrate", "database", "redis", "files", "mail"}
     assert set(SERVICES) == parts
     assert all("healthcheck" in SERVICES[name] for name in parts - {"migrate"})
@@ -45,12 +45,12 @@ def test_no_secret_has_a_default() -> None:
 @pytest.mark.parametrize("service", ["web", "worker", "scheduler", "migrate"])
 def test_the_settings_accept_the_environment_of(service: str) -> None:
     environment = {name: filled_in(value) for name, value in SERVICES[service]["environment"].items()}
-    question = (
+    script = (
         "from django.conf import settings as s;"
         "print(s.DATABASES['default']['USER'], s.DATABASE_OWNER['USER'], s.DEBUG, s.DEMO)"
     )
     answer = subprocess.run(
-        [sys.executable, "-c", question],
+        [sys.executable, "-c", script],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "por.settings"} | environment,
         capture_output=True,
@@ -69,7 +69,7 @@ def test_every_variable_that_is_read_is_documented() -> None:
     assert read | {name for name, _, _ in VARIABLE.findall(COMPOSE)} <= documented
 
 
-def test_the_image_runs_as_nobody_in_particular_and_keeps_no_secret() -> None:
+def test_the_image_does_not_run_as_root_and_holds_no_secret() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", dockerfile, re.MULTILINE)
     assert not re.search(r"^(ENV|ARG) .*(KEY|SECRET|PASSWORD)", dockerfile, re.MULTILINE)

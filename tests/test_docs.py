@@ -1,4 +1,4 @@
-"""What the documents say of the repository is true."""
+"""The documents name paths that exist, and decisions are complete and in the index."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
 ]
-#: Folders at the top that are made on each machine, so a checkout has none of them.
+#: Folders at the top that each machine makes, so they are not in a checkout.
 MADE = {line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()} | {".git"}
 SOURCE = (".py", ".md", ".toml", ".yaml", ".yml", ".html", ".lock", ".po")
 FILES = {
@@ -28,7 +28,7 @@ FOLDERS = {parent.as_posix() for name in FILES for parent in Path(name).parents}
 def named(document: str, text: str) -> Iterator[str]:
     """Yield each path of the repository that a document names: in backticks, in a block of code, or as a link.
 
-    A word counts as a path if it begins with a folder of the repository or ends like a file of it. What stands for a
+    A word counts as a path if it begins with a folder of the repository or ends like a file of it. A placeholder of a
     name, such as `<feature>`, is yielded as `*`.
     """
     folder = Path(document).parent
@@ -48,7 +48,7 @@ def _normal(path: Path) -> str:
 
 
 def exists(path: str) -> bool:
-    """Return whether the repository has the path. It may leave out the folders above it."""
+    """Return whether the repository has the path, which may start in any folder."""
     return path in FILES or path in FOLDERS or any(Path(name).match(path) for name in FILES | FOLDERS)
 
 
@@ -62,7 +62,7 @@ def test_every_path_in_a_document_exists() -> None:
     assert found == []
 
 
-def test_a_path_that_is_gone_is_noticed() -> None:
+def test_a_path_that_does_not_exist_is_found() -> None:
     text = """See [one](gone.md), `por/gone.py`, `tests/gone/`, `gone_for_good.py` and `associations/<feature>/gone.py`.
     ```
     .venv/bin/pytest tests/gone_too.py

@@ -1,6 +1,6 @@
-"""Fifty keys, twenty requests at once under each: fifty effects, and one answer a key.
+"""Twenty requests run together under each of fifty keys: they have fifty effects, and one answer a key.
 
-What happens when a web server is killed meanwhile is tried in tests/chaos.
+Tests in tests/chaos kill web servers meanwhile.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from tests.factories import make_customer, make_member, make_partner, make_subsc
 
 pytestmark = pytest.mark.usefixtures("committed")
 
-KEYS, AT_ONCE = 50, 20
-ALONE = re.compile(r"pg_try_advisory_xact_lock\((?:[^()]|\([^()]*\))*\)")
+KEYS, CLIENTS = 50, 20
+LOCK = re.compile(r"pg_try_advisory_xact_lock\((?:[^()]|\([^()]*\))*\)")
 
 
 class Crowd:
-    """Twenty clients who send the same request at the same moment."""
+    """Twenty clients that send the same request at the same moment."""
 
     def __init__(self, keys: int = KEYS, *, guarded: bool = True) -> None:
         customer = make_customer()
@@ -42,7 +42,7 @@ class Crowd:
         _token, secret = accounts.create_token(self.admin.user, customer.organisation, name="crowd", read_only=False)
         self.subscriptions = [make_subscription(customer) for _number in range(keys)]
         self.partner = make_partner()
-        Client().get("/livez")  # what a process makes on its first request is made by one thread
+        Client().get("/livez")  # one thread sets up what a process makes on its first request
         self.headers = {"Authorization": f"Bearer {secret}", "If-Match": "*"}
         self.guarded = guarded
 
@@ -58,29 +58,29 @@ class Crowd:
         )
 
     def answers(self) -> dict[str, list[Any]]:
-        """By key, what all of them were told."""
-        start = Barrier(AT_ONCE)
+        """Return the answers to all clients, by key."""
+        start = Barrier(CLIENTS)
 
-        def one_of_them(_number: int) -> list[Any]:
+        def run_client(_number: int) -> list[Any]:
             with ExitStack() as stack:
                 stack.callback(connection.close)
                 if not self.guarded:
                     stack.enter_context(connection.execute_wrapper(_without_the_lock))
                 return [self.send(one, f"key {one.pk}", start) for one in self.subscriptions]
 
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            columns = list(threads.map(one_of_them, range(AT_ONCE)))
+        with ThreadPoolExecutor(CLIENTS) as threads:
+            columns = list(threads.map(run_client, range(CLIENTS)))
         return {
             f"key {one.pk}": list(row) for one, row in zip(self.subscriptions, zip(*columns, strict=True), strict=True)
         }
 
 
 def _without_the_lock(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-    return execute(ALONE.sub("%s IS NOT NULL", str(sql)), params, many, context)
+    return execute(LOCK.sub("%s IS NOT NULL", str(sql)), params, many, context)
 
 
 def wrong(answers: list[Any]) -> list[Any]:
-    """What was answered but the first answer, its replays, and that the first is still being worked on."""
+    """Return the answers that are not the first one, its replay, or a 409 because the first is still in progress."""
     firsts = [one for one in answers if one.status_code == 201 and "Idempotent-Replayed" not in one]
     replays = [one for one in answers if one.get("Idempotent-Replayed") == "true" and one.status_code == 201]
     waiting = [one for one in answers if (one.status_code, "in_progress" in one.text) == (409, True)]

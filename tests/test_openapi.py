@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, public, whole."""
+"""The OpenAPI document is valid, public and complete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 from por.api.views import document, made
 from tests.api import validator
 
-#: What anybody may ask.
+#: The addresses that need no sign-in.
 PUBLIC = {"/api/v1/receipts/{signed}/"}
 
 
@@ -23,7 +23,7 @@ def operations():
             yield path, method, operation
 
 
-def test_the_document_is_openapi_3_1_and_anybody_may_read_it():
+def test_the_document_is_openapi_3_1_and_public():
     response = Client().get("/api/v1/schema/")
 
     assert response.status_code == 200
@@ -32,14 +32,14 @@ def test_the_document_is_openapi_3_1_and_anybody_may_read_it():
     validate(read)
 
 
-def test_the_library_has_nothing_to_say_against_it(capsys):
+def test_the_library_makes_the_document_without_warnings(capsys):
     made.cache_clear()
     document()
 
     assert "Warning" not in capsys.readouterr().err
 
 
-def test_every_endpoint_and_method_is_in_it():
+def test_the_document_has_every_endpoint_and_method():
     known = {(re.sub(r"\{(\w+)\}", r"<\1>", path), method) for path, method, _operation in operations()}
     served = set()
 
@@ -50,7 +50,7 @@ def test_every_endpoint_and_method_is_in_it():
                 walk(pattern.url_patterns, route)
             elif isinstance(pattern, URLPattern) and route.startswith("/api/v1/") and hasattr(pattern.callback, "cls"):
                 view = pattern.callback.cls
-                if view.schema is None:  # the document's own address
+                if view.schema is None:  # the address of the document
                     continue
                 served.update((route, method) for method in view.http_method_names if hasattr(view, method))
 
@@ -58,7 +58,7 @@ def test_every_endpoint_and_method_is_in_it():
     assert served == known
 
 
-def test_every_operation_says_who_may_call_and_how_it_fails():
+def test_every_operation_has_its_security_and_its_errors():
     for path, method, operation in operations():
         public = operation["security"] == [{}]
         assert public or operation["security"] == [{"token": []}, {"session": []}], path
@@ -68,7 +68,7 @@ def test_every_operation_says_who_may_call_and_how_it_fails():
     assert set(document()["components"]["securitySchemes"]) == {"token", "session"}
 
 
-def test_every_write_takes_an_idempotency_key_and_those_that_replace_what_is_there_a_version():
+def test_every_write_takes_an_idempotency_key_and_a_replacement_takes_a_version():
     for path, method, operation in operations():
         if method != "get":
             parameters = {one["name"] for one in operation["parameters"]}
@@ -79,7 +79,7 @@ def test_every_write_takes_an_idempotency_key_and_those_that_replace_what_is_the
             assert not replaces or {"412", "428"} <= set(operation["responses"]), (path, method)
 
 
-def test_every_answer_has_an_example_and_each_is_what_it_is_an_example_of():
+def test_every_answer_has_examples_that_fit_its_schema():
     for path, method, operation in operations():
         for content in [operation.get("requestBody", {}), *operation["responses"].values()]:
             body = content.get("content", {}).get("application/json", {})

@@ -1,11 +1,11 @@
 """Who may do what: every address × method × role, from the table in permissions.csv.
 
-A cell is the status; `login` is being sent to sign in. A row may name several methods; a row `/admin/**` stands for
-all below it that have none of their own. To print what is missing, as rows to look at and paste:
+A cell is the status; `login` is a redirect to the sign-in. A row may name several methods. A row `/admin/**` is for all
+addresses below it that have no row. To print the missing rows, to be checked and pasted:
 pytest tests/test_permissions.py -k every_address --show-capture=no
 
-Where views have equal guards (tests/guards.py), one request for each role and kind of answer stands for what the
-guard answers to all of them. `make crawl` sends every request.
+Where views have equal guards (tests/guards.py), one request for each role and kind of answer is enough for what the
+guard answers. `make crawl` sends every request.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.history.actions.relaying import relay
 from por.history.models import Event
-from por.imports.actions import requests as estate
+from por.imports.actions import requests as imports
 from por.notifications.models import Delivery, Notification
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.guards import Guard, Methods, OnlyFor, OnlyPosts, SignedIn, guard_of, stops
@@ -58,13 +58,13 @@ ROLES = [
     "token_read",
     "token_write",
 ]
-#: Of whom a method that is not listed is tried; none may get further than a refusal.
+#: The roles with which methods that are not listed are tried; each must be refused.
 SOME_ROLES = ["anonymous", "customer_admin", "partner_admin", "programme_admin", "token_write"]
 REFUSALS = {"login", "401", "405"}
 
 
 def _addresses(patterns: Any = None, prefix: str = "/") -> Iterator[tuple[str, Guard]]:
-    """Every address the project answers, its parameters as `<name>`, and the guard of its view."""
+    """Yield every address of the product, its parameters as `<name>`, and the guard of its view."""
     for pattern in get_resolver().url_patterns if patterns is None else patterns:
         route = re.sub(r"<\w+:(\w+)>", r"<\1>", str(pattern.pattern))
         route = re.sub(r"\(\?P<(\w+)>[^)]*\)", r"<\1>", route).removeprefix("^").removesuffix("$")
@@ -86,7 +86,7 @@ ADDRESSES = list(reversed(GUARDS))
 
 
 def row_of(address: str) -> str | None:
-    """The address under which the table has it."""
+    """Return the address of its row in the table; None if there is none."""
     if address in LISTED:
         return address
     return next((url for url in LISTED if url.endswith("**") and address.startswith(url[:-2])), None)
@@ -97,7 +97,7 @@ Ask = Callable[[str, str, str], str]
 
 
 class Cast(NamedTuple):
-    """Everybody who might come by, signed in where they can be, and what the parameters of an address stand for."""
+    """A client for each role, signed in if it can be, and the values of the parameters of addresses."""
 
     clients: dict[str, Client]
     values: dict[str, Any]
@@ -105,7 +105,7 @@ class Cast(NamedTuple):
 
 @pytest.fixture(scope="module")
 def cast(shared: None) -> Cast:
-    """A customer with a partner of record, and all the others."""
+    """Return a customer with a partner of record, and people of all roles."""
     customer, partner = make_customer("Västerhamn Energi AB"), make_partner("Nordvik Cloud AB")
     subscription = make_subscription(customer)
     admin = make_member(customer.organisation)
@@ -150,7 +150,7 @@ def cast(shared: None) -> Cast:
         "notification_id": Notification.objects.get(membership__user=admin.user).pk,
         "signed": signing.sign(Association.objects.earliest("pk").pk),
         "person_id": admin.user_id,
-        "import_id": estate.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,
+        "import_id": imports.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,
         "job_id": bulk.request(
             [bulk.Pair(str(subscription.subscription_id), partner.mpn_id)], dry_run=True, by=admin
         ).pk,
@@ -161,7 +161,7 @@ def cast(shared: None) -> Cast:
 
 @pytest.fixture
 def ask(cast: Cast, settings: Any, tmp_path: Path) -> Ask:
-    """Asks an address as one of them; what that has changed is undone."""
+    """Return a function that sends a request in a role, undoes its changes and returns the answer."""
     settings.MAIL_SINK = str(tmp_path / "mail")
 
     def asks(role: str, method: str, address: str) -> str:
@@ -169,7 +169,7 @@ def ask(cast: Cast, settings: Any, tmp_path: Path) -> Ask:
         client.cookies = client.cookies.copy()
         path = re.sub(r"<(\w+)>", lambda found: str(cast.values.get(found[1], "1")), address)
         with transaction.atomic():
-            # Each from an address of its own, so that nobody runs into the limits of sign-in.
+            # Each from another IP address, because of the limits of sign-in.
             response = client.generic(method, path, REMOTE_ADDR=str(ip_address(next(_callers))))
             transaction.set_rollback(True)
         sent_to = response.get("Location", "")
@@ -185,7 +185,7 @@ def answers(ask: Ask, method: str, address: str) -> list[str]:
 
 
 def rows_for(ask: Ask, address: str) -> Iterator[str]:
-    """The rows of an address as it answers now, the methods that answer alike in one."""
+    """Yield the rows of an address as it answers now, with the methods that answer alike in one row."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for method in METHODS:
         row = answers(ask, method, address)
@@ -202,12 +202,12 @@ def test_every_address_is_listed(ask):
     assert not missing, "Not in permissions.csv:\n" + "\n".join(rows or missing)
 
 
-def test_the_table_lists_nothing_that_is_gone():
+def test_the_table_lists_only_addresses_that_exist():
     assert {url for url in LISTED if not url.endswith("**")} <= set(ADDRESSES)
 
 
-class Question(NamedTuple):
-    """One request, and what may be answered to it."""
+class Case(NamedTuple):
+    """A request, and the answer that it should get."""
 
     address: str
     method: str
@@ -216,21 +216,21 @@ class Question(NamedTuple):
 
     @property
     def answered_by(self) -> Any:
-        """The guard, where it answers, so that others may ask for it; else the address itself."""
+        """Return the guard if it answers, so that one request is enough for all with this guard; else the address."""
         guard = GUARDS[self.address]
         return guard if stops(guard, self.method, self.role) else self.address
 
 
 ANY_REFUSAL = "a refusal"
-LISTED_QUESTIONS = [
-    Question(address, method, role, wanted)
+LISTED_CASES = [
+    Case(address, method, role, wanted)
     for address in ADDRESSES
     for method in METHODS
     if (row := ROWS.get((row_of(address) or "", method)))
     for role, wanted in zip(ROLES, row, strict=True)
 ]
-OTHER_QUESTIONS = [
-    Question(address, method, role, ANY_REFUSAL)
+OTHER_CASES = [
+    Case(address, method, role, ANY_REFUSAL)
     for address in ADDRESSES
     for method in METHODS
     if (row_of(address), method) not in ROWS
@@ -238,54 +238,54 @@ OTHER_QUESTIONS = [
 ]
 
 
-def _needed(questions: list[Question], *, each: bool = False) -> list[Question]:
-    """One question for each guard, method, role and kind of answer; with `each`, at least one to each row as well."""
-    firsts: dict[Any, Question] = {}
-    for one in questions:
+def _needed(cases: list[Case], *, each: bool = False) -> list[Case]:
+    """Return one case for each guard, method, role and kind of answer; with `each`, at least one for each row too."""
+    firsts: dict[Any, Case] = {}
+    for one in cases:
         firsts.setdefault((one.answered_by, one.method, one.role, one.wanted), one)
     chosen = set(firsts.values())
     if each:
         asked = {(one.address, one.method) for one in chosen}
-        missing = {(one.address, one.method): one for one in questions if (one.address, one.method) not in asked}
+        missing = {(one.address, one.method): one for one in cases if (one.address, one.method) not in asked}
         chosen |= set(missing.values())
-    return [one for one in questions if one in chosen]
+    return [one for one in cases if one in chosen]
 
 
-def _check(ask: Ask, questions: list[Question]) -> None:
+def _check(ask: Ask, cases: list[Case]) -> None:
     wrong = []
-    for one in questions:
+    for one in cases:
         answer = ask(one.role, one.method, one.address)
         if answer not in (REFUSALS if one.wanted == ANY_REFUSAL else {one.wanted}):
             wrong.append(f"{one.method} {one.address} as {one.role} answers {answer}, not {one.wanted}")
     assert not wrong, "\n".join(wrong)
 
 
-def _by_address(questions: list[Question]) -> list[Any]:
-    by_address: dict[str, list[Question]] = {}
-    for one in questions:
+def _by_address(cases: list[Case]) -> list[Any]:
+    by_address: dict[str, list[Case]] = {}
+    for one in cases:
         by_address.setdefault(one.address, []).append(one)
     return [pytest.param(some, id=address) for address, some in by_address.items()]
 
 
 def test_guards_are_read_from_the_views():
-    """If a decorator were no longer recognised, every view would count as its own guard: slow, but not wrong."""
+    """If a decorator were not recognised, every view would need its own requests: slow, but not wrong."""
     guard = GUARDS["/a/deliveries/<delivery_id>/replay/"]
     assert guard == (SignedIn(), OnlyPosts(), OnlyFor(OrganisationKind.STAFF, "delivery.replay"))
     assert GUARDS["/c/"] == (SignedIn(), Methods(("GET", "HEAD")), OnlyFor(OrganisationKind.CUSTOMER, ""))
     assert GUARDS["/api/v1/me/"] == GUARDS["/api/v1/subscriptions/"] != GUARDS["/api/v1/receipts/<signed>/"]
 
 
-@pytest.mark.parametrize("questions", _by_address(_needed(LISTED_QUESTIONS, each=True)))
-def test_every_role_gets_what_the_table_says(ask, questions):
-    _check(ask, questions)
+@pytest.mark.parametrize("cases", _by_address(_needed(LISTED_CASES, each=True)))
+def test_every_role_gets_the_answer_of_the_table(ask, cases):
+    _check(ask, cases)
 
 
-@pytest.mark.parametrize("questions", _by_address(_needed(OTHER_QUESTIONS)))
-def test_a_method_that_is_not_listed_is_refused(ask, questions):
-    _check(ask, questions)
+@pytest.mark.parametrize("cases", _by_address(_needed(OTHER_CASES)))
+def test_a_method_that_is_not_listed_is_refused(ask, cases):
+    _check(ask, cases)
 
 
 @pytest.mark.crawl
-@pytest.mark.parametrize("questions", _by_address(LISTED_QUESTIONS + OTHER_QUESTIONS))
-def test_every_single_request_gets_what_the_table_says(ask, questions):
-    _check(ask, questions)
+@pytest.mark.parametrize("cases", _by_address(LISTED_CASES + OTHER_CASES))
+def test_every_single_request_gets_the_answer_of_the_table(ask, cases):
+    _check(ask, cases)

@@ -1,4 +1,4 @@
-"""Every write of the API refuses in one order, the one in docs/api.md: for each two rules that a request breaks."""
+"""Every write of the API refuses in the order of docs/api.md, tried with each two rules that a request can break."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 
 from associations.attaching.actions import attach as attaching
-from associations.attaching.actions import undo as undo_module
+from associations.attaching.actions import undo as undoing
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
 from associations.invitations import actions as invitations
@@ -27,7 +27,7 @@ from tests.test_writes import NEW, PERSONAL, RECIPES, Ready
 pytestmark = pytest.mark.usefixtures("committed")
 
 DOCS = Path(__file__).parents[1] / "docs" / "api.md"
-#: The rules that a request can break, in the order in which they are looked at, with the status of the refusal.
+#: The rules that a request can break, in the order in which they are checked, with the status of the refusal.
 ORDER = {
     "sign-in": 401,
     "target": 404,
@@ -40,9 +40,9 @@ ORDER = {
     "lock": 429,
     "state": 409,
 }
-#: Rules that no request breaks together.
+#: Rules that no request can break together.
 EXCLUSIVE = [{"sign-in", "right"}, {"no version", "old version"}, {"media type", "body"}]
-#: These writes need no lock that somebody else could hold for long, and no state forbids them.
+#: Writes that need no lock that someone else could hold for long, and that no state forbids.
 ALWAYS_POSSIBLE = {"bulk", "notification_done", "notification_reopen"}
 
 
@@ -59,7 +59,7 @@ def remove(ready: Ready) -> None:
 
 
 def undo(ready: Ready) -> None:
-    undo_module.undo(id_in(ready), by=ready.owner)
+    undoing.undo(id_in(ready), by=ready.owner)
 
 
 def answer(ready: Ready) -> None:
@@ -76,7 +76,7 @@ def suspend_partner(ready: Ready) -> None:
     Partner.objects.filter(pk=ready.owner.organisation_id).update(status="suspended")
 
 
-#: What makes each write impossible for the state of things.
+#: What makes each write impossible by the state of the record.
 SPOIL: dict[str, Callable[[Ready], None]] = {
     "attach": expire,
     "remove": remove,
@@ -98,7 +98,7 @@ def operation(name: str) -> dict[str, Any]:
 
 
 def breakable(name: str) -> list[str]:
-    """The rules of the order that a request to this write can break."""
+    """Return the rules of the order that a request to this write can break."""
     answers = set(operation(name)["responses"])
     without = {
         "target": name in NEW,
@@ -111,7 +111,7 @@ def breakable(name: str) -> list[str]:
 
 
 def sender(ready: Ready, name: str, rules: set[str]) -> Api:
-    """Whoever breaks the rules about who may send it."""
+    """Return a client that breaks those of the rules that are about the sender."""
     if "sign-in" in rules:
         return Api()
     owner, read_only = ready.owner, "right" in rules
@@ -125,7 +125,7 @@ def sender(ready: Ready, name: str, rules: set[str]) -> Api:
 
 
 def send(name: str, rules: set[str]) -> Any:
-    """The answer to a request that breaks these rules and no other."""
+    """Return the answer to a request that breaks these rules and no other."""
     ready = RECIPES[name]()
     if "state" in rules:
         SPOIL[name](ready)
@@ -144,7 +144,7 @@ def send(name: str, rules: set[str]) -> Any:
 
 @contextmanager
 def everything_locked() -> Iterator[None]:
-    """Somebody else holds every row that a write could need, for longer than a write waits."""
+    """Lock every row that a write could need, for longer than a write waits."""
     other = connection.copy()
     other.set_autocommit(False)
     with connection.cursor() as cursor:
@@ -161,7 +161,7 @@ def everything_locked() -> Iterator[None]:
 
 
 def check(name: str, rules: set[str]) -> str:
-    """What is wrong with the answer, if anything."""
+    """Return what is wrong with the answer; empty if nothing is."""
     rule, response = next(rule for rule in ORDER if rule in rules), send(name, rules)
     code = response.json()["code"]
     about_the_key = code == "idempotency_key_malformed"
@@ -174,18 +174,18 @@ each_write = pytest.mark.parametrize("name", RECIPES)
 
 
 @each_write
-def test_each_rule_that_is_broken_alone_is_the_one_that_is_refused(name):
+def test_a_request_that_breaks_one_rule_is_refused_for_it(name):
     assert [wrong for rule in breakable(name) if (wrong := check(name, {rule}))] == []
 
 
 @each_write
-def test_of_each_two_rules_that_are_broken_the_first_is_refused(name):
+def test_a_request_that_breaks_two_rules_is_refused_for_the_first(name):
     pairs = [set(pair) for pair in combinations(breakable(name), 2) if set(pair) not in EXCLUSIVE]
 
     assert [wrong for pair in pairs if (wrong := check(name, pair))] == []
 
 
-def test_a_first_answer_is_given_again_before_the_version_and_the_state_are_looked_at():
+def test_a_replay_comes_before_the_checks_of_version_and_state():
     ready = RECIPES["attach"]()
     api, headers = Api(ready.owner), {"If_Match": '"1"', "Idempotency_Key": "first"}
     first = ready.send(api, **headers)
@@ -198,7 +198,7 @@ def test_a_first_answer_is_given_again_before_the_version_and_the_state_are_look
     assert again["Idempotent-Replayed"] == "true"
 
 
-def test_the_order_is_the_one_in_the_docs():
+def test_the_docs_have_the_same_order():
     (line,) = re.findall(r"^> (401.*)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     line = line.replace("the `Idempotency-Key`", "key").replace("413, 415 or 422", "415, 422")
 

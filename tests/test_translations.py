@@ -1,4 +1,4 @@
-"""Everything the product says, it says in every language it offers."""
+"""Every message of the product has a translation into every language."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ LANGUAGES = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_message_is_missing_or_doubtful(
+def test_no_message_is_missing_or_fuzzy(
     language: str, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found in a copy of the sources; `make messages` brings the real catalogue up to date for whoever translates."""
+    """Messages are collected from a copy of the sources; `make messages` updates the real catalogue for translators."""
     for room in ("associations", "locale", "por", "templates"):
         shutil.copytree(ROOT / room, tmp_path / room)
     settings.LOCALE_PATHS = []

@@ -1,6 +1,6 @@
-"""Every form that carries the version it was shown with: out of date it changes nothing, pressed twice it acts once.
+"""Forms that carry the version they were shown with: an outdated one changes nothing, one sent twice acts once.
 
-A form that is new has to be given a page here that shows it, or it fails by its name.
+A new form of this kind needs a page here that shows it; until then its tests fail.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 class Forms(HTMLParser):
-    """The forms of a page: where each is sent, and what stands in it already."""
+    """The forms of a page: where each is sent, and its input fields with their values."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Forms(HTMLParser):
 
 @dataclass
 class Shown:
-    """A page in front of somebody, and what a colleague may do meanwhile."""
+    """A page that a person has open, and what a colleague does meanwhile."""
 
     subscription: Subscription
     page: Any
@@ -63,7 +63,7 @@ class Shown:
 
     @property
     def versions(self) -> set[int]:
-        """Of the subscription, and of the questions about it."""
+        """Return the versions of the subscription and of its change requests."""
         requests = ChangeRequest.objects.filter(subscription=self.subscription)
         return {Subscription.objects.get(pk=self.subscription.pk).version, *requests.values_list("version", flat=True)}
 
@@ -72,7 +72,7 @@ class Shown:
 
 
 def show(name: str) -> Shown:
-    """The page with this form on it, as its reader has it in front of them."""
+    """Return the page with this form, as its reader sees it."""
     customer = make_customer()
     admin, subscription = make_member(customer.organisation), make_subscription(customer)
     ours, other = make_partner("Nordvik Cloud AB"), make_partner("Halden Konsult AB")
@@ -112,7 +112,7 @@ def show(name: str) -> Shown:
             )
             return _with_form(shown, name, mpn_id=other.mpn_id)
         case _:
-            raise AssertionError(f"no page is known that shows the form to {name}")
+            raise AssertionError(f"no page here shows the form to {name}")
     return _with_form(Shown(subscription, page, client, meanwhile), name)
 
 
@@ -130,7 +130,7 @@ def _name(address: str) -> str:
 
 
 def with_a_version() -> list[str]:
-    """Where the forms of all templates go that have such a field."""
+    """Return where all forms of the templates go that have such a field."""
     names = set()
     for path in TEMPLATES.rglob("*.html"):
         for form in re.findall(r"<form\b.*?</form>", path.read_text(encoding="utf-8"), re.DOTALL):
@@ -143,12 +143,12 @@ def with_a_version() -> list[str]:
 each_form = pytest.mark.parametrize("name", with_a_version())
 
 
-def test_there_are_such_forms():
+def test_attach_remove_undo_and_answer_have_a_version():
     assert {name.rpartition("_")[2] for name in with_a_version()} >= {"attach", "remove", "undo", "answer"}
 
 
 @each_form
-def test_a_form_that_is_out_of_date_is_refused_in_a_sentence_and_nothing_changes(name):
+def test_an_outdated_form_is_refused_with_a_message_and_changes_nothing(name):
     shown = show(name)
     shown.meanwhile()
     versions, events = shown.versions, shown.events()
@@ -158,14 +158,14 @@ def test_a_form_that_is_out_of_date_is_refused_in_a_sentence_and_nothing_changes
     assert response.status_code == 409
     assert f"This {shown.thing} has changed since you opened it. Check the changes, then try again." in response.text
     assert (shown.versions, shown.events()) == (versions, events)
-    # What it shows now can be acted on.
+    # The forms on the page now have the current version.
     assert {given["version"] for _address, given in Forms(response.text).found if "version" in given} <= {
         str(version) for version in versions
     }
 
 
 @each_form
-def test_a_form_pressed_twice_acts_once(name):
+def test_a_form_sent_twice_acts_once(name):
     shown = show(name)
     before = shown.events()
 
@@ -176,7 +176,7 @@ def test_a_form_pressed_twice_acts_once(name):
 
 
 @each_form
-def test_a_form_pressed_twice_at_once_acts_once_too(name):
+def test_a_form_sent_twice_at_the_same_moment_acts_once(name):
     shown = show(name)
     before, start = shown.events(), Barrier(2)
 
@@ -198,7 +198,7 @@ def test_a_form_pressed_twice_at_once_acts_once_too(name):
 
 
 @each_form
-def test_a_form_whose_version_was_tampered_with_changes_nothing(name):
+def test_a_form_with_a_forged_version_changes_nothing(name):
     shown = show(name)
     events = shown.events()
 

@@ -1,6 +1,6 @@
-"""Every write of the API, as its own document lists them: versions, keys, bodies, strangers.
+"""Every write in the OpenAPI document: versions, keys, bodies, strangers.
 
-A write that is new has to be given a recipe here, or it fails by its name.
+A new write needs a recipe here; until then its test fails.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ OPERATIONS = {
     if method != "get"
 }
 WRITES = {name: method for name, (method, _parameters) in OPERATIONS.items()}
-#: Pairs of writers with the same version in hand, for each write.
+#: How many pairs of writers with the same version are tried for each write.
 PAIRS = 100 if "RACE_SECONDS" in environ else 12
 
 
 @dataclass
 class Ready:
-    """Something that a write can be sent to and will do something to."""
+    """Something that a write can be sent to and will change."""
 
     method: str
     path: str
-    absent: str  # the same address of nothing
+    absent: str  # the same address of something that does not exist
     body: Any
-    other_body: Any  # as good as the first, and not the same
+    other_body: Any  # as valid as the first, but not the same
     owner: Actor
     version: Callable[[], int]
 
@@ -70,7 +70,7 @@ class Ready:
 
 
 def of_a_record(method: str, body: Any, other_body: Any, *, held: bool, suffix: str = "") -> Callable[[], Ready]:
-    """The writes to a subscription's partner of record."""
+    """Return the recipe of a write to a subscription's partner of record."""
 
     def make() -> Ready:
         customer = make_customer()
@@ -97,8 +97,8 @@ def of_a_record(method: str, body: Any, other_body: Any, *, held: bool, suffix: 
     return make
 
 
-def of_a_question(body: Any, other_body: Any, *, suffix: str, by: str) -> Callable[[], Ready]:
-    """The writes to the question who does the work."""
+def of_a_change_request(body: Any, other_body: Any, *, suffix: str, by: str) -> Callable[[], Ready]:
+    """Return the recipe of a write to a change request."""
 
     def make() -> Ready:
         customer = make_customer()
@@ -122,7 +122,7 @@ def of_a_question(body: Any, other_body: Any, *, suffix: str, by: str) -> Callab
 
 
 def of_a_file() -> Ready:
-    """The write of many rows at once."""
+    """Return the write of many rows."""
     customer = make_customer()
     owner, partner = make_member(customer.organisation), make_partner()
     rows = [{"subscription_id": str(make_subscription(customer).subscription_id), "mpn_id": partner.mpn_id}]
@@ -131,7 +131,7 @@ def of_a_file() -> Ready:
 
 
 def of_an_invitation(body: Any, other_body: Any, *, suffix: str, by: str) -> Callable[[], Ready]:
-    """The writes to an invitation."""
+    """Return the recipe of a write to an invitation."""
 
     def make() -> Ready:
         customer = make_customer()
@@ -157,7 +157,7 @@ def of_an_invitation(body: Any, other_body: Any, *, suffix: str, by: str) -> Cal
 
 
 def of_no_invitation_yet() -> Ready:
-    """The write that sends one."""
+    """Return the write that sends an invitation."""
     customer = make_customer()
     owner = make_member(make_partner().organisation)
     subscription = make_subscription(customer)
@@ -168,7 +168,7 @@ def of_no_invitation_yet() -> Ready:
 
 
 def of_open_licensing() -> Ready:
-    """The write by which a partner makes itself of record."""
+    """Return the write by which a partner becomes the partner of record itself."""
     subscription = make_subscription(make_customer(), agreement="OPEN")
     partner = make_partner()
     consent = {"name": "Elin Sandberg", "email": "elin@vasterhamn.example", "given_on": "2026-01-15"}
@@ -185,13 +185,13 @@ def of_open_licensing() -> Ready:
 
 
 def of_the_inbox(suffix: str) -> Callable[[], Ready]:
-    """The writes to a line of somebody's own inbox."""
+    """Return the recipe of a write to a line of one's own inbox."""
 
     def make() -> Ready:
         customer, partner = make_customer(), make_partner()
         owner = make_member(partner.organisation)
         subscription = make_subscription(customer)
-        Outbox.objects.update(done_at=timezone.now())  # what earlier tests left there would take its time
+        Outbox.objects.update(done_at=timezone.now())  # what earlier tests left would take long
         attaching.attach(subscription.subscription_id, partner.mpn_id, by=make_member(customer.organisation))
         relay()
         pk = Notification.objects.visible_to(owner).get().pk
@@ -210,14 +210,16 @@ def of_the_inbox(suffix: str) -> Callable[[], Ready]:
     return make
 
 
-#: How each write is prepared, by the name the document gives it.
+#: How each write is prepared, by its name in the document.
 RECIPES: dict[str, Callable[[], Ready]] = {
     "attach": of_a_record("put", {"mpn_id": "{mpn_id}"}, {"mpn_id": "{mpn_id}", "note": "Other"}, held=False),
     "remove": of_a_record("delete", {"reason": "Over"}, {"reason": "Other"}, held=True),
-    # Undo takes no fields at all: another body of its own is one without a body.
+    # Undo takes no fields. Its other body is refused because of the key, before its fields are checked.
     "undo": of_a_record("post", {}, {"x": "Other"}, held=True, suffix="undo/"),
-    "answer": of_a_question({"mpn_id": None}, {"mpn_id": None, "statement": "Other"}, suffix="answer/", by="customer"),
-    "statement": of_a_question({"text": "We do."}, {"text": "Other"}, suffix="statement/", by="partner"),
+    "answer": of_a_change_request(
+        {"mpn_id": None}, {"mpn_id": None, "statement": "Other"}, suffix="answer/", by="customer"
+    ),
+    "statement": of_a_change_request({"text": "We do."}, {"text": "Other"}, suffix="statement/", by="partner"),
     "bulk": of_a_file,
     "invite": of_no_invitation_yet,
     "accept": of_an_invitation({"subscription_ids": [0]}, {"subscription_ids": [1]}, suffix="accept/", by="customer"),
@@ -228,14 +230,14 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "notification_done": of_the_inbox("done/"),
     "notification_reopen": of_the_inbox("reopen/"),
 }
-#: Those that make something new, and so are about nothing that could be somebody else's; and activating, which any
-#: partner may that has the ID, and which to a stranger's MPN ID says nothing of it.
+#: Writes that make something new, so they have no target of someone else. And activating: any partner that knows the ID
+#: may do it, and a stranger's MPN ID gives nothing away.
 NEW = {"bulk", "invite", "activate"}
-#: Those about something of one person's own, for which no role is needed.
+#: Writes to something of one's own, for which no role is needed.
 PERSONAL = {"notification_done", "notification_reopen"}
 
 each_write = pytest.mark.parametrize("name", RECIPES)
-#: Those that replace or end what is there, and so have to say which version of it they have seen.
+#: Writes that replace or end something, so they must name the version they have seen.
 VERSIONED = [name for name in RECIPES if "If-Match" in OPERATIONS[name][1]]
 each_versioned_write = pytest.mark.parametrize("name", VERSIONED)
 
@@ -268,7 +270,7 @@ def test_every_write_of_the_document_has_a_recipe():
 
 
 @each_versioned_write
-def test_a_write_that_names_no_version_or_an_old_one_does_nothing(name):
+def test_a_write_with_no_version_or_an_old_one_does_nothing(name):
     ready = RECIPES[name]()
     api, now = ready.ours(), ready.version()
 
@@ -281,7 +283,7 @@ def test_a_write_that_names_no_version_or_an_old_one_does_nothing(name):
 
 @each_versioned_write
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"7000", {}', "*"], ids=["strong", "weak", "one of several", "any"])
-def test_a_write_that_names_the_version_is_done_and_the_version_is_new(name, form):
+def test_a_write_with_the_current_version_is_done_and_raises_the_version(name, form):
     ready = RECIPES[name]()
     seen = ready.version()
 
@@ -293,9 +295,9 @@ def test_a_write_that_names_the_version_is_done_and_the_version_is_new(name, for
 
 
 @each_versioned_write
-def test_of_each_two_with_the_same_version_one_writes_and_the_other_is_stale(name):
-    """Not one update is lost."""
-    for _round in range(PAIRS):
+def test_two_writers_with_the_same_version_are_one_change_and_one_conflict(name):
+    """No update is lost."""
+    for _pair in range(PAIRS):
         ready = RECIPES[name]()
         api, seen, start = ready.ours(), ready.version(), Barrier(2)
         before = events()
@@ -317,7 +319,7 @@ def test_of_each_two_with_the_same_version_one_writes_and_the_other_is_stale(nam
 
 
 @each_write
-def test_the_first_answer_is_given_again_and_the_write_done_once(name):
+def test_a_write_sent_again_gets_the_first_answer_and_is_done_once(name):
     ready = RECIPES[name]()
     api, key = ready.ours(), str(uuid.uuid4())
     seen = tag(ready.version())
@@ -326,7 +328,7 @@ def test_the_first_answer_is_given_again_and_the_write_done_once(name):
     assert "Idempotent-Replayed" not in first
 
     with nothing_happens(ready):
-        # The version it names is an old one by now; that was the first's to answer.
+        # The version it names is old by now; only the first request was checked for that.
         for version in (seen, "*"):
             again = ready.send(ready.ours(), If_Match=version, Idempotency_Key=key)
             assert again["Idempotent-Replayed"] == "true"
@@ -338,7 +340,7 @@ def test_the_first_answer_is_given_again_and_the_write_done_once(name):
 
 
 @each_write
-def test_another_body_under_the_same_key_is_refused_each_time(name):
+def test_another_body_under_the_same_key_is_refused(name):
     ready = RECIPES[name]()
     api, key = ready.ours(), str(uuid.uuid4())
     assert ready.send(api, If_Match="*", Idempotency_Key=key).status_code < 300
@@ -349,7 +351,7 @@ def test_another_body_under_the_same_key_is_refused_each_time(name):
 
 
 @each_write
-def test_a_refusal_is_not_kept_and_the_key_stays_good(name):
+def test_a_refusal_is_not_kept_and_the_key_can_be_used_again(name):
     ready = RECIPES[name]()
     api, key = ready.ours(), str(uuid.uuid4())
 
@@ -366,7 +368,7 @@ def test_a_refusal_is_not_kept_and_the_key_stays_good(name):
 
 @each_write
 @pytest.mark.parametrize("key", ["", " ", "k" * 256, "a\tb", "a\x7fb"])
-def test_a_key_that_is_none_is_refused(name, key):
+def test_a_malformed_key_is_refused(name, key):
     ready = RECIPES[name]()
 
     with nothing_happens(ready):
@@ -374,20 +376,20 @@ def test_a_key_that_is_none_is_refused(name, key):
 
 
 @each_write
-def test_the_longest_key_is_taken(name):
+def test_the_longest_key_is_accepted(name):
     ready = RECIPES[name]()
 
     assert ready.send(ready.ours(), If_Match="*", Idempotency_Key="k" * 255).status_code < 300
 
 
 @each_write
-def test_another_organisations_same_key_is_another_and_gives_nothing_away(name):
+def test_the_same_key_of_another_organisation_is_another_key_and_gives_nothing_away(name):
     if name in NEW:
         return
     mine, theirs, key = RECIPES[name](), RECIPES[name](), str(uuid.uuid4())
     first = mine.send(mine.ours(), If_Match="*", Idempotency_Key=key)
 
-    # Whoever knows the key, and even the address and the body, gets what they would get without it.
+    # A stranger who knows the key, the address and the body gets the same answer as without the key.
     stranger = theirs.ours()
     with nothing_happens(theirs):
         refused(mine.send(stranger, If_Match="*", Idempotency_Key=key), 404, "not_found")
@@ -402,7 +404,7 @@ def test_another_organisations_same_key_is_another_and_gives_nothing_away(name):
 
 
 @each_write
-def test_a_body_with_a_field_that_is_none_is_refused_by_its_name(name):
+def test_a_body_with_an_unknown_field_is_refused_with_its_name(name):
     ready = RECIPES[name]()
 
     with nothing_happens(ready):
@@ -434,7 +436,7 @@ def test_a_body_that_is_not_json_is_refused(name, body):
 
 
 @each_write
-def test_to_a_stranger_what_is_there_and_what_is_not_answer_alike(name):
+def test_a_stranger_gets_the_same_answer_whether_the_target_exists_or_not(name):
     if name in NEW:
         return
     ready = RECIPES[name]()
@@ -452,7 +454,7 @@ def test_to_a_stranger_what_is_there_and_what_is_not_answer_alike(name):
 
 
 @each_write
-def test_who_may_only_read_writes_nothing(name):
+def test_a_reader_cannot_write(name):
     ready = RECIPES[name]()
     viewer = make_member(ready.owner.organisation, "viewer")
 

@@ -1,6 +1,6 @@
-"""What of the tests goes together to one process of a parallel run, and what is begun first.
+"""How a parallel run shares out the tests: in units that stay in one process, the longest first.
 
-A file is a unit: its tests may share rows that are really committed, or a server. Some files are one unit together.
+A file is a unit: its tests may share committed rows or a server. Some files together are one unit.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Any
 
 from xdist.scheduler import LoadScopeScheduling
 
-#: Begun in this order, the longest first, so that all processes end at about the same time. The rest, by how many
-#: tests are in it, comes after.
+#: The units that start first, in this order, so that all processes end at about the same time. The others follow, by
+#: their number of tests.
 LONGEST = [
     ("tests/journeys/",),  # on one running product
     ("tests/test_permissions.py",),

@@ -1,4 +1,4 @@
-"""Files are whole, never overwritten and private: in a directory, and in a bucket of a real S3 server."""
+"""Files are kept whole, never overwritten and private, in a directory and in a bucket of a real S3 server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Directory | Bucke
     return Bucket(**request.getfixturevalue("s3"))
 
 
-def test_a_file_is_kept_and_a_second_of_its_name_gets_another(storage: Directory | Bucket, tmp_path: Path) -> None:
+def test_a_second_file_of_the_same_name_gets_another_name(storage: Directory | Bucket, tmp_path: Path) -> None:
     place = f"{tmp_path.name}/deep"
     first = storage.save(f"{place}/letter.txt", ContentFile(b"first"))
     second = storage.save(f"{place}/letter.txt", ContentFile(b"second"))
@@ -39,7 +39,7 @@ def test_a_file_is_kept_and_a_second_of_its_name_gets_another(storage: Directory
     assert sorted(storage.listdir(place)[1]) == sorted(Path(name).name for name in (first, second))
 
 
-def test_a_file_without_a_name_of_its_own_is_kept_whole(storage: Directory | Bucket, tmp_path: Path) -> None:
+def test_a_file_object_without_a_name_is_kept_whole(storage: Directory | Bucket, tmp_path: Path) -> None:
     with tempfile.SpooledTemporaryFile() as spooled:
         spooled.write(b"content")
         name = storage.save(f"{tmp_path.name}/spooled", File(spooled))
@@ -47,15 +47,17 @@ def test_a_file_without_a_name_of_its_own_is_kept_whole(storage: Directory | Buc
         assert file.read() == b"content"
 
 
-def test_a_name_taken_a_moment_ago_is_refused_and_the_file_stays(storage: Directory | Bucket, tmp_path: Path) -> None:
+def test_a_name_taken_a_moment_ago_is_refused_and_the_first_file_stays(
+    storage: Directory | Bucket, tmp_path: Path
+) -> None:
     name = storage.save(f"{tmp_path.name}/letter.txt", ContentFile(b"first"))
     with pytest.raises((FileExistsError, ClientError), match="exists|PreconditionFailed"):
-        storage._save(name, ContentFile(b"second"))  # as if another one had found the name free, too
+        storage._save(name, ContentFile(b"second"))  # as if the name had been free when it was chosen
     with storage.open(name) as file:
         assert file.read() == b"first"
 
 
-def test_a_file_that_is_cut_short_is_none(storage: Directory | Bucket, tmp_path: Path) -> None:
+def test_an_interrupted_upload_leaves_no_file(storage: Directory | Bucket, tmp_path: Path) -> None:
     class Failing(BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             if self.tell() > 0:
@@ -67,7 +69,7 @@ def test_a_file_that_is_cut_short_is_none(storage: Directory | Bucket, tmp_path:
     assert not storage.exists(f"{tmp_path.name}/letter.txt")
 
 
-def test_a_directory_and_its_files_are_their_owners_alone(tmp_path: Path) -> None:
+def test_only_its_owner_can_enter_a_directory_and_read_its_files(tmp_path: Path) -> None:
     directory = Directory(location=tmp_path / "files")
     name = directory.save("deep/letter.txt", ContentFile(b"first"))
     assert (tmp_path / "files").stat().st_mode & 0o777 == 0o700
@@ -75,7 +77,7 @@ def test_a_directory_and_its_files_are_their_owners_alone(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["deep"]  # no draft is left
 
 
-def test_a_bucket_shows_nothing_to_strangers_and_everything_to_a_signed_link(s3: dict[str, Any]) -> None:
+def test_a_bucket_is_private_and_a_signed_link_opens_one_file(s3: dict[str, Any]) -> None:
     bucket = Bucket(**s3)
     name = bucket.save("private/letter.txt", ContentFile(b"first"))
     with pytest.raises(HTTPError, match="403"):
@@ -102,10 +104,10 @@ def test_a_directory_needs_no_bucket(tmp_path: Path) -> None:
 
 
 def _make_bucket(backend: str, options: dict[str, Any]) -> str:
-    said = StringIO()
+    out = StringIO()
     with override_settings(STORAGES={"default": {"BACKEND": backend, "OPTIONS": options}}):
-        call_command("make_bucket", stdout=said)
-    return said.getvalue()
+        call_command("make_bucket", stdout=out)
+    return out.getvalue()
 
 
 # --- Readiness ------------------------------------------------------------------------------------------------------
@@ -113,7 +115,7 @@ def _make_bucket(backend: str, options: dict[str, Any]) -> str:
 
 def _ready(backend: str, options: dict[str, Any]) -> str:
     with override_settings(STORAGES={"default": {"BACKEND": backend, "OPTIONS": options}}):
-        for _ in range(5):  # the client is made while the first question waits; on a busy machine that takes long
+        for _ in range(5):  # the client is made during the first check, which takes long on a busy machine
             components = Client().get("/readyz").json()["components"]
             if components["storage"] == "ok":
                 break
@@ -131,11 +133,11 @@ def _ready(backend: str, options: dict[str, Any]) -> str:
         ({"endpoint_url": "http://127.0.0.1:1"}, "failed"),
     ],
 )
-def test_a_bucket_that_may_not_be_used_is_not_ready(s3: dict[str, Any], wrong: dict[str, str], state: str) -> None:
+def test_a_bucket_that_cannot_be_used_is_not_ready(s3: dict[str, Any], wrong: dict[str, str], state: str) -> None:
     assert _ready("por.files.bucket.Bucket", s3 | wrong) == state
 
 
-def test_a_directory_that_cannot_be_is_not_ready(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_not_ready(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert _ready("por.files.directory.Directory", {"location": tmp_path / "new"}) == "ok"
     assert _ready("por.files.directory.Directory", {"location": tmp_path / "file"}) == "failed"

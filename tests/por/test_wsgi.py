@@ -1,4 +1,4 @@
-"""What only the web server's way in shows: how a content type is read before any middleware."""
+"""The WSGI application reads all text as UTF-8, whatever charset the content type names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHARSETS = ["charset=hex", "charset=undefined", "charset=utf-16", "charset=idna"
 
 
 def status(method: str, path: str, content_type: str, *, query: str = "", body: bytes = b"") -> str:
-    """The status of the answer; it is sent without signing in, so that no database is asked."""
+    """Return the status of the answer to a request without sign-in, which uses no database."""
     environ = {
         "REQUEST_METHOD": method,
         "PATH_INFO": path,

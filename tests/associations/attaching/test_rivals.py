@@ -29,7 +29,7 @@ from por.history.models import Event, Outbox
 from tests import estates
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
-from tests.record import most_at_once, overlaps
+from tests.record import most_partners, overlaps
 from tests.rivals import before_the_lock, before_the_write_without_a_lock, holding_the_lock
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -373,7 +373,7 @@ def scene(tmp_path: Path) -> Scene:
 
 def exact() -> None:
     """What holds whatever happened."""
-    assert most_at_once() <= 1
+    assert most_partners() <= 1
     assert overlaps() == 0
     assert Event.objects.count() == Outbox.objects.count()
     assert list(verify()) == []

@@ -33,7 +33,7 @@ from por.history.models import Event, Outbox
 from por.notifications.models import Delivery
 from tests import estates
 from tests.factories import make_customer, make_member, make_partner, make_subscription
-from tests.record import most_at_once, overlaps
+from tests.record import most_partners, overlaps
 from tests.rivals import unlocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -69,7 +69,7 @@ class Race:
                 self.answers += one.result()
             for one in rest:
                 one.result()
-        self.worst = max(self.worst, most_at_once())
+        self.worst = max(self.worst, most_partners())
         while self.locked and relaying.relay():
             pass
 
@@ -160,7 +160,7 @@ class Race:
 
     def watch(self) -> None:
         while self.goes_on:
-            self.worst = max(self.worst, most_at_once())
+            self.worst = max(self.worst, most_partners())
             time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""What holds at every address of the API: errors, negotiation, its document's page, and health."""
+"""Rules of all addresses of the API: errors, sign-in, CSV, the page of its document, health and metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ELSEWHERE = {"REMOTE_ADDR": "203.0.113.9"}
 
 @pytest.mark.parametrize("path", ["/api/", "/api/v1/", "/api/v1/me", "/api/v1/subscriptions/1/", "/api/v2/me/"])
 @pytest.mark.parametrize("method", ["get", "post", "delete"])
-def test_where_there_is_nothing_the_answer_is_a_problem(path, method):
+def test_an_address_that_does_not_exist_is_answered_with_a_problem(path, method):
     response = getattr(Api(), method)(path, X_Request_ID="12345678")
 
     assert response.status_code == 404
@@ -43,7 +43,7 @@ def test_where_there_is_nothing_the_answer_is_a_problem(path, method):
     }
 
 
-def test_a_method_that_is_none_is_405_and_says_which_are(admin):
+def test_an_unsupported_method_is_405_and_the_answer_lists_the_others(admin):
     response = Api(admin).post("me/")
 
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
@@ -52,7 +52,7 @@ def test_a_method_that_is_none_is_405_and_says_which_are(admin):
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete", "options"])
-def test_the_document_too_answers_other_methods_by_a_problem(method):
+def test_the_document_answers_other_methods_with_a_problem_too(method):
     response = getattr(Client(enforce_csrf_checks=True), method)("/api/v1/schema/")
 
     assert (response.status_code, response["Allow"]) == (405, "GET, HEAD")
@@ -60,12 +60,12 @@ def test_the_document_too_answers_other_methods_by_a_problem(method):
     assert response.json()["code"] == "method_not_allowed"
 
 
-def test_an_answer_in_another_format_is_406(admin):
+def test_a_request_for_another_format_is_406(admin):
     assert Api(admin).get("me/", Accept="text/html").json()["code"] == "not_acceptable"
     assert Api(admin).get("me/", Accept="text/html, */*").status_code == 200
 
 
-def test_what_nobody_foresaw_is_logged_and_says_nothing(admin, monkeypatch, caplog):
+def test_an_unexpected_error_is_logged_and_its_answer_gives_no_details(admin, monkeypatch, caplog):
     def fail(*args, **kwargs):
         raise DatabaseError("secret: the password of the database")
 
@@ -80,7 +80,7 @@ def test_what_nobody_foresaw_is_logged_and_says_nothing(admin, monkeypatch, capl
     assert "secret" in caplog.text
 
 
-def test_details_are_in_the_language_of_the_person_and_codes_are_not(customer, subscription):
+def test_details_are_in_the_readers_language_and_codes_are_not(customer, subscription):
     api = Api(make_member(customer.organisation, language="sv"))
 
     response = api.put(f"subscriptions/{subscription.subscription_id}/partner-of-record/")
@@ -90,7 +90,7 @@ def test_details_are_in_the_language_of_the_person_and_codes_are_not(customer, s
     assert Api().get("me/", Accept_Language="sv")["Content-Language"] == "sv"
 
 
-def test_answers_are_for_their_reader_only(admin):
+def test_answers_are_not_cached_for_other_readers(admin):
     response = Api(admin).get("me/")
 
     assert {"Authorization", "Cookie", "Accept-Language"} <= set(re.split(", *", response["Vary"]))
@@ -101,7 +101,7 @@ def test_answers_are_for_their_reader_only(admin):
 
 
 @pytest.mark.parametrize("header", ["Bearer wrong", "Bearer", "Bearer ", "Basic YTpi", "nonsense", "Bearer å"])
-def test_a_token_that_does_not_count_is_401_and_never_falls_back_to_the_session(admin, header):
+def test_an_invalid_token_is_401_and_never_falls_back_to_the_session(admin, header):
     api = Api()
     api.client.force_login(admin.user)
 
@@ -120,7 +120,7 @@ def test_without_sign_in_it_is_401():
 
 
 @pytest.mark.parametrize("loss", ["suspended", "revoked", "no longer a member"])
-def test_access_that_is_lost_is_lost_at_once(admin, loss):
+def test_lost_access_is_lost_immediately(admin, loss):
     api, session = Api(admin), Api()
     session.client.force_login(admin.user)
     assert api.get("me/").status_code == session.get("me/").status_code == 200
@@ -166,7 +166,7 @@ def test_a_cell_never_starts_a_formula(start):
     assert line.strip("\r\n").strip('"').startswith("'")
 
 
-def test_figures_stay_figures():
+def test_numbers_stay_numbers():
     header, line = _csv([{"a": {"b": -5}, "c": "-12.50", "d": None, "e": True}], ["a.b", "c", "d", "e"])
 
     assert (header, line) == ("a_b,c,d,e\r\n", "-5,-12.50,,1\r\n")
@@ -175,7 +175,7 @@ def test_figures_stay_figures():
 # --- The page -------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_explains_every_operation_and_every_code_to_anybody():
+def test_the_page_explains_every_operation_and_every_code_without_sign_in():
     page = Client().get(reverse("api_docs")).content.decode()
 
     assert "/api/v1/subscriptions/{subscription_id}/partner-of-record/undo/" in page
@@ -190,7 +190,7 @@ def test_the_page_explains_every_operation_and_every_code_to_anybody():
 # --- Health ---------------------------------------------------------------------------------------------------------
 
 
-def test_livez_asks_nothing_of_anybody(django_assert_num_queries):
+def test_livez_does_not_use_the_database(django_assert_num_queries):
     with django_assert_num_queries(0):
         response = Client().get("/livez")
 
@@ -225,7 +225,7 @@ def test_readyz_is_503_while_a_migration_is_missing(monkeypatch):
     assert Client().get("/readyz").json()["components"]["migrations"] == "failed"
 
 
-def test_metrics_count_what_has_still_to_leave(customer):
+def test_metrics_count_what_waits_to_be_sent(customer):
     by = make_member(customer.organisation)
     about = history.ObjectRef("customer", "x", "x")
     for _ in range(3):
@@ -241,7 +241,7 @@ def test_metrics_count_what_has_still_to_leave(customer):
     assert "django_http_requests" in text
 
 
-def test_metrics_are_for_this_machine_and_for_who_may_read_them(admin):
+def test_metrics_are_for_this_machine_and_those_with_the_right(admin):
     def status(**extra) -> int:
         return Client().get("/metrics", **extra).status_code
 
@@ -260,7 +260,7 @@ def test_metrics_are_for_this_machine_and_for_who_may_read_them(admin):
     assert session.get("/metrics", **ELSEWHERE).status_code == 200
 
 
-def test_refusals_replays_and_lock_timeouts_are_counted_by_code_and_nothing_else(admin, subscription, partner):
+def test_refusals_and_replays_are_counted_by_code(admin, subscription, partner):
     path = f"subscriptions/{subscription.subscription_id}/partner-of-record/"
     body = {"mpn_id": partner.mpn_id}
     api = Api(admin)

@@ -1,4 +1,4 @@
-"""Parts of long lists: each goes on from a row, forwards and backwards, whatever the rows are."""
+"""Parts of long lists: each continues after a row, forwards and backwards, for every kind of rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rows():
 
 
 def forwards(rows, order, size):
-    """All parts from the first on, each as the keys of its rows; and the last part itself."""
+    """Return all parts from the first on, each as the keys of its rows, and the last part itself."""
     parts, part = [], read_part(rows, order, size)
     while True:
         parts.append([key(row) for row in part.rows])
@@ -84,7 +84,7 @@ def test_a_part_takes_one_query(rows, django_assert_num_queries):
     cursor = read_part(rows, ("product", "pk"), 3).next
     with django_assert_num_queries(1):
         read_part(rows, ("product", "pk"), 3, cursor)
-    with django_assert_num_queries(4):  # three parts, and one to see that there is none after them
+    with django_assert_num_queries(4):  # three parts, and one query that finds no more
         list(read_parts(rows, ("product", "pk"), 3))
 
 
@@ -97,7 +97,7 @@ def test_a_cursor_past_the_last_row_leads_to_an_empty_part(rows):
     assert (rest.rows, rest.next, rest.previous) == ([], "", "")
 
 
-def test_a_cursor_of_another_list_or_of_ones_own_making_is_refused(rows):
+def test_a_cursor_of_another_list_or_a_forged_one_is_refused(rows):
     cursor = read_part(rows, ("pk",), 3).next
     make_customer(), make_customer()
     foreign = [

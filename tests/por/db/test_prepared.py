@@ -1,4 +1,4 @@
-"""Statements that are put into SQL once give what their querysets would give."""
+"""Prepared queries return what their querysets would return."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OF_A_CUSTOMER = PreparedQuery(
 )
 
 
-def test_it_gives_the_models_of_its_queryset_with_what_is_related(customer, django_assert_num_queries):
+def test_a_prepared_query_returns_models_with_their_related_models(customer, django_assert_num_queries):
     many, few = make_subscription(customer, seats=9), make_subscription(customer, seats=7, replaces=None)
     make_subscription(customer, seats=1)
     make_subscription(make_customer("Other"))
@@ -54,7 +54,7 @@ def test_values_are_never_part_of_the_sql(customer):
     assert named.one(name="' OR '1'='1") is None
 
 
-def test_annotations_come_along(customer):
+def test_a_prepared_query_returns_annotations(customer):
     counted = PreparedQuery(
         lambda: Customer.objects.filter(tenant_id=Param("tenant")).annotate(size=Count("subscriptions"))
     )
@@ -65,25 +65,25 @@ def test_annotations_come_along(customer):
     assert counted.one(tenant=uuid.uuid4()) is None
 
 
-def test_it_is_built_once(customer):
+def test_a_prepared_query_is_built_once(customer):
     builds = []
 
     def build():
         builds.append(1)
         return Customer.objects.filter(pk=Param("pk"))
 
-    statement = PreparedQuery(build)
+    query = PreparedQuery(build)
 
-    assert [statement.one(pk=pk) for pk in (customer.pk, customer.pk, 0)] == [customer, customer, None]
+    assert [query.one(pk=pk) for pk in (customer.pk, customer.pk, 0)] == [customer, customer, None]
     assert builds == [1]
 
 
-def test_what_nobody_may_see_asks_the_database_nothing(django_assert_num_queries):
+def test_a_query_that_can_match_no_row_does_not_ask_the_database(django_assert_num_queries):
     with django_assert_num_queries(0):
         assert PreparedQuery(Customer.objects.none).all() == []
 
 
-def test_a_lock_is_part_of_it(customer):
+def test_a_lock_is_part_of_the_sql(customer):
     locked = PreparedQuery(lambda: Customer.objects.filter(pk=Param("pk")), lock="FOR SHARE")
 
     with CaptureQueriesContext(connection) as captured:
@@ -93,7 +93,7 @@ def test_a_lock_is_part_of_it(customer):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_thread_asks_over_its_own_connection(monkeypatch):
+def test_every_thread_uses_its_own_connection(monkeypatch):
     monkeypatch.setattr(prepared, "compiled", {})
     customers = [make_customer(f"Customer {number}") for number in range(8)]
     by_id = PreparedQuery(lambda: Customer.objects.filter(pk=Param("pk")).select_related("organisation"))

@@ -1,4 +1,4 @@
-"""`check --deploy`: silent with production settings, loud without."""
+"""`check --deploy` accepts production settings and reports unsafe ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_production_settings_leave_nothing_to_say():
+def test_production_settings_have_no_issues():
     result = check(PRODUCTION)
 
     assert result.returncode == 0, result.stderr
@@ -59,8 +59,8 @@ def test_production_settings_leave_nothing_to_say():
     ],
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
-def test_an_unsafe_setting_is_named(change, identifier, monkeypatch):
-    """The settings are read anew from the environment, and checked in this process."""
+def test_an_unsafe_setting_is_reported(change, identifier, monkeypatch):
+    """The settings are read again from the environment, and checked in this process."""
     for name in os.environ.keys() - PRODUCTION.keys() - {"DJANGO_ALLOW_ASYNC_UNSAFE"}:  # the browser needs that one
         monkeypatch.delenv(name)
     for name, value in (PRODUCTION | change).items():
@@ -73,7 +73,7 @@ def test_an_unsafe_setting_is_named(change, identifier, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"])
-def test_what_must_be_set_has_no_default(name):
+def test_a_required_variable_has_no_default(name):
     result = check({key: value for key, value in PRODUCTION.items() if key != name})
 
     assert result.returncode != 0

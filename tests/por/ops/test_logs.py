@@ -1,4 +1,4 @@
-"""What a line of the log says, and what it keeps to itself."""
+"""What a log line contains, and what it leaves out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def line(message: str = "It failed", *args: Any, name: str = "por", exc_info: An
 
 
 def failing(sql: str) -> Any:
-    """What a statement failed with, as a handler of exceptions has it."""
+    """Return the exception of a statement that fails, as sys.exc_info has it."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(sql)
@@ -34,55 +34,55 @@ def failing(sql: str) -> Any:
     raise AssertionError(sql)
 
 
-def test_of_a_refused_row_the_log_names_the_constraint_and_none_of_its_values():
+def test_the_log_of_a_refused_row_names_the_constraint_and_no_values():
     user = make_user(NAME, email=ADDRESS)
     try:
         with transaction.atomic():
             User.objects.create(email=ADDRESS, name=NAME)
     except Error:
-        told = line(exc_info=sys.exc_info())["exc_info"]
+        logged = line(exc_info=sys.exc_info())["exc_info"]
 
-    assert "23505 accounts_user accounts_user_email_key" in told
-    assert "test_logs.py" in told
-    assert NAME not in told
-    assert user.email not in told
+    assert "23505 accounts_user accounts_user_email_key" in logged
+    assert "test_logs.py" in logged
+    assert NAME not in logged
+    assert user.email not in logged
 
 
 @pytest.mark.parametrize(
-    ("sql", "says"),
+    ("sql", "reason"),
     [
         (f"SELECT nothing FROM accounts_user WHERE name = '{NAME}'", 'column "nothing" does not exist'),
         (f"SELECT '{NAME}'::int", "InvalidTextRepresentation: 22P02"),
         (f"UPDATE accounts_user SET name = NULL WHERE name = '{NAME}' OR '{NAME}'::uuid IS NULL", "22P02"),
     ],
 )
-def test_of_a_failed_statement_the_log_says_what_was_wrong_with_it_and_not_what_was_in_it(sql, says):
+def test_the_log_of_a_failed_statement_has_the_reason_and_not_its_values(sql, reason):
     failure = failing(sql)
 
-    told = line("It failed: %s", failure[1], exc_info=failure)
+    logged = line("It failed: %s", failure[1], exc_info=failure)
 
-    assert says in told["exc_info"]
-    assert NAME not in json.dumps(told)
+    assert reason in logged["exc_info"]
+    assert NAME not in json.dumps(logged)
 
 
-def test_a_failed_task_is_told_once_and_without_values():
+def test_a_failed_task_is_logged_once_and_without_values():
     failure = failing(f"SELECT '{NAME}'::int")
     context = {"name": "por.tasks.one", "exc": repr(failure[1]), "traceback": str(failure[1])}
 
-    told = line("%(name)s raised %(exc)s", context, name="celery.app.trace", exc_info=failure, data=context)
+    logged = line("%(name)s raised %(exc)s", context, name="celery.app.trace", exc_info=failure, data=context)
 
-    assert told["message"] == "por.tasks.one raised DataError(22P02)"
-    assert NAME not in json.dumps(told)
+    assert logged["message"] == "por.tasks.one raised DataError(22P02)"
+    assert NAME not in json.dumps(logged)
 
 
-def test_an_address_stands_in_the_log_as_its_route():
+def test_the_log_has_the_route_instead_of_the_address():
     request = Client().get("/password/reset/1-kanarie4716/?next=kanarie").wsgi_request
     unknown = Client().get("/kanarie/?kanarie").wsgi_request
 
-    told = line("Not Found: %s", request.path, request=request, status_code=404)
+    logged = line("Not Found: %s", request.path, request=request, status_code=404)
 
-    assert "<key>" in told["message"]
-    assert "kanarie" not in json.dumps(told)
+    assert "<key>" in logged["message"]
+    assert "kanarie" not in json.dumps(logged)
     assert line("Not Found: %s", unknown.path, request=unknown)["message"] == "Not Found: /…"
 
 

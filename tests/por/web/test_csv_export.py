@@ -1,4 +1,4 @@
-"""Lists as CSV that spreadsheets open well."""
+"""CSV files for spreadsheets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from por.web.csv_export import BOM, cell, csv_lines
         pytest.param("\t=1", "'\t=1", id="tab"),
     ],
 )
-def test_a_cell_is_plain_text_that_no_spreadsheet_runs(value: Any, text: str) -> None:
+def test_a_cell_is_text_that_no_spreadsheet_runs_as_a_formula(value: Any, text: str) -> None:
     assert cell(value) == text
 
 
@@ -49,11 +49,11 @@ def test_swedish_files_have_semicolons_and_decimal_commas() -> None:
     assert lines == [f"{BOM}a;b\r\n", '"x;y";1,5\r\n']
 
 
-def test_rows_are_made_in_the_readers_language_though_they_are_made_late() -> None:
+def test_rows_that_are_made_late_are_in_the_readers_language() -> None:
     lines = csv_lines(["a"], ([get_language()] for _row in range(1)), language="sv")
 
     assert list(lines)[1] == "sv\r\n"
 
 
-def test_an_instant_of_utc_keeps_its_fraction() -> None:
+def test_an_instant_keeps_its_microseconds() -> None:
     assert cell(datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)) == "2026-01-02T03:04:05.000006Z"

@@ -1,4 +1,4 @@
-"""What pages have in common: forms that are sent."""
+"""Forms that are sent: one function calls their verb and puts its refusal on the form."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from por.errors import Forbidden, Locked, NotFound, RateLimited, Refused, Versio
 from por.web.pages import submit
 
 ROOT = Path(__file__).parents[3]
-#: The only places where pages deal with a refusal themselves: each row of several has an outcome of its own.
-DEAL_WITH_REFUSALS = {"associations/attaching/views/several.py"}
+#: The only file of pages that handles refusals itself: each of its rows has its own outcome.
+HANDLES_REFUSALS = {"associations/attaching/views/several.py"}
 
 
 class NameForm(forms.Form):
@@ -27,7 +27,7 @@ def refuse(error: Exception):
     return verb
 
 
-def test_a_form_that_is_valid_calls_its_verb():
+def test_a_valid_form_calls_its_verb():
     form = NameForm({"name": "Elin"})
 
     sent = submit(form, lambda: form.cleaned_data["name"])
@@ -35,7 +35,7 @@ def test_a_form_that_is_valid_calls_its_verb():
     assert (sent.is_done, sent.result, sent.refused) == (True, "Elin", None)
 
 
-def test_a_form_that_is_not_valid_calls_nothing():
+def test_an_invalid_form_does_not_call_its_verb():
     sent = submit(NameForm({}), refuse(AssertionError("called")))
 
     assert (sent.is_done, sent.status, sent.refused) == (False, 422, None)
@@ -51,7 +51,7 @@ def test_a_form_that_is_not_valid_calls_nothing():
         (RateLimited("too_many_checks", "Wait.", retry_after=60), "__all__", 429),
     ],
 )
-def test_a_refusal_is_put_on_the_form_which_keeps_what_was_entered(refused, field, status):
+def test_a_refusal_is_put_on_the_form_and_the_input_is_kept(refused, field, status):
     form = NameForm({"name": "Elin"})
 
     sent = submit(form, refuse(refused))
@@ -62,12 +62,12 @@ def test_a_refusal_is_put_on_the_form_which_keeps_what_was_entered(refused, fiel
 
 
 @pytest.mark.parametrize("refused", [NotFound("not_found", "It is not there."), Forbidden("no_right", "No.")])
-def test_what_no_form_can_answer_is_left_to_the_error_pages(refused):
+def test_not_found_and_forbidden_are_left_to_the_error_pages(refused):
     with pytest.raises(type(refused)):
         submit(NameForm({"name": "Elin"}), refuse(refused))
 
 
-def test_a_page_may_say_a_refusal_in_its_own_words_and_at_a_field():
+def test_a_page_may_replace_a_refusal_by_its_own_message_at_a_field():
     form = NameForm({"name": "Elin"})
 
     sent = submit(
@@ -80,7 +80,7 @@ def test_a_page_may_say_a_refusal_in_its_own_words_and_at_a_field():
     assert form.errors == {"name": ["Nobody has this name."]}
 
 
-def test_a_button_without_a_form_is_refused_too():
+def test_a_button_without_a_form_can_be_refused():
     refused = Refused("closed", "It is closed.")
 
     sent = submit(None, refuse(refused))
@@ -88,8 +88,7 @@ def test_a_button_without_a_form_is_refused_too():
     assert (sent.status, sent.refused) == (409, refused)
 
 
-def test_pages_deal_with_refusals_in_one_way():
-    """Every page that calls a verb leaves the refusal to `submit`, or to the error pages."""
+def test_pages_leave_refusals_to_submit_or_to_the_error_pages():
     found = {
         str(path.relative_to(ROOT))
         for folder in ("associations", "por")
@@ -98,4 +97,4 @@ def test_pages_deal_with_refusals_in_one_way():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ExceptHandler) and node.type is not None and "Refused" in ast.unparse(node.type)
     }
-    assert found == DEAL_WITH_REFUSALS
+    assert found == HANDLES_REFUSALS

@@ -1,4 +1,4 @@
-"""The tags of our pages: what they print in each language, and that they escape."""
+"""The template tags of pages: what they print in each language, and that they escape text."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def render(source: str, **context: Any) -> str:
         ("Asia/Kathmandu", datetime(2026, 12, 31, 18, 15, tzinfo=UTC), "1 Jan 2027, 00:00 (+0545)"),
     ],
 )
-def test_a_deadline_names_its_zone_so_that_the_hour_the_clocks_repeat_is_no_riddle(zone, instant, text):
+def test_a_deadline_names_its_zone_which_tells_repeated_hours_apart(zone, instant, text):
     with translation.override("en"), timezone.override(zone):
         assert moment_text(instant, zone=True) == text
 
@@ -93,7 +93,7 @@ def test_a_deadline_names_its_zone(english: None) -> None:
     assert moment_text(datetime(2026, 11, 22, 13, 2, tzinfo=UTC), zone=True) == "22 Nov 2026, 14:02 (CET)"
 
 
-def test_what_is_not_known_is_a_dash(language: str) -> None:
+def test_an_unknown_value_is_a_dash(language: str) -> None:
     assert {day_text(None), moment_text(None), number_text(None), money_text(None, "SEK"), percent_text(1, 0)} == {"–"}
 
 
@@ -121,11 +121,11 @@ def test_dates_are_for_machines_as_well(swedish: None) -> None:
     )
 
 
-def test_bare_values_in_a_template_follow_the_same_manner(swedish: None) -> None:
+def test_bare_values_in_a_template_are_formatted_too(swedish: None) -> None:
     assert render("{{ day }} {{ figure }}", day=date(2026, 11, 22), figure=18420) == f"22 nov 2026 18{NBSP}420"
 
 
-def test_a_count_past_the_cap_says_so(english: None) -> None:
+def test_a_count_past_the_cap_has_a_plus(english: None) -> None:
     assert render("{% number 10000 cap=10000 %} {% number 10001 cap=10000 %}") == "10,000 10,000+"
 
 
@@ -140,7 +140,7 @@ def test_a_count_past_the_cap_says_so(english: None) -> None:
         "{% line_chart text labels series %}",
     ],
 )
-def test_what_somebody_typed_is_escaped(source: str) -> None:
+def test_text_is_escaped(source: str) -> None:
     html = render(source, text=ATTACKER, labels=[ATTACKER, "b"], series=[Series(ATTACKER, [1, 2])])
     assert "<script>" not in html
     assert '"x"' not in html
@@ -162,7 +162,7 @@ def test_each_product_has_a_tile(product: str) -> None:
     assert 'aria-hidden="true"' in render("{% product_tile product %}", product=product)
 
 
-def test_a_bar_never_leaves_its_track_and_needs_no_comma(swedish: None) -> None:
+def test_a_bar_stays_within_its_track_and_has_no_decimal_comma(swedish: None) -> None:
     assert 'width="86.0"' in render("{% bar 361 420 %}")
     assert 'width="100.0"' in render("{% bar 500 420 %}")
     assert 'width="0.0"' in render("{% bar 5 0 %}")
@@ -187,7 +187,7 @@ def test_a_field_ties_label_hint_and_error_to_its_input() -> None:
     assert 'aria-invalid="true"' in html
 
 
-def test_a_field_that_may_be_left_out_says_so(english: None) -> None:
+def test_an_optional_field_is_marked(english: None) -> None:
     assert "(optional)" in render("{% field form.note %}", form=_Form())
     assert "(optional)" not in render("{% field form.name %}", form=_Form())
 
@@ -198,7 +198,7 @@ def test_choices_are_a_group_with_a_legend() -> None:
     assert html.count("<label") == 2
 
 
-def test_the_summary_of_errors_leads_to_each_field() -> None:
+def test_the_summary_of_errors_links_to_each_field() -> None:
     html = render("{% include 'ui/errors.html' %}", form=_Form({}))
     assert 'href="#id_name"' in html
     assert 'href="#id_colour_0"' in html
@@ -219,7 +219,7 @@ def test_geometry_has_no_decimal_comma_in_any_language(language: str) -> None:
         float(number)
 
 
-def test_a_chart_says_itself_in_words_and_as_a_table(english: None) -> None:
+def test_a_chart_has_its_figures_as_text_and_as_a_table(english: None) -> None:
     html = str(line_chart("Active seats", MONTHS, [Series("Intune", [3420, None, 5260])]))
     assert html.count('role="img" aria-label="Line chart. Active seats: Intune from 3,420 to 5,260."') == 2
     assert html.count("<td>3,420</td>") == 1
@@ -243,7 +243,7 @@ def test_more_than_five_lines_become_four_and_the_rest(english: None) -> None:
     assert html.count('<th scope="row">') == 7
 
 
-def test_a_chart_without_figures_says_so(english: None) -> None:
+def test_a_chart_without_figures_has_a_message(english: None) -> None:
     assert "Seats: no data." in str(line_chart("Seats", [], []))
 
 
@@ -259,17 +259,17 @@ def test_one_figure_makes_no_sparkline() -> None:
     assert str(spark([3])) == ""
 
 
-# --- House rules of the templates -----------------------------------------------------------------------------------
+# --- Rules of the templates -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(settings.BASE_DIR / "templates")))
 def test_nothing_is_inline(path: Path) -> None:
     source = path.read_text()
     if "emails" in path.parts:
-        return  # mail programs know no style sheets
+        return  # mail programs do not read style sheets
     assert not re.search(r"\sstyle=|<style|\son[a-z]+=[\"']|javascript:|hx-on|<script(?![^>]*\ssrc=)", source)
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(settings.BASE_DIR / "templates")))
-def test_every_icon_that_is_named_exists(path: Path) -> None:
+def test_every_icon_in_a_template_exists(path: Path) -> None:
     assert set(re.findall(r'{% icon "([^"]+)"', path.read_text())) <= ICONS.keys()

@@ -275,7 +275,7 @@ def _record_event(
         history.ObjectRef("invitation", str(invitation.invitation_id), invitation.customer.organisation.name),
         by=by,
         at=at,
-        of=invitation.customer_id,
+        chain=invitation.customer_id,
         parties=[invitation.partner_id] if parties is None else parties,
         changes={"partner": recording.named(invitation.partner), **changes},
         reason=reason,

@@ -37,7 +37,7 @@ def record_event(
         about, customer = about_subscription(unit), unit.customer_id
     else:
         about, customer = history.ObjectRef("customer", str(unit.tenant_id), unit.organisation.name), unit.pk
-    history.record(verb, about, by=by, at=at, of=customer, parties=parties, changes=changes, reason=reason)
+    history.record(verb, about, by=by, at=at, chain=customer, parties=parties, changes=changes, reason=reason)
 
 
 def bump(subscription: Subscription) -> None:

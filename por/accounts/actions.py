@@ -256,6 +256,6 @@ def _record(verb: PeopleEvent, person: User, platform: Organisation, *, by: Acto
         history.ObjectRef("person", str(person.pk), person.name),
         by=by,
         at=timezone.now(),
-        of=platform.pk,
+        chain=platform.pk,
         changes=changes,
     )

@@ -77,14 +77,14 @@ def record(
     *,
     by: Author,
     at: datetime,
-    of: int | None,
+    chain: int | None,
     parties: Iterable[int] = (),
     changes: Mapping[str, Any] | None = None,
     reason: str = "",
 ) -> int:
     """Insert one event and its outbox row; return the event's id. It must be the last statement of a verb.
 
-    `of` is the organisation whose chain gets the event: the customer it is about, else the organisation it is about,
+    `chain` is the organisation whose chain gets the event: the customer it is about, else the organisation it is about,
     else None for the chain of the system. `parties` are the other organisations that may read it.
     """
     check_payload(verb, changes or {})
@@ -93,7 +93,7 @@ def record(
         cursor.execute(
             _RECORD,
             {
-                "chain": "house" if of is None else f"organisation:{of}",
+                "chain": "house" if chain is None else f"organisation:{chain}",
                 **_common_columns(verb, by, at),
                 "object_kind": about.kind,
                 "object_id": about.id,
@@ -124,7 +124,7 @@ def _common_columns(verb: str, by: Author, at: datetime) -> dict[str, Any]:
 class EventDraft(NamedTuple):
     """One of several events with the same verb: its chain, its payload, its object, and who else may read it."""
 
-    of: int
+    chain: int
     changes: Mapping[str, Any]
     about: ObjectRef
     parties: Sequence[int] = ()
@@ -140,12 +140,12 @@ def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[EventDr
         check_payload(verb, event.changes)
     rows = [
         (
-            f"organisation:{event.of}",
+            f"organisation:{event.chain}",
             *event.about,
             json.dumps(event.changes, default=str),
             json.dumps(sorted(set(event.parties))),
         )
-        for event in sorted(events, key=lambda event: event.of)
+        for event in sorted(events, key=lambda event: event.chain)
     ]
     columns = dict(
         zip(("chain", "kind", "id", "name", "changes", "parties"), map(list, zip(*rows, strict=True)), strict=True)

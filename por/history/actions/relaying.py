@@ -65,7 +65,7 @@ def replay(event_id: int, *, by: Operator) -> Event:
     )
     event = found.row.event
     about, changes = ObjectRef("event", str(event.pk), event.object_name), {"verb": event.verb, **found.before}
-    record(HistoryEvent.REPLAYED, about, by=by, at=found.at, of=organisation_of(event.chain), changes=changes)
+    record(HistoryEvent.REPLAYED, about, by=by, at=found.at, chain=organisation_of(event.chain), changes=changes)
     return event
 
 

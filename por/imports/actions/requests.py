@@ -82,7 +82,7 @@ def cancel(import_id: int, *, by: Actor) -> Import:
     import_.status, import_.ended_at = Import.Status.CANCELLED, timezone.now()
     import_.save(update_fields=["status", "ended_at"])
     transaction.on_commit(lambda: forget(import_.folder))
-    history.record(ImportEvent.CANCELLED, about(import_), by=by, at=import_.ended_at, of=None)
+    history.record(ImportEvent.CANCELLED, about(import_), by=by, at=import_.ended_at, chain=None)
     return import_
 
 
@@ -116,7 +116,7 @@ def _request(import_: Import, *, by: Actor) -> Import:
             about(import_),
             by=by,
             at=import_.asked_at,
-            of=None,
+            chain=None,
             changes={"dry_run": import_.dry_run, "files": dict(import_.files)},
         )
     return import_

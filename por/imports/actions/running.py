@@ -214,7 +214,7 @@ def _end(import_: Import, verb: ImportEvent, *, changes: dict[str, Any], **field
         if not _this_try(import_).update(ended_at=now, **fields):
             logger.warning("Import %s was taken over by another worker.", import_.pk)
             return
-        history.record(verb, about(import_), by=SYSTEM, at=now, of=None, changes=changes)
+        history.record(verb, about(import_), by=SYSTEM, at=now, chain=None, changes=changes)
     if not Import.objects.needing_files().filter(folder=import_.folder).exists():
         forget(import_.folder)
 

@@ -54,7 +54,7 @@ def replay(delivery_id: int, *, by: Actor) -> Delivery:
     delivery = found.row
     about = history.ObjectRef("delivery", str(delivery.pk), delivery.event.object_name)
     changes = {"event": delivery.event_id, **found.before}
-    history.record(DeliveryEvent.REPLAYED, about, by=by, at=found.at, of=delivery.organisation_id, changes=changes)
+    history.record(DeliveryEvent.REPLAYED, about, by=by, at=found.at, chain=delivery.organisation_id, changes=changes)
     return delivery
 
 

@@ -201,7 +201,7 @@ def one_of_each(db: None) -> dict[tuple[str, str], int]:
             history.ObjectRef(kind, object_id(kind), "A name"),
             by=SYSTEM,
             at=timezone.now(),
-            of=None,
+            chain=None,
             changes=NOW[spec.name],
         )
         for spec in SPECS

@@ -298,7 +298,7 @@ def test_partner_reads_its_own_events_with_other_partners_unnamed(subscription, 
         history.ObjectRef("subscription", str(subscription.subscription_id), subscription.name),
         by=by,
         at=timezone.now(),
-        of=subscription.customer_id,
+        chain=subscription.customer_id,
         parties=[partner.pk],
         changes={"change_request": 1, "partner": {"mpn_id": rival.mpn_id, "name": "Rival AB"}},
     )

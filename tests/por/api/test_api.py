@@ -229,7 +229,7 @@ def test_metrics_count_what_waits_to_be_sent(customer):
     by = make_member(customer.organisation)
     about = history.ObjectRef("customer", "x", "x")
     for _ in range(3):
-        event = history.record("thing.happened", about, by=by, at=timezone.now(), of=customer.pk)
+        event = history.record("thing.happened", about, by=by, at=timezone.now(), chain=customer.pk)
     Outbox.objects.filter(event_id=event).update(dead_at=timezone.now())
 
     text = Client().get("/metrics").content.decode()

@@ -30,7 +30,7 @@ def handled(monkeypatch) -> list[int]:
 
 
 def record(verb: str = "thing.done", *, by: Actor = SYSTEM, of: int | None = None, **fields: Any) -> int:
-    return history.record(verb, THING, by=by, at=timezone.now(), of=of, **fields)
+    return history.record(verb, THING, by=by, at=timezone.now(), chain=of, **fields)
 
 
 def make_due() -> None:

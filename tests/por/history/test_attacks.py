@@ -143,7 +143,7 @@ def _a_history(committed: None) -> None:
     for number in range(3):
         for of in (7, 8):
             about = history.ObjectRef("thing", str(number), "A thing")
-            history.record("thing.done", about, by=SYSTEM, at=timezone.now(), of=of, parties=[11, 12])
+            history.record("thing.done", about, by=SYSTEM, at=timezone.now(), chain=of, parties=[11, 12])
 
 
 @pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in (OWNERS | ADMINISTRATORS).items()])

@@ -32,7 +32,7 @@ def record_five() -> None:
                 history.ObjectRef("thing", str(number), "A thing with “quotes” and ö"),
                 by=SYSTEM,
                 at=timezone.now(),
-                of=of,
+                chain=of,
                 parties=[11, 12],
                 changes={"number": number, "none": None, "amount": "1.50"},
                 reason="Because.\nReally.",

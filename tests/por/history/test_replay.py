@@ -20,7 +20,7 @@ ADMINISTRATOR = "programme_administrator"
 
 def make_dead(verb: str = "thing.done", of: int | None = None) -> Event:
     about = history.ObjectRef("thing", "7", "The seventh thing")
-    event_id = history.record(verb, about, by=SYSTEM, at=timezone.now(), of=of)
+    event_id = history.record(verb, about, by=SYSTEM, at=timezone.now(), chain=of)
     Outbox.objects.filter(pk=event_id).update(attempts=12, dead_at=timezone.now(), last_error="Error: no")
     return Event.objects.get(pk=event_id)
 

@@ -32,7 +32,7 @@ from por.queue.models import PeriodicRun
 def record(of: int | None = 7, *, times: int = 1) -> None:
     for number in range(times):
         about = history.ObjectRef("thing", str(number), "A “thing”")
-        history.record("thing.done", about, by=SYSTEM, at=timezone.now(), of=of, parties=[11, 12])
+        history.record("thing.done", about, by=SYSTEM, at=timezone.now(), chain=of, parties=[11, 12])
 
 
 def seal() -> Path:

@@ -56,7 +56,7 @@ def record(times: int) -> None:
     for number in range(times):
         for of in (7, 8):
             about = history.ObjectRef("thing", str(number), "A thing")
-            history.record("thing.done", about, by=SYSTEM, at=timezone.now(), of=of, parties=[11, 12])
+            history.record("thing.done", about, by=SYSTEM, at=timezone.now(), chain=of, parties=[11, 12])
 
 
 def seal() -> str:

@@ -71,7 +71,7 @@ def a_worker(tmp_path: Path) -> Iterator[Path]:
 
 def record(verb: str) -> int:
     thing = history.ObjectRef("thing", "1", "A thing")
-    return history.record(verb, thing, by=SYSTEM, at=timezone.now(), of=None)
+    return history.record(verb, thing, by=SYSTEM, at=timezone.now(), chain=None)
 
 
 def test_event_whose_handler_kills_the_worker_is_given_up_and_delays_no_other(worker: Path) -> None:

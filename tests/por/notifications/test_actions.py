@@ -73,7 +73,7 @@ def record_event(partner: Partner, *, by: Actor | None = None) -> Event:
     by = by or make_member(make_partner().organisation)
     about = history.ObjectRef("thing", "1", "A thing")
     at = timezone.now()
-    return Event.objects.get(pk=history.record("thing.done", about, by=by, at=at, of=None, parties=[partner.pk]))
+    return Event.objects.get(pk=history.record("thing.done", about, by=by, at=at, chain=None, parties=[partner.pk]))
 
 
 def notify_partner(partner: Partner) -> Event:

@@ -62,7 +62,9 @@ def notify(partner, *, name: str = WANTED, event: Event | None = None) -> Event:
         }
         by = make_member(make_customer().organisation)
         at = timezone.now()
-        key = history.record("partner_of_record.attached", about, by=by, at=at, of=by.organisation_id, changes=changes)
+        key = history.record(
+            "partner_of_record.attached", about, by=by, at=at, chain=by.organisation_id, changes=changes
+        )
         event = Event.objects.get(pk=key)
     notify_organisation(event, _mails[name], organisation_id=partner.pk)
     return event

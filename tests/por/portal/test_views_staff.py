@@ -179,7 +179,7 @@ def test_events_are_found_by_number_or_name_of_the_organisation_or_a_party(web):
 def test_events_are_found_by_request_and_by_utc_days(web):
     about = history.ObjectRef("thing", "7", "The seventh thing")
     first, second, third = (
-        history.record("thing.done", about, by=SYSTEM, at=at, of=None)
+        history.record("thing.done", about, by=SYSTEM, at=at, chain=None)
         for at in (
             datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC),
             datetime(2026, 3, 2, tzinfo=UTC),
@@ -265,7 +265,9 @@ def test_event_page_shows_all_that_is_stored_and_its_messages():
 
 def test_unregistered_event_shows_its_verb(web):
     about = history.ObjectRef("thing", "7", "")
-    event_id = history.record("thing.done", about, by=SYSTEM, at=timezone.now(), of=None, changes={"a": {"b": [1, 2]}})
+    event_id = history.record(
+        "thing.done", about, by=SYSTEM, at=timezone.now(), chain=None, changes={"a": {"b": [1, 2]}}
+    )
     text = web.get(f"{HISTORY}{event_id}/").text
     assert "thing.done" in text
     assert "a.b" in text

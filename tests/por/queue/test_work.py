@@ -19,7 +19,7 @@ from por.queue.wake import Wake
 
 def record() -> int:
     return history.record(
-        "thing.done", history.ObjectRef("thing", "1", "A thing"), by=SYSTEM, at=timezone.now(), of=None
+        "thing.done", history.ObjectRef("thing", "1", "A thing"), by=SYSTEM, at=timezone.now(), chain=None
     )
 
 

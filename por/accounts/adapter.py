@@ -13,7 +13,7 @@ from por.accounts.middleware import Request
 
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has no types
-    """People are added by an administrator; no one signs up."""
+    """The adapter of the library. No one signs up, because administrators add people."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
         "email_password_mismatch": _("The email address or password is incorrect. Check them and try again."),

@@ -24,7 +24,7 @@ class Request(web.Request):
 
 
 class ActorMiddleware:
-    """Set `request.actor`: the person, for the organisation they chose or their first; SYSTEM if not signed in."""
+    """The middleware of `request.actor`: the person, for the chosen or first organisation; SYSTEM if not signed in."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -50,7 +50,7 @@ DEMO_DOMAIN = "@demo.example"
 
 
 class Unprocessable:
-    """Return a form that is not accepted with status 422, so that programs and htmx can see it."""
+    """A view that returns a form that is not accepted with status 422, so that programs and htmx can see it."""
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)  # type: ignore[misc]
@@ -59,7 +59,7 @@ class Unprocessable:
 
 
 class SignIn(Unprocessable, allauth.LoginView):  # type: ignore[misc]  # the library has no types
-    """Email and password. In the demo, the page lists the addresses to sign in with."""
+    """The page with email and password. In the demo, it lists the addresses to sign in with."""
 
     form_class = SignInForm
 
@@ -83,7 +83,7 @@ def _demo_people() -> dict[User, list[Membership]]:
 
 
 class AskForReset(Unprocessable, allauth.PasswordResetView):  # type: ignore[misc]
-    """Send the link. The answer does not reveal whether the address is known."""
+    """The page that sends a link to reset the password. Its answer does not reveal whether the address is known."""
 
     form_class = AskForResetForm
 

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
 
-class EstateConfig(AppConfig):
+class ImportsConfig(AppConfig):
     name = "por.imports"
     label = "estate"  # its tables keep their names
     verbose_name = _("Data imports")

@@ -138,7 +138,7 @@ def _local_files(import_: Import) -> Iterator[Path]:
 
 
 class Errors:
-    """Collects the rows that failed: the first ones for the page, and all of them for a file."""
+    """A collector of the rows that failed: the first ones for the page, and all of them for a file."""
 
     def __init__(self) -> None:
         self.first: list[RowError] = []
@@ -169,7 +169,7 @@ class Errors:
 
 
 class Progress:
-    """Counts the bytes that were read, and saves the progress about once a second, for the page to show.
+    """A counter of the bytes that were read, which saves the progress about once a second, for the page to show.
 
     It has a connection of its own, because a dry run is one long transaction that no one else can see into.
     """

@@ -84,7 +84,7 @@ class Period(NamedTuple):
 
 
 class Maker:
-    """Writes one estate; `counts` is the number of rows of each file."""
+    """The maker of one estate; `counts` is the number of rows of each file."""
 
     def __init__(
         self, directory: Path, *, seed: int, today: date, subscriptions: int, customers: int, partners: int, months: int

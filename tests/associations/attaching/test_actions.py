@@ -16,7 +16,7 @@ from associations.record.policies import months_before, policy_on
 from associations.record.rules import AssociationKind, EndReason, Source
 from por.accounts.models import Actor
 from por.directory.models import CheckOfId, Partner, Subscription
-from por.errors import Forbidden, Locked, NotFound, Refused, VersionConflict
+from por.errors import Forbidden, NotFound, RateLimited, Refused, VersionConflict
 from por.history.models import Event, Outbox, Party
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 
@@ -127,7 +127,7 @@ def test_an_unknown_id_counts_as_a_check_and_attaching_is_no_way_round_the_limit
         with pytest.raises(Refused, match="No partner"):
             attaching.attach(subscription.subscription_id, str(9000000 + number), by=admin)
 
-    with pytest.raises(Locked):
+    with pytest.raises(RateLimited):
         attaching.attach(subscription.subscription_id, "9999999", by=admin)
 
     assert CheckOfId.objects.filter(outcome="partner_not_found").count() == 20

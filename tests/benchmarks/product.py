@@ -63,12 +63,14 @@ class Product(product.Product):
 @contextlib.contextmanager
 def running() -> Iterator[Product]:
     """Yield a product that is ready; end it and delete its data after."""
-    with tempfile.TemporaryDirectory(prefix="por-bench-", ignore_cleanup_errors=True) as directory:
+    with tempfile.TemporaryDirectory(prefix="por-bench-") as directory:
         var, port = Path(directory), free_port()
         with product.running(var, port, "--with-parent") as run:
-            yield Product(run, var, port)
-            run.terminate()
-            run.wait(TIMEOUT)
+            try:
+                yield Product(run, var, port)
+            finally:
+                run.terminate()
+                run.wait(TIMEOUT)
 
 
 def cpu_of(pid: int) -> float:

@@ -234,6 +234,44 @@ def test_trigger_and_verify_use_the_same_hash_expression():
     assert _squeezed(expression.replace("NEW.", "")) == _squeezed(verifying.HASH)
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("setting", ["SET enable_seqscan = off", "RESET enable_seqscan"], ids=["set", "control"])
+def test_import_reads_no_more_heads_on_a_connection_that_knew_few(setting):
+    """The control, without the setting, reads all heads for each event."""
+    count = 300
+    with as_owner(), connection.cursor() as cursor:
+        cursor.execute("TRUNCATE history_chainhead")  # deleted rows would leave pages, and the plan would be another
+        cursor.execute(f"ALTER FUNCTION history_chain_event() {setting}")
+    try:
+        _record_one_each(1, 20)
+        with as_owner(), connection.cursor() as cursor:
+            cursor.execute("ANALYZE history_chainhead")
+        for _call in range(10):  # PostgreSQL plans the first calls anew, then keeps a plan
+            _record_one_each(1, 2)
+        with transaction.atomic():
+            _record_one_each(1000, count)
+            read = _heads_read_one_by_one()
+    finally:
+        with as_owner(), connection.cursor() as cursor:
+            cursor.execute("ALTER FUNCTION history_chain_event() SET enable_seqscan = off")
+    assert (read == 0) if setting.startswith("SET") else (read > count * count / 4)
+
+
+def _record_one_each(first: int, count: int) -> None:
+    """One event in each of this many chains, by one statement."""
+    about = history.ObjectRef("thing", "1", "A thing")
+    events = [history.EventDraft(first + number, {}, about) for number in range(count)]
+    history.record_each("thing.done", by=SYSTEM, at=timezone.now(), events=events)
+
+
+def _heads_read_one_by_one() -> int:
+    """Return how many rows of chain heads this transaction has read without an index."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'history_chainhead'")
+        (read,) = cursor.fetchone()
+    return int(read)
+
+
 def _squeezed(sql: str) -> str:
     return re.sub(r"\s+", " ", sql)
 

@@ -12,7 +12,7 @@ class AssociationsConfig(AppConfig):
         from associations.attaching import events  # noqa: F401
         from associations.attaching.actions import bulk
         from associations.change_requests import answer_events  # noqa: F401
-        from associations.imports import ASSOCIATIONS, settle, tell_of_changes
+        from associations.imports import ASSOCIATIONS, record_changes, settle
         from associations.invitations import events as invitation_events  # noqa: F401
         from associations.legacy_forms import events as legacy_form_events  # noqa: F401
         from associations.renewals import events as renewal_events  # noqa: F401
@@ -21,6 +21,6 @@ class AssociationsConfig(AppConfig):
         from por.imports import whole
 
         bulk.wake.task = tasks.run_jobs
-        change_listeners.append(tell_of_changes)
+        change_listeners.append(record_changes)
         whole.register(ASSOCIATIONS, last=settle)
-        history.open_events()  # this is the last room: whatever another registers after it is refused
+        history.open_events()  # this is the last room, and no event can be registered after this

@@ -1,4 +1,4 @@
-"""How the associations of an estate are loaded, and what an estate ends. What the lines mean: docs/estates.md."""
+"""Importing the associations of an estate, and ending what an estate overtakes. docs/estates.md defines the lines."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from associations.record.policies import digital_only, digital_only_from
 from associations.record.recording import about_subscription, named
 from associations.record.rules import TENANT_KINDS, AssociationKind, EndReason, Source
 from associations.renewals.actions import follow_replacements
+from associations.renewals.events import RenewalEvent
 from por.accounts.models import SYSTEM
 from por.directory.imports.common import mpn_id, unknown
 from por.directory.imports.subscriptions import Changes
@@ -37,14 +38,14 @@ Unit = Subscription | Customer
 
 NAMES = ["subscription_id", "tenant_id", "mpn_id", "kind", "began_on", "ended_on"]
 
-#: What a load itself has ended stays as it ended.
+#: An end that an import itself made is kept.
 FROM_OUTSIDE = {EndReason.SUBSCRIPTION_EXPIRED, EndReason.PARTNER_CLOSED}
 
 
 @dataclass(slots=True)
 class AssociationLine(Line):
     subscription_id: uuid.UUID | None
-    tenant_id: uuid.UUID | None  # instead, for the kinds that are of a tenant
+    tenant_id: uuid.UUID | None  # instead, for the kinds that apply to a tenant
     mpn_id: str
     kind: str
     began_on: date
@@ -93,7 +94,7 @@ def _parse(cells: Cells) -> AssociationLine:
 def _order(
     rows: Iterable[AssociationLine], refuse: Callable[[AssociationLine, Unfit], None]
 ) -> Iterable[AssociationLine]:
-    """Of one unit, what has ended before what follows it; of two lines that overlap the second is out."""
+    """Yield the lines of each unit, ended ones before those that follow. Refuse the second of two that overlap."""
     for _unit, lines in groupby(rows, key=lambda row: (row.of_tenant, row.unit_id)):
         kept: list[AssociationLine] = []
         for row in lines:
@@ -131,9 +132,10 @@ def _plain() -> Plain:
 
 
 def _found() -> str:
-    """The lines of every unit that is not already as they say, those of a unit together.
+    """Return SQL for the lines of every unit that differs from what is stored, the lines of a unit together.
 
-    Apart is a unit of which anything is stored, of which two lines overlap, or a line of which may be refused.
+    A unit is apart, and is merged line by line, if something is stored of it, two of its lines overlap, or one of its
+    lines may be refused.
     """
     return f"""
         SELECT {", ".join(f"line.{name}" for name in ("line", *NAMES))},
@@ -173,7 +175,7 @@ _LOOKED_UP = """
     LEFT JOIN directory_customer AS customer USING (tenant_id)
     LEFT JOIN directory_partner AS partner USING (mpn_id)
 """
-# As _same and _Merge.add see it: what is stored of the unit, and whether the line is already so.
+# The same rules as in _same and _Merge.add: whether anything is stored of the unit, and whether this line is stored.
 _KNOWN = f"""
     SELECT count(*) > 0 AS is_stored,
         (array_agg(
@@ -196,7 +198,7 @@ _KNOWN = f"""
 
 
 def _merge_all(places: Places, outcome: Outcome) -> None:
-    """Inserts what nothing stands in the way of; whatever does so by now sets it apart."""
+    """Insert the lines of units that nothing is stored of. Units where this has changed by now are set apart."""
     given = places._asdict()
     with connection.cursor() as cursor:
         for statement in (*_LOCKS, _SET_APART):
@@ -261,7 +263,7 @@ def _merge(rows: Sequence[AssociationLine], outcome: Outcome) -> None:
 
 
 def _locked_units(rows: Sequence[AssociationLine]) -> dict[uuid.UUID, Unit]:
-    """The tenants and subscriptions, locked in the order every verb keeps: customers, then subscriptions, by key."""
+    """Return the tenants and subscriptions, locked in the order of all verbs: customers, then subscriptions, by key."""
     of_tenants = Customer.objects.filter(tenant_id__in={row.unit_id for row in rows if row.of_tenant})
     of_subscriptions = Subscription.objects.filter(
         subscription_id__in={row.unit_id for row in rows if not row.of_tenant}
@@ -282,7 +284,7 @@ def _locked_partners(mpn_ids: set[str]) -> dict[str, Partner]:
 
 
 def _stored(units: Iterable[Unit]) -> dict[Unit, list[Association]]:
-    """All associations each unit ever had, the undone ones too."""
+    """Return all associations that each unit ever had, the undone ones too."""
     by_key: dict[tuple[int, int | None], Unit] = {}
     for unit in units:
         if isinstance(unit, Subscription):
@@ -301,7 +303,7 @@ def _stored(units: Iterable[Unit]) -> dict[Unit, list[Association]]:
 
 def _check(row: AssociationLine, units: dict[uuid.UUID, Unit], partners: dict[str, Partner]) -> tuple[Unit, Partner]:
     unit, partner = units.get(row.unit_id), partners.get(row.mpn_id)
-    if row.of_tenant != isinstance(unit, Customer):  # a subscription may bear the GUID of a tenant, and the reverse
+    if row.of_tenant != isinstance(unit, Customer):  # a subscription may have the GUID of a tenant, and the reverse
         unit = None
     if unit is None:
         raise unknown("tenant_id", "customer") if row.of_tenant else unknown("subscription_id", "subscription")
@@ -313,17 +315,19 @@ def _check(row: AssociationLine, units: dict[uuid.UUID, Unit], partners: dict[st
 
 
 class _Merge:
-    """What a batch makes of the associations: lines are added one by one, then all is saved at once."""
+    """The changes of one batch: lines are added one by one, then everything is saved together."""
 
     def __init__(self, outcome: Outcome, now: datetime) -> None:
         self.outcome = outcome
         self.now = now
         self.created: list[Association] = []
         self.changed: list[Association] = []
-        self.matched: set[int] = set()  # by identity: stored or new, a line of this batch is about it
+        self.matched: set[int] = (
+            set()
+        )  # the id() of each association, stored or new, that a line of this batch is about
 
     def add(self, row: AssociationLine, unit: Unit, partner: Partner, known: list[Association]) -> None:
-        """Compares one line with what is known of its unit; raises Unfit if it cannot stand beside it."""
+        """Add one line to what is known of its unit. Raises Unfit if they contradict each other."""
         ended_at = start_of(row.ended_on) if row.ended_on else None
         same = _same(row, partner, known)
         if same is None:
@@ -363,7 +367,7 @@ class _Merge:
         self.outcome.changed[same.customer_id] += 1
 
     def _check_overlap(self, one: Association, known: list[Association]) -> None:
-        """Of record there is one at a time; the other kinds stand side by side."""
+        """Raise Unfit for a second partner of record at the same time. Other kinds may overlap."""
         if one.kind != AssociationKind.DPOR:
             return
         for other in known:
@@ -379,7 +383,7 @@ class _Merge:
             raise _overlaps()
 
     def save(self) -> None:
-        """Write what has changed, then what is new: its place may only be free now."""
+        """Save the changed associations, then the new ones, which overlap nothing after that."""
         bulk.redate(self.changed)
         bulk.begin(self.created)
         of_record = [one for one in self.created + self.changed if one.kind == AssociationKind.DPOR]
@@ -388,7 +392,7 @@ class _Merge:
 
 
 def _same(row: AssociationLine, partner: Partner, known: list[Association]) -> Association | None:
-    """The association a line is about: the same unit, partner, kind and first day; rather one that still stands."""
+    """Return the association a line is about: same unit, partner, kind and first day; preferably one not undone."""
     found = [
         one
         for one in known
@@ -428,7 +432,7 @@ def _check_can_begin(row: AssociationLine, unit: Unit) -> None:
 
 
 def _check_can_be_open(row: AssociationLine, unit: Unit, partner: Partner) -> None:
-    """What cannot be in force now has to say when it ended."""
+    """Raise Unfit for a line without an end that cannot be in force now."""
     reason = None if row.ended_on else end_reason_from_outside(row.kind, unit, partner)
     if reason == EndReason.SUBSCRIPTION_EXPIRED:
         raise Unfit("ended_on", "subscription_is_expired", _("The subscription has expired. Enter the end date."))
@@ -460,8 +464,8 @@ ASSOCIATIONS = File(
 )
 
 
-def tell_of_changes(changes: Mapping[int, Changes]) -> None:
-    """One event for each subscription that has changed and that somebody is of record for, with them as a party."""
+def record_changes(changes: Mapping[int, Changes]) -> None:
+    """Record an event for each changed subscription with a partner of record, which is a party to it."""
     held = Association.objects.open().of_record().filter(subscription__in=changes)
     events = []
     for one in held.select_related(
@@ -469,15 +473,15 @@ def tell_of_changes(changes: Mapping[int, Changes]) -> None:
     ).order_by("subscription"):
         subscription = one.subscription
         assert subscription is not None
-        said = {"partner": named(one.partner), "subscription": changes[subscription.pk]}
+        payload = {"partner": named(one.partner), "subscription": changes[subscription.pk]}
         about = about_subscription(subscription)
-        events.append(history.EventDraft(one.customer_id, said, about, [one.partner_id]))
+        events.append(history.EventDraft(one.customer_id, payload, about, [one.partner_id]))
     if events:
-        history.record_each("subscription.changed", by=SYSTEM, at=timezone.now(), events=events)
+        history.record_each(RenewalEvent.CHANGED, by=SYSTEM, at=timezone.now(), events=events)
 
 
 def settle() -> int:
-    """What a load leaves to be done once all its files are in; returns how many associations that has ended."""
+    """Do what follows once all files of an import are in; return how many associations that has ended."""
     follow_replacements()
     ended = end_overtaken()
     expire_invitations()

@@ -1,4 +1,4 @@
-"""Who is of record, since when and why; who is asked, and who is invited."""
+"""The models of all features: Django looks for them here, and migrations name them by this module."""
 
 from associations.attaching.models import Consent as Consent
 from associations.attaching.models import Job as Job
@@ -10,21 +10,8 @@ from associations.change_requests.models import Statement as Statement
 from associations.invitations.models import Invitation as Invitation
 from associations.invitations.models import InvitationQuerySet as InvitationQuerySet
 from associations.invitations.models import Invited as Invited
-from associations.record.access import FEW as FEW
-from associations.record.access import customers_visible_to as customers_visible_to
-from associations.record.access import events_visible_to as events_visible_to
-from associations.record.access import few_ids as few_ids
-from associations.record.access import newest_events as newest_events
-from associations.record.access import restrict_to_ids as restrict_to_ids
-from associations.record.access import subscriptions_visible_to as subscriptions_visible_to
-from associations.record.access import usage_visible_to as usage_visible_to
 from associations.record.models import Association as Association
 from associations.record.models import AssociationQuerySet as AssociationQuerySet
 from associations.record.models import Period as Period
-from associations.record.models import end_of as end_of
-from associations.record.models import start_of as start_of
 from associations.renewals.models import RenewalNotice as RenewalNotice
 from associations.renewals.models import Replacement as Replacement
-from por.directory.access import is_own as is_own
-from por.directory.access import partner_ids as partner_ids
-from por.directory.access import partners_of as partners_of

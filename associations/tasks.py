@@ -1,10 +1,9 @@
-"""Everything that is due at some time, for the one task that comes round every minute."""
+"""Scheduled work, run every minute, and the jobs."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
-from associations import tasks as associations
 from associations.attaching.actions import bulk
 from associations.change_requests.actions import expire_and_remind
 from associations.invitations.actions import expire_invitations
@@ -15,7 +14,7 @@ from por.db.locks import advisory_lock
 
 
 def run_scheduled() -> int:
-    """Do what is due, once, however late and however often this is called; return how much it was."""
+    """Do everything that is due, once, however late or often this is called; return how many things were done."""
     with advisory_lock("keep time") as mine:
         if not mine:
             return 0
@@ -24,13 +23,13 @@ def run_scheduled() -> int:
 
 @shared_task
 def keep_time() -> None:
-    """Close what is due and send reminders: asked every minute."""
+    """Close what is due and send reminders."""
     with outages.tolerate_outage():
-        associations.run_scheduled()
+        run_scheduled()
 
 
 @shared_task
 def run_jobs() -> None:
-    """Do the rows that wait: woken when there are some, and every few seconds by the clock."""
+    """Do the rows that wait. A new job wakes this task, and the schedule runs it every few seconds."""
     with outages.tolerate_outage():
         bulk.run_jobs()

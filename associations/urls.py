@@ -9,33 +9,32 @@ from associations.invitations import views as invitations
 from associations.kinds import views as kinds
 from associations.legacy_forms import views as legacy_forms
 from associations.receipts import views as receipts
-from associations.subscriptions.views import customer as customer_module
-from associations.subscriptions.views import partner as partner_module
+from associations.subscriptions.views import customer, partner
 
 app_name = "associations"
 
 SUBSCRIPTION = "c/subscriptions/<uuid:subscription_id>/"
-QUESTION = "c/change-requests/<int:request_id>/"
+CHANGE_REQUEST = "c/change-requests/<int:request_id>/"
 INVITATION = "c/invitations/<uuid:invitation_id>/"
 
 urlpatterns = [
     path("receipts/<str:signed>/", receipts.receipt, name="receipt"),
     path("what-counts/", kinds.what_counts_for_what, name="what_counts"),
-    path("c/subscriptions/", customer_module.subscription_list, name="subscription_list"),
+    path("c/subscriptions/", customer.subscription_list, name="subscription_list"),
     path("c/subscriptions/attach/", several.several_attach, name="several_attach"),
-    path(SUBSCRIPTION, customer_module.subscription_detail, name="subscription_detail"),
-    path(f"{SUBSCRIPTION}check/", customer_module.subscription_check, name="subscription_check"),
-    path(f"{SUBSCRIPTION}attach/", customer_module.subscription_attach, name="subscription_attach"),
-    path(f"{SUBSCRIPTION}remove/", customer_module.subscription_remove, name="subscription_remove"),
-    path(f"{SUBSCRIPTION}undo/", customer_module.subscription_undo, name="subscription_undo"),
-    path(f"{SUBSCRIPTION}history/", customer_module.subscription_history, name="subscription_history"),
+    path(SUBSCRIPTION, customer.subscription_detail, name="subscription_detail"),
+    path(f"{SUBSCRIPTION}check/", customer.subscription_check, name="subscription_check"),
+    path(f"{SUBSCRIPTION}attach/", customer.subscription_attach, name="subscription_attach"),
+    path(f"{SUBSCRIPTION}remove/", customer.subscription_remove, name="subscription_remove"),
+    path(f"{SUBSCRIPTION}undo/", customer.subscription_undo, name="subscription_undo"),
+    path(f"{SUBSCRIPTION}history/", customer.subscription_history, name="subscription_history"),
     path("c/bulk/", bulk.bulk_attach, name="bulk"),
     path("c/bulk/<int:job_id>/", bulk.job_detail, name="job"),
     path("c/bulk/<int:job_id>/apply/", bulk.job_apply, name="job_apply"),
     path("c/change-requests/", change_requests.change_request_list, name="change_request_list"),
-    path(QUESTION, change_requests.change_request, name="change_request"),
-    path(f"{QUESTION}answer/", change_requests.change_request_answer, name="change_request_answer"),
-    path(f"{QUESTION}forward/", change_requests.change_request_forward, name="change_request_forward"),
+    path(CHANGE_REQUEST, change_requests.change_request, name="change_request"),
+    path(f"{CHANGE_REQUEST}answer/", change_requests.change_request_answer, name="change_request_answer"),
+    path(f"{CHANGE_REQUEST}forward/", change_requests.change_request_forward, name="change_request_forward"),
     path("c/invitations/", invitations.invitation_list, name="invitation_list"),
     path(INVITATION, invitations.invitation, name="invitation"),
     path(f"{INVITATION}opened/", invitations.invitation_opened, name="invitation_opened"),
@@ -43,10 +42,10 @@ urlpatterns = [
     path(f"{INVITATION}decline/", invitations.invitation_decline, name="invitation_decline"),
     path(f"{INVITATION}report/", invitations.invitation_report, name="invitation_report"),
     path("c/gaps/", gaps.customer_gaps, name="customer_gaps"),
-    path("p/subscriptions/", partner_module.partner_subscription_list, name="partner_subscription_list"),
+    path("p/subscriptions/", partner.partner_subscription_list, name="partner_subscription_list"),
     path(
         "p/subscriptions/<uuid:subscription_id>/",
-        partner_module.partner_subscription_detail,
+        partner.partner_subscription_detail,
         name="partner_subscription_detail",
     ),
     path("p/change-requests/", change_requests.partner_change_request_list, name="partner_change_request_list"),

@@ -16,7 +16,7 @@ from associations.attaching.actions import activation, ending, undo
 from associations.attaching.actions import attach as attaching
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
-from associations.imports import tell_of_changes
+from associations.imports import record_changes
 from associations.invitations import actions as invitations
 from associations.legacy_forms import actions as legacy_forms
 from associations.record.models import Association
@@ -84,7 +84,7 @@ def activate_and_invite() -> None:
     customer, partner = make_customer(), make_partner()
     admin, inviter = make_member(customer.organisation), make_member(partner.organisation)
     activated = make_subscription(customer, agreement="OPEN").subscription_id
-    consent = activation.Given("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
+    consent = activation.StatedConsent("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
     activation.activate(activated, partner.mpn_id, consent, by=inviter)
     sent = []
     for _each in range(4):
@@ -107,7 +107,7 @@ def change_and_renew_subscriptions() -> None:
     make_member(partner.organisation)
     subscription = make_subscription(customer, renews_on=today + timedelta(days=30))
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
-    tell_of_changes({subscription.pk: {"seats": [420, 400], "renews_on": [None, subscription.renews_on.isoformat()]}})
+    record_changes({subscription.pk: {"seats": [420, 400], "renews_on": [None, subscription.renews_on.isoformat()]}})
     renewals.give_notice_of_renewals()
     for old, new in (("MOSP", "MOSP"), ("EA", "CSP")):
         before = make_subscription(customer, agreement=old)

@@ -1,4 +1,4 @@
-"""A partner of record is attached or removed, either is undone, its start moves; and attaching by the thousand."""
+"""The events of attaching and removing a partner of record, of undoing both, and of attaching many."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def _with_day(payload: AssociationPayload) -> WithDay:
     return {**partner_name(payload), "day": day_text(datetime.fromisoformat(payload["began_at"]))}
 
 
-def _tell(event: Event, to_partner: Mail, receipt: Mail) -> None:
-    """Tell the partner, and confirm it to the member of the customer who did it."""
+def _notify(event: Event, to_partner: Mail, receipt: Mail) -> None:
+    """Notify the partner, and send a confirmation to the member of the customer who did it."""
     for organisation_id in event.parties:
         notify_organisation(event, to_partner, organisation_id=organisation_id)
     if event.chain == f"organisation:{event.actor_organisation_id}":
@@ -76,7 +76,7 @@ class AttachedForContext(RecordContext):
 
 
 def _attached_for(event: Event) -> AttachedForContext:
-    """Return who of the customer gave consent, too."""
+    """Return the context with the person at the customer who gave consent."""
     consent = Consent.objects.filter(association=event.changes["association"]).first()
     context = record_context(event)
     if consent is not None:
@@ -175,14 +175,14 @@ ATTACHED_FOR_CUSTOMER = mail(
 
 
 def _attached(event: Event) -> None:
-    """Tell the partner and confirm to who did it; tell the customer what it has not done itself and can take back.
+    """Notify the partner and the person who did it; and the customer, if it did not attach the partner itself.
 
-    What comes of an invitation is told once, when it is accepted, not once for each of its subscriptions.
+    An accepted invitation sends one notification, not one for each of its subscriptions.
     """
     source = event.changes.get("source")
     if source == Source.INVITATION:
         return
-    _tell(event, ATTACHED_MAIL, ATTACHED_RECEIPT)
+    _notify(event, ATTACHED_MAIL, ATTACHED_RECEIPT)
     if source in {Source.ACTIVATION, Source.AUTOMATIC}:
         notify_organisation(event, ATTACHED_FOR_CUSTOMER, organisation_id=customer_of(event))
 
@@ -244,7 +244,7 @@ REMOVED_RECEIPT = mail(
 
 
 def _removed(event: Event) -> None:
-    _tell(event, REMOVED_MAIL, REMOVED_RECEIPT)
+    _notify(event, REMOVED_MAIL, REMOVED_RECEIPT)
 
 
 register(
@@ -303,7 +303,7 @@ ATTACH_UNDONE_RECEIPT = mail(
 
 
 def _attach_undone(event: Event) -> None:
-    _tell(event, ATTACH_UNDONE_MAIL, ATTACH_UNDONE_RECEIPT)
+    _notify(event, ATTACH_UNDONE_MAIL, ATTACH_UNDONE_RECEIPT)
 
 
 register(
@@ -360,7 +360,7 @@ REMOVAL_UNDONE_RECEIPT = mail(
 
 
 def _removal_undone(event: Event) -> None:
-    _tell(event, REMOVAL_UNDONE_MAIL, REMOVAL_UNDONE_RECEIPT)
+    _notify(event, REMOVAL_UNDONE_MAIL, REMOVAL_UNDONE_RECEIPT)
 
 
 register(
@@ -416,7 +416,7 @@ DATED_BACK_RECEIPT = mail(
 
 
 def _dated_back(event: Event) -> None:
-    _tell(event, DATED_BACK_MAIL, DATED_BACK_RECEIPT)
+    _notify(event, DATED_BACK_MAIL, DATED_BACK_RECEIPT)
 
 
 register(
@@ -433,7 +433,7 @@ register(
     tell=_dated_back,
 )
 
-# --- By the thousand ------------------------------------------------------------------------------------------------
+# --- Many -----------------------------------------------------------------------------------------------------------
 
 register(
     AttachEvent.BULK_REQUESTED,

@@ -1,4 +1,4 @@
-"""The rows that somebody sends to attach partners to many subscriptions."""
+"""The forms of attaching and removing a partner, of undo, of many rows, and of activation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from por.web.filters import DAY
 
 
 class CheckForm(forms.Form):
-    """Step one of attaching: the partner's MPN ID as typed. What it may look like is Check ID's to say."""
+    """Step one of attaching: the partner's MPN ID as typed. Check ID decides whether it is well formed."""
 
     mpn_id = forms.CharField(
         label=_("MPN ID (Partner ID)"),
@@ -32,7 +32,7 @@ class CheckForm(forms.Form):
 
 
 class IdsField(forms.Field):
-    """GUIDs, each once and in the order they were sent."""
+    """GUIDs, each once, in the order they were sent."""
 
     widget = forms.MultipleHiddenInput
 
@@ -53,13 +53,13 @@ class SeveralForm(forms.Form):
     def clean_subscription(self) -> list[uuid.UUID]:
         ids: list[uuid.UUID] = self.cleaned_data["subscription"]
         if len(ids) > self.MOST:
-            sentence = _("Select at most %(most)s subscriptions at a time.") % {"most": self.MOST}
-            raise forms.ValidationError(sentence, code="too_many")
+            message = _("Select at most %(most)s subscriptions at a time.") % {"most": self.MOST}
+            raise forms.ValidationError(message, code="too_many")
         return ids
 
 
 class AttachForm(forms.Form):
-    """Step two: the ID that was checked and the subscription's version as it was shown, with what may be added."""
+    """Step two of attaching: the checked ID and the version of the subscription as shown, with a start and a note."""
 
     mpn_id = forms.CharField(max_length=40, widget=forms.HiddenInput)
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -84,7 +84,7 @@ class AttachForm(forms.Form):
 
 
 class RemoveForm(forms.Form):
-    """Why a partner is removed, if the customer wants to say so: from the list, in own words, or both."""
+    """Why a partner is removed, if the customer wants to give a reason: from the list, in its own words, or both."""
 
     REASONS = {
         "project_ended": _("The project has ended."),
@@ -105,19 +105,19 @@ class RemoveForm(forms.Form):
     )
 
     def sentence(self) -> str:
-        """The reason as the partner will read it, in the words the customer saw."""
+        """Return the reason as the partner will read it, in the words the customer saw."""
         given = self.cleaned_data
         return " ".join(filter(None, [str(self.REASONS.get(given["reason"], "")), given["text"].strip()]))
 
 
 class UndoForm(forms.Form):
-    """What undo needs to know: the subscription's version as it was shown."""
+    """Undo: the version of the subscription as shown."""
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
 
 class BulkForm(forms.Form):
-    """Pairs of subscription and partner: a CSV file, or its text; tried first unless somebody says otherwise."""
+    """Pairs of subscription and partner: a CSV file or its text. The default is a dry run."""
 
     LARGEST = 1_000_000  # bytes; a thousand rows are a tenth of it
 
@@ -166,6 +166,7 @@ class BulkForm(forms.Form):
         return given
 
     def text(self) -> str:
+        """Return the rows as CSV."""
         return str(self.cleaned_data["file"] or self.cleaned_data["rows"])
 
     @property
@@ -174,7 +175,7 @@ class BulkForm(forms.Form):
 
 
 class ActivateForm(forms.Form):
-    """Which subscription, by which of the partner's own locations, and who of the customer agreed to it."""
+    """Activation: the subscription, one of the partner's own locations, and the consent of the customer."""
 
     subscription_id = forms.UUIDField(
         label=_("Subscription ID"),

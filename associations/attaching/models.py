@@ -1,4 +1,4 @@
-"""Many pairs of subscription and partner at once: what was asked for, and what came of each row."""
+"""Jobs that attach many partners, with the outcome of each row; and the consent to an activation."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from por.directory.models import Partner
 
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, actor: Actor) -> Self:
-        """Those of the actor's own organisation; all of them to staff."""
+        """Return the jobs of the actor's organisation; all of them for staff."""
         return self.all() if actor.is_staff else self.filter(organisation=actor.organisation_id)
 
     def unfinished(self) -> Self:
+        """Return the jobs that are waiting or running."""
         return self.filter(status__in=[Job.Status.QUEUED, Job.Status.RUNNING])
 
 
 class Job(models.Model):
-    """Rows that a worker goes through, each by itself: what is done stays done, whoever dies meanwhile."""
+    """Rows that a worker attaches one by one. A finished row stays finished if the worker dies."""
 
     class Status(models.TextChoices):
         QUEUED = "queued", _("Waiting")
@@ -61,20 +62,20 @@ class Job(models.Model):
 
     @property
     def done(self) -> int:
-        """How many rows have come to something."""
+        """Return how many rows are finished."""
         return self.rows.exclude(outcome="").count()
 
 
 class JobRow(models.Model):
-    """A row as it was sent, and what came of it, or in a dry run would: no outcome is not done yet."""
+    """A row as it was sent, and its outcome, in a dry run that of the trial. A row without outcome is unfinished."""
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="rows", db_index=False)
-    row = models.PositiveIntegerField()  # counted from 1, the header of a file left out
+    row = models.PositiveIntegerField()  # counted from 1, without the header of a file
     subscription_id = models.CharField(max_length=64)
     mpn_id = models.CharField(max_length=64)
     outcome = models.CharField(max_length=20, blank=True)
     code = models.CharField(max_length=40, blank=True)
-    detail = models.TextField(blank=True)  # why it was refused, in the language of who asked
+    detail = models.TextField(blank=True)  # why it was refused, in the language of the person who asked
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["job", "row"], name="each_row_of_a_job_once")]
@@ -84,9 +85,9 @@ class JobRow(models.Model):
 
 
 class Consent(models.Model):
-    """Who of the customer agreed that a partner activates itself, as the partner says: for an association it made,
+    """The customer's consent to an activation, as the partner states it.
 
-    or a question it opened. Kept for as long as either.
+    It belongs to the association that the activation began, or to the change request it opened or joined.
     """
 
     association = models.OneToOneField(Association, models.PROTECT, null=True, related_name="consent")

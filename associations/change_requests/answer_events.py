@@ -1,4 +1,4 @@
-"""What comes of a change request: it is answered, that is undone, or it closes without an answer."""
+"""The events that close a change request or open it again: answered, answer undone, expired, cancelled."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AnswerEvent(EventType):
 
 
 class Answered(AboutRequest):
-    """An answer names no partner where it is neither."""
+    """The partner is missing where the answer is neither."""
 
     partner: NotRequired[Named]
 

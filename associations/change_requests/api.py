@@ -1,4 +1,4 @@
-"""Which partner is actually doing the work: the questions, the customer's answer, the partners' statements."""
+"""Change requests: the list, one of them, the customer's answer, a partner's statement."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from associations.record.schemas import (
 )
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
+from por.accounts.rules import Right
 from por.api.endpoint import Endpoint, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import Guid, Is, Timestamp, described, page_of, timestamp
@@ -42,7 +43,7 @@ CancellationCode = Annotated[str, Is(enum=Cancellation.values)]
 
 
 class AskedAboutShape(TypedDict):
-    """The subscription a question is about. To a partner that was named, it is all there is to see of it."""
+    """The subscription of a change request. A proposed partner sees nothing else of it."""
 
     id: Guid
     customer: CustomerShape
@@ -52,7 +53,7 @@ class AskedAboutShape(TypedDict):
 
 
 class AnswerShape(TypedDict):
-    """What the customer said: the partner that does the work, null for neither; all parties read its words."""
+    """The customer's answer: the partner that is doing the work, null for neither. All parties read the statement."""
 
     mpn_id: str | None
     statement: str
@@ -60,7 +61,7 @@ class AnswerShape(TypedDict):
 
 
 class ChangeRequestShape(TypedDict):
-    """The question which partner is actually doing the work. Whoever is of record stays until it is answered."""
+    """The customer is asked which partner is doing the work. The partner of record stays until the customer answers."""
 
     id: int
     status: ChangeStatusCode
@@ -76,15 +77,15 @@ class ChangeRequestShape(TypedDict):
 
 
 class RequestedShape(TypedDict):
-    """The question that naming another partner came to."""
+    """The change request that was opened or joined."""
 
     change_request: ChangeRequestShape
 
 
 class AnswerBody(serializers.Serializer[Any]):
-    """Who does the work: a party by its MPN ID, or null for neither."""
+    """The partner that is doing the work: a party, by its MPN ID, or null for neither."""
 
-    mpn_id = serializers.CharField(allow_null=True, help_text="A party to the question; null: neither.")
+    mpn_id = serializers.CharField(allow_null=True, help_text="A party to the change request; null: neither.")
     statement = serializers.CharField(
         required=False, allow_blank=True, max_length=STATEMENT_LENGTH, help_text="Why. All parties read it."
     )
@@ -97,7 +98,7 @@ class StatementBody(serializers.Serializer[Any]):
 
 
 class ChangeRequestFilter(FilterForm):
-    """The filters of the list; all may be left out."""
+    """The filters of the list. All are optional."""
 
     status = forms.ChoiceField(choices=ChangeStatus.choices, required=False)
     subscription = forms.UUIDField(required=False)
@@ -228,7 +229,7 @@ class Answer(Endpoint):
             )
             return _answered(actor, request_id)
 
-        return _write(request, request_id, "change.answer", answer)
+        return _write(request, request_id, Right.ANSWER_CHANGE_REQUEST, answer)
 
 
 class State(Endpoint):
@@ -252,11 +253,11 @@ class State(Endpoint):
             )
             return _answered(actor, request_id)
 
-        return _write(request, request_id, "change.state", state)
+        return _write(request, request_id, Right.SUBMIT_STATEMENT, state)
 
 
 def requested(actor: Actor, change_request: ChangeRequest) -> RequestedShape:
-    """What naming another partner answers."""
+    """Return the answer to proposing another partner."""
     return {"change_request": _shapes(actor, requests_for_listing(actor).filter(pk=change_request.pk))[0]}
 
 
@@ -284,9 +285,9 @@ def _shapes(actor: Actor, requests: Any) -> list[ChangeRequestShape]:
     for question in questions(actor, requests):
         one = question.request
         subscription = one.subscription
-        said: AnswerShape | None = None
+        answer: AnswerShape | None = None
         if one.status == ChangeStatus.ANSWERED and one.closed_at:
-            said = {
+            answer = {
                 "mpn_id": one.chosen.mpn_id if one.chosen else None,
                 "statement": one.answer_statement,
                 "at": timestamp(one.closed_at),
@@ -303,7 +304,7 @@ def _shapes(actor: Actor, requests: Any) -> list[ChangeRequestShape]:
                 },
                 "closed_at": timestamp(one.closed_at) if one.closed_at else None,
                 "cancelled_because": one.cancelled_because or None,
-                "answer": said,
+                "answer": answer,
                 "version": one.version,
             }
         )

@@ -1,4 +1,4 @@
-"""The customer is asked which partner is doing the work. What comes of it is in `answer_events`."""
+"""The events of an open change request. Those of its answer and its end are in `answer_events`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ CHANGE_REQUEST = Link(
 
 
 class ChangeContext(MailContext):
-    """What the mails of a change request say. Each party may know the other's name, but not what it states."""
+    """The values in the mails of a change request. A party may know the other's name, but not its statement."""
 
     customer: str
     subscription: str
@@ -83,6 +83,7 @@ class ChangeContext(MailContext):
 
 
 def request_of(event: Event) -> ChangeRequest:
+    """Return the change request of an event."""
     return ChangeRequest.objects.for_listing().get(pk=event.changes["change_request"])
 
 
@@ -119,7 +120,7 @@ def _with_id(partner: Partner) -> str:
 
 
 def why_cancelled(event: Event) -> str:
-    """Return why it was cancelled, "" if it was not."""
+    """Return why it was cancelled; "" if it was not."""
     why = event.changes.get("why")
     return str(Cancellation(why).label) if why else ""
 
@@ -133,7 +134,7 @@ def _partner_page(event: Event) -> str:
 
 
 class Texts(TypedDict):
-    """What is particular to a mail."""
+    """The parts that differ between the mails."""
 
     title: LazyText
     subject: LazyText
@@ -251,12 +252,12 @@ ONE_MORE = to_partner(
 
 
 def _asked(event: Event) -> None:
-    """Tell both partners, and those named before too; ask the customer's administrators."""
+    """Notify the incumbent and all proposed partners, and ask the customer's administrators."""
     request = request_of(event)
     named = event.changes["partner"]["mpn_id"]
     for pk, partner in request.parties().items():
         if pk not in event.parties:
-            continue  # named after this, and told of that
+            continue  # proposed later, so another event notifies it
         if pk == request.incumbent.partner_id:
             notify_organisation(event, CONTESTED, organisation_id=pk)
         else:

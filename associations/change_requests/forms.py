@@ -1,4 +1,4 @@
-"""What is typed about the question which partner is actually doing the work."""
+"""The forms of a change request: the answer, forwarding and a statement."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from por.accounts.models import Membership
 
 
 class AnswerForm(forms.Form):
-    """Who does the work: one of the parties by its MPN ID, or neither. `answers` are the choices as shown."""
+    """The answer: one of the parties by its MPN ID, or neither. `answers` are the choices as shown."""
 
     NEITHER = "none"
 
@@ -41,13 +41,13 @@ class AnswerForm(forms.Form):
 
     @property
     def chosen(self) -> str | None:
-        """The MPN ID that was chosen; None for neither."""
+        """Return the chosen MPN ID; None for neither."""
         answer: str = self.cleaned_data["mpn_id"]
         return None if answer == self.NEITHER else answer
 
 
 class ForwardForm(forms.Form):
-    """A colleague who shall look at a question."""
+    """A colleague who should look at a change request."""
 
     member = forms.TypedChoiceField(
         label=_("Colleague"),
@@ -70,7 +70,7 @@ class ForwardForm(forms.Form):
 
 
 class StatementForm(forms.Form):
-    """What a partner says it does for the customer."""
+    """What a partner does for the customer, in its own words."""
 
     text = forms.CharField(
         label=_("What you do for the customer"),

@@ -1,4 +1,4 @@
-"""The questions which partner is actually doing the work."""
+"""Change requests, the partners proposed in them, and the partners' statements."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from django.utils.translation import gettext_lazy as _
 from associations.change_requests.rules import Cancellation, ChangeStatus
 from associations.record.models import Association
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind as OrganisationKind
+from por.accounts.rules import OrganisationKind
 from por.directory.access import partner_ids
 from por.directory.models import Partner, Subscription
 
 
 class ChangeRequestQuerySet(models.QuerySet["ChangeRequest"]):
     def open(self) -> Self:
+        """Return those the customer can still answer."""
         return self.filter(status=ChangeStatus.OPEN)
 
     def visible_to(self, actor: Actor) -> Self:
-        """A customer's own, those a partner company is a party to; all of them to staff, none to anybody else."""
+        """Return a customer's own or those a partner company is a party to; all for staff, none for anyone else."""
         if actor.is_staff:
             return self.all()
         if actor.kind == OrganisationKind.CUSTOMER:
@@ -34,7 +35,7 @@ class ChangeRequestQuerySet(models.QuerySet["ChangeRequest"]):
         return self.none()
 
     def for_listing(self) -> Self:
-        """With all its page or its shape says, for two queries more whatever the length."""
+        """Return them with all that a page or shape shows. It takes two more queries, however many there are."""
         return self.select_related(
             "subscription__sku",
             "subscription__customer__organisation",
@@ -47,10 +48,10 @@ class ChangeRequestQuerySet(models.QuerySet["ChangeRequest"]):
 
 
 class ChangeRequest(models.Model):
-    """The question to a customer which partner is actually doing the work, since another one was named.
+    """The customer is asked which partner is doing the work, because another one was proposed.
 
-    Whoever is of record stays so until it is answered. `chosen` is the answer, null for neither, and `made` the
-    association that came of it. One is open at a time for each subscription.
+    The partner of record stays until the customer answers. `chosen` is the answer, null for neither, and `made` the
+    association that the answer began. A subscription has one open change request at a time.
     """
 
     subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="change_requests", db_index=False)
@@ -58,7 +59,7 @@ class ChangeRequest(models.Model):
     status = models.CharField(max_length=10, choices=ChangeStatus.choices, default=ChangeStatus.OPEN)
     opened_at = models.DateTimeField()
     due_at = models.DateTimeField()
-    reminders = models.PositiveSmallIntegerField(default=0)  # how many were due and are done
+    reminders = models.PositiveSmallIntegerField(default=0)  # how many have been sent or were missed
     closed_at = models.DateTimeField(null=True, blank=True)
     reopened_at = models.DateTimeField(null=True, blank=True)  # when its answer was last undone
     cancelled_because = models.CharField(max_length=24, choices=Cancellation.choices, blank=True)
@@ -98,22 +99,22 @@ class ChangeRequest(models.Model):
 
     @property
     def instants(self) -> tuple[datetime | None, ...]:
-        """All that it has used on its subscription: the next one comes after them."""
+        """Return all instants that it has used on its subscription. The next one comes after them."""
         return (self.opened_at, self.closed_at, self.reopened_at)
 
     def parties(self) -> dict[int, Partner]:
-        """The partners it is between by key, whoever is of record first, then in the order they were named."""
+        """Return its partners by key: the partner of record, then the others in the order they were proposed."""
         found = [self.incumbent.partner, *(one.partner for one in self.challengers.all())]
         return {partner.pk: partner for partner in found}
 
 
 class Challenger(models.Model):
-    """A partner that was named for a subscription another one is of record for."""
+    """A partner that was proposed while another one is the partner of record."""
 
     request = models.ForeignKey(ChangeRequest, models.CASCADE, related_name="challengers", db_index=False)
     partner = models.ForeignKey(Partner, models.PROTECT, related_name="challenges")
     joined_at = models.DateTimeField()
-    note = models.TextField(blank=True)  # what the customer wrote when naming it
+    note = models.TextField(blank=True)  # what the customer wrote when proposing it
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["request", "partner"], name="each_challenger_is_named_once")]
@@ -123,7 +124,7 @@ class Challenger(models.Model):
 
 
 class Statement(models.Model):
-    """What a party says it does for the customer. The other parties never read it."""
+    """What a party does for the customer, in its own words. The other parties never read it."""
 
     request = models.ForeignKey(ChangeRequest, models.CASCADE, related_name="statements", db_index=False)
     partner = models.ForeignKey(Partner, models.PROTECT, related_name="+")

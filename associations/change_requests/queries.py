@@ -1,4 +1,4 @@
-"""What one viewer sees of the questions which partner is actually doing the work."""
+"""Change requests as one reader sees them, and what undo would take back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 from django.db.models import Min
 from django.utils import timezone
 
-from associations.change_requests import queries as change_requests
 from associations.change_requests.models import ChangeRequest, ChangeRequestQuerySet, Statement
 from associations.change_requests.rules import ChangeStatus
 from associations.record import locking
@@ -19,15 +18,16 @@ from associations.record.policies import policy_on
 from associations.record.rules import EndReason, Source
 from associations.record.usage import MonthOfUsage, usage_by_month
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.directory.access import is_own
 from por.directory.models import Partner, Subscription
 
 
 class LastChange(NamedTuple):
-    """The customer's last attach, removal or answer that was not undone, and what it did to the record.
+    """The customer's last attach, removal or answer that was not undone, and what it changed in the record.
 
-    `struck` is the association it began, `ended` the one it ended, `kept` the one that an answer left of record.
+    `struck` is the association it began, which undo would strike. `ended` is the one it ended, and `kept` the one of
+    the partner of record that an answer kept.
     """
 
     what: Literal["attached", "removed", "answered"]
@@ -39,24 +39,26 @@ class LastChange(NamedTuple):
 
     @property
     def association(self) -> Association:
-        """The association it was about; for an answer, that of the partner it named, if it named one."""
+        """Return its association; for an answer, that of the partner it named, if it named one."""
         found = self.struck or self.kept or self.ended
         assert found is not None
         return found
 
     @property
     def undo_until(self) -> datetime:
+        """Return the last instant at which it can be undone."""
         return self.at + policy_on(self.at.date()).undo_within
 
 
-#: How the customer itself attaches a partner, in one step that can be undone.
+#: The sources of an association that the customer began itself, in one step that can be undone.
 BY_CUSTOMER = {Source.CUSTOMER, Source.INVITATION}
 
 
 def last_change(of_record: Sequence[Association], requests: Sequence[ChangeRequest]) -> LastChange | None:
-    """Return what undo would take back, given all that a subscription ever had of both, the undone ones too.
+    """Return what undo would take back; None for nothing.
 
-    While a change request is open this is None: it can be answered either way.
+    The caller gives all associations of record and all change requests of a subscription, the undone ones too. While a
+    change request is open there is nothing to undo: the customer can answer it either way.
     """
     if any(request.status == ChangeStatus.OPEN for request in requests):
         return None
@@ -88,13 +90,14 @@ def last_change(of_record: Sequence[Association], requests: Sequence[ChangeReque
         return None
     open_since = last.struck or last.kept
     if open_since is not None and open_since.ended_at is not None:
-        return None  # it has ended since, and not by the customer
+        return None  # it has ended since, but not by the customer
     if last.what == "answered" and last.ended is not None and last.ended.ended_at != last.at:
-        return None  # a file has changed it since
+        return None  # an import has changed it since
     return last
 
 
 def _answer(request: ChangeRequest, by_key: dict[int, Association]) -> LastChange:
+    """Return the answer of a change request as a change; `by_key` are the associations of the subscription."""
     incumbent = by_key[request.incumbent_id]
     made = by_key[request.made_id] if request.made_id else None
     stayed = request.chosen_id == incumbent.partner_id
@@ -111,9 +114,9 @@ def _answer(request: ChangeRequest, by_key: dict[int, Association]) -> LastChang
 
 @dataclass(frozen=True)
 class Side:
-    """A party to a question as one viewer sees it. Each party reads its own statement and no other's.
+    """A party to a change request as one reader sees it. A party reads its own statement and no other's.
 
-    `since` is when the incumbent came to be of record, or when a challenger was named.
+    `since` is when the incumbent became the partner of record, or when a challenger was proposed.
     """
 
     partner: Partner
@@ -125,7 +128,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Question:
-    """A change request as one viewer sees it: its parties, whoever is of record first."""
+    """A change request as one reader sees it, with its parties: the partner of record first."""
 
     request: ChangeRequest
     sides: list[Side]
@@ -140,17 +143,17 @@ class Question:
 
     @property
     def own(self) -> Side | None:
-        """The viewer's own side; None for those who are no party to it."""
+        """Return the reader's own side; None for readers who are not a party."""
         return next((side for side in self.sides if side.is_own), None)
 
 
 def requests_for_listing(actor: Actor) -> ChangeRequestQuerySet:
-    """Those the actor may see, with what a row shows."""
+    """Return the change requests the actor may see, with what a row shows."""
     return ChangeRequest.objects.visible_to(actor).for_listing()
 
 
 def questions(actor: Actor, requests: Iterable[ChangeRequest]) -> list[Question]:
-    """The same, in their order, as the actor may know them; asks nothing of the database that for_listing has."""
+    """Return change requests as the actor may know them, in the same order. It needs no query after for_listing."""
     return [_question(actor, request) for request in requests]
 
 
@@ -174,22 +177,22 @@ def _question(actor: Actor, request: ChangeRequest) -> Question:
 
 
 def open_questions(actor: Actor, subscriptions: Sequence[int]) -> dict[int, Question]:
-    """The open question of each of these subscriptions that has one the actor may see."""
+    """Return the open change request of each of these subscriptions, by its key, where the actor may see one."""
     found = requests_for_listing(actor).open().filter(subscription__in=subscriptions)
     return {one.request.subscription_id: one for one in questions(actor, found)}
 
 
 def next_due(actor: Actor, count: int) -> list[Question]:
-    """The open questions the actor may see, those due first first."""
+    """Return the open change requests the actor may see, the one due first at the top."""
     return questions(actor, requests_for_listing(actor).open().order_by("due_at", "pk")[:count])
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the customer, who has to answer, knows of a party's work: since when it has been here, and use then and now.
+    """What helps the customer to judge a party's work: since when it is associated, and the usage then and now.
 
-    `here_since` is its first day with this subscription, `there_since` with anything of the customer's; None if it
-    never was. `then` is the usage of the month it began here.
+    `here_since` is when it was first associated with this subscription, `there_since` with anything of the customer's;
+    None if it never was. `then` is the usage of the month it began here.
     """
 
     here_since: datetime | None
@@ -199,7 +202,7 @@ class Work:
 
 
 def work_of(actor: Actor, question: Question) -> dict[int, Work]:
-    """Of each party by key. For those who see all of the customer's record: the customer and the staff."""
+    """Return the work of each party, by its key. Only for readers of the whole record: the customer and staff."""
     request = question.request
     partners = [side.partner.pk for side in question.sides]
     subscription: Subscription = request.subscription
@@ -218,15 +221,13 @@ def work_of(actor: Actor, question: Question) -> dict[int, Work]:
 
 
 def _in_month(months: Sequence[MonthOfUsage], day: date) -> MonthOfUsage | None:
-    """The usage of the month of a day; of the first one that is known after it where that one is not."""
+    """Return the usage of the month of a day; where that is unknown, of the first known month after it."""
     return next((month for month in months if month.month >= day.replace(day=1)), None)
 
 
-def undoable(
-    actor: Actor, subscription: Subscription, requests: Sequence[ChangeRequest]
-) -> change_requests.LastChange | None:
-    """The customer's last change, if this actor may take it back and there is still time to."""
-    if not actor.may("record.undo"):
+def undoable(actor: Actor, subscription: Subscription, requests: Sequence[ChangeRequest]) -> LastChange | None:
+    """Return the customer's last change, if this actor may undo it and there is still time."""
+    if not actor.may(Right.UNDO):
         return None
-    last = change_requests.last_change(locking.all_associations(subscription), requests)
+    last = last_change(locking.all_associations(subscription), requests)
     return last if last and timezone.now() <= last.undo_until else None

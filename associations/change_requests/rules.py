@@ -11,7 +11,7 @@ STATEMENT_LENGTH = 2000
 
 
 class ChangeStatus(TextChoices):
-    """Where the question stands which partner is actually doing the work."""
+    """The status of a change request."""
 
     OPEN = "open", _("Waiting for the customer")
     ANSWERED = "answered", _("Answered")
@@ -59,7 +59,7 @@ CHANGE_REQUEST = StateMachine(
 
 
 class Cancellation(TextChoices):
-    """Why a question has become pointless: nobody is of record any more, or nobody else could be."""
+    """Why a change request became pointless: there is no partner of record any more, or no other partner to choose."""
 
     REMOVED = "removed", _("The partner of record was removed")
     SUBSCRIPTION_EXPIRED = "subscription_expired", _("The subscription expired")

@@ -31,7 +31,7 @@ class ChallengerShape(TypedDict):
 
 
 class QuestionShape(TypedDict):
-    """The open change request."""
+    """The open change request of a subscription."""
 
     id: int
     status: ChangeStatusCode

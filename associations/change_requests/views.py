@@ -1,4 +1,4 @@
-"""The question which partner is actually doing the work: the customer answers it, the partners say what they do."""
+"""The pages of change requests: the lists, the customer's answer, the partners' statements."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
 from associations.change_requests import actions as change_requests
+from associations.change_requests.answer_events import AnswerEvent
+from associations.change_requests.events import ChangeRequestEvent
 from associations.change_requests.forms import AnswerForm, ForwardForm, StatementForm
 from associations.change_requests.queries import Question, questions, requests_for_listing, undoable, work_of
 from associations.change_requests.rules import ChangeStatus
@@ -23,7 +25,7 @@ from associations.record.access import subscriptions_visible_to
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor, Membership
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.errors import NotFound
 from por.history.models import Event
 from por.notifications.queries import mail_is_late
@@ -58,7 +60,7 @@ def partner_change_request_list(request: Request) -> HttpResponse:
 
 
 def _list(request: Request, page_of_one: str) -> HttpResponse:
-    """The open ones, due first first; or the closed ones, newest first."""
+    """Show the open ones, the one due first at the top, or the closed ones, newest first."""
     actor = request.actor
     shown = Listing(request, requests_for_listing(actor), order=("-pk",), tabs=TABS, count_text=_requests_text)
     found = questions(actor, shown.page.rows)
@@ -72,15 +74,15 @@ def _list(request: Request, page_of_one: str) -> HttpResponse:
 @require_safe
 @only(OrganisationKind.CUSTOMER)
 def change_request(request: Request, request_id: int) -> HttpResponse:
-    return _to_customer(request, _theirs(request.actor, request_id))
+    return _to_customer(request, _get_visible(request.actor, request_id))
 
 
 @posted("associations:change_request")
 @only(OrganisationKind.CUSTOMER)
 def change_request_answer(request: Request, request_id: int) -> HttpResponse:
-    """The record follows the answer in one step. Pressed twice, it says so twice and does it once."""
+    """Answer. A second click on the same answer shows the same page and changes nothing."""
     actor = request.actor
-    question = _theirs(actor, request_id, to="change.answer")
+    question = _get_visible(actor, request_id, to=Right.ANSWER_CHANGE_REQUEST)
     form = AnswerForm(_answers(question), request.POST)
 
     def answer() -> object:
@@ -94,7 +96,7 @@ def change_request_answer(request: Request, request_id: int) -> HttpResponse:
         return _back(request_id)
     if sent.refused is None:
         return _to_customer(request, question, answer=form, status=sent.status)
-    question = _theirs(actor, request_id)
+    question = _get_visible(actor, request_id)
     if _is_answer(question, form.chosen):
         return _back(request_id)
     return _to_customer(request, question, answer=form, seen=form.cleaned_data["version"], status=sent.status)
@@ -103,8 +105,9 @@ def change_request_answer(request: Request, request_id: int) -> HttpResponse:
 @posted("associations:change_request")
 @only(OrganisationKind.CUSTOMER)
 def change_request_forward(request: Request, request_id: int) -> HttpResponse:
+    """Forward the change request to a colleague."""
     actor = request.actor
-    question = _theirs(actor, request_id, to="change.answer")
+    question = _get_visible(actor, request_id, to=Right.ANSWER_CHANGE_REQUEST)
     form = ForwardForm(_colleagues(actor), request.POST)
     sent = submit(
         form,
@@ -116,12 +119,12 @@ def change_request_forward(request: Request, request_id: int) -> HttpResponse:
         messages.success(request, _("Forwarded. We will email %(name)s.") % {"name": sent.result.user})
         return redirect("associations:change_request", request_id)
     if sent.refused:
-        question = _theirs(actor, request_id)
+        question = _get_visible(actor, request_id)
     return _to_customer(request, question, forward=form, status=sent.status)
 
 
-def _theirs(actor: Actor, request_id: int, *, to: str = "") -> Question:
-    """The question, if the actor may see it, for somebody who has the right, if one is asked for."""
+def _get_visible(actor: Actor, request_id: int, *, to: str = "") -> Question:
+    """Return the change request. Raises NotFound if the actor may not see it, Forbidden without the right `to`."""
     found = requests_for_listing(actor).filter(pk=request_id).first()
     if found is None:
         raise NotFound("not_found", NOT_YOURS)
@@ -131,26 +134,27 @@ def _theirs(actor: Actor, request_id: int, *, to: str = "") -> Question:
 
 
 def _is_answer(question: Question, mpn_id: str | None) -> bool:
-    """Whether it has been answered just so: by the first of two clicks, or by a colleague."""
+    """Return whether this is already the answer: by the first of two clicks, or by a colleague."""
     given = question.request.chosen
     return question.request.status == ChangeStatus.ANSWERED and mpn_id == (given and given.mpn_id)
 
 
 def _back(request_id: int) -> HttpResponse:
-    """To the question's page, where the banner says what was answered and how to undo it."""
+    """Redirect to the page of the change request, where a banner shows the answer and how to undo it."""
     return redirect(reverse("associations:change_request", args=[request_id]) + "#done")
 
 
 def _answers(question: Question) -> list[tuple[str, str]]:
-    """The choices, each with what it does to the record."""
-    holder = question.incumbent.partner
+    """Return the choices, each with its effect on the record."""
+    incumbent = question.incumbent.partner
     effects = [
-        (holder.mpn_id, holder.organisation.name, _("Stays your partner of record.")),
+        (incumbent.mpn_id, incumbent.organisation.name, _("Stays your partner of record.")),
         *(
             (
                 one.partner.mpn_id,
                 one.partner.organisation.name,
-                _("Replaces %(holder)s as your partner of record immediately.") % {"holder": holder.organisation.name},
+                _("Replaces %(holder)s as your partner of record immediately.")
+                % {"holder": incumbent.organisation.name},
             )
             for one in question.challengers
         ),
@@ -160,19 +164,17 @@ def _answers(question: Question) -> list[tuple[str, str]]:
             _("The subscription then has no partner of record until you attach one again."),
         ),
     ]
-    return [(key, format_html('<b>{}</b><span class="hint">{}</span>', *said)) for key, *said in effects]
+    return [(key, format_html('<b>{}</b><span class="hint">{}</span>', *texts)) for key, *texts in effects]
 
 
 def _colleagues(actor: Actor) -> Iterable[Membership]:
-    """Whom a question can be forwarded to."""
+    """Return the members to whom the actor can forward a change request."""
     members = Membership.objects.usable().filter(organisation=actor.organisation_id)
     return members.exclude(user=actor.user).order_by("user__name", "pk")
 
 
-#: What gives a question a new version.
-CHANGES = [
-    f"change_request.{what}" for what in ("joined", "stated", "answered", "answer_undone", "expired", "cancelled")
-]
+#: The events that give a change request a new version.
+CHANGES = [ChangeRequestEvent.JOINED, ChangeRequestEvent.STATED, *AnswerEvent]
 
 
 def _to_customer(
@@ -184,11 +186,11 @@ def _to_customer(
     seen: int | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """The page of a question. `seen` is the version that was answered, if another one has come since."""
+    """Show the page of a change request. `seen` is the version that was answered, if there is a newer one."""
     actor, change = request.actor, question.request
     subscription = change.subscription
     is_open = change.status == ChangeStatus.OPEN
-    may_answer = is_open and actor.may("change.answer")
+    may_answer = is_open and actor.may(Right.ANSWER_CHANGE_REQUEST)
     requests = change_requests.requests_of(subscription) if change.status == ChangeStatus.ANSWERED else []
     last = undoable(actor, subscription, requests) if requests else None
     if last is not None and (last.request is None or last.request.pk != change.pk):
@@ -217,7 +219,7 @@ def _to_customer(
 
 
 def _context(request: Request, question: Question) -> dict[str, Any]:
-    """What both sides see of a question, with all that has happened to it, newest first."""
+    """Return what customer and partners see of a change request, with its events, newest first."""
     change = question.request
     events = list(
         queries.subscription_events(request.actor, change.subscription)
@@ -240,34 +242,34 @@ def _context(request: Request, question: Question) -> dict[str, Any]:
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_change_request(request: Request, request_id: int) -> HttpResponse:
-    return _to_partner(request, _theirs(request.actor, request_id))
+    return _to_partner(request, _get_visible(request.actor, request_id))
 
 
 @posted("associations:partner_change_request")
 @only(OrganisationKind.PARTNER)
 def partner_change_request_state(request: Request, request_id: int) -> HttpResponse:
-    """A party says what it does for the customer.
+    """Save the statement of a party.
 
-    Without a version: it would be out of date whenever another partner has said something, which is not theirs to know.
+    The form has no version: a statement of another partner would make it out of date, and no partner may notice that.
     """
     actor = request.actor
-    question = _theirs(actor, request_id, to="change.state")
+    question = _get_visible(actor, request_id, to=Right.SUBMIT_STATEMENT)
     form = StatementForm(request.POST)
     sent = submit(form, lambda: change_requests.submit_statement(request_id, form.cleaned_data["text"], by=actor))
     if sent.is_done:
         messages.success(request, _("The customer can now read what you do for them."))
         return redirect("associations:partner_change_request", request_id)
     if sent.refused:
-        question = _theirs(actor, request_id)
+        question = _get_visible(actor, request_id)
     return _to_partner(request, question, form=form, status=sent.status)
 
 
 def _to_partner(
     request: Request, question: Question, *, form: StatementForm | None = None, status: int = 200
 ) -> HttpResponse:
-    """The page of a question as a party sees it. The subscription itself may not be theirs to see."""
+    """Show the page of a change request to a party, which may not be allowed to see the subscription itself."""
     actor = request.actor
-    said = question.own.statement.text if question.own and question.own.statement else ""
+    statement = question.own.statement.text if question.own and question.own.statement else ""
     context = _context(request, question)
     visible = subscriptions_visible_to(actor).filter(pk=question.request.subscription_id)
     return render(
@@ -276,8 +278,8 @@ def _to_partner(
         {
             **context,
             "form": form,
-            "statement_form": form or StatementForm(initial={"text": said}),
-            "may_state": context["is_open"] and actor.may("change.state"),
+            "statement_form": form or StatementForm(initial={"text": statement}),
+            "may_state": context["is_open"] and actor.may(Right.SUBMIT_STATEMENT),
             "subscription_is_theirs": visible.exists(),
         },
         status=status,

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from associations.attaching.views.several import prospects, said
+from associations.attaching.views.several import meaning, prospects
 from associations.invitations import actions
 from associations.invitations.exports import invitations_csv
 from associations.invitations.forms import AcceptForm, DeclineForm, InvitationFilter, InviteForm, ReportForm
@@ -191,7 +191,7 @@ def _to_customer(
         outcomes = prospects(queries.rows(actor, subscriptions), found.partner)
         lines = [Line(one.subscription, one.code, one.sentence) for one in outcomes]
         if any(one.code == "free" for one in outcomes):
-            effects = said(found.partner, outcomes)
+            effects = meaning(found.partner, outcomes)
     else:
         lines = []
         for one in subscriptions:

@@ -1,4 +1,4 @@
-"""What an actor may see: subscriptions, customers, usage, events."""
+"""What an actor may see: subscriptions, customers, usage and events. Every query for a reader starts here."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from por.directory.access import partner_ids, partners_of
 from por.directory.models import Customer, Subscription, Usage
 from por.history.models import Event, Party
 
-#: So many keys are found one by one. Where there are more, a list comes upon them soon enough as it goes on.
+#: Up to this many keys are listed in a query. Where there are more, a list finds enough of them as it reads on.
 FEW = 1000
 
 
 def few_ids(keys: models.QuerySet[Any, Any]) -> list[Any] | None:
-    """The keys themselves, for the database to see what it looks for; None where they are not few."""
+    """Return the keys themselves, so that the database sees what it looks for; None where they are more than FEW."""
     found = list(keys[: FEW + 1])
     return found if len(found) <= FEW else None
 
 
 def restrict_to_ids(subscriptions: models.QuerySet[Subscription], actor: Actor) -> models.QuerySet[Subscription]:
-    """The same subscriptions, all visible to the actor. Those of a small partner are named by their keys as well.
+    """Return the same subscriptions, all visible to the actor. For a small partner the query lists their keys too.
 
-    Else a list would look at every subscription there is to find the few that are.
+    Otherwise a list would read every subscription to find the few that are visible.
     """
     if actor.kind != OrganisationKind.PARTNER:
         return subscriptions
@@ -42,7 +42,7 @@ def restrict_to_ids(subscriptions: models.QuerySet[Subscription], actor: Actor) 
 
 
 def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
-    """Where every query for a person starts: a customer's own, all those a partner is or was associated with."""
+    """Return a customer's own subscriptions, those a partner is or was associated with, or all of them for staff."""
     if actor.is_staff:
         return Subscription.objects.all()
     if actor.kind == OrganisationKind.CUSTOMER:
@@ -57,7 +57,7 @@ def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
 
 
 def customers_visible_to(actor: Actor) -> models.QuerySet[Customer]:
-    """The customers whose subscriptions, or whose tenant, this actor may see."""
+    """Return the customers whose subscriptions, or whose tenant, this actor may see."""
     if actor.is_staff:
         return Customer.objects.all()
     if actor.kind == OrganisationKind.CUSTOMER:
@@ -69,9 +69,9 @@ def customers_visible_to(actor: Actor) -> models.QuerySet[Customer]:
 
 
 def usage_visible_to(actor: Actor) -> models.QuerySet[Usage]:
-    """Usage this actor may see: all months to the open partner of record, to a former one those it covered.
+    """Return the usage this actor may see: the partner of record sees all months, a former one those it covered.
 
-    A month is covered by whoever was of record at its end.
+    The partner of record at the end of a month covers it.
     """
     usage = Usage.objects.current()
     if actor.kind != OrganisationKind.PARTNER:
@@ -79,13 +79,13 @@ def usage_visible_to(actor: Actor) -> models.QuerySet[Usage]:
     covered = Q(began_at__lt=OuterRef("month_end"), ended_at__gte=OuterRef("month_end"))
     own = Association.objects.not_undone().of_record().filter(partner__in=partner_ids(actor))
     return usage.alias(month_end=_month_end(F("month"))).filter(
-        # One EXISTS, which the database answers for all rows at once; two joined by OR it would ask row by row.
+        # One EXISTS, which the database answers for all rows together. It would check two joined by OR row by row.
         Exists(own.filter(Q(ended_at=None) | covered, subscription=OuterRef("subscription")))
     )
 
 
 def _month_end(month: F) -> Func:
-    """The first instant after a month, UTC."""
+    """Return the first instant after a month, UTC."""
     return Func(
         month,
         template="((%(expressions)s + interval '1 month') AT TIME ZONE 'UTC')",
@@ -94,7 +94,7 @@ def _month_end(month: F) -> Func:
 
 
 def newest_events(actor: Actor, count: int) -> models.QuerySet[Event]:
-    """The newest of events_visible_to. A partner's are looked up by whose they are: few of all there are."""
+    """Return the newest of events_visible_to. A partner's are found by party and chain: they are few among all."""
     visible = events_visible_to(actor)
     if actor.kind == OrganisationKind.PARTNER:
         own = [pk for pk in partner_ids(actor) if pk is not None]
@@ -105,7 +105,7 @@ def newest_events(actor: Actor, count: int) -> models.QuerySet[Event]:
 
 
 def events_visible_to(actor: Actor) -> models.QuerySet[Event]:
-    """A customer sees its chain, a partner what it is party to and its own chain, staff everything."""
+    """Return the events of a customer's chain; those a partner is a party to and its own chain; for staff, all."""
     if actor.is_staff:
         return Event.objects.all()
     if actor.organisation_id is None:

@@ -1,6 +1,6 @@
-"""The only functions that write one association; bulk.py has their twins for loads.
+"""The only functions that write one association; bulk.py has their twins for imports.
 
-Each expects that its caller has locked the unit and checked the rights. The event is the caller's too.
+The caller has locked the unit and checked the rights, and records the event.
 """
 
 from __future__ import annotations
@@ -66,6 +66,6 @@ def strike(association: Association, *, at: datetime) -> None:
 
 
 def redate(association: Association, *, began_at: datetime, ended_at: datetime | None) -> None:
-    """Correct the period of an association: it begins earlier, or a file says otherwise when it ended."""
+    """Correct the period of an association: it begins earlier, or a file gives another end."""
     association.began_at, association.ended_at = began_at, ended_at
     association.save(update_fields=["began_at", "ended_at"])

@@ -1,7 +1,7 @@
-"""The twins of actions.py for loads: the same rows, written in one statement for a whole batch.
+"""The twins of actions.py for imports: the same rows, written in one statement for a whole batch.
 
-A test holds them against the single functions on random estates. The caller locks the units and keeps the partners
-as they are, as for the single ones.
+A test compares them with the single functions on random estates. The caller locks the units and the partners, as for
+the single functions.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def begin(drafts: Sequence[Association]) -> None:
 def begin_selected(
     selected: str, params: Mapping[str, Any], *, source: Source, attached_at: datetime
 ) -> dict[int, int]:
-    """Insert what a SELECT says; return how many associations each customer, by key, got of them.
+    """Insert the rows of a SELECT; return how many associations each customer got, by its key.
 
     The SELECT gives kind, customer_id, subscription_id, partner_id, began_at and ended_at, in this order.
     """
@@ -46,9 +46,9 @@ _BEGIN = """
 
 
 def redate(associations: Sequence[Association]) -> None:
-    """Save the periods of many associations as they have been set: those that have ended first.
+    """Save the periods of many associations as the caller has set them, those with an end first.
 
-    What follows them on the same unit then finds its place free.
+    The ones that follow them on the same unit then overlap nothing.
     """
-    ended_first = sorted(associations, key=lambda one: one.ended_at is None)
+    ended_first = sorted(associations, key=lambda association: association.ended_at is None)
     Association.objects.bulk_update(ended_first, ["began_at", "ended_at"])

@@ -1,4 +1,4 @@
-"""An association ends from outside; and what the events of all features of the record have in common."""
+"""What the events of all features of the record share, and the events of an association that ends from outside."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class EndEvent(EventType):
 
 
 class Named(TypedDict):
-    """A partner, as it was called then."""
+    """A partner, with its name at the time."""
 
     mpn_id: str
     name: str
@@ -44,7 +44,7 @@ class WithPartner(TypedDict):
 
 
 class AssociationPayload(WithPartner):
-    """One association after what was done to it; instants are ISO 8601."""
+    """One association after the event; instants are ISO 8601."""
 
     association: int
     source: str
@@ -84,7 +84,7 @@ def partner_subscription_page(event: Event) -> str:
 
 
 def partner_subscriptions(event: Event) -> str:
-    """Return the partner's list, where it cannot open the subscription."""
+    """Return the partner's list: for mails about a subscription it can no longer open."""
     return reverse("associations:partner_subscription_list")
 
 
@@ -96,12 +96,12 @@ def customer_of(event: Event) -> int:
 
 
 def undo_until(event: Event) -> str:
-    """Return until when what the event says can be undone."""
+    """Return until when the event can be undone."""
     return moment_text(event.at + policy_on(event.at.date()).undo_within, zone=True)
 
 
 class RecordContext(MailContext):
-    """What the mails of the record say. Moments are "" where the payload has none."""
+    """The values in the mails of the record. Moments are "" where the payload has none."""
 
     customer: str
     partner: str
@@ -114,7 +114,7 @@ class RecordContext(MailContext):
 
 
 def record_context(event: Event) -> RecordContext:
-    """Return what was changed, from the event, and what it was changed on, from the directory."""
+    """Return the values for a mail: of the change from the event, of the subscription from the directory."""
     subscriptions = Subscription.objects.select_related("customer__organisation", "sku")
     subscription = subscriptions.get(subscription_id=event.object_id)
     partner, association = event.changes["partner"], event.changes.get("association")
@@ -160,7 +160,7 @@ class EndValues(PartnerName):
 
 
 def _end_context(event: Event) -> EndContext:
-    """Return why, too. Nobody gave a reason in words: it is one of ours."""
+    """Return the end reason too. It is one of the codes, so the mail has no free text."""
     association = Association.objects.get(pk=event.changes["association"])
     return {**record_context(event), "why": association.get_end_reason_display(), "reason": []}
 
@@ -170,7 +170,7 @@ def _end_values(payload: AssociationPayload) -> EndValues:
 
 
 def end_reason_text(payload: AssociationPayload) -> str:
-    """Return why the association ended, "" where an old event does not say."""
+    """Return why the association ended; "" for an old event without a reason."""
     reason = payload.get("end_reason")
     return str(EndReason(reason).label) if reason else ""
 
@@ -216,7 +216,7 @@ ENDED_CUSTOMER_MAIL = mail(
 
 
 def _ended(event: Event) -> None:
-    """Tell the partner, and the customer too, who has not done it."""
+    """Notify the partner, and the customer too: it did not end the association itself."""
     for organisation_id in event.parties:
         notify_organisation(event, ENDED_MAIL, organisation_id=organisation_id)
     notify_organisation(event, ENDED_CUSTOMER_MAIL, organisation_id=customer_of(event))

@@ -1,4 +1,4 @@
-"""Events as CSV."""
+"""Events as a CSV file."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ EVENT_COLUMNS = [
 
 
 def events_csv(actor: Actor, events: QuerySet[Event]) -> StreamingHttpResponse:
+    """Return the events as a file, as far as the actor may know them."""
     return csv_file(_("history"), EVENT_COLUMNS, _event_rows(actor, events))
 
 

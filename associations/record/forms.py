@@ -14,7 +14,7 @@ from por.web.filters import AsOfForm
 
 
 class PastedIds(forms.CharField):
-    """GUIDs as people paste them: between blanks, commas or lines, each once."""
+    """GUIDs as people paste them, separated by blanks, commas or lines. Each is kept once."""
 
     widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocomplete": "off"})
 
@@ -26,12 +26,12 @@ class PastedIds(forms.CharField):
             try:
                 found[uuid.UUID(text)] = None
             except ValueError:
-                sentence = _("“%(text)s” is not a subscription ID. Check the ID.") % {"text": text[:40]}
-                raise forms.ValidationError(sentence, code="invalid") from None
+                message = _("“%(text)s” is not a subscription ID. Check the ID.") % {"text": text[:40]}
+                raise forms.ValidationError(message, code="invalid") from None
         return list(found)
 
 
 def check_had_started(subscription: Subscription, form: AsOfForm) -> None:
-    """A day to look back to from before the subscription is refused, in the form."""
+    """Add an error to the form if its day is before the subscription started."""
     if form.is_valid() and form.day and form.day < subscription.started_on:
         form.add_error("as_of", _("The subscription had not started on that date. Choose a later date."))

@@ -26,14 +26,14 @@ TICK = timedelta(microseconds=1)
 
 
 def absent() -> NotFound:
-    """Return the same refusal for a subscription that does not exist and for one of somebody else."""
+    """Return the refusal for a subscription that does not exist, and the same for one the actor may not see."""
     return NotFound("not_found", _("This subscription does not exist, or you do not have access to it."))
 
 
 def locked(subscription_id: uuid.UUID, right: str, *, by: Actor, version: int | None = None) -> Subscription:
     """Return the subscription, locked until the transaction ends.
 
-    Raises Absent if the actor may not see it, Forbidden without the right, Stale if it is not of this version, Busy.
+    Raises NotFound if the actor may not see it, Forbidden without the right, VersionConflict or Locked.
     """
     if not by.may(right):
         if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
@@ -52,11 +52,11 @@ def locked(subscription_id: uuid.UUID, right: str, *, by: Actor, version: int | 
 
 @cache
 def _to_change(kind: str) -> PreparedQuery[Subscription]:
-    """Return the query for one subscription, locked, if those who act for this kind of organisation see it."""
-    anybody = Actor(user=None, organisation=Organisation(id=Param("organisation"), kind=kind))
+    """Return the query that locks one subscription, if those who act for this kind of organisation see it."""
+    actor = Actor(user=None, organisation=Organisation(id=Param("organisation"), kind=kind))
     return PreparedQuery(
         lambda: (
-            subscriptions_visible_to(anybody)
+            subscriptions_visible_to(actor)
             .filter(subscription_id=Param("subscription"))
             .select_related("customer__organisation", "sku")
             .select_for_update(of=("self",), no_key=True)
@@ -65,14 +65,14 @@ def _to_change(kind: str) -> PreparedQuery[Subscription]:
 
 
 def locked_by_system(subscription_pk: int) -> Subscription:
-    """Return the subscription, locked until the transaction ends: for scheduled work and loads."""
+    """Return the subscription, locked until the transaction ends: for scheduled work and imports."""
     with lock_timeout_as_busy():
         subscriptions = Subscription.objects.select_related("customer__organisation", "sku")
         return subscriptions.select_for_update(of=("self",), no_key=True).get(pk=subscription_pk)
 
 
 def require_open_to_attach(subscription: Subscription) -> None:
-    """Raise Refused if the status of the subscription lets nobody be attached now."""
+    """Raise Refused if no partner can be attached to a subscription of this status."""
     if subscription.status == Subscription.Status.EXPIRED:
         raise Refused("subscription_expired", _("You cannot attach a partner because this subscription has expired."))
     if subscription.status in {Subscription.Status.GRACE, Subscription.Status.SUSPENDED}:
@@ -86,19 +86,19 @@ def require_open_to_attach(subscription: Subscription) -> None:
 
 
 def all_associations(subscription: Subscription) -> list[Association]:
-    """Return all associations of record the subscription ever had, the undone ones too, oldest first."""
+    """Return all associations with a partner of record, the undone ones too, oldest first."""
     return _on(subscription, _ALL.all(subscription=subscription.pk))
 
 
 def ever_of_record(subscription: Subscription) -> bool:
-    """Return whether anybody is or was of record, even if that was undone."""
+    """Return whether the subscription has or had a partner of record, even if that was undone."""
     return Association.objects.of_record().filter(subscription=subscription).exists()
 
 
 def latest(subscription: Subscription) -> list[Association]:
-    """Return the open association of record, if there is one, and of the others the one that changed last.
+    """Return the association of the partner of record, if there is one, and of the others the one that changed last.
 
-    The last instant used on the unit is among theirs, however many associations there are.
+    However many associations there are, the last instant used on the unit is one of these two.
     """
     return _on(subscription, _LATEST.all(subscription=subscription.pk))
 
@@ -132,7 +132,7 @@ _PARTNER = PreparedQuery(lambda: Partner.objects.select_related("organisation").
 
 
 def partner_of(association: Association) -> Partner:
-    """Return its partner with the organisation, for one query where the association came without them."""
+    """Return the partner of the association, with its organisation; takes one query."""
     association.partner = _PARTNER.all(partner=association.partner_id)[0]
     return association.partner
 
@@ -153,7 +153,7 @@ class Dated(Protocol):
 
 
 def next_instant(*used: Iterable[Dated], after: datetime | None = None) -> datetime:
-    """Return now, or the first instant after all that these rows have used, if that is later.
+    """Return now, or the first instant after all instants of these rows, if that is later.
 
     Clocks of two servers differ, and a verb may have waited for a lock: without this a period could end before it
     begins.

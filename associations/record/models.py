@@ -1,4 +1,4 @@
-"""Who is of record, since when and why."""
+"""Associations: which partner, with which subscription or tenant, from when to when and why."""
 
 from __future__ import annotations
 
@@ -38,37 +38,38 @@ class Period(Func):
 
 class AssociationQuerySet(models.QuerySet["Association"]):
     def not_undone(self) -> Self:
-        """All but those that were undone, which count for nothing."""
+        """Return all but the undone ones, which count for nothing."""
         return self.filter(undone_at=None)
 
     def open(self, as_of: date | None = None) -> Self:
-        """Those in force now, or at the end of a day."""
+        """Return those in force now, or at the end of a UTC day."""
         return self.not_undone().filter(ended_at=None) if as_of is None else self.in_force_on(as_of)
 
     def of_record(self) -> Self:
+        """Return those that make a partner of record."""
         return self.filter(kind=AssociationKind.DPOR)
 
     def forms(self) -> Self:
-        """The legacy ones."""
+        """Return the legacy forms."""
         return self.filter(kind=AssociationKind.OSA_FORM)
 
     def without_record(self, day: date) -> Self:
-        """Those of subscriptions that nobody was of record for at the end of a UTC day."""
-        held = Association.objects.in_force_on(day).of_record()
-        return self.exclude(Exists(held.filter(subscription=OuterRef("subscription"))))
+        """Return those of subscriptions without a partner of record at the end of a UTC day."""
+        of_record = Association.objects.in_force_on(day).of_record()
+        return self.exclude(Exists(of_record.filter(subscription=OuterRef("subscription"))))
 
     def in_force_on(self, day: date) -> Self:
-        """Those in force at the end of a UTC day."""
+        """Return those in force at the end of a UTC day."""
         end = end_of(day)
         return self.begun_by(day).filter(Q(ended_at=None) | Q(ended_at__gte=end))
 
     def begun_by(self, day: date | None) -> Self:
-        """Those that had begun by the end of a UTC day, or all of them; as far as is known now."""
-        standing = self.not_undone()
-        return standing if day is None else standing.filter(began_at__lt=end_of(day))
+        """Return those that had begun by the end of a UTC day, or all of them without a day; never the undone ones."""
+        counting = self.not_undone()
+        return counting if day is None else counting.filter(began_at__lt=end_of(day))
 
     def visible_to(self, actor: Actor) -> Self:
-        """A customer's own, a partner company's own; all of them to staff, none to anybody else."""
+        """Return a customer's own or a partner company's own; all of them for staff, none for anyone else."""
         if actor.is_staff:
             return self.all()
         if actor.kind == OrganisationKind.CUSTOMER:
@@ -78,13 +79,14 @@ class AssociationQuerySet(models.QuerySet["Association"]):
         return self.none()
 
     def for_listing(self) -> Self:
+        """Return them with everything a row shows, in one query."""
         return self.select_related("partner__organisation", "customer__organisation", "subscription__sku")
 
 
 class Association(models.Model):
-    """That a partner is associated with a subscription, or a tenant, over a half-open period.
+    """A partner is associated with a subscription, or a tenant, over a half-open period.
 
-    `ended_at` null is open. `attached_at` is when it was recorded, which may be later than it began;
+    `ended_at` is null while it is open. `attached_at` is when it was recorded, which may be later than it began;
     `undone_at` takes it out of the record as if it had never been.
     """
 
@@ -148,7 +150,7 @@ class Association(models.Model):
         return f"{self.get_kind_display()}: {self.partner}"
 
     def as_of(self, day: date | None) -> Self:
-        """As it stood at the end of a UTC day: what ended later was open then. To be shown, never to be saved."""
+        """Return it as it was at the end of a UTC day: one that ended later was open then. Never save the result."""
         if day is not None and self.ended_at is not None and self.ended_at >= end_of(day):
             self.ended_at = None
             self.end_reason = self.end_note = ""
@@ -156,10 +158,10 @@ class Association(models.Model):
 
     @property
     def instants(self) -> tuple[datetime | None, ...]:
-        """All that it has used on its unit: the next one comes after them."""
+        """Return all instants that it has used on its unit. The next one comes after them."""
         return (self.began_at, self.ended_at, self.attached_at, self.undone_at, self.reopened_at)
 
     @property
     def is_own_tenant(self) -> bool:
-        """The partner serves itself: it counts for competencies and never pays."""
+        """Return whether the partner serves itself: this counts for competencies and never pays."""
         return self.partner.own_tenant_id is not None and self.partner.own_tenant_id == self.customer.tenant_id

@@ -1,4 +1,4 @@
-"""Dated policies: the figures that apply on a day, read from policies.yaml."""
+"""Dated policies: the figures in force on a day, read from policies.yaml."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ POLICIES = Path(__file__).parents[1] / "policies.yaml"
 
 @dataclass(frozen=True)
 class Policy:
-    """The figures in force from a day on; policies.yaml says where each is from."""
+    """The figures in force from a day on. policies.yaml names the source of each."""
 
     undo_within_minutes: int
     back_dating_months: int
@@ -41,11 +41,11 @@ class Policy:
         return timedelta(minutes=self.undo_within_minutes)
 
     def answer_due(self, day: date) -> datetime:
-        """By when the customer answers which partner is doing the work, if it is asked on this day."""
+        """Return the deadline of a change request that is opened on this day."""
         return self.business_days_after(day, self.change_request_business_days)
 
     def business_days_after(self, day: date, count: int) -> datetime:
-        """The end of the so manieth business day after a day: Monday to Friday less the holidays, in UTC."""
+        """Return the end, in UTC, of the day that is `count` business days later: Monday to Friday without holidays."""
         while count:
             day += timedelta(days=1)
             if day.weekday() < SATURDAY and day not in self.holidays:
@@ -75,7 +75,7 @@ def _of(wanted: type, value: Any) -> Any:
 
 @cache
 def policies() -> dict[date, Policy]:
-    """All of them by the day each begins, oldest first; a wrong file stops the start with its name, entry and key."""
+    """Return all policies by the day each begins, oldest first. Raises ValueError that names the entry and key."""
     loaded: list[dict[str, Any]] = yaml.safe_load(POLICIES.read_text(encoding="utf-8"))
     found: dict[date, Policy] = {}
     figures: dict[str, Any] = {}
@@ -99,23 +99,23 @@ def policies() -> dict[date, Policy]:
 
 
 def policy_on(day: date) -> Policy:
-    """The policy in force on a day; before the first of them, that one."""
+    """Return the policy in force on a day; before the first one, that one."""
     known = policies()
     return known[max((start for start in known if start <= day), default=min(known))]
 
 
 def digital_only(agreement: str, started_on: date) -> bool:
-    """Whether a subscription is of a deal so new that no form can make a partner of record for it."""
+    """Return whether a subscription is of a deal that can only have a digital partner of record, no legacy form."""
     return agreement == Agreement.EA and policy_on(started_on).new_ea_deals_digital_only
 
 
 def digital_only_from() -> date:
-    """The first day on which a deal can be such a one; the last there is where none can."""
+    """Return the first day from which deals are digital only; `date.max` if no policy has that."""
     return min((start for start, policy in policies().items() if policy.new_ea_deals_digital_only), default=date.max)
 
 
 def forms_earn_nothing_since(day: date) -> date | None:
-    """Since when a legacy form earns nothing, as of a day; None while it still earns."""
+    """Return since when a legacy form earns nothing, as of a day; None while it still earns."""
     since = None
     for start, policy in policies().items():
         if start <= day:
@@ -124,7 +124,7 @@ def forms_earn_nothing_since(day: date) -> date | None:
 
 
 def months_before(day: date, months: int) -> date:
-    """The same day so many calendar months earlier, or the last day of that month where it has no such day."""
+    """Return the same day this many calendar months earlier, or the last day of a month that has no such day."""
     year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
     month += 1
     for last in (day.day, 30, 29, 28):

@@ -1,4 +1,4 @@
-"""The event of a verb, in the customer's chain."""
+"""Recording the event of a verb in the customer's chain."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from associations.record.events import Named
 from associations.record.models import Association
 from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription
@@ -27,7 +28,7 @@ def record_event(
     """Record what a verb has done to a subscription or a tenant.
 
     With an association, the event describes it and its partner is the party. A subscription gets a new version
-    first, so that a caller with the old one is refused; not where all that its readers see stays as it is.
+    first, so that a caller with the old one is refused. `is_new_version` is false where its page stays as it is.
     """
     if association is not None:
         parties, changes = [association.partner_id], _described(association) | dict(changes or {})
@@ -47,17 +48,17 @@ def bump(subscription: Subscription) -> None:
 
 
 def about_subscription(subscription: Subscription) -> history.ObjectRef:
-    """Return a subscription as events have it."""
+    """Return the subscription as events store it."""
     return history.ObjectRef("subscription", str(subscription.subscription_id), subscription.name)
 
 
-def named(partner: Partner) -> dict[str, str]:
-    """Return a partner as events have it."""
+def named(partner: Partner) -> Named:
+    """Return the partner as events store it."""
     return {"mpn_id": partner.mpn_id, "name": partner.organisation.name}
 
 
 def _described(association: Association) -> dict[str, Any]:
-    """Return an association as events have it."""
+    """Return the association as events store it."""
     described = {
         "association": association.pk,
         "partner": named(association.partner),

@@ -1,4 +1,4 @@
-"""What kinds of association there are, what ends one, and the dated policies that govern them."""
+"""The kinds of association, where one comes from, and the reasons why one ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AssociationKind(TextChoices):
     FASTTRACK = "fasttrack", _("FastTrack")
 
 
-#: Kinds that are of a whole tenant; the others are of one subscription.
+#: Kinds that apply to a whole tenant; the others apply to one subscription.
 TENANT_KINDS = frozenset({AssociationKind.DELEGATED_ADMIN, AssociationKind.PAL, AssociationKind.FASTTRACK})
 
 

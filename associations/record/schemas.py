@@ -1,4 +1,7 @@
-"""What the API says: one type for each thing, and how it is made from ours. The document is written from the types."""
+"""How the API shows associations, and what features share: shapes, codes and examples.
+
+The OpenAPI document is generated from the types.
+"""
 
 from __future__ import annotations
 
@@ -20,28 +23,12 @@ from por.directory.rules import Agreement, Product
 
 NOT_FOUND = {404: ["not_found"]}
 
-
-NOT_FOUND = {404: ["not_found"]}
-
-
 ProductCode = Annotated[str, Is(enum=Product.values)]
-
-
 AgreementCode = Annotated[str, Is(enum=Agreement.values)]
-
-
 PortalCode = Annotated[str, Is(enum=PortalName.values)]
-
-
 StatusCode = Annotated[str, Is(enum=Subscription.Status.values)]
-
-
 KindCode = Annotated[str, Is(enum=AssociationKind.values)]
-
-
 SourceCode = Annotated[str, Is(enum=Source.values)]
-
-
 EndReasonCode = Annotated[str, Is(enum=EndReason.values)]
 
 
@@ -75,7 +62,7 @@ class SubscriptionNameShape(TypedDict):
 
 
 class AssociationShape(TypedDict):
-    """That a partner is associated with a subscription, or with a whole tenant, over a period; half-open.
+    """A partner is associated with a subscription, or with a whole tenant, over a half-open period.
 
     The days are the UTC days of the two instants; `attached_at` is when it was recorded.
     """
@@ -125,36 +112,39 @@ def _name(subscription: Subscription) -> SubscriptionNameShape:
     }
 
 
-def association_shape(one: Association) -> AssociationShape:
+def association_shape(association: Association) -> AssociationShape:
     return {
-        "id": one.pk,
-        "kind": one.kind,
-        "partner": partner_shape(one.partner),
-        "customer": customer_shape(one.customer),
-        "subscription": _name(one.subscription) if one.subscription else None,
+        "id": association.pk,
+        "kind": association.kind,
+        "partner": partner_shape(association.partner),
+        "customer": customer_shape(association.customer),
+        "subscription": _name(association.subscription) if association.subscription else None,
         "program": None,
         "workload": None,
         "claim": None,
-        "began_on": one.began_at.astimezone(UTC).date().isoformat(),
-        "ended_on": one.ended_at.astimezone(UTC).date().isoformat() if one.ended_at else None,
-        "began_at": timestamp(one.began_at),
-        "ended_at": timestamp(one.ended_at) if one.ended_at else None,
-        "attached_at": timestamp(one.attached_at),
-        "end_reason": one.end_reason or None,
-        "source": one.source,
+        "began_on": association.began_at.astimezone(UTC).date().isoformat(),
+        "ended_on": association.ended_at.astimezone(UTC).date().isoformat() if association.ended_at else None,
+        "began_at": timestamp(association.began_at),
+        "ended_at": timestamp(association.ended_at) if association.ended_at else None,
+        "attached_at": timestamp(association.attached_at),
+        "end_reason": association.end_reason or None,
+        "source": association.source,
     }
 
 
-# --- What the document shows ----------------------------------------------------------------------------------------
+def get_visible(request: Request, subscription_id: uuid.UUID, as_of: date | None = None) -> Subscription:
+    """Return the subscription. Raises NotFound if the caller may not see it, as if it did not exist."""
+    subscription = subscriptions_for_listing(actor_of(request), as_of).filter(subscription_id=subscription_id).first()
+    if subscription is None:
+        raise absent()
+    return subscription
+
+
+# --- Examples in the document ---------------------------------------------------------------------------------------
+
 SKU_EXAMPLE = {"sku_string_id": "ENTERPRISEPACK", "name": "Office 365 E3"}
-
-
 CUSTOMER_EXAMPLE = {"tenant_id": "5d1c6f0e-0f5c-4a55-9a1b-0d6f0c2b7f11", "name": "Västerhamn Energi AB"}
-
-
 PARTNER_EXAMPLE = {"mpn_id": "4471902", "name": "Nordvik Cloud AB"}
-
-
 SUBSCRIPTION_EXAMPLE = {
     "id": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21",
     "customer": CUSTOMER_EXAMPLE,
@@ -172,8 +162,6 @@ SUBSCRIPTION_EXAMPLE = {
     "usage": {"month": "2026-02", "paid_units": 420, "active_users": 361, "consumed_usd": None},
     "version": 7,
 }
-
-
 ASSOCIATION_EXAMPLE = {
     "id": 90412,
     "kind": "dpor",
@@ -191,14 +179,3 @@ ASSOCIATION_EXAMPLE = {
     "end_reason": None,
     "source": "customer",
 }
-
-
-NOT_FOUND = {404: ["not_found"]}
-
-
-def get_visible(request: Request, subscription_id: uuid.UUID, as_of: date | None = None) -> Subscription:
-    """The subscription, if the caller may see it; else nobody can tell whether there is one."""
-    subscription = subscriptions_for_listing(actor_of(request), as_of).filter(subscription_id=subscription_id).first()
-    if subscription is None:
-        raise absent()
-    return subscription

@@ -1,7 +1,7 @@
-"""Receipts: a link that shows, to whoever has it, whether a partner is of record as it was said to be.
+"""Signed links to receipts: anyone with the link can check whether a partner is the partner of record.
 
-The link names one association and is signed, so it cannot be guessed or changed; it holds for good. It says nothing of
-a person, of usage, or of anything else the customer has.
+The link names one association and is signed, so no one can guess or change it. It never expires. The receipt shows no
+person, no usage and nothing else of the customer.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _signer = Signer(salt="associations.receipt")
 
 
 def sign(association_id: int) -> str:
-    """The part of the address that names an association."""
+    """Return the part of the address that names an association."""
     return _signer.sign(str(association_id))
 
 
 def read(signed: str) -> Association:
-    """The association as it is now, undone or not. Raises Absent for what nobody has signed here."""
+    """Return the association as it is now, undone or not. Raises NotFound for a wrong signature."""
     absent = NotFound("not_found", _("We could not find this receipt. Check that you copied the whole link."))
     try:
         association_id = int(_signer.unsign(signed))

@@ -1,4 +1,4 @@
-"""What may follow what: one table for each thing that has a status. docs/life-cycles.md is drawn from them."""
+"""State machines: one table for each thing that has a status. docs/life-cycles.md is drawn from them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StateMachine:
-    """The steps of one kind of thing. What the clock or the estate does stands in brackets.
+    """The steps of one kind of thing. The names of scheduled steps and of those of an import are in brackets.
 
-    `steps` says for each status which verb leads where; a status without steps is its end. `refusals` are the code
-    and the sentence of everybody who comes too late, by the status they find.
+    `steps` gives, for each status, the status that each verb leads to; a status without steps is final. `refusals` are
+    the code and message for a verb that comes too late, by the status it finds.
     """
 
     name: str
@@ -26,12 +26,13 @@ class StateMachine:
     refusals: Mapping[str, tuple[str, LazyText]]
 
     def after(self, status: str, verb: str) -> str:
-        """The status a verb leads to; raises Refused where the table has no such step."""
+        """Return the status a verb leads to. Raises Refused where the table has no such step."""
         try:
             return self.steps[status][verb]
         except KeyError:
-            code, sentence = self.refusals[status]
-            raise Refused(code, sentence) from None
+            code, message = self.refusals[status]
+            raise Refused(code, message) from None
 
     def allows(self, status: str, verb: str) -> bool:
+        """Return whether the verb can follow the status."""
         return verb in self.steps.get(status, {})

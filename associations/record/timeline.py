@@ -1,4 +1,4 @@
-"""What happened, in words, as one viewer may read it."""
+"""Events in words, as one reader may read them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Item:
-    """A line of a timeline, in the shape templates/ui/timeline.html shows."""
+    """A line of a timeline, in the shape that templates/ui/timeline.html shows."""
 
     icon: str
     tone: str
@@ -35,7 +35,7 @@ class Item:
 
 
 def items(actor: Actor, events: Iterable[Event], *, here: bool = False) -> list[Item]:
-    """The events in words; `here` on the page of the one subscription they are all about."""
+    """Return the events in words; `here` on the page of the one subscription they are all about."""
     found = list(events)
     known = _known(actor, found)
     return [_item(actor, event, known, here=here) for event in found]
@@ -43,9 +43,9 @@ def items(actor: Actor, events: Iterable[Event], *, here: bool = False) -> list[
 
 @dataclass(frozen=True)
 class Known:
-    """What the reader of some events may know of them: the pages they may open, and the partners that are theirs.
+    """What the reader may know about some events: the pages they may open, and the MPN IDs of their own partners.
 
-    `own` is None for those who may know all partners.
+    `own` is None for readers who may know all partners.
     """
 
     pages: frozenset[str]
@@ -63,7 +63,7 @@ def _known(actor: Actor, events: Sequence[Event]) -> Known:
 
 def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
     spec = spec_of(event.verb)
-    if spec is None:  # recorded by another release: this one refuses to
+    if spec is None:  # recorded by another release: this one would refuse to record it
         logger.error("Event %s is shown by its name: this release does not know %s.", event.pk, event.verb)
     by = event.actor_name
     if actor.kind != OrganisationKind.CUSTOMER and event.actor_organisation_name:
@@ -92,7 +92,7 @@ def _sentence(spec: EventSpec | None, event: Event, known: Known, url: str, *, h
 
 
 def _url(actor: Actor, spec: EventSpec | None, event: Event, known: Known) -> str:
-    """Where the reader finds what an event is about, or to staff, all about the event; nothing if nowhere."""
+    """Return the page of the event's object for this reader, for staff the page of the event; "" if there is none."""
     if actor.is_staff:
         return reverse("portal:event", args=[event.pk])
     if spec is None:
@@ -102,14 +102,14 @@ def _url(actor: Actor, spec: EventSpec | None, event: Event, known: Known) -> st
     if not page or (not link.key and event.object_kind != link.kind):
         return ""
     if link.kind == "subscription" and event.object_id not in known.pages:
-        return ""  # of everything else that has a page, every reader of its events may open it
+        return ""  # every other page is open to all readers of its events
     return reverse(page, args=[event.changes[link.key] if link.key else event.object_id])
 
 
 def partner_name(event: Event, own: frozenset[str] | None, *, first: bool = True) -> str:
-    """The partner an event is about. To a partner, whose IDs are `own`, any other one is another partner.
+    """Return the partner an event is about. A partner, whose IDs are `own`, reads "another partner" for any other.
 
-    `first` where it is the first thing said.
+    `first` is true where the name begins the line.
     """
     partner = event.changes.get("partner") or {}
     if own is not None and partner.get("mpn_id") not in own:
@@ -118,7 +118,7 @@ def partner_name(event: Event, own: frozenset[str] | None, *, first: bool = True
 
 
 def own_mpn_ids(actor: Actor) -> frozenset[str] | None:
-    """The IDs of the partners an actor may read of in events; None if that is all."""
+    """Return the MPN IDs of the partners that an actor may read in events; None if it may read all."""
     if actor.kind != OrganisationKind.PARTNER:
         return None
     return frozenset(partners_of(actor).values_list("mpn_id", flat=True))

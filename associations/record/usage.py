@@ -1,4 +1,4 @@
-"""Usage as one reader may see it: by month, by workload, and added up."""
+"""Usage as one reader may see it: by month, by workload, and in total."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from por.directory.rules import Workload
 class MonthOfUsage:
     """One month of a subscription over all its workloads.
 
-    Seats and people are those of the workload with most of them: adding workloads up would count the same
-    person several times. Money is added up. None where nothing of the sort is known.
+    Seats and people are those of the largest workload: a sum over workloads would count a person several times. Money
+    is in US dollars and summed. None where a figure is unknown.
     """
 
     month: date
@@ -37,8 +37,11 @@ class MonthOfUsage:
     consumed_usd: Decimal | None
 
 
-def _newest_usage(ids: Sequence[int], as_of: date | None) -> dict[int, MonthOfUsage]:
-    """The newest month of each, begun by a day: read off the index from its end, where a ranking reads every month."""
+def newest_usage(ids: Sequence[int], as_of: date | None) -> dict[int, MonthOfUsage]:
+    """Return the newest month of each subscription that had begun by a day, by its key; all readers who may see it.
+
+    It is read from the end of the index. A ranking would read every month.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -55,9 +58,9 @@ def _newest_usage(ids: Sequence[int], as_of: date | None) -> dict[int, MonthOfUs
 
 
 def latest_usage(visible: QuerySet[Usage], as_of: date | None = None) -> dict[int, MonthOfUsage]:
-    """The newest month of each subscription in this usage; of those begun by a day."""
+    """Return the newest month of each subscription in this usage, of the months begun by a day."""
     visible = in_period(visible, None, as_of)
-    # Ranked in one pass: a subquery for the newest month would run once for each row of usage.
+    # This ranks in one pass: a subquery for the newest month would run once for each row of usage.
     newest = Window(Max("month"), partition_by=F("subscription_id"))
     return {
         one["subscription_id"]: month_of(one)
@@ -68,19 +71,20 @@ def latest_usage(visible: QuerySet[Usage], as_of: date | None = None) -> dict[in
 def usage_by_month(
     actor: Actor, subscription_ids: Iterable[int], *, since: date | None = None, as_of: date | None = None
 ) -> dict[int, list[MonthOfUsage]]:
-    """Every month the actor may see of each, or those from a month on or begun by a day, oldest first."""
+    """Return the months of each subscription that the actor may see, oldest first: all, from one on, or up to a day."""
     usage = usage_visible_to(actor).filter(subscription__in=list(subscription_ids))
     return _by_month(in_period(usage, since, as_of))
 
 
 def monthly(usage: QuerySet[Usage]) -> QuerySet[Usage, Any]:
-    """The same usage, one row for each subscription and month; month_of says what is in it."""
+    """Return the same usage as one row for each subscription and month, for month_of."""
     return usage.values("subscription_id", "month").annotate(
         paid=Max("paid_units"), active=Max("active_users"), money=Sum("consumed_usd")
     )
 
 
 def month_of(total: Mapping[str, Any]) -> MonthOfUsage:
+    """Return a row of monthly() as a month."""
     return MonthOfUsage(total["month"], total["paid"], total["active"], total["money"])
 
 
@@ -92,16 +96,16 @@ def _by_month(usage: QuerySet[Usage]) -> dict[int, list[MonthOfUsage]]:
 
 
 def trend(months: Sequence[MonthOfUsage]) -> list[int] | list[Decimal]:
-    """The figures of the small line beside a subscription's use: people, or money where no people are counted."""
+    """Return the points of the small line chart: people, or money where no people are counted."""
     people = [month.active_users for month in months if month.active_users is not None]
     return people or [month.consumed_usd for month in months if month.consumed_usd is not None]
 
 
 @dataclass(frozen=True)
 class UseOfWorkload:
-    """One month of a workload, of one subscription or of many: here seats and people may be added up.
+    """One month of a workload, of one or many subscriptions. Seats and people of one workload can be summed.
 
-    `corrected_at` is when the newest figure became known that replaced an earlier one; None if none did.
+    `corrected_at` is when the newest correction of a figure became known; None if there was none.
     """
 
     month: date
@@ -117,20 +121,20 @@ class UseOfWorkload:
 
 
 def usage_of_record(actor: Actor) -> QuerySet[Usage]:
-    """What is known of the subscriptions a partner is of record for today, all months of it."""
+    """Return all usage of the subscriptions whose partner of record is the actor's today."""
     own = Association.objects.open().of_record().visible_to(actor)
     return Usage.objects.current().filter(Exists(own.filter(subscription=OuterRef("subscription"))))
 
 
 def in_period(usage: QuerySet[Usage], since: date | None, until: date | None) -> QuerySet[Usage]:
-    """That of the months from one on, and begun by a day; either may be left open."""
+    """Return the usage from a month on, of months begun by a day; None leaves that side open."""
     if since is not None:
         usage = usage.filter(month__gte=since)
     return usage if until is None else usage.filter(month__lte=until)
 
 
 def use_of_workloads(usage: QuerySet[Usage]) -> list[UseOfWorkload]:
-    """Each workload by itself, month by month, oldest first."""
+    """Return the usage by month and workload, oldest first."""
     totals = usage.values("month", "workload").annotate(
         paid=Sum("paid_units"),
         active=Sum("active_users"),
@@ -144,7 +148,7 @@ def use_of_workloads(usage: QuerySet[Usage]) -> list[UseOfWorkload]:
 
 
 def use_of_seats(usage: QuerySet[Usage], months: Sequence[date]) -> list[MonthOfUsage]:
-    """These months over all workloads: each subscription's seats and people counted once, then added up."""
+    """Return these months over all workloads. A subscription counts with its largest workload."""
     once, sums = {}, {}
     for month in months:
         for name, column in (("paid", "paid_units"), ("active", "active_users")):
@@ -159,14 +163,14 @@ def use_of_seats(usage: QuerySet[Usage], months: Sequence[date]) -> list[MonthOf
 
 @dataclass(frozen=True)
 class Sight:
-    """Which months of a subscription's usage somebody may see: all, or those of these spans, first and last month."""
+    """The months of a subscription's usage that a reader may see: all, or spans of a first and a last month."""
 
     whole: bool
     spans: list[tuple[date, date]]
 
 
 def months_seen(actor: Actor, subscription: Subscription) -> Sight:
-    """In words of months what usage_visible_to says in SQL: a partner's periods cover those at whose end they ran."""
+    """Return the months that usage_visible_to lets the actor see. A period covers the months at whose end it ran."""
     if actor.kind != OrganisationKind.PARTNER:
         return Sight(whole=True, spans=[])
     own = Association.objects.not_undone().of_record().visible_to(actor).filter(subscription=subscription)
@@ -183,7 +187,7 @@ def months_seen(actor: Actor, subscription: Subscription) -> Sight:
 
 @dataclass(frozen=True)
 class Totals:
-    """The newest months of many subscriptions, added up; `subscriptions` are those that have one."""
+    """The sum of the newest months of many subscriptions; `subscriptions` is how many have one."""
 
     subscriptions: int
     paid_units: int | None
@@ -192,7 +196,7 @@ class Totals:
 
 
 def totals(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> Totals:
-    """What the rows of `newest_usage` come to, without reading them one by one."""
+    """Return the sum of the newest month of each subscription in this usage, without reading the rows one by one."""
     newest, given = newest_sql(subscriptions, usage)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*), sum(paid), sum(active), sum(money) FROM ({newest}) AS newest", given)
@@ -200,10 +204,10 @@ def totals(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> Tot
 
 
 def newest_sql(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> tuple[str, list[Any]]:
-    """The SQL of the newest month of each in this usage: its subscription, and the fields of MonthOfUsage.
+    """Return SQL, with its parameters, for the newest month of each subscription: its key and the fields of a month.
 
-    It goes from subscription to subscription and takes the first month from the end of the index. To rank the months
-    of a large partner, the database would have to sort a million rows.
+    For each subscription it takes the first month from the end of the index. To rank the months of a large partner,
+    the database would have to sort a million rows.
     """
     each, of_each = subscriptions.order_by().values("pk").query.sql_with_params()
     months = monthly(usage.filter(subscription_id=RawSQL("each.id", []))).order_by("-month")
@@ -214,6 +218,6 @@ def newest_sql(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) ->
 
 
 def last_months(today: date, count: int = 13) -> list[date]:
-    """The first days of the running month and those before it, oldest first: 13, as the running one may be empty."""
+    """Return the first days of this month and those before it, oldest first; 13, as this month may be empty."""
     first = today.replace(day=1)
     return [months_before(first, back) for back in reversed(range(count))]

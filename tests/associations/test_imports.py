@@ -41,7 +41,7 @@ ID = uuid.UUID(SUBSCRIPTION)
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Path:
-    """Two partners and a global account, a customer, a subscription and one that has expired; nobody of record."""
+    """Write two partners and a global account, a customer, a subscription and an expired one; no associations."""
     loaded = load(
         write(
             tmp_path,
@@ -64,7 +64,7 @@ def load_associations(estate: Path, *rows: Row) -> Loaded:
 
 
 def periods() -> list[tuple[str, str, str]]:
-    """The record of the subscription: partner, first day, and the day it ended."""
+    """Return the periods of the subscription: partner, first day, and last day."""
     record = Association.objects.not_undone().of_record().filter(subscription__subscription_id=ID)
     return [
         (one.partner.mpn_id, f"{one.began_at:%Y-%m-%d}", f"{one.ended_at:%Y-%m-%d}" if one.ended_at else "")
@@ -72,7 +72,7 @@ def periods() -> list[tuple[str, str, str]]:
     ]
 
 
-def test_days_become_the_starts_of_utc_days(estate: Path) -> None:
+def test_days_in_a_file_become_starts_of_utc_days(estate: Path) -> None:
     before = timezone.now()
     assert load_associations(estate, association(ended_on="2025-01-31")).failure == ""
     one = Association.objects.get()
@@ -82,7 +82,7 @@ def test_days_become_the_starts_of_utc_days(estate: Path) -> None:
     assert one.attached_at >= before, "it was recorded when it was loaded"
 
 
-def test_a_record_raises_the_version_of_its_subscription_once(estate: Path) -> None:
+def test_import_raises_the_version_of_a_subscription_once(estate: Path) -> None:
     rows = [association(ended_on="2025-01-31"), association(RIVAL, began_on="2025-01-31")]
     load_associations(estate, *rows)
     assert Subscription.objects.get(subscription_id=ID).version == 2
@@ -91,7 +91,7 @@ def test_a_record_raises_the_version_of_its_subscription_once(estate: Path) -> N
     assert Subscription.objects.get(subscription_id=ID).version == 2, "the other kinds are not of its record"
 
 
-def test_kinds_of_a_tenant_are_of_the_customer(estate: Path) -> None:
+def test_kinds_of_a_tenant_belong_to_the_customer(estate: Path) -> None:
     row = association(kind="pal", subscription_id="", tenant_id=TENANT)
     assert load_associations(estate, row, row | {"mpn_id": RIVAL}).failure == ""
     assert Association.objects.filter(kind="pal", subscription=None, customer=Customer.objects.get()).count() == 2
@@ -124,13 +124,13 @@ TOMORROW = f"{timezone.now() + timedelta(days=2):%Y-%m-%d}"
         ({"subscription_id": OTHER_SUBSCRIPTION}, "ended_on", "subscription_is_expired"),
     ],
 )
-def test_a_bad_row_of_associations_says_why(estate: Path, cells: Row, column: str, code: str) -> None:
+def test_bad_row_is_refused_with_a_code(estate: Path, cells: Row, column: str, code: str) -> None:
     assert load_associations(estate, association() | cells).codes == [("2", column, code)]
     assert not Association.objects.exists()
     assert Subscription.objects.get(subscription_id=ID).version == 1
 
 
-def test_an_open_row_of_a_closed_partner_has_to_say_when_it_ended(estate: Path) -> None:
+def test_row_of_a_closed_partner_needs_an_end(estate: Path) -> None:
     load_one(estate, "partners", partner(status="closed"))
     row = association(kind="transacting")
     assert load_associations(estate, row).codes == [("2", "ended_on", "partner_is_closed")]
@@ -140,42 +140,42 @@ def test_an_open_row_of_a_closed_partner_has_to_say_when_it_ended(estate: Path) 
 # --- one at a time
 
 
-def test_of_two_rows_that_overlap_the_first_of_the_file_is_loaded(estate: Path) -> None:
+def test_first_of_two_overlapping_rows_is_imported(estate: Path) -> None:
     loaded = load_associations(estate, association(), association(RIVAL, began_on="2024-09-01", ended_on="2025-01-31"))
     assert loaded.codes == [("3", "began_on", "overlaps_another_period")]
     assert periods() == [(PARTNER, "2024-08-01", "")]
 
 
-def test_periods_that_touch_do_not_overlap_whatever_their_order(estate: Path) -> None:
+def test_touching_periods_do_not_overlap_in_any_order(estate: Path) -> None:
     rows = [association(RIVAL, began_on="2025-01-31"), association(ended_on="2025-01-31")]
     assert load_associations(estate, *rows).failure == ""
     assert periods() == [(PARTNER, "2024-08-01", "2025-01-31"), (RIVAL, "2025-01-31", "")]
 
 
-def test_a_row_that_overlaps_what_is_stored_is_refused(estate: Path) -> None:
+def test_row_that_overlaps_a_stored_period_is_refused(estate: Path) -> None:
     load_associations(estate, association())
     loaded = load_associations(estate, association(RIVAL, began_on="2025-01-31"))
     assert loaded.codes == [("2", "began_on", "overlaps_another_period")]
     assert periods() == [(PARTNER, "2024-08-01", "")]
 
 
-def test_an_end_and_its_successor_come_in_with_one_load(estate: Path) -> None:
+def test_one_import_can_end_a_period_and_begin_the_next(estate: Path) -> None:
     load_associations(estate, association())
     loaded = load_associations(estate, association(RIVAL, began_on="2025-01-31"), association(ended_on="2025-01-31"))
     assert "1 created, 1 changed, 0 unchanged, 0 failed" in loaded.out
     assert periods() == [(PARTNER, "2024-08-01", "2025-01-31"), (RIVAL, "2025-01-31", "")]
 
 
-def test_the_other_kinds_stand_side_by_side(estate: Path) -> None:
+def test_periods_of_other_kinds_can_overlap(estate: Path) -> None:
     rows = [association(kind="transacting"), association(RIVAL, kind="transacting"), association(RIVAL)]
     assert load_associations(estate, *rows).failure == ""
     assert Association.objects.open().count() == 3
 
 
-# --- what people have done since
+# --- what people have changed since
 
 
-def test_a_partner_the_customer_has_removed_is_not_brought_back(estate: Path, elin: Actor) -> None:
+def test_import_does_not_bring_back_a_removed_partner(estate: Path, elin: Actor) -> None:
     load_associations(estate, association())
     removed = remove(ID, by=elin)
     version = Subscription.objects.get(subscription_id=ID).version
@@ -185,7 +185,7 @@ def test_a_partner_the_customer_has_removed_is_not_brought_back(estate: Path, el
     assert Subscription.objects.get(subscription_id=ID).version == version
 
 
-def test_a_removal_that_was_undone_is_what_the_file_says(estate: Path, elin: Actor) -> None:
+def test_undone_removal_agrees_with_the_file(estate: Path, elin: Actor) -> None:
     load_associations(estate, association())
     remove(ID, by=elin)
     undo(ID, by=elin)
@@ -195,7 +195,7 @@ def test_a_removal_that_was_undone_is_what_the_file_says(estate: Path, elin: Act
     assert periods() == [(PARTNER, "2024-08-01", "")]
 
 
-def test_a_start_that_was_moved_back_is_left(estate: Path, elin: Actor) -> None:
+def test_import_keeps_a_start_that_was_moved_back(estate: Path, elin: Actor) -> None:
     recent = timezone.now().date() - timedelta(days=60)
     load_associations(estate, association(began_on=recent.isoformat()))
     attach(ID, PARTNER, by=elin, began_on=recent - timedelta(days=30))
@@ -204,7 +204,7 @@ def test_a_start_that_was_moved_back_is_left(estate: Path, elin: Actor) -> None:
     assert periods() == [(PARTNER, f"{recent - timedelta(days=30)}", "")]
 
 
-def test_what_a_customer_attached_is_left_but_may_be_named(estate: Path, elin: Actor) -> None:
+def test_import_keeps_what_a_customer_attached(estate: Path, elin: Actor) -> None:
     today = timezone.now().date()
     attach(ID, PARTNER, by=elin, began_on=today - timedelta(days=30))
     row = association(began_on=(today - timedelta(days=30)).isoformat())
@@ -221,7 +221,7 @@ def ends() -> list[Event]:
     return list(Event.objects.filter(verb="partner_of_record.ended"))
 
 
-def test_a_subscription_that_expires_ends_its_record_with_one_event(estate: Path) -> None:
+def test_expired_subscription_ends_its_association_with_one_event(estate: Path) -> None:
     load_associations(estate, association(), association(RIVAL, kind="transacting"))
     version = Subscription.objects.get(subscription_id=ID).version
     expired = [subscription(status="expired")]
@@ -241,7 +241,7 @@ def test_a_subscription_that_expires_ends_its_record_with_one_event(estate: Path
     assert len(ends()) == 1
 
 
-def test_a_partner_that_closes_loses_all_its_associations(estate: Path) -> None:
+def test_closed_partner_loses_all_its_associations(estate: Path) -> None:
     load_associations(
         estate,
         association(),
@@ -257,7 +257,7 @@ def test_a_partner_that_closes_loses_all_its_associations(estate: Path) -> None:
     assert list(verify()) == []
 
 
-def test_a_suspended_partner_and_a_grace_period_end_nothing(estate: Path) -> None:
+def test_suspended_partner_and_grace_period_end_nothing(estate: Path) -> None:
     load_associations(estate, association())
     load_one(estate, "partners", partner(status="suspended"))
     load_one(estate, "subscriptions", subscription(status="grace"))
@@ -265,15 +265,15 @@ def test_a_suspended_partner_and_a_grace_period_end_nothing(estate: Path) -> Non
     assert ends() == []
 
 
-def test_ends_that_a_killed_load_left_out_come_with_the_next_one(estate: Path) -> None:
+def test_next_import_makes_the_ends_that_a_killed_import_left_out(estate: Path) -> None:
     load_associations(estate, association())
-    Partner.objects.filter(mpn_id=PARTNER).update(status="closed")  # as far as the killed load came
+    Partner.objects.filter(mpn_id=PARTNER).update(status="closed")  # as far as the killed import came
     assert end_overtaken() == 1
     assert end_overtaken() == 0
     assert len(ends()) == 1
 
 
-def test_what_changes_under_a_partner_of_record_is_one_event_that_says_what(estate: Path) -> None:
+def test_changed_subscription_with_a_partner_of_record_records_one_event_with_the_changes(estate: Path) -> None:
     load_associations(estate, association())
     load_one(estate, "subscriptions", subscription(seats="500", renews_on="2027-12-31"))
     event = Event.objects.get(verb="subscription.changed")
@@ -287,10 +287,10 @@ def test_what_changes_under_a_partner_of_record_is_one_event_that_says_what(esta
 
     load_one(estate, "subscriptions", subscription(seats="500", renews_on="2027-12-31"))
     load_one(estate, "subscriptions", subscription(seats="500", renews_on="2027-12-31", status="expired"))
-    assert Event.objects.filter(verb="subscription.changed").count() == 1  # that it has ended is said by its end
+    assert Event.objects.filter(verb="subscription.changed").count() == 1  # its end is an event of its own
     assert len(ends()) == 1
 
 
-def test_what_changes_where_nobody_is_of_record_is_nobodys_business(estate: Path) -> None:
+def test_changed_subscription_without_a_partner_of_record_records_no_event(estate: Path) -> None:
     load_one(estate, "subscriptions", subscription(seats="500"))
     assert not Event.objects.filter(verb="subscription.changed").exists()

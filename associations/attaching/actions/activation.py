@@ -1,4 +1,4 @@
-"""What a partner does itself: activating a subscription from Open licensing, and what follows from having sold one."""
+"""Attaching without a click of the customer: a partner activates a subscription, or has sold a new one."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from associations.record.models import Association
 from associations.record.policies import policy_on
 from associations.record.rules import AssociationKind, Source
 from por.accounts.models import SYSTEM, Actor
+from por.accounts.rules import Right
 from por.directory import actions as directory
 from por.directory.access import partners_of
 from por.directory.models import Partner, Subscription
@@ -27,8 +28,8 @@ from por.errors import Refused
 
 
 @dataclass(frozen=True)
-class Given:
-    """Who of the customer agreed, and when, as the partner says."""
+class StatedConsent:
+    """The consent of the customer, as the partner states it: who gave it, and when."""
 
     name: str
     email: str
@@ -36,17 +37,17 @@ class Given:
 
 
 @transaction.atomic
-def activate(subscription_id: uuid.UUID, mpn_id: str, consent: Given, *, by: Actor) -> Attached:
-    """The partner makes one of its own locations of record for a subscription from Open licensing, also afterwards.
+def activate(subscription_id: uuid.UUID, mpn_id: str, consent: StatedConsent, *, by: Actor) -> Attached:
+    """Attach a location of the actor's company to a subscription from Open licensing, new or old; return the outcome.
 
-    The customer's consent is kept, and the customer is told. Where another partner is of record, the customer is
-    asked which of them does the work. Raises Absent (for one of another agreement too, where the partner cannot see
-    it), Forbidden, Busy, or Refused: `not_open_licensing`, `not_your_mpn_id` on `mpn_id`, `consent_in_future` on
-    `consent`, and what attaching refuses.
+    The customer's consent is stored, and the customer is notified. Where another partner is the partner of record, a
+    change request is opened or joined. Raises NotFound (also for another agreement, if the actor cannot see the
+    subscription), Forbidden, Locked, or Refused: `not_open_licensing`, `not_your_mpn_id` on `mpn_id`,
+    `consent_in_future` on `consent`, and what attaching refuses.
     """
-    by.require("activation.write")
+    by.require(Right.ACTIVATE)
     number = normal_mpn_id(mpn_id)
-    if number is not None and not partners_of(by).filter(mpn_id=number).exists():  # whatever else exists
+    if number is not None and not partners_of(by).filter(mpn_id=number).exists():  # even if it exists
         raise Refused("not_your_mpn_id", _("Enter the MPN ID of one of your own locations."), field="mpn_id")
     subscription = Subscription.objects.filter(subscription_id=subscription_id).first()
     if subscription is None or subscription.agreement != Agreement.OPEN:
@@ -65,7 +66,7 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: Given, *, by: Act
         )
     attached = attach_locked(subscription, partner, by=by, source=Source.ACTIVATION)
     if attached.outcome != "unchanged":
-        Consent.objects.get_or_create(  # asked again about the same partner, it is the same question
+        Consent.objects.get_or_create(  # the same partner again joins the same change request
             association=attached.association if attached.request is None else None,
             request=attached.request,
             partner=partner,
@@ -80,30 +81,30 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: Given, *, by: Act
     return attached
 
 
-#: The kinds whose partner has sold the subscription, by the agreement it was sold under.
+#: The kind of association of the partner that sold a subscription, by the agreement of the sale.
 SOLD_BY = {Agreement.MOSP: AssociationKind.TRANSACTING, Agreement.CSP: AssociationKind.CSP}
 
 
 def attach_sellers() -> int:
-    """Attaches whoever sold a new subscription, where nobody ever was of record; returns how many.
+    """Attach the sellers of new subscriptions that never had a partner of record; return how many.
 
-    New is what started within the policy's days: on the first load of an estate of many years nobody is attached to
-    what has long been without a partner. What the customer has removed since is not attached again.
+    New means started within the policy's days: the first import of an old estate attaches no one to a subscription
+    that has long been without a partner. A partner that the customer has removed is not attached again.
     """
     newest = timezone.now().date() - timedelta(days=policy_on(timezone.now().date()).automatic_attach_days)
-    done = 0
+    count = 0
     for agreement, kind in SOLD_BY.items():
         sold = Association.objects.open().filter(subscription=OuterRef("pk"), kind=kind)
-        free = Subscription.objects.filter(
+        found = Subscription.objects.filter(
             Exists(sold.filter(partner__status=Partner.Status.ACTIVE)),
             ~Exists(Association.objects.of_record().filter(subscription=OuterRef("pk"))),
             agreement=agreement,
             status=Subscription.Status.ACTIVE,
             started_on__gte=newest,
         )
-        for pk in list(free.order_by("pk").values_list("pk", flat=True)):
-            done += _attach_seller(pk, kind)
-    return done
+        for pk in list(found.order_by("pk").values_list("pk", flat=True)):
+            count += _attach_seller(pk, kind)
+    return count
 
 
 @transaction.atomic

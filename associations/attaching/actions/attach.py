@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
+from associations.attaching.events import AttachEvent
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.rules import Cancellation
@@ -18,16 +19,17 @@ from associations.record.models import Association, start_of
 from associations.record.policies import months_before, policy_on
 from associations.record.rules import EndReason, Source
 from por.accounts.models import Actor
+from por.accounts.rules import Right
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.errors import Refused
 
 
 class Attached(NamedTuple):
-    """What attaching led to: a new association, the same one, its start moved back, or a change request.
+    """The outcome of attaching: a new association, the same one, the same one with an earlier start, a change request.
 
-    `association` is that of the current partner of record. Where it is another partner's, it stays, and the customer
-    is asked which of them is actually doing the work.
+    `association` is that of the partner of record. With a change request it is the other partner's, which stays until
+    the customer answers.
     """
 
     association: Association
@@ -44,11 +46,11 @@ def attach(
     note: str = "",
     version: int | None = None,
 ) -> Attached:
-    """Make the partner with this MPN ID of record, from now or from the start of a UTC day up to 12 months back.
+    """Attach the partner with this MPN ID, from now or from the start of a UTC day up to 12 months back.
 
     Attaching the current partner of record changes nothing, or moves its start back. Where it is another one, a
     change request is opened or joined. `version`, if given, is the subscription's as the caller last saw it.
-    Raises Absent, Forbidden, Stale, Busy or Refused.
+    Raises NotFound, Forbidden, VersionConflict, Locked or Refused.
     """
     try:
         return attach_once(subscription_id, mpn_id, by=by, began_on=began_on, note=note, version=version)
@@ -68,8 +70,8 @@ def attach_once(
     note: str = "",
     version: int | None = None,
 ) -> Attached:
-    """Do the same for a caller that counts unknown MPN IDs itself."""
-    subscription = locking.locked(subscription_id, "record.attach", by=by, version=version)
+    """Attach the partner, for a caller that counts unknown MPN IDs itself."""
+    subscription = locking.locked(subscription_id, Right.ATTACH, by=by, version=version)
     partner = directory.attachable(mpn_id, by=by)
     return attach_locked(subscription, partner, by=by, source=Source.CUSTOMER, began_on=began_on, note=note)
 
@@ -83,9 +85,9 @@ def attach_locked(
     began_on: date | None = None,
     note: str = "",
 ) -> Attached:
-    """Attach the partner; every way to attach comes here. The caller has locked both, and the partner may be attached.
+    """Attach the partner; every way to attach ends here.
 
-    Raises Refused.
+    The caller has locked both, and has checked that the partner may be attached. Raises Refused.
     """
     latest = locking.latest(subscription)
     current = locking.current(latest)
@@ -101,10 +103,10 @@ def attach_locked(
     if current is not None:
         _move_back(current, began_at, subscription, by=by, at=now)
         return Attached(current, "moved_back")
-    made = record.draft(subscription, partner, source=source, began_at=began_at, attached_at=now, note=note)
-    association = record.begin(made)
+    draft = record.draft(subscription, partner, source=source, began_at=began_at, attached_at=now, note=note)
+    association = record.begin(draft)
     recording.record_event(
-        "partner_of_record.attached", subscription, by=by, at=now, association=association, reason=association.note
+        AttachEvent.ATTACHED, subscription, by=by, at=now, association=association, reason=association.note
     )
     return Attached(association, "attached")
 
@@ -114,9 +116,7 @@ def _move_back(
 ) -> None:
     before = {"began_at_before": current.began_at.isoformat()}
     record.redate(current, began_at=began_at, ended_at=current.ended_at)
-    recording.record_event(
-        "partner_of_record.dated_back", subscription, by=by, at=at, association=current, changes=before
-    )
+    recording.record_event(AttachEvent.DATED_BACK, subscription, by=by, at=at, association=current, changes=before)
 
 
 def _contest(
@@ -128,7 +128,7 @@ def _contest(
     began_on: date | None,
     note: str,
 ) -> Attached:
-    """Leave the current partner of record, and open or join a change request. It cannot begin in the past."""
+    """Keep the current partner of record, and open or join a change request. The new one cannot start in the past."""
     locking.require_open_to_attach(subscription)
     if began_on is not None:
         _check_back_dating(began_on, subscription, locking.next_instant([current]).date())
@@ -146,11 +146,11 @@ def _contest(
 
 @transaction.atomic
 def remove(subscription_id: uuid.UUID, *, by: Actor, reason: str = "", version: int | None = None) -> Association:
-    """End the current association of record now, and cancel the change request about it; return the association.
+    """Remove the partner of record now, and cancel the open change request; return the ended association.
 
-    Raises Absent, Forbidden, Stale, Busy or `no_partner_of_record`.
+    Raises NotFound, Forbidden, VersionConflict, Locked or `no_partner_of_record`.
     """
-    subscription = locking.locked(subscription_id, "record.remove", by=by, version=version)
+    subscription = locking.locked(subscription_id, Right.REMOVE, by=by, version=version)
     latest = locking.latest(subscription)
     current = locking.current(latest)
     if current is None:
@@ -160,7 +160,7 @@ def remove(subscription_id: uuid.UUID, *, by: Actor, reason: str = "", version: 
     locking.partner_of(current)
     record.end(current, at=now, reason=EndReason.REMOVED, note=reason)
     recording.record_event(
-        "partner_of_record.removed", subscription, by=by, at=now, association=current, reason=current.end_note
+        AttachEvent.REMOVED, subscription, by=by, at=now, association=current, reason=current.end_note
     )
     change_requests.cancel_open(requests, Cancellation.REMOVED, by=by, at=now)
     return current
@@ -184,7 +184,7 @@ def _check_back_dating(began_on: date, subscription: Subscription, today: date) 
 
 
 def _back_dated(began_on: date, subscription: Subscription, now: datetime) -> datetime:
-    """Return the start of that UTC day. Raises Refused if an association may not begin so early."""
+    """Return the start of that UTC day. Raises Refused if an association may not begin there."""
     _check_back_dating(began_on, subscription, now.date())
     began_at = start_of(began_on)
     of_record = Association.objects.not_undone().of_record().filter(subscription=subscription)

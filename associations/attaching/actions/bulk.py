@@ -1,4 +1,4 @@
-"""Attaching by the thousand: asked for in one request, done row by row by a worker, each as if it came alone."""
+"""Attaching many: one request creates a job, and a worker attaches row by row, each in its own transaction."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from associations.attaching.actions.attach import attach_once
+from associations.attaching.events import AttachEvent
 from associations.attaching.models import Job, JobRow
 from por.accounts.models import Actor, Membership
+from por.accounts.rules import Right
 from por.db.locks import advisory_lock
 from por.directory import actions as directory
 from por.directory.rules import normal_mpn_id
@@ -28,10 +30,10 @@ from por.queue.work import Queue
 
 logger = logging.getLogger(__name__)
 
-#: So many rows a job, and so many different IDs nobody has in one: each counts as a Check ID.
+#: The most rows of a job, and the most different MPN IDs in it that no partner has. Each of these is a Check ID.
 MOST, UNKNOWN = 1000, 20
 COLUMNS = ("subscription_id", "mpn_id")
-#: How often a row whose subscription somebody else holds is tried.
+#: How often a row is tried whose subscription is locked by someone else.
 TRIES = 3
 
 #: Wakes the worker that runs jobs after a commit.
@@ -46,18 +48,18 @@ class Pair(NamedTuple):
 
 
 def pairs_from(text: str) -> list[Pair]:
-    """The rows of a CSV with a header, separated by commas or semicolons. Raises Refused on `rows`."""
+    """Return the rows of a CSV with a header, separated by commas or semicolons. Raises Refused on `rows`."""
     lines = text.removeprefix("\ufeff").strip("\r\n").splitlines()
     header = lines[0] if lines else ""
     reader = csv.DictReader(io.StringIO("\n".join(lines)), delimiter=";" if ";" in header else ",")
     try:
         names = {(name or "").strip().casefold(): name for name in reader.fieldnames or []}
         if missing := [one for one in COLUMNS if one not in names]:
-            sentence = _(
+            message = _(
                 "The first line must contain the column names subscription_id and mpn_id. The "
                 "column %(name)s is missing."
             )
-            raise Refused("column_missing", sentence % {"name": missing[0]}, field="rows")
+            raise Refused("column_missing", message % {"name": missing[0]}, field="rows")
         return [Pair(*((row[names[one]] or "").strip() for one in COLUMNS)) for row in reader if any(row.values())]
     except csv.Error as error:
         raise Refused(
@@ -67,13 +69,13 @@ def pairs_from(text: str) -> list[Pair]:
 
 @transaction.atomic
 def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
-    """Keeps the rows for a worker; nothing is attached yet. Raises Forbidden, or Refused on `rows`."""
-    by.require("record.bulk")
+    """Create a job with these rows for a worker; return it. Raises Forbidden, or Refused on `rows`."""
+    by.require(Right.ATTACH_MANY)
     if not pairs:
         raise Refused("no_rows", _("There are no rows to send. Add at least one row."), field="rows")
     if len(pairs) > MOST:
-        sentence = _("You can send up to %(most)s rows at a time. Split the file into smaller files.") % {"most": MOST}
-        raise Refused("too_many_rows", sentence, field="rows")
+        message = _("You can send up to %(most)s rows at a time. Split the file into smaller files.") % {"most": MOST}
+        raise Refused("too_many_rows", message, field="rows")
     assert by.organisation is not None
     assert by.user is not None
     job = Job.objects.create(
@@ -90,14 +92,14 @@ def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
     wake.after_commit()
     about = history.ObjectRef("job", str(job.pk), "")
     changes = {"rows": job.total, "dry_run": dry_run}
-    history.record("bulk.requested", about, by=by, at=timezone.now(), chain=by.organisation_id, changes=changes)
+    history.record(AttachEvent.BULK_REQUESTED, about, by=by, at=timezone.now(), chain=by.organisation_id, changes=changes)
     return job
 
 
 @transaction.atomic
 def apply_tried(job_id: int, *, by: Actor) -> Job:
-    """Does in earnest what a dry run has tried, with the same rows. Raises Absent, Forbidden or Refused."""
-    by.require("record.bulk")
+    """Create a job that attaches the rows of a completed dry run; return it. Raises Forbidden or Refused."""
+    by.require(Right.ATTACH_MANY)
     tried = Job.objects.visible_to(by).filter(pk=job_id, dry_run=True, status=Job.Status.DONE).first()
     if tried is None:
         raise Refused("not_tried", _("You can only attach the rows of a completed dry run."))
@@ -106,7 +108,7 @@ def apply_tried(job_id: int, *, by: Actor) -> Job:
 
 
 def absent() -> NotFound:
-    """Nobody can tell whether there is none, or none of theirs."""
+    """Return the refusal for a job that does not exist, and the same for one the actor may not see."""
     return NotFound("not_found", _("This job does not exist, or you do not have access to it."))
 
 
@@ -162,11 +164,11 @@ def _end(job: Job, status: Job.Status) -> None:
 
 
 class _Undone(Exception):
-    """Takes a row of a dry run back."""
+    """Rolls back a row of a dry run."""
 
 
 class _Run:
-    """One worker's way through a job. Who asked acts with the role they have now."""
+    """One worker's run through a job, on behalf of the person who asked for it, with the role they have now."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -179,6 +181,7 @@ class _Run:
         self.is_probing = before.filter(code="too_many_unknown").exists()
 
     def through(self, rows: Iterable[JobRow]) -> int:
+        """Do these rows; return how many there were."""
         count = 0
         for row in rows:
             try:
@@ -190,8 +193,8 @@ class _Run:
         return count
 
     def _try(self, row: JobRow) -> None:
-        """Another one's lock is waited for, a few times."""
-        self.actor.require("record.bulk")
+        """Attach a row, and try a few times if its subscription is locked. Raises Refused."""
+        self.actor.require(Right.ATTACH_MANY)
         subscription_id = self._subscription_id(row)
         for _try in range(TRIES - 1):
             try:
@@ -201,7 +204,7 @@ class _Run:
         return self._attach(row, subscription_id)
 
     def _attach(self, row: JobRow, subscription_id: uuid.UUID) -> None:
-        """Attaches, and writes down that it did in the same transaction. Raises Refused."""
+        """Attach a row, and save its outcome in the same transaction. Raises Refused."""
         mpn_id = normal_mpn_id(row.mpn_id) or row.mpn_id
         if self.is_probing:
             raise _too_many()
@@ -221,6 +224,7 @@ class _Run:
             raise
 
     def _subscription_id(self, row: JobRow) -> uuid.UUID:
+        """Return the ID in a row. Raises Refused if it is none, or is in an earlier row."""
         try:
             found = uuid.UUID(row.subscription_id)
         except ValueError:
@@ -234,7 +238,7 @@ class _Run:
         return found
 
     def _note_unknown(self, mpn_id: str) -> None:
-        """Each counts as a Check ID, so that a job is no way around its limits."""
+        """Count an unknown MPN ID as a Check ID, so that a job is no way around the limits of Check ID."""
         if len(self.unknown) >= UNKNOWN:
             self.is_probing = True
             raise _too_many()

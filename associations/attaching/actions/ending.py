@@ -1,4 +1,4 @@
-"""Ending what an expired subscription or a closed account no longer lets be in force."""
+"""Ending associations from outside: the subscription has expired, or the partner's account is closed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from associations.change_requests import actions as change_requests
 from associations.change_requests.rules import Cancellation
 from associations.record import actions as record
 from associations.record import locking, recording
+from associations.record.events import EndEvent
 from associations.record.models import Association
 from associations.record.rules import AssociationKind, EndReason
 from por.accounts.models import SYSTEM
@@ -28,7 +29,7 @@ CANCELS = {
 def end_from_outside(association_id: int) -> bool:
     """End an association whose subscription has expired or whose partner's account is closed; return whether it did.
 
-    Nobody decided this: the files said so. Any other association stays as it is, and one that has ended already.
+    No person decided this: it comes from imported files. Every other association stays as it is.
     """
     association = Association.objects.select_related("customer__organisation").get(pk=association_id)
     of: Subscription | Customer = association.customer
@@ -47,9 +48,9 @@ def end_from_outside(association_id: int) -> bool:
 
 
 def end_overtaken() -> int:
-    """End what expired subscriptions and closed accounts leave open; return how many associations that was.
+    """End the open associations of expired subscriptions and closed accounts; return how many.
 
-    Open change requests that have lost their point by this, or by what a file has ended, are cancelled.
+    Open change requests that became pointless by this, or by an end in a file, are cancelled.
     """
     overtaken = Association.objects.open().filter(
         Q(kind=AssociationKind.DPOR, subscription__status=Subscription.Status.EXPIRED)
@@ -61,13 +62,13 @@ def end_overtaken() -> int:
 
 
 def end_by_system(association: Association, of: Subscription | Customer, reason: EndReason) -> None:
-    """End it now, and cancel the change request that is open about it. The caller has locked all of them."""
+    """End the association now, and cancel its open change request. The caller has locked all of them."""
     of_record, requests = [association], []
     if isinstance(of, Subscription) and association.kind == AssociationKind.DPOR:
         of_record, requests = locking.latest(of), change_requests.requests_of(of)
     now = locking.next_instant(of_record, requests)
     record.end(association, at=now, reason=reason)
-    verb = "partner_of_record.ended" if association.kind == AssociationKind.DPOR else "association.ended"
+    verb = EndEvent.ENDED if association.kind == AssociationKind.DPOR else EndEvent.OTHER_KIND_ENDED
     recording.record_event(verb, of, by=SYSTEM, at=now, association=association)
     change_requests.cancel_open(requests, CANCELS[reason], by=SYSTEM, at=now)
 

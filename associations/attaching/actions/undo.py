@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
+from associations.attaching.events import AttachEvent
 from associations.change_requests import actions as change_requests
 from associations.change_requests.queries import last_change
 from associations.record import actions as record
 from associations.record import locking, recording
 from associations.record.models import Association
 from por.accounts.models import Actor
+from por.accounts.rules import Right
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.errors import Refused
@@ -21,13 +23,13 @@ from por.errors import Refused
 
 @transaction.atomic
 def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -> Association | None:
-    """Take back the customer's last attach, removal or answer, within the policy's time; return who is of record now.
+    """Take back the customer's last attach, removal or answer; return the association in force after it.
 
     An attach is struck and counts for nothing; a removal reopens the same association; an answer does both, and its
-    change request is open again. An undo cannot be undone. Raises Absent, Forbidden, Stale, Busy, `nothing_to_undo`,
-    `undo_too_late`, `slot_taken`, `subscription_expired` or `partner_closed`.
+    change request is open again. An undo cannot be undone. Raises NotFound, Forbidden, VersionConflict, Locked,
+    `nothing_to_undo`, `undo_too_late`, `slot_taken`, `subscription_expired` or `partner_closed`.
     """
-    subscription = locking.locked(subscription_id, "record.undo", by=by, version=version)
+    subscription = locking.locked(subscription_id, Right.UNDO, by=by, version=version)
     of_record, requests = locking.all_associations(subscription), change_requests.requests_of(subscription)
     now = locking.next_instant(of_record, requests)
     last = last_change(of_record, requests)
@@ -44,13 +46,13 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
         answered = last.association.partner if last.request.chosen_id else None
         change_requests.ask_again(last.request, answered, by=by, at=now)
     else:
-        verb = "partner_of_record.removal_undone" if last.struck is None else "partner_of_record.attach_undone"
+        verb = AttachEvent.REMOVAL_UNDONE if last.struck is None else AttachEvent.ATTACH_UNDONE
         recording.record_event(verb, subscription, by=by, at=now, association=last.association)
     return last.ended or last.kept
 
 
 def _check_can_reopen(ended: Association, others: Iterable[Association], subscription: Subscription) -> None:
-    """Raise Refused if something that has happened since keeps the association from going on."""
+    """Raise Refused if the association cannot go on, because of what has happened since it ended."""
     if locking.current(others) is not None:
         raise Refused("slot_taken", _("You cannot undo this because another partner is now the partner of record."))
     if subscription.status == Subscription.Status.EXPIRED:

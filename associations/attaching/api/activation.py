@@ -19,13 +19,14 @@ from associations.record.schemas import (
     association_shape,
 )
 from por.accounts.authentication import actor_of
+from por.accounts.rules import Right
 from por.api.endpoint import Endpoint, entered, etag
 from por.api.schema import described
 from por.api.writes import write
 
 
 class ConsentBody(serializers.Serializer[Any]):
-    """Who of the customer agreed, and on which day."""
+    """The person at the customer who agreed, and the day."""
 
     name = serializers.CharField(max_length=200)
     email = serializers.EmailField(max_length=254)
@@ -33,7 +34,7 @@ class ConsentBody(serializers.Serializer[Any]):
 
 
 class ActivateBody(serializers.Serializer[Any]):
-    """Which of the partner's own locations, and the customer's consent, which is kept."""
+    """One of the partner's own locations, and the customer's consent, which is stored."""
 
     mpn_id = serializers.CharField()
     consent = ConsentBody()
@@ -72,22 +73,22 @@ class Activate(Endpoint):
 
         def activate(_version: int | None) -> Response:
             given = entered(request, ActivateBody)
-            said = given["consent"]
-            placed = activation.activate(
+            consent = given["consent"]
+            attached = activation.activate(
                 subscription_id,
                 given["mpn_id"],
-                activation.Given(said["name"], said["email"], said["given_on"]),
+                activation.StatedConsent(consent["name"], consent["email"], consent["given_on"]),
                 by=actor,
             )
-            if placed.request is not None:
-                return Response(requested(actor, placed.request), status=202)
-            status = 201 if placed.outcome == "attached" else 200
-            subscription = placed.association.subscription
+            if attached.request is not None:
+                return Response(requested(actor, attached.request), status=202)
+            status = 201 if attached.outcome == "attached" else 200
+            subscription = attached.association.subscription
             assert subscription is not None
             return Response(
-                {"association": association_shape(placed.association)},
+                {"association": association_shape(attached.association)},
                 status=status,
                 headers={"ETag": etag(subscription.version)},
             )
 
-        return write(request, "activation.write", activate)
+        return write(request, Right.ACTIVATE, activate)

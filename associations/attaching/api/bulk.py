@@ -1,4 +1,4 @@
-"""Attaching many at once: the rows as JSON or CSV, then the job with what came of each."""
+"""Attaching many: the rows as JSON or CSV, and the job with the result of each row."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from associations.attaching.actions import bulk
 from associations.attaching.models import Job
 from por.accounts.authentication import actor_of
+from por.accounts.rules import Right
 from por.api.endpoint import Endpoint, asked, entered
 from por.api.parsers import CsvParser, StrictJSONParser
 from por.api.problems import Invalid
@@ -22,7 +23,7 @@ from por.web.csv_export import csv_lines
 
 
 class JobResultShape(TypedDict):
-    """What came of a row, or in a dry run would; `code` and `detail` say why it was refused."""
+    """The result of a row, or of a trial in a dry run. `code` and `detail` give the reason if it was refused."""
 
     row: int
     subscription_id: str
@@ -33,7 +34,7 @@ class JobResultShape(TypedDict):
 
 
 class JobShape(TypedDict):
-    """A job and the rows that are done, in their order."""
+    """A job, and its finished rows in their order."""
 
     id: int
     status: Annotated[str, Is(enum=Job.Status.values)]
@@ -44,28 +45,30 @@ class JobShape(TypedDict):
 
 
 class JobRequestedShape(TypedDict):
-    """The job that was made, before its first row."""
+    """The new job, before its first row."""
 
     job: JobShape
 
 
 class PairBody(serializers.Serializer[Any]):
-    """Which partner, by MPN ID, for which subscription."""
+    """A subscription, and the MPN ID of the partner to attach."""
 
     subscription_id = serializers.CharField(allow_blank=True)
     mpn_id = serializers.CharField(allow_blank=True)
 
 
 class BulkBody(serializers.Serializer[Any]):
-    """The rows; a bare list of them, or text/csv with a header, does as well."""
+    """The rows. A bare list of rows, or text/csv with a header, is accepted too."""
 
     rows = serializers.ListField(child=PairBody(), help_text="1 to 1,000.")
 
 
 class DryRun(serializers.Serializer[Any]):
-    """Whether to try only."""
+    """Whether to change nothing."""
 
-    dry_run = serializers.BooleanField(required=False, default=False, help_text="Says what would come of each row.")
+    dry_run = serializers.BooleanField(
+        required=False, default=False, help_text="Check what would happen to each row, without changing anything."
+    )
 
 
 EXAMPLE = {
@@ -121,7 +124,7 @@ class BulkAttach(Endpoint):
             job = bulk.request(_pairs(request), dry_run=dry_run, by=actor)
             return Response({"job": _shape(job)}, status=202)
 
-        return write(request, "record.bulk", ask)
+        return write(request, Right.ATTACH_MANY, ask)
 
 
 class JobDetail(Endpoint):

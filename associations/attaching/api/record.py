@@ -13,13 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from associations.attaching.actions import attach as attaching
-from associations.attaching.actions import undo as undo_module
+from associations.attaching.actions import undo as undoing
 from associations.change_requests.api import EXAMPLE as CHANGE_REQUEST_EXAMPLE
 from associations.change_requests.api import RequestedShape, requested
 from associations.record.models import Association
 from associations.record.rules import NOTE_LENGTH
 from associations.record.schemas import ASSOCIATION_EXAMPLE, NOT_FOUND, RecordShape, association_shape, get_visible
 from por.accounts.authentication import actor_of
+from por.accounts.rules import Right
 from por.api.endpoint import Endpoint, entered, etag
 from por.api.schema import described
 from por.api.writes import Target, write
@@ -27,7 +28,7 @@ from por.directory.models import Subscription
 
 
 class AttachBody(serializers.Serializer[Any]):
-    """Who shall be of record, and, if not from now on, from the start of which UTC day."""
+    """The partner to attach, and the UTC day from whose start it counts; from now on without one."""
 
     mpn_id = serializers.CharField(allow_blank=True, help_text="4 to 10 digits; spaces and hyphens are ignored.")
     began_on = serializers.DateField(
@@ -42,7 +43,7 @@ class AttachBody(serializers.Serializer[Any]):
 
 
 class RemoveBody(serializers.Serializer[Any]):
-    """Why, if the customer wants to say so."""
+    """The customer's reason, if it wants to give one."""
 
     reason = serializers.CharField(
         required=False,
@@ -101,12 +102,12 @@ class PartnerOfRecord(Endpoint):
             )
             if attached.request is not None:
                 return Response(
-                    requested(actor_of(request), attached.request), status=202, headers=_tag(attached.association)
+                    requested(actor_of(request), attached.request), status=202, headers=_etag(attached.association)
                 )
             status = 201 if attached.outcome == "attached" else 200
-            return Response(_body(attached.association), status=status, headers=_tag(attached.association))
+            return Response(_body(attached.association), status=status, headers=_etag(attached.association))
 
-        return _write(request, subscription_id, "record.attach", attach)
+        return _write(request, subscription_id, Right.ATTACH, attach)
 
     @described(
         "remove",
@@ -123,9 +124,9 @@ class PartnerOfRecord(Endpoint):
         def remove(version: int | None) -> Response:
             reason = entered(request, RemoveBody).get("reason", "")
             removed = attaching.remove(subscription_id, by=actor_of(request), reason=reason, version=version)
-            return Response(status=204, headers=_tag(removed))
+            return Response(status=204, headers=_etag(removed))
 
-        return _write(request, subscription_id, "record.remove", remove)
+        return _write(request, subscription_id, Right.REMOVE, remove)
 
 
 class Undo(Endpoint):
@@ -145,12 +146,12 @@ class Undo(Endpoint):
     def post(self, request: Request, subscription_id: uuid.UUID) -> Response:
         def undo(version: int | None) -> Response:
             entered(request, UndoBody)
-            with transaction.atomic():  # so that nobody makes another version before this one is read
-                association = undo_module.undo(subscription_id, by=actor_of(request), version=version)
+            with transaction.atomic():  # so that no one makes another version before this one is read
+                association = undoing.undo(subscription_id, by=actor_of(request), version=version)
                 version = Subscription.objects.values_list("version", flat=True).get(subscription_id=subscription_id)
             return Response(_body(association), headers={"ETag": etag(version)})
 
-        return _write(request, subscription_id, "record.undo", undo)
+        return _write(request, subscription_id, Right.UNDO, undo)
 
 
 def _write(
@@ -160,8 +161,8 @@ def _write(
     return write(request, right, work, Target(lambda: get_visible(request, subscription_id), stale, must_match=True))
 
 
-def _tag(association: Association) -> dict[str, str]:
-    """The ETag that the verb has left its subscription with."""
+def _etag(association: Association) -> dict[str, str]:
+    """Return the ETag header of the subscription after the verb."""
     assert association.subscription is not None
     return {"ETag": etag(association.subscription.version)}
 

@@ -9,25 +9,25 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from associations.attaching.actions import activation
-from associations.attaching.actions import attach as attaching
+from associations.attaching.actions.attach import Attached
 from associations.attaching.forms import ActivateForm
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.directory.access import partners_of
 from por.directory.models import Partner
 from por.errors import Forbidden, Locked, NotFound, RateLimited, Refused
 from por.web.pages import submit
 
-#: At which field a refusal is said that is about the state of things: all of them are about what was entered.
+#: The field that shows a refusal without a field, by its code; for the other codes it is the subscription.
 FIELDS = {"partner_suspended": "mpn_id", "partner_is_global": "mpn_id", "partner_closed": "mpn_id"}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@only(OrganisationKind.PARTNER, to="activation.write")
+@only(OrganisationKind.PARTNER, to=Right.ACTIVATE)
 def activate(request: Request) -> HttpResponse:
-    """Done, it leads to the subscription, or where another partner is of record, to the question about it."""
+    """Activate; then show the subscription or, where another partner is the partner of record, the change request."""
     actor = request.actor
     locations = _locations(actor)
     if request.method != "POST":
@@ -42,23 +42,23 @@ def _page(request: Request, form: ActivateForm, locations: list[Partner], *, sta
     return render(request, "attaching/activate.html", {"form": form, "locations": locations}, status=status)
 
 
-def _activate(actor: Actor, form: ActivateForm) -> attaching.Attached:
+def _activate(actor: Actor, form: ActivateForm) -> Attached:
     given = form.cleaned_data
-    consent = activation.Given(given["consent_name"], given["consent_email"], given["consent"])
+    consent = activation.StatedConsent(given["consent_name"], given["consent_email"], given["consent"])
     return activation.activate(given["subscription_id"], given["mpn_id"], consent, by=actor)
 
 
-def _done(request: Request, placed: attaching.Attached) -> HttpResponse:
-    subscription = placed.association.subscription
+def _done(request: Request, attached: Attached) -> HttpResponse:
+    subscription = attached.association.subscription
     assert subscription is not None
-    if placed.request is not None:
-        sentence = _(
+    if attached.request is not None:
+        message = _(
             "Another partner is the partner of record and stays. We will ask the customer which of "
             "you is doing the work."
         )
-        messages.info(request, sentence)
-        return redirect("associations:partner_change_request", placed.request.pk)
-    if placed.outcome == "unchanged":
+        messages.info(request, message)
+        return redirect("associations:partner_change_request", attached.request.pk)
+    if attached.outcome == "unchanged":
         messages.info(request, _("This location is already the partner of record. Nothing has changed."))
     else:
         messages.success(request, _("Activated. You are now the partner of record. We will email the customer."))
@@ -66,22 +66,23 @@ def _done(request: Request, placed: attaching.Attached) -> HttpResponse:
 
 
 def _at_its_field(refused: Refused) -> Refused:
-    """What was entered leads to every refusal here, so that each is said at a field; but not who may or when."""
+    """Return the refusal with a field to show it at: it is about the input, unless it is Locked, RateLimited or Forbidden."""
     if refused.field or isinstance(refused, Locked | RateLimited | Forbidden):
         return refused
-    sentence = refused.message
+    message = refused.message
     if isinstance(refused, NotFound):
-        sentence = _(
+        message = _(
             "We could not find a subscription from Open licensing with this ID. Check the ID with the customer."
         )
-    return Refused(refused.code, sentence, field=FIELDS.get(refused.code, "subscription_id"))
+    return Refused(refused.code, message, field=FIELDS.get(refused.code, "subscription_id"))
 
 
 def _locations(actor: Actor) -> list[Partner]:
-    """Those of their own that can be of record."""
+    """Return the actor's own locations that can be attached."""
     found = partners_of(actor).filter(kind=Partner.Kind.LOCATION, status=Partner.Status.ACTIVE)
     return list(found.select_related("organisation").order_by("organisation__name", "pk"))
 
 
 def _own(locations: list[Partner], actor: Actor) -> str:
+    """Return the MPN ID of the location the actor acts for; "" if it is not among these."""
     return next((one.mpn_id for one in locations if one.pk == actor.organisation_id), "")

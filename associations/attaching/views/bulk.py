@@ -1,4 +1,4 @@
-"""Attaching by the thousand: a file or pasted rows, tried first, then done by a worker while one looks on."""
+"""The pages of attaching many: a file or pasted rows, a dry run first, and the job with its progress."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from associations.attaching.forms import BulkForm
 from associations.attaching.models import Job
 from por.accounts.guards import only
 from por.accounts.middleware import Request
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.errors import Refused
 from por.web.lists import Listing, csv_file, wants_csv
 from por.web.pages import posted, render_page, submit
 
-#: As they stand on the page, worst first: what was refused needs somebody.
+#: In the order of the page: refused rows need attention, so they come first.
 OUTCOMES = ["refused", "change_requested", "attached", "moved_back", "unchanged"]
 SHOWN = 100  # rows that were refused, on the page; the file has them all
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@only(OrganisationKind.CUSTOMER, to="record.bulk")
+@only(OrganisationKind.CUSTOMER, to=Right.ATTACH_MANY)
 def bulk_attach(request: Request) -> HttpResponse:
-    """The form, and the jobs there were; a file that is sent is tried first, unless somebody says otherwise."""
+    """Show the form and the earlier jobs, or create a job from the rows that were sent."""
     if request.method != "POST":
         return _form(request, BulkForm())
     form = BulkForm(request.POST, request.FILES)
@@ -51,9 +51,9 @@ def _form(request: Request, form: BulkForm, *, status: int = 200) -> HttpRespons
 
 
 @require_safe
-@only(OrganisationKind.CUSTOMER, to="record.bulk")
+@only(OrganisationKind.CUSTOMER, to=Right.ATTACH_MANY)
 def job_detail(request: Request, job_id: int) -> HttpResponseBase:
-    """How far it is, and what came of the rows that are done; all of them as a file."""
+    """Show the progress of a job and the outcome of its finished rows; as a file, all rows."""
     job = _job(request, job_id)
     if wants_csv(request):
         header = ["row", "subscription_id", "mpn_id", "outcome", "code", "detail"]
@@ -62,9 +62,9 @@ def job_detail(request: Request, job_id: int) -> HttpResponseBase:
 
 
 @posted("associations:job")
-@only(OrganisationKind.CUSTOMER, to="record.bulk")
+@only(OrganisationKind.CUSTOMER, to=Right.ATTACH_MANY)
 def job_apply(request: Request, job_id: int) -> HttpResponseBase:
-    """Does in earnest what the dry run has tried."""
+    """Attach the rows of a completed dry run."""
     tried = _job(request, job_id)
     sent = submit(None, lambda: bulk.apply_tried(job_id, by=request.actor))
     if sent.is_done:

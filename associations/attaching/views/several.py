@@ -1,4 +1,4 @@
-"""One partner for several subscriptions at once: chosen in the list, checked once, attached one by one."""
+"""One partner for several subscriptions: selected in the list, checked once, attached one by one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from associations.attaching.forms import CheckForm, SeveralForm
 from associations.attaching.views.shared import being_of_record, checked
 from associations.change_requests.models import ChangeRequest
 from associations.record import queries
-from associations.record import usage as usages
 from associations.record.models import Association
 from associations.record.queries import BY_PRODUCT
+from associations.record.usage import MonthOfUsage
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner, Subscription
 from por.directory.portals import Effect
 from por.errors import NotFound, Refused
@@ -32,28 +32,26 @@ from por.web.pages import NOT_YOURS, add_refusal
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
 
-#: In this order on the page, so that what belongs together stands together.
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one subscription, or what stands in its way beforehand; the sentence is for the customer."""
+    """The outcome of attaching one subscription, or before that its prospect; `sentence` is for the customer."""
 
     subscription: Subscription
-    usage: usages.MonthOfUsage | None
+    usage: MonthOfUsage | None
     code: Literal["free", "attached", "unchanged", "change_requested", "refused"]
     sentence: str | LazyText = ""
     question: ChangeRequest | None = None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@only(OrganisationKind.CUSTOMER, to="record.attach")
+@only(OrganisationKind.CUSTOMER, to=Right.ATTACH)
 def several_attach(request: Request) -> HttpResponse:
-    """Shows what was chosen; on Check ID, who the partner is; on OK, what became of each subscription."""
+    """Show the selected subscriptions; after Check ID the partner; after Attach the outcome of each subscription."""
     actor = request.actor
     chosen = SeveralForm(request.POST or request.GET)
     valid = chosen.is_valid()
-    subscriptions = _theirs(actor, chosen) if valid else []
+    subscriptions = _get_visible(actor, chosen) if valid else []
     sent = request.method == "POST"
     check = CheckForm(request.POST) if sent else CheckForm()
     partner, outcomes = None, []
@@ -75,7 +73,7 @@ def several_attach(request: Request) -> HttpResponse:
             "partner": partner,
             "subscriptions": subscriptions,
             "rows": shown,
-            "said": said(partner, shown) if partner else [],
+            "said": meaning(partner, shown) if partner else [],
             "done": outcomes,
             "attached": sum(one.code == "attached" for one in outcomes),
             "asked": sum(one.code == "change_requested" for one in outcomes),
@@ -84,8 +82,8 @@ def several_attach(request: Request) -> HttpResponse:
     )
 
 
-def _theirs(actor: Actor, chosen: SeveralForm) -> list[Subscription]:
-    """All that were chosen; if even one is not theirs, nothing is to be seen at all."""
+def _get_visible(actor: Actor, chosen: SeveralForm) -> list[Subscription]:
+    """Return the selected subscriptions. Raises NotFound if the actor may not see one of them."""
     ids = chosen.cleaned_data["subscription"]
     found = queries.subscriptions_for_listing(actor).filter(subscription_id__in=ids).order_by(*BY_PRODUCT)
     subscriptions = list(found)
@@ -95,7 +93,7 @@ def _theirs(actor: Actor, chosen: SeveralForm) -> list[Subscription]:
 
 
 def prospects(rows: Iterable[queries.Row], partner: Partner | None) -> list[Outcome]:
-    """What would become of each if one were to press OK now."""
+    """Return what would happen to each subscription if the partner were attached now."""
     found = []
     for row in rows:
         if row.record is not None and partner is not None and row.record.partner_id == partner.pk:
@@ -111,13 +109,13 @@ def prospects(rows: Iterable[queries.Row], partner: Partner | None) -> list[Outc
 
 
 def _stays(held: Association) -> str:
-    """What is said of a subscription that another partner is of record for."""
-    sentence = _("%(partner)s is the partner of record and stays. We will ask you which partner is doing the work.")
-    return str(sentence) % {"partner": held.partner.organisation.name}
+    """Return the message for a subscription with another partner of record."""
+    message = _("%(partner)s is the partner of record and stays. We will ask you which partner is doing the work.")
+    return str(message) % {"partner": held.partner.organisation.name}
 
 
-def said(partner: Partner, outcomes: Iterable[Outcome]) -> list[tuple[str, list[Effect]]]:
-    """What being of record would affect: first what it does for all of the subscriptions, then for some of them."""
+def meaning(partner: Partner, outcomes: Iterable[Outcome]) -> list[tuple[str, list[Effect]]]:
+    """Return what being the partner of record would mean: first for all of the subscriptions, then for some."""
     kinds: dict[tuple[Effect, ...], dict[str, None]] = defaultdict(dict)
     for subscription in (one.subscription for one in outcomes if one.code == "free"):
         own = partner.own_tenant_id == subscription.customer.tenant_id
@@ -132,13 +130,13 @@ def said(partner: Partner, outcomes: Iterable[Outcome]) -> list[tuple[str, list[
 
 
 def _attach(actor: Actor, rows: Iterable[queries.Row], check: CheckForm) -> list[Outcome]:
-    """Each in a transaction of its own: what one refuses takes nothing from the others."""
+    """Attach each in a transaction of its own, so that one refusal does not affect the others; return the outcomes."""
     outcomes = []
     for row in rows:
         try:
             attached = attaching.attach(row.subscription.subscription_id, check.cleaned_data["mpn_id"], by=actor)
         except Refused as refused:
-            if refused.field == "mpn_id":  # the ID itself, and so the same for all of them
+            if refused.field == "mpn_id":  # about the ID, so it is the same for all
                 add_refusal(check, refused)
                 return []
             outcomes.append(Outcome(row.subscription, row.usage, "refused", refused.message))

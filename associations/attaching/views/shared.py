@@ -17,13 +17,13 @@ from por.web.pages import submit
 
 
 def being_of_record(subscription: Subscription, as_of: date | None = None, *, own: bool = False) -> dict[str, Any]:
-    """What a page says of being of record for a subscription: who should be, and what it affects."""
+    """Return what a page shows about the partner of record of a subscription: who it should be, and the effects."""
     scenario = (subscription.agreement, subscription.product, as_of or timezone.now().date())
     return {"who": who(*scenario), "affects": affects(*scenario, trial=subscription.is_trial, own=own)}
 
 
 def checked(actor: Actor, form: CheckForm) -> Partner | None:
-    """Return the partner with the ID in the form; where there is none to show, the form says why."""
+    """Return the partner with the ID in the form; None, with an error in the form, where there is none to show."""
 
     def at_its_field(refused: Refused) -> Refused:
         if isinstance(refused, Forbidden):

@@ -1,4 +1,4 @@
-"""The verbs: what each changes, records and refuses."""
+"""Attaching, removing and undoing: what each verb changes, records and refuses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def attach(subscription: Subscription, partner: Partner, admin: Actor, **fields)
     return attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, **fields).association
 
 
-def test_attaching_makes_the_partner_of_record_from_now_on(subscription, partner, admin):
+def test_attaching_makes_a_partner_of_record_from_now_on(subscription, partner, admin):
     before = timezone.now()
 
     association, outcome, _ = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, note=" rollout ")
@@ -86,7 +86,7 @@ def test_spaces_and_hyphens_in_the_id_are_ignored(subscription, admin):
     assert association.partner.mpn_id == "4471902"
 
 
-def test_another_partner_of_record_stays_and_the_customer_is_asked(subscription, partner, admin):
+def test_second_partner_opens_a_change_request(subscription, partner, admin):
     held = attach(subscription, partner, admin)
 
     named = attaching.attach(subscription.subscription_id, make_partner("Halden Konsult AB").mpn_id, by=admin)
@@ -99,7 +99,7 @@ def test_another_partner_of_record_stays_and_the_customer_is_asked(subscription,
     ("status", "code"),
     [("expired", "subscription_expired"), ("suspended", "subscription_suspended"), ("grace", "subscription_suspended")],
 )
-def test_nobody_is_attached_to_a_subscription_that_is_not_active(customer, partner, admin, status, code):
+def test_no_partner_can_be_attached_to_a_subscription_that_is_not_active(customer, partner, admin, status, code):
     subscription = make_subscription(customer, status=status)
 
     refused(code, attach, subscription, partner, admin)
@@ -113,16 +113,16 @@ def test_nobody_is_attached_to_a_subscription_that_is_not_active(customer, partn
         ({"status": "closed"}, "partner_not_found", "mpn_id"),
     ],
 )
-def test_a_partner_that_cannot_be_of_record_is_refused(subscription, admin, fields, code, field):
+def test_partner_that_cannot_be_attached_is_refused(subscription, admin, fields, code, field):
     refused(code, attach, subscription, make_partner(**fields), admin, field=field)
 
 
 @pytest.mark.parametrize("entered", ["", "123", "12345678901", "44719o2", "４４７１９０２", "4471902\x00"])
-def test_what_cannot_be_an_mpn_id_is_malformed(subscription, admin, entered):
+def test_malformed_mpn_id_is_refused(subscription, admin, entered):
     refused("mpn_id_malformed", attaching.attach, subscription.subscription_id, entered, by=admin, field="mpn_id")
 
 
-def test_an_unknown_id_counts_as_a_check_and_attaching_is_no_way_round_the_limit(subscription, admin, partner):
+def test_attaching_an_unknown_id_counts_as_a_check_and_is_limited(subscription, admin, partner):
     for number in range(20):
         with pytest.raises(Refused, match="No partner"):
             attaching.attach(subscription.subscription_id, str(9000000 + number), by=admin)
@@ -134,7 +134,7 @@ def test_an_unknown_id_counts_as_a_check_and_attaching_is_no_way_round_the_limit
     assert attach(subscription, partner, admin)  # a known ID is never held up
 
 
-def test_a_viewer_may_not_and_a_stranger_does_not_find_it(subscription, partner, admin):
+def test_viewer_is_refused_and_a_stranger_finds_no_subscription(subscription, partner, admin):
     viewer = make_member(subscription.customer.organisation, "viewer")
     stranger = make_member(make_customer("Almviks kommun").organisation)
     partners_admin = make_member(partner.organisation)
@@ -147,13 +147,13 @@ def test_a_viewer_may_not_and_a_stranger_does_not_find_it(subscription, partner,
     refused("no_right", attaching.remove, subscription.subscription_id, by=make_staff("auditor"), kind=Forbidden)
 
 
-def test_a_caller_who_looked_before_the_last_change_is_stale(subscription, partner, admin):
+def test_caller_with_an_old_version_is_refused_as_stale(subscription, partner, admin):
     refused("stale", attach, subscription, partner, admin, version=0, kind=VersionConflict)
     attach(subscription, partner, admin, version=1)
     refused("stale", attaching.remove, subscription.subscription_id, by=admin, version=1, kind=VersionConflict)
 
 
-def test_removing_ends_the_record_with_its_reason(subscription, partner, admin):
+def test_removing_ends_the_association_with_its_reason(subscription, partner, admin):
     attach(subscription, partner, admin)
 
     association = attaching.remove(subscription.subscription_id, by=admin, reason=" The project ended. ")
@@ -164,18 +164,18 @@ def test_removing_ends_the_record_with_its_reason(subscription, partner, admin):
     assert not Association.objects.open().exists()
 
 
-def test_there_is_nothing_to_remove_where_nobody_is_of_record(subscription, admin):
+def test_removing_is_refused_without_a_partner_of_record(subscription, admin):
     refused("no_partner_of_record", attaching.remove, subscription.subscription_id, by=admin)
 
 
-def test_a_partner_can_be_removed_from_an_expired_subscription(subscription, partner, admin):
+def test_partner_can_be_removed_from_an_expired_subscription(subscription, partner, admin):
     attach(subscription, partner, admin)
     Subscription.objects.update(status="expired")
 
     assert attaching.remove(subscription.subscription_id, by=admin)
 
 
-def test_undoing_an_attach_strikes_it_out(subscription, partner, admin):
+def test_undoing_an_attach_strikes_the_association(subscription, partner, admin):
     association = attach(subscription, partner, admin)
 
     assert undo.undo(subscription.subscription_id, by=admin) is None
@@ -198,7 +198,7 @@ def test_undoing_a_removal_reopens_the_same_association(subscription, partner, a
     assert verbs(subscription) == ["attached", "removed", "removal_undone"]
 
 
-def test_an_undo_is_not_itself_undone(subscription, partner, admin):
+def test_undo_cannot_be_undone(subscription, partner, admin):
     attach(subscription, partner, admin)
     attaching.remove(subscription.subscription_id, by=admin)
     undo.undo(subscription.subscription_id, by=admin)
@@ -210,7 +210,7 @@ def test_there_is_nothing_to_undo_at_first(subscription, admin):
     refused("nothing_to_undo", undo.undo, subscription.subscription_id, by=admin)
 
 
-def test_after_half_an_hour_it_is_too_late(subscription, partner, admin):
+def test_undo_is_refused_after_half_an_hour(subscription, partner, admin):
     association = attach(subscription, partner, admin)
     long_ago = timezone.now() - timedelta(minutes=30, seconds=1)
     Association.objects.filter(pk=association.pk).update(began_at=long_ago, attached_at=long_ago)
@@ -218,7 +218,7 @@ def test_after_half_an_hour_it_is_too_late(subscription, partner, admin):
     refused("undo_too_late", undo.undo, subscription.subscription_id, by=admin)
 
 
-def test_a_slot_taken_meanwhile_cannot_be_undone_into(subscription, partner, admin):
+def test_removal_cannot_be_undone_once_another_partner_is_attached(subscription, partner, admin):
     attach(subscription, partner, admin)
     removed = attaching.remove(subscription.subscription_id, by=admin)
     Association.objects.create(
@@ -233,7 +233,7 @@ def test_a_slot_taken_meanwhile_cannot_be_undone_into(subscription, partner, adm
     refused("slot_taken", undo.undo, subscription.subscription_id, by=admin)
 
 
-def test_a_removal_is_not_undone_for_a_partner_whose_account_was_closed(subscription, partner, admin):
+def test_removal_cannot_be_undone_once_the_partners_account_is_closed(subscription, partner, admin):
     attach(subscription, partner, admin)
     attaching.remove(subscription.subscription_id, by=admin)
     Partner.objects.update(status="closed")
@@ -241,14 +241,14 @@ def test_a_removal_is_not_undone_for_a_partner_whose_account_was_closed(subscrip
     refused("partner_closed", undo.undo, subscription.subscription_id, by=admin)
 
 
-def test_another_customers_last_change_is_not_ours_to_undo(subscription, partner, admin):
+def test_change_of_another_customer_cannot_be_undone(subscription, partner, admin):
     other = make_subscription(make_customer("Almviks kommun"))
     attach(subscription, partner, admin)
 
     refused("not_found", undo.undo, other.subscription_id, by=admin, kind=NotFound)
 
 
-def test_the_start_can_be_dated_back_to_the_start_of_a_day(subscription, partner, admin):
+def test_start_can_be_the_start_of_a_past_day(subscription, partner, admin):
     day = timezone.now().date() - timedelta(days=40)
 
     association = attach(subscription, partner, admin, began_on=day)
@@ -257,7 +257,7 @@ def test_the_start_can_be_dated_back_to_the_start_of_a_day(subscription, partner
     assert association.attached_at > association.began_at
 
 
-def test_dating_the_same_partner_further_back_moves_its_start(subscription, partner, admin):
+def test_earlier_start_for_the_same_partner_moves_its_start(subscription, partner, admin):
     first = attach(subscription, partner, admin)
     day = timezone.now().date() - timedelta(days=40)
 
@@ -270,7 +270,7 @@ def test_dating_the_same_partner_further_back_moves_its_start(subscription, part
     assert verbs(subscription) == ["attached", "dated_back"]
 
 
-def test_the_start_lies_neither_in_the_future_nor_too_far_back(customer, partner, admin):
+def test_start_in_the_future_or_too_far_back_is_refused(customer, partner, admin):
     today = timezone.now().date()
     old = make_subscription(customer, started_on=date(2014, 1, 1))
     young = make_subscription(customer, started_on=today - timedelta(days=10))
@@ -285,8 +285,8 @@ def test_the_start_lies_neither_in_the_future_nor_too_far_back(customer, partner
     assert attach(young, partner, admin, began_on=today - timedelta(days=10))
 
 
-def test_a_day_is_utcs_for_whoever_dates_back(subscription, partner, monkeypatch, customer):
-    """In Auckland it is tomorrow already, in Honolulu still yesterday; the record knows one day."""
+def test_start_day_is_a_utc_day_in_every_time_zone(subscription, partner, monkeypatch, customer):
+    """In Auckland it is already tomorrow, in Honolulu still yesterday; the record has one day."""
     monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 4, 4, 23, 30, tzinfo=UTC))
     for zone in ("Pacific/Auckland", "Pacific/Honolulu"):
         by = make_member(customer.organisation, time_zone=zone)
@@ -299,7 +299,7 @@ def test_a_day_is_utcs_for_whoever_dates_back(subscription, partner, monkeypatch
         undo.undo(subscription.subscription_id, by=by)
 
 
-def test_the_start_is_never_dated_back_over_another_period(subscription, partner, admin):
+def test_start_cannot_overlap_another_period(subscription, partner, admin):
     day = timezone.now().date() - timedelta(days=5)
     attach(subscription, partner, admin)
     attaching.remove(subscription.subscription_id, by=admin)
@@ -315,7 +315,7 @@ def test_the_start_is_never_dated_back_over_another_period(subscription, partner
     )
 
 
-def test_an_undone_period_is_no_obstacle_to_dating_back(subscription, partner, admin):
+def test_start_can_overlap_an_undone_period(subscription, partner, admin):
     day = timezone.now().date() - timedelta(days=5)
     attach(subscription, partner, admin)
     undo.undo(subscription.subscription_id, by=admin)
@@ -323,9 +323,7 @@ def test_an_undone_period_is_no_obstacle_to_dating_back(subscription, partner, a
     assert attach(subscription, make_partner("Halden Konsult AB"), admin, began_on=day).began_at == start_of(day)
 
 
-def test_each_instant_on_a_unit_is_later_than_the_one_before_even_when_the_clock_goes_back(
-    subscription, partner, admin, monkeypatch
-):
+def test_instants_on_a_unit_increase_even_when_the_clock_goes_back(subscription, partner, admin, monkeypatch):
     noon = timezone.now()
     monkeypatch.setattr(timezone, "now", lambda: noon)
     association = attach(subscription, partner, admin)
@@ -337,8 +335,8 @@ def test_each_instant_on_a_unit_is_later_than_the_one_before_even_when_the_clock
     assert association.began_at < removed.ended_at < again.began_at
 
 
-def test_a_verb_reads_no_more_of_a_long_record_than_of_a_short_one(subscription, partner, admin):
-    """Two associations at most, and among them the latest instant there is, whichever verb it came from."""
+def test_verb_reads_two_associations_however_many_there_are(subscription, partner, admin):
+    """One of the two has the latest instant of the unit, whichever verb it came from."""
     rival = make_partner("Halden Konsult AB")
 
     sequence = ("attach", "remove", "undo", "remove", "attach", "undo", "attach", "remove", "attach", "undo") * 2
@@ -358,7 +356,7 @@ def instants(record: list[Association]) -> list[datetime]:
     return [moment for one in record for name in names if (moment := getattr(one, name))]
 
 
-def test_being_of_record_for_ones_own_tenant_is_allowed_and_marked(customer, admin):
+def test_partner_can_be_attached_in_its_own_tenant_and_is_marked(customer, admin):
     partner = make_partner(own_tenant_id=customer.tenant_id)
 
     association = attach(make_subscription(customer), partner, admin)
@@ -376,11 +374,11 @@ def test_being_of_record_for_ones_own_tenant_is_allowed_and_marked(customer, adm
         (date(2026, 1, 15), 1, date(2025, 12, 15)),
     ],
 )
-def test_months_back_end_on_a_day_that_exists(day, months, expected):
+def test_months_before_a_day_end_on_an_existing_day(day, months, expected):
     assert months_before(day, months) == expected
 
 
-def test_the_policy_of_a_day_is_the_last_that_began_by_then():
+def test_policy_of_a_day_is_the_last_one_that_began_by_then():
     assert policy_on(date(2026, 1, 1)).undo_within == timedelta(minutes=30)
 
 
@@ -408,14 +406,14 @@ def period(subscription: Subscription, partner: Partner, began: int, ended: int 
         ("an_association_is_of_a_subscription_or_a_tenant", {"began": 5, "ended": 6, "kind": AssociationKind.PAL}),
     ],
 )
-def test_the_database_itself_refuses(subscription, partner, constraint, second):
+def test_database_refuses_periods_that_break_a_constraint(subscription, partner, constraint, second):
     period(subscription, partner, 10, None)
 
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         period(subscription, partner, **second)
 
 
-def test_back_to_back_and_undone_periods_do_not_overlap(subscription, partner):
+def test_touching_and_undone_periods_do_not_overlap(subscription, partner):
     period(subscription, partner, 10, 20)
     period(subscription, partner, 20, None)
     period(subscription, partner, 12, None, undone_at=timezone.now())

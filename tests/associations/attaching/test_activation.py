@@ -1,4 +1,4 @@
-"""What a partner does itself: activating with the customer's consent, and being attached for having sold."""
+"""Activating with the customer's consent, and attaching the seller of a new subscription."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["arrived", "case"]  # fixtures
 
 # --- Activating -----------------------------------------------------------------------------------------------------
 
-CONSENT = activation.Given(" Elin Sandberg ", "elin@vasterhamn.example", date(2026, 1, 15))
+CONSENT = activation.StatedConsent(" Elin Sandberg ", "elin@vasterhamn.example", date(2026, 1, 15))
 
 
 def activate(case: Case, subscription: Subscription, *, by: Actor | None = None, mpn_id: str = "", consent=CONSENT):
@@ -37,34 +37,34 @@ def open_one(case) -> Subscription:
     return make_subscription(case.customer, agreement="OPEN")
 
 
-def test_activating_makes_the_partner_of_record_with_the_consent_kept(case, open_one):
-    placed = activate(case, open_one)
+def test_activating_makes_a_partner_of_record_and_stores_the_consent(case, open_one):
+    attached = activate(case, open_one)
 
-    assert (placed.outcome, of_record(open_one)) == ("attached", "Nordvik Cloud AB")
+    assert (attached.outcome, of_record(open_one)) == ("attached", "Nordvik Cloud AB")
     consent = Consent.objects.get()
     assert (consent.association, consent.name, consent.given_on) == (
-        placed.association,
+        attached.association,
         "Elin Sandberg",
         date(2026, 1, 15),
     )
-    assert (consent.recorded_by, placed.association.source) == (case.arvid.user, Source.ACTIVATION)
+    assert (consent.recorded_by, attached.association.source) == (case.arvid.user, Source.ACTIVATION)
     assert (activate(case, open_one).outcome, Consent.objects.count()) == ("unchanged", 1)
-    # The customer has not done it, so there is nothing to undo for it; it removes the partner instead.
+    # The customer did not attach the partner, so it has nothing to undo. It can remove the partner.
     refused("nothing_to_undo", undo.undo, open_one.subscription_id, by=case.elin)
     attaching.remove(open_one.subscription_id, by=case.elin)
     assert of_record(open_one) is None
 
 
-def test_activating_where_another_is_of_record_asks_the_customer_once(case, open_one):
+def test_activating_next_to_another_partner_opens_one_change_request(case, open_one):
     case.attach(open_one, case.halden)
-    placed, again = activate(case, open_one), activate(case, open_one)
+    attached, again = activate(case, open_one), activate(case, open_one)
 
-    assert (placed.outcome, of_record(open_one)) == ("change_requested", "Halden Konsult AB")
-    assert placed.request == again.request
-    assert Consent.objects.get().request == placed.request
+    assert (attached.outcome, of_record(open_one)) == ("change_requested", "Halden Konsult AB")
+    assert attached.request == again.request
+    assert Consent.objects.get().request == attached.request
 
 
-def test_a_global_account_activates_for_its_locations_and_for_no_other(case, open_one):
+def test_global_account_activates_only_for_its_own_locations(case, open_one):
     above = make_partner("Nordvik Group", kind="global")
     below = make_partner("Nordvik Cloud Oy", parent=above.organisation)
     by = make_member(above.organisation)
@@ -77,11 +77,11 @@ def test_a_global_account_activates_for_its_locations_and_for_no_other(case, ope
     assert activate(case, open_one, by=by, mpn_id=below.mpn_id).association.partner == below
 
 
-def test_only_open_licensing_is_activated_while_it_is_active_and_by_who_may(case, open_one):
+def test_activation_needs_open_licensing_an_active_subscription_and_the_right(case, open_one):
     refused("not_found", activate, case, case.one, kind=NotFound)  # not theirs to know that there is one
     case.attach(case.one, case.nordvik)
     refused("not_open_licensing", activate, case, case.one)
-    tomorrow = activation.Given("Elin", "elin@vasterhamn.example", timezone.now().date() + timedelta(days=1))
+    tomorrow = activation.StatedConsent("Elin", "elin@vasterhamn.example", timezone.now().date() + timedelta(days=1))
     refused("consent_in_future", activate, case, open_one, consent=tomorrow, field="consent")
     for status, code in (("grace", "subscription_suspended"), ("expired", "subscription_expired")):
         Subscription.objects.filter(pk=open_one.pk).update(status=status)
@@ -108,7 +108,7 @@ def sold(customer: Customer, partner: Partner, kind: str = AssociationKind.TRANS
     return subscription
 
 
-def test_whoever_sold_a_new_subscription_is_attached_where_nobody_ever_was(case):
+def test_seller_of_a_new_subscription_without_a_past_partner_is_attached(case):
     by_mosp, by_csp = (
         sold(case.customer, case.nordvik),
         sold(case.customer, case.halden, AssociationKind.CSP, agreement="CSP"),
@@ -122,7 +122,7 @@ def test_whoever_sold_a_new_subscription_is_attached_where_nobody_ever_was(case)
     assert (activation.attach_sellers(), of_record(by_mosp)) == (0, None)  # the customer has said no
 
 
-def test_nobody_is_attached_who_did_not_sell_it_as_new_or_where_somebody_has_been(case):
+def test_seller_is_not_attached_to_an_old_subscription_or_after_another_partner(case):
     customer, nordvik = case.customer, case.nordvik
     held, undone = sold(customer, nordvik), sold(customer, nordvik)
     case.attach(held, case.halden)
@@ -146,7 +146,7 @@ def test_nobody_is_attached_who_did_not_sell_it_as_new_or_where_somebody_has_bee
 # --- Who is told ----------------------------------------------------------------------------------------------------
 
 
-def test_the_customer_is_told_of_a_partner_it_has_not_attached_itself(case, open_one, arrived):
+def test_customer_is_notified_of_a_partner_it_did_not_attach_itself(case, open_one, arrived):
     activate(case, open_one)
     mails = arrived()
     assert mails.keys() == {"arvid@nordvik.example", "elin@vasterhamn.example"}

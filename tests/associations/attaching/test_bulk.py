@@ -1,4 +1,4 @@
-"""By the thousand: each row as if it came alone, tried first, once, and no way around the limits of Check ID."""
+"""Attaching many: each row by itself, a dry run first, each row once, and the limits of Check ID."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from django.test import Client
 
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import bulk
-from associations.attaching.actions import bulk as bulk_module
 from associations.attaching.models import Job
 from associations.change_requests.models import ChangeRequest
 from associations.record.models import Association
@@ -30,7 +29,7 @@ def outcomes(job: Job) -> list[str]:
 
 
 def one_of_each(customer: Customer, admin: Actor) -> tuple[list[bulk.Pair], list[str]]:
-    """A row of every kind, and what has to come of it."""
+    """Return a row of every kind, and the expected outcome of each."""
     ours, other = make_partner(), make_partner("Halden Konsult AB")
     free, held, contested, taken = (make_subscription(customer) for _number in range(4))
     for subscription, partner in ((held, ours), (contested, other)):
@@ -55,36 +54,36 @@ def one_of_each(customer: Customer, admin: Actor) -> tuple[list[bulk.Pair], list
     return [bulk.Pair(str(row[0]), row[1]) for row in rows], [row[2] for row in rows]
 
 
-def test_a_row_of_each_kind_is_reported_and_the_others_are_done(customer, admin):
+def test_each_row_gets_its_own_outcome(customer, admin):
     pairs, expected = one_of_each(customer, admin)
     before = Event.objects.count()
 
     tried = bulk.request(pairs, dry_run=True, by=admin)
-    assert bulk_module.run_jobs() == len(pairs)
+    assert bulk.run_jobs() == len(pairs)
     assert (outcomes(tried), Event.objects.count()) == (expected, before + 1)
     assert not ChangeRequest.objects.exists()
 
     job = bulk.apply_tried(tried.pk, by=admin)
-    assert bulk_module.run_jobs() == len(pairs)
+    assert bulk.run_jobs() == len(pairs)
 
     job.refresh_from_db()
     assert (job.status, job.done, outcomes(job)) == ("done", len(pairs), expected)
     assert all(row.detail for row in job.rows.filter(outcome="refused"))
     assert Event.objects.count() == before + 2 + 3  # two jobs, two attached, one asked
-    assert bulk_module.run_jobs() == 0
+    assert bulk.run_jobs() == 0
 
 
-def test_the_same_file_again_changes_nothing(customer, admin):
+def test_same_file_again_changes_nothing(customer, admin):
     pairs, _expected = one_of_each(customer, admin)
     for _time in range(2):
         job = bulk.request(pairs, dry_run=False, by=admin)
         record = (Association.objects.count(), ChangeRequest.objects.count())
-        bulk_module.run_jobs()
+        bulk.run_jobs()
     assert (Association.objects.count(), ChangeRequest.objects.count()) == record
     assert set(outcomes(job)[:4]) == {"unchanged", "change_requested"}
 
 
-def test_a_worker_that_died_is_followed_by_one_that_does_the_rest_and_nothing_twice(customer, admin, monkeypatch):
+def test_next_worker_does_only_the_rows_a_dead_worker_left(customer, admin, monkeypatch):
     pairs = [bulk.Pair(str(make_subscription(customer).subscription_id), make_partner().mpn_id) for _row in range(4)]
     job = bulk.request(pairs, dry_run=False, by=admin)
     real, calls = attaching.attach_once, []
@@ -96,13 +95,13 @@ def test_a_worker_that_died_is_followed_by_one_that_does_the_rest_and_nothing_tw
         return real(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(attaching, "attach_once", dies_in_the_third)
+        patch.setattr(bulk, "attach_once", dies_in_the_third)
         with pytest.raises(KeyboardInterrupt):
-            bulk_module.run_jobs()
+            bulk.run_jobs()
     job.refresh_from_db()
     assert (job.status, job.done) == ("running", 2)
 
-    assert bulk_module.run_jobs() == 2
+    assert bulk.run_jobs() == 2
 
     job.refresh_from_db()
     assert (job.status, outcomes(job)) == ("done", ["attached"] * 4)
@@ -117,13 +116,13 @@ def job_of(customer: Customer, admin: Actor, rows: int) -> Job:
 def test_outage_ends_the_run_and_the_rows_wait_for_the_next_one(customer, admin, monkeypatch):
     first, second = job_of(customer, admin, 2), job_of(customer, admin, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(attaching, "attach_once", raises(OperationalError("server closed the connection unexpectedly")))
-        assert bulk_module.run_jobs() == 0
+        patch.setattr(bulk, "attach_once", raises(OperationalError("server closed the connection unexpectedly")))
+        assert bulk.run_jobs() == 0
     for job, status in ((first, "running"), (second, "queued")):
         job.refresh_from_db()
         assert (job.status, job.done) == (status, 0)
 
-    assert bulk_module.run_jobs() == 3
+    assert bulk.run_jobs() == 3
     assert set(Job.objects.values_list("status", flat=True)) == {"done"}
 
 
@@ -137,10 +136,10 @@ def test_defect_fails_one_job_and_the_next_one_runs(customer, admin, monkeypatch
             raise ZeroDivisionError
         return real(subscription_id, *args, **kwargs)
 
-    monkeypatch.setattr(attaching, "attach_once", attach)
-    assert bulk_module.run_jobs() == 2
+    monkeypatch.setattr(bulk, "attach_once", attach)
+    assert bulk.run_jobs() == 2
     assert [Job.objects.get(pk=job.pk).status for job in (broken, good)] == ["failed", "done"]
-    assert bulk_module.run_jobs() == 0
+    assert bulk.run_jobs() == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -150,11 +149,11 @@ def test_job_that_another_worker_runs_is_left_to_it(customer, admin):
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtext('job'), %s)", [theirs.pk])
-        assert bulk_module.run_jobs() == 1
+        assert bulk.run_jobs() == 1
         assert [Job.objects.get(pk=job.pk).status for job in (theirs, ours)] == ["queued", "done"]
     finally:
         other.close()
-    assert bulk_module.run_jobs() == 1
+    assert bulk.run_jobs() == 1
 
 
 def raises(error: Exception):
@@ -164,7 +163,7 @@ def raises(error: Exception):
     return call
 
 
-def test_each_unknown_id_counts_as_a_check_and_after_twenty_the_rest_is_refused(customer, admin, monkeypatch):
+def test_unknown_ids_count_as_checks_and_after_twenty_the_rest_is_refused(customer, admin, monkeypatch):
     monkeypatch.setattr(directory, "PER_MINUTE", 100)
     ours = make_partner()
     known = [bulk.Pair(str(make_subscription(customer).subscription_id), ours.mpn_id) for _row in range(2)]
@@ -173,37 +172,37 @@ def test_each_unknown_id_counts_as_a_check_and_after_twenty_the_rest_is_refused(
     ]
     job = bulk.request([known[0], *unknown, known[1]], dry_run=False, by=admin)
 
-    bulk_module.run_jobs()
+    bulk.run_jobs()
 
     assert outcomes(job) == ["attached", *["partner_not_found"] * 40, *["too_many_unknown"] * 3]
     assert CheckOfId.objects.count() == 20
     assert not Association.objects.filter(subscription__subscription_id=known[1].subscription_id).exists()
 
 
-def test_a_job_is_no_way_around_the_checks_of_a_minute_nor_is_a_dry_run(customer, admin):
+def test_jobs_and_dry_runs_obey_the_limit_of_checks(customer, admin):
     for number in range(directory.PER_MINUTE - 1):
         with pytest.raises(Refused):
             directory.check(str(88888000 + number), by=admin)
     pairs = [bulk.Pair(str(make_subscription(customer).subscription_id), str(99999900 + row)) for row in range(4)]
     job = bulk.request(pairs, dry_run=True, by=admin)
 
-    bulk_module.run_jobs()
+    bulk.run_jobs()
 
     assert outcomes(job) == ["partner_not_found", *["too_many_unknown"] * 3]
 
 
-def test_who_has_lost_the_right_since_attaches_nothing(customer, admin):
+def test_job_attaches_nothing_after_its_author_lost_the_right(customer, admin):
     job = bulk.request(
         [bulk.Pair(str(make_subscription(customer).subscription_id), "4471902")], dry_run=False, by=admin
     )
     Membership.objects.filter(user=admin.user).update(role="viewer")
 
-    bulk_module.run_jobs()
+    bulk.run_jobs()
 
     assert outcomes(job) == ["no_right"]
 
 
-def test_over_the_api_as_json_or_csv_with_the_job_to_look_at(customer, admin):
+def test_api_takes_json_or_csv_and_shows_the_job(customer, admin):
     api, partner = Api(admin), make_partner()
     rows = [
         {"subscription_id": str(make_subscription(customer).subscription_id), "mpn_id": partner.mpn_id}
@@ -214,7 +213,7 @@ def test_over_the_api_as_json_or_csv_with_the_job_to_look_at(customer, admin):
     tried = api.post("bulk/partner-of-record/?dry_run=true", {"rows": rows})
     bare = api.post("bulk/partner-of-record/?dry_run=1", rows)
     from_csv = api.post("bulk/partner-of-record/", text.encode(), Content_Type="text/csv")
-    bulk_module.run_jobs()
+    bulk.run_jobs()
 
     for answer, expected in ((tried, ["attached"] * 2), (bare, ["attached"] * 2), (from_csv, ["attached"] * 2)):
         assert answer.status_code == 202, answer.content
@@ -241,7 +240,7 @@ def test_over_the_api_as_json_or_csv_with_the_job_to_look_at(customer, admin):
         (b"subscription_id,mpn_id\r\n", "no_rows"),
     ],
 )
-def test_what_cannot_be_rows_is_refused_at_once_and_by_its_field(admin, body, code):
+def test_malformed_rows_are_refused_with_their_field(admin, body, code):
     kind = {"Content_Type": "text/csv"} if isinstance(body, bytes) else {}
 
     answer = Api(admin).post("bulk/partner-of-record/", body, **kind)
@@ -250,7 +249,7 @@ def test_what_cannot_be_rows_is_refused_at_once_and_by_its_field(admin, body, co
     assert not Job.objects.exists()
 
 
-def test_on_the_page_a_file_is_tried_looked_at_and_then_attached(customer, admin, django_assert_max_num_queries):
+def test_page_runs_a_file_dry_and_then_attaches_it(customer, admin, django_assert_max_num_queries):
     pairs, expected = one_of_each(customer, admin)
     client = Client()
     client.force_login(admin.user)
@@ -260,14 +259,14 @@ def test_on_the_page_a_file_is_tried_looked_at_and_then_attached(customer, admin
     (tried,) = Job.objects.all()
     assert (answer.status_code, answer["Location"]) == (302, f"/c/bulk/{tried.pk}/")
     assert 'hx-trigger="every 2s"' in client.get(answer["Location"]).content.decode()
-    bulk_module.run_jobs()
+    bulk.run_jobs()
     with django_assert_max_num_queries(12):
         page = client.get(answer["Location"]).content.decode()
     assert "This was a dry run" in page
     assert "Attach these partners now" in page
     assert "An earlier row already has this subscription" in page
     applied = client.post(f"/c/bulk/{tried.pk}/apply/")
-    bulk_module.run_jobs()
+    bulk.run_jobs()
 
     file = client.get(applied["Location"] + "?format=csv").getvalue().decode("utf-8-sig")
     assert [line["code"] or line["outcome"] for line in csv.DictReader(io.StringIO(file))] == expected
@@ -278,7 +277,7 @@ def test_on_the_page_a_file_is_tried_looked_at_and_then_attached(customer, admin
 @pytest.mark.parametrize(
     "sent", [{"manner": "dry"}, {"manner": "dry", "rows": "a,b\n1,2"}, {"manner": "x", "rows": "a"}]
 )
-def test_on_the_page_what_is_wrong_with_the_rows_stands_at_them(admin, sent):
+def test_page_shows_errors_of_the_rows_at_their_field(admin, sent):
     client = Client()
     client.force_login(admin.user)
 

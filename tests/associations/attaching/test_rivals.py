@@ -1,7 +1,7 @@
-"""For each verb, whatever somebody else does at the worst moment: one right answer, and the record stays exact.
+"""Each verb while someone else acts at the worst moment: it has one right answer, and the record stays exact.
 
-Two moments: the rival has committed between what the caller read and its lock (`before`); the rival holds the lock,
-and commits while the caller waits for it (`holding`).
+There are two moments. In `before`, the rival commits between the caller's reads and its lock. In `holding`, the rival
+holds the lock, and commits while the caller waits for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from associations import tasks as associations
+from associations import tasks
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import ending, undo
 from associations.change_requests import actions as change_requests
@@ -60,10 +60,10 @@ class Scene:
         return Subscription.objects.get(pk=self.subscription.pk).version
 
     def changes(self) -> int:
-        """How often the record was changed, whoever did it."""
+        """Return how often the record was changed, by anyone."""
         return Event.objects.filter(object_id=str(self.subscription.subscription_id)).count()
 
-    # --- What somebody does: the rival, or whoever set the scene
+    # --- What the rival does, or what sets the scene
 
     def attach(self, partner: Partner | None = None, *, days: int | None = None) -> Association:
         began_on = None if days is None else self.today - timedelta(days=days)
@@ -96,37 +96,37 @@ class Scene:
     def undo(self) -> None:
         undo.undo(self.subscription.subscription_id, by=self.colleague)
 
-    def question(self) -> ChangeRequest:
+    def last_request(self) -> ChangeRequest:
         return ChangeRequest.objects.filter(subscription=self.subscription).latest("pk")
 
     def answer_ours(self) -> None:
-        change_requests.answer(self.question().pk, self.ours.mpn_id, by=self.colleague)
+        change_requests.answer(self.last_request().pk, self.ours.mpn_id, by=self.colleague)
 
     def answer_other(self) -> None:
-        change_requests.answer(self.question().pk, self.other.mpn_id, by=self.colleague)
+        change_requests.answer(self.last_request().pk, self.other.mpn_id, by=self.colleague)
 
     def answer_neither(self) -> None:
-        change_requests.answer(self.question().pk, None, by=self.colleague)
+        change_requests.answer(self.last_request().pk, None, by=self.colleague)
 
     def answer_and_undo(self) -> None:
         self.answer_other()
         self.undo()
 
-    def name_a_third(self) -> None:
+    def propose_a_third(self) -> None:
         self.attach(self.third)
 
     def state(self) -> None:
-        change_requests.submit_statement(self.question().pk, "We do.", by=make_member(self.other.organisation))
+        change_requests.submit_statement(self.last_request().pk, "We do.", by=make_member(self.other.organisation))
 
     def pass_the_deadline(self) -> None:
         ChangeRequest.objects.update(due_at=timezone.now())
-        associations.run_scheduled()
+        tasks.run_scheduled()
 
     def close_other(self) -> None:
         self.load("partners", mpn_id=self.other.mpn_id, name="Halden Konsult AB", status="closed")
 
     def load(self, file: str, **cells: str) -> list[tuple[str, str, str]]:
-        """Loads a file of one line; what was wrong with it."""
+        """Load a file of one line; return the line, column and code of its errors."""
         rows = {
             "partners": lambda: estates.partner(self.ours.mpn_id, name="Nordvik Cloud AB", tenant_id=""),
             "subscriptions": lambda: estates.subscription(
@@ -191,25 +191,25 @@ class Scene:
         self.attach()
         self.remove()
 
-    def asked(self) -> None:
-        """Ours is of record, and the other was named."""
+    def contested(self) -> None:
+        """Attach ours, and propose the other."""
         self.attach()
         self.attach(self.other)
 
     def answered(self) -> None:
-        self.asked()
+        self.contested()
         self.answer_other()
 
     def overdue(self) -> None:
-        self.asked()
+        self.contested()
         ChangeRequest.objects.update(due_at=timezone.now())
 
     def held_and_expired(self) -> None:
-        """As a load that was killed before its end leaves it."""
+        """Leave what an import leaves that was killed before its end."""
         self.attach()
         Subscription.objects.filter(pk=self.subscription.pk).update(status="expired")
 
-    # --- The caller's verbs; each says what came of it
+    # --- The caller's verbs; each returns its outcome
 
     def send(self, method: str, path: str, body: Any = None, version: int | None = None) -> str:
         tag = "*" if version is None else f'"{version}"'
@@ -233,17 +233,17 @@ class Scene:
         return self.send("post", self.path + "undo/", None, version)
 
     def answers(self, version: int | None = None) -> str:
-        return self.send("post", f"change-requests/{self.question().pk}/answer/", {"mpn_id": self.other.mpn_id})
+        return self.send("post", f"change-requests/{self.last_request().pk}/answer/", {"mpn_id": self.other.mpn_id})
 
-    def names_the_other(self, version: int | None = None) -> str:
+    def proposes_the_other(self, version: int | None = None) -> str:
         return self.puts(version, mpn_id=self.other.mpn_id)
 
-    def names_a_third(self, version: int | None = None) -> str:
+    def proposes_a_third(self, version: int | None = None) -> str:
         return self.puts(version, mpn_id=self.third.mpn_id)
 
-    def strikes(self, version: int | None = None) -> str:
-        """The clock, that it is due."""
-        return "expired" if change_requests.expire(self.question().pk) else "left"
+    def expires(self, version: int | None = None) -> str:
+        """Let scheduled work close the change request."""
+        return "expired" if change_requests.expire(self.last_request().pk) else "left"
 
     def ends_from_outside(self, version: int | None = None) -> str:
         association = Association.objects.filter(subscription=self.subscription).order_by("pk")[0]
@@ -255,8 +255,7 @@ class Scene:
         return found[0][2] if found else "loaded"
 
 
-#: Where it starts, what the caller does, what the rival does meanwhile, what comes of it, and how many changes of the
-#: record the caller makes.
+#: The start, the verb of the caller, the verb of the rival, the outcome, and how often the caller changes the record.
 TABLE: list[tuple[str, str, str, str, int]] = [
     ("free", "attaches", "attach", "200", 0),
     ("free", "attaches", "attach_other", "202", 1),
@@ -312,39 +311,39 @@ TABLE: list[tuple[str, str, str, str, int]] = [
     ("removed", "undoes", "expire", "409 subscription_expired", 0),
     ("removed", "undoes", "suspend_partner", "200", 1),
     ("removed", "undoes", "close_partner", "409 partner_closed", 0),
-    ("held", "names_the_other", "attach_other", "202", 0),
-    ("held", "names_the_other", "remove", "201", 1),
-    ("held", "names_the_other", "expire", "409 subscription_expired", 0),
-    ("held", "names_the_other", "close_other", "422 partner_not_found", 0),
-    ("asked", "answers", "answer_ours", "409 change_request_answered", 0),
-    ("asked", "answers", "answer_neither", "409 change_request_answered", 0),
-    ("asked", "answers", "answer_and_undo", "200", 1),
-    ("asked", "answers", "remove", "409 change_request_cancelled", 0),
-    ("asked", "answers", "name_a_third", "200", 1),
-    ("asked", "answers", "state", "200", 1),
-    ("asked", "answers", "pass_the_deadline", "409 change_request_expired", 0),
-    ("asked", "answers", "expire", "409 change_request_cancelled", 0),
-    ("asked", "answers", "suspend", "409 subscription_suspended", 0),
-    ("asked", "answers", "close_partner", "409 change_request_cancelled", 0),
-    ("asked", "answers", "close_other", "409 change_request_cancelled", 0),
-    ("asked", "names_a_third", "answer_other", "202", 1),
-    ("asked", "names_a_third", "answer_neither", "201", 1),
-    ("asked", "names_a_third", "name_a_third", "202", 0),
-    ("asked", "names_a_third", "remove", "201", 1),
-    ("asked", "names_a_third", "pass_the_deadline", "202", 1),
-    ("asked", "removes", "answer_other", "204", 1),
-    ("asked", "removes", "answer_neither", "409 no_partner_of_record", 0),
-    ("asked", "removes", "name_a_third", "204", 2),
-    ("asked", "removes", "pass_the_deadline", "204", 1),
+    ("held", "proposes_the_other", "attach_other", "202", 0),
+    ("held", "proposes_the_other", "remove", "201", 1),
+    ("held", "proposes_the_other", "expire", "409 subscription_expired", 0),
+    ("held", "proposes_the_other", "close_other", "422 partner_not_found", 0),
+    ("contested", "answers", "answer_ours", "409 change_request_answered", 0),
+    ("contested", "answers", "answer_neither", "409 change_request_answered", 0),
+    ("contested", "answers", "answer_and_undo", "200", 1),
+    ("contested", "answers", "remove", "409 change_request_cancelled", 0),
+    ("contested", "answers", "propose_a_third", "200", 1),
+    ("contested", "answers", "state", "200", 1),
+    ("contested", "answers", "pass_the_deadline", "409 change_request_expired", 0),
+    ("contested", "answers", "expire", "409 change_request_cancelled", 0),
+    ("contested", "answers", "suspend", "409 subscription_suspended", 0),
+    ("contested", "answers", "close_partner", "409 change_request_cancelled", 0),
+    ("contested", "answers", "close_other", "409 change_request_cancelled", 0),
+    ("contested", "proposes_a_third", "answer_other", "202", 1),
+    ("contested", "proposes_a_third", "answer_neither", "201", 1),
+    ("contested", "proposes_a_third", "propose_a_third", "202", 0),
+    ("contested", "proposes_a_third", "remove", "201", 1),
+    ("contested", "proposes_a_third", "pass_the_deadline", "202", 1),
+    ("contested", "removes", "answer_other", "204", 1),
+    ("contested", "removes", "answer_neither", "409 no_partner_of_record", 0),
+    ("contested", "removes", "propose_a_third", "204", 2),
+    ("contested", "removes", "pass_the_deadline", "204", 1),
     ("answered", "undoes", "undo", "409 nothing_to_undo", 0),
     ("answered", "undoes", "remove", "200", 1),
-    ("answered", "undoes", "name_a_third", "409 nothing_to_undo", 0),
+    ("answered", "undoes", "propose_a_third", "409 nothing_to_undo", 0),
     ("answered", "undoes", "expire", "409 nothing_to_undo", 0),
     ("answered", "undoes", "close_partner", "409 partner_closed", 0),
-    ("overdue", "strikes", "answer_other", "left", 0),
-    ("overdue", "strikes", "remove", "left", 0),
-    ("overdue", "strikes", "name_a_third", "expired", 1),
-    ("overdue", "strikes", "expire", "left", 0),
+    ("overdue", "expires", "answer_other", "left", 0),
+    ("overdue", "expires", "remove", "left", 0),
+    ("overdue", "expires", "propose_a_third", "expired", 1),
+    ("overdue", "expires", "expire", "left", 0),
     ("held_and_expired", "ends_from_outside", "remove", "left", 0),
     ("held_and_expired", "ends_from_outside", "undo", "left", 0),
     ("held_and_expired", "ends_from_outside", "reactivate", "left", 0),
@@ -353,7 +352,7 @@ TABLE: list[tuple[str, str, str, str, int]] = [
     ("free", "loads", "attach", "changed_in_product", 0),
     ("free", "loads", "attach_and_undo", "loaded", 0),
 ]
-#: These do not look at the partner at all, so there is nothing to wait for.
+#: These verbs do not lock the partner, so there is nothing to wait for.
 NEVER_MEET = {
     ("held", "removes", "suspend_partner"),
     ("held", "undoes", "suspend_partner"),
@@ -372,7 +371,7 @@ def scene(tmp_path: Path) -> Scene:
 
 
 def exact() -> None:
-    """What holds whatever happened."""
+    """Check what always holds."""
     assert most_partners() <= 1
     assert overlaps() == 0
     assert Event.objects.count() == Outbox.objects.count()
@@ -380,7 +379,7 @@ def exact() -> None:
 
 
 @pytest.mark.parametrize(("start", "verb", "rival", "outcome", "count", "moment"), MEETINGS)
-def test_whatever_a_rival_does_meanwhile_there_is_one_right_answer(scene, start, verb, rival, outcome, count, moment):
+def test_verb_has_one_right_answer_whatever_a_rival_does_meanwhile(scene, start, verb, rival, outcome, count, moment):
     getattr(scene, start)()
     after_the_rival = 0
 
@@ -397,7 +396,7 @@ def test_whatever_a_rival_does_meanwhile_there_is_one_right_answer(scene, start,
     exact()
 
 
-#: What a colleague may have done to the subscription since it was read.
+#: What a colleague may have changed on the subscription since the caller read it.
 MOVES = [
     ("free", "attaches", "attach"),
     ("free", "attaches", "attach_and_undo"),
@@ -414,7 +413,7 @@ MOVES = [
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize(("start", "verb", "rival"), MOVES)
-def test_who_named_the_version_they_saw_is_stale_once_a_rival_has_moved_it(scene, start, verb, rival, moment):
+def test_request_with_a_version_is_stale_after_a_change_by_a_rival(scene, start, verb, rival, moment):
     getattr(scene, start)()
 
     with MOMENTS[moment](getattr(scene, rival)):
@@ -428,7 +427,7 @@ def test_who_named_the_version_they_saw_is_stale_once_a_rival_has_moved_it(scene
 @pytest.mark.parametrize(("start", "verb", "outcome"), [
     ("free", "attaches", "201"), ("held", "removes", "204"), ("held", "undoes", "200")
 ])  # fmt: skip
-def test_a_request_that_was_let_in_is_finished_and_the_next_one_is_not_let_in(scene, start, verb, outcome, loss):
+def test_admitted_request_is_finished_and_the_next_one_is_refused(scene, start, verb, outcome, loss):
     getattr(scene, start)()
 
     with before_the_lock(getattr(scene, loss)):
@@ -438,7 +437,7 @@ def test_a_request_that_was_let_in_is_finished_and_the_next_one_is_not_let_in(sc
     exact()
 
 
-#: Without the locks the same rivals do harm: each the wrong answer, or a constraint has to step in (500).
+#: Without locks the same rivals do harm: the answer is wrong, or a constraint refuses the write (500).
 HARM = [
     ("free", "attaches", "attach_other", "500 internal_error"),
     ("free", "attaches", "expire", "201"),
@@ -449,7 +448,7 @@ HARM = [
 
 
 @pytest.mark.parametrize(("start", "verb", "rival", "wrong"), HARM)
-def test_the_rivals_really_come_between_because_without_locks_they_do_harm(scene, start, verb, rival, wrong):
+def test_rivals_do_harm_without_locks(scene, start, verb, rival, wrong):
     getattr(scene, start)()
 
     with before_the_write_without_a_lock(getattr(scene, rival)):

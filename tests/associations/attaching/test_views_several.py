@@ -1,4 +1,4 @@
-"""One partner attached to several subscriptions at once, with what became of each."""
+"""Attaching one partner to several subscriptions, with the outcome of each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def holders() -> dict[int, str]:
     return dict(held.values_list("subscription_id", "partner__organisation__name"))
 
 
-def test_the_list_offers_each_subscription_for_selection_to_who_may_attach(web, estate, customer):
+def test_list_offers_selection_to_those_who_may_attach(web, estate, customer):
     page = web.get(reverse("associations:subscription_list")).content.decode()
     assert page.count('form="several"') == 5
     viewer = Client()
@@ -59,7 +59,7 @@ def test_the_list_offers_each_subscription_for_selection_to_who_may_attach(web, 
     )
 
 
-def test_what_was_selected_is_shown_and_nothing_is_attached(web, estate):
+def test_selection_is_shown_and_nothing_is_attached(web, estate):
     before, events = holders(), Event.objects.count()
     page = web.get(URL, {"subscription": ids(estate["one"], estate["held"])})
     assert outcomes(page) == {estate["one"]: "free", estate["held"]: "change_requested"}
@@ -68,7 +68,7 @@ def test_what_was_selected_is_shown_and_nothing_is_attached(web, estate):
     assert (holders(), Event.objects.count()) == (before, events)
 
 
-def test_nothing_selected_leads_back_to_the_list(web, estate):
+def test_empty_selection_leads_back_to_the_list(web, estate):
     page = web.get(URL)
     assert page.status_code == 200
     assert "No subscriptions selected" in page.content.decode()
@@ -86,7 +86,7 @@ def test_check_id_shows_the_partner_once_and_attaches_nothing(web, estate, partn
     assert CheckOfId.objects.count() == 1
 
 
-def test_ok_attaches_each_that_is_free_and_says_what_became_of_the_others(web, estate, partner):
+def test_attach_attaches_each_free_subscription_and_shows_all_outcomes(web, estate, partner):
     page = send(web, "attach", partner.mpn_id, *estate.values())
     assert page.status_code == 200
     assert outcomes(page) == {
@@ -103,7 +103,7 @@ def test_ok_attaches_each_that_is_free_and_says_what_became_of_the_others(web, e
     assert Event.objects.filter(verb="partner_of_record.attached").count() == 4
 
 
-def test_pressed_twice_it_does_it_once(web, estate, partner):
+def test_two_clicks_attach_once(web, estate, partner):
     send(web, "attach", partner.mpn_id, estate["one"])
     events = Event.objects.count()
     page = send(web, "attach", partner.mpn_id, estate["one"])
@@ -111,13 +111,13 @@ def test_pressed_twice_it_does_it_once(web, estate, partner):
     assert Event.objects.count() == events
 
 
-def test_a_subscription_sent_twice_is_one(web, estate, partner):
+def test_subscription_sent_twice_counts_once(web, estate, partner):
     assert len(outcomes(send(web, "attach", partner.mpn_id, estate["one"], estate["one"]))) == 1
 
 
 @pytest.mark.parametrize("step", ["check", "attach"])
 @pytest.mark.parametrize("mpn_id", ["", "12", "999999999"])
-def test_an_id_that_is_none_is_said_at_its_field_and_nothing_is_lost(web, estate, step, mpn_id):
+def test_wrong_id_shows_an_error_at_its_field_and_keeps_the_selection(web, estate, step, mpn_id):
     page = send(web, step, mpn_id, estate["one"], estate["two"])
     assert page.status_code == 422
     assert page.context["check_form"].errors["mpn_id"]
@@ -125,19 +125,19 @@ def test_an_id_that_is_none_is_said_at_its_field_and_nothing_is_lost(web, estate
     assert estate["one"].pk not in holders()
 
 
-def test_an_unknown_id_counts_once_however_many_are_selected(web, estate):
+def test_unknown_id_counts_once_however_many_are_selected(web, estate):
     send(web, "attach", "999999999", estate["one"], estate["two"])
     assert CheckOfId.objects.count() == 1
 
 
-def test_if_even_one_is_not_theirs_nothing_is_to_be_seen(web, estate, partner):
+def test_selection_with_a_subscription_of_another_customer_is_not_found(web, estate, partner):
     stranger = make_subscription(make_customer("Ekholmen AB"))
     assert web.get(URL, {"subscription": ids(estate["one"], stranger)}).status_code == 404
     assert send(web, "attach", partner.mpn_id, estate["one"], stranger).status_code == 404
     assert estate["one"].pk not in holders()
 
 
-def test_what_is_no_id_and_too_many_are_refused(web, estate, partner, customer):
+def test_malformed_ids_and_too_many_subscriptions_are_refused(web, estate, partner, customer):
     assert web.get(URL, {"subscription": "x"}).status_code == 422
     many = [make_subscription(customer) for _more in range(51)]
     page = send(web, "attach", partner.mpn_id, *many)
@@ -146,7 +146,7 @@ def test_what_is_no_id_and_too_many_are_refused(web, estate, partner, customer):
     assert not holders().keys() & {one.pk for one in many}
 
 
-def test_looking_at_the_selection_costs_the_same_for_any_number(web, customer):
+def test_number_of_queries_does_not_grow_with_the_selection(web, customer):
     def cost(count: int) -> int:
         chosen = ids(*[make_subscription(customer) for _one in range(count)])
         with CaptureQueriesContext(connection) as captured:

@@ -1,4 +1,4 @@
-"""Which partner is actually doing the work: asked, joined, stated, answered, undone, overtaken, and on time."""
+"""Change requests: opening, joining, statements, answers, undo, cancellation and deadlines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from associations import tasks as associations
+from associations import tasks
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import ending, undo
 from associations.change_requests import actions as change_requests
@@ -31,7 +31,7 @@ from tests.factories import make_customer, make_member, make_partner, make_staff
 
 
 class Case:
-    """A subscription of which Nordvik is of record, and Halden has been named."""
+    """A subscription whose partner of record is Nordvik, and for which Halden has been proposed."""
 
     def __init__(self, customer: Customer) -> None:
         self.customer = customer
@@ -73,14 +73,14 @@ def case(customer) -> Case:
 
 
 def at(moment: datetime):
-    """The clock on the wall says so."""
+    """Set the clock to this moment."""
     return mock.patch.object(timezone, "now", return_value=moment)
 
 
 # --- Asking ---------------------------------------------------------------------------------------------------------
 
 
-def test_naming_another_partner_opens_a_question_and_changes_nothing_of_the_record(case):
+def test_attaching_another_partner_opens_a_change_request_and_keeps_the_partner_of_record(case):
     attached, request = case.named, case.request
 
     assert (attached.outcome, attached.association) == ("change_requested", case.held)
@@ -95,7 +95,7 @@ def test_naming_another_partner_opens_a_question_and_changes_nothing_of_the_reco
     )
 
 
-def test_naming_the_same_partner_again_is_the_same_question_and_a_third_joins_it(case):
+def test_same_partner_again_keeps_the_change_request_and_a_third_partner_joins_it(case):
     before = (case.request.version, case.events())
 
     assert case.name(case.halden).request == case.request
@@ -109,7 +109,7 @@ def test_naming_the_same_partner_again_is_the_same_question_and_a_third_joins_it
     assert third.pk in Event.objects.latest("id").parties
 
 
-def test_a_question_about_the_past_or_about_what_takes_no_partner_is_not_asked(case):
+def test_no_change_request_opens_for_a_past_start_or_for_a_partner_that_cannot_be_attached(case):
     day = timezone.now().date() - timedelta(days=3)
     third = make_partner()
     for began_on in (day, timezone.now().date()):
@@ -120,7 +120,7 @@ def test_a_question_about_the_past_or_about_what_takes_no_partner_is_not_asked(c
     assert case.events()[-1] == "change_request.opened"
 
 
-def test_the_database_takes_no_second_open_question_and_no_answer_to_an_open_one(case):
+def test_database_refuses_a_second_open_change_request_and_an_answer_on_an_open_one(case):
     with pytest.raises(IntegrityError, match="one_open_change_request"), transaction.atomic():
         ChangeRequest.objects.create(
             subscription=case.subscription, incumbent=case.held, opened_at=timezone.now(), due_at=timezone.now()
@@ -134,7 +134,7 @@ def test_the_database_takes_no_second_open_question_and_no_answer_to_an_open_one
 # --- Answering ------------------------------------------------------------------------------------------------------
 
 
-def test_the_answer_moves_the_record_in_one_step_to_the_challenger(case):
+def test_answer_replaces_the_partner_of_record_by_the_challenger_in_one_step(case):
     answered = case.answer(case.halden, statement=" They do. ")
 
     case.held.refresh_from_db()
@@ -155,7 +155,7 @@ def test_the_answer_moves_the_record_in_one_step_to_the_challenger(case):
     assert sorted(event.parties) == sorted([case.nordvik.pk, case.halden.pk])
 
 
-def test_the_answer_may_be_the_incumbent_who_stays_or_neither_and_then_nobody_is(case):
+def test_answer_can_keep_the_incumbent_or_name_neither_which_leaves_no_partner_of_record(case):
     case.answer(case.nordvik)
     case.held.refresh_from_db()
     assert (case.held.ended_at, case.of_record(), case.request.status) == (None, "Nordvik Cloud AB", "answered")
@@ -169,7 +169,7 @@ def test_the_answer_may_be_the_incumbent_who_stays_or_neither_and_then_nobody_is
     assert "partner" not in Event.objects.latest("id").changes
 
 
-def test_only_a_party_can_be_the_answer_and_only_once(case):
+def test_answer_must_be_a_party_and_is_given_once(case):
     refused("not_a_party", case.answer, make_partner(), field="mpn_id")
     with pytest.raises(Refused, match="not part of the change request"):
         change_requests.answer(case.request.pk, "no number", by=case.admin)
@@ -181,7 +181,7 @@ def test_only_a_party_can_be_the_answer_and_only_once(case):
     refused("change_request_answered", change_requests.forward, case.request.pk, 1, by=case.admin)
 
 
-def test_a_challenger_that_cannot_be_attached_now_is_no_answer_but_the_others_are(case):
+def test_challenger_that_cannot_be_attached_is_refused_as_answer_and_others_are_accepted(case):
     Partner.objects.filter(pk=case.halden.pk).update(status="suspended")
     refused("partner_suspended", case.answer, case.halden)
     Partner.objects.filter(pk=case.halden.pk).update(status="closed")
@@ -192,7 +192,7 @@ def test_a_challenger_that_cannot_be_attached_now_is_no_answer_but_the_others_ar
     assert case.answer(None).status == "answered"
 
 
-def test_who_may_answer_and_who_may_not_even_know(case):
+def test_only_an_administrator_of_the_customer_answers_and_strangers_find_nothing(case):
     viewer = make_member(case.customer.organisation, "viewer")
     refused("no_right", case.answer, case.halden, by=viewer, kind=Forbidden)
     refused("no_right", case.answer, case.halden, by=case.of_halden, kind=Forbidden)
@@ -208,7 +208,7 @@ def test_who_may_answer_and_who_may_not_even_know(case):
 
 
 @pytest.mark.parametrize("chosen", ["halden", "nordvik", None])
-def test_an_answer_that_is_undone_is_asked_for_again_as_it_was(case, chosen):
+def test_undoing_an_answer_opens_the_change_request_again_as_it_was(case, chosen):
     before = case.request
     case.answer(chosen and getattr(case, chosen))
 
@@ -226,12 +226,12 @@ def test_an_answer_that_is_undone_is_asked_for_again_as_it_was(case, chosen):
     assert case.undo() == case.held
 
 
-def test_while_a_question_is_open_there_is_nothing_to_undo(case):
-    """It can be answered either way, which says more."""
+def test_there_is_nothing_to_undo_while_a_change_request_is_open(case):
+    """The customer can still give either answer."""
     refused("nothing_to_undo", case.undo)
 
 
-def test_an_answer_is_undone_in_time_and_not_once_the_estate_says_otherwise(case):
+def test_answer_can_be_undone_in_time_unless_an_import_has_changed_the_record(case):
     case.answer(case.nordvik)
     with at(timezone.now() + timedelta(minutes=31)):
         refused("undo_too_late", case.undo)
@@ -239,7 +239,7 @@ def test_an_answer_is_undone_in_time_and_not_once_the_estate_says_otherwise(case
     refused("nothing_to_undo", case.undo)
 
 
-def test_a_partner_that_was_closed_since_does_not_come_back_by_undoing_the_answer(case):
+def test_undoing_an_answer_does_not_bring_back_a_partner_whose_account_was_closed(case):
     case.answer(case.halden)
     Partner.objects.filter(pk=case.nordvik.pk).update(status="closed")
 
@@ -251,7 +251,7 @@ def test_a_partner_that_was_closed_since_does_not_come_back_by_undoing_the_answe
 # --- What else closes it --------------------------------------------------------------------------------------------
 
 
-def test_removing_the_partner_of_record_cancels_the_question_and_undoing_that_does_not_ask_again(case):
+def test_removing_the_partner_of_record_cancels_the_change_request_for_good(case):
     case.remove()
 
     assert (case.request.status, case.request.cancelled_because) == ("cancelled", Cancellation.REMOVED)
@@ -270,7 +270,7 @@ def test_removing_the_partner_of_record_cancels_the_question_and_undoing_that_do
         ("halden", "closed", Cancellation.PARTNER_CLOSED, "Nordvik Cloud AB"),
     ],
 )
-def test_what_the_estate_ends_cancels_the_question(case, thing, status, why, of_record):
+def test_end_by_an_import_cancels_the_change_request(case, thing, status, why, of_record):
     type(getattr(case, thing)).objects.filter(pk=getattr(case, thing).pk).update(status=status)
 
     ending.end_overtaken()
@@ -282,7 +282,7 @@ def test_what_the_estate_ends_cancels_the_question(case, thing, status, why, of_
     assert case.events().count("change_request.cancelled") == 1
 
 
-def test_an_incumbent_that_a_file_has_ended_cannot_be_the_answer_and_the_question_is_cancelled(case):
+def test_incumbent_that_an_import_ended_cannot_be_the_answer_and_the_change_request_is_cancelled(case):
     Association.objects.filter(pk=case.held.pk).update(ended_at=timezone.now())
     refused("change_request_cancelled", case.answer, case.nordvik)
 
@@ -294,7 +294,7 @@ def test_an_incumbent_that_a_file_has_ended_cannot_be_the_answer_and_the_questio
 # --- Statements and colleagues --------------------------------------------------------------------------------------
 
 
-def test_each_party_states_once_and_may_say_it_anew_until_the_answer(case):
+def test_each_party_has_one_statement_and_can_change_it_until_the_answer(case):
     change_requests.submit_statement(case.request.pk, " We migrate. ", by=case.of_halden)
     change_requests.submit_statement(case.request.pk, "We migrate.", by=case.of_halden)
     assert case.events().count("change_request.stated") == 1
@@ -307,7 +307,7 @@ def test_each_party_states_once_and_may_say_it_anew_until_the_answer(case):
     assert (event.reason, event.parties) == ("We migrate and train.", [case.halden.pk])
 
 
-def test_neither_partner_reads_the_others_statement_and_the_customer_reads_both(case):
+def test_partner_reads_only_its_own_statement_and_the_customer_reads_both(case):
     for actor, text in ((case.of_nordvik, "We run it."), (case.of_halden, "We moved it.")):
         change_requests.submit_statement(case.request.pk, text, by=actor)
 
@@ -321,7 +321,7 @@ def test_neither_partner_reads_the_others_statement_and_the_customer_reads_both(
     assert read(case.of_halden) == {"Halden Konsult AB": "We moved it."}
 
 
-def test_a_question_is_forwarded_to_a_colleague_and_to_nobody_else(case):
+def test_change_request_can_be_forwarded_only_to_a_colleague(case):
     colleague = make_member(case.customer.organisation, "viewer")
     member = colleague.organisation.memberships.get(user=colleague.user)
     stranger = case.halden.organisation.memberships.first()
@@ -337,7 +337,7 @@ def test_a_question_is_forwarded_to_a_colleague_and_to_nobody_else(case):
     refused("not_a_colleague", change_requests.forward, case.request.pk, stranger.pk, by=case.admin, field="member")
 
 
-def test_the_customer_sees_since_when_each_has_worked_here_and_use_then_and_now(case, django_assert_max_num_queries):
+def test_customer_sees_the_start_of_each_partner_and_the_usage_then_and_now(case, django_assert_max_num_queries):
     from por.directory.models import Usage
 
     Association.objects.filter(pk=case.held.pk).update(began_at=datetime(2025, 2, 10, tzinfo=UTC))
@@ -363,7 +363,7 @@ def test_the_customer_sees_since_when_each_has_worked_here_and_use_then_and_now(
 
 # --- On time --------------------------------------------------------------------------------------------------------
 
-#: When it is asked, by when it is to be answered, and when it is reminded of: ten, three and seven business days on.
+#: When it is opened, its deadline, and its reminders: after ten, three and seven business days.
 CALENDAR = [
     ("a Monday", datetime(2026, 3, 2, 9), date(2026, 3, 16), [date(2026, 3, 5), date(2026, 3, 11)]),
     ("a Friday night", datetime(2026, 3, 6, 23, 59), date(2026, 3, 20), [date(2026, 3, 11), date(2026, 3, 17)]),
@@ -383,9 +383,7 @@ CALENDAR = [
 @pytest.mark.parametrize(
     ("moment", "last", "reminded"), [row[1:] for row in CALENDAR], ids=[row[0] for row in CALENDAR]
 )
-def test_the_deadline_is_the_end_of_the_last_business_day_and_each_reminder_is_sent_once(
-    customer, moment, last, reminded
-):
+def test_deadline_is_the_end_of_the_last_business_day_and_each_reminder_is_sent_once(customer, moment, last, reminded):
     with at(moment.replace(tzinfo=UTC)):
         case = Case(customer)
     request = case.request
@@ -412,20 +410,20 @@ def test_the_deadline_is_the_end_of_the_last_business_day_and_each_reminder_is_s
     assert (case.request.status, case.of_record()) == ("expired", "Nordvik Cloud AB")
 
 
-def test_a_clock_that_stood_still_makes_up_for_it_once(case):
+def test_scheduled_work_that_was_late_sends_one_reminder(case):
     opened = case.request.opened_at
     with at(change_requests.reminders_of(case.request)[1] + timedelta(days=1)):
-        assert associations.run_scheduled() == 1
-        assert associations.run_scheduled() == 0
+        assert tasks.run_scheduled() == 1
+        assert tasks.run_scheduled() == 0
     assert case.events().count("change_request.reminded") == 1
     with at(opened + timedelta(days=90)):
-        assert associations.run_scheduled() == 1
-        assert associations.run_scheduled() == 0
+        assert tasks.run_scheduled() == 1
+        assert tasks.run_scheduled() == 0
     assert case.events()[-1] == "change_request.expired"
     refused("change_request_expired", case.answer, case.halden)
 
 
-def test_holidays_of_the_policy_are_no_business_days():
+def test_holidays_of_the_policy_are_not_business_days():
     from dataclasses import replace
 
     policy = replace(policy_on(date(2026, 12, 1)), holidays=(date(2026, 12, 24), date(2026, 12, 25)))
@@ -435,7 +433,7 @@ def test_holidays_of_the_policy_are_no_business_days():
 # --- Its life cycle -------------------------------------------------------------------------------------------------
 
 
-def test_every_step_the_table_does_not_have_is_refused_with_the_code_of_the_status():
+def test_step_that_the_table_lacks_is_refused_with_the_code_of_the_status():
     for cycle in draw_life_cycles.ALL:
         verbs = {verb for steps in cycle.steps.values() for verb in steps}
         statuses = {cycle.begins, *(to for steps in cycle.steps.values() for to in steps.values())}
@@ -450,11 +448,11 @@ def test_every_step_the_table_does_not_have_is_refused_with_the_code_of_the_stat
                     assert str(refusal) == str(sentence)
 
 
-def test_the_diagrams_are_those_of_the_tables():
+def test_diagrams_match_the_tables():
     assert FILE.read_text(encoding="utf-8") == drawn(), "run manage.py draw_life_cycles"
 
 
-def test_history_holds_after_all_of_it(case):
+def test_history_is_valid_after_every_event_of_a_change_request(case):
     case.answer(case.halden)
     case.undo()
     case.remove()

@@ -1,11 +1,11 @@
-"""Who is told what while it is asked who does the work, and of invitations; with what the mails say."""
+"""The mails of change requests, invitations and activations: who gets which, with what words."""
 
 from __future__ import annotations
 
 import pytest
 from django.utils import timezone
 
-from associations import tasks as associations
+from associations import tasks
 from associations.attaching.actions import activation
 from associations.attaching.actions import attach as attaching
 from associations.change_requests import actions as change_requests
@@ -21,7 +21,7 @@ from tests.factories import make_member, make_partner, make_subscription
 
 
 class Told(Case):
-    """The case, and what has been told since it was last asked: recipient → kind of message."""
+    """The case, and the messages since the last look: recipient → kind of message."""
 
     def __init__(self, customer: Customer) -> None:
         super().__init__(customer)
@@ -54,7 +54,7 @@ def case(customer) -> Told:
     return case
 
 
-def test_asking_tells_both_partners_and_the_administrators_and_nobody_twice(customer):
+def test_opening_a_change_request_notifies_both_partners_and_the_administrators_once(customer):
     case = Told(customer)
     assert case.told()
     kinds = dict(Delivery.objects.filter(event__verb="change_request.opened").values_list("user", "template"))
@@ -68,7 +68,7 @@ def test_asking_tells_both_partners_and_the_administrators_and_nobody_twice(cust
     assert f"/c/change-requests/{case.request.pk}/" in question.body
 
 
-def test_a_third_is_named_and_those_before_hear_of_it(case):
+def test_third_partner_and_the_earlier_parties_are_notified_when_it_joins(case):
     third = make_partner("Skog IT AB")
     case.names[make_member(third.organisation).user_id] = "skog"
     case.name(third)
@@ -79,7 +79,7 @@ def test_a_third_is_named_and_those_before_hear_of_it(case):
     ("answer", "nordvik", "halden"),
     [("halden", "lost", "chosen"), ("nordvik", "kept", "not_chosen"), (None, "lost", "not_chosen")],
 )
-def test_the_answer_tells_each_what_it_means_for_them_and_so_does_undoing_it(case, answer, nordvik, halden):
+def test_answer_and_its_undo_notify_each_partner_of_the_effect(case, answer, nordvik, halden):
     case.answer(answer and getattr(case, answer), statement="As we see it.")
     assert case.told() == {"nordvik": nordvik, "halden": halden, "admin": "answered"}
     for delivery in Delivery.objects.filter(event__verb="change_request.answered"):
@@ -92,21 +92,21 @@ def test_the_answer_tells_each_what_it_means_for_them_and_so_does_undoing_it(cas
     }
 
 
-def test_without_an_answer_all_are_told_and_the_customer_was_reminded_before(case):
+def test_customer_is_reminded_and_all_are_notified_when_a_change_request_expires(case):
     with at(change_requests.reminders_of(case.request)[0]):
-        associations.run_scheduled()
+        tasks.run_scheduled()
     assert case.told() == {"admin": "reminder"}
     with at(case.request.due_at):
-        associations.run_scheduled()
+        tasks.run_scheduled()
     assert case.told() == {"nordvik": "closed", "halden": "closed", "admin": "closed_customer"}
 
 
-def test_removing_the_partner_of_record_tells_it_that_and_the_challenger_that_the_question_is_gone(case):
+def test_removing_notifies_the_partner_of_record_and_tells_the_challenger_of_the_cancellation(case):
     case.remove()
     assert case.told() == {"nordvik": "record_removed", "admin": "record_removed_receipt", "halden": "closed"}
 
 
-def test_what_is_between_two_stays_between_them(case):
+def test_statement_and_forwarding_notify_no_other_party(case):
     change_requests.submit_statement(case.request.pk, "We moved their mail.", by=case.of_halden)
     assert case.told() == {}
     member = case.viewer.organisation.memberships.get(user=case.viewer.user)
@@ -114,7 +114,7 @@ def test_what_is_between_two_stays_between_them(case):
     assert case.told() == {"viewer": "forwarded"}
 
 
-def test_an_invitation_goes_to_the_administrators_and_what_they_do_with_it_to_the_partner(case):
+def test_invitation_is_sent_to_the_administrators_and_its_outcome_to_the_partner(case):
     free = make_subscription(case.customer)
     ids = [free.subscription_id, case.subscription.subscription_id]
     sent = invitations.invite(case.customer.tenant_id, ids, by=case.of_halden, message="As agreed.")
@@ -135,7 +135,7 @@ def test_an_invitation_goes_to_the_administrators_and_what_they_do_with_it_to_th
     ("verb", "told"),
     [("decline", {"halden": "invitation_declined"}), ("report", {"halden": "invitation_declined"})],
 )
-def test_a_reported_invitation_is_to_its_partner_a_declined_one(case, verb, told):
+def test_partner_of_a_reported_invitation_is_notified_that_it_was_declined(case, verb, told):
     sent = invitations.invite(case.customer.tenant_id, [case.subscription.subscription_id], by=case.of_halden)
     case.told()
     getattr(invitations, verb)(sent.invitation_id, by=case.admin, reason="We do not know them.")
@@ -144,7 +144,7 @@ def test_a_reported_invitation_is_to_its_partner_a_declined_one(case, verb, told
     assert ("We do not know them." in mail.body) == (verb == "decline")
 
 
-def test_an_invitation_that_is_withdrawn_or_runs_out_is_told_to_the_other_side(case):
+def test_revoked_or_expired_invitation_notifies_the_other_side(case):
     subscriptions = (case.subscription, make_subscription(case.customer))
     first, second = (
         invitations.invite(case.customer.tenant_id, [one.subscription_id], by=case.of_halden) for one in subscriptions
@@ -157,9 +157,9 @@ def test_an_invitation_that_is_withdrawn_or_runs_out_is_told_to_the_other_side(c
     assert case.told() == {"halden": "invitation_expired"}
 
 
-def test_the_customer_is_told_of_what_a_partner_has_activated_and_to_whom_that_is_news(case):
+def test_activation_notifies_the_customer_and_a_partner_of_record_it_contests(case):
     open_ = make_subscription(case.customer, agreement="OPEN")
-    consent = activation.Given("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
+    consent = activation.StatedConsent("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
     activation.activate(open_.subscription_id, case.halden.mpn_id, consent, by=case.of_halden)
     told = case.told()
     assert told["admin"] == "record_attached_for_customer"

@@ -1,4 +1,4 @@
-"""The question which partner is actually doing the work, on the pages of the customer and of the partners in it."""
+"""Change requests on the pages of the customer and of the partners in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from associations import tasks as associations
+from associations import tasks
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import undo
 from associations.change_requests import actions as change_requests
@@ -38,7 +38,7 @@ def of(partner: Partner, role: str = "administrator") -> Client:
 
 @pytest.fixture
 def held(subscription: Subscription, partner: Partner, admin: Actor) -> Subscription:
-    """Nordvik is of record since 60 days ago."""
+    """Return a subscription whose partner of record has been Nordvik for 60 days."""
     began = timezone.now().date() - timedelta(days=60)
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=began)
     subscription.refresh_from_db()
@@ -47,7 +47,7 @@ def held(subscription: Subscription, partner: Partner, admin: Actor) -> Subscrip
 
 @pytest.fixture
 def asked(held: Subscription, rival: Partner, admin: Actor) -> ChangeRequest:
-    """And Halden has been named."""
+    """Return the change request in which Halden was proposed."""
     return name(held, rival, admin)
 
 
@@ -90,14 +90,14 @@ def holder(subscription: Subscription) -> Partner | None:
 
 
 def text_of(response: Any) -> str:
-    """What it says, without its tags."""
+    """Return the text of a page, without its tags."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.text)).replace(" ,", ",").replace(" .", ".")
 
 
 # --- Naming another partner -----------------------------------------------------------------------------------------
 
 
-def test_before_the_click_the_page_says_who_stays_who_is_told_and_by_when(web, held, partner, rival):
+def test_page_shows_before_the_click_who_stays_who_is_notified_and_the_deadline(web, held, partner, rival):
     offered = web.get(page(held)).text
     assert "Is another partner doing the work now?" in offered
     assert "OK, propose" not in offered
@@ -118,7 +118,7 @@ def test_before_the_click_the_page_says_who_stays_who_is_told_and_by_when(web, h
     assert Event.objects.count() == events
 
 
-def test_ok_asks_once_however_often_it_is_pressed_and_the_banner_leads_to_the_question(web, held, partner, rival):
+def test_two_clicks_open_one_change_request_and_the_banner_links_to_it(web, held, partner, rival):
     seen = held.version
     responses = [ok(web, held, rival, version=seen, note="They run our rollout.") for _press in range(2)]
 
@@ -133,7 +133,7 @@ def test_ok_asks_once_however_often_it_is_pressed_and_the_banner_leads_to_the_qu
     assert "If you remove the partner, the open change request also closes." in response.text
 
 
-def test_a_third_partner_joins_and_one_that_is_in_it_is_not_asked_about_again(web, held, rival, asked):
+def test_third_partner_joins_and_a_party_is_not_added_again(web, held, rival, asked):
     third = make_partner("Sjöboda Drift AB")
 
     assert "We add Sjöboda Drift AB to the open change request" in text_of(check(web, held, third))
@@ -145,7 +145,7 @@ def test_a_third_partner_joins_and_one_that_is_in_it_is_not_asked_about_again(we
     assert asked.challengers.count() == 2
 
 
-def test_what_stands_in_the_way_is_said_and_a_viewer_gets_nothing_to_press(web, customer, held, rival, asked):
+def test_page_shows_why_attaching_is_not_possible_and_a_viewer_gets_no_button(web, customer, held, rival, asked):
     viewer = signed_in(make_member(customer.organisation, "viewer"))
     text = viewer.get(page(held)).text
     assert "View change request" in text
@@ -167,7 +167,7 @@ def test_what_stands_in_the_way_is_said_and_a_viewer_gets_nothing_to_press(web, 
 # --- The customer's question ----------------------------------------------------------------------------------------
 
 
-def test_the_question_sets_side_by_side_what_the_customer_needs_to_know(web, customer, held, partner, rival, asked):
+def test_page_shows_the_parties_side_by_side(web, customer, held, partner, rival, asked):
     for back, active in ((3, 100), (1, 310)):
         month = policies.months_before(timezone.now().date().replace(day=1), back)
         Usage.objects.create(subscription=held, month=month, workload="exo", paid_units=420, active_users=active)
@@ -197,7 +197,7 @@ def test_the_question_sets_side_by_side_what_the_customer_needs_to_know(web, cus
 
 
 @pytest.mark.parametrize("choice", ["incumbent", "challenger", "neither"])
-def test_the_answer_moves_the_record_and_can_be_undone(web, held, partner, rival, asked, choice):
+def test_answer_changes_the_partner_of_record_and_can_be_undone(web, held, partner, rival, asked, choice):
     given = {"incumbent": partner.mpn_id, "challenger": rival.mpn_id, "neither": "none"}[choice]
 
     response = answer(web, asked, given, statement="Halden set it up.")
@@ -231,7 +231,7 @@ def test_the_answer_moves_the_record_and_can_be_undone(web, held, partner, rival
     assert "You answered" not in web.get(page(held)).text
 
 
-def test_an_answer_pressed_twice_is_said_twice_and_given_once(web, asked, rival):
+def test_two_clicks_on_an_answer_show_the_same_page_and_answer_once(web, asked, rival):
     fields = {"mpn_id": rival.mpn_id, "version": asked.version}
     answers = [web.post(question(asked, "answer"), fields) for _press in range(2)]
 
@@ -248,7 +248,7 @@ def test_an_answer_pressed_twice_is_said_twice_and_given_once(web, asked, rival)
         ({"mpn_id": "none", "version": "one"}, "whole number"),
     ],
 )
-def test_an_answer_that_cannot_be_is_said_in_the_form(web, held, partner, asked, given, says):
+def test_wrong_answer_shows_an_error_in_the_form(web, held, partner, asked, given, says):
     response = web.post(question(asked, "answer"), given)
 
     assert response.status_code == 422
@@ -258,7 +258,7 @@ def test_an_answer_that_cannot_be_is_said_in_the_form(web, held, partner, asked,
     assert holder(held) == partner
 
 
-def test_an_answer_to_a_question_that_has_changed_shows_it_again_with_what_changed(web, held, admin, rival, asked):
+def test_answer_to_a_changed_change_request_shows_the_changes(web, held, admin, rival, asked):
     seen = asked.version
     third = make_partner("Sjöboda Drift AB")
     name(held, third, admin)
@@ -279,7 +279,7 @@ def test_an_answer_to_a_question_that_has_changed_shows_it_again_with_what_chang
     assert web.post(question(asked, "answer"), {"mpn_id": rival.mpn_id, "version": asked.version}).status_code == 302
 
 
-def test_an_answer_that_comes_too_late_says_what_became_of_the_question(web, held, partner, rival, asked):
+def test_late_answer_shows_how_the_change_request_ended(web, held, partner, rival, asked):
     answer(web, asked, partner.mpn_id)
     late = answer(web, asked, rival.mpn_id, version="")
     assert late.status_code == 409
@@ -290,7 +290,7 @@ def test_an_answer_that_comes_too_late_says_what_became_of_the_question(web, hel
     ChangeRequest.objects.update(
         due_at=timezone.now() - timedelta(minutes=1), opened_at=timezone.now() - timedelta(days=20)
     )
-    associations.run_scheduled()
+    tasks.run_scheduled()
     late = answer(web, asked, rival.mpn_id, version="")
     assert late.status_code == 409
     assert "The change request was not answered in time. Nordvik Cloud AB is still the partner of record." in text_of(
@@ -298,7 +298,7 @@ def test_an_answer_that_comes_too_late_says_what_became_of_the_question(web, hel
     )
 
 
-def test_a_challenger_that_cannot_be_attached_now_is_refused_in_a_sentence(web, held, partner, rival, asked):
+def test_challenger_that_cannot_be_attached_is_refused_with_a_message(web, held, partner, rival, asked):
     Partner.objects.filter(pk=rival.pk).update(status="suspended")
     assert "Suspended" in web.get(question(asked)).text
 
@@ -309,7 +309,7 @@ def test_a_challenger_that_cannot_be_attached_now_is_refused_in_a_sentence(web, 
     assert holder(held) == partner
 
 
-def test_removing_closes_the_question(web, held, asked):
+def test_removing_the_partner_of_record_closes_the_change_request(web, held, asked):
     web.post(page(held, "remove"), {"version": held.version})
 
     text = web.get(question(asked)).text
@@ -318,7 +318,7 @@ def test_removing_closes_the_question(web, held, asked):
     assert "Change request open" not in web.get(page(held)).text
 
 
-def test_a_question_is_forwarded_to_a_colleague_and_to_nobody_else(web, customer, asked, admin):
+def test_change_request_can_be_forwarded_only_to_a_colleague(web, customer, asked, admin):
     colleague = make_member(customer.organisation, "viewer", name="Per Lund")
     stranger = make_member(make_customer("Torsnäs Hamn AB").organisation)
     choices = dict(web.get(question(asked)).context["forward_form"].fields["member"].choices)
@@ -339,7 +339,7 @@ def test_a_question_is_forwarded_to_a_colleague_and_to_nobody_else(web, customer
     assert web.post(question(asked, "forward"), {"member": member.pk}).status_code == 409
 
 
-def test_a_viewer_reads_the_question_and_others_find_nothing(customer, held, asked):
+def test_viewer_can_read_the_change_request_and_strangers_find_nothing(customer, held, asked):
     viewer = signed_in(make_member(customer.organisation, "viewer"))
     text = viewer.get(question(asked)).text
     assert WHO in text
@@ -354,7 +354,7 @@ def test_a_viewer_reads_the_question_and_others_find_nothing(customer, held, ask
     assert of(make_partner("Almviks Data AB")).get(theirs(asked)).status_code == 404
 
 
-def test_open_questions_come_first_on_the_home_page_and_stand_in_the_lists(web, held, partner, rival, asked):
+def test_open_change_requests_are_first_on_the_home_page_and_marked_in_lists(web, held, partner, rival, asked):
     home = web.get(reverse("portal:customer_home")).text
     assert "Which partner is doing the work for Office 365 E3?" in home
     assert home.index("Which partner is doing the work for") < home.index("Latest events")
@@ -377,7 +377,7 @@ def test_open_questions_come_first_on_the_home_page_and_stand_in_the_lists(web, 
 # --- The partners ---------------------------------------------------------------------------------------------------
 
 
-def test_each_party_sees_the_others_name_and_dates_and_never_what_it_says(held, partner, rival, asked):
+def test_party_sees_the_other_partners_name_and_dates_but_not_its_statement(held, partner, rival, asked):
     change_requests.submit_statement(asked.pk, "We run Exchange.", by=make_member(partner.organisation))
     change_requests.submit_statement(asked.pk, "We did the rollout.", by=make_member(rival.organisation))
 
@@ -395,7 +395,7 @@ def test_each_party_sees_the_others_name_and_dates_and_never_what_it_says(held, 
         assert other not in text
 
 
-def test_the_subscription_is_a_link_for_who_may_see_it_and_nothing_for_a_challenger(held, partner, rival, asked):
+def test_subscription_is_a_link_for_the_incumbent_but_not_for_a_challenger(held, partner, rival, asked):
     url = reverse("associations:partner_subscription_detail", args=[held.subscription_id])
     assert url in of(partner).get(theirs(asked)).text
     web = of(rival)
@@ -403,7 +403,7 @@ def test_the_subscription_is_a_link_for_who_may_see_it_and_nothing_for_a_challen
     assert web.get(url).status_code == 404
 
 
-def test_a_party_says_what_it_does_and_says_it_anew_until_the_answer_is_there(web, asked, rival):
+def test_party_can_submit_and_change_its_statement_until_the_answer(web, asked, rival):
     hugo = of(rival, "incentives")
 
     response = hugo.post(theirs(asked, "state"), {"text": "We did the rollout."}, follow=True)
@@ -425,7 +425,7 @@ def test_a_party_says_what_it_does_and_says_it_anew_until_the_answer_is_there(we
     assert "This change request has been answered." in late.text
 
 
-def test_a_partners_viewer_reads_and_the_dashboard_leads_there(partner, rival, asked):
+def test_viewer_of_a_partner_can_read_and_the_dashboard_links_to_the_change_request(partner, rival, asked):
     vera = of(rival, "viewer")
     assert vera.post(theirs(asked, "state"), {"text": "x"}).status_code == 403
     assert "<textarea" not in vera.get(theirs(asked)).text
@@ -453,7 +453,7 @@ def lines(web: Client, address: str) -> list[str]:
     return [re.sub("<[^>]+>", "", item.sentence) for item in web.get(address).context["events"]]
 
 
-def test_history_says_what_happened_as_each_may_know_it(web, customer, held, partner, rival, admin, asked):
+def test_history_shows_each_reader_what_it_may_know(web, customer, held, partner, rival, admin, asked):
     change_requests.submit_statement(asked.pk, "We did the rollout.", by=make_member(rival.organisation))
     (member,) = make_member(customer.organisation, name="Per Lund").user.memberships.all()
     change_requests.forward(asked.pk, member.pk, by=admin)
@@ -487,7 +487,7 @@ def test_history_says_what_happened_as_each_may_know_it(web, customer, held, par
     assert "We did the rollout." in detail
 
 
-def test_who_answered_began_one_period_and_ended_the_other(web, held, partner, rival, asked):
+def test_periods_show_who_answered_as_the_one_who_began_and_ended_them(web, held, partner, rival, asked):
     answer(web, asked, rival.mpn_id, statement="They do it.")
 
     periods = web.get(page(held)).context["periods"]
@@ -507,17 +507,19 @@ def test_who_answered_began_one_period_and_ended_the_other(web, held, partner, r
 # --- What it costs --------------------------------------------------------------------------------------------------
 
 
-def test_the_cost_of_no_page_grows_with_its_questions(web, customer, admin, held, partner, rival, asked):
+def test_number_of_queries_does_not_grow_with_the_change_requests_on_a_page(
+    web, customer, admin, held, partner, rival, asked
+):
     nils = of(partner)
     pages = [
-        (web, "customer_home", ""),
-        (web, "subscription_list", ""),
-        (web, "change_request_list", ""),
-        (web, "change_request_list", "?view=closed"),
-        (nils, "partner_home", ""),
-        (nils, "partner_subscription_list", ""),
-        (nils, "partner_change_request_list", ""),
-        (nils, "partner_change_request_list", "?view=closed"),
+        (web, "portal:customer_home", ""),
+        (web, "associations:subscription_list", ""),
+        (web, "associations:change_request_list", ""),
+        (web, "associations:change_request_list", "?view=closed"),
+        (nils, "portal:partner_home", ""),
+        (nils, "associations:partner_subscription_list", ""),
+        (nils, "associations:partner_change_request_list", ""),
+        (nils, "associations:partner_change_request_list", "?view=closed"),
     ]
 
     def ask_about_another() -> ChangeRequest:
@@ -528,10 +530,7 @@ def test_the_cost_of_no_page_grows_with_its_questions(web, customer, admin, held
     change_requests.answer(ask_about_another().pk, None, by=admin)
 
     def costs() -> list[int]:
-        return [
-            queries(lambda web=web, at=at, query=query: web.get(reverse(f"associations:{at}") + query))
-            for web, at, query in pages
-        ]
+        return [queries(lambda web=web, at=at, query=query: web.get(reverse(at) + query)) for web, at, query in pages]
 
     before = costs()
     for _more in range(2):
@@ -541,7 +540,7 @@ def test_the_cost_of_no_page_grows_with_its_questions(web, customer, admin, held
     assert costs() == before
 
 
-def test_the_cost_of_a_question_does_not_grow_with_its_parties(web, held, partner, admin, asked):
+def test_number_of_queries_does_not_grow_with_the_parties_of_a_change_request(web, held, partner, admin, asked):
     nils = of(partner)
     load = [lambda: web.get(question(asked)), lambda: nils.get(theirs(asked))]
     before = [queries(one) for one in load]

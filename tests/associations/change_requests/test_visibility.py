@@ -1,4 +1,4 @@
-"""What a challenger, an incumbent and an invited partner learn of a subscription and of each other: cell by cell."""
+"""What a challenger, an incumbent and an invited partner see of a subscription and of each other, cell by cell."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SAID = {NORDVIK: "We run it.", HALDEN: "We moved it."}
 
 @dataclass(frozen=True)
 class Sees:
-    """What one viewer learns while Nordvik is of record, Halden was named, and Skog is invited."""
+    """What one reader sees while Nordvik is the partner of record, Halden was proposed, and Skog is invited."""
 
     row: bool  # the subscription itself
-    record: str = ""  # whom they see of record there
-    question: bool = False  # the question, with the names of both
+    record: str = ""  # the partner of record they see there
+    question: bool = False  # the change request, with the names of both
     statements: tuple[str, ...] = ()
     invitation: bool = False
     events: tuple[str, ...] = ()  # of the subscription, newest first, as far as they may open it
@@ -79,7 +79,7 @@ def viewers(subscription) -> dict[str, Actor]:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_each_viewer_learns_what_the_table_says(viewers, subscription, name):
+def test_each_reader_sees_what_the_table_allows(viewers, subscription, name):
     sees, api = TABLE[name], Api(viewers[name])
     address = f"subscriptions/{subscription.subscription_id}/"
     alone = api.get(address)
@@ -112,7 +112,7 @@ def test_each_viewer_learns_what_the_table_says(viewers, subscription, name):
 
 
 @pytest.mark.parametrize("name", [name for name, sees in TABLE.items() if name not in {"customer", "staff"}])
-def test_nobody_reads_a_statement_that_is_not_theirs_anywhere(viewers, subscription, name):
+def test_no_page_or_answer_shows_another_partys_statement(viewers, subscription, name):
     sees, api = TABLE[name], Api(viewers[name])
     address = f"subscriptions/{subscription.subscription_id}/"
     paths = ("subscriptions/", "change-requests/", "invitations/", "associations/", address, f"{address}history/")
@@ -122,7 +122,7 @@ def test_nobody_reads_a_statement_that_is_not_theirs_anywhere(viewers, subscript
         assert any(text in answer for answer in answers) == (who in sees.statements), who
 
 
-def test_to_a_party_an_event_speaks_of_another_partner(viewers, subscription):
+def test_party_reads_another_partner_in_events_of_others(viewers, subscription):
     for name, hidden in (("incumbent", True), ("customer", False)):
         events = Api(viewers[name]).get(f"subscriptions/{subscription.subscription_id}/history/").json()["results"]
         (opened,) = [event for event in events if event["verb"] == "change_request.opened"]

@@ -1,6 +1,6 @@
-"""The record again, in plain Python: no database, no framework, nothing of the product. What the product is held to.
+"""The record again in plain Python, without database, framework or code of the product. Tests compare the two.
 
-Written from what the product promises, not from how it keeps it: the last change is remembered, not searched for.
+It follows the specification, not the code: for example, it remembers the last change instead of searching for it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def start_of(day: date) -> datetime:
 
 @dataclass
 class Period:
-    """A time somebody was of record. Once undone, it never was."""
+    """A period of a partner of record. It counts for nothing once undone."""
 
     partner: str
     began: datetime
@@ -44,14 +44,14 @@ class Period:
 
 
 def business_days_after(day: date, count: int) -> datetime:
-    """The end of the so manieth day after it that is neither Saturday nor Sunday."""
+    """Return the end of the day that is `count` days later, without Saturdays and Sundays."""
     days = (day + timedelta(days=ahead) for ahead in range(1, 100))
     return start_of([one for one in days if one.isoweekday() < 6][count - 1] + timedelta(days=1))
 
 
 @dataclass
-class Question:
-    """Who is doing the work, as long as it is open: whoever is of record, or one of those that were named."""
+class Request:
+    """A change request: its parties are the partner of record and the proposed partners."""
 
     incumbent: Period
     opened: datetime
@@ -72,19 +72,21 @@ class Question:
 
 @dataclass
 class Unit:
-    """A subscription: its periods, oldest first, its questions, and what undo would take back."""
+    """A subscription: its periods, oldest first, its change requests, and what undo would take back."""
 
     started: date
     status: str = "active"
     version: int = 1
     periods: list[Period] = field(default_factory=list)
-    questions: list[Question] = field(default_factory=list)
-    last: tuple[str, Period | Question, datetime] | None = None
-    told: list[tuple[str, frozenset[str]]] = field(default_factory=list)  # what happened, and which partners know
+    requests: list[Request] = field(default_factory=list)
+    last: tuple[str, Period | Request, datetime] | None = None
+    told: list[tuple[str, frozenset[str]]] = field(
+        default_factory=list
+    )  # the events, and the partners that may read them
 
     @property
-    def question(self) -> Question | None:
-        return next((one for one in self.questions if one.status == "open"), None)
+    def request(self) -> Request | None:
+        return next((one for one in self.requests if one.status == "open"), None)
 
     @property
     def current(self) -> Period | None:
@@ -92,23 +94,23 @@ class Unit:
 
 
 class Refusal(Exception):
-    """The record says no, with this code."""
+    """The verb is refused, with this code."""
 
 
 class Record:
-    """All of it. `now` is the clock on the wall, which may be put back; the record's own never goes back."""
+    """The whole record. `now` is the time of the server, which may go back; the instants on a unit never do."""
 
     def __init__(self, units: list[str], partners: list[str], now: datetime, started: date) -> None:
         self.now = now
         self.units = {name: Unit(started) for name in units}
         self.partners = dict.fromkeys(partners, "active")
-        self.loads = 0  # organisations that were told of a load
-        self.unknown: list[datetime] = []  # when somebody attached an ID that nobody has
+        self.imports = 0  # organisations that an import has notified
+        self.unknown: list[datetime] = []  # when an ID that no partner has was entered
 
-    def instant(self, unit: Unit, questions: list[Question] | None = None) -> datetime:
+    def instant(self, unit: Unit, requests: list[Request] | None = None) -> datetime:
         used = [
             *(m for one in unit.periods for m in (one.began, one.ended, one.attached, one.undone, one.reopened)),
-            *(m for one in questions or [] for m in (one.opened, one.closed, one.reopened)),
+            *(m for one in requests or [] for m in (one.opened, one.closed, one.reopened)),
         ]
         return max([self.now, *(moment + TICK for moment in used if moment is not None)])
 
@@ -116,9 +118,9 @@ class Record:
         unit.version += 1
         unit.told.append((what, frozenset([period.partner])))
 
-    def _asked(self, unit: Unit, what: str, question: Question) -> None:
+    def _asked(self, unit: Unit, what: str, request: Request) -> None:
         unit.version += 1
-        unit.told.append((f"change_request.{what}", question.parties))
+        unit.told.append((f"change_request.{what}", request.parties))
 
     def attach(self, name: str, partner: str, began_on: date | None) -> str:
         unit = self.units[name]
@@ -157,84 +159,84 @@ class Record:
         if began_on is not None:
             self._check_start(unit, began_on, self.instant(Unit(unit.started, periods=[current])).date())
             raise Refusal("overlaps_another_period")
-        question, now = unit.question, self.instant(unit, unit.questions)
-        if question is None:
-            question = Question(current, now, business_days_after(now.date(), DAYS_TO_ANSWER), [partner])
-            unit.questions.append(question)
-            self._asked(unit, "opened", question)
-        elif partner not in question.named:
-            question.named.append(partner)
-            self._asked(unit, "joined", question)
+        request, now = unit.request, self.instant(unit, unit.requests)
+        if request is None:
+            request = Request(current, now, business_days_after(now.date(), DAYS_TO_ANSWER), [partner])
+            unit.requests.append(request)
+            self._asked(unit, "opened", request)
+        elif partner not in request.named:
+            request.named.append(partner)
+            self._asked(unit, "joined", request)
         return "change_requested"
 
     def answer(self, name: str, partner: str | None) -> str:
-        """The last question of the unit; there is one."""
+        """Answer the last change request of the unit; there is one."""
         unit = self.units[name]
-        question = unit.questions[-1]
-        if partner is not None and partner not in question.parties:
+        request = unit.requests[-1]
+        if partner is not None and partner not in request.parties:
             raise Refusal("not_a_party")
-        self._check_open(question)
-        incumbent, now = question.incumbent, self.instant(unit, unit.questions)
+        self._check_open(request)
+        incumbent, now = request.incumbent, self.instant(unit, unit.requests)
         if partner not in {None, incumbent.partner}:
             self._check_active(unit)
             if self.partners[partner] != "active":
                 raise Refusal(f"partner_{self.partners[partner]}")
             incumbent.ended, incumbent.reason = now, "changed"
-            question.made = Period(partner, now, now, "change")
-            unit.periods.append(question.made)
+            request.made = Period(partner, now, now, "change")
+            unit.periods.append(request.made)
         elif partner is None:
             incumbent.ended, incumbent.reason = now, "removed"
-        question.status, question.chosen, question.closed = "answered", partner, now
-        unit.last = ("answered", question, now)
-        self._asked(unit, "answered", question)
+        request.status, request.chosen, request.closed = "answered", partner, now
+        unit.last = ("answered", request, now)
+        self._asked(unit, "answered", request)
         return "answered"
 
     @staticmethod
-    def _check_open(question: Question) -> None:
-        if question.status != "open":
-            raise Refusal(f"change_request_{question.status}")
+    def _check_open(request: Request) -> None:
+        if request.status != "open":
+            raise Refusal(f"change_request_{request.status}")
 
     def state(self, name: str, partner: str, text: str) -> None:
         unit = self.units[name]
-        question = unit.questions[-1]
-        if partner not in question.parties:
+        request = unit.requests[-1]
+        if partner not in request.parties:
             raise Refusal("not_found")
-        self._check_open(question)
-        if question.said.get(partner) != text:
-            question.said[partner] = text
+        self._check_open(request)
+        if request.said.get(partner) != text:
+            request.said[partner] = text
             unit.told.append(("change_request.stated", frozenset([partner])))
 
     def keep_time(self) -> None:
         for unit in self.units.values():
-            question = unit.question
-            if question is None:
+            request = unit.request
+            if request is None:
                 continue
-            passed = [days for days in DAYS_TO_REMIND if business_days_after(question.opened.date(), days) <= self.now]
-            if question.due <= self.now:
-                question.status = "expired"
-                question.closed = max([self.now, *(m + TICK for m in (question.opened, question.reopened) if m)])
-                self._asked(unit, "expired", question)
-            elif len(passed) > question.reminders:
-                question.reminders = len(passed)
+            passed = [days for days in DAYS_TO_REMIND if business_days_after(request.opened.date(), days) <= self.now]
+            if request.due <= self.now:
+                request.status = "expired"
+                request.closed = max([self.now, *(m + TICK for m in (request.opened, request.reopened) if m)])
+                self._asked(unit, "expired", request)
+            elif len(passed) > request.reminders:
+                request.reminders = len(passed)
                 unit.told.append(("change_request.reminded", frozenset()))
 
     def _cancel(self, unit: Unit, at: datetime) -> None:
-        question = unit.question
-        if question is not None:
-            question.status, question.closed = "cancelled", at
-            self._asked(unit, "cancelled", question)
+        request = unit.request
+        if request is not None:
+            request.status, request.closed = "cancelled", at
+            self._asked(unit, "cancelled", request)
 
     def _cancel_what_is_pointless(self) -> None:
         for unit in self.units.values():
-            question = unit.question
-            if question and not (
-                question.incumbent.is_open and any(self.partners[one] != "closed" for one in question.named)
+            request = unit.request
+            if request and not (
+                request.incumbent.is_open and any(self.partners[one] != "closed" for one in request.named)
             ):
-                at = self.instant(Unit(unit.started, periods=[question.incumbent]), [question])
+                at = self.instant(Unit(unit.started, periods=[request.incumbent]), [request])
                 self._cancel(unit, at)
 
     def _unknown(self) -> str:
-        """An ID that nobody has counts as a check of an ID, and these are limited."""
+        """Return the code for an ID that no partner has. It counts as a check of an ID, and these are limited."""
         day = [moment for moment in self.unknown if moment > self.now - timedelta(days=1)]
         minute = [moment for moment in day if moment > self.now - timedelta(minutes=1)]
         if len(day) >= CHECKS_A_DAY or len(minute) >= CHECKS_A_MINUTE:
@@ -256,18 +258,18 @@ class Record:
         period = unit.current
         if period is None:
             raise Refusal("no_partner_of_record")
-        period.ended, period.reason = self.instant(unit, unit.questions), "removed"
+        period.ended, period.reason = self.instant(unit, unit.requests), "removed"
         unit.last = ("removed", period, period.ended)
         self._changed(unit, "removed", period)
         self._cancel(unit, period.ended)
 
     def undo(self, name: str) -> Period | None:
         unit = self.units[name]
-        now = self.instant(unit, unit.questions)
-        if unit.last is None or unit.question is not None:
+        now = self.instant(unit, unit.requests)
+        if unit.last is None or unit.request is not None:
             raise Refusal("nothing_to_undo")
         what, thing, at = unit.last
-        if isinstance(thing, Question):
+        if isinstance(thing, Request):
             return self._undo_answer(unit, thing, at, now)
         if now > at + HALF_AN_HOUR:
             raise Refusal("undo_too_late")
@@ -284,21 +286,21 @@ class Record:
         self._changed(unit, "removal_undone", thing)
         return thing
 
-    def _undo_answer(self, unit: Unit, question: Question, at: datetime, now: datetime) -> Period:
-        stays = question.made or (question.incumbent if question.chosen else None)
+    def _undo_answer(self, unit: Unit, request: Request, at: datetime, now: datetime) -> Period:
+        stays = request.made or (request.incumbent if request.chosen else None)
         if stays is not None and not stays.is_open:
             raise Refusal("nothing_to_undo")
         if now > at + HALF_AN_HOUR:
             raise Refusal("undo_too_late")
-        if stays is not question.incumbent:
-            self._reopen(unit, question.incumbent, now, but=question.made)
-        if question.made is not None:
-            question.made.undone = now
-        question.status, question.chosen, question.made, question.closed = "open", None, None, None
-        question.reopened = now
+        if stays is not request.incumbent:
+            self._reopen(unit, request.incumbent, now, but=request.made)
+        if request.made is not None:
+            request.made.undone = now
+        request.status, request.chosen, request.made, request.closed = "open", None, None, None
+        request.reopened = now
         unit.last = None
-        self._asked(unit, "answer_undone", question)
-        return question.incumbent
+        self._asked(unit, "answer_undone", request)
+        return request.incumbent
 
     def _reopen(self, unit: Unit, period: Period, now: datetime, but: Period | None = None) -> None:
         if unit.current is not but:
@@ -318,13 +320,13 @@ class Record:
                 unit.told.append(("subscription.changed", frozenset([unit.current.partner])))
             unit.status = status
             unit.version += 1
-            self.loads += 1
+            self.imports += 1
         self._end_what_is_overtaken()
 
     def load_partner(self, partner: str, status: str) -> None:
         if self.partners[partner] != status:
             self.partners[partner] = status
-            self.loads += 1
+            self.imports += 1
         self._end_what_is_overtaken()
 
     def _end_what_is_overtaken(self) -> None:
@@ -334,7 +336,7 @@ class Record:
                 continue
             closed, expired = self.partners[period.partner] == "closed", unit.status == "expired"
             if closed or expired:
-                period.ended = self.instant(unit, unit.questions)
+                period.ended = self.instant(unit, unit.requests)
                 period.reason = "partner_closed" if closed else "subscription_expired"
                 if unit.last and unit.last[:2] == ("attached", period):
                     unit.last = None
@@ -343,7 +345,7 @@ class Record:
         self._cancel_what_is_pointless()
 
     def load_period(self, name: str, partner: str, began_on: date, ended_on: date | None) -> str:
-        """What became of a line of `associations.csv`."""
+        """Return the outcome of a line of `associations.csv`."""
         unit, today = self.units[name], self.now.date()
         if began_on > today:
             raise Refusal("began_in_future")
@@ -373,7 +375,7 @@ class Record:
         else:
             unit.periods.append(Period(partner, began, self.now, "estate", ended))
         unit.version += 1
-        self.loads += 1
+        self.imports += 1
         self._cancel_what_is_pointless()
         return "changed" if same else "created"
 
@@ -385,9 +387,9 @@ class Record:
     # --- Who sees what
 
     def seen_by(self, reader: str | None) -> dict[str, tuple[str, list[str], list[str]]]:
-        """By unit: who is of record, whose periods there are, what happened. `reader` is a partner, or the customer.
+        """Return by unit: the partner of record, the partners with periods, the events. `reader` is a partner, or None.
 
-        A unit that is not in it is not there for this reader.
+        None is the customer or staff. A unit that the reader may not see is missing.
         """
         seen = {}
         for name, unit in self.units.items():
@@ -395,7 +397,7 @@ class Record:
             if reader is not None and not own:
                 continue
             current = unit.current
-            holder = "nobody" if current is None else current.partner
+            holder = "none" if current is None else current.partner
             if reader is not None and current is not None and current.partner != reader:
                 holder = "hidden"
             told = [what for what, partners in unit.told if reader is None or reader in partners]
@@ -403,7 +405,7 @@ class Record:
         return seen
 
     def months_seen_by(self, reader: str | None, name: str, months: list[date]) -> list[date]:
-        """The months of usage: all of them to the customer and to who is of record, else those that were covered."""
+        """Return the months of usage: all for the customer and the partner of record, else those that were covered."""
         own = [period for period in self.units[name].periods if period.counts and period.partner == reader]
         if reader is None or any(period.is_open for period in own):
             return months

@@ -1,4 +1,4 @@
-"""Looking back: the record as it stood at the end of a day, on pages, in files and over the API."""
+"""Looking back: the record as it was at the end of a day, on pages, in files and over the API."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def subscription(customer: Customer, nordvik: Partner, halden: Partner) -> Subsc
 
 
 def holder(api: Api, subscription: Subscription, as_of: str) -> Any:
-    """Who the API says is of record, in the list and on its own alike."""
+    """Return the partner of record in the API; it is the same in the list and for one subscription."""
     (listed,) = api.get("subscriptions/", {"as_of": as_of}).json()["results"]
     alone = api.get(f"subscriptions/{subscription.subscription_id}/", {"as_of": as_of}).json()
     assert listed == alone
@@ -84,33 +84,33 @@ def holder(api: Api, subscription: Subscription, as_of: str) -> Any:
         pytest.param("2015-12-01", "Nordvik Cloud AB", id="a start at midnight has that day"),
     ],
 )
-def test_who_was_of_record_is_who_was_at_the_end_of_that_day(api, subscription, as_of, name):
+def test_partner_of_record_of_a_day_is_that_at_its_end(api, subscription, as_of, name):
     assert holder(api, subscription, as_of) == name
 
 
-def test_today_looked_back_to_is_today(api, subscription, nordvik):
+def test_as_of_today_equals_now(api, subscription, nordvik):
     today = timezone.now().date().isoformat()
     assert holder(api, subscription, today) == "Nordvik Cloud AB"
     assert api.get("subscriptions/", {"as_of": today}).json() == api.get("subscriptions/").json()
     assert api.get("associations/", {"as_of": today}).json() == api.get("associations/").json()
 
 
-def test_what_had_not_started_is_not_listed_and_not_found(api, subscription):
+def test_subscription_that_had_not_started_is_not_found(api, subscription):
     assert api.get("subscriptions/", {"as_of": "2015-06-30"}).json()["results"] == []
     assert api.get(f"subscriptions/{subscription.subscription_id}/", {"as_of": "2015-06-30"}).status_code == 404
 
 
-def test_what_was_undone_never_was(api, subscription, nordvik):
+def test_undone_association_counts_on_no_day(api, subscription, nordvik):
     Association.objects.filter(partner=nordvik, ended_at=NOON).update(undone_at=timezone.now())
     assert holder(api, subscription, "2015-08-31") is None
 
 
-def test_what_was_dated_back_later_counts_as_is_known_now(api, subscription, halden):
+def test_start_that_was_moved_back_later_counts_as_known_now(api, subscription, halden):
     Association.objects.filter(partner=halden).update(attached_at=datetime(2016, 1, 5, tzinfo=UTC))
     assert holder(api, subscription, "2015-11-15") == "Halden Konsult AB"
 
 
-def test_usage_is_of_the_newest_month_begun_by_then(api, subscription):
+def test_usage_of_a_day_is_the_newest_month_begun_by_then(api, subscription):
     def month(as_of: str) -> Any:
         return api.get(f"subscriptions/{subscription.subscription_id}/", {"as_of": as_of}).json()["usage"]
 
@@ -119,7 +119,7 @@ def test_usage_is_of_the_newest_month_begun_by_then(api, subscription):
     assert month("2015-07-31") is None
 
 
-def test_seats_status_renewal_and_version_are_todays(api, subscription):
+def test_seats_status_renewal_and_version_are_those_of_today(api, subscription):
     then = api.get(f"subscriptions/{subscription.subscription_id}/", {"as_of": "2015-08-01"})
     now = api.get(f"subscriptions/{subscription.subscription_id}/")
     changed = {name for name in now.json() if now.json()[name] != then.json()[name]}
@@ -128,7 +128,7 @@ def test_seats_status_renewal_and_version_are_todays(api, subscription):
 
 
 @pytest.mark.parametrize("path", ["subscriptions/", "associations/", "subscriptions/{id}/"])
-def test_a_day_to_come_is_refused_and_so_is_what_is_no_day(api, subscription, path):
+def test_future_day_and_malformed_day_are_refused(api, subscription, path):
     path = path.replace("{id}", str(subscription.subscription_id))
     tomorrow = timezone.now().date() + timedelta(days=1)
     for as_of, code in [(tomorrow, "as_of_in_future"), ("9999-12-31", "as_of_in_future"), ("2015-02-29", "invalid")]:
@@ -137,19 +137,19 @@ def test_a_day_to_come_is_refused_and_so_is_what_is_no_day(api, subscription, pa
         assert [error["field"] for error in answer.json()["errors"]] == ["as_of"]
 
 
-def test_the_first_day_there_is_can_be_asked_for(api, subscription):
+def test_first_possible_day_is_accepted(api, subscription):
     assert api.get("subscriptions/", {"as_of": "0001-01-01"}).json()["results"] == []
     assert api.get("associations/", {"as_of": "0001-01-01"}).json()["results"] == []
 
 
-def test_the_day_is_utcs_wherever_the_reader_is(api, admin, subscription, halden):
+def test_day_is_a_utc_day_for_every_reader(api, admin, subscription, halden):
     admin.user.time_zone = "Pacific/Auckland"
     admin.user.save()
     Association.objects.filter(partner=halden).update(began_at=NOON.replace(hour=23, minute=59))
     assert holder(api, subscription, "2015-10-15") == "Halden Konsult AB"
 
 
-def test_filters_look_back_too(api, subscription, halden, nordvik, customer):
+def test_filters_apply_to_the_past_day(api, subscription, halden, nordvik, customer):
     free = make_subscription(customer, started_on=date(2015, 1, 1))
 
     def found(**query: str) -> list[str]:
@@ -162,7 +162,7 @@ def test_filters_look_back_too(api, subscription, halden, nordvik, customer):
     assert found(search="Nordvik") == []
 
 
-def test_associations_stand_as_they_stood_at_the_end_of_the_day(api, subscription, customer, nordvik):
+def test_associations_are_listed_as_they_were_at_the_end_of_the_day(api, subscription, customer, nordvik):
     Association.objects.create(
         kind="delegated_admin", customer=customer, partner=nordvik, source="estate",
         began_at=datetime(2015, 11, 15, tzinfo=UTC), ended_at=datetime(2015, 11, 16, tzinfo=UTC),
@@ -184,23 +184,23 @@ def test_associations_stand_as_they_stood_at_the_end_of_the_day(api, subscriptio
     assert Association.objects.filter(ended_at=None).count() == 1  # looking changes nothing
 
 
-def test_a_csv_looks_back_as_its_list_does(api, subscription):
+def test_csv_of_a_past_day_matches_its_list(api, subscription):
     answer = api.get("subscriptions/", {"as_of": "2015-11-15", "format": "csv"})
     (row,) = csv.DictReader(io.StringIO(b"".join(answer).decode()))
     assert (row["partner_of_record_name"], row["usage_month"]) == ("Halden Konsult AB", "2015-11")
 
 
-# --- Who looks back sees no more than they may see today ------------------------------------------------------------
+# --- Looking back shows no more than the reader may see today -------------------------------------------------------
 
 
-def test_a_partner_sees_itself_on_its_days_and_another_partner_on_others(subscription, halden, nordvik):
+def test_partner_sees_itself_on_its_days_and_a_hidden_partner_on_others(subscription, halden, nordvik):
     theirs = Api(make_member(halden.organisation))
     assert holder(theirs, subscription, "2015-11-15") == "Halden Konsult AB"
     assert holder(theirs, subscription, "2015-10-14") == {"hidden": True}
     assert holder(theirs, subscription, "2015-12-01") == {"hidden": True}
 
 
-def test_a_former_partner_sees_the_usage_of_its_own_months_only(subscription, halden):
+def test_former_partner_sees_usage_of_its_own_months_only(subscription, halden):
     theirs = Api(make_member(halden.organisation))
     address = f"subscriptions/{subscription.subscription_id}/"
     usage = {day: theirs.get(address, {"as_of": day}).json()["usage"] for day in ("2015-11-15", "2015-12-01")}
@@ -208,7 +208,7 @@ def test_a_former_partner_sees_the_usage_of_its_own_months_only(subscription, ha
     assert usage["2015-12-01"] is None
 
 
-def test_a_partner_that_only_came_later_was_not_of_record_then(subscription):
+def test_later_partner_was_not_the_partner_of_record_on_an_earlier_day(subscription):
     late = make_partner("Senare AB")
     Association.objects.create(
         kind="csp", customer=subscription.customer, subscription=subscription, partner=late, source="estate",
@@ -219,7 +219,7 @@ def test_a_partner_that_only_came_later_was_not_of_record_then(subscription):
     assert theirs.get("associations/", {"as_of": "2019-12-31"}).json()["results"] == []
 
 
-def test_a_stranger_finds_nothing_on_any_day(subscription):
+def test_stranger_finds_nothing_on_any_day(subscription):
     stranger = Api(make_member(make_customer("Ekholmen AB").organisation))
     assert stranger.get("subscriptions/", {"as_of": "2015-11-15"}).json()["results"] == []
     address = f"subscriptions/{subscription.subscription_id}/"
@@ -228,7 +228,9 @@ def test_a_stranger_finds_nothing_on_any_day(subscription):
 
 @pytest.mark.parametrize("reader", ["customer", "partner", "staff"])
 @pytest.mark.parametrize("path", ["subscriptions/", "associations/"])
-def test_looking_back_costs_the_same_for_any_number_of_rows(subscription, customer, nordvik, admin, reader, path):
+def test_number_of_queries_for_a_past_day_does_not_grow_with_the_rows(
+    subscription, customer, nordvik, admin, reader, path
+):
     actors = {"customer": admin, "partner": make_member(nordvik.organisation), "staff": make_staff("auditor")}
     api = Api(actors[reader])
 
@@ -248,14 +250,15 @@ def test_looking_back_costs_the_same_for_any_number_of_rows(subscription, custom
 
 
 def url(name: str, subscription: Subscription | None = None) -> str:
-    return reverse(f"associations:{name}", args=[subscription.subscription_id] if subscription else [])
+    room = "portal" if name == "customer_partners" else "associations"
+    return reverse(f"{room}:{name}", args=[subscription.subscription_id] if subscription else [])
 
 
 def text(response: Any) -> str:
     return " ".join(response.content.decode().split())  # no-break spaces become plain ones
 
 
-def test_the_customers_list_shows_the_record_of_that_day_and_says_what_is_todays(web, subscription):
+def test_customers_list_shows_the_record_of_the_day_and_marks_what_is_of_today(web, subscription):
     page = web.get(url("subscription_list") + "?as_of=2015-11-15")
     (row,) = page.context["rows"]
     assert row.record.partner.organisation.name == "Halden Konsult AB"
@@ -268,7 +271,7 @@ def test_the_customers_list_shows_the_record_of_that_day_and_says_what_is_todays
     ]
 
 
-def test_the_customers_page_of_a_past_day_shows_it_and_offers_nothing_to_do(web, subscription):
+def test_customers_page_of_a_past_day_offers_no_actions(web, subscription):
     past = web.get(url("subscription_detail", subscription) + "?as_of=2015-11-15")
     now = web.get(url("subscription_detail", subscription))
     assert past.context["current"].association.partner.organisation.name == "Halden Konsult AB"
@@ -284,7 +287,7 @@ def test_the_customers_page_of_a_past_day_shows_it_and_offers_nothing_to_do(web,
     assert ended.association.end_note == ""
 
 
-def test_a_day_on_which_nobody_was_of_record_is_said_to_be_one(web, subscription, halden):
+def test_page_of_a_day_without_a_partner_of_record_shows_that(web, subscription, halden):
     Association.objects.filter(partner=halden).delete()
     page = web.get(url("subscription_detail", subscription) + "?as_of=2015-11-15")
     assert "The subscription had no partner of record at the end of that day." in text(page)
@@ -292,7 +295,7 @@ def test_a_day_on_which_nobody_was_of_record_is_said_to_be_one(web, subscription
 
 
 @pytest.mark.parametrize("name", ["subscription_list", "subscription_detail", "customer_partners"])
-def test_a_day_that_cannot_be_looked_back_to_is_said_so_on_the_customers_pages(web, subscription, name):
+def test_wrong_day_shows_an_error_on_the_customers_pages(web, subscription, name):
     address = url(name, subscription if name == "subscription_detail" else None)
     page = web.get(f"{address}?as_of=2999-01-01")
     assert page.status_code == 422
@@ -300,22 +303,22 @@ def test_a_day_that_cannot_be_looked_back_to_is_said_so_on_the_customers_pages(w
 
 
 @pytest.mark.parametrize("name", ["subscription_detail", "partner_subscription_detail"])
-def test_a_day_before_the_subscription_is_said_to_be_one(web, subscription, nordvik, name):
+def test_day_before_the_subscription_started_shows_an_error(web, subscription, nordvik, name):
     reader = web if name == "subscription_detail" else signed_in(make_member(nordvik.organisation))
     page = reader.get(url(name, subscription) + "?as_of=2015-06-30")
     assert page.status_code == 422
     assert "The subscription had not started on that date. Choose a later date." in text(page)
 
 
-def test_the_customers_partners_are_those_of_that_day(web, subscription):
+def test_customers_partners_are_those_of_the_day(web, subscription):
     page = web.get(url("customer_partners") + "?as_of=2015-11-15")
     ((partner, kinds),) = page.context["partners"]
     assert (partner.organisation.name, kinds, partner.of_record) == ("Halden Konsult AB", ["Partner of record"], 1)
-    nobody = web.get(url("customer_partners") + "?as_of=2015-06-30")
-    assert "No partners on that date" in text(nobody)
+    empty = web.get(url("customer_partners") + "?as_of=2015-06-30")
+    assert "No partners on that date" in text(empty)
 
 
-def test_the_partners_views_are_of_that_day(subscription, halden, nordvik):
+def test_partners_tabs_are_those_of_the_day(subscription, halden, nordvik):
     client = signed_in(make_member(halden.organisation))
 
     def counts(as_of: str) -> dict[str, int]:
@@ -327,7 +330,7 @@ def test_the_partners_views_are_of_that_day(subscription, halden, nordvik):
     assert counts("2015-09-15") == {"Partner of record": 0, "Your own tenant": 0, "Former": 0, "All": 1}
 
 
-def test_the_partners_page_of_a_past_day_names_nobody_else(subscription, halden):
+def test_partners_page_of_a_past_day_names_no_other_partner(subscription, halden):
     client = signed_in(make_member(halden.organisation))
     own = client.get(url("partner_subscription_detail", subscription) + "?as_of=2015-11-15")
     others = client.get(url("partner_subscription_detail", subscription) + "?as_of=2015-09-15")
@@ -337,7 +340,7 @@ def test_the_partners_page_of_a_past_day_names_nobody_else(subscription, halden)
     assert "Nordvik" not in text(others)
 
 
-def test_a_customers_page_tells_its_partner_what_it_was_on_that_day(subscription, halden, customer):
+def test_partners_page_of_a_customer_shows_the_day(subscription, halden, customer):
     client = signed_in(make_member(halden.organisation))
     address = reverse("portal:partner_customer_detail", args=[customer.tenant_id])
     then, now = client.get(f"{address}?as_of=2015-11-15"), client.get(address)
@@ -347,7 +350,7 @@ def test_a_customers_page_tells_its_partner_what_it_was_on_that_day(subscription
     assert client.get(f"{address}?as_of=x").status_code == 422
 
 
-def test_a_file_of_a_past_day_is_named_after_it(web, subscription):
+def test_file_of_a_past_day_has_the_day_in_its_name(web, subscription):
     answer = web.get(url("subscription_list") + "?as_of=2015-11-15&format=csv")
     assert "2015-11-15.csv" in answer["Content-Disposition"]
     assert "Halden Konsult AB" in b"".join(answer).decode()

@@ -1,4 +1,4 @@
-"""From a verb to the mail that leaves: who gets it, and what it says."""
+"""From a verb to the mail that is sent: who gets it, and with what words."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _colleague(customer) -> None:
 
 @pytest.fixture
 def arrived(mailoutbox):
-    """What has left since it was last called, by recipient; each recipient has at most one mail."""
+    """Return a function for the mails since its last call, by recipient. Each recipient has at most one."""
 
     def arrived() -> dict[str, EmailMessage]:
         mailoutbox.clear()
@@ -51,21 +51,21 @@ def arrived(mailoutbox):
 
 @pytest.fixture
 def attached(subscription, partner, admin, arrived) -> Association:
-    """A partner of record, of whom everybody knows."""
+    """Attach a partner of record, with all mails about it sent."""
     association = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin).association
     arrived()
     return association
 
 
 def says(mail: EmailMessage, *texts: str) -> None:
-    """Both in the text and in the HTML."""
+    """Check that the texts are in the plain text and in the HTML."""
     ((html, _type),) = mail.alternatives  # type: ignore[attr-defined]
     for text in texts:
         assert text in mail.body
         assert text in html
 
 
-def test_attaching_tells_the_partner_and_confirms_to_who_did_it(subscription, partner, admin, arrived):
+def test_attaching_notifies_the_partner_and_confirms_to_the_person_who_did_it(subscription, partner, admin, arrived):
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, note="They run our mail.")
     mails = arrived()
     assert mails.keys() == {PARTNER, ADMIN}
@@ -87,7 +87,7 @@ def test_attaching_tells_the_partner_and_confirms_to_who_did_it(subscription, pa
     assert mails[ADMIN].subject.startswith("You attached Nordvik Cloud AB as the partner of record for ")
 
 
-def test_removing_tells_the_partner_the_reason(subscription, attached, admin, arrived):
+def test_removing_notifies_the_partner_with_the_reason(subscription, attached, admin, arrived):
     attaching.remove(subscription.subscription_id, by=admin, reason="We do it ourselves now.\nThank you.")
     mails = arrived()
     assert mails.keys() == {PARTNER, ADMIN}
@@ -97,9 +97,7 @@ def test_removing_tells_the_partner_the_reason(subscription, attached, admin, ar
     says(mails[ADMIN], "You can undo this until")
 
 
-def test_undoing_an_attach_tells_the_partner_and_does_not_lead_to_what_it_cannot_open(
-    subscription, attached, admin, arrived
-):
+def test_undoing_an_attach_notifies_the_partner_without_a_link_it_cannot_open(subscription, attached, admin, arrived):
     undo.undo(subscription.subscription_id, by=admin)
     mails = arrived()
     assert mails.keys() == {PARTNER, ADMIN}
@@ -107,7 +105,7 @@ def test_undoing_an_attach_tells_the_partner_and_does_not_lead_to_what_it_cannot
     assert f"/p/subscriptions/{subscription.subscription_id}" not in mails[PARTNER].body
 
 
-def test_undoing_a_removal_tells_the_partner(subscription, attached, admin, arrived):
+def test_undoing_a_removal_notifies_the_partner(subscription, attached, admin, arrived):
     attaching.remove(subscription.subscription_id, by=admin)
     arrived()
     undo.undo(subscription.subscription_id, by=admin)
@@ -118,7 +116,7 @@ def test_undoing_a_removal_tells_the_partner(subscription, attached, admin, arri
     )
 
 
-def test_dating_back_tells_the_partner_both_days(subscription, partner, attached, admin, arrived):
+def test_earlier_start_notifies_the_partner_with_both_days(subscription, partner, attached, admin, arrived):
     began_on = (timezone.now() - timedelta(days=40)).date()
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=began_on)
     mails = arrived()
@@ -126,7 +124,7 @@ def test_dating_back_tells_the_partner_both_days(subscription, partner, attached
     says(mails[PARTNER], "Your start date is now", "Before, it was")
 
 
-def test_an_end_from_outside_tells_the_partner_and_the_customers_people_why(subscription, attached, arrived):
+def test_end_from_outside_notifies_partner_and_customer_with_the_reason(subscription, attached, arrived):
     subscription.status = "expired"
     subscription.save()
     assert ending.end_from_outside(attached.pk)
@@ -137,12 +135,12 @@ def test_an_end_from_outside_tells_the_partner_and_the_customers_people_why(subs
     assert "Done by" not in mails[ADMIN].body
 
 
-def test_attaching_the_same_partner_again_tells_nobody(subscription, partner, attached, admin, arrived):
+def test_attaching_the_same_partner_again_notifies_no_one(subscription, partner, attached, admin, arrived):
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
     assert arrived() == {}
 
 
-def test_a_relay_that_calls_again_adds_no_mail(subscription, attached, admin, arrived):
+def test_second_call_of_a_handler_adds_no_mail(subscription, attached, admin, arrived):
     attaching.remove(subscription.subscription_id, by=admin)
     assert len(arrived()) == 2
     Outbox.objects.update(done_at=None, next_at=timezone.now())
@@ -150,7 +148,7 @@ def test_a_relay_that_calls_again_adds_no_mail(subscription, attached, admin, ar
     assert Delivery.objects.count() == 4
 
 
-def test_a_subscription_without_sku_and_seats_can_be_written_about(subscription, partner, admin, arrived):
+def test_mail_works_for_a_subscription_without_sku_and_seats(subscription, partner, admin, arrived):
     subscription.sku = subscription.seats = None
     subscription.save()
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)

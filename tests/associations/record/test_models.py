@@ -1,4 +1,4 @@
-"""Who sees what: each viewer's rows and months, as the table of the architecture says."""
+"""Who sees what: the rows and months of each reader, as in the table of the architecture."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ MONTHS = [date(2025, month, 1) for month in range(1, 7)]
 
 
 @pytest.mark.parametrize("kind", AssociationKind.values)
-def test_a_partner_sees_the_row_of_what_it_is_associated_with_in_any_kind(subscription, partner, kind):
+def test_partner_sees_the_row_of_a_subscription_it_is_associated_with_in_any_kind(subscription, partner, kind):
     associate(kind, partner, subscription)
     member = make_member(partner.organisation)
 
@@ -64,7 +64,7 @@ def test_a_partner_sees_the_row_of_what_it_is_associated_with_in_any_kind(subscr
     assert list(customers_visible_to(member)) == [subscription.customer]
 
 
-def test_nobody_sees_anything_and_staff_everything(subscription):
+def test_staff_see_everything_and_an_actor_without_organisation_nothing(subscription):
     assert not subscriptions_visible_to(SYSTEM).exists()
     assert not customers_visible_to(SYSTEM).exists()
     assert not events_visible_to(SYSTEM).exists()
@@ -72,21 +72,21 @@ def test_nobody_sees_anything_and_staff_everything(subscription):
     assert list(subscriptions_visible_to(make_staff("auditor"))) == [subscription]
 
 
-def test_a_customer_sees_its_own_only(subscription):
+def test_customer_sees_only_its_own_subscriptions(subscription):
     other = make_customer("Almviks kommun")
     theirs = make_subscription(other)
 
     assert list(subscriptions_visible_to(make_member(other.organisation, "viewer"))) == [theirs]
 
 
-def test_a_partner_of_record_of_one_subscription_does_not_see_the_customers_others(subscription, partner):
+def test_partner_of_record_of_one_subscription_does_not_see_the_others(subscription, partner):
     make_subscription(subscription.customer)
     associate(AssociationKind.DPOR, partner, subscription)
 
     assert list(subscriptions_visible_to(make_member(partner.organisation))) == [subscription]
 
 
-def test_an_undone_association_shows_nothing(subscription, partner):
+def test_undone_association_shows_nothing(subscription, partner):
     Association.objects.filter(pk=associate(AssociationKind.DPOR, partner, subscription).pk).update(
         undone_at=timezone.now()
     )
@@ -96,7 +96,7 @@ def test_an_undone_association_shows_nothing(subscription, partner):
     assert not customers_visible_to(member).exists()
 
 
-def test_the_open_partner_of_record_sees_all_months_of_usage(subscription, partner):
+def test_partner_of_record_sees_all_months_of_usage(subscription, partner):
     associate(AssociationKind.DPOR, partner, subscription, began=date(2025, 5, 1))
     use(subscription, *MONTHS)
 
@@ -105,7 +105,7 @@ def test_the_open_partner_of_record_sees_all_months_of_usage(subscription, partn
     assert sorted(months) == MONTHS
 
 
-def test_a_former_one_sees_the_months_at_whose_end_it_was_of_record(subscription, partner):
+def test_former_partner_sees_the_months_at_whose_end_it_was_partner_of_record(subscription, partner):
     associate(AssociationKind.DPOR, partner, subscription, began=date(2025, 2, 15), ended=date(2025, 5, 1))
     use(subscription, *MONTHS)
 
@@ -115,14 +115,14 @@ def test_a_former_one_sees_the_months_at_whose_end_it_was_of_record(subscription
 
 
 @pytest.mark.parametrize("kind", sorted(set(AssociationKind.values) - {AssociationKind.DPOR, AssociationKind.CPOR}))
-def test_other_kinds_see_no_usage(subscription, partner, kind):
+def test_partners_of_other_kinds_see_no_usage(subscription, partner, kind):
     associate(kind, partner, subscription)
     use(subscription, *MONTHS)
 
     assert not usage_visible_to(make_member(partner.organisation)).exists()
 
 
-def test_a_superseded_revision_is_not_shown(subscription):
+def test_superseded_revision_of_usage_is_not_shown(subscription):
     use(subscription, MONTHS[0])
     Usage.objects.update(superseded_at=timezone.now())
     Usage.objects.create(subscription=subscription, month=MONTHS[0], workload="exo", revision=2, active_users=400)
@@ -131,7 +131,7 @@ def test_a_superseded_revision_is_not_shown(subscription):
     assert [usage.active_users for usage in usage_visible_to(admin)] == [400]
 
 
-def test_a_global_account_sees_what_its_locations_see_and_a_location_not_its_siblings(subscription):
+def test_global_account_sees_what_its_locations_see_and_a_location_only_its_own(subscription):
     company = make_partner("Nordvik Group", kind="global")
     location = make_partner(parent=company.organisation)
     sibling = make_partner("Nordvik Cloud Oy", parent=company.organisation)
@@ -142,7 +142,7 @@ def test_a_global_account_sees_what_its_locations_see_and_a_location_not_its_sib
     assert not subscriptions_visible_to(make_member(sibling.organisation)).exists()
 
 
-def test_another_partner_of_record_is_hidden_from_a_partner_and_named_to_the_customer(subscription, partner):
+def test_another_partner_of_record_is_hidden_from_a_partner_and_shown_to_the_customer(subscription, partner):
     rival = make_partner("Halden Konsult AB")
     record = associate(AssociationKind.DPOR, rival, subscription)
     associate(AssociationKind.TRANSACTING, partner, subscription)
@@ -156,7 +156,7 @@ def test_another_partner_of_record_is_hidden_from_a_partner_and_named_to_the_cus
     assert customers.record == record
 
 
-def test_a_month_of_usage_is_that_of_its_largest_workload_and_money_adds_up(subscription):
+def test_month_of_usage_has_the_largest_workload_and_the_sum_of_money(subscription):
     use(subscription, MONTHS[0], workload="exo", paid_units=420, active_users=361)
     use(subscription, MONTHS[0], workload="teams", paid_units=420, active_users=402)
     use(subscription, MONTHS[0], workload="azure", paid_units=None, active_users=None, consumed_usd=100)
@@ -167,7 +167,7 @@ def test_a_month_of_usage_is_that_of_its_largest_workload_and_money_adds_up(subs
     assert row.usage == usages.MonthOfUsage(MONTHS[0], 420, 402, 100)
 
 
-def test_a_partner_reads_the_events_it_is_party_to_and_no_others(customer: Customer, partner):
+def test_partner_reads_only_the_events_it_is_a_party_to(customer: Customer, partner):
     admin = make_member(customer.organisation)
     rival = make_partner("Halden Konsult AB")
     mine, theirs = make_subscription(customer), make_subscription(customer)
@@ -181,7 +181,7 @@ def test_a_partner_reads_the_events_it_is_party_to_and_no_others(customer: Custo
     assert not events_visible_to(make_member(make_customer("Almviks kommun").organisation)).exists()
 
 
-def test_rows_cost_the_same_whatever_their_number(customer, partner, django_assert_num_queries):
+def test_number_of_queries_does_not_grow_with_the_rows(customer, partner, django_assert_num_queries):
     admin = make_member(customer.organisation)
     for _ in range(3):
         associate(AssociationKind.DPOR, partner, make_subscription(customer))

@@ -1,7 +1,7 @@
-"""Sixteen callers at one subscription through the whole stack of a request: the record stays exact.
+"""Sixteen callers change one subscription through the whole stack of a request: the record stays exact.
 
-Meanwhile files are loaded that end records from outside, and the relay tells those who listen. Each race runs six
-seconds here; `make chaos` runs the long ones (`RACE_SECONDS`).
+Meanwhile, imports end associations from outside, and the relay sends notifications. Each race runs for six seconds
+here; `make chaos` runs longer ones (`RACE_SECONDS`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CONSTRAINTS = ("one_partner_of_record_per_subscription", "no_two_periods_of_reco
 
 @dataclass
 class Race:
-    """Callers, loads and the relay at these subscriptions; what they were answered, and the worst that was seen."""
+    """Callers, imports and the relay on these subscriptions; the answers, and the most partners of record seen."""
 
     subscriptions: list[Subscription]
     partners: list[Partner]
@@ -59,12 +59,12 @@ class Race:
     until_worst: bool = False
 
     def run(self, seconds: float) -> None:
-        """Everybody at once for so long, or until the worst has been seen; then the relay tells the rest."""
+        """Run all of them for this long, or until an error was seen; then let the relay finish."""
         self.end = time.monotonic() + seconds
         others = [self.watch, self.relay, self.load] if self.locked else [self.watch]
         with ThreadPoolExecutor(THREADS + len(others)) as threads:
-            callers = [threads.submit(self.alone, self.call, seed) for seed in range(THREADS)]
-            rest = [threads.submit(self.alone, other) for other in others]
+            callers = [threads.submit(self.in_session, self.call, seed) for seed in range(THREADS)]
+            rest = [threads.submit(self.in_session, other) for other in others]
             for one in callers:
                 self.answers += one.result()
             for one in rest:
@@ -77,8 +77,8 @@ class Race:
     def goes_on(self) -> bool:
         return time.monotonic() < self.end and not (self.until_worst and self.worst > 1)
 
-    def alone(self, work: Callable[..., Any], *given: int) -> Any:
-        """In a session of its own, without row locks where there shall be none."""
+    def in_session(self, work: Callable[..., Any], *given: int) -> Any:
+        """Run in a database session of its own, without row locks if the race has none."""
         with ExitStack() as stack:
             stack.callback(connection.close)
             if not self.locked:
@@ -86,7 +86,7 @@ class Race:
             return work(*given)
 
     def call(self, seed: int) -> Counter[int]:
-        """Attaches, removes, dates back and undoes at random, a few times at each subscription it comes to."""
+        """Attach, remove, date back and undo at random, a few times on each subscription."""
         chance = random.Random(seed)
         headers = {"Authorization": f"Bearer {self.secret}", "If-Match": "*"}
         client = Client(raise_request_exception=False, headers=headers)
@@ -116,13 +116,13 @@ class Race:
         return mine
 
     def reply(self, client: Client, request_id: int, chance: random.Random) -> Any:
-        """Answers the question: with one of the parties, one that may be none, or neither."""
+        """Answer the change request: with a partner, which may not be a party, or neither."""
         mpn_id = chance.choice([*self.partners, None])
         body = {"mpn_id": mpn_id and mpn_id.mpn_id}
         return client.post(f"/api/v1/change-requests/{request_id}/answer/", body, content_type="application/json")
 
     def load(self) -> None:
-        """Subscriptions expire and come back, partners are suspended, closed and reopened; never all of them."""
+        """Let subscriptions expire and come back, and partners be suspended, closed and reopened; never all of them."""
         chance = random.Random("files")
         while self.goes_on:
             some = chance.sample(self.subscriptions, min(len(self.subscriptions), 5))
@@ -166,7 +166,7 @@ class Race:
 
 @pytest.fixture
 def race(tmp_path: Path) -> Callable[..., Race]:
-    """Makes a race at so many subscriptions of one customer, between six partners that have a member each."""
+    """Return a function that makes a race on subscriptions of one customer, between six partners with a member each."""
 
     def make(count: int, *, locked: bool = True) -> Race:
         customer = make_customer()
@@ -205,22 +205,22 @@ def without_constraints() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("count", [1, 1000], ids=["one hot subscription", "a thousand"])
-def test_the_record_stays_exact_under_sixteen_callers(race, count):
+def test_record_stays_exact_under_sixteen_callers(race, count):
     race, before = race(count), deadlocks()
 
     race.run(SECONDS)
 
     assert race.worst <= 1
     assert overlaps() == 0
-    # What the database could not take (a range that ends before it begins, a deadlock) would be a 500 or a 503.
+    # An error of the database (a range that ends before it begins, a deadlock) would be a 500 or a 503.
     assert set(race.answers) <= {200, 201, 202, 204, 409, 422, 429}, race.answers
     assert min(race.answers[201], race.answers[204], race.loads) > 0
     assert deadlocks() == before
     assert list(verifying.verify()) == []
-    _each_change_has_one_event_one_promise_and_one_message_to_each(race)
+    _each_change_has_one_event_one_outbox_row_and_one_message_for_each(race)
 
 
-def _each_change_has_one_event_one_promise_and_one_message_to_each(race: Race) -> None:
+def _each_change_has_one_event_one_outbox_row_and_one_message_for_each(race: Race) -> None:
     of_record = Event.objects.filter(verb__startswith="partner_of_record.")
     loaded = Event.objects.filter(verb="estate.loaded", object_id="subscriptions.csv")
     from_files = sum(event.changes["changed"] for event in loaded)
@@ -233,7 +233,7 @@ def _each_change_has_one_event_one_promise_and_one_message_to_each(race: Race) -
     assert Outbox.objects.count() == Outbox.objects.exclude(done_at=None).count() == Event.objects.count()
     awaited = Outbox.objects.filter(event__in=of_record)
     assert set(awaited.values_list("attempts", flat=True)) == {1}
-    # The partner's member and the administrator: each is told of each change, once.
+    # The partner's member and the administrator each get one message for each change.
     told = Counter(Delivery.objects.values_list("event", "recipient", "template"))
     assert set(told.values()) == {1}
     changes = set(of_record.values_list("pk", flat=True))
@@ -241,7 +241,7 @@ def _each_change_has_one_event_one_promise_and_one_message_to_each(race: Race) -
     assert people == dict.fromkeys(changes, 2)
 
 
-def test_the_race_sees_what_goes_wrong_without_the_lock_and_the_constraints(race):
+def test_race_finds_errors_without_the_lock_and_the_constraints(race):
     race = race(1, locked=False)
     race.until_worst = True
 
@@ -252,7 +252,7 @@ def test_the_race_sees_what_goes_wrong_without_the_lock_and_the_constraints(race
     assert race.worst > 1 or found > 0
 
 
-def test_the_constraints_hold_the_record_even_without_the_lock_but_callers_meet_errors(race):
+def test_constraints_keep_the_record_exact_without_the_lock_but_callers_get_errors(race):
     race = race(1, locked=False)
 
     race.run(SECONDS / 3)

@@ -1,4 +1,4 @@
-"""A load writes the same rows with bulk.py as actions.py would write one by one, on random estates."""
+"""On random estates, an import with bulk.py writes the same rows as actions.py does one by one."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 #: Days are counted from here; the last of them is before NOW.
 FIRST, DAYS = date(2025, 1, 1), 400
 QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True, max_examples=30)
-#: For a fault that must be found: nothing is made smaller, and every run tries the same.
+#: For a fault that must be found: nothing is shrunk, and every run tries the same.
 HUNT = settings(QUIET, derandomize=True, database=None, phases=[Phase.generate], report_multiple_bugs=False)
 
 SUBSCRIPTIONS, TENANTS, PARTNERS = ["mail", "cloud", "other mail"], ["tenant", "other tenant"], ["nordvik", "halden"]
-BESIDE = sorted(set(AssociationKind.values) - TENANT_KINDS - {AssociationKind.DPOR})
+OTHER_KINDS = sorted(set(AssociationKind.values) - TENANT_KINDS - {AssociationKind.DPOR})
 
 
 @dataclass(frozen=True)
 class Period:
-    """One association of a file, in days since FIRST; it is known by all of it but its end."""
+    """One association of a file, in days since FIRST. Everything but its end identifies it."""
 
     unit: str
     partner: str
@@ -54,7 +54,7 @@ class Period:
 
 
 class Files(NamedTuple):
-    """What the first load says, and what a later one says: other ends, and what has been added."""
+    """The lines of the first import, and those of a later one with other ends and with more lines."""
 
     before: list[Period]
     after: list[Period]
@@ -66,7 +66,7 @@ partners = st.sampled_from(PARTNERS)
 
 @st.composite
 def periods_of_record(draw: Callable[[Any], Any]) -> Files:
-    """One partner of record at a time: some follow each other on the same day, some after a gap."""
+    """Draw periods of partners of record: some follow each other on the same day, some after a gap."""
     before, after = [], []
     for unit in SUBSCRIPTIONS:
         starts = sorted(draw(st.sets(st.integers(0, DAYS - 61), max_size=5)))
@@ -90,9 +90,9 @@ def _ended(periods: list[Period], draw: Callable[[Any], Any]) -> list[Period]:
 
 
 @st.composite
-def periods_beside(draw: Callable[[Any], Any]) -> Files:
-    """Of the other kinds several are in force at once, of a tenant or of a subscription."""
-    units = st.tuples(st.sampled_from(SUBSCRIPTIONS), st.sampled_from(BESIDE)) | st.tuples(
+def periods_of_other_kinds(draw: Callable[[Any], Any]) -> Files:
+    """Draw periods of other kinds, of a tenant or of a subscription: several can be in force together."""
+    units = st.tuples(st.sampled_from(SUBSCRIPTIONS), st.sampled_from(OTHER_KINDS)) | st.tuples(
         st.sampled_from(TENANTS), st.sampled_from(sorted(TENANT_KINDS))
     )
     rows = st.tuples(units, partners, st.integers(0, DAYS - 61), ends, ends, st.booleans())
@@ -108,13 +108,13 @@ def periods_beside(draw: Callable[[Any], Any]) -> Files:
 
 @st.composite
 def files(draw: Callable[[Any], Any]) -> Files:
-    found = [draw(periods_of_record()), draw(periods_beside())]
+    found = [draw(periods_of_record()), draw(periods_of_other_kinds())]
     before, after = (draw(st.permutations([one for part in found for one in part[which]])) for which in (0, 1))
     return Files(before, after)
 
 
 class Estate:
-    """Two customers and two partners, of which nothing is associated yet."""
+    """Two customers and two partners without associations."""
 
     def __init__(self) -> None:
         customers = [make_customer(), make_customer("Ulvsund Frakt AB")]
@@ -161,13 +161,13 @@ def at(number: int) -> datetime:
 
 
 def changed_and_new(files: Files) -> tuple[list[Period], list[Period]]:
-    """Return what the later file ends on another day, and what it adds; both in its order."""
+    """Return the periods that the later file ends on another day, and those it adds; both in its order."""
     before = {one.key: one for one in files.before}
     changed = [one for one in files.after if one.key in before and before[one.key] != one]
     return changed, [one for one in files.after if one.key not in before]
 
 
-# --- The same by the single functions, by their twins, and by loads --------------------------------------------------
+# --- The same by the single functions, by their twins, and by imports ------------------------------------------------
 
 
 def one_by_one(estate: Estate, files: Files) -> None:
@@ -182,7 +182,7 @@ def one_by_one(estate: Estate, files: Files) -> None:
 
 
 def by_their_twins(estate: Estate, files: Files) -> None:
-    """Some begin by a SELECT, the others as a list of drafts."""
+    """Begin some by a SELECT, and the others as a list of drafts."""
     begin_selected([estate.draft(one) for one in files.before])
     changed, new = changed_and_new(files)
     found = [estate.stored(one) for one in changed]
@@ -206,7 +206,7 @@ def begin_selected(drafts: Iterable[Association]) -> None:
     assert begun == {customer: customers.count(customer) for customer in customers}
 
 
-def by_two_loads(estate: Estate, files: Files) -> None:
+def by_two_imports(estate: Estate, files: Files) -> None:
     for periods in files:
         with TemporaryDirectory() as directory:
             estates.write(Path(directory), associations=[estates.association(), *map(estate.row, periods)])
@@ -221,7 +221,7 @@ def refused(error: Any) -> None:
 
 
 def rows_after(write: Callable[[Estate, Files], None], estate: Estate, files: Files) -> list[tuple[Any, ...]]:
-    """Return every column of every association but its number, and leave nothing behind."""
+    """Return every column of every association except its key, and roll everything back."""
     columns = [field.attname for field in Association._meta.concrete_fields if not field.primary_key]
     with transaction.atomic(), mock.patch.object(timezone, "now", return_value=NOW):
         write(estate, files)
@@ -244,8 +244,8 @@ def hold(estate: Estate, write: Callable[[Estate, Files], None], how: settings) 
     compare()
 
 
-@pytest.mark.parametrize("write", [by_their_twins, by_two_loads])
-def test_the_twins_write_what_the_single_functions_write(two_customers, write):
+@pytest.mark.parametrize("write", [by_their_twins, by_two_imports])
+def test_twins_write_the_rows_of_the_single_functions(two_customers, write):
     hold(two_customers, write, QUIET)
 
 
@@ -264,9 +264,9 @@ FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
 }
 
 
-@pytest.mark.parametrize("write", [by_their_twins, by_two_loads])
+@pytest.mark.parametrize("write", [by_their_twins, by_two_imports])
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_twin_that_writes_something_else_is_found(two_customers, monkeypatch, name, write):
+def test_twin_that_writes_other_rows_is_found(two_customers, monkeypatch, name, write):
     monkeypatch.setattr(bulk, *FAULTS[name])
 
     with pytest.raises((AssertionError, DatabaseError)):

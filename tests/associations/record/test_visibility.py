@@ -1,4 +1,4 @@
-"""Who sees what of a subscription: each cell of the table, over the API and on the pages that show the same."""
+"""Who sees what of a subscription: each cell of the table, over the API and on the pages."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from por.web import formatting
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 
-#: Usage stands for each of them; the former partner was of record at the end of the first two.
+#: Each of them has usage. The former partner was the partner of record at the end of the first two.
 MONTHS = ["2025-09", "2025-08", "2025-07"]
 HALDEN = "Halden Konsult AB"
 
 
 @dataclass(frozen=True)
 class Sees:
-    """What one viewer learns of the subscription that Halden is of record for."""
+    """What one reader sees of the subscription whose partner of record is Halden."""
 
     row: bool
-    record: str = ""  # whom they see of record: the name, "hidden", or nobody to be seen
+    record: str = ""  # the partner of record they see: the name, "hidden", or "" for none
     usage: bool = False  # in the row
     months: int = 0  # on the usage page and in its file
     verbs: tuple[str, ...] = ()  # of its history, newest first
@@ -71,7 +71,7 @@ def subscription(shared: None) -> Subscription:
 
 @pytest.fixture(scope="module")
 def viewers(subscription: Subscription) -> dict[str, Actor]:
-    """Everybody of the table, once Nordvik was of record and Halden is."""
+    """Return every reader of the table, where Halden is the partner of record and Nordvik a former one."""
     customer = subscription.customer
     admin = make_member(customer.organisation)
     nordvik, undone = make_partner("Nordvik Cloud AB"), make_partner("Ångrad AB")
@@ -80,7 +80,7 @@ def viewers(subscription: Subscription) -> dict[str, Actor]:
     where = subscription.subscription_id
     once = attaching.attach(where, nordvik.mpn_id, by=admin).association
     attaching.remove(where, by=admin, reason="Their project has ended.")
-    # As a load of an older record would have it: of record at the end of July and of August.
+    # As an import of an old record would make it: the partner of record at the end of July and of August.
     Association.objects.filter(pk=once.pk).update(began_at="2025-07-10T00:00Z", ended_at="2025-09-10T00:00Z")
     attaching.attach(where, undone.mpn_id, by=admin)
     undo.undo(where, by=admin)
@@ -121,12 +121,12 @@ def named(of_record: dict[str, Any] | None) -> str:
 
 
 def verbs(events: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Without the undone attach, which only the customer and the house read beside those that stand."""
+    """Return the verbs, without the common prefix."""
     return tuple(event["verb"].removeprefix("partner_of_record.") for event in events)
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_each_viewer_learns_what_the_table_says_over_the_api(viewers, subscription, name):
+def test_api_shows_each_reader_what_the_table_allows(viewers, subscription, name):
     sees, api = TABLE[name], Api(viewers[name])
     address = f"subscriptions/{subscription.subscription_id}/"
     listed = api.get("subscriptions/").json()["results"]
@@ -151,7 +151,7 @@ def test_each_viewer_learns_what_the_table_says_over_the_api(viewers, subscripti
 
 
 @pytest.mark.parametrize("name", [name for name, sees in TABLE.items() if name not in {"customer", "staff"}])
-def test_no_partner_learns_another_partners_name_anywhere(viewers, subscription, name):
+def test_no_page_or_answer_shows_a_partner_the_name_of_another(viewers, subscription, name):
     viewer, sees = viewers[name], TABLE[name]
     api = Api(viewer)
     address = f"subscriptions/{subscription.subscription_id}/"
@@ -160,7 +160,7 @@ def test_no_partner_learns_another_partners_name_anywhere(viewers, subscription,
     if viewer.kind == "partner":
         client = Client()
         client.force_login(viewer.user)
-        pages = [reverse(f"associations:{one}") for one in ("partner_home", "partner_history")]
+        pages = [reverse(f"portal:{one}") for one in ("partner_home", "partner_history")]
         pages += [reverse("associations:partner_subscription_list") + query for query in ("?view=all", "?format=csv")]
         pages.append(reverse("associations:partner_subscription_detail", args=[subscription.subscription_id]))
         pages.append(reverse("portal:partner_customer_detail", args=[subscription.customer.tenant_id]))
@@ -172,7 +172,7 @@ def test_no_partner_learns_another_partners_name_anywhere(viewers, subscription,
 
 
 @pytest.mark.parametrize("name", [name for name in TABLE if name.startswith("dpor")])
-def test_a_partner_finds_another_neither_by_its_number_nor_by_its_name(viewers, subscription, name):
+def test_partner_cannot_find_another_by_its_number_or_name(viewers, subscription, name):
     halden = Association.objects.of_record().get(ended_at=None, undone_at=None).partner
     api = Api(viewers[name])
     expected = 1 if TABLE[name].record == HALDEN else 0
@@ -182,7 +182,7 @@ def test_a_partner_finds_another_neither_by_its_number_nor_by_its_name(viewers, 
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_the_partners_own_associations_are_all_that_is_listed(viewers, subscription, name):
+def test_partner_lists_only_its_own_associations(viewers, subscription, name):
     kinds = [one["kind"] for one in Api(viewers[name]).get("associations/").json()["results"]]
     if name in {"customer", "staff"}:
         assert len(kinds) == 10
@@ -192,11 +192,11 @@ def test_the_partners_own_associations_are_all_that_is_listed(viewers, subscript
 
 
 def months_in(table: str) -> list[str]:
-    """Those whose name stands in a table, as pages write it."""
+    """Return the months whose name is in a table, as pages write it."""
     return [month for month in MONTHS if formatting.month_text(date.fromisoformat(f"{month}-01")) in table]
 
 
-def test_pages_and_files_of_usage_show_each_viewer_the_months_of_the_table(viewers, subscription):
+def test_pages_and_files_of_usage_show_each_reader_the_months_of_the_table(viewers, subscription):
     for name, sees in TABLE.items():
         viewer = viewers[name]
         if viewer.is_staff:
@@ -205,7 +205,7 @@ def test_pages_and_files_of_usage_show_each_viewer_the_months_of_the_table(viewe
         web.force_login(viewer.user)
         months = MONTHS[3 - sees.months :] if sees.months else []
         whose = "partner_subscription_usage" if viewer.kind == "partner" else "subscription_usage"
-        address = f"{reverse(f'associations:{whose}', args=[subscription.subscription_id])}?months=all"
+        address = f"{reverse(f'portal:{whose}', args=[subscription.subscription_id])}?months=all"
         page = web.get(address)
         assert page.status_code == (200 if sees.row else 404), name
         if sees.row:

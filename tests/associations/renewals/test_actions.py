@@ -182,7 +182,7 @@ def test_partner_gets_mail_about_changes_of_its_subscription(customer, partner):
     admin, of_partner = make_member(customer.organisation), make_member(partner.organisation)
     subscription = make_subscription(customer)
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
-    imports.tell_of_changes({subscription.pk: {"seats": [420, 400], "status": ["active", "grace"]}})
+    imports.record_changes({subscription.pk: {"seats": [420, 400], "status": ["active", "grace"]}})
     relaying.relay()
 
     delivery = Delivery.objects.get(template="subscription_changed")

@@ -104,7 +104,7 @@ class RemoveForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
     )
 
-    def sentence(self) -> str:
+    def full_reason(self) -> str:
         """Return the reason as the partner will read it, in the words the customer saw."""
         given = self.cleaned_data
         return " ".join(filter(None, [str(self.REASONS.get(given["reason"], "")), given["text"].strip()]))

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from associations.change_requests import actions as change_requests
 from associations.change_requests.actions import absent
 from associations.change_requests.models import ChangeRequest, ChangeRequestQuerySet
-from associations.change_requests.queries import questions, requests_for_listing
+from associations.change_requests.queries import requests_for_listing, visible_requests
 from associations.change_requests.rules import STATEMENT_LENGTH, Cancellation, ChangeStatus
 from associations.change_requests.schemas import ChallengerShape, ChangeStatusCode, IncumbentShape, question_shape
 from associations.record.schemas import (
@@ -282,8 +282,8 @@ def _answered(actor: Actor, request_id: int) -> Response:
 
 def _shapes(actor: Actor, requests: Any) -> list[ChangeRequestShape]:
     shapes: list[ChangeRequestShape] = []
-    for question in questions(actor, requests):
-        one = question.request
+    for visible in visible_requests(actor, requests):
+        one = visible.request
         subscription = one.subscription
         answer: AnswerShape | None = None
         if one.status == ChangeStatus.ANSWERED and one.closed_at:
@@ -294,7 +294,7 @@ def _shapes(actor: Actor, requests: Any) -> list[ChangeRequestShape]:
             }
         shapes.append(
             {
-                **question_shape(question),
+                **question_shape(visible),
                 "subscription": {
                     "id": str(subscription.subscription_id),
                     "customer": customer_shape(subscription.customer),

@@ -127,7 +127,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Question:
+class VisibleRequest:
     """A change request as one reader sees it, with its parties: the partner of record first."""
 
     request: ChangeRequest
@@ -152,12 +152,12 @@ def requests_for_listing(actor: Actor) -> ChangeRequestQuerySet:
     return ChangeRequest.objects.visible_to(actor).for_listing()
 
 
-def questions(actor: Actor, requests: Iterable[ChangeRequest]) -> list[Question]:
+def visible_requests(actor: Actor, requests: Iterable[ChangeRequest]) -> list[VisibleRequest]:
     """Return change requests as the actor may know them, in the same order. It needs no query after for_listing."""
-    return [_question(actor, request) for request in requests]
+    return [_visible_request(actor, request) for request in requests]
 
 
-def _question(actor: Actor, request: ChangeRequest) -> Question:
+def _visible_request(actor: Actor, request: ChangeRequest) -> VisibleRequest:
     is_partner = actor.kind == OrganisationKind.PARTNER
     statements = {one.partner_id: one for one in request.statements.all()}
 
@@ -167,7 +167,7 @@ def _question(actor: Actor, request: ChangeRequest) -> Question:
         return Side(partner, is_incumbent, since, own, statements.get(partner.pk) if readable else None)
 
     incumbent = request.incumbent
-    return Question(
+    return VisibleRequest(
         request,
         [
             side(incumbent.partner, incumbent.began_at, is_incumbent=True),
@@ -176,15 +176,15 @@ def _question(actor: Actor, request: ChangeRequest) -> Question:
     )
 
 
-def open_questions(actor: Actor, subscriptions: Sequence[int]) -> dict[int, Question]:
+def open_requests(actor: Actor, subscriptions: Sequence[int]) -> dict[int, VisibleRequest]:
     """Return the open change request of each of these subscriptions, by its key, where the actor may see one."""
     found = requests_for_listing(actor).open().filter(subscription__in=subscriptions)
-    return {one.request.subscription_id: one for one in questions(actor, found)}
+    return {one.request.subscription_id: one for one in visible_requests(actor, found)}
 
 
-def next_due(actor: Actor, count: int) -> list[Question]:
+def next_due(actor: Actor, count: int) -> list[VisibleRequest]:
     """Return the open change requests the actor may see, the one due first at the top."""
-    return questions(actor, requests_for_listing(actor).open().order_by("due_at", "pk")[:count])
+    return visible_requests(actor, requests_for_listing(actor).open().order_by("due_at", "pk")[:count])
 
 
 @dataclass(frozen=True)
@@ -201,10 +201,10 @@ class Work:
     now: MonthOfUsage | None
 
 
-def work_of(actor: Actor, question: Question) -> dict[int, Work]:
+def work_of(actor: Actor, visible: VisibleRequest) -> dict[int, Work]:
     """Return the work of each party, by its key. Only for readers of the whole record: the customer and staff."""
-    request = question.request
-    partners = [side.partner.pk for side in question.sides]
+    request = visible.request
+    partners = [side.partner.pk for side in visible.sides]
     subscription: Subscription = request.subscription
     record = Association.objects.not_undone().filter(customer=subscription.customer_id, partner__in=partners)
     since = {one["partner"]: one["first"] for one in record.values("partner").annotate(first=Min("began_at"))}

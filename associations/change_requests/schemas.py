@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypedDict
 
-from associations.change_requests.queries import Question, Side
+from associations.change_requests.queries import Side, VisibleRequest
 from associations.change_requests.rules import ChangeStatus
 from associations.record.schemas import partner_shape
 from por.api.schema import Is, Timestamp, timestamp
@@ -41,11 +41,11 @@ class QuestionShape(TypedDict):
     due_at: Timestamp
 
 
-def question_shape(question: Question) -> QuestionShape:
-    incumbent = question.incumbent
+def question_shape(visible: VisibleRequest) -> QuestionShape:
+    incumbent = visible.incumbent
     return {
-        "id": question.request.pk,
-        "status": question.request.status,
+        "id": visible.request.pk,
+        "status": visible.request.status,
         "incumbent": {
             **partner_shape(incumbent.partner),
             "since": timestamp(incumbent.since),
@@ -53,10 +53,10 @@ def question_shape(question: Question) -> QuestionShape:
         },
         "challengers": [
             {**partner_shape(one.partner), "joined_at": timestamp(one.since), "statement": _text(one)}
-            for one in question.challengers
+            for one in visible.challengers
         ],
-        "opened_at": timestamp(question.request.opened_at),
-        "due_at": timestamp(question.request.due_at),
+        "opened_at": timestamp(visible.request.opened_at),
+        "due_at": timestamp(visible.request.due_at),
     }
 
 

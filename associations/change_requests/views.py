@@ -18,7 +18,13 @@ from associations.change_requests import actions as change_requests
 from associations.change_requests.answer_events import AnswerEvent
 from associations.change_requests.events import ChangeRequestEvent
 from associations.change_requests.forms import AnswerForm, ForwardForm, StatementForm
-from associations.change_requests.queries import Question, questions, requests_for_listing, undoable, work_of
+from associations.change_requests.queries import (
+    VisibleRequest,
+    requests_for_listing,
+    undoable,
+    visible_requests,
+    work_of,
+)
 from associations.change_requests.rules import ChangeStatus
 from associations.record import queries, timeline
 from associations.record.access import subscriptions_visible_to
@@ -63,7 +69,7 @@ def _list(request: Request, page_of_one: str) -> HttpResponse:
     """Show the open ones, the one due first at the top, or the closed ones, newest first."""
     actor = request.actor
     shown = Listing(request, requests_for_listing(actor), order=("-pk",), tabs=TABS, count_text=_requests_text)
-    found = questions(actor, shown.page.rows)
+    found = visible_requests(actor, shown.page.rows)
     rows = [(one, reverse(page_of_one, args=[one.request.pk])) for one in found]
     return render(request, "change_requests/change_request_list.html", shown.context | {"rows": rows})
 
@@ -82,8 +88,8 @@ def change_request(request: Request, request_id: int) -> HttpResponse:
 def change_request_answer(request: Request, request_id: int) -> HttpResponse:
     """Answer. A second click on the same answer shows the same page and changes nothing."""
     actor = request.actor
-    question = _get_visible(actor, request_id, to=Right.ANSWER_CHANGE_REQUEST)
-    form = AnswerForm(_answers(question), request.POST)
+    visible = _get_visible(actor, request_id, to=Right.ANSWER_CHANGE_REQUEST)
+    form = AnswerForm(_answers(visible), request.POST)
 
     def answer() -> object:
         given = form.cleaned_data
@@ -95,11 +101,11 @@ def change_request_answer(request: Request, request_id: int) -> HttpResponse:
     if sent.is_done:
         return _back(request_id)
     if sent.refused is None:
-        return _to_customer(request, question, answer=form, status=sent.status)
-    question = _get_visible(actor, request_id)
-    if _is_answer(question, form.chosen):
+        return _to_customer(request, visible, answer=form, status=sent.status)
+    visible = _get_visible(actor, request_id)
+    if _is_answer(visible, form.chosen):
         return _back(request_id)
-    return _to_customer(request, question, answer=form, seen=form.cleaned_data["version"], status=sent.status)
+    return _to_customer(request, visible, answer=form, seen=form.cleaned_data["version"], status=sent.status)
 
 
 @posted("associations:change_request")
@@ -107,7 +113,7 @@ def change_request_answer(request: Request, request_id: int) -> HttpResponse:
 def change_request_forward(request: Request, request_id: int) -> HttpResponse:
     """Forward the change request to a colleague."""
     actor = request.actor
-    question = _get_visible(actor, request_id, to=Right.ANSWER_CHANGE_REQUEST)
+    visible = _get_visible(actor, request_id, to=Right.ANSWER_CHANGE_REQUEST)
     form = ForwardForm(_colleagues(actor), request.POST)
     sent = submit(
         form,
@@ -119,24 +125,24 @@ def change_request_forward(request: Request, request_id: int) -> HttpResponse:
         messages.success(request, _("Forwarded. We will email %(name)s.") % {"name": sent.result.user})
         return redirect("associations:change_request", request_id)
     if sent.refused:
-        question = _get_visible(actor, request_id)
-    return _to_customer(request, question, forward=form, status=sent.status)
+        visible = _get_visible(actor, request_id)
+    return _to_customer(request, visible, forward=form, status=sent.status)
 
 
-def _get_visible(actor: Actor, request_id: int, *, to: str = "") -> Question:
+def _get_visible(actor: Actor, request_id: int, *, to: str = "") -> VisibleRequest:
     """Return the change request. Raises NotFound if the actor may not see it, Forbidden without the right `to`."""
     found = requests_for_listing(actor).filter(pk=request_id).first()
     if found is None:
         raise NotFound("not_found", NOT_YOURS)
     if to:
         actor.require(to)
-    return questions(actor, [found])[0]
+    return visible_requests(actor, [found])[0]
 
 
-def _is_answer(question: Question, mpn_id: str | None) -> bool:
+def _is_answer(visible: VisibleRequest, mpn_id: str | None) -> bool:
     """Return whether this is already the answer: by the first of two clicks, or by a colleague."""
-    given = question.request.chosen
-    return question.request.status == ChangeStatus.ANSWERED and mpn_id == (given and given.mpn_id)
+    given = visible.request.chosen
+    return visible.request.status == ChangeStatus.ANSWERED and mpn_id == (given and given.mpn_id)
 
 
 def _back(request_id: int) -> HttpResponse:
@@ -144,9 +150,9 @@ def _back(request_id: int) -> HttpResponse:
     return redirect(reverse("associations:change_request", args=[request_id]) + "#done")
 
 
-def _answers(question: Question) -> list[tuple[str, str]]:
+def _answers(visible: VisibleRequest) -> list[tuple[str, str]]:
     """Return the choices, each with its effect on the record."""
-    incumbent = question.incumbent.partner
+    incumbent = visible.incumbent.partner
     effects = [
         (incumbent.mpn_id, incumbent.organisation.name, _("Stays your partner of record.")),
         *(
@@ -156,7 +162,7 @@ def _answers(question: Question) -> list[tuple[str, str]]:
                 _("Replaces %(holder)s as your partner of record immediately.")
                 % {"holder": incumbent.organisation.name},
             )
-            for one in question.challengers
+            for one in visible.challengers
         ),
         (
             AnswerForm.NEITHER,
@@ -179,7 +185,7 @@ CHANGES = [ChangeRequestEvent.JOINED, ChangeRequestEvent.STATED, *AnswerEvent]
 
 def _to_customer(
     request: Request,
-    question: Question,
+    visible: VisibleRequest,
     *,
     answer: AnswerForm | None = None,
     forward: ForwardForm | None = None,
@@ -187,7 +193,7 @@ def _to_customer(
     status: int = 200,
 ) -> HttpResponse:
     """Show the page of a change request. `seen` is the version that was answered, if there is a newer one."""
-    actor, change = request.actor, question.request
+    actor, change = request.actor, visible.request
     subscription = change.subscription
     is_open = change.status == ChangeStatus.OPEN
     may_answer = is_open and actor.may(Right.ANSWER_CHANGE_REQUEST)
@@ -195,8 +201,8 @@ def _to_customer(
     last = undoable(actor, subscription, requests) if requests else None
     if last is not None and (last.request is None or last.request.pk != change.pk):
         last = None
-    work = work_of(actor, question)
-    context = _context(request, question)
+    work = work_of(actor, visible)
+    context = _context(request, visible)
     events: list[Event] = context["events"]
     since = [event for event in events if event.verb in CHANGES][: change.version - seen] if seen is not None else []
     sent = [form for form in (answer, forward) if form is not None and form.errors]
@@ -206,9 +212,9 @@ def _to_customer(
         {
             **context,
             "form": sent[0] if sent else None,
-            "sides": [(side, work[side.partner.pk]) for side in question.sides],
+            "sides": [(side, work[side.partner.pk]) for side in visible.sides],
             "may_answer": may_answer,
-            "answer_form": answer or AnswerForm(_answers(question)),
+            "answer_form": answer or AnswerForm(_answers(visible)),
             "forward_form": forward or ForwardForm(_colleagues(actor) if may_answer else []),
             "since": timeline.items(actor, since, here=True),
             "last": last,
@@ -218,16 +224,16 @@ def _to_customer(
     )
 
 
-def _context(request: Request, question: Question) -> dict[str, Any]:
+def _context(request: Request, visible: VisibleRequest) -> dict[str, Any]:
     """Return what customer and partners see of a change request, with its events, newest first."""
-    change = question.request
+    change = visible.request
     events = list(
         queries.subscription_events(request.actor, change.subscription)
         .filter(changes__change_request=change.pk)
         .order_by("-id")
     )
     return {
-        "question": question,
+        "question": visible,
         "change": change,
         "subscription": change.subscription,
         "is_open": change.status == ChangeStatus.OPEN,
@@ -253,25 +259,25 @@ def partner_change_request_state(request: Request, request_id: int) -> HttpRespo
     The form has no version: a statement of another partner would make it out of date, and no partner may notice that.
     """
     actor = request.actor
-    question = _get_visible(actor, request_id, to=Right.SUBMIT_STATEMENT)
+    visible = _get_visible(actor, request_id, to=Right.SUBMIT_STATEMENT)
     form = StatementForm(request.POST)
     sent = submit(form, lambda: change_requests.submit_statement(request_id, form.cleaned_data["text"], by=actor))
     if sent.is_done:
         messages.success(request, _("The customer can now read what you do for them."))
         return redirect("associations:partner_change_request", request_id)
     if sent.refused:
-        question = _get_visible(actor, request_id)
-    return _to_partner(request, question, form=form, status=sent.status)
+        visible = _get_visible(actor, request_id)
+    return _to_partner(request, visible, form=form, status=sent.status)
 
 
 def _to_partner(
-    request: Request, question: Question, *, form: StatementForm | None = None, status: int = 200
+    request: Request, visible: VisibleRequest, *, form: StatementForm | None = None, status: int = 200
 ) -> HttpResponse:
     """Show the page of a change request to a party, which may not be allowed to see the subscription itself."""
     actor = request.actor
-    statement = question.own.statement.text if question.own and question.own.statement else ""
-    context = _context(request, question)
-    visible = subscriptions_visible_to(actor).filter(pk=question.request.subscription_id)
+    statement = visible.own.statement.text if visible.own and visible.own.statement else ""
+    context = _context(request, visible)
+    subscriptions = subscriptions_visible_to(actor).filter(pk=visible.request.subscription_id)
     return render(
         request,
         "change_requests/partner_change_request.html",
@@ -280,7 +286,7 @@ def _to_partner(
             "form": form,
             "statement_form": form or StatementForm(initial={"text": statement}),
             "may_state": context["is_open"] and actor.may(Right.SUBMIT_STATEMENT),
-            "subscription_is_theirs": visible.exists(),
+            "subscription_is_theirs": subscriptions.exists(),
         },
         status=status,
     )

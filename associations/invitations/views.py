@@ -189,7 +189,7 @@ def _to_customer(
     effects: list[Any] = []
     if shown.is_open:
         outcomes = prospects(queries.rows(actor, subscriptions), found.partner)
-        lines = [Line(one.subscription, one.code, one.sentence) for one in outcomes]
+        lines = [Line(one.subscription, one.code, one.message) for one in outcomes]
         if any(one.code == "free" for one in outcomes):
             effects = meaning(found.partner, outcomes)
     else:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypedDict
 from django.db.models import Exists, F, OuterRef, Value
 
 from associations.change_requests.models import ChangeRequest
-from associations.change_requests.queries import open_questions
+from associations.change_requests.queries import open_requests
 from associations.change_requests.schemas import QuestionShape, question_shape
 from associations.record.models import Association, AssociationQuerySet
 from associations.record.queries import seen
@@ -151,7 +151,7 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
             contested.append(subscription)
         of_record[subscription] = PartnerOfRecordShape(mpn_id=mpn_id, name=name, since=timestamp(since), source=source)
     known, usage = seen(actor, ids, holders, as_of)
-    requests = open_questions(actor, contested) if contested else {}
+    requests = open_requests(actor, contested) if contested else {}
     return [
         {
             "id": str(one.subscription_id),

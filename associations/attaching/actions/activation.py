@@ -47,7 +47,9 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: StatedConsent, *,
     """
     by.require(Right.ACTIVATE)
     number = normal_mpn_id(mpn_id)
-    if number is not None and not partners_of(by).filter(mpn_id=number).exists():  # even if it exists
+    if (
+        number is not None and not partners_of(by).filter(mpn_id=number).exists()
+    ):  # the same for an ID of another partner and an unknown one
         raise Refused("not_your_mpn_id", _("Enter the MPN ID of one of your own locations."), field="mpn_id")
     subscription = Subscription.objects.filter(subscription_id=subscription_id).first()
     if subscription is None or subscription.agreement != Agreement.OPEN:

@@ -92,7 +92,9 @@ def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
     wake.after_commit()
     about = history.ObjectRef("job", str(job.pk), "")
     changes = {"rows": job.total, "dry_run": dry_run}
-    history.record(AttachEvent.BULK_REQUESTED, about, by=by, at=timezone.now(), chain=by.organisation_id, changes=changes)
+    history.record(
+        AttachEvent.BULK_REQUESTED, about, by=by, at=timezone.now(), chain=by.organisation_id, changes=changes
+    )
     return job
 
 

@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of attaching one subscription, or before that its prospect; `sentence` is for the customer."""
+    """The outcome of attaching one subscription, or before that its prospect; `message` is for the customer."""
 
     subscription: Subscription
     usage: MonthOfUsage | None
     code: Literal["free", "attached", "unchanged", "change_requested", "refused"]
-    sentence: str | LazyText = ""
-    question: ChangeRequest | None = None
+    message: str | LazyText = ""
+    change_request: ChangeRequest | None = None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -99,8 +99,8 @@ def prospects(rows: Iterable[queries.Row], partner: Partner | None) -> list[Outc
         if row.record is not None and partner is not None and row.record.partner_id == partner.pk:
             found.append(Outcome(row.subscription, row.usage, "unchanged", _("Already the partner of record.")))
         elif row.subscription.status != Subscription.Status.ACTIVE:
-            sentence = _("You cannot attach a partner because this subscription is not active.")
-            found.append(Outcome(row.subscription, row.usage, "refused", sentence))
+            message = _("You cannot attach a partner because this subscription is not active.")
+            found.append(Outcome(row.subscription, row.usage, "refused", message))
         elif row.record is not None:
             found.append(Outcome(row.subscription, row.usage, "change_requested", _stays(row.record)))
         else:
@@ -150,7 +150,7 @@ def _outcome(row: queries.Row, attached: attaching.Attached) -> Outcome:
         case "unchanged":
             return Outcome(row.subscription, row.usage, "unchanged", _("Already the partner of record."))
         case "change_requested":
-            sentence = _stays(attached.association)
-            return Outcome(row.subscription, row.usage, "change_requested", sentence, attached.request)
+            message = _stays(attached.association)
+            return Outcome(row.subscription, row.usage, "change_requested", message, attached.request)
         case _:
             return Outcome(row.subscription, row.usage, "attached")

@@ -135,7 +135,7 @@ def subscription_remove(request: Request, subscription_id: uuid.UUID) -> HttpRes
 
     def work() -> object:
         version = form.cleaned_data["version"]
-        return remove(subscription_id, by=request.actor, reason=form.sentence(), version=version)
+        return remove(subscription_id, by=request.actor, reason=form.full_reason(), version=version)
 
     sent = submit(form, work)
     if sent.is_done or sent.refused and _holder(subscription) is None:

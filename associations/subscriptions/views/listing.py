@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 
-from associations.change_requests.queries import open_questions
+from associations.change_requests.queries import open_requests
 from associations.record import queries
 from associations.record.access import restrict_to_ids
 from associations.subscriptions.exports import subscriptions_csv
@@ -58,7 +58,7 @@ def subscription_page(
     context = {
         **shown.context,
         "rows": queries.rows(actor, rows, form.day),
-        "questions": {} if form.day else open_questions(actor, [one.pk for one in rows]),
+        "questions": {} if form.day else open_requests(actor, [one.pk for one in rows]),
         "may_attach": actor.may(Right.ATTACH),
         **past,
         **more(base, rows, form.day),

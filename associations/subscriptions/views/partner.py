@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations.attaching.views.shared import being_of_record
-from associations.change_requests.queries import open_questions
+from associations.change_requests.queries import open_requests
 from associations.record import queries, timeline
 from associations.record.access import usage_visible_to
 from associations.record.forms import check_had_started
@@ -78,7 +78,7 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
             "subscription": subscription,
             "row": row,
             **being_of_record(subscription, as_of, own=row.record is not None and row.record.is_own_tenant),
-            "asked": None if as_of else open_questions(actor, [subscription.pk]).get(subscription.pk),
+            "asked": None if as_of else open_requests(actor, [subscription.pk]).get(subscription.pk),
             "periods": periods(actor, subscription, as_of),
             "may_invite": actor.may(Right.INVITE)
             and not (row.record or as_of)

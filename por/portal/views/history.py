@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from associations.change_requests.queries import Question, questions, requests_for_listing
+from associations.change_requests.queries import VisibleRequest, requests_for_listing, visible_requests
 from associations.record import timeline
 from associations.record.access import events_visible_to
 from associations.record.exports import events_csv
@@ -122,10 +122,10 @@ def event_detail(request: Request, event_id: int) -> HttpResponse:
     )
 
 
-def _change_request(actor: Actor, event: Event) -> Question | None:
+def _change_request(actor: Actor, event: Event) -> VisibleRequest | None:
     """Return the change request that the event belongs to, if any."""
     requests = requests_for_listing(actor).filter(pk=event.changes.get("change_request"))
-    return next(iter(questions(actor, requests)), None)
+    return next(iter(visible_requests(actor, requests)), None)
 
 
 def _page_of(event: Event) -> str:

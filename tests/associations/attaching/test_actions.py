@@ -131,7 +131,7 @@ def test_attaching_an_unknown_id_counts_as_a_check_and_is_limited(subscription, 
         attaching.attach(subscription.subscription_id, "9999999", by=admin)
 
     assert CheckOfId.objects.filter(outcome="partner_not_found").count() == 20
-    assert attach(subscription, partner, admin)  # a known ID is never held up
+    assert attach(subscription, partner, admin)  # a known ID is never delayed
 
 
 def test_viewer_is_refused_and_a_stranger_finds_no_subscription(subscription, partner, admin):

@@ -78,7 +78,7 @@ def test_global_account_activates_only_for_its_own_locations(case, open_one):
 
 
 def test_activation_needs_open_licensing_an_active_subscription_and_the_right(case, open_one):
-    refused("not_found", activate, case, case.one, kind=NotFound)  # not theirs to know that there is one
+    refused("not_found", activate, case, case.one, kind=NotFound)  # the partner may not know that it exists
     case.attach(case.one, case.nordvik)
     refused("not_open_licensing", activate, case, case.one)
     tomorrow = activation.StatedConsent("Elin", "elin@vasterhamn.example", timezone.now().date() + timedelta(days=1))
@@ -86,8 +86,8 @@ def test_activation_needs_open_licensing_an_active_subscription_and_the_right(ca
     for status, code in (("grace", "subscription_suspended"), ("expired", "subscription_expired")):
         Subscription.objects.filter(pk=open_one.pk).update(status=status)
         refused(code, activate, case, open_one)
-    for nobody in (make_member(case.nordvik.organisation, "incentives"), case.elin, make_staff("support")):
-        refused("no_right", activate, case, open_one, by=nobody, kind=Forbidden)
+    for other in (make_member(case.nordvik.organisation, "incentives"), case.elin, make_staff("support")):
+        refused("no_right", activate, case, open_one, by=other, kind=Forbidden)
     assert not Consent.objects.exists()
 
 
@@ -119,7 +119,7 @@ def test_seller_of_a_new_subscription_without_a_past_partner_is_attached(case):
     made = Association.objects.of_record()
     assert {one.source for one in made} == {Source.AUTOMATIC}
     attaching.remove(by_mosp.subscription_id, by=case.elin)
-    assert (activation.attach_sellers(), of_record(by_mosp)) == (0, None)  # the customer has said no
+    assert (activation.attach_sellers(), of_record(by_mosp)) == (0, None)  # the customer has removed the partner
 
 
 def test_seller_is_not_attached_to_an_old_subscription_or_after_another_partner(case):
@@ -128,7 +128,7 @@ def test_seller_is_not_attached_to_an_old_subscription_or_after_another_partner(
     case.attach(held, case.halden)
     case.attach(undone, case.halden)
     undo.undo(undone.subscription_id, by=case.elin)
-    nobody = [
+    unattached = [
         sold(customer, nordvik, started_on=timezone.now().date() - timedelta(days=31)),
         sold(customer, nordvik, agreement="EA"),
         sold(customer, nordvik, agreement="CSP"),  # by a transacting partner
@@ -139,7 +139,7 @@ def test_seller_is_not_attached_to_an_old_subscription_or_after_another_partner(
         undone,
     ]
     assert activation.attach_sellers() == 0
-    assert [of_record(one) for one in nobody] == [None] * len(nobody)
+    assert [of_record(one) for one in unattached] == [None] * len(unattached)
     assert of_record(held) == "Halden Konsult AB"
 
 

@@ -69,7 +69,7 @@ def test_each_row_gets_its_own_outcome(customer, admin):
     job.refresh_from_db()
     assert (job.status, job.done, outcomes(job)) == ("done", len(pairs), expected)
     assert all(row.detail for row in job.rows.filter(outcome="refused"))
-    assert Event.objects.count() == before + 2 + 3  # two jobs, two attached, one asked
+    assert Event.objects.count() == before + 2 + 3  # two jobs, two attached, one change request
     assert bulk.run_jobs() == 0
 
 

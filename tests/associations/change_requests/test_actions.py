@@ -14,7 +14,7 @@ from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import ending, undo
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest, Statement
-from associations.change_requests.queries import questions, requests_for_listing, work_of
+from associations.change_requests.queries import requests_for_listing, visible_requests, work_of
 from associations.change_requests.rules import Cancellation, ChangeStatus
 from associations.record.models import Association
 from associations.record.policies import policy_on
@@ -312,8 +312,8 @@ def test_partner_reads_only_its_own_statement_and_the_customer_reads_both(case):
         change_requests.submit_statement(case.request.pk, text, by=actor)
 
     def read(actor: Actor) -> dict[str, str]:
-        (question,) = questions(actor, requests_for_listing(actor))
-        return {side.partner.organisation.name: side.statement.text for side in question.sides if side.statement}
+        (visible,) = visible_requests(actor, requests_for_listing(actor))
+        return {side.partner.organisation.name: side.statement.text for side in visible.sides if side.statement}
 
     both = {"Nordvik Cloud AB": "We run it.", "Halden Konsult AB": "We moved it."}
     assert read(case.admin) == read(make_staff("auditor")) == both
@@ -350,10 +350,10 @@ def test_customer_sees_the_start_of_each_partner_and_the_usage_then_and_now(case
     )
     for month, people in ((date(2025, 2, 1), 7), (date(2026, 1, 1), 90)):
         Usage.objects.create(subscription=case.subscription, month=month, workload="exo", active_users=people)
-    (question,) = questions(case.admin, requests_for_listing(case.admin))
+    (visible,) = visible_requests(case.admin, requests_for_listing(case.admin))
 
     with django_assert_max_num_queries(3):
-        work = work_of(case.admin, question)
+        work = work_of(case.admin, visible)
 
     ours, theirs = work[case.nordvik.pk], work[case.halden.pk]
     assert (ours.then.active_users, ours.now.active_users) == (7, 90)

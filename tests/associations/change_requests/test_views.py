@@ -48,10 +48,10 @@ def held(subscription: Subscription, partner: Partner, admin: Actor) -> Subscrip
 @pytest.fixture
 def asked(held: Subscription, rival: Partner, admin: Actor) -> ChangeRequest:
     """Return the change request in which Halden was proposed."""
-    return name(held, rival, admin)
+    return propose(held, rival, admin)
 
 
-def name(subscription: Subscription, partner: Partner, admin: Actor, note: str = "") -> ChangeRequest:
+def propose(subscription: Subscription, partner: Partner, admin: Actor, note: str = "") -> ChangeRequest:
     attached = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, note=note)
     subscription.refresh_from_db()
     assert attached.request
@@ -62,11 +62,11 @@ def page(subscription: Subscription, verb: str = "detail") -> str:
     return reverse(f"associations:subscription_{verb}", args=[subscription.subscription_id])
 
 
-def question(request: ChangeRequest, verb: str = "") -> str:
+def customer_page(request: ChangeRequest, verb: str = "") -> str:
     return reverse("associations:change_request" + (verb and f"_{verb}"), args=[request.pk])
 
 
-def theirs(request: ChangeRequest, verb: str = "") -> str:
+def partner_page(request: ChangeRequest, verb: str = "") -> str:
     return reverse("associations:partner_change_request" + (verb and f"_{verb}"), args=[request.pk])
 
 
@@ -74,14 +74,14 @@ def check(web: Client, subscription: Subscription, partner: Partner) -> Any:
     return web.post(page(subscription, "check"), {"mpn_id": partner.mpn_id})
 
 
-def ok(web: Client, subscription: Subscription, partner: Partner, **given: Any) -> Any:
+def press_attach(web: Client, subscription: Subscription, partner: Partner, **given: Any) -> Any:
     fields = {"mpn_id": partner.mpn_id, "version": subscription.version} | given
     return web.post(page(subscription, "attach"), fields)
 
 
 def answer(web: Client, request: ChangeRequest, mpn_id: str, **given: Any) -> Any:
     request.refresh_from_db()
-    return web.post(question(request, "answer"), {"mpn_id": mpn_id, "version": request.version} | given)
+    return web.post(customer_page(request, "answer"), {"mpn_id": mpn_id, "version": request.version} | given)
 
 
 def holder(subscription: Subscription) -> Partner | None:
@@ -120,7 +120,7 @@ def test_page_shows_before_the_click_who_stays_who_is_notified_and_the_deadline(
 
 def test_two_clicks_open_one_change_request_and_the_banner_links_to_it(web, held, partner, rival):
     seen = held.version
-    responses = [ok(web, held, rival, version=seen, note="They run our rollout.") for _press in range(2)]
+    responses = [press_attach(web, held, rival, version=seen, note="They run our rollout.") for _press in range(2)]
 
     assert [(one.status_code, one.url) for one in responses] == [(302, page(held) + "#done")] * 2
     request = ChangeRequest.objects.get()
@@ -129,7 +129,7 @@ def test_two_clicks_open_one_change_request_and_the_banner_links_to_it(web, held
     response = web.get(page(held))
     assert "Change request open: which partner is doing the work?" in response.text
     assert "Nordvik Cloud AB stays the partner of record until the change request is answered." in text_of(response)
-    assert question(request) in response.text
+    assert customer_page(request) in response.text
     assert "If you remove the partner, the open change request also closes." in response.text
 
 
@@ -137,7 +137,7 @@ def test_third_partner_joins_and_a_party_is_not_added_again(web, held, rival, as
     third = make_partner("Sjöboda Drift AB")
 
     assert "We add Sjöboda Drift AB to the open change request" in text_of(check(web, held, third))
-    assert ok(web, held, third).status_code == 302
+    assert press_attach(web, held, third).status_code == 302
     again = check(web, held, rival)
 
     assert again.status_code == 422
@@ -151,20 +151,20 @@ def test_page_shows_why_attaching_is_not_possible_and_a_viewer_gets_no_button(we
     assert "View change request" in text
     assert "Is another partner doing the work now?" not in text
 
-    refused = ok(web, held, make_partner("Torsnäs IT AB"), began_on="2026-01-01", version="")
+    refused = press_attach(web, held, make_partner("Torsnäs IT AB"), began_on="2026-01-01", version="")
     assert refused.status_code == 422
     assert '<a href="#id_began_on">' in refused.text
     assert 'name="began_on"' in refused.text
 
     Partner.objects.filter(pk=rival.pk).update(status="suspended")
-    assert "suspended" in ok(web, held, rival).text
+    assert "suspended" in press_attach(web, held, rival).text
     held.status = Subscription.Status.SUSPENDED
     held.save()
     assert "Is another partner doing the work now?" not in web.get(page(held)).text
-    assert ok(web, held, make_partner("Almviks Data AB")).status_code == 409
+    assert press_attach(web, held, make_partner("Almviks Data AB")).status_code == 409
 
 
-# --- The customer's question ----------------------------------------------------------------------------------------
+# --- The customer --------------------------------------------------------------------------------------------------
 
 
 def test_page_shows_the_parties_side_by_side(web, customer, held, partner, rival, asked):
@@ -177,7 +177,7 @@ def test_page_shows_the_parties_side_by_side(web, customer, held, partner, rival
         asked.pk, "We run Exchange.\nAnd the helpdesk.", by=make_member(partner.organisation)
     )
 
-    response = web.get(question(asked))
+    response = web.get(customer_page(asked))
 
     assert response.status_code == 200
     (incumbent, first), (challenger, second) = response.context["sides"]
@@ -202,7 +202,7 @@ def test_answer_changes_the_partner_of_record_and_can_be_undone(web, held, partn
 
     response = answer(web, asked, given, statement="Halden set it up.")
 
-    assert (response.status_code, response.url) == (302, question(asked) + "#done")
+    assert (response.status_code, response.url) == (302, customer_page(asked) + "#done")
     asked.refresh_from_db()
     assert (asked.status, asked.answer_statement) == ("answered", "Halden set it up.")
     assert holder(held) == {"incumbent": partner, "challenger": rival, "neither": None}[choice]
@@ -212,11 +212,11 @@ def test_answer_changes_the_partner_of_record_and_can_be_undone(web, held, partn
         "neither": "You answered: neither partner is doing the work."
         " Nordvik Cloud AB is no longer your partner of record.",
     }[choice]
-    for where in (question(asked), page(held)):
+    for where in (customer_page(asked), page(held)):
         text = web.get(where).text
         assert said in text
         assert "Undo" in text
-    closed = text_of(web.get(question(asked)))
+    closed = text_of(web.get(customer_page(asked)))
     assert "Halden set it up." in closed
     assert "Elin Sandberg" in closed
     assert "Send answer" not in closed
@@ -224,7 +224,7 @@ def test_answer_changes_the_partner_of_record_and_can_be_undone(web, held, partn
     held.refresh_from_db()
     undone = web.post(page(held, "undo"), {"version": held.version}, follow=True)
 
-    assert undone.redirect_chain == [(question(asked), 302)]
+    assert undone.redirect_chain == [(customer_page(asked), 302)]
     assert "Undone. The change request is open again." in undone.text
     assert "Send answer" in undone.text
     assert holder(held) == partner
@@ -233,7 +233,7 @@ def test_answer_changes_the_partner_of_record_and_can_be_undone(web, held, partn
 
 def test_two_clicks_on_an_answer_show_the_same_page_and_answer_once(web, asked, rival):
     fields = {"mpn_id": rival.mpn_id, "version": asked.version}
-    answers = [web.post(question(asked, "answer"), fields) for _press in range(2)]
+    answers = [web.post(customer_page(asked, "answer"), fields) for _press in range(2)]
 
     assert [one.status_code for one in answers] == [302, 302]
     assert Event.objects.filter(verb="change_request.answered").count() == 1
@@ -249,7 +249,7 @@ def test_two_clicks_on_an_answer_show_the_same_page_and_answer_once(web, asked, 
     ],
 )
 def test_wrong_answer_shows_an_error_in_the_form(web, held, partner, asked, given, says):
-    response = web.post(question(asked, "answer"), given)
+    response = web.post(customer_page(asked, "answer"), given)
 
     assert response.status_code == 422
     assert says in response.text
@@ -261,10 +261,10 @@ def test_wrong_answer_shows_an_error_in_the_form(web, held, partner, asked, give
 def test_answer_to_a_changed_change_request_shows_the_changes(web, held, admin, rival, asked):
     seen = asked.version
     third = make_partner("Sjöboda Drift AB")
-    name(held, third, admin)
+    propose(held, third, admin)
     change_requests.submit_statement(asked.pk, "We do the helpdesk.", by=make_member(rival.organisation))
 
-    response = web.post(question(asked, "answer"), {"mpn_id": rival.mpn_id, "version": seen, "statement": "kept"})
+    response = web.post(customer_page(asked, "answer"), {"mpn_id": rival.mpn_id, "version": seen, "statement": "kept"})
 
     assert response.status_code == 409
     assert "This change request has changed since you opened it. Check the changes, then try again." in response.text
@@ -276,7 +276,9 @@ def test_answer_to_a_changed_change_request_shows_the_changes(web, held, admin, 
     assert len(response.context["sides"]) == 3
     asked.refresh_from_db()
     assert f'name="version" value="{asked.version}"' in response.text
-    assert web.post(question(asked, "answer"), {"mpn_id": rival.mpn_id, "version": asked.version}).status_code == 302
+    assert (
+        web.post(customer_page(asked, "answer"), {"mpn_id": rival.mpn_id, "version": asked.version}).status_code == 302
+    )
 
 
 def test_late_answer_shows_how_the_change_request_ended(web, held, partner, rival, asked):
@@ -300,7 +302,7 @@ def test_late_answer_shows_how_the_change_request_ended(web, held, partner, riva
 
 def test_challenger_that_cannot_be_attached_is_refused_with_a_message(web, held, partner, rival, asked):
     Partner.objects.filter(pk=rival.pk).update(status="suspended")
-    assert "Suspended" in web.get(question(asked)).text
+    assert "Suspended" in web.get(customer_page(asked)).text
 
     response = answer(web, asked, rival.mpn_id)
 
@@ -312,7 +314,7 @@ def test_challenger_that_cannot_be_attached_is_refused_with_a_message(web, held,
 def test_removing_the_partner_of_record_closes_the_change_request(web, held, asked):
     web.post(page(held, "remove"), {"version": held.version})
 
-    text = web.get(question(asked)).text
+    text = web.get(customer_page(asked)).text
     assert "The change request was cancelled" in text
     assert "The partner of record was removed" in text
     assert "Change request open" not in web.get(page(held)).text
@@ -321,37 +323,37 @@ def test_removing_the_partner_of_record_closes_the_change_request(web, held, ask
 def test_change_request_can_be_forwarded_only_to_a_colleague(web, customer, asked, admin):
     colleague = make_member(customer.organisation, "viewer", name="Per Lund")
     stranger = make_member(make_customer("Torsnäs Hamn AB").organisation)
-    choices = dict(web.get(question(asked)).context["forward_form"].fields["member"].choices)
+    choices = dict(web.get(customer_page(asked)).context["forward_form"].fields["member"].choices)
     assert list(choices.values())[1:] == ["Per Lund, Viewer"]
     (member,) = colleague.user.memberships.all()
     (foreign,) = stranger.user.memberships.all()
 
-    response = web.post(question(asked, "forward"), {"member": member.pk, "note": "You know them."}, follow=True)
+    response = web.post(customer_page(asked, "forward"), {"member": member.pk, "note": "You know them."}, follow=True)
 
     assert "Forwarded. We will email Per Lund." in response.text
     assert "was forwarded to Per Lund" in text_of(response)
     for wrong in (foreign.pk, "", "me"):
-        refused = web.post(question(asked, "forward"), {"member": wrong, "note": "kept"})
+        refused = web.post(customer_page(asked, "forward"), {"member": wrong, "note": "kept"})
         assert refused.status_code == 422
         assert "kept" in refused.text
     assert Event.objects.filter(verb="change_request.forwarded").count() == 1
     answer(web, asked, "none")
-    assert web.post(question(asked, "forward"), {"member": member.pk}).status_code == 409
+    assert web.post(customer_page(asked, "forward"), {"member": member.pk}).status_code == 409
 
 
 def test_viewer_can_read_the_change_request_and_strangers_find_nothing(customer, held, asked):
     viewer = signed_in(make_member(customer.organisation, "viewer"))
-    text = viewer.get(question(asked)).text
+    text = viewer.get(customer_page(asked)).text
     assert WHO in text
     assert "An administrator of your organisation can answer." in text
     assert not re.search(r"<form[^>]*/c/change", text)
     stranger = signed_in(make_member(make_customer("Torsnäs Hamn AB").organisation))
     for verb in ("answer", "forward"):
-        assert viewer.post(question(asked, verb), {"mpn_id": "none"}).status_code == 403
-        assert stranger.post(question(asked, verb), {"mpn_id": "none"}).status_code == 404
-        assert viewer.get(question(asked, verb)).url == question(asked)
-    assert stranger.get(question(asked)).status_code == 404
-    assert of(make_partner("Almviks Data AB")).get(theirs(asked)).status_code == 404
+        assert viewer.post(customer_page(asked, verb), {"mpn_id": "none"}).status_code == 403
+        assert stranger.post(customer_page(asked, verb), {"mpn_id": "none"}).status_code == 404
+        assert viewer.get(customer_page(asked, verb)).url == customer_page(asked)
+    assert stranger.get(customer_page(asked)).status_code == 404
+    assert of(make_partner("Almviks Data AB")).get(partner_page(asked)).status_code == 404
 
 
 def test_open_change_requests_are_first_on_the_home_page_and_marked_in_lists(web, held, partner, rival, asked):
@@ -363,7 +365,7 @@ def test_open_change_requests_are_first_on_the_home_page_and_marked_in_lists(web
     listed = reverse("associations:change_request_list")
     response = web.get(listed)
     assert [tab.count for tab in response.context["tabs"]] == [1, 0]
-    assert question(asked) in response.text
+    assert customer_page(asked) in response.text
 
     answer(web, asked, "none")
 
@@ -385,7 +387,7 @@ def test_party_sees_the_other_partners_name_and_dates_but_not_its_statement(held
         (partner, "We run Exchange.", "We did the rollout."),
         (rival, "We did the rollout.", "We run Exchange."),
     ):
-        text = of(us).get(theirs(asked)).text
+        text = of(us).get(partner_page(asked)).text
         assert "We have asked Västerhamn Energi AB which partner is doing the work" in text
         assert "Nordvik Cloud AB" in text
         assert "Halden Konsult AB" in text
@@ -397,49 +399,49 @@ def test_party_sees_the_other_partners_name_and_dates_but_not_its_statement(held
 
 def test_subscription_is_a_link_for_the_incumbent_but_not_for_a_challenger(held, partner, rival, asked):
     url = reverse("associations:partner_subscription_detail", args=[held.subscription_id])
-    assert url in of(partner).get(theirs(asked)).text
+    assert url in of(partner).get(partner_page(asked)).text
     web = of(rival)
-    assert url not in web.get(theirs(asked)).text
+    assert url not in web.get(partner_page(asked)).text
     assert web.get(url).status_code == 404
 
 
 def test_party_can_submit_and_change_its_statement_until_the_answer(web, asked, rival):
     hugo = of(rival, "incentives")
 
-    response = hugo.post(theirs(asked, "state"), {"text": "We did the rollout."}, follow=True)
+    response = hugo.post(partner_page(asked, "state"), {"text": "We did the rollout."}, follow=True)
     assert "The customer can now read what you do for them." in response.text
-    hugo.post(theirs(asked, "state"), {"text": "We did the rollout, and run it."})
-    empty = hugo.post(theirs(asked, "state"), {"text": "  "})
+    hugo.post(partner_page(asked, "state"), {"text": "We did the rollout, and run it."})
+    empty = hugo.post(partner_page(asked, "state"), {"text": "  "})
     assert empty.status_code == 422
     assert "Enter what you do for the customer." in empty.text
-    assert "We did the rollout, and run it." in web.get(question(asked)).text
+    assert "We did the rollout, and run it." in web.get(customer_page(asked)).text
 
     answer(web, asked, rival.mpn_id, statement="Thank you, Nordvik.")
 
-    text = hugo.get(theirs(asked)).text
+    text = hugo.get(partner_page(asked)).text
     assert "Halden Konsult AB is doing the work and has become the partner of record." in text
     assert "Thank you, Nordvik." in text
     assert "Update statement" not in text
-    late = hugo.post(theirs(asked, "state"), {"text": "And more."})
+    late = hugo.post(partner_page(asked, "state"), {"text": "And more."})
     assert late.status_code == 409
     assert "This change request has been answered." in late.text
 
 
 def test_viewer_of_a_partner_can_read_and_the_dashboard_links_to_the_change_request(partner, rival, asked):
     vera = of(rival, "viewer")
-    assert vera.post(theirs(asked, "state"), {"text": "x"}).status_code == 403
-    assert "<textarea" not in vera.get(theirs(asked)).text
+    assert vera.post(partner_page(asked, "state"), {"text": "x"}).status_code == 403
+    assert "<textarea" not in vera.get(partner_page(asked)).text
     home = vera.get(reverse("portal:partner_home")).text
     assert "We have asked Västerhamn Energi AB which partner is doing the work for Office 365 E3" in home
     assert "You have been proposed. Another partner is the current partner of record." in home
-    assert theirs(asked) in home
+    assert partner_page(asked) in home
     nils = of(partner)
     assert (
         "You are the partner of record, and another partner has been proposed."
         in nils.get(reverse("portal:partner_home")).text
     )
     assert "Change request open" in nils.get(reverse("associations:partner_subscription_list")).text
-    assert theirs(asked) in nils.get(reverse("associations:partner_change_request_list")).text
+    assert partner_page(asked) in nils.get(reverse("associations:partner_change_request_list")).text
     assert (
         "which partner is doing the work"
         not in of(make_partner("Almviks Data AB")).get(reverse("portal:partner_home")).text
@@ -525,7 +527,7 @@ def test_number_of_queries_does_not_grow_with_the_change_requests_on_a_page(
     def ask_about_another() -> ChangeRequest:
         another = make_subscription(customer)
         attaching.attach(another.subscription_id, partner.mpn_id, by=admin)
-        return name(another, rival, admin)
+        return propose(another, rival, admin)
 
     change_requests.answer(ask_about_another().pk, None, by=admin)
 
@@ -542,11 +544,11 @@ def test_number_of_queries_does_not_grow_with_the_change_requests_on_a_page(
 
 def test_number_of_queries_does_not_grow_with_the_parties_of_a_change_request(web, held, partner, admin, asked):
     nils = of(partner)
-    load = [lambda: web.get(question(asked)), lambda: nils.get(theirs(asked))]
+    load = [lambda: web.get(customer_page(asked)), lambda: nils.get(partner_page(asked))]
     before = [queries(one) for one in load]
     for number in range(3):
         newcomer = make_partner(f"Partner {number} AB")
-        name(held, newcomer, admin)
+        propose(held, newcomer, admin)
         change_requests.submit_statement(asked.pk, "We do it.", by=make_member(newcomer.organisation))
 
     assert [queries(one) for one in load] == before

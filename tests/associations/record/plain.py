@@ -56,18 +56,18 @@ class Request:
     incumbent: Period
     opened: datetime
     due: datetime
-    named: list[str]
+    challengers: list[str]
     status: str = "open"
     chosen: str | None = None
     made: Period | None = None
     reminders: int = 0
     closed: datetime | None = None
     reopened: datetime | None = None
-    said: dict[str, str] = field(default_factory=dict)
+    statements: dict[str, str] = field(default_factory=dict)
 
     @property
     def parties(self) -> frozenset[str]:
-        return frozenset([self.incumbent.partner, *self.named])
+        return frozenset([self.incumbent.partner, *self.challengers])
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Unit:
     periods: list[Period] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     last: tuple[str, Period | Request, datetime] | None = None
-    told: list[tuple[str, frozenset[str]]] = field(
+    events: list[tuple[str, frozenset[str]]] = field(
         default_factory=list
     )  # the events, and the partners that may read them
 
@@ -116,11 +116,11 @@ class Record:
 
     def _changed(self, unit: Unit, what: str, period: Period) -> None:
         unit.version += 1
-        unit.told.append((what, frozenset([period.partner])))
+        unit.events.append((what, frozenset([period.partner])))
 
     def _asked(self, unit: Unit, what: str, request: Request) -> None:
         unit.version += 1
-        unit.told.append((f"change_request.{what}", request.parties))
+        unit.events.append((f"change_request.{what}", request.parties))
 
     def attach(self, name: str, partner: str, began_on: date | None) -> str:
         unit = self.units[name]
@@ -164,8 +164,8 @@ class Record:
             request = Request(current, now, business_days_after(now.date(), DAYS_TO_ANSWER), [partner])
             unit.requests.append(request)
             self._asked(unit, "opened", request)
-        elif partner not in request.named:
-            request.named.append(partner)
+        elif partner not in request.challengers:
+            request.challengers.append(partner)
             self._asked(unit, "joined", request)
         return "change_requested"
 
@@ -202,11 +202,11 @@ class Record:
         if partner not in request.parties:
             raise Refusal("not_found")
         self._check_open(request)
-        if request.said.get(partner) != text:
-            request.said[partner] = text
-            unit.told.append(("change_request.stated", frozenset([partner])))
+        if request.statements.get(partner) != text:
+            request.statements[partner] = text
+            unit.events.append(("change_request.stated", frozenset([partner])))
 
-    def keep_time(self) -> None:
+    def run_scheduled(self) -> None:
         for unit in self.units.values():
             request = unit.request
             if request is None:
@@ -218,7 +218,7 @@ class Record:
                 self._asked(unit, "expired", request)
             elif len(passed) > request.reminders:
                 request.reminders = len(passed)
-                unit.told.append(("change_request.reminded", frozenset()))
+                unit.events.append(("change_request.reminded", frozenset()))
 
     def _cancel(self, unit: Unit, at: datetime) -> None:
         request = unit.request
@@ -226,11 +226,11 @@ class Record:
             request.status, request.closed = "cancelled", at
             self._asked(unit, "cancelled", request)
 
-    def _cancel_what_is_pointless(self) -> None:
+    def _cancel_pointless(self) -> None:
         for unit in self.units.values():
             request = unit.request
             if request and not (
-                request.incumbent.is_open and any(self.partners[one] != "closed" for one in request.named)
+                request.incumbent.is_open and any(self.partners[one] != "closed" for one in request.challengers)
             ):
                 at = self.instant(Unit(unit.started, periods=[request.incumbent]), [request])
                 self._cancel(unit, at)
@@ -311,25 +311,25 @@ class Record:
             raise Refusal("partner_closed")
         period.ended, period.reason, period.reopened = None, "", now
 
-    # --- Loads
+    # --- Imports
 
-    def load_status(self, name: str, status: str) -> None:
+    def import_status(self, name: str, status: str) -> None:
         unit = self.units[name]
         if unit.status != status:
-            if unit.current is not None and status != "expired":  # that it has expired is said by its end
-                unit.told.append(("subscription.changed", frozenset([unit.current.partner])))
+            if unit.current is not None and status != "expired":  # its end is an event of its own
+                unit.events.append(("subscription.changed", frozenset([unit.current.partner])))
             unit.status = status
             unit.version += 1
             self.imports += 1
-        self._end_what_is_overtaken()
+        self._end_overtaken()
 
-    def load_partner(self, partner: str, status: str) -> None:
+    def import_partner(self, partner: str, status: str) -> None:
         if self.partners[partner] != status:
             self.partners[partner] = status
             self.imports += 1
-        self._end_what_is_overtaken()
+        self._end_overtaken()
 
-    def _end_what_is_overtaken(self) -> None:
+    def _end_overtaken(self) -> None:
         for unit in self.units.values():
             period = unit.current
             if period is None:
@@ -342,9 +342,9 @@ class Record:
                     unit.last = None
                 self._changed(unit, "ended", period)
                 self._cancel(unit, period.ended)
-        self._cancel_what_is_pointless()
+        self._cancel_pointless()
 
-    def load_period(self, name: str, partner: str, began_on: date, ended_on: date | None) -> str:
+    def import_period(self, name: str, partner: str, began_on: date, ended_on: date | None) -> str:
         """Return the outcome of a line of `associations.csv`."""
         unit, today = self.units[name], self.now.date()
         if began_on > today:
@@ -376,7 +376,7 @@ class Record:
             unit.periods.append(Period(partner, began, self.now, "estate", ended))
         unit.version += 1
         self.imports += 1
-        self._cancel_what_is_pointless()
+        self._cancel_pointless()
         return "changed" if same else "created"
 
     @staticmethod
@@ -400,8 +400,8 @@ class Record:
             holder = "none" if current is None else current.partner
             if reader is not None and current is not None and current.partner != reader:
                 holder = "hidden"
-            told = [what for what, partners in unit.told if reader is None or reader in partners]
-            seen[name] = (holder, sorted(period.partner for period in own), told)
+            events = [what for what, partners in unit.events if reader is None or reader in partners]
+            seen[name] = (holder, sorted(period.partner for period in own), events)
         return seen
 
     def months_seen_by(self, reader: str | None, name: str, months: list[date]) -> list[date]:

@@ -137,7 +137,7 @@ class Race:
             partner = chance.choice(self.partners[1:])
             status = chance.choice(["active", "active", "suspended", "closed"])
             row = estates.partner(partner.mpn_id, name=partner.organisation.name, status=status)
-            day = date(2024, 8, 1) + timedelta(self.loads)  # a sale of another day each time, on the same subscriptions
+            day = date(2024, 8, 1) + timedelta(self.loads)  # each sale is on another day
             sold = [
                 estates.association(
                     subscription_id=str(one.subscription_id),

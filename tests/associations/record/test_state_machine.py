@@ -29,7 +29,7 @@ from associations.attaching.actions import ending, undo
 from associations.change_requests import actions as change_requests
 from associations.change_requests import queries as request_queries
 from associations.change_requests.models import ChangeRequest
-from associations.change_requests.queries import questions, requests_for_listing
+from associations.change_requests.queries import requests_for_listing, visible_requests
 from associations.record import locking, queries, recording, usage
 from associations.record.models import Association, AssociationQuerySet
 from associations.subscriptions import queries as subscription_queries
@@ -214,27 +214,27 @@ class TheRecord(RuleBasedStateMachine):
     @rule()
     def scheduled_work_runs(self) -> None:
         change_requests.expire_and_remind()
-        self.plain.keep_time()
+        self.plain.run_scheduled()
 
     @rule(unit=units, status=st.sampled_from(["active", "active", "grace", "suspended", "expired"]))
-    def load_status(self, unit: str, status: str) -> None:
+    def import_status(self, unit: str, status: str) -> None:
         row = estates.subscription(
             str(self.units[unit].subscription_id),
             tenant_id=str(self.customer.tenant_id),
             started_on="2025-01-01",
             status=status,
         )
-        self.both(lambda: self.load(SUBSCRIPTIONS, row), lambda: self.plain.load_status(unit, status))
+        self.both(lambda: self.load(SUBSCRIPTIONS, row), lambda: self.plain.import_status(unit, status))
 
     @rule(partner=partners, status=st.sampled_from(["active", "active", "suspended", "closed"]))
-    def load_partner(self, partner: str, status: str) -> None:
+    def import_partner(self, partner: str, status: str) -> None:
         row = estates.partner(
             self.partners[partner].mpn_id, name=partner.title(), status=status, market="", language="en"
         )
-        self.both(lambda: self.load(PARTNERS, row), lambda: self.plain.load_partner(partner, status))
+        self.both(lambda: self.load(PARTNERS, row), lambda: self.plain.import_partner(partner, status))
 
     @rule(unit=units, partner=partners, ago=days_ago, lasted=st.sampled_from([None, None, 0, 1, 5, 30]))
-    def load_period(self, unit: str, partner: str, ago: int, lasted: int | None) -> None:
+    def import_period(self, unit: str, partner: str, ago: int, lasted: int | None) -> None:
         began_on = self.plain.now.date() - timedelta(days=ago)
         ended_on = None if lasted is None else began_on + timedelta(days=lasted)
         row = estates.association(
@@ -245,7 +245,7 @@ class TheRecord(RuleBasedStateMachine):
         )
         self.both(
             lambda: self.load(imports.ASSOCIATIONS, row) or "loaded",
-            lambda: self.plain.load_period(unit, partner, began_on, ended_on) and "loaded",
+            lambda: self.plain.import_period(unit, partner, began_on, ended_on) and "loaded",
         )
 
     def load(self, file: File[Any], row: estates.Row) -> str | None:
@@ -290,12 +290,12 @@ class TheRecord(RuleBasedStateMachine):
             found[self.names[one.subscription_id]].append(
                 (one.status, one.opened_at, one.due_at, one.closed_at, one.reopened_at, one.reminders, chosen)
                 + (self.partner_names[one.incumbent.partner_id],)
-                + tuple(self.partner_names[named.partner_id] for named in one.challengers.all())
+                + tuple(self.partner_names[challenger.partner_id] for challenger in one.challengers.all())
             )
         assert found == {
             name: [
                 (one.status, one.opened, one.due, one.closed, one.reopened, one.reminders, one.chosen)
-                + (one.incumbent.partner, *one.named)
+                + (one.incumbent.partner, *one.challengers)
                 for one in unit.requests
             ]
             for name, unit in self.plain.units.items()
@@ -308,8 +308,8 @@ class TheRecord(RuleBasedStateMachine):
     @invariant()
     def history_is_whole_and_has_one_event_and_one_outbox_row_for_each_change(self) -> None:
         assert list(verifying.verify()) == []
-        told = sum(len(unit.told) for unit in self.plain.units.values())
-        assert Event.objects.count() == Outbox.objects.count() == told + self.plain.imports
+        expected = sum(len(unit.events) for unit in self.plain.units.values())
+        assert Event.objects.count() == Outbox.objects.count() == expected + self.plain.imports
 
     @invariant()
     def each_reader_sees_what_it_may_see(self) -> None:
@@ -341,15 +341,15 @@ class TheRecord(RuleBasedStateMachine):
     def look_at_requests(self, actor: Actor, reader: str | None) -> None:
         """A party reads the other parties' names, and no statement but its own."""
         read: dict[tuple[str, datetime], dict[str, str]] = {}
-        for question in questions(actor, requests_for_listing(actor)):
-            unit = self.names[question.request.subscription_id]
-            read[unit, question.request.opened_at] = {
+        for visible in visible_requests(actor, requests_for_listing(actor)):
+            unit = self.names[visible.request.subscription_id]
+            read[unit, visible.request.opened_at] = {
                 self.partner_names[side.partner.pk]: side.statement.text if side.statement else ""
-                for side in question.sides
+                for side in visible.sides
             }
         assert read == {
             (name, one.opened): {
-                party: one.said.get(party, "") if reader in {None, party} else "" for party in one.parties
+                party: one.statements.get(party, "") if reader in {None, party} else "" for party in one.parties
             }
             for name, unit in self.plain.units.items()
             for one in unit.requests
@@ -391,7 +391,7 @@ real_back_dated, real_last_change, real_write = (
     undo.last_change,
     history.record,
 )
-real_question, real_remind = request_queries._question, change_requests.remind
+real_visible_request, real_remind = request_queries._visible_request, change_requests.remind
 real_usage = usage.usage_visible_to
 
 
@@ -441,7 +441,7 @@ def answers_are_no_change(record: list[Association], requests: Any) -> Any:
 
 def read_by_all(actor: Actor, request: ChangeRequest) -> Any:
     """All parties can read a statement."""
-    return real_question(Actor(user=None, organisation=None), request)
+    return real_visible_request(Actor(user=None, organisation=None), request)
 
 
 def remind_anew(request_id: int) -> bool:
@@ -549,7 +549,7 @@ FAULTS = {
     "undo ignores an open change request": Fault(undo, "last_change", open_requests_do_not_matter),
     "a deadline never comes": Fault(change_requests, "expire", lambda request_id: False),
     "a reminder is sent each time": Fault(change_requests, "remind", lambda request_id: remind_anew(request_id)),
-    "a statement is read by the others": Fault(request_queries, "_question", read_by_all),
+    "a statement is read by the others": Fault(request_queries, "_visible_request", read_by_all),
 }
 #: These run with the other tests; all of them run with `make chaos`.
 FEW = {"a version is not counted", "an event is written twice", "a rival is named"}

@@ -200,7 +200,7 @@ def test_pages_and_files_of_usage_show_each_reader_the_months_of_the_table(viewe
     for name, sees in TABLE.items():
         viewer = viewers[name]
         if viewer.is_staff:
-            continue  # no page of theirs shows one subscription
+            continue  # staff have no page of one subscription
         web = Client()
         web.force_login(viewer.user)
         months = MONTHS[3 - sees.months :] if sees.months else []

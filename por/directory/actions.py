@@ -102,7 +102,7 @@ def refusal(code: str, *, field: str | None = None) -> Refused:
 def locked(partner_id: int) -> Partner:
     """Return the partner, locked FOR SHARE until the transaction ends.
 
-    So many can attach it together, but no one while its status changes.
+    Several verbs can attach it together, but none while its status changes.
     """
     # Django cannot lock FOR SHARE.
     return Partner.objects.raw("SELECT * FROM directory_partner WHERE organisation_id = %s FOR SHARE", [partner_id])[0]

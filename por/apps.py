@@ -8,4 +8,6 @@ class PorConfig(AppConfig):
     verbose_name = "Partner of Record"
 
     def ready(self) -> None:
-        from por.ops import checks  # noqa: F401  # they register themselves
+        # The checks register themselves. Every process wakes workers, so each needs the Celery application.
+        from por import celery  # noqa: F401
+        from por.ops import checks  # noqa: F401

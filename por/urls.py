@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from por.ops import views as health
+from por.ops import views as probes
+from por.portal.views.metrics import metrics
 
 urlpatterns = [
     path("", include("por.accounts.urls")),
@@ -13,9 +14,9 @@ urlpatterns = [
     path("", include("associations.urls")),
     path("", include("por.portal.urls")),
     path("api/", include("por.api_urls")),
-    path("livez", health.livez, name="livez"),
-    path("readyz", health.readyz, name="readyz"),
-    path("metrics", health.metrics, name="metrics"),
+    path("livez", probes.livez, name="livez"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
 ]
 
-handler500 = "por.ops.middleware.failed"
+handler500 = "por.portal.views.errors.failed"

@@ -36,10 +36,10 @@ from associations.record.schemas import (
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import Right
+from por.accounts.writes import Target, write
 from por.api.endpoint import Endpoint, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import Guid, Is, Timestamp, described, page_of, timestamp
-from por.api.writes import Target, write
 from por.web.filters import FilterForm
 
 

@@ -7,7 +7,7 @@ class HistoryConfig(AppConfig):
     verbose_name = _("History")
 
     def ready(self) -> None:
-        from por.history import tasks
+        from por.history import checks, figures, tasks  # noqa: F401  # checks and figures register themselves
         from por.history.actions import recording
 
         recording.wake.task = tasks.relay

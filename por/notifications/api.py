@@ -15,10 +15,10 @@ from rest_framework.response import Response
 
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
+from por.accounts.writes import Target, write
 from por.api.endpoint import Endpoint, entered
 from por.api.lists import filtered, listing
 from por.api.schema import Timestamp, described
-from por.api.writes import Target, write
 from por.notifications.actions import inbox
 from por.notifications.lines import id_known
 from por.notifications.messages import address, inbox_text

@@ -7,10 +7,7 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self) -> None:
-        from por.notifications import (
-            tasks,
-            welcome,  # noqa: F401  # registers its mail
-        )
+        from por.notifications import figures, tasks, welcome  # noqa: F401  # figures and the mail register themselves
         from por.notifications.actions import delivering
 
         delivering.wake.task = tasks.deliver

@@ -8,8 +8,6 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-from por.history import events
-
 
 @checks.register()
 def check_driver(**options: Any) -> list[checks.CheckMessage]:
@@ -74,17 +72,4 @@ def check_place_of_files(**options: Any) -> list[checks.CheckMessage]:
             hint="Set AWS_STORAGE_BUCKET_NAME to a bucket that the database's keepers cannot write to.",
             id="por.W003",
         )
-    ]
-
-
-@checks.register(deploy=True)
-def check_translations_of_events(**options: Any) -> list[checks.CheckMessage]:
-    missing = {code: found for code, _name in settings.LANGUAGES[1:] if (found := events.untranslated(code))}
-    return [
-        checks.Error(
-            f"{len(found)} messages of events have no translation into {code}, among them {found[0]!r}.",
-            hint="Translate them in locale/, then run compile_catalogues.",
-            id="por.E003",
-        )
-        for code, found in missing.items()
     ]

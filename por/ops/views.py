@@ -1,4 +1,4 @@
-"""The addresses for operators: whether the product is alive and ready, and its metrics."""
+"""The addresses of probes: whether the product is alive and ready."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from functools import cache
-from ipaddress import ip_address
 
 import redis
 from django.conf import settings
@@ -20,14 +19,6 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from django_prometheus.exports import ExportToDjangoView
-from rest_framework.exceptions import AuthenticationFailed
-
-from por.accounts.authentication import actor_of_bearer
-from por.accounts.middleware import Request
-from por.accounts.models import SYSTEM
-from por.accounts.rules import Right
-from por.ops.figures import figures
 
 logger = logging.getLogger(__name__)
 
@@ -112,33 +103,3 @@ COMPONENTS: dict[str, Callable[[], None]] = {
     "broker": _broker,
     "storage": _storage,
 }
-
-
-@login_not_required
-@never_cache
-@require_safe
-def metrics(request: Request) -> HttpResponse:
-    """Answer with the metrics for Prometheus: to this machine, and to those who may read them, by token or session."""
-    if not _from_here(request):
-        try:
-            actor = actor_of_bearer(request) or request.actor
-        except AuthenticationFailed:
-            actor = SYSTEM
-        if not actor.may(Right.READ_METRICS):
-            refused = HttpResponse(status=403 if actor.user else 401)
-            if not actor.user:
-                refused["WWW-Authenticate"] = 'Bearer realm="metrics"'
-            return refused
-    response: HttpResponse = ExportToDjangoView(request)  # of all processes, where PROMETHEUS_MULTIPROC_DIR is set
-    response.content += figures()
-    return response
-
-
-def _from_here(request: HttpRequest) -> bool:
-    """Return whether a request comes from this machine itself. What a proxy passes on has a header that shows it."""
-    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
-        return False
-    try:
-        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
-    except ValueError:
-        return False

@@ -20,9 +20,9 @@ from associations.record.schemas import (
 )
 from por.accounts.authentication import actor_of
 from por.accounts.rules import Right
+from por.accounts.writes import write
 from por.api.endpoint import Endpoint, entered, etag
 from por.api.schema import described
-from por.api.writes import write
 
 
 class ConsentBody(serializers.Serializer[Any]):

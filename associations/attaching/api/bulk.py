@@ -14,11 +14,11 @@ from associations.attaching.actions import bulk
 from associations.attaching.models import Job
 from por.accounts.authentication import actor_of
 from por.accounts.rules import Right
+from por.accounts.writes import write
 from por.api.endpoint import Endpoint, asked, entered
 from por.api.parsers import CsvParser, StrictJSONParser
 from por.api.problems import Invalid
 from por.api.schema import Is, described
-from por.api.writes import write
 from por.web.csv_export import csv_lines
 
 

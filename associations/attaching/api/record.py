@@ -21,9 +21,9 @@ from associations.record.rules import NOTE_LENGTH
 from associations.record.schemas import ASSOCIATION_EXAMPLE, NOT_FOUND, RecordShape, association_shape, get_visible
 from por.accounts.authentication import actor_of
 from por.accounts.rules import Right
+from por.accounts.writes import Target, write
 from por.api.endpoint import Endpoint, entered, etag
 from por.api.schema import described
-from por.api.writes import Target, write
 from por.directory.models import Subscription
 
 

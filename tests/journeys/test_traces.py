@@ -223,7 +223,7 @@ def imports_invalid_files(canaries: Canaries) -> None:
         customers=[estates.customer("not a guid " + cell, contact_email=C.stranger_address)],
         associations=[estates.association(C.unknown_mpn_id, subscription_id=SUBSCRIPTION)],
     )
-    with pytest.raises(AssertionError, match="could not be loaded"):
+    with pytest.raises(AssertionError, match="could not be imported"):
         manage(canaries.var, "load_estate", str(files))
 
 

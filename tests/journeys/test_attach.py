@@ -144,6 +144,7 @@ def test_of_two_windows_the_second_shows_that_the_subscription_has_changed(stack
     first, second = visitor(ADMINISTRATOR), visitor(ADMINISTRATOR)
     for one in (first, second):
         check_id(one.open(detail(subscription)), NORDVIK)
+        expect(one.page.get_by_role("button", name=f"OK, attach {NAME}")).to_be_visible()  # the check has been answered
     first.page.get_by_role("button", name=f"OK, attach {NAME}").click()
     expect(first.page.get_by_role("button", name="Undo").first).to_be_visible()
     first.page.get_by_role("button", name=re.compile("^Remove")).first.click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TypedDict
 
 from django.utils.translation import gettext
@@ -17,19 +18,20 @@ from associations.record.events import (
     AssociationPayload,
     PartnerName,
     RecordContext,
-    customer_of,
+    notify_customer,
+    notify_partners,
     partner_name,
-    partner_subscription_page,
     partner_subscriptions,
     record_context,
-    subscription_page,
+    to_customer,
+    to_partner,
 )
 from associations.record.rules import Source
-from por.accounts.rules import OrganisationKind, Right
+from por.accounts.rules import Right
 from por.history.events import Choice, EventType, Link, register
 from por.history.models import Event
-from por.notifications.actions.notifying import notify_actor, notify_organisation
-from por.notifications.messages import Mail, mail
+from por.notifications.actions.notifying import notify_actor
+from por.notifications.messages import Mail
 from por.notifications.models import Topic
 from por.web.formatting import day_text
 
@@ -60,10 +62,9 @@ def _with_day(payload: AssociationPayload) -> WithDay:
     return {**partner_name(payload), "day": day_text(datetime.fromisoformat(payload["began_at"]))}
 
 
-def _notify(event: Event, to_partner: Mail, receipt: Mail) -> None:
+def _notify(event: Event, *, partner: Mail, receipt: Mail) -> None:
     """Notify the partner, and send a confirmation to the member of the customer who did it."""
-    for organisation_id in event.parties:
-        notify_organisation(event, to_partner, organisation_id=organisation_id)
+    notify_partners(event, partner)
     if event.chain == f"organisation:{event.actor_organisation_id}":
         notify_actor(event, receipt)
 
@@ -84,10 +85,9 @@ def _attached_for(event: Event) -> AttachedForContext:
     return {**context, "by_partner": event.changes["source"] == Source.ACTIVATION}
 
 
-ATTACHED_MAIL = mail(
+ATTACHED_MAIL = to_partner(
     "record_attached",
     Topic.RECORD,
-    to=(OrganisationKind.PARTNER,),
     title=_("Attached"),
     subject=Choice(
         "source",
@@ -115,15 +115,11 @@ ATTACHED_MAIL = mail(
         _("You can now see this subscription, its seats and its usage. You do not need to do anything."),
         _("The customer can remove you at any time. We will tell you if that happens."),
     ),
-    context=record_context,
-    action=_("Open the subscription"),
-    url=partner_subscription_page,
     inbox=_("You were attached as the partner of record."),
 )
-ATTACHED_RECEIPT = mail(
+ATTACHED_RECEIPT = to_customer(
     "record_attached_receipt",
     Topic.RECORD,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: partner attached"),
     subject=_("You attached %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -134,16 +130,12 @@ ATTACHED_RECEIPT = mail(
         ),
         _("You can undo this until %(undo_until)s. After that, you can remove the partner at any time."),
     ),
-    context=record_context,
-    action=_("Open the subscription"),
-    url=subscription_page,
     inbox=_("You attached %(partner)s as the partner of record."),
     values=partner_name,
 )
-ATTACHED_FOR_CUSTOMER = mail(
+ATTACHED_FOR_CUSTOMER = to_customer(
     "record_attached_for_customer",
     Topic.RECORD,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Partner attached by activation or automatically"),
     subject=_("%(partner)s is now your partner of record for %(subscription)s"),
     paragraphs=(
@@ -166,8 +158,6 @@ ATTACHED_FOR_CUSTOMER = mail(
         ),
     ),
     context=_attached_for,
-    action=_("Open the subscription"),
-    url=subscription_page,
     inbox=_("%(partner)s became your partner of record without any action from you. You can remove this partner."),
     values=partner_name,
     may=Right.REMOVE,
@@ -182,9 +172,9 @@ def _attached(event: Event) -> None:
     source = event.changes.get("source")
     if source == Source.INVITATION:
         return
-    _notify(event, ATTACHED_MAIL, ATTACHED_RECEIPT)
+    _notify(event, partner=ATTACHED_MAIL, receipt=ATTACHED_RECEIPT)
     if source in {Source.ACTIVATION, Source.AUTOMATIC}:
-        notify_organisation(event, ATTACHED_FOR_CUSTOMER, organisation_id=customer_of(event))
+        notify_customer(event, ATTACHED_FOR_CUSTOMER)
 
 
 register(
@@ -203,10 +193,9 @@ register(
 
 # --- Removed --------------------------------------------------------------------------------------------------------
 
-REMOVED_MAIL = mail(
+REMOVED_MAIL = to_partner(
     "record_removed",
     Topic.RECORD,
-    to=(OrganisationKind.PARTNER,),
     title=_("Removed"),
     subject=_("%(customer)s removed you as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -216,15 +205,11 @@ REMOVED_MAIL = mail(
             "subscription stays in your list."
         ),
     ),
-    context=record_context,
-    action=_("Open the subscription"),
-    url=partner_subscription_page,
     inbox=_("You were removed as the partner of record."),
 )
-REMOVED_RECEIPT = mail(
+REMOVED_RECEIPT = to_customer(
     "record_removed_receipt",
     Topic.RECORD,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: partner removed"),
     subject=_("You removed %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -235,16 +220,9 @@ REMOVED_RECEIPT = mail(
         _("From now on, they can see its usage only for the months when they were the partner of record."),
         _("You can undo this until %(undo_until)s. You can also attach a partner at any time."),
     ),
-    context=record_context,
-    action=_("Open the subscription"),
-    url=subscription_page,
     inbox=_("You removed %(partner)s as the partner of record."),
     values=partner_name,
 )
-
-
-def _removed(event: Event) -> None:
-    _notify(event, REMOVED_MAIL, REMOVED_RECEIPT)
 
 
 register(
@@ -258,15 +236,14 @@ register(
     groups=(ENDED_GROUP,),
     link=SUBSCRIPTION,
     mails=(REMOVED_MAIL, REMOVED_RECEIPT),
-    tell=_removed,
+    tell=partial(_notify, partner=REMOVED_MAIL, receipt=REMOVED_RECEIPT),
 )
 
 # --- Undone ---------------------------------------------------------------------------------------------------------
 
-ATTACH_UNDONE_MAIL = mail(
+ATTACH_UNDONE_MAIL = to_partner(
     "record_attach_undone",
     Topic.RECORD,
-    to=(OrganisationKind.PARTNER,),
     title=_("Partner attachment undone"),
     subject=_("%(customer)s undid attaching you as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -276,15 +253,13 @@ ATTACH_UNDONE_MAIL = mail(
         ),
         _("You no longer have access to this subscription and its usage as its partner of record."),
     ),
-    context=record_context,
     action=_("Open your subscriptions"),
     url=partner_subscriptions,
     inbox=_("Attaching you was undone, so you are not the partner of record."),
 )
-ATTACH_UNDONE_RECEIPT = mail(
+ATTACH_UNDONE_RECEIPT = to_customer(
     "record_attach_undone_receipt",
     Topic.RECORD,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: partner attachment undone"),
     subject=_("You undid attaching %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -294,16 +269,9 @@ ATTACH_UNDONE_RECEIPT = mail(
         ),
         _("They no longer have access to this subscription and its usage as its partner of record."),
     ),
-    context=record_context,
-    action=_("Open the subscription"),
-    url=subscription_page,
     inbox=_("You undid attaching %(partner)s as the partner of record."),
     values=partner_name,
 )
-
-
-def _attach_undone(event: Event) -> None:
-    _notify(event, ATTACH_UNDONE_MAIL, ATTACH_UNDONE_RECEIPT)
 
 
 register(
@@ -317,13 +285,12 @@ register(
     groups=(UNDONE,),
     link=SUBSCRIPTION,
     mails=(ATTACH_UNDONE_MAIL, ATTACH_UNDONE_RECEIPT),
-    tell=_attach_undone,
+    tell=partial(_notify, partner=ATTACH_UNDONE_MAIL, receipt=ATTACH_UNDONE_RECEIPT),
 )
 
-REMOVAL_UNDONE_MAIL = mail(
+REMOVAL_UNDONE_MAIL = to_partner(
     "record_removal_undone",
     Topic.RECORD,
-    to=(OrganisationKind.PARTNER,),
     title=_("Partner removal undone"),
     subject=_("You are the partner of record for %(subscription)s (%(customer)s) again"),
     paragraphs=(
@@ -333,15 +300,11 @@ REMOVAL_UNDONE_MAIL = mail(
             "seats and its usage again."
         ),
     ),
-    context=record_context,
-    action=_("Open the subscription"),
-    url=partner_subscription_page,
     inbox=_("Your removal was undone. You are the partner of record again, without a gap."),
 )
-REMOVAL_UNDONE_RECEIPT = mail(
+REMOVAL_UNDONE_RECEIPT = to_customer(
     "record_removal_undone_receipt",
     Topic.RECORD,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: partner removal undone"),
     subject=_("You undid the removal of %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -351,16 +314,9 @@ REMOVAL_UNDONE_RECEIPT = mail(
         ),
         _("They can see the subscription, its seats and its usage as before."),
     ),
-    context=record_context,
-    action=_("Open the subscription"),
-    url=subscription_page,
     inbox=_("You undid the removal of %(partner)s."),
     values=partner_name,
 )
-
-
-def _removal_undone(event: Event) -> None:
-    _notify(event, REMOVAL_UNDONE_MAIL, REMOVAL_UNDONE_RECEIPT)
 
 
 register(
@@ -374,31 +330,26 @@ register(
     groups=(UNDONE,),
     link=SUBSCRIPTION,
     mails=(REMOVAL_UNDONE_MAIL, REMOVAL_UNDONE_RECEIPT),
-    tell=_removal_undone,
+    tell=partial(_notify, partner=REMOVAL_UNDONE_MAIL, receipt=REMOVAL_UNDONE_RECEIPT),
 )
 
 # --- The start is moved earlier -------------------------------------------------------------------------------------
 
-DATED_BACK_MAIL = mail(
+DATED_BACK_MAIL = to_partner(
     "record_dated_back",
     Topic.RECORD,
-    to=(OrganisationKind.PARTNER,),
     title=_("Start date moved earlier"),
     subject=_("Your start date as the partner of record for %(subscription)s (%(customer)s) is now earlier"),
     paragraphs=(
         _("%(customer)s has changed the start date of %(partner)s as the partner of record for %(subscription)s."),
         _("Your start date is now %(since)s. Before, it was %(since_before)s."),
     ),
-    context=record_context,
-    action=_("Open the subscription"),
-    url=partner_subscription_page,
     inbox=_("Your start date as the partner of record is now %(day)s."),
     values=_with_day,
 )
-DATED_BACK_RECEIPT = mail(
+DATED_BACK_RECEIPT = to_customer(
     "record_dated_back_receipt",
     Topic.RECORD,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: start date moved earlier"),
     subject=_("You changed the start date of %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
@@ -407,16 +358,9 @@ DATED_BACK_RECEIPT = mail(
             "was %(since_before)s. We have told the partner."
         ),
     ),
-    context=record_context,
-    action=_("Open the subscription"),
-    url=subscription_page,
     inbox=_("You moved the start date of %(partner)s earlier, to %(day)s."),
     values=_with_day,
 )
-
-
-def _dated_back(event: Event) -> None:
-    _notify(event, DATED_BACK_MAIL, DATED_BACK_RECEIPT)
 
 
 register(
@@ -430,7 +374,7 @@ register(
     groups=(ATTACHED,),
     link=SUBSCRIPTION,
     mails=(DATED_BACK_MAIL, DATED_BACK_RECEIPT),
-    tell=_dated_back,
+    tell=partial(_notify, partner=DATED_BACK_MAIL, receipt=DATED_BACK_RECEIPT),
 )
 
 # --- Many -----------------------------------------------------------------------------------------------------------

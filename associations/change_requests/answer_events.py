@@ -16,7 +16,7 @@ from associations.change_requests.events import (
     why_cancelled,
 )
 from associations.change_requests.rules import Cancellation
-from associations.record.events import UNDONE, Named
+from associations.record.events import UNDONE, Named, notify_customer
 from por.history.events import Choice, EventType, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_organisation
@@ -30,7 +30,7 @@ class AnswerEvent(EventType):
 
 
 class Answered(AboutRequest):
-    """The partner is missing where the answer is neither."""
+    """The answer is neither partner if there is no `partner`."""
 
     partner: NotRequired[Named]
 
@@ -112,7 +112,7 @@ ANSWERED = to_customer(
 
 
 def _answered(event: Event) -> None:
-    """Tell all three: what they are told depends on what it means for them."""
+    """Notify every partner of what the answer means for it, and the customer."""
     request = request_of(event)
     chosen = (event.changes.get("partner") or {}).get("mpn_id")
     for pk, partner in request.parties().items():
@@ -120,7 +120,7 @@ def _answered(event: Event) -> None:
             notify_organisation(event, KEPT if partner.mpn_id == chosen else LOST, organisation_id=pk)
         else:
             notify_organisation(event, CHOSEN if partner.mpn_id == chosen else NOT_CHOSEN, organisation_id=pk)
-    notify_organisation(event, ANSWERED, organisation_id=request.subscription.customer_id)
+    notify_customer(event, ANSWERED)
 
 
 register(
@@ -175,7 +175,7 @@ def _undone(event: Event) -> None:
     request = request_of(event)
     for pk in request.parties():
         notify_organisation(event, UNDONE_MAIL, organisation_id=pk)
-    notify_organisation(event, UNDONE_CUSTOMER_MAIL, organisation_id=request.subscription.customer_id)
+    notify_customer(event, UNDONE_CUSTOMER_MAIL)
 
 
 register(
@@ -224,14 +224,14 @@ CLOSED_CUSTOMER = to_customer(
 
 
 def _closed(event: Event) -> None:
-    """Tell all but who knows: who removed the partner of record, and the partner that was removed."""
+    """Notify everyone but those who know: who removed the partner of record, and the partner that was removed."""
     request = request_of(event)
     ended = event.verb == AnswerEvent.CANCELLED and event.changes["why"] != Cancellation.PARTNER_CLOSED
     for pk in request.parties():
         if not (ended and pk == request.incumbent.partner_id):
             notify_organisation(event, CLOSED, organisation_id=pk)
     if event.actor_id is None:
-        notify_organisation(event, CLOSED_CUSTOMER, organisation_id=request.subscription.customer_id)
+        notify_customer(event, CLOSED_CUSTOMER)
 
 
 register(

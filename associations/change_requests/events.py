@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack
+from functools import partial
+from typing import TypedDict
 
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -11,20 +11,15 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.rules import Cancellation
-from associations.record.events import Named, partner_name
+from associations.record.events import Named, customer_of, notify_customer, partner_name
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner
 from por.history.events import Choice, EventType, Link, event_group, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_member, notify_organisation
-from por.notifications.messages import Mail, MailContext, mail
+from por.notifications.messages import MailContext, mail
 from por.notifications.models import Topic
 from por.web.formatting import moment_text, number_text
-
-if TYPE_CHECKING:
-    from django.utils.functional import _StrPromise as LazyText
-
-    from por.history.events import Text
 
 
 class ChangeRequestEvent(EventType):
@@ -133,38 +128,25 @@ def _partner_page(event: Event) -> str:
     return reverse("associations:partner_change_request", args=[event.changes["change_request"]])
 
 
-class Texts(TypedDict):
-    """The parts that differ between the mails."""
-
-    title: LazyText
-    subject: LazyText
-    paragraphs: tuple[Text, ...]
-    inbox: LazyText
-    values: NotRequired[Callable[[Any], Mapping[str, Any]]]
-
-
-def to_partner(name: str, **texts: Unpack[Texts]) -> Mail:
-    """Register a mail to a partner that is a party."""
-    action = _("View change request")
-    return mail(
-        name, Topic.CHANGE, to=(OrganisationKind.PARTNER,), context=_context, action=action, url=_partner_page, **texts
-    )
-
-
-def to_customer(name: str, **texts: Unpack[Texts]) -> Mail:
-    """Register a mail to those of the customer who may answer."""
-    action, may = _("View change request"), Right.ANSWER_CHANGE_REQUEST
-    return mail(
-        name,
-        Topic.CHANGE,
-        to=(OrganisationKind.CUSTOMER,),
-        context=_context,
-        action=action,
-        url=_customer_page,
-        may=may,
-        **texts,
-    )
-
+#: A mail to a partner that is a party.
+to_partner = partial(
+    mail,
+    topic=Topic.CHANGE,
+    to=(OrganisationKind.PARTNER,),
+    context=_context,
+    action=_("View change request"),
+    url=_partner_page,
+)
+#: A mail to those of the customer who may answer.
+to_customer = partial(
+    mail,
+    topic=Topic.CHANGE,
+    to=(OrganisationKind.CUSTOMER,),
+    context=_context,
+    action=_("View change request"),
+    url=_customer_page,
+    may=Right.ANSWER_CHANGE_REQUEST,
+)
 
 # --- Opened, and joined ---------------------------------------------------------------------------------------------
 
@@ -262,7 +244,7 @@ def _asked(event: Event) -> None:
             notify_organisation(event, CONTESTED, organisation_id=pk)
         else:
             notify_organisation(event, NAMED if partner.mpn_id == named else ONE_MORE, organisation_id=pk)
-    notify_organisation(event, QUESTION, organisation_id=request.subscription.customer_id)
+    notify_customer(event, QUESTION)
 
 
 register(
@@ -328,8 +310,7 @@ FORWARDED = mail(
 
 
 def _forwarded(event: Event) -> None:
-    organisation_id = request_of(event).subscription.customer_id
-    notify_member(event, FORWARDED, user_id=event.changes["to"]["user"], organisation_id=organisation_id)
+    notify_member(event, FORWARDED, user_id=event.changes["to"]["user"], organisation_id=customer_of(event))
 
 
 register(
@@ -358,10 +339,6 @@ REMINDER = to_customer(
 )
 
 
-def _reminded(event: Event) -> None:
-    notify_organisation(event, REMINDER, organisation_id=request_of(event).subscription.customer_id)
-
-
 register(
     ChangeRequestEvent.REMINDED,
     about=("subscription",),
@@ -373,5 +350,5 @@ register(
     tone="",
     groups=(CHANGE_REQUESTS,),
     mails=(REMINDER,),
-    tell=_reminded,
+    tell=partial(notify_customer, message=REMINDER),
 )

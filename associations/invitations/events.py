@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from associations.invitations.models import Invitation
-from associations.record.events import WithPartner, partner_name, undo_until
+from associations.record.events import WithPartner, notify_customer, notify_partners, partner_name, undo_until
 from por.accounts.rules import OrganisationKind, Right
 from por.history.events import EventType, Link, event_group, register
 from por.history.models import Event
-from por.notifications.actions.notifying import notify_actor, notify_organisation
+from por.notifications.actions.notifying import notify_actor
 from por.notifications.messages import MailContext, mail
 from por.notifications.models import Topic
 from por.web.formatting import moment_text
@@ -88,16 +90,27 @@ def _partner_page(event: Event) -> str:
     return reverse("associations:partner_invitation", args=[event.object_id])
 
 
-def _invitation(event: Event) -> Invitation:
-    return Invitation.objects.get(invitation_id=event.object_id)
-
+to_customer = partial(
+    mail,
+    topic=Topic.INVITATION,
+    to=(OrganisationKind.CUSTOMER,),
+    context=_context,
+    action=_("View invitation"),
+    url=_customer_page,
+)
+to_partner = partial(
+    mail,
+    topic=Topic.INVITATION,
+    to=(OrganisationKind.PARTNER,),
+    context=_context,
+    action=_("View invitation"),
+    url=_partner_page,
+)
 
 # --- What the partner does ------------------------------------------------------------------------------------------
 
-SENT = mail(
+SENT = to_customer(
     "invitation_sent",
-    Topic.INVITATION,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("New invitation from a partner"),
     subject=_("%(partner)s asks to be your partner of record"),
     paragraphs=(
@@ -109,17 +122,10 @@ SENT = mail(
         ),
         _("You can use this invitation once, until %(until)s."),
     ),
-    context=_context,
-    action=_("View invitation"),
-    url=_customer_page,
     inbox=_("%(partner)s asks to be your partner of record."),
     values=partner_name,
     may=Right.ANSWER_INVITATION,
 )
-
-
-def _sent(event: Event) -> None:
-    notify_organisation(event, SENT, organisation_id=_invitation(event).customer_id)
 
 
 register(
@@ -133,13 +139,11 @@ register(
     groups=(INVITATIONS,),
     link=INVITATION,
     mails=(SENT,),
-    tell=_sent,
+    tell=partial(notify_customer, message=SENT),
 )
 
-REVOKED = mail(
+REVOKED = to_customer(
     "invitation_revoked",
-    Topic.INVITATION,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Invitation withdrawn by the partner"),
     subject=_("%(partner)s withdrew its invitation"),
     paragraphs=(
@@ -148,17 +152,10 @@ REVOKED = mail(
             "do anything."
         ),
     ),
-    context=_context,
-    action=_("View invitation"),
-    url=_customer_page,
     inbox=_("%(partner)s has withdrawn its invitation."),
     values=partner_name,
     may=Right.ANSWER_INVITATION,
 )
-
-
-def _revoked(event: Event) -> None:
-    notify_organisation(event, REVOKED, organisation_id=_invitation(event).customer_id)
 
 
 register(
@@ -172,7 +169,7 @@ register(
     groups=(INVITATIONS,),
     link=INVITATION,
     mails=(REVOKED,),
-    tell=_revoked,
+    tell=partial(notify_customer, message=REVOKED),
 )
 
 # --- What the customer does -----------------------------------------------------------------------------------------
@@ -190,22 +187,15 @@ register(
     mails=(),
 )
 
-ACCEPTED = mail(
+ACCEPTED = to_partner(
     "invitation_accepted",
-    Topic.INVITATION,
-    to=(OrganisationKind.PARTNER,),
     title=_("Invitation accepted by the customer"),
     subject=_("%(customer)s accepted your invitation"),
     paragraphs=(_("%(customer)s accepted your invitation. The result for each subscription is below."),),
-    context=_context,
-    action=_("View invitation"),
-    url=_partner_page,
     inbox=_("Your invitation was accepted."),
 )
-ACCEPTED_RECEIPT = mail(
+ACCEPTED_RECEIPT = to_customer(
     "invitation_accepted_receipt",
-    Topic.INVITATION,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirmation: invitation accepted"),
     subject=_("You accepted the invitation from %(partner)s"),
     paragraphs=(
@@ -218,9 +208,6 @@ ACCEPTED_RECEIPT = mail(
             "%(undo_until)s. After that, you can remove the partner at any time."
         ),
     ),
-    context=_context,
-    action=_("View invitation"),
-    url=_customer_page,
     inbox=_("You accepted the invitation from %(partner)s."),
     values=partner_name,
 )
@@ -228,7 +215,7 @@ ACCEPTED_RECEIPT = mail(
 
 def _accepted(event: Event) -> None:
     """Notify the partner, and send a confirmation to the person who accepted, both with every outcome."""
-    notify_organisation(event, ACCEPTED, organisation_id=_invitation(event).partner_id)
+    notify_partners(event, ACCEPTED)
     notify_actor(event, ACCEPTED_RECEIPT)
 
 
@@ -246,25 +233,16 @@ register(
     tell=_accepted,
 )
 
-DECLINED = mail(
+DECLINED = to_partner(
     "invitation_declined",
-    Topic.INVITATION,
-    to=(OrganisationKind.PARTNER,),
     title=_("Invitation declined by the customer"),
     subject=_("%(customer)s declined your invitation"),
     paragraphs=(
         _("%(customer)s declined your invitation. Nothing has changed."),
         _("If you think this is a mistake, talk to the customer before you send another invitation."),
     ),
-    context=_context,
-    action=_("View invitation"),
-    url=_partner_page,
     inbox=_("Your invitation was declined."),
 )
-
-
-def _declined(event: Event) -> None:
-    notify_organisation(event, DECLINED, organisation_id=_invitation(event).partner_id)
 
 
 register(
@@ -278,7 +256,7 @@ register(
     groups=(INVITATIONS,),
     link=INVITATION,
     mails=(DECLINED,),
-    tell=_declined,
+    tell=partial(notify_partners, message=DECLINED),
 )
 register(
     InvitationEvent.REPORTED,  # sends nothing: the partner only learns that the invitation was declined
@@ -295,24 +273,15 @@ register(
 
 # --- No answer ------------------------------------------------------------------------------------------------------
 
-EXPIRED = mail(
+EXPIRED = to_partner(
     "invitation_expired",
-    Topic.INVITATION,
-    to=(OrganisationKind.PARTNER,),
     title=_("Invitation expired without an answer"),
     subject=_("Your invitation to %(customer)s has expired"),
     paragraphs=(
         _("%(customer)s did not answer your invitation in time. Nothing has changed. You can send another invitation."),
     ),
-    context=_context,
-    action=_("View invitation"),
-    url=_partner_page,
     inbox=_("Your invitation has expired."),
 )
-
-
-def _expired(event: Event) -> None:
-    notify_organisation(event, EXPIRED, organisation_id=_invitation(event).partner_id)
 
 
 register(
@@ -326,5 +295,5 @@ register(
     groups=(INVITATIONS,),
     link=INVITATION,
     mails=(EXPIRED,),
-    tell=_expired,
+    tell=partial(notify_partners, message=EXPIRED),
 )

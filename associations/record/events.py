@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import NotRequired, TypedDict
 
 from django.urls import reverse
@@ -19,7 +20,7 @@ from por.history.actions.recording import organisation_of
 from por.history.events import EventType, Link, event_group, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_organisation
-from por.notifications.messages import MailContext, mail
+from por.notifications.messages import Mail, MailContext, mail
 from por.notifications.models import Topic
 from por.web.formatting import moment_text, number_text
 
@@ -148,6 +149,40 @@ def _moment(stored: str | None) -> str:
     return moment_text(datetime.fromisoformat(stored), zone=True) if stored else ""
 
 
+#: A mail about a subscription: to its partners, or to the customer. Give `context`, `action` or `url` for another one.
+to_partner = partial(
+    mail,
+    to=(OrganisationKind.PARTNER,),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=partner_subscription_page,
+)
+to_customer = partial(
+    mail,
+    to=(OrganisationKind.CUSTOMER,),
+    context=record_context,
+    action=_("Open the subscription"),
+    url=subscription_page,
+)
+
+
+def notify_partners(event: Event, message: Mail) -> None:
+    """Notify every partner that is a party to the event."""
+    for organisation_id in event.parties:
+        notify_organisation(event, message, organisation_id=organisation_id)
+
+
+def notify_customer(event: Event, message: Mail) -> None:
+    """Notify the customer whose chain the event is in."""
+    notify_organisation(event, message, organisation_id=customer_of(event))
+
+
+def notify_both(event: Event, *, partner: Mail, customer: Mail) -> None:
+    """Notify the partners that are parties to the event, and the customer."""
+    notify_partners(event, partner)
+    notify_customer(event, customer)
+
+
 # --- An end from outside --------------------------------------------------------------------------------------------
 
 
@@ -175,10 +210,9 @@ def end_reason_text(payload: AssociationPayload) -> str:
     return str(EndReason(reason).label) if reason else ""
 
 
-ENDED_MAIL = mail(
+ENDED_MAIL = to_partner(
     "record_ended",
     Topic.RECORD,
-    to=(OrganisationKind.PARTNER,),
     title=_("Notice to partner: no longer partner of record"),
     subject=_("You are no longer the partner of record for %(subscription)s (%(customer)s)"),
     paragraphs=(
@@ -189,15 +223,12 @@ ENDED_MAIL = mail(
         ),
     ),
     context=_end_context,
-    action=_("Open the subscription"),
-    url=partner_subscription_page,
     inbox=_("You are no longer the partner of record. %(why)s."),
     values=_end_values,
 )
-ENDED_CUSTOMER_MAIL = mail(
+ENDED_CUSTOMER_MAIL = to_customer(
     "record_ended_customer",
     Topic.RECORD,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Notice to customer: partner is no longer partner of record"),
     subject=_("%(partner)s is no longer your partner of record for %(subscription)s"),
     paragraphs=(
@@ -208,18 +239,9 @@ ENDED_CUSTOMER_MAIL = mail(
         ),
     ),
     context=_end_context,
-    action=_("Open the subscription"),
-    url=subscription_page,
     inbox=_("%(partner)s is no longer your partner of record. %(why)s."),
     values=_end_values,
 )
-
-
-def _ended(event: Event) -> None:
-    """Notify the partner, and the customer too: it did not end the association itself."""
-    for organisation_id in event.parties:
-        notify_organisation(event, ENDED_MAIL, organisation_id=organisation_id)
-    notify_organisation(event, ENDED_CUSTOMER_MAIL, organisation_id=customer_of(event))
 
 
 def _why(event: Event) -> str:
@@ -237,7 +259,7 @@ register(
     groups=(ENDED_GROUP,),
     link=SUBSCRIPTION,
     mails=(ENDED_MAIL, ENDED_CUSTOMER_MAIL),
-    tell=_ended,
+    tell=partial(notify_both, partner=ENDED_MAIL, customer=ENDED_CUSTOMER_MAIL),
     detail=_why,
 )
 register(

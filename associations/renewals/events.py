@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.utils.translation import gettext, ngettext
@@ -15,20 +16,20 @@ from associations.record.events import (
     PartnerName,
     RecordContext,
     WithPartner,
-    customer_of,
+    notify_both,
+    notify_partners,
     partner_name,
-    partner_subscription_page,
     partner_subscriptions,
     record_context,
     subscription_page,
+    to_customer,
+    to_partner,
 )
-from por.accounts.rules import OrganisationKind, Right
+from por.accounts.rules import Right
 from por.directory.models import Subscription
 from por.directory.rules import Agreement
 from por.history.events import EventType, event_group, register
 from por.history.models import Event
-from por.notifications.actions.notifying import notify_organisation
-from por.notifications.messages import Mail, mail
 from por.notifications.models import Topic
 from por.web.formatting import day_text, number_text
 
@@ -67,14 +68,6 @@ class CarriedOver(Replaced):
 RENEWALS = event_group("renewals", _("Renewals and changes"))
 
 
-def _notify(event: Event, to_partner: Mail, to_customer: Mail | None) -> None:
-    """Notify every partner that is a party to the event, and the customer if it gets a mail."""
-    for organisation_id in event.parties:
-        notify_organisation(event, to_partner, organisation_id=organisation_id)
-    if to_customer is not None:
-        notify_organisation(event, to_customer, organisation_id=customer_of(event))
-
-
 # --- It renews soon -------------------------------------------------------------------------------------------------
 
 
@@ -100,10 +93,9 @@ def _renewal_day(payload: RenewalDue) -> RenewalDay:
     return {**partner_name(payload), "day": day_text(date.fromisoformat(payload["renews_on"]))}
 
 
-RENEWAL_MAIL = mail(
+RENEWAL_MAIL = to_partner(
     "renewal_due",
     Topic.RENEWAL,
-    to=(OrganisationKind.PARTNER,),
     title=_("Customer’s subscription renews soon"),
     subject=_("%(subscription)s (%(customer)s) renews in %(days)s"),
     paragraphs=(
@@ -114,15 +106,12 @@ RENEWAL_MAIL = mail(
         ),
     ),
     context=_renewal,
-    action=_("Open the subscription"),
-    url=partner_subscription_page,
     inbox=_("This subscription renews on %(day)s."),
     values=_renewal_day,
 )
-RENEWAL_CUSTOMER_MAIL = mail(
+RENEWAL_CUSTOMER_MAIL = to_customer(
     "renewal_due_customer",
     Topic.RENEWAL,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Your subscription renews soon"),
     subject=_("%(subscription)s renews in %(days)s"),
     paragraphs=(
@@ -130,16 +119,10 @@ RENEWAL_CUSTOMER_MAIL = mail(
         _("Check how much of it you use before you renew."),
     ),
     context=_renewal,
-    action=_("Open the subscription"),
-    url=subscription_page,
     inbox=_("This subscription renews on %(day)s. %(partner)s is the partner of record."),
     values=_renewal_day,
     may=Right.ATTACH,
 )
-
-
-def _renewal_due(event: Event) -> None:
-    _notify(event, RENEWAL_MAIL, RENEWAL_CUSTOMER_MAIL)
 
 
 register(
@@ -153,7 +136,7 @@ register(
     groups=(RENEWALS,),
     link=SUBSCRIPTION,
     mails=(RENEWAL_MAIL, RENEWAL_CUSTOMER_MAIL),
-    tell=_renewal_due,
+    tell=partial(notify_both, partner=RENEWAL_MAIL, customer=RENEWAL_CUSTOMER_MAIL),
 )
 
 # --- An import has changed it ---------------------------------------------------------------------------------------
@@ -195,10 +178,9 @@ def _changed_context(event: Event) -> RecordContext:
     return {**context, "rows": [*changes_of(event.changes), *context["rows"]]}
 
 
-CHANGED_MAIL = mail(
+CHANGED_MAIL = to_partner(
     "subscription_changed",
     Topic.RENEWAL,
-    to=(OrganisationKind.PARTNER,),
     title=_("Customer’s subscription changed"),
     subject=_("%(subscription)s (%(customer)s) has changed"),
     paragraphs=(
@@ -208,15 +190,9 @@ CHANGED_MAIL = mail(
         ),
     ),
     context=_changed_context,
-    action=_("Open the subscription"),
-    url=partner_subscription_page,
     inbox=_("This subscription has changed: %(what)s."),
     values=_what,
 )
-
-
-def _changed(event: Event) -> None:
-    _notify(event, CHANGED_MAIL, None)
 
 
 register(
@@ -230,7 +206,7 @@ register(
     groups=(RENEWALS,),
     link=SUBSCRIPTION,
     mails=(CHANGED_MAIL,),
-    tell=_changed,
+    tell=partial(notify_partners, message=CHANGED_MAIL),
     detail=_detail,
 )
 
@@ -251,10 +227,9 @@ def _confirmation(event: Event) -> str:
     return f"{subscription_page(event)}?mpn_id={event.changes['partner']['mpn_id']}"
 
 
-CARRIED_OVER_MAIL = mail(
+CARRIED_OVER_MAIL = to_partner(
     "record_carried_over",
     Topic.RENEWAL,
-    to=(OrganisationKind.PARTNER,),
     title=_("You were carried over to a replacement subscription"),
     subject=_("You are still the partner of record for %(subscription)s (%(customer)s)"),
     paragraphs=(
@@ -265,14 +240,11 @@ CARRIED_OVER_MAIL = mail(
         _("We have told the customer. They can remove you at any time."),
     ),
     context=_replaced_context,
-    action=_("Open the subscription"),
-    url=partner_subscription_page,
     inbox=_("This subscription replaces another one. You are still the partner of record."),
 )
-CARRIED_OVER_CUSTOMER_MAIL = mail(
+CARRIED_OVER_CUSTOMER_MAIL = to_customer(
     "record_carried_over_customer",
     Topic.RENEWAL,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Your partner was carried over to a replacement subscription"),
     subject=_("%(partner)s is still your partner of record for %(subscription)s"),
     paragraphs=(
@@ -283,16 +255,10 @@ CARRIED_OVER_CUSTOMER_MAIL = mail(
         _("If this is not right, you can remove the partner at any time."),
     ),
     context=_replaced_context,
-    action=_("Open the subscription"),
-    url=subscription_page,
     inbox=_("This subscription replaces another one. %(partner)s is still the partner of record."),
     values=partner_name,
     may=Right.ATTACH,
 )
-
-
-def _carried_over(event: Event) -> None:
-    _notify(event, CARRIED_OVER_MAIL, CARRIED_OVER_CUSTOMER_MAIL)
 
 
 register(
@@ -306,13 +272,12 @@ register(
     groups=(ATTACHED, RENEWALS),
     link=SUBSCRIPTION,
     mails=(CARRIED_OVER_MAIL, CARRIED_OVER_CUSTOMER_MAIL),
-    tell=_carried_over,
+    tell=partial(notify_both, partner=CARRIED_OVER_MAIL, customer=CARRIED_OVER_CUSTOMER_MAIL),
 )
 
-REPLACED_MAIL = mail(
+REPLACED_MAIL = to_partner(
     "subscription_replaced",
     Topic.RENEWAL,
-    to=(OrganisationKind.PARTNER,),
     title=_("You were not carried over to a replacement subscription"),
     subject=_("%(customer)s has a new subscription and you are not its partner of record: %(subscription)s"),
     paragraphs=(
@@ -330,10 +295,9 @@ REPLACED_MAIL = mail(
         "you."
     ),
 )
-REPLACED_CUSTOMER_MAIL = mail(
+REPLACED_CUSTOMER_MAIL = to_customer(
     "subscription_replaced_customer",
     Topic.RENEWAL,
-    to=(OrganisationKind.CUSTOMER,),
     title=_("Confirm your partner for a replacement subscription"),
     subject=_("Is %(partner)s still your partner for %(subscription)s?"),
     paragraphs=(
@@ -356,10 +320,6 @@ REPLACED_CUSTOMER_MAIL = mail(
 )
 
 
-def _replaced(event: Event) -> None:
-    _notify(event, REPLACED_MAIL, REPLACED_CUSTOMER_MAIL)
-
-
 register(
     RenewalEvent.REPLACED,
     payload=Replaced,
@@ -373,5 +333,5 @@ register(
     groups=(RENEWALS,),
     link=SUBSCRIPTION,
     mails=(REPLACED_MAIL, REPLACED_CUSTOMER_MAIL),
-    tell=_replaced,
+    tell=partial(notify_both, partner=REPLACED_MAIL, customer=REPLACED_CUSTOMER_MAIL),
 )

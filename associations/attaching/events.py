@@ -188,7 +188,7 @@ register(
     groups=(ATTACHED,),
     link=SUBSCRIPTION,
     mails=(ATTACHED_MAIL, ATTACHED_RECEIPT, ATTACHED_FOR_CUSTOMER),
-    tell=_attached,
+    notify=_attached,
 )
 
 # --- Removed --------------------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ register(
     groups=(ENDED_GROUP,),
     link=SUBSCRIPTION,
     mails=(REMOVED_MAIL, REMOVED_RECEIPT),
-    tell=partial(_notify, partner=REMOVED_MAIL, receipt=REMOVED_RECEIPT),
+    notify=partial(_notify, partner=REMOVED_MAIL, receipt=REMOVED_RECEIPT),
 )
 
 # --- Undone ---------------------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ register(
     groups=(UNDONE,),
     link=SUBSCRIPTION,
     mails=(ATTACH_UNDONE_MAIL, ATTACH_UNDONE_RECEIPT),
-    tell=partial(_notify, partner=ATTACH_UNDONE_MAIL, receipt=ATTACH_UNDONE_RECEIPT),
+    notify=partial(_notify, partner=ATTACH_UNDONE_MAIL, receipt=ATTACH_UNDONE_RECEIPT),
 )
 
 REMOVAL_UNDONE_MAIL = to_partner(
@@ -330,7 +330,7 @@ register(
     groups=(UNDONE,),
     link=SUBSCRIPTION,
     mails=(REMOVAL_UNDONE_MAIL, REMOVAL_UNDONE_RECEIPT),
-    tell=partial(_notify, partner=REMOVAL_UNDONE_MAIL, receipt=REMOVAL_UNDONE_RECEIPT),
+    notify=partial(_notify, partner=REMOVAL_UNDONE_MAIL, receipt=REMOVAL_UNDONE_RECEIPT),
 )
 
 # --- The start is moved earlier -------------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ register(
     groups=(ATTACHED,),
     link=SUBSCRIPTION,
     mails=(DATED_BACK_MAIL, DATED_BACK_RECEIPT),
-    tell=partial(_notify, partner=DATED_BACK_MAIL, receipt=DATED_BACK_RECEIPT),
+    notify=partial(_notify, partner=DATED_BACK_MAIL, receipt=DATED_BACK_RECEIPT),
 )
 
 # --- Many -----------------------------------------------------------------------------------------------------------

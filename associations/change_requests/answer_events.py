@@ -142,7 +142,7 @@ register(
     tone="ok",
     groups=(CHANGE_REQUESTS,),
     mails=(CHOSEN, KEPT, LOST, NOT_CHOSEN, ANSWERED),
-    tell=_answered,
+    notify=_answered,
 )
 
 UNDONE_MAIL = to_partner(
@@ -189,7 +189,7 @@ register(
     tone="",
     groups=(CHANGE_REQUESTS, UNDONE),
     mails=(UNDONE_MAIL, UNDONE_CUSTOMER_MAIL),
-    tell=_undone,
+    notify=_undone,
 )
 
 # --- Closed without an answer ---------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ register(
     tone="",
     groups=(CHANGE_REQUESTS,),
     mails=(CLOSED, CLOSED_CUSTOMER),
-    tell=_closed,
+    notify=_closed,
 )
 register(
     AnswerEvent.CANCELLED,
@@ -258,6 +258,6 @@ register(
     tone="",
     groups=(CHANGE_REQUESTS,),
     mails=(CLOSED, CLOSED_CUSTOMER),
-    tell=_closed,
+    notify=_closed,
     detail=why_cancelled,
 )

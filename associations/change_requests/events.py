@@ -258,7 +258,7 @@ register(
     tone="info",
     groups=(CHANGE_REQUESTS,),
     mails=(QUESTION, CONTESTED, NAMED),
-    tell=_asked,
+    notify=_asked,
 )
 register(
     ChangeRequestEvent.JOINED,
@@ -271,7 +271,7 @@ register(
     tone="info",
     groups=(CHANGE_REQUESTS,),
     mails=(QUESTION, CONTESTED, NAMED, ONE_MORE),
-    tell=_asked,
+    notify=_asked,
 )
 
 # --- While it is open -----------------------------------------------------------------------------------------------
@@ -324,7 +324,7 @@ register(
     tone="",
     groups=(CHANGE_REQUESTS,),
     mails=(FORWARDED,),
-    tell=_forwarded,
+    notify=_forwarded,
 )
 
 REMINDER = to_customer(
@@ -350,5 +350,5 @@ register(
     tone="",
     groups=(CHANGE_REQUESTS,),
     mails=(REMINDER,),
-    tell=partial(notify_customer, message=REMINDER),
+    notify=partial(notify_customer, message=REMINDER),
 )

@@ -139,7 +139,7 @@ register(
     groups=(INVITATIONS,),
     link=INVITATION,
     mails=(SENT,),
-    tell=partial(notify_customer, message=SENT),
+    notify=partial(notify_customer, message=SENT),
 )
 
 REVOKED = to_customer(
@@ -169,7 +169,7 @@ register(
     groups=(INVITATIONS,),
     link=INVITATION,
     mails=(REVOKED,),
-    tell=partial(notify_customer, message=REVOKED),
+    notify=partial(notify_customer, message=REVOKED),
 )
 
 # --- What the customer does -----------------------------------------------------------------------------------------
@@ -230,7 +230,7 @@ register(
     groups=(INVITATIONS,),
     link=INVITATION,
     mails=(ACCEPTED, ACCEPTED_RECEIPT),
-    tell=_accepted,
+    notify=_accepted,
 )
 
 DECLINED = to_partner(
@@ -256,7 +256,7 @@ register(
     groups=(INVITATIONS,),
     link=INVITATION,
     mails=(DECLINED,),
-    tell=partial(notify_partners, message=DECLINED),
+    notify=partial(notify_partners, message=DECLINED),
 )
 register(
     InvitationEvent.REPORTED,  # sends nothing: the partner only learns that the invitation was declined
@@ -295,5 +295,5 @@ register(
     groups=(INVITATIONS,),
     link=INVITATION,
     mails=(EXPIRED,),
-    tell=partial(notify_partners, message=EXPIRED),
+    notify=partial(notify_partners, message=EXPIRED),
 )

@@ -118,5 +118,5 @@ register(
     groups=(LEGACY_FORMS,),
     link=Link("partner"),
     mails=(REMINDER,),
-    tell=_reminded,
+    notify=_reminded,
 )

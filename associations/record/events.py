@@ -259,7 +259,7 @@ register(
     groups=(ENDED_GROUP,),
     link=SUBSCRIPTION,
     mails=(ENDED_MAIL, ENDED_CUSTOMER_MAIL),
-    tell=partial(notify_both, partner=ENDED_MAIL, customer=ENDED_CUSTOMER_MAIL),
+    notify=partial(notify_both, partner=ENDED_MAIL, customer=ENDED_CUSTOMER_MAIL),
     detail=_why,
 )
 register(

@@ -136,7 +136,7 @@ register(
     groups=(RENEWALS,),
     link=SUBSCRIPTION,
     mails=(RENEWAL_MAIL, RENEWAL_CUSTOMER_MAIL),
-    tell=partial(notify_both, partner=RENEWAL_MAIL, customer=RENEWAL_CUSTOMER_MAIL),
+    notify=partial(notify_both, partner=RENEWAL_MAIL, customer=RENEWAL_CUSTOMER_MAIL),
 )
 
 # --- An import has changed it ---------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ register(
     groups=(RENEWALS,),
     link=SUBSCRIPTION,
     mails=(CHANGED_MAIL,),
-    tell=partial(notify_partners, message=CHANGED_MAIL),
+    notify=partial(notify_partners, message=CHANGED_MAIL),
     detail=_detail,
 )
 
@@ -272,7 +272,7 @@ register(
     groups=(ATTACHED, RENEWALS),
     link=SUBSCRIPTION,
     mails=(CARRIED_OVER_MAIL, CARRIED_OVER_CUSTOMER_MAIL),
-    tell=partial(notify_both, partner=CARRIED_OVER_MAIL, customer=CARRIED_OVER_CUSTOMER_MAIL),
+    notify=partial(notify_both, partner=CARRIED_OVER_MAIL, customer=CARRIED_OVER_CUSTOMER_MAIL),
 )
 
 REPLACED_MAIL = to_partner(
@@ -333,5 +333,5 @@ register(
     groups=(RENEWALS,),
     link=SUBSCRIPTION,
     mails=(REPLACED_MAIL, REPLACED_CUSTOMER_MAIL),
-    tell=partial(notify_both, partner=REPLACED_MAIL, customer=REPLACED_CUSTOMER_MAIL),
+    notify=partial(notify_both, partner=REPLACED_MAIL, customer=REPLACED_CUSTOMER_MAIL),
 )

@@ -145,7 +145,7 @@ class EventParts(TypedDict):
     groups: tuple[EventGroup, ...]
     link: Link
     mails: tuple[Message, ...]
-    tell: NotRequired[Callable[[Event], None]]  # sends these mails
+    notify: NotRequired[Callable[[Event], None]]  # sends these mails
     detail: NotRequired[Callable[[Event], str]]  # shown below the text of an event without a reason
 
 
@@ -163,7 +163,7 @@ class EventSpec:
     groups: tuple[EventGroup, ...]
     link: Link
     mails: tuple[Message, ...]
-    tell: Callable[[Event], None] | None = None
+    notify: Callable[[Event], None] | None = None
     detail: Callable[[Event], str] | None = None
 
 
@@ -185,7 +185,7 @@ def register(name: EventType, **parts: Unpack[EventParts]) -> EventSpec:
     """Register an event, so that it can be recorded and shown."""
     if _verified:
         raise ImproperlyConfigured(f"The event {name} was registered too late: the events are verified already.")
-    if missing := sorted(EventParts.__annotations__.keys() - parts.keys() - {"tell", "detail"}):
+    if missing := sorted(EventParts.__annotations__.keys() - parts.keys() - {"notify", "detail"}):
         raise ImproperlyConfigured(f"The event {name} lacks {', '.join(missing)}.")
     if name in _specs:
         raise ImproperlyConfigured(f"The event {name} is registered twice.")
@@ -194,11 +194,11 @@ def register(name: EventType, **parts: Unpack[EventParts]) -> EventSpec:
     return _specs[name]
 
 
-def tell_too(name: EventType, *, mails: tuple[Message, ...], tell: Callable[[Event], None]) -> None:
+def add_mails(name: EventType, *, mails: tuple[Message, ...], notify: Callable[[Event], None]) -> None:
     """Give an event the mails that a room above its own sends."""
     if name not in _specs or _specs[name].mails or _verified:
         raise ImproperlyConfigured(f"The event {name} cannot be given mails: it is unknown, has some, or is verified.")
-    _specs[name] = EventSpec(**{**vars(_specs[name]), "mails": mails, "tell": tell})
+    _specs[name] = EventSpec(**{**vars(_specs[name]), "mails": mails, "notify": notify})
 
 
 def registered() -> list[EventSpec]:
@@ -298,8 +298,8 @@ def _problems(spec: EventSpec) -> Iterator[str]:
         yield "is about nothing"
     if spec.link.key and spec.link.key not in required:
         yield f"links to {spec.link.key}, which its payload need not have"
-    if bool(spec.mails) != bool(spec.tell):
-        yield "has mails without `tell`, which sends them, or `tell` without mails"
+    if bool(spec.mails) != bool(spec.notify):
+        yield "has mails without `notify`, which sends them, or `notify` without mails"
     for mail in spec.mails:
         yield from (f"the mail {mail.name} {one}" for one in mail.unfit(spec.payload))
 

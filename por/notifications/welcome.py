@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from por.accounts.events import PeopleEvent
 from por.accounts.models import Membership, User
 from por.accounts.rules import OrganisationKind, Role
-from por.history.events import tell_too
+from por.history.events import add_mails
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_member
 from por.notifications.messages import MailContext, mail
@@ -70,4 +70,4 @@ def welcome(event: Event) -> None:
         notify_member(event, WELCOME, user_id=member.user_id, organisation_id=member.organisation_id)
 
 
-tell_too(PeopleEvent.ADDED, mails=(WELCOME,), tell=welcome)
+add_mails(PeopleEvent.ADDED, mails=(WELCOME,), notify=welcome)

@@ -67,8 +67,8 @@ def open_events() -> None:
     """Verify the registered events, and let the relay call the notification function of each."""
     verify_events()
     for spec in registered():
-        if spec.tell is not None:
-            on(spec.name, spec.tell)
+        if spec.notify is not None:
+            on(spec.name, spec.notify)
 
 
 def record(

@@ -77,7 +77,7 @@ PARTS: dict[str, Any] = {
     "groups": (AGAIN,),
     "link": Link("thing", key="partner"),
     "mails": (MAIL,),
-    "tell": notify_no_one,
+    "notify": notify_no_one,
 }
 
 
@@ -106,7 +106,7 @@ def test_event_with_all_its_parts_may_be_registered(made):
     assert events.spec_of("made.one").mails == (MAIL,)
 
 
-@pytest.mark.parametrize("part", sorted(PARTS.keys() - {"tell"}))
+@pytest.mark.parametrize("part", sorted(PARTS.keys() - {"notify"}))
 def test_event_that_lacks_a_part_is_refused(made, part):
     parts = {name: value for name, value in PARTS.items() if name != part}
     with pytest.raises(ImproperlyConfigured, match=f"made.one lacks {part}"):
@@ -130,8 +130,8 @@ def test_event_that_lacks_a_part_is_refused(made, part):
         ({"groups": (EventGroup("unknown", "Unknown"),)}, "is in no group of the filter"),  # type: ignore[arg-type]
         ({"about": ()}, "is about nothing"),
         ({"link": Link("thing", key="why")}, "links to why, which its payload need not have"),
-        ({"mails": ()}, "has mails without `tell`, which sends them, or `tell` without mails"),
-        ({"tell": None}, "has mails without `tell`, which sends them, or `tell` without mails"),
+        ({"mails": ()}, "has mails without `notify`, which sends them, or `notify` without mails"),
+        ({"notify": None}, "has mails without `notify`, which sends them, or `notify` without mails"),
         ({"mails": (MAIL._replace(subject=""),)}, "the mail made is empty"),
         ({"mails": (MAIL._replace(title=""),)}, "the mail made is empty"),
         ({"mails": (MAIL._replace(subject="%(partner)s"),)}, "the mail made uses partner, which it does not get"),
@@ -170,14 +170,14 @@ def test_event_is_registered_once_and_in_time(made):
     with pytest.raises(ImproperlyConfigured, match="made.one was registered too late"):
         events.register(made.type, **PARTS)
     with pytest.raises(ImproperlyConfigured, match="made.one cannot be given mails"):
-        events.tell_too(made.type, mails=(MAIL,), tell=notify_no_one)
+        events.add_mails(made.type, mails=(MAIL,), notify=notify_no_one)
 
 
 def test_room_above_may_add_mails_to_an_event_once(made):
-    events.register(made.type, **{**PARTS, "mails": (), "tell": None})
-    events.tell_too(made.type, mails=(MAIL,), tell=notify_no_one)
+    events.register(made.type, **{**PARTS, "mails": (), "notify": None})
+    events.add_mails(made.type, mails=(MAIL,), notify=notify_no_one)
     with pytest.raises(ImproperlyConfigured, match="made.one cannot be given mails"):
-        events.tell_too(made.type, mails=(MAIL,), tell=notify_no_one)
+        events.add_mails(made.type, mails=(MAIL,), notify=notify_no_one)
     events.verify()
 
 

@@ -181,3 +181,11 @@ def all_rows() -> dict[str, list[dict[str, Any]]]:
     """Return every row of the product, by model."""
     models = [model for room in ROOMS for model in apps.get_app_config(room).get_models() if model._meta.managed]
     return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
+
+
+def says(mail: EmailMultiAlternatives, *texts: str) -> None:
+    """Check that the texts are in the plain text and in the HTML."""
+    ((html, _type),) = mail.alternatives
+    for text in texts:
+        assert text in mail.body
+        assert text in html

@@ -20,12 +20,12 @@ from por.directory.models import Customer, Partner, Subscription
 
 
 def start_of(day: date) -> datetime:
-    """The first instant of a UTC day."""
+    """Return the first instant of a UTC day."""
     return datetime.combine(day, time.min, UTC)
 
 
 def end_of(day: date) -> datetime:
-    """The first instant after a UTC day."""
+    """Return the first instant after a UTC day."""
     return start_of(day + timedelta(days=1))
 
 

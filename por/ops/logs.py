@@ -16,7 +16,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-#: An e-mail address, or the secret of an API token.
+#: An email address, or the secret of an API token.
 PRIVATE = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+|\bpor_[\w-]{20,}")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -11,8 +9,7 @@ from django.template.loader import render_to_string
 from por.db import outages
 from por.errors import Refused, TryLater, Unavailable, status_of
 from por.ops import metrics
-
-GetResponse = Callable[[HttpRequest], HttpResponse]
+from por.ops.middleware import GetResponse
 
 
 class RefusalMiddleware:

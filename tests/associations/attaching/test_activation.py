@@ -16,10 +16,11 @@ from por.accounts.models import Actor
 from por.directory.models import CheckOfId, Customer, Partner, Subscription
 from por.errors import Forbidden, NotFound
 from tests.associations.attaching.test_actions import refused
-from tests.associations.invitations.test_actions import Case, arrived, case, of_record, says
+from tests.associations.invitations.test_actions import Case, case, of_record
 from tests.factories import make_member, make_partner, make_staff, make_subscription
+from tests.mails import says
 
-__all__ = ["arrived", "case"]  # fixtures
+__all__ = ["case"]  # a fixture
 
 
 # --- Activating -----------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from unittest import mock
 
 import pytest
-from django.core.mail import EmailMessage
 from django.utils import timezone, translation
 
 from associations.attaching.actions import attach as attaching
@@ -23,13 +22,12 @@ from associations.record.rules import Source
 from por.accounts.models import Actor
 from por.directory.models import Partner, Subscription
 from por.errors import Forbidden, NotFound, RateLimited
-from por.history.actions import relaying
 from por.history.models import Event
-from por.notifications.actions.delivering import deliver
 from por.notifications.messages import inbox_text
 from tests.associations.attaching.test_actions import refused
 from tests.at_once import at_once
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.mails import says
 
 
 class Case:
@@ -346,29 +344,6 @@ def test_invitation_expires_if_all_subscriptions_expired_or_the_partner_closed(c
 
 
 # --- Mail -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def arrived(mailoutbox):
-    """Return the mails sent since the last call, by recipient; each recipient has at most one."""
-
-    def arrived() -> dict[str, EmailMessage]:
-        mailoutbox.clear()
-        relaying.relay()
-        deliver()
-        mails = {mail.to[0]: mail for mail in mailoutbox}
-        assert len(mails) == len(mailoutbox)
-        return mails
-
-    return arrived
-
-
-def says(mail: EmailMessage, *texts: str) -> None:
-    """Check that the texts are both in the text and in the HTML."""
-    ((html, _type),) = mail.alternatives  # type: ignore[attr-defined]
-    for text in texts:
-        assert text in mail.body
-        assert text in html
 
 
 def test_each_side_gets_mail_about_what_the_other_does(case, arrived):

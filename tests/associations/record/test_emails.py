@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.core.mail import EmailMessage
 from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
@@ -17,6 +16,7 @@ from por.history.models import Outbox
 from por.notifications.actions.delivering import deliver
 from por.notifications.models import Delivery
 from tests.factories import make_member, make_partner
+from tests.mails import says
 
 PARTNER = "maja@nordvik.example"
 ADMIN = "elin@vasterhamn.example"
@@ -35,34 +35,11 @@ def _colleague(customer) -> None:
 
 
 @pytest.fixture
-def arrived(mailoutbox):
-    """Return a function for the mails since its last call, by recipient. Each recipient has at most one."""
-
-    def arrived() -> dict[str, EmailMessage]:
-        mailoutbox.clear()
-        relaying.relay()
-        deliver()
-        mails = {mail.to[0]: mail for mail in mailoutbox}
-        assert len(mails) == len(mailoutbox)
-        return mails
-
-    return arrived
-
-
-@pytest.fixture
 def attached(subscription, partner, admin, arrived) -> Association:
     """Attach a partner of record, with all mails about it sent."""
     association = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin).association
     arrived()
     return association
-
-
-def says(mail: EmailMessage, *texts: str) -> None:
-    """Check that the texts are in the plain text and in the HTML."""
-    ((html, _type),) = mail.alternatives  # type: ignore[attr-defined]
-    for text in texts:
-        assert text in mail.body
-        assert text in html
 
 
 def test_attaching_notifies_the_partner_and_confirms_to_the_person_who_did_it(subscription, partner, admin, arrived):

@@ -20,7 +20,6 @@ from associations.attaching.actions import bulk
 from por.accounts.models import SYSTEM
 from por.celery import app
 from por.history import tasks
-from por.history.actions import recording
 from por.history.actions import recording as history
 from por.history.models import Outbox
 from por.imports.actions import requests
@@ -110,7 +109,7 @@ def test_event_whose_handler_kills_the_worker_is_given_up_and_delays_no_other(wo
 
 
 #: Of every room: tests before this one may have wakes under way.
-WAKES = (recording.wake, delivering.wake, bulk.wake, requests.wake)
+WAKES = (history.wake, delivering.wake, bulk.wake, requests.wake)
 
 
 def test_wakes_that_no_worker_takes_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

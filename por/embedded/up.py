@@ -106,13 +106,17 @@ def _start_product(processes: Processes, home: Home, listener: socket.socket) ->
     )
     beat: Command = ["beat", "--schedule", home.path / "beat-schedule", "--pidfile", ""]
     processes.start("beat", [*celery, *beat, "--loglevel", "INFO"])
-    serve: Command = [sys.executable, "-m", "gunicorn", "por.wsgi:application", "--bind", f"fd://{listener.fileno()}"]
-    serve += ["--worker-class", "gthread", "--workers", "2", "--threads", "4"]
-    serve += ["--graceful-timeout", "5", "--no-control-socket"]
-    web = processes.start("web", serve, pass_fds=[listener.fileno()])
+    web = processes.start("web", serving("por.wsgi:application", listener), pass_fds=[listener.fileno()])
     host, port = listener.getsockname()[:2]
     processes.wait_for(web, lambda: _answers(host, port))
     processes.wait_for(worker, lambda: b"ready." in worker.log.read_bytes())
+
+
+def serving(application: str, listener: socket.socket) -> Command:
+    """Return the command that serves a WSGI application on a socket that it inherits."""
+    serve: Command = [sys.executable, "-m", "gunicorn", application, "--bind", f"fd://{listener.fileno()}"]
+    serve += ["--worker-class", "gthread", "--workers", "2", "--threads", "4"]
+    return [*serve, "--graceful-timeout", "5", "--no-control-socket"]
 
 
 def _lower_priority() -> None:

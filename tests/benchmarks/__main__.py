@@ -1,6 +1,8 @@
 """`make bench SCALE=20000`: an estate of that size, the product on it, its clients, and the floors in the same run.
 
-`ESTATE=directory` loads the files of that directory, or makes them there for the next time.
+`ESTATE=directory` loads the files of that directory, or makes them there for the next time. `BENCH_ONLY=lists,mail`
+does only these parts. `BENCH_SECONDS` is the length of each measurement, `BENCH_SUSTAINED` that of the sustained one,
+and `BENCH_MAILS` the number of messages that wait.
 """
 
 from __future__ import annotations
@@ -8,125 +10,83 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from tests.benchmarks import bare, clients, floor, jobs, loading
+from tests.benchmarks import changing, jobs, loading, mailing, reading, starting, verifying
 from tests.benchmarks.product import Product, running
+from tests.benchmarks.rows import say, show
 
-CLIENTS, READERS = 8, 4
+PARTS = ("starts", "loads", "lists", "pages", "changes", "sustained", "mail", "jobs", "history")
 SECONDS = int(os.environ.get("BENCH_SECONDS", "15"))
-WARM_UP = 3
-CHANGES = {"201", "204", "committed"}
-PARTS = ("web", "postgresql", "worker")
+SUSTAINED = int(os.environ.get("BENCH_SUSTAINED", "300"))
+MAILS = int(os.environ.get("BENCH_MAILS", "2000"))
 STAGE = "import logging; logging.disable(); from tests.benchmarks.stage import stage; print(stage())"
 
 
 def main() -> int:
+    parts = set(filter(None, os.environ.get("BENCH_ONLY", "").split(","))) or set(PARTS)
+    if unknown := parts - set(PARTS):
+        raise SystemExit(f"BENCH_ONLY knows {', '.join(PARTS)}, not {', '.join(sorted(unknown))}.")
     scale = int(sys.argv[1])
-    load = os.getloadavg()[0]
-    with running() as product:
-        estate = Path(os.environ.get("ESTATE") or product.var / "estate")
-        if not estate.exists():
-            say(f"Making an estate of {scale:,} subscriptions …")
-            product.manage("make_estate", str(estate), "--subscriptions", str(scale), "--seed", "2")
-        say(f"Importing {estate}, and copying its rows …")
-        print(f"\n{table(loading.HEAD, loading.measure(product, estate))}", flush=True)
-        say("Attaching and removing once on each subscription, to capture the statements …")
-        stage = json.loads(product.manage("shell", "--no-imports", "-c", STAGE).splitlines()[-1])
-        rows = measure(product, stage)
-        say("A job of a thousand rows …")
-        thousand = jobs.measure(product)
-        memory = [[part, *(f"{size:,.0f}" for size in sizes)] for part, sizes in product.memory().items()]
-    print(f"\n{scale:,} subscriptions, {SECONDS} s each, load average {load:.1f} before the run.")
-    print(f"{READERS} clients read, {CLIENTS} clients write.\n")
-    print(table(HEAD, rows))
-    print()
-    print(table(jobs.HEAD, thousand))
-    print()
-    print(table(["Part", "RSS MB", "PSS MB"], memory))
+    print(f"{scale:,} subscriptions, {SECONDS} s each, load average {os.getloadavg()[0]:.1f} before the run.")
+    if "starts" in parts:
+        show("Starts", starting.HEAD, starting.measure())
+    if parts != {"starts"}:
+        with running() as product:
+            estate = Path(os.environ.get("ESTATE") or product.var / "estate")
+            if not estate.exists():
+                say(f"Making an estate of {scale:,} subscriptions …")
+                product.manage("make_estate", str(estate), "--subscriptions", str(scale), "--seed", "2")
+            _measure(product, estate, parts)
     return 0
 
 
-def measure(product: Product, stage: dict[str, Any]) -> list[list[str]]:
-    """Return a row for each measurement. The floor of reading comes first; each floor of writing follows its row."""
+def _measure(product: Product, estate: Path, parts: set[str]) -> None:
+    say(f"Importing {estate} …")
+    first = loading.load(product, estate)
+    if "loads" in parts:
+        say("Importing it again, and copying its rows …")
+        show("Loads", loading.HEAD, loading.measure(product, estate, first))
+    if parts <= {"starts", "loads", "history"}:
+        stage: dict[str, Any] = {}
+    else:
+        say("Attaching and removing once on each subscription, to capture the statements …")
+        stage = json.loads(product.manage("shell", "--no-imports", "-c", STAGE).splitlines()[-1])
+        say("Waiting for what the import has made due …")
+        product.settle()
+    at_rest = product.memory()
+    if "lists" in parts:
+        lists = reading.measure(product, stage["options"], stage["lists"], None, SECONDS)
+        show(f"Lists by the API, {reading.READERS} clients", reading.HEAD, lists)
+    if "pages" in parts:
+        pages = reading.measure(product, stage["options"], stage["pages"], stage["cold"], SECONDS)
+        show(f"Pages, {reading.READERS} clients", reading.HEAD, pages)
+    if "changes" in parts:
+        rows = changing.bursts(product, stage, SECONDS)
+        show(f"Changes in a burst, {changing.CLIENTS} clients", changing.BURSTS, rows)
+    if "sustained" in parts:
+        rows = changing.sustained(product, stage, SUSTAINED)
+        show(f"Changes with every mail delivered, {changing.CLIENTS} clients", changing.SUSTAINED, rows)
+    if "mail" in parts:
+        show("Mail", mailing.HEAD, mailing.measure(product, stage["places"], MAILS))
+    if "jobs" in parts:
+        say("A job of a thousand rows …")
+        show("Jobs", jobs.HEAD, jobs.measure(product))
+    if "history" in parts:
+        show("History", verifying.HEAD, verifying.measure(product))
+    _show_memory(at_rest, product.memory())
 
-    def http(title: str, *, port: int = product.port, **plan: Any) -> Row:
-        plan |= {"port": port, "clients": READERS if plan["kind"] == "reading" else CLIENTS}
-        clients.run(plan | {"seconds": WARM_UP})
-        return measured(title, lambda: clients.run(plan | {"seconds": SECONDS}))
 
-    def sql(title: str, scripts: list[str]) -> Row:
-        url, options = product.addresses["DATABASE_URL"], stage["options"]
-        return measured(title, lambda: floor.run(scripts, url, options=options, clients=CLIENTS, seconds=SECONDS))
-
-    def measured(title: str, run: Callable[[], dict[str, Any]]) -> Row:
-        say(f"{title} …")
-        product.forget_what_waits()
-        before = product.cpu()
-        figures = run()
-        return Row(title, figures, product.cpu() - before)
-
-    def reading(title: str, queries: int, **plan: Any) -> Row:
-        return http(f"{title}; {queries} queries", kind="reading", **plan)
-
-    with bare.running(product.addresses["DATABASE_URL"], stage["options"]) as port:
-        view = http("A bare Django view of 50 rows; 1 query", kind="reading", port=port, paths=["/"], headers={})
-    smallest = http("Smallest answer, `/livez`", kind="reading", paths=["/livez"], headers={})
-    reads = [reading(**read) for read in stage["reads"]]
-    places = [{name: place[name] for name in ("token", "path", "mpn_id")} for place in stage["places"]]
-    scripts = [place["script"] for place in stage["places"]]
-    spread = http(f"Attach and remove, spread over {len(places)}", kind="spread", places=places)
-    spread_floor = sql("the same SQL by pgbench", scripts)
-    hot = http("Attach and remove, one subscription", kind="hot", places=places[:1])
-    hot_floor = sql("the same SQL by pgbench", scripts[:1])
-    return [
-        *(one.cells(of=view) for one in (view, smallest, *reads)),
-        *(spread.cells(of=spread_floor), spread_floor.cells(of=spread_floor)),
-        *(hot.cells(of=hot_floor), hot_floor.cells(of=hot_floor)),
+def _show_memory(at_rest: dict[str, tuple[float, float]], after: dict[str, tuple[float, float]]) -> None:
+    rows = [
+        [part, *(f"{size:,.0f}" for size in (*at_rest[part][::-1], *after[part][::-1]))]
+        for part in ("web", "worker", "beat", "supervisor", "postgresql", "valkey")
     ]
-
-
-class Row(NamedTuple):
-    """The result of a measurement: the clients' figures, and the milliseconds that each part of the product used."""
-
-    title: str
-    figures: dict[str, Any]
-    used: dict[str, float]
-
-    @property
-    def rate(self) -> float:
-        """Return the changes a second, or the answers a second if nothing is changed."""
-        answers: dict[str, int] = self.figures["answers"]
-        changes = sum(count for answer, count in answers.items() if answer in CHANGES)
-        return (changes or sum(answers.values())) / self.figures["seconds"]
-
-    def cells(self, *, of: Row) -> list[str]:
-        count = sum(self.figures["answers"].values())
-        each = [*(self.used[part] / count for part in PARTS), self.figures["cpu"] / count]
-        return [
-            self.title,
-            f"{self.rate:,.0f}",
-            f"{self.rate / of.rate:.2f}",
-            *(f"{self.figures[percentile]:.0f}" for percentile in ("p50", "p95", "p99")),
-            *(f"{one:.1f}" for one in each),
-            ", ".join(f"{number:,} × {answer}" for answer, number in sorted(self.figures["answers"].items())),
-        ]
-
-
-HEAD = [
-    *("What", "Done a second", "Of its floor", "p50 ms", "p95 ms", "p99 ms"),
-    *("CPU ms each: web", "PostgreSQL", "worker", "client", "Answers"),
-]
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows])
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    ours = ("web", "worker", "beat", "supervisor")
+    total = ["all but the servers", *(f"{sum(one[part][1] for part in ours):,.0f}" for one in (at_rest, after))]
+    rows.append([total[0], total[1], "", total[2], ""])
+    show("Memory", ["Part", "PSS MB at rest", "RSS", "PSS MB after the run", "RSS"], rows)
 
 
 if __name__ == "__main__":

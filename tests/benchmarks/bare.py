@@ -7,9 +7,10 @@ import json
 import os
 import socket
 import subprocess
-import sys
-import time
+import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
@@ -18,7 +19,9 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
-from tests.product import ROOT, free_port
+from por.embedded.up import serving
+from tests.benchmarks.processor import cpu_of_all
+from tests.product import ROOT, wait_until
 
 SQL = """
 SELECT s.subscription_id::text, c.tenant_id::text, o.name, s.product, k.string_id, k.name, s.agreement, s.seats,
@@ -45,7 +48,11 @@ urlpatterns = [path("", rows)]
 def application_on(url: str, options: str) -> object:
     """Return the WSGI application on that database, with the product's own options for it."""
     parts = urlsplit(url)
-    database = {"ENGINE": "django.db.backends.postgresql", "NAME": parts.path.strip("/"), "USER": parts.username}
+    database: dict[str, Any] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.strip("/"),
+        "USER": parts.username,
+    }
     database |= {"HOST": unquote(parts.netloc.rpartition("@")[2]), "CONN_MAX_AGE": 600, "OPTIONS": {"options": options}}
     settings.configure(
         SECRET_KEY="none", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, DATABASES={"default": database}, USE_TZ=True
@@ -57,20 +64,36 @@ if "BARE_DATABASE_URL" in os.environ:
     application = application_on(os.environ["BARE_DATABASE_URL"], os.environ["BARE_OPTIONS"])
 
 
+class Server(NamedTuple):
+    """The server of the view: its port and its first process."""
+
+    port: int
+    pid: int
+
+    def cpu(self) -> float:
+        """Return the milliseconds of processor time that its processes have used."""
+        return cpu_of_all(self.pid)
+
+
 @contextlib.contextmanager
-def running(url: str, options: str) -> Iterator[int]:
-    """Yield the port of a server like the product's own, which answers until the end of the block."""
-    port = free_port()
-    serve = [sys.executable, "-m", "gunicorn", "tests.benchmarks.bare:application", "--bind", f"127.0.0.1:{port}"]
-    serve += ["--worker-class", "gthread", "--workers", "2", "--threads", "4", "--log-level", "error"]
+def running(url: str, options: str, log: Path) -> Iterator[Server]:
+    """Yield the product's own web server, with as many processes and threads, but with the bare view in it."""
     environment = os.environ | {"BARE_DATABASE_URL": url, "BARE_OPTIONS": options}
-    process = subprocess.Popen([*serve, "--no-control-socket"], cwd=ROOT, env=environment)
-    try:
-        for _ in range(100):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            time.sleep(0.1)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener, log.open("wb") as output:
+        port = listener.getsockname()[1]
+        command = [str(part) for part in serving("tests.benchmarks.bare:application", listener)]
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()], stdout=output, stderr=output
+        )
+        try:
+            wait_until(lambda: _answers(port))
+            yield Server(port, process.pid)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+        return bool(answer.status == 200)
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -11,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 Request = tuple[str, str, bytes, dict[str, str]]
@@ -24,24 +26,34 @@ def run(plan: dict[str, Any]) -> dict[str, Any]:
     return figures
 
 
+def ask(port: int, request: Request) -> int:
+    """Send one request on a connection of its own; return the status of the answer."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request(*request)
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+
 def spread(places: list[dict[str, str]]) -> Iterator[Request]:
     """Yield requests that attach and remove in turn, on one subscription after the other."""
     for place in itertools.cycle(places):
-        yield _change("PUT", place)
-        yield _change("DELETE", place)
+        yield change("PUT", place)
+        yield change("DELETE", place)
 
 
 def hot(place: dict[str, str], turns: Iterator[int]) -> Iterator[Request]:
     """Yield requests of a client that takes turns with all others at one subscription, which may be changed already."""
     while True:
-        yield _change("DELETE" if next(turns) % 2 else "PUT", place)
+        yield change("DELETE" if next(turns) % 2 else "PUT", place)
 
 
 def reading(paths: list[str], headers: dict[str, str]) -> Iterator[Request]:
     return itertools.cycle([("GET", path, b"", headers) for path in paths])
 
 
-def _change(method: str, place: dict[str, str]) -> Request:
+def change(method: str, place: dict[str, str]) -> Request:
+    """Return the request that attaches (PUT) or removes (DELETE) at a place."""
     body = {"mpn_id": place["mpn_id"]} if method == "PUT" else {"reason": "Bench."}
     headers = {"Authorization": f"Bearer {place['token']}", "If-Match": "*", "Content-Type": "application/json"}
     return method, place["path"], json.dumps(body).encode(), headers
@@ -60,10 +72,16 @@ def _clients(plan: dict[str, Any]) -> list[Iterator[Request]]:
             return [reading(paths[place:] + paths[:place], plan["headers"]) for place in range(count)]
 
 
-def _send(port: int, requests: Iterator[Request], going: Callable[[], bool], latencies: list[float]) -> Counter[str]:
+def _send(
+    port: int, requests: Iterator[Request], going: Callable[[], bool], held: Path | None, latencies: list[float]
+) -> Counter[str]:
+    """Send requests one after the other, and none while the file `held` exists; count the answers."""
     answers: Counter[str] = Counter()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     while going():
+        if held is not None and held.exists():
+            time.sleep(0.02)
+            continue
         began = time.perf_counter()
         try:
             connection.request(*next(requests))
@@ -80,6 +98,7 @@ def _send(port: int, requests: Iterator[Request], going: Callable[[], bool], lat
 
 def main() -> None:
     plan = json.load(sys.stdin)
+    held = Path(plan["held"]) if "held" in plan else None
     latencies: list[float] = []
     answers: Counter[str] = Counter()
     began, before = time.perf_counter(), time.process_time()
@@ -87,7 +106,7 @@ def main() -> None:
 
     def client(requests: Iterator[Request]) -> None:
         mine: list[float] = []
-        counted = _send(plan["port"], requests, lambda: time.perf_counter() < end, mine)
+        counted = _send(plan["port"], requests, lambda: time.perf_counter() < end, held, mine)
         latencies.extend(mine)
         with counting:
             answers.update(counted)

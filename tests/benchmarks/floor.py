@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from por.embedded.postgres import binaries
 from tests.benchmarks.clients import percentiles
+from tests.benchmarks.processor import cpu_of_commands
 
 
 def run(scripts: list[str], url: str, *, options: str, clients: int, seconds: int) -> dict[str, Any]:
@@ -32,21 +32,19 @@ def _run(scripts: list[str], url: str, options: str, clients: int, seconds: int,
     command += ["--host", unquote(parts.netloc.rpartition("@")[2]), "--username", parts.username or ""]
     for file in files:
         command += ["--file", str(file)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = cpu_of_commands()
     done = subprocess.run(
         [*command, parts.path.strip("/")], env=os.environ | {"PGOPTIONS": options}, capture_output=True, text=True
     )
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
         raise SystemExit(f"pgbench has failed:\n{done.stderr[-2000:]}")
     lines = [line.split() for log in directory.glob("log*") for line in log.read_text().splitlines()]
     latencies = [int(line[2]) / 1e6 for line in lines]
     rate = re.search(r"tps = ([\d.]+)", done.stdout)
     assert rate, done.stdout
-    cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
     return {
         "answers": {"committed": len(latencies)},
         "seconds": len(latencies) / float(rate[1]),
-        "cpu": cpu * 1000,
+        "cpu": cpu_of_commands() - before,
         **percentiles(latencies),
     }

@@ -35,7 +35,7 @@ def measure(product: Product) -> list[list[str]]:
 
 
 def _job(product: Product, title: str, token: str, body: Any, query: str) -> list[str]:
-    product.forget_what_waits()
+    product.drain()
     started = time.monotonic()
     job = _ask(product, f"bulk/partner-of-record/{query}", token, body)["job"]
     while job["status"] not in {"done", "failed"}:

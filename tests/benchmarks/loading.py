@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from tests.benchmarks.processor import cpu_of_commands
 from tests.benchmarks.product import Product
 from tests.product import connected
 
@@ -21,13 +23,24 @@ TABLES = (
     "directory_usage",
     "associations_association",
 )
-HEAD = ["Import", "Seconds", "Lines a second", "Of COPY into the same tables"]
+HEAD = [
+    *("Import", "Seconds", "Lines a second", "Of COPY into the same tables"),
+    *("CPU s: PostgreSQL", "Python", "× the CPU of COPY"),
+]
 
 
-def measure(product: Product, estate: Path) -> list[list[str]]:
-    """Import the estate twice; then COPY its rows into an empty database, and there into tables without indexes."""
+class Took(NamedTuple):
+    """The seconds that something took, and the seconds of processor time in PostgreSQL and in Python."""
+
+    seconds: float
+    postgresql: float
+    python: float
+
+
+def measure(product: Product, estate: Path, first: Took) -> list[list[str]]:
+    """Import the estate again; then COPY its rows into an empty database, and there into tables without indexes."""
     lines = sum(_lines(path) for path in estate.glob("*.csv"))
-    seconds = {"`load_estate`": _import(product, estate), "the same files again": _import(product, estate)}
+    took = {"`load_estate`": first, "the same files again": load(product, estate)}
     files = product.var / "floor"
     files.mkdir()
     with _connected(product, "por") as cursor:
@@ -38,31 +51,44 @@ def measure(product: Product, estate: Path) -> list[list[str]]:
         cursor.execute("CREATE DATABASE floor OWNER por_owner")
     product.manage("migrate", "--verbosity", "0", **_elsewhere(product))
     with _connected(product, "floor") as cursor:
-        seconds["COPY into the same tables, with their indexes and constraints"] = _copy(cursor, files, "{}")
+        same = took["COPY into the same tables, with their indexes and constraints"] = _timed(
+            product, lambda: _copy(cursor, files, "{}")
+        )
         for table in TABLES:
             cursor.execute(f"CREATE TABLE bare_{table} (LIKE {table})")
-        seconds["COPY into tables with neither"] = _copy(cursor, files, "bare_{}")
+        took["COPY into tables with neither"] = _timed(product, lambda: _copy(cursor, files, "bare_{}"))
     with _connected(product, "postgres") as cursor:
         cursor.execute("DROP DATABASE floor")
-    floor = seconds["COPY into the same tables, with their indexes and constraints"]
-    return [[what, f"{took:,.1f}", f"{lines / took:,.0f}", f"{floor / took:.2f}"] for what, took in seconds.items()]
+    return [
+        [
+            what,
+            *(f"{one.seconds:,.1f}", f"{lines / one.seconds:,.0f}", f"{same.seconds / one.seconds:.2f}"),
+            *(f"{one.postgresql:,.1f}", f"{one.python:,.1f}"),
+            f"{(one.postgresql + one.python) / (same.postgresql + same.python):.1f}",
+        ]
+        for what, one in took.items()
+    ]
 
 
-def _import(product: Product, estate: Path) -> float:
-    started = time.monotonic()
-    product.manage("load_estate", str(estate))
-    return time.monotonic() - started
+def load(product: Product, estate: Path) -> Took:
+    """Import the estate."""
+    return _timed(product, lambda: product.manage("load_estate", str(estate)))
 
 
-def _copy(cursor: Any, files: Path, name: str) -> float:
-    """Return the seconds of one transaction, which includes what the database checks at its end."""
-    started = time.monotonic()
+def _timed(product: Product, run: Callable[[], Any]) -> Took:
+    started, before = time.monotonic(), (product.cpu()["postgresql"], cpu_of_commands() + time.process_time() * 1000)
+    run()
+    after = product.cpu()["postgresql"], cpu_of_commands() + time.process_time() * 1000
+    return Took(time.monotonic() - started, (after[0] - before[0]) / 1000, (after[1] - before[1]) / 1000)
+
+
+def _copy(cursor: Any, files: Path, name: str) -> None:
+    """Copy all files in one transaction; its end includes what the database checks then."""
     cursor.execute("BEGIN")
     for table in TABLES:
         with (files / table).open("rb") as file:
             cursor.copy_expert(f"COPY {name.format(table)} FROM STDIN", file, size=1 << 18)
     cursor.execute("COMMIT")
-    return time.monotonic() - started
 
 
 def _connected(product: Product, database: str) -> contextlib.AbstractContextManager[Any]:

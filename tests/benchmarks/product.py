@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests import product
-from tests.product import PARTS, ROOT, TIMEOUT, connected, environment, free_port
+from tests.benchmarks.processor import cpu_of
+from tests.benchmarks.sink import Sink
+from tests.product import ROOT, TIMEOUT, connected, environment, free_port
 
-TICK = 1000 / os.sysconf("SC_CLK_TCK")  # milliseconds
+#: The parts whose work is the product's. The mail server is measured apart: it is the same for the floor.
+PARTS = ("web", "worker", "beat", "supervisor", "postgresql", "valkey")
+WAITING = """SELECT (SELECT count(*) FROM history_outbox WHERE done_at IS NULL AND dead_at IS NULL),
+    (SELECT count(*) FROM notifications_delivery WHERE status = 'waiting')"""
+STUCK = 600  # seconds after which a queue that does not get shorter has failed
+#: The product looks once a minute for what has become due, such as notices about renewals.
+MINUTE = 62
 
 
 class Product(product.Product):
-    """A running product, its commands, and the processor time and memory of its parts."""
+    """A running product and its mail server, its commands, and the processor time and memory of its parts."""
+
+    sink: Sink
 
     def manage(self, *arguments: str, **more: str) -> str:
         """Return what the command prints; its progress goes to the terminal."""
@@ -27,9 +36,16 @@ class Product(product.Product):
         given = environment(self.var, self.port) | more
         return subprocess.run(command, env=given, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 
-    def cpu(self) -> Counter[str]:
-        """Return the milliseconds of processor time that each part has used so far."""
-        return Counter({part: sum(map(cpu_of, pids)) for part, pids in self.processes().items()})
+    # --- What its parts use
+
+    def cpu(self) -> dict[str, float]:
+        """Return the milliseconds of processor time that each part has used so far, and the mail server."""
+        used = {part: sum(map(cpu_of, pids)) for part, pids in self.processes().items()}
+        return used | {"smtp": self.sink.cpu()}
+
+    def cpu_since(self, before: dict[str, float]) -> dict[str, float]:
+        """Return the milliseconds that each part has used since then."""
+        return {part: used - before[part] for part, used in self.cpu().items()}
 
     def memory(self) -> dict[str, tuple[float, float]]:
         """Return the megabytes of each part: RSS, and PSS, which counts once what processes share."""
@@ -46,36 +62,63 @@ class Product(product.Product):
 
     def processes(self) -> dict[str, list[int]]:
         """Return the processes of each part."""
-        return {part: [self.pid(part), *self.children(part)] for part in PARTS}
+        parts = {part: [self.pid(part), *self.children(part)] for part in PARTS if part != "supervisor"}
+        return parts | {"supervisor": [self.run.pid]}
 
-    def forget_what_waits(self) -> None:
-        """Drop the notifications of the last measurement, or the worker would send them during the next one.
+    # --- What waits
 
-        The floor alone leaves ten thousand events: minutes of mail.
-        """
-        for _ in range(2):  # an event that was being handled the first time has become mail by the second
-            with connected(self.addresses["DATABASE_URL"]) as cursor:
-                cursor.execute("UPDATE history_outbox SET done_at = now() WHERE done_at IS NULL AND dead_at IS NULL")
-                cursor.execute("UPDATE notifications_delivery SET status = 'dead' WHERE status = 'waiting'")
-            time.sleep(3)
+    def waiting(self) -> tuple[int, int]:
+        """Return how many events wait for the relay, and how many messages wait to be sent."""
+        with connected(self.addresses["DATABASE_URL"]) as cursor:
+            cursor.execute(WAITING)
+            events, messages = cursor.fetchall()[0]
+        return events, messages
+
+    def drain(self) -> float:
+        """Wait until the last message has arrived at the mail server; return when that was."""
+        left, deadline = self.waiting(), time.monotonic() + STUCK
+        while any(left):
+            time.sleep(0.25)
+            if (now := self.waiting()) != left:
+                left, deadline = now, time.monotonic() + STUCK
+            assert time.monotonic() < deadline, f"events and messages that still wait: {left}"
+        return self.sink.last_arrival()
+
+    def settle(self) -> None:
+        """Wait until what became due by an import has been looked for and sent, so that it is in no measurement."""
+        time.sleep(MINUTE)
+        self.drain()
+
+    @contextlib.contextmanager
+    def without_worker(self) -> Iterator[None]:
+        """Hold the worker still during the block, once it has nothing to do."""
+        self.drain()
+        time.sleep(1)
+        self.signal("worker", signal.SIGSTOP, with_children=True)
+        try:
+            yield
+        finally:
+            self.signal("worker", signal.SIGCONT, with_children=True)
+
+    def forget_the_events(self) -> None:
+        """Mark all events as done. This is only for those that a floor has left, which no one made by the product."""
+        with connected(self.addresses["DATABASE_URL"]) as cursor:
+            cursor.execute("UPDATE history_outbox SET done_at = now() WHERE done_at IS NULL AND dead_at IS NULL")
 
 
 @contextlib.contextmanager
 def running() -> Iterator[Product]:
-    """Yield a product that is ready; end it and delete its data after."""
+    """Yield a product that is ready, with a mail server in a process of its own; end both and delete their data."""
     with tempfile.TemporaryDirectory(prefix="por-bench-") as directory:
-        var, port = Path(directory), free_port()
-        with product.running(var, port, "--with-parent") as run:
+        var, port = Path(directory) / "var", free_port()
+        with (
+            Sink(Path(directory) / "mail").running() as sink,
+            product.running(var, port, "--with-parent", EMAIL_URL=sink.url) as run,
+        ):
             try:
-                yield Product(run, var, port)
+                one = Product(run, var, port)
+                one.sink = sink
+                yield one
             finally:
                 run.terminate()
                 run.wait(TIMEOUT)
-
-
-def cpu_of(pid: int) -> float:
-    """Return the milliseconds that a process and its children that have ended have used."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) * TICK
-    return 0.0

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -27,6 +27,7 @@ SUBSCRIPTIONS = 96  # pgbench takes at most 128 scripts
 PARTNERS = 8
 #: How many rows one of the filters should match, and how many customers' names are searched.
 MANY, WORDS = 40_000, 8
+FILTERS = {"status": "active", "agreement": "EA"}
 
 #: One change: if there is a partner of record, the statements of a removal, else those of an attachment.
 SCRIPT = """{token};
@@ -66,39 +67,90 @@ def stage() -> str:
             "mpn_id": mpn_ids[number % len(mpn_ids)],
         }
         places.append(place | {"script": _script(subscription, place)})
+    readers = Readers.of_the_estate(by_size[0])
     return json.dumps(
         {
             "places": places,
-            "reads": list(_reads(Organisation.objects.filter(kind="staff")[0], by_size[0])),
+            "lists": list(_lists(readers)),
+            "pages": list(_pages(readers)),
+            "cold": {"path": "/p/", "headers": _signed_in(readers.partner.organisation), "place": places[0]},
             "options": settings.DATABASES["default"]["OPTIONS"]["options"],
         }
     )
 
 
-def _reads(platform: Organisation, partner: Partner) -> Iterator[dict[str, Any]]:
-    """Yield each read: its title, the addresses in turn, the reader's headers, and the queries of one answer."""
+class Readers(NamedTuple):
+    """Who reads: staff, the largest customer, and the largest partner; with how many subscriptions each has."""
+
+    staff: Organisation
+    customer: Customer
+    partner: Partner
+    held: int
+    owned: int
+
+    @classmethod
+    def of_the_estate(cls, partner: Any) -> Self:
+        largest = Customer.objects.annotate(size=Count("subscriptions")).order_by("-size", "pk")
+        customer = largest.filter(Exists(_administrators(OuterRef("pk"))))[0]
+        return cls(Organisation.objects.filter(kind="staff")[0], customer, partner, partner.held, customer.size)
+
+    def words(self) -> list[str]:
+        """Return words to search for: whole names, beginnings of names, an MPN ID, a product, and what nothing has."""
+        names = Organisation.objects.filter(kind="customer").order_by("number").values_list("name", flat=True)[:WORDS]
+        words = [*(name.split()[0] for name in names), *(name[:3] for name in names)]
+        return [word for word in [*words, self.partner.mpn_id, "office", "zzzz"] if len(word) >= 3]
+
+
+def _lists(readers: Readers) -> Iterator[dict[str, Any]]:
+    """Yield each list by the API: its title, the addresses in turn, the reader's headers, the queries of one answer."""
     page = "/api/v1/subscriptions/?page_size=50"
-    staff, of_partner = ({"Authorization": f"Bearer {_token(one)}"} for one in (platform, partner.organisation))
+    staff, customer, partner = (
+        {"Authorization": f"Bearer {_token(one)}"}
+        for one in (readers.staff, readers.customer.organisation, readers.partner.organisation)
+    )
     yield _read("50 subscriptions, staff", [page], staff)
-    yield _read(f"50 subscriptions, a partner of {partner.held:,}", [page], of_partner)  # type: ignore[attr-defined]
+    yield _read(f"50 subscriptions, a customer of {readers.owned:,}", [page], customer)
+    yield _read(f"50 subscriptions, a partner of {readers.held:,}", [page], partner)
     kinds = Subscription.objects.values("product", "agreement", "status").annotate(count=Count("pk"))
-    for kind in (min(kinds, key=lambda one: abs(one["count"] - MANY)), min(kinds, key=lambda one: one["count"])):
-        count = kind.pop("count")
+    for found in (min(kinds, key=lambda one: abs(one["count"] - MANY)), min(kinds, key=lambda one: one["count"])):
+        kind: dict[str, Any] = dict(found)
+        count: int = kind.pop("count")
         keys = Subscription.objects.filter(**kind).values("pk")
         middle = read_part(keys, ("pk",), max(1, count // 2)).next  # in the order of the API's list
         first = f"{page}&{urlencode(kind)}"
         further = f"{first}&{urlencode({'cursor': middle})}"
-        yield _read(f"50 of {count:,} that match, first and from the middle", [first, further], staff)
-    of_record = f"{page}&{urlencode({'partner_of_record': partner.mpn_id})}"
+        yield _read(f"50 of {count:,} that match, staff, first and from the middle", [first, further], staff)
+    filters = f"{page}&{urlencode(FILTERS)}"
+    yield _read("50 that match two filters, the customer", [filters], customer)
+    yield _read("50 that match two filters, the partner", [filters], partner)
+    of_record = f"{page}&{urlencode({'partner_of_record': readers.partner.mpn_id})}"
     yield _read("50 that this partner is of record for, staff", [of_record], staff)
-    names = Organisation.objects.filter(kind="customer").order_by("number").values_list("name", flat=True)[:WORDS]
-    words = [*(name.split()[0] for name in names), *(name[:3] for name in names), partner.mpn_id, "office", "zzzz"]
-    searches = [f"{page}&{urlencode({'search': word})}" for word in words if len(word) >= 3]
-    yield _read(f"Search, {len(searches)} words, staff", searches, staff)
-    largest = Customer.objects.annotate(size=Count("subscriptions")).order_by("-size", "pk")
-    customer = largest.filter(Exists(_administrators(OuterRef("pk"))))[0]
-    yield _read("Dashboard of the partner, `/p/`", ["/p/"], _signed_in(partner.organisation))
-    yield _read(f"Home of a customer of {customer.size}, `/c/`", ["/c/"], _signed_in(customer.organisation))  # type: ignore[attr-defined]
+    words = readers.words()
+    searches = [f"{page}&{urlencode({'search': word})}" for word in words]
+    yield _read(f"Search, {len(words)} words, staff", searches, staff)
+    yield _read(f"Search, {len(words)} words, the partner", searches, partner)
+
+
+def _pages(readers: Readers) -> Iterator[dict[str, Any]]:
+    """Yield each page, as the API's lists are."""
+    staff, customer, partner = (
+        _signed_in(one) for one in (readers.staff, readers.customer.organisation, readers.partner.organisation)
+    )
+    filters = urlencode(FILTERS)
+    yield _read("Page of 50 partners, staff, `/a/partners/`", ["/a/partners/"], staff)
+    yield _read(f"Page of 50 subscriptions, a customer of {readers.owned:,}", ["/c/subscriptions/"], customer)
+    yield _read(f"Page of 50 subscriptions, a partner of {readers.held:,}", ["/p/subscriptions/"], partner)
+    yield _read("the same with two filters, the customer", [f"/c/subscriptions/?{filters}"], customer)
+    yield _read("the same with two filters, the partner", [f"/p/subscriptions/?{filters}"], partner)
+    words = readers.words()
+    searches = [f"/p/subscriptions/?{urlencode({'search': word})}" for word in words]
+    yield _read(f"Search page, {len(words)} words, the partner", searches, partner)
+    yield _read("Dashboard of the partner, `/p/`", ["/p/"], partner)
+    yield _read("Home of the customer, `/c/`", ["/c/"], customer)
+    yield _read("Usage of all, the partner, `/p/usage/`", ["/p/usage/"], partner)
+    yield _read("Usage of all, the customer, `/c/usage/`", ["/c/usage/"], customer)
+    yield _read("Gaps, the partner, `/p/gaps/`", ["/p/gaps/"], partner)
+    yield _read("Gaps, the customer, `/c/gaps/`", ["/c/gaps/"], customer)
 
 
 def _read(title: str, paths: list[str], headers: dict[str, str]) -> dict[str, Any]:

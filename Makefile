@@ -37,7 +37,7 @@ check: development tools    ## format, lint, import contracts, types, migration 
 	$(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
 	$(MAKE) test
 
-bench: development          ## what the product does in a second on an estate of SCALE, compared with the same SQL alone
+bench: development          ## what the product does in a second on an estate of SCALE, each beside its floor; BENCH_ONLY=lists,mail does a part
 	$(BIN)/python -m tests.benchmarks $(SCALE)
 
 messages: development tools ## update the catalogues from the sources, ready to be translated

@@ -1,1 +1,1 @@
-"""Benchmarks: what the running product does in a second, and what its SQL alone does. `make bench`; no assertions."""
+"""Benchmarks: what the running product does in a second, and the least that its work could take. `make bench`."""

@@ -82,7 +82,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "por.portal.navigation.page",
             ],
-            "builtins": ["por.web.templatetags.ui", "django.templatetags.i18n"],
+            "builtins": ["django.templatetags.i18n", "por.web.templatetags.ui", "por.directory.templatetags"],
             "libraries": {"happened": "por.portal.templatetags", "legacy": "associations.legacy_forms.templatetags"},
         },
     }

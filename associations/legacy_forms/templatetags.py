@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from django import template
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from associations.record.models import Association
@@ -29,7 +31,11 @@ def legacy_forms(context: Mapping[str, Any], subscription: Subscription) -> list
 @register.simple_tag(takes_context=True)
 def legacy_text(context: Mapping[str, Any]) -> str:
     """Return the text about what a legacy form is worth on the page's day."""
-    day: date = context.get("as_of") or timezone.now().date()
+    return _legacy_text(context.get("as_of") or timezone.now().date(), get_language())
+
+
+@lru_cache
+def _legacy_text(day: date, _language: str | None) -> str:
     if since := forms_earn_nothing_since(day):
         return _("Legacy form: no incentives since %(day)s") % {"day": day_text(since)}
     return _("Legacy form: must be moved by %(day)s") % {"day": day_text(policy_on(day).legacy_form_deadline)}

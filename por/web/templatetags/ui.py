@@ -9,13 +9,21 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
+from uuid import UUID
 
 from django import template
+from django.db.models import Field, Model
 from django.forms import BoundField, CheckboxInput, RadioSelect
+from django.template.base import Node, Parser, Token
+from django.template.context import Context
+from django.templatetags.i18n import TranslateNode, do_translate
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from por.web import charts, formatting
@@ -50,7 +58,32 @@ TONES = {"success": "ok", "warning": "warn", "error": "bad"}
 TONE_ICONS = {"ok": "ok", "warn": "alert", "bad": "alert", "info": "info"}
 
 
+class Word(Node):
+    """A text of a template, translated once for each language instead of every time it is shown."""
+
+    def __init__(self, text: TranslateNode) -> None:
+        self.text = text
+        self.shown: dict[str | None, str] = {}
+
+    def render(self, context: Context) -> str:
+        language = get_language()
+        found = self.shown.get(language)
+        if found is None:
+            found = self.shown[language] = self.text.render(context)
+        return found
+
+
+@register.tag
+def translate(parser: Parser, token: Token) -> Node:
+    """Return Django's tag of that name; where its text is always the same, one that remembers the translation."""
+    text: TranslateNode = do_translate(parser, token)
+    given = text.filter_expression
+    is_constant = given.var.literal is not None and not given.filters
+    return Word(text) if is_constant and text.message_context is None and text.asvar is None else text
+
+
 @register.simple_tag
+@lru_cache(1024)
 def icon(name: str, css: str = "") -> SafeString:
     """Return an icon. Screen readers skip it, so text must be beside it. `s` makes it small."""
     return format_html(
@@ -71,6 +104,7 @@ _icon = icon
 
 
 @register.simple_tag
+@lru_cache
 def product_tile(product: str, size: str = "") -> SafeString:
     """Return two letters in the product's colour, in place of a logo. The product's name must be beside it."""
     letters, colour = TILES[product]
@@ -122,8 +156,11 @@ def percent(part: int | Decimal | None, whole: int | Decimal | None) -> str:
 @register.simple_tag
 def use(active: int | None, paid: int | None) -> SafeString:
     """Return how many of the paid seats are used, as numbers and as a bar that warns if they are few."""
-    if active is None:
-        return format_html("{}", formatting.NONE)
+    return format_html("{}", formatting.NONE) if active is None else _use(active, paid, get_language())
+
+
+@lru_cache(4096)
+def _use(active: int, paid: int | None, _language: str | None) -> SafeString:
     share = active / paid if paid else 1
     return format_html(
         '<span class="useb"><span><b>{}</b> <span class="muted">/ {}</span></span>{}</span>',
@@ -139,7 +176,23 @@ def day(value: date | datetime | None, weekday: bool = False) -> SafeString:
     if value is None:
         return format_html("{}", formatting.NONE)
     plain = formatting.local(value).date() if isinstance(value, datetime) else value
-    return format_html('<time datetime="{}">{}</time>', plain.isoformat(), formatting.day_text(plain, weekday=weekday))
+    return _day(plain, weekday, get_language())
+
+
+@lru_cache(4096)
+def _day(value: date, weekday: bool, _language: str | None) -> SafeString:
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), formatting.day_text(value, weekday=weekday))
+
+
+@register.simple_tag
+def since(value: date) -> SafeString:
+    """Return since which day something is so."""
+    return _since(value, get_language())
+
+
+@lru_cache(4096)
+def _since(value: date, _language: str | None) -> SafeString:
+    return mark_safe(_("since %(when)s") % {"when": day(value)})
 
 
 @register.simple_tag
@@ -185,6 +238,39 @@ def field(bound: BoundField, css: str = "") -> dict[str, Any]:
     kind = "choices" if isinstance(widget, RadioSelect) else "check" if isinstance(widget, CheckboxInput) else "input"
     attrs: dict[str, str | bool] = {"class": f"input {css}".strip(), "placeholder": False} if kind == "input" else {}
     return {"field": bound, "kind": kind, "widget": bound.as_widget(attrs=attrs)}
+
+
+@register.filter
+def choice(row: Model, field: str) -> str:
+    """Return the word for what a field with choices holds, as get_…_display does, without asking for it in each row."""
+    value: str = getattr(row, field)
+    return _choices(type(row), field, get_language()).get(value, value)
+
+
+@lru_cache
+def _choices(model: type[Model], name: str, _language: str | None) -> dict[Any, str]:
+    field = cast("Field[Any, Any]", model._meta.get_field(name))
+    return {value: str(label) for value, label in field.flatchoices}
+
+
+@register.simple_tag
+def address(page: str, key: UUID) -> str:
+    """Return the address of the page about one thing. How the addresses of such pages look is found once."""
+    before, after = _around(page)
+    return f"{before}{key}{after}"
+
+
+@lru_cache
+def _around(page: str) -> tuple[str, str]:
+    nothing = UUID(int=0)
+    before, after = reverse(page, args=[nothing]).split(str(nothing))
+    return before, after
+
+
+@register.filter
+def short_id(value: UUID) -> str:
+    """Return the first eight digits of a GUID, by which people tell two of them apart."""
+    return str(value)[:8]
 
 
 @register.filter

@@ -1,0 +1,69 @@
+"""Subscriptions in the rows of lists. These parts stand on a page up to fifty times, so they are tags, not includes."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+
+from por.directory.models import Subscription, Usage
+from por.web.formatting import NONE, days_left_text, money_text
+from por.web.templatetags import ui
+
+register = template.Library()
+
+
+@register.simple_tag
+def subscription_name(subscription: Subscription, url: str, query: str = "") -> SafeString:
+    """Return the name of a subscription as a link, above its product and the beginning of its ID."""
+    return format_html(
+        '<span class="cell2">{}<span><a href="{}{}">{}</a>'
+        '<span class="muted tiny">{} · <span class="id">{}</span></span></span></span>',
+        ui.product_tile(subscription.product, "sm"),
+        url,
+        query,
+        subscription.name,
+        ui.choice(subscription, "product"),
+        ui.short_id(subscription.subscription_id),
+    )
+
+
+@register.simple_tag
+def subscription_status(subscription: Subscription) -> SafeString:
+    """Return the status of a subscription as a badge."""
+    return _status(subscription.status, ui.choice(subscription, "status"))
+
+
+@lru_cache
+def _status(status: str, word: str) -> SafeString:
+    tone, icon = {"active": ("ok", "check"), "expired": ("neutral", "")}.get(status, ("warn", "alert"))
+    return ui.badge(tone, word, icon)
+
+
+@register.simple_tag
+def renewal(subscription: Subscription) -> SafeString:
+    """Return when a subscription renews and, if it is soon, how soon."""
+    has_ended = subscription.status == Subscription.Status.EXPIRED
+    return _renewal(subscription.renews_on, has_ended, timezone.now().date(), get_language())
+
+
+@lru_cache(4096)
+def _renewal(day: date | None, has_ended: bool, _today: date, _language: str | None) -> SafeString:
+    left = "" if has_ended else days_left_text(day)
+    soon = format_html('<br><span class="tiny warnt">{}</span>', left) if left else ""
+    return format_html("<span>{}{}</span>", ui.day(day), soon)
+
+
+@register.simple_tag
+def used(usage: Usage | None) -> SafeString | str:
+    """Return the active and paid seats of a month, or what was consumed in it; a dash if neither is known."""
+    if usage and usage.active_users is not None:
+        return ui.use(usage.active_users, usage.paid_units)
+    if usage and usage.consumed_usd is not None:
+        return money_text(usage.consumed_usd, "USD")
+    return format_html('<span class="muted">{}</span>', NONE)

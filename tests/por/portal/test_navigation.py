@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import resolve
 from pytest_django import Settings
 
+from associations.attaching.actions.attach import attach
 from por.accounts.models import SYSTEM, Actor
 from por.accounts.rules import OrganisationKind
-from por.directory.models import Customer
+from por.directory.models import Customer, Partner, Subscription
 from por.portal.navigation import HELP, PAGES, SEARCHES, navigation
 from tests.factories import make_member, make_staff
+from tests.pages import signed_in
 
 
 def urls(actor: Actor, path: str = "/") -> list[str]:
@@ -55,3 +60,19 @@ def test_signed_out_reader_sees_neither_navigation_nor_menu(client: Client) -> N
     page = client.get("/login").text
     assert 'id="nav"' not in page
     assert "<details" not in page
+
+
+@pytest.mark.parametrize("kind", ["customer", "partner"])
+def test_navigation_inbox_and_open_requests_take_two_queries(
+    kind: str, admin: Actor, amira: Actor, subscription: Subscription
+) -> None:
+    attach(subscription.subscription_id, Partner.objects.get(organisation=amira.organisation).mpn_id, by=admin)
+    client = signed_in(admin if kind == "customer" else amira)
+    page = f"/{kind[0]}/subscriptions/"
+    assert subscription.name in client.get(page).text  # and whether there are forms is known for a minute
+    with CaptureQueriesContext(connection) as asked:
+        client.get(page)
+    tables = [table for one in asked for table in re.findall(r' FROM "(\w+)"', one["sql"])[:1]]
+    assert tables.count("notifications_notification") == 1
+    assert tables.count("associations_changerequest") == 1
+    assert not [one for one in asked if one["sql"].startswith('SELECT 1 AS "a" FROM "associations_association"')]

@@ -8,13 +8,19 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
-from django.forms import BooleanField, CharField, ChoiceField, Form, RadioSelect
+from django.forms import BooleanField, CharField, ChoiceField, Form, RadioSelect, Select
+from django.forms.renderers import DjangoTemplates
 from django.template import Context, Template
+from django.urls import reverse
 from django.utils import timezone, translation
+from django.utils.safestring import mark_safe
 
+from por.directory.models import Subscription
+from por.directory.rules import Product
 from por.web.charts import Series, line_chart, spark
 from por.web.formatting import day_text, moment_text, money_text, month_text, number_text, percent_text
 from por.web.icons import ICONS
@@ -273,3 +279,74 @@ def test_nothing_is_inline(path: Path) -> None:
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(settings.BASE_DIR / "templates")))
 def test_every_icon_in_a_template_exists(path: Path) -> None:
     assert set(re.findall(r'{% icon "([^"]+)"', path.read_text())) <= ICONS.keys()
+
+
+# --- What is remembered ---------------------------------------------------------------------------------------------
+
+
+def test_a_text_is_translated_for_each_language():
+    text = Template('{% translate "Subscriptions" %}')
+
+    def shown(language: str) -> str:
+        with translation.override(language):
+            return text.render(Context())
+
+    assert [shown("en"), shown("sv"), shown("en")] == ["Subscriptions", "Prenumerationer", "Subscriptions"]
+
+
+def test_a_text_that_changes_is_not_remembered(english):
+    text = Template("{% translate word %}")
+    assert [text.render(Context({"word": word})) for word in ("Home", "Inbox", ATTACKER)] == [
+        "Home",
+        "Inbox",
+        "&lt;script&gt;&quot;x&quot;&lt;/script&gt;",
+    ]
+
+
+def test_safe_and_unsafe_texts_of_badges_are_kept_apart(english):
+    badge = Template('{% badge "ok" text %}')
+    assert "<b>" in badge.render(Context({"text": mark_safe("<b>x</b>")}))
+    assert "<b>" not in badge.render(Context({"text": "<b>x</b>"}))
+
+
+def test_parts_that_are_remembered_follow_the_language():
+    parts = Template("{% day when %} {% since when %} {% use 1234 5000 %}")
+
+    def shown(language: str) -> str:
+        with translation.override(language):
+            return parts.render(Context({"when": date(2026, 5, 3)}))
+
+    assert "3 May 2026" in shown("en")
+    assert "since" in shown("en")
+    assert "1,234" in shown("en")
+    assert "3 maj 2026" in shown("sv")
+    assert "since" not in shown("sv")
+    assert f"1{NBSP}234" in shown("sv")
+    assert "1,234" in shown("en")
+
+
+def test_a_choice_is_the_word_that_django_shows(language):
+    for product, _label in Product.choices:
+        row = Subscription(product=product)
+        assert Template('{{ row|choice:"product" }}').render(Context({"row": row})) == row.get_product_display()
+
+
+def test_an_address_is_the_one_that_django_finds():
+    page, key = "associations:subscription_detail", uuid4()
+    assert Template("{% address page key %}").render(Context({"page": page, "key": key})) == reverse(page, args=[key])
+
+
+def test_a_select_is_the_one_of_django():
+    class Choices(Form):
+        one = ChoiceField(
+            choices=[("", "All"), ("Group", [("a", ATTACKER), ("b", "B")]), ("c", "C")],
+            widget=Select(attrs={"data-x": "1", "required": True}),
+        )
+
+    def shown(form: Form) -> str:
+        return re.sub(r"\s*\n\s*", "", str(form["one"]))
+
+    own = Choices({"one": "b"})
+    stock = Choices({"one": "b"}, renderer=DjangoTemplates())
+    assert ' value="b" selected>' in shown(own)
+    assert shown(own) == shown(stock)

@@ -215,11 +215,21 @@ class Listing(Generic[Row]):
             Tab(
                 tab.label,
                 f"{path}{more}view={tab.key}" if tab.key else path,
-                count_of((tab.count or tab.filter)(self.base)),
+                self._count_behind(tab),
                 tab is self.tab,
             )
             for tab in self.tabs
         ]
+
+    def _count_behind(self, tab: ListTab) -> int:
+        """Return the number of rows of a tab without filters, which may have been counted for the list already."""
+        if tab is self.tab and tab.count is None and self.count_text and not (self.form.errors or self._filtered):
+            return self._read[1]
+        return count_of((tab.count or tab.filter)(self.base))
+
+    @property
+    def _filtered(self) -> bool:
+        return any(self.form.cleaned_data.values())
 
     @cached_property
     def _read(self) -> tuple[Page[Row], int]:

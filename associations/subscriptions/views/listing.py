@@ -29,19 +29,21 @@ def subscription_page(
     *,
     order: Sequence[str],
     filters: type[SubscriptionFilter] = SubscriptionFilter,
+    of: Callable[[Actor, date | None], QuerySet[Subscription]] = queries.subscriptions_for_listing,
     restrict: Callable[[QuerySet[Subscription], date | None], QuerySet[Subscription]] = lambda found, _day: found,
     file: Callable[[Actor, QuerySet[Subscription], date | None], HttpResponseBase] = subscriptions_csv,
     more: Callable[[QuerySet[Subscription], Sequence[Subscription], date | None], dict[str, Any]] = lambda *_: {},
 ) -> HttpResponseBase:
     """Return one page of what the query asks for, or all of it as CSV.
 
-    `restrict` narrows the subscriptions down to those of the list. `more` returns further context for the template,
-    from all subscriptions of the list and from those on the page.
+    `of` returns what the tabs choose from: what the actor may see, unless each tab makes sure of that itself.
+    `restrict` narrows them down to those of the list. `more` returns further context for the template, from all
+    subscriptions of the list and from those on the page.
     """
     actor = request.actor
     form = filters(request.GET)
     form.is_valid()
-    base = restrict(restrict_to_ids(queries.subscriptions_for_listing(actor, form.day), actor), form.day)
+    base = restrict(restrict_to_ids(of(actor, form.day), actor), form.day)
     past = as_of_context(request, form)
     shown = Listing(
         request,

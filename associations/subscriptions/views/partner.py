@@ -6,6 +6,7 @@ import uuid
 from datetime import date
 from functools import partial
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_safe
 from associations.attaching.views.shared import being_of_record
 from associations.change_requests.queries import open_requests
 from associations.record import queries, timeline
-from associations.record.access import usage_visible_to
+from associations.record.access import subscriptions_visible_to, usage_visible_to
 from associations.record.forms import check_had_started
 from associations.record.queries import BY_CUSTOMER, get_visible
 from associations.record.usage import in_period, trend, usage_by_month, use_of_workloads
@@ -48,7 +49,7 @@ def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
         *([] if as_of else [renewing]),  # renewals are today's
         ListTab("own", gettext_lazy("Your own tenant"), lambda found: queries.of_own_tenant(found, actor, as_of)),
         ListTab("former", gettext_lazy("Former"), lambda found: queries.formerly_of_record(found, actor, as_of)),
-        ListTab("all", gettext_lazy("All"), lambda found: found),
+        ListTab("all", gettext_lazy("All"), lambda found: found & subscriptions_visible_to(actor)),
     ]
 
 
@@ -56,7 +57,16 @@ def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
 @only(OrganisationKind.PARTNER)
 def partner_subscription_list(request: Request) -> HttpResponseBase:
     template = "subscriptions/partner_subscription_list.html"
-    return subscription_page(request, template, partial(_tabs, request.actor), order=BY_CUSTOMER)
+    tabs_of = partial(_tabs, request.actor)
+    return subscription_page(request, template, tabs_of, order=BY_CUSTOMER, of=_of_any_partner)
+
+
+def _of_any_partner(_actor: Actor, as_of: date | None) -> QuerySet[Subscription]:
+    """Return all subscriptions. Each tab but "all" holds only those that the partner is or was of record for.
+
+    To check again for each row that the partner may see it would take most of the page's time.
+    """
+    return queries.for_listing(Subscription.objects.all(), as_of)
 
 
 @require_safe

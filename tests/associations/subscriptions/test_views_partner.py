@@ -391,3 +391,21 @@ def test_usage_of_seats_counts_each_subscription_once_a_month(estate, amira):
     seats = usage.use_of_seats(usage.usage_of_record(amira), [month(2), month(1)])
 
     assert [(one.paid_units, one.active_users) for one in seats] == [(100, 70), (150, 100)]
+
+
+@pytest.mark.parametrize("view", ["", "renewing", "own", "former", "all"])
+def test_no_tab_shows_or_counts_what_the_partner_may_not_see(web: Client, customer: Customer, view: str) -> None:
+    other = make_partner("Halden Konsult AB", own_tenant_id=customer.tenant_id)
+    renews_on = timezone.now().date() + timedelta(days=30)
+    attach(make_subscription(customer, renews_on=renews_on), other)
+    attach(left := make_subscription(customer), other)
+    remove(left)
+    response = listed(web, f"?view={view}")
+    assert not shown(response)
+    assert {tab.count for tab in response.context["tabs"]} == {0}
+
+
+def test_unfiltered_tab_is_counted_once(web: Client, subscription: Subscription, partner: Partner) -> None:
+    attach(subscription, partner)
+    assert queries(lambda: listed(web, "?product=office365")) == queries(lambda: listed(web)) + 1
+    assert listed(web, "?product=azure").context["tabs"][0].count == 1

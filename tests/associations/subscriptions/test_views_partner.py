@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import undo
-from associations.record import timeline, usage
+from associations.record import access, timeline, usage
 from associations.record.models import Association
 from associations.record.policies import months_before
 from por.accounts.models import Actor
@@ -394,15 +394,19 @@ def test_usage_of_seats_counts_each_subscription_once_a_month(estate, amira):
 
 
 @pytest.mark.parametrize("view", ["", "renewing", "own", "former", "all"])
-def test_no_tab_shows_or_counts_what_the_partner_may_not_see(web: Client, customer: Customer, view: str) -> None:
+def test_no_tab_of_a_large_partner_has_what_it_may_not_see(
+    web: Client, customer: Customer, partner: Partner, view: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "FEW", 0)  # so one is many, and the keys of what it may see are not listed
+    seen = make_subscription(make_customer("Other"))
+    attach(seen, partner)
     other = make_partner("Halden Konsult AB", own_tenant_id=customer.tenant_id)
-    renews_on = timezone.now().date() + timedelta(days=30)
-    attach(make_subscription(customer, renews_on=renews_on), other)
+    attach(make_subscription(customer, renews_on=timezone.now().date() + timedelta(days=30)), other)
     attach(left := make_subscription(customer), other)
     remove(left)
     response = listed(web, f"?view={view}")
-    assert not shown(response)
-    assert {tab.count for tab in response.context["tabs"]} == {0}
+    assert shown(response) == ({seen} if view in ("", "all") else set())
+    assert [tab.count for tab in response.context["tabs"]] == [1, 0, 0, 0, 1]
 
 
 def test_unfiltered_tab_is_counted_once(web: Client, subscription: Subscription, partner: Partner) -> None:

@@ -120,6 +120,9 @@ DATABASES["default"] |= {
         " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
     },
 }
+#: Whether PostgreSQL keeps the plans of the most frequent queries for each connection. A pooler that gives each
+#: transaction another connection (PgBouncer's `pool_mode = transaction`) needs this off.
+PREPARE_ON_SERVER = env.bool("PREPARE_ON_SERVER", default=True)
 #: Seconds after which a request that still waits for the database is answered 503.
 REQUEST_SECONDS = env.int("REQUEST_SECONDS", default=30)
 #: The role that owns the tables and migrates; the application's role can then neither change nor drop history.

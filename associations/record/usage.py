@@ -19,6 +19,7 @@ from associations.record.models import Association
 from associations.record.policies import months_before
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
+from por.db.prepared import Param, Statement
 from por.directory.models import Subscription, Usage
 from por.directory.rules import Workload
 
@@ -42,19 +43,21 @@ def newest_usage(ids: Sequence[int], as_of: date | None) -> dict[int, MonthOfUsa
 
     It is read from the end of the index. A ranking would read every month.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT wanted.id, month, max(paid_units), max(active_users), sum(consumed_usd)
-            FROM unnest(%s::bigint[]) AS wanted (id), LATERAL (
-                SELECT month, paid_units, active_users, consumed_usd FROM directory_usage
-                WHERE subscription_id = wanted.id AND superseded_at IS NULL AND month <= %s
-                ORDER BY month DESC FETCH FIRST ROW WITH TIES
-            ) AS newest GROUP BY wanted.id, month
-            """,
-            [list(ids), as_of or timezone.now().date()],  # no month begins in the future
-        )
-        return {pk: MonthOfUsage(*month) for pk, *month in cursor.fetchall()}
+    until = as_of or timezone.now().date()  # no month begins in the future
+    return {pk: MonthOfUsage(*month) for pk, *month in _NEWEST.rows({"ids": list(ids), "until": until})}
+
+
+_NEWEST = Statement(
+    """
+    SELECT wanted.id, month, max(paid_units), max(active_users), sum(consumed_usd)
+    FROM unnest(%s::bigint[]) AS wanted (id), LATERAL (
+        SELECT month, paid_units, active_users, consumed_usd FROM directory_usage
+        WHERE subscription_id = wanted.id AND superseded_at IS NULL AND month <= %s
+        ORDER BY month DESC FETCH FIRST ROW WITH TIES
+    ) AS newest GROUP BY wanted.id, month
+    """,
+    [Param("ids"), Param("until")],
+)
 
 
 def latest_usage(visible: QuerySet[Usage], as_of: date | None = None) -> dict[int, MonthOfUsage]:

@@ -1,14 +1,22 @@
-"""Prepared queries, for what every request asks: Django takes longer to build the SQL than PostgreSQL to answer it."""
+"""Prepared queries, for what every request asks.
+
+Django takes longer to build their SQL than PostgreSQL to answer it, and PostgreSQL takes longer to plan most of them
+than to run them. So the SQL is built once in each process, and planned once on each connection.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any, Generic, TypeVar
 
+import psycopg2
+from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.query import ModelIterable
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, AsIs
 
 M = TypeVar("M", bound=models.Model)
 
@@ -35,65 +43,153 @@ class AnyOf(models.Func):
 class PreparedQuery(Generic[M]):
     """A queryset with Params in place of values. Its SQL is built when it first runs.
 
-    `lock` is SQL for a lock that Django cannot express.
+    `lock` is SQL for a lock that Django cannot express. PostgreSQL keeps its plan too, whatever the values are; with
+    `planned_each_time` it does not, for a query whose best plan depends on them.
     """
 
-    def __init__(self, build: Callable[[], models.QuerySet[M]], *, lock: str = "") -> None:
+    def __init__(
+        self, build: Callable[[], models.QuerySet[M]], *, lock: str = "", planned_each_time: bool = False
+    ) -> None:
         self.build = build
         self.lock = lock
+        self.planned_each_time = planned_each_time
 
     def all(self, **given: Any) -> list[M]:
         """Return the rows as the queryset would: models with their annotations."""
-        compiler, sql, values = self._ready(given)
-        ready: Any = _Ready(compiler, sql, values)
-        return list(ModelIterable(ready)) if sql else []
+        compiler, rows = self._rows(given)
+        ready: Any = _Ready(compiler, rows)
+        return list(ModelIterable(ready)) if rows else []
 
     def values(self, **given: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a `values_list` queryset, as the database has them."""
-        _compiler, sql, values = self._ready(given)
-        if not sql:
-            return []
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            cursor.execute(sql, values)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
+        return self._rows(given)[1]
 
     def one(self, **given: Any) -> M | None:
         """Return the first row, None if there is none."""
         return next(iter(self.all(**given)), None)
 
-    def _ready(self, given: dict[str, Any]) -> tuple[Any, str, list[Any]]:
+    def _rows(self, given: dict[str, Any]) -> tuple[Any, list[tuple[Any, ...]]]:
         if self not in compiled:
             compiled[self] = self._compile()
-        compiler, sql, parameters = compiled[self]
-        return compiler, sql, [given[one.name] if isinstance(one, Param) else one for one in parameters]
+        compiler, statement = compiled[self]
+        return compiler, statement.rows(given) if statement else []
 
-    def _compile(self) -> tuple[Any, str, list[Any]]:
+    def _compile(self) -> tuple[Any, Statement | None]:
         compiler: Any = self.build().query.get_compiler(DEFAULT_DB_ALIAS)
         try:
             sql, parameters = compiler.as_sql()
         except EmptyResultSet:  # no row can match
-            return compiler, "", []
+            return compiler, None
         converters = compiler.get_converters([one[0] for one in compiler.select[: compiler.col_count]])
         compiler.get_converters = lambda _columns: converters  # the columns are the same each time
-        return compiler, f"{sql} {self.lock}", list(parameters)
+        statement = Statement(f"{sql} {self.lock}", parameters, planned_each_time=self.planned_each_time)
+        return compiler, statement
+
+
+class Statement:
+    """SQL that is asked again and again. Of its parameters, those that are Params get their value each time."""
+
+    def __init__(self, sql: str, parameters: Sequence[Any], *, planned_each_time: bool = False) -> None:
+        self.sql = sql
+        self.parameters = tuple(parameters)
+        self.planned_each_time = planned_each_time
+        self.kept = ""  # the SQL as the server keeps it, with $1 in place of the first Param
+        self.name = ""
+        self.call = ""
+
+    def rows(self, given: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Return the rows for these values of the Params."""
+        values = [given[one.name] if isinstance(one, Param) else one for one in self.parameters]
+        connection = connections[DEFAULT_DB_ALIAS]
+        with connection.cursor() as cursor:
+            if settings.PREPARE_ON_SERVER and not self.planned_each_time:
+                # Django, and all that listens to it, still sees one query with the SQL and the values.
+                cursor.cursor = _OnServer(cursor.cursor, self, known_to(connection))
+            cursor.execute(self.sql, values)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+    def write_for_server(self, cursor: Any) -> None:
+        """Write the SQL as the server keeps it. Its constants stay in it, so that indexes on a condition serve it."""
+        places = iter(range(1, len(self.parameters) + 1))
+        parts = [AsIs(f"${next(places)}") if isinstance(one, Param) else one for one in self.parameters]
+        self.kept = cursor.mogrify(self.sql, parts).decode()
+        self.call = ", ".join("%s" for one in self.parameters if isinstance(one, Param))
+        self.name = f"por_{hashlib.sha256(self.kept.encode()).hexdigest()[:24]}"
 
 
 #: What this process has built. A test that changes how querysets are built replaces it by an empty one.
-compiled: dict[PreparedQuery[Any], tuple[Any, str, list[Any]]] = {}
+compiled: dict[PreparedQuery[Any], tuple[Any, Statement | None]] = {}
+
+
+def known_to(connection: Any) -> set[str]:
+    """Return the names of the statements that the server keeps for this connection. A new connection has none."""
+    session, names = getattr(connection, "prepared", (None, set()))
+    if session is None or session is not connection.connection:
+        session, names = connection.connection, set()
+        connection.prepared = session, names
+    result: set[str] = names
+    return result
+
+
+class _OnServer:
+    """The driver's cursor for one statement: it lets the server keep the statement, then calls it by name.
+
+    The server forgets all statements with the connection, and none when a transaction is rolled back.
+    """
+
+    def __init__(self, cursor: Any, statement: Statement, known: set[str]) -> None:
+        self.cursor, self.statement, self.known = cursor, statement, known
+        self.values: Sequence[Any] = ()
+
+    def execute(self, sql: str, values: Sequence[Any]) -> None:
+        self.values = values
+        statement = self.statement
+        if sql != statement.sql:  # a listener has changed it
+            self.cursor.execute(sql, values)
+            return
+        if not statement.name:
+            statement.write_for_server(self.cursor)
+        try:
+            self._call()
+        except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.FeatureNotSupported):
+            # Somebody made the server forget it, or a migration has changed its columns.
+            self.known.discard(statement.name)
+            if self.cursor.connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
+                raise
+            self.cursor.execute(sql, values)
+
+    def _call(self) -> None:
+        statement = self.statement
+        if statement.name not in self.known:
+            self.cursor.execute(f"PREPARE {statement.name} AS {statement.kept}")
+            self.known.add(statement.name)
+        given = [value for one, value in zip(statement.parameters, self.values, strict=True) if isinstance(one, Param)]
+        self.cursor.execute(
+            f"EXECUTE {statement.name}({statement.call})" if given else f"EXECUTE {statement.name}", given
+        )
+
+    @property
+    def query(self) -> bytes:
+        """Return the SQL with its values, for those who read what was executed."""
+        query: bytes = self.cursor.mogrify(self.statement.sql, self.values)
+        return query
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.cursor, name)
 
 
 class _Ready:
-    """What Django's ModelIterable needs of a queryset and its query, with the SQL that is built already."""
+    """What Django's ModelIterable needs of a queryset and its query, with the rows that are read already."""
 
     db = DEFAULT_DB_ALIAS
     _known_related_objects: dict[Any, Any] = {}
 
-    def __init__(self, compiler: Any, sql: str, values: list[Any]) -> None:
+    def __init__(self, compiler: Any, rows: list[tuple[Any, ...]]) -> None:
         self.query = self
         self.compiler = copy(compiler)
         self.compiler.connection = connections[DEFAULT_DB_ALIAS]  # this thread's
-        self.compiler.as_sql = lambda: (sql, values)
+        self.compiler.execute_sql = lambda **_how: [rows]
 
     def get_compiler(self, using: str) -> Any:
         return self.compiler

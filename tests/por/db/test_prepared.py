@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 
 import pytest
-from django.db import connection
-from django.db.models import Count
+from django.db import InternalError, ProgrammingError, connection, transaction
+from django.db.models import Count, F, Q
 from django.test.utils import CaptureQueriesContext
 
 from por.db import prepared
-from por.db.prepared import Param, PreparedQuery
+from por.db.prepared import AnyOf, Param, PreparedQuery, known_to
 from por.directory.models import Customer, Subscription
 from tests.factories import make_customer, make_subscription
 
@@ -108,3 +109,118 @@ def test_every_thread_uses_its_own_connection(monkeypatch):
         found = list(threads.map(find, customers))
 
     assert found == [[customer.organisation.name] * 20 for customer in customers]
+
+
+# --- Kept by the server -------------------------------------------------------------------------------------------
+
+BY_ID = PreparedQuery(lambda: Customer.objects.filter(pk__gt=0).filter(AnyOf(F("pk"), Param("ids"))).order_by("pk"))
+
+
+def kept_by_the_server(part: str = "directory_customer") -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements WHERE statement LIKE %s", [f"%{part}%"])
+        return [row[0] for row in cursor.fetchall()]
+
+
+@pytest.fixture
+def fresh(db):
+    """A connection for which the server keeps nothing yet."""
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    known_to(connection).clear()
+
+
+def test_the_server_keeps_a_statement_with_its_constants_and_is_asked_once(fresh, customer):
+    with CaptureQueriesContext(connection) as captured:
+        assert BY_ID.all(ids=[customer.pk]) == [customer]
+        assert BY_ID.all(ids=[]) == []
+
+    (kept,) = kept_by_the_server()
+    assert '"organisation_id" > 0' in kept
+    assert "ANY($1)" in kept
+    assert len(captured) == 2
+    assert all("ANY" in query["sql"] for query in captured.captured_queries)
+
+
+def test_a_listener_sees_the_sql_and_the_values(fresh, customer):
+    seen = []
+
+    def listen(execute, sql, values, many, context):
+        seen.append((sql.startswith("SELECT"), values))
+        return execute(sql, values, many, context)
+
+    with connection.execute_wrapper(listen):
+        BY_ID.all(ids=[customer.pk])
+
+    assert seen == [(True, [0, [customer.pk]])]
+
+
+def test_a_statement_of_a_transaction_that_is_rolled_back_is_still_kept(fresh, customer):
+    with transaction.atomic():
+        BY_ID.all(ids=[customer.pk])
+        transaction.set_rollback(True)
+
+    assert len(kept_by_the_server()) == 1
+    assert BY_ID.all(ids=[customer.pk]) == [customer]
+
+
+def test_a_statement_that_failed_in_an_aborted_transaction_works_in_the_next(fresh, customer):
+    with transaction.atomic(), connection.cursor() as cursor:
+        with pytest.raises(ProgrammingError):
+            cursor.execute("SELECT no_such_column")
+        connection.needs_rollback = False  # so that it is the server that refuses
+        with pytest.raises(InternalError):
+            BY_ID.all(ids=[customer.pk])
+        transaction.set_rollback(True)
+
+    assert BY_ID.all(ids=[customer.pk]) == [customer]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("forgetting", ["DISCARD ALL", "DEALLOCATE ALL"])
+def test_a_statement_that_the_server_has_forgotten_is_asked_again(fresh, customer, forgetting):
+    BY_ID.all(ids=[customer.pk])
+    with connection.cursor() as cursor:
+        cursor.execute(forgetting)
+
+    assert BY_ID.all(ids=[customer.pk]) == [customer]
+    assert BY_ID.all(ids=[customer.pk]) == [customer]
+    assert len(kept_by_the_server()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_connection_is_told_the_statement_again(customer):
+    BY_ID.all(ids=[customer.pk])
+    connection.close()
+
+    assert BY_ID.all(ids=[customer.pk]) == [customer]
+    assert len(kept_by_the_server()) == 1
+
+
+def test_nothing_is_kept_where_a_pooler_forbids_it(fresh, customer, settings):
+    settings.PREPARE_ON_SERVER = False
+
+    assert BY_ID.all(ids=[customer.pk]) == [customer]
+    assert kept_by_the_server() == []
+
+
+def test_nothing_is_kept_of_a_query_that_is_planned_each_time(fresh, customer):
+    query = PreparedQuery(lambda: Customer.objects.filter(pk=Param("pk")), planned_each_time=True)
+
+    assert query.one(pk=customer.pk) == customer
+    assert kept_by_the_server() == []
+
+
+def test_values_of_every_type_reach_the_server(fresh, customer):
+    found = make_subscription(customer, seats=9, renews_on=date(2031, 5, 1))
+    query = PreparedQuery(
+        lambda: Subscription.objects.filter(
+            Q(customer__tenant_id=Param("tenant"), renews_on__lt=Param("day"), product=Param("product")),
+            Q(started_on__lte=Param("started")),
+        )
+    )
+    given = {"tenant": customer.tenant_id, "day": date(2031, 5, 2), "product": found.product, "started": date.today()}
+
+    assert query.all(**given) == [found]
+    for missing in given:
+        assert query.all(**given | {missing: None}) == []

@@ -41,10 +41,7 @@ class ChangeRequestQuerySet(models.QuerySet["ChangeRequest"]):
             "subscription__customer__organisation",
             "incumbent__partner__organisation",
             "chosen__organisation",
-        ).prefetch_related(
-            models.Prefetch("challengers", Challenger.objects.select_related("partner__organisation").order_by("pk")),
-            "statements",
-        )
+        ).prefetch_related(models.Prefetch("challengers", challengers_for_listing()), "statements")
 
 
 class ChangeRequest(models.Model):
@@ -121,6 +118,11 @@ class Challenger(models.Model):
 
     def __str__(self) -> str:
         return str(self.partner)
+
+
+def challengers_for_listing() -> models.QuerySet[Challenger]:
+    """Return the challengers with what a page or shape shows, in the order they were proposed."""
+    return Challenger.objects.select_related("partner__organisation").order_by("pk")
 
 
 class Statement(models.Model):

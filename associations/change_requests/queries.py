@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
-from django.db.models import Min
+from django.db.models import F, Min
 from django.utils import timezone
 
-from associations.change_requests.models import ChangeRequest, ChangeRequestQuerySet, Statement
+from associations.change_requests.models import (
+    ChangeRequest,
+    ChangeRequestQuerySet,
+    Statement,
+    challengers_for_listing,
+)
 from associations.change_requests.rules import ChangeStatus
 from associations.record import locking
+from associations.record.access import Reader
 from associations.record.models import Association
 from associations.record.policies import policy_on
 from associations.record.rules import EndReason, Source
 from associations.record.usage import MonthOfUsage, usage_by_month
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
+from por.db.prepared import AnyOf, Param, PreparedQuery, prefetched
 from por.directory.access import is_own
 from por.directory.models import Partner, Subscription
 
@@ -178,8 +186,33 @@ def _visible_request(actor: Actor, request: ChangeRequest) -> VisibleRequest:
 
 def open_requests(actor: Actor, subscriptions: Sequence[int]) -> dict[int, VisibleRequest]:
     """Return the open change request of each of these subscriptions, by its key, where the actor may see one."""
-    found = requests_for_listing(actor).open().filter(subscription__in=subscriptions)
+    found = _open_requests(Reader.of(actor)).all(organisation=actor.organisation_id, subscriptions=list(subscriptions))
+    by_key = {request.pk: request for request in found}
+    for name, query in (("challengers", _CHALLENGERS), ("statements", _STATEMENTS)) if found else ():
+        related: dict[int, list[Any]] = {pk: [] for pk in by_key}
+        for one in query.all(requests=list(by_key)):
+            one.request = by_key[one.request_id]
+            related[one.request_id].append(one)
+        for pk, rows in related.items():
+            prefetched(by_key[pk], name, rows)
     return {one.request.subscription_id: one for one in visible_requests(actor, found)}
+
+
+@lru_cache(maxsize=256)
+def _open_requests(reader: Reader) -> PreparedQuery[ChangeRequest]:
+    actor = reader.actor()
+    return PreparedQuery(
+        lambda: requests_for_listing(actor).open().filter(AnyOf(F("subscription"), Param("subscriptions"))),
+        planned_each_time=reader.planned_each_time,
+    )
+
+
+_CHALLENGERS: PreparedQuery[Any] = PreparedQuery(
+    lambda: challengers_for_listing().filter(AnyOf(F("request"), Param("requests")))
+)
+_STATEMENTS: PreparedQuery[Any] = PreparedQuery(
+    lambda: Statement.objects.filter(AnyOf(F("request"), Param("requests")))
+)
 
 
 def next_due(actor: Actor, count: int) -> list[VisibleRequest]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from django.core.cache import caches
 from django.db import models
@@ -10,11 +10,40 @@ from django.db.models import Exists, F, Func, OuterRef, Q, Value
 from django.db.models.functions import Cast, Concat
 
 from associations.record.models import Association
-from por.accounts.models import Actor
+from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
+from por.db.prepared import Param
 from por.directory.access import partner_ids, partners_of
 from por.directory.models import Customer, Subscription, Usage
 from por.history.models import Event, Party
+
+
+class Reader(NamedTuple):
+    """What the SQL of a reader's prepared queries depends on.
+
+    A partner's keys are part of it, so that the planner knows how many rows they have. Of others only the kind is; the
+    organisation is a Param.
+    """
+
+    kind: str
+    organisation: int | None = None
+    below: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, actor: Actor) -> Self:
+        if actor.kind == OrganisationKind.PARTNER:
+            return cls(actor.kind, actor.organisation_id, actor.below)
+        return cls(actor.kind)
+
+    def actor(self) -> Actor:
+        """Return an actor whose queries are those of the reader."""
+        organisation = Organisation(id=self.organisation or Param("organisation"), kind=self.kind)
+        return Actor(user=None, organisation=organisation, below=self.below)
+
+    @property
+    def planned_each_time(self) -> bool:
+        return self.kind == OrganisationKind.PARTNER
+
 
 #: Up to this many keys are listed in a query. Where there are more, a list finds enough of them as it reads on.
 FEW = 1000

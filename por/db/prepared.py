@@ -7,9 +7,10 @@ than to run them. So the SQL is built once in each process, and planned once on 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from copy import copy
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg2
 from django.conf import settings
@@ -119,7 +120,11 @@ class Statement:
 
 
 #: What this process has built. A test that changes how querysets are built replaces it by an empty one.
-compiled: dict[PreparedQuery[Any], tuple[Any, Statement | None]] = {}
+compiled: MutableMapping[PreparedQuery[Any], tuple[Any, Statement | None]] = WeakKeyDictionary()
+
+
+#: So many statements the server keeps for one connection, as it holds them in memory. Others are planned each time.
+MOST_KEPT = 200
 
 
 def known_to(connection: Any) -> set[str]:
@@ -130,6 +135,14 @@ def known_to(connection: Any) -> set[str]:
         connection.prepared = session, names
     result: set[str] = names
     return result
+
+
+def prefetched(model: models.Model, name: str, rows: list[Any]) -> None:
+    """Set the rows that a relation of the model has, as Django does when it prefetches them."""
+    found = getattr(model, name).get_queryset()
+    found._result_cache, found._prefetch_done = rows, True
+    cache: dict[str, Any] = model.__dict__.setdefault("_prefetched_objects_cache", {})
+    cache[name] = found
 
 
 class _OnServer:
@@ -150,6 +163,9 @@ class _OnServer:
             return
         if not statement.name:
             statement.write_for_server(self.cursor)
+        if statement.name not in self.known and len(self.known) >= MOST_KEPT:
+            self.cursor.execute(sql, values)
+            return
         try:
             self._call()
         except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.FeatureNotSupported):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Any, NamedTuple, Self
 
 from django.core.cache import caches
@@ -12,7 +15,7 @@ from django.db.models.functions import Cast, Concat
 from associations.record.models import Association
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
-from por.db.prepared import Param
+from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.access import partner_ids, partners_of
 from por.directory.models import Customer, Subscription, Usage
 from por.history.models import Event, Party
@@ -60,14 +63,38 @@ def restrict_to_ids(subscriptions: models.QuerySet[Subscription], actor: Actor) 
 
     Otherwise a list would read every subscription to find the few that are visible.
     """
+    few = few_keys(actor)
+    return subscriptions if few is None else restricted(subscriptions, *few)
+
+
+def few_keys(actor: Actor) -> tuple[list[int], list[int]] | None:
+    """Return the keys of a small partner's subscriptions, and of the customers whose tenant it has; else None."""
     if actor.kind != OrganisationKind.PARTNER:
-        return subscriptions
-    own = Association.objects.not_undone().visible_to(actor).values_list("subscription", "customer")
-    if caches["local"].get_or_set(f"has-many:{actor.organisation_id}", own[FEW : FEW + 1].exists):
-        return subscriptions
-    keys = list(own)
+        return None
+    own = _own(Reader.of(actor))
+
+    def has_many() -> bool:
+        return own.build()[FEW : FEW + 1].exists()
+
+    if caches["local"].get_or_set(f"has-many:{actor.organisation_id}", has_many):
+        return None
+    keys = own.values()
     customers = {customer for subscription, customer in keys if subscription is None}
-    return subscriptions.filter(Q(pk__in=[one for one, _customer in keys if one]) | Q(customer__in=customers))
+    return [one for one, _customer in keys if one], sorted(customers)
+
+
+@lru_cache(maxsize=256)
+def _own(reader: Reader) -> PreparedQuery[Any]:
+    own = Association.objects.not_undone().visible_to(reader.actor()).values_list("subscription", "customer")
+    return PreparedQuery(lambda: own, planned_each_time=True)
+
+
+def restricted(
+    subscriptions: models.QuerySet[Subscription], ids: Sequence[int] | Param, customers: Sequence[int] | Param
+) -> models.QuerySet[Subscription]:
+    """Return those of the subscriptions with one of these keys, or of one of these customers."""
+    keys = [Q(AnyOf(F(name), given)) for name, given in (("pk", ids), ("customer", customers)) if given]
+    return subscriptions.filter(reduce(or_, keys)) if keys else subscriptions.none()
 
 
 def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:

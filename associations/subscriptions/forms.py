@@ -10,13 +10,29 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Value
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from associations.record.access import FEW, customers_visible_to, few_ids
+from associations.record.access import (
+    FEW,
+    Reader,
+    customers_visible_to,
+    few_ids,
+    few_keys,
+    restrict_to_ids,
+    restricted,
+)
 from associations.record.models import Association
+from associations.record.queries import subscriptions_for_listing
+from associations.subscriptions.schemas import SUBSCRIPTION_VALUES
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
+from por.db.keyset import Prepared
+from por.db.prepared import Param
 from por.directory.models import Customer, Partner, Sku, Subscription
 from por.directory.rules import Agreement, Product, normal_mpn_id
 from por.web.filters import AsOfForm, SearchField, ids_from
+
+#: Filters that are part of the SQL of a prepared list, and those whose values are Params.
+_CHOICES = ("product", "agreement", "status", "partner_of_record")
+_VALUES = ("renews_before", "tenant_id")
 
 
 class SubscriptionFilter(AsOfForm):
@@ -65,6 +81,27 @@ class SubscriptionFilter(AsOfForm):
             subscriptions = subscriptions.filter(self._found(given["search"], actor))
         return subscriptions
 
+    def listed(self, actor: Actor) -> QuerySet[Subscription, Any] | Prepared:
+        """Return the rows of SUBSCRIPTION_VALUES that match and the actor may see.
+
+        They are prepared, unless their SQL depends on more than the filters that are used.
+        """
+        given = self.cleaned_data
+        if self.day or given["search"] or given["partner_of_record"] not in ("", "none"):
+            visible = restrict_to_ids(subscriptions_for_listing(actor, self.day), actor)
+            return self.apply(visible, actor).values_list(*SUBSCRIPTION_VALUES, named=True)
+        few = few_keys(actor)
+        shape = ListShape(
+            Reader.of(actor),
+            few and (bool(few[0]), bool(few[1])),
+            choices=tuple(given[name] for name in _CHOICES),
+            values=tuple(bool(given[name]) for name in _VALUES),
+        )
+        ids, customers = few or ([], [])
+        values = {name: given[name] for name in _VALUES}
+        of_reader = {"organisation": actor.organisation_id, "ids": ids, "customers": customers}
+        return Prepared(Subscription, shape, values | of_reader)
+
     def words(self, actor: Actor) -> dict[str, str]:
         words = {}
         if self.cleaned_data["partner_of_record"] == "none":
@@ -85,6 +122,38 @@ class SubscriptionFilter(AsOfForm):
         found |= Q(product__in=[value for value, label in Product.choices if text.casefold() in str(label).casefold()])
         ids = ids_from(text)
         return found | Q(subscription_id__range=ids) if ids else found
+
+
+@dataclass(frozen=True)
+class ListShape:
+    """What the SQL of a list of subscriptions depends on: the reader, its choices, and which values they give.
+
+    `few` is whether a small partner has subscriptions, and tenants; None for other readers.
+    """
+
+    reader: Reader
+    few: tuple[bool, bool] | None
+    choices: tuple[str, ...]
+    values: tuple[bool, ...]
+
+    @property
+    def planned_each_time(self) -> bool:
+        # How many rows are renewed before a day depends on the day.
+        return self.reader.planned_each_time or self.values[0]
+
+    def rows(self) -> QuerySet[Subscription, Any]:
+        actor = self.reader.actor()
+        visible = subscriptions_for_listing(actor)
+        if self.few is not None:
+            has_ids, has_customers = self.few
+            ids: Param | list[int] = Param("ids") if has_ids else []
+            customers: Param | list[int] = Param("customers") if has_customers else []
+            visible = restricted(visible, ids, customers)
+        filters = SubscriptionFilter()
+        params = {name: Param(name) if has else None for name, has in zip(_VALUES, self.values, strict=True)}
+        chosen = dict(zip(_CHOICES, self.choices, strict=True))
+        filters.cleaned_data = {"as_of": None, "search": "", **chosen, **params}
+        return filters.apply(visible, actor).values_list(*SUBSCRIPTION_VALUES, named=True)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rest_framework.utils.urls import replace_query_param
 
 from por.api.endpoint import invalid
 from por.api.problems import FieldError
-from por.db.keyset import CursorInvalid, read_part, read_parts
+from por.db.keyset import CursorInvalid, Prepared, read_part, read_parts
 from por.web.csv_export import BOM, csv_lines
 from por.web.filters import FilterForm
 
@@ -34,7 +34,7 @@ Filters = TypeVar("Filters", bound=FilterForm)
 
 def listing(
     request: Request,
-    queryset: QuerySet[Any, Any],
+    queryset: QuerySet[Any, Any] | Prepared,
     rows: Callable[[list[Any]], Sequence[Row]],
     *,
     order: Sequence[str],
@@ -72,7 +72,7 @@ def filtered(request: Request, form: type[Filters]) -> Filters:
 
 def _part(
     request: Request,
-    queryset: QuerySet[Any, Any],
+    queryset: QuerySet[Any, Any] | Prepared,
     rows: Callable[[list[Any]], Sequence[Row]],
     order: Sequence[str],
 ) -> Response:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from django.core import signing
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
+
+from por.db.prepared import Param, PreparedQuery
 
 Row = TypeVar("Row")
 
@@ -30,14 +33,35 @@ class Part(Generic[Row]):
     next: str
 
 
-def read_part(rows: QuerySet[Any, Row], order: Sequence[str], size: int, cursor: str = "") -> Part[Row]:
+class Shape(Protocol):
+    """What the SQL of a list depends on. Lists of one shape share their prepared queries."""
+
+    @property
+    def planned_each_time(self) -> bool: ...
+
+    def rows(self) -> QuerySet[Any, Any]:
+        """Return the list as named tuples, with Params in place of values."""
+
+    def __hash__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A list of named tuples that is read by prepared queries. `given` are the values of its Params."""
+
+    model: type[Model]
+    shape: Shape
+    given: Mapping[str, Any]
+
+
+def read_part(rows: QuerySet[Any, Row] | Prepared, order: Sequence[str], size: int, cursor: str = "") -> Part[Row]:
     """Return the part that the cursor leads to; without a cursor, the first part. Take one query.
 
     Rows are models, dicts or named tuples. The fields of the order are never null, and together they are unique.
     Raise CursorInvalid.
     """
     backwards, place = _read(cursor, rows, order) if cursor else (False, None)
-    found = list(_beyond(rows, order, place, backwards=backwards)[: size + 1])
+    found = _nearest(rows, order, place, size + 1, backwards=backwards)
     more, found = len(found) > size, found[:size]
     if backwards:
         found.reverse()
@@ -49,12 +73,37 @@ def read_part(rows: QuerySet[Any, Row], order: Sequence[str], size: int, cursor:
     )
 
 
-def read_parts(rows: QuerySet[Any, Row], order: Sequence[str], size: int) -> Iterator[list[Row]]:
+def read_parts(rows: QuerySet[Any, Row] | Prepared, order: Sequence[str], size: int) -> Iterator[list[Row]]:
     """Yield all rows in parts of this size, each read when it is needed. Take one query a part."""
-    part = list(_beyond(rows, order, None)[:size])
+    part = _nearest(rows, order, None, size)
     while part:
         yield part
-        part = list(_beyond(rows, order, _place(part[-1], order))[:size])
+        part = _nearest(rows, order, _place(part[-1], order), size)
+
+
+def _nearest(
+    rows: QuerySet[Any, Row] | Prepared,
+    order: Sequence[str],
+    place: Sequence[Any] | None,
+    size: int,
+    *,
+    backwards: bool = False,
+) -> list[Row]:
+    if isinstance(rows, QuerySet):
+        return list(_beyond(rows, order, place, backwards=backwards)[:size])
+    query = _prepared(rows.shape, tuple(order), size, has_place=place is not None, backwards=backwards)
+    return query.named(**rows.given, **{f"place_{number}": value for number, value in enumerate(place or [])})
+
+
+@lru_cache(maxsize=256)
+def _prepared(
+    shape: Shape, order: tuple[str, ...], size: int, *, has_place: bool, backwards: bool
+) -> PreparedQuery[Any]:
+    place = [Param(f"place_{number}") for number in range(len(order))] if has_place else None
+    return PreparedQuery(
+        lambda: _beyond(shape.rows(), order, place, backwards=backwards)[:size],
+        planned_each_time=shape.planned_each_time,
+    )
 
 
 def _beyond(
@@ -87,12 +136,12 @@ def _value(row: Any, name: str) -> Any:
     return value.isoformat() if isinstance(value, date) else value  # the database reads it again, to the microsecond
 
 
-def _cursor(rows: QuerySet[Any, Row], row: Row, order: Sequence[str], *, backwards: bool) -> str:
+def _cursor(rows: QuerySet[Any, Row] | Prepared, row: Row, order: Sequence[str], *, backwards: bool) -> str:
     """Return the cursor of the part beyond a row. It is signed, so no caller can choose where a list continues."""
     return signing.dumps([backwards, _place(row, order)], salt=_salt(rows, order))
 
 
-def _read(cursor: str, rows: QuerySet[Any, Row], order: Sequence[str]) -> tuple[bool, list[Any]]:
+def _read(cursor: str, rows: QuerySet[Any, Row] | Prepared, order: Sequence[str]) -> tuple[bool, list[Any]]:
     try:
         backwards, place = cast("tuple[bool, list[Any]]", signing.loads(cursor, salt=_salt(rows, order)))
     except signing.BadSignature:
@@ -100,5 +149,5 @@ def _read(cursor: str, rows: QuerySet[Any, Row], order: Sequence[str]) -> tuple[
     return backwards, place
 
 
-def _salt(rows: QuerySet[Any, Row], order: Sequence[str]) -> str:
+def _salt(rows: QuerySet[Any, Row] | Prepared, order: Sequence[str]) -> str:
     return ",".join([rows.model._meta.label, *order])

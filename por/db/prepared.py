@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.query import ModelIterable
+from django.db.models.utils import create_namedtuple_class
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, AsIs
 
 M = TypeVar("M", bound=models.Model)
@@ -65,6 +66,11 @@ class PreparedQuery(Generic[M]):
         """Return the rows of a `values_list` queryset, as the database has them."""
         return self._rows(given)[1]
 
+    def named(self, **given: Any) -> list[Any]:
+        """Return the rows of a `values_list` queryset as named tuples. Their types need no conversion by Django."""
+        compiler, rows = self._rows(given)
+        return list(map(compiler.row._make, rows))
+
     def one(self, **given: Any) -> M | None:
         """Return the first row, None if there is none."""
         return next(iter(self.all(**given)), None)
@@ -76,7 +82,9 @@ class PreparedQuery(Generic[M]):
         return compiler, statement.rows(given) if statement else []
 
     def _compile(self) -> tuple[Any, Statement | None]:
-        compiler: Any = self.build().query.get_compiler(DEFAULT_DB_ALIAS)
+        queryset: Any = self.build()
+        compiler: Any = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
+        compiler.row = create_namedtuple_class(*(queryset._fields or []))
         try:
             sql, parameters = compiler.as_sql()
         except EmptyResultSet:  # no row can match

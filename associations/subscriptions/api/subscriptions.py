@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from associations.record.access import restrict_to_ids, usage_visible_to
+from associations.record.access import usage_visible_to
 from associations.record.locking import absent
 from associations.record.queries import subscription_events, subscriptions_for_listing
 from associations.record.schemas import NOT_FOUND, SUBSCRIPTION_EXAMPLE, get_visible
@@ -80,10 +80,9 @@ class SubscriptionList(Endpoint):
     def get(self, request: Request) -> HttpResponseBase:
         actor = actor_of(request)
         filters = filtered(request, SubscriptionFilter)
-        subscriptions = filters.apply(restrict_to_ids(subscriptions_for_listing(actor, filters.day), actor), actor)
         return listing(
             request,
-            subscriptions.values_list(*SUBSCRIPTION_VALUES, named=True),
+            filters.listed(actor),
             lambda page: subscription_shapes(actor, page, filters.day),
             order=("pk",),
             columns=SUBSCRIPTION_COLUMNS,

@@ -176,9 +176,11 @@ class _OnServer:
             return
         try:
             self._call()
-        except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.FeatureNotSupported):
+        except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.FeatureNotSupported) as error:
             # Somebody made the server forget it, or a migration has changed its columns.
             self.known.discard(statement.name)
+            if isinstance(error, psycopg2.errors.FeatureNotSupported):
+                self.known.add(f"old {statement.name}")  # the server still has it
             if self.cursor.connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
                 raise
             self.cursor.execute(sql, values)
@@ -186,6 +188,9 @@ class _OnServer:
     def _call(self) -> None:
         statement = self.statement
         if statement.name not in self.known:
+            if f"old {statement.name}" in self.known:
+                self.cursor.execute(f"DEALLOCATE {statement.name}")
+                self.known.discard(f"old {statement.name}")
             self.cursor.execute(f"PREPARE {statement.name} AS {statement.kept}")
             self.known.add(statement.name)
         given = [value for one, value in zip(statement.parameters, self.values, strict=True) if isinstance(one, Param)]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import date
 
+import psycopg2
 import pytest
+from django.conf import settings
 from django.db import InternalError, ProgrammingError, connection, transaction
 from django.db.models import Count, F, Q
 from django.test.utils import CaptureQueriesContext
 
 from por.db import prepared
-from por.db.prepared import AnyOf, Param, PreparedQuery, known_to
+from por.db.prepared import AnyOf, Param, PreparedQuery, Statement, known_to
 from por.directory.models import Customer, Subscription
 from tests.factories import make_customer, make_subscription
 
@@ -224,3 +227,33 @@ def test_values_of_every_type_reach_the_server(fresh, customer):
     assert query.all(**given) == [found]
     for missing in given:
         assert query.all(**given | {missing: None}) == []
+
+
+def as_owner(sql: str) -> None:
+    owner = settings.DATABASE_OWNER
+    given = {"host": owner["HOST"], "port": owner["PORT"] or None, "user": owner["USER"], "password": owner["PASSWORD"]}
+    with closing(psycopg2.connect(dbname=connection.settings_dict["NAME"], **given)) as other:
+        other.autocommit = True
+        other.cursor().execute(sql)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_statement_whose_columns_a_migration_has_changed_is_asked_again(fresh):
+    as_owner("CREATE TABLE changing AS SELECT 7 AS id; GRANT SELECT ON changing TO PUBLIC")
+    statement = Statement("SELECT * FROM changing WHERE id = %s", [Param("id")])
+    try:
+        assert statement.rows({"id": 7}) == [(7,)]
+        as_owner("ALTER TABLE changing ADD COLUMN name text DEFAULT 'new'")
+
+        assert statement.rows({"id": 7}) == [(7, "new")]
+        assert statement.rows({"id": 7}) == [(7, "new")]
+        assert len(kept_by_the_server("FROM changing")) == 1
+    finally:
+        as_owner("DROP TABLE changing")
+
+
+def test_a_connection_keeps_a_bounded_number_of_statements(fresh, customer, monkeypatch):
+    monkeypatch.setattr(prepared, "MOST_KEPT", 0)
+
+    assert BY_ID.all(ids=[customer.pk]) == [customer]
+    assert kept_by_the_server() == []

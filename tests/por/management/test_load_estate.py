@@ -128,6 +128,34 @@ def test_application_role_can_import(estate: Path) -> None:
     assert load(estate).failure == ""
 
 
+FILLED = {"directory_partner", "directory_customer", "directory_subscription", "associations_association"}
+
+
+def tables_with_statistics() -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT tablename FROM pg_stats WHERE tablename = ANY(%s)", [list(FILLED)])
+        return {name for (name,) in cursor.fetchall()}
+
+
+def test_import_leaves_statistics_of_the_tables_it_filled(estate: Path) -> None:
+    before = tables_with_statistics()
+    assert load(estate).failure == ""
+    assert (before, tables_with_statistics()) == (set(), FILLED)
+
+
+def test_import_leaves_out_the_statistics_of_a_table_that_is_in_use(estate: Path) -> None:
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE directory_subscription IN SHARE UPDATE EXCLUSIVE MODE")  # as autovacuum does
+            assert load(estate).failure == ""
+            assert tables_with_statistics() == FILLED - {"directory_subscription"}
+        other.rollback()
+    finally:
+        other.close()
+
+
 def test_missing_files_are_skipped(tmp_path: Path) -> None:
     assert load_one(tmp_path, "customers", customer()).failure == ""
     assert Customer.objects.count() == 1

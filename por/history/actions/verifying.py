@@ -63,13 +63,17 @@ def verify() -> Iterator[Broken]:
             yield Broken(*row)
 
 
-#: What an event's hash covers, in one canonical text. The trigger of migration 0003 uses the same expression.
-HASH = """encode(sha256(convert_to(prev || jsonb_build_object(
-    'chain', chain, 'seq', seq, 'at', (extract(epoch FROM at) * 1000000)::bigint, 'verb', verb,
-    'actor_id', actor_id, 'actor_name', actor_name, 'actor_organisation_id', actor_organisation_id,
-    'actor_organisation_name', actor_organisation_name, 'object_kind', object_kind, 'object_id', object_id,
-    'object_name', object_name, 'changes', changes, 'reason', reason, 'request_id', request_id,
-    'parties', parties)::text, 'UTF8')), 'hex')"""
+#: What an event's hash covers, in one canonical text: that of the jsonb object in the trigger of migration 0003, whose
+#: keys stand in the order of their length. To put the text together takes less than to build the object first.
+HASH = """encode(sha256(convert_to(concat(prev,
+    '{"at": ', (extract(epoch FROM at) * 1000000)::bigint, ', "seq": ', seq, ', "verb": ', to_json(verb),
+    ', "chain": ', to_json(chain), ', "reason": ', to_json(reason), ', "changes": ', changes,
+    ', "parties": ', parties, ', "actor_id": ', coalesce(actor_id::text, 'null'),
+    ', "object_id": ', to_json(object_id), ', "actor_name": ', to_json(actor_name),
+    ', "request_id": ', to_json(request_id), ', "object_kind": ', to_json(object_kind),
+    ', "object_name": ', to_json(object_name),
+    ', "actor_organisation_id": ', coalesce(actor_organisation_id::text, 'null'),
+    ', "actor_organisation_name": ', to_json(actor_organisation_name), '}'), 'UTF8')), 'hex')"""
 
 # Hashing is the costly part. It is a query of its own with an aggregate per chain, because only then does the database
 # run it in parallel.

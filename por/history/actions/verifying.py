@@ -63,8 +63,9 @@ def verify() -> Iterator[Broken]:
             yield Broken(*row)
 
 
-#: What an event's hash covers, in one canonical text: that of the jsonb object in the trigger of migration 0003, whose
-#: keys stand in the order of their length. To put the text together takes less than to build the object first.
+#: What an event's hash covers, in one canonical text: that of a jsonb object, whose keys stand in the order of their
+#: length. The trigger of migration 0010 uses the same expression. To put the text together takes less than to build the
+#: object first.
 HASH = """encode(sha256(convert_to(concat(prev,
     '{"at": ', (extract(epoch FROM at) * 1000000)::bigint, ', "seq": ', seq, ', "verb": ', to_json(verb),
     ', "chain": ', to_json(chain), ', "reason": ', to_json(reason), ', "changes": ', changes,

@@ -243,11 +243,7 @@ def test_reader_added_to_an_event_is_found():
 
 
 #: A function that matches its call better than PostgreSQL's own, so it is chosen if its schema is searched.
-HASHED = "text,bigint,bigint,text,bigint,text,bigint,text,text,text,text,jsonb,text,text,jsonb"
-BETTER_MATCH = (
-    f"CREATE FUNCTION public.jsonb_build_object(text,{HASHED.replace(',', ',text,')}) RETURNS jsonb"
-    " LANGUAGE sql AS 'SELECT ''{}''::jsonb'"
-)
+BETTER_MATCH = "CREATE FUNCTION public.to_json(text) RETURNS json LANGUAGE sql AS 'SELECT ''{}''::json'"
 TEMPORARY = "CREATE TEMP TABLE history_chainhead (chain text, seq bigint, hash text)"
 
 
@@ -270,7 +266,7 @@ def test_trigger_ignores_shadowing_tables_and_functions(shadow):
         cursor.execute("SELECT seq, hash FROM public.history_chainhead WHERE chain = %s", [CHAIN])
         assert cursor.fetchone() == (4, hashed)
         cursor.execute("DROP TABLE IF EXISTS pg_temp.history_chainhead")
-        cursor.execute("DROP FUNCTION IF EXISTS public.jsonb_build_object")
+        cursor.execute("DROP FUNCTION IF EXISTS public.to_json")
         assert broken(cursor) == []
 
 
@@ -281,5 +277,5 @@ def test_control_trigger_with_another_search_path_calls_the_better_match():
 
         cursor.execute(INSERT.format(chain=CHAIN, seq=0))
 
-        cursor.execute("DROP FUNCTION public.jsonb_build_object")
+        cursor.execute("DROP FUNCTION public.to_json")
         assert broken(cursor) == [(CHAIN, 4, "its content was changed")]

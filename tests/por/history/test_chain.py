@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -95,7 +97,7 @@ AWKWARD = [
 
 @pytest.mark.parametrize("text", AWKWARD)
 @pytest.mark.parametrize("actor", [None, 2**40])
-def test_check_writes_the_text_that_the_trigger_hashes(text, actor):
+def test_check_and_trigger_hash_the_text_of_the_object(text, actor):
     changes = {text: [text, None, True, 1, -0.5, 1e20, {"b": {}, "aa": [], "a": text}], "seq": 2**62}
     with connection.cursor() as cursor:
         for parties in ("[]", "[3, 20, 100]"):
@@ -107,8 +109,35 @@ def test_check_writes_the_text_that_the_trigger_hashes(text, actor):
                 " %(of)s)",
                 {"text": text, "actor": actor, "changes": json.dumps(changes), "of": parties},
             )
-        cursor.execute(f"SELECT count(*), count(*) FILTER (WHERE hash = {verifying.HASH}) FROM history_event")
+        hashes = (verifying.HASH, _hash_of_object())
+        counts = ", ".join(f"count(*) FILTER (WHERE hash = {expression})" for expression in hashes)
+        cursor.execute(f"SELECT {counts} FROM history_event")
         assert cursor.fetchone() == (2, 2)
+
+
+def _hash_of_object() -> str:
+    """Return the expression of the first events' hashes, from the migration of that time."""
+    migration = import_module("por.history.migrations.0003_names_of_the_chain")
+    (expression,) = re.findall(r"NEW\.hash := (encode\(.*?'hex'\));", migration.FUNCTION, re.DOTALL)
+    return str(expression).replace("NEW.", "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_chain_holds_across_the_change_of_its_function():
+    migration = import_module("por.history.migrations.0010_hashed_text")
+    (step,) = migration.Migration.operations
+    rights = "SELECT prosecdef, proowner, proconfig, proacl::text FROM pg_proc WHERE proname = 'history_chain_event'"
+    kept = []
+    with as_owner(), connection.cursor() as cursor:
+        for sql in (step.reverse_sql, step.sql):
+            cursor.execute(rights)
+            kept.append(cursor.fetchone())
+            cursor.execute(sql)
+            record_five()
+        cursor.execute(rights)
+        assert kept == [cursor.fetchone()] * 2
+    assert Event.objects.count() == 20
+    assert broken() == []
 
 
 def test_empty_history_holds():

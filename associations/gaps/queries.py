@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from django.db.models import Exists, F, OuterRef, Q, TextChoices
+from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, TextChoices, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -31,6 +31,19 @@ INACTIVE = (Subscription.Status.GRACE, Subscription.Status.SUSPENDED)
 def all_gaps(actor: Actor) -> Q:
     """Return the condition that a subscription is a gap of any kind."""
     return without(actor) | at_risk(actor) | lost(actor)
+
+
+def counts(actor: Actor, subscriptions: QuerySet[Subscription]) -> dict[str, int]:
+    """Return how many of the subscriptions, all visible to the actor, are a gap of each kind; all gaps under "".
+
+    No subscription is in two kinds, so one pass finds the kind of each. To count each kind by itself, the database
+    would look for the same associations several times.
+    """
+    kinds = {"risk": at_risk(actor), "none": without(actor), "lost": lost(actor)}
+    kind = Case(*[When(is_one, then=Value(key)) for key, is_one in kinds.items()], output_field=CharField())
+    found = dict(subscriptions.order_by().values_list(kind).annotate(Count("pk")))
+    each = {key: found.get(key, 0) for key in kinds}
+    return {"": sum(each.values()), **each}
 
 
 def without(actor: Actor) -> Q:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, QuerySet
@@ -14,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations.gaps.forms import GapFilter
-from associations.gaps.queries import all_gaps, at_risk, gaps_of, lost, without
+from associations.gaps.queries import all_gaps, at_risk, counts, gaps_of, lost, without
 from associations.record.queries import BY_CUSTOMER, BY_PRODUCT
 from associations.subscriptions.exports import chunks
 from associations.subscriptions.views.listing import subscription_page
@@ -49,13 +50,14 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
         lambda _day: _tabs(actor),
         order=order,
         filters=GapFilter,
+        counts=partial(counts, actor),
         file=_csv,
         more=lambda _all, rows, _day: {"gaps": gaps_of(actor, rows)},
     )
 
 
 def _tabs(actor: Actor) -> list[ListTab]:
-    """Return the tabs: all gaps, then each kind. No subscription is in two kinds."""
+    """Return the tabs: all gaps, then each kind. Their keys are those of counts()."""
 
     def tab(key: str, label: LazyText, condition: Callable[[Actor], Q]) -> ListTab:
         return ListTab(key, label, lambda found: found.filter(condition(actor)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
@@ -149,6 +149,8 @@ class Listing(Generic[Row]):
 
     `found` has all rows that match, in no order. If the filters are not valid or a search takes too long, the list is
     empty, and the form shows why.
+
+    `counts` returns how many rows each tab has without filters, by its key. Without it, each tab is counted by itself.
     """
 
     def __init__(
@@ -161,8 +163,10 @@ class Listing(Generic[Row]):
         tabs: Sequence[ListTab] = (),
         count_text: Callable[[int], str] | None = None,
         as_of_query: str = "",
+        counts: Callable[[QuerySet[Row]], Mapping[str, int]] | None = None,
     ) -> None:
         self.request, self.base, self.tabs, self.as_of_query = request, base, tabs, as_of_query
+        self.counts = counts
         self.form = FilterForm(request.GET) if form is None else form
         self.tab = selected(tabs, request) if tabs else None
         self.order = (self.tab and self.tab.order) or order
@@ -223,9 +227,16 @@ class Listing(Generic[Row]):
 
     def _count_behind(self, tab: ListTab) -> int:
         """Return the number of rows of a tab without filters, which may have been counted for the list already."""
+        if self.counts:
+            return self._counted[tab.key]
         if tab is self.tab and tab.count is None and self.count_text and not (self.form.errors or self._filtered):
             return self._read[1]
         return count_of((tab.count or tab.filter)(self.base))
+
+    @cached_property
+    def _counted(self) -> Mapping[str, int]:
+        """Return what `counts` returns, each at most COUNT_TO + 1."""
+        return {key: min(count, COUNT_TO + 1) for key, count in self.counts(self.base).items()} if self.counts else {}
 
     @property
     def _filtered(self) -> bool:
@@ -238,10 +249,16 @@ class Listing(Generic[Row]):
             return Page([], "", ""), 0
         try:
             with statement_timeout() if self.form.has_time_limit else nullcontext():
-                return self._page(), count_of(self.found) if self.count_text else 0
+                return self._page(), self._count() if self.count_text else 0
         except Refused as refused:
             self.form.add_error(None, str(refused.message))
             return Page([], "", ""), 0
+
+    def _count(self) -> int:
+        """Return the number of rows that match."""
+        if self.tab and self.counts and not self._filtered:
+            return self._counted[self.tab.key]
+        return count_of(self.found)
 
     def _page(self) -> Page[Row]:
         """Return the page that the address asks for; the first page if the cursor is not valid or past the end."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -31,14 +31,15 @@ def subscription_page(
     filters: type[SubscriptionFilter] = SubscriptionFilter,
     of: Callable[[Actor, date | None], QuerySet[Subscription]] = queries.subscriptions_for_listing,
     restrict: Callable[[QuerySet[Subscription], date | None], QuerySet[Subscription]] = lambda found, _day: found,
+    counts: Callable[[QuerySet[Subscription]], Mapping[str, int]] | None = None,
     file: Callable[[Actor, QuerySet[Subscription], date | None], HttpResponseBase] = subscriptions_csv,
     more: Callable[[QuerySet[Subscription], Sequence[Subscription], date | None], dict[str, Any]] = lambda *_: {},
 ) -> HttpResponseBase:
     """Return one page of what the query asks for, or all of it as CSV.
 
     `of` returns what the tabs choose from: what the actor may see, unless each tab makes sure of that itself.
-    `restrict` narrows them down to those of the list. `more` returns further context for the template, from all
-    subscriptions of the list and from those on the page.
+    `restrict` narrows them down to those of the list. `counts` counts all tabs at once. `more` returns further context
+    for the template, from all subscriptions of the list and from those on the page.
     """
     actor = request.actor
     form = filters(request.GET)
@@ -53,6 +54,7 @@ def subscription_page(
         tabs=tabs_of(form.day),
         count_text=subscriptions_text,
         as_of_query=past["as_of_query"],
+        counts=counts,
     )
     if shown.wants_csv:
         return file(actor, shown.ordered, form.day)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import random
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from associations.gaps.queries import all_gaps, at_risk, counts, lost, without
+from associations.record import access
 from associations.record.models import Association
 from por.directory.models import Customer, Partner, Subscription
+from por.web import lists
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 from tests.pages import queries, signed_in
 
@@ -202,3 +208,82 @@ def test_queries_do_not_grow_with_rows(elin, maja, estate, customer):
     make_subscription(make_customer())
     assert (queries(lambda: elin.get(CUSTOMERS)), queries(lambda: maja.get(PARTNERS))) == before
     assert max(before) <= 16
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_gap_of_a_random_estate_is_of_one_kind_and_counted_once(
+    customer: Customer, partner: Partner, halden: Partner, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "FEW", 0)  # so the partner's keys are not listed, as for a large one
+    chance = random.Random(seed)
+    halden.status = "suspended"
+    halden.save()
+    every: list[Subscription] = []
+    for where in (customer, make_customer("Brandby kommun")):
+        every += (some := _random_subscriptions(chance, where))
+        for subscription in some:
+            _random_record(chance, subscription, [partner, halden])
+    for where in {subscription.customer for subscription in every}:
+        if chance.random() < 0.5:
+            undone_at = chance.choice([None, ago(1)])
+            associate(where, chance.choice([partner, halden]), "delegated_admin", undone_at=undone_at)
+    kinds_seen = set()
+    for actor in [make_member(one.organisation) for one in (customer, partner, halden)]:
+        visible = access.subscriptions_visible_to(actor)
+        kinds = {
+            key: set(visible.filter(condition(actor)).values_list("pk", flat=True))
+            for key, condition in {"none": without, "risk": at_risk, "lost": lost, "": all_gaps}.items()
+        }
+        assert counts(actor, access.restrict_to_ids(visible, actor)) == {
+            key: len(found) for key, found in kinds.items()
+        }
+        assert len(kinds["none"]) + len(kinds["risk"]) + len(kinds["lost"]) == len(kinds[""]), "none is in two kinds"
+        assert kinds["none"] | kinds["risk"] | kinds["lost"] == kinds[""]
+        kinds_seen |= {key for key, found in kinds.items() if found}
+    assert kinds_seen == {"none", "risk", "lost", ""}
+
+
+def _random_subscriptions(chance: random.Random, customer: Customer) -> list[Subscription]:
+    """Return subscriptions of every status, some of which replace another one."""
+    found: list[Subscription] = []
+    for _number in range(25):
+        status = chance.choice(["active", "active", "grace", "suspended", "expired"])
+        replaces = chance.choice(found) if found and chance.random() < 0.5 else None
+        renews_on = TODAY + timedelta(days=chance.choice([-400, -40, 0, 10, 90, 91, 300]))
+        started_on = TODAY - timedelta(days=500)
+        fields = {"status": status, "replaces": replaces, "renews_on": renews_on, "started_on": started_on}
+        found.append(make_subscription(customer, **fields))
+    return found
+
+
+def _random_record(chance: random.Random, subscription: Subscription, partners: list[Partner]) -> None:
+    """Give a subscription at most one period after another, some of them undone, and forms besides."""
+    if chance.random() < 0.6:
+        reason = chance.choice(["", "removed", "subscription_expired", "subscription_replaced"])
+        undone_at = chance.choice([None, None, ago(1)])
+        ended_at = ago(chance.choice([30, 40, 380]))
+        associate(
+            subscription, chance.choice(partners), ended_at=ended_at, end_reason=reason, undone_at=undone_at
+        )  # fmt: skip
+    if chance.random() < 0.6:
+        undone_at = chance.choice([None, None, None, ago(1)])
+        associate(subscription, chance.choice(partners), began_at=ago(20), undone_at=undone_at)
+    if chance.random() < 0.2:
+        associate(subscription, chance.choice(partners), "osa_form", ended_at=chance.choice([None, ago(5)]))
+
+
+def test_page_of_gaps_counts_all_tabs_in_one_query(maja, estate):
+    with CaptureQueriesContext(connection) as asked:
+        maja.get(PARTNERS)
+    assert sum("COUNT(" in one["sql"] and "directory_subscription" in one["sql"] for one in asked) == 1
+    page = maja.get(f"{PARTNERS}?status=grace&view=risk")
+    assert [tab.count for tab in page.context["tabs"]] == [7, 4, 2, 1]
+    assert page.context["count_text"] == "1 subscription"
+
+
+def test_long_list_of_gaps_shows_the_limit_of_counts(elin, maja, estate, monkeypatch):
+    monkeypatch.setattr(lists, "COUNT_TO", 5)
+    for page in (elin.get(CUSTOMERS), maja.get(PARTNERS)):
+        assert page.context["tabs"][0].count == 6
+        assert page.context["count_text"] == "5+ subscriptions"
+    assert maja.get(reverse("portal:partner_home")).context["counts"]["gaps"] == 6

@@ -7,16 +7,17 @@ from django.urls import include, path
 from por.ops import views as probes
 from por.portal.views.metrics import metrics
 
+# The addresses that programs ask come first: what stands before them is tried for each of their requests.
 urlpatterns = [
+    path("livez", probes.livez, name="livez"),
+    path("readyz", probes.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
+    path("api/", include("por.api_urls")),
     path("", include("por.accounts.urls")),
     path("", include("por.imports.urls")),
     path("", include("por.notifications.urls")),
     path("", include("associations.urls")),
     path("", include("por.portal.urls")),
-    path("api/", include("por.api_urls")),
-    path("livez", probes.livez, name="livez"),
-    path("readyz", probes.readyz, name="readyz"),
-    path("metrics", metrics, name="metrics"),
 ]
 
 handler500 = "por.portal.views.errors.failed"

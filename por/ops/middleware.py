@@ -1,4 +1,4 @@
-"""The middleware of every request: its ID and its time limit; and what a probe needs."""
+"""The middleware of every request: its ID, its log line and its time limit; and the middlewares of pages alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
+from django.conf import settings
+from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
+from django.utils.module_loading import import_string
 
 from por.ops import watchdog
 from por.ops.logs import request_id, route_of
@@ -17,10 +21,14 @@ logger = logging.getLogger("por.web")
 
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 GetResponse = Callable[[HttpRequest], HttpResponse]
+Hook = Callable[..., HttpResponse | None]
 
 
-class RequestIdMiddleware:
-    """Take the caller's X-Request-ID, or make one; answer with it and log one line a request."""
+class RequestMiddleware:
+    """Take the caller's X-Request-ID, or make one; limit the time of the answer, send the ID with it, log one line.
+
+    What is streamed after the answer has begun is not counted.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -30,7 +38,8 @@ class RequestIdMiddleware:
         this = given if GIVEN_ID.fullmatch(given) else str(uuid.uuid4())
         request_id.set(this)  # kept until the next request: Django logs after this middleware
         began = time.monotonic()
-        response = self.get_response(request)
+        with watchdog.bounded():
+            response = self.get_response(request)
         logger.info(
             "%s %s %s",
             request.method,
@@ -42,24 +51,58 @@ class RequestIdMiddleware:
         return response
 
 
-class WatchdogMiddleware:
-    """Limit the time of every request. What is streamed after the answer has begun is not counted."""
+class ContentPolicyMiddleware:
+    """Send the Content-Security-Policy of the settings. It is the same for every answer, so it is built once."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        self.policy = "; ".join(f"{name} {source}" for name, source in settings.CONTENT_SECURITY_POLICY.items())
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        with watchdog.bounded():
-            return self.get_response(request)
+        response = self.get_response(request)
+        response["Content-Security-Policy"] = self.policy
+        return response
 
 
-class ProbeMiddleware:
-    """Ignore the cookies of probes: reading a session would wait for the database, which the probe checks."""
+class PageMiddleware:
+    """The middlewares of settings.PAGE_MIDDLEWARE, in that order. Whoever needs no session passes them by.
+
+    Django builds one chain of middlewares for all requests. This is one link of it, which holds a chain of its own.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        self.chain: Callable[[HttpRequest], Any] = get_response
+        self.view_hooks: list[Hook] = []
+        self.exception_hooks: list[Hook] = []
+        for name in reversed(settings.PAGE_MIDDLEWARE):
+            middleware = import_string(name)(self.chain)
+            # Django calls the first of them first before a view, and the last of them first after an exception.
+            if hasattr(middleware, "process_view"):
+                self.view_hooks.insert(0, middleware.process_view)
+            if hasattr(middleware, "process_exception"):
+                self.exception_hooks.append(middleware.process_exception)
+            self.chain = convert_exception_to_response(middleware)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path in {"/livez", "/readyz"}:
-            request.COOKIES.clear()
-        return self.get_response(request)
+        response: HttpResponse = (self.get_response if needs_no_session(request) else self.chain)(request)
+        return response
+
+    def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:
+        return self._first(self.view_hooks, request, *view)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return self._first(self.exception_hooks, request, exception)
+
+    def _first(self, hooks: list[Hook], request: HttpRequest, *rest: Any) -> HttpResponse | None:
+        """Return the first answer of the hooks; None if there is none, or if the request has passed them by."""
+        if needs_no_session(request):
+            return None
+        return next((answer for hook in hooks if (answer := hook(request, *rest)) is not None), None)
+
+
+def needs_no_session(request: HttpRequest) -> bool:
+    """Return whether a request is from a probe, or to the API with a token, which never falls back to a session."""
+    if request.path_info.startswith("/api/v1/"):
+        return "HTTP_AUTHORIZATION" in request.META
+    return request.path_info in {"/livez", "/readyz"}

@@ -1,0 +1,82 @@
+"""Which requests pass the middlewares of pages, and what every answer carries."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.utils.module_loading import import_string
+
+from por.accounts.actions import create_token
+from tests.factories import make_member
+from tests.pages import signed_in
+
+SESSION = f'"{Session._meta.db_table}"'
+
+
+@pytest.fixture
+def person(customer) -> Client:
+    return signed_in(make_member(customer.organisation), language="sv")
+
+
+@pytest.fixture
+def token(partner) -> str:
+    owner = make_member(partner.organisation)
+    return f"Bearer {create_token(owner.user, partner.organisation, name='test', read_only=False)[1]}"
+
+
+def reads_session(client: Client, path: str, **headers: str) -> bool:
+    with CaptureQueriesContext(connection) as captured:
+        client.get(path, headers=headers)
+    return any(SESSION in query["sql"] for query in captured)
+
+
+def test_a_call_with_a_token_reads_no_session(person, token):
+    assert not reads_session(person, "/api/v1/me/", Authorization=token)
+    assert not reads_session(person, "/api/v1/me/", Authorization="Bearer unknown")
+    assert reads_session(person, "/api/v1/me/"), "without a token the session counts"
+    assert reads_session(person, "/c/", Authorization=token), "on a page a token does not count"
+
+
+def test_a_call_with_a_token_is_in_the_language_of_its_owner(person, token):
+    assert person.get("/api/v1/me/").headers["Content-Language"] == "sv"
+    assert person.get("/api/v1/me/", headers={"Authorization": token}).headers["Content-Language"] == "en"
+    anonymous = person.get("/api/v1/me/", headers={"Authorization": "Bearer unknown", "Accept-Language": "sv"})
+    assert (anonymous.status_code, anonymous.headers["Content-Language"]) == (401, "sv")
+
+
+def test_an_invalid_token_is_not_helped_by_a_session(person):
+    assert person.get("/api/v1/me/").status_code == 200
+    for given in ("Bearer unknown", "Basic abc", ""):
+        assert person.get("/api/v1/me/", headers={"Authorization": given}).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/api/v1/me/", "/api/v1/nothing/", "/login", "/static/nothing"])
+def test_every_answer_has_the_headers_of_security(path, token):
+    for headers in ({}, {"Authorization": token}):
+        answer = Client().get(path, headers=headers)
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'; script-src 'self';")
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert answer.headers["X-Request-ID"]
+
+
+def test_probes_read_no_session(person):
+    for path in ("/livez", "/readyz"):
+        assert not reads_session(person, path)
+        assert "Cookie" not in person.get(path).headers["Vary"]
+
+
+def test_the_middlewares_of_pages_have_no_hook_that_is_not_called():
+    for name in settings.PAGE_MIDDLEWARE:
+        assert not hasattr(import_string(name), "process_template_response"), name
+
+
+def test_an_empty_authorization_is_one_for_the_middleware_as_for_the_api():
+    """Else a caller could choose a session's rights without the middlewares that limit them."""
+    with override_settings(PAGE_MIDDLEWARE=[]):
+        assert Client().get("/api/v1/me/", headers={"Authorization": ""}).status_code == 401

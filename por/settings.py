@@ -96,7 +96,7 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 def database(name: str) -> dict[str, Any]:
     """Return the database of a URL in the environment. A socket's directory is percent-encoded in it, as in libpq."""
     parts: dict[str, Any] = env.db_url(name)
-    return parts | {"HOST": unquote(parts["HOST"])}
+    return parts | {"ENGINE": "por.db", "HOST": unquote(parts["HOST"])}
 
 
 DATABASES = {"default": database("DATABASE_URL")}
@@ -175,6 +175,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_max": 0,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_DB_REUSE_MAX = 10**9  # por.celery decides when a connection to the database is closed
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True

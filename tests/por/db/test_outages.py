@@ -263,6 +263,69 @@ def test_without_the_database_everything_is_503_and_recovers_by_itself(product, 
     assert product.children("web") == web, "the web server was not started again"
 
 
+def end_connections(product: Product) -> None:
+    """End every connection of web and worker, as a server that is restarted does, and wait until they have ended."""
+    with product.database() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'por_app'")
+
+
+def test_connections_that_end_between_requests_cost_no_one_an_answer(product, token, subscription_path):
+    mpn_id = a_partner(product, token)
+    assert product.status("/c/") == 200, "still signed in"
+    bearer = {"Authorization": f"Bearer {token}"}
+    requests = [
+        (lambda: product.ask("GET", "/c/"), 200),
+        (lambda: product.ask("GET", "/api/v1/me/"), 200),
+        (lambda: product.ask("GET", "/api/v1/me/", **bearer), 200),
+        (lambda: product.ask("GET", "/api/v1/subscriptions/", **bearer), 200),
+        (lambda: change(product, token, subscription_path, "ended", mpn_id), 201),
+        (lambda: change(product, token, subscription_path, "ended again"), 204),
+        (lambda: Product(product.run, product.var, product.port).sign_in("customer"), 302),
+    ]
+
+    for ask, status in requests:
+        with ThreadPoolExecutor(12) as pool:  # so that every thread of the web server has a connection
+            list(pool.map(lambda _number: product.ask("GET", "/api/v1/me/", **bearer), range(24)))
+        end_connections(product)
+        assert ask().status == status
+
+    os.kill(product.pid("postgresql"), signal.SIGINT)
+    wait_until(lambda: product.status("/readyz") == 200)
+    with ThreadPoolExecutor(12) as pool:
+        answers = pool.map(lambda _number: product.ask("GET", "/api/v1/me/", **bearer).status, range(24))
+    assert set(answers) == {200}
+
+
+def test_the_worker_keeps_its_connections_and_replaces_those_that_have_ended(product):
+    log = product.var / "log" / "worker.log"
+
+    def done() -> int:
+        return log.read_text().count(" succeeded in ")
+
+    def wait_for_tasks(number: int) -> None:
+        before = done()
+        wait_until(lambda: done() >= before + number)
+
+    def connections() -> set[int]:
+        with product.database() as cursor:
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'por_app'")
+            return {pid for (pid,) in cursor}
+
+    wait_for_tasks(8)  # both processes have a connection
+    kept = connections()
+    wait_for_tasks(4)
+    assert connections() == kept
+
+    with hung(product, "beat"):
+        wait_until(lambda: log.read_text().count(" received") == done())  # nothing runs
+        end_connections(product)
+    lines = log.read_text().count("A server is not available")
+    wait_for_tasks(4)
+    assert connections()
+    assert not connections() & kept
+    assert log.read_text().count("A server is not available") == lines
+
+
 def test_readyz_does_not_wait_for_a_hung_database(product):
     with hung(product, "postgresql"):
         began = time.monotonic()

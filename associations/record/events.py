@@ -15,6 +15,7 @@ from associations.record.models import Association
 from associations.record.policies import policy_on
 from associations.record.rules import EndReason
 from por.accounts.rules import OrganisationKind
+from por.db.prepared import Param, PreparedQuery
 from por.directory.models import Subscription
 from por.history.actions.recording import organisation_of
 from por.history.events import EventType, Link, event_group, register
@@ -114,10 +115,16 @@ class RecordContext(MailContext):
     undo_until: str
 
 
+_SUBSCRIPTION = PreparedQuery(
+    lambda: Subscription.objects.select_related("customer__organisation", "sku").filter(subscription_id=Param("id"))
+)
+
+
 def record_context(event: Event) -> RecordContext:
     """Return the values for a mail: of the change from the event, of the subscription from the directory."""
-    subscriptions = Subscription.objects.select_related("customer__organisation", "sku")
-    subscription = subscriptions.get(subscription_id=event.object_id)
+    subscription = _SUBSCRIPTION.one(id=event.object_id)
+    if subscription is None:
+        raise Subscription.DoesNotExist
     partner, association = event.changes["partner"], event.changes.get("association")
     customer = subscription.customer.organisation.name
     rows = [

@@ -121,6 +121,16 @@ class Outbox(WorkRow):
                 condition=models.Q(done_at=None, dead_at=None),
                 name="outbox_rows_still_to_do",
             ),
+            models.Index(
+                fields=["priority", "event"],
+                condition=models.Q(done_at=None, dead_at=None, is_taken=False),
+                name="outbox_rows_not_yet_taken",
+            ),
+            models.Index(
+                fields=["next_at"],
+                condition=models.Q(done_at=None, dead_at=None, is_taken=True),
+                name="outbox_rows_taken",
+            ),
             models.Index(fields=["dead_at"], condition=models.Q(dead_at__isnull=False), name="outbox_rows_given_up"),
         ]
 

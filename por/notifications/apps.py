@@ -7,7 +7,9 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notifications")
 
     def ready(self) -> None:
+        from por.history.actions import recording as history
         from por.notifications import figures, tasks, welcome  # noqa: F401  # figures and the mail register themselves
-        from por.notifications.actions import delivering
+        from por.notifications.actions import delivering, notifying
 
         delivering.wake.task = tasks.deliver
+        history.around(notifying.gathered)

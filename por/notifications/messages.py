@@ -157,13 +157,23 @@ def message_id(delivery: Delivery) -> str:
     return f"<{delivery.message_id}@{parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition('@')[2]}>"
 
 
-def compose(delivery: Delivery) -> EmailMultiAlternatives:
-    """Return the mail to send. Its Message-ID is that of the delivery, so it is the same for each try."""
+#: What `context` of a kind of mail returned for an event, in a language and a time zone.
+Contexts = dict[tuple[Callable[[Any], Mapping[str, Any]], int, str, str], Mapping[str, Any]]
+
+
+def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiAlternatives:
+    """Return the mail to send. Its Message-ID is that of the delivery, so it is the same for each try.
+
+    The mails of a batch share `contexts`: several about one event ask the database once.
+    """
     event, name = delivery.event, delivery.template
     with translation.override(delivery.language), timezone.override(delivery.time_zone):
         kind = _mails[name]
         values: dict[str, Any] = {
-            **{key: _tidy(value) for key, value in kind.context(delivery if name == DIGEST else event).items()},
+            **{
+                key: _tidy(value)
+                for key, value in _context(kind, delivery, {} if contexts is None else contexts).items()
+            },
             "organisation": _tidy(delivery.organisation.name),
         }
         subject = _tidy(events.render(kind.subject, values)).strip()
@@ -190,6 +200,15 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
     composed = EmailMultiAlternatives(subject, text, to=[delivery.recipient], headers=headers)
     composed.attach_alternative(html, "text/html")
     return composed
+
+
+def _context(kind: Mail, delivery: Delivery, contexts: Contexts) -> Mapping[str, Any]:
+    if kind.name == DIGEST:
+        return kind.context(delivery)
+    key = (kind.context, delivery.event_id, delivery.language, delivery.time_zone)
+    if key not in contexts:
+        contexts[key] = kind.context(delivery.event)
+    return contexts[key]
 
 
 def address(path: str) -> str:

@@ -106,6 +106,12 @@ class Delivery(WorkRow):
         indexes = [
             models.Index(fields=["next_at"], condition=Q(status="waiting"), name="deliveries_still_to_send"),
             models.Index(
+                fields=["priority", "id"],
+                condition=Q(status="waiting", is_taken=False),
+                name="deliveries_not_yet_taken",
+            ),
+            models.Index(fields=["next_at"], condition=Q(status="waiting", is_taken=True), name="deliveries_taken"),
+            models.Index(
                 fields=["status"], condition=Q(status="dead") | Q(status="refused"), name="deliveries_that_never_arrive"
             ),
             models.Index(fields=["sent_at"], condition=Q(sent_at__isnull=False), name="deliveries_by_when_they_left"),

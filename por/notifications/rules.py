@@ -1,4 +1,4 @@
-"""When a digest is due. Pure: no database and no clock."""
+"""When a digest is due, and how many send mail. Pure: no database and no clock."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from zoneinfo import ZoneInfo
 
 #: The time of day in the time zone of the recipient.
 DIGEST_AT = time(7)
+#: The most senders at the same time, on all machines together.
+SENDERS = 4
+#: Senders beside the first help only if a mail left within this time. So a mail server that hangs holds only the first.
+HELPS_WITHIN = timedelta(seconds=5)
+#: Seconds for which such a sender helps before it lets other work of its worker go first.
+HELPS_FOR = 2.0
 
 
 def next_digest(now: datetime, time_zone: str) -> datetime:

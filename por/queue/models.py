@@ -23,13 +23,22 @@ class WorkRowQuerySet(models.QuerySet[Row]):
 class WorkRow(models.Model):
     """Work that is stored in a row of a table: a worker leases the row, does the work, and marks the row as done.
 
-    A lease pushes `next_at` forward and counts `attempts` before the work begins. If the worker dies, the row becomes
-    due again by itself. Each table has its own columns for the outcome of a row; the methods below name them.
+    A lease pushes `next_at` forward before the work begins. If the worker dies, the row becomes due again by itself.
+    Several rows are leased together once, which sets `is_taken` and counts no try. A row that is due again is leased
+    alone, and each such try is counted in `attempts` before it begins. Rows with a smaller `priority` go first.
+    Each table has its own columns for the outcome of a row; the methods below name them.
     """
 
     next_at = models.DateTimeField(default=timezone.now)
     attempts = models.PositiveSmallIntegerField(default=0)
     last_error = models.TextField(blank=True)
+    is_taken = models.BooleanField(default=False, db_default=False)
+    priority = models.PositiveSmallIntegerField(default=0, db_default=0)
+
+    #: Whether `attempts` counts this try: not yet, if the row was leased with others.
+    is_counted = True
+    #: Whether this try failed, and there will be another.
+    has_to_wait = False
 
     class Meta:
         abstract = True

@@ -1,9 +1,9 @@
-"""Doing the work that is stored in the rows of a table: one row at a time, bounded, and safe if the worker dies.
+"""Doing the work that is stored in the rows of a table: bounded, in order, and safe if the worker dies.
 
-Every queue has the same run: take a row, mark it before the work, do the work under the request id that caused it,
-and decide what a failure means. Queues differ in how a worker holds the row it has taken:
+Every queue has the same run: take rows, mark them before the work, do the work under the request id that caused it,
+and decide what a failure means. Queues differ in how a worker holds the rows it has taken:
 
-- `LeasedQueue` is for short work. The row is leased until the moment in `next_at`, so many workers share a table.
+- `LeasedQueue` is for short work. Rows are leased until the moment in `next_at`, so many workers share a table.
 - Work that takes minutes or hours holds a PostgreSQL advisory lock instead (`por.db.locks.advisory_lock`) and writes
   its own `take`: no lease is long enough for it, and the lock is free the moment its worker dies.
 """
@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Hashable, Sequence
 from contextlib import closing
 from datetime import timedelta
+from math import inf
 from typing import Any, ClassVar, Generic, TypeVar
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from por.db import outages
 from por.ops.logs import request_id, without_addresses
 from por.queue.models import Row, WorkRowQuerySet
-from por.queue.rules import LEASE, MAX_ATTEMPTS, RUN_FOR, backoff
+from por.queue.rules import BATCH_FOR, HOLDS_BACK, LEASE, MAX_ATTEMPTS, RUN_FOR, backoff
 
 Taken = TypeVar("Taken")
 
@@ -33,19 +34,25 @@ class Queue(ABC, Generic[Taken]):
 
     #: Seconds after which `run` takes no more rows.
     run_for: ClassVar[float] = RUN_FOR
+    #: When this run takes no more rows.
+    until = inf
 
     def run(self) -> int:
         """Do the work that is due; return how many rows were taken.
 
         An outage of a server ends the run and does not count as a try, however long it lasts.
         """
-        taken, until = 0, time.monotonic() + self.run_for
-        with closing(self.take()) as rows:
-            for row in rows:
-                taken += 1
-                if not self._try(row) or time.monotonic() >= until:
+        taken, self.until = 0, time.monotonic() + self.run_for
+        with closing(self.take()) as batches:
+            for rows in batches:
+                taken += len(rows)
+                if not self.do(rows) or time.monotonic() >= self.until:
                     break
         return taken
+
+    def do(self, rows: Sequence[Taken]) -> bool:
+        """Do the work of rows that were taken together; return False if an outage stopped it."""
+        return all(self._try(row) for row in rows)
 
     def _try(self, row: Taken) -> bool:
         """Do the work of one row; return False if an outage stopped it."""
@@ -53,9 +60,7 @@ class Queue(ABC, Generic[Taken]):
         try:
             self.work(row)
         except Exception as error:
-            if self.is_outage(error):
-                if not connection.is_usable():
-                    connection.close()  # the next statement opens another one
+            if self.is_stopped_by(error):
                 self.give_back(row)
                 return False
             self.fail(row, error)
@@ -64,10 +69,10 @@ class Queue(ABC, Generic[Taken]):
         return True
 
     @abstractmethod
-    def take(self) -> Generator[Taken, None, None]:
-        """Yield one row after another, each marked and committed before the work, and held until the next is asked for.
+    def take(self) -> Generator[Sequence[Taken], None, None]:
+        """Yield rows, marked and committed before the work, and held until the next are asked for.
 
-        Rows are taken one at a time, so a worker that dies takes nothing but its own row with it.
+        Long work is taken one row at a time, so a worker that dies takes nothing but its own row with it.
         """
 
     @abstractmethod
@@ -82,6 +87,13 @@ class Queue(ABC, Generic[Taken]):
         """Return whether a server is at fault and not the row."""
         return outages.caused_by(error) is not None
 
+    def is_stopped_by(self, error: Exception) -> bool:
+        """Return whether it is an outage. A lost connection is closed, so that the next statement opens another."""
+        is_outage = self.is_outage(error)
+        if is_outage and not connection.is_usable():
+            connection.close()
+        return is_outage
+
     @abstractmethod
     def give_back(self, row: Taken) -> None:
         """Let the row wait for the end of an outage. The try does not count."""
@@ -91,63 +103,149 @@ class Queue(ABC, Generic[Taken]):
         """Record that the work failed. The failed transaction is over, so what is recorded is kept."""
 
 
+#: The condition and the order of the rows that are leased together, which no one has taken before; and of a lone row.
+_NEW = "NOT work.is_taken", "work.priority, work.{key}"
+_AGAIN = "work.is_taken", "work.next_at, work.{key}"
+
+
 class LeasedQueue(Queue[Row]):
-    """A table of `WorkRow`s, worked on by any number of workers."""
+    """A table of `WorkRow`s, worked on by any number of workers.
+
+    Rows of one line, such as the messages to one person about one thing, do not overtake one another within a priority:
+    a later row waits while an earlier one is due, in work, or due again soon.
+    """
 
     lease: ClassVar[timedelta] = LEASE
     max_attempts: ClassVar[int] = MAX_ATTEMPTS
+    #: The most rows that are leased together.
+    batch: ClassVar[int]
+    #: SQL: the table as `work`, joined with what names the line; which rows wait; the columns that name the line.
+    source: ClassVar[str]
+    waiting: ClassVar[str]
+    line: ClassVar[str]
+    #: When no more rows of the batch are begun, so that the last one ends within its lease.
+    batch_until = inf
 
     @abstractmethod
     def rows(self) -> WorkRowQuerySet[Row]:
         """Return the rows of the table, with all that the work needs of them."""
 
+    @abstractmethod
+    def line_of(self, row: Row) -> Hashable:
+        """Return the line of a row."""
+
     def is_ready(self) -> bool:
         """Return whether work can be done now. Asked before each lease, so an outage uses up no tries."""
         return True
 
-    def take(self) -> Generator[Row, None, None]:
+    def take(self) -> Generator[list[Row], None, None]:
+        """Yield the rows that no one has taken before, several together; and between them one that is due again."""
         due = self.rows().due()
         if not due.exists():
             return
         # A worker that died on each try could not give the row up.
         due.filter(attempts__gte=self.max_attempts).update(**due.model.given_up())
-        while self.is_ready() and (row := self._lease()) is not None:
-            yield row
+        found = True
+        while found:
+            found = False
+            for which, order, most in ((*_NEW, self.batch), (*_AGAIN, 1)):
+                if self.is_ready() and (rows := self._lease(which, order, most)):
+                    found = True
+                    yield rows
 
-    def _lease(self) -> Row | None:
-        """Return one due row, leased in one statement: its try is counted and `next_at` is pushed forward.
+    def _lease(self, which: str, order: str, most: int) -> list[Row]:
+        """Return due rows, leased in one statement: `next_at` is pushed forward, and the try of a lone row is counted.
 
-        The bound is checked here too: a row may become due again within a run, after the dead ones were given up.
+        Workers lease in turn: else one could not see that another is taking an earlier row of the same line. The bound
+        is checked here too: a row may become due again within a run, after the dead ones were given up.
         """
         table = self.rows().model._meta
         assert table.pk.column
         name, key = connection.ops.quote_name(table.db_table), connection.ops.quote_name(table.pk.column)
-        due = self.rows().due().filter(attempts__lt=self.max_attempts).order_by("next_at").values("pk")[:1]
-        first, values = due.query.sql_with_params()
-        with connection.cursor() as cursor:
+        now, self.batch_until = timezone.now(), time.monotonic() + BATCH_FOR
+        with transaction.atomic(), connection.cursor() as cursor:
+            # PostgreSQL does not know how long the queue is in a burst, and would sort all of it for the first rows.
             cursor.execute(
-                f"UPDATE {name} SET attempts = attempts + 1, next_at = %s"
-                f" WHERE {key} = ({first} FOR UPDATE SKIP LOCKED) RETURNING {key}",
-                [timezone.now() + self.lease, *values],
+                "SELECT set_config('enable_sort', 'off', true), pg_advisory_xact_lock(hashtext(%s), 0)",
+                [f"lease {name}"],
             )
-            leased = cursor.fetchone()
-        return self.rows().get(pk=leased[0]) if leased else None
+            cursor.execute(
+                f"""
+                WITH ahead AS MATERIALIZED (
+                    SELECT work.{key} AS key, work.priority, ROW({self.line}) AS line FROM {self.source}
+                    WHERE {self.waiting} AND work.is_taken AND work.next_at < %(soon)s
+                ), chosen AS MATERIALIZED (
+                    SELECT work.{key} AS key FROM {self.source}
+                    WHERE {self.waiting} AND {which} AND work.next_at <= %(now)s AND work.attempts < %(tries)s
+                        AND NOT EXISTS (
+                            SELECT FROM ahead WHERE ahead.line = ROW({self.line})
+                                AND ahead.priority = work.priority AND ahead.key < work.{key}
+                        )
+                    ORDER BY {order.format(key=key)} LIMIT %(most)s FOR UPDATE OF work SKIP LOCKED
+                )
+                UPDATE {name} AS work SET is_taken = true, next_at = %(end)s,
+                    attempts = work.attempts + CASE (SELECT count(*) FROM chosen) WHEN 1 THEN 1 ELSE 0 END
+                FROM chosen WHERE work.{key} = chosen.key RETURNING work.{key}
+                """,
+                {
+                    "now": now,
+                    "soon": now + HOLDS_BACK,
+                    "end": now + self.lease,
+                    "tries": self.max_attempts,
+                    "most": most,
+                },
+            )
+            leased = [one for (one,) in cursor.fetchall()]
+        rows = list(self.rows().filter(pk__in=leased).order_by("pk")) if leased else []
+        for row in rows:
+            row.is_counted = len(leased) == 1
+        return rows
+
+    def do(self, rows: Sequence[Row]) -> bool:
+        """Do the work of the rows one after another, and give back those that must wait or have no time left."""
+        held: set[Hashable] = set()
+        for place, row in enumerate(rows):
+            if place and (time.monotonic() >= min(self.until, self.batch_until) or not self.is_ready()):
+                self.release(rows[place:])
+                return True
+            if self.line_of(row) in held:
+                self.release([row])
+            elif not self._try(row):
+                self.release(rows[place + 1 :])
+                return False
+            elif row.has_to_wait:
+                held.add(self.line_of(row))
+        return True
+
+    def release(self, rows: Sequence[Row]) -> None:
+        """Let other workers take these rows, as if no one had."""
+        for row in rows:
+            self.write(row, is_taken=False, next_at=timezone.now())
+
+    def count(self, row: Row) -> bool:
+        """Count the try of a row that was leased with others; return False if another worker has taken it since."""
+        if row.is_counted or self.write(row, attempts=row.attempts + 1, next_at=timezone.now() + self.lease):
+            row.is_counted = True
+        return row.is_counted
 
     def give_back(self, row: Row) -> None:
-        self.write(row, attempts=row.attempts - 1, next_at=timezone.now() + backoff(1))
+        """Let the row wait for the end of an outage. It goes on to hold back the later rows of its line."""
+        self.write(row, attempts=row.attempts - row.is_counted, next_at=timezone.now() + backoff(1))
 
     def fail(self, row: Row, error: Exception) -> None:
         """Let the row wait, longer after each try, or give it up after the last one."""
-        is_last = row.attempts >= self.max_attempts
-        what_next = row.given_up() if is_last else {"next_at": timezone.now() + backoff(row.attempts)}
-        self.write(row, last_error=text_of(error), **what_next)
+        attempts = row.attempts + (not row.is_counted)
+        what_next = row.given_up() if attempts >= self.max_attempts else {"next_at": timezone.now() + backoff(attempts)}
+        row.has_to_wait = "next_at" in what_next
+        self.write(row, attempts=attempts, last_error=text_of(error), **what_next)
 
-    def write(self, row: Row, **columns: Any) -> None:
-        """Set columns of the row, unless its lease ran out and another worker has taken it or done its work."""
+    def write(self, row: Row, **columns: Any) -> bool:
+        """Set columns of the row; return False if its lease ran out and another worker has taken it or done it."""
         mine = self.rows().waiting().filter(pk=row.pk, attempts=row.attempts)
-        mine.update(**columns)
+        is_mine = bool(mine.update(**columns))
         for name, value in columns.items():
             setattr(row, name, value)
+        return is_mine
 
 
 def text_of(error: Exception) -> str:

@@ -129,14 +129,14 @@ class Jobs(Queue[Job]):
     def __init__(self) -> None:
         self.rows = 0
 
-    def take(self) -> Generator[Job, None, None]:
+    def take(self) -> Generator[list[Job], None, None]:
         for job in Job.objects.unfinished().order_by("pk").select_related("organisation", "asked_by"):
             with advisory_lock("job", job.pk) as mine:
                 job.refresh_from_db(fields=["status"])
                 if mine and not job.is_over:
                     started_at = job.started_at or timezone.now()
                     Job.objects.filter(pk=job.pk).update(status=Job.Status.RUNNING, started_at=started_at)
-                    yield job
+                    yield [job]
 
     def request_id_of(self, row: Job) -> str:
         return row.request_id

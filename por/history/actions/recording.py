@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -15,11 +16,13 @@ from por.history.events import verify as verify_events
 from por.history.models import Event
 from por.ops.logs import request_id
 from por.queue import replays
+from por.queue.rules import priority_of
 from por.queue.wake import Wake
 
 Handler = Callable[[Event], None]
 
 _handlers: dict[str, list[Handler]] = defaultdict(list)
+_around: list[Callable[[], AbstractContextManager[None]]] = []
 
 #: Wakes the relay after a commit.
 wake = Wake()
@@ -63,6 +66,23 @@ def handlers_of(verb: str) -> Sequence[Handler]:
     return _handlers.get(verb, ())
 
 
+def around(manager: Callable[[], AbstractContextManager[None]]) -> None:
+    """Let the relay call the handlers of a batch within this context manager, in the relay's transaction.
+
+    A room reads and inserts at its end what its handlers need, once for all of them.
+    """
+    _around.append(manager)
+
+
+@contextmanager
+def around_handlers() -> Iterator[None]:
+    """Enter the context managers of all rooms."""
+    with ExitStack() as stack:
+        for manager in _around:
+            stack.enter_context(manager())
+        yield
+
+
 def open_events() -> None:
     """Verify the registered events, and let the relay call the notification function of each."""
     verify_events()
@@ -102,6 +122,7 @@ def record(
                 "reason": reason,
                 "parties": json.dumps(readers),
                 "readers": readers,
+                "priority": priority_of(by.user_id),
             },
         )
         event_id: int = cursor.fetchone()[0]
@@ -156,6 +177,7 @@ def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[EventDr
             {
                 **_common_columns(verb, by, at),
                 "has_handlers": bool(handlers_of(verb)),
+                "priority": priority_of(by.user_id),
                 **columns,
             },
         )
@@ -178,8 +200,8 @@ WITH event AS (
     INSERT INTO history_party (event_id, organisation_id)
     SELECT event.id, reader FROM event, unnest(%(readers)s::bigint[]) AS reader
 ), outbox AS (
-    INSERT INTO history_outbox (event_id, next_at, attempts, last_error)
-    SELECT event.id, statement_timestamp(), 0, '' FROM event
+    INSERT INTO history_outbox (event_id, next_at, attempts, last_error, priority)
+    SELECT event.id, statement_timestamp(), 0, '', %(priority)s FROM event
 )
 SELECT id FROM event
 """
@@ -201,8 +223,10 @@ WITH event AS (
     INSERT INTO history_party (event_id, organisation_id)
     SELECT event.id, reader::bigint FROM event, jsonb_array_elements_text(event.parties) AS reader
 )
-INSERT INTO history_outbox (event_id, next_at, attempts, last_error, done_at)
-SELECT event.id, statement_timestamp(), 0, '', CASE WHEN NOT %(has_handlers)s THEN statement_timestamp() END FROM event
+INSERT INTO history_outbox (event_id, next_at, attempts, last_error, priority, done_at)
+SELECT event.id, statement_timestamp(), 0, '', %(priority)s,
+    CASE WHEN NOT %(has_handlers)s THEN statement_timestamp() END
+FROM event
 """
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Hashable, Sequence
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.errors import NotFound, Refused
-from por.history.actions.recording import ObjectRef, Operator, handlers_of, organisation_of, record
+from por.history.actions.recording import ObjectRef, Operator, around_handlers, handlers_of, organisation_of, record
 from por.history.events import HistoryEvent
 from por.history.models import Event, Outbox, OutboxQuerySet
+from por.ops.logs import request_id
 from por.queue import replays
 from por.queue.work import LeasedQueue
 
@@ -19,7 +21,15 @@ logger = logging.getLogger(__name__)
 
 
 class Relay(LeasedQueue[Outbox]):
-    """The queue of events whose handlers must be called."""
+    """The queue of events whose handlers must be called: in order for each object, and for a batch in one transaction.
+
+    If the batch fails, or its worker dies, each of its rows is done alone, so only the row at fault loses tries.
+    """
+
+    batch = 50
+    source = "history_outbox AS work JOIN history_event AS event ON event.id = work.event_id"
+    waiting = "work.done_at IS NULL AND work.dead_at IS NULL"
+    line = "event.object_kind, event.object_id"
 
     def rows(self) -> OutboxQuerySet:
         return Outbox.objects.select_related("event")
@@ -27,13 +37,47 @@ class Relay(LeasedQueue[Outbox]):
     def request_id_of(self, row: Outbox) -> str:
         return row.event.request_id
 
-    @transaction.atomic
+    def line_of(self, row: Outbox) -> Hashable:
+        return row.event.object_kind, row.event.object_id
+
+    def do(self, rows: Sequence[Outbox]) -> bool:
+        if len(rows) > 1:
+            try:
+                self._handle(rows)
+                return True
+            except Exception as error:
+                if self.is_stopped_by(error):
+                    for row in rows:
+                        self.give_back(row)
+                    return False
+                logger.warning("Handlers of a batch failed (%s); each event is done alone.", type(error).__name__)
+        return super().do(rows)
+
     def work(self, row: Outbox) -> None:
-        """Mark the row as done, which locks it, and call the handlers in the same transaction."""
-        if not Outbox.objects.filter(pk=row.pk, done_at=None).update(done_at=timezone.now()):
-            return  # the lease of this slow worker ran out, and another worker has finished the work
-        for handler in handlers_of(row.event.verb):
-            handler(row.event)
+        if self.count(row):
+            self._handle([row])
+
+    @transaction.atomic
+    def _handle(self, rows: Sequence[Outbox]) -> None:
+        """Mark the rows as done, which locks them, and call their handlers in the same transaction.
+
+        A row that is done already is left out: the lease of this slow worker ran out, and another has finished it.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE history_outbox SET done_at = %s, attempts = greatest(attempts, 1)"
+                " WHERE event_id = ANY(%s) AND done_at IS NULL RETURNING event_id",
+                [timezone.now(), [row.pk for row in rows]],
+            )
+            ours = {event_id for (event_id,) in cursor.fetchall()}
+        with around_handlers():
+            for row in rows:
+                token = request_id.set(row.event.request_id)
+                try:
+                    for handler in handlers_of(row.event.verb) if row.pk in ours else ():
+                        handler(row.event)
+                finally:
+                    request_id.reset(token)
 
     def fail(self, row: Outbox, error: Exception) -> None:
         logger.exception("Handlers of event %s failed.", row.pk)

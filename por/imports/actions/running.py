@@ -50,9 +50,9 @@ class ImportQueue(Queue[Import]):
 
     run_for = inf
 
-    def take(self) -> Generator[Import, None, None]:
+    def take(self) -> Generator[list[Import], None, None]:
         while (import_ := _take()) is not None:
-            yield import_
+            yield [import_]
 
     def request_id_of(self, row: Import) -> str:
         return row.request_id

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Hashable, Sequence
 from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
 
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -16,8 +18,9 @@ from por.db.locks import advisory_lock
 from por.errors import NotFound, Refused
 from por.history.actions import recording as history
 from por.notifications.events import DeliveryEvent
-from por.notifications.messages import compose
+from por.notifications.messages import Contexts, compose
 from por.notifications.models import Delivery, DeliveryQuerySet
+from por.notifications.rules import HELPS_FOR, HELPS_WITHIN, SENDERS
 from por.queue import replays
 from por.queue.wake import Wake
 from por.queue.work import LeasedQueue, text_of
@@ -72,12 +75,22 @@ def replay_failed(*, by: Actor) -> int:
 
 
 class Deliveries(LeasedQueue[Delivery]):
-    """The queue of messages to send, over one connection to the mail server."""
+    """The queue of messages to send, over one connection to the mail server.
+
+    Several are leased together, and each is marked as sent before the next one is sent. So a sender that dies can cause
+    one second copy, of the message that it was sending.
+    """
+
+    batch = 20
+    source = "notifications_delivery AS work JOIN history_event AS event ON event.id = work.event_id"
+    waiting = "work.status = 'waiting'"
+    line = "work.recipient, event.object_kind, event.object_id"
 
     def __init__(self) -> None:
         self.server: BaseEmailBackend = mail.get_connection()
         self.has_broken = False
         self.sent = 0
+        self.contexts: Contexts = {}
 
     def rows(self) -> DeliveryQuerySet:
         return Delivery.objects.select_related("event", "organisation")
@@ -93,8 +106,15 @@ class Deliveries(LeasedQueue[Delivery]):
             return False
         return True
 
+    def do(self, rows: Sequence[Delivery]) -> bool:
+        self.contexts = {}
+        return super().do(rows)
+
     def request_id_of(self, row: Delivery) -> str:
         return row.event.request_id
+
+    def line_of(self, row: Delivery) -> Hashable:
+        return row.recipient, row.event.object_kind, row.event.object_id
 
     def work(self, row: Delivery) -> None:
         """Send the message once.
@@ -102,9 +122,13 @@ class Deliveries(LeasedQueue[Delivery]):
         If the worker dies after the server took the message and before the row is saved, it is sent again, with the
         same Message-ID.
         """
-        self.server.send_messages([compose(row)])
-        row.status, row.sent_at, row.last_error = Delivery.Status.SENT, timezone.now(), ""
-        row.save(update_fields=["status", "sent_at", "last_error"])
+        self.server.send_messages([compose(row, self.contexts)])
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE notifications_delivery"
+                " SET status = 'sent', sent_at = %s, last_error = '', attempts = greatest(attempts, 1) WHERE id = %s",
+                [timezone.now(), row.pk],
+            )
         self.sent += 1
         logger.info("Sent %s about event %s.", row.template, row.event_id)
 
@@ -117,7 +141,8 @@ class Deliveries(LeasedQueue[Delivery]):
         self.server.close()  # the next message starts with a new connection
         self.has_broken, code = _is_of_the_server(error), _code(error)
         if code is not None and code >= 500 and not self.has_broken:
-            self.write(row, last_error=text_of(error), status=Delivery.Status.REFUSED)
+            attempts = row.attempts + (not row.is_counted)
+            self.write(row, attempts=attempts, last_error=text_of(error), status=Delivery.Status.REFUSED)
         else:
             super().fail(row, error)
         logger.warning(
@@ -131,20 +156,36 @@ class Deliveries(LeasedQueue[Delivery]):
         )
 
 
+class Help(Deliveries):
+    """A sender beside the first one."""
+
+    run_for = HELPS_FOR
+
+
 def deliver() -> int:
     """Send what is due; return how many messages left.
 
-    One run at a time on all machines, so that a mail server that hangs holds up one worker and no more.
+    A few senders run at a time on all machines. The first goes on while there is mail. The others help for a moment,
+    and only while mail leaves, so a mail server that hangs holds up one worker and no more.
     """
-    with advisory_lock("deliver") as mine:
-        if not mine:
-            return 0
-        deliveries = Deliveries()
-        try:
-            deliveries.run()
-        finally:
-            deliveries.server.close()
-        return deliveries.sent
+    for place in range(SENDERS):
+        with advisory_lock("deliver", place) as mine:
+            if mine:
+                return _send(Help() if place else Deliveries())
+    return 0
+
+
+def _send(deliveries: Deliveries) -> int:
+    helps = isinstance(deliveries, Help)
+    if helps and not Delivery.objects.filter(sent_at__gt=timezone.now() - HELPS_WITHIN).exists():
+        return 0
+    try:
+        deliveries.run()
+    finally:
+        deliveries.server.close()
+    if helps and time.monotonic() >= deliveries.until:
+        wake.now()  # there may be more
+    return deliveries.sent
 
 
 def _is_of_the_server(error: Exception) -> bool:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from por.accounts.models import Membership, Organisation, User
@@ -16,8 +21,24 @@ from por.notifications.actions import delivering
 from por.notifications.messages import Mail
 from por.notifications.models import Delivery, How, Notification, Preference
 from por.notifications.rules import next_digest
+from por.queue.rules import priority_of
 
 logger = logging.getLogger(__name__)
+
+
+class Notice(NamedTuple):
+    """One message about one event: to all members of an organisation, or to one of them."""
+
+    event: Event
+    message: Mail
+    organisation_id: int | None
+    user_id: int | None = None
+    done_at: datetime | None = None  # when the line in the inbox was done
+    always: bool = False  # the mail cannot be turned off
+    to_contact: bool = False  # the contact address gets the mail if no member wants it
+
+
+_gathered: ContextVar[list[Notice] | None] = ContextVar("gathered", default=None)
 
 
 def notify_organisation(event: Event, message: Mail, *, organisation_id: int) -> None:
@@ -26,15 +47,7 @@ def notify_organisation(event: Event, message: Mail, *, organisation_id: int) ->
     If the mail requires a right, only members whose role has it are notified. If no member wants the mail, the contact
     address gets it. A second call for the same event adds nothing.
     """
-    found = Membership.objects.usable().filter(organisation=organisation_id)
-    members = [one for one in found if message.may is None or message.may in rights_of(one.organisation.kind, one.role)]
-    if _notify(event, message, members):
-        return
-    organisation = Organisation.objects.get(pk=organisation_id)
-    if organisation.contact_email:
-        _insert([_to_contact(event, message, organisation)])
-    else:
-        logger.warning("No one of organisation %s can be notified of event %s.", organisation_id, event.pk)
+    _notify(Notice(event, message, organisation_id, to_contact=True))
 
 
 def notify_actor(event: Event, message: Mail) -> None:
@@ -42,45 +55,108 @@ def notify_actor(event: Event, message: Mail) -> None:
 
     The line in the inbox is done from the start: this person has nothing more to do.
     """
-    members = Membership.objects.usable().filter(user=event.actor_id, organisation=event.actor_organisation_id)
-    _notify(event, message, list(members), done_at=event.at)
+    if event.actor_id is not None:
+        _notify(Notice(event, message, event.actor_organisation_id, event.actor_id, done_at=event.at))
 
 
 def notify_member(event: Event, message: Mail, *, user_id: int, organisation_id: int) -> None:
     """Notify one member, with a mail that they cannot turn off; do nothing if the person is no longer a member."""
-    members = list(Membership.objects.usable().filter(user=user_id, organisation=organisation_id))
-    _put_in_inboxes(event, message, members, {}, done_at=None)
-    _insert(to_member(event, message, member) for member in members)
+    _notify(Notice(event, message, organisation_id, user_id, always=True))
 
 
-def _notify(event: Event, message: Mail, members: list[Membership], *, done_at: datetime | None = None) -> bool:
-    """Notify these members; return whether any of them gets mail, now or with a digest."""
-    chosen = Preference.objects.filter(membership__in=members, message=message.name) if message.topic else ()
-    how = {member.pk: How.AT_ONCE for member in members} | {one.membership_id: How(one.how) for one in chosen}
-    _put_in_inboxes(event, message, members, how, done_at=done_at)
-    _insert(to_member(event, message, member) for member in members if how[member.pk] == How.AT_ONCE)
-    return not set(how.values()) <= {How.OFF}
+@contextmanager
+def gathered() -> Iterator[None]:
+    """Notify at the end of the block, for all notices together: five statements however many there are."""
+    notices: list[Notice] = []
+    token = _gathered.set(notices)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+    if notices:
+        _send(notices)
 
 
-def _put_in_inboxes(
-    event: Event, message: Mail, members: list[Membership], how: dict[int, How], *, done_at: datetime | None
-) -> None:
-    if message.inbox is None:
-        return
+def _notify(notice: Notice) -> None:
+    notices = _gathered.get()
+    if notices is None:
+        _send([notice])
+    else:
+        notices.append(notice)
+
+
+def _send(notices: Sequence[Notice]) -> None:
+    """Insert the lines of inboxes, and the deliveries in the order of the notices."""
+    members = _members(notices)
+    how = _choices(notices, members)
     now = timezone.now()
-    Notification.objects.bulk_create(
-        (
-            Notification(
-                membership=member,
-                event=event,
-                message=message.name,
-                about=f"{event.object_kind}:{event.object_id}",
-                done_at=done_at,
-                digest_at=next_digest(now, member.user.time_zone) if how.get(member.pk) == How.DIGEST else None,
-            )
-            for member in members
-        ),
-        ignore_conflicts=True,
+    lines: list[Notification] = []
+    mails: list[Delivery | Notice] = []
+    for notice in notices:
+        is_wanted = False
+        for member in members[notice.organisation_id]:
+            if not _concerns(notice, member):
+                continue
+            wanted = How.AT_ONCE if notice.always else how.get((member.pk, notice.message.name), How.AT_ONCE)
+            is_wanted |= wanted != How.OFF
+            if notice.message.inbox is not None:
+                lines.append(_line(notice, member, digest=wanted == How.DIGEST, now=now))
+            if wanted == How.AT_ONCE:
+                mails.append(to_member(notice.event, notice.message, member))
+        if notice.to_contact and not is_wanted:
+            mails.append(notice)
+    organisations = Organisation.objects.in_bulk({one.organisation_id for one in mails if isinstance(one, Notice)})
+    deliveries = []
+    for one in mails:
+        if isinstance(one, Delivery):
+            deliveries.append(one)
+        elif (organisation := organisations[one.organisation_id or 0]).contact_email:
+            deliveries.append(_to_contact(one.event, one.message, organisation))
+        else:
+            logger.warning("No one of organisation %s can be notified of event %s.", organisation.pk, one.event.pk)
+    Notification.objects.bulk_create(lines, ignore_conflicts=True)
+    Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+    delivering.wake.after_commit()
+
+
+def _members(notices: Sequence[Notice]) -> Mapping[int | None, list[Membership]]:
+    """Return the members whom any of the notices may concern, by organisation."""
+    whole = {one.organisation_id for one in notices if one.user_id is None}
+    people = {one.user_id for one in notices} - {None}
+    concerned = Q(organisation__in=whole)
+    if people:
+        concerned |= Q(user__in=people, organisation__in={one.organisation_id for one in notices})
+    found: dict[int | None, list[Membership]] = defaultdict(list)
+    for member in Membership.objects.usable().filter(concerned).order_by("pk"):
+        found[member.organisation_id].append(member)
+    return found
+
+
+def _choices(notices: Sequence[Notice], members: Mapping[int | None, list[Membership]]) -> dict[tuple[int, str], How]:
+    """Return what the members chose for these kinds of mail, where they chose."""
+    names = {one.message.name for one in notices if one.message.topic and not one.always}
+    found = [member.pk for group in members.values() for member in group]
+    if not names or not found:
+        return {}
+    chosen = Preference.objects.filter(membership__in=found, message__in=names)
+    return {(one.membership_id, one.message): How(one.how) for one in chosen}
+
+
+def _concerns(notice: Notice, member: Membership) -> bool:
+    if notice.user_id is not None:
+        return member.user_id == notice.user_id
+    return notice.message.may is None or notice.message.may in rights_of(member.organisation.kind, member.role)
+
+
+def _line(notice: Notice, member: Membership, *, digest: bool, now: datetime) -> Notification:
+    event = notice.event
+    return Notification(
+        membership=member,
+        event=event,
+        message=notice.message.name,
+        about=f"{event.object_kind}:{event.object_id}",
+        done_at=notice.done_at,
+        digest_at=next_digest(now, member.user.time_zone) if digest else None,
     )
 
 
@@ -94,6 +170,7 @@ def to_member(event: Event, message: Mail, member: Membership) -> Delivery:
         template=message.name,
         language=member.user.language,
         time_zone=member.user.time_zone,
+        priority=priority_of(event.actor_id),
     )
 
 
@@ -106,12 +183,8 @@ def _to_contact(event: Event, message: Mail, organisation: Organisation) -> Deli
         template=message.name,
         language=organisation.language,
         time_zone=User().time_zone,
+        priority=priority_of(event.actor_id),
     )
-
-
-def _insert(deliveries: Iterable[Delivery]) -> None:
-    Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
-    delivering.wake.after_commit()
 
 
 @transaction.atomic

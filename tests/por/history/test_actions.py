@@ -29,8 +29,10 @@ def handled(monkeypatch) -> list[int]:
     return events
 
 
-def record(verb: str = "thing.done", *, by: Actor = SYSTEM, of: int | None = None, **fields: Any) -> int:
-    return history.record(verb, THING, by=by, at=timezone.now(), chain=of, **fields)
+def record(
+    verb: str = "thing.done", *, by: Actor = SYSTEM, of: int | None = None, about: str = "1", **fields: Any
+) -> int:
+    return history.record(verb, THING._replace(id=about), by=by, at=timezone.now(), chain=of, **fields)
 
 
 def make_due() -> None:
@@ -138,7 +140,7 @@ def test_handler_that_fails_is_called_again_later_and_does_not_delay_others(monk
         handled.append(event.pk)
 
     monkeypatch.setattr(history, "_handlers", {"thing.done": [handle]})
-    poison, good = record(reason="poison"), record()
+    poison, good = record(reason="poison"), record(about="2")
     assert relaying.relay() == 2
     assert handled == [good]
     row = Outbox.objects.get(pk=poison)
@@ -150,6 +152,7 @@ def test_handler_that_fails_is_called_again_later_and_does_not_delay_others(monk
     make_due()
     assert relaying.relay() == 1
     assert handled == [good, poison]
+    assert Outbox.objects.get(pk=good).attempts == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -159,7 +162,7 @@ def test_tries_are_counted_outside_the_failing_transaction_and_are_bounded(monke
             cursor.execute("SELECT 1 / 0")
 
     monkeypatch.setattr(history, "_handlers", {"thing.done": [fail_in_the_database], "thing.odd": []})
-    poison, good = record(), record("thing.odd")
+    poison, good = record(), record("thing.odd", about="2")
     for attempt in range(1, MAX_ATTEMPTS + 1):
         relaying.relay()
         connection.close()
@@ -180,6 +183,7 @@ def test_row_without_tries_left_is_not_taken_by_a_run_in_progress(monkeypatch):
         Outbox.objects.filter(pk=poison).update(attempts=MAX_ATTEMPTS, next_at=timezone.now())
 
     monkeypatch.setattr(history, "_handlers", {"thing.done": [handle]})
+    monkeypatch.setattr(relaying.Relay, "batch", 1)
     good, poison = record(), record()
     assert relaying.relay() == 1
     assert handled == [good]
@@ -200,12 +204,13 @@ def test_full_disk_uses_up_no_tries_and_ends_the_run(monkeypatch):
 
     monkeypatch.setattr(history, "_handlers", {"thing.done": [handle]})
     first, second = record(), record()
-    for _run in range(MAX_ATTEMPTS + 1):
-        assert relaying.relay() == 1
+    for run in range(MAX_ATTEMPTS + 1):
+        assert relaying.relay() == (1 if run else 2), "together once, then alone"
         Outbox.objects.filter(pk=first).update(next_at=timezone.now() - timedelta(hours=1))
     assert handled == [first] * (MAX_ATTEMPTS + 1)
     assert set(Outbox.objects.values_list("attempts", "dead_at")) == {(0, None)}
     full = False
+    make_due()
     assert relaying.relay() == 2
     assert handled[-2:] == [first, second]
 
@@ -261,10 +266,10 @@ def test_two_concurrent_relays_handle_each_event_once(handled):
 def test_slow_relay_does_not_handle_an_event_that_another_has_handled(handled):
     event = record()
     slow = relaying.Relay()
-    row = next(slow.take())
+    rows = next(slow.take())
     make_due()
     relaying.relay()
-    slow.work(row)
+    slow.do(rows)
     assert handled == [event]
 
 

@@ -73,8 +73,8 @@ def a_worker(tmp_path: Path) -> Iterator[Path]:
         process.wait()
 
 
-def record(verb: str) -> int:
-    thing = history.ObjectRef("thing", "1", "A thing")
+def record(verb: str, about: int = 1) -> int:
+    thing = history.ObjectRef("thing", str(about), "A thing")
     return history.record(verb, thing, by=SYSTEM, at=timezone.now(), chain=None)
 
 
@@ -91,7 +91,7 @@ def test_event_whose_handler_kills_the_worker_is_given_up_and_delays_no_other(wo
     try:
         good = []
         while Outbox.objects.get(pk=poison).dead_at is None:
-            good.append(record("thing.done"))
+            good.append(record("thing.done", about=2))
             wait_until(lambda: Outbox.objects.get(pk=good[-1]).done_at is not None)
     finally:
         over.set()

@@ -27,7 +27,7 @@ class MailServer:
     to_rcpt: dict[str, str] = field(default_factory=dict)
     to_data: list[str] = field(default_factory=list)
     hangs_up_on: set[str] = field(default_factory=set)
-    kills: list[int] = field(default_factory=list)  # processes to kill, one per accepted mail, before the answer
+    kills: list[int | None] = field(default_factory=list)  # a process to kill, or none, per accepted mail
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
         if address in self.hangs_up_on:
@@ -43,8 +43,8 @@ class MailServer:
             mail = message_from_bytes(envelope.content, _class=EmailMessage, policy=policy.default)
             assert [mail["To"]] == envelope.rcpt_tos
             self.received.append(mail)
-        if self.kills:
-            os.kill(self.kills.pop(), signal.SIGKILL)
+        if self.kills and (process := self.kills.pop(0)):  # before the answer
+            os.kill(process, signal.SIGKILL)
         return answer
 
     @property

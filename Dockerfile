@@ -18,5 +18,5 @@ RUN export SECRET_KEY=build DATABASE_URL=postgres://build/build REDIS_URL=redis:
  && python manage.py collectstatic --noinput
 USER 10001:10001
 EXPOSE 8000
-CMD ["gunicorn", "por.wsgi:application", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
-     "--workers", "2", "--threads", "4", "--worker-tmp-dir", "/dev/shm", "--no-control-socket"]
+CMD ["gunicorn", "--config", "python:por.serving", "por.wsgi:application", "--bind", "0.0.0.0:8000", \
+     "--worker-tmp-dir", "/dev/shm"]

@@ -114,9 +114,8 @@ def _start_product(processes: Processes, home: Home, listener: socket.socket) ->
 
 def serving(application: str, listener: socket.socket) -> Command:
     """Return the command that serves a WSGI application on a socket that it inherits."""
-    serve: Command = [sys.executable, "-m", "gunicorn", application, "--bind", f"fd://{listener.fileno()}"]
-    serve += ["--worker-class", "gthread", "--workers", "2", "--threads", "4"]
-    return [*serve, "--graceful-timeout", "5", "--no-control-socket"]
+    serve: Command = [sys.executable, "-m", "gunicorn", "--config", "python:por.serving", application]
+    return [*serve, "--bind", f"fd://{listener.fileno()}", "--graceful-timeout", "5"]
 
 
 def _lower_priority() -> None:

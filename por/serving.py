@@ -1,0 +1,211 @@
+"""How gunicorn serves the product: `gunicorn --config python:por.serving por.wsgi:application`.
+
+A slow client holds a socket and never a thread: the main thread of a process collects each request, and only a request
+that is there as a whole goes to one of the threads. The threads read larger ones themselves, as uploads must be. Those
+get at most half of the threads.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import selectors
+import socket
+import time
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+# --- The settings of gunicorn -----------------------------------------------------------------------------------------
+
+workers, threads = 2, 4
+worker_class = "por.serving.Worker"
+preload_app = True  # the processes share the memory of the code, and a new one is ready at once
+control_socket_disable = True  # it would be in the home directory, one for all runs
+worker_connections = 1000
+
+
+def pre_fork(_server: Any, _worker: Any) -> None:
+    """Let no garbage collection write to the memory that the processes share."""
+    gc.collect()
+    gc.freeze()
+
+
+# --- The worker -------------------------------------------------------------------------------------------------------
+
+#: Bytes of a request that the main thread collects. A head must not be longer.
+SMALL = 64 * 1024
+#: Seconds that a client has to send them.
+SECONDS = 120
+#: Seconds that a client has to close its side of a connection that was closed.
+LINGER = 2
+TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A connection, and what has arrived of its next request."""
+
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self.arrived = bytearray()
+        self.watched = False
+        self.large = False
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """gunicorn's threads, which get whole requests."""
+
+    def __init__(self, *about: Any, **more: Any) -> None:
+        super().__init__(*about, **more)
+        self.large = 0
+        self.large_ones: deque[Connection] = deque()  # that wait for a thread
+        self.closing: deque[Connection] = deque()
+
+    def accept(self, listener: socket.socket) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            client, address = listener.accept()
+            self.nr_conns += 1
+            self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Collect a request: the first of a new connection, the next of a kept one, or one that has come already."""
+        conn.init()
+        conn.sock.setblocking(False)
+        conn.arrived += conn.parser.unreader.take_buffered()
+        if not (conn.arrived and self._sort(conn)):
+            self._collect(conn)
+
+    def _collect(self, conn: Connection, _socket: Any = None) -> None:
+        try:
+            arrived = conn.sock.recv(SMALL)
+        except (BlockingIOError, InterruptedError):
+            self._watch(conn)
+            return
+        except OSError:
+            arrived = b""
+        conn.arrived += arrived
+        if not arrived:  # the client has gone
+            self._drop(conn)
+        elif not self._sort(conn):
+            self._watch(conn)
+
+    def _sort(self, conn: Connection) -> bool:
+        """Return whether something was done with the connection; False if more must arrive first."""
+        end = conn.arrived.find(b"\r\n\r\n")
+        if end < 0:
+            if len(conn.arrived) < SMALL:
+                return False
+            with suppress(OSError):
+                conn.sock.send(TOO_LONG)
+            self._unwatch(conn)
+            self._linger(conn)
+            return True
+        length = length_of_body(conn.arrived[:end])
+        if length is not None and len(conn.arrived) < end + 4 + length:
+            return False
+        self._unwatch(conn)
+        if length is not None:
+            self._hand_over(conn)
+        elif self.large < max(1, self.cfg.threads // 2):
+            self._hand_over_large(conn)
+        else:
+            self.large_ones.append(conn)
+        return True
+
+    def _hand_over_large(self, conn: Connection) -> None:
+        self.large += 1
+        conn.large = True
+        self._hand_over(conn)
+
+    def _hand_over(self, conn: Connection) -> None:
+        conn.parser.unreader.unread(bytes(conn.arrived))
+        conn.arrived.clear()
+        super().enqueue_req(conn)
+
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
+        """Close the connection after a large request: to read the rest of its body would hold the thread."""
+        return not conn.large and bool(super()._keepalive_after(conn, keepalive))
+
+    def finish_request(self, conn: Connection, done: Any) -> None:
+        if conn.large:
+            conn.large = False
+            self.large -= 1
+            if self.large_ones:
+                self._hand_over_large(self.large_ones.popleft())
+        if done.cancelled() or done.exception() or not done.result():
+            self._linger(conn)
+        else:
+            super().finish_request(conn, done)
+
+    # --- Connections that wait
+
+    def _watch(self, conn: Connection) -> None:
+        if not conn.watched:
+            conn.watched = True
+            conn.timeout = time.monotonic() + SECONDS
+            self.pending_conns.append(conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._collect, conn))
+
+    def _unwatch(self, conn: Connection) -> None:
+        if conn.watched:
+            conn.watched = False
+            self.pending_conns.remove(conn)
+            self.poller.unregister(conn.sock)
+
+    def _linger(self, conn: Connection) -> None:
+        """Close our side, and the connection once the client has closed its own: it may still read the answer."""
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._wait_for_end, conn))
+        except (OSError, ValueError):
+            self.nr_conns -= 1
+            conn.close()
+            return
+        conn.timeout = time.monotonic() + LINGER
+        self.closing.append(conn)
+
+    def _wait_for_end(self, conn: Connection, _socket: Any) -> None:
+        try:
+            ended = not conn.sock.recv(SMALL)
+        except (BlockingIOError, InterruptedError):
+            ended = False
+        except OSError:
+            ended = True
+        if ended:
+            self.closing.remove(conn)
+            self.poller.unregister(conn.sock)
+            self._drop(conn)
+
+    def _drop(self, conn: Connection) -> None:
+        self._unwatch(conn)
+        self.nr_conns -= 1
+        conn.close()
+
+    def murder_pending(self) -> None:
+        """Close the connections whose time is over. gunicorn calls this every second."""
+        super().murder_pending()
+        while self.closing and self.closing[0].timeout <= time.monotonic():
+            conn = self.closing.popleft()
+            self.poller.unregister(conn.sock)
+            self._drop(conn)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """At the end of the process, give those that have not sent their request as long as kept connections."""
+        super()._cap_keepalive(deadline)
+        for conn in self.pending_conns:
+            conn.timeout = min(conn.timeout, deadline)
+
+
+def length_of_body(head: bytes | bytearray) -> int | None:
+    """Return how many bytes follow the head; None if its thread must read them: they are many, or not counted."""
+    length = 0
+    for name, value in FRAMING.findall(head):
+        if name.lower() != b"content-length" or not value.strip().isdigit() or int(value) + len(head) > SMALL:
+            return None
+        length = max(length, int(value))
+    return length

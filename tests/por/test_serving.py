@@ -1,0 +1,217 @@
+"""The web server with slow clients: they hold sockets and no threads, and everybody else is answered."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from por.embedded.up import serving
+from tests.product import ROOT, TIMEOUT, wait_until
+
+HEAD = b"POST /slow HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+FORM = (
+    b"POST /login HTTP/1.1\r\nHost: localhost\r\nCookie: csrf=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n"
+)
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer how long the body is."""
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(str(len(body)))))])
+    return [str(len(body)).encode()]
+
+
+class Server:
+    """A web server of the product, with this application in it."""
+
+    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
+        self.port, self.process = port, process
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT)
+
+    def status(self, path: str = "/livez", timeout: float = TIMEOUT) -> int:
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        with contextlib.closing(client):
+            client.request("GET", path, headers={"Host": "localhost"})
+            return client.getresponse().status
+
+    def workers(self) -> list[int]:
+        return [
+            int(one) for one in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        ]
+
+
+@contextlib.contextmanager
+def started(directory: Path, name: str, *more: str) -> Iterator[Server]:
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener, (directory / "log").open("wb") as log:
+        command = [*map(str, serving(name, listener)), *more]
+        environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(directory)}
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()], stdout=log, stderr=log
+        )
+        server = Server(listener.getsockname()[1], process)
+        try:
+            assert server.status() == 200
+            yield server
+        finally:
+            process.terminate()
+            process.wait(TIMEOUT)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with started(tmp_path_factory.mktemp("server"), f"{__name__}:application") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def crowd(server: Server) -> Iterator[list[socket.socket]]:
+    """Yield 200 connections that send nothing and 50 that send a byte now and then: half of them of heads."""
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(server.connect()) for _ in range(200)]
+        slow = [stack.enter_context(server.connect()) for _ in range(50)]
+        for number, client in enumerate(slow):
+            client.sendall(HEAD if number % 2 else FORM % 1000)
+        ended = threading.Event()
+
+        def drip() -> None:
+            while not ended.wait(0.5):
+                for client in slow:
+                    with contextlib.suppress(OSError):
+                        client.sendall(b"x")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            yield idle
+        finally:
+            ended.set()
+            thread.join()
+
+
+def test_slow_clients_keep_no_one_from_an_answer(tmp_path):
+    with started(tmp_path, "por.wsgi:application") as server, crowd(server) as idle:
+        for _ in range(20):
+            assert server.status() == 200
+        idle[0].sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle[0].recv(1000).startswith(b"HTTP/1.1 200 OK"), "who was idle is answered too"
+
+
+def test_control_slow_clients_hold_the_threads_of_gunicorn(tmp_path):
+    with started(tmp_path, "por.wsgi:application", "--worker-class", "gthread") as server, crowd(server):
+        with pytest.raises(TimeoutError):
+            server.status(timeout=3)
+        server.process.kill()
+
+
+def test_a_request_that_comes_byte_by_byte_is_answered(server):
+    with server.connect() as client:
+        for byte in b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n12345":
+            client.sendall(bytes([byte]))
+        assert body_of(client.makefile("rb")) == b"5"
+
+
+def test_requests_that_come_at_once_are_answered_in_their_order(server):
+    first = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+    last = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123"
+    with server.connect() as client:
+        client.sendall(first + first + last)
+        answers = client.makefile("rb")
+        assert [body_of(answers), body_of(answers)] == [b"3", b"3"]
+        client.sendall(b"456789")
+        assert body_of(answers) == b"10"
+
+
+def body_of(answers: Any) -> bytes:
+    """Read one answer."""
+    length = 0
+    while (line := answers.readline()) not in (b"\r\n", b""):
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    return bytes(answers.read(length))
+
+
+def test_large_bodies_that_are_slow_leave_threads_for_others(server):
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(server.connect()) for _ in range(20)]
+        for client in slow:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n1")
+        for _ in range(20):
+            assert server.status() == 200
+        for client in slow:
+            client.sendall(b"x" * 99999)
+        for client in slow:
+            assert body_of(client.makefile("rb")) == b"100000", "each has its turn"
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "answer"),
+    [
+        (b"Transfer-Encoding: chunked", b"3\r\nabc\r\n0\r\n\r\n", b"3"),
+        (b"Content-Length: 3\r\nExpect: 100-continue", b"abc", b"3"),
+        (b"Content-Length: 300000", b"x" * 300000, b"300000"),
+    ],
+)
+def test_bodies_of_every_kind_are_read(server, head, body, answer):
+    with server.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n")
+        answers = client.makefile("rb")
+        if b"Expect" in head:
+            assert answers.readline() + answers.readline() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        assert body_of(answers) == answer
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Content-Length: 3\r\nContent-Length: 4", b"Content-Length: -1", b"Content-Length: x"]
+)
+def test_a_request_with_an_unclear_end_is_refused(server, framing):
+    with server.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\nabcd")
+        assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_head_without_end_is_refused(server):
+    with server.connect() as client:
+        with contextlib.suppress(OSError):
+            client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 65536)
+        assert client.recv(1000).startswith(b"HTTP/1.1 431 ")
+        assert client.recv(1000) == b""
+
+
+def test_who_does_not_close_after_the_last_answer_holds_up_no_one(server):
+    with contextlib.ExitStack() as stack:
+        for _ in range(50):
+            client = stack.enter_context(server.connect())
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.makefile("rb").read().endswith(b"\r\n\r\n0"), "until the server's end"
+        assert server.status() == 200
+
+
+def test_a_killed_process_is_replaced_and_a_request_in_flight_is_finished_at_the_end(tmp_path):
+    with started(tmp_path, f"{__name__}:application") as server:
+        wait_until(lambda: len(server.workers()) == 2)
+        before = server.workers()
+        os.kill(before[0], signal.SIGKILL)
+        wait_until(lambda: len(set(server.workers()) - set(before)) == 1)
+        assert server.status() == 200
+        with server.connect() as idle, server.connect() as client:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+            assert server.status() == 200
+            server.process.terminate()
+            client.sendall(b"x" * 100000)
+            assert body_of(client.makefile("rb")) == b"100000"
+            assert idle.recv(1) == b"", "an idle connection is closed"
+            assert server.process.wait(TIMEOUT) == 0

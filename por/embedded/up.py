@@ -15,7 +15,6 @@ from .home import ROOT, Home
 from .processes import Command, Processes, Trouble
 
 MANAGE: Command = [sys.executable, ROOT / "manage.py"]
-OPTIONS = {"migrate": ["--noinput"], "collectstatic": ["--noinput"]}
 
 PEOPLE = {
     "customer": "administrator of a customer",
@@ -78,14 +77,16 @@ def _listener() -> socket.socket:
 
 
 def _prepare(processes: Processes) -> None:
-    """Prepare the database and the files, two steps at a time, because they do not need each other. Raise Trouble."""
-    for pair in (("migrate", "compile_catalogues"), ("demo", "collectstatic")):
-        steps = [processes.start(step, [*MANAGE, step, *OPTIONS.get(step, [])], lasting=False) for step in pair]
-        for step in steps:
-            if processes.finish(step) != 0:
-                raise Trouble(
-                    f"`manage.py {step.name}` has failed ({step.last_words()}): see {step.log}, then start again."
-                )
+    """Prepare the database and, beside it, the files. Raise Trouble."""
+    steps = [
+        processes.start("prepare", [*MANAGE, "prepare"], lasting=False),
+        processes.start("collectstatic", [*MANAGE, "collectstatic", "--noinput", "--skip-checks"], lasting=False),
+    ]
+    for step in steps:
+        if processes.finish(step) != 0:
+            raise Trouble(
+                f"`manage.py {step.name}` has failed ({step.last_words()}): see {step.log}, then start again."
+            )
 
 
 def _start_product(processes: Processes, home: Home, listener: socket.socket) -> None:
@@ -94,18 +95,18 @@ def _start_product(processes: Processes, home: Home, listener: socket.socket) ->
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir()
     processes.environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-    # Django's checks ran in the steps before.
-    celery: Command = [sys.executable, "-m", "celery", "--app", "por.celery:app", "--skip-checks"]
+    # Django's checks ran in the step before.
+    celery: Command = [sys.executable, "-m", "celery", "--skip-checks", "--app"]
     work: Command = ["worker", "--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle"]
     worker = processes.start(
         "worker",
-        [*celery, *work, "--loglevel", "INFO"],
+        [*celery, "por.celery:app", *work, "--loglevel", "INFO"],
         grace=20,  # SIGTERM lets running tasks end; a task that is cut short is delivered again
         orphan_signal=signal.SIGKILL,  # its broker has ended too, and its pool dies with it
         before_exec=_lower_priority,
     )
     beat: Command = ["beat", "--schedule", home.path / "beat-schedule", "--pidfile", ""]
-    processes.start("beat", [*celery, *beat, "--loglevel", "INFO"])
+    processes.start("beat", [*celery, "por.clock:app", *beat, "--loglevel", "INFO"])
     web = processes.start("web", serving("por.wsgi:application", listener), pass_fds=[listener.fileno()])
     host, port = listener.getsockname()[:2]
     processes.wait_for(web, lambda: _answers(host, port))

@@ -144,3 +144,16 @@ def _owner() -> Any:
         tables = [table.name for table in connection.introspection.get_table_list(cursor) if table.type == "t"]
         cursor.execute(PREPARE.format(" UNION ALL ".join(map(WITH_ROW.format, sorted(set(tables) - KEPT)))))
     return session
+
+
+def clear_statistics(*tables: str) -> None:
+    """Remove, as the owner, what the planner knows of these tables: imports of earlier tests have analysed them."""
+    owner = connection.copy()
+    owner.settings_dict.update({key: settings.DATABASE_OWNER[key] for key in ("USER", "PASSWORD", "HOST", "PORT")})
+    with closing(owner), owner.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_clear_attribute_stats(schemaname::text, tablename::text, attname::text, inherited) FROM pg_stats"
+            " WHERE tablename = ANY(%s)",
+            [list(tables)],
+        )
+        cursor.execute("SELECT pg_clear_relation_stats('public', name) FROM unnest(%s::text[]) AS name", [list(tables)])

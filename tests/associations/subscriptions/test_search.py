@@ -15,6 +15,7 @@ from por.accounts.models import Organisation, User
 from por.directory.models import Customer, Subscription
 from por.history.models import Event
 from tests.api import Api
+from tests.databases import clear_statistics
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 
 
@@ -93,6 +94,7 @@ def plan(queryset) -> str:
 
 @pytest.mark.django_db
 def test_parts_of_words_are_found_by_index():
+    clear_statistics("accounts_organisation", "directory_customer")
     assert "organisations_by_part_of_name" in plan(Organisation.objects.filter(name__icontains="vik"))
     assert "customers_by_part_of_domain" in plan(Customer.objects.filter(domain__icontains="vik"))
     events = Event.objects.filter(object_name__icontains="vik") | Event.objects.filter(actor_name__icontains="vik")
@@ -104,6 +106,7 @@ def test_parts_of_words_are_found_by_index():
 @pytest.mark.django_db
 def test_page_of_a_list_is_read_from_an_index_in_order(django_assert_num_queries):
     # Sorting few rows is as cheap as an index. Now it is chosen only if there is no index.
+    clear_statistics("directory_subscription")
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off")
     agreement, status = {"agreement": "CSP"}, {"status": "grace"}

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import closing
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -11,7 +10,6 @@ from shutil import copytree
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection, transaction
@@ -23,6 +21,7 @@ from por.history.actions.verifying import verify
 from por.history.models import Event
 from por.imports import loading, whole
 from por.imports.loading import File
+from tests.databases import clear_statistics
 from tests.estates import (
     GLOBAL,
     OTHER_SUBSCRIPTION,
@@ -139,27 +138,15 @@ def tables_with_statistics() -> set[str]:
         return {name for (name,) in cursor.fetchall()}
 
 
-def clear_statistics() -> None:
-    """Remove, as the owner, what earlier tests have left: their tables were analysed too."""
-    owner = connection.copy()
-    owner.settings_dict.update({key: settings.DATABASE_OWNER[key] for key in ("USER", "PASSWORD", "HOST", "PORT")})
-    with closing(owner), owner.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_clear_attribute_stats(schemaname::text, tablename::text, attname::text, inherited) FROM pg_stats"
-            " WHERE tablename = ANY(%s)",
-            [list(FILLED)],
-        )
-
-
 def test_import_leaves_statistics_of_the_tables_it_filled(estate: Path) -> None:
-    clear_statistics()
+    clear_statistics(*FILLED)
     before = tables_with_statistics()
     assert load(estate).failure == ""
     assert (before, tables_with_statistics()) == (set(), FILLED)
 
 
 def test_import_leaves_out_the_statistics_of_a_table_that_is_in_use(estate: Path) -> None:
-    clear_statistics()
+    clear_statistics(*FILLED)
     other = connection.copy()
     try:
         other.set_autocommit(False)

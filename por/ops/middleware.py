@@ -51,21 +51,8 @@ class RequestMiddleware:
         return response
 
 
-class ContentPolicyMiddleware:
-    """Send the Content-Security-Policy of the settings. It is the same for every answer, so it is built once."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-        self.policy = "; ".join(f"{name} {source}" for name, source in settings.CONTENT_SECURITY_POLICY.items())
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        response["Content-Security-Policy"] = self.policy
-        return response
-
-
 class PageMiddleware:
-    """The middlewares of settings.PAGE_MIDDLEWARE, in that order. Whoever needs no session passes them by.
+    """The middlewares of settings.PAGE_MIDDLEWARE, in that order. Requests that need no session skip them.
 
     Django builds one chain of middlewares for all requests. This is one link of it, which holds a chain of its own.
     """
@@ -95,7 +82,7 @@ class PageMiddleware:
         return self._first(self.exception_hooks, request, exception)
 
     def _first(self, hooks: list[Hook], request: HttpRequest, *rest: Any) -> HttpResponse | None:
-        """Return the first answer of the hooks; None if there is none, or if the request has passed them by."""
+        """Return the first answer of the hooks; None if there is none, or if the request skips them."""
         if needs_no_session(request):
             return None
         return next((answer for hook in hooks if (answer := hook(request, *rest)) is not None), None)

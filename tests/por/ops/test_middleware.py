@@ -41,24 +41,32 @@ def test_a_call_with_a_token_reads_no_session(person, token):
     assert reads_session(person, "/c/", Authorization=token), "on a page a token does not count"
 
 
-def test_a_call_with_a_token_is_in_the_language_of_its_owner(person, token):
+def test_call_with_a_token_is_answered_in_the_language_of_its_owner(person, token):
     assert person.get("/api/v1/me/").headers["Content-Language"] == "sv"
     assert person.get("/api/v1/me/", headers={"Authorization": token}).headers["Content-Language"] == "en"
     anonymous = person.get("/api/v1/me/", headers={"Authorization": "Bearer unknown", "Accept-Language": "sv"})
     assert (anonymous.status_code, anonymous.headers["Content-Language"]) == (401, "sv")
 
 
-def test_an_invalid_token_is_not_helped_by_a_session(person):
+def test_session_does_not_replace_an_invalid_token(person):
     assert person.get("/api/v1/me/").status_code == 200
     for given in ("Bearer unknown", "Basic abc", ""):
         assert person.get("/api/v1/me/", headers={"Authorization": given}).status_code == 401
 
 
+CONTENT_POLICY = {
+    *((f"{kind}-src", "'self'") for kind in ("default", "script", "style", "img", "font", "connect")),
+    ("form-action", "'self'"),
+    *((name, "'none'") for name in ("frame-ancestors", "base-uri", "object-src")),
+}
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/api/v1/me/", "/api/v1/nothing/", "/login", "/static/nothing"])
-def test_every_answer_has_the_headers_of_security(path, token):
+def test_every_answer_has_the_security_headers(path, token):
     for headers in ({}, {"Authorization": token}):
         answer = Client().get(path, headers=headers)
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'; script-src 'self';")
+        policy = answer.headers["Content-Security-Policy"]
+        assert {tuple(part.split()) for part in policy.split(";")} == CONTENT_POLICY
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "same-origin"
@@ -76,7 +84,7 @@ def test_the_middlewares_of_pages_have_no_hook_that_is_not_called():
         assert not hasattr(import_string(name), "process_template_response"), name
 
 
-def test_an_empty_authorization_is_one_for_the_middleware_as_for_the_api():
+def test_empty_authorization_header_counts_as_a_token_in_middleware_and_api():
     """Else a caller could choose a session's rights without the middlewares that limit them."""
     with override_settings(PAGE_MIDDLEWARE=[]):
         assert Client().get("/api/v1/me/", headers={"Authorization": ""}).status_code == 401

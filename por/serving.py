@@ -39,7 +39,7 @@ def pre_fork(_server: Any, _worker: Any) -> None:
 #: Bytes of a request that the main thread collects. A head must not be longer.
 SMALL = 64 * 1024
 #: Seconds that a client has to send them.
-SECONDS = 120
+TIME_TO_SEND = 120
 #: Seconds that a client has to close its side of a connection that was closed.
 LINGER = 2
 TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -146,7 +146,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _watch(self, conn: Connection) -> None:
         if not conn.watched:
             conn.watched = True
-            conn.timeout = time.monotonic() + SECONDS
+            conn.timeout = time.monotonic() + TIME_TO_SEND
             self.pending_conns.append(conn)
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._collect, conn))
 
@@ -163,8 +163,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             conn.sock.shutdown(socket.SHUT_WR)
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._wait_for_end, conn))
         except (OSError, ValueError):
-            self.nr_conns -= 1
-            conn.close()
+            self._drop(conn)
             return
         conn.timeout = time.monotonic() + LINGER
         self.closing.append(conn)
@@ -202,7 +201,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 
 def length_of_body(head: bytes | bytearray) -> int | None:
-    """Return how many bytes follow the head; None if its thread must read them: they are many, or not counted."""
+    """Return how many bytes follow the head; None if they are too many or not counted, so that a thread reads them."""
     length = 0
     for name, value in FRAMING.findall(head):
         if name.lower() != b"content-length" or not value.strip().isdigit() or int(value) + len(head) > SMALL:

@@ -157,7 +157,7 @@ def message_id(delivery: Delivery) -> str:
     return f"<{delivery.message_id}@{parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition('@')[2]}>"
 
 
-#: What `context` of a kind of mail returned for an event, in a language and a time zone.
+#: The values for a mail, by the function that returns them, the event, the language and the time zone.
 Contexts = dict[tuple[Callable[[Any], Mapping[str, Any]], int, str, str], Mapping[str, Any]]
 
 
@@ -167,13 +167,11 @@ def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiA
     The mails of a batch share `contexts`: several about one event ask the database once.
     """
     event, name = delivery.event, delivery.template
+    shared: Contexts = {} if contexts is None else contexts
     with translation.override(delivery.language), timezone.override(delivery.time_zone):
         kind = _mails[name]
         values: dict[str, Any] = {
-            **{
-                key: _tidy(value)
-                for key, value in _context(kind, delivery, {} if contexts is None else contexts).items()
-            },
+            **{key: _tidy(value) for key, value in _context(kind, delivery, shared).items()},
             "organisation": _tidy(delivery.organisation.name),
         }
         subject = _tidy(events.render(kind.subject, values)).strip()
@@ -203,6 +201,7 @@ def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiA
 
 
 def _context(kind: Mail, delivery: Delivery, contexts: Contexts) -> Mapping[str, Any]:
+    """Return the values for a mail, from `contexts` if they are there."""
     if kind.name == DIGEST:
         return kind.context(delivery)
     key = (kind.context, delivery.event_id, delivery.language, delivery.time_zone)

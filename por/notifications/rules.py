@@ -1,4 +1,4 @@
-"""When a digest is due, and how many send mail. Pure: no database and no clock."""
+"""When a digest is due, and how many senders of mail there are. Pure: no database and no clock."""
 
 from __future__ import annotations
 

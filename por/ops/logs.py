@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from traceback import TracebackException
@@ -15,6 +16,17 @@ from django import db
 from pythonjsonlogger.json import JsonFormatter
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+@contextmanager
+def caused_by_request(given: str) -> Iterator[None]:
+    """Log and record what the block does under the ID of the request that caused it."""
+    token = request_id.set(given)
+    try:
+        yield
+    finally:
+        request_id.reset(token)
+
 
 #: An email address, or the secret of an API token.
 PRIVATE = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+|\bpor_[\w-]{20,}")

@@ -44,6 +44,11 @@ class WorkRow(models.Model):
         abstract = True
 
     @property
+    def tries(self) -> int:
+        """Return the number of tries, this one included."""
+        return self.attempts + (not self.is_counted)
+
+    @property
     def has_failed(self) -> bool:
         """Return whether nothing more happens to this row until a person replays it."""
         raise NotImplementedError

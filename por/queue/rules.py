@@ -8,7 +8,7 @@ from datetime import timedelta
 LEASE = timedelta(seconds=60)
 #: Rows of a batch are begun, one after another, for this long. The last one must end within the lease.
 BATCH_FOR = 10.0
-#: A row holds back the later ones of its line while it is due, in work, or due again within this time.
+#: A row holds back the later ones with its ordering key while it is due, in work, or due again within this time.
 HOLDS_BACK = timedelta(minutes=5)
 #: A row that has failed this often is given up until a person replays it.
 MAX_ATTEMPTS = 12

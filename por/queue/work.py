@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from por.db import outages
-from por.ops.logs import request_id, without_addresses
+from por.ops.logs import caused_by_request, without_addresses
 from por.queue.models import Row, WorkRowQuerySet
 from por.queue.rules import BATCH_FOR, HOLDS_BACK, LEASE, MAX_ATTEMPTS, RUN_FOR, backoff
 
@@ -56,16 +56,14 @@ class Queue(ABC, Generic[Taken]):
 
     def _try(self, row: Taken) -> bool:
         """Do the work of one row; return False if an outage stopped it."""
-        token = request_id.set(self.request_id_of(row))
-        try:
-            self.work(row)
-        except Exception as error:
-            if self.is_stopped_by(error):
-                self.give_back(row)
-                return False
-            self.fail(row, error)
-        finally:
-            request_id.reset(token)
+        with caused_by_request(self.request_id_of(row)):
+            try:
+                self.work(row)
+            except Exception as error:
+                if self.is_stopped_by(error):
+                    self.give_back(row)
+                    return False
+                self.fail(row, error)
         return True
 
     @abstractmethod
@@ -103,7 +101,7 @@ class Queue(ABC, Generic[Taken]):
         """Record that the work failed. The failed transaction is over, so what is recorded is kept."""
 
 
-#: The condition and the order of the rows that are leased together, which no one has taken before; and of a lone row.
+#: SQL: the condition and the order of rows that no one has taken before, and of those that are due again.
 _NEW = "NOT work.is_taken", "work.priority, work.{key}"
 _AGAIN = "work.is_taken", "work.next_at, work.{key}"
 
@@ -111,18 +109,18 @@ _AGAIN = "work.is_taken", "work.next_at, work.{key}"
 class LeasedQueue(Queue[Row]):
     """A table of `WorkRow`s, worked on by any number of workers.
 
-    Rows of one line, such as the messages to one person about one thing, do not overtake one another within a priority:
-    a later row waits while an earlier one is due, in work, or due again soon.
+    Rows with the same ordering key and priority do not overtake one another, such as the messages to one person about
+    one thing: a later row waits while an earlier one is due, in work, or due again soon.
     """
 
     lease: ClassVar[timedelta] = LEASE
     max_attempts: ClassVar[int] = MAX_ATTEMPTS
     #: The most rows that are leased together.
     batch: ClassVar[int]
-    #: SQL: the table as `work`, joined with what names the line; which rows wait; the columns that name the line.
+    #: SQL: the table as `work`, joined with what the ordering key needs; which rows wait; the columns of the key.
     source: ClassVar[str]
     waiting: ClassVar[str]
-    line: ClassVar[str]
+    ordering_key: ClassVar[str]
     #: When no more rows of the batch are begun, so that the last one ends within its lease.
     batch_until = inf
 
@@ -131,8 +129,8 @@ class LeasedQueue(Queue[Row]):
         """Return the rows of the table, with all that the work needs of them."""
 
     @abstractmethod
-    def line_of(self, row: Row) -> Hashable:
-        """Return the line of a row."""
+    def ordering_key_of(self, row: Row) -> Hashable:
+        """Return the ordering key of a row."""
 
     def is_ready(self) -> bool:
         """Return whether work can be done now. Asked before each lease, so an outage uses up no tries."""
@@ -156,8 +154,8 @@ class LeasedQueue(Queue[Row]):
     def _lease(self, which: str, order: str, most: int) -> list[Row]:
         """Return due rows, leased in one statement: `next_at` is pushed forward, and the try of a lone row is counted.
 
-        Workers lease in turn: else one could not see that another is taking an earlier row of the same line. The bound
-        is checked here too: a row may become due again within a run, after the dead ones were given up.
+        Workers lease in turn: otherwise one could not see that another is taking an earlier row with the same ordering
+        key. The bound is checked here too: a row may become due again within a run, after the dead ones were given up.
         """
         table = self.rows().model._meta
         assert table.pk.column
@@ -172,13 +170,13 @@ class LeasedQueue(Queue[Row]):
             cursor.execute(
                 f"""
                 WITH ahead AS MATERIALIZED (
-                    SELECT work.{key} AS key, work.priority, ROW({self.line}) AS line FROM {self.source}
+                    SELECT work.{key} AS key, work.priority, ROW({self.ordering_key}) AS ordering_key FROM {self.source}
                     WHERE {self.waiting} AND work.is_taken AND work.next_at < %(soon)s
                 ), chosen AS MATERIALIZED (
                     SELECT work.{key} AS key FROM {self.source}
                     WHERE {self.waiting} AND {which} AND work.next_at <= %(now)s AND work.attempts < %(tries)s
                         AND NOT EXISTS (
-                            SELECT FROM ahead WHERE ahead.line = ROW({self.line})
+                            SELECT FROM ahead WHERE ahead.ordering_key = ROW({self.ordering_key})
                                 AND ahead.priority = work.priority AND ahead.key < work.{key}
                         )
                     ORDER BY {order.format(key=key)} LIMIT %(most)s FOR UPDATE OF work SKIP LOCKED
@@ -208,36 +206,36 @@ class LeasedQueue(Queue[Row]):
             if place and (time.monotonic() >= min(self.until, self.batch_until) or not self.is_ready()):
                 self.release(rows[place:])
                 return True
-            if self.line_of(row) in held:
+            if self.ordering_key_of(row) in held:
                 self.release([row])
             elif not self._try(row):
                 self.release(rows[place + 1 :])
                 return False
             elif row.has_to_wait:
-                held.add(self.line_of(row))
+                held.add(self.ordering_key_of(row))
         return True
 
     def release(self, rows: Sequence[Row]) -> None:
-        """Let other workers take these rows, as if no one had."""
+        """Let other workers take these rows, as if no one had taken them."""
         for row in rows:
             self.write(row, is_taken=False, next_at=timezone.now())
 
     def count(self, row: Row) -> bool:
         """Count the try of a row that was leased with others; return False if another worker has taken it since."""
-        if row.is_counted or self.write(row, attempts=row.attempts + 1, next_at=timezone.now() + self.lease):
+        if row.is_counted or self.write(row, attempts=row.tries, next_at=timezone.now() + self.lease):
             row.is_counted = True
         return row.is_counted
 
     def give_back(self, row: Row) -> None:
-        """Let the row wait for the end of an outage. It goes on to hold back the later rows of its line."""
-        self.write(row, attempts=row.attempts - row.is_counted, next_at=timezone.now() + backoff(1))
+        """Let the row wait for the end of an outage. It still holds back the later rows with its ordering key."""
+        self.write(row, attempts=row.tries - 1, next_at=timezone.now() + backoff(1))
 
     def fail(self, row: Row, error: Exception) -> None:
         """Let the row wait, longer after each try, or give it up after the last one."""
-        attempts = row.attempts + (not row.is_counted)
-        what_next = row.given_up() if attempts >= self.max_attempts else {"next_at": timezone.now() + backoff(attempts)}
+        is_last = row.tries >= self.max_attempts
+        what_next = row.given_up() if is_last else {"next_at": timezone.now() + backoff(row.tries)}
         row.has_to_wait = "next_at" in what_next
-        self.write(row, attempts=attempts, last_error=text_of(error), **what_next)
+        self.write(row, attempts=row.tries, last_error=text_of(error), **what_next)
 
     def write(self, row: Row, **columns: Any) -> bool:
         """Set columns of the row; return False if its lease ran out and another worker has taken it or done it."""

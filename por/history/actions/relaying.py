@@ -13,7 +13,7 @@ from por.errors import NotFound, Refused
 from por.history.actions.recording import ObjectRef, Operator, around_handlers, handlers_of, organisation_of, record
 from por.history.events import HistoryEvent
 from por.history.models import Event, Outbox, OutboxQuerySet
-from por.ops.logs import request_id
+from por.ops.logs import caused_by_request
 from por.queue import replays
 from por.queue.work import LeasedQueue
 
@@ -29,7 +29,7 @@ class Relay(LeasedQueue[Outbox]):
     batch = 50
     source = "history_outbox AS work JOIN history_event AS event ON event.id = work.event_id"
     waiting = "work.done_at IS NULL AND work.dead_at IS NULL"
-    line = "event.object_kind, event.object_id"
+    ordering_key = "event.object_kind, event.object_id"
 
     def rows(self) -> OutboxQuerySet:
         return Outbox.objects.select_related("event")
@@ -37,7 +37,7 @@ class Relay(LeasedQueue[Outbox]):
     def request_id_of(self, row: Outbox) -> str:
         return row.event.request_id
 
-    def line_of(self, row: Outbox) -> Hashable:
+    def ordering_key_of(self, row: Outbox) -> Hashable:
         return row.event.object_kind, row.event.object_id
 
     def do(self, rows: Sequence[Outbox]) -> bool:
@@ -72,12 +72,9 @@ class Relay(LeasedQueue[Outbox]):
             ours = {event_id for (event_id,) in cursor.fetchall()}
         with around_handlers():
             for row in rows:
-                token = request_id.set(row.event.request_id)
-                try:
+                with caused_by_request(self.request_id_of(row)):
                     for handler in handlers_of(row.event.verb) if row.pk in ours else ():
                         handler(row.event)
-                finally:
-                    request_id.reset(token)
 
     def fail(self, row: Outbox, error: Exception) -> None:
         logger.exception("Handlers of event %s failed.", row.pk)

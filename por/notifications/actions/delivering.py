@@ -84,7 +84,7 @@ class Deliveries(LeasedQueue[Delivery]):
     batch = 20
     source = "notifications_delivery AS work JOIN history_event AS event ON event.id = work.event_id"
     waiting = "work.status = 'waiting'"
-    line = "work.recipient, event.object_kind, event.object_id"
+    ordering_key = "work.recipient, event.object_kind, event.object_id"
 
     def __init__(self) -> None:
         self.server: BaseEmailBackend = mail.get_connection()
@@ -113,7 +113,7 @@ class Deliveries(LeasedQueue[Delivery]):
     def request_id_of(self, row: Delivery) -> str:
         return row.event.request_id
 
-    def line_of(self, row: Delivery) -> Hashable:
+    def ordering_key_of(self, row: Delivery) -> Hashable:
         return row.recipient, row.event.object_kind, row.event.object_id
 
     def work(self, row: Delivery) -> None:
@@ -141,8 +141,7 @@ class Deliveries(LeasedQueue[Delivery]):
         self.server.close()  # the next message starts with a new connection
         self.has_broken, code = _is_of_the_server(error), _code(error)
         if code is not None and code >= 500 and not self.has_broken:
-            attempts = row.attempts + (not row.is_counted)
-            self.write(row, attempts=attempts, last_error=text_of(error), status=Delivery.Status.REFUSED)
+            self.write(row, attempts=row.tries, last_error=text_of(error), status=Delivery.Status.REFUSED)
         else:
             super().fail(row, error)
         logger.warning(
@@ -156,10 +155,19 @@ class Deliveries(LeasedQueue[Delivery]):
         )
 
 
-class Help(Deliveries):
-    """A sender beside the first one."""
+class HelpingDeliveries(Deliveries):
+    """The queue of messages for a sender that helps the first one."""
 
     run_for = HELPS_FOR
+
+    def run(self) -> int:
+        """Send for a moment, and only while mail leaves."""
+        if not Delivery.objects.filter(sent_at__gt=timezone.now() - HELPS_WITHIN).exists():
+            return 0
+        taken = super().run()
+        if time.monotonic() >= self.until:
+            wake.now()  # there may be more
+        return taken
 
 
 def deliver() -> int:
@@ -171,21 +179,13 @@ def deliver() -> int:
     for place in range(SENDERS):
         with advisory_lock("deliver", place) as mine:
             if mine:
-                return _send(Help() if place else Deliveries())
+                deliveries = HelpingDeliveries() if place else Deliveries()
+                try:
+                    deliveries.run()
+                finally:
+                    deliveries.server.close()
+                return deliveries.sent
     return 0
-
-
-def _send(deliveries: Deliveries) -> int:
-    helps = isinstance(deliveries, Help)
-    if helps and not Delivery.objects.filter(sent_at__gt=timezone.now() - HELPS_WITHIN).exists():
-        return 0
-    try:
-        deliveries.run()
-    finally:
-        deliveries.server.close()
-    if helps and time.monotonic() >= deliveries.until:
-        wake.now()  # there may be more
-    return deliveries.sent
 
 
 def _is_of_the_server(error: Exception) -> bool:

@@ -15,7 +15,33 @@ import pytest
 from aiosmtpd.controller import Controller
 from django.conf import LazySettings
 
+from por.accounts.rules import OrganisationKind
+from por.history.models import Event
+from por.notifications import messages
 from por.notifications.actions.delivering import deliver
+from por.notifications.models import Topic
+
+
+def context(event: Event) -> dict[str, object]:
+    return {"customer": "Västerhamn Energi AB", "subscription": "Office 365 E3", "rows": []}
+
+
+def home(event: Event) -> str:
+    return "/"
+
+
+NEWS = messages.Mail(
+    "record_attached",
+    Topic.RECORD,
+    to=(OrganisationKind.PARTNER,),
+    title="News",
+    subject="News of %(customer)s",
+    paragraphs=("%(subscription)s.",),
+    context=context,
+    action="Open",
+    url=home,
+    inbox="News",
+)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind, Right
+from por.accounts.rules import Right
 from por.directory.models import Partner
 from por.history.actions import recording as history
 from por.history.actions import relaying
@@ -26,40 +26,18 @@ from por.history.models import Event
 from por.notifications import messages
 from por.notifications.actions.delivering import deliver
 from por.notifications.actions.notifying import choose, notify_actor, notify_organisation
-from por.notifications.models import Delivery, How, Topic
+from por.notifications.models import Delivery, How
 from por.ops.logs import Formatter, request_id
 from por.queue.rules import MAX_ATTEMPTS
 from tests.factories import make_customer, make_member, make_partner, make_subscription, make_user, suspend
-from tests.por.notifications.conftest import MailServer
+from tests.por.notifications.conftest import NEWS, MailServer
 from tests.product import ROOT
 
 Status = Delivery.Status
 
 
-def context(event: Event) -> dict[str, object]:
-    return {"customer": "Västerhamn Energi AB", "subscription": "Office 365 E3", "rows": []}
-
-
 def failing_context(event: Event) -> dict[str, object]:
     raise ValueError("a value is missing")
-
-
-def home(event: Event) -> str:
-    return "/"
-
-
-NEWS = messages.Mail(
-    "record_attached",
-    Topic.RECORD,
-    to=(OrganisationKind.PARTNER,),
-    title="News",
-    subject="News of %(customer)s",
-    paragraphs=("%(subscription)s.",),
-    context=context,
-    action="Open",
-    url=home,
-    inbox="News",
-)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,6 @@ from django.db import connection
 from django.utils import timezone
 
 from por.accounts.models import SYSTEM, Actor
-from por.accounts.rules import OrganisationKind
 from por.db.locks import advisory_lock
 from por.directory.models import Partner
 from por.history.actions import recording as history
@@ -26,48 +25,29 @@ from por.history.models import Event
 from por.notifications import messages
 from por.notifications.actions.delivering import Deliveries, deliver
 from por.notifications.actions.notifying import notify_organisation
-from por.notifications.models import Delivery, Topic
+from por.notifications.models import Delivery
 from por.queue import work
 from por.queue.rules import HOLDS_BACK
 from tests.factories import make_member
-from tests.por.notifications.conftest import MailServer
+from tests.por.notifications.conftest import NEWS, MailServer
 from tests.product import ROOT
 
 Status = Delivery.Status
 
 
-def context(event: Event) -> dict[str, object]:
-    return {"rows": []}
-
-
-def home(event: Event) -> str:
-    return "/"
-
-
-NEWS = messages.Mail(
-    "record_attached",
-    Topic.RECORD,
-    to=(OrganisationKind.PARTNER,),
-    title="News",
-    subject="News",
-    paragraphs=(),
-    context=context,
-    action="Open",
-    url=home,
-    inbox=None,
-)
+MAIL = NEWS._replace(inbox=None)
 
 
 @pytest.fixture(autouse=True)
 def _own_mail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(messages._mails, "record_attached", NEWS)
+    monkeypatch.setitem(messages._mails, "record_attached", MAIL)
 
 
 def tell(partner: Partner, thing: str, *, by: Actor = SYSTEM) -> int:
     """Notify the members of the partner of an event about a thing; return the event."""
     about = history.ObjectRef("thing", thing, thing)
     event = Event.objects.get(pk=history.record("thing.done", about, by=by, at=timezone.now(), chain=None))
-    notify_organisation(event, NEWS, organisation_id=partner.pk)
+    notify_organisation(event, MAIL, organisation_id=partner.pk)
     return event.pk
 
 
@@ -86,10 +66,10 @@ def no_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing hold a mail back: a fault, for controls."""
     monkeypatch.setattr(work, "HOLDS_BACK", timedelta(days=-1))
     numbers = itertools.count()
-    monkeypatch.setattr(Deliveries, "line_of", lambda _self, _row: next(numbers))
+    monkeypatch.setattr(Deliveries, "ordering_key_of", lambda _self, _row: next(numbers))
 
 
-# --- The order of a line ------------------------------------------------------------------------------------------
+# --- The order of messages ----------------------------------------------------------------------------------------
 
 
 def first_of_two_is_refused(partner: Partner, server: MailServer) -> tuple[list[int], list[int]]:
@@ -211,7 +191,7 @@ def place_of_an_act_among_a_load(partner: Partner, server: MailServer, by: Actor
     return events_of(server).index(act)
 
 
-def test_mail_of_a_persons_act_leaves_before_that_of_a_load(partner, mail_server, admin, monkeypatch):
+def test_mail_about_the_act_of_a_person_leaves_before_that_of_a_load(partner, mail_server, admin, monkeypatch):
     monkeypatch.setattr(Deliveries, "batch", 1)
     assert place_of_an_act_among_a_load(partner, mail_server, admin) == 0
 
@@ -224,8 +204,8 @@ def test_control_without_priorities_the_mail_of_a_load_leaves_first(partner, mai
 # --- A sender that dies -------------------------------------------------------------------------------------------
 
 OWN_MAIL = """
-from tests.por.notifications.test_order import NEWS, messages
-messages._mails["record_attached"] = NEWS
+from tests.por.notifications.test_order import MAIL, messages
+messages._mails["record_attached"] = MAIL
 """
 SENDING = OWN_MAIL + "from por.notifications.actions.delivering import deliver; deliver()"
 #: A fault: all mails of a batch leave before the first one is marked.
@@ -242,8 +222,11 @@ Late().run()
 )
 
 
-def copies_after_a_kill(server: MailServer, code: str, sender: str) -> Counter[str]:
-    """Kill a sender when the server has its fifth mail, and let another one go on; return the copies of each mail."""
+def copies_after_a_kill(partner: Partner, server: MailServer, code: str, sender: str) -> Counter[str]:
+    """Kill the sender of twelve mails at the fifth, and let another one go on; return the copies of each mail."""
+    make_member(partner.organisation)
+    for number in range(12):
+        tell(partner, f"{number}")
     url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + connection.settings_dict["NAME"]
     ours = {"DATABASE_URL": url, "EMAIL_URL": f"smtp://127.0.0.1:{server.port}", "DEFAULT_FROM_EMAIL": sender}
     command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", code]
@@ -258,26 +241,20 @@ def copies_after_a_kill(server: MailServer, code: str, sender: str) -> Counter[s
 
 @pytest.mark.django_db(transaction=True)
 def test_sender_that_dies_causes_at_most_one_second_copy(partner, mail_server, settings):
-    make_member(partner.organisation)
-    for number in range(12):
-        tell(partner, f"{number}")
-    copies = copies_after_a_kill(mail_server, SENDING, settings.DEFAULT_FROM_EMAIL)
+    copies = copies_after_a_kill(partner, mail_server, SENDING, settings.DEFAULT_FROM_EMAIL)
     assert sorted(copies.values()) == [1] * 11 + [2]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_control_batch_that_is_marked_late_causes_many_second_copies(partner, mail_server, settings):
-    make_member(partner.organisation)
-    for number in range(12):
-        tell(partner, f"{number}")
-    copies = copies_after_a_kill(mail_server, MARKED_LATE, settings.DEFAULT_FROM_EMAIL)
+    copies = copies_after_a_kill(partner, mail_server, MARKED_LATE, settings.DEFAULT_FROM_EMAIL)
     assert sorted(copies.values()) == [1] * 7 + [2] * 5
 
 
 # --- Several senders ----------------------------------------------------------------------------------------------
 
 
-def test_mails_for_which_no_time_is_left_are_given_back(partner, mail_server, monkeypatch):
+def test_mails_are_given_back_when_no_time_is_left(partner, mail_server, monkeypatch):
     make_member(partner.organisation)
     for number in range(3):
         tell(partner, f"{number}")

@@ -1,4 +1,4 @@
-"""Rows that are leased together: only the row at fault loses tries, and rows of one line keep their order."""
+"""Rows that are leased together: only the row at fault loses tries, and rows with one ordering key keep their order."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_event_that_kills_its_worker_costs_no_other_of_its_batch_a_try():
     assert (row.attempts, row.done_at) == (deaths, None)
 
 
-# --- The order of a line ------------------------------------------------------------------------------------------
+# --- The order of events ------------------------------------------------------------------------------------------
 
 
 def overtaken(handled: list[str]) -> bool:
@@ -215,7 +215,7 @@ def things_of_a_load_and_of_a_person(by: Actor) -> None:
     record("person", by=by)
 
 
-def test_what_a_person_did_goes_before_what_a_load_caused(handled, admin, monkeypatch):
+def test_events_of_people_go_before_those_of_a_load(handled, admin, monkeypatch):
     monkeypatch.setattr(relaying.Relay, "batch", 1)
     things_of_a_load_and_of_a_person(admin)
     relaying.relay()

@@ -1,4 +1,4 @@
-"""The Celery application of the scheduler alone. It sends the names of tasks, so it loads neither them nor Django."""
+"""The Celery application of the scheduler alone. It sends only the names of tasks, so it loads no other code."""
 
 from __future__ import annotations
 

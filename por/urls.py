@@ -7,7 +7,7 @@ from django.urls import include, path
 from por.ops import views as probes
 from por.portal.views.metrics import metrics
 
-# The addresses that programs ask come first: what stands before them is tried for each of their requests.
+# The addresses that programs ask come first, because Django tries the patterns in this order.
 urlpatterns = [
     path("livez", probes.livez, name="livez"),
     path("readyz", probes.readyz, name="readyz"),

@@ -130,8 +130,7 @@ class Statement:
 #: What this process has built. A test that changes how querysets are built replaces it by an empty one.
 compiled: MutableMapping[PreparedQuery[Any], tuple[Any, Statement | None]] = WeakKeyDictionary()
 
-
-#: So many statements the server keeps for one connection, as it holds them in memory. Others are planned each time.
+#: The most statements that the server keeps for one connection, because they take memory. Others are planned each time.
 MOST_KEPT = 200
 
 
@@ -177,7 +176,7 @@ class _OnServer:
         try:
             self._call()
         except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.FeatureNotSupported) as error:
-            # Somebody made the server forget it, or a migration has changed its columns.
+            # The server was told to forget it, or a migration has changed its columns.
             self.known.discard(statement.name)
             if isinstance(error, psycopg2.errors.FeatureNotSupported):
                 self.known.add(f"old {statement.name}")  # the server still has it

@@ -1,4 +1,4 @@
-"""Subscriptions in the rows of lists. These parts stand on a page up to fifty times, so they are tags, not includes."""
+"""Subscriptions in the rows of lists. A page shows these parts up to fifty times, so they are tags, not includes."""
 
 from __future__ import annotations
 

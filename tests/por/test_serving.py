@@ -101,7 +101,7 @@ def crowd(server: Server) -> Iterator[list[socket.socket]]:
             thread.join()
 
 
-def test_slow_clients_keep_no_one_from_an_answer(tmp_path):
+def test_slow_clients_delay_no_one(tmp_path):
     with started(tmp_path, "por.wsgi:application") as server, crowd(server) as idle:
         for _ in range(20):
             assert server.status() == 200
@@ -123,7 +123,7 @@ def test_a_request_that_comes_byte_by_byte_is_answered(server):
         assert body_of(client.makefile("rb")) == b"5"
 
 
-def test_requests_that_come_at_once_are_answered_in_their_order(server):
+def test_requests_that_arrive_together_are_answered_in_order(server):
     first = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
     last = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123"
     with server.connect() as client:
@@ -177,13 +177,13 @@ def test_bodies_of_every_kind_are_read(server, head, body, answer):
 @pytest.mark.parametrize(
     "framing", [b"Content-Length: 3\r\nContent-Length: 4", b"Content-Length: -1", b"Content-Length: x"]
 )
-def test_a_request_with_an_unclear_end_is_refused(server, framing):
+def test_request_with_an_ambiguous_length_is_refused(server, framing):
     with server.connect() as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\nabcd")
         assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_head_without_end_is_refused(server):
+def test_head_that_never_ends_is_refused(server):
     with server.connect() as client:
         with contextlib.suppress(OSError):
             client.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 65536)
@@ -191,7 +191,7 @@ def test_a_head_without_end_is_refused(server):
         assert client.recv(1000) == b""
 
 
-def test_who_does_not_close_after_the_last_answer_holds_up_no_one(server):
+def test_client_that_never_closes_its_connection_delays_no_one(server):
     with contextlib.ExitStack() as stack:
         for _ in range(50):
             client = stack.enter_context(server.connect())

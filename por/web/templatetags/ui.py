@@ -186,7 +186,7 @@ def _day(value: date, weekday: bool, _language: str | None) -> SafeString:
 
 @register.simple_tag
 def since(value: date) -> SafeString:
-    """Return since which day something is so."""
+    """Return the words that say since which day something is so."""
     return _since(value, get_language())
 
 
@@ -255,7 +255,7 @@ def _choices(model: type[Model], name: str, _language: str | None) -> dict[Any, 
 
 @register.simple_tag
 def address(page: str, key: UUID) -> str:
-    """Return the address of the page about one thing. How the addresses of such pages look is found once."""
+    """Return the address of the page about one thing. The form of the address is found once."""
     before, after = _around(page)
     return f"{before}{key}{after}"
 

@@ -394,7 +394,7 @@ def test_usage_of_seats_counts_each_subscription_once_a_month(estate, amira):
 
 
 @pytest.mark.parametrize("view", ["", "renewing", "own", "former", "all"])
-def test_no_tab_of_a_large_partner_has_what_it_may_not_see(
+def test_no_tab_shows_a_large_partner_what_it_may_not_see(
     web: Client, customer: Customer, partner: Partner, view: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "FEW", 0)  # so one is many, and the keys of what it may see are not listed

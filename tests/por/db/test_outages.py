@@ -269,7 +269,7 @@ def end_connections(product: Product) -> None:
         cursor.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'por_app'")
 
 
-def test_connections_that_end_between_requests_cost_no_one_an_answer(product, token, subscription_path):
+def test_every_request_is_answered_after_connections_have_ended(product, token, subscription_path):
     mpn_id = a_partner(product, token)
     assert product.status("/c/") == 200, "still signed in"
     bearer = {"Authorization": f"Bearer {token}"}

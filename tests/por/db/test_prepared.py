@@ -200,7 +200,7 @@ def test_a_new_connection_is_told_the_statement_again(customer):
     assert len(kept_by_the_server()) == 1
 
 
-def test_nothing_is_kept_where_a_pooler_forbids_it(fresh, customer, settings):
+def test_nothing_is_prepared_when_preparing_is_switched_off(fresh, customer, settings):
     settings.PREPARE_ON_SERVER = False
 
     assert BY_ID.all(ids=[customer.pk]) == [customer]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,11 @@ def signed_in(actor: Actor, *, language: str = "", **options: Any) -> Client:
     client = Client(**options)
     client.force_login(actor.user)
     return client
+
+
+def packed(html: str) -> str:
+    """Return HTML without the white space that comes from the lines of its template: around tags and at their ends."""
+    return re.sub(r" ?(<[^>]*?) ?> ?", r"\1>", " ".join(html.split()))
 
 
 def queries(load: Callable[[], Any]) -> int:

@@ -24,6 +24,7 @@ from por.directory.rules import Product
 from por.web.charts import Series, line_chart, spark
 from por.web.formatting import day_text, moment_text, money_text, month_text, number_text, percent_text
 from por.web.icons import ICONS
+from tests.pages import packed
 
 NBSP = "\u00a0"
 ATTACKER = '<script>"x"</script>'
@@ -344,7 +345,7 @@ def test_a_select_is_the_one_of_django():
         )
 
     def shown(form: Form) -> str:
-        return re.sub(r"\s*\n\s*", "", str(form["one"]))
+        return packed(str(form["one"]))
 
     own = Choices({"one": "b"})
     stock = Choices({"one": "b"}, renderer=DjangoTemplates())

@@ -29,9 +29,10 @@ chaos: development tools    ## the long races and faults: ten minutes of faults,
 	RACE_SECONDS=$${RACE_SECONDS:-60} HYPOTHESIS_PROFILE=chaos $(BIN)/python -m pytest -m "chaos or not chaos" \
 		tests/associations/record/test_races.py tests/associations/record/test_state_machine.py tests/test_writes.py tests/test_idempotency.py
 
-check: development tools    ## format, lint, import contracts, types, migration drift, translations; then the tests
+check: development tools    ## format of code and templates, lint, import contracts, types, migration drift, translations; then the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/djangofmt --check templates
 	$(BIN)/lint-imports
 	$(MAKE) types
 	$(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0

@@ -68,6 +68,31 @@ def test_tests_that_share_a_server_run_in_one_process():
         assert getattr(Units, ours) is not getattr(LoadScopeScheduling, ours)
 
 
+def too_long(template: str) -> list[int]:
+    """Return the numbers of the lines that have more than 140 characters."""
+    return [number for number, line in enumerate(template.splitlines(), 1) if len(line) > 140]
+
+
+def templates() -> list[Path]:
+    return [path for path in (ROOT / "templates").rglob("*") if path.is_file()]
+
+
+def test_no_line_of_a_template_is_longer_than_140_characters():
+    """The formatter leaves a line that it cannot break as it is."""
+    found = {str(path.relative_to(ROOT)): too_long(path.read_text(encoding="utf-8")) for path in templates()}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def test_a_long_line_of_a_template_is_found():
+    assert too_long(f"<p>\n{'å' * 140}\n{'a' * 141}\n</p>") == [3]
+
+
+def test_every_template_is_where_the_formatter_looks():
+    """`make check` formats templates/ only."""
+    html = [path for room in ("associations", "por") for path in (ROOT / room).rglob("*.html")]
+    assert html == []
+
+
 def test_no_template_has_inline_scripts_styles_or_handlers():
     """The Content-Security-Policy forbids them, so they would not work."""
     forbidden = (" style=", "<style", " onclick=", " onsubmit=", " onchange=", "javascript:")

@@ -152,7 +152,7 @@ def import_file(path: Path, file: File[R], report: Report) -> None:
     def merged(merge: Callable[[Outcome], None]) -> None:
         outcome = Outcome()
         with transaction.atomic():
-            _raise_lock_timeout()
+            _set_limits()
             merge(outcome)
             _count(file.name, outcome)
         tally.created += outcome.created.total()
@@ -245,10 +245,14 @@ def _apart(file: File[R], names: Sequence[str], count: int, progress: _Progress)
             yield file.line(*row)
 
 
-def _raise_lock_timeout() -> None:
-    """Let this transaction wait longer for locks. People give up after seconds, but an import has time."""
+def _set_limits() -> None:
+    """Let this transaction wait longer for locks, and not for the disk. People give up after seconds.
+
+    If the server itself crashes, the batches of its last second may be lost, all of each, with their counts for the
+    events, and the import is repeated. The commit of the events waits for the disk, and for all that was before it.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL lock_timeout = '60s'")
+        cursor.execute("SET LOCAL lock_timeout = '60s'; SET LOCAL synchronous_commit = off")
 
 
 def _count(file: str, outcome: Outcome) -> None:
@@ -273,10 +277,13 @@ def _record(file: str) -> None:
     """Record an event in the chain of each organisation whose rows changed, EVENTS of them per transaction."""
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
+            # Up to a key, so that the index is used even if the database believes that the table is empty.
             cursor.execute(
                 """
-                DELETE FROM estate_loaded WHERE file = %s AND organisation_id IN (
-                    SELECT organisation_id FROM estate_loaded WHERE file = %s ORDER BY organisation_id LIMIT %s
+                DELETE FROM estate_loaded WHERE file = %s AND organisation_id <= (
+                    SELECT max(organisation_id) FROM (
+                        SELECT organisation_id FROM estate_loaded WHERE file = %s ORDER BY organisation_id LIMIT %s
+                    ) AS next
                 )
                 RETURNING organisation_id, created, changed
                 """,

@@ -71,28 +71,31 @@ def _plain() -> Plain:
 def _found() -> str:
     """Return the SQL of the rows that differ from what is stored, with the known revision and why they are unfit.
 
-    In the order of the index: to insert them in any other order takes more than twice as long.
+    In the order of the index: to insert them in any other order takes more than twice as long. The day of the start is
+    compared first, because it takes far less than its month.
     """
     return """
+        WITH span AS MATERIALIZED (SELECT min(month) AS first, max(month) AS last FROM estate_staged_usage)
         SELECT staged.*, false AS apart, subscription.id AS subscription_pk, subscription.customer_id,
             coalesce(known.revision, 0) AS revision,
             CASE
                 WHEN subscription.id IS NULL THEN 'unknown_subscription'
-                WHEN staged.month < date_trunc('month', subscription.started_on) THEN 'month_before_start'
+                WHEN staged.month < subscription.started_on
+                    AND staged.month < date_trunc('month', subscription.started_on) THEN 'month_before_start'
             END AS unfit
         FROM estate_staged_usage AS staged
         LEFT JOIN directory_subscription AS subscription USING (subscription_id)
         LEFT JOIN directory_usage AS known
             ON known.subscription_id = subscription.id AND known.month = staged.month
             AND known.workload = staged.workload AND known.superseded_at IS NULL
-            AND known.month BETWEEN (SELECT min(month) FROM estate_staged_usage)
-                AND (SELECT max(month) FROM estate_staged_usage)
+            AND known.month BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)
         WHERE known.revision IS NULL OR (staged.paid_units, staged.active_users, staged.consumed_usd)
             IS DISTINCT FROM (known.paid_units, known.active_users, known.consumed_usd)
         ORDER BY subscription.id, staged.month, staged.workload
     """
 
 
+_ANY_KNOWN = f"SELECT EXISTS (SELECT FROM estate_found_usage WHERE {HERE} AND revision > 0)"
 # Closes the newest revisions before the next ones are inserted.
 _SUPERSEDE = f"""
     UPDATE directory_usage AS usage SET superseded_at = %(now)s
@@ -101,32 +104,38 @@ _SUPERSEDE = f"""
         AND found.revision > 0 AND usage.superseded_at IS NULL AND usage.revision = found.revision
         AND usage.subscription_id = subscription_pk AND usage.month = found.month AND usage.workload = found.workload
 """
+# The lines of a batch are read once: to be inserted, and to be counted or refused.
 _INSERT = f"""
-    INSERT INTO directory_usage
-        (subscription_id, month, workload, revision, paid_units, active_users, consumed_usd, known_from)
-    SELECT subscription_pk, month, workload, revision + 1, paid_units, active_users, consumed_usd, %(now)s
-    FROM estate_found_usage WHERE {HERE} AND unfit IS NULL
+    WITH found AS MATERIALIZED (
+        SELECT * FROM estate_found_usage WHERE {HERE}
+    ), inserted AS (
+        INSERT INTO directory_usage
+            (subscription_id, month, workload, revision, paid_units, active_users, consumed_usd, known_from)
+        SELECT subscription_pk, month, workload, revision + 1, paid_units, active_users, consumed_usd, %(now)s
+        FROM found WHERE unfit IS NULL
+    )
+    SELECT unfit, CASE WHEN unfit IS NULL THEN customer_pk ELSE line END,
+        count(*) FILTER (WHERE revision = 0), count(*) FILTER (WHERE revision > 0)
+    FROM found GROUP BY 1, 2
 """
-_COUNT = f"""
-    SELECT customer_pk, count(*) FILTER (WHERE revision = 0), count(*) FILTER (WHERE revision > 0)
-    FROM estate_found_usage WHERE {HERE} AND unfit IS NULL GROUP BY customer_pk
-"""
-_UNFIT = f"SELECT line, unfit FROM estate_found_usage WHERE {HERE} AND unfit IS NOT NULL"
 
 
 def _merge_all(places: Places, outcome: Outcome) -> None:
     given = {**places._asdict(), "now": timezone.now()}
+    refused = []
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, given)
-        for customer, created, changed in cursor.fetchall():
-            outcome.created[customer] += created
-            outcome.changed[customer] += changed
-        if outcome.changed.total():
+        cursor.execute(_ANY_KNOWN, given)
+        if cursor.fetchone()[0]:
             cursor.execute(_SUPERSEDE, given)
         cursor.execute(_INSERT, given)
-        cursor.execute(_UNFIT, given)
-        for line, code in sorted(cursor.fetchall()):
-            outcome.refuse(line, _unfit(code))
+        for unfit, number, created, changed in cursor.fetchall():
+            if unfit is None:
+                outcome.created[number] += created
+                outcome.changed[number] += changed
+            else:
+                refused.append((number, unfit))
+    for line, code in sorted(refused):
+        outcome.refuse(line, _unfit(code))
 
 
 def _unfit(code: str) -> Unfit:

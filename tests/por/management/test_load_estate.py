@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -157,6 +158,33 @@ def test_import_leaves_out_the_statistics_of_a_table_that_is_in_use(estate: Path
         other.rollback()
     finally:
         other.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_batches_do_not_wait_for_the_disk_but_the_events_after_them_do(
+    estate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit of the events is on disk, and with it all commits before."""
+    found: dict[str, set[str]] = {"batch": set(), "events": set()}
+
+    def noted(step: str, call: Callable[..., None]) -> Callable[..., None]:
+        def noting(*given: Any, **more: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SHOW synchronous_commit")
+                found[step].add(cursor.fetchone()[0])
+            call(*given, **more)
+
+        return noting
+
+    monkeypatch.setattr(loading, "_count", noted("batch", loading._count))
+    monkeypatch.setattr(loading.history, "record_each", noted("events", loading.history.record_each))
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = on")  # the servers of the tests have it off
+    try:
+        assert load(estate).failure == ""
+    finally:
+        connection.close()
+    assert found == {"batch": {"off"}, "events": {"on"}}
 
 
 def test_missing_files_are_skipped(tmp_path: Path) -> None:

@@ -324,6 +324,7 @@ LARGEST_UPLOAD = env.int("LARGEST_UPLOAD_MB", default=2048) * 1024 * 1024
 # --- Static files -----------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder", "por.web.staticfiles.UsedFiles"]
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
 STORAGES = {
     "default": FILES,

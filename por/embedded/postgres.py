@@ -39,11 +39,24 @@ SELECT 'CREATE DATABASE por OWNER por_owner'
 """
 
 
-def start(processes: Processes, *, data: Path, sockets: Path, throwaway: bool) -> dict[str, str]:
-    """Start the server, and make the two roles and the database if they are missing. Return their URLs."""
+def addresses(sockets: Path) -> dict[str, str]:
+    """Return the URLs of the database for its two roles."""
+    host = quote(str(_directory(sockets)), safe="")
+    return {
+        "DATABASE_URL": f"postgres://por_app@{host}/por",
+        "DATABASE_OWNER_URL": f"postgres://por_owner@{host}/por",
+    }
+
+
+def _directory(sockets: Path) -> Path:
+    return sockets / "postgresql"
+
+
+def start(processes: Processes, *, data: Path, sockets: Path, throwaway: bool) -> None:
+    """Start the server, and make the two roles and the database if they are missing."""
     programs = binaries()
     unprivileged = _unprivileged()
-    directory = sockets / "postgresql"
+    directory = _directory(sockets)
     directory.mkdir(mode=0o700, exist_ok=True)
     if not (data / "PG_VERSION").exists():
         _create(processes, programs, data, unprivileged)
@@ -73,11 +86,6 @@ def start(processes: Processes, *, data: Path, sockets: Path, throwaway: bool) -
         ) from None
     statements = ROLES + ("ALTER ROLE por_owner CREATEDB;" if throwaway else "")
     _psql(programs, directory, statements)
-    host = quote(str(directory), safe="")
-    return {
-        "DATABASE_URL": f"postgres://por_app@{host}/por",
-        "DATABASE_OWNER_URL": f"postgres://por_owner@{host}/por",
-    }
 
 
 def binaries() -> Path:

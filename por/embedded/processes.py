@@ -56,6 +56,8 @@ def end_with_parent(number: signal.Signals) -> None:
 TOO_OFTEN = 5
 MINUTE = 60.0
 AGAIN = "; starting it again."
+#: Variables that the processes of a run do not get. Without bytecode on disk, each would compile everything anew.
+WITHHELD = {"PYTHONDONTWRITEBYTECODE"}
 TAIL = 65536  # bytes at the end of a log that are searched for the last error
 
 
@@ -154,6 +156,7 @@ class Processes:
                 os._exit(1)
 
         log = self.logs / f"{name}.log"
+        environment = {key: value for key, value in os.environ.items() if key not in WITHHELD}
 
         def launch() -> subprocess.Popen[bytes]:
             try:
@@ -163,7 +166,7 @@ class Processes:
                         stdin=subprocess.DEVNULL,
                         stdout=output,
                         stderr=subprocess.STDOUT,
-                        env=os.environ | self.environment,
+                        env=environment | self.environment,
                         start_new_session=True,
                         preexec_fn=in_child,
                         pass_fds=(*self.inherit, *pass_fds),

@@ -12,28 +12,43 @@ from pathlib import Path
 
 from . import postgres
 from .home import Home
-from .processes import Command, Processes, Trouble
+from .processes import Command, Process, Processes, Trouble
 
 ADDRESSES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL")
 REMEDY = "run `make run`, which installs it"
 
 
 @contextlib.contextmanager
-def started(home: Home, processes: Processes, *, throwaway: bool = False) -> Iterator[dict[str, str]]:
-    """Start the servers; yield the part of the environment with the addresses of database, broker and mail server."""
-    environment = {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)}
+def started(
+    home: Home, processes: Processes, *, throwaway: bool = False, early: Callable[[dict[str, str]], None] | None = None
+) -> Iterator[dict[str, str]]:
+    """Start the servers; yield the part of the environment with the addresses of database, broker and mail server.
+
+    `early` gets the addresses before the servers answer.
+    """
+    given = {name: os.environ[name] for name in ADDRESSES if os.environ.get(name)}
+    data, maildir, port = home.path / "pg", home.path / "mail", _free_port()
     with home.sockets() as sockets, processes:
-        mail = None if "EMAIL_URL" in environment else _start_mail_sink(processes, home.path / "mail")
-        if "REDIS_URL" not in environment:
-            environment |= _start_valkey(processes, home.path / "valkey", sockets / "valkey.sock")
-        if "DATABASE_URL" not in environment:
-            environment |= postgres.start(processes, data=home.path / "pg", sockets=sockets, throwaway=throwaway)
-        if mail:
-            environment |= mail()  # the slowest to start, so waited for last
+        environment = dict(given)
+        if "REDIS_URL" not in given:
+            environment["REDIS_URL"] = f"unix://{sockets / 'valkey.sock'}"
+        if "DATABASE_URL" not in given:
+            environment |= postgres.addresses(sockets)
+        if "EMAIL_URL" not in given:
+            environment |= {"EMAIL_URL": f"smtp://127.0.0.1:{port}", "MAIL_SINK": str(maildir)}
+        if early:
+            early(environment)
+        mail = None if "EMAIL_URL" in given else _start_mail_sink(processes, maildir, port)
+        if "REDIS_URL" not in given:
+            _start_valkey(processes, home.path / "valkey", sockets / "valkey.sock")
+        if "DATABASE_URL" not in given:
+            postgres.start(processes, data=data, sockets=sockets, throwaway=throwaway)
+        if mail:  # the slowest to start, so waited for last
+            processes.wait_for(mail, lambda: _answers(socket.AF_INET, ("127.0.0.1", port), b"", b"220"))
         yield environment
 
 
-def _start_valkey(processes: Processes, data: Path, address: Path) -> dict[str, str]:
+def _start_valkey(processes: Processes, data: Path, address: Path) -> None:
     """Start broker and cache. It writes an append-only file, so a killed server loses one second at most."""
     data.mkdir(mode=0o700, exist_ok=True)
     address.unlink(missing_ok=True)
@@ -50,7 +65,6 @@ def _start_valkey(processes: Processes, data: Path, address: Path) -> dict[str, 
             f"Valkey cannot use {data} ({server.last_words()}): move that directory away;"
             " what was still to be done is queued again from the database."
         ) from None
-    return {"REDIS_URL": f"unix://{address}"}
 
 
 def _valkey_program() -> Path:
@@ -61,24 +75,14 @@ def _valkey_program() -> Path:
     raise Trouble(f"Valkey is not installed: {REMEDY}, or set REDIS_URL to a server of your own.")
 
 
-def _start_mail_sink(processes: Processes, maildir: Path) -> Callable[[], dict[str, str]]:
-    """Start a mail server that delivers nothing and keeps each message as a file of a maildir.
-
-    Return a function that waits for it and returns its address.
-    """
+def _start_mail_sink(processes: Processes, maildir: Path, port: int) -> Process:
+    """Start a mail server that delivers nothing and keeps each message as a file of a maildir."""
     if importlib.util.find_spec("aiosmtpd") is None:
         raise Trouble(f"aiosmtpd is not installed: {REMEDY}, or set EMAIL_URL to a server of your own.")
     if maildir.exists() and not (maildir / "new").exists():
         maildir.rmdir()  # the sink makes the maildir itself; it refuses all messages if the directory is there already
-    port = _free_port()
     command: Command = [sys.executable, "-m", "aiosmtpd", "--nosetuid", "--listen", f"127.0.0.1:{port}"]
-    server = processes.start("mail", [*command, "--class", "aiosmtpd.handlers.Mailbox", maildir])
-
-    def ready() -> dict[str, str]:
-        processes.wait_for(server, lambda: _answers(socket.AF_INET, ("127.0.0.1", port), b"", b"220"))
-        return {"EMAIL_URL": f"smtp://127.0.0.1:{port}", "MAIL_SINK": str(maildir)}
-
-    return ready
+    return processes.start("mail", [*command, "--class", "aiosmtpd.handlers.Mailbox", maildir])
 
 
 def _free_port() -> int:

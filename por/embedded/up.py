@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import sys
+from functools import partial
 
 from . import servers
 from .home import ROOT, Home
@@ -38,12 +39,11 @@ def up() -> None:
         settings = home.settings(host, port)
         processes = Processes(home.logs, dict(settings), inherit=[lock])
         _say("Starting PostgreSQL, Valkey and the mail sink …")
-        with servers.started(home, processes) as addresses:
+        with servers.started(home, processes, early=partial(start_preparing, processes)):
             try:
-                processes.environment |= addresses
                 home.publish(processes.environment)
                 _say("Preparing the database and the files …")
-                _prepare(processes)
+                finish_preparing(processes)
                 _say("Starting web, worker and scheduler …")
                 _start_product(processes, home, listener)
                 _say(_greeting(settings))
@@ -76,17 +76,17 @@ def _listener() -> socket.socket:
     return listener
 
 
-def _prepare(processes: Processes) -> None:
-    """Prepare the database and, beside it, the files. Raise Trouble."""
-    steps = [
-        processes.start("prepare", [*MANAGE, "prepare"], lasting=False),
-        processes.start("collectstatic", [*MANAGE, "collectstatic", "--noinput", "--skip-checks"], lasting=False),
-    ]
-    for step in steps:
-        if processes.finish(step) != 0:
-            raise Trouble(
-                f"`manage.py {step.name}` has failed ({step.last_words()}): see {step.log}, then start again."
-            )
+def start_preparing(processes: Processes, addresses: dict[str, str]) -> None:
+    """Start to prepare the database and the files. It loads Django while the database starts, and then waits for it."""
+    processes.environment |= addresses
+    processes.start("prepare", [*MANAGE, "prepare", "--wait"], lasting=False)
+
+
+def finish_preparing(processes: Processes) -> None:
+    """Wait until database and files are prepared. Raise Trouble."""
+    step = next(process for process in processes.running if process.name == "prepare")
+    if processes.finish(step) != 0:
+        raise Trouble(f"`manage.py {step.name}` has failed ({step.last_words()}): see {step.log}, then start again.")
 
 
 def _start_product(processes: Processes, home: Home, listener: socket.socket) -> None:

@@ -25,7 +25,7 @@ def main(lock: str, *supersets: str) -> int:
     python = VENV / "bin" / "python"
     if _works(python) and STAMP.exists() and STAMP.read_text() in {_stamp(name) for name in (lock, *supersets)}:
         return 0
-    if not _works(python, "-m", "pip", "--version") and (problem := _create()):
+    if not _works(python) and (problem := _create()):
         print(problem, file=sys.stderr)
         return 1
     STAMP.unlink(missing_ok=True)
@@ -64,22 +64,35 @@ def _create() -> str | None:
         if subprocess.run(["apt-get", "install", "-y", "-qq", package], check=False).returncode != 0:
             return f"{package} could not be installed (see above): {remedy}."
     print(f"Making .venv with Python {sys.version.split()[0]} …", flush=True)
-    made = subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=False)
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", VENV], check=False)
     return None if made.returncode == 0 else f"{VENV} could not be made (see above): remove it, then start again."
 
 
 def _install_with_uv(python: Path, lock: str) -> bool:
     """Install with uv, in a third of the time that pip takes; return whether it worked. If not, pip does the same."""
     uv = VENV / "bin" / "uv"
-    if not _works(uv, "--version") and not _works(python, "-m", "pip", "install", "--quiet", UV):
+    install_uv = ["install", "--quiet", "--disable-pip-version-check", UV]
+    if not (
+        _works(uv, "--version")
+        # The pip of this Python, if it has one: to put another into .venv takes longer than all the packages.
+        or _works(Path(sys.executable), "-m", "pip", "--python", str(python), *install_uv)
+        or (_has_pip(python) and _works(python, "-m", "pip", *install_uv))
+    ):
         return False
     command = [str(uv), "pip", "install", "--quiet", "--python", str(python), "--require-hashes"]
     return subprocess.run([*command, "-r", str(ROOT / lock)], check=False).returncode == 0
 
 
 def _install_with_pip(python: Path, lock: str) -> bool:
+    if not _has_pip(python):
+        return False
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     return subprocess.run([*command, "-r", str(ROOT / lock)], check=False).returncode == 0
+
+
+def _has_pip(python: Path) -> bool:
+    """Return whether .venv has pip, after an attempt to put it there."""
+    return _works(python, "-m", "pip", "--version") or _works(python, "-m", "ensurepip", "--default-pip")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,11 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from por.embedded import servers, up
+from por.embedded.home import Home
+from por.embedded.processes import Processes
 from tests.product import (
+    OURS,
     ROOT,
     TIMEOUT,
     Product,
@@ -101,6 +106,37 @@ def kill_and_wait_for_the_next(product: Product, name: str) -> None:
     line = product.next_line(f"{name} has ended")
     assert line == f"{name} has ended (killed by signal 9); starting it again.\n"
     assert line in (product.var / "log" / f"{name}.log").read_text()
+
+
+def test_processes_write_bytecode_whatever_the_shell_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise each of them compiles the whole product anew, at every start."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    with Processes(tmp_path, {}) as processes:
+        step = processes.start(
+            "step", [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"], lasting=False
+        )
+        assert processes.finish(step) == 0
+    assert step.log.read_text() == "False\n"
+
+
+def test_preparing_waits_for_a_database_that_starts_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OURS & os.environ.keys():
+        monkeypatch.delenv(name)
+    home = Home(tmp_path)
+    home.make()
+    processes = Processes(home.logs, home.settings())
+
+    def begin(addresses: dict[str, str]) -> None:
+        """Start nothing else until it has done what it can do alone."""
+        up.start_preparing(processes, addresses)
+        wait_until((tmp_path / "static" / "staticfiles.json").exists)
+        time.sleep(1)
+
+    with servers.started(home, processes, throwaway=True, early=begin) as addresses:
+        up.finish_preparing(processes)
+        with connected(addresses["DATABASE_URL"]) as cursor:
+            cursor.execute("SELECT count(*) > 0 FROM directory_subscription")
+            assert cursor.fetchall() == [(True,)]
 
 
 @pytest.mark.parametrize(("port", "reason"), [("eighty", "a port is a number"), ("70000", "a port is a number")])

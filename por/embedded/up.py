@@ -16,6 +16,8 @@ from .home import ROOT, Home
 from .processes import Command, Processes, Trouble
 
 MANAGE: Command = [sys.executable, ROOT / "manage.py"]
+#: Django's checks run in `prepare`.
+CELERY: Command = [sys.executable, "-m", "celery", "--skip-checks", "--app"]
 
 PEOPLE = {
     "customer": "administrator of a customer",
@@ -43,8 +45,9 @@ def up() -> None:
             try:
                 home.publish(processes.environment)
                 _say("Preparing the database and the files …")
+                _start_scheduler(processes, home)
                 finish_preparing(processes)
-                _say("Starting web, worker and scheduler …")
+                _say("Starting web and worker …")
                 _start_product(processes, home, listener)
                 _say(_greeting(settings))
                 processes.watch(_say)
@@ -89,24 +92,26 @@ def finish_preparing(processes: Processes) -> None:
         raise Trouble(f"`manage.py {step.name}` has failed ({step.last_words()}): see {step.log}, then start again.")
 
 
+def _start_scheduler(processes: Processes, home: Home) -> None:
+    """Start the scheduler. It needs the broker alone; what it sends before there is a worker waits or expires."""
+    beat: Command = ["beat", "--schedule", home.path / "beat-schedule", "--pidfile", ""]
+    processes.start("beat", [*CELERY, "por.clock:app", *beat, "--loglevel", "INFO"])
+
+
 def _start_product(processes: Processes, home: Home, listener: socket.socket) -> None:
-    """Start worker, scheduler and web server; return when the worker takes tasks and pages answer."""
+    """Start worker and web server; return when the worker takes tasks and pages answer."""
     metrics = home.run / "metrics"  # metrics of dead processes must not be counted again
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir()
     processes.environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-    # Django's checks ran in the step before.
-    celery: Command = [sys.executable, "-m", "celery", "--skip-checks", "--app"]
     work: Command = ["worker", "--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle"]
     worker = processes.start(
         "worker",
-        [*celery, "por.celery:app", *work, "--loglevel", "INFO"],
+        [*CELERY, "por.celery:app", *work, "--loglevel", "INFO"],
         grace=20,  # SIGTERM lets running tasks end; a task that is cut short is delivered again
         orphan_signal=signal.SIGKILL,  # its broker has ended too, and its pool dies with it
         before_exec=_lower_priority,
     )
-    beat: Command = ["beat", "--schedule", home.path / "beat-schedule", "--pidfile", ""]
-    processes.start("beat", [*celery, "por.clock:app", *beat, "--loglevel", "INFO"])
     web = processes.start("web", serving("por.wsgi:application", listener), pass_fds=[listener.fileno()])
     host, port = listener.getsockname()[:2]
     processes.wait_for(web, lambda: _answers(host, port))

@@ -8,8 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
+#: The tag of the checks that a command runs which leaves out those of Django: they load all pages, for their addresses.
+OWN = "por"
 
-@checks.register()
+
+@checks.register(OWN)
 def check_driver(**options: Any) -> list[checks.CheckMessage]:
     if find_spec("psycopg") is None:
         return []

@@ -16,6 +16,7 @@ from por.errors import Locked
 from por.imports import whole
 from por.imports.loading import Report, Tally, only_import
 from por.imports.reading import RowError
+from por.ops.checks import OWN
 
 SHOWN = 20  # failed rows on the terminal; --errors has them all
 
@@ -24,6 +25,7 @@ class Command(BaseCommand):
     """Import the CSV files of an estate. A bad row is reported and skipped; importing again changes nothing."""
 
     help = __doc__ or ""
+    requires_system_checks = [OWN]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("directory", metavar="DIR", type=Path, help="the folder with partners.csv, customers.csv …")

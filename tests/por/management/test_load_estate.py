@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, SystemCheckError
 from django.db import connection, transaction
 
 from associations.record.models import Association
@@ -22,6 +22,7 @@ from por.history.actions.verifying import verify
 from por.history.models import Event
 from por.imports import loading, whole
 from por.imports.loading import File
+from por.ops import checks
 from tests.databases import clear_statistics
 from tests.estates import (
     GLOBAL,
@@ -185,6 +186,13 @@ def test_batches_do_not_wait_for_the_disk_but_the_events_after_them_do(
     finally:
         connection.close()
     assert found == {"batch": {"off"}, "events": {"on"}}
+
+
+def test_import_is_refused_with_the_wrong_driver(estate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs our own checks, without Django's."""
+    monkeypatch.setattr(checks, "find_spec", lambda name: object())
+    with pytest.raises(SystemCheckError, match=r"por\.E001"):
+        call_command("load_estate", str(estate), skip_checks=False)
 
 
 def test_missing_files_are_skipped(tmp_path: Path) -> None:

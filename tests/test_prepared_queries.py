@@ -256,7 +256,7 @@ def pairs_of_lists(estate: Estate) -> Iterator[Pair]:
 def _pair_of_lists(form: SubscriptionFilter, actor: Actor, order: tuple[str, ...]) -> Pair:
     def plain() -> Any:
         visible = restrict_to_ids(subscriptions_for_listing(actor), actor)
-        return form.apply(visible, actor).values_list(*schemas.SUBSCRIPTION_VALUES, named=True)
+        return schemas.subscription_values(form.apply(visible, actor))
 
     def parts(rows: Any) -> list[Any]:
         """Return the list by parts, the second of them there and back, so that all its queries are asked."""
@@ -294,7 +294,8 @@ def pairs_of_questions(estate: Estate) -> Iterator[Pair]:
         for ids in ([], keys, estate.chance.sample(keys, 20)):
             asked = questions._open_requests(Reader.of(actor))
             given = {"organisation": actor.organisation_id, "subscriptions": ids}
-            plain = questions.requests_for_listing(actor).open().prefetch_related(None).filter(subscription__in=ids)
+            seen = ChangeRequest.objects.visible_to(actor).open().filter(subscription__in=ids)
+            plain = seen.select_related("incumbent__partner__organisation")
             yield Pair(lambda asked=asked, given=given: asked.all(**given), plain.all)
 
 

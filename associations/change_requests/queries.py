@@ -185,7 +185,10 @@ def _visible_request(actor: Actor, request: ChangeRequest) -> VisibleRequest:
 
 
 def open_requests(actor: Actor, subscriptions: Sequence[int]) -> dict[int, VisibleRequest]:
-    """Return the open change request of each of these subscriptions, by its key, where the actor may see one."""
+    """Return the open change request of each of these subscriptions, by its key, where the actor may see one.
+
+    It comes with its parties alone: whoever asks has the subscriptions.
+    """
     found = _open_requests(Reader.of(actor)).all(organisation=actor.organisation_id, subscriptions=list(subscriptions))
     by_key = {request.pk: request for request in found}
     for name, query in (("challengers", _CHALLENGERS), ("statements", _STATEMENTS)) if found else ():
@@ -202,7 +205,12 @@ def open_requests(actor: Actor, subscriptions: Sequence[int]) -> dict[int, Visib
 def _open_requests(reader: Reader) -> PreparedQuery[ChangeRequest]:
     actor = reader.actor()
     return PreparedQuery(
-        lambda: requests_for_listing(actor).open().filter(AnyOf(F("subscription"), Param("subscriptions"))),
+        lambda: (
+            ChangeRequest.objects.visible_to(actor)
+            .open()
+            .select_related("incumbent__partner__organisation")
+            .filter(AnyOf(F("subscription"), Param("subscriptions")))
+        ),
         planned_each_time=reader.planned_each_time,
     )
 

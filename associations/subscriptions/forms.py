@@ -21,7 +21,7 @@ from associations.record.access import (
 )
 from associations.record.models import Association
 from associations.record.queries import subscriptions_for_listing
-from associations.subscriptions.schemas import SUBSCRIPTION_VALUES
+from associations.subscriptions.schemas import subscription_values
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
 from por.db.keyset import Prepared
@@ -82,14 +82,14 @@ class SubscriptionFilter(AsOfForm):
         return subscriptions
 
     def listed(self, actor: Actor) -> QuerySet[Subscription, Any] | Prepared:
-        """Return the rows of SUBSCRIPTION_VALUES that match and the actor may see.
+        """Return the subscription_values that match and the actor may see.
 
         They are prepared, unless their SQL depends on more than the filters that are used.
         """
         given = self.cleaned_data
         if self.day or given["search"] or given["partner_of_record"] not in ("", "none"):
             visible = restrict_to_ids(subscriptions_for_listing(actor, self.day), actor)
-            return self.apply(visible, actor).values_list(*SUBSCRIPTION_VALUES, named=True)
+            return subscription_values(self.apply(visible, actor))
         few = few_keys(actor)
         shape = ListShape(
             Reader.of(actor),
@@ -153,7 +153,7 @@ class ListShape:
         params = {name: Param(name) if has else None for name, has in zip(_VALUES, self.values, strict=True)}
         chosen = dict(zip(_CHOICES, self.choices, strict=True))
         filters.cleaned_data = {"as_of": None, "search": "", **chosen, **params}
-        return filters.apply(visible, actor).values_list(*SUBSCRIPTION_VALUES, named=True)
+        return subscription_values(filters.apply(visible, actor))
 
 
 @dataclass(frozen=True)

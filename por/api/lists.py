@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
+from django.utils.datastructures import MultiValueDict
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -58,7 +61,18 @@ def listing(
 
 def filtered(request: Request, form: type[Filters]) -> Filters:
     """Return the filters of a list as the query gives them; ignore unknown parameters. Raise Invalid."""
-    filters = form(request.query_params)
+    given = request.query_params
+    values = tuple((name, tuple(given.getlist(name))) for name in form.base_fields)
+    return cast("Filters", _valid(form, get_language(), values))
+
+
+@lru_cache(maxsize=256)
+def _valid(form: type[Filters], language: str | None, given: tuple[tuple[str, tuple[str, ...]], ...]) -> Filters:
+    """Return the form, valid for these values. It is kept, as it depends on nothing else but the language.
+
+    A day that was not in the future then is not in the future now.
+    """
+    filters = form(MultiValueDict({name: list(values) for name, values in given if values}))
     if not filters.is_valid():
         raise invalid(
             [

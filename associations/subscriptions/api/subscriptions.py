@@ -19,12 +19,12 @@ from associations.record.usage import month_of, monthly
 from associations.subscriptions.forms import SubscriptionFilter
 from associations.subscriptions.schemas import (
     EVENT_EXAMPLE,
-    SUBSCRIPTION_VALUES,
     DoerShape,
     EventShape,
     SubscriptionShape,
     UsageShape,
     subscription_shapes,
+    subscription_values,
     usage_shape,
 )
 from por.accounts.authentication import actor_of
@@ -106,7 +106,7 @@ class SubscriptionDetail(Endpoint):
         as_of = filtered(request, AsOfForm).day
         actor = actor_of(request)
         found = subscriptions_for_listing(actor, as_of).filter(subscription_id=subscription_id)
-        shapes = subscription_shapes(actor, list(found.values_list(*SUBSCRIPTION_VALUES, named=True)), as_of)
+        shapes = subscription_shapes(actor, list(subscription_values(found)), as_of)
         if not shapes:
             raise absent()
         return Response(shapes[0], headers={"ETag": etag(shapes[0]["version"])})

@@ -12,7 +12,7 @@ from associations.record import access
 from associations.record.access import restrict_to_ids
 from associations.record.queries import subscriptions_for_listing
 from associations.subscriptions.forms import SubscriptionFilter
-from associations.subscriptions.schemas import SUBSCRIPTION_VALUES
+from associations.subscriptions.schemas import subscription_values
 from por.accounts.models import SYSTEM
 from por.db.keyset import Prepared, read_part, read_parts
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
@@ -54,7 +54,7 @@ def test_a_prepared_list_has_the_rows_of_the_plain_one(estate, admin, amira, mon
         filters = SubscriptionFilter({**given, "tenant_id": tenant})
         assert filters.is_valid(), filters.errors
         visible = restrict_to_ids(subscriptions_for_listing(actor), actor)
-        plain = filters.apply(visible, actor).values_list(*SUBSCRIPTION_VALUES, named=True)
+        plain = subscription_values(filters.apply(visible, actor))
         prepared = filters.listed(actor)
 
         assert isinstance(prepared, Prepared)

@@ -211,7 +211,6 @@ def _open_requests(reader: Reader) -> PreparedQuery[ChangeRequest]:
             .select_related("incumbent__partner__organisation")
             .filter(AnyOf(F("subscription"), Param("subscriptions")))
         ),
-        planned_each_time=reader.planned_each_time,
     )
 
 

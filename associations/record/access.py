@@ -24,8 +24,8 @@ from por.history.models import Event, Party
 class Reader(NamedTuple):
     """What the SQL of a reader's prepared queries depends on.
 
-    A partner's keys are part of it, so that the planner knows how many rows they have. Of others only the kind is; the
-    organisation is a Param.
+    A partner's keys are part of it, so that the planner knows how many rows they have, and so the plan that is kept is
+    made for this partner. Of others only the kind is; the organisation is a Param.
     """
 
     kind: str
@@ -42,10 +42,6 @@ class Reader(NamedTuple):
         """Return an actor whose queries are those of the reader."""
         organisation = Organisation(id=self.organisation or Param("organisation"), kind=self.kind)
         return Actor(user=None, organisation=organisation, below=self.below)
-
-    @property
-    def planned_each_time(self) -> bool:
-        return self.kind == OrganisationKind.PARTNER
 
 
 #: Up to this many keys are listed in a query. Where there are more, a list finds enough of them as it reads on.
@@ -86,7 +82,7 @@ def few_keys(actor: Actor) -> tuple[list[int], list[int]] | None:
 @lru_cache(maxsize=256)
 def _own(reader: Reader) -> PreparedQuery[Any]:
     own = Association.objects.not_undone().visible_to(reader.actor()).values_list("subscription", "customer")
-    return PreparedQuery(lambda: own, planned_each_time=True)
+    return PreparedQuery(lambda: own)
 
 
 def restricted(

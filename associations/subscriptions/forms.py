@@ -139,7 +139,7 @@ class ListShape:
     @property
     def planned_each_time(self) -> bool:
         # How many rows are renewed before a day depends on the day.
-        return self.reader.planned_each_time or self.values[0]
+        return self.values[0]
 
     def rows(self) -> QuerySet[Subscription, Any]:
         actor = self.reader.actor()

@@ -130,17 +130,21 @@ class Statement:
 #: What this process has built. A test that changes how querysets are built replaces it by an empty one.
 compiled: MutableMapping[PreparedQuery[Any], tuple[Any, Statement | None]] = WeakKeyDictionary()
 
-#: The most statements that the server keeps for one connection, because they take memory. Others are planned each time.
+#: The most statements that the server keeps for one connection, because they take memory. For a new one it then forgets
+#: the one that has not been used for longest.
 MOST_KEPT = 200
 
 
-def known_to(connection: Any) -> set[str]:
-    """Return the names of the statements that the server keeps for this connection. A new connection has none."""
-    session, names = getattr(connection, "prepared", (None, set()))
+def known_to(connection: Any) -> dict[str, bool]:
+    """Return the statements that the server keeps for this connection, by name, and whether they can still be called.
+
+    The one used last is the last. A new connection has none.
+    """
+    session, names = getattr(connection, "prepared", (None, {}))
     if session is None or session is not connection.connection:
-        session, names = connection.connection, set()
+        session, names = connection.connection, {}
         connection.prepared = session, names
-    result: set[str] = names
+    result: dict[str, bool] = names
     return result
 
 
@@ -158,7 +162,7 @@ class _OnServer:
     The server forgets all statements with the connection, and none when a transaction is rolled back.
     """
 
-    def __init__(self, cursor: Any, statement: Statement, known: set[str]) -> None:
+    def __init__(self, cursor: Any, statement: Statement, known: dict[str, bool]) -> None:
         self.cursor, self.statement, self.known = cursor, statement, known
         self.values: Sequence[Any] = ()
 
@@ -170,32 +174,39 @@ class _OnServer:
             return
         if not statement.name:
             statement.write_for_server(self.cursor)
-        if statement.name not in self.known and len(self.known) >= MOST_KEPT:
-            self.cursor.execute(sql, values)
-            return
         try:
             self._call()
         except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.FeatureNotSupported) as error:
             # The server was told to forget it, or a migration has changed its columns.
-            self.known.discard(statement.name)
+            self.known.pop(statement.name, None)
             if isinstance(error, psycopg2.errors.FeatureNotSupported):
-                self.known.add(f"old {statement.name}")  # the server still has it
+                self.known[statement.name] = False  # the server still has it
             if self.cursor.connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
                 raise
             self.cursor.execute(sql, values)
 
     def _call(self) -> None:
         statement = self.statement
-        if statement.name not in self.known:
-            if f"old {statement.name}" in self.known:
-                self.cursor.execute(f"DEALLOCATE {statement.name}")
-                self.known.discard(f"old {statement.name}")
+        if not self.known.get(statement.name):
+            if statement.name in self.known:
+                self._drop(statement.name)
+            elif len(self.known) >= MOST_KEPT:
+                self._drop(next(iter(self.known)))
             self.cursor.execute(f"PREPARE {statement.name} AS {statement.kept}")
-            self.known.add(statement.name)
+        self.known.pop(statement.name, None)
+        self.known[statement.name] = True  # now it is the last
         given = [value for one, value in zip(statement.parameters, self.values, strict=True) if isinstance(one, Param)]
         self.cursor.execute(
             f"EXECUTE {statement.name}({statement.call})" if given else f"EXECUTE {statement.name}", given
         )
+
+    def _drop(self, name: str) -> None:
+        try:
+            self.cursor.execute(f"DEALLOCATE {name}")
+        except psycopg2.errors.InvalidSqlStatementName:  # it has been forgotten with all others
+            del self.known[name]
+            raise
+        del self.known[name]
 
     @property
     def query(self) -> bytes:

@@ -252,8 +252,42 @@ def test_a_statement_whose_columns_a_migration_has_changed_is_asked_again(fresh)
         as_owner("DROP TABLE changing")
 
 
-def test_a_connection_keeps_a_bounded_number_of_statements(fresh, customer, monkeypatch):
-    monkeypatch.setattr(prepared, "MOST_KEPT", 0)
+def test_a_connection_forgets_the_statement_that_was_not_used_for_longest(fresh, customer, monkeypatch):
+    monkeypatch.setattr(prepared, "MOST_KEPT", 2)
+    most = [10**9, 10**9 + 1, 10**9 + 2]
+    queries = [PreparedQuery(lambda n=n: Customer.objects.filter(pk=Param("pk"), pk__lt=n)) for n in most]
 
+    for number in (0, 1, 0, 2, 0, 1, 2):
+        assert queries[number].one(pk=customer.pk) == customer
+        assert len(kept_by_the_server()) == len(known_to(connection)) <= 2
+
+    assert [number for number in most if any(f"< {number}" in sql for sql in kept_by_the_server())] == most[1:]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_full_connection_whose_statements_the_server_has_forgotten_works(fresh, customer, monkeypatch):
+    monkeypatch.setattr(prepared, "MOST_KEPT", 1)
+    other = PreparedQuery(lambda: Customer.objects.filter(pk=Param("pk")))
+    BY_ID.all(ids=[customer.pk])
+    with connection.cursor() as cursor:
+        cursor.execute("DISCARD ALL")
+
+    assert other.one(pk=customer.pk) == customer
+    assert other.one(pk=customer.pk) == customer
+    assert len(kept_by_the_server()) == 1
+
+
+def test_a_full_connection_keeps_what_it_has_when_its_transaction_has_failed(fresh, customer, monkeypatch):
+    monkeypatch.setattr(prepared, "MOST_KEPT", 1)
+    other = PreparedQuery(lambda: Customer.objects.filter(pk=Param("pk")))
+    BY_ID.all(ids=[customer.pk])
+    with transaction.atomic(), connection.cursor() as cursor:
+        with pytest.raises(ProgrammingError):
+            cursor.execute("SELECT no_such_column")
+        connection.needs_rollback = False  # so that it is the server that refuses
+        with pytest.raises(InternalError):
+            other.one(pk=customer.pk)
+        transaction.set_rollback(True)
+
+    assert other.one(pk=customer.pk) == customer
     assert BY_ID.all(ids=[customer.pk]) == [customer]
-    assert kept_by_the_server() == []

@@ -22,14 +22,16 @@ from associations.record import access, events, locking, usage
 from associations.record.access import Reader, restrict_to_ids, subscriptions_visible_to, usage_visible_to
 from associations.record.models import Association
 from associations.record.queries import subscriptions_for_listing
-from associations.subscriptions import schemas
+from associations.subscriptions import forms, schemas, searching
 from associations.subscriptions.forms import SubscriptionFilter
+from associations.subscriptions.searching import Matches
 from por.accounts import actions as accounts
-from por.accounts.models import Actor, Membership, Token, keys_below
+from por.accounts.models import Actor, Membership, Organisation, Token, keys_below
 from por.db.keyset import Prepared, read_part, read_parts
 from por.directory import actions as directory
-from por.directory.models import Customer, Partner, Subscription, Usage
+from por.directory.models import Customer, Partner, Sku, Subscription, Usage
 from por.directory.rules import Agreement, Product
+from por.web.filters import ids_from
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription, suspend
 
 FIRST = date(2025, 1, 1)
@@ -181,6 +183,9 @@ class Pair:
         return expected, found
 
 
+SEARCHES = ["norden", "stor", "kund", "kund 1", "KUND2.example", "office", "intune", "100%_", "a\\b"]
+
+
 def pairs_of_lists(estate: Estate) -> Iterator[Pair]:
     """Yield lists with filters at random, whole and by parts, for readers whose keys are few and many."""
     chance, days = estate.chance, ["", "2025-06-01", "2027-01-01"]
@@ -189,13 +194,14 @@ def pairs_of_lists(estate: Estate) -> Iterator[Pair]:
         "product": ["", "", *Product.values],
         "agreement": ["", "", *Agreement.values],
         "status": ["", "", *Subscription.Status.values],
-        "partner_of_record": ["", "none"],
+        "partner_of_record": ["", "none", "none", "4199999", *(one.mpn_id for one in estate.partners[:2])],
+        "search": ["", "", *SEARCHES],
         "renews_before": days,
         "tenant_id": tenants,
     }
     orders = [("pk",), ("customer__organisation__name", "-pk")]
-    for turn in range(8):
-        given = {name: chance.choice(values) for name, values in choices.items() if turn and chance.random() < 0.5}
+    for turn in range(10):
+        given = {name: chance.choice(values) for name, values in choices.items() if turn and chance.random() < 0.35}
         form = SubscriptionFilter(given)
         assert form.is_valid(), form.errors
         for actor in [*estate.readers.values(), Actor(user=None, organisation=None)]:
@@ -223,6 +229,45 @@ def _pair_of_lists(form: SubscriptionFilter, actor: Actor, order: tuple[str, ...
         return parts(rows)
 
     return Pair(prepared, lambda: parts(plain()))
+
+
+def pairs_of_names(estate: Estate) -> Iterator[Pair]:
+    """Yield what has a text in its name: all of it, and as many of each kind as are counted as few."""
+    tenant = str(estate.customers[0].tenant_id)
+    for text in (*SEARCHES, "abc", tenant, tenant[:9], estate.partners[0].mpn_id):
+        ids = ids_from(text)
+        given = {"text": text, "first_id": ids and ids[0], "last_id": ids and ids[1]}
+        named = Organisation.objects.filter(name__icontains=text)
+        kinds = [
+            ("customer", named.filter(kind="customer")),
+            ("customer", Customer.objects.filter(domain__icontains=text)),
+            ("customer", Customer.objects.filter(tenant_id__range=ids) if ids else Customer.objects.none()),
+            ("partner", named.filter(kind="partner")),
+            ("partner", Partner.objects.filter(mpn_id=text)),
+        ]
+        skus = [("sku", pk) for pk in Sku.objects.filter(name__icontains=text).values_list("pk", flat=True)]
+        for few in (2, 1000):
+            found = [(kind, pk) for kind, rows in kinds for pk in rows.values_list("pk", flat=True)[: few + 1]]
+            names = searching._names(has_ids=ids is not None, few=few)
+
+            def asked(names: Any = names, given: Any = given, few: int = few) -> list[Any]:
+                return sorted(kind if few == 2 else (kind, pk) for kind, pk in names.values(**given))
+
+            expected = sorted(kind if few == 2 else (kind, pk) for kind, pk in found + skus)
+            yield Pair(asked, lambda expected=expected: expected)
+
+
+def pairs_of_held(estate: Estate) -> Iterator[Pair]:
+    for actor in estate.readers.values():
+        for text, partners in (("Stor AB", [estate.partners[0].pk]), ("AB", searching.MANY)):
+            matches = Matches(text, partners=partners)
+            asked = searching._held(Reader.of(actor), matches.shape, 1000)
+            given = {"organisation": actor.organisation_id, **matches.params}
+            held = Association.objects.open().of_record().visible_to(actor)
+            plain = held.filter(partner__organisation__name__icontains=text).values_list("subscription")
+            yield Pair(
+                lambda asked=asked, given=given: sorted(asked.values(**given)), lambda plain=plain: sorted(plain)
+            )
 
 
 def pairs_of_locked(estate: Estate) -> Iterator[Pair]:
@@ -331,6 +376,12 @@ def _locked_partner(estate: Estate) -> Iterator[Pair]:
         yield Pair(lambda mpn_id=mpn_id: directory._LOCKED_BY_ID.all(mpn_id=mpn_id), plain.all, transaction.atomic)
 
 
+def pairs_of_holders(estate: Estate) -> Iterator[Pair]:
+    for mpn_id in ["999", *(one.mpn_id for one in estate.partners)]:
+        plain = Partner.objects.filter(mpn_id=mpn_id).values_list("pk")
+        yield Pair(lambda mpn_id=mpn_id: forms._BY_MPN_ID.values(mpn_id=mpn_id), plain.all)
+
+
 #: What holds each prepared query of the product. A new one needs a line here.
 HELD: dict[str, Callable[[Estate], Iterator[Pair]]] = {
     "associations.change_requests.actions._REQUESTS_OF": pairs(
@@ -380,7 +431,10 @@ HELD: dict[str, Callable[[Estate], Iterator[Pair]]] = {
     "associations.record.locking._to_change": pairs_of_locked,
     "associations.record.usage._NEWEST": pairs_of_usage,
     "associations.subscriptions.forms.SubscriptionFilter.listed": pairs_of_lists,
+    "associations.subscriptions.forms._BY_MPN_ID": pairs_of_holders,
     "associations.subscriptions.schemas._RECORDS": _records,
+    "associations.subscriptions.searching._held": pairs_of_held,
+    "associations.subscriptions.searching._names": pairs_of_names,
     "por.accounts.actions._USABLE_TOKEN": _by_digest,
     "por.directory.actions._LOCKED_BY_ID": _locked_partner,
 }

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from associations.record import access
 from associations.record.models import Association
-from associations.subscriptions import forms
+from associations.subscriptions import searching
 from por.accounts.models import Organisation
 from por.db.prepared import Param, Statement, known_to
 from por.directory.models import Customer, Subscription, Usage
@@ -99,7 +99,7 @@ FIVE = other.Statement(1)
 @pytest.mark.parametrize("name", HELD)
 def test_prepared_query_returns_what_its_plain_queryset_returns(estate, monkeypatch, settings, name, how, few):
     monkeypatch.setattr(access, "FEW", few)
-    monkeypatch.setattr(forms, "FEW", few)
+    monkeypatch.setattr(searching, "FEW", few)
     settings.PREPARE_ON_SERVER = how != "not prepared"
     estate.chance.seed(estate.seed)
     forget_all()

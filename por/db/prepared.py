@@ -35,11 +35,19 @@ class Param(models.Expression):
 
 
 class AnyOf(models.Func):
-    """A condition that a key is in a list that is a parameter. `in` would fix the length of the list in the SQL."""
+    """A condition that a key is in a list that is a parameter. `in` would fix the length of the list in the SQL.
 
-    template = "%(expressions)s)"
+    The list has the type of the key. Otherwise the server would compare each row with one after another.
+    """
+
+    template = "%(expressions)s::%(type)s[])"
     arg_joiner = " = ANY("
     output_field = models.BooleanField()
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> tuple[str, Any]:
+        key = self.get_source_expressions()[0]
+        extra["type"] = key.output_field.cast_db_type(connection)
+        return super().as_sql(compiler, connection, *args, **extra)
 
 
 class PreparedQuery(Generic[M]):

@@ -9,8 +9,8 @@ from django.db import connection
 
 from associations.record import access
 from associations.record.models import Association
-from associations.subscriptions import forms
-from associations.subscriptions.forms import NameMatches
+from associations.subscriptions import searching
+from associations.subscriptions.searching import matches_of
 from por.accounts.models import Organisation, User
 from por.directory.models import Customer, Subscription
 from por.history.models import Event
@@ -45,7 +45,7 @@ def estate():
 
 @pytest.mark.parametrize("few", [1000, 0])
 def test_search_finds_the_same_whether_few_or_many_names_match(estate, monkeypatch, few):
-    for module in (access, forms):
+    for module in (access, searching):
         monkeypatch.setattr(module, "FEW", few)
     rows, readers, nordvik = estate
     names = {str(row.subscription_id): name for name, row in rows.items()}
@@ -115,5 +115,6 @@ def test_page_of_a_list_is_read_from_an_index_in_order(django_assert_num_queries
         assert "subscriptions_by_" in page
         assert "Sort" not in page
     assert "subscriptions_by_renewal" in plan(Subscription.objects.filter(renews_on__lt="2001-01-01"))
+    staff = make_staff()
     with django_assert_num_queries(1):  # for all kinds of names together
-        NameMatches.of("vik")
+        matches_of("vik", staff, None)

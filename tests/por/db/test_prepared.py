@@ -140,7 +140,7 @@ def test_the_server_keeps_a_statement_with_its_constants_and_is_asked_once(fresh
 
     (kept,) = kept_by_the_server()
     assert '"organisation_id" > 0' in kept
-    assert "ANY($1)" in kept
+    assert "ANY($1::bigint[])" in kept
     assert len(captured) == 2
     assert all("ANY" in query["sql"] for query in captured.captured_queries)
 

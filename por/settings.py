@@ -157,7 +157,7 @@ CACHES = {
     },
 }
 # Only the limits of sign-in use the cache on the server: people who are signed in can go on working while it is away.
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "por.accounts.sessions"
 
 _broker = urlsplit(REDIS_URL)
 CELERY_BROKER_URL = f"redis+socket://{_broker.path}?virtual_host=0" if _broker.scheme == "unix" else redis_db(0)

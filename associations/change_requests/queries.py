@@ -190,15 +190,20 @@ def open_requests(actor: Actor, subscriptions: Sequence[int]) -> dict[int, Visib
     It comes with its parties alone: whoever asks has the subscriptions.
     """
     found = _open_requests(Reader.of(actor)).all(organisation=actor.organisation_id, subscriptions=list(subscriptions))
-    by_key = {request.pk: request for request in found}
-    for name, query in (("challengers", _CHALLENGERS), ("statements", _STATEMENTS)) if found else ():
+    return {one.request.subscription_id: one for one in visible_requests(actor, _with_parties(found))}
+
+
+def _with_parties(requests: list[ChangeRequest]) -> list[ChangeRequest]:
+    """Return the change requests with their challengers and statements, by prepared queries."""
+    by_key = {request.pk: request for request in requests}
+    for name, query in (("challengers", _CHALLENGERS), ("statements", _STATEMENTS)) if requests else ():
         related: dict[int, list[Any]] = {pk: [] for pk in by_key}
         for one in query.all(requests=list(by_key)):
             one.request = by_key[one.request_id]
             related[one.request_id].append(one)
         for pk, rows in related.items():
             prefetched(by_key[pk], name, rows)
-    return {one.request.subscription_id: one for one in visible_requests(actor, found)}
+    return requests
 
 
 @lru_cache(maxsize=256)
@@ -224,7 +229,14 @@ _STATEMENTS: PreparedQuery[Any] = PreparedQuery(
 
 def next_due(actor: Actor, count: int) -> list[VisibleRequest]:
     """Return the open change requests the actor may see, the one due first at the top."""
-    return visible_requests(actor, requests_for_listing(actor).open().order_by("due_at", "pk")[:count])
+    found = _next_due(Reader.of(actor), count).all(organisation=actor.organisation_id)
+    return visible_requests(actor, _with_parties(found))
+
+
+@lru_cache(maxsize=256)
+def _next_due(reader: Reader, count: int) -> PreparedQuery[ChangeRequest]:
+    found = requests_for_listing(reader.actor()).open().order_by("due_at", "pk")
+    return PreparedQuery(lambda: found[:count], planned_each_time=reader.planned_each_time)
 
 
 @dataclass(frozen=True)

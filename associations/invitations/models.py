@@ -33,9 +33,8 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 
     def for_listing(self) -> Self:
         """Return them with all that a page or the API shows, for one more query."""
-        invited = Invited.objects.select_related("subscription__sku").order_by("pk")
         return self.select_related("partner__organisation", "customer__organisation").prefetch_related(
-            models.Prefetch("invited", invited)
+            models.Prefetch("invited", invited_for_listing())
         )
 
 
@@ -91,3 +90,8 @@ class Invited(models.Model):
 
     def __str__(self) -> str:
         return str(self.subscription)
+
+
+def invited_for_listing() -> models.QuerySet[Invited]:
+    """Return the subscriptions of invitations with what a page or the API shows, in the order they were named."""
+    return Invited.objects.select_related("subscription__sku").order_by("pk")

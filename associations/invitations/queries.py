@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from django.db.models import Q, QuerySet, TextChoices
+from django.db.models import F, Q, QuerySet, TextChoices
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from associations.invitations.models import Invitation, InvitationQuerySet
+from associations.invitations.models import Invitation, InvitationQuerySet, Invited, invited_for_listing
 from associations.invitations.rules import InvitationStatus
+from associations.record.access import Reader
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
+from por.db.prepared import AnyOf, Param, PreparedQuery, prefetched
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -114,6 +117,20 @@ def in_state(actor: Actor, invitations: QuerySet[Invitation], state: str) -> Que
 
 
 def waiting_for(actor: Actor, count: int) -> list[Invitation]:
-    """Return the customer's open invitations that expire first."""
-    found = invitations_for_listing(actor).open().filter(expires_at__gt=timezone.now())
-    return list(found.order_by("expires_at", "pk")[:count])
+    """Return the customer's open invitations that expire first, with what they name."""
+    found = _waiting(count).all(organisation=actor.organisation_id, now=timezone.now())
+    named: dict[int, list[Invited]] = {one.pk: [] for one in found}
+    for one in _INVITED.all(invitations=list(named)) if found else ():
+        named[one.invitation_id].append(one)
+    for invitation in found:
+        prefetched(invitation, "invited", named[invitation.pk])
+    return found
+
+
+@lru_cache(maxsize=16)
+def _waiting(count: int) -> PreparedQuery[Invitation]:
+    open_ones = invitations_for_listing(Reader(OrganisationKind.CUSTOMER).actor()).open()
+    return PreparedQuery(lambda: open_ones.filter(expires_at__gt=Param("now")).order_by("expires_at", "pk")[:count])
+
+
+_INVITED = PreparedQuery(lambda: invited_for_listing().filter(AnyOf(F("invitation"), Param("invitations"))))

@@ -145,15 +145,26 @@ def _month_end(month: F) -> Func:
     )
 
 
-def newest_events(actor: Actor, count: int) -> models.QuerySet[Event]:
-    """Return the newest of events_visible_to. A partner's are found by party and chain: they are few among all."""
-    visible = events_visible_to(actor)
+def newest_events(actor: Actor, count: int) -> list[Event]:
+    """Return the newest of events_visible_to, to a customer or a partner."""
     if actor.kind == OrganisationKind.PARTNER:
-        own = [pk for pk in partner_ids(actor) if pk is not None]
-        as_party = Party.objects.filter(organisation_id__in=own).order_by("-event").values_list("event")[:count]
-        in_chain = Event.objects.filter(chain__in=[f"organisation:{pk}" for pk in own]).values_list("pk")
-        visible = visible.filter(pk__in=as_party.union(in_chain))
-    return visible.order_by("-id")[:count]
+        return _newest_of_partner(Reader.of(actor), count).all()
+    return _newest_of_chain(count).all(chain=f"organisation:{actor.organisation_id}")
+
+
+@lru_cache(maxsize=256)
+def _newest_of_partner(reader: Reader, count: int) -> PreparedQuery[Event]:
+    """Return the query for a partner's. They are found by party and chain, because they are few among all."""
+    own = [pk for pk in partner_ids(reader.actor()) if pk is not None]
+    as_party = Party.objects.filter(organisation_id__in=own).order_by("-event").values_list("event")[:count]
+    in_chain = Event.objects.filter(chain__in=[f"organisation:{pk}" for pk in own]).values_list("pk")
+    visible = events_visible_to(reader.actor()).filter(pk__in=as_party.union(in_chain))
+    return PreparedQuery(lambda: visible.order_by("-id")[:count], planned_each_time=True)
+
+
+@lru_cache(maxsize=16)
+def _newest_of_chain(count: int) -> PreparedQuery[Event]:
+    return PreparedQuery(lambda: Event.objects.filter(chain=Param("chain")).order_by("-seq")[:count])
 
 
 def events_visible_to(actor: Actor) -> models.QuerySet[Event]:

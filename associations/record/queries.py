@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet, Value
 
 from associations.record.access import events_visible_to, subscriptions_visible_to, usage_visible_to
 from associations.record.models import Association, AssociationQuerySet, end_of
@@ -18,6 +19,7 @@ from associations.record.rules import AssociationKind
 from associations.record.usage import MonthOfUsage, latest_usage, newest_usage
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
+from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.access import is_own
 from por.directory.models import Subscription
 from por.errors import NotFound
@@ -67,9 +69,14 @@ def without_partner(subscriptions: QuerySet[Subscription], as_of: date | None = 
 
 def renewing(subscriptions: QuerySet[Subscription], today: date) -> QuerySet[Subscription]:
     """Return those to be renewed within the next 90 days."""
-    return subscriptions.filter(renews_on__range=(today, today + RENEWING_WITHIN)).exclude(
-        status=Subscription.Status.EXPIRED
-    )
+    return renewing_between(subscriptions, today, today + RENEWING_WITHIN)
+
+
+def renewing_between(
+    subscriptions: QuerySet[Subscription], first: date | Param, last: date | Param
+) -> QuerySet[Subscription]:
+    """Return those to be renewed from the first to the last day."""
+    return subscriptions.filter(renews_on__range=(first, last)).exclude(status=Subscription.Status.EXPIRED)
 
 
 def of_record(subscriptions: QuerySet[Subscription], actor: Actor, as_of: date | None = None) -> QuerySet[Subscription]:
@@ -107,10 +114,7 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
     records: dict[int | None, Association] = {}
     forms: dict[int | None, Association] = {}
     for association in (
-        Association.objects.open(as_of)
-        .filter(kind__in=[AssociationKind.DPOR, AssociationKind.OSA_FORM], subscription__in=ids)
-        .select_related("partner__organisation")
-        .order_by("began_at", "pk")
+        _RECORDS.all(ids=ids) if as_of is None else _records(Association.objects.open(as_of), Value(ids))
     ):
         if association.kind == AssociationKind.DPOR:
             records[association.subscription_id] = association
@@ -134,6 +138,16 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
             )
         )
     return result
+
+
+def _records(open_then: AssociationQuerySet, ids: Any) -> AssociationQuerySet:
+    """Return the associations of record and the legacy forms of some subscriptions, with their partners."""
+    kinds = open_then.filter(kind__in=[AssociationKind.DPOR, AssociationKind.OSA_FORM])
+    of_these = kinds.filter(AnyOf(F("subscription"), ids))
+    return of_these.select_related("partner__organisation").order_by("began_at", "pk")
+
+
+_RECORDS = PreparedQuery(lambda: _records(Association.objects.open(), Param("ids")))
 
 
 def _is_own(actor: Actor, one: Association) -> bool:

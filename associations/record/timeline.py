@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
+from django.db.models import F
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from associations.record.access import Reader
 from associations.record.models import Association
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
+from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.access import partners_of
 from por.history.events import EventSpec, chosen, spec_of
 from por.history.models import Event
@@ -57,8 +63,16 @@ def _known(actor: Actor, events: Sequence[Event]) -> Known:
     own = own_mpn_ids(actor) if events else None
     if actor.kind != OrganisationKind.PARTNER or not ids:
         return Known(frozenset(ids), own)
-    seen = Association.objects.not_undone().visible_to(actor).filter(subscription__subscription_id__in=ids)
-    return Known(frozenset(map(str, seen.values_list("subscription__subscription_id", flat=True))), own)
+    seen = _seen(Reader.of(actor)).values(ids=[uuid.UUID(one) for one in ids])
+    return Known(frozenset(str(subscription_id) for (subscription_id,) in seen), own)
+
+
+@lru_cache(maxsize=256)
+def _seen(reader: Reader) -> PreparedQuery[Any]:
+    """Return the query for those of some subscriptions that a partner may open."""
+    own = Association.objects.not_undone().visible_to(reader.actor())
+    named = own.filter(AnyOf(F("subscription__subscription_id"), Param("ids")))
+    return PreparedQuery(lambda: named.values_list("subscription__subscription_id"), planned_each_time=True)
 
 
 def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
@@ -121,4 +135,9 @@ def own_mpn_ids(actor: Actor) -> frozenset[str] | None:
     """Return the MPN IDs of the partners that an actor may read in events; None if it may read all."""
     if actor.kind != OrganisationKind.PARTNER:
         return None
-    return frozenset(partners_of(actor).values_list("mpn_id", flat=True))
+    return frozenset(mpn_id for (mpn_id,) in _OWN_MPN_IDS.values(organisation=actor.organisation_id))
+
+
+_OWN_MPN_IDS: PreparedQuery[Any] = PreparedQuery(
+    lambda: partners_of(Reader(OrganisationKind.PARTNER).actor()).values_list("mpn_id")
+)

@@ -10,6 +10,7 @@ from django.utils import timezone, translation
 from django.utils.functional import SimpleLazyObject
 
 from por.accounts.models import SYSTEM, Actor, Membership, User, keys_below
+from por.db.prepared import Param, PreparedQuery
 from por.web import requests as web
 
 ACTIVE_ORGANISATION = "organisation"
@@ -49,9 +50,17 @@ class ActorMiddleware:
 def _memberships(request: Request) -> list[Membership]:
     if not request.user.is_authenticated:
         return []
-    memberships = Membership.objects.select_related("organisation").filter(user=request.user)
-    memberships = memberships.annotate(below=keys_below("organisation"))
-    return list(memberships.order_by("organisation__kind", "organisation__name", "pk"))
+    return _MEMBERSHIPS.all(user=request.user.pk)
+
+
+_MEMBERSHIPS = PreparedQuery(
+    lambda: (
+        Membership.objects.select_related("organisation")
+        .filter(user=Param("user"))
+        .annotate(below=keys_below("organisation"))
+        .order_by("organisation__kind", "organisation__name", "pk")
+    )
+)
 
 
 def _actor(request: Request) -> Actor:

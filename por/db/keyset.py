@@ -40,18 +40,23 @@ class Shape(Protocol):
     def planned_each_time(self) -> bool: ...
 
     def rows(self) -> QuerySet[Any, Any]:
-        """Return the list as named tuples, with Params in place of values."""
+        """Return the list as named tuples, or models, with Params in place of values."""
 
     def __hash__(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A list of named tuples that is read by prepared queries. `given` are the values of its Params."""
+    """A list of named tuples, or models, that is read by prepared queries. `given` are the values of its Params."""
 
     model: type[Model]
     shape: Shape
     given: Mapping[str, Any]
+    of_models: bool = False
+
+    def count(self, most: int) -> int:
+        """Return the number of rows, at most this number."""
+        return _count(self.shape, most).number(**self.given)
 
 
 def read_part(rows: QuerySet[Any, Row] | Prepared, order: Sequence[str], size: int, cursor: str = "") -> Part[Row]:
@@ -92,7 +97,8 @@ def _nearest(
     if isinstance(rows, QuerySet):
         return list(_beyond(rows, order, place, backwards=backwards)[:size])
     query = _prepared(rows.shape, tuple(order), size, has_place=place is not None, backwards=backwards)
-    return query.named(**rows.given, **{f"place_{number}": value for number, value in enumerate(place or [])})
+    read = query.all if rows.of_models else query.named
+    return read(**rows.given, **{f"place_{number}": value for number, value in enumerate(place or [])})
 
 
 @lru_cache(maxsize=256)
@@ -103,6 +109,13 @@ def _prepared(
     return PreparedQuery(
         lambda: _beyond(shape.rows(), order, place, backwards=backwards)[:size],
         planned_each_time=shape.planned_each_time,
+    )
+
+
+@lru_cache(maxsize=256)
+def _count(shape: Shape, most: int) -> PreparedQuery[Any]:
+    return PreparedQuery(
+        lambda: shape.rows().order_by().values("pk")[:most], planned_each_time=shape.planned_each_time, counts=True
     )
 
 

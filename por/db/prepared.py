@@ -54,15 +54,21 @@ class PreparedQuery(Generic[M]):
     """A queryset with Params in place of values. Its SQL is built when it first runs.
 
     `lock` is SQL for a lock that Django cannot express. PostgreSQL keeps its plan too, whatever the values are; with
-    `planned_each_time` it does not, for a query whose best plan depends on them.
+    `planned_each_time` it does not, for a query whose best plan depends on them. With `counts`, rows are only counted.
     """
 
     def __init__(
-        self, build: Callable[[], models.QuerySet[M]], *, lock: str = "", planned_each_time: bool = False
+        self,
+        build: Callable[[], models.QuerySet[M]],
+        *,
+        lock: str = "",
+        planned_each_time: bool = False,
+        counts: bool = False,
     ) -> None:
         self.build = build
         self.lock = lock
         self.planned_each_time = planned_each_time
+        self.counts = counts
 
     def all(self, **given: Any) -> list[M]:
         """Return the rows as the queryset would: models with their annotations."""
@@ -83,6 +89,10 @@ class PreparedQuery(Generic[M]):
         """Return the first row, None if there is none."""
         return next(iter(self.all(**given)), None)
 
+    def number(self, **given: Any) -> int:
+        """Return the number of rows of a query that counts."""
+        return next((row[0] for row in self.values(**given)), 0)
+
     def _rows(self, given: dict[str, Any]) -> tuple[Any, list[tuple[Any, ...]]]:
         if self not in compiled:
             compiled[self] = self._compile()
@@ -97,6 +107,8 @@ class PreparedQuery(Generic[M]):
             sql, parameters = compiler.as_sql()
         except EmptyResultSet:  # no row can match
             return compiler, None
+        if self.counts:
+            sql = f"SELECT count(*) FROM ({sql}) AS counted"
         converters = compiler.get_converters([one[0] for one in compiler.select[: compiler.col_count]])
         compiler.get_converters = lambda _columns: converters  # the columns are the same each time
         statement = Statement(f"{sql} {self.lock}", parameters, planned_each_time=self.planned_each_time)

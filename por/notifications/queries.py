@@ -17,7 +17,8 @@ from django.db.models import Count, F, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
-from por.accounts.models import Actor
+from por.accounts.models import Actor, Organisation, User
+from por.db.prepared import Param, PreparedQuery
 from por.notifications.lines import Group, grouped
 from por.notifications.models import Notification
 
@@ -35,7 +36,13 @@ HEADERS = ["Message-ID", "X-Request-ID", "Auto-Submitted", "List-Unsubscribe"]
 
 def open_lines(actor: Actor) -> int:
     """Return how many lines of the inbox are open, at most one more than MANY. The index of open lines answers it."""
-    return Notification.objects.visible_to(actor).open()[: MANY + 1].count()
+    return len(_OPEN.values(user=actor.user_id, organisation=actor.organisation_id))
+
+
+_READER = Actor(user=User(id=Param("user")), organisation=Organisation(id=Param("organisation")))
+_OPEN: PreparedQuery[Any] = PreparedQuery(
+    lambda: Notification.objects.visible_to(_READER).open().values_list("pk")[: MANY + 1]
+)
 
 
 def inbox(newest: list[Notification], *, actor: Actor) -> list[Group]:

@@ -1,20 +1,77 @@
-"""What the pages about usage read: the newest month of each subscription, and the largest changes."""
+"""What a customer's home and the pages about usage read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from django.db import connection
 from django.db.models import F, Max, Q, QuerySet
 from django.db.models.functions import Abs
 
-from associations.record.queries import of_own_tenant
+from associations.record.access import Reader
+from associations.record.queries import (
+    RENEWING_WITHIN,
+    of_own_tenant,
+    renewing_between,
+    subscriptions_for_listing,
+    without_partner,
+)
 from associations.record.usage import MonthOfUsage, newest_sql
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
+from por.db.prepared import Param, PreparedQuery
 from por.directory.models import Subscription, Usage
+from por.web.lists import countable
+
+FEW = 5  # rows shown where the whole list is on another page
+
+
+@dataclass(frozen=True)
+class OwnSubscriptions:
+    """A customer's subscriptions, and those of them that need attention today. Every part is one prepared query."""
+
+    actor: Actor
+    today: date
+
+    def count(self) -> int:
+        return _ALL.number(**self._given)
+
+    def count_without_partner(self) -> int:
+        return _COUNT_WITHOUT.number(**self._given)
+
+    def count_renewing(self) -> int:
+        return _COUNT_RENEWING.number(**self._given)
+
+    def without_partner(self) -> list[Subscription]:
+        """Return the largest ones without a partner of record."""
+        return _WITHOUT.all(**self._given)
+
+    def renewing(self) -> list[Subscription]:
+        """Return those that are renewed first."""
+        return _RENEWING.all(**self._given)
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        until = self.today + RENEWING_WITHIN
+        return {"organisation": self.actor.organisation_id, "today": self.today, "until": until}
+
+
+def _own() -> QuerySet[Subscription]:
+    return subscriptions_for_listing(Reader(OrganisationKind.CUSTOMER).actor())
+
+
+def _renewing() -> QuerySet[Subscription]:
+    return renewing_between(_own(), Param("today"), Param("until"))
+
+
+_ALL = PreparedQuery(lambda: countable(_own()), counts=True)
+_COUNT_WITHOUT = PreparedQuery(lambda: countable(without_partner(_own())), counts=True)
+_COUNT_RENEWING = PreparedQuery(lambda: countable(_renewing()), counts=True)
+_WITHOUT = PreparedQuery(lambda: without_partner(_own()).order_by(F("seats").desc(nulls_last=True), "pk")[:FEW])
+_RENEWING = PreparedQuery(lambda: _renewing().order_by("renews_on", "pk")[:FEW])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from django.http import StreamingHttpResponse
 from django.utils import timezone
 from django.utils.translation import get_language, ngettext
 
-from por.db.keyset import CursorInvalid, read_part
+from por.db.keyset import CursorInvalid, Prepared, read_part
 from por.db.locks import statement_timeout
 from por.errors import Refused
 from por.web.csv_export import csv_lines
@@ -45,9 +45,14 @@ def address(request: Request, *, without: Sequence[str] = (), **given: str) -> s
     return f"?{query.urlencode()}" if query else request.path
 
 
-def count_of(rows: QuerySet[Any]) -> int:
+def count_of(rows: QuerySet[Any] | Prepared) -> int:
     """Return the number of rows, at most COUNT_TO + 1."""
-    return rows.order_by()[: COUNT_TO + 1].count()
+    return rows.count(COUNT_TO + 1) if isinstance(rows, Prepared) else countable(rows).count()
+
+
+def countable(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+    """Return the keys of the rows, at most COUNT_TO + 1, to be counted."""
+    return rows.order_by().values("pk")[: COUNT_TO + 1]
 
 
 def counted(count: int) -> str:
@@ -147,10 +152,12 @@ class Page(Generic[Row]):
 class Listing(Generic[Row]):
     """A list with tabs, filters and pages, as the address asks for it. Its rows are read when they are needed.
 
-    `found` has all rows that match, in no order. If the filters are not valid or a search takes too long, the list is
-    empty, and the form shows why.
+    If the filters are not valid or a search takes too long, the list is empty, and the form shows why.
 
     `counts` returns how many rows each tab has without filters, by its key. Without it, each tab is counted by itself.
+
+    `prepared` returns the same rows as prepared queries read them: those of the tab with this key, with or without the
+    filters.
     """
 
     def __init__(
@@ -164,21 +171,34 @@ class Listing(Generic[Row]):
         count_text: Callable[[int], str] | None = None,
         as_of_query: str = "",
         counts: Callable[[QuerySet[Row]], Mapping[str, int]] | None = None,
+        prepared: Callable[[str, bool], Prepared] | None = None,
     ) -> None:
         self.request, self.base, self.tabs, self.as_of_query = request, base, tabs, as_of_query
-        self.counts = counts
+        self.counts, self.prepared = counts, prepared
         self.form = FilterForm(request.GET) if form is None else form
         self.tab = selected(tabs, request) if tabs else None
         self.order = (self.tab and self.tab.order) or order
         self.count_text = count_text
-        self.found: QuerySet[Row] = base.none()
-        if self.form.is_valid():
-            self.found = self.form.apply(self.tab.filter(base) if self.tab else base, request.actor)
 
     @property
     def wants_csv(self) -> bool:
         """Return whether the whole list is asked for as a file, and its filters are valid."""
         return wants_csv(self.request) and not self.form.errors
+
+    @cached_property
+    def found(self) -> QuerySet[Row]:
+        """Return all rows that match, in no order."""
+        if not self.form.is_valid():
+            return self.base.none()
+        return cast(
+            "QuerySet[Row]",
+            self.form.apply(self.tab.filter(self.base) if self.tab else self.base, self.request.actor),
+        )
+
+    @cached_property
+    def _rows(self) -> QuerySet[Row] | Prepared:
+        """Return the same rows, prepared if they can be."""
+        return self.prepared(self.tab.key if self.tab else "", True) if self.prepared else self.found
 
     @property
     def ordered(self) -> QuerySet[Row]:
@@ -231,7 +251,7 @@ class Listing(Generic[Row]):
             return self._counted[tab.key]
         if tab is self.tab and tab.count is None and self.count_text and not (self.form.errors or self._filtered):
             return self._read[1]
-        return count_of((tab.count or tab.filter)(self.base))
+        return count_of(self.prepared(tab.key, False) if self.prepared else (tab.count or tab.filter)(self.base))
 
     @cached_property
     def _counted(self) -> Mapping[str, int]:
@@ -258,17 +278,17 @@ class Listing(Generic[Row]):
         """Return the number of rows that match."""
         if self.tab and self.counts and not self._filtered:
             return self._counted[self.tab.key]
-        return count_of(self.found)
+        return count_of(self._rows)
 
     def _page(self) -> Page[Row]:
         """Return the page that the address asks for; the first page if the cursor is not valid or past the end."""
         cursor = self.request.GET.get(CURSOR, "")
         try:
-            part = read_part(self.found, self.order, PAGE_SIZE, cursor)
+            part = read_part(self._rows, self.order, PAGE_SIZE, cursor)
         except CursorInvalid:
             part = None
         if part is None or (cursor and not part.rows):
-            part = read_part(self.found, self.order, PAGE_SIZE)
+            part = read_part(self._rows, self.order, PAGE_SIZE)
         return Page(
             part.rows,
             previous=address(self.request, **{CURSOR: part.previous}) if part.previous else "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Exists, F, OuterRef, Subquery
+from django.db.models import Count, Exists, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -13,35 +13,32 @@ from django.views.decorators.http import require_safe
 
 from associations.change_requests import queries as change_requests
 from associations.invitations import queries as invitations
-from associations.record import queries, timeline
-from associations.record.access import events_visible_to
+from associations.record import timeline
+from associations.record.access import newest_events
 from associations.record.models import Association
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner
+from por.portal.queries import FEW, OwnSubscriptions
 from por.web.filters import AsOfForm
-from por.web.lists import Listing, count_of, counted, partners_text, subscriptions_text
+from por.web.lists import Listing, counted, partners_text, subscriptions_text
 from por.web.pages import as_of_context
-
-FEW = 5  # rows shown where the whole list is on another page
 
 
 @require_safe
 @only(OrganisationKind.CUSTOMER)
 def customer_home(request: Request) -> HttpResponse:
     actor = request.actor
-    subscriptions = queries.subscriptions_for_listing(actor)
-    without = queries.without_partner(subscriptions)
-    renewing = queries.renewing(subscriptions, timezone.now().date())
-    without_count, renewing_count = count_of(without), count_of(renewing)
+    own = OwnSubscriptions(actor, timezone.now().date())
+    without_count, renewing_count = own.count_without_partner(), own.count_renewing()
     without_title = ngettext(
         "%(n)s subscription has no partner", "%(n)s subscriptions have no partner", without_count
     ) % {"n": counted(without_count)}
     renewing_title = ngettext(
         "%(n)s subscription renews within 90 days", "%(n)s subscriptions renew within 90 days", renewing_count
     ) % {"n": counted(renewing_count)}
-    total = count_of(subscriptions)
+    total = own.count()
     return render(
         request,
         "portal/customer_home.html",
@@ -53,11 +50,11 @@ def customer_home(request: Request) -> HttpResponse:
             "invitations": invitations.waiting_for(actor, FEW),
             "without_title": without_title if without_count else "",
             "without_all": _all_of(without_count),
-            "without": without.order_by(F("seats").desc(nulls_last=True), "pk")[:FEW],
+            "without": own.without_partner() if without_count else [],
             "renewing_title": renewing_title if renewing_count else "",
             "renewing_all": _all_of(renewing_count),
-            "renewing": renewing.order_by("renews_on", "pk")[:FEW],
-            "events": timeline.items(actor, events_visible_to(actor).order_by("-seq")[:FEW]),
+            "renewing": own.renewing() if renewing_count else [],
+            "events": timeline.items(actor, newest_events(actor, FEW)),
         },
     )
 

@@ -47,6 +47,7 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
+from por.db.prepared import PreparedQuery
 from por.directory.access import partners_of
 from por.directory.forms import CustomerFilter
 from por.directory.models import Customer, Partner, Subscription
@@ -70,9 +71,9 @@ def partner_home(request: Request) -> HttpResponse:
     """
     actor = request.actor
     today = timezone.now().date()
-    events = list(newest_events(actor, NEWEST))
-    imported = Event.objects.filter(verb=ImportEvent.LOADED).order_by("-id").values_list("id", flat=True).first()
-    key = f"partner-home:{actor.organisation_id}:{today}:{events[0].pk if events else 0}:{imported or 0}"
+    events = newest_events(actor, NEWEST)
+    imported = _NEWEST_IMPORT.values()
+    key = f"partner-home:{actor.organisation_id}:{today}:{events[0].pk if events else 0}:{imported}"
     kept = cast(Figures, caches["local"].get_or_set(key, lambda: _figures(actor, today)))
     counts, use, seats = kept.counts, kept.use, kept.seats
     money = figures.money(use)
@@ -100,6 +101,11 @@ def partner_home(request: Request) -> HttpResponse:
             "events": timeline.items(actor, events),
         },
     )
+
+
+_NEWEST_IMPORT: PreparedQuery[Any] = PreparedQuery(
+    lambda: Event.objects.filter(verb=ImportEvent.LOADED).order_by("-id").values_list("id")[:1]
+)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from django.test import Client
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import undo
 from por.accounts.models import Actor
+from por.db import prepared
 from por.history.actions.relaying import relay
 from por.history.models import Event, Outbox
 from por.notifications import queries as inbox_queries
@@ -136,6 +137,7 @@ def test_number_of_queries_of_the_page_does_not_grow(customer, partner, admin, w
 def test_navigation_counts_open_lines_up_to_a_hundred(customer, partner, admin, web, monkeypatch):
     assert re.search(r'id="waiting"\s*></span>', web.get("/p/").text)  # empty, or its style would show it
     monkeypatch.setattr(inbox_queries, "MANY", 1)
+    monkeypatch.setattr(prepared, "compiled", {})
     attach(customer, partner, admin)
     assert re.search(r'id="waiting"\s*>1<', web.get("/p/").text)
     for _ in range(2):

@@ -47,7 +47,7 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
     return subscription_page(
         request,
         "gaps/gap_list.html",
-        lambda _day: _tabs(actor),
+        _tabs,
         order=order,
         filters=GapFilter,
         counts=partial(counts, actor),
@@ -56,7 +56,7 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
     )
 
 
-def _tabs(actor: Actor) -> list[ListTab]:
+def _tabs(actor: Actor, _day: date | None) -> list[ListTab]:
     """Return the tabs: all gaps, then each kind. Their keys are those of counts()."""
 
     def tab(key: str, label: LazyText, condition: Callable[[Actor], Q]) -> ListTab:

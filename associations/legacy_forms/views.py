@@ -36,9 +36,9 @@ def partner_transition(request: Request) -> HttpResponseBase:
     return subscription_page(
         request,
         "legacy_forms/partner_transition.html",
-        partial(_tabs, actor),
+        _tabs,
         order=BY_CUSTOMER,
-        restrict=partial(_with_a_form, actor),
+        restrict=_with_a_form,
         more=partial(_progress, actor),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 from django.db.models import Exists, QuerySet
@@ -28,6 +28,8 @@ _CHOICES = ("product", "agreement", "status", "partner_of_record")
 _VALUES = ("renews_before", "tenant_id", "holder")
 #: In place of a partner's MPN ID in the SQL, where its key is a Param.
 _HOLDER = "a partner"
+#: What few_keys returns.
+Few = tuple[list[int], list[int]] | None
 
 
 _BY_MPN_ID: PreparedQuery[Any] = PreparedQuery(lambda: Partner.objects.filter(mpn_id=Param("mpn_id")).values_list("pk"))
@@ -72,17 +74,14 @@ class SubscriptionFilter(AsOfForm):
         given, search, few = self._given, self._search(actor), few_keys(actor)
         if given["partner_of_record"] not in ("", "none"):
             given["partner_of_record"] = _HOLDER
-        shape = ListShape(
-            Reader.of(actor),
-            few and (bool(few[0]), bool(few[1])),
-            choices=tuple(given[name] for name in _CHOICES),
-            values=tuple(given[name] is not None for name in _VALUES),
-            search=search.shape if search else None,
-        )
-        ids, customers = few or ([], [])
-        values = {name: given[name] for name in _VALUES} | (search.params if search else {})
-        of_reader = {"organisation": actor.organisation_id, "ids": ids, "customers": customers}
-        return Prepared(Subscription, shape, values | of_reader)
+        shape = ListShape.of(actor, few, given, search)
+        return Prepared(Subscription, shape, params(actor, few, given, search))
+
+    @property
+    def is_simple(self) -> bool:
+        """Return whether the SQL of the filters depends on nothing but which of them are used."""
+        given = self.cleaned_data
+        return not (self.day or given["search"] or given["partner_of_record"] not in ("", "none"))
 
     @property
     def _given(self) -> dict[str, Any]:
@@ -131,6 +130,13 @@ def _matching(
     return subscriptions.filter(search.condition(actor, day)) if search else subscriptions
 
 
+def params(actor: Actor, few: Few, given: Mapping[str, Any], search: Matches | None = None) -> dict[str, Any]:
+    """Return the values of the Params of a shape."""
+    ids, customers = few or ([], [])
+    values = {name: given.get(name) for name in _VALUES} | (search.params if search else {})
+    return values | {"organisation": actor.organisation_id, "ids": ids, "customers": customers}
+
+
 @dataclass(frozen=True)
 class ListShape:
     """What the SQL of a list of subscriptions depends on: the reader, its choices, which values they give, its search.
@@ -144,6 +150,17 @@ class ListShape:
     values: tuple[bool, ...]
     search: SearchShape | None
 
+    @classmethod
+    def of(cls, actor: Actor, few: Few, given: Mapping[str, Any], search: Matches | None = None) -> Self:
+        """Return the shape for the reader and filters; without filters for an empty mapping."""
+        return cls(
+            Reader.of(actor),
+            few and (bool(few[0]), bool(few[1])),
+            choices=tuple(given.get(name, "") for name in _CHOICES),
+            values=tuple(given.get(name) is not None for name in _VALUES),
+            search=search.shape if search else None,
+        )
+
     @property
     def planned_each_time(self) -> bool:
         # How many rows are renewed before a day, belong to a partner or match a text depends on these.
@@ -151,14 +168,20 @@ class ListShape:
         return renews_before or holder or self.search is not None
 
     def rows(self) -> QuerySet[Subscription, Any]:
-        actor = self.reader.actor()
-        visible = subscriptions_for_listing(actor)
-        if self.few is not None:
-            has_ids, has_customers = self.few
-            ids: Param | list[int] = Param("ids") if has_ids else []
-            customers: Param | list[int] = Param("customers") if has_customers else []
-            visible = restricted(visible, ids, customers)
-        params = {name: Param(name) if has else None for name, has in zip(_VALUES, self.values, strict=True)}
+        return subscription_values(self.filtered(self.restricted(subscriptions_for_listing(self.reader.actor()))))
+
+    def restricted(self, visible: QuerySet[Subscription]) -> QuerySet[Subscription]:
+        """Return the same subscriptions; of a small partner by their keys."""
+        if self.few is None:
+            return visible
+        has_ids, has_customers = self.few
+        ids: Param | list[int] = Param("ids") if has_ids else []
+        customers: Param | list[int] = Param("customers") if has_customers else []
+        return restricted(visible, ids, customers)
+
+    def filtered(self, subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription]:
+        """Return those that match the filters."""
+        values = {name: Param(name) if has else None for name, has in zip(_VALUES, self.values, strict=True)}
         chosen = dict(zip(_CHOICES, self.choices, strict=True))
         search = self.search.matches if self.search else None
-        return subscription_values(_matching(visible, actor, chosen | params, search))
+        return _matching(subscriptions, self.reader.actor(), chosen | values, search)

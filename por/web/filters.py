@@ -5,13 +5,45 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from django import forms
+from django.forms.renderers import get_default_renderer
+from django.forms.utils import flatatt
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-DAY = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+class Choices(forms.Select):
+    """A select of a filter. It is written once for each value and language, as its options are always the same."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        options = tuple((str(key), str(label)) for key, label in self.choices)
+        chosen = str(value or "")
+        known = any(chosen == key for key, _label in options)
+        return _select(options, name, chosen if known else None, tuple((self.attrs | (attrs or {})).items()))
+
+
+@lru_cache(512)
+def _select(
+    options: tuple[tuple[str, str], ...], name: str, chosen: str | None, attrs: tuple[tuple[str, Any], ...]
+) -> SafeString:
+    return forms.Select(choices=options).render(name, chosen, dict(attrs), get_default_renderer())
+
+
+class DayInput(forms.DateInput):
+    """A day, written without a template."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        text = self.format_value(value)
+        given = {"type": self.input_type, "name": name} | ({"value": text} if text else {}) | self.attrs
+        return format_html("<input{}>", flatatt(given | (attrs or {})))
+
+
+DAY = DayInput(attrs={"type": "date"}, format="%Y-%m-%d")
 #: The least number of characters to search for.
 SEARCH_FROM = 3
 

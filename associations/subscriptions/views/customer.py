@@ -50,7 +50,7 @@ from por.web.pages import as_of_context, posted, render_page, submit
 FEW = 5  # partners, subscriptions and events shown; there may be more
 
 
-def _tabs(as_of: date | None) -> list[ListTab]:
+def _tabs(_actor: Actor, as_of: date | None) -> list[ListTab]:
     today = timezone.now().date()
     renewing = ListTab(
         "renewing", gettext_lazy("Renewing within 90 days"), lambda found: queries.renewing(found, today)

@@ -3,34 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 
 from associations.change_requests.queries import open_requests
 from associations.record import queries
-from associations.record.access import restrict_to_ids
+from associations.record.access import few_keys, restricted
 from associations.subscriptions.exports import subscriptions_csv
-from associations.subscriptions.forms import SubscriptionFilter
+from associations.subscriptions.forms import ListShape, SubscriptionFilter, params
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Right
+from por.db.keyset import Prepared
 from por.directory.models import Subscription
 from por.web.lists import Listing, ListTab, subscriptions_text
 from por.web.pages import as_of_context, render_page
+
+TabsOf = Callable[[Actor, date | None], Sequence[ListTab]]
+Of = Callable[[Actor, date | None], QuerySet[Subscription]]
+Restrict = Callable[[Actor, QuerySet[Subscription], date | None], QuerySet[Subscription]]
+
+
+@dataclass(frozen=True)
+class PageShape:
+    """What the SQL of a tab of a page depends on: the reader, the filters that are used, and what today is.
+
+    The functions are those of subscription_page. They are the same for every request.
+    """
+
+    list: ListShape
+    today: date
+    tabs_of: TabsOf
+    tab: str
+    of: Of
+    restrict: Restrict
+
+    @property
+    def planned_each_time(self) -> bool:
+        return self.list.planned_each_time
+
+    def rows(self) -> QuerySet[Subscription]:
+        actor = self.list.reader.actor()
+        found = self.restrict(actor, self.list.restricted(self.of(actor, None)), None)
+        tab = next(one for one in self.tabs_of(actor, None) if one.key == self.tab)
+        return self.list.filtered(tab.filter(found))
+
+
+def everything(_actor: Actor, found: QuerySet[Subscription], _day: date | None) -> QuerySet[Subscription]:
+    return found
 
 
 def subscription_page(
     request: Request,
     template: str,
-    tabs_of: Callable[[date | None], Sequence[ListTab]],
+    tabs_of: TabsOf,
     *,
     order: Sequence[str],
     filters: type[SubscriptionFilter] = SubscriptionFilter,
-    of: Callable[[Actor, date | None], QuerySet[Subscription]] = queries.subscriptions_for_listing,
-    restrict: Callable[[QuerySet[Subscription], date | None], QuerySet[Subscription]] = lambda found, _day: found,
+    of: Of = queries.subscriptions_for_listing,
+    restrict: Restrict = everything,
     counts: Callable[[QuerySet[Subscription]], Mapping[str, int]] | None = None,
     file: Callable[[Actor, QuerySet[Subscription], date | None], HttpResponseBase] = subscriptions_csv,
     more: Callable[[QuerySet[Subscription], Sequence[Subscription], date | None], dict[str, Any]] = lambda *_: {},
@@ -38,23 +74,33 @@ def subscription_page(
     """Return one page of what the query asks for, or all of it as CSV.
 
     `of` returns what the tabs choose from: what the actor may see, unless each tab makes sure of that itself.
-    `restrict` narrows them down to those of the list. `counts` counts all tabs at once. `more` returns further context
+    `restrict` narrows them down to those of the list. These and `tabs_of` are functions of a module, as prepared
+    queries are kept by them. `counts` counts all tabs at once. `more` returns further context
     for the template, from all subscriptions of the list and from those on the page.
     """
     actor = request.actor
     form = filters(request.GET)
     form.is_valid()
-    base = restrict(restrict_to_ids(of(actor, form.day), actor), form.day)
+    few = few_keys(actor)
+    found = of(actor, form.day)
+    base = restrict(actor, found if few is None else restricted(found, *few), form.day)
     past = as_of_context(request, form)
+
+    def prepared(tab: str, filtered: bool) -> Prepared:
+        given = form.cleaned_data if filtered else {}
+        shape = PageShape(ListShape.of(actor, few, given), timezone.now().date(), tabs_of, tab, of, restrict)
+        return Prepared(Subscription, shape, params(actor, few, given), of_models=True)
+
     shown = Listing(
         request,
         base,
         order=order,
         form=form,
-        tabs=tabs_of(form.day),
+        tabs=tabs_of(actor, form.day),
         count_text=subscriptions_text,
         as_of_query=past["as_of_query"],
         counts=counts,
+        prepared=prepared if form.is_valid() and form.is_simple else None,
     )
     if shown.wants_csv:
         return file(actor, shown.ordered, form.day)

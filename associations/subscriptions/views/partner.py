@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import date
-from functools import partial
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
@@ -57,8 +56,7 @@ def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
 @only(OrganisationKind.PARTNER)
 def partner_subscription_list(request: Request) -> HttpResponseBase:
     template = "subscriptions/partner_subscription_list.html"
-    tabs_of = partial(_tabs, request.actor)
-    return subscription_page(request, template, tabs_of, order=BY_CUSTOMER, of=_of_any_partner)
+    return subscription_page(request, template, _tabs, order=BY_CUSTOMER, of=_of_any_partner)
 
 
 def _of_any_partner(_actor: Actor, as_of: date | None) -> QuerySet[Subscription]:

@@ -85,7 +85,11 @@ TEMPLATES = [
                 "por.portal.navigation.page",
             ],
             "builtins": ["django.templatetags.i18n", "por.web.templatetags.ui", "por.directory.templatetags"],
-            "libraries": {"happened": "por.portal.templatetags", "legacy": "associations.legacy_forms.templatetags"},
+            "libraries": {
+                "happened": "por.portal.templatetags",
+                "legacy": "associations.legacy_forms.templatetags",
+                "rows": "associations.subscriptions.templatetags",
+            },
         },
     }
 ]
@@ -329,7 +333,7 @@ STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "var" / "static"))
 STORAGES = {
     "default": FILES,
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "por.web.storage.StaticFiles"
         if not DEBUG
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },

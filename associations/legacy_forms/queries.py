@@ -10,5 +10,8 @@ from por.accounts.models import Actor
 
 def has_forms(actor: Actor) -> bool:
     """Return whether the actor ever had a legacy form. Every page asks this, so the answer is kept for a minute."""
-    own = Association.objects.not_undone().forms().visible_to(actor)
-    return bool(caches["local"].get_or_set(f"has-forms:{actor.organisation_id}", own.exists))
+
+    def ask() -> bool:
+        return Association.objects.not_undone().forms().visible_to(actor).exists()
+
+    return bool(caches["local"].get_or_set(f"has-forms:{actor.organisation_id}", ask))

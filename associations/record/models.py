@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from associations.record.rules import TENANT_KINDS, AssociationKind, EndReason, Source
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
+from por.db.models import RowModel
 from por.directory.access import partner_ids
 from por.directory.models import Customer, Partner, Subscription
 
@@ -83,7 +84,7 @@ class AssociationQuerySet(models.QuerySet["Association"]):
         return self.select_related("partner__organisation", "customer__organisation", "subscription__sku")
 
 
-class Association(models.Model):
+class Association(RowModel):
     """A partner is associated with a subscription, or a tenant, over a half-open period.
 
     `ended_at` is null while it is open. `attached_at` is when it was recorded, which may be later than it began;

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.rules import READING, OrganisationKind, Role, rights_of
+from por.db.models import RowModel
 from por.errors import Forbidden
 
 LANGUAGES = [("en", _("English")), ("sv", _("Swedish"))]
@@ -76,7 +77,7 @@ class User(AbstractBaseUser):
         return self.name
 
 
-class Organisation(models.Model):
+class Organisation(RowModel):
     """An organisation that people act for. `number` is the MPN ID of a partner, the tenant id of a customer.
 
     A partner's location has its global account as `parent`; `contact_email` gets mail that no member wants.
@@ -115,7 +116,7 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
         return self.filter(user__is_active=True).select_related("user", "organisation")
 
 
-class Membership(models.Model):
+class Membership(RowModel):
     """The role with which a person acts for an organisation."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")

@@ -10,11 +10,12 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from por.accounts.models import Organisation
+from por.db.models import RowModel
 from por.directory.portals import Portal, portal_for
 from por.directory.rules import Agreement, Product, Workload
 
 
-class Customer(models.Model):
+class Customer(RowModel):
     """A customer's tenant. Its organisation's number is the tenant ID."""
 
     class Segment(models.TextChoices):
@@ -36,7 +37,7 @@ class Customer(models.Model):
         return self.organisation.name
 
 
-class Partner(models.Model):
+class Partner(RowModel):
     """A company's location, or the global account above its locations. Its organisation's number is the MPN ID.
 
     Credit goes to locations. The hierarchy is that of the organisations (`organisation.parent`).
@@ -86,7 +87,7 @@ class ServicePlan(models.Model):
         return self.name
 
 
-class Sku(models.Model):
+class Sku(RowModel):
     """A product that can be bought: a row of the catalogue in `data/skus.csv`."""
 
     string_id = models.CharField(max_length=100, unique=True)
@@ -101,7 +102,7 @@ class Sku(models.Model):
         return self.name
 
 
-class Subscription(models.Model):
+class Subscription(RowModel):
     """What a customer has bought, and can attach a partner to. `version` is the value of its ETag."""
 
     class Status(models.TextChoices):

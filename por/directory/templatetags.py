@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from functools import lru_cache
+from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -11,32 +12,65 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
-from por.directory.models import Subscription, Usage
+from por.directory.models import Subscription
 from por.web.formatting import NONE, days_left_text, money_text
+from por.web.frames import filled
 from por.web.templatetags import ui
 
 register = template.Library()
 
 
+class Cells:
+    """What rows of subscriptions show, in one language and on one day, which are found once for all rows."""
+
+    def __init__(self) -> None:
+        self.language, self.today = get_language(), timezone.now().date()
+        self.products, self.agreements, self.statuses = (
+            ui.choices(Subscription, name, self.language) for name in ("product", "agreement", "status")
+        )
+
+    def name(self, subscription: Subscription, url: str, query: str = "") -> SafeString:
+        """Return the name of a subscription as a link, above its product and the beginning of its ID."""
+        return filled(
+            '<span class="cell2">{}<span><a href="{}{}">{}</a>'
+            '<span class="muted tiny">{} · <span class="id">{}</span></span></span></span>',
+            ui.product_tile(subscription.product, "sm"),
+            url,
+            query,
+            subscription.name,
+            self.products[subscription.product],
+            ui.short_id(subscription.subscription_id),
+        )
+
+    def status(self, subscription: Subscription) -> SafeString:
+        """Return the status as a badge."""
+        return _status(subscription.status, self.statuses[subscription.status])
+
+    def renewal(self, subscription: Subscription) -> SafeString:
+        """Return when the subscription renews and, if it is soon, how soon."""
+        has_ended = subscription.status == Subscription.Status.EXPIRED
+        return _renewal(subscription.renews_on, has_ended, self.today, self.language)
+
+    def used(self, usage: Any) -> SafeString | str:
+        """Return the active and paid seats of a month, or what was consumed in it; a dash if neither is known."""
+        if usage and usage.active_users is not None:
+            return ui.use_in(usage.active_users, usage.paid_units, self.language)
+        if usage and usage.consumed_usd is not None:
+            return money_text(usage.consumed_usd, "USD")
+        return _NOT_KNOWN
+
+
+_NOT_KNOWN = format_html('<span class="muted">{}</span>', NONE)
+
+
 @register.simple_tag
 def subscription_name(subscription: Subscription, url: str, query: str = "") -> SafeString:
-    """Return the name of a subscription as a link, above its product and the beginning of its ID."""
-    return format_html(
-        '<span class="cell2">{}<span><a href="{}{}">{}</a>'
-        '<span class="muted tiny">{} · <span class="id">{}</span></span></span></span>',
-        ui.product_tile(subscription.product, "sm"),
-        url,
-        query,
-        subscription.name,
-        ui.choice(subscription, "product"),
-        ui.short_id(subscription.subscription_id),
-    )
+    return Cells().name(subscription, url, query)
 
 
 @register.simple_tag
 def subscription_status(subscription: Subscription) -> SafeString:
-    """Return the status of a subscription as a badge."""
-    return _status(subscription.status, ui.choice(subscription, "status"))
+    return Cells().status(subscription)
 
 
 @lru_cache
@@ -47,9 +81,7 @@ def _status(status: str, word: str) -> SafeString:
 
 @register.simple_tag
 def renewal(subscription: Subscription) -> SafeString:
-    """Return when a subscription renews and, if it is soon, how soon."""
-    has_ended = subscription.status == Subscription.Status.EXPIRED
-    return _renewal(subscription.renews_on, has_ended, timezone.now().date(), get_language())
+    return Cells().renewal(subscription)
 
 
 @lru_cache(4096)
@@ -60,10 +92,5 @@ def _renewal(day: date | None, has_ended: bool, _today: date, _language: str | N
 
 
 @register.simple_tag
-def used(usage: Usage | None) -> SafeString | str:
-    """Return the active and paid seats of a month, or what was consumed in it; a dash if neither is known."""
-    if usage and usage.active_users is not None:
-        return ui.use(usage.active_users, usage.paid_units)
-    if usage and usage.consumed_usd is not None:
-        return money_text(usage.consumed_usd, "USD")
-    return format_html('<span class="muted">{}</span>', NONE)
+def used(usage: Any) -> SafeString | str:
+    return Cells().used(usage)

@@ -22,14 +22,15 @@ class Choices(forms.Select):
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         options = tuple((str(key), str(label)) for key, label in self.choices)
-        chosen = str(value or "")
-        known = any(chosen == key for key, _label in options)
-        return _select(options, name, chosen if known else None, tuple((self.attrs | (attrs or {})).items()))
+        chosen = "" if value is None else str(value)
+        if chosen not in dict(options):
+            chosen = "\0"  # no option: what people enter is not remembered
+        return _select(options, name, chosen, tuple((self.attrs | (attrs or {})).items()))
 
 
 @lru_cache(512)
 def _select(
-    options: tuple[tuple[str, str], ...], name: str, chosen: str | None, attrs: tuple[tuple[str, Any], ...]
+    options: tuple[tuple[str, str], ...], name: str, chosen: str, attrs: tuple[tuple[str, Any], ...]
 ) -> SafeString:
     return forms.Select(choices=options).render(name, chosen, dict(attrs), get_default_renderer())
 

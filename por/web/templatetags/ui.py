@@ -18,8 +18,10 @@ from django.db.models import Field, Model
 from django.forms import BoundField, CheckboxInput, RadioSelect
 from django.template.base import Node, Parser, Token
 from django.template.context import Context
+from django.template.defaulttags import URLNode
+from django.template.defaulttags import url as djangos_url
 from django.templatetags.i18n import TranslateNode, do_translate
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -80,6 +82,29 @@ def translate(parser: Parser, token: Token) -> Node:
     given = text.filter_expression
     is_constant = given.var.literal is not None and not given.filters
     return Word(text) if is_constant and text.message_context is None and text.asvar is None else text
+
+
+class Address(Node):
+    """The address of a page that depends on nothing, found once."""
+
+    def __init__(self, url: URLNode) -> None:
+        self.url = url
+        self.found: dict[str, str] = {}
+
+    def render(self, context: Context) -> str:
+        prefix = get_script_prefix()
+        found = self.found.get(prefix)
+        if found is None:
+            found = self.found[prefix] = self.url.render(context)
+        return found
+
+
+@register.tag("url")
+def url_tag(parser: Parser, token: Token) -> Node:
+    """Return Django's tag of that name; where its address is always the same, one that remembers it."""
+    given: URLNode = djangos_url(parser, token)
+    is_constant = isinstance(given.view_name.var, str)
+    return Address(given) if is_constant and not (given.args or given.kwargs or given.asvar) else given
 
 
 @register.simple_tag
@@ -156,11 +181,11 @@ def percent(part: int | Decimal | None, whole: int | Decimal | None) -> str:
 @register.simple_tag
 def use(active: int | None, paid: int | None) -> SafeString:
     """Return how many of the paid seats are used, as numbers and as a bar that warns if they are few."""
-    return format_html("{}", formatting.NONE) if active is None else _use(active, paid, get_language())
+    return format_html("{}", formatting.NONE) if active is None else use_in(active, paid, get_language())
 
 
 @lru_cache(4096)
-def _use(active: int, paid: int | None, _language: str | None) -> SafeString:
+def use_in(active: int, paid: int | None, _language: str | None) -> SafeString:
     share = active / paid if paid else 1
     return format_html(
         '<span class="useb"><span><b>{}</b> <span class="muted">/ {}</span></span>{}</span>',
@@ -244,11 +269,11 @@ def field(bound: BoundField, css: str = "") -> dict[str, Any]:
 def choice(row: Model, field: str) -> str:
     """Return the word for what a field with choices holds, as get_…_display does, without asking for it in each row."""
     value: str = getattr(row, field)
-    return _choices(type(row), field, get_language()).get(value, value)
+    return choices(type(row), field, get_language()).get(value, value)
 
 
 @lru_cache
-def _choices(model: type[Model], name: str, _language: str | None) -> dict[Any, str]:
+def choices(model: type[Model], name: str, _language: str | None) -> dict[Any, str]:
     field = cast("Field[Any, Any]", model._meta.get_field(name))
     return {value: str(label) for value, label in field.flatchoices}
 

@@ -12,16 +12,18 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
-from django.forms import BooleanField, CharField, ChoiceField, Form, RadioSelect, Select
+from django.forms import BooleanField, CharField, ChoiceField, DateField, DateInput, Form, RadioSelect, Select
 from django.forms.renderers import DjangoTemplates
 from django.template import Context, Template
-from django.urls import reverse
+from django.urls import reverse, set_script_prefix
 from django.utils import timezone, translation
 from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 
 from por.directory.models import Subscription
 from por.directory.rules import Product
 from por.web.charts import Series, line_chart, spark
+from por.web.filters import DAY, Choices
 from por.web.formatting import day_text, moment_text, money_text, month_text, number_text, percent_text
 from por.web.icons import ICONS
 from tests.pages import packed
@@ -351,3 +353,48 @@ def test_a_select_is_the_one_of_django():
     stock = Choices({"one": "b"}, renderer=DjangoTemplates())
     assert ' value="b" selected>' in shown(own)
     assert shown(own) == shown(stock)
+
+
+def test_an_address_without_parts_is_found_once_and_follows_the_prefix_of_the_server():
+    page = Template('{% url "portal:partner_home" %}')
+    assert page.render(Context()) == reverse("portal:partner_home")
+    set_script_prefix("/por/")
+    try:
+        assert page.render(Context()) == reverse("portal:partner_home") == "/por/p/"
+    finally:
+        set_script_prefix("/")
+    assert page.render(Context()) == "/p/"
+
+
+def test_an_address_with_parts_is_not_remembered():
+    page = Template('{% url "associations:subscription_detail" key %}{% url name as found %}{{ found }}')
+    for name in ("portal:partner_home", "portal:customer_home"):
+        key = uuid4()
+        expected = reverse("associations:subscription_detail", args=[key]) + reverse(name)
+        assert page.render(Context({"key": key, "name": name})) == expected
+
+
+class _Filters(Form):
+    product = ChoiceField(choices=[("", gettext_lazy("All products")), *Product.choices], widget=Choices)
+    day = DateField(widget=DAY, help_text="Then", required=False)
+
+
+class _Stock(Form):
+    product = ChoiceField(choices=[("", gettext_lazy("All products")), *Product.choices])
+    day = DateField(widget=DateInput(attrs={"type": "date"}, format="%Y-%m-%d"), help_text="Then", required=False)
+
+
+def test_selects_and_days_of_filters_are_those_of_django_in_each_language():
+    def parts(html: Any) -> list[Any]:
+        """Return the tags of the HTML with their attributes in the order of the alphabet, and the text between them."""
+        return [sorted(re.findall(r'[\w-]+(?:="[^"]*")?', tag)) for tag in re.findall(r"<[^>]+>|[^<>\s][^<>]*", html)]
+
+    for language in ("en", "sv", "en"):
+        with translation.override(language):
+            for given in ({}, {"product": "azure"}, {"product": ATTACKER}, {"day": "2026-03-01"}, {"day": ATTACKER}):
+                own, stock = _Filters(given), _Stock(given)
+                for form in (own, stock):
+                    form.is_valid()
+                for name in ("product", "day"):
+                    assert parts(str(own[name])) == parts(str(stock[name]))
+                assert "<script>" not in str(own["day"]) + str(own["product"])

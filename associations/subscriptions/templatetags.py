@@ -1,0 +1,145 @@
+"""Tables of subscriptions: `{% load rows %}`. The rows are frames, because a page has up to fifty of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from django import template
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from associations.record.queries import Row
+from por.directory.templatetags import Cells
+from por.web import charts
+from por.web.frames import Frame, filled
+from por.web.templatetags import ui
+
+register = template.Library()
+
+_CUSTOMERS = Frame(
+    "subscriptions/_row.html", "key", "label", "name", "agreement", "seats", "used", "partner", "status", "renewal"
+)
+_PARTNERS = Frame(
+    "subscriptions/_partner_row.html",
+    *("name", "url", "customer", "product", "short_id", "tile", "used", "trend", "seats", "status", "renewal"),
+    "partner",
+)
+
+
+@register.simple_tag(takes_context=True)
+def customer_rows(context: Mapping[str, Any], legacy: str) -> SafeString:
+    """Return the rows of a customer's list; `legacy` is the text about a legacy form."""
+    rows: Iterable[Row] = context["rows"]
+    query = context["as_of_query"]
+    selectable = bool(context["may_attach"] and not context["as_of"])
+    cells = Cells()
+    shown = (_customer_cells(context, cells, row, query, legacy) for row in rows)
+    return _CUSTOMERS.render(shown, selectable=selectable)
+
+
+def _customer_cells(context: Mapping[str, Any], cells: Cells, row: Row, query: str, legacy: str) -> dict[str, str]:
+    subscription = row.subscription
+    url = ui.address("associations:subscription_detail", subscription.subscription_id)
+    if row.record is None:
+        partner = _badges(cells.language)["none"]
+    else:
+        partner = filled(
+            "<span>{}{}{}</span>",
+            row.record.partner.organisation.name,
+            filled(" {}", _badges(cells.language)["own"]) if row.record.is_own_tenant else "",
+            _request(context, row, "associations:change_request"),
+        )
+    return {
+        "key": str(subscription.subscription_id),
+        "label": f"{subscription.name}, {ui.short_id(subscription.subscription_id)}",
+        "name": cells.name(subscription, url, query),
+        "agreement": cells.agreements[subscription.agreement],
+        "partner": _with_form(partner, row, legacy),
+        **_common_cells(cells, row),
+    }
+
+
+@register.simple_tag(takes_context=True)
+def partner_rows(context: Mapping[str, Any], legacy: str) -> SafeString:
+    """Return the rows of a partner's table, as _partner_table.html describes it."""
+    flags = {name: bool(context.get(name)) for name in ("of_customer", "with_trend")}
+    cells = Cells()
+    shown = (_partner_cells(context, cells, row, legacy, **flags) for row in context["rows"])
+    return _PARTNERS.render(shown, **flags)
+
+
+def _partner_cells(
+    context: Mapping[str, Any], cells: Cells, row: Any, legacy: str, *, of_customer: bool, with_trend: bool
+) -> dict[str, str]:
+    subscription = row.subscription
+    url = ui.address("associations:partner_subscription_detail", subscription.subscription_id)
+    query = context.get("as_of_query", "")
+    if of_customer:
+        named = {"name": str(cells.name(subscription, url, query))}
+    else:
+        named = {
+            "url": f"{url}{query}",
+            "customer": subscription.customer.organisation.name,
+            "product": subscription.name,
+            "short_id": ui.short_id(subscription.subscription_id),
+            "tile": ui.product_tile(subscription.product, "sm"),
+        }
+    trend = {"trend": charts.spark(row.trend)} if with_trend else {}
+    partner = _with_form(filled("{}{}", _holder(cells, row), _request(context, row, _PARTNERS_REQUEST)), row, legacy)
+    return {**named, **trend, "partner": partner, **_common_cells(cells, row)}
+
+
+_PARTNERS_REQUEST = "associations:partner_change_request"
+
+
+def _holder(cells: Cells, row: Any) -> SafeString:
+    """Return who is the partner of record, as the partner may know it."""
+    if row.record is None:
+        if getattr(row, "hidden", False):
+            return filled('<span class="muted">{}</span>', _("Another partner"))
+        return _badges(cells.language)["none"]
+    if row.record.is_own_tenant:
+        return _badges(cells.language)["of_itself"]
+    return filled(
+        '<span>{}<br><span class="tiny muted">{}</span></span>',
+        row.record.partner.organisation.name,
+        ui.since(row.record.began_at.date()),
+    )
+
+
+@lru_cache
+def _badges(_language: str | None) -> dict[str, SafeString]:
+    return {
+        "none": ui.badge("neutral", _("No partner"), dash=True),
+        "own": ui.badge("neutral", _("Own use")),
+        "of_itself": ui.badge("neutral", _("Own use (competencies only)"), icon="building"),
+    }
+
+
+def _common_cells(cells: Cells, row: Any) -> dict[str, str]:
+    subscription = row.subscription
+    return {
+        "seats": ui.number(subscription.seats),
+        "used": cells.used(row.usage),
+        "status": cells.status(subscription),
+        "renewal": cells.renewal(subscription),
+    }
+
+
+def _request(context: Mapping[str, Any], row: Any, page: str) -> SafeString | str:
+    """Return the link to the open change request of a row; empty if the reader may see none."""
+    questions = context.get("questions") or {}
+    if row.subscription.pk not in questions:
+        return ""
+    given = {"questions": questions, "subscription": row.subscription, "page": page}
+    return render_to_string("subscriptions/_request_badge.html", given)
+
+
+def _with_form(partner: str, row: Any, legacy: str) -> SafeString | str:
+    """Return the cell of the partner of record, with the text about the row's legacy form below it, if it has one."""
+    if not getattr(row, "form", None):
+        return partner
+    return filled('{}<br><span class="tiny warnt">{}</span>', partner, legacy)

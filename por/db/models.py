@@ -1,0 +1,31 @@
+"""Models of which pages show many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Self
+
+from django.db import models
+from django.db.models.base import ModelState
+from django.db.models.signals import post_init, pre_init
+
+
+class RowModel(models.Model):
+    """A model whose rows become objects without its constructor, which looks at each field for a default.
+
+    Django lets a model say how it is made of a row. A row with fewer fields is made by the constructor, and so are
+    all while anything waits for its signals.
+    """
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any) -> Self:
+        if len(values) < len(cls._meta.concrete_fields) or pre_init.receivers or post_init.receivers:
+            return super().from_db(db, field_names, values, **more)
+        one = cls.__new__(cls)
+        one.__dict__.update(zip(field_names, values, strict=True))
+        one._state = ModelState()
+        one._state.adding, one._state.db = False, db
+        return one

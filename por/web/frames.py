@@ -1,0 +1,58 @@
+"""Rows of a list: what is the same in each is rendered once, and what differs is put in.
+
+A row's template is rendered once for each language, with a mark in place of each cell. Every row is then that text with
+its own cells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from html import escape
+from typing import Any
+
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
+
+MARK = re.compile("\0(\\w+)\0")
+
+
+def escaped(text: Any) -> str:
+    """Return the text as Django's conditional_escape does, in a fifth of the time."""
+    if isinstance(text, SafeString):
+        return text
+    return str(text.__html__()) if hasattr(text, "__html__") else escape(str(text))
+
+
+def filled(pattern: str, *values: Any) -> SafeString:
+    """Return the pattern with these values, escaped, as Django's format_html does."""
+    return mark_safe(pattern.format(*map(escaped, values)))
+
+
+class Frame:
+    """The template of a row with these cells. In it, each cell is a variable of that name, and is only printed."""
+
+    def __init__(self, template: str, *cells: str) -> None:
+        self.template, self.cells = template, cells
+
+    def render(self, rows: Iterable[Mapping[str, str]], **flags: bool) -> SafeString:
+        """Return the rows with these cells, escaped as in any template; the flags are further variables."""
+        first, *parts = _parts(self.template, self.cells, tuple(flags.items()), get_language())
+        shown = []
+        for row in rows:
+            shown.append(first[1])
+            for cell, text in parts:
+                shown += (escaped(row[cell]), text)
+        return mark_safe("".join(shown))
+
+
+@lru_cache(64)
+def _parts(
+    template: str, cells: tuple[str, ...], flags: tuple[tuple[str, bool], ...], _language: str | None
+) -> list[tuple[str, str]]:
+    """Return each cell of the row with the text after it; the first has no cell."""
+    marks = {cell: mark_safe(f"\0{cell}\0") for cell in cells}
+    found = MARK.split(render_to_string(template, marks | dict(flags)))
+    return list(zip(["", *found[1::2]], found[::2], strict=True))

@@ -17,6 +17,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 
 MARK = re.compile("\0(\\w+)\0")
+#: The lines of a template are indented. A browser shows a line break in the same way.
+INDENT = re.compile(r"\n\s+")
 
 
 def escaped(text: Any) -> str:
@@ -54,5 +56,6 @@ def _parts(
 ) -> list[tuple[str, str]]:
     """Return each cell of the row with the text after it; the first has no cell."""
     marks = {cell: mark_safe(f"\0{cell}\0") for cell in cells}
-    found = MARK.split(render_to_string(template, marks | dict(flags)))
+    text = INDENT.sub("\n", render_to_string(template, marks | dict(flags)))
+    found = MARK.split(text)
     return list(zip(["", *found[1::2]], found[::2], strict=True))

@@ -5,20 +5,23 @@ A partner gets only the gaps of what it may see, and learns nothing about the re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
 
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, TextChoices, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.record.access import subscriptions_visible_to
+from associations.record.access import Reader, subscriptions_visible_to
 from associations.record.models import Association, AssociationQuerySet, start_of
 from associations.record.policies import months_before, policy_on
 from associations.record.rules import EndReason
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
+from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.models import Partner, Subscription
 
 INACTIVE = (Subscription.Status.GRACE, Subscription.Status.SUSPENDED)
@@ -34,16 +37,25 @@ def all_gaps(actor: Actor) -> Q:
 
 
 def counts(actor: Actor, subscriptions: QuerySet[Subscription]) -> dict[str, int]:
-    """Return how many of the subscriptions, all visible to the actor, are a gap of each kind; all gaps under "".
+    """Return how many of the subscriptions, all visible to the actor, are a gap of each kind; all gaps under ""."""
+    return totals(by_kind(actor, subscriptions))
+
+
+def totals(found: Iterable[tuple[str | None, int]]) -> dict[str, int]:
+    """Return the rows of by_kind as counts; all gaps under ""."""
+    known = dict(found)
+    each = {key: known.get(key, 0) for key in KINDS}
+    return {"": sum(each.values()), **each}
+
+
+def by_kind(actor: Actor, subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription, Any]:
+    """Return each kind of gap with the number of these subscriptions, all visible to the actor.
 
     No subscription is in two kinds, so one pass finds the kind of each. To count each kind by itself, the database
     would look for the same associations several times.
     """
-    kinds = {"risk": at_risk(actor), "none": without(actor), "lost": lost(actor)}
-    kind = Case(*[When(is_one, then=Value(key)) for key, is_one in kinds.items()], output_field=CharField())
-    found = dict(subscriptions.order_by().values_list(kind).annotate(Count("pk")))
-    each = {key: found.get(key, 0) for key in kinds}
-    return {"": sum(each.values()), **each}
+    kind = Case(*[When(is_one(actor), then=Value(key)) for key, is_one in KINDS.items()], output_field=CharField())
+    return subscriptions.order_by().values_list(kind).annotate(Count("pk"))
 
 
 def without(actor: Actor) -> Q:
@@ -84,6 +96,10 @@ def lost(actor: Actor) -> Q:
     )
     known = subscriptions_visible_to(actor).filter(replaces=OuterRef("pk"))
     return replacing | Q(Exists(ended), ~Exists(known), status=Subscription.Status.EXPIRED)
+
+
+#: The condition of each kind of gap. No subscription is in two kinds.
+KINDS = {"risk": at_risk, "none": without, "lost": lost}
 
 
 def _free() -> Q:
@@ -170,16 +186,17 @@ def gaps_of(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Gap]:
     """Return the gap of each subscription, in this order. Takes one query for any number."""
     ids = {one.pk for one in subscriptions} | {one.replaces_id for one in subscriptions if one.replaces_id}
     newest: dict[int | None, Association] = {}
-    for one in (
-        Association.objects.not_undone()
-        .of_record()
-        .visible_to(actor)
-        .filter(subscription__in=ids)
-        .select_related("partner__organisation")
-        .order_by("began_at")
-    ):
+    for one in _records(Reader.of(actor)).all(organisation=actor.organisation_id, ids=list(ids)):
         newest[one.subscription_id] = one
     return [_gap(actor, one, newest.get(one.pk), newest.get(one.replaces_id)) for one in subscriptions]
+
+
+@lru_cache(maxsize=256)
+def _records(reader: Reader) -> PreparedQuery[Association]:
+    """Return the query for the associations of record that the reader may know of, oldest first."""
+    seen = Association.objects.not_undone().of_record().visible_to(reader.actor())
+    of_these = seen.filter(AnyOf(F("subscription"), Param("ids"))).select_related("partner__organisation")
+    return PreparedQuery(lambda: of_these.order_by("began_at"), planned_each_time=reader.planned_each_time)
 
 
 def _gap(actor: Actor, subscription: Subscription, last: Association | None, replaced: Association | None) -> Gap:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, QuerySet
@@ -15,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations.gaps.forms import GapFilter
-from associations.gaps.queries import all_gaps, at_risk, counts, gaps_of, lost, without
+from associations.gaps.queries import all_gaps, at_risk, by_kind, gaps_of, lost, totals, without
 from associations.record.queries import BY_CUSTOMER, BY_PRODUCT
 from associations.subscriptions.exports import chunks
 from associations.subscriptions.views.listing import subscription_page
@@ -50,7 +49,8 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
         _tabs,
         order=order,
         filters=GapFilter,
-        counts=partial(counts, actor),
+        by_kind=by_kind,
+        totals=totals,
         file=_csv,
         more=lambda _all, rows, _day: {"gaps": gaps_of(actor, rows)},
     )

@@ -18,7 +18,7 @@ from associations.record.forms import PastedIds
 from associations.record.rules import NOTE_LENGTH
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
-from por.web.filters import FilterForm, SearchField
+from por.web.filters import Choices, FilterForm, SearchField
 
 
 class InviteForm(forms.Form):
@@ -69,7 +69,7 @@ class InvitationFilter(FilterForm):
     has_time_limit = True
 
     search = SearchField()
-    status = forms.ChoiceField(label=_("Status"), required=False)
+    status = forms.ChoiceField(label=_("Status"), required=False, widget=Choices)
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -12,9 +12,11 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from associations.record.models import Association
+from associations.record.access import Reader
+from associations.record.models import Association, AssociationQuerySet
 from associations.record.policies import forms_earn_nothing_since, policy_on
 from associations.record.rules import AssociationKind
+from por.db.prepared import Param, PreparedQuery
 from por.directory.models import Subscription
 from por.web.formatting import day_text
 
@@ -24,8 +26,20 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def legacy_forms(context: Mapping[str, Any], subscription: Subscription) -> list[Association]:
     """Return the legacy forms in force on the page's day that its reader may know of, newest first."""
-    forms = Association.objects.open(context.get("as_of")).forms().visible_to(context["actor"])
-    return list(forms.filter(subscription=subscription).for_listing().order_by("-began_at", "-pk"))
+    actor, as_of = context["actor"], context.get("as_of")
+    if as_of is None:
+        return _forms(Reader.of(actor)).all(organisation=actor.organisation_id, subscription=subscription.pk)
+    return list(_newest_first(Association.objects.open(as_of).visible_to(actor), subscription.pk))
+
+
+@lru_cache(maxsize=256)
+def _forms(reader: Reader) -> PreparedQuery[Association]:
+    seen = Association.objects.open().visible_to(reader.actor())
+    return PreparedQuery(lambda: _newest_first(seen, Param("subscription")))
+
+
+def _newest_first(seen: AssociationQuerySet, subscription: int | Param) -> AssociationQuerySet:
+    return seen.forms().filter(subscription=subscription).for_listing().order_by("-began_at", "-pk")
 
 
 @register.simple_tag(takes_context=True)

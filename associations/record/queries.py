@@ -9,11 +9,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import Exists, F, OuterRef, QuerySet, Value
 
-from associations.record.access import events_visible_to, subscriptions_visible_to, usage_visible_to
+from associations.record.access import Reader, events_visible_to, subscriptions_visible_to, usage_visible_to
 from associations.record.models import Association, AssociationQuerySet, end_of
 from associations.record.rules import AssociationKind
 from associations.record.usage import MonthOfUsage, latest_usage, newest_usage
@@ -178,7 +179,14 @@ def subscription_events(actor: Actor, subscription: Subscription, as_of: date | 
 
 def get_visible(actor: Actor, subscription_id: uuid.UUID) -> Subscription:
     """Return the subscription. Raises NotFound if the actor may not see it."""
-    subscription = subscriptions_for_listing(actor).filter(subscription_id=subscription_id).first()
+    given = {"organisation": actor.organisation_id, "id": subscription_id}
+    subscription = _visible(Reader.of(actor)).one(**given)
     if subscription is None:
         raise NotFound("not_found", NOT_YOURS)
     return subscription
+
+
+@lru_cache(maxsize=256)
+def _visible(reader: Reader) -> PreparedQuery[Subscription]:
+    found = subscriptions_for_listing(reader.actor()).filter(subscription_id=Param("id"))
+    return PreparedQuery(lambda: found)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import LANGUAGES, Actor, Membership, User
 from por.accounts.rules import OrganisationKind, Role, roles_of
-from por.web.filters import FilterForm, SearchField
+from por.web.filters import Choices, FilterForm, SearchField
 
 THEMES = [("", _("Same as my device")), ("light", _("Light")), ("dark", _("Dark"))]
 
@@ -76,9 +76,11 @@ class PeopleFilter(FilterForm):
 
     search = SearchField()
     kind = forms.ChoiceField(
-        label=_("Member of"), choices=[("", _("All types")), *OrganisationKind.choices], required=False
+        label=_("Member of"), choices=[("", _("All types")), *OrganisationKind.choices], required=False, widget=Choices
     )
-    role = forms.ChoiceField(label=_("Role"), choices=[("", _("All roles")), *Role.choices], required=False)
+    role = forms.ChoiceField(
+        label=_("Role"), choices=[("", _("All roles")), *Role.choices], required=False, widget=Choices
+    )
 
     def apply(self, people: QuerySet[User], actor: Actor) -> QuerySet[User]:
         given: dict[str, Any] = self.cleaned_data

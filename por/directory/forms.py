@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from por.accounts.models import Actor
 from por.directory.models import Customer, Partner
 from por.directory.rules import normal_mpn_id
-from por.web.filters import FilterForm, SearchField
+from por.web.filters import Choices, FilterForm, SearchField
 from por.web.formatting import country_text
 
 
@@ -27,14 +27,16 @@ class PartnerFilter(FilterForm):
     has_time_limit = True
 
     search = SearchField()
-    kind = forms.ChoiceField(label=_("Type"), choices=[("", _("All types")), *Partner.Kind.choices], required=False)
+    kind = forms.ChoiceField(
+        label=_("Type"), choices=[("", _("All types")), *Partner.Kind.choices], required=False, widget=Choices
+    )
     status = forms.ChoiceField(
-        label=_("Status"), choices=[("", _("All statuses")), *Partner.Status.choices], required=False
+        label=_("Status"), choices=[("", _("All statuses")), *Partner.Status.choices], required=False, widget=Choices
     )
     market = forms.ChoiceField(
-        label=_("Market"), choices=[("", _("All markets")), *Partner.Market.choices], required=False
+        label=_("Market"), choices=[("", _("All markets")), *Partner.Market.choices], required=False, widget=Choices
     )
-    country = forms.ChoiceField(label=_("Country"), choices=_countries, required=False)
+    country = forms.ChoiceField(label=_("Country"), choices=_countries, required=False, widget=Choices)
 
     def apply(self, partners: QuerySet[Partner], actor: Actor) -> QuerySet[Partner]:
         given: dict[str, Any] = self.cleaned_data

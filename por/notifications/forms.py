@@ -14,7 +14,7 @@ from por.accounts.models import Actor, Membership
 from por.history.models import Outbox
 from por.notifications.messages import Mail, always_sent, choosable, titles
 from por.notifications.models import Delivery, How, Preference, Topic
-from por.web.filters import FilterForm, SearchField
+from por.web.filters import Choices, FilterForm, SearchField
 
 
 class MailForm(forms.Form):
@@ -68,7 +68,7 @@ class DeliveryFilter(FilterForm):
     has_time_limit = True
 
     search = SearchField()
-    message = forms.ChoiceField(label=_("Message"), required=False)
+    message = forms.ChoiceField(label=_("Message"), required=False, widget=Choices)
     event = forms.IntegerField(label=_("Event"), required=False, min_value=1, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

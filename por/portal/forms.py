@@ -20,7 +20,7 @@ from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
 from por.history import events as vocabulary
 from por.history.models import Event
-from por.web.filters import DAY, SEARCH_FROM, AsOfForm, FilterForm, SearchField
+from por.web.filters import DAY, SEARCH_FROM, AsOfForm, Choices, FilterForm, SearchField
 
 #: How many organisations a search by name looks at, at most.
 ORGANISATIONS = 50
@@ -40,6 +40,7 @@ class UsageForm(AsOfForm):
     months = MonthsField(
         label=_("Period"),
         required=False,
+        widget=Choices,
         choices=[("", _("Last 12 months")), ("24", _("Last 24 months")), ("all", _("All months"))],
     )
 
@@ -70,7 +71,9 @@ def _groups(*, internal: bool) -> list[tuple[str, Any]]:
 class HistoryFilter(FilterForm):
     """The filters of a customer's or a partner's history: the type of event, and the subscription."""
 
-    what = forms.ChoiceField(label=_("What happened"), choices=partial(_groups, internal=False), required=False)
+    what = forms.ChoiceField(
+        label=_("What happened"), choices=partial(_groups, internal=False), required=False, widget=Choices
+    )
     subscription = forms.UUIDField(label=_("Subscription"), required=False)
 
     def apply(self, events: QuerySet[Event], actor: Actor) -> QuerySet[Event]:
@@ -95,7 +98,9 @@ class EventFilter(FilterForm):
     has_time_limit = True
 
     search = SearchField()
-    what = forms.ChoiceField(label=_("Type of event"), choices=partial(_groups, internal=True), required=False)
+    what = forms.ChoiceField(
+        label=_("Type of event"), choices=partial(_groups, internal=True), required=False, widget=Choices
+    )
     verb = forms.CharField(
         label=_("What happened"),
         required=False,

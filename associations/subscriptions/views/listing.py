@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import QuerySet
@@ -20,6 +21,7 @@ from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.db.keyset import Prepared
+from por.db.prepared import PreparedQuery
 from por.directory.models import Subscription
 from por.web.lists import Listing, ListTab, subscriptions_text
 from por.web.pages import as_of_context, render_page
@@ -48,10 +50,20 @@ class PageShape:
         return self.list.planned_each_time
 
     def rows(self) -> QuerySet[Subscription]:
+        tab = next(one for one in self.tabs_of(self.list.reader.actor(), None) if one.key == self.tab)
+        return self.list.filtered(tab.filter(self.base()))
+
+    def base(self) -> QuerySet[Subscription]:
+        """Return what the tabs choose from."""
         actor = self.list.reader.actor()
-        found = self.restrict(actor, self.list.restricted(self.of(actor, None)), None)
-        tab = next(one for one in self.tabs_of(actor, None) if one.key == self.tab)
-        return self.list.filtered(tab.filter(found))
+        return self.restrict(actor, self.list.restricted(self.of(actor, None)), None)
+
+
+@lru_cache(maxsize=256)
+def _by_kind(shape: PageShape, by_kind: Any) -> PreparedQuery[Any]:
+    return PreparedQuery(
+        lambda: by_kind(shape.list.reader.actor(), shape.base()), planned_each_time=shape.planned_each_time
+    )
 
 
 def everything(_actor: Actor, found: QuerySet[Subscription], _day: date | None) -> QuerySet[Subscription]:
@@ -67,7 +79,8 @@ def subscription_page(
     filters: type[SubscriptionFilter] = SubscriptionFilter,
     of: Of = queries.subscriptions_for_listing,
     restrict: Restrict = everything,
-    counts: Callable[[QuerySet[Subscription]], Mapping[str, int]] | None = None,
+    by_kind: Callable[[Actor, QuerySet[Subscription]], QuerySet[Subscription, Any]] | None = None,
+    totals: Callable[[Iterable[Any]], Mapping[str, int]] = dict,
     file: Callable[[Actor, QuerySet[Subscription], date | None], HttpResponseBase] = subscriptions_csv,
     more: Callable[[QuerySet[Subscription], Sequence[Subscription], date | None], dict[str, Any]] = lambda *_: {},
 ) -> HttpResponseBase:
@@ -75,7 +88,8 @@ def subscription_page(
 
     `of` returns what the tabs choose from: what the actor may see, unless each tab makes sure of that itself.
     `restrict` narrows them down to those of the list. These and `tabs_of` are functions of a module, as prepared
-    queries are kept by them. `counts` counts all tabs at once. `more` returns further context
+    queries are kept by them. `by_kind` returns the rows that `totals` turns into
+    the counts of all tabs. `more` returns further context
     for the template, from all subscriptions of the list and from those on the page.
     """
     actor = request.actor
@@ -91,6 +105,10 @@ def subscription_page(
         shape = PageShape(ListShape.of(actor, few, given), timezone.now().date(), tabs_of, tab, of, restrict)
         return Prepared(Subscription, shape, params(actor, few, given), of_models=True)
 
+    def counted(_base: QuerySet[Subscription]) -> Mapping[str, int]:
+        shape = PageShape(ListShape.of(actor, few, {}), timezone.now().date(), tabs_of, "", of, restrict)
+        return totals(_by_kind(shape, by_kind).values(**params(actor, few, {})))
+
     shown = Listing(
         request,
         base,
@@ -99,7 +117,7 @@ def subscription_page(
         tabs=tabs_of(actor, form.day),
         count_text=subscriptions_text,
         as_of_query=past["as_of_query"],
-        counts=counts,
+        counts=counted if by_kind else None,
         prepared=prepared if form.is_valid() and form.is_simple else None,
     )
     if shown.wants_csv:

@@ -32,8 +32,8 @@ class ActorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request = cast(Request, request)
-        request.memberships = cast("list[Membership]", SimpleLazyObject(lambda: _memberships(request)))
-        request.actor = cast(Actor, SimpleLazyObject(lambda: _actor(request)))
+        request.memberships = cast("list[Membership]", SimpleLazyObject(lambda: _find_memberships(request)))
+        request.actor = cast(Actor, SimpleLazyObject(lambda: _find_actor(request)))
         if not request.user.is_authenticated:
             return self.get_response(request)
         reader = request.user  # by the time of the answer they may have signed out
@@ -45,6 +45,19 @@ class ActorMiddleware:
         response.headers["Content-Language"] = reader.language
         response.headers.setdefault("Cache-Control", "private, no-cache")  # no shared cache, and revalidated each time
         return response
+
+
+# Once they are found, they stand in place of the lazy objects, which take longer to look into.
+
+
+def _find_memberships(request: Request) -> list[Membership]:
+    request.memberships = _memberships(request)
+    return request.memberships
+
+
+def _find_actor(request: Request) -> Actor:
+    request.actor = _actor(request)
+    return request.actor
 
 
 def _memberships(request: Request) -> list[Membership]:

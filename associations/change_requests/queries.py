@@ -236,7 +236,7 @@ def next_due(actor: Actor, count: int) -> list[VisibleRequest]:
 @lru_cache(maxsize=256)
 def _next_due(reader: Reader, count: int) -> PreparedQuery[ChangeRequest]:
     found = requests_for_listing(reader.actor()).open().order_by("due_at", "pk")
-    return PreparedQuery(lambda: found[:count], planned_each_time=reader.planned_each_time)
+    return PreparedQuery(lambda: found[:count])
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ def _records(reader: Reader) -> PreparedQuery[Association]:
     """Return the query for the associations of record that the reader may know of, oldest first."""
     seen = Association.objects.not_undone().of_record().visible_to(reader.actor())
     of_these = seen.filter(AnyOf(F("subscription"), Param("ids"))).select_related("partner__organisation")
-    return PreparedQuery(lambda: of_these.order_by("began_at"), planned_each_time=reader.planned_each_time)
+    return PreparedQuery(lambda: of_these.order_by("began_at"))
 
 
 def _gap(actor: Actor, subscription: Subscription, last: Association | None, replaced: Association | None) -> Gap:

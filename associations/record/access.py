@@ -159,7 +159,7 @@ def _newest_of_partner(reader: Reader, count: int) -> PreparedQuery[Event]:
     as_party = Party.objects.filter(organisation_id__in=own).order_by("-event").values_list("event")[:count]
     in_chain = Event.objects.filter(chain__in=[f"organisation:{pk}" for pk in own]).values_list("pk")
     visible = events_visible_to(reader.actor()).filter(pk__in=as_party.union(in_chain))
-    return PreparedQuery(lambda: visible.order_by("-id")[:count], planned_each_time=True)
+    return PreparedQuery(lambda: visible.order_by("-id")[:count])
 
 
 @lru_cache(maxsize=16)

@@ -72,7 +72,7 @@ def _seen(reader: Reader) -> PreparedQuery[Any]:
     """Return the query for those of some subscriptions that a partner may open."""
     own = Association.objects.not_undone().visible_to(reader.actor())
     named = own.filter(AnyOf(F("subscription__subscription_id"), Param("ids")))
-    return PreparedQuery(lambda: named.values_list("subscription__subscription_id"), planned_each_time=True)
+    return PreparedQuery(lambda: named.values_list("subscription__subscription_id"))
 
 
 def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:

@@ -87,10 +87,9 @@ def subscription_page(
     """Return one page of what the query asks for, or all of it as CSV.
 
     `of` returns what the tabs choose from: what the actor may see, unless each tab makes sure of that itself.
-    `restrict` narrows them down to those of the list. These and `tabs_of` are functions of a module, as prepared
-    queries are kept by them. `by_kind` returns the rows that `totals` turns into
-    the counts of all tabs. `more` returns further context
-    for the template, from all subscriptions of the list and from those on the page.
+    `restrict` narrows them down to those of the list. These and `tabs_of` are functions of a module, because prepared
+    queries are kept by them. `by_kind` returns the rows that `totals` turns into the counts of all tabs. `more` returns
+    further context for the template, from all subscriptions of the list and from those on the page.
     """
     actor = request.actor
     form = filters(request.GET)

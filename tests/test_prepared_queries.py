@@ -20,9 +20,12 @@ from associations.subscriptions import searching
 from por.accounts.models import Organisation
 from por.db.prepared import Param, Statement, known_to
 from por.directory.models import Customer, Subscription, Usage
-from tests.prepared import FIRST, HELD, Estate, forget_all, make_estate
+from tests import prepared_pages
+from tests.prepared import FIRST, Estate, forget_all, make_estate
+from tests.prepared import HELD as HELD_BY_VERBS
 
 ROOT = Path(__file__).parents[1]
+HELD = HELD_BY_VERBS | prepared_pages.HELD
 
 
 # --- What there is --------------------------------------------------------------------------------------------------

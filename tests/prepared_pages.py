@@ -1,0 +1,306 @@
+"""The prepared queries of pages, each beside its plain queryset: a part of tests.prepared."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.contrib.sessions.models import Session
+from django.db.models import F
+from django.utils import timezone
+
+from associations.change_requests import queries as questions
+from associations.change_requests.models import ChangeRequest
+from associations.gaps import queries as gaps
+from associations.gaps import views as gap_views
+from associations.invitations import queries as invitations
+from associations.invitations.models import Invitation, Invited
+from associations.legacy_forms import templatetags as legacy_forms
+from associations.record import access, queries, timeline
+from associations.record.access import Reader, events_visible_to
+from associations.record.models import Association
+from associations.subscriptions.forms import ListShape, SubscriptionFilter, params
+from associations.subscriptions.views import customer as customers
+from associations.subscriptions.views import listing
+from associations.subscriptions.views import partner as partners
+from por.accounts import middleware, sessions
+from por.accounts.models import Actor, Membership, keys_below
+from por.db.keyset import Prepared, read_part
+from por.directory.access import partners_of
+from por.directory.models import Subscription
+from por.history.actions.recording import ObjectRef, record
+from por.history.models import Event
+from por.imports.events import ImportEvent
+from por.notifications import queries as inbox
+from por.notifications.models import Notification
+from por.portal import queries as home
+from por.portal.views import partner as dashboard
+from por.web.lists import count_of
+from tests.prepared import Estate, Pair
+
+Pairs = Iterator[Pair]
+
+
+def actors(estate: Estate, *kinds: str) -> Iterator[Actor]:
+    for actor in estate.readers.values():
+        if not kinds or actor.kind in kinds:
+            yield actor
+
+
+def pair(prepared: Any, plain: Any, **given: Any) -> Pair:
+    return Pair(lambda: prepared.all(**given), lambda: plain.all())
+
+
+def values(prepared: Any, plain: Any, **given: Any) -> Pair:
+    return Pair(lambda: prepared.values(**given), lambda: plain.all())
+
+
+def number(prepared: Any, plain: Any, **given: Any) -> Pair:
+    return Pair(lambda: [prepared.number(**given)], lambda: [plain.count()])
+
+
+def pairs_of_sessions(estate: Estate) -> Pairs:
+    for key, days in (("a" * 32, 1), ("b" * 32, -1)):
+        Session.objects.update_or_create(
+            session_key=key, defaults={"session_data": key, "expire_date": timezone.now() + timedelta(days=days)}
+        )
+    for key in ("a" * 32, "b" * 32, "none"):
+        now = timezone.now()
+        yield pair(sessions._VALID, Session.objects.filter(session_key=key, expire_date__gt=now), key=key, now=now)
+
+
+def pairs_of_memberships(estate: Estate) -> Pairs:
+    for actor in actors(estate):
+        plain = Membership.objects.select_related("organisation").filter(user=actor.user_id)
+        yield pair(middleware._MEMBERSHIPS, plain.annotate(below=keys_below("organisation")), user=actor.user_id)
+
+
+def pairs_of_lines(estate: Estate) -> Pairs:
+    event = Event.objects.order_by("pk")[0]
+    for actor in actors(estate):
+        member = Membership.objects.get(user=actor.user_id, organisation=actor.organisation_id)
+        for message in ("a", "b")[: member.pk % 2 + 1]:
+            Notification.objects.update_or_create(membership=member, event=event, message=message, about="1")
+    for actor in actors(estate):
+        plain = Notification.objects.visible_to(actor).open().values_list("pk")
+        yield values(inbox._OPEN, plain, user=actor.user_id, organisation=actor.organisation_id)
+
+
+def pairs_of_due(estate: Estate) -> Pairs:
+    for actor in actors(estate):
+        plain = ChangeRequest.objects.visible_to(actor).open().order_by("due_at", "pk")
+        plain = plain.select_related(
+            *("subscription__sku", "subscription__customer__organisation"),
+            *("incumbent__partner__organisation", "chosen__organisation"),
+        )
+        yield pair(questions._next_due(Reader.of(actor), 5), plain[:5], organisation=actor.organisation_id)
+
+
+def invite_some(estate: Estate) -> None:
+    now = timezone.now()
+    for place, one in enumerate(estate.subscriptions[:9]):
+        invitation = Invitation.objects.create(
+            partner=estate.partners[place % 3], customer=estate.customers[place % 2], sent_at=now,
+            expires_at=now + timedelta(days=place - 2),
+        )  # fmt: skip
+        Invited.objects.create(invitation=invitation, subscription=one)
+
+
+def pairs_of_waiting(estate: Estate) -> Pairs:
+    invite_some(estate)
+    for actor in actors(estate, "customer"):
+        now = timezone.now()
+        plain = Invitation.objects.filter(customer=actor.organisation_id, status="sent", expires_at__gt=now)
+        plain = plain.select_related("partner__organisation", "customer__organisation").order_by("expires_at", "pk")
+        yield pair(invitations._waiting(3), plain[:3], organisation=actor.organisation_id, now=now)
+
+
+def pairs_of_invited(estate: Estate) -> Pairs:
+    invite_some(estate)
+    keys = list(Invitation.objects.values_list("pk", flat=True))
+    for ids in ([], keys, keys[:4]):
+        plain = Invited.objects.filter(invitation__in=ids).select_related("subscription__sku").order_by("pk")
+        yield pair(invitations._INVITED, plain, invitations=ids)
+
+
+def pairs_of_newest(estate: Estate) -> Pairs:
+    for actor in actors(estate, "partner"):
+        yield pair(access._newest_of_partner(Reader.of(actor), 7), events_visible_to(actor).order_by("-id")[:7])
+
+
+def pairs_of_chain(estate: Estate) -> Pairs:
+    for actor in actors(estate, "customer"):
+        chain = f"organisation:{actor.organisation_id}"
+        yield pair(access._newest_of_chain(7), Event.objects.filter(chain=chain).order_by("-seq")[:7], chain=chain)
+
+
+def pairs_of_seen(estate: Estate) -> Pairs:
+    ids = [uuid.UUID(int=7), *(one.subscription_id for one in estate.subscriptions)]
+    for actor in actors(estate, "partner"):
+        plain = Association.objects.not_undone().visible_to(actor).filter(subscription__subscription_id__in=ids)
+        yield values(timeline._seen(Reader.of(actor)), plain.values_list("subscription__subscription_id"), ids=ids)
+
+
+def pairs_of_own_ids(estate: Estate) -> Pairs:
+    for actor in actors(estate, "partner"):
+        plain = partners_of(actor).values_list("mpn_id")
+        yield values(timeline._OWN_MPN_IDS, plain, organisation=actor.organisation_id)
+
+
+def pairs_of_records(estate: Estate) -> Pairs:
+    keys = [one.pk for one in estate.subscriptions]
+    for ids in ([], keys, estate.chance.sample(keys, 20)):
+        plain = Association.objects.open().filter(kind__in=["dpor", "osa_form"], subscription__in=ids)
+        yield pair(queries._RECORDS, plain.select_related("partner__organisation").order_by("began_at", "pk"), ids=ids)
+
+
+def pairs_of_visible(estate: Estate) -> Pairs:
+    for actor in actors(estate):
+        for one in estate.subscriptions[:10]:
+            plain = queries.subscriptions_for_listing(actor).filter(subscription_id=one.subscription_id)
+            given = {"organisation": actor.organisation_id, "id": one.subscription_id}
+            yield pair(queries._visible(Reader.of(actor)), plain, **given)
+
+
+def pairs_of_gaps(estate: Estate) -> Pairs:
+    keys = [one.pk for one in estate.subscriptions]
+    for actor in actors(estate, "customer", "partner"):
+        plain = Association.objects.not_undone().of_record().visible_to(actor).filter(subscription__in=keys)
+        plain = plain.select_related("partner__organisation").order_by("began_at")
+        given = {"organisation": actor.organisation_id, "ids": keys}
+        yield Pair(
+            lambda actor=actor, given=given: _by_key(gaps._records(Reader.of(actor)).all(**given)),
+            lambda plain=plain: _by_key(plain),
+        )
+
+
+def _by_key(found: Any) -> list[Any]:
+    return sorted(found, key=lambda one: one.pk)
+
+
+def pairs_of_forms(estate: Estate) -> Pairs:
+    began = {"began_at": datetime(2025, 1, 1, tzinfo=UTC), "source": "estate"}
+    for one in estate.subscriptions[:12]:
+        for partner in estate.partners[:3]:
+            Association.objects.create(
+                kind="osa_form", partner=partner, customer=one.customer, subscription=one, **began
+            )
+    for actor in actors(estate):
+        for one in estate.subscriptions[:12]:
+            plain = Association.objects.open().forms().visible_to(actor).filter(subscription=one).for_listing()
+            given = {"organisation": actor.organisation_id, "subscription": one.pk}
+            yield pair(legacy_forms._forms(Reader.of(actor)), plain.order_by("-began_at", "-pk"), **given)
+
+
+def pairs_of_home(name: str) -> Callable[[Estate], Pairs]:
+    def made(estate: Estate) -> Pairs:
+        for actor in actors(estate, "customer"):
+            for today in (timezone.now().date(), timezone.now().date() - timedelta(days=400)):
+                until = today + queries.RENEWING_WITHIN
+                own = queries.subscriptions_for_listing(actor)
+                without, renewing = queries.without_partner(own), queries.renewing_between(own, today, until)
+                plain: Any = {
+                    "_ALL": own,
+                    "_COUNT_WITHOUT": without,
+                    "_COUNT_RENEWING": renewing,
+                    "_WITHOUT": without.order_by(F("seats").desc(nulls_last=True), "pk")[: home.FEW],
+                    "_RENEWING": renewing.order_by("renews_on", "pk")[: home.FEW],
+                }[name]
+                query: Any = getattr(home, name)
+                given = {"organisation": actor.organisation_id, "today": today, "until": until}
+                yield (number if query.counts else pair)(query, plain, **given)
+
+    return made
+
+
+def pairs_of_imports(estate: Estate) -> Pairs:
+    by = next(actors(estate, "staff"))
+    record(ImportEvent.LOADED, ObjectRef("import", "1", "a"), by=by, at=timezone.now(), chain=None)
+    plain = Event.objects.filter(verb=ImportEvent.LOADED).order_by("-id").values_list("id")[:1]
+    yield values(dashboard._NEWEST_IMPORT, plain)
+
+
+PAGES: dict[str, list[tuple[Any, Any]]] = {
+    "customer": [
+        (customers._tabs, queries.subscriptions_for_listing),
+        (gap_views._tabs, queries.subscriptions_for_listing),
+    ],
+    "partner": [(partners._tabs, partners._of_any_partner), (gap_views._tabs, queries.subscriptions_for_listing)],
+}
+
+
+def _shapes(estate: Estate) -> Iterator[tuple[Actor, Any, Any, Any, Prepared, Any]]:
+    for actor in actors(estate, "customer", "partner"):
+        few = access.few_keys(actor)
+        for tabs_of, of in PAGES[actor.kind]:
+            for tab in tabs_of(actor, None):
+                for given in ({}, {"product": "office365"}, {"renews_before": "2026-06-01"}):
+                    form = SubscriptionFilter(given)
+                    assert form.is_valid(), form.errors
+                    shape = listing.PageShape(
+                        ListShape.of(actor, few, form.cleaned_data),
+                        timezone.now().date(),
+                        *(tabs_of, tab.key, of, listing.everything),
+                    )
+                    prepared = Prepared(Subscription, shape, params(actor, few, form.cleaned_data), of_models=True)
+                    found = of(actor, None)
+                    found = found if few is None else access.restricted(found, *few)
+                    yield actor, few, shape, of, prepared, form.apply(tab.filter(found), actor)
+
+
+def pairs_of_pages(estate: Estate) -> Pairs:
+    for _actor, _few, _shape, _of, prepared, plain in _shapes(estate):
+        for order in (queries.BY_CUSTOMER, queries.BY_PRODUCT):
+            yield Pair(
+                lambda prepared=prepared, order=order: _parts(prepared, order),
+                lambda plain=plain, order=order: _parts(plain, order),
+            )
+
+
+def _parts(rows: Any, order: Any) -> list[Any]:
+    first = read_part(rows, order, 3)
+    found = [*first.rows, count_of(rows)]
+    if first.next:
+        second = read_part(rows, order, 3, first.next)
+        found += [*second.rows, *read_part(rows, order, 3, second.previous).rows]
+    return found
+
+
+def pairs_of_kinds(estate: Estate) -> Pairs:
+    for actor, few, shape, of, _prepared, _plain in _shapes(estate):
+        found = of(actor, None)
+        found = found if few is None else access.restricted(found, *few)
+        if shape.tabs_of is gap_views._tabs and shape.tab == "":
+            yield Pair(
+                lambda shape=shape, actor=actor, few=few: sorted(
+                    listing._by_kind(shape, gaps.by_kind).values(**params(actor, few, {})), key=repr
+                ),
+                lambda actor=actor, found=found: sorted(gaps.by_kind(actor, found), key=repr),
+            )
+
+
+HELD: dict[str, Callable[[Estate], Pairs]] = {
+    "associations.change_requests.queries._next_due": pairs_of_due,
+    "associations.gaps.queries._records": pairs_of_gaps,
+    "associations.invitations.queries._INVITED": pairs_of_invited,
+    "associations.invitations.queries._waiting": pairs_of_waiting,
+    "associations.legacy_forms.templatetags._forms": pairs_of_forms,
+    "associations.record.access._newest_of_chain": pairs_of_chain,
+    "associations.record.access._newest_of_partner": pairs_of_newest,
+    "associations.record.queries._RECORDS": pairs_of_records,
+    "associations.record.queries._visible": pairs_of_visible,
+    "associations.record.timeline._OWN_MPN_IDS": pairs_of_own_ids,
+    "associations.record.timeline._seen": pairs_of_seen,
+    "associations.subscriptions.views.listing._by_kind": pairs_of_kinds,
+    "associations.subscriptions.views.listing.subscription_page.prepared": pairs_of_pages,
+    "por.accounts.middleware._MEMBERSHIPS": pairs_of_memberships,
+    "por.accounts.sessions._VALID": pairs_of_sessions,
+    "por.notifications.queries._OPEN": pairs_of_lines,
+    **{
+        f"por.portal.queries.{name}": pairs_of_home(name)
+        for name in ("_ALL", "_COUNT_RENEWING", "_COUNT_WITHOUT", "_RENEWING", "_WITHOUT")
+    },
+    "por.portal.views.partner._NEWEST_IMPORT": pairs_of_imports,
+}

@@ -217,7 +217,8 @@ def pairs_of_home(name: str) -> Callable[[Estate], Pairs]:
 
 def pairs_of_imports(estate: Estate) -> Pairs:
     by = next(actors(estate, "staff"))
-    record(ImportEvent.LOADED, ObjectRef("import", "1", "a"), by=by, at=timezone.now(), chain=None)
+    changes = {"file": "usage", "created": 1, "changed": 0}
+    record(ImportEvent.LOADED, ObjectRef("import", "1", "a"), by=by, at=timezone.now(), chain=None, changes=changes)
     plain = Event.objects.filter(verb=ImportEvent.LOADED).order_by("-id").values_list("id")[:1]
     yield values(dashboard._NEWEST_IMPORT, plain)
 

@@ -18,6 +18,7 @@ from associations.record import access
 from associations.record.models import Association
 from associations.subscriptions import searching
 from por.accounts.models import Organisation
+from por.db import prepared
 from por.db.prepared import Param, Statement, known_to
 from por.directory.models import Customer, Subscription, Usage
 from tests import prepared_pages
@@ -182,7 +183,8 @@ def read_whole(statement: Statement, given: dict[str, Any], mode: str = "auto") 
         return set(re.findall(rf"Seq Scan on ({LARGE}) ", "\n".join(line for (line,) in cursor.fetchall())))
 
 
-def test_plans_kept_since_before_a_load_read_no_table_as_a_whole_that_new_plans_do_not(estate):
+def test_plans_kept_since_before_a_load_read_no_table_as_a_whole_that_new_plans_do_not(estate, monkeypatch):
+    monkeypatch.setattr(prepared, "MOST_KEPT", 10_000)  # all of them at once
     forget_all()
     known_to(connection).clear()
     asked = asked_of(estate)

@@ -154,9 +154,12 @@ def newest_events(actor: Actor, count: int) -> list[Event]:
 
 @lru_cache(maxsize=256)
 def _newest_of_partner(reader: Reader, count: int) -> PreparedQuery[Event]:
-    """Return the query for a partner's. They are found by party and chain, because they are few among all."""
+    """Return the query for a partner's. They are found by party and chain, because they are few among all.
+
+    A company has several parties in one event, which counts once.
+    """
     own = [pk for pk in partner_ids(reader.actor()) if pk is not None]
-    as_party = Party.objects.filter(organisation_id__in=own).order_by("-event").values_list("event")[:count]
+    as_party = Party.objects.filter(organisation_id__in=own).order_by("-event").values_list("event").distinct()[:count]
     in_chain = Event.objects.filter(chain__in=[f"organisation:{pk}" for pk in own]).values_list("pk")
     visible = events_visible_to(reader.actor()).filter(pk__in=as_party.union(in_chain))
     return PreparedQuery(lambda: visible.order_by("-id")[:count])

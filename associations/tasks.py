@@ -8,6 +8,7 @@ from associations.attaching.actions import bulk
 from associations.change_requests.actions import expire_and_remind
 from associations.invitations.actions import expire_invitations
 from associations.legacy_forms.actions import remind_of_forms
+from associations.record import sums
 from associations.renewals.actions import give_notice_of_renewals
 from por.db import outages
 from por.db.locks import advisory_lock
@@ -33,3 +34,10 @@ def run_jobs() -> None:
     """Do the rows that wait. A new job wakes this task, and the schedule runs it every few seconds."""
     with outages.tolerate_outage():
         bulk.run_jobs()
+
+
+@shared_task
+def keep_sums() -> None:
+    """Count the sums of usage anew that are old. Without them, pages show the same figures but take longer."""
+    with outages.tolerate_outage():
+        sums.keep_sums()

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Self
 
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeBoundary, RangeOperators
 from django.db import models
 from django.db.models import Exists, F, Func, OuterRef, Q
 from django.utils import timezone
@@ -166,3 +166,22 @@ class Association(RowModel):
     def is_own_tenant(self) -> bool:
         """Return whether the partner serves itself: this counts for competencies and never pays."""
         return self.partner.own_tenant_id is not None and self.partner.own_tenant_id == self.customer.tenant_id
+
+
+class UsageSums(models.Model):
+    """The usage of a partner's subscriptions by month, as it was counted last: see sums.py.
+
+    `subscriptions` are the keys of those it counts, and `version` is that of the usage.
+    """
+
+    partner = models.OneToOneField(Partner, models.CASCADE, primary_key=True, related_name="+")
+    version = models.BigIntegerField()
+    subscriptions = ArrayField(models.BigIntegerField())
+    sums = models.JSONField()
+
+    class Meta:
+        verbose_name = "sums of usage"
+        verbose_name_plural = "sums of usage"
+
+    def __str__(self) -> str:
+        return str(self.partner)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Sum, Window
+from django.db.models import F, Max, Q, QuerySet, Sum, Window
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
@@ -123,12 +123,6 @@ class UseOfWorkload:
         return str(Workload(self.workload).label)
 
 
-def usage_of_record(actor: Actor) -> QuerySet[Usage]:
-    """Return all usage of the subscriptions whose partner of record is the actor's today."""
-    own = Association.objects.open().of_record().visible_to(actor)
-    return Usage.objects.current().filter(Exists(own.filter(subscription=OuterRef("subscription"))))
-
-
 def in_period(usage: QuerySet[Usage], since: date | None, until: date | None) -> QuerySet[Usage]:
     """Return the usage from a month on, of months begun by a day; None leaves that side open."""
     if since is not None:
@@ -147,20 +141,6 @@ def use_of_workloads(usage: QuerySet[Usage]) -> list[UseOfWorkload]:
     return [
         UseOfWorkload(one["month"], one["workload"], one["paid"], one["active"], one["money"], one["corrected_at"])
         for one in totals.order_by("month", "workload")
-    ]
-
-
-def use_of_seats(usage: QuerySet[Usage], months: Sequence[date]) -> list[MonthOfUsage]:
-    """Return these months over all workloads. A subscription counts with its largest workload."""
-    once, sums = {}, {}
-    for month in months:
-        for name, column in (("paid", "paid_units"), ("active", "active_users")):
-            once[f"{name}_{month:%Y%m}"] = Max(column, filter=Q(month=month))
-            sums[f"{name}_{month:%Y%m}_sum"] = Sum(f"{name}_{month:%Y%m}")
-    totals = usage.filter(month__in=months).values("subscription_id").annotate(**once).aggregate(**sums)
-    return [
-        MonthOfUsage(month, totals[f"paid_{month:%Y%m}_sum"], totals[f"active_{month:%Y%m}_sum"], None)
-        for month in months
     ]
 
 

@@ -189,6 +189,19 @@ class Usage(models.Model):
         return f"{self.month:%Y-%m} {self.workload}"
 
 
+class UsageVersion(models.Model):
+    """The version of all usage. A trigger raises its number in each transaction that changes any."""
+
+    number = models.BigIntegerField()
+    raised_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "version of usage"
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
 class CheckOfId(models.Model):
     """One try of Check ID, with its outcome. The limits are counted on these."""
 

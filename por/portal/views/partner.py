@@ -32,14 +32,13 @@ from associations.record.access import (
 )
 from associations.record.models import Association, AssociationQuerySet, end_of
 from associations.record.rules import AssociationKind
+from associations.record.sums import use_of_record
 from associations.record.usage import (
     MonthOfUsage,
     UseOfWorkload,
     last_months,
     trend,
     usage_by_month,
-    usage_of_record,
-    use_of_seats,
     use_of_workloads,
 )
 from associations.subscriptions import figures
@@ -133,11 +132,11 @@ def _figures(actor: Actor, today: date) -> Figures:
     )
     counts["gaps"] = count_of(restrict_to_ids(subscriptions_visible_to(actor), actor).filter(gaps.all_gaps(actor)))
     months = last_months(today)
-    usage = usage_of_record(actor)
+    use = use_of_record(actor, months[0])
     return Figures(
         counts,
-        use_of_workloads(usage.filter(month__in=months)),
-        [month for month in use_of_seats(usage, months) if month.active_users is not None],
+        use.workloads,
+        [month for month in use.seats if month.active_users is not None],
         _first_rows(actor, own.of_record(), months),
     )
 

@@ -21,7 +21,8 @@ from associations.record.access import subscriptions_visible_to, usage_visible_t
 from associations.record.forms import check_had_started
 from associations.record.policies import months_before
 from associations.record.queries import BY_CUSTOMER, get_visible
-from associations.record.usage import UseOfWorkload, in_period, months_seen, totals, use_of_workloads
+from associations.record.sums import use_of_record
+from associations.record.usage import Totals, UseOfWorkload, in_period, months_seen, totals, use_of_workloads
 from associations.subscriptions import figures
 from por.accounts.guards import only
 from por.accounts.middleware import Request
@@ -158,7 +159,13 @@ def _of_many(
         return usage_csv(actor, shown.ordered, each, form.day)
     rows = shown.page.rows
     usage = each.filter(subscription__in=shown.found.values("pk"))
-    use = use_of_workloads(usage) if rows else []
+    newest: Totals | None
+    if _is_whole_record(actor, shown):
+        of_record = use_of_record(actor, form.since)
+        use, newest = of_record.workloads, of_record.newest
+    else:
+        use = use_of_workloads(usage) if rows else []
+        newest = totals(shown.found, each) if use else None
     later = months_before(form.until.replace(day=1), 1)
     earlier = months_before(later, CHANGED_OVER)
     context = {
@@ -166,7 +173,7 @@ def _of_many(
         "of_partner": actor.kind == OrganisationKind.PARTNER,
         "usage_page": f"portal:{page}",
         "rows": newest_usage(actor, rows, each, form.day),
-        "totals": totals(shown.found, each) if use else None,
+        "totals": newest if use else None,
         "changes": largest_changes(usage, earlier, later, CHANGES) if use else [],
         "earlier": earlier,
         "later": later,
@@ -175,3 +182,10 @@ def _of_many(
         **past,
     }
     return render_page(request, "portal/usage.html", context, part="list", status=shown.status)
+
+
+def _is_whole_record(actor: Actor, shown: Listing[Subscription]) -> bool:
+    """Return whether the list has all subscriptions that the partner is partner of record for today."""
+    filters = {name for name, value in shown.form.cleaned_data.items() if value} - {"months"}
+    is_whole = shown.tab is shown.tabs[0] and not filters and not shown.form.errors
+    return is_whole and actor.kind == OrganisationKind.PARTNER

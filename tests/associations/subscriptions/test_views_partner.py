@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import undo
-from associations.record import access, timeline, usage
+from associations.record import access, timeline
 from associations.record.models import Association
 from associations.record.policies import months_before
+from associations.record.sums import use_of_record
 from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.history.models import Event
@@ -388,9 +389,12 @@ def test_queries_of_a_customers_page_do_not_grow_with_its_subscriptions(web, est
 
 
 def test_usage_of_seats_counts_each_subscription_once_a_month(estate, amira):
-    seats = usage.use_of_seats(usage.usage_of_record(amira), [month(2), month(1)])
+    seats = use_of_record(amira, month(2)).seats
 
-    assert [(one.paid_units, one.active_users) for one in seats] == [(100, 70), (150, 100)]
+    assert [(one.month, one.paid_units, one.active_users) for one in seats] == [
+        (month(2), 100, 70),
+        (month(1), 150, 100),
+    ]
 
 
 @pytest.mark.parametrize("view", ["", "renewing", "own", "former", "all"])

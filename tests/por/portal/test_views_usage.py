@@ -12,13 +12,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from associations.record import usage
+from associations.record import sums, usage
 from associations.record.access import usage_visible_to
 from associations.record.models import Association
 from associations.record.policies import months_before
 from associations.subscriptions import figures
 from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription, Usage
+from por.portal.views import usage as usage_views
 from por.web.formatting import month_text
 from tests.factories import make_customer, make_member, make_subscription
 from tests.pages import packed, queries, signed_in
@@ -344,3 +345,31 @@ def test_other_pages_link_to_usage(web, estate, customers):
     shown = web.get(f"{ALL}?tenant_id={tenant}")
     assert {row.subscription for row in shown.context["rows"]} == {seats, estate["azure"]}
     assert "Almviks kommun" in {chip.value for chip in shown.context["chips"]}
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?months=24", "?months=all", "?view=own", "?search=almvik", f"?as_of={month(2)}"]
+)
+def test_sums_of_the_whole_record_are_those_of_its_rows(web, estate, query, monkeypatch):
+    names = ("totals", "rows_of_figures")
+    page = web.get(ALL + query)
+    monkeypatch.setattr(usage_views, "_is_whole_record", lambda *_any: False)
+    plain = web.get(ALL + query)
+
+    assert [page.context[name] for name in names] == [plain.context[name] for name in names]
+    assert page.context["rows_of_figures"]
+
+
+def test_kept_sums_change_nothing_on_a_page(web, estate, partner, monkeypatch):
+    monkeypatch.setattr(sums, "MANY", 0)
+    monkeypatch.setattr(sums, "SETTLED", timedelta(0))
+    names = ("totals", "rows_of_figures", "newest", "people", "adoption", "money")
+    before = web.get(ALL)
+    assert sums.keep_sums() == 1
+
+    after = web.get(ALL)
+    assert [after.context[name] for name in names] == [before.context[name] for name in names]
+    remaining = estate["seats"].associations.get()
+    remaining.ended_at = timezone.now()
+    remaining.save()
+    assert web.get(ALL).context["totals"].subscriptions == before.context["totals"].subscriptions - 1

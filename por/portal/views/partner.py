@@ -26,8 +26,6 @@ from associations.record.access import (
     customers_visible_to,
     events_visible_to,
     newest_events,
-    restrict_to_ids,
-    subscriptions_visible_to,
     usage_visible_to,
 )
 from associations.record.models import Association, AssociationQuerySet, end_of
@@ -131,7 +129,7 @@ def _figures(actor: Actor, today: date) -> Figures:
     )
     counts["customers"] = own.values("customer").distinct().count()
     counts["own"] = of_record.filter(partner__own_tenant_id=F("customer__tenant_id")).count()
-    counts["gaps"] = count_of(restrict_to_ids(subscriptions_visible_to(actor), actor).filter(gaps.all_gaps(actor)))
+    counts["gaps"] = gaps.count_of_gaps(actor)
     months = last_months(today)
     use = use_of_record(actor, months[0])
     return Figures(

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from associations.gaps.queries import all_gaps, at_risk, counts, lost, without
+from associations.gaps.queries import all_gaps, at_risk, count_of_gaps, counts, held_at_risk, lost, without
 from associations.record import access
 from associations.record.models import Association
 from por.directory.models import Customer, Partner, Subscription
@@ -239,6 +239,9 @@ def test_each_gap_of_a_random_estate_is_of_one_kind_and_counted_once(
         }
         assert len(kinds["none"]) + len(kinds["risk"]) + len(kinds["lost"]) == len(kinds[""]), "none is in two kinds"
         assert kinds["none"] | kinds["risk"] | kinds["lost"] == kinds[""]
+        assert set(held_at_risk(actor).values_list("subscription", flat=True)) == kinds["risk"]
+        if actor.kind == "partner":
+            assert count_of_gaps(actor) == len(kinds[""])
         kinds_seen |= {key for key, found in kinds.items() if found}
     assert kinds_seen == {"none", "risk", "lost", ""}
 
@@ -287,3 +290,11 @@ def test_long_list_of_gaps_shows_the_limit_of_counts(elin, maja, estate, monkeyp
         assert page.context["tabs"][0].count == 6
         assert page.context["count_text"] == "5+ subscriptions"
     assert maja.get(reverse("portal:partner_home")).context["counts"]["gaps"] == 6
+
+
+@pytest.mark.parametrize(("count_to", "shown"), [(2, 3), (3, 4), (4, 5), (6, 7), (10, 7)])
+def test_gaps_of_a_large_partner_are_counted_up_to_the_limit(maja, estate, monkeypatch, count_to, shown):
+    monkeypatch.setattr(access, "FEW", 0)
+    monkeypatch.setattr(lists, "COUNT_TO", count_to)
+
+    assert maja.get(reverse("portal:partner_home")).context["counts"]["gaps"] == shown

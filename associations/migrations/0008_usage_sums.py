@@ -31,6 +31,8 @@ class Migration(migrations.Migration):
                     django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None),
                 ),
                 ("sums", models.JSONField()),
+                ("changed_in", models.DateField()),
+                ("changes", django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), size=None)),
             ],
             options={
                 "verbose_name": "sums of usage",

@@ -171,13 +171,16 @@ class Association(RowModel):
 class UsageSums(models.Model):
     """The usage of a partner's subscriptions by month, as it was counted last: see sums.py.
 
-    `subscriptions` are the keys of those it counts, and `version` is that of the usage.
+    `subscriptions` are the keys of those it counts, and `version` is that of the usage. `changes` are the keys of those
+    whose use has changed most up to the month `changed_in`, the largest change first.
     """
 
     partner = models.OneToOneField(Partner, models.CASCADE, primary_key=True, related_name="+")
     version = models.BigIntegerField()
     subscriptions = ArrayField(models.BigIntegerField())
     sums = models.JSONField()
+    changed_in = models.DateField()
+    changes = ArrayField(models.BigIntegerField())
 
     class Meta:
         verbose_name = "sums of usage"

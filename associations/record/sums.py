@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.db import connection
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from associations.record.usage import MonthOfUsage, Totals, UseOfWorkload
+from associations.record.access import FEW
+from associations.record.usage import MonthOfUsage, Totals, UseOfWorkload, by_change, months_of_changes
 from por.accounts.models import Actor
 from por.db.prepared import Param, Statement
 from por.directory.access import partner_ids
-from por.directory.models import UsageVersion
+from por.directory.models import Usage, UsageVersion
 from por.queue.periodic import due
 
+#: How many of the subscriptions whose use has changed most are kept. Some of them will have gone when they are read.
+MOST = 100
 #: The sums of a partner are counted anew when more subscriptions than this have come or gone; it is looked at EVERY so
 #: often.
 MANY = 200
@@ -58,10 +62,9 @@ def use_of_record(actor: Actor, since: date | None = None) -> UseOfRecord:
 
 
 # What is kept, and what has come or gone since. It is one statement, so it sees one state of the database.
-# A figure that no one knows is null, so each sum has a count of the figures that it adds up.
-_SUMS = """
+_DIFFERING = """
     WITH kept AS MATERIALIZED (
-        SELECT partner_id, subscriptions, sums FROM associations_usagesums
+        SELECT partner_id, subscriptions, sums, changed_in, changes FROM associations_usagesums
         WHERE partner_id = ANY(%s) AND version = (SELECT coalesce(max(number), 0) FROM directory_usageversion)
     ), held AS MATERIALIZED (
         SELECT partner_id, subscription_id AS id FROM associations_association
@@ -70,7 +73,11 @@ _SUMS = """
         SELECT id, CASE WHEN counted.id IS NULL THEN 1 ELSE -1 END AS sign
         FROM held FULL JOIN (SELECT partner_id, unnest(subscriptions) AS id FROM kept) AS counted USING (partner_id, id)
         WHERE held.id IS NULL OR counted.id IS NULL
-    ), summed AS (
+    )
+"""
+# A figure that no one knows is null, so each sum has a count of the figures that it adds up.
+_SUMS = f"""
+    {_DIFFERING}, summed AS (
         SELECT month, workload, newest, sum(count)::bigint AS count, sum(paid)::bigint AS paid,
             sum(paid_of)::bigint AS paid_of, sum(active)::bigint AS active, sum(active_of)::bigint AS active_of,
             sum(money) AS money, sum(money_of)::bigint AS money_of
@@ -116,6 +123,35 @@ _READ = Statement(
 )
 
 
+def most_changed(actor: Actor, later: date, count: int) -> list[int] | None:
+    """Return the keys of so many subscriptions of record whose use has changed most up to a month, and of some others.
+
+    Return None where they are not kept, and would have to be looked for among all.
+    """
+    partners = [pk for pk in partner_ids(actor) if pk is not None]
+    given = {"partners": partners, "later": later, "count": count, "most": MOST, "few": FEW}
+    [(keys, is_enough)] = _MOST_CHANGED.rows(given)
+    return keys if is_enough else None
+
+
+# Those of the kept ones that are still of record, and those that have come since.
+_MOST_CHANGED = Statement(
+    f"""
+    {_DIFFERING}, still AS MATERIALIZED (
+        SELECT partner_id, id FROM kept CROSS JOIN unnest(changes) AS id JOIN held USING (partner_id, id)
+    ), come AS MATERIALIZED (
+        SELECT id FROM differing WHERE sign > 0 LIMIT %s + 1
+    )
+    SELECT ARRAY(SELECT id FROM still UNION ALL SELECT id FROM come),
+        (SELECT count(*) FROM come) <= %s AND NOT EXISTS (
+            SELECT FROM kept WHERE changed_in <> %s OR cardinality(changes) = %s
+                AND (SELECT count(*) FROM still WHERE still.partner_id = kept.partner_id) < %s
+        )
+    """,
+    [Param("partners"), Param("partners"), *map(Param, ("few", "few", "later", "most", "count"))],
+)
+
+
 # --- Keeping --------------------------------------------------------------------------------------------------------
 
 
@@ -132,14 +168,19 @@ def keep_sums() -> int:
     with due("sums of usage", min(EVERY, unchanged - SETTLED)) as mine, connection.cursor() as cursor:
         if not mine:
             return 0
-        cursor.execute(_OLD, [MANY])
+        earlier, later = months_of_changes(timezone.now().date())
+        held = Usage.objects.current().filter(subscription_id__in=RawSQL("SELECT id FROM held", []))
+        changes, of_changes = by_change(held, earlier, later).values("subscription_id")[:MOST].query.sql_with_params()
+        keep = _KEEP.format(changes=changes)
+        cursor.execute(_OLD, [MANY, later])
         partners = [partner for (partner,) in cursor.fetchall()]
         for partner in partners:
-            cursor.execute(_KEEP, [[partner], [partner], *[date.min, date.max] * 3, partner])
+            months = [date.min, date.max] * 3
+            cursor.execute(keep, [[partner], [partner], *months, partner, later, *of_changes])
     return len(partners)
 
 
-# Partners of which more subscriptions than MANY have come or gone.
+# Partners of which more subscriptions than MANY have come or gone, or whose changes are those of an older month.
 _OLD = """
     WITH kept AS (
         SELECT partner_id, unnest(subscriptions) AS id FROM associations_usagesums
@@ -149,14 +190,16 @@ _OLD = """
         WHERE kind = 'dpor' AND ended_at IS NULL AND undone_at IS NULL
     )
     SELECT partner_id FROM held FULL JOIN kept USING (partner_id, id)
-    WHERE held.id IS NULL OR kept.id IS NULL GROUP BY partner_id HAVING count(*) > %s ORDER BY partner_id
+    WHERE held.id IS NULL OR kept.id IS NULL GROUP BY partner_id HAVING count(*) > %s
+    UNION SELECT partner_id FROM associations_usagesums WHERE changed_in <> %s ORDER BY partner_id
 """
 # Counted from what is kept, if it is still valid, so this takes as long as reading does.
 _KEEP = f"""
     {_SUMS}
-    INSERT INTO associations_usagesums (partner_id, version, subscriptions, sums)
+    INSERT INTO associations_usagesums (partner_id, version, subscriptions, sums, changed_in, changes)
     SELECT %s, (SELECT coalesce(max(number), 0) FROM directory_usageversion),
-        ARRAY(SELECT id FROM held ORDER BY id), (SELECT coalesce(jsonb_agg(summed), '[]') FROM summed)
-    ON CONFLICT (partner_id) DO UPDATE
-    SET version = excluded.version, subscriptions = excluded.subscriptions, sums = excluded.sums
+        ARRAY(SELECT id FROM held ORDER BY id), (SELECT coalesce(jsonb_agg(summed), '[]') FROM summed),
+        %s, ARRAY({{changes}})
+    ON CONFLICT (partner_id) DO UPDATE SET version = excluded.version, subscriptions = excluded.subscriptions,
+        sums = excluded.sums, changed_in = excluded.changed_in, changes = excluded.changes
 """

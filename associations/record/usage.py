@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import F, Max, Q, QuerySet, Sum, Window
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Abs
 from django.utils import timezone
 
 from associations.record.access import usage_visible_to
@@ -204,3 +205,27 @@ def last_months(today: date, count: int = 13) -> list[date]:
     """Return the first days of this month and those before it, oldest first; 13, as this month may be empty."""
     first = today.replace(day=1)
     return [months_before(first, back) for back in reversed(range(count))]
+
+
+# --- Changes --------------------------------------------------------------------------------------------------------
+
+#: Over how many months the changes of use are counted.
+CHANGED_OVER = 3
+
+
+def months_of_changes(until: date) -> tuple[date, date]:
+    """Return the two months whose use is compared: the last full one by a day, and an earlier one."""
+    later = months_before(until.replace(day=1), 1)
+    return months_before(later, CHANGED_OVER), later
+
+
+def by_change(usage: QuerySet[Usage], earlier: date, later: date) -> QuerySet[Usage, Any]:
+    """Return the subscriptions whose number of active people has risen or fallen, the largest change first."""
+    return (
+        usage.filter(month__in=[earlier, later])
+        .values("subscription_id")
+        .annotate(before=Max("active_users", filter=Q(month=earlier)), after=Max("active_users", filter=Q(month=later)))
+        .annotate(change=Abs(F("after") - F("before")))
+        .filter(change__gt=0)
+        .order_by("-change", "subscription_id")
+    )

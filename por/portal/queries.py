@@ -8,8 +8,7 @@ from datetime import date
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Max, Q, QuerySet
-from django.db.models.functions import Abs
+from django.db.models import F, QuerySet
 
 from associations.record.access import Reader
 from associations.record.queries import (
@@ -19,7 +18,7 @@ from associations.record.queries import (
     subscriptions_for_listing,
     without_partner,
 )
-from associations.record.usage import MonthOfUsage, newest_sql
+from associations.record.usage import MonthOfUsage, by_change, newest_sql
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.db.prepared import Param, PreparedQuery
@@ -114,15 +113,7 @@ class Change:
 
 def largest_changes(usage: QuerySet[Usage], earlier: date, later: date, count: int) -> list[Change]:
     """Return the subscriptions whose number of active people has risen or fallen most, the largest change first."""
-    found = (
-        usage.filter(month__in=[earlier, later])
-        .values("subscription_id")
-        .annotate(before=Max("active_users", filter=Q(month=earlier)), after=Max("active_users", filter=Q(month=later)))
-        .annotate(change=Abs(F("after") - F("before")))
-        .filter(change__gt=0)
-        .order_by("-change", "subscription_id")[:count]
-    )
-    changes = list(found)
+    changes = list(by_change(usage, earlier, later)[:count])
     subscriptions = Subscription.objects.select_related("customer__organisation", "sku").in_bulk(
         [one["subscription_id"] for one in changes]
     )

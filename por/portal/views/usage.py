@@ -19,10 +19,17 @@ from django.views.decorators.http import require_safe
 from associations.record import queries
 from associations.record.access import subscriptions_visible_to, usage_visible_to
 from associations.record.forms import check_had_started
-from associations.record.policies import months_before
 from associations.record.queries import BY_CUSTOMER, get_visible
-from associations.record.sums import use_of_record
-from associations.record.usage import Totals, UseOfWorkload, in_period, months_seen, totals, use_of_workloads
+from associations.record.sums import most_changed, use_of_record
+from associations.record.usage import (
+    Totals,
+    UseOfWorkload,
+    in_period,
+    months_of_changes,
+    months_seen,
+    totals,
+    use_of_workloads,
+)
 from associations.subscriptions import figures
 from por.accounts.guards import only
 from por.accounts.middleware import Request
@@ -35,8 +42,8 @@ from por.portal.queries import largest_changes, newest_usage
 from por.web.lists import Listing, ListTab, address, subscriptions_text, wants_csv
 from por.web.pages import as_of_context, render_page
 
-#: How many of the largest changes a page shows, and over how many months they are counted.
-CHANGES, CHANGED_OVER = 6, 3
+#: How many of the largest changes a page shows.
+CHANGES = 6
 
 
 # --- One subscription -----------------------------------------------------------------------------------------------
@@ -159,22 +166,24 @@ def _of_many(
         return usage_csv(actor, shown.ordered, each, form.day)
     rows = shown.page.rows
     usage = each.filter(subscription__in=shown.found.values("pk"))
+    earlier, later = months_of_changes(form.until)
+    changing = usage
     newest: Totals | None
     if _is_whole_record(actor, shown):
         of_record = use_of_record(actor, form.since)
         use, newest = of_record.workloads, of_record.newest
+        if (keys := most_changed(actor, later, CHANGES)) is not None:
+            changing = usage.filter(subscription__in=keys)
     else:
         use = use_of_workloads(usage) if rows else []
         newest = totals(shown.found, each) if use else None
-    later = months_before(form.until.replace(day=1), 1)
-    earlier = months_before(later, CHANGED_OVER)
     context = {
         **shown.context,
         "of_partner": actor.kind == OrganisationKind.PARTNER,
         "usage_page": f"portal:{page}",
         "rows": newest_usage(actor, rows, each, form.day),
         "totals": newest if use else None,
-        "changes": largest_changes(usage, earlier, later, CHANGES) if use else [],
+        "changes": largest_changes(changing, earlier, later, CHANGES) if use else [],
         "earlier": earlier,
         "later": later,
         "associated": not rows and shown.tab is shown.tabs[0] and subscriptions_visible_to(actor).exists(),

@@ -363,7 +363,7 @@ def test_sums_of_the_whole_record_are_those_of_its_rows(web, estate, query, monk
 def test_kept_sums_change_nothing_on_a_page(web, estate, partner, monkeypatch):
     monkeypatch.setattr(sums, "MANY", 0)
     monkeypatch.setattr(sums, "SETTLED", timedelta(0))
-    names = ("totals", "rows_of_figures", "newest", "people", "adoption", "money")
+    names = ("totals", "changes", "rows_of_figures", "newest", "people", "adoption", "money")
     before = web.get(ALL)
     assert sums.keep_sums() == 1
 

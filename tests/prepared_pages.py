@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib.sessions.models import Session
@@ -21,6 +21,7 @@ from associations.legacy_forms import templatetags as legacy_forms
 from associations.record import access, queries, timeline
 from associations.record.access import Reader, events_visible_to
 from associations.record.models import Association
+from associations.record.sums import most_changed, use_of_record
 from associations.subscriptions.forms import ListShape, SubscriptionFilter, params
 from associations.subscriptions.views import customer as customers
 from associations.subscriptions.views import listing
@@ -38,6 +39,7 @@ from por.notifications.models import Notification
 from por.portal import queries as home
 from por.portal.views import partner as dashboard
 from por.web.lists import count_of
+from tests.associations.record import plain_sums
 from tests.prepared import Estate, Pair
 
 Pairs = Iterator[Pair]
@@ -223,6 +225,26 @@ def pairs_of_imports(estate: Estate) -> Pairs:
     yield values(dashboard._NEWEST_IMPORT, plain)
 
 
+def pairs_of_sums(estate: Estate) -> Pairs:
+    for actor in actors(estate, "partner"):
+        company = list(partners_of(actor))
+        for since in (None, date(2026, 3, 1)):
+            yield Pair(
+                lambda actor=actor, since=since: [use_of_record(actor, since)],
+                lambda company=company, since=since: [plain_sums.plain(company, since)],
+            )
+
+
+def pairs_of_changes(estate: Estate) -> Pairs:
+    """Yield what is looked through for the largest changes where nothing is kept: all of a partner."""
+    for actor in actors(estate, "partner"):
+        held = plain_sums.subscriptions_of(list(partners_of(actor))).values_list("subscription", flat=True)
+        yield Pair(
+            lambda actor=actor: sorted(most_changed(actor, date(2026, 6, 1), 2) or []),
+            lambda held=held: sorted(held),
+        )
+
+
 PAGES: dict[str, list[tuple[Any, Any]]] = {
     "customer": [
         (customers._tabs, queries.subscriptions_for_listing),
@@ -292,6 +314,8 @@ HELD: dict[str, Callable[[Estate], Pairs]] = {
     "associations.record.access._newest_of_partner": pairs_of_newest,
     "associations.record.queries._RECORDS": pairs_of_records,
     "associations.record.queries._visible": pairs_of_visible,
+    "associations.record.sums._MOST_CHANGED": pairs_of_changes,
+    "associations.record.sums._READ": pairs_of_sums,
     "associations.record.timeline._OWN_MPN_IDS": pairs_of_own_ids,
     "associations.record.timeline._seen": pairs_of_seen,
     "associations.subscriptions.views.listing._by_kind": pairs_of_kinds,

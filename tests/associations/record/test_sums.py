@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import partial
 from os import environ
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -23,14 +21,15 @@ from associations.attaching.actions import undo
 from associations.record import sums
 from associations.record.models import Association, UsageSums
 from associations.record.policies import months_before
-from associations.record.sums import UseOfRecord, keep_sums, most_changed, use_of_record
-from associations.record.usage import MonthOfUsage, Totals, UseOfWorkload, by_change, months_of_changes
+from associations.record.sums import keep_sums, most_changed, use_of_record
+from associations.record.usage import by_change, months_of_changes
 from por.accounts.models import Actor
 from por.db.prepared import Statement
 from por.directory.models import Partner, Subscription, Usage, UsageVersion
 from por.errors import Refused
 from por.queue.models import PeriodicRun
 from tests import estates
+from tests.associations.record.plain_sums import plain, subscriptions_of
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
 TODAY = timezone.now().date()
@@ -70,64 +69,6 @@ def attach(subscription: Subscription, partner: Partner) -> None:
 def keep() -> int:
     PeriodicRun.objects.update(done_at=None)
     return keep_sums()
-
-
-# --- The plain sum --------------------------------------------------------------------------------------------------
-
-
-def added_up(figures: Iterable[Any]) -> Any:
-    known = [figure for figure in figures if figure is not None]
-    return sum(known) if known else None
-
-
-def largest(figures: Iterable[Any]) -> Any:
-    return max((figure for figure in figures if figure is not None), default=None)
-
-
-def subscriptions_of(partners: list[Partner]) -> Any:
-    of_record = Association.objects.filter(partner__in=partners, kind="dpor", ended_at=None, undone_at=None)
-    return of_record.values("subscription")
-
-
-def plain(partners: list[Partner], since: date | None) -> UseOfRecord:
-    """Return the same as use_of_record, added up in Python, row by row."""
-    usage = Usage.objects.filter(superseded_at=None, subscription__in=subscriptions_of(partners))
-    by_workload: dict[Any, list[Usage]] = defaultdict(list)
-    by_month: dict[Any, list[Usage]] = defaultdict(list)
-    for row in usage:
-        if since is None or row.month >= since:
-            by_workload[row.month, row.workload].append(row)
-            by_month[row.month, row.subscription_id].append(row)
-    of_one = {
-        key: (
-            largest(row.paid_units for row in rows),
-            largest(row.active_users for row in rows),
-            added_up(row.consumed_usd for row in rows),
-        )
-        for key, rows in by_month.items()
-    }
-
-    def total(keys: Iterable[Any]) -> tuple[Any, Any, Any]:
-        columns = list(zip(*(of_one[key] for key in keys), strict=True)) or [(), (), ()]
-        return tuple(added_up(column) for column in columns)  # type: ignore[return-value]
-
-    months = sorted({month for month, _subscription in by_month})
-    newest: dict[int, date] = {}
-    for month, subscription in sorted(by_month):
-        newest[subscription] = month
-    return UseOfRecord(
-        [
-            UseOfWorkload(
-                *key,
-                added_up(row.paid_units for row in rows),
-                added_up(row.active_users for row in rows),
-                added_up(row.consumed_usd for row in rows),
-            )
-            for key, rows in sorted(by_workload.items())
-        ],
-        [MonthOfUsage(month, *total(key for key in of_one if key[0] == month)) for month in months],
-        Totals(len(newest), *total((month, subscription) for subscription, month in newest.items())),
-    )
 
 
 # --- Whatever happens -----------------------------------------------------------------------------------------------

@@ -99,6 +99,22 @@ def _server() -> Iterator[Any]:
             yield cursor
 
 
+@contextmanager
+def empty_database(name: str) -> Iterator[dict[str, str]]:
+    """Make a database without tables; yield its addresses for both roles, and drop it after."""
+    with _server() as cursor:
+        cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        cursor.execute(f'CREATE DATABASE "{name}"')
+    given = {
+        role: os.environ.get(role) or os.environ["DATABASE_URL"] for role in ("DATABASE_URL", "DATABASE_OWNER_URL")
+    }
+    try:
+        yield {role: f"{url.rpartition('/')[0]}/{name}" for role, url in given.items()}
+    finally:
+        with _server() as cursor:
+            cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 def _as_owner(database: str) -> Any:
     """Return a session of the owner's beside Django's own."""
     with as_owner():

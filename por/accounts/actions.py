@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from por.accounts.events import PeopleEvent
 from por.accounts.models import SYSTEM, Actor, IdempotencyKey, Membership, Organisation, Token, User, keys_below
-from por.accounts.rules import OrganisationKind, Right, Role, roles_of
+from por.accounts.rules import PLATFORM, OrganisationKind, Right, Role, roles_of
 from por.db.locks import lock_timeout_as_busy
 from por.db.prepared import Param, PreparedQuery
 from por.errors import NotFound, Refused
@@ -128,7 +128,7 @@ def add_to_staff(email: str, *, name: str, role: str, language: str = "en", by: 
     """
     platform = _locked_platform(by)
     _require_role(role)
-    person = User.objects.filter(email__iexact=email.strip()).first()
+    person = _person_at(email)
     if person is None:
         if not name.strip():
             raise Refused("name_missing", _("Enter the person’s name."), field="name")
@@ -136,8 +136,40 @@ def add_to_staff(email: str, *, name: str, role: str, language: str = "en", by: 
     elif Membership.objects.filter(user=person, organisation=platform).exists():
         raise Refused("already_on_staff", _("This person is already a member of platform staff."), field="email")
     Membership.objects.create(user=person, organisation=platform, role=role)
-    _record(PeopleEvent.ADDED, person, platform, by=by, role=role)
+    _record(PeopleEvent.ADDED, person, platform.pk, by=by, role=role)
     return person
+
+
+@transaction.atomic
+def add_to_staff_by_command(email: str, *, name: str, role: str, language: str = "en") -> tuple[User, bool]:
+    """Add a person to platform staff for someone at the server, such as the first one, whom no one else could add.
+
+    Return the person, and whether they were added: someone who has this role already does not change. The platform is
+    created if it does not exist. The event is in the chain of the system, because no person did it. Raises Locked,
+    `role_unknown`, `suspended` or `other_role`.
+    """
+    number, called = PLATFORM
+    platform, _is_new = Organisation.objects.get_or_create(
+        kind=OrganisationKind.STAFF, number=number, defaults={"name": called}
+    )
+    _lock(platform.pk)
+    _require_role(role)
+    person = _person_at(email)
+    if person is None:
+        person = User.objects.create_user(email, None, name=name.strip()[:150], language=language)
+    elif not person.is_active:
+        raise Refused("suspended", _("This person is suspended. A programme administrator can reactivate them."))
+    elif member := Membership.objects.filter(user=person, organisation=platform).first():
+        if member.role != role:
+            raise Refused(
+                "other_role",
+                _("This person has the role “%(role)s”. A programme administrator can change it.")
+                % {"role": member.get_role_display()},
+            )
+        return person, False
+    Membership.objects.create(user=person, organisation=platform, role=role)
+    _record(PeopleEvent.ADDED_BY_COMMAND, person, None, by=SYSTEM, role=role)
+    return person, True
 
 
 @transaction.atomic
@@ -153,7 +185,7 @@ def change_role(person_id: int, role: str, *, by: Actor) -> User:
         _require_another_administrator(platform, except_for=membership.user)
         before, membership.role = membership.role, role
         membership.save(update_fields=["role"])
-        _record(PeopleEvent.ROLE_CHANGED, membership.user, platform, by=by, role=role, role_before=before)
+        _record(PeopleEvent.ROLE_CHANGED, membership.user, platform.pk, by=by, role=role, role_before=before)
     return membership.user
 
 
@@ -167,7 +199,7 @@ def remove_from_staff(person_id: int, *, by: Actor) -> User:
     membership = _membership(person_id, platform)
     _require_another_administrator(platform, except_for=membership.user)
     membership.delete()
-    _record(PeopleEvent.REMOVED, membership.user, platform, by=by, role=membership.role)
+    _record(PeopleEvent.REMOVED, membership.user, platform.pk, by=by, role=membership.role)
     return membership.user
 
 
@@ -185,7 +217,7 @@ def suspend(person_id: int, *, by: Actor) -> User:
         _require_another_administrator(platform, except_for=person)
         person.is_active = False
         person.save(update_fields=["is_active"])
-        _record(PeopleEvent.SUSPENDED, person, platform, by=by)
+        _record(PeopleEvent.SUSPENDED, person, platform.pk, by=by)
     return person
 
 
@@ -200,7 +232,7 @@ def reactivate(person_id: int, *, by: Actor) -> User:
     if not person.is_active:
         person.is_active = True
         person.save(update_fields=["is_active"])
-        _record(PeopleEvent.REACTIVATED, person, platform, by=by)
+        _record(PeopleEvent.REACTIVATED, person, platform.pk, by=by)
     return person
 
 
@@ -210,12 +242,20 @@ def _locked_platform(by: Actor) -> Organisation:
     It checks the right again after locking, because the actor may have lost it since the request began.
     """
     by.require(Right.MANAGE_PEOPLE)
-    with lock_timeout_as_busy():
-        platform = Organisation.objects.select_for_update(no_key=True).get(pk=by.organisation_id or 0)
+    platform = _lock(by.organisation_id or 0)
     membership = Membership.objects.usable().filter(user=by.user_id, organisation=platform).first()
     now = Actor(by.user, platform, membership.role, by.token) if membership else SYSTEM
     now.require(Right.MANAGE_PEOPLE)
     return platform
+
+
+def _lock(platform_id: int) -> Organisation:
+    with lock_timeout_as_busy():
+        return Organisation.objects.select_for_update(no_key=True).get(pk=platform_id)
+
+
+def _person_at(email: str) -> User | None:
+    return User.objects.filter(email__iexact=email.strip()).first()
 
 
 def _person(person_id: int) -> User:
@@ -249,13 +289,13 @@ def _require_another_administrator(platform: Organisation, *, except_for: User) 
         )
 
 
-def _record(verb: PeopleEvent, person: User, platform: Organisation, *, by: Actor, **changes: str) -> None:
+def _record(verb: PeopleEvent, person: User, chain: int | None, *, by: Actor, **changes: str) -> None:
     """Record an event about a person by name and id, without the address, which could never be erased from a chain."""
     history.record(
         verb,
         history.ObjectRef("person", str(person.pk), person.name),
         by=by,
         at=timezone.now(),
-        chain=platform.pk,
+        chain=chain,
         changes=changes,
     )

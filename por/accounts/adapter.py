@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.utils import user_pk_to_url_str
 from django.core.mail import EmailMessage
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
 from por.accounts.middleware import Request
+from por.accounts.models import User
 
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has no types
@@ -27,3 +30,11 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has n
         with override(context["user"].language):
             message: EmailMessage = super().render_mail(template_prefix, email, context, *args)
             return message
+
+
+def password_link(person: User) -> str:
+    """Return the path of a page where this person can choose a password. It works once, and its time starts now."""
+    from allauth.account.forms import default_token_generator  # the forms need the adapter
+
+    link = {"uidb36": user_pk_to_url_str(person), "key": default_token_generator.make_token(person)}
+    return reverse("account_reset_password_from_key", kwargs=link)

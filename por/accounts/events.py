@@ -11,6 +11,7 @@ from por.history.events import EventType, Link, event_group, register
 
 class PeopleEvent(EventType):
     ADDED = "member.added"
+    ADDED_BY_COMMAND = "member.added_by_command"
     ROLE_CHANGED = "member.role_changed"
     REMOVED = "member.removed"
     SUSPENDED = "person.suspended"
@@ -38,6 +39,18 @@ register(
     about=("person",),
     here=_("Added to platform staff"),
     elsewhere=_("{object} added to platform staff"),
+    icon="plus",
+    tone="ok",
+    groups=(PEOPLE,),
+    link=PERSON,
+    mails=(),  # notifications adds the welcome mail
+)
+register(
+    PeopleEvent.ADDED_BY_COMMAND,
+    payload=WithRole,
+    about=("person",),
+    here=_("Added to platform staff by a command on the server"),
+    elsewhere=_("{object} added to platform staff by a command on the server"),
     icon="plus",
     tone="ok",
     groups=(PEOPLE,),

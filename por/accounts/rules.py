@@ -50,6 +50,9 @@ class Right(StrEnum):
     READ_METRICS = "metrics.read"
 
 
+#: The number and the name of the organisation of platform staff. There is one.
+PLATFORM = ("house", "Programme office")
+
 #: Every member may read what their organisation may see; these are the rights beyond that.
 RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
     OrganisationKind.CUSTOMER: {

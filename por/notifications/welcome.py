@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from allauth.account.forms import default_token_generator
-from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from por.accounts.adapter import password_link
 from por.accounts.events import PeopleEvent
 from por.accounts.models import Membership, User
 from por.accounts.rules import OrganisationKind, Role
@@ -35,9 +33,7 @@ def _context(event: Event) -> WelcomeContext:
 
 def _choose_a_password(event: Event) -> str:
     """Return a link, created when the mail is composed, so that no row has it and its time starts with the sending."""
-    person = User.objects.get(pk=event.object_id)
-    link = {"uidb36": user_pk_to_url_str(person), "key": default_token_generator.make_token(person)}
-    return reverse("account_reset_password_from_key", kwargs=link)
+    return password_link(User.objects.get(pk=event.object_id))
 
 
 WELCOME = mail(
@@ -64,10 +60,11 @@ WELCOME = mail(
 
 def welcome(event: Event) -> None:
     """Send the mail to the new member, if they have no password yet."""
-    members = Membership.objects.filter(user=int(event.object_id), organisation=event.actor_organisation_id)
+    members = Membership.objects.filter(user=int(event.object_id), organisation__kind=OrganisationKind.STAFF)
     member = members.select_related("user").first()
     if member is not None and not member.user.has_usable_password():
         notify_member(event, WELCOME, user_id=member.user_id, organisation_id=member.organisation_id)
 
 
-add_mails(PeopleEvent.ADDED, mails=(WELCOME,), notify=welcome)
+for added in (PeopleEvent.ADDED, PeopleEvent.ADDED_BY_COMMAND):
+    add_mails(added, mails=(WELCOME,), notify=welcome)

@@ -15,14 +15,13 @@ from associations.attaching.actions import attach as attaching
 from associations.change_requests import actions as change_requests
 from associations.invitations import actions as invitations
 from por.accounts.models import Actor, Membership, Organisation, User
-from por.accounts.rules import OrganisationKind, Role
+from por.accounts.rules import PLATFORM, OrganisationKind, Role
 from por.directory.models import Subscription
 from por.directory.rules import Agreement, Product
 from por.management.estates import cast
 
 SUBSCRIPTIONS = 120
 SEED = 1
-PLATFORM = ("house", "Programme office")  # number and name of the organisation of platform staff
 
 
 class Person(NamedTuple):

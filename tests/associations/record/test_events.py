@@ -76,6 +76,7 @@ NOW: dict[str, dict[str, Any]] = {
     "delivery.replayed": {"event": 5, "status": "dead", "attempts": 12},
     "outbox.replayed": {"verb": "invitation.sent", "attempts": 12, "dead_at": "2026-03-01T09:30:00+00:00"},
     "member.added": {"role": "support"},
+    "member.added_by_command": {"role": "programme_administrator"},
     "member.role_changed": {"role": "support", "role_before": "auditor"},
     "member.removed": {"role": "support"},
     "person.suspended": {},

@@ -26,6 +26,9 @@ worker_class = "por.serving.Worker"
 preload_app = True  # the processes share the memory of the code, and a new one is ready at once
 control_socket_disable = True  # it would be in the home directory, one for all runs
 worker_connections = 1000
+# Only the product reads what proxies tell of a request, if TRUSTED_PROXIES says that there are any.
+forwarded_allow_ips = forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 
 
 def pre_fork(_server: Any, _worker: Any) -> None:

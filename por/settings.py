@@ -20,6 +20,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000").rstrip("/")
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 HTTPS = urlsplit(SITE_URL).scheme == "https"
+#: How many proxies of ours a request passes. So many entries of X-Forwarded-For, from the right, are believed.
+TRUSTED_PROXIES = int(env.str("TRUSTED_PROXIES", default="") or 0)
 
 # --- Rooms ------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -246,7 +248,7 @@ CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
 # --- What a browser may do --------------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and TRUSTED_PROXIES else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"

@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from django.conf import settings
+from django.db import connection
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -59,6 +62,54 @@ def test_the_settings_accept_the_environment_of(service: str) -> None:
     )
     owner = "por_owner" if service == "migrate" else "por_app"
     assert answer.stdout.split() == ["por_app", owner, "False", "False"]
+
+
+@pytest.mark.parametrize("service", ["web", "migrate"])
+def test_check_of_a_deployment_warns_of_nothing_in_the_environment_of(service: str, tmp_path: Path) -> None:
+    done = checked(service, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no issues (0 silenced)" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "identifier"), [({"TRUSTED_PROXIES": ""}, "por.W004"), ({"as_owner": "yes"}, "por.W001")]
+)
+def test_control_check_of_a_deployment_warns_of_what_is_unsafe(
+    change: dict[str, str], identifier: str, tmp_path: Path
+) -> None:
+    assert f"({identifier})" in checked("web", tmp_path, **change).stderr
+
+
+def checked(service: str, metrics: Path, *, as_owner: str = "", **change: str) -> subprocess.CompletedProcess[str]:
+    """Run `check --deploy` as a service on the database of the tests, with the variables that a person fills in."""
+    environment = {name: filled_in(value) for name, value in SERVICES[service]["environment"].items()}
+    person = {
+        "SECRET_KEY": "n3ver-u5ed-anywhere-else-but-long-and-mixed-enough-to-pass-0123456789",
+        "SITE_URL": "https://por.example",
+        "ALLOWED_HOSTS": "por.example",
+        "TRUSTED_PROXIES": "1",
+    }
+    environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+    assert person.keys() <= {name for name, _, _ in VARIABLE.findall(COMPOSE)}
+    for url, name in (("DATABASE_URL", "default"), ("DATABASE_OWNER_URL", "owner")):
+        if url in environment:
+            role = settings.DATABASE_OWNER["USER"] if as_owner or name == "owner" else connection.settings_dict["USER"]
+            environment[url] = database_url(role)
+    return subprocess.run(
+        [sys.executable, "-m", "django", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "DJANGO_SETTINGS_MODULE": "por.settings"} | environment | person | change,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def database_url(role: str) -> str:
+    """Return the address of the tests' database for a role."""
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    host = parts.netloc.rpartition("@")[2]
+    return f"postgres://{role}@{host}/{connection.settings_dict['NAME']}"
 
 
 def test_every_variable_that_is_read_is_documented() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.utils import user_pk_to_url_str
+from django.core.exceptions import PermissionDenied
 from django.core.mail import EmailMessage
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -13,6 +14,7 @@ from django.utils.translation import override
 
 from por.accounts.middleware import Request
 from por.accounts.models import User
+from por.ops.callers import address_of
 
 
 class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has no types
@@ -24,6 +26,12 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has n
 
     def is_open_for_signup(self, request: Request) -> bool:
         return False
+
+    def get_client_ip(self, request: Request) -> str:
+        """Return the address that the limits of sign-in count by."""
+        if address := address_of(request.META):
+            return address
+        raise PermissionDenied("The request has no address.")
 
     def render_mail(self, template_prefix: str, email: str, context: dict[str, Any], *args: Any) -> EmailMessage:
         """Render a mail in the language of its recipient, who may not be the person who asked for it."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.db import Error, connection
 
 #: The tag of the checks that a command runs which leaves out those of Django: they load all pages, for their addresses.
 OWN = "por"
@@ -40,15 +42,30 @@ def check_demo(**options: Any) -> list[checks.CheckMessage]:
 
 @checks.register(deploy=True)
 def check_owner_of_history(**options: Any) -> list[checks.CheckMessage]:
-    if settings.DATABASE_OWNER["USER"] != settings.DATABASES["default"]["USER"]:
+    is_told = "DATABASE_OWNER_URL" in os.environ  # web and worker need not know the owner
+    if settings.DATABASE_OWNER["USER"] != settings.DATABASES["default"]["USER"] or not (is_told or _owns_history()):
         return []
     return [
         checks.Warning(
-            "The application works as the role that owns the tables, so it could change history.",
+            "The application works as the role that owns the tables, so it could change history. Or the database does "
+            "not answer, so that this cannot be checked.",
             hint="Set DATABASE_OWNER_URL to the owning role and DATABASE_URL to another one, then run migrate.",
             id="por.W001",
         )
     ]
+
+
+def _owns_history() -> bool:
+    """Return whether the application's role may act as the owner of the events; True if the database does not say."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('history_event')"
+            )
+            found: tuple[bool] | None = cursor.fetchone()
+    except Error:
+        return True
+    return found is None or found[0]
 
 
 @checks.register(deploy=True)
@@ -60,6 +77,20 @@ def check_https(**options: Any) -> list[checks.CheckMessage]:
             "SITE_URL is not https, so cookies and redirects are not protected.",
             hint="Set SITE_URL to the public https address.",
             id="por.W002",
+        )
+    ]
+
+
+@checks.register(deploy=True)
+def check_proxies(**options: Any) -> list[checks.CheckMessage]:
+    if not settings.HTTPS or os.environ.get("TRUSTED_PROXIES"):
+        return []
+    return [
+        checks.Warning(
+            "SITE_URL is https, and TRUSTED_PROXIES does not say how many proxies a request passes.",
+            hint="Without it, all callers share the limits of sign-in, and https is not recognised: set it to the "
+            "number of your proxies, or to 0 if there is none.",
+            id="por.W004",
         )
     ]
 

@@ -32,6 +32,13 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     return [str(len(body)).encode()]
 
 
+def scheme_and_place(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer what the server has made of the headers of a proxy."""
+    body = f"{environ['wsgi.url_scheme']} {environ['SCRIPT_NAME'] or '-'} {environ['PATH_INFO']}".encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
 class Server:
     """A web server of the product, with this application in it."""
 
@@ -215,3 +222,18 @@ def test_a_killed_process_is_replaced_and_a_request_in_flight_is_finished_at_the
             assert body_of(client.makefile("rb")) == b"100000"
             assert idle.recv(1) == b"", "an idle connection is closed"
             assert server.process.wait(TIMEOUT) == 0
+
+
+def test_server_itself_believes_no_header_of_a_proxy(tmp_path: Path) -> None:
+    """Not even from this machine, where the proxy may be: only the product reads them, if it is told to."""
+    with started(tmp_path, f"{__name__}:scheme_and_place") as server:
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=TIMEOUT)
+        with contextlib.closing(client):
+            headers = {
+                "X-Forwarded-Proto": "https",
+                "X-Forwarded-Ssl": "on",
+                "SCRIPT_NAME": "/x",
+                "PATH_INFO": "/metrics",
+            }
+            client.request("GET", "/livez", headers=headers)
+            assert client.getresponse().read() == b"http - /livez"

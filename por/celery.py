@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from celery import Celery, signals
+
+from por.ops import metrics
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "por.settings")
 
@@ -33,3 +36,27 @@ def close_connection_after_failure(task: Any, state: str = "", **_rest: Any) -> 
 
     if state != "SUCCESS" and not task.request.is_eager:
         connections.close_all()
+
+
+# What the worker counts, and the port where it shows it.
+
+
+@signals.task_prerun.connect
+def note_begin(task: Any, **_rest: Any) -> None:
+    """Remember when a task began."""
+    task.request.began = time.monotonic()
+
+
+@signals.task_postrun.connect
+def count_task(task: Any, state: str = "", **_rest: Any) -> None:
+    """Count a task that has ended, and its time."""
+    metrics.TASKS.labels(task.name, state).inc()
+    metrics.TASK_SECONDS.labels(task.name).inc(time.monotonic() - task.request.began)
+
+
+@signals.worker_ready.connect
+def open_metrics(**_rest: Any) -> None:
+    """Open the port of the metrics in the parent of the worker's processes."""
+    from por.ops import listener
+
+    listener.start()

@@ -8,6 +8,7 @@ get at most half of the threads.
 from __future__ import annotations
 
 import gc
+import os
 import re
 import selectors
 import socket
@@ -35,6 +36,14 @@ def pre_fork(_server: Any, _worker: Any) -> None:
     """Let no garbage collection write to the memory that the processes share."""
     gc.collect()
     gc.freeze()
+
+
+def when_ready(_server: Any) -> None:
+    """Open the port of the metrics in the parent of the processes."""
+    if os.environ.get("METRICS_PORT"):
+        from por.ops import listener  # reads the settings
+
+        listener.start()
 
 
 # --- The worker -------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "por.ops.middleware.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -341,6 +341,12 @@ STORAGES = {
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
+
+# --- Metrics ----------------------------------------------------------------------------------------------------
+#: The port on which each process of web, worker and scheduler shows its metrics; 0 opens none.
+METRICS_PORT = int(env.str("METRICS_PORT", default="") or 0)
+#: Who sends this as a bearer token may read metrics, there and at /metrics.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 
 # --- Logs -------------------------------------------------------------------------------------------------------
 LOGGING = {

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -26,6 +27,13 @@ def signed_in(actor: Actor, *, language: str = "", **options: Any) -> Client:
 def packed(html: str) -> str:
     """Return HTML without the white space that comes from the lines of its template: around tags and at their ends."""
     return re.sub(r" ?(<[^>]*?) ?> ?", r"\1>", " ".join(html.split()))
+
+
+def scraped() -> str:
+    """Return the metrics, as Prometheus gets them."""
+    page = Client().get("/metrics", headers={"Authorization": f"Bearer {settings.METRICS_TOKEN}"})
+    assert page.status_code == 200
+    return page.content.decode()
 
 
 def queries(load: Callable[[], Any]) -> int:

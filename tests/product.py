@@ -20,7 +20,7 @@ import psycopg2
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL"}
-OURS |= {"FILES_ROOT", "STATIC_ROOT"}
+OURS |= {"FILES_ROOT", "STATIC_ROOT", "METRICS_TOKEN"}
 TIMEOUT = 180  # seconds; longer than anything takes, so that only a hang fails
 
 
@@ -234,6 +234,11 @@ class Product:
         return self.ask(
             "POST", path, body, Content_Type="application/x-www-form-urlencoded", Origin=f"http://127.0.0.1:{self.port}"
         )
+
+    def metrics(self, *, timeout: float = 60) -> Answer:
+        """Ask for the metrics as Prometheus does."""
+        token = self.addresses["METRICS_TOKEN"]
+        return self.ask("GET", "/metrics", timeout=timeout, Authorization=f"Bearer {token}")
 
     def sign_in(self, name: str) -> Answer:
         password = (self.var / "demo_password").read_text()

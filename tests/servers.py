@@ -30,6 +30,7 @@ SETTINGS = {
     "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
     "SITE_URL": "http://testserver",
     "EMAIL_URL": "memorymail://",
+    "METRICS_TOKEN": "only for tests",
     # The browser's driver runs an event loop in the thread of the tests: Django would think they are asynchronous.
     "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
 }

@@ -104,6 +104,7 @@ class Home:
         defaults = {
             "SECRET_KEY": self._secret("secret_key", 50),
             "DEMO_PASSWORD": self._secret("demo_password", 12),
+            "METRICS_TOKEN": self._secret("metrics_token", 32),
             "ALLOWED_HOSTS": ",".join(sorted(names)),
             "SITE_URL": f"http://{name}:{port}",
             "STATIC_ROOT": str(self.path / "static"),

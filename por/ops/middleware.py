@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
+from django.middleware import common
 from django.utils.module_loading import import_string
 
 from por.ops import watchdog
@@ -19,6 +20,8 @@ from por.ops.logs import request_id, route_of
 
 logger = logging.getLogger("por.web")
 
+#: The addresses of probes. They are asked by IP address, and hold nothing that is worth a wrong host.
+PROBES = frozenset({"/livez", "/readyz"})
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 GetResponse = Callable[[HttpRequest], HttpResponse]
 Hook = Callable[..., HttpResponse | None]
@@ -49,6 +52,13 @@ class RequestMiddleware:
         )
         response["X-Request-ID"] = this
         return response
+
+
+class CommonMiddleware(common.CommonMiddleware):
+    """Django's middleware, which refuses a request for another host than ALLOWED_HOSTS, unless it is from a probe."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        return None if request.path_info in PROBES else super().process_request(request)
 
 
 class PageMiddleware:
@@ -92,4 +102,4 @@ def needs_no_session(request: HttpRequest) -> bool:
     """Return whether a request is from a probe, or to the API with a token, which never falls back to a session."""
     if request.path_info.startswith("/api/v1/"):
         return "HTTP_AUTHORIZATION" in request.META
-    return request.path_info in {"/livez", "/readyz"}
+    return request.path_info in PROBES

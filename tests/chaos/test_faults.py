@@ -129,7 +129,7 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(1):
-            answer, becoming = self.product.ask("GET", "/metrics", timeout=20), 0.0
+            answer, becoming = self.product.metrics(timeout=20), 0.0
             for line in answer.text.splitlines():
                 if line.startswith("outbox_oldest_age_seconds "):
                     self.ages.append(float(line.split()[1]))

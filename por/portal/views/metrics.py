@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from django_prometheus.exports import ExportToDjangoView
+from prometheus_client import CONTENT_TYPE_LATEST
 from rest_framework.exceptions import AuthenticationFailed
 
 from por.accounts.authentication import actor_of_bearer
@@ -16,14 +14,15 @@ from por.accounts.middleware import Request
 from por.accounts.models import SYSTEM
 from por.accounts.rules import Right
 from por.ops.figures import figures
+from por.ops.listener import counted, may_scrape
 
 
 @login_not_required
 @never_cache
 @require_safe
 def metrics(request: Request) -> HttpResponse:
-    """Answer with the metrics for Prometheus: to this machine, and to those who may read them, by token or session."""
-    if not _from_here(request):
+    """Answer with the metrics for Prometheus: to those with METRICS_TOKEN, or with the right by token or session."""
+    if not may_scrape(request.headers.get("Authorization", "")):
         try:
             actor = actor_of_bearer(request) or request.actor
         except AuthenticationFailed:
@@ -33,16 +32,4 @@ def metrics(request: Request) -> HttpResponse:
             if not actor.user:
                 refused["WWW-Authenticate"] = 'Bearer realm="metrics"'
             return refused
-    response: HttpResponse = ExportToDjangoView(request)  # of all processes, where PROMETHEUS_MULTIPROC_DIR is set
-    response.content += figures()
-    return response
-
-
-def _from_here(request: HttpRequest) -> bool:
-    """Return whether a request comes from this machine itself. What a proxy passes on has a header that shows it."""
-    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
-        return False
-    try:
-        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
-    except ValueError:
-        return False
+    return HttpResponse(counted() + figures(), content_type=CONTENT_TYPE_LATEST)

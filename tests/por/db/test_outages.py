@@ -227,7 +227,7 @@ def a_partner(product: Product, token: str) -> str:
 
 def test_without_the_database_everything_is_503_and_recovers_by_itself(product, token, subscription_path):
     mpn_id = a_partner(product, token)
-    assert product.ask("GET", "/metrics").text.count("\noutbox_undone ") == 1
+    assert product.metrics().text.count("\noutbox_undone ") == 1
     assert product.sign_in("customer").status == 302
     assert product.status("/c/") == 200
     web = product.children("web")
@@ -237,7 +237,7 @@ def test_without_the_database_everything_is_503_and_recovers_by_itself(product, 
         answer = change(product, token, subscription_path, "away", mpn_id)
         as_session = product.ask("GET", "/api/v1/me/")
         ready, alive = product.ask("GET", "/readyz"), product.status("/livez")
-        metrics = Product(product.run, product.var, product.port).ask("GET", "/metrics")
+        metrics = product.metrics()
 
     assert (page.status, page.headers["Retry-After"]) == (503, "10")
     assert AWAY in page.text

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 from django.db.models.functions import Now
-from django.test import Client, override_settings
+from django.test import override_settings
 from django.utils import timezone
 
 from por.accounts.models import SYSTEM
@@ -27,6 +27,7 @@ from por.history.actions import sealing
 from por.history.actions.verifying import examine
 from por.history.models import ChainHead, Seal, SignedHead
 from por.queue.models import PeriodicRun
+from tests.pages import scraped
 
 
 def record(of: int | None = 7, *, times: int = 1) -> None:
@@ -90,7 +91,7 @@ def test_without_changes_no_file_is_written_and_the_run_counts_as_done(files: Pa
     PeriodicRun.objects.update(done_at=Now() - timedelta(hours=1))
     assert sealing.seal() is None
     assert len(list((files / sealing.FOLDER).iterdir())) == 1
-    (age,) = re.findall(r"\nhistory_signed_head_age_seconds (.*)\n", Client().get("/metrics").content.decode())
+    (age,) = re.findall(r"\nhistory_signed_head_age_seconds (.*)\n", scraped())
     assert float(age) < 3600
 
 
@@ -139,7 +140,7 @@ def test_outage_of_the_storage_is_logged_in_one_line_and_nothing_is_lost(
     assert line.exc_info is None
     assert not Seal.objects.exists()
     assert not SignedHead.objects.exists()
-    assert "\nhistory_signed_head_age_seconds +Inf\n" in Client().get("/metrics").content.decode()
+    assert "\nhistory_signed_head_age_seconds +Inf\n" in scraped()
 
     files.unlink()
     assert sealing.seal()  # by the next run, not an hour later

@@ -88,3 +88,21 @@ def test_empty_authorization_header_counts_as_a_token_in_middleware_and_api():
     """Else a caller could choose a session's rights without the middlewares that limit them."""
     with override_settings(PAGE_MIDDLEWARE=[]):
         assert Client().get("/api/v1/me/", headers={"Authorization": ""}).status_code == 401
+
+
+# --- Probes by IP address -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "[fd00::7]:8000", "pod-7", "not a host", ""])
+@override_settings(SECURE_SSL_REDIRECT=True, ALLOWED_HOSTS=["por.example"])
+def test_probes_are_answered_whatever_host_they_name_and_without_https(host):
+    for path in ("/livez", "/readyz"):
+        assert Client().get(path, HTTP_HOST=host).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/login", "/metrics", "/api/v1/me/", "/static/nothing", "/livez/", "/readyz/x"])
+def test_control_every_other_address_keeps_the_check_of_the_host_and_the_redirect_to_https(path):
+    with override_settings(ALLOWED_HOSTS=["por.example"]):
+        assert Client().get(path, HTTP_HOST="10.1.2.3:8000").status_code == 400
+        with override_settings(SECURE_SSL_REDIRECT=True):
+            assert Client().get(path, HTTP_HOST="por.example").status_code == 301

@@ -101,33 +101,39 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 
 def database(name: str) -> dict[str, Any]:
-    """Return the database of a URL in the environment. A socket's directory is percent-encoded in it, as in libpq."""
+    """Return the database of a URL in the environment, with our options and those of the URL.
+
+    A socket's directory is percent-encoded in the URL, as in libpq.
+    """
     parts: dict[str, Any] = env.db_url(name)
-    return parts | {"ENGINE": "por.db", "HOST": unquote(parts["HOST"])}
+    given = parts.get("OPTIONS", {})
+    session = f"{database_options['options']} {given.get('options', '')}".strip()
+    return parts | {
+        "ENGINE": "por.db",
+        "HOST": unquote(parts["HOST"]),
+        "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=600),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": database_options | given | {"options": session},
+    }
 
 
-DATABASES = {"default": database("DATABASE_URL")}
-DATABASES["default"] |= {
-    "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=600),
-    "CONN_HEALTH_CHECKS": True,
+database_options: dict[str, Any] = {
+    # If the server hangs, requests are answered 503. If its machine is gone, that is noticed within half a minute.
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25000,
     # A verb that waits too long for its lock answers "busy" instead of holding a web thread. Compiling a query (jit)
     # costs more than it saves here (the dashboard of 50,000 subscriptions: 1.1 s with it, 0.76 s without). So does
     # remembering what a join found (memoize): its memory is set up for all rows of a table before a page takes fifty
     # (a page of a million subscriptions: 5 to 19 ms with it, 0.5 ms without).
-    "OPTIONS": {
-        # If the server hangs, requests are answered 503. If its machine is gone, that is noticed within half a minute.
-        "connect_timeout": 3,
-        "keepalives_idle": 10,
-        "keepalives_interval": 5,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 25000,
-        **DATABASES["default"].get("OPTIONS", {}),
-        "options": "-c lock_timeout=3000 -c timezone=UTC -c jit=off -c enable_memoize=off"
-        # If a process or machine of ours hangs or is gone, the server releases its locks, so that others can go on.
-        " -c idle_in_transaction_session_timeout=300000"
-        " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
-    },
+    "options": "-c lock_timeout=3000 -c timezone=UTC -c jit=off -c enable_memoize=off"
+    # If a process or machine of ours hangs or is gone, the server releases its locks, so that others can go on.
+    " -c idle_in_transaction_session_timeout=300000"
+    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
 }
+DATABASES = {"default": database("DATABASE_URL")}
 #: Whether PostgreSQL keeps the plans of the most frequent queries for each connection. A pooler that gives each
 #: transaction another connection (PgBouncer's `pool_mode = transaction`) needs this off.
 PREPARE_ON_SERVER = env.bool("PREPARE_ON_SERVER", default=True)
@@ -135,6 +141,7 @@ PREPARE_ON_SERVER = env.bool("PREPARE_ON_SERVER", default=True)
 REQUEST_SECONDS = env.int("REQUEST_SECONDS", default=30)
 #: The role that owns the tables and migrates; the application's role can then neither change nor drop history.
 DATABASE_OWNER = database("DATABASE_OWNER_URL" if "DATABASE_OWNER_URL" in env.ENVIRON else "DATABASE_URL")
+DATABASE_OWNER["NAME"] = DATABASE_OWNER["NAME"] or DATABASES["default"]["NAME"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL: str = env.str("REDIS_URL")

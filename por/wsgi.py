@@ -9,9 +9,12 @@ from typing import Any
 from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
+from por.ops import views
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "por.settings")
 
 django = get_wsgi_application()
+views.load()  # before the web server forks: its processes share this
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

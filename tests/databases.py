@@ -79,6 +79,7 @@ def _is_ready(cursor: Any) -> bool:
 def _make_template(cursor: Any) -> None:
     test = connection.settings_dict["TEST"]
     given, test["NAME"] = test["NAME"], TEMPLATE
+    settings.DATABASE_OWNER["NAME"] = TEMPLATE  # `migrate` works there
     with as_owner():
         connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     test["NAME"] = given
@@ -87,7 +88,7 @@ def _make_template(cursor: Any) -> None:
 
 def _use(name: str) -> None:
     connection.close()
-    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
+    settings.DATABASES["default"]["NAME"] = settings.DATABASE_OWNER["NAME"] = connection.settings_dict["NAME"] = name
 
 
 @contextmanager

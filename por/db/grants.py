@@ -25,8 +25,8 @@ REVOKE INSERT, UPDATE, DELETE ON history_chainhead, django_migrations FROM {app}
 
 @contextmanager
 def as_owner() -> Iterator[str]:
-    """Use the default connection as the role of DATABASE_OWNER_URL; yield the application's role, restored after."""
-    mine = {key: connection.settings_dict[key] for key in ("USER", "PASSWORD", "HOST", "PORT")}
+    """Use all of DATABASE_OWNER_URL for the default connection; yield the application's role, restored after."""
+    mine = {key: connection.settings_dict[key] for key in ("USER", "PASSWORD", "HOST", "PORT", "NAME", "OPTIONS")}
     connection.close()
     connection.settings_dict.update({key: settings.DATABASE_OWNER[key] for key in mine})
     try:

@@ -30,6 +30,9 @@ class Directory(FileSystemStorage):
         os.close(directory)
         return name
 
+    def load(self) -> None:
+        """Do nothing: a directory needs no client."""
+
     def check(self) -> None:
         """Raise an error unless the directory can be written to."""
         with self._draft() as draft:

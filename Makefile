@@ -8,7 +8,7 @@ SCALE = 20000
 # For commands that read the settings and need no server.
 NOWHERE = SECRET_KEY=none DATABASE_URL=postgres://none/none REDIS_URL=redis://none EMAIL_URL=smtp://none
 
-.PHONY: run count test crawl chaos check bench messages types lock clean python runtime development tools
+.PHONY: run count test crawl brokers chaos check bench messages types lock clean python runtime development tools
 .SILENT:
 
 run: runtime                ## the whole product on this machine; Ctrl-C stops it
@@ -20,6 +20,10 @@ test: development tools     ## all tests, on servers of their own
 
 crawl: development         ## every address, method and role of tests/permissions.csv, one request each
 	$(BIN)/python -m pytest -m crawl tests/test_permissions.py
+
+brokers: development tools  ## the whole product on RabbitMQ and behind a Sentinel
+	test -e /usr/lib/rabbitmq/bin/rabbitmq-server || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rabbitmq-server >/dev/null; }
+	$(BIN)/python -m pytest -m brokers tests/por
 
 count: development          ## how many of the product's files and functions one change, one list and one mail pass through
 	$(BIN)/python -m pytest tests/entered.py -q -s 2>/dev/null | grep -E "^\||functions:|failed"
@@ -63,11 +67,12 @@ runtime: python
 development: python
 	$(PYTHON) -m por.embedded.venv requirements-dev.lock
 
-# What the tests need that is not a Python package: a browser and gettext.
+# What the tests need that is not a Python package: a browser, gettext and openssl.
 tools:
 	missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium fonts-liberation"; \
 	command -v msgfmt >/dev/null || missing="$$missing gettext"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	test -z "$$missing" && exit 0; \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		echo "Installing$$missing …"; \

@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import environ
 
+from por import brokers
+
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -144,23 +146,14 @@ DATABASE_OWNER = database("DATABASE_OWNER_URL" if "DATABASE_OWNER_URL" in env.EN
 DATABASE_OWNER["NAME"] = DATABASE_OWNER["NAME"] or DATABASES["default"]["NAME"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL: str = env.str("REDIS_URL")
-
-
-def redis_db(number: int) -> str:
-    """Return the URL of a database of the Redis server: 0 is the broker's, 1 the cache's."""
-    url = urlsplit(REDIS_URL)
-    if url.scheme == "unix":
-        return f"unix://{url.path}?db={number}"
-    return url._replace(path=f"/{number}").geturl()
-
+# Broker and cache can be apart. By default they are the databases 0 and 1 of one Redis server. The file holds the
+# certificates of the authority that signed theirs; without it, the system says whom to trust.
+broker_url = env.str("BROKER_URL", default="")
+cache_url = env.str("CACHE_URL", default="") or brokers.numbered(env.str("REDIS_URL"), 1)
+ca_file = env.str("TLS_CA_FILE", default="")
 
 CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": redis_db(1),
-        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
-    },
+    "default": brokers.cache(cache_url, ca_file),
     # Figures that take long to add up, kept by each process for itself. A key changes with what its figures show. But
     # transactions that overlap may commit in another order than their numbers, so figures can be old for a minute.
     "local": {
@@ -172,28 +165,19 @@ CACHES = {
 # Only the limits of sign-in use the cache on the server: people who are signed in can go on working while it is away.
 SESSION_ENGINE = "por.accounts.sessions"
 
-_broker = urlsplit(REDIS_URL)
-CELERY_BROKER_URL = f"redis+socket://{_broker.path}?virtual_host=0" if _broker.scheme == "unix" else redis_db(0)
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 600,  # longer than the longest task; no task has a countdown, due times are in rows
-    "unacked_restore_interval": 2,  # kombu's defaults look for lost tasks every 100 s only
-    "unacked_restore_throttle": 1,
-    "unacked_mutex_expire": 15,
-    "socket_timeout": 5,
-    "socket_connect_timeout": 2,
-    "socket_keepalive": True,
-    # A wake that finds no broker gives up immediately; kombu would try for six seconds, on every commit.
-    "max_retries": 0,
-    "interval_start": 0,
-    "interval_step": 0,
-    "interval_max": 0,
-}
+CELERY_BROKER_URL, CELERY_BROKER_USE_SSL, CELERY_BROKER_TRANSPORT_OPTIONS = brokers.broker(
+    broker_url or brokers.numbered(env.str("REDIS_URL"), 0), ca_file
+)
+if broker_url:  # Celery's command reads that variable too, and would use the address as it is
+    CELERY_BROKER_READ_URL = CELERY_BROKER_WRITE_URL = CELERY_BROKER_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_DB_REUSE_MAX = 10**9  # por.celery decides when a connection to the database is closed
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_PUBLISH_RETRY = False  # a request does not wait for the broker; the scheduler finds what the outbox holds
+# A connection that the broker has ended is replaced once, or the scheduler would never send again. No request waits for
+# it: wakes are sent by a thread of their own.
+CELERY_TASK_PUBLISH_RETRY_POLICY = brokers.AT_ONCE | {"max_retries": 1}
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 CELERY_TASK_TIME_LIMIT = 270
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

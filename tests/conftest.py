@@ -32,7 +32,7 @@ def _own_valkey() -> Iterator[None]:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     app.conf.broker_url = f"{settings.CELERY_BROKER_URL.removesuffix('0')}{9 + worker}"
     default = settings.CACHES["default"]
-    location = default["LOCATION"].removesuffix("1") + str(2 + worker)
+    location = [f"{default['LOCATION'][0].removesuffix('1')}{2 + worker}"]
     with override_settings(CACHES={**settings.CACHES, "default": {**default, "LOCATION": location}}):
         yield
 

@@ -20,7 +20,7 @@ import psycopg2
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL"}
-OURS |= {"FILES_ROOT", "STATIC_ROOT", "METRICS_TOKEN"}
+OURS |= {"FILES_ROOT", "STATIC_ROOT", "METRICS_TOKEN", "BROKER_URL", "CACHE_URL"}
 TIMEOUT = 180  # seconds; longer than anything takes, so that only a hang fails
 
 

@@ -14,7 +14,7 @@ from . import postgres
 from .home import Home
 from .processes import Command, Process, Processes, Trouble
 
-ADDRESSES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL")
+ADDRESSES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "BROKER_URL", "CACHE_URL", "EMAIL_URL")
 REMEDY = "run `make run`, which installs it"
 
 
@@ -30,7 +30,8 @@ def started(
     data, maildir, port = home.path / "pg", home.path / "mail", _free_port()
     with home.sockets() as sockets, processes:
         environment = dict(given)
-        if "REDIS_URL" not in given:
+        needs_valkey = "REDIS_URL" not in given and not {"BROKER_URL", "CACHE_URL"} <= given.keys()
+        if needs_valkey:
             environment["REDIS_URL"] = f"unix://{sockets / 'valkey.sock'}"
         if "DATABASE_URL" not in given:
             environment |= postgres.addresses(sockets)
@@ -39,7 +40,7 @@ def started(
         if early:
             early(environment)
         mail = None if "EMAIL_URL" in given else _start_mail_sink(processes, maildir, port)
-        if "REDIS_URL" not in given:
+        if needs_valkey:
             _start_valkey(processes, home.path / "valkey", sockets / "valkey.sock")
         if "DATABASE_URL" not in given:
             postgres.start(processes, data=data, sockets=sockets, throwaway=throwaway)

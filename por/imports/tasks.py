@@ -14,9 +14,12 @@ from por.queue.periodic import due
 LONGEST = 12 * 3600
 
 
-@shared_task(soft_time_limit=LONGEST, time_limit=LONGEST + 60)
+@shared_task(soft_time_limit=LONGEST, time_limit=LONGEST + 60, acks_late=False)
 def run() -> None:
-    """Run the waiting imports: woken when there is one, and started every few seconds by the clock."""
+    """Run the waiting imports: woken when there is one, and started every few seconds by the clock.
+
+    The message is acknowledged at once: brokers send one again, or end the connection, that takes longer than minutes.
+    """
     with outages.tolerate_outage():
         running.run()
 

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from functools import cache
 
-import redis
-from django.conf import settings
+from celery import current_app
 from django.contrib.auth.decorators import login_not_required
+from django.core.cache import caches
 from django.core.files.storage import storages
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -60,6 +60,8 @@ def load() -> None:
     """Load what the first answer needs, so that a process is ready within the second that a probe waits."""
     _ = get_resolver().url_patterns
     storages["default"].load()  # type: ignore[attr-defined]  # one of por.files
+    current_app.connection_for_write().get_transport_cls()
+    _ = caches["default"]
     _in_the_code()
 
 
@@ -97,8 +99,13 @@ def _migrations() -> None:
 
 
 def _broker() -> None:
-    with redis.from_url(settings.REDIS_URL, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT) as broker:
-        broker.ping()
+    patience = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}  # of Redis; others ignore them
+    with current_app.connection_for_write(connect_timeout=TIMEOUT, transport_options=patience) as broker:
+        broker.ensure_connection(max_retries=0)
+
+
+def _cache() -> None:
+    caches["default"].get("ready?")
 
 
 def _storage() -> None:
@@ -109,5 +116,6 @@ COMPONENTS: dict[str, Callable[[], None]] = {
     "database": _database,
     "migrations": _migrations,
     "broker": _broker,
+    "cache": _cache,
     "storage": _storage,
 }

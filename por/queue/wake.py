@@ -62,7 +62,19 @@ class Wake:
             time.sleep(WAKE_EVERY)
 
     def _send(self) -> None:
+        try:
+            self._try_to_send()
+        except Exception:  # the broker may have ended the connection since the last wake
+            self._try_to_send()
+
+    def _try_to_send(self) -> None:
         app = self.task.app
         with app.producer_or_acquire() as producer:
-            if producer.channel.client.llen(app.conf.task_default_queue) < ENOUGH:
-                self.task.apply_async(producer=producer, expires=GOOD_FOR)
+            try:
+                # Every broker tells how many messages wait when it is asked to declare a queue.
+                queue = app.amqp.queues[app.conf.task_default_queue].bind(producer.channel)
+                if queue.queue_declare().message_count < ENOUGH:
+                    self.task.apply_async(producer=producer, expires=GOOD_FOR)
+            except Exception:
+                producer.connection.collect()  # the next try opens another one
+                raise

@@ -8,13 +8,14 @@ import re
 import pytest
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
-from django.test import Client, override_settings
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from por.accounts import actions as accounts
 from por.api.lists import _csv
 from por.api.views import problems
+from por.celery import app
 from por.history.actions import recording as history
 from por.history.models import Outbox
 from tests.api import Api
@@ -201,17 +202,28 @@ def test_readyz_names_components_only():
     assert response.status_code == 200
     assert response.json() == {
         "status": "ready",
-        "components": {"database": "ok", "migrations": "ok", "broker": "ok", "storage": "ok"},
+        "components": {"database": "ok", "migrations": "ok", "broker": "ok", "cache": "ok", "storage": "ok"},
     }
 
 
-def test_readyz_is_503_while_the_broker_does_not_answer():
-    with override_settings(REDIS_URL="redis://127.0.0.1:1"):
-        response = Client().get("/readyz")
+@pytest.mark.parametrize("away", ["redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"])
+def test_readyz_is_503_while_the_broker_does_not_answer(away, monkeypatch):
+    monkeypatch.setattr(app.conf, "broker_url", away)
+    response = Client().get("/readyz")
 
     assert response.status_code == 503
     components = response.json()["components"]
     assert {name for name, state in components.items() if state == "failed"} == {"broker"}
+
+
+def test_readyz_is_503_while_the_cache_does_not_answer(settings):
+    away = settings.CACHES["default"] | {"LOCATION": ["redis://127.0.0.1:1/1"]}
+    settings.CACHES = settings.CACHES | {"default": away}
+    response = Client().get("/readyz")
+
+    assert response.status_code == 503
+    components = response.json()["components"]
+    assert {name for name, state in components.items() if state == "failed"} == {"cache"}
 
 
 def test_readyz_is_503_while_a_migration_is_missing(monkeypatch):

@@ -73,7 +73,7 @@ def cache(url: str, ca_file: str = "") -> dict[str, Any]:
     if urlsplit(url).scheme == "sentinel":
         options["pool_class"] = "por.db.sentinel.MasterPool"
     return {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "por.db.cache.Cache",
         "LOCATION": [_checked(url, ca_file)],  # Django would split a text at its commas
         "OPTIONS": options,
     }

@@ -162,7 +162,7 @@ CACHES = {
         "OPTIONS": {"MAX_ENTRIES": 500},
     },
 }
-# Only the limits of sign-in use the cache on the server: people who are signed in can go on working while it is away.
+# Only the limits of sign-in use the cache on the server, and each process counts for itself while that is away.
 SESSION_ENGINE = "por.accounts.sessions"
 
 CELERY_BROKER_URL, CELERY_BROKER_USE_SSL, CELERY_BROKER_TRANSPORT_OPTIONS = brokers.broker(
@@ -230,11 +230,13 @@ ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # an unknown address gets the same answe
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_RATE_LIMITS = {"login_failed": "10/5m/ip,5/15m/key", "reset_password": "20/m/ip,5/m/key"}
+# por/accounts/limits.py has our own limits of these. The library's would lock out everyone at an address.
+ACCOUNT_RATE_LIMITS = dict.fromkeys(["login", "login_failed", "reset_password", "reset_password_from_key"])
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
+DEVICES_COOKIE_NAME = "__Host-devices" if HTTPS else "devices"
 
 # --- What a browser may do --------------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = HTTPS

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 
+from por.accounts import devices, limits
 from por.accounts.middleware import Request
 from por.accounts.models import User
 from por.ops.callers import address_of
@@ -23,6 +24,19 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has n
     error_messages = DefaultAccountAdapter.error_messages | {
         "email_password_mismatch": _("The email address or password is incorrect. Check them and try again."),
     }
+
+    def authenticate(self, request: Request, **credentials: Any) -> User | None:
+        """Return the person if the password is right. Raise RateLimited, and check nothing, after too many attempts."""
+        attempt = limits.begin(request, credentials["email"])
+        user: User | None = super().authenticate(request, **credentials)
+        if user:
+            attempt.succeeded()
+        return user
+
+    def post_login(self, request: Request, user: User, **about: Any) -> Any:
+        response = super().post_login(request, user, **about)
+        devices.remember(request, response, user)
+        return response
 
     def is_open_for_signup(self, request: Request) -> bool:
         return False

@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from por.accounts import actions
+from por.accounts import actions, devices, limits
 from por.accounts.forms import (
     THEMES,
     AddToStaffForm,
@@ -87,13 +87,35 @@ class AskForReset(Unprocessable, allauth.PasswordResetView):  # type: ignore[mis
 
     form_class = AskForResetForm
 
+    def form_valid(self, form: Any) -> HttpResponse:
+        if limits.ask_for_link(self.request, form.cleaned_data["email"]):
+            form.save(self.request)
+        return redirect(self.get_success_url())
+
 
 class Reset(Unprocessable, allauth.PasswordResetFromKeyView):  # type: ignore[misc]
-    """The new password, after following the link."""
+    """The new password, after following the link. The browser is then a device that the account knows."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_valid(form)
+        limits.password_was_reset(self.reset_user.email)
+        devices.remember(self.request, response, self.reset_user)
+        return response
 
 
 class ChangePassword(Unprocessable, allauth.PasswordChangeView):  # type: ignore[misc]
-    """The new password, for a person who knows the old one."""
+    """The new password, for a person who knows the old one. It ends all devices of the account but this one."""
+
+    def dispatch(self, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response: HttpResponseBase = super().dispatch(*args, **kwargs)
+        if response.status_code == 429:
+            response["Retry-After"] = "60"  # the library's limit is for a minute
+        return response
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_valid(form)
+        devices.remember(self.request, response, self.request.user)
+        return response
 
     def get_default_success_url(self) -> str:
         return reverse("accounts:me")

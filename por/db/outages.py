@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg2
-import redis
 from django import db
 from django.utils.translation import gettext_lazy as _
 
@@ -28,11 +27,7 @@ AWAY = ("08", "53300", "53400", "57P")
 
 
 def fault_of(error: BaseException | None) -> Refused | None:
-    """Return the refusal for an error of PostgreSQL or Valkey that will pass; None for any other error."""
-    if isinstance(error, redis.RedisError):  # away, hung, or out of memory
-        # Only the limits of sign-in use the cache. Without limits sign-in is refused: passwords could be guessed.
-        message = _("You cannot sign in at the moment. Try again in a minute.")
-        return Unavailable("unavailable", message, retry_after=10)
+    """Return the refusal for an error of PostgreSQL that will pass; None for any other error."""
     if not isinstance(error, db.Error):
         return None
     code = sqlstate(error)

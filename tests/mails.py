@@ -26,9 +26,11 @@ from por.accounts import actions as accounts
 from por.accounts.models import User
 from por.directory.models import Subscription
 from por.history.actions.relaying import relay
+from por.notifications.actions.delivering import find_recipient
 from por.notifications.messages import compose
 from por.notifications.models import Delivery
-from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from por.notifications.passwords import PASSWORD, send_password_link
+from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription, make_user
 
 #: The app labels of the product; tables of sessions and of the framework are left out.
 ROOMS = ["history", "accounts", "estate", "notifications", "directory", "associations"]
@@ -137,6 +139,13 @@ def add_to_staff() -> None:
     accounts.add_to_staff("new@house.example", name="Nour", role="support", by=make_staff("programme_administrator"))
 
 
+def ask_for_a_password() -> None:
+    """Ask for a link to choose a password."""
+    person = make_user("Ines", email="ines@house.example")
+    send_password_link(person.email)
+    find_recipient(Delivery.objects.get(template=PASSWORD.name))
+
+
 #: The functions that cause mails. A new kind of mail needs one that causes it.
 CAUSES: list[Callable[[], None]] = [
     change_the_record,
@@ -145,6 +154,7 @@ CAUSES: list[Callable[[], None]] = [
     change_and_renew_subscriptions,
     remind_of_legacy_forms,
     add_to_staff,
+    ask_for_a_password,
 ]
 
 

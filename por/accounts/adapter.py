@@ -7,10 +7,8 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.utils import user_pk_to_url_str
 from django.core.exceptions import PermissionDenied
-from django.core.mail import EmailMessage
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import override
 
 from por.accounts import devices, limits
 from por.accounts.middleware import Request
@@ -46,12 +44,6 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has n
         if address := address_of(request.META):
             return address
         raise PermissionDenied("The request has no address.")
-
-    def render_mail(self, template_prefix: str, email: str, context: dict[str, Any], *args: Any) -> EmailMessage:
-        """Render a mail in the language of its recipient, who may not be the person who asked for it."""
-        with override(context["user"].language):
-            message: EmailMessage = super().render_mail(template_prefix, email, context, *args)
-            return message
 
 
 def password_link(person: User) -> str:

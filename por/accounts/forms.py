@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.forms import LoginForm, ResetPasswordForm
+from allauth.account.fields import EmailField
+from allauth.account.forms import LoginForm
 from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
@@ -25,12 +26,10 @@ class SignInForm(LoginForm):  # type: ignore[misc]  # the library has no types
         self.fields["password"].help_text = ""
 
 
-class AskForResetForm(ResetPasswordForm):  # type: ignore[misc]  # the library has no types
-    """The library's form with our label."""
+class AskForResetForm(forms.Form):
+    """The address for the link. Unlike the library's form, it does not look up whose it is."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["email"].label = _("Email")
+    email = EmailField(label=_("Email"), max_length=254)
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]

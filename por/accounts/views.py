@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from allauth.account import views as allauth
+from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -83,13 +84,16 @@ def _demo_people() -> dict[User, list[Membership]]:
 
 
 class AskForReset(Unprocessable, allauth.PasswordResetView):  # type: ignore[misc]
-    """The page that sends a link to reset the password. Its answer does not reveal whether the address is known."""
+    """The page that sends a link to reset the password.
+
+    Neither its answer nor its work reveals whether the address is known: only the sender of the mail looks it up.
+    """
 
     form_class = AskForResetForm
 
     def form_valid(self, form: Any) -> HttpResponse:
         if limits.ask_for_link(self.request, form.cleaned_data["email"]):
-            form.save(self.request)
+            get_adapter().send_password_link(form.cleaned_data["email"])
         return redirect(self.get_success_url())
 
 

@@ -23,6 +23,7 @@ class DigestContext(MailContext):
 
 def _context(delivery: Delivery) -> DigestContext:
     """Return the lines of this digest. Raises LookupError if they were deleted with the membership."""
+    assert delivery.organisation is not None  # a digest is for a member
     lines = list(delivery.notifications.select_related("event").order_by("-pk"))
     if not lines:
         raise LookupError("no lines are left")

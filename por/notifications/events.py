@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from django.utils.translation import gettext_lazy as _
 
@@ -14,7 +14,7 @@ class DeliveryEvent(EventType):
 
 
 class Replayed(TypedDict):
-    event: int
+    event: NotRequired[int]
     status: str
     attempts: int
 

@@ -61,8 +61,9 @@ class Mail(NamedTuple):
 
     `title` is its name on pages. No one can turn off a mail without a topic. `may` is the right that a member needs to
     be notified. The frame shows the subject, the paragraphs, what `context` returns, and a button to `url`. `inbox` is
-    the text in the inbox; None if it puts no line there. `values` computes the values of that text from the payload
-    alone, without a query, because it is called for each of many lines.
+    the text in the inbox; None if it puts no line there. `context` and `url` get the event. Without one, they get the
+    delivery, and so does the context of a digest. `values` computes the values of that text from the payload alone,
+    without a query, because it is called for each of many lines.
     """
 
     name: str
@@ -71,9 +72,9 @@ class Mail(NamedTuple):
     title: LazyText
     subject: Text
     paragraphs: tuple[Text, ...]
-    context: Callable[[Any], Mapping[str, Any]]  # returns a typed dict; for a digest it gets the delivery
+    context: Callable[[Any], Mapping[str, Any]]  # returns a typed dict
     action: LazyText
-    url: Callable[[Event], str]
+    url: Callable[[Any], str]
     inbox: Text | None
     values: Callable[[Any], Mapping[str, Any]] = no_values
     may: Right | None = None
@@ -110,7 +111,7 @@ def mail(
     paragraphs: tuple[Text, ...],
     context: Callable[[Any], Mapping[str, Any]],
     action: LazyText,
-    url: Callable[[Event], str],
+    url: Callable[[Any], str],
     inbox: Text | None,
     values: Callable[[Any], Mapping[str, Any]] = no_values,
     may: Right | None = None,
@@ -172,7 +173,7 @@ def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiA
         kind = _mails[name]
         values: dict[str, Any] = {
             **{key: _tidy(value) for key, value in _context(kind, delivery, shared).items()},
-            "organisation": _tidy(delivery.organisation.name),
+            "organisation": _tidy(delivery.organisation.name) if delivery.organisation else "",
         }
         subject = _tidy(events.render(kind.subject, values)).strip()
         frame = {
@@ -180,10 +181,10 @@ def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiA
             "subject": subject,
             "paragraphs": [events.render(one, values) for one in kind.paragraphs],
             "action": kind.action,
-            "url": address(kind.url(event)),
+            "url": address(kind.url(event or delivery)),
             "receipt": address(values["receipt"]) if values.get("receipt") else "",
             "language": delivery.language,
-            "preferences_url": address(reverse("notifications:preferences")) if delivery.user_id else "",
+            "preferences_url": address(reverse("notifications:preferences")) if delivery.user_id and event else "",
         }
         text = _render("base.txt", frame, autoescape=False)
         html = _render("base.html", frame, autoescape=True)
@@ -191,7 +192,7 @@ def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiA
         "Message-ID": message_id(delivery),
         "Auto-Submitted": "auto-generated",
     }
-    if event.request_id:
+    if event and event.request_id:
         headers["X-Request-ID"] = event.request_id
     if frame["preferences_url"]:
         headers["List-Unsubscribe"] = f"<{frame['preferences_url']}>"
@@ -202,9 +203,9 @@ def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiA
 
 def _context(kind: Mail, delivery: Delivery, contexts: Contexts) -> Mapping[str, Any]:
     """Return the values for a mail, from `contexts` if they are there."""
-    if kind.name == DIGEST:
+    if kind.name == DIGEST or delivery.event is None:
         return kind.context(delivery)
-    key = (kind.context, delivery.event_id, delivery.language, delivery.time_zone)
+    key = (kind.context, delivery.event.pk, delivery.language, delivery.time_zone)
     if key not in contexts:
         contexts[key] = kind.context(delivery.event)
     return contexts[key]

@@ -66,6 +66,9 @@ DIGEST = "digest"
 class Delivery(WorkRow):
     """One message about one event to one recipient; a digest is about many, of which it names the newest.
 
+    A mail about a person's own account, such as a link to choose a password, has no event and no organisation. Who has
+    its address is looked up when it is sent. If no one has, the row is deleted.
+
     `message_id` is the same for every try, so that a mailbox can recognise a second copy.
     """
 
@@ -78,8 +81,8 @@ class Delivery(WorkRow):
     class Channel(models.TextChoices):
         MAIL = "mail", _("Email")
 
-    event = models.ForeignKey(Event, models.PROTECT, related_name="deliveries", db_index=False)
-    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="deliveries")
+    event = models.ForeignKey(Event, models.PROTECT, null=True, blank=True, related_name="deliveries", db_index=False)
+    organisation = models.ForeignKey(Organisation, models.PROTECT, null=True, blank=True, related_name="deliveries")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     recipient = models.EmailField(max_length=254)
     channel = models.CharField(max_length=10, choices=Channel.choices, default=Channel.MAIL)
@@ -101,7 +104,11 @@ class Delivery(WorkRow):
                 fields=["event", "organisation", "recipient", "channel", "template"],
                 condition=~Q(template=DIGEST),  # a digest is made only for lines that are in no digest yet
                 name="one_delivery_per_event_member_and_message",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(event=None, organisation=None) | Q(event__isnull=False, organisation__isnull=False),
+                name="delivery_has_event_and_organisation_or_neither",
+            ),
         ]
         indexes = [
             models.Index(fields=["next_at"], condition=Q(status="waiting"), name="deliveries_still_to_send"),

@@ -163,10 +163,10 @@ def _delivery_cells(delivery: Delivery) -> list[Any]:
         delivery.created_at,
         delivery.template,
         delivery.recipient,
-        delivery.organisation.name,
+        delivery.organisation.name if delivery.organisation else "",
         delivery.event_id,
-        delivery.event.verb,
-        delivery.event.object_name,
+        delivery.event.verb if delivery.event else "",
+        delivery.event.object_name if delivery.event else "",
         delivery.status,
         delivery.attempts,
         delivery.next_at if delivery.status == Delivery.Status.WAITING else None,
@@ -193,7 +193,7 @@ def _delivery(request: Request, delivery_id: int, *, refused: Refused | None = N
         "message_id": message_id(found),
         "may_replay": found.has_failed and request.actor.may(Right.REPLAY),
         "refused": refused,
-        "event_list": [found.event],
+        "event_list": [found.event] if found.event else [],
         "again": Event.objects.filter(object_kind="delivery", object_id=str(found.pk)).newest_first()[:NEWEST],
     }
     return render(request, "notifications/delivery_detail.html", context, status=status)

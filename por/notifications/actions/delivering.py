@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.models import Actor
+from por.accounts.models import Actor, User
 from por.db.locks import advisory_lock
 from por.errors import NotFound, Refused
 from por.history.actions import recording as history
@@ -55,9 +55,10 @@ def replay(delivery_id: int, *, by: Actor) -> Delivery:
     )
     wake.after_commit()
     delivery = found.row
-    about = history.ObjectRef("delivery", str(delivery.pk), delivery.event.object_name)
-    changes = {"event": delivery.event_id, **found.before}
-    history.record(DeliveryEvent.REPLAYED, about, by=by, at=found.at, chain=delivery.organisation_id, changes=changes)
+    about = history.ObjectRef("delivery", str(delivery.pk), delivery.event.object_name if delivery.event else "")
+    changes = ({"event": delivery.event_id} if delivery.event else {}) | found.before
+    chain = delivery.organisation_id or by.organisation_id
+    history.record(DeliveryEvent.REPLAYED, about, by=by, at=found.at, chain=chain, changes=changes)
     return delivery
 
 
@@ -82,7 +83,7 @@ class Deliveries(LeasedQueue[Delivery]):
     """
 
     batch = 20
-    source = "notifications_delivery AS work JOIN history_event AS event ON event.id = work.event_id"
+    source = "notifications_delivery AS work LEFT JOIN history_event AS event ON event.id = work.event_id"
     waiting = "work.status = 'waiting'"
     ordering_key = "work.recipient, event.object_kind, event.object_id"
 
@@ -111,10 +112,11 @@ class Deliveries(LeasedQueue[Delivery]):
         return super().do(rows)
 
     def request_id_of(self, row: Delivery) -> str:
-        return row.event.request_id
+        return row.event.request_id if row.event else ""
 
     def ordering_key_of(self, row: Delivery) -> Hashable:
-        return row.recipient, row.event.object_kind, row.event.object_id
+        """Return the ordering key; one without an event waits for no other, as in SQL, where NULL equals nothing."""
+        return (row.recipient, row.event.object_kind, row.event.object_id) if row.event else row.pk
 
     def work(self, row: Delivery) -> None:
         """Send the message once.
@@ -122,6 +124,9 @@ class Deliveries(LeasedQueue[Delivery]):
         If the worker dies after the server took the message and before the row is saved, it is sent again, with the
         same Message-ID.
         """
+        if row.event is None and not find_recipient(row):
+            row.delete()
+            return
         self.server.send_messages([compose(row, self.contexts)])
         with connection.cursor() as cursor:
             cursor.execute(
@@ -186,6 +191,18 @@ def deliver() -> int:
                     deliveries.server.close()
                 return deliveries.sent
     return 0
+
+
+def find_recipient(delivery: Delivery) -> bool:
+    """Write a mail about an account to the person who has its address, as they want it; return whether there is one."""
+    person = User.objects.filter(email__iexact=delivery.recipient, is_active=True).first()
+    if person is None:
+        return False
+    found = {"user": person, "recipient": person.email, "language": person.language, "time_zone": person.time_zone}
+    for name, value in found.items():
+        setattr(delivery, name, value)
+    delivery.save(update_fields=list(found))
+    return True
 
 
 def _is_of_the_server(error: Exception) -> bool:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import get_language
 
 from por.accounts.models import Membership, Organisation, User
 from por.accounts.rules import rights_of
@@ -62,6 +63,15 @@ def notify_actor(event: Event, message: Mail) -> None:
 def notify_member(event: Event, message: Mail, *, user_id: int, organisation_id: int) -> None:
     """Notify one member, with a mail that they cannot turn off; do nothing if the person is no longer a member."""
     _notify(Notice(event, message, organisation_id, user_id, always=True))
+
+
+def notify_address(message: Mail, email: str) -> None:
+    """Queue a mail about a person's own account, for whoever has this address. It is no event, and in no inbox.
+
+    The address is not looked up until the mail is sent. So the work, and the answer to who asked, are always the same.
+    """
+    Delivery.objects.create(recipient=email, template=message.name, language=get_language() or "en", time_zone="UTC")
+    delivering.wake.after_commit()
 
 
 @contextmanager

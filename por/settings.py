@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "por.ops.middleware.CommonMiddleware",
+    "por.web.bounds.BoundsMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -317,6 +318,10 @@ if BUCKET := env.str("AWS_STORAGE_BUCKET_NAME", default=""):
         },
     }
 
+# The bounds of every other request: bytes of the body, fields of a form or an address, files.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+DATA_UPLOAD_MAX_NUMBER_FILES = 50
 #: The most bytes that the files of one uploaded estate may have in total, unpacked.
 LARGEST_UPLOAD = env.int("LARGEST_UPLOAD_MB", default=2048) * 1024 * 1024
 

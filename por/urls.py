@@ -20,4 +20,5 @@ urlpatterns = [
     path("", include("por.portal.urls")),
 ]
 
+handler400 = "por.portal.views.errors.not_understood"
 handler500 = "por.portal.views.errors.failed"

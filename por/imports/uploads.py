@@ -20,13 +20,20 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from por.imports import whole
+from por.web.formatting import number_text
 
 #: How many bytes the form around the files may have.
 ENVELOPE = 65_536
-#: The list of contents of a zip is read in one go; that of a real one has a thousandth of this size.
-LONGEST_READ = 1_048_576
+#: The most entries of a zip. One of an estate has a tenth of these, with the folders that some programs add.
+MOST_ENTRIES = 100
+#: The list of contents of a zip is read in one go. A comment at its end has 65,535 bytes at most.
+LONGEST_READ = 70_000
 #: How many bytes of the first line are checked for being text.
 HEAD = 4096
+#: How many bytes are unpacked at a time.
+BLOCK = 65_536
+#: What the record at the end of a zip begins with. Its bytes 10 and 11 are the number of entries.
+END_OF_ZIP = b"PK\5\6"
 #: The folder that macOS adds to the files that it packs.
 MAC_FOLDER = "__MACOSX/"
 #: The errors of a zip that is cut off, damaged, packed in an unknown way or protected by a password.
@@ -108,7 +115,7 @@ def _what_is_wrong(file: File[bytes], seen: set[str]) -> ValidationError | None:
         text = _("%(name)s is not an estate file. Use these file names: %(names)s.")
         return ValidationError(text % given, code="unknown_file")
     if file.name in seen:
-        return ValidationError(_("You chose %(name)s twice. Choose only one.") % given, code="file_twice")
+        return _chosen_twice(file.name)
     if not file.size:
         return ValidationError(_("%(name)s is empty.") % given, code="file_empty")
     file.seek(0)
@@ -118,9 +125,25 @@ def _what_is_wrong(file: File[bytes], seen: set[str]) -> ValidationError | None:
     return None
 
 
+def _chosen_twice(name: str) -> ValidationError:
+    return ValidationError(_("You chose %(name)s twice. Choose only one.") % {"name": name}, code="file_twice")
+
+
+def _count_of_entries(upload: UploadedFile[bytes]) -> int:
+    """Return how many entries a zip says it has, from the record at its end; 0 without one. It reads nothing else."""
+    upload.seek(max(0, (upload.size or 0) - LONGEST_READ))
+    end = upload.read(LONGEST_READ)
+    place = end.rfind(END_OF_ZIP)
+    return int.from_bytes(end[place + 10 : place + 12], "little") if place >= 0 else 0
+
+
 def _unpacked(upload: UploadedFile[bytes], scratch: ExitStack) -> list[File[bytes]]:
     """Return the files in a zip. It checks names and sizes before it unpacks anything, and no name becomes a path."""
     try:
+        if (count := _count_of_entries(upload)) > MOST_ENTRIES:
+            text = _("%(zip)s contains %(n)s files. Put only the files of the estate in it, at most %(most)s.")
+            given = {"zip": upload.name, "n": number_text(count), "most": MOST_ENTRIES}
+            raise ValidationError(text % given, code="too_many_files")
         with ZipFile(_BoundedReads(upload)) as archive:
             entries = [one for one in archive.infolist() if not one.filename.startswith(MAC_FOLDER)]
             for entry in entries:
@@ -131,6 +154,9 @@ def _unpacked(upload: UploadedFile[bytes], scratch: ExitStack) -> list[File[byte
                     )
                     given = {"zip": upload.name, "name": entry.filename[:100], "names": ", ".join(whole.names())}
                     raise ValidationError(text % given, code="unknown_file")
+            names = [entry.filename for entry in entries]
+            if twice := next((name for name in names if names.count(name) > 1), ""):
+                raise _chosen_twice(twice)
             if sum(entry.file_size for entry in entries) > settings.LARGEST_UPLOAD:
                 raise too_large()
             return [_unpack(archive, entry, scratch) for entry in entries]
@@ -144,7 +170,7 @@ def _unpacked(upload: UploadedFile[bytes], scratch: ExitStack) -> list[File[byte
 def _unpack(archive: ZipFile, entry: ZipInfo, scratch: ExitStack) -> File[bytes]:
     place = scratch.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # entered here
     with archive.open(entry) as packed:  # yields no more than the size in the list of contents
-        shutil.copyfileobj(packed, place)
+        shutil.copyfileobj(packed, place, BLOCK)
     place.flush()
     return File(place, name=entry.filename)
 

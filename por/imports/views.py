@@ -31,6 +31,7 @@ from por.imports.models import Import
 from por.imports.reading import RowError
 from por.imports.rules import KEPT
 from por.ops import watchdog
+from por.web.bounds import bounds_its_body
 from por.web.formatting import number_text
 from por.web.lists import Listing, counted, csv_file, wants_csv
 from por.web.pages import posted, render_page, submit
@@ -40,6 +41,7 @@ ORDER = ("-pk",)
 NEWEST = 5
 
 
+@bounds_its_body
 @csrf_exempt  # checked below, after the files: a person without the right is refused before any file is read
 @require_http_methods(["GET", "HEAD", "POST"])
 @only(OrganisationKind.STAFF, to=Right.READ_IMPORTS)

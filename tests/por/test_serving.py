@@ -39,6 +39,16 @@ def scheme_and_place(environ: dict[str, Any], start_response: Callable[..., Any]
     return [body]
 
 
+def product(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer as the product does, with static files from the sources: none are collected for a test."""
+    from django.conf import settings
+
+    from por.wsgi import application
+
+    settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    return application(environ, start_response)
+
+
 class Server:
     """A web server of the product, with this application in it."""
 
@@ -188,6 +198,28 @@ def test_request_with_an_ambiguous_length_is_refused(server, framing):
     with server.connect() as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\nabcd")
         assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
+def test_form_of_64_megabytes_is_refused_at_once_and_takes_no_memory(tmp_path):
+    with started(tmp_path, f"{__name__}:product") as server:
+        wait_until(lambda: len(server.workers()) == 2)
+        with server.connect() as client:  # whatever is loaded once
+            client.sendall(FORM % 2_000_000)
+            assert client.recv(1000).startswith(b"HTTP/1.1 413 "), "before any of the body has come"
+        before = memory(server)
+        with server.connect() as client:
+            client.sendall(FORM % (64 << 20))
+            with contextlib.suppress(OSError):
+                for _ in range(64):
+                    client.sendall(b"x" * (1 << 20))
+        assert server.status() == 200
+        assert memory(server) - before < 8 << 20
+
+
+def memory(server: Server) -> int:
+    """Return the most bytes that the processes have had."""
+    status = "".join(Path(f"/proc/{pid}/status").read_text() for pid in server.workers())
+    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def test_head_that_never_ends_is_refused(server):

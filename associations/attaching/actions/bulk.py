@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 #: The most rows of a job, and the most different MPN IDs in it that no partner has. Each of these is a Check ID.
 MOST, UNKNOWN = 1000, 20
 COLUMNS = ("subscription_id", "mpn_id")
+#: The most lines of its file, blank ones and those of long cells included, and the most columns.
+LINES, WIDEST = 10 * MOST, 100
 #: How often a row is tried whose subscription is locked by someone else.
 TRIES = 3
 
@@ -51,6 +53,8 @@ def pairs_from(text: str) -> list[Pair]:
     """Return the rows of a CSV with a header, separated by commas or semicolons. Raises Refused on `rows`."""
     lines = text.removeprefix("\ufeff").strip("\r\n").splitlines()
     header = lines[0] if lines else ""
+    if len(lines) > LINES or header.count(",") + header.count(";") >= WIDEST:
+        raise too_many_rows()
     reader = csv.DictReader(io.StringIO("\n".join(lines)), delimiter=";" if ";" in header else ",")
     try:
         names = {(name or "").strip().casefold(): name for name in reader.fieldnames or []}
@@ -74,8 +78,7 @@ def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
     if not pairs:
         raise Refused("no_rows", _("There are no rows to send. Add at least one row."), field="rows")
     if len(pairs) > MOST:
-        message = _("You can send up to %(most)s rows at a time. Split the file into smaller files.") % {"most": MOST}
-        raise Refused("too_many_rows", message, field="rows")
+        raise too_many_rows()
     assert by.organisation is not None
     assert by.user is not None
     job = Job.objects.create(
@@ -107,6 +110,12 @@ def apply_tried(job_id: int, *, by: Actor) -> Job:
         raise Refused("not_tried", _("You can only attach the rows of a completed dry run."))
     rows = tried.rows.order_by("row").values_list("subscription_id", "mpn_id")
     return request([Pair(*row) for row in rows], dry_run=False, by=by)
+
+
+def too_many_rows() -> Refused:
+    """Return the refusal for more rows than a job may have."""
+    message = _("You can send up to %(most)s rows at a time. Split the file into smaller files.") % {"most": MOST}
+    return Refused("too_many_rows", message, field="rows")
 
 
 def absent() -> NotFound:

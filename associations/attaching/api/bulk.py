@@ -154,6 +154,9 @@ class JobDetail(Endpoint):
 
 def _pairs(request: Request) -> list[bulk.Pair]:
     data = request.data
+    rows = data.get("rows") if isinstance(data, dict) else data
+    if isinstance(rows, list) and len(rows) > bulk.MOST:  # before each of them is looked at
+        raise bulk.too_many_rows()
     if isinstance(data, dict) and isinstance(data.get("csv"), str) and len(data) == 1:
         return bulk.pairs_from(data["csv"])
     if isinstance(data, list) and data:

@@ -9,7 +9,13 @@ from django.views import defaults
 
 from por.api import problems
 from por.db import outages
+from por.web.bounds import TOO_LARGE, too_large_page
 from por.web.refusals import refusal_page
+
+
+def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a request that could not be read: 413 if it was too large, else 400."""
+    return too_large_page() if isinstance(exception, TOO_LARGE) else defaults.bad_request(request, exception)
 
 
 def failed(request: HttpRequest) -> HttpResponse:

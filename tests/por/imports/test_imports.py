@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from por.accounts.models import Actor
 from por.directory.models import Customer, Partner, Subscription
 from por.history.models import Event
 from por.imports import rules, tasks, whole
+from por.imports import uploads as uploads_of_imports
 from por.imports.actions import requests as imports
 from por.imports.actions import running
 from por.imports.models import Import
@@ -225,9 +227,33 @@ def test_invalid_upload_is_refused_with_reasons_and_nothing_is_kept(web, setting
     assert not kept.exists() or files_in(kept) == []
 
 
-def test_zip_with_a_huge_list_of_contents_is_refused(web):
-    many = zipped(**{f"{'n' * 200}{number}": b"" for number in range(6_000)})
-    assert "We cannot unpack" in upload(web, [many]).text
+@pytest.mark.parametrize("name", ["subscriptions.csv", "name{}.csv"])
+def test_zip_of_five_thousand_files_is_refused_before_it_is_read(web, name, monkeypatch):
+    packed = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(packed, "w") as archive:
+        warnings.simplefilter("ignore")  # one name several times
+        for number in range(5_000):
+            archive.writestr(name.format(number), b"x")
+    many = SimpleUploadedFile("estate.zip", packed.getvalue())
+    with monkeypatch.context() as patched:
+        patched.setattr(uploads_of_imports, "ZipFile", None)
+        answer = upload(web, [many])
+    assert answer.status_code == 422
+    assert "estate.zip contains 5,000 files." in answer.text
+    # With a false number of them, the list of contents is too long to be read.
+    false = packed.getvalue()[:-14] + bytes([1, 0, 1, 0]) + packed.getvalue()[-10:]
+    assert "We cannot unpack" in upload(web, [SimpleUploadedFile("estate.zip", false)]).text
+
+
+def test_zip_with_one_name_twice_is_refused_before_it_is_unpacked(web, monkeypatch):
+    packed = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(packed, "w") as archive:
+        warnings.simplefilter("ignore")
+        for _ in range(100):
+            archive.writestr("usage.csv", b"x")
+    monkeypatch.setattr(uploads_of_imports, "_unpack", None)
+    page = upload(web, [SimpleUploadedFile("estate.zip", packed.getvalue())])
+    assert "You chose usage.csv twice. Choose only one." in page.text
 
 
 def test_person_without_the_right_reads_and_cannot_upload(web, estate):

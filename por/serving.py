@@ -18,6 +18,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 # --- The settings of gunicorn -----------------------------------------------------------------------------------------
@@ -50,8 +51,9 @@ def when_ready(_server: Any) -> None:
 
 #: Bytes of a request that the main thread collects. A head must not be longer.
 SMALL = 64 * 1024
-#: Seconds that a client has to send them.
+#: Seconds that a client has to send them. A larger body has as many, and then has to come this fast: bytes a second.
 TIME_TO_SEND = 120
+SLOWEST = 16 * 1024
 #: Seconds that a client has to close its side of a connection that was closed.
 LINGER = 2
 TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -66,6 +68,23 @@ class Connection(TConn):  # type: ignore[misc]
         self.arrived = bytearray()
         self.watched = False
         self.large = False
+
+
+class InTime(SocketUnreader):  # type: ignore[misc]
+    """What arrives of a large request while a thread reads it. One that is too slow is an error of the connection."""
+
+    def __init__(self, source: socket.socket) -> None:
+        super().__init__(source)
+        self.until = time.monotonic() + TIME_TO_SEND
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        self.sock.settimeout(max(0.001, self.until - time.monotonic()))
+        try:
+            arrived: bytes = super().chunk(size_hint)
+        finally:
+            self.sock.setblocking(True)
+        self.until += len(arrived) / SLOWEST
+        return arrived
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -131,6 +150,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _hand_over_large(self, conn: Connection) -> None:
         self.large += 1
         conn.large = True
+        conn.parser.unreader = InTime(conn.sock)
         self._hand_over(conn)
 
     def _hand_over(self, conn: Connection) -> None:

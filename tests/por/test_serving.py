@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from por import serving as web_server
 from por.embedded.up import serving
 from tests.product import ROOT, TIMEOUT, wait_until
 
@@ -23,6 +24,11 @@ FORM = (
     b"POST /login HTTP/1.1\r\nHost: localhost\r\nCookie: csrf=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n"
 )
+
+
+# The processes of a server read this module too.
+if seconds := os.environ.get("SECONDS_TO_SEND"):
+    web_server.TIME_TO_SEND = int(seconds)
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -198,6 +204,34 @@ def test_request_with_an_ambiguous_length_is_refused(server, framing):
     with server.connect() as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\nabcd")
         assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
+LARGE = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+
+
+@pytest.mark.parametrize("begun", [HEAD, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx", LARGE + b"x"])
+def test_head_and_body_have_a_deadline_however_often_a_byte_comes(tmp_path, monkeypatch, begun):
+    monkeypatch.setenv("SECONDS_TO_SEND", "1")
+    with started(tmp_path, f"{__name__}:application") as server, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(server.connect()) for _ in range(20)]
+        for client in slow:
+            client.sendall(begun)
+        wait_until(lambda: sum(map(has_ended, slow)) == len(slow))
+        with server.connect() as client:
+            client.sendall(LARGE + b"x" * 100000)
+            assert body_of(client.makefile("rb")) == b"100000"
+
+
+def has_ended(client: socket.socket) -> bool:
+    """Send one byte more; return whether the server has closed the connection."""
+    client.settimeout(0.05)
+    try:
+        client.sendall(b"x")
+        return not client.recv(1000)
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 def test_form_of_64_megabytes_is_refused_at_once_and_takes_no_memory(tmp_path):

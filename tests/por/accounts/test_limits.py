@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,6 +141,16 @@ def test_guessing_from_many_addresses_waits_longer_each_time(wait: Callable[[flo
 def test_addresses_of_one_network_of_version_6_are_one() -> None:
     statuses = [guess(1, at=f"2001:db8::{number}")[0] for number in range(6)]
     assert statuses == [422] * 5 + [429]
+
+
+def test_limits_in_the_documentation_are_true() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "operations.md").read_text("utf-8").split("## Limits of sign-in")[1]
+    rows = re.findall(r"^\| [^|]+ \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)[1:7]
+    windows = [limits.TOGETHER, limits.ADDRESS, limits.ASKED_TOGETHER, limits.ASKED_ADDRESS, limits.LINKS]
+    words = {900: "15 minutes", 300: "5 minutes", 3600: "an hour"}
+    assert [most for most, _then in rows[:1] + rows[2:]] == [f"{one.most} in {words[one.seconds]}" for one in windows]
+    assert rows[1][0] == f"{limits.ACCOUNT.free} at once"
+    assert f" {limits.ACCOUNT.longest} seconds" in rows[1][1]
 
 
 # --- No one is locked out from elsewhere ------------------------------------------------------------------------------

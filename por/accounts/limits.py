@@ -31,7 +31,7 @@ from por.web.requests import Request
 
 
 class Window(NamedTuple):
-    """At most so many within so many seconds, for each key."""
+    """At most so many within so many seconds from the first, for each key."""
 
     name: str
     most: int
@@ -39,15 +39,20 @@ class Window(NamedTuple):
 
     def take(self, key: str) -> None:
         """Count one. Raise RateLimited, and count nothing, if there were enough."""
-        if _count(self._place(key), self.seconds) > self.most:
-            self.give_back(key)
-            raise _too_many(self.seconds - time.time() % self.seconds)
+        place, began = self._open(key)
+        if _count(place, self.seconds) > self.most:
+            _take_back(place)
+            raise _too_many(began + self.seconds - time.time())
 
     def give_back(self, key: str) -> None:
-        _take_back(self._place(key))
+        _take_back(self._open(key)[0])
 
-    def _place(self, key: str) -> str:
-        return f"limit:{self.name}:{int(time.time() // self.seconds)}:{_digest(key)}"
+    def _open(self, key: str) -> tuple[str, float]:
+        """Return the place of the count and when it began. Of many at the same moment, one begins it for all."""
+        name, now = f"limit:{self.name}:{_digest(key)}", time.time()
+        cache.add(name, now, self.seconds)
+        began: float = cache.get(name, now)
+        return f"{name}:{began}", began
 
 
 class Delay(NamedTuple):

@@ -42,11 +42,10 @@ def elin() -> User:
     return user
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Return a function that lets time pass, for the limits and for the cache. A test begins at a full hour."""
-    real = time.time
-    passed = [-(real() % 3600)]
+    """Return a function that lets time pass, for the limits and for the cache."""
+    real, passed = time.time, [0.0]
     monkeypatch.setattr(time, "time", lambda: real() + passed[0])
 
     def pass_time(seconds: float) -> None:

@@ -8,13 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
-from django.core.exceptions import (
-    PermissionDenied,
-    RequestDataTooBig,
-    SuspiciousOperation,
-    TooManyFieldsSent,
-    TooManyFilesSent,
-)
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.http import Http404, JsonResponse
 from django.utils.translation import gettext as _
@@ -65,7 +59,7 @@ def handler(exception: Exception, context: Mapping[str, Any]) -> Response:
             return problem(404, "not_found", _("This does not exist, or you do not have access to it."))
         case PermissionDenied():
             return problem(403, "no_right", _("Your role does not allow this."))
-        case RequestDataTooBig() | TooManyFieldsSent() | TooManyFilesSent():
+        case RequestDataTooBig():
             return problem(413, "body_too_large", too_large_text())
         case SuspiciousOperation():
             return problem(400, "bad_request", _("We cannot understand the request. Check it and send it again."))

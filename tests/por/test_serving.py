@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import socket
@@ -43,16 +44,6 @@ def scheme_and_place(environ: dict[str, Any], start_response: Callable[..., Any]
     body = f"{environ['wsgi.url_scheme']} {environ['SCRIPT_NAME'] or '-'} {environ['PATH_INFO']}".encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
-
-
-def product(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer as the product does, with static files from the sources: none are collected for a test."""
-    from django.conf import settings
-
-    from por.wsgi import application
-
-    settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    return application(environ, start_response)
 
 
 class Server:
@@ -234,8 +225,11 @@ def has_ended(client: socket.socket) -> bool:
         return True
 
 
-def test_form_of_64_megabytes_is_refused_at_once_and_takes_no_memory(tmp_path):
-    with started(tmp_path, f"{__name__}:product") as server:
+def test_form_of_64_megabytes_is_refused_at_once_and_takes_no_memory(tmp_path, monkeypatch):
+    collected = {name: name for name in ("css/tokens.css", "css/app.css", "mark.svg")}
+    (tmp_path / "staticfiles.json").write_text(json.dumps({"version": "1.1", "paths": collected}))
+    monkeypatch.setenv("STATIC_ROOT", str(tmp_path))  # of which the page has links
+    with started(tmp_path, "por.wsgi:application") as server:
         wait_until(lambda: len(server.workers()) == 2)
         with server.connect() as client:  # whatever is loaded once
             client.sendall(FORM % 2_000_000)

@@ -152,9 +152,9 @@ def test_form_and_query_have_at_most_a_thousand_fields(admin: Actor) -> None:
     web = signed_in(admin)
     many = "&".join(["a"] * 1001)
     assert web.post("/theme", many, content_type=FORM).status_code == 413
-    assert web.get(f"/c/subscriptions/?{many}").status_code == 413
+    assert web.get(f"/c/subscriptions/?{many}").status_code == 400, "a query is no body"
     answer = Api(admin).client.get(f"/api/v1/subscriptions/?{many}", headers=Api(admin).headers)
-    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), "a query is no body"
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,11 @@ from por.web.refusals import refusal_page
 
 
 def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer a request that could not be read: 413 if it was too large, else 400."""
-    return too_large_page() if isinstance(exception, TOO_LARGE) else defaults.bad_request(request, exception)
+    """Answer a request that could not be read: 413 if its body was too large, else 400."""
+    has_body = request.method not in ("GET", "HEAD")
+    if has_body and isinstance(exception, TOO_LARGE):
+        return too_large_page()
+    return defaults.bad_request(request, exception)
 
 
 def failed(request: HttpRequest) -> HttpResponse:

@@ -34,7 +34,7 @@ from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.accounts.writes import Target, write
-from por.api.endpoint import Endpoint, entered, etag
+from por.api.endpoint import DigitsField, Endpoint, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import Guid, Is, Timestamp, described, page_of, timestamp
 from por.web.filters import FilterForm
@@ -85,7 +85,7 @@ class RequestedShape(TypedDict):
 class AnswerBody(serializers.Serializer[Any]):
     """The partner that is doing the work: a party, by its MPN ID, or null for neither."""
 
-    mpn_id = serializers.CharField(allow_null=True, help_text="A party to the change request; null: neither.")
+    mpn_id = DigitsField(allow_null=True, help_text="A party to the change request; null: neither.")
     statement = serializers.CharField(
         required=False, allow_blank=True, max_length=STATEMENT_LENGTH, help_text="Why. All parties read it."
     )

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from por.api.problems import FieldError, Invalid, PreconditionRequired
 from por.ops import metrics
+
+#: How many errors an answer lists; a body may have thousands of rows.
+MOST_ERRORS = 100
+
+
+@extend_schema_field({"type": ["string", "integer"]})
+class DigitsField(serializers.CharField):
+    """Text of digits, which may also come as a whole number: an MPN ID."""
 
 
 class Endpoint(APIView):
@@ -32,15 +45,15 @@ class Endpoint(APIView):
 
 def entered(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
     """Return the body, checked against its shape; no body counts as an empty object. Raise Invalid."""
-    if not isinstance(request.data, dict):
+    return checked(request.data, shape)
+
+
+def checked(body: Any, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """Return the body, checked against its shape at any depth: its fields, and the types of JSON. Raise Invalid."""
+    if not isinstance(body, dict):
         raise Invalid("body_not_an_object", _("The request body must be a JSON object."))
-    serializer = shape(data=request.data)
-    unknown = [
-        FieldError(name, "unknown_field", _("This field does not exist."))
-        for name in request.data
-        if name not in serializer.fields
-    ]
-    return _valid(serializer, unknown)
+    serializer = shape(data=body)
+    return _valid(serializer, _misplaced(serializer, body))
 
 
 def asked(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
@@ -48,14 +61,52 @@ def asked(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[st
     return _valid(shape(data=request.query_params), [])
 
 
-def _valid(serializer: serializers.Serializer[Any], errors: list[FieldError]) -> dict[str, Any]:
+def _valid(serializer: serializers.Serializer[Any], misplaced: Iterable[FieldError]) -> dict[str, Any]:
+    errors = {error.field: error for error in islice(misplaced, MOST_ERRORS)}
     if not serializer.is_valid():
-        for field, details in serializer.errors.items():
-            errors += [FieldError(field, detail.code, str(detail)) for detail in details]
+        for error in islice(_walked(serializer.errors), MOST_ERRORS):
+            errors.setdefault(error.field, error)
     if errors:
-        raise invalid(errors)
+        raise invalid(list(errors.values())[:MOST_ERRORS])
     given: dict[str, Any] = serializer.validated_data
     return given
+
+
+def _misplaced(field: Any, value: Any, *path: str) -> Iterator[FieldError]:
+    """Yield the fields that the shape does not have, and the numbers and booleans where it has text."""
+    match field, value:
+        case serializers.Serializer(), dict():
+            for name, one in value.items():
+                if name in field.fields:
+                    yield from _misplaced(field.fields[name], one, *path, name)
+                else:
+                    yield FieldError(".".join([*path, name]), "unknown_field", _unknown(name, field.fields))
+        case ((serializers.ListField() | serializers.ListSerializer()), list()):
+            for number, one in enumerate(value):
+                yield from _misplaced(field.child, one, *path, str(number))
+        case DigitsField(), int() if not isinstance(value, bool):
+            return
+        case ((serializers.CharField() | serializers.UUIDField() | serializers.DateField()), int() | float()):
+            yield FieldError(".".join(path), "invalid", _("This must be text, in quotation marks."))
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    if nearest := get_close_matches(name[:100], list(known), 1):
+        return _("This field does not exist. Did you mean %(name)s?") % {"name": nearest[0]}
+    return _("This field does not exist.")
+
+
+def _walked(errors: Any, *path: str) -> Iterator[FieldError]:
+    """Yield what is wrong at any depth, with the path to it: `rows.3.mpn_id`."""
+    if isinstance(errors, dict):
+        for name, inside in errors.items():
+            yield from _walked(inside, *path, *([] if name == api_settings.NON_FIELD_ERRORS_KEY else [str(name)]))
+        return
+    for number, error in enumerate(errors):
+        if isinstance(error, dict):
+            yield from _walked(error, *path, str(number))
+        else:
+            yield FieldError(".".join(path), error.code, str(error))
 
 
 def invalid(errors: list[FieldError]) -> Invalid:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework.parsers import BaseParser, JSONParser
 
-from por.api.problems import Invalid
+from por.api.problems import FieldError, Invalid
+
+#: How deep a body may be nested. None of ours has more than four levels.
+DEEPEST = 50
 
 
 class StrictJSONParser(JSONParser):
@@ -16,8 +20,11 @@ class StrictJSONParser(JSONParser):
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         try:
-            body = json.loads(stream.read().decode(), parse_constant=_refuse_constant)
-            json.dumps(body, ensure_ascii=False).encode()
+            body = json.loads(
+                stream.read().decode(), parse_constant=_refuse_constant, object_pairs_hook=_each_name_once
+            )
+            json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+            _check_depth(body)
         except (ValueError, RecursionError):
             raise Invalid("malformed_json", _("The request body is not valid JSON in UTF-8.")) from None
         return body
@@ -25,6 +32,26 @@ class StrictJSONParser(JSONParser):
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        twice, _count = Counter(name for name, _value in pairs).most_common(1)[0]
+        message = _("The request body has this field twice. Send it once.")
+        raise Invalid("field_twice", message, errors=[FieldError(twice, "field_twice", str(message))])
+    return fields
+
+
+def _check_depth(body: Any) -> None:
+    """Raise RecursionError for a body that only just fits the stack: what reads it again may be called from deeper."""
+    level = [body]
+    for _step in range(DEEPEST):
+        inside = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [one for some in inside for one in some if isinstance(one, dict | list)]
+        if not level:
+            return
+    raise RecursionError
 
 
 class CsvParser(BaseParser):

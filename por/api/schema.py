@@ -85,16 +85,17 @@ COMPONENTS: dict[str, dict[str, Any]] = {"Problem": PROBLEM}
 
 #: The codes of errors at every address, by status.
 ANYWHERE: dict[int, list[str]] = {
+    400: ["bad_request"],
     401: ["not_authenticated", "token_invalid"],
     405: ["method_not_allowed"],
     406: ["not_acceptable"],
+    422: ["not_storable"],
     500: ["internal_error"],
     503: ["unavailable"],
 }
 
 #: And at every address that writes.
 WRITING: dict[int, list[str]] = {
-    400: ["bad_request"],
     403: ["no_right", "token_is_read_only", "csrf_failed"],
     409: ["idempotency_in_progress"],
     413: ["body_too_large"],
@@ -102,6 +103,7 @@ WRITING: dict[int, list[str]] = {
     422: [
         "malformed_json",
         "body_not_an_object",
+        "field_twice",
         "unknown_field",
         "required",
         "null",

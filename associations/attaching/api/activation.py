@@ -21,7 +21,7 @@ from associations.record.schemas import (
 from por.accounts.authentication import actor_of
 from por.accounts.rules import Right
 from por.accounts.writes import write
-from por.api.endpoint import Endpoint, entered, etag
+from por.api.endpoint import DigitsField, Endpoint, entered, etag
 from por.api.schema import described
 
 
@@ -36,7 +36,7 @@ class ConsentBody(serializers.Serializer[Any]):
 class ActivateBody(serializers.Serializer[Any]):
     """One of the partner's own locations, and the customer's consent, which is stored."""
 
-    mpn_id = serializers.CharField()
+    mpn_id = DigitsField()
     consent = ConsentBody()
 
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any, TypedDict
 
 from django.http import HttpResponse, HttpResponseBase
-from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.mediatypes import media_type_matches
 
 from associations.attaching.actions import bulk
 from associations.attaching.models import Job
 from por.accounts.authentication import actor_of
 from por.accounts.rules import Right
 from por.accounts.writes import write
-from por.api.endpoint import Endpoint, asked, entered
+from por.api.endpoint import DigitsField, Endpoint, asked, checked
 from por.api.parsers import CsvParser, StrictJSONParser
-from por.api.problems import Invalid
 from por.api.schema import Is, described
 from por.web.csv_export import csv_lines
 
@@ -54,7 +53,7 @@ class PairBody(serializers.Serializer[Any]):
     """A subscription, and the MPN ID of the partner to attach."""
 
     subscription_id = serializers.CharField(allow_blank=True)
-    mpn_id = serializers.CharField(allow_blank=True)
+    mpn_id = DigitsField(allow_blank=True)
 
 
 class BulkBody(serializers.Serializer[Any]):
@@ -113,7 +112,7 @@ class BulkAttach(Endpoint):
         body=BulkBody,
         body_example={"rows": [{"subscription_id": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21", "mpn_id": "4471902"}]},
         query=DryRun,
-        problems={422: ["no_rows", "too_many_rows", "column_missing", "malformed_csv", "not_a_list"]},
+        problems={422: ["no_rows", "too_many_rows", "column_missing", "malformed_csv", "not_a_list", "not_storable"]},
         writes=True,
     )
     def post(self, request: Request) -> Response:
@@ -153,19 +152,15 @@ class JobDetail(Endpoint):
 
 
 def _pairs(request: Request) -> list[bulk.Pair]:
-    data = request.data
-    rows = data.get("rows") if isinstance(data, dict) else data
+    body: Any = request.data
+    if media_type_matches(CsvParser.media_type, request.content_type):
+        return bulk.pairs_from(body["csv"])
+    rows = body.get("rows") if isinstance(body, dict) else body
     if isinstance(rows, list) and len(rows) > bulk.MOST:  # before each of them is looked at
         raise bulk.too_many_rows()
-    if isinstance(data, dict) and isinstance(data.get("csv"), str) and len(data) == 1:
-        return bulk.pairs_from(data["csv"])
-    if isinstance(data, list) and data:
-        serializer = PairBody(data=data, many=True)
-        if not serializer.is_valid():
-            raise Invalid("invalid", _("Each row must be an object with subscription_id and mpn_id."))
-        given = serializer.validated_data
-    else:
-        given = entered(request, BulkBody)["rows"]
+    if body and isinstance(body, list):
+        body = {"rows": body}
+    given = checked(body, BulkBody)["rows"]
     return [bulk.Pair(one["subscription_id"].strip(), one["mpn_id"].strip()) for one in given]
 
 

@@ -22,7 +22,7 @@ from associations.record.schemas import ASSOCIATION_EXAMPLE, NOT_FOUND, RecordSh
 from por.accounts.authentication import actor_of
 from por.accounts.rules import Right
 from por.accounts.writes import Target, write
-from por.api.endpoint import Endpoint, entered, etag
+from por.api.endpoint import DigitsField, Endpoint, entered, etag
 from por.api.schema import described
 from por.directory.models import Subscription
 
@@ -30,7 +30,7 @@ from por.directory.models import Subscription
 class AttachBody(serializers.Serializer[Any]):
     """The partner to attach, and the UTC day from whose start it counts; from now on without one."""
 
-    mpn_id = serializers.CharField(allow_blank=True, help_text="4 to 10 digits; spaces and hyphens are ignored.")
+    mpn_id = DigitsField(allow_blank=True, help_text="4 to 10 digits; spaces and hyphens are ignored.")
     began_on = serializers.DateField(
         required=False, allow_null=True, help_text="Up to 12 months back, not before the subscription."
     )

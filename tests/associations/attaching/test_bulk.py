@@ -233,7 +233,7 @@ def test_api_takes_json_or_csv_and_shows_the_job(customer, admin):
         ({"rows": []}, "no_rows"),
         ({"rows": [{"subscription_id": "a", "mpn_id": "b"}] * 1001}, "too_many_rows"),
         ({"rows": "a"}, "not_a_list"),
-        ([{"subscription_id": "a"}], "invalid"),
+        ([{"subscription_id": "a"}], "required"),
         (b"subscription,mpn_id\r\n1,2", "column_missing"),
         (b"", "required"),
         (b"\xff", "malformed_csv"),

@@ -32,6 +32,10 @@ class NotFound(Refused):
     """It does not exist, or this person may not see it. The caller cannot tell which."""
 
 
+class Unstorable(Refused):
+    """What was sent has a character, a number or a day that no column can hold."""
+
+
 class VersionConflict(Refused):
     """It has changed since the caller looked."""
 
@@ -63,6 +67,8 @@ def status_of(refused: Refused) -> int:
             return 404
         case Forbidden():
             return 403
+        case Unstorable():
+            return 422
         case Locked() | RateLimited():
             return 429
         case Unavailable():

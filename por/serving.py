@@ -8,6 +8,7 @@ get at most half of the threads.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import re
 import selectors
@@ -18,6 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from gunicorn import util
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -240,3 +242,14 @@ def length_of_body(head: bytes | bytearray) -> int | None:
             return None
         length = max(length, int(value))
     return length
+
+
+def write_problem(sock: socket.socket, status: int, reason: str, _message: str) -> None:
+    """Answer what is no request at all, with the problem document of an API that could not look at the address."""
+    body = {"type": "about:blank", "title": reason, "status": status, "detail": reason, "code": "bad_request"}
+    content = json.dumps(body | {"request_id": ""} | ({} if status < 500 else {"code": "internal_error"})).encode()
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+    util.write_nonblock(sock, f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+
+
+util.write_error = write_problem  # gunicorn's own is in HTML

@@ -52,6 +52,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "por.ops.middleware.RequestMiddleware",
+    "por.api.middleware.ProblemMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -62,8 +63,8 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "por.ops.middleware.PageMiddleware",
     "por.web.refusals.RefusalMiddleware",
+    "por.ops.middleware.PageMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 #: Not for probes, nor for calls of the API with a token: they have no session.

@@ -124,9 +124,14 @@ def forms_earn_nothing_since(day: date) -> date | None:
 
 
 def months_before(day: date, months: int) -> date:
-    """Return the same day this many calendar months earlier, or the last day of a month that has no such day."""
+    """Return the same day this many calendar months earlier, or the last day of a month that has no such day.
+
+    It is at earliest the first day of the calendar.
+    """
     year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
     month += 1
+    if year < 1:
+        return date.min
     for last in (day.day, 30, 29, 28):
         try:
             return date(year, month, min(day.day, last))

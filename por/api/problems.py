@@ -8,19 +8,21 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.http import Http404, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
+from django.utils import translation
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 
 from por import errors as refusals
-from por.db import outages
 from por.errors import Refused, TryLater, VersionConflict
 from por.ops import metrics
 from por.ops.logs import request_id
 from por.web.bounds import too_large_text
+from por.web.refusals import refusal_of
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -56,25 +58,21 @@ def handler(exception: Exception, context: Mapping[str, Any]) -> Response:
         case Refused():
             return _refused(exception)
         case Http404():
-            return problem(404, "not_found", _("This does not exist, or you do not have access to it."))
+            return problem(404, "not_found", _text_of("not_found"))
         case PermissionDenied():
-            return problem(403, "no_right", _("Your role does not allow this."))
+            return problem(403, "no_right", _text_of("no_right"))
         case RequestDataTooBig():
             return problem(413, "body_too_large", too_large_text())
-        case SuspiciousOperation():
-            return problem(400, "bad_request", _("We cannot understand the request. Check it and send it again."))
+        case SuspiciousOperation() | BadRequest() | MultiPartParserError() | UnreadablePostError():
+            return problem(400, "bad_request", _text_of("bad_request"))
         case exceptions.APIException():
             return _of_the_framework(exception)
-    if fault := outages.caused_by(exception):
-        return _refused(fault)
+    if refused := refusal_of(exception):
+        return _refused(refused)
     request = context["request"]._request
     got_request_exception.send(sender=type(context["view"]), request=request)
     logger.error("%s failed", context["view"].__class__.__name__, exc_info=exception)
-    return problem(
-        500,
-        "internal_error",
-        _("Something went wrong on our side. Try again. If you ask for help, quote the request ID."),
-    )
+    return problem(500, "internal_error", _text_of("internal_error"))
 
 
 def problem(
@@ -97,12 +95,53 @@ def problem(
     return Response(body, status=status, headers=dict(headers or {}), content_type=MEDIA_TYPE)
 
 
-def outside_the_framework(refused: Refused) -> JsonResponse:
-    """Return the same answer where no endpoint was reached. Count it as a refusal."""
-    status = _status_of(refused)
-    metrics.refused(refused.code, status, refused)
-    body = _body(status, refused.code, str(refused))
-    return JsonResponse(body, status=status, headers=_retry_after(refused), content_type=MEDIA_TYPE)
+#: The codes of errors that no endpoint has answered, by status.
+CODES = {
+    400: "bad_request",
+    401: "not_authenticated",
+    403: "no_right",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+}
+
+
+def in_place_of(response: HttpResponse) -> HttpResponse:
+    """Return the problem document for a page of an error, with its other headers.
+
+    The page of a refusal has its code and its message.
+    """
+    status = response.status_code
+    with translation.override(response.get("Content-Language", settings.LANGUAGE_CODE)):
+        refused = getattr(response, "refused", None)
+        if refused is not None:
+            status, body = _status_of(refused), _body(_status_of(refused), refused.code, str(refused))
+        else:
+            code = CODES.get(status, "bad_request" if status < 500 else "internal_error")
+            metrics.refused(code, status)
+            body = _body(status, code, _text_of(code))
+    answer = JsonResponse(body, status=status, content_type=MEDIA_TYPE)
+    for name, value in response.items():
+        answer.headers.setdefault(name, value)
+    answer.cookies = response.cookies
+    return answer
+
+
+def _text_of(code: str) -> str:
+    match code:
+        case "not_found":
+            return _("This does not exist, or you do not have access to it.")
+        case "no_right":
+            return _("Your role does not allow this.")
+        case "not_authenticated":
+            return _("Sign in, or send a token.")
+        case "method_not_allowed":
+            return _("This address does not support this method.")
+        case "body_too_large":
+            return too_large_text()
+        case "bad_request":
+            return _("We cannot understand the request. Check it and send it again.")
+    return _("Something went wrong on our side. Try again. If you ask for help, quote the request ID.")
 
 
 def _body(status: int, code: str, detail: str) -> dict[str, Any]:
@@ -146,20 +185,20 @@ def _status_of(refused: Refused) -> int:
 def _of_the_framework(exception: exceptions.APIException) -> Response:
     match exception:
         case exceptions.NotAuthenticated():
-            code, detail = "not_authenticated", _("Sign in, or send a token.")
+            code, detail = "not_authenticated", _text_of("not_authenticated")
         case exceptions.AuthenticationFailed():
             code, detail = (
                 "token_invalid",
                 _("This token does not exist or has been revoked, or its owner can no longer use it."),
             )
         case exceptions.MethodNotAllowed():
-            code, detail = "method_not_allowed", _("This address does not support this method.")
+            code, detail = "method_not_allowed", _text_of("method_not_allowed")
         case exceptions.NotAcceptable():
             code, detail = "not_acceptable", _("The API responds in JSON only. To get a list as CSV, add ?format=csv.")
         case exceptions.UnsupportedMediaType():
             code, detail = "unsupported_media_type", _("Send the request body as application/json.")
         case _:
-            code, detail = "bad_request", _("We cannot understand the request. Check it and send it again.")
+            code, detail = "bad_request", _text_of("bad_request")
     # HTTP requires this header of a 401, and only a 401 has it.
     challenge = getattr(exception, "auth_header", None)
     headers = {"WWW-Authenticate": challenge} if challenge else None

@@ -26,6 +26,8 @@ WHOLE = re.compile(r"\d{1,10}", re.ASCII)
 MONEY = re.compile(r"\d{1,12}(\.\d{1,2})?", re.ASCII)
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
+#: The years of days. At both ends of the calendar there is no day before or after, in some time zone.
+FIRST, LAST = "1000", "9998"
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 FORMULA = ("=", "+", "-", "@")
 
@@ -113,7 +115,7 @@ class Cells:
         if not value:
             return None
         try:
-            if DAY.fullmatch(value):
+            if DAY.fullmatch(value) and FIRST <= value[:4] <= LAST:
                 return date.fromisoformat(value)
         except ValueError:
             pass
@@ -129,7 +131,7 @@ class Cells:
         """Return the first day of a month written as year-month."""
         value = self.required(column)
         try:
-            if MONTH.fullmatch(value):
+            if MONTH.fullmatch(value) and FIRST <= value[:4] <= LAST:
                 return date.fromisoformat(f"{value}-01")
         except ValueError:
             pass

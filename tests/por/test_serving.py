@@ -297,3 +297,64 @@ def test_server_itself_believes_no_header_of_a_proxy(tmp_path: Path) -> None:
             }
             client.request("GET", "/livez", headers=headers)
             assert client.getresponse().read() == b"http - /livez"
+
+
+# --- The product behind the server ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def product_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Yield the product itself. Its addresses that need no sign-in do not ask the database."""
+    with started(tmp_path_factory.mktemp("product"), "por.wsgi:application") as server:
+        yield server
+
+
+def asked(server: Server, head: bytes, body: bytes) -> tuple[int, str, bytes]:
+    """Return the status, the content type and the body of the answer."""
+    with server.connect() as client:
+        client.sendall(b"%b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%b" % (head, body))
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        return answer.status, answer.headers.get("Content-Type", ""), answer.read()
+
+
+def chunked(*chunks: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
+
+
+def test_an_error_of_the_product_is_a_problem_document_behind_the_server_too(product_server):
+    status, kind, body = asked(product_server, b"POST /api/v1/nothing/", b"Content-Length: 2\r\n\r\n{}")
+
+    assert (status, kind) == (404, "application/problem+json")
+    assert json.loads(body)["code"] == "not_found"
+
+
+@pytest.mark.parametrize("path", [b"/api/v1/x%00", b"/api/\xff", b"/api/v1/me/?%00=%00"])
+def test_an_odd_address_is_a_problem_behind_the_server_too(product_server, path):
+    status, kind, _body = asked(product_server, b"GET " + path, b"\r\n")
+
+    assert (status in {400, 401, 404}, kind) == (True, "application/problem+json")
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 70_000])
+def test_a_form_in_chunks_is_read_like_any_other(product_server, body):
+    """The form's token is read from its body: without it the answer is 403, in chunks or not."""
+    token = b"a" * 32
+    form = b"csrfmiddlewaretoken=%b&theme=dark&x=%b" % (token, body)
+    head = b"Cookie: csrf=%b\r\nContent-Type: application/x-www-form-urlencoded\r\n" % token
+
+    counted = asked(product_server, b"POST /theme", head + b"Content-Length: %d\r\n\r\n%b" % (len(form), form))
+    parts = asked(
+        product_server, b"POST /theme", head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(form[:9], form[9:])
+    )
+
+    assert (counted[0], parts[0]) == (302, 302)
+
+
+@pytest.mark.parametrize("broken", [b"zz\r\nabc\r\n0\r\n\r\n", b"3\r\nabcdef\r\n0\r\n\r\n", b"-1\r\n\r\n"])
+def test_a_body_of_broken_chunks_is_refused(product_server, broken):
+    head = b"Transfer-Encoding: chunked\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n"
+
+    status, _kind, _body = asked(product_server, b"POST /language", head + broken)
+
+    assert 400 <= status < 500

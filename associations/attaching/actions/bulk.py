@@ -20,6 +20,7 @@ from associations.attaching.models import Job, JobRow
 from por.accounts.models import Actor, Membership
 from por.accounts.rules import Right
 from por.db.locks import advisory_lock
+from por.db.storing import is_unstorable
 from por.directory import actions as directory
 from por.directory.rules import normal_mpn_id
 from por.errors import Locked, NotFound, RateLimited, Refused
@@ -64,11 +65,18 @@ def pairs_from(text: str) -> list[Pair]:
                 "column %(name)s is missing."
             )
             raise Refused("column_missing", message % {"name": missing[0]}, field="rows")
-        return [Pair(*((row[names[one]] or "").strip() for one in COLUMNS)) for row in reader if any(row.values())]
+        pairs = [Pair(*((row[names[one]] or "").strip() for one in COLUMNS)) for row in reader if any(row.values())]
     except csv.Error as error:
         raise Refused(
             "malformed_csv", _("We cannot read the rows as CSV. Check the format and try again."), field="rows"
         ) from error
+    for number, pair in enumerate(pairs):
+        for column, text in pair._asdict().items():
+            if is_unstorable(text):
+                message = _("Row %(row)s has a character in %(name)s that we cannot save. Remove it.")
+                place = f"rows.{number}.{column}"
+                raise Refused("not_storable", message % {"row": number + 1, "name": column}, field=place)
+    return pairs
 
 
 @transaction.atomic

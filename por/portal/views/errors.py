@@ -1,4 +1,4 @@
-"""The last resort, for pages and API."""
+"""The last resort."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import sys
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
-from por.api import problems
-from por.db import outages
 from por.web.bounds import TOO_LARGE, too_large_page
-from por.web.refusals import refusal_page
+from por.web.refusals import API, refusal_of, refusal_page
 
 
 def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -23,10 +21,9 @@ def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def failed(request: HttpRequest) -> HttpResponse:
     """Answer an error outside of the views: in the session, in finding the user, or in sending the answer."""
-    fault = outages.caused_by(sys.exc_info()[1])
-    if fault is None:
-        return defaults.server_error(request)
-    is_api = request.path.startswith("/api/v")
-    response = problems.outside_the_framework(fault) if is_api else refusal_page(request, fault)
+    refused = refusal_of(sys.exc_info()[1])
+    if refused is None:
+        return HttpResponse(status=500) if request.path_info.startswith(API) else defaults.server_error(request)
+    response = refusal_page(request, refused)
     response._has_been_logged = True  # type: ignore[attr-defined]  # else Django adds a traceback
     return response

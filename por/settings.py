@@ -271,7 +271,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["por.api.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["por.api.parsers.StrictJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "por.api.schema.Schema",
     "EXCEPTION_HANDLER": "por.api.problems.handler",
     "URL_FORMAT_OVERRIDE": None,  # the product itself reads ?format=csv
     "UNAUTHENTICATED_USER": None,
@@ -283,6 +283,19 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1/",
+    "SERVERS": [{"url": SITE_URL}],
+    "TAGS": [
+        {"name": "associations", "description": "All associations of the caller, of every kind."},
+        {"name": "bulk", "description": "Attaching to many subscriptions."},
+        {"name": "change-requests", "description": "Which of several partners is doing the work."},
+        {"name": "invitations", "description": "Partners that ask to be the partner of record."},
+        {"name": "jobs", "description": "What is done row by row."},
+        {"name": "me", "description": "The caller."},
+        {"name": "notifications", "description": "The inbox of the caller."},
+        {"name": "partners", "description": "Finding a partner by its MPN ID."},
+        {"name": "receipts", "description": "Links that prove who is the partner of record."},
+        {"name": "subscriptions", "description": "Subscriptions, and who is their partner of record."},
+    ],
     "POSTPROCESSING_HOOKS": ["por.api.schema.add_components"],
     "PATH_CONVERTER_OVERRIDES": {"guid": {"type": "string", "format": "uuid"}},
 }

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from por.api.views import document, made
-from tests.api import validator
+from tests.api import Api, validator
 
 #: The addresses that need no sign-in.
 PUBLIC = {"/api/v1/receipts/{signed}/"}
@@ -87,6 +89,42 @@ def test_every_answer_has_examples_that_fit_its_schema():
             assert examples or not body or content is operation.get("requestBody"), (path, method)
             for example in examples:
                 validator(json.dumps(body["schema"])).validate(example)
+
+
+def test_the_document_has_its_server_and_explains_every_tag_it_uses():
+    assert [server["url"] for server in document()["servers"]] == [settings.SITE_URL]
+    tags = [tag["name"] for tag in document()["tags"]]
+    assert tags == sorted({tag for _path, _method, operation in operations() for tag in operation["tags"]})
+    assert all(tag["description"] for tag in document()["tags"])
+
+
+def test_a_body_of_rows_is_also_text():
+    (body,) = [one["requestBody"] for _path, _method, one in operations() if one["operationId"] == "bulk"]
+
+    assert set(body["content"]) == {"application/json", "text/csv"}
+    assert body["content"]["text/csv"]["schema"] == {"type": "string"}
+
+
+@pytest.mark.parametrize("path", [path for path, methods in document()["paths"].items() if "{" not in path])
+def test_a_list_is_a_file_where_the_caller_accepts_one(admin, path):
+    """As with `format=csv`. What is no list says that it has no such form."""
+    operation = document()["paths"][path].get("get")
+    if operation is None:
+        return
+    is_list = "text/csv" in operation["responses"]["200"]["content"]
+
+    answer = Api(admin).get(path, Accept="text/csv")
+
+    if not is_list:
+        assert (answer.status_code, answer["Content-Type"]) == (406, "application/problem+json")
+        return
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    assert "Accept" in answer["Vary"]
+    assert Api(admin).get(path, Accept="*/*")["Content-Type"] == "application/json"
+    assert Api(admin).get(f"{path}?format=json", Accept="text/csv")["Content-Type"] == "application/json"
+    refused = Api(admin).get(f"{path}?page_size=0&cursor=x&status=x&format=x", Accept="text/csv")
+    assert (refused.status_code, refused["Content-Type"]) == (422, "application/problem+json")
+    assert refused.json()["code"]
 
 
 def test_every_component_is_a_json_schema():

@@ -12,6 +12,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -24,6 +25,25 @@ from por.ops import metrics
 MOST_ERRORS = 100
 
 
+class CsvRenderer(JSONRenderer):
+    """Stands for `Accept: text/csv`. The file itself is written by the endpoint; only errors are rendered, in JSON."""
+
+    media_type = "text/csv"
+    format = "csv"
+
+
+def wants_csv(request: Request) -> bool:
+    """Return whether the answer is to be a file: by `?format=csv`, else by the Accept header. Raise Invalid."""
+    accepted: str = request.accepted_renderer.format
+    match request.query_params.get("format", accepted):
+        case "json":
+            request.accepted_renderer, request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
+            return False
+        case "csv":
+            return True
+    raise invalid([FieldError("format", "invalid_choice", _("The format must be json or csv."))])
+
+
 @extend_schema_field({"type": ["string", "integer"]})
 class DigitsField(serializers.CharField):
     """Text of digits, which may also come as a whole number: an MPN ID."""
@@ -34,9 +54,15 @@ class Endpoint(APIView):
 
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
+    def get_renderers(self) -> list[Any]:
+        """Return JSON, and CSV where the method also answers with a file."""
+        method = (getattr(self, "request", None) and self.request.method or "").lower()
+        gives_csv = getattr(getattr(self, method, None), "gives_csv", False)
+        return [*super().get_renderers(), *([CsvRenderer()] if gives_csv else [])]
+
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
-        patch_vary_headers(response, ["Authorization", "Cookie", "Accept-Language"])
+        patch_vary_headers(response, ["Accept", "Authorization", "Cookie", "Accept-Language"])
         response.headers.setdefault("Cache-Control", "private, no-cache")
         if "Idempotent-Replayed" in response:
             metrics.REPLAYS.inc()

@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from por.api.endpoint import invalid
+from por.api.endpoint import invalid, wants_csv
 from por.api.problems import FieldError
 from por.db.keyset import CursorInvalid, Prepared, read_part, read_parts
 from por.web.csv_export import BOM, csv_lines
@@ -44,19 +44,16 @@ def listing(
     columns: Sequence[str],
     name: str,
 ) -> HttpResponseBase:
-    """Return one part of the queryset, or all of it as CSV where `?format=csv` asks for it.
+    """Return one part of the queryset, or all of it as CSV where that is asked for.
 
     `rows` writes the rows of one part, `columns` are the paths of a CSV's cells within a row. Raise Invalid.
     """
-    match request.query_params.get("format", "json"):
-        case "json":
-            return _part(request, queryset, rows, order)
-        case "csv":
-            written = chain.from_iterable(map(rows, read_parts(queryset, order, CHUNK)))
-            response = StreamingHttpResponse(_csv(written, columns), content_type="text/csv; charset=utf-8")
-            response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-            return response
-    raise invalid([FieldError("format", "invalid_choice", _("The format must be json or csv."))])
+    if not wants_csv(request):
+        return _part(request, queryset, rows, order)
+    written = chain.from_iterable(map(rows, read_parts(queryset, order, CHUNK)))
+    response = StreamingHttpResponse(_csv(written, columns), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
 
 
 def filtered(request: Request, form: type[Filters]) -> Filters:

@@ -21,6 +21,7 @@ from typing import (
 )
 
 from django import forms
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 
@@ -155,7 +156,10 @@ ETAG = OpenApiParameter(
 )
 
 FORMAT = OpenApiParameter(
-    "format", str, enum=["json", "csv"], description="`csv`: all of it as a file, UTF-8 with a header."
+    "format",
+    str,
+    enum=["json", "csv"],
+    description="`csv`: all of it as a file, UTF-8 with a header; as with `Accept: text/csv`.",
 )
 
 PAGING = [
@@ -163,6 +167,20 @@ PAGING = [
     OpenApiParameter("page_size", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE}),
     FORMAT,
 ]
+
+
+class Schema(AutoSchema):
+    """The library's part of the document, with the bodies of DELETE, which ours may have."""
+
+    def _get_request_body(self, direction: str = "request") -> Any:
+        method = self.method
+        if method == "DELETE":
+            self.method = "POST"
+        try:
+            return super()._get_request_body(direction)  # type: ignore[no-untyped-call]
+        finally:
+            self.method = method
+
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -181,6 +199,7 @@ def described(
     problems: Mapping[int, Sequence[str]] | None = None,
     is_list: bool = False,
     is_file: bool = False,
+    takes_csv: bool = False,
     writes: bool = False,
     versioned: bool = False,
     public: bool = False,
@@ -189,7 +208,7 @@ def described(
     """Return a decorator that puts a method into the document: the types of its answers and its codes, by status.
 
     `example` is that of all statuses that have none of their own in `examples`. `is_file` means that the answer is
-    also there as CSV.
+    also there as CSV, `takes_csv` that the body is too.
     """
     codes: dict[int, list[str]] = {}
     groups = [{status: some for status, some in ANYWHERE.items() if not (public and status == 401)}, problems or {}]
@@ -227,12 +246,17 @@ def described(
         operation_id=name,
         summary=summary,
         description=inspect.cleandoc(text),
-        request=body,
+        request={"application/json": body, "text/csv": {"type": "string"}} if takes_csv else body,
         responses=responses,
         parameters=parameters,
         examples=requests,
     )
-    return decorate
+
+    def mark(view: View) -> View:
+        view.gives_csv = is_list or is_file  # type: ignore[attr-defined]
+        return decorate(view)
+
+    return mark
 
 
 def _answer(schema: dict[str, Any] | None, example: Any) -> OpenApiResponse:

@@ -15,7 +15,7 @@ from associations.attaching.models import Job
 from por.accounts.authentication import actor_of
 from por.accounts.rules import Right
 from por.accounts.writes import write
-from por.api.endpoint import DigitsField, Endpoint, asked, checked
+from por.api.endpoint import DigitsField, Endpoint, asked, checked, wants_csv
 from por.api.parsers import CsvParser, StrictJSONParser
 from por.api.schema import Is, described
 from por.web.csv_export import csv_lines
@@ -112,6 +112,7 @@ class BulkAttach(Endpoint):
         body=BulkBody,
         body_example={"rows": [{"subscription_id": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21", "mpn_id": "4471902"}]},
         query=DryRun,
+        takes_csv=True,
         problems={422: ["no_rows", "too_many_rows", "column_missing", "malformed_csv", "not_a_list", "not_storable"]},
         writes=True,
     )
@@ -133,7 +134,7 @@ class JobDetail(Endpoint):
         "The progress of the job and the results of the finished rows. With `format=csv`, the results as a file.",
         answers={200: JobShape},
         example=EXAMPLE,
-        problems={404: ["not_found"]},
+        problems={404: ["not_found"], 422: ["invalid_choice"]},
         is_file=True,
     )
     def get(self, request: Request, job_id: int) -> HttpResponseBase:
@@ -141,7 +142,7 @@ class JobDetail(Endpoint):
         if job is None:
             raise bulk.absent()
         shape = _shape(job)
-        if request.query_params.get("format") != "csv":
+        if not wants_csv(request):
             return Response(shape)
         rows = ([one[name] for name in COLUMNS] for one in shape["results"])  # type: ignore[literal-required]
         response = HttpResponse(

@@ -8,7 +8,7 @@ SCALE = 20000
 # For commands that read the settings and need no server.
 NOWHERE = SECRET_KEY=none DATABASE_URL=postgres://none/none REDIS_URL=redis://none EMAIL_URL=smtp://none
 
-.PHONY: run count test crawl brokers chaos check bench messages types lock clean python runtime development tools
+.PHONY: run count test crawl brokers fuzz chaos check bench messages types lock clean python runtime development tools
 .SILENT:
 
 run: runtime                ## the whole product on this machine; Ctrl-C stops it
@@ -28,10 +28,14 @@ brokers: development tools  ## the whole product on RabbitMQ and behind a Sentin
 count: development          ## how many of the product's files and functions one change, one list and one mail pass through
 	$(BIN)/python -m pytest tests/entered.py -q -s 2>/dev/null | grep -E "^\||functions:|failed"
 
-chaos: development tools    ## the long races and faults: ten minutes of faults, then every race for a minute
+fuzz: development           ## odd requests to every form and endpoint, for FUZZ_SECONDS, each time others
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/python -m pytest tests/test_fuzz.py tests/test_schemathesis.py
+
+chaos: development tools    ## the long races and faults: ten minutes of faults, every race for a minute, then fuzz
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos; outcome=$$?; cat var/chaos/figures.json; exit $$outcome
 	RACE_SECONDS=$${RACE_SECONDS:-60} HYPOTHESIS_PROFILE=chaos $(BIN)/python -m pytest -m "chaos or not chaos" \
 		tests/associations/record/test_races.py tests/associations/record/test_state_machine.py tests/test_writes.py tests/test_idempotency.py
+	$(MAKE) fuzz
 
 check: development tools    ## format of code and templates, lint, import contracts, types, migration drift, translations; then the tests
 	$(BIN)/ruff format --check .

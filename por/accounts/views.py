@@ -180,7 +180,7 @@ def _way_back(request: HttpRequest) -> str:
     """Return the page that the form was on, if it is one of ours; else the landing page."""
     there = request.POST.get("next", "")
     local = url_has_allowed_host_and_scheme(there, {request.get_host()}, require_https=request.is_secure())
-    return there if local else resolve_url("accounts:landing")
+    return there if local and there.startswith("/") else resolve_url("accounts:landing")
 
 
 def _remember(response: HttpResponse, name: str, value: str) -> None:

@@ -154,7 +154,7 @@ class JobDetail(Endpoint):
 
 def _pairs(request: Request) -> list[bulk.Pair]:
     body: Any = request.data
-    if media_type_matches(CsvParser.media_type, request.content_type):
+    if body and media_type_matches(CsvParser.media_type, request.content_type):
         return bulk.pairs_from(body["csv"])
     rows = body.get("rows") if isinstance(body, dict) else body
     if isinstance(rows, list) and len(rows) > bulk.MOST:  # before each of them is looked at

@@ -249,6 +249,14 @@ def test_unknown_language_is_not_found(client: Client) -> None:
     assert client.post(reverse("accounts:language"), {"language": "xx"}).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "there", ["0422-05-05", "home", "accounts:me", "", "//elsewhere.example", "/\\elsewhere.example"]
+)
+def test_way_back_that_is_no_address_of_ours_leads_to_the_start_page(client, there):
+    for name in ("accounts:theme", "accounts:language"):
+        assert client.post(reverse(name), {"language": "sv", "theme": "dark", "next": there}).url == "/"
+
+
 @pytest.mark.parametrize("name", ["language", "theme"])
 def test_redirect_after_a_preference_leads_only_to_our_pages(client: Client, name: str) -> None:
     given = {"language": "en", "theme": "dark", "next": "https://elsewhere.example/"}

@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import re
-import time
 from collections import defaultdict
 from html.parser import HTMLParser
-from os import environ
 from typing import Any
 
 import pytest
@@ -17,16 +15,15 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
 from django.urls import Resolver404, resolve
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests import test_permissions
 from tests.api import Api
 from tests.factories import make_customer, make_member
+from tests.fuzzing import fuzz
 from tests.test_permissions import ADDRESSES, ROLES, ROWS, Cast, row_of
 
 cast = test_permissions.cast
-SECONDS = float(environ.get("FUZZ_SECONDS", "0"))
 #: Who has the page, by the start of its address; everyone has the others.
 READERS = {"/c/": "customer_admin", "/p/": "partner_admin", "/a/": "programme_admin"}
 FORMS = sorted(
@@ -62,17 +59,6 @@ class Names(HTMLParser):
             self.select = given["name"]
         if tag == "option":
             self.found[self.action][self.select].add(given.get("value", ""))
-
-
-def chosen(examples: int) -> settings:
-    """Return how many examples are tried: in `make fuzz` as many as the time allows."""
-    return settings(
-        max_examples=1_000_000 if SECONDS else examples,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 def utf8(text: str) -> str:
@@ -139,14 +125,9 @@ def test_a_form_takes_anything_without_a_500(cast, fields, address):
         ),
     )
 
-    @seed(time.time_ns() if SECONDS else 0)
-    @chosen(12)
-    @given(given_=sent, file=files, body=raw, way=st.integers(0, 5), query=st.lists(values, max_size=2))
-    def post(given_: dict[str, list[str]], file: bytes, body: tuple[bytes, str], way: int, query: list[str]) -> None:
-        if SECONDS and time.monotonic() > ends:
-            return
+    def post(given: dict[str, list[str]], file: bytes, body: tuple[bytes, str], way: int, query: list[str]) -> None:
         client: Client = cast.clients[role]
-        data: Any = {name: [utf8(one) for one in some] for name, some in given_.items()}
+        data: Any = {name: [utf8(one) for one in some] for name, some in given.items()}
         with transaction.atomic():
             parameters = {"next": [utf8(one) for one in query]}
             if way == 0:
@@ -160,8 +141,8 @@ def test_a_form_takes_anything_without_a_500(cast, fields, address):
             transaction.set_rollback(True)
         assert answer.status_code < 500
 
-    ends = time.monotonic() + SECONDS / len(FORMS)
-    post()
+    ways, queries = st.integers(0, 5), st.lists(values, max_size=2)
+    fuzz(post, 12, share=0.9 / len(FORMS), given=sent, file=files, body=raw, way=ways, query=queries)
 
 
 def test_rows_of_csv_are_taken_or_refused():
@@ -174,16 +155,10 @@ def test_rows_of_csv_are_taken_or_refused():
         lines.map(lambda text: f"mpn_id;subscription_id\r\n{text}"),
     ).map(lambda text: text.encode("utf-8", "surrogatepass"))
 
-    @seed(time.time_ns() if SECONDS else 0)
-    @chosen(150)
-    @given(body=st.one_of(st.binary(max_size=200), texts))
     def send(body: bytes) -> None:
-        if SECONDS and time.monotonic() > ends:
-            return
         with transaction.atomic():
             answer = api.post("bulk/partner-of-record/", body, Content_Type="text/csv")
             transaction.set_rollback(True)
         assert answer.status_code in {202, 422}
 
-    ends = time.monotonic() + SECONDS / 10
-    send()
+    fuzz(send, 150, share=0.1, body=st.one_of(st.binary(max_size=200), texts))

@@ -1,22 +1,19 @@
 """Requests that schemathesis makes from the OpenAPI document: some fit it, some do not, and every answer has to.
 
-`make test` asks each operation as each role some times, always the same. `make fuzz` asks SECONDS long, each time
-others. Half of the requests name things that exist, so that they come past the 404.
+`make test` asks each operation as each role some times, always the same. `make fuzz` goes on for longer, each time
+with others. Half of the requests name things that exist, so that they come past the 404.
 """
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator
-from os import environ
 from typing import Any
 
 import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -43,10 +40,10 @@ from por.notifications.models import Notification
 from por.wsgi import application
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.fuzzing import fuzz
 
-SECONDS = float(environ.get("FUZZ_SECONDS", "0"))
 #: Requests to each operation as each role: fitting ones, and others.
-EXAMPLES = 1_000_000 if SECONDS else 10
+EXAMPLES = 10
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -146,21 +143,9 @@ answered: dict[str, set[int]] = defaultdict(set)
 
 def ask(estate: Estate, name: str, role: str, *, examples: int = EXAMPLES, stays: bool = False) -> None:
     """Send requests to an operation and check the answers; what they change `stays` for those that follow, or not."""
-    ends = time.monotonic() + SECONDS / len(OPERATIONS) / len(ROLES)
     modes = [GenerationMode.POSITIVE] if stays else [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 
-    @seed(time.time_ns() if SECONDS else 0)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(data=st.data())
     def send(data: st.DataObject) -> None:
-        if SECONDS and time.monotonic() > ends:
-            return
         case = data.draw(OPERATIONS[name].as_strategy(generation_mode=data.draw(st.sampled_from(modes))))
         if data.draw(st.integers(0, 3)) < 3:
             known(estate, role, data, case)
@@ -169,7 +154,7 @@ def ask(estate: Estate, name: str, role: str, *, examples: int = EXAMPLES, stays
             transaction.set_rollback(not stays)
         answered[name].add(response.status_code)
 
-    send()
+    fuzz(send, examples, share=0 if stays else 1 / len(OPERATIONS) / len(ROLES), data=st.data())
 
 
 @pytest.mark.parametrize("role", ROLES)

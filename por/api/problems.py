@@ -121,6 +121,7 @@ def in_place_of(response: HttpResponse) -> HttpResponse:
             metrics.refused(code, status)
             body = _body(status, code, _text_of(code))
     answer = JsonResponse(body, status=status, content_type=MEDIA_TYPE)
+    answer["Content-Length"] = str(len(answer.content))
     for name, value in response.items():
         answer.headers.setdefault(name, value)
     answer.cookies = response.cookies

@@ -22,6 +22,7 @@ PROBLEM = "application/problem+json"
 def problem(response: Any, status: int, code: str) -> dict[str, Any]:
     assert response.status_code == status, response.content
     assert response["Content-Type"] == PROBLEM
+    assert int(response.get("Content-Length", len(response.content))) == len(response.content)
     body = response.json()
     assert (body["status"], body["code"], body["request_id"]) == (status, code, response["X-Request-ID"])
     return body

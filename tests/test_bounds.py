@@ -19,6 +19,7 @@ from associations.attaching.models import Job
 from por import serving
 from por.accounts import writes
 from por.accounts.models import Actor
+from por.api import parsers
 from por.api.views import document
 from por.imports import uploads
 from por.wsgi import application
@@ -188,7 +189,7 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
         r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text.split("## How large a request may be")[1], re.MULTILINE
     )
     listed = {
-        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:10]
+        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:11]
     }
     assert listed == {
         "the head of a request": [serving.SMALL, 4094, 100, 8190],
@@ -197,6 +198,7 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
             settings.DATA_UPLOAD_MAX_NUMBER_FIELDS,
             settings.DATA_UPLOAD_MAX_NUMBER_FILES,
         ],
+        "the levels of JSON within each other": [parsers.DEEPEST],
         "the rows of one job to attach": [bulk.MOST],
         "the lines and columns of its CSV": [bulk.LINES, bulk.WIDEST],
         "the file on its page": [BulkForm.LARGEST],

@@ -12,13 +12,13 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from por.api.problems import FieldError, Invalid, PreconditionRequired
+from por.api.renderers import JSONRenderer
 from por.ops import metrics
 
 #: How many errors an answer lists; a body may have thousands of rows.

@@ -119,7 +119,7 @@ def in_chunks(body: BytesIO, content_type: str = "application/json") -> WSGIRequ
     return WSGIRequest(environ)
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 2_621_440])
+@pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 1_048_576])
 def test_a_body_in_chunks_is_read_like_any_other(size):
     body = bytes(number % 251 for number in range(size))
 

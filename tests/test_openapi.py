@@ -124,7 +124,7 @@ def test_a_list_is_a_file_where_the_caller_accepts_one(admin, path):
     assert Api(admin).get(f"{path}?format=json", Accept="text/csv")["Content-Type"] == "application/json"
     refused = Api(admin).get(f"{path}?page_size=0&cursor=x&status=x&format=x", Accept="text/csv")
     assert (refused.status_code, refused["Content-Type"]) == (422, "application/problem+json")
-    assert refused.json()["code"]
+    assert Api(admin).get(f"{path}?page_size=0", Accept="text/csv").status_code == 422
 
 
 def test_every_component_is_a_json_schema():

@@ -39,6 +39,13 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has n
     def is_open_for_signup(self, request: Request) -> bool:
         return False
 
+    def is_safe_url(self, url: str) -> bool:
+        """Return whether the address is one of ours; False for what is no address at all, such as `http://[`."""
+        try:
+            return bool(super().is_safe_url(url))
+        except ValueError:
+            return False
+
     def get_client_ip(self, request: Request) -> str:
         """Return the address that the limits of sign-in count by."""
         if address := address_of(request.META):

@@ -48,8 +48,9 @@ def listing(
 
     `rows` writes the rows of one part, `columns` are the paths of a CSV's cells within a row. Raise Invalid.
     """
+    size = _page_size(request)  # refused for a file too, although that has all rows
     if not wants_csv(request):
-        return _part(request, queryset, rows, order)
+        return _part(request, queryset, rows, order, size)
     written = chain.from_iterable(map(rows, read_parts(queryset, order, CHUNK)))
     response = StreamingHttpResponse(_csv(written, columns), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
@@ -86,9 +87,10 @@ def _part(
     queryset: QuerySet[Any, Any] | Prepared,
     rows: Callable[[list[Any]], Sequence[Row]],
     order: Sequence[str],
+    size: int,
 ) -> Response:
     try:
-        part = read_part(queryset, order, _page_size(request), request.query_params.get("cursor", ""))
+        part = read_part(queryset, order, size, request.query_params.get("cursor", ""))
     except CursorInvalid:
         message = _("This cursor does not belong to this list. Send the request again without the cursor.")
         raise invalid([FieldError("cursor", "cursor_invalid", message)]) from None

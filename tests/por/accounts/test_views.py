@@ -249,6 +249,14 @@ def test_unknown_language_is_not_found(client: Client) -> None:
     assert client.post(reverse("accounts:language"), {"language": "xx"}).status_code == 404
 
 
+@pytest.mark.parametrize("there", ["http://[", "http://[x", "//["])
+def test_sign_in_with_an_odd_way_back_is_answered(client, admin, there):
+    assert client.get("/login", {"next": there}).status_code == 200
+    client.force_login(admin.user)
+    for answer in (client.get("/login", {"next": there}), client.post("/login", {"next": there})):
+        assert (answer.status_code, answer.url) == (302, "/")
+
+
 @pytest.mark.parametrize(
     "there", ["0422-05-05", "home", "accounts:me", "", "//elsewhere.example", "/\\elsewhere.example"]
 )

@@ -43,7 +43,8 @@ class ActorMiddleware:
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):
                 response.render()  # in the reader's language and time zone
         response.headers["Content-Language"] = reader.language
-        response.headers.setdefault("Cache-Control", "private, no-cache")  # no shared cache, and revalidated each time
+        # Nobody finds a page in the cache of a browser that someone else used before.
+        response.headers.setdefault("Cache-Control", "private, no-store")
         return response
 
 

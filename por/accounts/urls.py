@@ -9,7 +9,7 @@ from por.accounts import views
 # The library finds its own pages by these names. Those for signing up are left out, because no one signs up.
 entrance = [
     path("login", views.SignIn.as_view(), name="account_login"),
-    path("logout", allauth.logout, name="account_logout"),
+    path("logout", views.SignOut.as_view(), name="account_logout"),
     path("suspended", allauth.account_inactive, name="account_inactive"),
     path("password/reset/", views.AskForReset.as_view(), name="account_reset_password"),
     path("password/reset/sent/", allauth.password_reset_done, name="account_reset_password_done"),

@@ -74,6 +74,16 @@ class SignIn(Unprocessable, allauth.LoginView):  # type: ignore[misc]  # the lib
         return context
 
 
+class SignOut(allauth.LogoutView):  # type: ignore[misc]
+    """The page that ends the session. The browser then forgets the pages it has kept, also those behind "back"."""
+
+    def post(self, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response: HttpResponseBase = super().post(*args, **kwargs)
+        # Not "cookies": the language and the theme are the browser's.
+        response.headers["Clear-Site-Data"] = '"cache", "storage"'
+        return response
+
+
 def _demo_people() -> dict[User, list[Membership]]:
     """Return the people of the demo, each with their memberships."""
     people: dict[User, list[Membership]] = {}

@@ -61,6 +61,19 @@ class CommonMiddleware(common.CommonMiddleware):
         return None if request.path_info in PROBES else super().process_request(request)
 
 
+class HeadersMiddleware:
+    """Set the headers for browsers that no package sets, on every answer."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.headers["Permissions-Policy"] = settings.PERMISSIONS_POLICY
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        return response
+
+
 class PageMiddleware:
     """The middlewares of settings.PAGE_MIDDLEWARE, in that order. Requests that need no session skip them.
 

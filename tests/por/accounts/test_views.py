@@ -391,5 +391,11 @@ def test_pages_for_signing_in_are_public(client: Client, path: str) -> None:
     assert response.text.count("<h1") == 1
 
 
-def test_personal_page_is_not_kept_by_shared_caches(as_elin: Client) -> None:
-    assert as_elin.get("/me")["Cache-Control"] == "private, no-cache"
+@pytest.mark.parametrize("path", ["/me", "/c/", "/inbox/", "/c/nothing/"])
+def test_no_cache_keeps_a_private_page(as_elin: Client, path: str) -> None:
+    assert as_elin.get(path)["Cache-Control"] == "private, no-store"
+
+
+def test_browser_forgets_what_it_kept_at_sign_out(as_elin: Client) -> None:
+    assert "Clear-Site-Data" not in as_elin.get("/logout")
+    assert as_elin.post("/logout")["Clear-Site-Data"] == '"cache", "storage"'

@@ -61,7 +61,9 @@ CONTENT_POLICY = {
 }
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz", "/api/v1/me/", "/api/v1/nothing/", "/login", "/static/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/livez", "/readyz", "/api/v1/me/", "/api/v1/nothing/", "/login", "/static/nothing", "/static/mark.svg"]
+)
 def test_every_answer_has_the_security_headers(path, token):
     for headers in ({}, {"Authorization": token}):
         answer = Client().get(path, headers=headers)
@@ -70,6 +72,10 @@ def test_every_answer_has_the_security_headers(path, token):
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        forbidden = answer.headers["Permissions-Policy"].split(", ")
+        assert {"camera=()", "geolocation=()", "microphone=()", "payment=()", "usb=()"} <= set(forbidden)
         assert answer.headers["X-Request-ID"]
 
 

@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "por.imports",
     "por.notifications",
     "por.directory",
+    "por.breaches",
     "associations",
     "allauth",
     "allauth.account",
@@ -284,6 +285,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": ["'none'"],
         "base-uri": ["'none'"],
         "object-src": ["'none'"],
+        # Not `report-to`: browsers that know it then ignore this one, and do not send those reports without https.
+        "report-uri": ["/csp-reports"],
     }
 }
 

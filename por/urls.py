@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("por.accounts.urls")),
     path("", include("por.imports.urls")),
     path("", include("por.notifications.urls")),
+    path("", include("por.breaches.urls")),
     path("", include("associations.urls")),
     path("", include("por.portal.urls")),
 ]

@@ -16,7 +16,10 @@ from tests.units import LONGEST, Units, unit_of
 ROOT = Path(__file__).parents[1]
 ROOMS = [
     ROOT / "associations",
-    *(ROOT / "por" / room for room in ("accounts", "directory", "imports", "history", "notifications", "portal")),
+    *(
+        ROOT / "por" / room
+        for room in ("accounts", "breaches", "directory", "imports", "history", "notifications", "portal")
+    ),
 ]
 WRITES = {"create", "bulk_create", "bulk_update", "update", "save", "delete", "update_or_create", "get_or_create"}
 #: Files that may write: verbs, and the imports of estates.

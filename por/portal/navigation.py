@@ -95,6 +95,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/a/people/", _("People"), "person"),
         Link("/a/partners/", _("Partners"), "people"),
         Link("/a/history/", _("History"), "clock"),
+        Link("/a/blocked/", _("Blocked content"), "shield", right=Right.READ_METRICS),
     ],
 }
 MAIL_SINK = Link("/a/mail/", _("Sent emails"), "mail", right=Right.READ_DELIVERIES)

@@ -109,3 +109,17 @@ def test_the_history_is_searched_and_an_event_opened(stack, visitor, phone):
     page.locator("tbody th a").click()
     expect(page.get_by_role("heading", name="Position in the chain")).to_be_visible()
     auditor.look()
+
+
+def test_what_a_browser_blocks_is_shown_to_staff(visitor):
+    someone = visitor(BOSS)
+    someone.open("/a/")
+    someone.page.evaluate("fetch('https://elsewhere.example/secret').catch(() => null)")
+    for _try in range(50):
+        someone.open("/a/blocked/")
+        if "https://elsewhere.example" in someone.page.content():
+            break
+        someone.page.wait_for_timeout(200)
+    row = someone.page.locator("tbody tr", has_text="https://elsewhere.example")
+    expect(row).to_contain_text("connect-src")
+    someone.look()

@@ -58,6 +58,7 @@ CONTENT_POLICY = {
     *((f"{kind}-src", "'self'") for kind in ("default", "script", "style", "img", "font", "connect")),
     ("form-action", "'self'"),
     *((name, "'none'") for name in ("frame-ancestors", "base-uri", "object-src")),
+    ("report-uri", "/csp-reports"),
 }
 
 

@@ -231,6 +231,13 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "por.notifications.adapter.Adapter"
+ACCOUNT_FORMS = {
+    "change_password": "por.accounts.password_forms.ChangeForm",
+    "reset_password_from_key": "por.accounts.password_forms.ResetForm",
+}
+#: Days after which a new API token ends: as proposed, and at most.
+TOKEN_LONGEST_DAYS = env.int("TOKEN_LONGEST_DAYS", default=365)
+TOKEN_DAYS = min(env.int("TOKEN_DAYS", default=90), TOKEN_LONGEST_DAYS)
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

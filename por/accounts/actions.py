@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import OuterRef
 from django.utils import timezone
@@ -25,11 +26,18 @@ IDEMPOTENCY_KEPT = timedelta(hours=48)
 
 
 @transaction.atomic
-def create_token(user: User, organisation: Organisation, *, name: str, read_only: bool) -> tuple[Token, str]:
+def create_token(
+    user: User, organisation: Organisation, *, name: str, read_only: bool, days: int | None = None
+) -> tuple[Token, str]:
     """Create a token for a member of the organisation; return it with its secret, which is stored nowhere.
 
-    Raises NotFound, or `name_missing` on `name`.
+    It ends after this many days, after settings.TOKEN_DAYS if no number is given. Raises NotFound, `name_missing` on
+    `name` or `days_not_allowed` on `days`.
     """
+    days = settings.TOKEN_DAYS if days is None else days
+    if not 1 <= days <= settings.TOKEN_LONGEST_DAYS:
+        text = _("A token works for at least one day and at most %(n)s days.") % {"n": settings.TOKEN_LONGEST_DAYS}
+        raise Refused("days_not_allowed", text, field="days")
     name = name.strip()
     if not name:
         raise Refused(
@@ -38,8 +46,15 @@ def create_token(user: User, organisation: Organisation, *, name: str, read_only
     if not Membership.objects.usable().filter(user=user, organisation=organisation).exists():
         raise NotFound("not_a_member", _("You are not a member of this organisation."))
     secret = f"por_{secrets.token_urlsafe(32)}"
+    now = timezone.now()
     token = Token.objects.create(
-        user=user, organisation=organisation, name=name[:80], digest=Token.digest_of(secret), read_only=read_only
+        user=user,
+        organisation=organisation,
+        name=name[:80],
+        digest=Token.digest_of(secret),
+        read_only=read_only,
+        created_at=now,
+        expires_at=now + timedelta(days=days),
     )
     return token, secret
 
@@ -58,10 +73,18 @@ def revoke_token(user: User, token_id: int) -> Token:
     return token
 
 
+def revoke_all_tokens(user: User) -> int:
+    """Revoke the person's tokens for all organisations; return how many."""
+    return Token.objects.filter(user=user, revoked_at=None).update(revoked_at=timezone.now())
+
+
 def actor_of_token(secret: str) -> Actor | None:
-    """Return the actor of a token; None if it is unknown or revoked, or its person suspended or no longer a member."""
+    """Return the actor of a token.
+
+    Return None if it is unknown, revoked or expired, or its person is suspended or no longer a member.
+    """
     token = _USABLE_TOKEN.one(digest=Token.digest_of(secret))
-    if token is None or token.role is None:  # type: ignore[attr-defined]  # an annotation
+    if token is None or token.role is None or token.has_expired:  # type: ignore[attr-defined]  # an annotation
         return None
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at > LAST_USED_PRECISION:

@@ -7,8 +7,10 @@ from typing import Any
 from allauth.account.fields import EmailField
 from allauth.account.forms import LoginForm
 from django import forms
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from por.accounts.models import LANGUAGES, Actor, Membership, User
 from por.accounts.rules import OrganisationKind, Role, roles_of
@@ -48,8 +50,15 @@ class DeviceForm(forms.Form):
     shortcuts = forms.BooleanField(label=_("Single-key shortcuts"), help_text=_("Press / to search."), required=False)
 
 
+def lifetimes() -> list[tuple[int, str]]:
+    """Return the days that a new token may be chosen to work for, with their text."""
+    longest = settings.TOKEN_LONGEST_DAYS
+    days = sorted({one for one in (7, 30, 90, 180, 365, settings.TOKEN_DAYS, longest) if one <= longest})
+    return [(one, ngettext("%(n)s day", "%(n)s days", one) % {"n": one}) for one in days]
+
+
 class TokenForm(forms.Form):
-    """A new API token: its name, its organisation, and whether it may write."""
+    """A new API token: its name, its organisation, whether it may write, and how long it works."""
 
     name = forms.CharField(
         label=_("Name"), max_length=80, help_text=_("Say what will use the token, so that you can recognise it later.")
@@ -61,9 +70,18 @@ class TokenForm(forms.Form):
         initial="read",
         widget=forms.RadioSelect,
     )
+    days = forms.TypedChoiceField(label=_("Works for"), coerce=int)
+    password = forms.CharField(
+        label=_("Your password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text=_("So that no one else can create a token on a device where you are signed in."),
+    )
 
     def __init__(self, *args: Any, memberships: list[Membership], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["days"].choices = lifetimes()  # type: ignore[attr-defined]
+        self.fields["days"].initial = settings.TOKEN_DAYS
         choices = [(one.organisation_id, one.organisation.name) for one in memberships]
         self.fields["organisation"].choices = choices  # type: ignore[attr-defined]
 

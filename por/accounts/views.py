@@ -7,6 +7,7 @@ from typing import Any
 
 from allauth.account import views as allauth
 from allauth.account.adapter import get_adapter
+from allauth.core import ratelimit
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -37,7 +38,7 @@ from por.accounts.guards import only
 from por.accounts.middleware import ACTIVE_ORGANISATION, Request
 from por.accounts.models import Membership, Token, User
 from por.accounts.rules import OrganisationKind, Right, rights_of
-from por.errors import NotFound, Refused
+from por.errors import NotFound, RateLimited, Refused
 from por.history.models import Event
 from por.web.lists import Listing, ListTab, people_text
 from por.web.pages import posted, render_page, submit
@@ -247,9 +248,20 @@ def tokens(request: Request) -> HttpResponse:
 
 def _create_token(request: Request, form: TokenForm, may: Sequence[Membership]) -> tuple[Token, str]:
     given = form.cleaned_data
+    _require_password(request, given["password"])
     organisation = next(one.organisation for one in may if one.organisation_id == given["organisation"])
     read_only = given["access"] == "read"
-    return actions.create_token(request.user, organisation, name=given["name"], read_only=read_only)
+    return actions.create_token(request.user, organisation, name=given["name"], read_only=read_only, days=given["days"])
+
+
+def _require_password(request: Request, password: str) -> None:
+    """Raise `password_wrong` on `password`, or RateLimited after too many of them."""
+    if not ratelimit.consume(request, action="reauthenticate", user=request.user):
+        raise RateLimited(
+            "too_many_attempts", _("There were too many attempts. Try again in a minute."), retry_after=60
+        )
+    if not request.user.check_password(password):
+        raise Refused("password_wrong", _("This is not your password."), field="password")
 
 
 def _tokens_page(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from por.accounts.actions import create_token
@@ -20,6 +21,7 @@ class Command(BaseCommand):
             "--organisation", metavar="NUMBER", help="MPN ID or tenant ID; required if there are several"
         )
         parser.add_argument("--read-only", action="store_true")
+        parser.add_argument("--days", type=int, help=f"how long it works; default: {settings.TOKEN_DAYS}")
 
     def handle(self, *args: Any, **options: Any) -> None:
         memberships = list(Membership.objects.usable().filter(user__email__iexact=options["email"]))
@@ -28,7 +30,11 @@ class Command(BaseCommand):
         organisation = _chosen([one.organisation for one in memberships], options["organisation"])
         try:
             _, secret = create_token(
-                memberships[0].user, organisation, name=options["name"], read_only=options["read_only"]
+                memberships[0].user,
+                organisation,
+                name=options["name"],
+                read_only=options["read_only"],
+                days=options["days"],
             )
         except Refused as refused:
             raise CommandError(str(refused)) from refused

@@ -307,7 +307,8 @@ def test_invalid_entry_is_kept_and_its_field_named(as_elin: Client, elin: Actor,
 
 
 def token_form(actor: Actor, **given: Any) -> dict[str, Any]:
-    return {"name": "Nightly report", "organisation": actor.organisation_id, "access": "read"} | given
+    this = {"name": "Nightly report", "organisation": actor.organisation_id, "access": "read"}
+    return this | {"days": 90, "password": PASSWORD} | given
 
 
 def test_token_is_shown_once_and_only_its_digest_is_stored(as_elin: Client, elin: Actor) -> None:

@@ -48,6 +48,7 @@ class Right(StrEnum):
     REPLAY = "delivery.replay"
     MANAGE_PEOPLE = "people.write"
     READ_METRICS = "metrics.read"
+    READ_SENT_MAIL = "mail.read"
 
 
 #: The number and the name of the organisation of platform staff. There is one.
@@ -89,6 +90,7 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
                 Right.REPLAY,
                 Right.MANAGE_PEOPLE,
                 Right.READ_METRICS,
+                Right.READ_SENT_MAIL,
             }
         ),
         Role.SUPPORT: frozenset({Right.CHECK_PARTNER, Right.MANAGE_TOKENS}),
@@ -97,7 +99,9 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
 }
 
 #: Rights that change nothing, so that a read-only token has them too.
-READING = frozenset({Right.CHECK_PARTNER, Right.READ_IMPORTS, Right.READ_DELIVERIES, Right.READ_METRICS})
+READING = frozenset(
+    {Right.CHECK_PARTNER, Right.READ_IMPORTS, Right.READ_DELIVERIES, Right.READ_METRICS, Right.READ_SENT_MAIL}
+)
 
 
 def rights_of(kind: str, role: str) -> frozenset[Right]:

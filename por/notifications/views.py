@@ -293,5 +293,5 @@ def _sink(request: Request) -> Path:
     """Return the directory of the sink. Raises Http404 outside the demo, where there is no sink."""
     if not settings.MAIL_SINK:
         raise Http404
-    request.actor.require(Right.READ_DELIVERIES)
+    request.actor.require(Right.READ_SENT_MAIL)
     return Path(settings.MAIL_SINK)

@@ -98,7 +98,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/a/blocked/", _("Blocked content"), "shield", right=Right.READ_METRICS),
     ],
 }
-MAIL_SINK = Link("/a/mail/", _("Sent emails"), "mail", right=Right.READ_DELIVERIES)
+MAIL_SINK = Link("/a/mail/", _("Sent emails"), "mail", right=Right.READ_SENT_MAIL)
 HELP = [Link("/what-counts/", _("Types of association"), "book"), Link("/api/docs/", _("API"), "code")]
 
 SEARCHES: dict[str, Search] = {

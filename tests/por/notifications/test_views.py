@@ -165,9 +165,14 @@ def test_outside_the_demo_the_sink_is_not_found(web, settings):
     assert web.get(f"{SINK}x/").status_code == 404
 
 
-@pytest.mark.parametrize(("role", "status"), [("auditor", 200), ("reviewer", 403), ("support", 403)])
-def test_sink_requires_the_right_to_read_deliveries(sink, role, status):
-    assert signed_in(make_staff(role)).get(SINK).status_code == status
+@pytest.mark.parametrize(
+    ("role", "status"), [("programme_administrator", 200), ("auditor", 403), ("reviewer", 403), ("support", 403)]
+)
+def test_only_programme_administrators_read_the_sink(sink, role, status):
+    """A mail may have a link to choose a new password, or one that accepts an invitation."""
+    reader = signed_in(make_staff(role))
+    assert reader.get(SINK).status_code == status
+    assert reader.get(f"{SINK}{drop(sink)}/").status_code == status
 
 
 def test_customers_and_partners_cannot_read_the_sink(sink, customer, partner):

@@ -54,6 +54,7 @@ def test_link_to_sent_mail_needs_the_right_and_a_mail_sink(settings: Settings, t
     settings.MAIL_SINK = str(tmp_path)
     assert "/a/mail/" in urls(make_staff("programme_administrator"))
     assert "/a/mail/" not in urls(make_staff("reviewer"))
+    assert "/a/mail/" not in urls(make_staff("auditor")), "a mail may have a link to choose a new password"
 
 
 def test_signed_out_reader_sees_neither_navigation_nor_menu(client: Client) -> None:

@@ -248,7 +248,11 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
 # por/accounts/limits.py has our own limits of these. The library's would lock out everyone at an address.
 ACCOUNT_RATE_LIMITS = dict.fromkeys(["login", "login_failed", "reset_password", "reset_password_from_key"])
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=12) * 3600  # no session becomes older
+SESSION_IDLE_SECONDS = env.int("SESSION_IDLE_MINUTES", default=120) * 60
+#: Whether the database has the keys of new sessions as hashes only. The release before this one cannot read those, so
+#: they are written from the next release on, or once no process of an older one runs.
+SESSION_KEYS_HASHED = env.bool("SESSION_KEYS_HASHED", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"

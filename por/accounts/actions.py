@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import secrets
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.events import PeopleEvent
-from por.accounts.models import SYSTEM, Actor, IdempotencyKey, Membership, Organisation, Token, User, keys_below
+from por.accounts.models import (
+    SYSTEM,
+    Actor,
+    IdempotencyKey,
+    Membership,
+    Organisation,
+    Token,
+    User,
+    UserSession,
+    keys_below,
+)
 from por.accounts.rules import PLATFORM, OrganisationKind, Right, Role, roles_of
 from por.db.locks import lock_timeout_as_busy
 from por.db.prepared import Param, PreparedQuery
@@ -115,6 +127,70 @@ def update_profile(user: User, **given: str) -> None:
     User.objects.filter(pk=user.pk).update(
         **{name: given[name] for name in given.keys() & {"name", "language", "time_zone"}}
     )
+
+
+# --- Sessions -------------------------------------------------------------------------------------------------------
+
+
+def idle_limit() -> timedelta:
+    return timedelta(seconds=settings.SESSION_IDLE_SECONDS)
+
+
+def age_limit() -> timedelta:
+    return timedelta(seconds=settings.SESSION_COOKIE_AGE)
+
+
+def open_sessions(user: User) -> QuerySet[UserSession]:
+    """Return the sessions in which the person is signed in, the one used last first."""
+    now = timezone.now()
+    there = Session.objects.filter(session_key=OuterRef("key"), expire_date__gt=now)
+    found = UserSession.objects.filter(
+        Exists(there), user=user, used_at__gte=now - idle_limit(), began_at__gte=now - age_limit()
+    )
+    return found.order_by("-used_at", "-pk")
+
+
+def begin_session(user: User, key: str, *, device: str) -> None:
+    """Note a session that has begun. If this key has one already, it begins anew, maybe for another person."""
+    now = timezone.now()
+    given = {"user": user, "device": device.replace("\x00", "")[:300], "began_at": now, "used_at": now}
+    UserSession.objects.update_or_create(key=key, defaults=given)
+
+
+def use_session(key: str, at: datetime) -> None:
+    UserSession.objects.filter(key=key, used_at__lt=at).update(used_at=at)
+
+
+def rename_session(before: list[str], key: str) -> None:
+    """Give a session that has a new key the new one in the list too."""
+    UserSession.objects.filter(key__in=before).update(key=key)
+
+
+def forget_sessions(keys: Sequence[str]) -> int:
+    """End the sessions with these keys, as stored; return how many there were."""
+    UserSession.objects.filter(key__in=keys).delete()
+    return Session.objects.filter(session_key__in=keys).delete()[0]
+
+
+def end_session(user: User, session_id: int, *, current: str) -> None:
+    """End another session of the person than the current one. Raises NotFound."""
+    found = open_sessions(user).filter(pk=session_id).exclude(key=current).first()
+    if found is None:
+        raise NotFound("session_not_found", _("This device is not signed in any more."))
+    forget_sessions([found.key])
+
+
+def end_other_sessions(user: User, current: str) -> int:
+    """End all sessions of the person but the current one; return how many."""
+    keys = UserSession.objects.filter(user=user).exclude(key=current).values_list("key", flat=True)
+    return forget_sessions(list(keys))
+
+
+def purge_sessions() -> int:
+    """Delete the sessions that no one has used for too long, and the rows of those that are gone; return how many."""
+    idle = UserSession.objects.filter(used_at__lt=timezone.now() - idle_limit())
+    gone = UserSession.objects.filter(~Exists(Session.objects.filter(session_key=OuterRef("key"))))
+    return forget_sessions(list(idle.values_list("key", flat=True))) + gone.delete()[0]
 
 
 def keep_answer(

@@ -7,4 +7,11 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from por.accounts import events  # noqa: F401  # registers the events
+        from allauth.account.signals import password_changed, password_reset
+        from django.contrib.auth.signals import user_logged_in
+
+        from por.accounts import events, sessions  # noqa: F401  # registers the events
+
+        user_logged_in.connect(sessions.begin)
+        password_changed.connect(sessions.end_others)
+        password_reset.connect(sessions.end_others)

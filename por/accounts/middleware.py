@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.functional import SimpleLazyObject
 
+from por.accounts import sessions
 from por.accounts.models import SYSTEM, Actor, Membership, User, keys_below
 from por.db.prepared import Param, PreparedQuery
 from por.web import requests as web
@@ -36,6 +37,7 @@ class ActorMiddleware:
         request.actor = cast(Actor, SimpleLazyObject(lambda: _find_actor(request)))
         if not request.user.is_authenticated:
             return self.get_response(request)
+        sessions.note_use(request)
         reader = request.user  # by the time of the answer they may have signed out
         with timezone.override(reader.time_zone), translation.override(reader.language):
             request.LANGUAGE_CODE = reader.language

@@ -164,6 +164,56 @@ class Token(models.Model):
         return hashlib.sha256(secret.encode()).hexdigest()
 
 
+#: What stands in the User-Agent of browsers and systems. The first that is found counts: most of them name others too.
+BROWSERS = [
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("CriOS/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+]
+SYSTEMS = [
+    ("Windows", "Windows"),
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+]
+
+
+class UserSession(models.Model):
+    """A session of a person in a browser. `key` is its key in Django's table, in the form that it has there.
+
+    There is no foreign key: the release before this one deletes Django's rows without these.
+    """
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
+    key = models.CharField(max_length=40, unique=True)
+    device = models.CharField(max_length=300, blank=True)
+    began_at = models.DateTimeField(default=timezone.now)
+    used_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("session")
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.device}"
+
+    @property
+    def device_name(self) -> str:
+        """Return the browser and the system, as far as the browser names them."""
+        browser = next((name for mark, name in BROWSERS if mark in self.device), "")
+        system = next((name for mark, name in SYSTEMS if mark in self.device), "")
+        if browser and system:
+            return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
+        return browser or system or str(_("Unknown device"))
+
+
 class IdempotencyKey(models.Model):
     """The first answer to a request with an Idempotency-Key, replayed when the same request is repeated."""
 

@@ -19,7 +19,8 @@ def purge_idempotency_keys() -> None:
 
 @shared_task
 def purge_sessions() -> None:
-    """Delete expired sessions: started every minute, done every hour."""
+    """Delete expired and unused sessions: started every minute, done every hour."""
     with due("purge-sessions", timedelta(hours=1)) as mine:
         if mine:
             call_command("clearsessions")
+            actions.purge_sessions()

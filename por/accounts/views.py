@@ -38,6 +38,7 @@ from por.accounts.guards import only
 from por.accounts.middleware import ACTIVE_ORGANISATION, Request
 from por.accounts.models import Membership, Token, User
 from por.accounts.rules import OrganisationKind, Right, rights_of
+from por.accounts.sessions import current_key
 from por.errors import NotFound, RateLimited, Refused
 from por.history.models import Event
 from por.web.lists import Listing, ListTab, people_text
@@ -283,8 +284,36 @@ def token_revoke(request: Request, pk: int) -> HttpResponse:
     return render(request, "accounts/token_revoke.html", {"token": token})
 
 
+@require_safe
+def sessions(request: Request) -> HttpResponse:
+    """Show where the person is signed in."""
+    context = {
+        "sessions": actions.open_sessions(request.user)[:MOST_SESSIONS],
+        "current": current_key(request),
+        "idle_minutes": settings.SESSION_IDLE_SECONDS // 60,
+        "hours": settings.SESSION_COOKIE_AGE // 3600,
+    }
+    return render(request, "accounts/sessions.html", context)
+
+
+@posted("accounts:sessions")
+def session_end(request: Request, pk: int) -> HttpResponseBase:
+    actions.end_session(request.user, pk, current=current_key(request))
+    messages.success(request, _("The device is signed out."))
+    return redirect("accounts:sessions")
+
+
+@posted("accounts:sessions")
+def sessions_end(request: Request) -> HttpResponseBase:
+    """End all sessions of the person but this one."""
+    actions.end_other_sessions(request.user, current_key(request))
+    messages.success(request, _("You are signed out everywhere but here."))
+    return redirect("accounts:sessions")
+
+
 # --- People, for the staff ------------------------------------------------------------------------------------------
 
+MOST_SESSIONS = 100  # on the page; the button ends all of them
 NEWEST = 5  # events on a page that is about something else
 
 PEOPLE_TABS = [

@@ -296,14 +296,14 @@ def sessions(request: Request) -> HttpResponse:
     return render(request, "accounts/sessions.html", context)
 
 
-@posted("accounts:sessions")
+@posted("/me/sessions/")
 def session_end(request: Request, pk: int) -> HttpResponseBase:
     actions.end_session(request.user, pk, current=current_key(request))
     messages.success(request, _("The device is signed out."))
     return redirect("accounts:sessions")
 
 
-@posted("accounts:sessions")
+@posted("/me/sessions/")
 def sessions_end(request: Request) -> HttpResponseBase:
     """End all sessions of the person but this one."""
     actions.end_other_sessions(request.user, current_key(request))

@@ -8,7 +8,15 @@ from tests.journeys.test_attach import ADMINISTRATOR, NILS, NORA, SWEDE, detail
 
 pytestmark = pytest.mark.journey
 
-SHARED = ["/me", "/me/tokens/", "/me/mail/", "/api/docs/", "/what-counts/?as_of=2015-11-15"]
+SHARED = [
+    "/me",
+    "/me/tokens/",
+    "/me/sessions/",
+    "/me/password/",
+    "/me/mail/",
+    "/api/docs/",
+    "/what-counts/?as_of=2015-11-15",
+]
 CUSTOMERS = [
     *("/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/usage/", "/c/history/"),
     *("/c/partners/", "/c/gaps/", "/c/invitations/"),
@@ -20,7 +28,7 @@ PARTNERS = [
 ADMINISTRATORS = ["/p/invitations/new/", "/p/activate/"]
 STAFFS = [
     *("/a/", "/a/deliveries/", "/a/outbox/", "/a/people/", "/a/people/add/", "/a/partners/", "/a/partners/4471902/"),
-    *("/a/history/", "/a/history/1/", "/a/mail/", "/a/loads/"),
+    *("/a/history/", "/a/history/1/", "/a/mail/", "/a/loads/", "/a/blocked/"),
 ]
 
 

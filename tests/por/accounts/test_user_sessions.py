@@ -138,6 +138,13 @@ def test_current_session_is_ended_by_signing_out_only(person):
     assert not Session.objects.exists()
 
 
+def test_address_of_a_button_leads_back_to_the_list(person):
+    here = browser(person)
+    for path in (END_OTHERS, f"{LIST}{UserSession.objects.get().pk}/end/"):
+        assert here.get(path).url == LIST
+    assert is_in(here)
+
+
 def test_all_other_sessions_are_ended(person):
     here, others = browser(person), [browser(person, PHONE), browser(person, EDGE)]
     stranger = browser(make_other())

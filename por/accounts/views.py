@@ -242,7 +242,10 @@ def tokens(request: Request) -> HttpResponse:
     form = TokenForm(request.POST, memberships=may)
     sent = submit(form, lambda: _create_token(request, form, may))
     if not sent.is_done:
-        return _tokens_page(request, form, may, status=sent.status)
+        response = _tokens_page(request, form, may, status=sent.status)
+        if isinstance(sent.refused, RateLimited):
+            response.headers["Retry-After"] = str(sent.refused.retry_after)
+        return response
     _token, secret = sent.result
     return _tokens_page(request, TokenForm(memberships=may), may, secret=secret, status=201)
 

@@ -29,11 +29,11 @@ TYPES = {"application/csp-report", "application/reports+json"}
 @csrf_exempt
 def report(request: Request) -> HttpResponse:
     """Keep what a browser blocked. Whatever is not a report is dropped without a word."""
-    if request.content_type not in TYPES:
-        return HttpResponse(status=415)
     body = request.read(LARGEST + 1)
     if len(body) > LARGEST:
         return HttpResponse(status=413)
+    if request.content_type not in TYPES:
+        return HttpResponse(status=415)
     if actions.may_report(request.actor):
         actions.keep(reports_in(_parsed(body)), by=request.actor)
     return HttpResponse(status=204)

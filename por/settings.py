@@ -224,9 +224,9 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "por.accounts.passwords.CommonWordValidator"},
-    {"NAME": "por.accounts.passwords.RepeatedPasswordValidator"},
-    {"NAME": "por.accounts.passwords.NamesValidator"},
+    {"NAME": "por.accounts.password_rules.CommonWordValidator"},
+    {"NAME": "por.accounts.password_rules.RepeatedPasswordValidator"},
+    {"NAME": "por.accounts.password_rules.NamesValidator"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"

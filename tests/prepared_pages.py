@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib.sessions.models import Session
-from django.db.models import F
+from django.db.models import F, OuterRef
 from django.utils import timezone
 
 from associations.change_requests import queries as questions
@@ -27,7 +27,7 @@ from associations.subscriptions.views import customer as customers
 from associations.subscriptions.views import listing
 from associations.subscriptions.views import partner as partners
 from por.accounts import middleware, sessions
-from por.accounts.models import Actor, Membership, keys_below
+from por.accounts.models import Actor, Membership, UserSession, keys_below
 from por.db.keyset import Prepared, read_part
 from por.directory.access import partners_of
 from por.directory.models import Subscription
@@ -64,13 +64,19 @@ def number(prepared: Any, plain: Any, **given: Any) -> Pair:
 
 
 def pairs_of_sessions(estate: Estate) -> Pairs:
-    for key, days in (("a" * 32, 1), ("b" * 32, -1)):
+    for key, days in (("a" * 32, 1), (sessions.hashed("b" * 32), 1), ("c" * 32, -1)):
         Session.objects.update_or_create(
             session_key=key, defaults={"session_data": key, "expire_date": timezone.now() + timedelta(days=days)}
         )
-    for key in ("a" * 32, "b" * 32, "none"):
+    began = {"user_id": next(actors(estate)).user_id, "began_at": timezone.now(), "used_at": timezone.now()}
+    UserSession.objects.update_or_create(key="a" * 32, defaults=began)
+    for key in ("a" * 32, "b" * 32, "c" * 32, "none"):
         now = timezone.now()
-        yield pair(sessions._VALID, Session.objects.filter(session_key=key, expire_date__gt=now), key=key, now=now)
+        forms = [key, sessions.hashed(key)]
+        known = UserSession.objects.filter(key=OuterRef("session_key"))
+        plain = Session.objects.filter(session_key__in=forms, expire_date__gt=now)
+        plain = plain.annotate(began_at=known.values("began_at"), used_at=known.values("used_at"))
+        yield pair(sessions._OPEN, plain, plain=key, hashed=forms[1], now=now)
 
 
 def pairs_of_memberships(estate: Estate) -> Pairs:
@@ -321,7 +327,7 @@ HELD: dict[str, Callable[[Estate], Pairs]] = {
     "associations.subscriptions.views.listing._by_kind": pairs_of_kinds,
     "associations.subscriptions.views.listing.subscription_page.prepared": pairs_of_pages,
     "por.accounts.middleware._MEMBERSHIPS": pairs_of_memberships,
-    "por.accounts.sessions._VALID": pairs_of_sessions,
+    "por.accounts.sessions._OPEN": pairs_of_sessions,
     "por.notifications.queries._OPEN": pairs_of_lines,
     **{
         f"por.portal.queries.{name}": pairs_of_home(name)

@@ -21,6 +21,7 @@ from por.accounts import writes
 from por.accounts.models import Actor
 from por.api import parsers
 from por.api.views import document
+from por.breaches import rules as breaches
 from por.imports import uploads
 from por.wsgi import application
 from tests.api import Api, check
@@ -189,7 +190,7 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
         r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text.split("## How large a request may be")[1], re.MULTILINE
     )
     listed = {
-        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:11]
+        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:12]
     }
     assert listed == {
         "the head of a request": [serving.SMALL, 4094, 100, 8190],
@@ -202,6 +203,10 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
         "the rows of one job to attach": [bulk.MOST],
         "the lines and columns of its CSV": [bulk.LINES, bulk.WIDEST],
         "the file on its page": [BulkForm.LARGEST],
+        "a message of a browser about what it blocked, and the reports that are taken from it": [
+            breaches.LARGEST,
+            breaches.MOST_AT_ONCE,
+        ],
         "an `Idempotency-Key`": [writes.KEY_LENGTH],
         "the files of an import, all together and unpacked": [settings.LARGEST_UPLOAD // 1024**2],
         "the entries of its zip, and the list of them": [uploads.MOST_ENTRIES, uploads.LONGEST_READ],

@@ -40,7 +40,7 @@ from por.portal import queries as home
 from por.portal.views import partner as dashboard
 from por.web.lists import count_of
 from tests.associations.record import plain_sums
-from tests.prepared import Estate, Pair
+from tests.prepared import FIRST, Estate, Pair
 
 Pairs = Iterator[Pair]
 
@@ -76,7 +76,8 @@ def pairs_of_sessions(estate: Estate) -> Pairs:
         known = UserSession.objects.filter(key=OuterRef("session_key"))
         plain = Session.objects.filter(session_key__in=forms, expire_date__gt=now)
         plain = plain.annotate(began_at=known.values("began_at"), used_at=known.values("used_at"))
-        yield pair(sessions._OPEN, plain, plain=key, hashed=forms[1], now=now)
+        given = {"plain": key, "hashed": forms[1], "now": now}
+        yield Pair(lambda given=given: sessions._OPEN.all(**given), lambda plain=plain: plain.all())
 
 
 def pairs_of_memberships(estate: Estate) -> Pairs:
@@ -205,7 +206,7 @@ def pairs_of_forms(estate: Estate) -> Pairs:
 def pairs_of_home(name: str) -> Callable[[Estate], Pairs]:
     def made(estate: Estate) -> Pairs:
         for actor in actors(estate, "customer"):
-            for today in (timezone.now().date(), timezone.now().date() - timedelta(days=400)):
+            for today in (timezone.now().date(), *(FIRST + timedelta(days=300 * number - 5) for number in range(4))):
                 until = today + queries.RENEWING_WITHIN
                 own = queries.subscriptions_for_listing(actor)
                 without, renewing = queries.without_partner(own), queries.renewing_between(own, today, until)

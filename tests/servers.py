@@ -7,10 +7,10 @@ pytest-xdist find the addresses in their environment and share the servers.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator
@@ -70,9 +70,8 @@ def _throwaway_servers() -> Iterator[dict[str, str]]:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """Yield the options of a bucket of SeaweedFS, which checks signatures. It is started once, if a test needs it."""
     place = tmp_path_factory.mktemp("seaweedfs")
-    key = {"accessKey": "product", "secretKey": "only for tests"}
-    keys = {"identities": [{"name": "product", "credentials": [key], "actions": ["Admin", "Read", "Write", "List"]}]}
-    (place / "s3.json").write_text(json.dumps(keys))
+    key = {"accessKey": "owner", "secretKey": "only for tests"}
+    (place / "s3.json").write_text(_keys())
     command = [Path(sys.executable).with_name("weed"), "server", f"-dir={place}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.preStopSeconds=0", "-filer"]
     command += ["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={place / 's3.json'}"]
@@ -92,6 +91,16 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     for socket_left in Path(tempfile.gettempdir()).glob("seaweedfs-*.sock"):
         if any(socket_left.stem.endswith(f"-{port}") for port in ports.values()):
             socket_left.unlink()
+
+
+def _keys() -> str:
+    """Return the keys and their rights as in the containers: of owner, worker (no prefix) and web server."""
+    parts = {"OWNER_": "owner", "": "worker", "WEB_": "web"}
+    names = {f"{prefix}AWS_ACCESS_KEY_ID": part for prefix, part in parts.items()}
+    secrets = {f"{prefix}AWS_SECRET_ACCESS_KEY": "only for tests" for prefix in parts}
+    environment = os.environ | {"BUCKET": "partner-of-record"} | names | secrets
+    script = Path(__file__).parents[1] / "docker" / "keys.sh"
+    return subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=True).stdout
 
 
 #: The ports of each part. By default the second port is the first plus 10,000, which may be past the last port.

@@ -170,19 +170,31 @@ def test_proxy_knows_the_web_servers_their_limits_and_the_headers_they_believe()
     assert SITE.count("{") == SITE.count("}")
 
 
-def test_nginx_accepts_the_site(tmp_path: Path) -> None:
+def test_nginx_accepts_the_site_on_a_machine(tmp_path: Path) -> None:
+    places = "".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in TEMPORARY)
+    include = f"include {DEPLOY}/nginx/upstream.conf; include {tmp_path}/site.conf;"
+    assert_nginx_accepts(f"pid {tmp_path}/pid; events {{}} http {{ {places} {include} }}", tmp_path)
+
+
+def test_nginx_accepts_the_site_in_its_container(tmp_path: Path) -> None:
+    main = (ROOT / "docker" / "nginx.conf").read_text()
+    assert "server web:8000 resolve " in main
+    # Debian's nginx does not know `resolve` yet, and there is no machine called web.
+    main = main.replace("web:8000 resolve", "127.0.0.1:8000")
+    for written in ("/tmp/", "/var/tmp/", "/etc/partner-of-record/"):
+        main = re.sub(rf"(?<= ){written}", f"{tmp_path}/", main)
+    assert_nginx_accepts(main, tmp_path)
+
+
+TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+
+
+def assert_nginx_accepts(main: str, place: Path) -> None:
     nginx, openssl = tool("nginx"), tool("openssl")
-    make_certificate(openssl, tmp_path)
-    site = SITE.replace("/etc/nginx/tls", str(tmp_path))
-    (tmp_path / "site.conf").write_text(site)
-    places = "".join(
-        f"{kind}_temp_path {tmp_path}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    main = (
-        f"pid {tmp_path}/pid; events {{}} http {{ {places} include {DEPLOY}/nginx/upstream.conf; include site.conf; }}"
-    )
-    (tmp_path / "nginx.conf").write_text(main)
-    run(nginx, "-t", "-q", "-e", "stderr", "-p", tmp_path, "-c", tmp_path / "nginx.conf")
+    make_certificate(openssl, place)
+    (place / "site.conf").write_text(SITE.replace("/etc/nginx/tls", str(place)))
+    (place / "nginx.conf").write_text(main)
+    run(nginx, "-t", "-q", "-e", "stderr", "-p", place, "-c", place / "nginx.conf")
 
 
 def make_certificate(openssl: str, place: Path) -> None:

@@ -21,6 +21,8 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text()
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE)["services"]
 VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
 SECRET = re.compile("KEY|SECRET|PASSWORD")
+OURS = ["web", "worker", "scheduler", "migrate"]
+BASES = set(re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
 
 
 def filled_in(text: str) -> str:
@@ -29,7 +31,7 @@ def filled_in(text: str) -> str:
 
 
 def test_every_part_of_the_product_is_a_service() -> None:
-    parts = {"web", "worker", "scheduler", "migrate", "database", "redis", "files", "mail"}
+    parts = {"proxy", "web", "worker", "scheduler", "migrate", "database", "redis", "files", "mail"}
     assert set(SERVICES) == parts
     assert all("healthcheck" in SERVICES[name] for name in parts - {"migrate"})
     for service in SERVICES.values():
@@ -45,7 +47,7 @@ def test_no_secret_has_a_default() -> None:
         assert re.search(rf"^{name}=$", (ROOT / ".env.example").read_text(), re.MULTILINE), name
 
 
-@pytest.mark.parametrize("service", ["web", "worker", "scheduler", "migrate"])
+@pytest.mark.parametrize("service", OURS)
 def test_the_settings_accept_the_environment_of(service: str) -> None:
     environment = {name: filled_in(value) for name, value in SERVICES[service]["environment"].items()}
     script = (
@@ -110,6 +112,75 @@ def database_url(role: str) -> str:
     parts = urlsplit(os.environ["DATABASE_URL"])
     host = parts.netloc.rpartition("@")[2]
     return f"postgres://{role}@{host}/{connection.settings_dict['NAME']}"
+
+
+#: The rights of the system that entrypoints need, by service. All others have none.
+RIGHTS = {"files": ["CHOWN", "SETGID", "SETUID"]}
+#: PostgreSQL and SeaweedFS count their releases with two numbers, all others with three.
+EXACT = re.compile(
+    r"^((postgres|chrislusf/seaweedfs):\d+\.\d+|[\w./-]+:v?\d+\.\d+\.\d+(-[\w.-]+)?)(@sha256:[0-9a-f]{64})?$"
+)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_read_only_without_rights_within_limits_and_its_logs_are_rotated(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service.get("cap_add", []) == RIGHTS.get(name, [])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert {"privileged", "network_mode", "pid", "devices"}.isdisjoint(service)
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert service["pids_limit"] <= 256
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}
+    assert all("size=" in place for place in service.get("tmpfs", [])), "memory that is a disk counts too"
+    for volume in service.get("volumes", []):
+        source, _, target = filled_in(volume).partition(":")
+        assert not source.startswith((".", "/")) or target.endswith(":ro"), "files of the machine are only read"
+
+
+@pytest.mark.parametrize("image", sorted({filled_in(service["image"]) for service in SERVICES.values()} | BASES))
+def test_every_image_has_an_exact_version(image: str) -> None:
+    assert EXACT.match(image)
+
+
+@pytest.mark.parametrize(
+    "loose", ["postgres", "postgres:18", "postgres:latest", "python:3.13-slim", "mailpit:v1", "nginx:stable-alpine"]
+)
+def test_a_version_that_moves_would_be_found(loose: str) -> None:
+    assert not EXACT.match(loose)
+
+
+def test_only_the_proxy_and_the_mails_of_a_trial_can_be_reached_and_only_from_the_machine() -> None:
+    ports = {name: [filled_in(port) for port in service.get("ports", [])] for name, service in SERVICES.items()}
+    assert {name: given for name, given in ports.items() if given} == {
+        "proxy": ["127.0.0.1:8443:443", "127.0.0.1:8080:80"],
+        "mail": ["127.0.0.1:8025:8025"],
+    }
+    assert "./deploy/nginx/partner-of-record.conf:/etc/partner-of-record/site.conf:ro" in SERVICES["proxy"]["volumes"]
+
+
+def test_each_part_has_its_own_key_of_the_bucket_and_the_scheduler_has_none() -> None:
+    keys = {name: SERVICES[name]["environment"].get("AWS_SECRET_ACCESS_KEY", "") for name in SERVICES if name in OURS}
+    used = {name: VARIABLE.findall(key)[0][0] if key else "" for name, key in keys.items()}
+    assert used == {
+        "web": "WEB_AWS_SECRET_ACCESS_KEY",
+        "worker": "AWS_SECRET_ACCESS_KEY",
+        "migrate": "OWNER_AWS_SECRET_ACCESS_KEY",
+        "scheduler": "",
+    }
+    owner = [name for name in OURS if "OWNER" in str(SERVICES[name]["environment"])]
+    assert owner == ["migrate"]
+    for name in ("web", "worker", "migrate", "scheduler"):
+        assert "por_owner" not in str(SERVICES[name]["environment"]) or name == "migrate"
+
+
+def test_the_broker_asks_for_a_password_and_the_files_for_a_key() -> None:
+    assert "requirepass $$REDISCLI_AUTH" in SERVICES["redis"]["command"][2]
+    for name in OURS:
+        assert VARIABLE.findall(SERVICES[name]["environment"]["REDIS_URL"])[0][0] == "REDIS_PASSWORD"
+    command = SERVICES["files"]["entrypoint"][2].split()
+    assert {"-s3.config=/tmp/s3.json", "-s3.ip.bind=0.0.0.0", "-ip.bind=127.0.0.1"} <= set(command)
 
 
 def test_every_variable_that_is_read_is_documented() -> None:

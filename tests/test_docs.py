@@ -12,7 +12,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
 ]
-#: Folders at the top that each machine makes, so they are not in a checkout.
+#: Folders and files at the top that each machine makes, so they are not in a checkout.
 MADE = {line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()} | {".git"}
 SOURCE = (".py", ".md", ".toml", ".yaml", ".yml", ".html", ".lock", ".po")
 FILES = {
@@ -39,7 +39,9 @@ def named(document: str, text: str) -> Iterator[str]:
         for word in re.findall(r"[\w.<>*/-]+", code):
             path = re.sub(r"<[^>]*>", "*", word).rstrip(".,:").split("::")[0]
             top = path.split("/")[0]
-            if top not in MADE and "/" in path and top in FOLDERS or path.endswith(SOURCE) and path not in SOURCE:
+            if top in MADE or path in SOURCE:
+                continue
+            if "/" in path and top in FOLDERS or path.endswith(SOURCE):
                 yield path.rstrip("/")
 
 

@@ -141,3 +141,34 @@ def test_a_directory_that_cannot_be_made_is_not_ready(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert _ready("por.files.directory.Directory", {"location": tmp_path / "new"}) == "ok"
     assert _ready("por.files.directory.Directory", {"location": tmp_path / "file"}) == "failed"
+
+
+# --- The keys of docker/keys.sh ---------------------------------------------------------------------------------------
+
+
+def test_the_web_servers_key_uploads_and_reads_but_neither_deletes_nor_replaces_signed_heads(
+    s3: dict[str, Any],
+) -> None:
+    web, worker = (Bucket(**s3 | {"access_key": part}) for part in ("web", "worker"))
+    name = worker.save("signed-heads/2026-03-01.jsonl", ContentFile(b"signed"))
+
+    web.check()
+    with web.open(name) as file:
+        assert file.read() == b"signed"
+    assert name.rpartition("/")[2] in web.listdir("signed-heads")[1]
+    several = {"Objects": [{"Key": name}]}
+    for attempt in (
+        lambda: web.delete(name),
+        lambda: web.bucket.delete_objects(Delete=several)["Deleted"][0],
+        lambda: web.bucket.Object(name).put(Body=b"another"),
+        lambda: web.save("signed-heads/another.jsonl", ContentFile(b"another")),
+        lambda: web.bucket.delete(),
+    ):
+        with pytest.raises((ClientError, KeyError)):
+            attempt()
+    with worker.open(name) as file:
+        assert file.read() == b"signed"
+
+    upload = web.save("loads/7/customers.csv", ContentFile(b"rows"))
+    web.delete(upload)
+    assert not web.exists(upload)

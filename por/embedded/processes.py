@@ -58,6 +58,11 @@ MINUTE = 60.0
 AGAIN = "; starting it again."
 #: Variables that the processes of a run do not get. Without bytecode on disk, each would compile everything anew.
 WITHHELD = {"PYTHONDONTWRITEBYTECODE"}
+#: Seconds that a run waits for a process at most, and while none of its processes uses any processor time.
+LONGEST = 600.0
+QUIET = 120.0
+#: Seconds between two lines that say what is waited for.
+SAY_AFTER = 15.0
 TAIL = 65536  # bytes at the end of a log that are searched for the last error
 
 
@@ -107,6 +112,35 @@ class Process:
             return -self.popen.returncode if self.popen.returncode < 0 else None
         end = os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return end.si_status if end is not None and end.si_code in (os.CLD_KILLED, os.CLD_DUMPED) else None
+
+
+class _Wait:
+    """How long a process has been waited for, and how long nothing has worked."""
+
+    def __init__(self, name: str, work: Callable[[], int]) -> None:
+        self.name = name
+        self.work = work
+        self.began = self.looked = self.moved = self.said = time.monotonic()
+        self.done = work()
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def quiet_seconds(self) -> float:
+        """Return for how long no process of the run has used the processor; it is looked at once a second."""
+        now = time.monotonic()
+        if now - self.looked >= 1:
+            self.looked = now
+            done = self.work()
+            if done != self.done:
+                self.done, self.moved = done, now
+        return self.looked - self.moved
+
+    def say(self) -> None:
+        """Say from time to time what the run waits for."""
+        if time.monotonic() - self.said >= SAY_AFTER:
+            self.said = time.monotonic()
+            print(f"Still waiting for {self.name} ({self.seconds():.0f} s) …", file=sys.stderr, flush=True)
 
 
 class Processes:
@@ -186,21 +220,40 @@ class Processes:
         return process
 
     def finish(self, process: Process) -> int:
-        """Wait for a step to end; return its exit status. Raise Trouble if a server ends first."""
+        """Wait for a step to end, however long; return its exit status. Raise Trouble if a server ends first."""
+        wait = _Wait(process.name, self.work)
         while not process.ended():
             self.check()
+            wait.say()
             pause()
         self.running.remove(process)
         return process.stop()
 
-    def wait_for(self, process: Process, ready: Callable[[], bool], *, seconds: float = 120) -> None:
-        """Wait until the process is ready. Raise Trouble if it takes too long, or if any server ends first."""
-        deadline = time.monotonic() + seconds
+    def wait_for(self, process: Process, ready: Callable[[], bool]) -> None:
+        """Wait until the process is ready. Raise Trouble if any server ends first, or at the end of our patience.
+
+        A slow machine gets LONGEST. If no process of the run uses the processor for QUIET, nothing will happen.
+        """
+        wait = _Wait(process.name, self.work)
         while not ready():
             self.check()
-            if time.monotonic() > deadline:
-                raise Trouble(f"{process.name} did not get ready within {seconds:.0f} seconds: see {process.log}.")
+            if wait.seconds() > LONGEST:
+                raise Trouble(f"{process.name} did not get ready within {LONGEST:.0f} seconds: see {process.log}.")
+            if wait.quiet_seconds() > QUIET:
+                raise Trouble(f"{process.name} is not ready and has stopped working: see {process.log}.")
+            wait.say()
             pause()
+
+    def work(self) -> int:
+        """Return the processor time that the processes and their descendants have used, in ticks (Linux; else 0)."""
+        about: dict[int, list[str]] = {}
+        for place in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                about[int(place.parent.name)] = place.read_text().rpartition(")")[2].split()
+        ours = {process.popen.pid for process in self.running}
+        while more := {number for number, fields in about.items() if int(fields[1]) in ours} - ours:
+            ours |= more
+        return sum(int(ticks) for number in ours & about.keys() for ticks in about[number][11:15])
 
     def check(self) -> None:
         """Raise Trouble if a server has ended."""

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError, connection
 
-LONGEST = 120  # seconds, as the run itself waits for a server
+LONGEST = 600  # seconds, as the run itself waits for a server
 
 
 class Command(BaseCommand):

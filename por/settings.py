@@ -420,7 +420,11 @@ LOGGING = {
         "console": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "json"},
     },
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django.server": {"handlers": [], "propagate": True}},
+    "loggers": {
+        "django.server": {"handlers": [], "propagate": True},
+        # Tasks that look for work run every few seconds. Metrics count them; only what goes wrong has a line.
+        **{name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.beat", "celery.worker.strategy")},
+    },
 }
 
 SILENCED_SYSTEM_CHECKS: list[str] = []

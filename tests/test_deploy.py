@@ -66,9 +66,9 @@ def assert_command_exists(command: list[str]) -> None:
             assert [given.config, *given.args] == ["python:por.serving", "por.wsgi:application"]
             assert (ROOT / "por" / "serving.py").exists()
         case "celery":
-            option, app, name, *rest = arguments
+            quiet, option, app, name, *rest = arguments
             module, _, attribute = app.partition(":")
-            assert option == "--app"
+            assert (quiet, option) == ("--quiet", "--app")
             assert hasattr(import_module(module), attribute)
             part = {"worker": worker, "beat": beat}[name]
             _values, left, _order = part.make_parser(click.Context(part)).parse_args(rest)

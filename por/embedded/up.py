@@ -17,7 +17,7 @@ from .processes import Command, Processes, Trouble
 
 MANAGE: Command = [sys.executable, ROOT / "manage.py"]
 #: Django's checks run in `prepare`.
-CELERY: Command = [sys.executable, "-m", "celery", "--skip-checks", "--app"]
+CELERY: Command = [sys.executable, "-m", "celery", "--quiet", "--skip-checks", "--app"]
 
 PEOPLE = {
     "customer": "administrator of a customer",

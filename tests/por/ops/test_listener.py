@@ -68,11 +68,12 @@ def test_web_server_shows_what_its_processes_count(port, tmp_path):
 @pytest.mark.django_db(transaction=True)
 def test_worker_shows_what_its_children_count(port, tmp_path):
     app.control.purge()
-    with a_worker(tmp_path):
+    with a_worker(tmp_path) as log:
         tasks.relay.delay()
         wait_until(lambda: has(port, 'tasks_total{state="SUCCESS",task="por.history.tasks.relay"} '))
         assert has(port, 'task_seconds_total{task="por.history.tasks.relay"} ')
         assert_closed_to_others(port)
+        assert "por.history.tasks.relay[" not in log.read_text(), "such tasks run every few seconds, day and night"
 
 
 @contextlib.contextmanager
@@ -90,13 +91,20 @@ def scheduler(tmp_path: Path) -> Iterator[Path]:
         app.control.purge()
 
 
+def waiting() -> int:
+    with app.connection_for_read() as broker:
+        return int(broker.default_channel.queue_declare("celery").message_count)
+
+
 def test_scheduler_shows_what_it_has_sent(port, tmp_path):
-    with scheduler(tmp_path):
+    with scheduler(tmp_path) as log:
         wait_until(lambda: has(port, 'scheduler_sent_total{task="por.history.tasks.relay"} '))
         assert_closed_to_others(port)
+        assert "Sending" not in log.read_text(), "it sends every few seconds, day and night"
 
 
 def test_port_that_is_taken_is_logged_and_stops_nothing(port, tmp_path):
     with socket.create_server(("", port)), scheduler(tmp_path) as log:
-        wait_until(lambda: "Sending due task relay" in log.read_text())
-        assert "The metrics of this process have no port" in log.read_text()
+        wait_until(lambda: "The metrics of this process have no port" in log.read_text())
+        app.control.purge()
+        wait_until(lambda: waiting() > 0)

@@ -227,7 +227,7 @@ def add_to_staff(email: str, *, name: str, role: str, language: str = "en", by: 
     """
     platform = _locked_platform(by)
     _require_role(role)
-    person = _person_at(email)
+    person = User.objects.with_email(email).first()
     if person is None:
         if not name.strip():
             raise Refused("name_missing", _("Enter the person’s name."), field="name")
@@ -253,7 +253,7 @@ def add_to_staff_by_command(email: str, *, name: str, role: str, language: str =
     )
     _lock(platform.pk)
     _require_role(role)
-    person = _person_at(email)
+    person = User.objects.with_email(email).first()
     if person is None:
         person = User.objects.create_user(email, None, name=name.strip()[:150], language=language)
     elif not person.is_active:
@@ -351,10 +351,6 @@ def _locked_platform(by: Actor) -> Organisation:
 def _lock(platform_id: int) -> Organisation:
     with lock_timeout_as_busy():
         return Organisation.objects.select_for_update(no_key=True).get(pk=platform_id)
-
-
-def _person_at(email: str) -> User | None:
-    return User.objects.filter(email__iexact=email.strip()).first()
 
 
 def _person(person_id: int) -> User:

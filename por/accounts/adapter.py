@@ -47,7 +47,7 @@ class Adapter(DefaultAccountAdapter):  # type: ignore[misc]  # the library has n
             return False
 
     def get_client_ip(self, request: Request) -> str:
-        """Return the address that the limits of sign-in count by."""
+        """Return the address of the caller. Only limits of the library ask for it; those of sign-in are our own."""
         if address := address_of(request.META):
             return address
         raise PermissionDenied("The request has no address.")

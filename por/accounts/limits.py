@@ -44,6 +44,14 @@ class Window(NamedTuple):
             _take_back(place)
             raise _too_many(began + self.seconds - time.time())
 
+    def allows(self, key: str) -> bool:
+        """Count one; return whether there were not enough yet. If there were, nothing is counted."""
+        try:
+            self.take(key)
+        except RateLimited:
+            return False
+        return True
+
     def give_back(self, key: str) -> None:
         _take_back(self._open(key)[0])
 
@@ -95,7 +103,7 @@ TOGETHER = Window("together", 5, 15 * 60)
 ADDRESS = Window("address", 100, 5 * 60)
 #: Wrong passwords for one account from everywhere, without the devices that it knows: 300 a day.
 ACCOUNT = Delay("account", 5, 5 * 60, 4 * 3600)
-#: Questions for a link, by one address for one account, and by one address for all accounts.
+#: Requests for a link, by one address for one account, and by one address for all accounts.
 ASKED_TOGETHER = Window("asked-together", 5, 15 * 60)
 ASKED_ADDRESS = Window("asked-address", 100, 5 * 60)
 #: Mails with a link to one account. More are not sent, and the answer does not say so.
@@ -128,14 +136,10 @@ def begin(request: Request, email: str) -> Attempt:
 
 
 def ask_for_link(request: Request, email: str) -> bool:
-    """Count a question for a link; return whether a mail may be sent. Raise RateLimited if there were too many."""
+    """Count a request for a link; return whether a mail may be sent. Raise RateLimited if there were too many."""
     account, address = _account(email), _network(address_of(request.META))
     _take([(ASKED_TOGETHER, f"{account} {address}"), (ASKED_ADDRESS, address)])
-    try:
-        LINKS.take(account)
-    except RateLimited:
-        return False
-    return True
+    return LINKS.allows(account)
 
 
 def password_was_reset(email: str) -> None:
@@ -165,7 +169,7 @@ def _known_as(request: Request, account: str) -> str:
     """Return the name of the device, if the account knows it. Without the cookie, no one looks the account up."""
     if settings.DEVICES_COOKIE_NAME not in request.COOKIES:
         return ""
-    user = User.objects.filter(email__iexact=account).first()
+    user = User.objects.with_email(account).first()
     return devices.known_as(request, user) if user else ""
 
 

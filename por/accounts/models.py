@@ -35,6 +35,10 @@ class UserManager(BaseUserManager["User"]):
         user.save(using=self._db)
         return user
 
+    def with_email(self, email: str) -> models.QuerySet[User]:
+        """Return the person with this address, as a queryset of one or none."""
+        return self.filter(email__iexact=email.strip())
+
     def get_by_natural_key(self, username: str | None) -> User:
         return self.get(email__iexact=username)
 

@@ -16,7 +16,6 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,6 +24,7 @@ from por.accounts.authentication import actor_of
 from por.accounts.models import Actor, IdempotencyKey
 from por.api.endpoint import matches, only_version, takes_any
 from por.api.problems import PreconditionRequired
+from por.api.renderers import JSONRenderer
 from por.errors import Forbidden, NotFound, Refused, Unavailable, VersionConflict
 
 if TYPE_CHECKING:

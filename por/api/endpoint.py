@@ -18,18 +18,11 @@ from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from por.api.problems import FieldError, Invalid, PreconditionRequired
-from por.api.renderers import JSONRenderer
+from por.api.renderers import CsvRenderer, JSONRenderer
 from por.ops import metrics
 
 #: How many errors an answer lists; a body may have thousands of rows.
 MOST_ERRORS = 100
-
-
-class CsvRenderer(JSONRenderer):
-    """Stands for `Accept: text/csv`. The file itself is written by the endpoint; only errors are rendered, in JSON."""
-
-    media_type = "text/csv"
-    format = "csv"
 
 
 def wants_csv(request: Request) -> bool:

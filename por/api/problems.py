@@ -115,7 +115,8 @@ def in_place_of(response: HttpResponse) -> HttpResponse:
     with translation.override(response.get("Content-Language", settings.LANGUAGE_CODE)):
         refused = getattr(response, "refused", None)
         if refused is not None:
-            status, body = _status_of(refused), _body(_status_of(refused), refused.code, str(refused))
+            status = _status_of(refused)
+            body = _body(status, refused.code, str(refused))
         else:
             code = CODES.get(status, "bad_request" if status < 500 else "internal_error")
             metrics.refused(code, status)

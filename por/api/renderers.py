@@ -1,4 +1,4 @@
-"""The renderer of answers."""
+"""The renderers of answers."""
 
 from __future__ import annotations
 
@@ -20,3 +20,10 @@ class JSONRenderer(renderers.JSONRenderer):
         written = orjson.dumps(data, default=self.encoder_class().default, option=orjson.OPT_PASSTHROUGH_DATETIME)
         # The framework escapes the two line separators that JavaScript did not allow in texts.
         return written.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
+
+
+class CsvRenderer(JSONRenderer):
+    """Stands for `Accept: text/csv`. The file itself is written by the endpoint; only errors are rendered, in JSON."""
+
+    media_type = "text/csv"
+    format = "csv"

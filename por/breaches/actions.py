@@ -5,34 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models import F
 from django.urls import Resolver404, resolve
 from django.utils import timezone
 
+from por.accounts.limits import Window
 from por.accounts.models import Actor
 from por.breaches.models import Breach
 from por.breaches.rules import KEYWORDS, OTHER, Report
 
 #: The most rows. A stranger's reports have no page and name no host, so they fill a small part of them.
 MOST_ROWS = 500
-#: The most messages in a minute: of one person, and of all strangers together.
-OF_A_PERSON = 20
-OF_STRANGERS = 60
+#: The messages in a minute: of one person, and of all strangers together.
+OF_A_PERSON = Window("reports-of-a-person", 20, 60)
+OF_STRANGERS = Window("reports-of-strangers", 60, 60)
 #: How long a row is kept after its last report.
 KEPT = timedelta(days=90)
 
 
 def may_report(by: Actor) -> bool:
-    """Count a message of a browser; return whether it is within the limits of this minute."""
-    who, most = (f"person:{by.user_id}", OF_A_PERSON) if by.user else ("strangers", OF_STRANGERS)
-    key = f"breaches:{who}:{int(timezone.now().timestamp() // 60)}"
-    cache.add(key, 0, 120)
-    try:
-        return int(cache.incr(key)) <= most
-    except ValueError:  # it ended between the two
-        return True
+    """Count a message of a browser; return whether it is within the limit of a minute."""
+    return OF_A_PERSON.allows(str(by.user_id)) if by.user else OF_STRANGERS.allows("")
 
 
 def keep(reports: Iterable[Report], *, by: Actor) -> None:

@@ -195,7 +195,7 @@ def deliver() -> int:
 
 def find_recipient(delivery: Delivery) -> bool:
     """Write a mail about an account to the person who has its address, as they want it; return whether there is one."""
-    person = User.objects.filter(email__iexact=delivery.recipient, is_active=True).first()
+    person = User.objects.with_email(delivery.recipient).filter(is_active=True).first()
     if person is None:
         return False
     found = {"user": person, "recipient": person.email, "language": person.language, "time_zone": person.time_zone}

@@ -261,7 +261,7 @@ def answers(email: str) -> list[Any]:
     return [sign_in(Client(), "not this one", email=email) for _ in range(7)]
 
 
-def test_questions_for_a_link_are_limited_alike_and_send_five_mails_an_hour(mailoutbox: list[Any]) -> None:
+def test_requests_for_a_link_are_limited_alike_and_send_five_mails_an_hour(mailoutbox: list[Any]) -> None:
     def ask(email: str, at: str) -> int:
         return Client().post("/password/reset/", {"email": email}, REMOTE_ADDR=at).status_code
 

@@ -67,7 +67,7 @@ def test_page_is_kept_as_its_route_without_the_keys_in_it(web, subscription):
 
 
 def test_strangers_can_make_few_rows_however_much_they_send(client, monkeypatch):
-    monkeypatch.setattr(actions, "OF_STRANGERS", 10**6)
+    monkeypatch.setattr(actions, "OF_STRANGERS", actions.OF_STRANGERS._replace(most=10**6))
     for number in range(40):
         send(client, old(f"https://host{number}.example/", page="https://us.example/login"))
         send(client, old(f"scheme{number}:x", page="https://us.example/password/reset/"))
@@ -83,8 +83,8 @@ def test_people_reports_are_kept_as_they_are_where_those_of_strangers_are_not(we
 
 
 def test_only_so_many_messages_count_in_a_minute(web, client, monkeypatch):
-    monkeypatch.setattr(actions, "OF_A_PERSON", 3)
-    monkeypatch.setattr(actions, "OF_STRANGERS", 2)
+    monkeypatch.setattr(actions, "OF_A_PERSON", actions.OF_A_PERSON._replace(most=3))
+    monkeypatch.setattr(actions, "OF_STRANGERS", actions.OF_STRANGERS._replace(most=2))
     for _time in range(6):
         assert send(web, old()) == send(client, old()) == 204
     assert sorted(count for *_row, count in rows()) == [2, 3]

@@ -11,7 +11,8 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "por.settings")
 
-app = Celery("por", fixups=[])
+# It never becomes the current application: in a process that also reads por.celery, tasks belong to that one.
+app = Celery("por", fixups=[], set_as_current=False)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 logging.config.dictConfig(settings.LOGGING)
 

@@ -9,7 +9,7 @@ from associations.invitations import views as invitations
 from associations.kinds import views as kinds
 from associations.legacy_forms import views as legacy_forms
 from associations.receipts import views as receipts
-from associations.subscriptions.views import customer, partner
+from associations.subscriptions.views import customer, partner, staff
 
 app_name = "associations"
 
@@ -66,4 +66,12 @@ urlpatterns = [
     path("p/activate/", activation.activate, name="activate"),
     path("p/gaps/", gaps.partner_gaps, name="partner_gaps"),
     path("p/transition/", legacy_forms.partner_transition, name="partner_transition"),
+    path("a/subscriptions/", staff.staff_subscription_list, name="staff_subscription_list"),
+    path(
+        "a/subscriptions/<uuid:subscription_id>/",
+        staff.staff_subscription_detail,
+        name="staff_subscription_detail",
+    ),
+    path("a/change-requests/", change_requests.staff_change_request_list, name="staff_change_request_list"),
+    path("a/change-requests/<int:request_id>/", change_requests.staff_change_request, name="staff_change_request"),
 ]

@@ -14,6 +14,7 @@ from por.accounts import api as accounts
 from por.api import views
 from por.directory import api as directory
 from por.notifications import api as notifications
+from por.portal import api as portal
 
 
 class GuidConverter(UUIDConverter):
@@ -26,6 +27,8 @@ register_converter(GuidConverter, "guid")
 
 v1 = [
     path("me/", accounts.Me.as_view(), name="me"),
+    path("customers/", portal.CustomerList.as_view(), name="customers"),
+    path("partners/", portal.PartnerList.as_view(), name="partners"),
     path("partners/check/", directory.PartnerCheck.as_view(), name="partner_check"),
     path("subscriptions/", subscriptions.SubscriptionList.as_view(), name="subscriptions"),
     path("subscriptions/<guid:subscription_id>/", subscriptions.SubscriptionDetail.as_view(), name="subscription"),

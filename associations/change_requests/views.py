@@ -65,6 +65,12 @@ def partner_change_request_list(request: Request) -> HttpResponse:
     return _list(request, "associations:partner_change_request")
 
 
+@require_safe
+@only(OrganisationKind.STAFF)
+def staff_change_request_list(request: Request) -> HttpResponse:
+    return _list(request, "associations:staff_change_request")
+
+
 def _list(request: Request, page_of_one: str) -> HttpResponse:
     """Show the open ones, the one due first at the top, or the closed ones, newest first."""
     actor = request.actor
@@ -290,3 +296,14 @@ def _to_partner(
         },
         status=status,
     )
+
+
+# --- Staff ----------------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@only(OrganisationKind.STAFF)
+def staff_change_request(request: Request, request_id: int) -> HttpResponse:
+    """Show a change request with the statements of all parties. Only the customer can answer it."""
+    visible = _get_visible(request.actor, request_id)
+    return render(request, "change_requests/staff_change_request.html", _context(request, visible))

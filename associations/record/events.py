@@ -63,7 +63,10 @@ ENDED_GROUP = event_group("removed", _("Removed or ended"))
 UNDONE = event_group("undone", _("Undone"))
 
 SUBSCRIPTION = Link(
-    "subscription", customer="associations:subscription_detail", partner="associations:partner_subscription_detail"
+    "subscription",
+    customer="associations:subscription_detail",
+    partner="associations:partner_subscription_detail",
+    staff="associations:staff_subscription_detail",
 )
 
 

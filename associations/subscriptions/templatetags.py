@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from associations.record.queries import Row
+from por.accounts.rules import OrganisationKind
 from por.directory.templatetags import Cells
 from por.web import charts
 from por.web.frames import Frame, filled
@@ -64,7 +65,7 @@ def _customer_cells(context: Mapping[str, Any], cells: Cells, row: Row, query: s
 
 @register.simple_tag(takes_context=True)
 def partner_rows(context: Mapping[str, Any], legacy: str) -> SafeString:
-    """Return the rows of a partner's table, as _partner_table.html describes it."""
+    """Return the rows of a table with customers, for a partner or for staff, as _partner_table.html describes it."""
     flags = {name: bool(context.get(name)) for name in ("of_customer", "with_trend")}
     cells = Cells()
     shown = (_partner_cells(context, cells, row, legacy, **flags) for row in context["rows"])
@@ -75,7 +76,8 @@ def _partner_cells(
     context: Mapping[str, Any], cells: Cells, row: Any, legacy: str, *, of_customer: bool, with_trend: bool
 ) -> dict[str, str]:
     subscription = row.subscription
-    url = ui.address("associations:partner_subscription_detail", subscription.subscription_id)
+    page, page_of_request = _PAGES[context["actor"].kind]
+    url = ui.address(page, subscription.subscription_id)
     query = context.get("as_of_query", "")
     if of_customer:
         named = {"name": str(cells.name(subscription, url, query))}
@@ -88,15 +90,19 @@ def _partner_cells(
             "tile": ui.product_tile(subscription.product, "sm"),
         }
     trend = {"trend": charts.spark(row.trend)} if with_trend else {}
-    partner = _with_form(filled("{}{}", _holder(cells, row), _request(context, row, _PARTNERS_REQUEST)), row, legacy)
+    partner = _with_form(filled("{}{}", _holder(cells, row), _request(context, row, page_of_request)), row, legacy)
     return {**named, **trend, "partner": partner, **_common_cells(cells, row)}
 
 
-_PARTNERS_REQUEST = "associations:partner_change_request"
+#: The pages of a subscription and of a change request, for those who see rows of many customers.
+_PAGES = {
+    OrganisationKind.PARTNER: ("associations:partner_subscription_detail", "associations:partner_change_request"),
+    OrganisationKind.STAFF: ("associations:staff_subscription_detail", "associations:staff_change_request"),
+}
 
 
 def _holder(cells: Cells, row: Any) -> SafeString:
-    """Return who is the partner of record, as the partner may know it."""
+    """Return who is the partner of record, as the reader may know it."""
     if row.record is None:
         if getattr(row, "hidden", False):
             return filled('<span class="muted">{}</span>', _("Another partner"))

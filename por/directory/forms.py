@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from por.accounts.models import Actor
 from por.directory.models import Customer, Partner
 from por.directory.rules import normal_mpn_id
-from por.web.filters import Choices, FilterForm, SearchField
+from por.web.filters import Choices, FilterForm, SearchField, ids_from
 from por.web.formatting import country_text
 
 
@@ -44,16 +44,26 @@ class PartnerFilter(FilterForm):
             if given[name]:
                 partners = partners.filter(**{name: given[name]})
         if text := given["search"]:
-            partners = partners.filter(Q(organisation__name__icontains=text) | Q(mpn_id=normal_mpn_id(text) or text))
+            partners = partners.filter(named_partner(text))
         return partners
 
 
+def named_partner(text: str) -> Q:
+    """Return the condition that a partner has this part of a name, or this MPN ID."""
+    return Q(organisation__name__icontains=text) | Q(mpn_id=normal_mpn_id(text) or text)
+
+
 class CustomerFilter(FilterForm):
-    """The filter of a partner's list of customers."""
+    """The filter of a list of customers: a part of a name or of a domain, or the beginning of a tenant ID."""
+
+    has_time_limit = True
 
     search = SearchField()
 
     def apply(self, customers: QuerySet[Customer], actor: Actor) -> QuerySet[Customer]:
         if text := self.cleaned_data["search"]:
-            customers = customers.filter(Q(organisation__name__icontains=text) | Q(domain__icontains=text))
+            named = Q(organisation__name__icontains=text) | Q(domain__icontains=text)
+            if ids := ids_from(text):
+                named |= Q(tenant_id__range=ids)
+            customers = customers.filter(named)
         return customers

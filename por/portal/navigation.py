@@ -90,11 +90,14 @@ PAGES: dict[str, list[Link]] = {
     OrganisationKind.STAFF: [
         Link("/a/", _("Home"), "home"),
         INBOX,
+        Link("/a/customers/", _("Customers"), "building"),
+        Link("/a/partners/", _("Partners"), "people"),
+        Link("/a/subscriptions/", _("Subscriptions"), "layers"),
+        Link("/a/change-requests/", _("Change requests"), "help"),
+        Link("/a/history/", _("History"), "clock"),
         Link("/a/deliveries/", _("Messages"), "send", right=Right.READ_DELIVERIES),
         Link("/a/loads/", _("Imports"), "upload", right=Right.READ_IMPORTS),
         Link("/a/people/", _("People"), "person"),
-        Link("/a/partners/", _("Partners"), "people"),
-        Link("/a/history/", _("History"), "clock"),
         Link("/a/blocked/", _("Blocked content"), "shield", right=Right.READ_METRICS),
     ],
 }
@@ -104,7 +107,7 @@ HELP = [Link("/what-counts/", _("Types of association"), "book"), Link("/api/doc
 SEARCHES: dict[str, Search] = {
     OrganisationKind.CUSTOMER: Search("/c/subscriptions/", _("Find a subscription or partner")),
     OrganisationKind.PARTNER: Search("/p/subscriptions/", _("Find a customer or subscription")),
-    OrganisationKind.STAFF: Search("/a/history/", _("Find an event by name or ID")),
+    OrganisationKind.STAFF: Search("/a/find/", _("Find a customer, partner or subscription")),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from por.portal.views import customer, history, partner, staff, usage
+from por.portal.views import customer, finding, history, partner, staff, usage
 
 app_name = "portal"
 
@@ -25,6 +25,9 @@ urlpatterns = [
     path("p/usage/", usage.partner_usage, name="partner_usage"),
     path("p/history/", history.partner_history, name="partner_history"),
     path("a/", staff.staff_home, name="staff_home"),
+    path("a/find/", finding.find, name="find"),
+    path("a/customers/", staff.staff_customer_list, name="staff_customer_list"),
+    path("a/customers/<uuid:tenant_id>/", staff.staff_customer_detail, name="staff_customer_detail"),
     path("a/partners/", staff.staff_partner_list, name="staff_partner_list"),
     path("a/partners/<str:mpn_id>/", staff.staff_partner_detail, name="staff_partner_detail"),
     path("a/history/", history.event_list, name="events"),

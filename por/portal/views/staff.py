@@ -1,9 +1,8 @@
-"""The staff's home with the state of the system, and their pages about partners."""
+"""The staff's home with the state of the system, and their pages about customers and partners."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import uuid
 
 from django.db.models import Count, F, Max, Min, Q
 from django.http import HttpResponse
@@ -12,21 +11,26 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from associations.change_requests.queries import open_requests
+from associations.record import queries
 from associations.record.models import Association
 from associations.record.rules import AssociationKind
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
-from por.directory.forms import PartnerFilter
-from por.directory.models import Partner
+from por.directory.forms import CustomerFilter, PartnerFilter
+from por.directory.models import Customer, Partner
 from por.errors import NotFound
 from por.history.models import Event, Outbox
 from por.notifications.models import Delivery
 from por.notifications.queries import LATE_AFTER
-from por.web.lists import Listing, count_of, partners_text
-from por.web.pages import render_page
+from por.portal.directory import customer_rows, partner_rows
+from por.web.filters import AsOfForm
+from por.web.lists import Listing, count_of, customers_text, partners_text
+from por.web.pages import as_of_context, render_page
 
 NEWEST = 5  # events shown where the whole list is on another page
+SOME = 50  # rows of each list on the page of a customer
 LOCATIONS_SHOWN = 50
 
 
@@ -65,6 +69,53 @@ def staff_home(request: Request) -> HttpResponse:
     )
 
 
+# --- Customers ------------------------------------------------------------------------------------------------------
+
+
+@require_safe
+@only(OrganisationKind.STAFF)
+def staff_customer_list(request: Request) -> HttpResponse:
+    shown = Listing(
+        request,
+        Customer.objects.select_related("organisation"),
+        order=("organisation__name", "pk"),
+        form=CustomerFilter(request.GET),
+        count_text=customers_text,
+    )
+    context = shown.context | {"rows": customer_rows(request.actor, shown.page.rows)}
+    return render_page(request, "portal/staff_customer_list.html", context, part="list", status=shown.status)
+
+
+@require_safe
+@only(OrganisationKind.STAFF)
+def staff_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpResponse:
+    actor = request.actor
+    customer = Customer.objects.select_related("organisation").filter(tenant_id=tenant_id).first()
+    if customer is None:
+        raise NotFound("not_found", _("We could not find this customer."))
+    past = AsOfForm(request.GET)
+    past.is_valid()
+    subscriptions = queries.subscriptions_for_listing(actor, past.day).filter(customer=customer)
+    shown = list(subscriptions.order_by("product", "pk")[:SOME])
+    tenant = Association.objects.open(past.day).filter(customer=customer, subscription=None)
+    return render(
+        request,
+        "portal/staff_customer_detail.html",
+        {
+            "customer": customer,
+            "row": customer_rows(actor, [customer])[0],
+            "rows": queries.rows(actor, shown, past.day),
+            "questions": {} if past.day else open_requests(actor, [one.pk for one in shown]),
+            "of_tenant": tenant.for_listing().order_by("-began_at", "-pk")[:SOME],
+            "members": customer.organisation.memberships.count(),
+            "events": Event.objects.filter(chain=f"organisation:{customer.pk}").newest_first()[:NEWEST],
+            "form": past,
+            **as_of_context(request, past),
+        },
+        status=422 if past.errors else 200,
+    )
+
+
 # --- Partners -------------------------------------------------------------------------------------------------------
 
 
@@ -78,34 +129,8 @@ def staff_partner_list(request: Request) -> HttpResponse:
         form=PartnerFilter(request.GET),
         count_text=partners_text,
     )
-    context = shown.context | {"rows": _partner_rows(shown.page.rows)}
+    context = shown.context | {"rows": partner_rows(request.actor, shown.page.rows)}
     return render_page(request, "portal/staff_partner_list.html", context, part="list", status=shown.status)
-
-
-@dataclass
-class PartnerRow:
-    """A partner with its figures. A global account has the figures of all its locations together."""
-
-    partner: Partner
-    locations: int = 0
-    customers: int = 0
-    of_record: int = 0
-
-
-def _partner_rows(partners: Sequence[Partner]) -> list[PartnerRow]:
-    """Return the partners in their order with the figures of today."""
-    rows = {partner.pk: PartnerRow(partner) for partner in partners}
-    children = Partner.objects.filter(organisation__parent__in=list(rows)).values("organisation__parent")
-    for one in children.annotate(locations=Count("pk")):
-        rows[one["organisation__parent"]].locations = one["locations"]
-    for whose in ("partner_id", "partner__organisation__parent_id"):
-        found = Association.objects.open().filter(**{f"{whose}__in": list(rows)})
-        for one in found.values(whose).annotate(
-            customers=Count("customer", distinct=True), of_record=Count("pk", filter=Q(kind=AssociationKind.DPOR))
-        ):
-            row = rows[one[whose]]
-            row.customers, row.of_record = one["customers"], one["of_record"]
-    return list(rows.values())
 
 
 @require_safe
@@ -136,8 +161,10 @@ def staff_partner_detail(request: Request, mpn_id: str) -> HttpResponse:
         "portal/staff_partner_detail.html",
         {
             "partner": partner,
-            "row": _partner_rows([partner])[0],
-            "locations": _partner_rows(list(locations.order_by("organisation__name", "pk")[:LOCATIONS_SHOWN])),
+            "row": partner_rows(request.actor, [partner])[0],
+            "locations": partner_rows(
+                request.actor, list(locations.order_by("organisation__name", "pk")[:LOCATIONS_SHOWN])
+            ),
             "kinds": [one | {"label": AssociationKind(one["kind"]).label} for one in kinds],
             "members": partner.organisation.memberships.count(),
             "events": events.newest_first()[:NEWEST],

@@ -18,7 +18,7 @@ from associations.record.forms import PastedIds
 from associations.record.rules import NOTE_LENGTH
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
-from por.web.filters import Choices, FilterForm, SearchField
+from por.web.filters import SEARCH_WITHIN, Choices, FilterForm, SearchField
 
 
 class InviteForm(forms.Form):
@@ -68,7 +68,7 @@ class InvitationFilter(FilterForm):
 
     has_time_limit = True
 
-    search = SearchField()
+    search = SearchField(least=SEARCH_WITHIN)
     status = forms.ChoiceField(label=_("Status"), required=False, widget=Choices)
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:

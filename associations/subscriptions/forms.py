@@ -21,7 +21,7 @@ from por.db.keyset import Prepared
 from por.db.prepared import Param, PreparedQuery
 from por.directory.models import Partner, Subscription
 from por.directory.rules import Agreement, Product, normal_mpn_id
-from por.web.filters import AsOfForm, SearchField
+from por.web.filters import SEARCH_WITHIN, AsOfForm, SearchField
 
 #: Filters that are part of the SQL of a prepared list, and those whose values are Params.
 _CHOICES = ("product", "agreement", "status", "partner_of_record")
@@ -46,7 +46,7 @@ class SubscriptionFilter(AsOfForm):
         label=_("Status"), choices=[("", _("All statuses")), *Subscription.Status.choices], required=False
     )
     partner_of_record = forms.CharField(label=_("Partner of record"), required=False)  # `none` or an MPN ID
-    search = SearchField()
+    search = SearchField(least=SEARCH_WITHIN)
     renews_before = forms.DateField(label=_("Renews before"), required=False)
     tenant_id = forms.UUIDField(label=_("Customer"), required=False)
 

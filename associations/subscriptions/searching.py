@@ -17,7 +17,7 @@ from por.accounts.rules import OrganisationKind
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.models import Customer, Partner, Sku
 from por.directory.rules import Product
-from por.web.filters import ids_from
+from por.web.filters import SEARCH_FROM, check_length, ids_from
 
 Kind = Literal["customer", "partner"]
 #: In place of more than FEW keys: any page of rows has some of them, so the database checks each row instead.
@@ -96,15 +96,30 @@ class SearchShape:
 
 
 def matches_of(text: str, actor: Actor, day: date | None) -> Matches:
-    """Return what the text matches: by one query over the trigram indexes, and one more where partners match."""
+    """Return what the text matches: by one query over the trigram indexes, and one more where partners match.
+
+    No index finds two characters: there the database checks the names of each row that the reader may see. Raise
+    Refused for a reader of all rows.
+    """
+    check_length(text, of_all=actor.is_staff)
     ids = ids_from(text)
     given = {"text": text, "first_id": ids and ids[0], "last_id": ids and ids[1]}
     found: dict[str, set[Any]] = {"customer": set(), "partner": set(), "sku": set()}
-    for kind, pk in _names(has_ids=ids is not None, few=FEW).values(**given):
-        found[kind].add(pk)
+    if len(text) < SEARCH_FROM:
+        found["sku"].update(Sku.objects.filter(name__icontains=text).values_list("pk", flat=True))
+        customers = partners = MANY
+    else:
+        for kind, pk in _names(has_ids=ids is not None, few=FEW).values(**given):
+            found[kind].add(pk)
+        customers, partners = _few(sorted(found["customer"])), _few(sorted(found["partner"]))
     products = [value for value, label in Product.choices if text.casefold() in str(label).casefold()]
-    customers, partners, skus = (_few(sorted(keys)) for keys in found.values())
-    matches = Matches(**given, customers=customers, partners=partners, skus=skus, products=products or None)
+    matches = Matches(
+        **given,
+        customers=customers,
+        partners=partners,
+        skus=_few(sorted(found["sku"])),
+        products=products or None,
+    )
     if matches.partners is None:
         return matches
     if day is None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from por.accounts.models import Actor
 from por.directory.models import Customer, Partner
 from por.directory.rules import normal_mpn_id
-from por.web.filters import Choices, FilterForm, SearchField, ids_from
+from por.web.filters import SEARCH_WITHIN, Choices, FilterForm, SearchField, check_length, ids_from
 from por.web.formatting import country_text
 
 
@@ -58,10 +58,11 @@ class CustomerFilter(FilterForm):
 
     has_time_limit = True
 
-    search = SearchField()
+    search = SearchField(least=SEARCH_WITHIN)
 
     def apply(self, customers: QuerySet[Customer], actor: Actor) -> QuerySet[Customer]:
         if text := self.cleaned_data["search"]:
+            check_length(text, of_all=actor.is_staff)
             named = Q(organisation__name__icontains=text) | Q(domain__icontains=text)
             if ids := ids_from(text):
                 named |= Q(tenant_id__range=ids)

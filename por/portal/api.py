@@ -18,8 +18,8 @@ from por.api.lists import filtered, listing
 from por.api.schema import Guid, Is, described, page_of
 from por.directory.forms import CustomerFilter, named_partner
 from por.directory.models import Customer, Partner
-from por.portal.directory import customer_rows, partner_rows, partners_visible_to
-from por.web.filters import FilterForm, SearchField
+from por.portal.queries import customer_rows, partner_rows, partners_visible_to
+from por.web.filters import SEARCH_WITHIN, FilterForm, SearchField, check_length
 
 
 class CustomerRowShape(TypedDict):
@@ -71,7 +71,7 @@ class CustomerListFilter(CustomerFilter):
 class PartnerListFilter(FilterForm):
     """The filters of the list of partners. All are optional."""
 
-    search = SearchField()
+    search = SearchField(least=SEARCH_WITHIN)
     market = forms.ChoiceField(choices=Partner.Market.choices, required=False)
     status = forms.ChoiceField(choices=Partner.Status.choices, required=False)
 
@@ -80,7 +80,10 @@ class PartnerListFilter(FilterForm):
         for name in ("market", "status"):
             if given[name]:
                 partners = partners.filter(**{name: given[name]})
-        return partners.filter(named_partner(given["search"])) if given["search"] else partners
+        if text := given["search"]:
+            check_length(text, of_all=actor.is_staff)
+            partners = partners.filter(named_partner(text))
+        return partners
 
 
 CUSTOMER_EXAMPLE = {

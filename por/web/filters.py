@@ -14,7 +14,10 @@ from django.forms.utils import flatatt
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from por.errors import Refused
 
 
 class Choices(forms.Select):
@@ -45,8 +48,8 @@ class DayInput(forms.DateInput):
 
 
 DAY = DayInput(attrs={"type": "date"}, format="%Y-%m-%d")
-#: The least number of characters to search for.
-SEARCH_FROM = 3
+#: The least number of characters to search for: in the rows of one organisation, and in those of all.
+SEARCH_WITHIN, SEARCH_FROM = 2, 3
 
 
 class FilterForm(forms.Form):
@@ -91,15 +94,25 @@ class AsOfForm(FilterForm):
 class SearchField(forms.CharField):
     """Text to search for: empty, or long enough not to match everything."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, least: int = SEARCH_FROM, **kwargs: Any) -> None:
         super().__init__(label=_("Search"), required=False, max_length=100, **kwargs)
+        self.least = least
 
     def clean(self, value: Any) -> str:
         text: str = super().clean(value)
-        if text and len(text) < SEARCH_FROM:
-            message = _("Enter at least %(count)s characters to search.") % {"count": SEARCH_FROM}
-            raise forms.ValidationError(message, code="search_too_short")
+        if text and len(text) < self.least:
+            raise forms.ValidationError(_too_short(self.least), code="search_too_short")
         return text
+
+
+def check_length(text: str, *, of_all: bool) -> None:
+    """Raise Refused if the text is too short for the rows of all organisations: no index finds two characters."""
+    if of_all and len(text) < SEARCH_FROM:
+        raise Refused("search_too_short", _too_short(SEARCH_FROM), field="search")
+
+
+def _too_short(least: int) -> str:
+    return gettext("Enter at least %(count)s characters to search.") % {"count": least}
 
 
 def ids_from(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:

@@ -19,7 +19,7 @@ from por.db.locks import statement_timeout
 from por.directory.forms import CustomerFilter, PartnerFilter
 from por.directory.models import Customer, Partner
 from por.errors import Refused
-from por.portal.directory import customer_rows, partner_rows
+from por.portal.queries import customer_rows, partner_rows
 from por.web.filters import FilterForm, SearchField
 
 FEW = 5  # of each; the list of each has all of them

@@ -24,7 +24,7 @@ from por.errors import NotFound
 from por.history.models import Event, Outbox
 from por.notifications.models import Delivery
 from por.notifications.queries import LATE_AFTER
-from por.portal.directory import customer_rows, partner_rows
+from por.portal.queries import customer_rows, partner_rows
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, count_of, customers_text, partners_text
 from por.web.pages import as_of_context, render_page

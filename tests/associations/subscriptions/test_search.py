@@ -17,6 +17,7 @@ from por.history.models import Event
 from tests.api import Api
 from tests.databases import clear_statistics
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.pages import signed_in
 
 
 @pytest.fixture
@@ -81,6 +82,27 @@ def test_search_finds_the_same_whether_few_or_many_names_match(estate, monkeypat
     assert found("nordvik", partner_of_record="none") == {"azure"}
     assert found("staff", product="azure", status="grace", agreement="CSP") == {"azure"}
     assert found("staff", renews_before="2028-01-01") == {"mail", "azure"}
+
+
+def test_two_characters_are_enough_within_an_organisation_and_too_few_for_all(estate):
+    rows, readers, nordvik = estate
+    names = {str(row.subscription_id): name for name, row in rows.items()}
+
+    def found(reader: str, text: str) -> set[str]:
+        return {names[row["id"]] for row in readers[reader].get("subscriptions/", {"search": text}).json()["results"]}
+
+    assert found("almvik", "E3") == {"mail"}
+    assert found("nordvik", "vi") == {"mail", "azure"}, "both are Almvik's"
+    assert found("halden", "ek") == {"intune"}
+    assert found("almvik", "no") == {"mail"}, "its partner of record is Nordvik"
+    assert found("halden", "no") == set(), "whoever may not know the partner does not find it"
+    assert found("almvik", "xq") == set()
+    refused = readers["staff"].get("subscriptions/", {"search": "E3"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "search_too_short")
+    assert refused.json()["errors"][0]["field"] == "search"
+    page = signed_in(make_staff("auditor")).get("/a/subscriptions/?search=E3")
+    assert page.status_code == 422
+    assert "Enter at least 3 characters" in page.text
 
 
 def plan(queryset) -> str:

@@ -21,7 +21,10 @@ class CheckForm(forms.Form):
 
     mpn_id = forms.CharField(
         label=_("MPN ID (Partner ID)"),
-        help_text=_("Ask your partner for this number. It usually has 6 or 7 digits."),
+        help_text=_(
+            "Ask your partner for this number. It usually has 6 or 7 digits. It is also called Partner ID, PartnerOne ID "
+            "or location ID."
+        ),
         max_length=40,
         strip=False,
         error_messages={"required": _("Enter your partner’s MPN ID."), "max_length": MESSAGES["mpn_id_malformed"]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
 from django.db.models import Count, Min, Q, QuerySet
@@ -13,8 +14,11 @@ from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.db.prepared import Param, PreparedQuery
 from por.directory.models import CheckOfId, Partner
-from por.directory.rules import normal_mpn_id
+from por.directory.rules import is_guid, normal_mpn_id
 from por.errors import NotFound, RateLimited, Refused
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
 
 PER_MINUTE, PER_DAY = 20, 200
 
@@ -29,6 +33,10 @@ MESSAGES = {
     ),
     "partner_suspended": _("You cannot attach this partner because its membership is suspended. Contact your partner."),
 }
+
+IS_GUID = _(
+    "This is a GUID, such as the ID of a tenant or a subscription. An MPN ID has 4 to 10 digits, for example 4471902."
+)
 
 
 def check(entered: str, *, by: Actor) -> Partner:
@@ -47,7 +55,7 @@ def check(entered: str, *, by: Actor) -> Partner:
     if wait:
         raise _too_many_checks(wait)
     if code is not None:
-        raise refusal(code)
+        raise refusal(code, entered=entered)
     assert partner is not None
     return partner
 
@@ -60,7 +68,8 @@ def attachable(entered: str, *, by: Actor) -> Partner:
     mpn_id = normal_mpn_id(entered)
     partner = _LOCKED_BY_ID.one(mpn_id=mpn_id) if mpn_id else None
     if code := _obstacle(mpn_id, partner):
-        raise refusal(code, field="mpn_id" if code in {"mpn_id_malformed", "partner_not_found"} else None)
+        field = "mpn_id" if code in {"mpn_id_malformed", "partner_not_found"} else None
+        raise refusal(code, field=field, entered=entered)
     assert partner is not None
     return partner
 
@@ -91,11 +100,16 @@ def _too_many_checks(wait: int) -> RateLimited:
     )
 
 
-def refusal(code: str, *, field: str | None = None) -> Refused:
-    """Return the refusal with this code of MESSAGES."""
+def malformed(entered: str) -> LazyText:
+    """Return the message for what is no MPN ID. People often paste the ID of a tenant or of a subscription."""
+    return IS_GUID if is_guid(entered) else MESSAGES["mpn_id_malformed"]
+
+
+def refusal(code: str, *, field: str | None = None, entered: str = "") -> Refused:
+    """Return the refusal with this code of MESSAGES, of what was entered."""
     kind = NotFound if code == "partner_not_found" and field is None else Refused
     if code == "mpn_id_malformed":
-        field = "mpn_id"
+        return Refused(code, malformed(entered), field="mpn_id")
     return kind(code, MESSAGES[code], field=field)
 
 

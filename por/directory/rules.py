@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from pathlib import Path
 
 from django.db.models import TextChoices
@@ -45,6 +46,15 @@ class Workload(TextChoices):
 
 
 MPN_ID = re.compile(r"[0-9]{4,10}")
+
+
+def is_guid(text: str) -> bool:
+    """Return whether the text is a GUID, as IDs of tenants and subscriptions are; also in braces or without hyphens."""
+    try:
+        uuid.UUID(text.strip())
+    except ValueError:
+        return False
+    return True
 
 
 def normal_mpn_id(text: str) -> str | None:

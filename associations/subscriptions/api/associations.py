@@ -17,7 +17,7 @@ from por.accounts.models import Actor
 from por.api.endpoint import Endpoint
 from por.api.lists import filtered, listing
 from por.api.schema import described, page_of
-from por.directory.actions import MESSAGES
+from por.directory.actions import malformed
 from por.directory.rules import normal_mpn_id
 from por.web.filters import AsOfForm
 
@@ -58,7 +58,7 @@ class AssociationFilter(AsOfForm):
         text: str = self.cleaned_data["mpn_id"]
         mpn_id = normal_mpn_id(text) if text else ""
         if mpn_id is None:
-            raise forms.ValidationError(MESSAGES["mpn_id_malformed"], code="mpn_id_malformed")
+            raise forms.ValidationError(malformed(text), code="mpn_id_malformed")
         return mpn_id
 
     def apply(self, associations: AssociationQuerySet, actor: Actor) -> AssociationQuerySet:

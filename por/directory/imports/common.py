@@ -6,7 +6,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from por.directory.rules import normal_mpn_id
+from por.directory.actions import IS_GUID
+from por.directory.rules import is_guid, normal_mpn_id
 from por.imports.reading import Cells, Unfit
 
 
@@ -14,7 +15,8 @@ def mpn_id(cells: Cells, column: str, text: str) -> str:
     """Return the MPN ID in its normal form. Raise Unfit if it is none."""
     found = normal_mpn_id(text)
     if found is None:
-        raise Unfit(column, "mpn_id_malformed", _("An MPN ID has 4 to 10 digits."))
+        message = IS_GUID if is_guid(text) else _("An MPN ID has 4 to 10 digits.")
+        raise Unfit(column, "mpn_id_malformed", message)
     return found
 
 

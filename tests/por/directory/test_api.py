@@ -80,3 +80,16 @@ def test_read_only_token_may_check(customer, partner):
     reader = Api(make_member(customer.organisation), read_only=True)
 
     assert reader.get("partners/check/", {"mpn_id": partner.mpn_id}).status_code == 200
+
+
+@pytest.mark.parametrize("entered", ["{%s}", "%s", " %s "])
+def test_guid_in_place_of_an_mpn_id_is_called_a_guid(api, subscription, entered):
+    guid = entered % subscription.subscription_id
+    checked = api.get("partners/check/", {"mpn_id": guid})
+    attached = api.put(f"subscriptions/{subscription.subscription_id}/partner-of-record/", {"mpn_id": guid})
+    filtered = api.get("associations/", {"mpn_id": guid})
+    for response in (checked, attached, filtered):
+        assert response.status_code == 422
+        (error,) = response.json()["errors"]
+        assert (error["field"], error["code"]) == ("mpn_id", "mpn_id_malformed")
+        assert error["detail"].startswith("This is a GUID")

@@ -22,8 +22,8 @@ class CheckForm(forms.Form):
     mpn_id = forms.CharField(
         label=_("MPN ID (Partner ID)"),
         help_text=_(
-            "Ask your partner for this number. It usually has 6 or 7 digits. It is also called Partner ID, PartnerOne ID "
-            "or location ID."
+            "Ask your partner for this number. It usually has 6 or 7 digits. "
+            "It is also called Partner ID, PartnerOne ID or location ID."
         ),
         max_length=40,
         strip=False,

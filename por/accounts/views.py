@@ -152,13 +152,14 @@ def landing(request: Request) -> HttpResponse:
 
 @require_POST
 def switch(request: Request) -> HttpResponse:
-    """Make another organisation of the person the active one."""
+    """Make another organisation of the person the active one. Go to its home, or back to a page of its kind."""
     chosen = request.POST.get("organisation")
     membership = next((one for one in request.memberships if str(one.organisation_id) == chosen), None)
     if membership is None:
         raise Http404
     request.session[ACTIVE_ORGANISATION] = membership.organisation_id
-    return redirect(HOMES[OrganisationKind(membership.organisation.kind)])
+    home, there = HOMES[OrganisationKind(membership.organisation.kind)], _way_back(request)
+    return redirect(there if there.startswith(home) else home)
 
 
 # --- Language and theme ---------------------------------------------------------------------------------------------

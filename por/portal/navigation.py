@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from associations.legacy_forms.queries import has_forms
 from por.accounts.forms import THEMES
 from por.accounts.middleware import Request
-from por.accounts.models import SYSTEM, Actor
+from por.accounts.models import SYSTEM, Actor, Membership
 from por.accounts.rules import OrganisationKind, Right, Role
 from por.notifications.queries import open_lines
 
@@ -122,11 +122,23 @@ def page(request: Request) -> dict[str, Any]:
         "actor": actor,
         "memberships": getattr(request, "memberships", []),
         "role_name": f"{OrganisationKind(actor.kind).label}, {Role(actor.role).label}" if actor.organisation else "",
+        "elsewhere": SimpleLazyObject(lambda: elsewhere(request)),
         "navigation": SimpleLazyObject(lambda: navigation(actor, request.path)),
         "search": SimpleLazyObject(lambda: SEARCHES.get(actor.kind)),
         "shortcuts_off": request.COOKIES.get("shortcuts") == "off",
         "theme": theme if theme in dict(THEMES) else "",
     }
+
+
+def elsewhere(request: Request) -> list[Membership]:
+    """Return the person's other memberships in organisations of the kind whose pages begin like this one."""
+    memberships: list[Membership] = getattr(request, "memberships", [])
+    return [
+        one
+        for one in memberships
+        if one.organisation_id != request.actor.organisation_id
+        and request.path.startswith(PAGES[one.organisation.kind][0].url)
+    ]
 
 
 def navigation(actor: Actor, path: str) -> list[Group]:

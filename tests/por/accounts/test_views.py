@@ -208,6 +208,30 @@ def test_person_with_several_organisations_chooses_and_can_switch(client: Client
     assert client.get("/").url == "/p/"
 
 
+def test_link_to_another_organisation_of_the_reader_asks_to_switch(
+    client: Client, both: User, partner: Partner
+) -> None:
+    client.force_login(both)
+    customer = both.memberships.exclude(organisation=partner.organisation).get().organisation
+    client.post(reverse("accounts:switch"), {"organisation": customer.pk})
+    page = client.get("/p/subscriptions/?search=almvik")
+    assert page.status_code == 403
+    assert f"Switch to {partner.organisation.name}" in page.text
+    assert 'name="next" value="/p/subscriptions/?search=almvik"' in page.text
+    given = {"organisation": partner.organisation_id, "next": "/p/subscriptions/?search=almvik"}
+    assert client.post(reverse("accounts:switch"), given).url == "/p/subscriptions/?search=almvik"
+    assert "Switch to" not in client.get("/p/subscriptions/00000000-0000-0000-0000-000000000000/").text
+
+
+@pytest.mark.parametrize("there", ["https://elsewhere.example/p/", "//elsewhere.example/p/", "/c/", "/logout", ""])
+def test_switch_leads_only_to_pages_of_the_chosen_organisation(
+    client: Client, both: User, partner: Partner, there: str
+) -> None:
+    client.force_login(both)
+    given = {"organisation": partner.organisation_id, "next": there}
+    assert client.post(reverse("accounts:switch"), given).url == "/p/"
+
+
 def test_person_cannot_switch_to_an_organisation_of_others(as_elin: Client, partner: Partner) -> None:
     for other in (partner.organisation_id, "", "x"):
         assert as_elin.post(reverse("accounts:switch"), {"organisation": other}).status_code == 404

@@ -48,6 +48,11 @@ urlpatterns = [
         partner.partner_subscription_detail,
         name="partner_subscription_detail",
     ),
+    path(
+        "p/subscriptions/<uuid:subscription_id>/resign/",
+        partner.partner_subscription_resign,
+        name="partner_subscription_resign",
+    ),
     path("p/change-requests/", change_requests.partner_change_request_list, name="partner_change_request_list"),
     path("p/change-requests/<int:request_id>/", change_requests.partner_change_request, name="partner_change_request"),
     path(

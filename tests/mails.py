@@ -37,7 +37,7 @@ ROOMS = ["history", "accounts", "estate", "notifications", "directory", "associa
 
 
 def change_the_record() -> None:
-    """Attach a partner, date it back, remove it, undo the removal and end it; undo the attachment of another."""
+    """Attach a partner, date it back, remove it, undo that and end it; undo the attachment of another; let one resign."""
     customer, partner = make_customer(), make_partner()
     admin = make_member(customer.organisation)
     make_member(partner.organisation)
@@ -49,6 +49,8 @@ def change_the_record() -> None:
     assert association is not None
     attaching.attach(other.subscription_id, partner.mpn_id, by=admin)
     undo.undo(other.subscription_id, by=admin)
+    attaching.attach(other.subscription_id, partner.mpn_id, by=admin)
+    attaching.resign(other.subscription_id, by=make_member(partner.organisation), reason="Our contract has ended.")
     subscription.status = "expired"
     subscription.save(update_fields=["status"])
     ending.end_from_outside(association.pk)

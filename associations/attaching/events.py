@@ -1,4 +1,4 @@
-"""The events of attaching and removing a partner of record, of undoing both, and of attaching many."""
+"""The events of attaching and removing a partner of record, of undoing both, of resigning, and of attaching many."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from associations.record.events import (
     AssociationPayload,
     PartnerName,
     RecordContext,
+    notify_both,
     notify_customer,
     notify_partners,
     partner_name,
@@ -39,6 +40,7 @@ from por.web.formatting import day_text
 class AttachEvent(EventType):
     ATTACHED = "partner_of_record.attached"
     REMOVED = "partner_of_record.removed"
+    RESIGNED = "partner_of_record.resigned"
     ATTACH_UNDONE = "partner_of_record.attach_undone"
     REMOVAL_UNDONE = "partner_of_record.removal_undone"
     DATED_BACK = "partner_of_record.dated_back"
@@ -237,6 +239,57 @@ register(
     link=SUBSCRIPTION,
     mails=(REMOVED_MAIL, REMOVED_RECEIPT),
     notify=partial(_notify, partner=REMOVED_MAIL, receipt=REMOVED_RECEIPT),
+)
+
+# --- Resigned -------------------------------------------------------------------------------------------------------
+
+RESIGNED_MAIL = to_partner(
+    "record_resigned",
+    Topic.RECORD,
+    title=_("Confirmation: resigned as partner of record"),
+    subject=_("You resigned as the partner of record for %(subscription)s (%(customer)s)"),
+    paragraphs=(
+        _(
+            "%(partner)s resigned as the partner of record for %(subscription)s (%(customer)s) on %(until)s. We have "
+            "told the customer."
+        ),
+        _(
+            "From now on, you can see its usage only for the months when you were the partner of record. The "
+            "subscription stays in your list."
+        ),
+    ),
+    inbox=_("Your company resigned as the partner of record."),
+)
+RESIGNED_CUSTOMER_MAIL = to_customer(
+    "record_resigned_customer",
+    Topic.RECORD,
+    title=_("Partner resigned"),
+    subject=_("%(partner)s resigned as your partner of record for %(subscription)s"),
+    paragraphs=(
+        _("%(partner)s stopped being the partner of record for %(subscription)s on %(until)s, at their own request."),
+        _(
+            "From now on, they can see its usage only for the months when they were the partner of record. While the "
+            "subscription is active, you can attach another partner."
+        ),
+    ),
+    inbox=_("%(partner)s resigned as your partner of record."),
+    values=partner_name,
+    may=Right.ATTACH,
+)
+
+
+register(
+    AttachEvent.RESIGNED,
+    payload=AssociationPayload,
+    about=("subscription",),
+    here=_("{partner} resigned"),
+    elsewhere=_("{partner} resigned from {object}"),
+    icon="x",
+    tone="bad",
+    groups=(ENDED_GROUP,),
+    link=SUBSCRIPTION,
+    mails=(RESIGNED_MAIL, RESIGNED_CUSTOMER_MAIL),
+    notify=partial(notify_both, partner=RESIGNED_MAIL, customer=RESIGNED_CUSTOMER_MAIL),
 )
 
 # --- Undone ---------------------------------------------------------------------------------------------------------

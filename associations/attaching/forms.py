@@ -113,6 +113,19 @@ class RemoveForm(forms.Form):
         return " ".join(filter(None, [str(self.REASONS.get(given["reason"], "")), given["text"].strip()]))
 
 
+class ResignForm(forms.Form):
+    """Why a partner resigns: the customer reads it."""
+
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    reason = forms.CharField(
+        label=_("Reason"),
+        help_text=_("The customer can read the reason."),
+        required=False,
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+
+
 class UndoForm(forms.Form):
     """Undo: the version of the subscription as shown."""
 

@@ -62,6 +62,7 @@ class Cancellation(TextChoices):
     """Why a change request became pointless: there is no partner of record any more, or no other partner to choose."""
 
     REMOVED = "removed", _("The partner of record was removed")
+    RESIGNED = "resigned", _("The partner of record resigned")
     SUBSCRIPTION_EXPIRED = "subscription_expired", _("The subscription expired")
     PARTNER_CLOSED = "partner_closed", _("A partner’s account was closed")
     ENDED = "ended", _("The partner of record’s period ended")

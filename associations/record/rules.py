@@ -35,6 +35,7 @@ class Source(TextChoices):
 
 class EndReason(TextChoices):
     REMOVED = "removed", _("Removed by the customer")
+    RESIGNED = "resigned", _("The partner resigned")
     CHANGED = "changed", _("Replaced by another partner")
     DISASSOCIATED = "disassociated", _("Ended by the partner")
     CUSTOMER_DECLINED = "customer_declined", _("Declined by the customer")

@@ -53,6 +53,7 @@ def _who_changed(actor: Actor, subscription: Subscription) -> tuple[dict[int, st
     verbs: dict[str, tuple[dict[int, str], str]] = {
         AttachEvent.ATTACHED: (began, "association"),
         AttachEvent.REMOVED: (ended, "association"),
+        AttachEvent.RESIGNED: (ended, "association"),
         AnswerEvent.ANSWERED: (answers, "change_request"),
     }
     changes = subscription_events(actor, subscription).filter(verb__in=verbs).order_by("id")

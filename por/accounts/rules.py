@@ -34,6 +34,7 @@ class Right(StrEnum):
     CHECK_PARTNER = "partner.check"
     ATTACH = "record.attach"
     REMOVE = "record.remove"
+    RESIGN = "record.resign"
     UNDO = "record.undo"
     ATTACH_MANY = "record.bulk"
     ANSWER_CHANGE_REQUEST = "change.answer"
@@ -73,7 +74,14 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
     },
     OrganisationKind.PARTNER: {
         Role.ADMINISTRATOR: frozenset(
-            {Right.CHECK_PARTNER, Right.SUBMIT_STATEMENT, Right.INVITE, Right.ACTIVATE, Right.MANAGE_TOKENS}
+            {
+                Right.CHECK_PARTNER,
+                Right.RESIGN,
+                Right.SUBMIT_STATEMENT,
+                Right.INVITE,
+                Right.ACTIVATE,
+                Right.MANAGE_TOKENS,
+            }
         ),
         Role.INCENTIVES: frozenset({Right.CHECK_PARTNER, Right.SUBMIT_STATEMENT, Right.MANAGE_TOKENS}),
         Role.VIEWER: frozenset(),

@@ -1,8 +1,9 @@
-"""Attaching a partner of record, and removing it."""
+"""Attaching a partner of record, removing it, and resigning."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
@@ -155,15 +156,49 @@ def remove(subscription_id: uuid.UUID, *, by: Actor, reason: str = "", version: 
     current = locking.current(latest)
     if current is None:
         raise Refused("no_partner_of_record", _("This subscription has no partner of record."))
+    _end(subscription, latest, current, EndReason.REMOVED, by=by, reason=reason)
+    return current
+
+
+@transaction.atomic
+def resign(subscription_id: uuid.UUID, *, by: Actor, reason: str = "", version: int | None = None) -> Association:
+    """End the record of the actor's own company now, and cancel the open change request; return the association.
+
+    Raises NotFound, Forbidden, VersionConflict, Locked or `no_partner_of_record`: whether another partner is the
+    partner of record is not told.
+    """
+    subscription = locking.locked(subscription_id, Right.RESIGN, by=by, version=version)
+    latest = locking.latest(subscription)
+    current = locking.current(latest)
+    if current is None or not Association.objects.visible_to(by).filter(pk=current.pk).exists():
+        raise Refused("no_partner_of_record", _("You are not the partner of record for this subscription."))
+    _end(subscription, latest, current, EndReason.RESIGNED, by=by, reason=reason)
+    return current
+
+
+#: The event of each of these ends, and what becomes of an open change request.
+_ENDS: dict[EndReason, tuple[AttachEvent, Cancellation]] = {
+    EndReason.REMOVED: (AttachEvent.REMOVED, Cancellation.REMOVED),
+    EndReason.RESIGNED: (AttachEvent.RESIGNED, Cancellation.RESIGNED),
+}
+
+
+def _end(
+    subscription: Subscription,
+    latest: Sequence[Association],
+    current: Association,
+    why: EndReason,
+    *,
+    by: Actor,
+    reason: str,
+) -> None:
+    event, cancellation = _ENDS[why]
     requests = change_requests.requests_of(subscription)
     now = locking.next_instant(latest, requests)
     locking.partner_of(current)
-    record.end(current, at=now, reason=EndReason.REMOVED, note=reason)
-    recording.record_event(
-        AttachEvent.REMOVED, subscription, by=by, at=now, association=current, reason=current.end_note
-    )
-    change_requests.cancel_open(requests, Cancellation.REMOVED, by=by, at=now)
-    return current
+    record.end(current, at=now, reason=why, note=reason)
+    recording.record_event(event, subscription, by=by, at=now, association=current, reason=current.end_note)
+    change_requests.cancel_open(requests, cancellation, by=by, at=now)
 
 
 def _check_back_dating(began_on: date, subscription: Subscription, today: date) -> None:

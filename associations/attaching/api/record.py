@@ -20,7 +20,7 @@ from associations.record.models import Association
 from associations.record.rules import NOTE_LENGTH
 from associations.record.schemas import ASSOCIATION_EXAMPLE, NOT_FOUND, RecordShape, association_shape, get_visible
 from por.accounts.authentication import actor_of
-from por.accounts.rules import Right
+from por.accounts.rules import OrganisationKind, Right
 from por.accounts.writes import Target, write
 from por.api.endpoint import DigitsField, Endpoint, entered, etag
 from por.api.schema import described
@@ -112,7 +112,8 @@ class PartnerOfRecord(Endpoint):
     @described(
         "remove",
         "Remove the partner of record",
-        "Takes effect immediately. The partner is not asked and gets an email.",
+        """By the customer, or by the partner of record itself, which so resigns. Takes effect immediately. The other
+        side is not asked and gets an email.""",
         answers={204: None},
         body=RemoveBody,
         body_example={"reason": "The project has ended."},
@@ -123,10 +124,12 @@ class PartnerOfRecord(Endpoint):
     def delete(self, request: Request, subscription_id: uuid.UUID) -> Response:
         def remove(version: int | None) -> Response:
             reason = entered(request, RemoveBody).get("reason", "")
-            removed = attaching.remove(subscription_id, by=actor_of(request), reason=reason, version=version)
-            return Response(status=204, headers=_etag(removed))
+            end = attaching.resign if resigns else attaching.remove
+            ended = end(subscription_id, by=actor_of(request), reason=reason, version=version)
+            return Response(status=204, headers=_etag(ended))
 
-        return _write(request, subscription_id, Right.REMOVE, remove)
+        resigns = actor_of(request).kind == OrganisationKind.PARTNER
+        return _write(request, subscription_id, Right.RESIGN if resigns else Right.REMOVE, remove)
 
 
 class Undo(Endpoint):

@@ -5,15 +5,19 @@ from __future__ import annotations
 import uuid
 from datetime import date
 
+from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from associations.attaching.actions.attach import resign
+from associations.attaching.forms import ResignForm
 from associations.attaching.views.shared import being_of_record
 from associations.change_requests.queries import open_requests
 from associations.record import queries, timeline
@@ -31,7 +35,7 @@ from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Subscription
 from por.web.filters import AsOfForm
 from por.web.lists import ListTab
-from por.web.pages import as_of_context
+from por.web.pages import as_of_context, posted, submit
 
 NEWEST = 5  # events shown; the history has them all
 
@@ -70,11 +74,40 @@ def _of_any_partner(_actor: Actor, as_of: date | None) -> QuerySet[Subscription]
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
-    actor = request.actor
-    subscription = get_visible(actor, subscription_id)
+    subscription = get_visible(request.actor, subscription_id)
     past = AsOfForm(request.GET)
     check_had_started(subscription, past)
-    as_of = past.day
+    return _detail(request, subscription, past, status=422 if past.errors else 200)
+
+
+@posted("associations:partner_subscription_detail")
+@only(OrganisationKind.PARTNER)
+def partner_subscription_resign(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
+    """End the record of the partner itself. A second click changes nothing and gets the same answer."""
+    actor = request.actor
+    subscription = get_visible(actor, subscription_id)
+    actor.require(Right.RESIGN)
+    form = ResignForm(request.POST)
+
+    def work() -> object:
+        given = form.cleaned_data
+        return resign(subscription_id, by=actor, reason=given["reason"], version=given["version"])
+
+    sent = submit(form, work)
+    if sent.is_done or sent.refused and queries.rows(actor, [subscription])[0].record is None:
+        if sent.is_done:
+            messages.success(request, _("You are no longer the partner of record. We have told the customer."))
+        return redirect("associations:partner_subscription_detail", subscription_id)
+    subscription.refresh_from_db()
+    return _detail(request, subscription, AsOfForm({}), form=form, status=sent.status)
+
+
+def _detail(
+    request: Request, subscription: Subscription, past: AsOfForm, *, form: ResignForm | None = None, status: int
+) -> HttpResponse:
+    """Show the page of a subscription. `past` has the day that it looks back to; `form` is one with errors."""
+    actor = request.actor
+    as_of = past.day if past.is_valid() else None
     row = queries.rows(actor, [subscription], as_of)[0]
     usage = usage_visible_to(actor).filter(subscription=subscription)
     use = use_of_workloads(in_period(usage, None, as_of))
@@ -100,8 +133,10 @@ def partner_subscription_detail(request: Request, subscription_id: uuid.UUID) ->
             "events": timeline.items(
                 actor, queries.subscription_events(actor, subscription, as_of).order_by("-id")[:NEWEST], here=True
             ),
-            "form": past,
+            "may_resign": row.record is not None and not as_of and actor.may(Right.RESIGN),
+            "resign_form": form or ResignForm(),
+            "form": form or past,
             **as_of_context(request, past),
         },
-        status=422 if past.errors else 200,
+        status=status,
     )

@@ -37,7 +37,7 @@ ROOMS = ["history", "accounts", "estate", "notifications", "directory", "associa
 
 
 def change_the_record() -> None:
-    """Attach a partner, date it back, remove it, undo that and end it; undo the attachment of another; let one resign."""
+    """Attach a partner, date it back, remove it, undo that and end it; undo attaching another; let one resign."""
     customer, partner = make_customer(), make_partner()
     admin = make_member(customer.organisation)
     make_member(partner.organisation)

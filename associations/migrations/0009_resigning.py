@@ -4,20 +4,43 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('associations', '0008_usage_sums'),
+        ("associations", "0008_usage_sums"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='association',
-            name='end_reason',
-            field=models.CharField(blank=True, choices=[('removed', 'Removed by the customer'), ('resigned', 'The partner resigned'), ('changed', 'Replaced by another partner'), ('disassociated', 'Ended by the partner'), ('customer_declined', 'Declined by the customer'), ('conflict_lost', 'Another claim was approved'), ('subscription_expired', 'The subscription expired'), ('subscription_replaced', 'The subscription was replaced'), ('partner_closed', "The partner's account was closed")], max_length=24),
+            model_name="association",
+            name="end_reason",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("removed", "Removed by the customer"),
+                    ("resigned", "The partner resigned"),
+                    ("changed", "Replaced by another partner"),
+                    ("disassociated", "Ended by the partner"),
+                    ("customer_declined", "Declined by the customer"),
+                    ("conflict_lost", "Another claim was approved"),
+                    ("subscription_expired", "The subscription expired"),
+                    ("subscription_replaced", "The subscription was replaced"),
+                    ("partner_closed", "The partner's account was closed"),
+                ],
+                max_length=24,
+            ),
         ),
         migrations.AlterField(
-            model_name='changerequest',
-            name='cancelled_because',
-            field=models.CharField(blank=True, choices=[('removed', 'The partner of record was removed'), ('resigned', 'The partner of record resigned'), ('subscription_expired', 'The subscription expired'), ('partner_closed', 'A partner’s account was closed'), ('ended', 'The partner of record’s period ended')], max_length=24),
+            model_name="changerequest",
+            name="cancelled_because",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("removed", "The partner of record was removed"),
+                    ("resigned", "The partner of record resigned"),
+                    ("subscription_expired", "The subscription expired"),
+                    ("partner_closed", "A partner’s account was closed"),
+                    ("ended", "The partner of record’s period ended"),
+                ],
+                max_length=24,
+            ),
         ),
     ]

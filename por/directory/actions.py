@@ -82,16 +82,22 @@ def require_attachable(partner: Partner) -> None:
         raise refusal(code)
 
 
-def note_unknown(entered: str, *, by: Actor) -> None:
+def note_unknown(entered: str, *, by: Actor, of_job: bool = False) -> None:
     """Count an attempt to attach an unknown ID as a Check ID, so that attaching does not get around its limits.
 
-    Call it after the refused transaction. Raise RateLimited, instead of that refusal, once the limit is reached.
+    Call it after the refused transaction. Raise RateLimited, instead of that refusal, once the limit is reached. What
+    dry runs have found limits no row of a job.
     """
     with transaction.atomic():
-        wait = _wait(by)
+        wait = _wait(by, of_job=of_job)
         _note(entered, "too_many_checks" if wait else CheckOfId.Outcome.NOT_FOUND, by=by)
     if wait:
         raise _too_many_checks(wait)
+
+
+def note_found(entered: str, *, by: Actor) -> None:
+    """Count an ID that a dry run has found as a Check ID of the day, so that it is no way around that limit."""
+    _note(entered, CheckOfId.Outcome.FOUND_BY_JOB, by=by)
 
 
 def _too_many_checks(wait: int) -> RateLimited:
@@ -148,8 +154,10 @@ def _obstacle(mpn_id: str | None, partner: Partner | None) -> str | None:
     return None
 
 
-def _wait(by: Actor) -> int:
+def _wait(by: Actor, *, of_job: bool = False) -> int:
     """Return how many seconds the organisation must wait for its next try; 0 if it need not.
+
+    What dry runs have found counts for the day of single checks alone.
 
     An advisory lock lets one transaction at a time count.
     """
@@ -160,11 +168,14 @@ def _wait(by: Actor) -> int:
     tries = CheckOfId.objects.filter(organisation=by.organisation_id, at__gt=day).exclude(
         outcome=CheckOfId.Outcome.LIMITED
     )
+    single = ~Q(outcome=CheckOfId.Outcome.FOUND_BY_JOB)
+    if of_job:
+        tries = tries.filter(single)
     counts = tries.aggregate(
         in_day=Count("pk"),
-        in_minute=Count("pk", filter=Q(at__gt=minute)),
+        in_minute=Count("pk", filter=single & Q(at__gt=minute)),
         first_of_day=Min("at"),
-        first_of_minute=Min("at", filter=Q(at__gt=minute)),
+        first_of_minute=Min("at", filter=single & Q(at__gt=minute)),
     )
     if counts["in_day"] >= PER_DAY:
         return 1 + int((counts["first_of_day"] - day).total_seconds())

@@ -207,6 +207,7 @@ class CheckOfId(models.Model):
 
     class Outcome(models.TextChoices):
         FOUND = "found", _("Found")
+        FOUND_BY_JOB = "found_by_job", _("Found by a dry run")
         NOT_FOUND = "partner_not_found", _("Not found")
         GLOBAL = "partner_is_global", _("Global account")
         SUSPENDED = "partner_suspended", _("Suspended")

@@ -186,18 +186,33 @@ class _Undone(Exception):
     """Rolls back a row of a dry run."""
 
 
+#: The codes of rows that were refused before their partner was looked for.
+_NOT_LOOKED_FOR = frozenset(
+    {
+        *("no_right", "subscription_id_malformed", "subscription_twice", "not_found", "busy", "too_many_unknown"),
+        *("mpn_id_malformed", "partner_not_found"),
+    }
+)
+
+
 class _Run:
-    """One worker's run through a job, on behalf of the person who asked for it, with the role they have now."""
+    """One worker's run through a job, on behalf of the person who asked for it, with the role they have now.
+
+    What it remembers of the rows before follows from their outcomes alone, so a run that goes on after a crash ends
+    like one without.
+    """
 
     def __init__(self, job: Job) -> None:
         self.job = job
         member = Membership.objects.usable().filter(user=job.asked_by_id, organisation=job.organisation_id).first()
         role = member.role if member else ""
         self.actor = Actor(user=job.asked_by, organisation=job.organisation, role=role or "none")
-        before = job.rows.exclude(outcome="")
-        self.seen = {one.subscription_id.casefold() for one in before}
-        self.unknown = {one.mpn_id for one in before.filter(code="partner_not_found")}
-        self.is_probing = before.filter(code="too_many_unknown").exists()
+        self.seen: set[uuid.UUID] = set()
+        self.found: set[str] = set()
+        self.unknown: set[str] = set()
+        self.is_probing = False
+        for row in job.rows.exclude(outcome="").order_by("row"):
+            self._remember(row)
 
     def through(self, rows: Iterable[JobRow]) -> int:
         """Do these rows; return how many there were."""
@@ -206,15 +221,43 @@ class _Run:
             try:
                 self._try(row)
             except Refused as refused:
-                row.outcome, row.code, row.detail = "refused", refused.code, str(refused.message)
-                row.save(update_fields=["outcome", "code", "detail"])
+                self._refuse(row, refused)
+            self._remember(row)
             count += 1
         return count
+
+    def _refuse(self, row: JobRow, refused: Refused) -> None:
+        """Save why a row was refused and, in the same transaction, the Check IDs that it counts as."""
+        mpn_id = _normal(row)
+        with transaction.atomic():
+            if refused.code == "partner_not_found" and mpn_id not in self.unknown:
+                refused = self._note_unknown(mpn_id) or refused
+            row.outcome, row.code, row.detail = "refused", refused.code, str(refused.message)
+            self._note_found(row)
+            row.save(update_fields=["outcome", "code", "detail"])
+
+    def _remember(self, row: JobRow) -> None:
+        """Take the outcome of a row into account for those that follow."""
+        if (subscription_id := _guid(row)) is not None:
+            self.seen.add(subscription_id)
+        if row.code == "partner_not_found":
+            self.unknown.add(_normal(row))
+        elif row.code == "too_many_unknown":
+            self.is_probing = True
+        elif row.code not in _NOT_LOOKED_FOR:
+            self.found.add(_normal(row))
 
     def _try(self, row: JobRow) -> None:
         """Attach a row, and try a few times if its subscription is locked. Raises Refused."""
         self.actor.require(Right.ATTACH_MANY)
-        subscription_id = self._subscription_id(row)
+        subscription_id = _guid(row)
+        if subscription_id is None:
+            raise Refused("subscription_id_malformed", _("This is not a valid subscription ID."))
+        if subscription_id in self.seen:
+            raise Refused(
+                "subscription_twice",
+                _("An earlier row already has this subscription. Include each subscription only once."),
+            )
         for _try in range(TRIES - 1):
             try:
                 return self._attach(row, subscription_id)
@@ -224,7 +267,7 @@ class _Run:
 
     def _attach(self, row: JobRow, subscription_id: uuid.UUID) -> None:
         """Attach a row, and save its outcome in the same transaction. Raises Refused."""
-        mpn_id = normal_mpn_id(row.mpn_id) or row.mpn_id
+        mpn_id = _normal(row)
         if self.is_probing:
             raise _too_many()
         if mpn_id in self.unknown:
@@ -236,37 +279,37 @@ class _Run:
                     raise _Undone
                 row.save(update_fields=["outcome"])
         except _Undone:
-            row.save(update_fields=["outcome"])
-        except Refused as refused:
-            if refused.code == "partner_not_found":
-                self._note_unknown(mpn_id)
-            raise
+            with transaction.atomic():
+                self._note_found(row)
+                row.save(update_fields=["outcome"])
 
-    def _subscription_id(self, row: JobRow) -> uuid.UUID:
-        """Return the ID in a row. Raises Refused if it is none, or is in an earlier row."""
-        try:
-            found = uuid.UUID(row.subscription_id)
-        except ValueError:
-            raise Refused("subscription_id_malformed", _("This is not a valid subscription ID.")) from None
-        if str(found) in self.seen:
-            raise Refused(
-                "subscription_twice",
-                _("An earlier row already has this subscription. Include each subscription only once."),
-            )
-        self.seen.add(str(found))
-        return found
-
-    def _note_unknown(self, mpn_id: str) -> None:
-        """Count an unknown MPN ID as a Check ID, so that a job is no way around the limits of Check ID."""
+    def _note_unknown(self, mpn_id: str) -> Refused | None:
+        """Count an unknown MPN ID as a Check ID, so that a job is no way around it; return a refusal past the limits."""
         if len(self.unknown) >= UNKNOWN:
-            self.is_probing = True
-            raise _too_many()
+            return _too_many()
         try:
-            directory.note_unknown(mpn_id, by=self.actor)
+            directory.note_unknown(mpn_id, by=self.actor, of_job=True)
         except RateLimited:
-            self.is_probing = True
-            raise _too_many() from None
-        self.unknown.add(mpn_id)
+            return _too_many()
+        return None
+
+    def _note_found(self, row: JobRow) -> None:
+        """Count a partner that a dry run has found for the first time as a Check ID."""
+        mpn_id = _normal(row)
+        if self.job.dry_run and row.code not in _NOT_LOOKED_FOR and mpn_id not in self.found:
+            directory.note_found(mpn_id, by=self.actor)
+
+
+def _guid(row: JobRow) -> uuid.UUID | None:
+    """Return the ID of the subscription, however it is written; None if it is no GUID."""
+    try:
+        return uuid.UUID(row.subscription_id)
+    except ValueError:
+        return None
+
+
+def _normal(row: JobRow) -> str:
+    return normal_mpn_id(row.mpn_id) or row.mpn_id
 
 
 def _too_many() -> Refused:

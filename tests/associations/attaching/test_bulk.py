@@ -7,12 +7,12 @@ import io
 import uuid
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import bulk
-from associations.attaching.models import Job
+from associations.attaching.models import Job, JobRow
 from associations.change_requests.models import ChangeRequest
 from associations.record.models import Association
 from por.accounts.models import Actor, Membership
@@ -106,6 +106,95 @@ def test_next_worker_does_only_the_rows_a_dead_worker_left(customer, admin, monk
     job.refresh_from_db()
     assert (job.status, outcomes(job)) == ("done", ["attached"] * 4)
     assert Event.objects.filter(verb="partner_of_record.attached").count() == 4
+
+
+def rows_that_depend_on_those_before(customer: Customer) -> list[bulk.Pair]:
+    """Return rows with the same IDs in other forms, unknown IDs past the limit, and found ones between them."""
+    ours, other = make_partner(), make_partner("Halden Konsult AB", status="suspended")
+    one, two, *more = (str(make_subscription(customer).subscription_id) for _row in range(8))
+    unknown = [str(99999900 + number) for number in range(4)]
+    return [
+        bulk.Pair(f"{{{one.upper()}}}", ours.mpn_id),
+        bulk.Pair("not a GUID", ours.mpn_id),
+        bulk.Pair(one, ours.mpn_id),
+        bulk.Pair(two, f"{unknown[0][:4]}-{unknown[0][4:]}"),
+        bulk.Pair(two.replace("-", ""), ours.mpn_id),
+        bulk.Pair(more[0], unknown[0]),
+        bulk.Pair(more[1], other.mpn_id),
+        bulk.Pair(more[2], unknown[1]),
+        bulk.Pair(more[3], unknown[2]),
+        bulk.Pair(more[4], ours.mpn_id),
+        bulk.Pair(more[5], unknown[3]),
+    ]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_outcome_is_the_same_whichever_row_the_worker_dies_in(customer, admin, monkeypatch, dry_run):
+    monkeypatch.setattr(bulk, "UNKNOWN", 2)
+    pairs = rows_that_depend_on_those_before(customer)
+
+    def run(dies_in: int) -> tuple[list[str], list[str]]:
+        """Run the job by a worker that dies in this row, before or after its work, and by another one."""
+        real, rows = JobRow.save, []
+
+        def save(row, *args, **kwargs):
+            rows.append(row.row)
+            if rows.count(dies_in) == 1 and row.row == dies_in:
+                raise KeyboardInterrupt
+            return real(row, *args, **kwargs)
+
+        with transaction.atomic():
+            job = bulk.request(pairs, dry_run=dry_run, by=admin)
+            with monkeypatch.context() as patch:
+                patch.setattr(JobRow, "save", save)
+                if dies_in:
+                    with pytest.raises(KeyboardInterrupt):
+                        bulk.run_jobs()
+                bulk.run_jobs()
+            found = outcomes(job), list(CheckOfId.objects.order_by("pk").values_list("entered", flat=True))
+            transaction.set_rollback(True)
+        return found
+
+    whole = run(0)
+    assert whole[0][:6] == [
+        "attached",
+        "subscription_id_malformed",
+        "subscription_twice",
+        "partner_not_found",
+        "subscription_twice",
+        "partner_not_found",
+    ]
+    assert whole[0][6:] == ["partner_suspended", "partner_not_found", *["too_many_unknown"] * 3]
+    for row in range(1, len(pairs) + 1):
+        assert run(row) == whole, f"it died in row {row}"
+
+
+def test_partners_that_a_dry_run_finds_count_towards_the_checks_of_the_day(customer, admin, monkeypatch):
+    monkeypatch.setattr(directory, "PER_DAY", 3)
+    found = [make_partner() for _number in range(3)]
+    pairs = [bulk.Pair(str(make_subscription(customer).subscription_id), one.mpn_id) for one in (*found, found[0])]
+    tried = bulk.request(pairs, dry_run=True, by=admin)
+    bulk.run_jobs()
+
+    assert outcomes(tried) == ["attached"] * 4
+    assert list(CheckOfId.objects.values_list("outcome", flat=True)) == ["found_by_job"] * 3
+    with pytest.raises(Refused) as caught:
+        directory.check(found[0].mpn_id, by=admin)
+    assert caught.value.code == "too_many_checks"
+
+    unknown = bulk.Pair(str(make_subscription(customer).subscription_id), "99999901")
+    again = bulk.request([*pairs, unknown], dry_run=True, by=admin)
+    bulk.run_jobs()
+    assert outcomes(again) == ["attached"] * 4 + ["partner_not_found"], "no row of a job is refused for it"
+
+
+def test_partners_that_a_dry_run_finds_do_not_count_for_the_minute(customer, admin, monkeypatch):
+    monkeypatch.setattr(directory, "PER_MINUTE", 2)
+    found = [make_partner() for _number in range(3)]
+    pairs = [bulk.Pair(str(make_subscription(customer).subscription_id), one.mpn_id) for one in found]
+    bulk.request(pairs, dry_run=True, by=admin)
+    bulk.run_jobs()
+    assert directory.check(found[0].mpn_id, by=admin) == found[0]
 
 
 def job_of(customer: Customer, admin: Actor, rows: int) -> Job:

@@ -140,9 +140,15 @@ class ChangePassword(Unprocessable, allauth.PasswordChangeView):  # type: ignore
 # --- The home page and the active organisation ----------------------------------------------------------------------
 
 
+@login_not_required
 @require_safe
 def landing(request: Request) -> HttpResponse:
-    """Redirect to the home of the active organisation; a person with several organisations first chooses one."""
+    """Redirect to the home of the active organisation; a person with several organisations first chooses one.
+
+    Strangers read what the product is.
+    """
+    if request.actor.user is None:
+        return render(request, "accounts/welcome.html")
     if not request.memberships:
         return render(request, "accounts/no_membership.html")
     if len(request.memberships) > 1 and ACTIVE_ORGANISATION not in request.session:

@@ -4,15 +4,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('directory', '0006_usage_sums'),
+        ("directory", "0006_usage_sums"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='checkofid',
-            name='outcome',
-            field=models.CharField(choices=[('found', 'Found'), ('found_by_job', 'Found by a dry run'), ('partner_not_found', 'Not found'), ('partner_is_global', 'Global account'), ('partner_suspended', 'Suspended'), ('mpn_id_malformed', 'Not a valid MPN ID'), ('too_many_checks', 'Too many checks')], max_length=20),
+            model_name="checkofid",
+            name="outcome",
+            field=models.CharField(
+                choices=[
+                    ("found", "Found"),
+                    ("found_by_job", "Found by a dry run"),
+                    ("partner_not_found", "Not found"),
+                    ("partner_is_global", "Global account"),
+                    ("partner_suspended", "Suspended"),
+                    ("mpn_id_malformed", "Not a valid MPN ID"),
+                    ("too_many_checks", "Too many checks"),
+                ],
+                max_length=20,
+            ),
         ),
     ]

@@ -190,6 +190,13 @@ def both(customer: Customer, partner: Partner) -> User:
     return user
 
 
+def test_stranger_reads_what_the_product_is_and_can_sign_in(client: Client) -> None:
+    page = client.get("/")
+    assert page.status_code == 200
+    assert "Attach a partner to a subscription by its MPN ID" in page.text
+    assert 'href="/login"' in page.text
+
+
 def test_each_kind_of_organisation_has_its_own_home_page(client: Client, customer: Customer, partner: Partner) -> None:
     people = {
         "/c/": make_member(customer.organisation),

@@ -492,10 +492,10 @@ def test_customer_without_subscriptions_gets_a_message(web):
 
 
 def test_too_short_search_is_refused(web, estate):
-    response = web.get(reverse("associations:subscription_list") + "?search=ab")
+    response = web.get(reverse("associations:subscription_list") + "?search=a")
 
     assert response.status_code == 422
-    assert "Enter at least 3 characters to search." in response.text
+    assert "Enter at least 2 characters to search." in response.text
     assert "<title>Error: " in packed(response.text)
 
 

@@ -189,7 +189,7 @@ def test_list_of_subscriptions_finds_by_partner_and_keeps_to_its_views(web, cust
 def test_staff_reads_the_statements_of_all_parties_and_cannot_answer(web, customer, partner):
     subscription, rival = make_subscription(customer), make_partner("Halden Konsult AB")
     attach(subscription, partner)
-    opened = attach(subscription, rival).change_request
+    opened = attach(subscription, rival).request
     for one, text in ((partner, "We run their mail."), (rival, "We moved their phones.")):
         change_requests.submit_statement(opened.pk, text, by=make_member(one.organisation))
 

@@ -282,5 +282,6 @@ def test_pages_are_translated_to_swedish():
     assert "Plats i kedjan" in web.get(f"{HISTORY}{event.pk}/").text
 
 
-def test_search_box_in_the_header_searches_the_history(web):
-    assert 'action="/a/history/"' in web.get("/a/people/").text
+def test_search_box_in_the_header_leads_to_the_search_and_from_there_to_events(web):
+    assert 'action="/a/find/"' in web.get("/a/people/").text
+    assert 'href="/a/history/?search=nordvik"' in web.get("/a/find/?search=nordvik").text

@@ -37,7 +37,6 @@ from por.imports.events import ImportEvent
 from por.notifications import queries as inbox
 from por.notifications.models import Notification
 from por.portal import queries as home
-from por.portal.views import partner as dashboard
 from por.web.lists import count_of
 from tests.associations.record import plain_sums
 from tests.prepared import FIRST, Estate, Pair
@@ -229,7 +228,7 @@ def pairs_of_imports(estate: Estate) -> Pairs:
     changes = {"file": "usage", "created": 1, "changed": 0}
     record(ImportEvent.LOADED, ObjectRef("import", "1", "a"), by=by, at=timezone.now(), chain=None, changes=changes)
     plain = Event.objects.filter(verb=ImportEvent.LOADED).order_by("-id").values_list("id")[:1]
-    yield values(dashboard._NEWEST_IMPORT, plain)
+    yield values(access._NEWEST_IMPORT, plain)
 
 
 def pairs_of_sums(estate: Estate) -> Pairs:
@@ -334,5 +333,5 @@ HELD: dict[str, Callable[[Estate], Pairs]] = {
         f"por.portal.queries.{name}": pairs_of_home(name)
         for name in ("_ALL", "_COUNT_RENEWING", "_COUNT_WITHOUT", "_RENEWING", "_WITHOUT")
     },
-    "por.portal.views.partner._NEWEST_IMPORT": pairs_of_imports,
+    "associations.record.access._NEWEST_IMPORT": pairs_of_imports,
 }

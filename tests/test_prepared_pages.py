@@ -7,8 +7,10 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from associations.attaching.actions.attach import attach
@@ -18,8 +20,14 @@ from associations.invitations.actions import invite
 from associations.invitations.models import Invitation
 from associations.invitations.queries import waiting_for
 from associations.legacy_forms import views as legacy_forms
-from associations.record import queries, timeline
-from associations.record.access import events_visible_to, newest_events, restrict_to_ids
+from associations.record import access, queries, timeline
+from associations.record.access import (
+    all_visible_to,
+    events_visible_to,
+    newest_events,
+    restrict_to_ids,
+    subscriptions_visible_to,
+)
 from associations.record.models import Association
 from associations.subscriptions.forms import ListShape, SubscriptionFilter, params
 from associations.subscriptions.views import customer as customers
@@ -35,6 +43,7 @@ from por.notifications.queries import open_lines
 from por.portal.queries import FEW, OwnSubscriptions
 from por.web.lists import Listing, count_of
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.pages import signed_in
 
 READERS = ["customer", "other customer", "partner", "location", "partner of none", "staff"]
 
@@ -95,6 +104,35 @@ def test_reader_of_a_page_is_the_person_who_signed_in(readers: dict[str, Actor],
     ]
     lines = Notification.objects.visible_to(readers[reader]).open()
     assert open_lines(readers[reader]) == lines.count()
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_all_of_a_list_are_those_that_the_reader_may_see(readers: dict[str, Actor], reader: str) -> None:
+    by_condition, by_key = subscriptions_visible_to(readers[reader]), all_visible_to(readers[reader])
+    assert list(by_key.order_by("pk")) == list(by_condition.order_by("pk"))
+    assert (by_key & Subscription.objects.filter(product="office365")).count() == by_condition.filter(
+        product="office365"
+    ).count()
+
+
+def test_tabs_of_a_large_partner_are_counted_again_only_after_an_event(
+    readers: dict[str, Actor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "FEW", 0)
+    actor, customer = readers["partner"], make_customer()
+    web, admin = signed_in(actor), make_member(customer.organisation)
+    location = partners_of(actor).filter(kind="location")[0]
+
+    def counts() -> dict[str, int]:
+        return {str(tab.label): tab.count for tab in web.get("/p/subscriptions/").context["tabs"]}
+
+    plain = {str(tab.label): tab.filter(partners._of_any_partner(actor, None)) for tab in partners._tabs(actor, None)}
+    assert counts() == {label: found.count() for label, found in plain.items()}
+    with CaptureQueriesContext(connection) as again:
+        counts()
+    assert not [one["sql"] for one in again if "COUNT(" in one["sql"]]
+    attach(make_subscription(customer).subscription_id, location.mpn_id, by=admin)
+    assert counts() == {label: found.count() for label, found in plain.items()}
 
 
 @pytest.mark.parametrize("reader", READERS[:-1])

@@ -284,7 +284,7 @@ class _Run:
                 row.save(update_fields=["outcome"])
 
     def _note_unknown(self, mpn_id: str) -> Refused | None:
-        """Count an unknown MPN ID as a Check ID, so that a job is no way around it; return a refusal past the limits."""
+        """Count an unknown MPN ID as a Check ID: a job is no way around it. Return a refusal past its limits."""
         if len(self.unknown) >= UNKNOWN:
             return _too_many()
         try:

@@ -8,22 +8,23 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
+from django.core.cache import caches
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from associations.change_requests.queries import open_requests
 from associations.record import queries
-from associations.record.access import few_keys, restricted
+from associations.record.access import few_keys, newest_of, restricted
 from associations.subscriptions.exports import subscriptions_csv
 from associations.subscriptions.forms import ListShape, SubscriptionFilter, params
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
-from por.accounts.rules import Right
+from por.accounts.rules import OrganisationKind, Right
 from por.db.keyset import Prepared
 from por.db.prepared import PreparedQuery
 from por.directory.models import Subscription
-from por.web.lists import Listing, ListTab, subscriptions_text
+from por.web.lists import Listing, ListTab, count_of, subscriptions_text
 from por.web.pages import as_of_context, render_page
 
 TabsOf = Callable[[Actor, date | None], Sequence[ListTab]]
@@ -104,10 +105,17 @@ def subscription_page(
         shape = PageShape(ListShape.of(actor, few, given), timezone.now().date(), tabs_of, tab, of, restrict)
         return Prepared(Subscription, shape, params(actor, few, given), of_models=True)
 
+    def kept(_base: QuerySet[Subscription]) -> Mapping[str, int]:
+        key = f"tabs:{request.path}:{actor.organisation_id}:{timezone.now().date()}:{newest_of(actor)}"
+        tabs = [tab.key for tab in tabs_of(actor, None)]
+        return caches["local"].get_or_set(key, lambda: {tab: count_of(prepared(tab, False)) for tab in tabs})
+
     def counted(_base: QuerySet[Subscription]) -> Mapping[str, int]:
         shape = PageShape(ListShape.of(actor, few, {}), timezone.now().date(), tabs_of, "", of, restrict)
         return totals(_by_kind(shape, by_kind).values(**params(actor, few, {})))
 
+    # A large partner's tabs take long to count, and every change of its record is an event.
+    keeps = actor.kind == OrganisationKind.PARTNER and few is None and not form.errors and not form.day
     shown = Listing(
         request,
         base,
@@ -116,7 +124,7 @@ def subscription_page(
         tabs=tabs_of(actor, form.day),
         count_text=subscriptions_text,
         as_of_query=past["as_of_query"],
-        counts=counted if by_kind else None,
+        counts=counted if by_kind else kept if keeps else None,
         prepared=prepared if form.is_valid() and form.is_simple else None,
     )
     if shown.wants_csv:

@@ -21,7 +21,7 @@ from associations.attaching.forms import ResignForm
 from associations.attaching.views.shared import being_of_record
 from associations.change_requests.queries import open_requests
 from associations.record import queries, timeline
-from associations.record.access import subscriptions_visible_to, usage_visible_to
+from associations.record.access import all_visible_to, usage_visible_to
 from associations.record.forms import check_had_started
 from associations.record.queries import BY_CUSTOMER, get_visible
 from associations.record.usage import in_period, trend, usage_by_month, use_of_workloads
@@ -52,7 +52,7 @@ def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
         *([] if as_of else [renewing]),  # renewals are today's
         ListTab("own", gettext_lazy("Your own tenant"), lambda found: queries.of_own_tenant(found, actor, as_of)),
         ListTab("former", gettext_lazy("Former"), lambda found: queries.formerly_of_record(found, actor, as_of)),
-        ListTab("all", gettext_lazy("All"), lambda found: found & subscriptions_visible_to(actor)),
+        ListTab("all", gettext_lazy("All"), lambda found: found & all_visible_to(actor)),
     ]
 
 

@@ -26,6 +26,7 @@ from associations.record.access import (
     customers_visible_to,
     events_visible_to,
     newest_events,
+    newest_import,
     usage_visible_to,
 )
 from associations.record.models import Association, AssociationQuerySet, end_of
@@ -44,13 +45,10 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
-from por.db.prepared import PreparedQuery
 from por.directory.access import partners_of
 from por.directory.forms import CustomerFilter
 from por.directory.models import Customer, Partner, Subscription
 from por.errors import NotFound
-from por.history.models import Event
-from por.imports.events import ImportEvent
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, ListTab, Tab, count_of, customers_text, subscriptions_text
 from por.web.pages import NOT_YOURS, as_of_context, render_page
@@ -69,7 +67,7 @@ def partner_home(request: Request) -> HttpResponse:
     actor = request.actor
     today = timezone.now().date()
     events = newest_events(actor, NEWEST)
-    imported = _NEWEST_IMPORT.values()
+    imported = newest_import()
     key = f"partner-home:{actor.organisation_id}:{today}:{events[0].pk if events else 0}:{imported}"
     kept = cast(Figures, caches["local"].get_or_set(key, lambda: _figures(actor, today)))
     counts, use, seats = kept.counts, kept.use, kept.seats
@@ -98,11 +96,6 @@ def partner_home(request: Request) -> HttpResponse:
             "events": timeline.items(actor, events),
         },
     )
-
-
-_NEWEST_IMPORT: PreparedQuery[Any] = PreparedQuery(
-    lambda: Event.objects.filter(verb=ImportEvent.LOADED).order_by("-id").values_list("id")[:1]
-)
 
 
 @dataclass(frozen=True)

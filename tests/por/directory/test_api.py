@@ -86,7 +86,9 @@ def test_read_only_token_may_check(customer, partner):
 def test_guid_in_place_of_an_mpn_id_is_called_a_guid(api, subscription, entered):
     guid = entered % subscription.subscription_id
     checked = api.get("partners/check/", {"mpn_id": guid})
-    attached = api.put(f"subscriptions/{subscription.subscription_id}/partner-of-record/", {"mpn_id": guid}, If_Match='"1"')
+    attached = api.put(
+        f"subscriptions/{subscription.subscription_id}/partner-of-record/", {"mpn_id": guid}, If_Match='"1"'
+    )
     filtered = api.get("associations/", {"mpn_id": guid})
     for response in (checked, attached, filtered):
         assert response.status_code == 422

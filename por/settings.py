@@ -139,13 +139,18 @@ database_options: dict[str, Any] = {
     " -c idle_in_transaction_session_timeout=300000"
     " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
 }
-DATABASES = {"default": database("DATABASE_URL")}
+#: A process that has DATABASE_WORKER_URL works as the worker, whose role alone may change the rows of queues. The web
+#: server must not have it.
+DATABASES = {"default": database("DATABASE_WORKER_URL" if "DATABASE_WORKER_URL" in env.ENVIRON else "DATABASE_URL")}
+#: The roles to which `migrate` gives rights. If they are the same, it has the rights of both.
+WEB_ROLE: str = database("DATABASE_URL")["USER"]
+WORKER_ROLE: str = DATABASES["default"]["USER"]
 #: Whether PostgreSQL keeps the plans of the most frequent queries for each connection. A pooler that gives each
 #: transaction another connection (PgBouncer's `pool_mode = transaction`) needs this off.
 PREPARE_ON_SERVER = env.bool("PREPARE_ON_SERVER", default=True)
 #: Seconds after which a request that still waits for the database is answered 503.
 REQUEST_SECONDS = env.int("REQUEST_SECONDS", default=30)
-#: The role that owns the tables and migrates; the application's role can then neither change nor drop history.
+#: The role that owns the tables and migrates; the other roles can then neither change nor drop history.
 DATABASE_OWNER = database("DATABASE_OWNER_URL" if "DATABASE_OWNER_URL" in env.ENVIRON else "DATABASE_URL")
 DATABASE_OWNER["NAME"] = DATABASE_OWNER["NAME"] or DATABASES["default"]["NAME"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

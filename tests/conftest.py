@@ -1,4 +1,4 @@
-"""Fixtures of all tests. The owner's role makes the database; tests use the application's, as in production."""
+"""Fixtures of all tests. The owner's role makes the database; tests use those of web server and worker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.test.utils import override_settings
 from por.accounts.models import Actor
 from por.celery import app
 from por.directory.models import Customer, Partner, Subscription
-from tests import databases, factories, things  # noqa: F401  # things registers the tests' own events
+from tests import databases, factories, requests_as_web, things  # noqa: F401  # things registers the tests' own events
 from tests.api import Api
 from tests.pages import signed_in
 from tests.units import Units
@@ -47,6 +47,7 @@ def _empty_local_cache() -> None:
 def django_db_setup(django_db_blocker: Any, django_db_modify_db_settings: None) -> Iterator[None]:
     with django_db_blocker.unblock():
         databases.use_clone()
+        requests_as_web.open_requests()
     yield
     with django_db_blocker.unblock():
         databases.drop_clone()
@@ -78,7 +79,13 @@ def _quick_passwords() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _database(request: pytest.FixtureRequest) -> None:
+def _as_worker() -> None:
+    """Let no request of an earlier test go on: its answer may not have been read to its end."""
+    requests_as_web.end_request()
+
+
+@pytest.fixture(autouse=True)
+def _database(request: pytest.FixtureRequest, _as_worker: None) -> None:
     """Let every test use the database."""
     if "django_db" not in request.keywords and not {"transactional_db", "committed"} & set(request.fixturenames):
         request.getfixturevalue("db")

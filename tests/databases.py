@@ -46,8 +46,8 @@ def use_clone() -> None:
         cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
     _use(name)
-    with as_owner() as app:
-        grant(app)
+    with as_owner():
+        grant()
 
 
 def drop_clone() -> None:
@@ -100,17 +100,22 @@ def _server() -> Iterator[Any]:
             yield cursor
 
 
+def addresses(name: str = "") -> dict[str, str]:
+    """Return the addresses of a database for each role: of that of this process, unless another one is named."""
+    roles = ("DATABASE_URL", "DATABASE_WORKER_URL", "DATABASE_OWNER_URL")
+    given = {role: os.environ.get(role) or os.environ["DATABASE_URL"] for role in roles}
+    name = name or connection.settings_dict["NAME"]
+    return {role: f"{url.rpartition('/')[0]}/{name}" for role, url in given.items()}
+
+
 @contextmanager
 def empty_database(name: str) -> Iterator[dict[str, str]]:
-    """Make a database without tables; yield its addresses for both roles, and drop it after."""
+    """Make a database without tables; yield its addresses for each role, and drop it after."""
     with _server() as cursor:
         cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         cursor.execute(f'CREATE DATABASE "{name}"')
-    given = {
-        role: os.environ.get(role) or os.environ["DATABASE_URL"] for role in ("DATABASE_URL", "DATABASE_OWNER_URL")
-    }
     try:
-        yield {role: f"{url.rpartition('/')[0]}/{name}" for role, url in given.items()}
+        yield addresses(name)
     finally:
         with _server() as cursor:
             cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -120,6 +125,21 @@ def _as_owner(database: str) -> Any:
     """Return a session of the owner's beside Django's own."""
     with as_owner():
         return connection.Database.connect(**connection.get_connection_params() | {"dbname": database})
+
+
+@contextmanager
+def function_without(part: str, name: str) -> Iterator[None]:
+    """Leave a part out of a function of the database during the block. For controls."""
+    with as_owner(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_functiondef(%s::regproc)", [name])
+        (whole,) = cursor.fetchone()
+        assert part in whole
+        cursor.execute(whole.replace(part, ""))
+    try:
+        yield
+    finally:
+        with as_owner(), connection.cursor() as cursor:
+            cursor.execute(whole)
 
 
 # --- Emptying ----------------------------------------------------------------------------------------------------

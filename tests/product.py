@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlencode, urlsplit
 import psycopg2
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL"}
-OURS |= {"FILES_ROOT", "STATIC_ROOT", "METRICS_TOKEN", "BROKER_URL", "CACHE_URL"}
+OURS = {"DATABASE_URL", "DATABASE_WORKER_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY"}
+OURS |= {"ALLOWED_HOSTS", "SITE_URL", "FILES_ROOT", "STATIC_ROOT", "METRICS_TOKEN", "BROKER_URL", "CACHE_URL"}
 TIMEOUT = 180  # seconds; longer than anything takes, so that only a hang fails
 
 

@@ -102,6 +102,38 @@ def test_unit_starts_what_the_product_has_with_variables_that_it_reads(unit: Pat
             assert given <= DOCUMENTED | OF_OTHERS
 
 
+#: The files of variables that each part reads, in systemd and as secrets of Kubernetes.
+FILES = {
+    "web": ["product", "web"],
+    "worker": ["product", "worker"],
+    "scheduler": ["product"],
+    "migrate": ["product", "migrate"],
+}
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_unit_reads_only_its_own_variables(unit: Path) -> None:
+    part = re.sub("^por-|@?[.]service$", "", unit.name)
+    files = [value for name, value in settings_of(unit) if name == "EnvironmentFile"]
+    assert files == [f"/etc/partner-of-record/{name}.env" for name in FILES[part]]
+
+
+def test_installation_gives_the_roles_of_worker_and_owner_only_to_those_who_work_as_them() -> None:
+    written = re.findall(
+        r"^cat > /etc/partner-of-record/(\w+)\.env <<ENV\n(.*?)^ENV$",
+        (ROOT / "docs" / "operations.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    roles = {name: re.findall(r"^(DATABASE_\w+)=postgres://(\w+):", text, re.MULTILINE) for name, text in written}
+    worker, owner = ("DATABASE_WORKER_URL", "por_worker"), ("DATABASE_OWNER_URL", "por_owner")
+    assert roles == {
+        "product": [("DATABASE_URL", "por_app")],
+        "web": [],
+        "worker": [worker],
+        "migrate": [worker, owner],
+    }
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_unit_has_no_rights_that_it_does_not_need(unit: Path) -> None:
     given = dict(settings_of(unit))
@@ -237,7 +269,7 @@ def test_pod_has_limits_probes_secrets_and_no_rights(name: str, pod: dict[str, A
         assert {"startupProbe", "livenessProbe"} <= set(container)
     assert re.search(r":\d+\.\d+\.\d+$", container["image"])
     secrets = [source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source]
-    assert secrets == ["product", {"scheduler": "worker"}.get(name, name)]
+    assert secrets == FILES[name]
     for command in commands_of(container):
         assert_command_exists(command)
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from django.conf import settings
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +51,7 @@ def test_the_settings_accept_the_environment_of(service: str) -> None:
     environment = {name: filled_in(value) for name, value in SERVICES[service]["environment"].items()}
     script = (
         "from django.conf import settings as s;"
-        "print(s.DATABASES['default']['USER'], s.DATABASE_OWNER['USER'], s.DEBUG, s.DEMO)"
+        "print(s.DATABASES['default']['USER'], s.WEB_ROLE, s.DATABASE_OWNER['USER'], s.DEBUG, s.DEMO)"
     )
     answer = subprocess.run(
         [sys.executable, "-c", script],
@@ -62,11 +61,12 @@ def test_the_settings_accept_the_environment_of(service: str) -> None:
         text=True,
         check=True,
     )
+    role = "por_worker" if service in {"worker", "migrate"} else "por_app"
     owner = "por_owner" if service == "migrate" else "por_app"
-    assert answer.stdout.split() == ["por_app", owner, "False", "False"]
+    assert answer.stdout.split() == [role, "por_app", owner, "False", "False"]
 
 
-@pytest.mark.parametrize("service", ["web", "migrate"])
+@pytest.mark.parametrize("service", ["web", "worker", "migrate"])
 def test_check_of_a_deployment_warns_of_nothing_in_the_environment_of(service: str, tmp_path: Path) -> None:
     done = checked(service, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -74,7 +74,12 @@ def test_check_of_a_deployment_warns_of_nothing_in_the_environment_of(service: s
 
 
 @pytest.mark.parametrize(
-    ("change", "identifier"), [({"TRUSTED_PROXIES": ""}, "por.W004"), ({"as_owner": "yes"}, "por.W001")]
+    ("change", "identifier"),
+    [
+        ({"TRUSTED_PROXIES": ""}, "por.W004"),
+        ({"role": "por_owner"}, "por.W001"),
+        ({"role": "por_worker"}, "por.W005"),
+    ],
 )
 def test_control_check_of_a_deployment_warns_of_what_is_unsafe(
     change: dict[str, str], identifier: str, tmp_path: Path
@@ -82,8 +87,11 @@ def test_control_check_of_a_deployment_warns_of_what_is_unsafe(
     assert f"({identifier})" in checked("web", tmp_path, **change).stderr
 
 
-def checked(service: str, metrics: Path, *, as_owner: str = "", **change: str) -> subprocess.CompletedProcess[str]:
-    """Run `check --deploy` as a service on the database of the tests, with the variables that a person fills in."""
+def checked(service: str, metrics: Path, *, role: str = "por_app", **change: str) -> subprocess.CompletedProcess[str]:
+    """Run `check --deploy` as a service on the database of the tests, with the variables that a person fills in.
+
+    `role` is that of DATABASE_URL.
+    """
     environment = {name: filled_in(value) for name, value in SERVICES[service]["environment"].items()}
     person = {
         "SECRET_KEY": "n3ver-u5ed-anywhere-else-but-long-and-mixed-enough-to-pass-0123456789",
@@ -93,10 +101,8 @@ def checked(service: str, metrics: Path, *, as_owner: str = "", **change: str) -
     }
     environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
     assert person.keys() <= {name for name, _, _ in VARIABLE.findall(COMPOSE)}
-    for url, name in (("DATABASE_URL", "default"), ("DATABASE_OWNER_URL", "owner")):
-        if url in environment:
-            role = settings.DATABASE_OWNER["USER"] if as_owner or name == "owner" else connection.settings_dict["USER"]
-            environment[url] = database_url(role)
+    roles = {"DATABASE_URL": role, "DATABASE_WORKER_URL": "por_worker", "DATABASE_OWNER_URL": "por_owner"}
+    environment |= {name: database_url(one) for name, one in roles.items() if name in environment}
     return subprocess.run(
         [sys.executable, "-m", "django", "check", "--deploy", "--fail-level", "WARNING"],
         cwd=ROOT,
@@ -171,8 +177,8 @@ def test_each_part_has_its_own_key_of_the_bucket_and_the_scheduler_has_none() ->
     }
     owner = [name for name in OURS if "OWNER" in str(SERVICES[name]["environment"])]
     assert owner == ["migrate"]
-    for name in ("web", "worker", "migrate", "scheduler"):
-        assert "por_owner" not in str(SERVICES[name]["environment"]) or name == "migrate"
+    for role, services in (("por_owner", {"migrate"}), ("por_worker", {"migrate", "worker"})):
+        assert {name for name in OURS if role in str(SERVICES[name]["environment"])} == services
 
 
 def test_the_broker_asks_for_a_password_and_the_files_for_a_key() -> None:

@@ -1,4 +1,4 @@
-"""The two database roles: the owner migrates; the application can neither change nor drop history."""
+"""The roles of the database: the owner migrates; web server and worker work; neither can change or drop history."""
 
 from __future__ import annotations
 
@@ -8,38 +8,52 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import connection
 
-#: The application may read and write everything, with two limits: history only grows, and the trigger alone writes its
-#: heads. The application creates nothing: on a table of its own it could use the trigger's function.
+#: Both may read and write everything, with two limits: history only grows, and the trigger alone writes its heads.
+#: They create nothing: on a table of its own, a role could use the trigger's function.
 GRANTS = """
 REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION history_chain_event() FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO {app};
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {app};
-GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {app};
-REVOKE UPDATE, DELETE ON history_event, history_party, history_seal FROM {app};
-REVOKE DELETE ON history_outbox, history_signedhead, history_round FROM {app};
-REVOKE INSERT, UPDATE, DELETE ON history_chainhead, django_migrations FROM {app};
+REVOKE EXECUTE ON FUNCTION history_replay_event(bigint), notifications_replay_delivery(bigint) FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role};
+GRANT EXECUTE ON FUNCTION history_replay_event(bigint), notifications_replay_delivery(bigint) TO {role};
+REVOKE UPDATE, DELETE ON history_event, history_party, history_seal FROM {role};
+REVOKE DELETE ON history_outbox, history_signedhead, history_round FROM {role};
+REVOKE INSERT, UPDATE, DELETE ON history_chainhead, django_migrations FROM {role};
+"""
+#: Where the worker has a role of its own, it alone works on the queues and signs history. The web server adds to the
+#: queues: events that wait, and mails. It can neither mark a row as done nor delay, change or delete one.
+WEB_SERVER_ONLY_ADDS = """
+REVOKE INSERT, UPDATE, DELETE ON history_outbox FROM {role};
+GRANT INSERT (event_id, next_at, attempts, last_error, priority) ON history_outbox TO {role};
+REVOKE UPDATE, DELETE ON notifications_delivery FROM {role};
+REVOKE INSERT, UPDATE ON history_seal, history_signedhead, history_round FROM {role};
 """
 
 
 @contextmanager
-def as_owner() -> Iterator[str]:
-    """Use all of DATABASE_OWNER_URL for the default connection; yield the application's role, restored after."""
+def as_owner() -> Iterator[None]:
+    """Use all of DATABASE_OWNER_URL for the default connection; use what was there before after the block."""
     mine = {key: connection.settings_dict[key] for key in ("USER", "PASSWORD", "HOST", "PORT", "NAME", "OPTIONS")}
     connection.close()
     connection.settings_dict.update({key: settings.DATABASE_OWNER[key] for key in mine})
     try:
-        yield mine["USER"]
+        yield
     finally:
         connection.close()
         connection.settings_dict.update(mine)
 
 
-def grant(app: str) -> None:
-    """Give the application's role its rights, as owner; do nothing where both are the same role."""
-    if not app or app == connection.settings_dict["USER"]:
-        return
-    with connection.cursor() as cursor:
-        names = {"app": app, "database": connection.settings_dict["NAME"]}
-        cursor.execute(GRANTS.format(**{what: connection.ops.quote_name(name) for what, name in names.items()}))
+def grant() -> None:
+    """Give web server and worker their rights, as owner; give none to a role that is the owner itself."""
+    quote, database = connection.ops.quote_name, connection.settings_dict["NAME"]
+    given = ""
+    for role in sorted({settings.WEB_ROLE, settings.WORKER_ROLE} - {"", connection.settings_dict["USER"]}):
+        given += GRANTS.format(role=quote(role), database=quote(database))
+        if role != settings.WORKER_ROLE:
+            given += WEB_SERVER_ONLY_ADDS.format(role=quote(role))
+    if given:  # in one transaction, so that no role has a right for a moment only
+        with connection.cursor() as cursor:
+            cursor.execute(given)

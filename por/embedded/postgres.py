@@ -32,18 +32,21 @@ SETTINGS = {
 }
 THROWAWAY_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
 ROLES = """
-SELECT format('CREATE ROLE %I LOGIN', name) FROM unnest(ARRAY['por_owner', 'por_app']) AS name
+SELECT format('CREATE ROLE %I LOGIN', name) FROM unnest(ARRAY['por_owner', 'por_app', 'por_worker']) AS name
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \\gexec
 SELECT 'CREATE DATABASE por OWNER por_owner'
  WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'por') \\gexec
 """
+#: The owner makes databases, and one session can do the work of worker and web server.
+THROWAWAY_RIGHTS = "ALTER ROLE por_owner CREATEDB; GRANT por_app TO por_worker;"
 
 
 def addresses(sockets: Path) -> dict[str, str]:
-    """Return the URLs of the database for its two roles."""
+    """Return the URLs of the database for its three roles."""
     host = quote(str(_directory(sockets)), safe="")
     return {
         "DATABASE_URL": f"postgres://por_app@{host}/por",
+        "DATABASE_WORKER_URL": f"postgres://por_worker@{host}/por",
         "DATABASE_OWNER_URL": f"postgres://por_owner@{host}/por",
     }
 
@@ -53,7 +56,7 @@ def _directory(sockets: Path) -> Path:
 
 
 def start(processes: Processes, *, data: Path, sockets: Path, throwaway: bool) -> None:
-    """Start the server, and make the two roles and the database if they are missing."""
+    """Start the server, and make the three roles and the database if they are missing."""
     programs = binaries()
     unprivileged = _unprivileged()
     directory = _directory(sockets)
@@ -84,7 +87,7 @@ def start(processes: Processes, *, data: Path, sockets: Path, throwaway: bool) -
             f"PostgreSQL cannot use {data} ({server.last_words()}): restore that directory from a back-up,"
             " or move it away to begin with an empty database."
         ) from None
-    statements = ROLES + ("ALTER ROLE por_owner CREATEDB;" if throwaway else "")
+    statements = ROLES + (THROWAWAY_RIGHTS if throwaway else "")
     _psql(programs, directory, statements)
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -173,11 +173,13 @@ class Processes:
         before_exec: Callable[[], None] | None = None,
         before_again: Callable[[], None] | None = None,
         pass_fds: Sequence[int] = (),
+        without: Collection[str] = (),
     ) -> Process:
         """Start a process in a session of its own, so that a Ctrl-C in the terminal reaches the supervisor alone.
 
         The kernel sends `orphan_signal` to it if the supervisor is killed. A process that is not `lasting` is a step
-        that ends: see `finish`. `before_again` cleans up before it is started again: see `watch`.
+        that ends: see `finish`. `before_again` cleans up before it is started again: see `watch`. The process does not
+        get the variables `without`.
         """
         parent = os.getpid()
 
@@ -190,9 +192,10 @@ class Processes:
                 os._exit(1)
 
         log = self.logs / f"{name}.log"
-        environment = {key: value for key, value in os.environ.items() if key not in WITHHELD}
 
         def launch() -> subprocess.Popen[bytes]:
+            outside = {key: value for key, value in os.environ.items() if key not in WITHHELD}
+            given = {key: value for key, value in (outside | self.environment).items() if key not in without}
             try:
                 with log.open("ab") as output:
                     return subprocess.Popen(
@@ -200,7 +203,7 @@ class Processes:
                         stdin=subprocess.DEVNULL,
                         stdout=output,
                         stderr=subprocess.STDOUT,
-                        env=environment | self.environment,
+                        env=given,
                         start_new_session=True,
                         preexec_fn=in_child,
                         pass_fds=(*self.inherit, *pass_fds),

@@ -14,7 +14,10 @@ from . import postgres
 from .home import Home
 from .processes import Command, Process, Processes, Trouble
 
-ADDRESSES = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "BROKER_URL", "CACHE_URL", "EMAIL_URL")
+ADDRESSES = (
+    *("DATABASE_URL", "DATABASE_WORKER_URL", "DATABASE_OWNER_URL"),
+    *("REDIS_URL", "BROKER_URL", "CACHE_URL", "EMAIL_URL"),
+)
 REMEDY = "run `make run`, which installs it"
 
 

@@ -112,7 +112,12 @@ def _start_product(processes: Processes, home: Home, listener: socket.socket) ->
         orphan_signal=signal.SIGKILL,  # its broker has ended too, and its pool dies with it
         before_exec=_lower_priority,
     )
-    web = processes.start("web", serving("por.wsgi:application", listener), pass_fds=[listener.fileno()])
+    web = processes.start(
+        "web",
+        serving("por.wsgi:application", listener),
+        pass_fds=[listener.fileno()],
+        without=["DATABASE_WORKER_URL"],  # it works as a role that can only add to the queues
+    )
     host, port = listener.getsockname()[:2]
     processes.wait_for(web, lambda: _answers(host, port))
     processes.wait_for(worker, lambda: b"ready." in worker.log.read_bytes())

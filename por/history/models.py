@@ -111,6 +111,7 @@ class Outbox(WorkRow):
     done_at = models.DateTimeField(null=True)
     dead_at = models.DateTimeField(null=True)
 
+    replay_function = "history_replay_event"
     objects = OutboxQuerySet.as_manager()
 
     class Meta:
@@ -137,17 +138,9 @@ class Outbox(WorkRow):
     def __str__(self) -> str:
         return f"event {self.event_id}"
 
-    @property
-    def has_failed(self) -> bool:
-        return self.done_at is None and self.dead_at is not None
-
     @classmethod
     def given_up(cls) -> dict[str, Any]:
         return {"dead_at": timezone.now()}
-
-    @classmethod
-    def waiting_again(cls) -> dict[str, Any]:
-        return {"dead_at": None}
 
 
 class ChainHead(models.Model):

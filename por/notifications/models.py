@@ -94,6 +94,7 @@ class Delivery(WorkRow):
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True, blank=True)
 
+    replay_function = "notifications_replay_delivery"
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
@@ -129,15 +130,12 @@ class Delivery(WorkRow):
 
     @property
     def has_failed(self) -> bool:
+        """Return whether nothing more happens to this row until a person replays it."""
         return self.status in FAILED
 
     @classmethod
     def given_up(cls) -> dict[str, Any]:
         return {"status": cls.Status.DEAD}
-
-    @classmethod
-    def waiting_again(cls) -> dict[str, Any]:
-        return {"status": cls.Status.WAITING}
 
 
 FAILED = (Delivery.Status.REFUSED, Delivery.Status.DEAD)

@@ -42,8 +42,13 @@ def check_demo(**options: Any) -> list[checks.CheckMessage]:
 
 @checks.register(deploy=True)
 def check_owner_of_history(**options: Any) -> list[checks.CheckMessage]:
-    is_told = "DATABASE_OWNER_URL" in os.environ  # web and worker need not know the owner
-    if settings.DATABASE_OWNER["USER"] != settings.DATABASES["default"]["USER"] or not (is_told or _owns_history()):
+    if "DATABASE_OWNER_URL" in os.environ:
+        is_safe = settings.DATABASE_OWNER["USER"] not in {settings.WEB_ROLE, settings.WORKER_ROLE}
+    else:  # web server and worker need not know the owner
+        is_safe = not _may(
+            "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('history_event')"
+        )
+    if is_safe:
         return []
     return [
         checks.Warning(
@@ -55,17 +60,33 @@ def check_owner_of_history(**options: Any) -> list[checks.CheckMessage]:
     ]
 
 
-def _owns_history() -> bool:
-    """Return whether the application's role may act as the owner of the events; True if the database does not say."""
+@checks.register(deploy=True)
+def check_role_of_worker(**options: Any) -> list[checks.CheckMessage]:
+    if "DATABASE_WORKER_URL" in os.environ:
+        is_safe = settings.WORKER_ROLE != settings.WEB_ROLE
+    else:  # the web server must not know the role of the worker
+        is_safe = not _may("SELECT has_table_privilege(to_regclass('history_outbox'), 'UPDATE')")
+    if is_safe:
+        return []
+    return [
+        checks.Warning(
+            "Web server and worker have the same role, so the web server could mark events as done before anyone is "
+            "told of them. Or the database does not answer, so that this cannot be checked.",
+            hint="Set DATABASE_WORKER_URL to a role of its own for the worker and for migrate, then run migrate.",
+            id="por.W005",
+        )
+    ]
+
+
+def _may(question: str) -> bool:
+    """Return the answer of the database about a right of our role; True if it does not say."""
     try:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('history_event')"
-            )
-            found: tuple[bool] | None = cursor.fetchone()
+            cursor.execute(question)
+            found: tuple[bool | None] | None = cursor.fetchone()
     except Error:
         return True
-    return found is None or found[0]
+    return found is None or found[0] is not False
 
 
 @checks.register(deploy=True)

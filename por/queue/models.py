@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.db import models
 from django.utils import timezone
@@ -35,6 +35,8 @@ class WorkRow(models.Model):
     is_taken = models.BooleanField(default=False, db_default=False)
     priority = models.PositiveSmallIntegerField(default=0, db_default=0)
 
+    #: The function of the database that lets a row that failed wait again and returns its columns before that.
+    replay_function: ClassVar[str]
     #: Whether `attempts` counts this try: not yet, if the row was leased with others.
     is_counted = True
     #: Whether this try failed, and there will be another.
@@ -48,19 +50,9 @@ class WorkRow(models.Model):
         """Return the number of tries, this one included."""
         return self.attempts + (not self.is_counted)
 
-    @property
-    def has_failed(self) -> bool:
-        """Return whether nothing more happens to this row until a person replays it."""
-        raise NotImplementedError
-
     @classmethod
     def given_up(cls) -> dict[str, Any]:
         """Return the columns of a row that has used up its tries."""
-        raise NotImplementedError
-
-    @classmethod
-    def waiting_again(cls) -> dict[str, Any]:
-        """Return the columns of a row that is replayed."""
         raise NotImplementedError
 
 

@@ -98,7 +98,7 @@ def _connected(product: Product, database: str) -> contextlib.AbstractContextMan
 
 def _elsewhere(product: Product) -> dict[str, str]:
     servers = product.addresses
-    names = ("DATABASE_URL", "DATABASE_OWNER_URL")
+    names = ("DATABASE_URL", "DATABASE_WORKER_URL", "DATABASE_OWNER_URL")
     return servers | {name: servers[name].removesuffix("/por") + "/floor" for name in names}
 
 

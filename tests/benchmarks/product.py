@@ -102,7 +102,7 @@ class Product(product.Product):
 
     def forget_the_events(self) -> None:
         """Mark all events as done. This is only for those that a floor has left, which no one made by the product."""
-        with connected(self.addresses["DATABASE_URL"]) as cursor:
+        with connected(self.addresses["DATABASE_WORKER_URL"]) as cursor:
             cursor.execute("UPDATE history_outbox SET done_at = now() WHERE done_at IS NULL AND dead_at IS NULL")
 
 

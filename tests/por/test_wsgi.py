@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from io import BytesIO
 from typing import Any
 from wsgiref.util import setup_testing_defaults
@@ -13,12 +14,12 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.wsgi import WSGIRequest
-from django.db import connection
 from django.http import UnreadablePostError
 from django.test import Client
 
 from por.wsgi import _count_body, _without_charset, application
 from tests.api import Api
+from tests.databases import addresses
 from tests.product import ROOT
 
 CHARSETS = ["charset=hex", "charset=undefined", "charset=utf-16", "charset=idna", "charset*=nonsense''x", "charset="]
@@ -37,7 +38,8 @@ def status(method: str, path: str, content_type: str, *, query: str = "", body: 
     }
     setup_testing_defaults(environ)
     statuses: list[str] = []
-    b"".join(application(environ, lambda status, headers: statuses.append(status)))
+    with closing(application(environ, lambda status, headers: statuses.append(status))) as answer:
+        b"".join(answer)
     return statuses[0]
 
 
@@ -77,11 +79,12 @@ BUCKET = {
 @pytest.mark.parametrize("files", [{}, BUCKET], ids=["directory", "bucket"])
 def test_first_probe_of_a_process_loads_no_code(files: dict[str, str]) -> None:
     """Loading took longer than the second that a check may take, so a new process was "not ready" for a while."""
-    url = f"{os.environ['DATABASE_URL'].rpartition('/')[0]}/{connection.settings_dict['NAME']}"
+    environment = os.environ | addresses() | files
+    del environment["DATABASE_WORKER_URL"]
     done = subprocess.run(
         [sys.executable, "-c", FIRST],
         cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": url} | files,
+        env=environment,
         check=True,
         capture_output=True,
         text=True,

@@ -8,10 +8,10 @@ from por.db.grants import as_owner, grant
 
 
 class Command(migrate.Command):
-    """Run Django's command as the owner of the tables; then grant the role of the application its rights."""
+    """Run Django's command as the owner of the tables; then grant web server and worker their rights."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with as_owner() as app:
+        with as_owner():
             super().handle(*args, **options)
             if not options["plan"] and not options["check_unapplied"]:
-                grant(app)
+                grant()

@@ -265,7 +265,9 @@ def test_without_the_database_everything_is_503_and_recovers_by_itself(product, 
 def end_connections(product: Product) -> None:
     """End every connection of web and worker, as a server that is restarted does, and wait until they have ended."""
     with product.database() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'por_app'")
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename IN ('por_app', 'por_worker')"
+        )
 
 
 def test_every_request_is_answered_after_connections_have_ended(product, token, subscription_path):
@@ -300,7 +302,7 @@ def test_the_worker_keeps_its_connections_and_replaces_those_that_have_ended(pro
 
     def last_used() -> Any:
         with product.database() as cursor:
-            cursor.execute("SELECT max(state_change) FROM pg_stat_activity WHERE usename = 'por_app'")
+            cursor.execute("SELECT max(state_change) FROM pg_stat_activity WHERE usename = 'por_worker'")
             return cursor.fetchone()[0]
 
     def wait_for_tasks(number: int) -> None:
@@ -309,7 +311,7 @@ def test_the_worker_keeps_its_connections_and_replaces_those_that_have_ended(pro
 
     def connections() -> set[int]:
         with product.database() as cursor:
-            cursor.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'por_app'")
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'por_worker'")
             return {pid for (pid,) in cursor}
 
     wait_for_tasks(8)  # both processes have a connection

@@ -65,6 +65,14 @@ def test_commands_find_a_run_it_survives_dead_parts_and_leaves_no_process_behind
         answer = manage(tmp_path, "shell", "--verbosity", "0", "--command", script)
         assert answer.split() == [str(tmp_path / "run" / "postgresql"), addresses["EMAIL_URL"].rpartition(":")[2]]
 
+        # Web server and worker work as different roles, and the web server does not know the other one.
+        product = Product(run, tmp_path, port)
+        environments = {part: Path(f"/proc/{product.pid(part)}/environ").read_bytes() for part in ("web", "worker")}
+        knows = {part: b"DATABASE_WORKER_URL=" in given for part, given in environments.items()}
+        assert knows == {"web": False, "worker": True}
+        assert product.sign_in("customer").status == 302
+        wait_until(lambda: {"por_app", "por_worker"} <= roles_at_work(product))
+
         # Killed without a chance to clean up, it leaves no process behind.
         family = descendants(run.pid)
         assert len(alive(family)) > 10
@@ -91,6 +99,12 @@ def test_commands_find_a_run_it_survives_dead_parts_and_leaves_no_process_behind
         assert bystander.poll() is None
         assert "database system is shut down" in (tmp_path / "log" / "postgresql.log").read_text()
         assert not published.exists()
+
+
+def roles_at_work(product: Product) -> set[str]:
+    with product.database() as cursor:
+        cursor.execute("SELECT DISTINCT usename FROM pg_stat_activity WHERE usename LIKE 'por\\_%'")
+        return {name for (name,) in cursor}
 
 
 def assert_kept(addresses: dict[str, str]) -> None:
@@ -185,7 +199,9 @@ def test_the_application_is_neither_owner_nor_superuser_even_with_a_very_long_pa
     assert command.stdout is not None
     with connected(command.stdout.readline().strip()) as cursor:
         cursor.execute("SELECT rolname, rolsuper, rolcreatedb FROM pg_roles WHERE rolname LIKE 'por\\_%' ORDER BY 1")
-        assert cursor.fetchall() == [("por_app", False, False), ("por_owner", False, False)]
+        assert cursor.fetchall() == [(name, False, False) for name in ("por_app", "por_owner", "por_worker")]
+        cursor.execute("SELECT count(*) FROM pg_auth_members WHERE roleid::regrole::text LIKE 'por\\_%'")
+        assert cursor.fetchall() == [(0,)], "no role can become another one"
         cursor.execute("SELECT pg_get_userbyid(datdba), current_user FROM pg_database WHERE datname = 'por'")
         assert cursor.fetchall() == [("por_owner", "por_app")]
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):

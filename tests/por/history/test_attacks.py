@@ -1,7 +1,8 @@
-"""An attacker with only the application's password can neither rewrite history nor remove its guards.
+"""An attacker with the password of web server or worker can neither rewrite history nor remove its guards.
 
-Each attack is tried with the roles as the product makes them, and then by a role that can: the owner of the tables, or
-the server's administrator. An attack that no role could carry out would prove nothing.
+And with that of the web server alone, nobody can take anything out of the queues. Each attack is tried with the roles
+as the product makes them, and then by a role that can: the worker, the owner of the tables, or the server's
+administrator. An attack that no role could carry out would prove nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from psycopg2.errors import InsufficientPrivilege
 from por.accounts.models import SYSTEM
 from por.history.actions import recording as history
 from por.history.actions import verifying
+from por.notifications.passwords import send_password_link
 
 CHAIN = "organisation:7"
 
@@ -67,6 +69,9 @@ OWNERS = {
     "take the table over": "ALTER TABLE history_event OWNER TO por_app",
     "rewrite the function": f"CREATE OR REPLACE FUNCTION history_chain_event() {NEW_BODY}",
     "turn the function aside": "ALTER FUNCTION history_chain_event() SET search_path = pg_temp, public",
+    "turn the function of replays aside": (
+        "ALTER FUNCTION history_replay_event(bigint) SET search_path = pg_temp, public"
+    ),
     "drop the function": "DROP FUNCTION history_chain_event() CASCADE",
     "borrow the function for a temporary table": BORROWED.format(place="pg_temp."),
     "borrow the function for a table": BORROWED.format(place="public."),
@@ -95,10 +100,53 @@ ADMINISTRATORS = {
     "silence the log": "SET log_min_messages = panic",
 }
 
+EVENT = """
+INSERT INTO history_event (chain, seq, prev, hash, at, verb, actor_name, actor_organisation_name, object_kind,
+    object_id, object_name, changes, reason, request_id, parties)
+VALUES ('organisation:7', 0, '', '', now(), 'thing.hidden', '', '', 'thing', '1', '', '{}', '', '', '[]');
+"""
+#: Attacks on the queues and on the signing of history, which the worker could carry out.
+WORKERS = {
+    "mark an event as done": "UPDATE history_outbox SET done_at = now()",
+    "give an event up": "UPDATE history_outbox SET dead_at = now()",
+    "delay an event": "UPDATE history_outbox SET next_at = now() + interval '1 year'",
+    "use up the tries of an event": "UPDATE history_outbox SET attempts = 12",
+    "mark an event as done by a conflict": (
+        "INSERT INTO history_outbox (event_id, next_at, attempts, last_error) SELECT event_id, now(), 0, ''"
+        " FROM history_outbox ON CONFLICT (event_id) DO UPDATE SET done_at = now()"
+    ),
+    "mark an event as done by a merge": (
+        "MERGE INTO history_outbox AS old USING history_outbox AS new ON old.event_id = new.event_id"
+        " WHEN MATCHED THEN UPDATE SET done_at = now()"
+    ),
+    "keep an event for itself": "SELECT * FROM history_outbox FOR KEY SHARE",
+    "insert an event that is done": (
+        f"{EVENT} INSERT INTO history_outbox (event_id, next_at, attempts, last_error, done_at)"
+        " SELECT max(id), now(), 0, '', now() FROM history_event"
+    ),
+    "insert an event that is given up": (
+        f"{EVENT} INSERT INTO history_outbox (event_id, next_at, attempts, last_error, dead_at)"
+        " SELECT max(id), now(), 0, '', now() FROM history_event"
+    ),
+    "mark a mail as sent": "UPDATE notifications_delivery SET status = 'sent', sent_at = now()",
+    "send a mail elsewhere": "UPDATE notifications_delivery SET recipient = 'mallory@elsewhere.example'",
+    "delay a mail": "UPDATE notifications_delivery SET next_at = now() + interval '1 year'",
+    "keep a mail for itself": "SELECT * FROM notifications_delivery FOR KEY SHARE",
+    "delete a mail": "DELETE FROM notifications_delivery",
+    "pass a head off as signed": (
+        "INSERT INTO history_signedhead (chain, seq, hash, signed_at) SELECT chain, seq, hash, now()"
+        " FROM history_chainhead ON CONFLICT (chain) DO UPDATE SET hash = excluded.hash"
+    ),
+    "insert a file of signed heads": "INSERT INTO history_seal (name, at, signature) VALUES ('mine', now(), 'mine')",
+    "put the next signing off": "INSERT INTO history_round (name, done_at) VALUES ('seal', now())",
+}
+
 
 def connect(role: str) -> Any:
-    """Open a session as `app`, `owner` or `administrator`."""
+    """Open a session as `web`, `worker`, `owner` or `administrator`."""
     parameters = connection.get_connection_params()
+    if role == "web" and settings.WEB_ROLE != settings.WORKER_ROLE:
+        parameters |= {"user": settings.WEB_ROLE, "password": None}
     if role == "owner":
         parameters |= {"user": settings.DATABASE_OWNER["USER"], "password": settings.DATABASE_OWNER["PASSWORD"] or None}
     if role == "administrator":
@@ -123,6 +171,7 @@ def everything() -> list[Any]:
         "SELECT * FROM history_party ORDER BY id",
         "SELECT * FROM history_outbox ORDER BY event_id",
         "SELECT * FROM history_chainhead ORDER BY chain",
+        "SELECT * FROM notifications_delivery ORDER BY id",
         "SELECT relname, relowner, relacl::text FROM pg_class WHERE relname LIKE 'history%' ORDER BY 1",
         "SELECT tgrelid, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2",
         "SELECT proname, prosrc, proowner, proconfig::text FROM pg_proc WHERE proname LIKE 'history%' ORDER BY 1",
@@ -144,17 +193,73 @@ def _a_history(committed: None) -> None:
         for of in (7, 8):
             about = history.ObjectRef("thing", str(number), "A thing")
             history.record("thing.done", about, by=SYSTEM, at=timezone.now(), chain=of, parties=[11, 12])
+    send_password_link("someone@people.example")
 
 
-@pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in (OWNERS | ADMINISTRATORS).items()])
-def test_attack_by_the_application_is_denied(sql):
+def assert_denied(role: str, sql: str) -> None:
     before = everything()
 
     with pytest.raises(InsufficientPrivilege):
-        attack("app", sql)
+        attack(role, sql)
 
     assert everything() == before
     assert list(verifying.verify()) == []
+
+
+@pytest.mark.parametrize("role", ["web", "worker"])
+@pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in (OWNERS | ADMINISTRATORS).items()])
+def test_attack_on_history_is_denied(sql, role):
+    assert_denied(role, sql)
+
+
+@pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in WORKERS.items()])
+def test_attack_on_the_work_of_the_worker_by_the_web_server_is_denied(sql):
+    assert_denied("web", sql)
+
+
+@pytest.mark.parametrize("sql", [pytest.param(sql, id=name) for name, sql in WORKERS.items()])
+def test_control_worker_could(sql):
+    attack("worker", sql)
+
+
+@pytest.mark.parametrize(
+    "columns", ["done_at = now()", "next_at = now() + interval '1 year'", "dead_at = now(), done_at = now()"]
+)
+def test_web_server_can_replay_only_what_was_given_up(columns):
+    with connect("worker") as session, session.cursor() as cursor:
+        cursor.execute(f"UPDATE history_outbox SET {columns}; UPDATE notifications_delivery SET status = 'sent'")
+        cursor.execute("SET ROLE por_app")
+        cursor.execute("TABLE history_outbox")
+        before = cursor.fetchall()
+
+        cursor.execute("SELECT history_replay_event(event_id) FROM history_outbox")
+        assert cursor.fetchall() == []
+        cursor.execute("SELECT notifications_replay_delivery(id) FROM notifications_delivery")
+        assert cursor.fetchall() == []
+
+        cursor.execute("TABLE history_outbox")
+        assert cursor.fetchall() == before
+        cursor.execute("SELECT DISTINCT status FROM notifications_delivery")
+        assert cursor.fetchall() == [("sent",)]
+        session.rollback()
+
+
+def test_web_server_can_replay_what_was_given_up_and_it_is_due_with_all_its_tries():
+    with connect("worker") as session, session.cursor() as cursor:
+        cursor.execute("UPDATE history_outbox SET attempts = 12, dead_at = '2026-01-01 00:00+00'")
+        cursor.execute("UPDATE notifications_delivery SET attempts = 12, status = 'refused'")
+        cursor.execute("SET ROLE por_app")
+
+        cursor.execute("SELECT (history_replay_event(event_id)).attempts FROM history_outbox")
+        assert cursor.fetchall() == [(12,)] * 6
+        cursor.execute("SELECT (notifications_replay_delivery(id)).status FROM notifications_delivery")
+        assert cursor.fetchall() == [("refused",)]
+
+        cursor.execute("SELECT DISTINCT attempts, dead_at, next_at <= clock_timestamp() FROM history_outbox")
+        assert cursor.fetchall() == [(0, None, True)]
+        cursor.execute("SELECT attempts, status, next_at <= clock_timestamp() FROM notifications_delivery")
+        assert cursor.fetchall() == [(0, "waiting", True)]
+        session.rollback()
 
 
 TRIGGERS_OFF = ";".join(
@@ -176,19 +281,21 @@ def test_control_administrator_of_the_server_could(sql):
     attack("administrator", sql)
 
 
-def test_application_cannot_grant_itself_rights():
-    """PostgreSQL only warns, because the application holds other rights on the table."""
+@pytest.mark.parametrize("role", ["web", "worker"])
+@pytest.mark.parametrize("table", ["history_event", "history_outbox"])
+def test_no_role_grants_itself_rights(role, table):
+    """PostgreSQL only warns, because the role holds other rights on the table."""
     before = everything()
 
-    with connect("app") as session, session.cursor() as cursor:
-        cursor.execute("GRANT ALL ON history_event TO por_app")
+    with connect(role) as session, session.cursor() as cursor:
+        cursor.execute(f"GRANT ALL ON {table} TO por_app, por_worker")
         session.commit()
         assert "no privileges were granted" in session.notices[-1]
 
     assert everything() == before
 
 
-# --- What the application may do --------------------------------------------------------------------------------
+# --- What web server and worker may do -----------------------------------------------------------------------------
 
 
 def broken(cursor: Any) -> list[Any]:
@@ -206,7 +313,7 @@ RETURNING seq, prev, hash
 
 @pytest.mark.parametrize("seq", [0, 2, 4, 99])
 def test_forged_place_and_hash_are_replaced(seq):
-    with connect("app") as session, session.cursor() as cursor:
+    with connect("web") as session, session.cursor() as cursor:
         cursor.execute("SELECT hash FROM history_event WHERE chain = %s AND seq = 3", [CHAIN])
         (last,) = cursor.fetchone()
         cursor.execute(INSERT.format(chain=CHAIN, seq=seq))
@@ -219,7 +326,7 @@ def test_forged_place_and_hash_are_replaced(seq):
 
 
 def test_forged_event_inserted_by_copy_is_placed_too():
-    with connect("app") as session, session.cursor() as cursor:
+    with connect("web") as session, session.cursor() as cursor:
         columns = "chain, seq, prev, hash, at, verb, actor_name, actor_organisation_name, object_kind, object_id"
         columns += ", object_name, changes, reason, request_id, parties"
         line = f"{CHAIN}\t2\tx\tx\t2026-01-01\tthing.forged\t\t\tthing\t1\t\t{{}}\t\t\t[]\n"
@@ -232,7 +339,7 @@ def test_forged_event_inserted_by_copy_is_placed_too():
 
 
 def test_reader_added_to_an_event_is_found():
-    with connect("app") as session, session.cursor() as cursor:
+    with connect("web") as session, session.cursor() as cursor:
         cursor.execute(
             "INSERT INTO history_party (event_id, organisation_id)"
             " SELECT id, 99 FROM history_event WHERE chain = %s AND seq = 2",

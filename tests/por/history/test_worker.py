@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from associations.attaching.actions import bulk
@@ -27,6 +26,7 @@ from por.notifications.actions import delivering
 from por.ops.figures import figures
 from por.queue.rules import MAX_ATTEMPTS
 from por.queue.wake import ENOUGH, Wake
+from tests.databases import addresses
 from tests.product import ROOT, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,7 +42,6 @@ def worker(tmp_path: Path) -> Iterator[Path]:
 @contextmanager
 def a_worker(tmp_path: Path) -> Iterator[Path]:
     """Start a worker with two children on the database and the broker of the tests; yield its log."""
-    url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + connection.settings_dict["NAME"]
     log = tmp_path / "worker.log"
     command = [
         sys.executable,
@@ -60,7 +59,7 @@ def a_worker(tmp_path: Path) -> Iterator[Path]:
         process = subprocess.Popen(
             [*command, "--concurrency", "2", "--without-gossip", "--without-mingle"],
             cwd=ROOT,
-            env=os.environ | {"DATABASE_URL": url},
+            env=os.environ | addresses(),
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -199,6 +199,7 @@ def test_three_commands_lead_from_an_empty_database_to_a_signed_in_administrator
 
         manage("migrate", "--noinput", environment=environment)
         printed = manage("add_staff", "sofia@house.example", "--role", ADMINISTRATOR, environment=environment)
+        del environment["DATABASE_WORKER_URL"]  # the web server must not have it
         with served(listener, environment, tmp_path / "web.log") as browser:
             link = LINK.search(printed)
             assert link is not None

@@ -123,11 +123,11 @@ def test_dry_run_reports_the_same_and_saves_nothing(estate: Path) -> None:
     assert dry.out.splitlines()[-1] == "This was a dry run, so nothing was saved."
 
 
-def test_application_role_can_import(estate: Path) -> None:
+def test_role_of_the_worker_can_import(estate: Path) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_user, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)")
         name, is_superuser = cursor.fetchone()
-    assert (name, is_superuser) == ("por_app", False)
+    assert (name, is_superuser) == ("por_worker", False)
     assert load(estate).failure == ""
 
 

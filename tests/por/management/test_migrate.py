@@ -1,4 +1,4 @@
-"""`manage.py migrate` works where DATABASE_OWNER_URL says, and with its options."""
+"""`manage.py migrate` works where DATABASE_OWNER_URL says, with its options, and gives each role its rights."""
 
 from __future__ import annotations
 
@@ -17,32 +17,59 @@ from tests.databases import empty_database
 from tests.product import ROOT
 
 #: As if the application came through a pooler, which knows the database by another name, and was away.
-ELSEWHERE = "postgres://por_app@127.0.0.1:1/pooled?sslmode=require"
+ELSEWHERE = "postgres://{role}@127.0.0.1:1/pooled?sslmode=require"
 
 
-def migrate(owner: str) -> subprocess.CompletedProcess[str]:
+def migrate(owner: str, *, worker: str = "por_worker") -> subprocess.CompletedProcess[str]:
+    """Migrate, with these roles for owner and worker; without one for the worker, if it is empty."""
+    given = {"DATABASE_URL": ELSEWHERE.format(role="por_app"), "DATABASE_OWNER_URL": owner}
+    given |= {"DATABASE_WORKER_URL": ELSEWHERE.format(role=worker)} if worker else {}
+    outside = {name: value for name, value in os.environ.items() if name != "DATABASE_WORKER_URL"}
     return subprocess.run(
         [sys.executable, "manage.py", "migrate", "--noinput", "--verbosity", "0"],
         cwd=ROOT,
-        env=os.environ | {"DATABASE_URL": ELSEWHERE, "DATABASE_OWNER_URL": owner},
+        env=outside | given,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_migrate_uses_host_port_and_name_of_the_owners_address_and_grants_the_application_its_rights():
+def is_denied(url: str, statement: str) -> bool:
+    """Return whether the role of the address has no right to the statement."""
+    parts = urlsplit(url)
+    given = {"host": unquote(parts.netloc.rpartition("@")[2]), "user": parts.username, "dbname": parts.path[1:]}
+    with closing(psycopg2.connect(**given)) as session, session.cursor() as cursor:
+        try:
+            cursor.execute(statement)
+        except psycopg2.errors.InsufficientPrivilege:
+            return True
+    return False
+
+
+MARK = "UPDATE history_outbox SET done_at = now()"
+
+
+def test_migrate_uses_host_port_and_name_of_the_owners_address_and_grants_each_role_its_rights():
     with empty_database(f"{connection.settings_dict['NAME']}_owner") as addresses:
         done = migrate(addresses["DATABASE_OWNER_URL"])
 
         assert done.returncode == 0, done.stderr
-        parts = urlsplit(addresses["DATABASE_URL"])
-        given = {"host": unquote(parts.netloc.rpartition("@")[2]), "user": parts.username, "dbname": parts.path[1:]}
-        with closing(psycopg2.connect(**given)) as application, application.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM history_event")
-            assert cursor.fetchone() == (0,)
-            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-                cursor.execute("DELETE FROM history_event")
+        web, worker = addresses["DATABASE_URL"], addresses["DATABASE_WORKER_URL"]
+        for url in (web, worker):
+            assert not is_denied(url, "SELECT FROM history_event")
+            assert is_denied(url, "DELETE FROM history_event")
+        assert (is_denied(web, MARK), is_denied(worker, MARK)) == (True, False)
+
+
+def test_one_role_for_web_server_and_worker_has_the_rights_of_both_until_the_worker_gets_its_own():
+    with empty_database(f"{connection.settings_dict['NAME']}_owner") as addresses:
+        denied = []
+        for worker in ("", "por_worker", "por_app"):
+            assert migrate(addresses["DATABASE_OWNER_URL"], worker=worker).returncode == 0
+            assert is_denied(addresses["DATABASE_URL"], "DELETE FROM history_outbox")
+            denied.append(is_denied(addresses["DATABASE_URL"], MARK))
+        assert denied == [False, True, False]
 
 
 def test_migrate_uses_the_options_of_the_owners_address():

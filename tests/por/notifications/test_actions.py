@@ -29,6 +29,7 @@ from por.notifications.actions.notifying import choose, notify_actor, notify_org
 from por.notifications.models import Delivery, How
 from por.ops.logs import Formatter, request_id
 from por.queue.rules import MAX_ATTEMPTS
+from tests.databases import addresses
 from tests.factories import make_customer, make_member, make_partner, make_subscription, make_user, suspend
 from tests.por.notifications.conftest import NEWS, MailServer
 from tests.product import ROOT
@@ -370,7 +371,6 @@ def test_killed_sender_loses_nothing_and_a_second_copy_has_the_same_message_id(m
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
     relaying.relay()
     assert set(Delivery.objects.values_list("recipient", flat=True)) == {admin.user.email, member.user.email}
-    url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + connection.settings_dict["NAME"]
     sending = [
         sys.executable,
         "manage.py",
@@ -379,7 +379,7 @@ def test_killed_sender_loses_nothing_and_a_second_copy_has_the_same_message_id(m
         "from por.notifications.actions.delivering import deliver; deliver()",
     ]
     server = f"smtp://127.0.0.1:{mail_server.port}"
-    ours = {"DATABASE_URL": url, "EMAIL_URL": server, "DEFAULT_FROM_EMAIL": settings.DEFAULT_FROM_EMAIL}
+    ours = {"EMAIL_URL": server, "DEFAULT_FROM_EMAIL": settings.DEFAULT_FROM_EMAIL} | addresses()
     with subprocess.Popen(sending, cwd=ROOT, env=os.environ | ours, stdout=subprocess.DEVNULL) as sender:
         mail_server.kills.append(sender.pid)
         assert sender.wait() == -signal.SIGKILL

@@ -28,6 +28,7 @@ from por.notifications.actions.notifying import notify_organisation
 from por.notifications.models import Delivery
 from por.queue import work
 from por.queue.rules import HOLDS_BACK
+from tests.databases import addresses
 from tests.factories import make_member
 from tests.por.notifications.conftest import NEWS, MailServer
 from tests.product import ROOT
@@ -227,8 +228,7 @@ def copies_after_a_kill(partner: Partner, server: MailServer, code: str, sender:
     make_member(partner.organisation)
     for number in range(12):
         tell(partner, f"{number}")
-    url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + connection.settings_dict["NAME"]
-    ours = {"DATABASE_URL": url, "EMAIL_URL": f"smtp://127.0.0.1:{server.port}", "DEFAULT_FROM_EMAIL": sender}
+    ours = {"EMAIL_URL": f"smtp://127.0.0.1:{server.port}", "DEFAULT_FROM_EMAIL": sender} | addresses()
     command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", code]
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | ours, stderr=subprocess.DEVNULL) as process:
         server.kills += [None] * 4 + [process.pid]

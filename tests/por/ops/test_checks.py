@@ -22,6 +22,7 @@ PRODUCTION = {
     "SITE_URL": "https://por.example",
     "TRUSTED_PROXIES": "1",
     "DATABASE_URL": "postgres://por_app:secret@db.example/por",
+    "DATABASE_WORKER_URL": "postgres://por_worker:secret@db.example/por",
     "DATABASE_OWNER_URL": "postgres://por_owner:secret@db.example/por",
     "REDIS_URL": "redis://redis.example:6379",
     "EMAIL_URL": "smtp+tls://mail.example:587",
@@ -52,6 +53,8 @@ def test_production_settings_have_no_issues():
     [
         ({"DEMO": "1"}, "por.E002"),
         ({"DATABASE_OWNER_URL": PRODUCTION["DATABASE_URL"]}, "por.W001"),
+        ({"DATABASE_OWNER_URL": PRODUCTION["DATABASE_WORKER_URL"]}, "por.W001"),
+        ({"DATABASE_WORKER_URL": PRODUCTION["DATABASE_URL"]}, "por.W005"),
         ({"SITE_URL": "http://por.example"}, "por.W002"),
         ({"AWS_STORAGE_BUCKET_NAME": ""}, "por.W003"),
         ({"TRUSTED_PROXIES": ""}, "por.W004"),

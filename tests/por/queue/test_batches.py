@@ -22,6 +22,7 @@ from por.history.models import Event, Outbox
 from por.notifications.models import Delivery, Notification
 from por.queue import work
 from por.queue.rules import HOLDS_BACK, MAX_ATTEMPTS
+from tests.databases import addresses
 from tests.factories import make_member, make_partner, make_subscription
 from tests.product import ROOT
 
@@ -119,9 +120,8 @@ RELAYING = "import tests.por.history.poisoned; from por.history.actions.relaying
 
 def relay_in_a_process() -> int:
     """Run the relay in a process of its own, with the handler that kills it; return its exit status."""
-    url = os.environ["DATABASE_URL"].rpartition("/")[0] + "/" + connection.settings_dict["NAME"]
     command = [sys.executable, "-c", RELAYING]
-    environment = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "por.settings"}
+    environment = os.environ | addresses() | {"DJANGO_SETTINGS_MODULE": "por.settings"}
     return subprocess.run(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, check=False).returncode
 
 

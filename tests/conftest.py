@@ -115,6 +115,13 @@ def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
         databases.empty()
 
 
+@pytest.fixture(scope="module")
+def any_time(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Let the product record events at the time that a test sets, however far it is from the database's clock."""
+    with django_db_blocker.unblock(), databases.any_time():
+        yield
+
+
 @pytest.fixture
 def customer() -> Customer:
     return factories.make_customer()

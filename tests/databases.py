@@ -183,6 +183,21 @@ def _owner() -> Any:
     return session
 
 
+@contextmanager
+def any_time() -> Iterator[None]:
+    """Let events be recorded at any time in the block. Only the owner can, and tests that set the clock need it."""
+    name = "an_event_is_recorded_when_it_happens"
+    with _owner() as owner, owner.cursor() as cursor:
+        cursor.execute("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [name])
+        (definition,) = cursor.fetchone()
+        cursor.execute(f"ALTER TABLE history_event DROP CONSTRAINT {name}")
+    try:
+        yield
+    finally:
+        with _owner() as owner, owner.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE history_event ADD CONSTRAINT {name} {definition}")
+
+
 def clear_statistics(*tables: str) -> None:
     """Remove, as the owner, what the planner knows of these tables: imports of earlier tests have analysed them."""
     owner = connection.copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Self
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
@@ -12,6 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.queue.models import WorkRow, WorkRowQuerySet
+
+#: How far an event's `at`, by the clock of the server that did it, may be from the moment when it is recorded.
+MINUTE = timedelta(seconds=60)
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -29,7 +33,8 @@ class Event(models.Model):
     """Something that happened. Rows are inserted, never changed or deleted; triggers enforce this.
 
     Each event is in exactly one chain: `organisation:<id>` of the customer it is about, else of the
-    organisation it is about, else `house`. The database numbers and hashes it (`seq`, `prev`, `hash`).
+    organisation it is about, else `house`. The database numbers, dates and hashes it (`seq`, `prev`, `recorded_at`,
+    `hash_version`, `hash`). Events of version 1 have no `recorded_at`.
     """
 
     chain = models.TextField()
@@ -49,12 +54,21 @@ class Event(models.Model):
     reason = models.TextField(blank=True)
     request_id = models.TextField(blank=True)
     parties: models.JSONField[Any, Any] = models.JSONField(default=list)  # organisation ids, hashed with the rest
+    recorded_at = models.DateTimeField(null=True)  # by the clock of the database, when it was inserted
+    hash_version = models.SmallIntegerField(default=1, db_default=1)
 
     objects = EventQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("event")
-        constraints = [models.UniqueConstraint(fields=["chain", "seq"], name="one_event_per_place_in_a_chain")]
+        constraints = [
+            models.UniqueConstraint(fields=["chain", "seq"], name="one_event_per_place_in_a_chain"),
+            models.CheckConstraint(
+                condition=models.Q(recorded_at=None)
+                | models.Q(at__gte=models.F("recorded_at") - MINUTE, at__lte=models.F("recorded_at") + MINUTE),
+                name="an_event_is_recorded_when_it_happens",
+            ),
+        ]
         indexes = [
             models.Index(fields=["object_kind", "object_id", "-id"], name="history_of_an_object"),
             models.Index(fields=["verb", "-id"], name="events_by_verb"),

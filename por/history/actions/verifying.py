@@ -64,8 +64,8 @@ def verify() -> Iterator[Broken]:
 
 
 #: What an event's hash covers, in one canonical text: that of a jsonb object, whose keys stand in the order of their
-#: length. The trigger of migration 0010 uses the same expression. To put the text together takes less than to build the
-#: object first.
+#: length. The trigger of migration 0012 uses the same expression. To put the text together takes less than to build the
+#: object first. Version 1 has no `recorded_at`; one that was added to it is part of the text, and so does not fit.
 HASH = """encode(sha256(convert_to(concat(prev,
     '{"at": ', (extract(epoch FROM at) * 1000000)::bigint, ', "seq": ', seq, ', "verb": ', to_json(verb),
     ', "chain": ', to_json(chain), ', "reason": ', to_json(reason), ', "changes": ', changes,
@@ -73,6 +73,9 @@ HASH = """encode(sha256(convert_to(concat(prev,
     ', "object_id": ', to_json(object_id), ', "actor_name": ', to_json(actor_name),
     ', "request_id": ', to_json(request_id), ', "object_kind": ', to_json(object_kind),
     ', "object_name": ', to_json(object_name),
+    CASE WHEN hash_version <> 1 OR recorded_at IS NOT NULL THEN concat(
+        ', "recorded_at": ', (extract(epoch FROM recorded_at) * 1000000)::bigint, ', "hash_version": ', hash_version
+    ) END,
     ', "actor_organisation_id": ', coalesce(actor_organisation_id::text, 'null'),
     ', "actor_organisation_name": ', to_json(actor_organisation_name), '}'), 'UTF8')), 'hex')"""
 

@@ -285,6 +285,7 @@ def test_start_in_the_future_or_too_far_back_is_refused(customer, partner, admin
     assert attach(young, partner, admin, began_on=today - timedelta(days=10))
 
 
+@pytest.mark.usefixtures("any_time")
 def test_start_day_is_a_utc_day_in_every_time_zone(subscription, partner, monkeypatch, customer):
     """In Auckland it is already tomorrow, in Honolulu still yesterday; the record has one day."""
     monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 4, 4, 23, 30, tzinfo=UTC))

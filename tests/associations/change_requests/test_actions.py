@@ -29,6 +29,8 @@ from por.management.commands.draw_life_cycles import FILE, drawn
 from tests.associations.attaching.test_actions import refused
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 
+pytestmark = pytest.mark.usefixtures("any_time")
+
 
 class Case:
     """A subscription whose partner of record is Nordvik, and for which Halden has been proposed."""

@@ -29,6 +29,8 @@ from tests.at_once import at_once
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.mails import says
 
+pytestmark = pytest.mark.usefixtures("any_time")
+
 
 class Case:
     """Nordvik invites a customer, with which it has no association yet, for two of its subscriptions."""

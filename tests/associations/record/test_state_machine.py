@@ -49,6 +49,8 @@ from tests.associations.record.plain import Period, Record, Refusal, start_of
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.record import overlaps
 
+pytestmark = pytest.mark.usefixtures("any_time")
+
 CHAOS = os.environ.get("HYPOTHESIS_PROFILE") == "chaos"
 QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 SHORT = settings(QUIET, max_examples=50, stateful_step_count=25)

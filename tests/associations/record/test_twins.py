@@ -27,6 +27,8 @@ from por.imports.loading import Report, import_file
 from tests import estates
 from tests.factories import make_customer, make_partner, make_subscription
 
+pytestmark = pytest.mark.usefixtures("any_time")
+
 NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 #: Days are counted from here; the last of them is before NOW.
 FIRST, DAYS = date(2025, 1, 1), 400

@@ -16,7 +16,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
-from psycopg2.errors import InsufficientPrivilege
+from psycopg2.errors import CheckViolation, InsufficientPrivilege
 
 from por.accounts.models import SYSTEM
 from por.history.actions import recording as history
@@ -64,6 +64,7 @@ OWNERS = {
     ),
     "add a rule": "CREATE RULE mine AS ON INSERT TO history_event DO INSTEAD NOTHING",
     "hide rows": "ALTER TABLE history_event ENABLE ROW LEVEL SECURITY",
+    "allow any date": "ALTER TABLE history_event DROP CONSTRAINT an_event_is_recorded_when_it_happens",
     "drop the table": "DROP TABLE history_event CASCADE",
     "change a column": "ALTER TABLE history_event ALTER COLUMN reason DROP NOT NULL",
     "take the table over": "ALTER TABLE history_event OWNER TO por_app",
@@ -329,13 +330,68 @@ def test_forged_event_inserted_by_copy_is_placed_too():
     with connect("web") as session, session.cursor() as cursor:
         columns = "chain, seq, prev, hash, at, verb, actor_name, actor_organisation_name, object_kind, object_id"
         columns += ", object_name, changes, reason, request_id, parties"
-        line = f"{CHAIN}\t2\tx\tx\t2026-01-01\tthing.forged\t\t\tthing\t1\t\t{{}}\t\t\t[]\n"
+        line = f"{CHAIN}\t2\tx\tx\t{timezone.now()}\tthing.forged\t\t\tthing\t1\t\t{{}}\t\t\t[]\n"
         cursor.copy_expert(f"COPY history_event ({columns}) FROM STDIN", StringIO(line))
 
         cursor.execute("SELECT seq FROM history_event WHERE verb = 'thing.forged'")
 
         assert cursor.fetchall() == [(4,)]
         assert broken(cursor) == []
+
+
+#: Moments that are not now, and columns that an attacker gives for them.
+FORGED_TIMES = {
+    "a day ago": "now() - interval '1 day'",
+    "a minute and a second ago": "clock_timestamp() - interval '61 seconds'",
+    "in two minutes": "clock_timestamp() + interval '2 minutes'",
+    "in ten years": "now() + interval '10 years'",
+}
+DATED = """
+INSERT INTO history_event (chain, seq, prev, hash, at, verb, actor_name, actor_organisation_name, object_kind,
+    object_id, object_name, changes, reason, request_id, parties, recorded_at, hash_version)
+VALUES ('organisation:7', 0, '', '', {at}, 'thing.forged', '', '', 'thing', '1', '', '{{}}', '', '', '[]', {at}, 1)
+RETURNING hash_version, recorded_at = clock_timestamp() OR recorded_at > statement_timestamp()
+"""
+
+
+@pytest.mark.parametrize("at", [pytest.param(at, id=name) for name, at in FORGED_TIMES.items()])
+def test_event_dated_away_from_now_is_refused(at):
+    before = everything()
+
+    with pytest.raises(CheckViolation, match="an_event_is_recorded_when_it_happens"):
+        attack("app", DATED.format(at=at))
+
+    assert everything() == before
+
+
+def test_event_dated_away_from_now_is_refused_in_a_copy_too():
+    with connect("app") as session, session.cursor() as cursor:
+        columns = "chain, seq, prev, hash, at, verb, actor_name, actor_organisation_name, object_kind, object_id"
+        columns += ", object_name, changes, reason, request_id, parties"
+        line = f"{CHAIN}\t2\tx\tx\t2026-01-01\tthing.forged\t\t\tthing\t1\t\t{{}}\t\t\t[]\n"
+        with pytest.raises(CheckViolation, match="an_event_is_recorded_when_it_happens"):
+            cursor.copy_expert(f"COPY history_event ({columns}) FROM STDIN", StringIO(line))
+
+
+def test_event_is_dated_and_versioned_by_the_database_whatever_the_insert_gives():
+    with connect("app") as session, session.cursor() as cursor:
+        cursor.execute(DATED.format(at="clock_timestamp() - interval '5 seconds'"))
+        assert cursor.fetchone() == (2, True)
+        assert broken(cursor) == []
+
+
+def test_event_of_a_long_transaction_has_the_moment_of_its_insert():
+    """The start of the transaction, which an attacker chooses, is no clock."""
+    with connect("app") as session, session.cursor() as cursor:
+        cursor.execute("SELECT now(), pg_sleep(0.05)")
+        cursor.execute(f"{INSERT.format(chain=CHAIN, seq=0)}, recorded_at - now() >= interval '50 ms'")
+        assert cursor.fetchone()[-1]
+
+
+@pytest.mark.parametrize("at", [pytest.param(at, id=name) for name, at in FORGED_TIMES.items()])
+def test_control_without_the_constraint_any_date_is_accepted(at):
+    drop = "ALTER TABLE history_event DROP CONSTRAINT an_event_is_recorded_when_it_happens"
+    attack("owner", DATED.format(at=at), before=drop)
 
 
 def test_reader_added_to_an_event_is_found():

@@ -98,21 +98,43 @@ AWKWARD = [
 @pytest.mark.parametrize("text", AWKWARD)
 @pytest.mark.parametrize("actor", [None, 2**40])
 def test_check_and_trigger_hash_the_text_of_the_object(text, actor):
-    changes = {text: [text, None, True, 1, -0.5, 1e20, {"b": {}, "aa": [], "a": text}], "seq": 2**62}
     with connection.cursor() as cursor:
         for parties in ("[]", "[3, 20, 100]"):
-            cursor.execute(
-                "INSERT INTO history_event (chain, seq, prev, hash, at, verb, actor_id, actor_name,"
-                " actor_organisation_id, actor_organisation_name, object_kind, object_id, object_name, changes, reason,"
-                " request_id, parties) VALUES (%(text)s, 0, '', '', '1969-12-31 23:59:59.999999', %(text)s, %(actor)s,"
-                " %(text)s, %(actor)s, %(text)s, %(text)s, %(text)s, %(text)s, %(changes)s, %(text)s, %(text)s,"
-                " %(of)s)",
-                {"text": text, "actor": actor, "changes": json.dumps(changes), "of": parties},
-            )
-        hashes = (verifying.HASH, _hash_of_object())
-        counts = ", ".join(f"count(*) FILTER (WHERE hash = {expression})" for expression in hashes)
-        cursor.execute(f"SELECT {counts} FROM history_event")
+            cursor.execute(f"INSERT INTO history_event ({COLUMNS}) SELECT {ROW}", awkward(text, actor, parties))
+        counts = ", ".join(
+            f"count(*) FILTER (WHERE hash = {expression})" for expression in (verifying.HASH, NEW_OBJECT)
+        )
+        cursor.execute(f"SELECT {counts} FROM history_event WHERE hash_version = 2")
         assert cursor.fetchone() == (2, 2)
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+@pytest.mark.parametrize("actor", [None, 2**40])
+def test_check_hashes_the_text_of_the_object_of_old_events(text, actor):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {verifying.HASH}, {OLD_OBJECT} FROM (SELECT {ROW}) AS row ({COLUMNS})"
+            " CROSS JOIN (VALUES (1, NULL::timestamptz)) AS version (hash_version, recorded_at)",
+            awkward(text, actor, "[3, 20, 100]") | {"at": "1969-12-31 23:59:59.999999"},
+        )
+        by_text, by_object = cursor.fetchone()
+    assert by_text == by_object
+
+
+COLUMNS = (
+    "chain, seq, prev, hash, at, verb, actor_id, actor_name, actor_organisation_id, actor_organisation_name,"
+    " object_kind, object_id, object_name, changes, reason, request_id, parties"
+)
+ROW = (
+    "%(text)s, 0::bigint, '', '', %(at)s::timestamptz, %(text)s, %(actor)s::bigint, %(text)s, %(actor)s::bigint,"
+    " %(text)s, %(text)s, %(text)s, %(text)s, %(changes)s::jsonb, %(text)s, %(text)s, %(parties)s::jsonb"
+)
+
+
+def awkward(text: str, actor: int | None, parties: str) -> dict[str, Any]:
+    """Return the values of a row that is hard to write as JSON."""
+    changes = {text: [text, None, True, 1, -0.5, 1e20, {"b": {}, "aa": [], "a": text}], "seq": 2**62}
+    return {"text": text, "actor": actor, "changes": json.dumps(changes), "parties": parties, "at": timezone.now()}
 
 
 def _hash_of_object() -> str:
@@ -122,22 +144,56 @@ def _hash_of_object() -> str:
     return str(expression).replace("NEW.", "")
 
 
+OLD_OBJECT = _hash_of_object()
+#: The same with what events of version 2 hash too.
+NEW_OBJECT = OLD_OBJECT.replace(
+    "'parties', parties)",
+    "'parties', parties, 'recorded_at', (extract(epoch FROM recorded_at) * 1000000)::bigint, 'hash_version', 2)",
+)
+
+
 @pytest.mark.django_db(transaction=True)
-def test_chain_holds_across_the_change_of_its_function():
-    migration = import_module("por.history.migrations.0010_hashed_text")
-    (step,) = migration.Migration.operations
+def test_chain_holds_across_the_changes_of_its_function():
+    text, recorded = (
+        import_module(f"por.history.migrations.{name}") for name in ("0010_hashed_text", "0012_recorded_at")
+    )
     rights = "SELECT prosecdef, proowner, proconfig, proacl::text FROM pg_proc WHERE proname = 'history_chain_event'"
     kept = []
     with as_owner(), connection.cursor() as cursor:
-        for sql in (step.reverse_sql, step.sql):
+        for sql in (text.BEFORE, text.FUNCTION, recorded.FUNCTION):
             cursor.execute(rights)
             kept.append(cursor.fetchone())
             cursor.execute(sql)
             record_five()
         cursor.execute(rights)
-        assert kept == [cursor.fetchone()] * 2
-    assert Event.objects.count() == 20
+        assert kept == [cursor.fetchone()] * 3
+    assert Event.objects.filter(hash_version=1, recorded_at=None).count() == 20
+    assert Event.objects.filter(hash_version=2, recorded_at__isnull=False).count() == 10
     assert broken() == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "change",
+    [
+        "recorded_at = '2026-01-01'",  # it was recorded earlier
+        "hash_version = 2, recorded_at = '2026-01-01'",
+        "hash_version = 0",
+    ],
+)
+def test_old_event_that_is_made_to_look_like_a_new_one_is_reported(change):
+    migration = import_module("por.history.migrations.0012_recorded_at")
+    with as_owner(), connection.cursor() as cursor:
+        cursor.execute(migration.BEFORE)
+        record_five()
+        cursor.execute(migration.FUNCTION)
+    with _tampering() as cursor:
+        cursor.execute(f"UPDATE history_event SET at = '2026-01-01' WHERE chain = '{CHAIN}' AND seq = 3")
+        cursor.execute(
+            f"UPDATE history_event SET hash = {verifying.HASH} WHERE chain = '{CHAIN}' AND seq = 3;"
+            f"UPDATE history_event SET {change} WHERE chain = '{CHAIN}' AND seq = 3"
+        )
+    assert broken() == [(CHAIN, 3, "its content was changed")]
 
 
 def test_empty_history_holds():
@@ -160,6 +216,11 @@ def test_empty_history_holds():
         "reason = 'For another reason.'",
         "request_id = 'x'",
         "parties = '[11]'",
+        "recorded_at = recorded_at + interval '1 microsecond'",
+        "recorded_at = NULL",
+        "hash_version = 1",
+        "hash_version = 1, recorded_at = NULL",
+        "hash_version = 3",
     ],
 )
 def test_changed_content_is_reported(tamper, column):

@@ -21,6 +21,8 @@ from por.notifications.tasks import put_digests_together
 from tests.at_once import at_once, together
 from tests.factories import make_customer, make_member, make_partner, make_subscription, suspend
 
+pytestmark = pytest.mark.usefixtures("any_time")
+
 WANTED = "record_attached"
 
 

@@ -10,6 +10,8 @@ from por.notifications.messages import _mails, compose, inbox_text
 from por.notifications.models import Delivery, Notification
 from tests.mails import all_rows, by_reader, cause_every_mail, links, links_of
 
+pytestmark = pytest.mark.usefixtures("any_time")
+
 
 @pytest.fixture(scope="module")
 def deliveries(shared: None) -> list[Delivery]:

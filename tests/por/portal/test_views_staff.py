@@ -176,6 +176,7 @@ def test_events_are_found_by_number_or_name_of_the_organisation_or_a_party(web):
     assert found(web, "?organisation=nobody") == []
 
 
+@pytest.mark.usefixtures("any_time")
 def test_events_are_found_by_request_and_by_utc_days(web):
     about = history.ObjectRef("thing", "7", "The seventh thing")
     first, second, third = (

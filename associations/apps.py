@@ -15,6 +15,7 @@ class AssociationsConfig(AppConfig):
         from associations.imports import ASSOCIATIONS, record_changes, settle
         from associations.invitations import events as invitation_events  # noqa: F401
         from associations.legacy_forms import events as legacy_form_events  # noqa: F401
+        from associations.record import figures  # noqa: F401  # they register themselves
         from associations.renewals import events as renewal_events  # noqa: F401
         from por.directory.imports.subscriptions import change_listeners
         from por.history.actions import recording as history

@@ -18,7 +18,7 @@ from associations.attaching.actions.activation import attach_sellers
 from associations.attaching.actions.ending import end_overtaken, end_reason_from_outside
 from associations.invitations.actions import expire_invitations
 from associations.record import actions as record
-from associations.record import bulk
+from associations.record import bulk, describing
 from associations.record.models import Association, start_of
 from associations.record.policies import digital_only, digital_only_from
 from associations.record.recording import about_subscription, named
@@ -389,6 +389,7 @@ class _Merge:
         of_record = [one for one in self.created + self.changed if one.kind == AssociationKind.DPOR]
         touched = {one.subscription_id for one in of_record if one.subscription_id is not None}
         Subscription.objects.filter(pk__in=touched).update(version=F("version") + 1)
+        describing.describe([one.pk for one in self.changed])
 
 
 def _same(row: AssociationLine, partner: Partner, known: list[Association]) -> Association | None:
@@ -461,6 +462,7 @@ ASSOCIATIONS = File(
     merge_all=_merge_all,
     order=_order,
     merge=_merge,
+    recorded=describing.describe_new,
 )
 
 

@@ -8,7 +8,7 @@ from associations.attaching.actions import bulk
 from associations.change_requests.actions import expire_and_remind
 from associations.invitations.actions import expire_invitations
 from associations.legacy_forms.actions import remind_of_forms
-from associations.record import sums
+from associations.record import checking, sums
 from associations.renewals.actions import give_notice_of_renewals
 from por.db import outages
 from por.db.locks import advisory_lock
@@ -41,3 +41,10 @@ def keep_sums() -> None:
     """Count the sums of usage anew that are old. Without them, pages show the same figures but take longer."""
     with outages.tolerate_outage():
         sums.keep_sums()
+
+
+@shared_task
+def check_associations() -> None:
+    """Compare associations with their events: asked every minute, done every hour."""
+    with outages.tolerate_outage():
+        checking.check()

@@ -215,6 +215,11 @@ CELERY_BEAT_SCHEDULE = {
     # Due times are in the rows of change requests and others: after a stop, all that is overdue is done once.
     "keep-time": {"task": "associations.tasks.keep_time", "schedule": 60.0, "options": {"expires": 60}},
     "keep-sums": {"task": "associations.tasks.keep_sums", "schedule": 60.0, "options": {"expires": 60}},
+    "check-associations": {
+        "task": "associations.tasks.check_associations",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "forget-uploads": {"task": "por.imports.tasks.forget", "schedule": 60.0, "options": {"expires": 60}},
     "purge-sessions": {"task": "por.accounts.tasks.purge_sessions", "schedule": 60.0, "options": {"expires": 60}},
 }

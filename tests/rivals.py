@@ -21,6 +21,7 @@ Rival = Callable[[], Any]
 LOCK = re.compile(r"directory_subscription.* FOR NO KEY UPDATE(?: OF \S+)?", re.DOTALL)
 _CLAUSE = re.compile(r" FOR (?:NO KEY UPDATE|SHARE)(?: OF \S+)?")
 WRITE = re.compile(r"\s*(?:INSERT INTO|UPDATE) \"?(?:associations_association|directory_subscription)")
+EVENT = re.compile(r"INSERT INTO history_event")
 #: Seconds; longer than anything takes. The database itself gives up waiting for a lock sooner.
 TIMEOUT = 20
 
@@ -33,6 +34,13 @@ class NeverWaited(AssertionError):
 def before_the_lock(rival: Rival) -> Iterator[None]:
     """Let the rival act and commit after what the caller has read so far, before it takes its lock."""
     with _at(LOCK, lambda: _elsewhere(rival).result(TIMEOUT)):
+        yield
+
+
+@contextmanager
+def before_the_event(rival: Rival) -> Iterator[None]:
+    """Let the rival act and commit before the caller's first event is inserted."""
+    with _at(EVENT, lambda: _elsewhere(rival).result(TIMEOUT)):
         yield
 
 

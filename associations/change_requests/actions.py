@@ -19,7 +19,7 @@ from associations.change_requests.events import ChangeRequestEvent
 from associations.change_requests.models import Challenger, ChangeRequest, Statement
 from associations.change_requests.rules import CHANGE_REQUEST, Cancellation, ChangeStatus
 from associations.record import actions as record
-from associations.record import locking, recording
+from associations.record import describing, locking, recording
 from associations.record.models import Association
 from associations.record.policies import Policy, policy_on
 from associations.record.rules import EndReason, Source
@@ -97,7 +97,8 @@ def answer(
     request.chosen, request.answered_by, request.answer_statement = chosen, by.user, statement.strip()
     request.closed_at = now
     request.save()
-    _record(AnswerEvent.ANSWERED, request, by=by, at=now, reason=request.answer_statement, **_named(chosen))
+    _record_answer(AnswerEvent.ANSWERED, request, chosen, by=by, at=now, reason=request.answer_statement)
+    describing.describe([one.pk for one in (incumbent, request.made) if one is not None])
     return request
 
 
@@ -152,14 +153,14 @@ def forward(request_id: int, member_id: int, *, by: Actor, note: str = "") -> Me
 def ask_again(request: ChangeRequest, answered: Partner | None, *, by: Actor, at: datetime) -> None:
     """Open an answered change request again; `answered` is the partner that the answer named.
 
-    The caller has locked everything, and takes back what the answer changed in the record.
+    The caller has locked everything, takes back what the answer changed in the record, and describes it.
     """
     _step(request, "undo")
     request.closed_at, request.reopened_at = None, at
     request.chosen = request.made = request.answered_by = None
     request.answer_statement = ""
     request.save()
-    _record(AnswerEvent.ANSWER_UNDONE, request, by=by, at=at, **_named(answered))
+    _record_answer(AnswerEvent.ANSWER_UNDONE, request, answered, by=by, at=at)
 
 
 def cancel_open(requests: Sequence[ChangeRequest], why: Cancellation, *, by: Actor, at: datetime) -> None:
@@ -330,6 +331,13 @@ def _record(verb: str, request: ChangeRequest, *, by: Actor, at: datetime, reaso
         changes={"change_request": request.pk, **changes},
         reason=reason,
     )
+
+
+def _record_answer(
+    verb: str, request: ChangeRequest, partner: Partner | None, *, by: Actor, at: datetime, reason: str = ""
+) -> None:
+    """Record an answer. All parties read it, so another event describes the associations, for the customer alone."""
+    _record(verb, request, by=by, at=at, reason=reason, fingerprints={}, **_named(partner))
 
 
 def _record_privately(

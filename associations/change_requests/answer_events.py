@@ -16,7 +16,7 @@ from associations.change_requests.events import (
     why_cancelled,
 )
 from associations.change_requests.rules import Cancellation
-from associations.record.events import UNDONE, Named, notify_customer
+from associations.record.events import UNDONE, Named, WithFingerprints, notify_customer
 from por.history.events import Choice, EventType, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_organisation
@@ -29,7 +29,7 @@ class AnswerEvent(EventType):
     CANCELLED = "change_request.cancelled"
 
 
-class Answered(AboutRequest):
+class Answered(AboutRequest, WithFingerprints):
     """The answer is neither partner if there is no `partner`."""
 
     partner: NotRequired[Named]

@@ -31,6 +31,10 @@ class EndEvent(EventType):
     OTHER_KIND_ENDED = "association.ended"
 
 
+class DescribedEvent(EventType):
+    DESCRIBED = "association.described"
+
+
 # --- Payloads -------------------------------------------------------------------------------------------------------
 
 
@@ -45,7 +49,20 @@ class WithPartner(TypedDict):
     partner: Named
 
 
-class AssociationPayload(WithPartner):
+class WithFingerprints(TypedDict):
+    """The associations that the event has changed: the fingerprint of each after it, by its key (see describing.py)."""
+
+    fingerprints: NotRequired[dict[str, str]]
+
+
+class Described(TypedDict):
+    """The fingerprints of associations as they were after one place of the customer's chain."""
+
+    fingerprints: dict[str, str]
+    after: int
+
+
+class AssociationPayload(WithPartner, WithFingerprints):
     """One association after the event; instants are ISO 8601."""
 
     association: int
@@ -61,6 +78,7 @@ class AssociationPayload(WithPartner):
 ATTACHED = event_group("attached", _("Attached"))
 ENDED_GROUP = event_group("removed", _("Removed or ended"))
 UNDONE = event_group("undone", _("Undone"))
+VERIFICATION = event_group("verification", _("For verification"))
 
 SUBSCRIPTION = Link(
     "subscription",
@@ -284,4 +302,19 @@ register(
     link=SUBSCRIPTION,
     mails=(),
     detail=_why,
+)
+
+# --- The state of associations ---------------------------------------------------------------------------------------
+
+register(
+    DescribedEvent.DESCRIBED,
+    payload=Described,
+    about=("customer",),
+    here=_("The state of the associations was noted for verification"),
+    elsewhere=_("The state of the associations of {object} was noted for verification"),
+    icon="shield",
+    tone="",
+    groups=(VERIFICATION,),
+    link=Link("customer"),
+    mails=(),
 )

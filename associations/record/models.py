@@ -168,6 +168,20 @@ class Association(RowModel):
         return self.partner.own_tenant_id is not None and self.partner.own_tenant_id == self.customer.tenant_id
 
 
+class Unexplained(models.Model):
+    """An association that the last comparison found to differ from what its events say: see checking.py."""
+
+    chain = models.TextField()
+    association = models.TextField()  # its key in the events, where an attacker may have written anything
+    why = models.TextField()
+
+    class Meta:
+        verbose_name = "unexplained association"
+
+    def __str__(self) -> str:
+        return f"{self.chain}, association {self.association}: {self.why}"
+
+
 class UsageSums(models.Model):
     """The usage of a partner's subscriptions by month, as it was counted last: see sums.py.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from associations.record.describing import fingerprints_of
 from associations.record.events import Named
 from associations.record.models import Association
 from por.accounts.models import Actor
@@ -65,5 +66,6 @@ def _described(association: Association) -> dict[str, Any]:
         "source": association.source,
         "began_at": association.began_at.isoformat(),
         "ended_at": association.ended_at and association.ended_at.isoformat(),
+        "fingerprints": fingerprints_of(association),
     }
     return described | ({"end_reason": association.end_reason} if association.end_reason else {})

@@ -12,6 +12,7 @@ from django.utils import timezone
 from associations.attaching.actions import ending
 from associations.record import actions as record
 from associations.record import locking, recording
+from associations.record.describing import fingerprints_of
 from associations.record.models import Association, start_of
 from associations.record.policies import policy_on
 from associations.record.rules import EndReason, Source
@@ -71,7 +72,11 @@ def _follow(old_pk: int, new_pk: int) -> bool:
     Replacement.objects.create(subscription=new, partner=held.partner, outcome=outcome, association=made, at=at)
     changes: dict[str, Any] = {"partner": recording.named(held.partner), "replaces": str(old.subscription_id)}
     if made is not None:
-        changes |= {"association": made.pk, "began_at": made.began_at.isoformat()}
+        changes |= {
+            "association": made.pk,
+            "began_at": made.began_at.isoformat(),
+            "fingerprints": fingerprints_of(made),
+        }
     verb = RenewalEvent.CARRIED_OVER if carries else RenewalEvent.REPLACED
     recording.record_event(verb, new, by=SYSTEM, at=at, parties=[partner.pk], changes=changes)
     return True

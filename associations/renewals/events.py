@@ -15,6 +15,7 @@ from associations.record.events import (
     SUBSCRIPTION,
     PartnerName,
     RecordContext,
+    WithFingerprints,
     WithPartner,
     notify_both,
     notify_partners,
@@ -60,7 +61,7 @@ class Replaced(WithPartner):
     replaces: str  # the id of the subscription that is replaced
 
 
-class CarriedOver(Replaced):
+class CarriedOver(Replaced, WithFingerprints):
     association: int
     began_at: str
 

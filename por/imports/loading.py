@@ -69,7 +69,8 @@ class File(Generic[R]):
     adds what the database knows about the others. Lines that it marks as `apart` are merged in Python, one by one:
     `order`, if given, gets all of them and returns them in order; `merge` takes a batch. All other lines are merged by
     `merge_all`, with one statement for a whole batch, which may still mark lines as apart. Both lock the rows that they
-    change by primary key, in the transaction of the batch.
+    change by primary key, in the transaction of the batch. `recorded`, if given, gets the organisations whose events
+    have just been recorded, in the same transaction.
     """
 
     name: str
@@ -82,6 +83,7 @@ class File(Generic[R]):
     plain: Callable[[], Plain] | None = None
     found: Callable[[], str] | None = None
     merge_all: Callable[[Places, Outcome], None] | None = None
+    recorded: Callable[[Sequence[int]], None] | None = None
 
     @property
     def stem(self) -> str:
@@ -176,7 +178,7 @@ def import_file(path: Path, file: File[R], report: Report) -> None:
     staged.empty()
     _analyze_grown()
     if not report.dry_run:
-        _record(file.name)
+        _record(file)
 
 
 #: The share of the work that is reading the file, and the share that is merging whole batches, about.
@@ -273,7 +275,7 @@ def _count(file: str, outcome: Outcome) -> None:
         )
 
 
-def _record(file: str) -> None:
+def _record(file: File[R]) -> None:
     """Record an event in the chain of each organisation whose rows changed, EVENTS of them per transaction."""
     while True:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -287,13 +289,15 @@ def _record(file: str) -> None:
                 )
                 RETURNING organisation_id, created, changed
                 """,
-                [file, file, EVENTS],
+                [file.name, file.name, EVENTS],
             )
-            about = history.ObjectRef("estate", file, file)
+            about = history.ObjectRef("estate", file.name, file.name)
             events = [
-                history.EventDraft(organisation_id, {"file": file, "created": created, "changed": changed}, about)
+                history.EventDraft(organisation_id, {"file": file.name, "created": created, "changed": changed}, about)
                 for organisation_id, created, changed in cursor.fetchall()
             ]
             if not events:
                 return
             history.record_each(ImportEvent.LOADED, by=SYSTEM, at=timezone.now(), events=events)
+            if file.recorded is not None:
+                file.recorded([event.chain for event in events])

@@ -12,7 +12,7 @@ from associations.attaching.events import AttachEvent
 from associations.change_requests import actions as change_requests
 from associations.change_requests.queries import last_change
 from associations.record import actions as record
-from associations.record import locking, recording
+from associations.record import describing, locking, recording
 from associations.record.models import Association
 from por.accounts.models import Actor
 from por.accounts.rules import Right
@@ -45,6 +45,7 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
     if last.request is not None:
         answered = last.association.partner if last.request.chosen_id else None
         change_requests.ask_again(last.request, answered, by=by, at=now)
+        describing.describe([one.pk for one in (last.struck, last.ended) if one is not None])
     else:
         verb = AttachEvent.REMOVAL_UNDONE if last.struck is None else AttachEvent.ATTACH_UNDONE
         recording.record_event(verb, subscription, by=by, at=now, association=last.association)

@@ -160,7 +160,7 @@ def _events(actor: Actor, events: list[Event]) -> list[EventShape]:
             shown_actor = None
         elif event.actor_organisation_id in others:
             shown_actor = {"name": "", "organisation": another}
-        changes = {name: _with_z(value) for name, value in event.changes.items()}
+        changes = {name: _with_z(value) for name, value in event.changes.items() if name != "fingerprints"}
         if "partner" in changes and changes["partner"]["mpn_id"] in others.values():
             changes["partner"] = {"mpn_id": None, "name": another}
         shapes.append(

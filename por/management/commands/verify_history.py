@@ -4,12 +4,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from associations.record import checking
 from por.history.actions.verifying import examine
 from por.history.models import Event
 
 
 class Command(BaseCommand):
-    help = "Check every chain of events, also against its signed heads, and name the first broken event of each."
+    help = (
+        "Check every chain of events, also against its signed heads, and name the first broken event of each; "
+        "then compare every association with its events."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         findings = examine()
@@ -17,9 +21,16 @@ class Command(BaseCommand):
             self.stdout.write(f"{one.chain}, event {one.seq}: {one.why}")
         for name, why in findings.unfit:
             self.stdout.write(f"{name}: {why}")
+        unexplained = 0
+        for found in checking.examine():
+            self.stdout.write(f"{found.chain}, association {found.association}: {found.why}")
+            unexplained += 1
         trouble = []
         if broken := len(findings.broken):
             trouble.append("1 chain does not hold." if broken == 1 else f"{broken} chains do not hold.")
+        if unexplained:
+            differ = "association differs" if unexplained == 1 else "associations differ"
+            trouble.append(f"{unexplained} {differ} from the events.")
         if unfit := len(findings.unfit):
             trouble.append(f"{unfit} file{'s' * (unfit > 1)} of signed heads cannot be relied on.")
         if findings.away:

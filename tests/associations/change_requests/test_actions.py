@@ -148,7 +148,7 @@ def test_answer_replaces_the_partner_of_record_by_the_challenger_in_one_step(cas
         case.admin.user,
         "They do.",
     )
-    event = Event.objects.latest("id")
+    event = Event.objects.get(verb="change_request.answered")
     assert (event.verb, event.reason, event.changes["partner"]["name"]) == (
         "change_request.answered",
         "They do.",

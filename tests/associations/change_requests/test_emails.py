@@ -19,6 +19,8 @@ from por.notifications.models import Delivery
 from tests.associations.change_requests.test_actions import Case, at
 from tests.factories import make_member, make_partner, make_subscription
 
+pytestmark = pytest.mark.usefixtures("any_time")
+
 
 class Told(Case):
     """The case, and the messages since the last look: recipient → kind of message."""

@@ -30,6 +30,7 @@ ASSOCIATION = {
     "source": "customer",
     "began_at": "2026-03-01T09:30:00+00:00",
     "ended_at": None,
+    "fingerprints": {"7": "3f0c5a0c0a8f6f5e9bdd2b0d7b3dcb6d"},
 }
 REQUEST = {"change_request": 3, "partner": PARTNER}
 REPLACED = {"partner": PARTNER, "replaces": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"}
@@ -44,15 +45,19 @@ NOW: dict[str, dict[str, Any]] = {
     "partner_of_record.removal_undone": ASSOCIATION,
     "partner_of_record.dated_back": {**ASSOCIATION, "began_at_before": "2026-04-01T09:30:00+00:00"},
     "partner_of_record.ended": {**ASSOCIATION, "end_reason": "subscription_expired"},
-    "partner_of_record.carried_over": {**REPLACED, "association": 7, "began_at": "2026-03-01T00:00:00+00:00"},
+    "partner_of_record.carried_over": {
+        **{**REPLACED, "association": 7, "began_at": "2026-03-01T00:00:00+00:00"},
+        "fingerprints": ASSOCIATION["fingerprints"],
+    },
+    "association.described": {"fingerprints": ASSOCIATION["fingerprints"], "after": 12},
     "association.ended": {**ASSOCIATION, "end_reason": "partner_closed"},
     "change_request.opened": REQUEST,
     "change_request.joined": REQUEST,
     "change_request.stated": REQUEST,
     "change_request.forwarded": {"change_request": 3, "to": {"user": 4, "name": "Elin Sandberg"}},
     "change_request.reminded": {"change_request": 3, "number": 1},
-    "change_request.answered": REQUEST,
-    "change_request.answer_undone": REQUEST,
+    "change_request.answered": {**REQUEST, "fingerprints": {}},
+    "change_request.answer_undone": {**REQUEST, "fingerprints": {}},
     "change_request.expired": {"change_request": 3},
     "change_request.cancelled": {"change_request": 3, "why": "removed"},
     "invitation.sent": {"partner": PARTNER},
@@ -89,6 +94,8 @@ NOW: dict[str, dict[str, Any]] = {
 }
 #: Payloads of other shapes that are or were recorded too.
 OTHERS: list[tuple[str, dict[str, Any]]] = [
+    ("partner_of_record.attached", {key: ASSOCIATION[key] for key in ASSOCIATION if key != "fingerprints"}),
+    ("change_request.answered", REQUEST),
     ("partner_of_record.attached", {**ASSOCIATION, "association": "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"}),
     ("partner_of_record.removed", ASSOCIATION),
     ("partner_of_record.ended", ASSOCIATION),

@@ -24,6 +24,8 @@ from por.notifications.models import Delivery
 from tests.associations.change_requests.test_actions import at
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
+pytestmark = pytest.mark.usefixtures("any_time")
+
 TODAY = timezone.now().date()
 
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("associations", "0008_usage_sums"),
+        ("associations", "0010_described"),
     ]
 
     operations = [

@@ -21,5 +21,5 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("history", "0011_work_in_batches")]
+    dependencies = [("history", "0012_recorded_at")]
     operations = [migrations.RunSQL(FUNCTION, "DROP FUNCTION history_replay_event(bigint);")]

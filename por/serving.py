@@ -12,6 +12,7 @@ import json
 import os
 import re
 import selectors
+import signal
 import socket
 import time
 from collections import deque
@@ -21,7 +22,10 @@ from typing import Any
 
 from gunicorn import util
 from gunicorn.http.unreader import SocketUnreader
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+
+#: The signals that ask a process to end.
+ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 # --- The settings of gunicorn -----------------------------------------------------------------------------------------
 
@@ -36,13 +40,18 @@ secure_scheme_headers: dict[str, str] = {}
 
 
 def pre_fork(_server: Any, _worker: Any) -> None:
-    """Let no garbage collection write to the memory that the processes share."""
+    """Let no garbage collection write to the memory that the processes share, and no early signal be lost.
+
+    A process that is asked to end before it can listen would never hear of it: it gets the signal later.
+    """
     gc.collect()
     gc.freeze()
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
 def when_ready(_server: Any) -> None:
-    """Open the port of the metrics in the parent of the processes."""
+    """Let the parent hear signals again after each fork, and open the port of the metrics in it."""
+    os.register_at_fork(after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, ENDING))
     if os.environ.get("METRICS_PORT"):
         from por.ops import listener  # reads the settings
 
@@ -98,11 +107,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.large_ones: deque[Connection] = deque()  # that wait for a thread
         self.closing: deque[Connection] = deque()
 
-    def accept(self, listener: socket.socket) -> None:
-        with suppress(BlockingIOError, ConnectionAbortedError):
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+
+    def run(self) -> None:
+        """Serve until the end of the process; then leave no client with an open connection that nobody reads."""
+        super().run()
+        for conn in (*self.pending_conns, *self.large_ones, *self.closing):
+            conn.close()
+
+    def accept(self, listener: socket.socket) -> bool:
+        """Take the next connection; return False if there is none."""
+        try:
             client, address = listener.accept()
-            self.nr_conns += 1
-            self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))
+        except BlockingIOError:
+            return False
+        except ConnectionAbortedError:
+            return True
+        self.nr_conns += 1
+        self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))
+        return True
 
     def enqueue_req(self, conn: Connection) -> None:
         """Collect a request: the first of a new connection, the next of a kept one, or one that has come already."""
@@ -180,7 +205,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def _watch(self, conn: Connection) -> None:
         if not conn.watched:
             conn.watched = True
-            conn.timeout = time.monotonic() + TIME_TO_SEND
+            conn.timeout = time.monotonic() + (TIME_TO_SEND if self.alive else STOP_KEEPALIVE_LINGER)
             self.pending_conns.append(conn)
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._collect, conn))
 
@@ -228,7 +253,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._drop(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """At the end of the process, give those that have not sent their request as long as kept connections."""
+        """At the end of the process, take the connections that have come, and close the port.
+
+        As long as the port is open, the system takes connections for us, and no one would answer them. Those that have
+        not sent their request get as long as kept connections.
+        """
+        self.alive = False  # also if it is the parent that has ended
+        for listener in self.sockets:
+            listener.setblocking(False)
+            while self.accept(listener):
+                pass
+            listener.close()
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)

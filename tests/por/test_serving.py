@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,16 @@ if seconds := os.environ.get("SECONDS_TO_SEND"):
     web_server.TIME_TO_SEND = int(seconds)
 
 
+if os.environ.get("SLOW_START"):
+
+    class Slow(web_server.Worker):
+        """A process that needs a while until it can listen."""
+
+        def init_process(self) -> None:
+            time.sleep(2)
+            super().init_process()
+
+
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer how long the body is."""
     body = environ["wsgi.input"].read()
@@ -49,8 +60,9 @@ def scheme_and_place(environ: dict[str, Any], start_response: Callable[..., Any]
 class Server:
     """A web server of the product, with this application in it."""
 
-    def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
-        self.port, self.process = port, process
+    def __init__(self, listener: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        self.listener, self.process = listener, process
+        self.port: int = listener.getsockname()[1]
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT)
@@ -75,7 +87,7 @@ def started(directory: Path, name: str, *more: str) -> Iterator[Server]:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()], stdout=log, stderr=log
         )
-        server = Server(listener.getsockname()[1], process)
+        server = Server(listener, process)
         try:
             assert server.status() == 200
             yield server
@@ -282,6 +294,85 @@ def test_a_killed_process_is_replaced_and_a_request_in_flight_is_finished_at_the
             assert body_of(client.makefile("rb")) == b"100000"
             assert idle.recv(1) == b"", "an idle connection is closed"
             assert server.process.wait(TIMEOUT) == 0
+
+
+# --- The end of a server ----------------------------------------------------------------------------------------------
+
+LONG = ("--graceful-timeout", "120")  # seconds; so that only the server itself closes a connection
+
+
+@contextlib.contextmanager
+def in_flight(server: Server) -> Iterator[socket.socket]:
+    """Yield a connection whose request is being read by a thread; at the end it must get its answer."""
+    with server.connect() as client:
+        client.sendall(LARGE + b"x" * 99_999)
+        yield client
+        client.sendall(b"x")
+        assert body_of(client.makefile("rb")) == b"100000", "a request that was begun is finished"
+
+
+def test_requests_that_have_come_are_answered_although_the_server_ends(tmp_path):
+    with started(tmp_path, f"{__name__}:application", *LONG) as server, contextlib.ExitStack() as stack:
+        server.listener.close()  # only the server itself keeps the port open, as behind a proxy
+        wait_until(lambda: len(server.workers()) == 2)
+        workers = server.workers()
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        clients = [stack.enter_context(server.connect()) for _ in range(8)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.process.terminate()
+        wait_until(lambda: all(is_told_to_end(worker) for worker in workers))
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+        assert [body_of(client.makefile("rb")) for client in clients] == [b"0"] * 8
+
+
+def is_told_to_end(pid: int) -> bool:
+    """Return whether a SIGTERM waits for the process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [waiting] = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("ShdPnd:")]
+    return bool(waiting & 1 << signal.SIGTERM - 1)
+
+
+def test_a_server_that_ends_lets_no_one_wait_at_its_port(tmp_path):
+    """A proxy then asks another server at once. The port of a server that still has something to do would take it."""
+    with started(tmp_path, f"{__name__}:application", *LONG) as server, in_flight(server):
+        server.listener.close()
+        server.process.terminate()
+        wait_until(lambda: refuses(server))
+        assert server.process.poll() is None, "it still works on the request"
+
+
+def refuses(server: Server) -> bool:
+    with contextlib.suppress(ConnectionResetError):
+        try:
+            server.connect().close()
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
+def test_a_process_that_is_asked_to_end_while_it_starts_ends(tmp_path, monkeypatch):
+    """It would go on to take requests, until it is killed with all of them."""
+    monkeypatch.setenv("SLOW_START", "1")
+    slow = ("--worker-class", f"{__name__}.Slow", "--graceful-timeout", "1000")
+    with started(tmp_path, f"{__name__}:application", *slow) as server:
+        wait_until(lambda: len(server.workers()) == 2)
+        before = server.workers()
+        os.kill(before[0], signal.SIGKILL)
+        wait_until(lambda: len(set(server.workers()) - set(before)) == 1)
+        server.process.terminate()
+        wait_until(lambda: server.process.poll() is not None)
+
+
+def test_half_a_request_is_not_waited_for_at_the_end(tmp_path):
+    with started(tmp_path, f"{__name__}:application", *LONG) as server, in_flight(server), server.connect() as kept:
+        kept.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert body_of(kept.makefile("rb")) == b"0"
+        server.process.terminate()
+        wait_until(lambda: has_ended(kept))
+        assert server.process.poll() is None, "it still works on the request"
 
 
 def test_server_itself_believes_no_header_of_a_proxy(tmp_path: Path) -> None:

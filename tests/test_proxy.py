@@ -9,13 +9,16 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from tests.product import TIMEOUT, free_port, wait_until
-from tests.test_deploy import SITE, TEMPORARY, make_certificate, tool
+from tests.test_deploy import DEPLOY, SITE, TEMPORARY, make_certificate, tool
+
+[OPTIONS, _] = re.findall(r"server \S+ (.*);", (DEPLOY / "nginx" / "upstream.conf").read_text())
 
 
 class Noting(BaseHTTPRequestHandler):
@@ -36,28 +39,34 @@ class Noting(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
     """Yield the ports of nginx, with TLS and without."""
-    nginx, place = tool("nginx"), tmp_path_factory.mktemp("nginx")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as upstream:
+        threading.Thread(target=upstream.serve_forever, daemon=True).start()
+        with proxied(tmp_path_factory.mktemp("nginx"), [upstream.server_port]) as ports:
+            yield ports
+        upstream.shutdown()
+
+
+@contextmanager
+def proxied(place: Path, upstreams: list[int]) -> Iterator[tuple[int, int]]:
+    """Start nginx with the site of deploy/ before these ports; yield its own ports, with TLS and without."""
+    nginx = tool("nginx")
     make_certificate(tool("openssl"), place)
     secure, plain = free_port(), free_port()
     site = re.sub(r" *listen \[::\].*\n", "", SITE).replace("/etc/nginx/tls", str(place))
     site = site.replace("listen 443", f"listen 127.0.0.1:{secure}").replace("listen 80", f"listen 127.0.0.1:{plain}")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as upstream:
-        threading.Thread(target=upstream.serve_forever, daemon=True).start()
-        (place / "site.conf").write_text(
-            f"upstream partner_of_record {{ server 127.0.0.1:{upstream.server_port}; }}\n{site}"
-        )
-        places = "".join(f"{kind}_temp_path {place}/{kind};" for kind in TEMPORARY)
-        main = f"pid {place}/pid; daemon off; master_process off; events {{}} http {{ {places} include site.conf; }}"
-        (place / "nginx.conf").write_text(main)
-        command = [nginx, "-e", "stderr", "-p", place, "-c", place / "nginx.conf"]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-            try:
-                wait_until(lambda: answers(plain))
-                yield secure, plain
-            finally:
-                process.terminate()
-                process.wait(TIMEOUT)
-                upstream.shutdown()
+    servers = " ".join(f"server 127.0.0.1:{port} {OPTIONS};" for port in upstreams)
+    (place / "site.conf").write_text(f"upstream partner_of_record {{ {servers} }}\n{site}")
+    places = "".join(f"{kind}_temp_path {place}/{kind};" for kind in TEMPORARY)
+    main = f"pid {place}/pid; daemon off; master_process off; events {{}} http {{ {places} include site.conf; }}"
+    (place / "nginx.conf").write_text(main)
+    command = [nginx, "-e", "stderr", "-p", place, "-c", place / "nginx.conf"]
+    with (place / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+        try:
+            wait_until(lambda: answers(plain))
+            yield secure, plain
+        finally:
+            process.terminate()
+            process.wait(TIMEOUT)
 
 
 def answers(port: int) -> bool:

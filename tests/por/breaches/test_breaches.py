@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from por.accounts.models import Actor
 from por.breaches import actions
+from por.breaches.actions import MOST_ROWS
 from por.breaches.models import Breach
-from por.breaches.rules import LARGEST, MOST_AT_ONCE, source_of
+from por.breaches.rules import LARGEST, MOST_AT_ONCE, Report, source_of
+from tests.at_once import at_once
 from tests.factories import make_staff
 from tests.pages import signed_in
 
@@ -95,6 +103,40 @@ def test_table_never_has_more_rows_than_its_bound_and_keeps_the_newest(web, monk
     for number in range(9):
         send(web, old(f"https://host{number}.example/"))
     assert {blocked for _directive, blocked, *_rest in rows()} == {f"https://host{n}.example" for n in (5, 6, 7, 8)}
+
+
+def rows_after_a_race(admin: Actor, *, locked: bool) -> int:
+    """Return how many rows there are after four people have each reported something new at the same moment."""
+    Breach.objects.bulk_create(
+        Breach(directive="img-src", blocked=f"https://host{number}.example", page="/c/") for number in range(MOST_ROWS)
+    )
+    met = Barrier(4)
+
+    def meet(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        """Let all wait for each other after their new row, and after the deletion of the oldest."""
+        outcome = execute("SELECT 1" if "advisory" in sql and not locked else sql, *rest)
+        if sql.startswith(("INSERT", "DELETE")):
+            with suppress(BrokenBarrierError):
+                met.wait(1)
+        return outcome
+
+    def report(number: int) -> None:
+        with connection.execute_wrapper(meet):
+            actions.keep([Report("img-src", f"https://new{number}.example", "/c/")], by=admin)
+
+    assert at_once(*(partial(report, number) for number in range(4))) == ["done"] * 4
+    return Breach.objects.count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_table_has_no_more_rows_than_its_bound_when_several_are_added_at_once(admin):
+    assert rows_after_a_race(admin, locked=True) == MOST_ROWS
+    assert Breach.objects.filter(blocked__startswith="https://new").count() == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_without_the_lock_it_has_more(admin):
+    assert rows_after_a_race(admin, locked=False) > MOST_ROWS
 
 
 def test_row_goes_when_nothing_was_reported_for_long(web):

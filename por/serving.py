@@ -20,17 +20,20 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from gunicorn import util
+from gunicorn import glogging, util
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 #: The signals that ask a process to end.
 ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
+from por.ops.logs import begin_request
+
 # --- The settings of gunicorn -----------------------------------------------------------------------------------------
 
 workers, threads = 2, 4
 worker_class = "por.serving.Worker"
+logger_class = "por.serving.Log"
 preload_app = True  # the processes share the memory of the code, and a new one is ready at once
 control_socket_disable = True  # it would be in the home directory, one for all runs
 worker_connections = 1000
@@ -56,6 +59,14 @@ def when_ready(_server: Any) -> None:
         from por.ops import listener  # reads the settings
 
         listener.start()
+
+
+class Log(glogging.Logger):  # type: ignore[misc]
+    """The log of gunicorn, which the product writes as it writes its own lines."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers, self.error_log.propagate = [], True
 
 
 # --- The worker -------------------------------------------------------------------------------------------------------
@@ -238,6 +249,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self.closing.remove(conn)
             self.poller.unregister(conn.sock)
             self._drop(conn)
+
+    def handle(self, conn: Connection) -> Any:
+        """Answer a request in a thread. Until it is known whose it is, log lines do not name the request before it."""
+        begin_request()
+        return super().handle(conn)
 
     def _drop(self, conn: Connection) -> None:
         self._unwatch(conn)

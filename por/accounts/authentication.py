@@ -13,6 +13,7 @@ from por.accounts.actions import actor_of_token
 from por.accounts.middleware import Request as PageRequest
 from por.accounts.models import Actor, User
 from por.errors import Forbidden
+from por.ops.logs import name_sender
 
 
 def actor_of(request: Request) -> Actor:
@@ -29,6 +30,11 @@ def actor_of_bearer(request: PageRequest) -> Actor | None:
     actor = actor_of_token(secret.strip()) if scheme.lower() == "bearer" else None
     if actor is None:
         raise exceptions.AuthenticationFailed
+    name_sender(
+        person_id=actor.user_id,
+        organisation_id=actor.organisation_id,
+        token_id=actor.token.pk if actor.token else None,
+    )
     return actor
 
 

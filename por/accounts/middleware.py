@@ -12,6 +12,7 @@ from django.utils.functional import SimpleLazyObject
 from por.accounts import sessions
 from por.accounts.models import SYSTEM, Actor, Membership, User, keys_below
 from por.db.prepared import Param, PreparedQuery
+from por.ops.logs import name_sender
 from por.web import requests as web
 
 ACTIVE_ORGANISATION = "organisation"
@@ -37,8 +38,9 @@ class ActorMiddleware:
         request.actor = cast(Actor, SimpleLazyObject(lambda: _find_actor(request)))
         if not request.user.is_authenticated:
             return self.get_response(request)
-        sessions.note_use(request)
         reader = request.user  # by the time of the answer they may have signed out
+        name_sender(person_id=reader.pk)
+        sessions.note_use(request)
         with timezone.override(reader.time_zone), translation.override(reader.language):
             request.LANGUAGE_CODE = reader.language
             response = self.get_response(request)
@@ -59,8 +61,9 @@ def _find_memberships(request: Request) -> list[Membership]:
 
 
 def _find_actor(request: Request) -> Actor:
-    request.actor = _actor(request)
-    return request.actor
+    request.actor = actor = _actor(request)
+    name_sender(person_id=actor.user_id, organisation_id=actor.organisation_id)
+    return actor
 
 
 def _memberships(request: Request) -> list[Membership]:

@@ -17,6 +17,7 @@ from django.utils import timezone
 from por.accounts import actions
 from por.accounts.models import User, UserSession
 from por.db.prepared import Param, PreparedQuery
+from por.ops.logs import name_sender
 from por.web.requests import Request
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def current_key(request: Request) -> str:
 
 def begin(sender: Any, request: Request, user: User, **more: Any) -> None:
     """Note the session that a sign-in has begun, with the name that the browser gives itself."""
+    name_sender(person_id=user.pk)
     session: Any = request.session
     if not session.session_key:  # another person was signed in here
         session.create()
@@ -127,4 +129,5 @@ def note_use(request: Request) -> None:
 
 def end_others(sender: Any, request: Request, user: User, **more: Any) -> None:
     """End the other sessions of a person who has a new password. They could not be used any more in any case."""
+    name_sender(person_id=user.pk)
     actions.end_other_sessions(user, current_key(request))

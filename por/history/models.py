@@ -12,6 +12,7 @@ from django.db.models.functions import Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from por.ops.logs import Cause
 from por.queue.models import WorkRow, WorkRowQuerySet
 
 #: How far an event's `at`, by the clock of the server that did it, may be from the moment when it is recorded.
@@ -87,6 +88,11 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chain} {self.seq}: {self.verb}"
+
+    @property
+    def cause(self) -> Cause:
+        """Return the request in which it happened, and who sent it."""
+        return Cause(self.request_id, self.actor_id, self.actor_organisation_id)
 
 
 class Party(models.Model):

@@ -1,4 +1,4 @@
-"""Logs: the request ID in every line, and no one's address, token or data in any."""
+"""Logs: the ID of the request and of who sent it in every line, and no one's name, address, token or data in any."""
 
 from __future__ import annotations
 
@@ -9,23 +9,49 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from traceback import TracebackException
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 from django import db
 from pythonjsonlogger.json import JsonFormatter
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+#: The IDs of who sent the request, as far as they are known. A copy of the context sees what is learned later.
+_sender: ContextVar[dict[str, int]] = ContextVar("sender")
+
+
+class Cause(NamedTuple):
+    """The request that caused some work, and by their IDs the person, the organisation and the token that sent it."""
+
+    request_id: str = ""
+    person_id: int | None = None
+    organisation_id: int | None = None
+    token_id: int | None = None
+
+
+def begin_request(given: str = "") -> None:
+    """Log what follows in this thread under the ID of a request, of which no one knows yet who sent it."""
+    request_id.set(given)
+    _sender.set({})
+
+
+def name_sender(*, person_id: int | None, organisation_id: int | None = None, token_id: int | None = None) -> None:
+    """Log what follows in this request under the IDs of who sent it, as far as they are known."""
+    ids = {"person_id": person_id, "organisation_id": organisation_id, "token_id": token_id}
+    if (sender := _sender.get(None)) is not None:
+        sender.update({name: value for name, value in ids.items() if value is not None})
 
 
 @contextmanager
-def caused_by_request(given: str) -> Iterator[None]:
-    """Log and record what the block does under the ID of the request that caused it."""
-    token = request_id.set(given)
+def caused_by(cause: Cause) -> Iterator[None]:
+    """Log and record what the block does under the IDs of the request that caused it, and of who sent that."""
+    before = request_id.set(cause.request_id), _sender.set({})
+    name_sender(person_id=cause.person_id, organisation_id=cause.organisation_id, token_id=cause.token_id)
     try:
         yield
     finally:
-        request_id.reset(token)
+        request_id.reset(before[0])
+        _sender.reset(before[1])
 
 
 #: An email address, or the secret of an API token.
@@ -59,10 +85,14 @@ def route_of(request: Any) -> str:
 
 
 class Formatter(JsonFormatter):
-    """One JSON object a line, tracebacks included, without anyone's address, token or row; routes stand for URLs."""
+    """One JSON object a line, tracebacks included, without anyone's address, token or row; routes stand for URLs.
+
+    Each has the ID of the request, and of who sent it: a handler formats a line in the thread that logs it.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         record = copy(record)
+        record.__dict__.update(_sender.get({}), request_id=request_id.get())
         request = record.__dict__.pop("request", None)
         path = getattr(request, "path", None)
         if isinstance(record.args, tuple):
@@ -96,11 +126,3 @@ class Formatter(JsonFormatter):
 def _safe(arg: Any) -> Any:
     """Return an argument of a log line; a database error as text without its values."""
     return without_values(arg) if isinstance(arg, db.Error | psycopg2.Error) else arg
-
-
-class RequestIdFilter(logging.Filter):
-    """Puts the id of the request, or of the request that caused a task, on each log record."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id.get()
-        return True

@@ -16,7 +16,7 @@ from django.middleware import common
 from django.utils.module_loading import import_string
 
 from por.ops import watchdog
-from por.ops.logs import request_id, route_of
+from por.ops.logs import begin_request, route_of
 
 logger = logging.getLogger("por.web")
 
@@ -39,7 +39,7 @@ class RequestMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         this = given if GIVEN_ID.fullmatch(given) else str(uuid.uuid4())
-        request_id.set(this)  # kept until the next request: Django logs after this middleware
+        begin_request(this)  # kept until the next request: Django logs after this middleware
         began = time.monotonic()
         with watchdog.bounded():
             response = self.get_response(request)

@@ -14,7 +14,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 from weakref import WeakValueDictionary
@@ -29,9 +30,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Wait:
-    """A request that is being answered, and the end of its time."""
+    """A request that is being answered, the end of its time, and what its log lines name."""
 
     until: float
+    context: Context = field(default_factory=copy_context)
 
 
 _connections: WeakValueDictionary[int, BaseDatabaseWrapper] = WeakValueDictionary()  # by thread
@@ -96,7 +98,7 @@ def _watch() -> None:
         for thread, wait in list(_waits.items()):
             if now > wait.until and (connection := _connections.get(thread)) is not None:
                 wait.until = now + settings.REQUEST_SECONDS  # the request may try once more
-                _hang_up(connection)
+                wait.context.run(_hang_up, connection)
 
 
 def _hang_up(connection: BaseDatabaseWrapper) -> None:

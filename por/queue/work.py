@@ -22,7 +22,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from por.db import outages
-from por.ops.logs import caused_by_request, without_addresses
+from por.ops.logs import Cause, caused_by, without_addresses
 from por.queue.models import Row, WorkRowQuerySet
 from por.queue.rules import BATCH_FOR, HOLDS_BACK, LEASE, MAX_ATTEMPTS, RUN_FOR, backoff
 
@@ -56,7 +56,7 @@ class Queue(ABC, Generic[Taken]):
 
     def _try(self, row: Taken) -> bool:
         """Do the work of one row; return False if an outage stopped it."""
-        with caused_by_request(self.request_id_of(row)):
+        with caused_by(self.cause_of(row)):
             try:
                 self.work(row)
             except Exception as error:
@@ -74,8 +74,8 @@ class Queue(ABC, Generic[Taken]):
         """
 
     @abstractmethod
-    def request_id_of(self, row: Taken) -> str:
-        """Return the id of the request that caused the work."""
+    def cause_of(self, row: Taken) -> Cause:
+        """Return the request that caused the work, and who sent it."""
 
     @abstractmethod
     def work(self, row: Taken) -> None:

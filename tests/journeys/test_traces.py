@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -245,6 +246,96 @@ def test_the_logs_still_have_the_reasons_of_failures(canaries):
     assert "UndefinedColumn" in logs["web.log"]
     assert "duplicate key value violates unique constraint" in logs["postgresql.log"]
     assert "canceling statement due to lock timeout" in logs["postgresql.log"]
+
+
+@pytest.mark.parametrize("log", ["web.log", "worker.log", "beat.log"])
+def test_every_line_of_a_log_is_json_from_the_start(canaries, log):
+    lines = [json.loads(line) for line in canaries.read[log].splitlines()]
+
+    assert [line for line in lines if not {"at", "level", "logger", "message", "request_id"} <= line.keys()] == []
+    assert log != "web.log" or "Starting gunicorn" in lines[0]["message"]
+
+
+def about(canaries: Canaries, request_id: str, log: str = "web.log") -> list[dict[str, Any]]:
+    """Return what a log says about a request, as soon as it says something."""
+
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in canaries.logs()[log].splitlines() if request_id in line]
+
+    wait_until(lambda: bool(lines()))
+    return lines()
+
+
+def ids_in(lines: list[dict[str, Any]]) -> set[tuple[int | None, ...]]:
+    """Return the person, the organisation and the token that each of these lines names."""
+    return {tuple(line.get(name) for name in ("person_id", "organisation_id", "token_id")) for line in lines}
+
+
+def ids_of(canaries: Canaries) -> tuple[int, int, int]:
+    """Return the keys of the person, the organisation and the token of the canaries."""
+    with canaries.product.database() as cursor:
+        cursor.execute(
+            "SELECT person.id, token.organisation_id, token.id FROM accounts_user AS person"
+            " JOIN accounts_token AS token ON token.user_id = person.id WHERE person.email = %s",
+            [C.address],
+        )
+        (found,) = cursor.fetchall()
+    person, organisation, token = found
+    return person, organisation, token
+
+
+def test_every_line_about_a_call_names_person_organisation_and_token_by_their_ids(canaries):
+    ids = ids_of(canaries)
+
+    canaries.ask("GET", "/api/v1/me/", X_Request_ID="line-of-a-call")
+    canaries.ask("GET", f"/api/v1/{C.nothing}/", X_Request_ID="line-of-no-page")
+    with canaries.refusing("associations_association", "ended_at IS NULL"):
+        refused = canaries.ask("DELETE", canaries.record, {}, If_Match="*", X_Request_ID="line-of-a-fault")
+
+    assert refused.status == 500
+    assert ids_in(about(canaries, "line-of-a-call")) == {ids}
+    assert len(about(canaries, "line-of-a-fault")) > 1, "the error has a line of its own"
+    assert ids_in(about(canaries, "line-of-a-fault")) == {ids}
+    assert ids_in(about(canaries, "line-of-no-page")) == {(None, None, None)}, "no one asked whose token it was"
+
+
+def test_a_task_names_the_person_and_the_organisation_that_caused_it(canaries):
+    person, organisation, _token = ids_of(canaries)
+
+    answer = canaries.ask("DELETE", canaries.record, {}, If_Match="*", X_Request_ID="line-of-a-task")
+
+    assert answer.status == 204
+    assert ids_in(about(canaries, "line-of-a-task", "worker.log")) == {(person, organisation, None)}
+
+
+def test_a_page_names_the_person_and_the_organisation_and_the_page_of_a_stranger_no_one(canaries):
+    person, organisation, _token = ids_of(canaries)
+    stranger = Product(canaries.product.run, canaries.var, canaries.product.port)
+
+    canaries.product.ask("GET", "/c/subscriptions/", X_Request_ID="line-of-a-page")
+    stranger.ask("GET", "/login", X_Request_ID="line-of-a-stranger")
+
+    assert ids_in(about(canaries, "line-of-a-page")) == {(person, organisation, None)}
+    assert ids_in(about(canaries, "line-of-a-stranger")) == {(None, None, None)}
+
+
+def test_a_sign_in_names_the_person(canaries):
+    lines = [json.loads(line) for line in canaries.read["web.log"].splitlines()]
+    sign_ins = [line for line in lines if line["message"] == "POST /login 302"]
+
+    assert ids_of(canaries)[0] in {line.get("person_id") for line in sign_ins}
+
+
+def test_a_line_about_no_request_at_all_does_not_name_the_one_before_it(canaries):
+    for _ in range(20):  # a process of the web server keeps its threads
+        canaries.ask("GET", "/api/v1/me/")
+    with socket.create_connection(("127.0.0.1", canaries.product.port), timeout=20) as client:
+        client.sendall(b"GET /kanarie HTTP/7.7\r\n\r\n")
+        assert client.recv(12).startswith(b"HTTP/1.1 400")
+
+    lines = about(canaries, "Invalid request")
+    assert ids_in(lines) == {(None, None, None)}
+    assert {line["request_id"] for line in lines} == {""}
 
 
 def test_metrics_hold_no_canary(canaries):

@@ -25,7 +25,7 @@ from por.directory import actions as directory
 from por.directory.rules import normal_mpn_id
 from por.errors import Locked, NotFound, RateLimited, Refused
 from por.history.actions import recording as history
-from por.ops.logs import request_id
+from por.ops.logs import Cause, request_id
 from por.queue.wake import Wake
 from por.queue.work import Queue
 
@@ -155,8 +155,8 @@ class Jobs(Queue[Job]):
                     Job.objects.filter(pk=job.pk).update(status=Job.Status.RUNNING, started_at=started_at)
                     yield [job]
 
-    def request_id_of(self, row: Job) -> str:
-        return row.request_id
+    def cause_of(self, row: Job) -> Cause:
+        return Cause(row.request_id, row.asked_by_id, row.organisation_id)
 
     def work(self, row: Job) -> None:
         with translation.override(row.asked_by.language):

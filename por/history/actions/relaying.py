@@ -13,7 +13,7 @@ from por.errors import NotFound, Refused
 from por.history.actions.recording import ObjectRef, Operator, around_handlers, handlers_of, organisation_of, record
 from por.history.events import HistoryEvent
 from por.history.models import Event, Outbox, OutboxQuerySet
-from por.ops.logs import caused_by_request
+from por.ops.logs import Cause, caused_by
 from por.queue import replays
 from por.queue.work import LeasedQueue
 
@@ -34,8 +34,8 @@ class Relay(LeasedQueue[Outbox]):
     def rows(self) -> OutboxQuerySet:
         return Outbox.objects.select_related("event")
 
-    def request_id_of(self, row: Outbox) -> str:
-        return row.event.request_id
+    def cause_of(self, row: Outbox) -> Cause:
+        return row.event.cause
 
     def ordering_key_of(self, row: Outbox) -> Hashable:
         return row.event.object_kind, row.event.object_id
@@ -72,7 +72,7 @@ class Relay(LeasedQueue[Outbox]):
             ours = {event_id for (event_id,) in cursor.fetchall()}
         with around_handlers():
             for row in rows:
-                with caused_by_request(self.request_id_of(row)):
+                with caused_by(self.cause_of(row)):
                     for handler in handlers_of(row.event.verb) if row.pk in ours else ():
                         handler(row.event)
 

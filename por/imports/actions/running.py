@@ -33,6 +33,7 @@ from por.imports.loading import Report, only_import
 from por.imports.models import Import, ImportQuerySet
 from por.imports.reading import RowError
 from por.imports.rules import MAX_TRIES, PAUSE, SHOWN
+from por.ops.logs import Cause
 from por.queue.work import Queue
 
 logger = logging.getLogger(__name__)
@@ -54,8 +55,8 @@ class ImportQueue(Queue[Import]):
         while (import_ := _take()) is not None:
             yield [import_]
 
-    def request_id_of(self, row: Import) -> str:
-        return row.request_id
+    def cause_of(self, row: Import) -> Cause:
+        return Cause(row.request_id, row.asked_by_id)
 
     def work(self, row: Import) -> None:
         with translation.override(row.asked_by.language):

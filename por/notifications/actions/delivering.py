@@ -21,6 +21,7 @@ from por.notifications.events import DeliveryEvent
 from por.notifications.messages import Contexts, compose
 from por.notifications.models import Delivery, DeliveryQuerySet
 from por.notifications.rules import HELPS_FOR, HELPS_WITHIN, SENDERS
+from por.ops.logs import Cause
 from por.queue import replays
 from por.queue.wake import Wake
 from por.queue.work import LeasedQueue, text_of
@@ -111,8 +112,8 @@ class Deliveries(LeasedQueue[Delivery]):
         self.contexts = {}
         return super().do(rows)
 
-    def request_id_of(self, row: Delivery) -> str:
-        return row.event.request_id if row.event else ""
+    def cause_of(self, row: Delivery) -> Cause:
+        return row.event.cause if row.event else Cause()
 
     def ordering_key_of(self, row: Delivery) -> Hashable:
         """Return the ordering key; one without an event waits for no other, as in SQL, where NULL equals nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.db import Error, connection, transaction
 from django.test import Client
 
 from por.accounts.models import User
-from por.ops.logs import Formatter
+from por.ops.logs import Cause, Formatter, begin_request, caused_by, name_sender
 from tests.factories import make_user
 
 ADDRESS, NAME = "sunniva@kanarie.example", "Sunniva Kanariefugl"
@@ -94,3 +95,26 @@ def test_formatting_leaves_the_record_as_it_was_for_other_handlers():
     Formatter("%(message)s").format(record)
 
     assert (record.getMessage(), record.request) == ("Not Found: /kanarie/", request)
+
+
+def ids_in(logged: Any) -> dict[str, Any]:
+    return {name: value for name, value in logged.items() if name.endswith("_id")}
+
+
+def test_a_line_that_another_thread_writes_about_a_request_names_its_sender():
+    begin_request("request-4711")
+    elsewhere = copy_context()  # as the thread has it that ends requests which wait too long
+    name_sender(person_id=7, organisation_id=12)
+
+    assert ids_in(elsewhere.run(line)) == {"request_id": "request-4711", "person_id": 7, "organisation_id": 12}
+
+
+def test_the_next_request_and_the_next_work_of_a_thread_name_no_one_of_before():
+    begin_request("request-4711")
+    name_sender(person_id=7, token_id=3)
+    with caused_by(Cause("request-4712", organisation_id=12)):
+        assert ids_in(line()) == {"request_id": "request-4712", "organisation_id": 12}
+    assert ids_in(line()) == {"request_id": "request-4711", "person_id": 7, "token_id": 3}
+
+    begin_request()
+    assert ids_in(line()) == {"request_id": ""}

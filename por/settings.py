@@ -112,14 +112,12 @@ def database(name: str) -> dict[str, Any]:
     A socket's directory is percent-encoded in the URL, as in libpq.
     """
     parts: dict[str, Any] = env.db_url(name)
-    given = parts.get("OPTIONS", {})
-    session = f"{database_options['options']} {given.get('options', '')}".strip()
     return parts | {
         "ENGINE": "por.db",
         "HOST": unquote(parts["HOST"]),
         "CONN_MAX_AGE": env.int("CONN_MAX_AGE", default=600),
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": database_options | given | {"options": session},
+        "OPTIONS": database_options | parts.get("OPTIONS", {}),
     }
 
 
@@ -130,14 +128,7 @@ database_options: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25000,
-    # A verb that waits too long for its lock answers "busy" instead of holding a web thread. Compiling a query (jit)
-    # costs more than it saves here (the dashboard of 50,000 subscriptions: 1.1 s with it, 0.76 s without). So does
-    # remembering what a join found (memoize): its memory is set up for all rows of a table before a page takes fifty
-    # (a page of a million subscriptions: 5 to 19 ms with it, 0.5 ms without).
-    "options": "-c lock_timeout=3000 -c timezone=UTC -c jit=off -c enable_memoize=off"
-    # If a process or machine of ours hangs or is gone, the server releases its locks, so that others can go on.
-    " -c idle_in_transaction_session_timeout=300000"
-    " -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
+    # What a session begins with is set on the database (por/db/defaults.py): a pooler would not pass it on.
 }
 #: A process that has DATABASE_WORKER_URL works as the worker, whose role alone may change the rows of queues. The web
 #: server must not have it.
@@ -145,9 +136,6 @@ DATABASES = {"default": database("DATABASE_WORKER_URL" if "DATABASE_WORKER_URL" 
 #: The roles to which `migrate` gives rights. If they are the same, it has the rights of both.
 WEB_ROLE: str = database("DATABASE_URL")["USER"]
 WORKER_ROLE: str = DATABASES["default"]["USER"]
-#: Whether PostgreSQL keeps the plans of the most frequent queries for each connection. A pooler that gives each
-#: transaction another connection (PgBouncer's `pool_mode = transaction`) needs this off.
-PREPARE_ON_SERVER = env.bool("PREPARE_ON_SERVER", default=True)
 #: Seconds after which a request that still waits for the database is answered 503.
 REQUEST_SECONDS = env.int("REQUEST_SECONDS", default=30)
 #: The role that owns the tables and migrates; the other roles can then neither change nor drop history.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 
+from por.db.defaults import set_defaults
 from por.db.grants import as_owner, grant
 
 TEMPLATE = "test_por_template"
@@ -47,6 +48,7 @@ def use_clone() -> None:
         cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
     _use(name)
     with as_owner():
+        set_defaults()  # a clone does not inherit them
         grant()
 
 
@@ -54,10 +56,11 @@ def drop_clone() -> None:
     """Drop this process's database."""
     _owner().close()
     _owner.cache_clear()
-    with connection.cursor() as cursor:  # a thread that a test left behind may still hold a connection
+    # A thread that a test left behind may still hold a connection, and a pooler keeps sessions. The last is our own.
+    with suppress(OperationalError), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity WHERE usename = current_user"
+            " AND datname = current_database() ORDER BY pid = pg_backend_pid()) AS session"
         )
     name = connection.settings_dict["NAME"]
     connection.close()

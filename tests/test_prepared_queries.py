@@ -19,6 +19,7 @@ from associations.record.models import Association
 from associations.subscriptions import searching
 from por.accounts.models import Organisation
 from por.db import prepared
+from por.db.base import DatabaseWrapper
 from por.db.prepared import Param, Statement, known_to
 from por.directory.models import Customer, Subscription, Usage
 from tests import prepared_pages
@@ -101,10 +102,10 @@ FIVE = other.Statement(1)
 @pytest.mark.parametrize("few", [1000, 3], ids=["few keys", "many keys"])
 @pytest.mark.parametrize("how", ["kept", "forgotten", "not prepared"])
 @pytest.mark.parametrize("name", HELD)
-def test_prepared_query_returns_what_its_plain_queryset_returns(estate, monkeypatch, settings, name, how, few):
+def test_prepared_query_returns_what_its_plain_queryset_returns(estate, monkeypatch, name, how, few):
     monkeypatch.setattr(access, "FEW", few)
     monkeypatch.setattr(searching, "FEW", few)
-    settings.PREPARE_ON_SERVER = how != "not prepared"
+    monkeypatch.setattr(DatabaseWrapper, "is_direct", how != "not prepared")
     estate.chance.seed(estate.seed)
     forget_all()
     known_to(connection).clear()

@@ -1,8 +1,9 @@
-"""Django's PostgreSQL backend (`ENGINE`), which looks at a kept connection instead of asking the server a question."""
+"""Django's PostgreSQL backend (`ENGINE`), which looks at a kept connection, and knows whether it leads to a pooler."""
 
 from __future__ import annotations
 
 from select import POLLIN, poll
+from typing import Any
 
 import psycopg2
 from django.db.backends.postgresql import base
@@ -10,6 +11,21 @@ from django.db.backends.postgresql import base
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection that is replaced if it is found broken before the first statement of a request or task."""
+
+    #: The driver's connection that was asked for its process, and whether that process is PostgreSQL's own.
+    _asked: tuple[Any, bool] = (None, False)
+
+    @property
+    def is_direct(self) -> bool:
+        """Return whether PostgreSQL itself is at the other end, so that a session lasts as long as the connection.
+
+        PgBouncer and its like tell a process of their own. The server is asked once for each connection.
+        """
+        if self._asked[0] is not self.connection:
+            with self.wrap_database_errors, self.connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                self._asked = self.connection, cursor.fetchone() == (self.connection.info.backend_pid,)
+        return self._asked[1]
 
     def is_usable(self) -> bool:
         """Return whether the connection still stands. Django asks before the first statement, outside a transaction.

@@ -1,7 +1,8 @@
 """Prepared queries, for what every request asks.
 
 Django takes longer to build their SQL than PostgreSQL to answer it, and PostgreSQL takes longer to plan most of them
-than to run them. So the SQL is built once in each process, and planned once on each connection.
+than to run them. So the SQL is built once in each process, and planned once on each connection to the server itself. A
+pooler may give each transaction another session, which does not know what this process has prepared.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg2
-from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.query import ModelIterable
@@ -129,9 +129,9 @@ class Statement:
     def rows(self, given: dict[str, Any]) -> list[tuple[Any, ...]]:
         """Return the rows for these values of the Params."""
         values = [given[one.name] if isinstance(one, Param) else one for one in self.parameters]
-        connection = connections[DEFAULT_DB_ALIAS]
+        connection: Any = connections[DEFAULT_DB_ALIAS]
         with connection.cursor() as cursor:
-            if settings.PREPARE_ON_SERVER and not self.planned_each_time:
+            if not self.planned_each_time and connection.is_direct:
                 # Django, and all that listens to it, still sees one query with the SQL and the values.
                 cursor.cursor = _OnServer(cursor.cursor, self, known_to(connection))
             cursor.execute(self.sql, values)

@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core import checks
 from django.db import Error, connection
 
+from por.db import defaults
+
 #: The tag of the checks that a command runs which leaves out those of Django: they load all pages, for their addresses.
 OWN = "por"
 
@@ -87,6 +89,23 @@ def _may(question: str) -> bool:
     except Error:
         return True
     return found is None or found[0] is not False
+
+
+@checks.register(deploy=True)
+def check_sessions(**options: Any) -> list[checks.CheckMessage]:
+    try:
+        missing = defaults.missing()
+    except Error:  # a database that does not answer makes the product unready
+        missing = []
+    if not missing:
+        return []
+    return [
+        checks.Warning(
+            f"Sessions of the database do not begin with what the product needs: {', '.join(missing)}.",
+            hint="Run migrate. Then let a pooler connect anew, and the roles have no settings of their own for these.",
+            id="por.W005",
+        )
+    ]
 
 
 @checks.register(deploy=True)

@@ -13,7 +13,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.core.cache import caches
 from django.core.cache.backends.redis import RedisCache
 from django.core.files.storage import storages
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
@@ -70,11 +70,10 @@ def load() -> None:
 def _connection() -> Iterator[BaseDatabaseWrapper]:
     """Yield a new connection to the database that gives up within the time of a check. For a thread of its own."""
     connection = connections[DEFAULT_DB_ALIAS].copy()
-    options = connection.settings_dict["OPTIONS"]
-    options["connect_timeout"] = 1
-    options["options"] = f"{options.get('options', '')} -c statement_timeout={int(TIMEOUT * 1000)}"
+    connection.settings_dict["OPTIONS"]["connect_timeout"] = 1
     connections[DEFAULT_DB_ALIAS] = connection  # of this thread, where Django looks it up by name
-    with closing(connection):
+    with closing(connection), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = %s", [int(TIMEOUT * 1000)])
         yield connection
 
 

@@ -57,10 +57,10 @@ def _measure(product: Product, estate: Path, parts: set[str]) -> None:
         product.settle()
     at_rest = product.memory()
     if "lists" in parts:
-        lists = reading.measure(product, stage["options"], stage["lists"], None, SECONDS)
+        lists = reading.measure(product, stage["lists"], None, SECONDS)
         show(f"Lists by the API, {reading.READERS} clients", reading.HEAD, lists)
     if "pages" in parts:
-        pages = reading.measure(product, stage["options"], stage["pages"], stage["cold"], SECONDS)
+        pages = reading.measure(product, stage["pages"], stage["cold"], SECONDS)
         show(f"Pages, {reading.READERS} clients", reading.HEAD, pages)
     if "changes" in parts:
         rows = changing.bursts(product, stage, SECONDS)

@@ -45,15 +45,15 @@ def rows(request: HttpRequest) -> HttpResponse:
 urlpatterns = [path("", rows)]
 
 
-def application_on(url: str, options: str) -> object:
-    """Return the WSGI application on that database, with the product's own options for it."""
+def application_on(url: str) -> object:
+    """Return the WSGI application on that database, which gives its sessions what it gives the product's."""
     parts = urlsplit(url)
     database: dict[str, Any] = {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.path.strip("/"),
         "USER": parts.username,
     }
-    database |= {"HOST": unquote(parts.netloc.rpartition("@")[2]), "CONN_MAX_AGE": 600, "OPTIONS": {"options": options}}
+    database |= {"HOST": unquote(parts.netloc.rpartition("@")[2]), "CONN_MAX_AGE": 600}
     settings.configure(
         SECRET_KEY="none", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, DATABASES={"default": database}, USE_TZ=True
     )
@@ -61,7 +61,7 @@ def application_on(url: str, options: str) -> object:
 
 
 if "BARE_DATABASE_URL" in os.environ:
-    application = application_on(os.environ["BARE_DATABASE_URL"], os.environ["BARE_OPTIONS"])
+    application = application_on(os.environ["BARE_DATABASE_URL"])
 
 
 class Server(NamedTuple):
@@ -76,9 +76,9 @@ class Server(NamedTuple):
 
 
 @contextlib.contextmanager
-def running(url: str, options: str, log: Path) -> Iterator[Server]:
+def running(url: str, log: Path) -> Iterator[Server]:
     """Yield the product's own web server, with as many processes and threads, but with the bare view in it."""
-    environment = os.environ | {"BARE_DATABASE_URL": url, "BARE_OPTIONS": options}
+    environment = os.environ | {"BARE_DATABASE_URL": url}
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener, log.open("wb") as output:
         port = listener.getsockname()[1]
         command = [str(part) for part in serving("tests.benchmarks.bare:application", listener)]

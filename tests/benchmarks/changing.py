@@ -43,7 +43,7 @@ def bursts(product: Product, stage: dict[str, Any], seconds: int) -> list[list[s
         product.drain()
         say(f"{title} …")
         answered, drained = _burst(product, {"kind": kind, "places": places[:count]}, seconds)
-        lower = _by_pgbench(product, scripts[:count], stage["options"], seconds)
+        lower = _by_pgbench(product, scripts[:count], seconds)
         rows += [
             _cells(f"{title}: until the answer", answered, lower),
             _cells(f"the work after the answers, {drained.figures['seconds']:.1f} s", drained, lower),
@@ -124,13 +124,13 @@ def _burst(product: Product, plan: dict[str, Any], seconds: int) -> tuple[Measur
     return Measured(figures, until_answered), Measured(late, product.cpu_since(between))
 
 
-def _by_pgbench(product: Product, scripts: list[str], options: str, seconds: int) -> Measured:
+def _by_pgbench(product: Product, scripts: list[str], seconds: int) -> Measured:
     """Return the figures of the same SQL alone. The worker rests, and the events it leaves are no one's."""
     say("the same SQL by pgbench …")
     url = product.addresses["DATABASE_URL"]
     with product.without_worker():
         before = product.cpu()
-        figures = floor.run(scripts, url, options=options, clients=CLIENTS, seconds=seconds)
+        figures = floor.run(scripts, url, clients=CLIENTS, seconds=seconds)
         used = product.cpu_since(before)
         product.forget_the_events()
     return Measured(figures, used)

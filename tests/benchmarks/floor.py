@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import tempfile
@@ -15,13 +14,13 @@ from tests.benchmarks.clients import percentiles
 from tests.benchmarks.processor import cpu_of_commands
 
 
-def run(scripts: list[str], url: str, *, options: str, clients: int, seconds: int) -> dict[str, Any]:
+def run(scripts: list[str], url: str, *, clients: int, seconds: int) -> dict[str, Any]:
     """Return the figures of these scripts, taken at random. Each is one transaction that makes one change."""
     with tempfile.TemporaryDirectory(prefix="por-bench-") as directory:
-        return _run(scripts, url, options, clients, seconds, Path(directory))
+        return _run(scripts, url, clients, seconds, Path(directory))
 
 
-def _run(scripts: list[str], url: str, options: str, clients: int, seconds: int, directory: Path) -> dict[str, Any]:
+def _run(scripts: list[str], url: str, clients: int, seconds: int, directory: Path) -> dict[str, Any]:
     files = [directory / f"{number}.sql" for number in range(len(scripts))]
     for file, script in zip(files, scripts, strict=True):
         file.write_text(script)
@@ -33,9 +32,7 @@ def _run(scripts: list[str], url: str, options: str, clients: int, seconds: int,
     for file in files:
         command += ["--file", str(file)]
     before = cpu_of_commands()
-    done = subprocess.run(
-        [*command, parts.path.strip("/")], env=os.environ | {"PGOPTIONS": options}, capture_output=True, text=True
-    )
+    done = subprocess.run([*command, parts.path.strip("/")], capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"pgbench has failed:\n{done.stderr[-2000:]}")
     lines = [line.split() for log in directory.glob("log*") for line in log.read_text().splitlines()]

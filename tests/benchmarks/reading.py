@@ -20,11 +20,11 @@ HEAD = [
 
 
 def measure(
-    product: Product, options: str, reads: list[dict[str, Any]], cold: dict[str, Any] | None, seconds: int
+    product: Product, reads: list[dict[str, Any]], cold: dict[str, Any] | None, seconds: int
 ) -> list[list[str]]:
     """Return a row for the bare view, for the smallest answer, for each read, and for the cold dashboard if asked."""
     product.drain()
-    with bare.running(product.addresses["DATABASE_URL"], options, product.var / "log" / "bare.log") as server:
+    with bare.running(product.addresses["DATABASE_URL"], product.var / "log" / "bare.log") as server:
 
         def of_the_view() -> dict[str, float]:
             return {"web": server.cpu(), "postgresql": product.cpu()["postgresql"]}

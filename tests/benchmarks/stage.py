@@ -74,7 +74,6 @@ def stage() -> str:
             "lists": list(_lists(readers)),
             "pages": list(_pages(readers)),
             "cold": {"path": "/p/", "headers": _signed_in(readers.partner.organisation), "place": places[0]},
-            "options": settings.DATABASES["default"]["OPTIONS"]["options"],
         }
     )
 

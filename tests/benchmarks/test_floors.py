@@ -7,7 +7,6 @@ from pathlib import Path
 from smtplib import SMTP
 
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from associations.record.models import Association
@@ -31,9 +30,8 @@ def test_pgbench_makes_the_changes_that_the_product_makes() -> None:
     url = f"postgres://{database['USER']}@{database['HOST'].replace('/', '%2F')}/{database['NAME']}"
     before, chained = Association.objects.count(), Event.objects.filter(chain=f"organisation:{customer.pk}").count()
 
-    options = settings.DATABASES["default"]["OPTIONS"]["options"]
     scripts = [place["script"] for place in found["places"]]
-    figures = floor.run(scripts, url, options=options, clients=1, seconds=1)
+    figures = floor.run(scripts, url, clients=1, seconds=1)
 
     changes = figures["answers"]["committed"]
     assert changes > 1

@@ -15,6 +15,7 @@ from django.db.models import Count, F, Q
 from django.test.utils import CaptureQueriesContext
 
 from por.db import prepared
+from por.db.base import DatabaseWrapper
 from por.db.prepared import AnyOf, Param, PreparedQuery, Statement, known_to
 from por.directory.models import Customer, Subscription
 from tests.factories import make_customer, make_subscription
@@ -200,8 +201,8 @@ def test_a_new_connection_is_told_the_statement_again(customer):
     assert len(kept_by_the_server()) == 1
 
 
-def test_nothing_is_prepared_when_preparing_is_switched_off(fresh, customer, settings):
-    settings.PREPARE_ON_SERVER = False
+def test_nothing_is_prepared_behind_a_pooler(fresh, customer, monkeypatch):
+    monkeypatch.setattr(DatabaseWrapper, "is_direct", False)
 
     assert BY_ID.all(ids=[customer.pk]) == [customer]
     assert kept_by_the_server() == []

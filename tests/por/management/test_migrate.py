@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import psycopg2
@@ -35,11 +37,18 @@ def migrate(owner: str, *, worker: str = "por_worker") -> subprocess.CompletedPr
     )
 
 
-def is_denied(url: str, statement: str) -> bool:
-    """Return whether the role of the address has no right to the statement."""
+@contextmanager
+def session_of(url: str) -> Iterator[Any]:
+    """Yield a cursor of a new session with the role and the database of the address."""
     parts = urlsplit(url)
     given = {"host": unquote(parts.netloc.rpartition("@")[2]), "user": parts.username, "dbname": parts.path[1:]}
     with closing(psycopg2.connect(**given)) as session, session.cursor() as cursor:
+        yield cursor
+
+
+def is_denied(url: str, statement: str) -> bool:
+    """Return whether the role of the address has no right to the statement."""
+    with session_of(url) as cursor:
         try:
             cursor.execute(statement)
         except psycopg2.errors.InsufficientPrivilege:
@@ -59,6 +68,9 @@ def test_migrate_uses_host_port_and_name_of_the_owners_address_and_grants_each_r
         for url in (web, worker):
             assert not is_denied(url, "SELECT FROM history_event")
             assert is_denied(url, "DELETE FROM history_event")
+            with session_of(url) as cursor:
+                cursor.execute("SELECT current_setting('lock_timeout'), current_setting('jit')")
+                assert cursor.fetchone() == ("3s", "off"), "each session begins with them"
         assert (is_denied(web, MARK), is_denied(worker, MARK)) == (True, False)
 
 
@@ -94,5 +106,5 @@ def test_options_of_the_owner_and_of_the_application_stay_apart(settings):
         assert called() == "migrates"
         with connection.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")
-            assert cursor.fetchone() == ("3s",), "our own options stay"
+            assert cursor.fetchone() == ("3s",), "what each session begins with"
     assert called() == before != "migrates"

@@ -24,10 +24,10 @@ from gunicorn import glogging, util
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
+from por.ops.logs import begin_request
+
 #: The signals that ask a process to end.
 ENDING = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
-
-from por.ops.logs import begin_request
 
 # --- The settings of gunicorn -----------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from django.db import connection, transaction
@@ -116,6 +116,17 @@ def _at(moment: re.Pattern[str], act: Callable[[], Any]) -> Iterator[None]:
 def unlocked(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
     """Run a statement without its row locks; for `execute_wrapper`."""
     return execute(_CLAUSE.sub("", str(sql)), params, many, context)
+
+
+def end_lock(work: str, number: int = 0) -> None:
+    """End the session that has the lock of this work, and wait until it has ended."""
+    with closing(connection.copy()) as other, other.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks JOIN pg_database AS here ON here.oid = database"
+            " WHERE locktype = 'advisory' AND classid = hashtext(%s)::oid AND objid = %s::oid"
+            " AND datname = current_database()",
+            [work, number],
+        )
 
 
 def _elsewhere(work: Rival) -> Future[None]:

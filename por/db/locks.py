@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from typing import Any, NamedTuple
 
-from django.db import OperationalError, connection, transaction
+from django.db import Error, OperationalError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from por.db import outages
@@ -43,15 +44,37 @@ def statement_timeout(seconds: float = SEARCH_FOR) -> Iterator[None]:
         raise Refused("search_too_long", message) from error
 
 
+class Held(NamedTuple):
+    """A lock that this worker alone has: its number, and the connection whose open transaction holds it."""
+
+    number: int
+    connection: Any
+
+    def check(self) -> None:
+        """Raise OperationalError if the lock is lost with its connection, so that another worker may have it now."""
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+
 @contextmanager
-def advisory_lock(work: str, number: int = 0) -> Iterator[bool]:
-    """Yield whether this worker has the lock of this work; no other has it until the block ends or the worker dies."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", [work, number])
-        mine: bool = cursor.fetchone()[0]
-    try:
-        yield mine
-    finally:
-        if mine:
-            with connection.cursor() as cursor:  # the first one's connection may have been lost, and the lock with it
-                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [work, number])
+def advisory_lock(work: str, numbers: Sequence[int] = (0,)) -> Iterator[Held | None]:
+    """Yield the lock of this work with the first number that is free, until the block ends or the worker dies.
+
+    Yield None if others have all of them. The lock belongs to a transaction on a connection of its own: behind a
+    pooler, a lock of the session would stay with a connection of the server that serves others next.
+    """
+    with closing(connection.copy()) as own:
+        own.set_autocommit(False)
+        with own.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            for number in numbers:
+                cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext(%s), %s)", [work, number])
+                if cursor.fetchone()[0]:
+                    break
+            else:
+                number = None
+        try:
+            yield None if number is None else Held(number, own)
+        finally:
+            with suppress(Error):  # it may be lost
+                own.rollback()

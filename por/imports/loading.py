@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from por.accounts.models import SYSTEM
-from por.db.locks import advisory_lock
+from por.db.locks import Held, advisory_lock
 from por.errors import Locked
 from por.history.actions import recording as history
 from por.imports.events import ImportEvent
@@ -113,12 +113,13 @@ class Tally:
 class Report:
     """The report of an import. It calls `on_error` for every row that failed, and `on_bytes` for each step of progress.
 
-    A dry run records no events; the caller rolls its transaction back.
+    A dry run records no events; the caller rolls its transaction back. `held` is the lock of all imports.
     """
 
     on_error: Callable[[RowError], None]
     on_bytes: Callable[[int], None]
     dry_run: bool = False
+    held: Held | None = None
     files: dict[str, Tally] = field(default_factory=dict)
 
     @property
@@ -127,12 +128,24 @@ class Report:
 
 
 @contextmanager
-def only_import() -> Iterator[None]:
-    """Run the block as the only import on the database. Raises Locked while another one runs."""
-    with advisory_lock("load of an estate") as mine:
-        if not mine:
+def only_import() -> Iterator[Held]:
+    """Run the block as the only import on the database; yield its lock. Raises Locked while another one runs."""
+    with advisory_lock("load of an estate") as held:
+        if not held:
             raise Locked("busy", _("Another import is running. Wait until it finishes."), retry_after=60)
+        yield held
+
+
+@contextmanager
+def _step(report: Report) -> Iterator[None]:
+    """Run the block in one transaction, which is committed only while this is the only import: all share some tables.
+
+    Raises OperationalError if the lock is lost.
+    """
+    with transaction.atomic():
         yield
+        if report.held:
+            report.held.check()
 
 
 def import_file(path: Path, file: File[R], report: Report) -> None:
@@ -145,15 +158,17 @@ def import_file(path: Path, file: File[R], report: Report) -> None:
 
     staged = Staged(file.stem, file.parse, file.plain() if file.plain else None)
     progress = _Progress(path.stat().st_size, report.on_bytes)
-    staged.fill(path, file.header, refuse, progress.read)
-    with _more_memory():
+    with _step(report):
+        staged.fill(path, file.header, refuse, progress.read)
+    with _step(report):
+        _use_more_memory()
         staged.refuse_doubles(file.key, refuse)
         count = _find(file, staged.table)
     tally.unchanged += staged.count - count
 
     def merged(merge: Callable[[Outcome], None]) -> None:
         outcome = Outcome()
-        with transaction.atomic():
+        with _step(report):
             _set_limits()
             merge(outcome)
             _count(file.name, outcome)
@@ -175,10 +190,11 @@ def import_file(path: Path, file: File[R], report: Report) -> None:
         while batch := list(islice(remaining, BATCH)):
             merged(partial(file.merge, batch))
     progress.reach(1)
-    staged.empty()
+    with _step(report):
+        staged.empty()
     _analyze_grown()
     if not report.dry_run:
-        _record(file)
+        _record(file, report)
 
 
 #: The share of the work that is reading the file, and the share that is merging whole batches, about.
@@ -204,12 +220,10 @@ class _Progress:
             self._moved(ahead)
 
 
-@contextmanager
-def _more_memory() -> Iterator[None]:
-    """Run the block, one transaction, with more memory: for the few statements that process a whole file."""
-    with transaction.atomic(), connection.cursor() as cursor:
+def _use_more_memory() -> None:
+    """Give this transaction more memory: for the few statements that process a whole file."""
+    with connection.cursor() as cursor:
         cursor.execute("SET LOCAL work_mem = '256MB'")
-        yield
 
 
 def _find(file: File[R], staged: str) -> int:
@@ -275,10 +289,10 @@ def _count(file: str, outcome: Outcome) -> None:
         )
 
 
-def _record(file: File[R]) -> None:
+def _record(file: File[R], report: Report) -> None:
     """Record an event in the chain of each organisation whose rows changed, EVENTS of them per transaction."""
     while True:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with _step(report), connection.cursor() as cursor:
             # Up to a key, so that the index is used even if the database believes that the table is empty.
             cursor.execute(
                 """

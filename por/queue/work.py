@@ -5,7 +5,8 @@ and decide what a failure means. Queues differ in how a worker holds the rows it
 
 - `LeasedQueue` is for short work. Rows are leased until the moment in `next_at`, so many workers share a table.
 - Work that takes minutes or hours holds a PostgreSQL advisory lock instead (`por.db.locks.advisory_lock`) and writes
-  its own `take`: no lease is long enough for it, and the lock is free the moment its worker dies.
+  its own `take`: no lease is long enough for it, and the lock is free the moment its worker dies. It checks at each
+  step that it still has the lock.
 """
 
 from __future__ import annotations

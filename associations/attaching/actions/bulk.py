@@ -6,7 +6,7 @@ import csv
 import io
 import logging
 import uuid
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from associations.attaching.events import AttachEvent
 from associations.attaching.models import Job, JobRow
 from por.accounts.models import Actor, Membership
 from por.accounts.rules import Right
-from por.db.locks import advisory_lock
+from por.db.locks import Held, advisory_lock
 from por.db.storing import is_unstorable
 from por.directory import actions as directory
 from por.directory.rules import normal_mpn_id
@@ -145,12 +145,13 @@ class Jobs(Queue[Job]):
 
     def __init__(self) -> None:
         self.rows = 0
+        self.held: Held | None = None
 
     def take(self) -> Generator[list[Job], None, None]:
         for job in Job.objects.unfinished().order_by("pk").select_related("organisation", "asked_by"):
-            with advisory_lock("job", job.pk) as mine:
+            with advisory_lock("job", [job.pk]) as self.held:
                 job.refresh_from_db(fields=["status"])
-                if mine and not job.is_over:
+                if self.held and not job.is_over:
                     started_at = job.started_at or timezone.now()
                     Job.objects.filter(pk=job.pk).update(status=Job.Status.RUNNING, started_at=started_at)
                     yield [job]
@@ -160,8 +161,15 @@ class Jobs(Queue[Job]):
 
     def work(self, row: Job) -> None:
         with translation.override(row.asked_by.language):
-            self.rows += _Run(row).through(row.rows.filter(outcome="").order_by("row"))
+            self.rows += _Run(row).through(self._rows_of(row))
         _end(row, Job.Status.DONE)
+
+    def _rows_of(self, job: Job) -> Iterator[JobRow]:
+        """Yield the rows that are left, as long as no other worker can do them."""
+        for row in job.rows.filter(outcome="").order_by("row"):
+            if self.held:
+                self.held.check()
+            yield row
 
     def give_back(self, row: Job) -> None:
         """Do nothing: the rows that are left wait."""

@@ -24,6 +24,7 @@ from django.utils import timezone, translation
 
 from por.accounts.models import SYSTEM
 from por.db import outages
+from por.db.locks import Held
 from por.errors import Locked, Unavailable
 from por.history.actions import recording as history
 from por.imports import whole
@@ -51,6 +52,9 @@ class ImportQueue(Queue[Import]):
 
     run_for = inf
 
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
     def take(self) -> Generator[list[Import], None, None]:
         while (import_ := _take()) is not None:
             yield [import_]
@@ -60,7 +64,7 @@ class ImportQueue(Queue[Import]):
 
     def work(self, row: Import) -> None:
         with translation.override(row.asked_by.language):
-            _run(row)
+            _run(row, self.held)
 
     def is_outage(self, error: Exception) -> bool:
         """Return whether another worker's lock, a disk or a server is at fault. Missing files are no outage."""
@@ -82,8 +86,9 @@ class ImportQueue(Queue[Import]):
 
 def run() -> int:
     """Run the due imports, one after another, unless one is running already; return how many were started."""
-    with suppress(Locked), only_import():
-        return ImportQueue().run()
+    if Import.objects.due().exists():
+        with suppress(Locked), only_import() as held:
+            return ImportQueue(held).run()
     return 0
 
 
@@ -101,9 +106,9 @@ def _take() -> Import | None:
     return None
 
 
-def _run(import_: Import) -> None:
+def _run(import_: Import, held: Held) -> None:
     with _local_files(import_) as directory, Errors() as errors, Progress(import_) as progress:
-        report = progress.report = Report(on_error=errors, on_bytes=progress, dry_run=import_.dry_run)
+        report = progress.report = Report(errors, progress, dry_run=import_.dry_run, held=held)
         ended = whole.import_all(directory, report)
         errors_file = errors.keep(f"load-errors/{import_.pk}.csv")
     figures = {name: asdict(tally) for name, tally in report.files.items()}

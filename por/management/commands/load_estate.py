@@ -41,7 +41,7 @@ class Command(BaseCommand):
         with self._errors(errors) as on_error, _progress(present) as on_bytes:
             report = Report(on_error=on_error, on_bytes=on_bytes, dry_run=dry_run)
             try:
-                with only_import():
+                with only_import() as report.held:
                     ended = whole.import_all(directory, report)
             except Locked as locked:
                 raise CommandError(str(locked)) from None

@@ -182,16 +182,17 @@ def deliver() -> int:
     A few senders run at a time on all machines. The first goes on while there is mail. The others help for a moment,
     and only while mail leaves, so a mail server that hangs holds up one worker and no more.
     """
-    for place in range(SENDERS):
-        with advisory_lock("deliver", place) as mine:
-            if mine:
-                deliveries = HelpingDeliveries() if place else Deliveries()
-                try:
-                    deliveries.run()
-                finally:
-                    deliveries.server.close()
-                return deliveries.sent
-    return 0
+    if not Delivery.objects.due().exists():
+        return 0
+    with advisory_lock("deliver", range(SENDERS)) as place:
+        if place is None:
+            return 0
+        deliveries = HelpingDeliveries() if place.number else Deliveries()
+        try:
+            deliveries.run()
+        finally:
+            deliveries.server.close()
+        return deliveries.sent
 
 
 def find_recipient(delivery: Delivery) -> bool:

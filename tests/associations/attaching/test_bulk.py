@@ -7,7 +7,7 @@ import io
 import uuid
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.test import Client
 
 from associations.attaching.actions import attach as attaching
@@ -16,12 +16,14 @@ from associations.attaching.models import Job, JobRow
 from associations.change_requests.models import ChangeRequest
 from associations.record.models import Association
 from por.accounts.models import Actor, Membership
+from por.db.locks import advisory_lock
 from por.directory import actions as directory
 from por.directory.models import CheckOfId, Customer
 from por.errors import Refused
 from por.history.models import Event
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.rivals import end_lock
 
 
 def outcomes(job: Job) -> list[str]:
@@ -234,15 +236,27 @@ def test_defect_fails_one_job_and_the_next_one_runs(customer, admin, monkeypatch
 @pytest.mark.django_db(transaction=True)
 def test_job_that_another_worker_runs_is_left_to_it(customer, admin):
     theirs, ours = job_of(customer, admin, 1), job_of(customer, admin, 1)
-    other = connection.copy()
-    try:
-        with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtext('job'), %s)", [theirs.pk])
+    with advisory_lock("job", [theirs.pk]):
         assert bulk.run_jobs() == 1
         assert [Job.objects.get(pk=job.pk).status for job in (theirs, ours)] == ["queued", "done"]
-    finally:
-        other.close()
     assert bulk.run_jobs() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_worker_that_has_lost_the_lock_of_its_job_leaves_the_rest_to_others(customer, admin, monkeypatch):
+    job, real = job_of(customer, admin, 3), bulk.attach_once
+
+    def attach(*args, **kwargs):
+        end_lock("job", job.pk)
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bulk, "attach_once", attach)
+        bulk.run_jobs()
+    assert outcomes(job) == ["attached", "", ""]
+
+    assert bulk.run_jobs() == 2
+    assert outcomes(job) == ["attached"] * 3
 
 
 def raises(error: Exception):

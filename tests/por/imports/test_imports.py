@@ -26,6 +26,7 @@ from por.imports import rules, tasks, whole
 from por.imports import uploads as uploads_of_imports
 from por.imports.actions import requests as imports
 from por.imports.actions import running
+from por.imports.loading import only_import
 from por.imports.models import Import
 from tests import estates
 from tests.estates import association, customer, partner, subscription, usage
@@ -135,11 +136,8 @@ def test_files_are_imported_after_a_dry_run_with_the_figures_of_the_command(web,
 def test_imports_run_in_the_order_of_request_and_can_be_cancelled_before_they_start(web, estate, kept):
     upload(web, uploads(estate), "load"), upload(web, uploads(estate), "load")
     first, second = Import.objects.order_by("pk")
-    other = connection.copy()
-    with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(hashtext('load of an estate'), 0)")
+    with only_import():
         assert running.run() == 0
-    other.close()
 
     page = web.post(f"{LOADS}{second.pk}/cancel/", follow=True)
     assert "Cancelled before it started." in page.text

@@ -20,8 +20,8 @@ from por.accounts.models import Membership, Organisation, User
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.history.actions.verifying import verify
 from por.history.models import Event
-from por.imports import loading, whole
-from por.imports.loading import File
+from por.imports import loading, staging, whole
+from por.imports.loading import File, only_import
 from por.ops import checks
 from tests.databases import clear_statistics
 from tests.estates import (
@@ -41,6 +41,7 @@ from tests.estates import (
     usage,
     write,
 )
+from tests.rivals import end_lock
 
 EVERYTHING = (Organisation, User, Membership, Partner, Customer, Subscription, Association, Usage)
 HEADER = "tenant_id,name,domain,country,segment,contact_email,language"
@@ -165,27 +166,22 @@ def test_import_leaves_out_the_statistics_of_a_table_that_is_in_use(estate: Path
 def test_batches_do_not_wait_for_the_disk_but_the_events_after_them_do(
     estate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit of the events is on disk, and with it all commits before."""
-    found: dict[str, set[str]] = {"batch": set(), "events": set()}
+    """The commit of the events is on disk, and with it all commits before. The servers of the tests wait for none."""
+    found: dict[str, set[tuple[str, bool]]] = {"batch": set(), "events": set()}
 
     def noted(step: str, call: Callable[..., None]) -> Callable[..., None]:
         def noting(*given: Any, **more: Any) -> None:
             with connection.cursor() as cursor:
-                cursor.execute("SHOW synchronous_commit")
-                found[step].add(cursor.fetchone()[0])
+                cursor.execute("SELECT setting, source = 'session' FROM pg_settings WHERE name = 'synchronous_commit'")
+                found[step].add(cursor.fetchone())
             call(*given, **more)
 
         return noting
 
     monkeypatch.setattr(loading, "_count", noted("batch", loading._count))
     monkeypatch.setattr(loading.history, "record_each", noted("events", loading.history.record_each))
-    with connection.cursor() as cursor:
-        cursor.execute("SET synchronous_commit = on")  # the servers of the tests have it off
-    try:
-        assert load(estate).failure == ""
-    finally:
-        connection.close()
-    assert found == {"batch": {"off"}, "events": {"on"}}
+    assert load(estate).failure == ""
+    assert found == {"batch": {("off", True)}, "events": {("off", False)}}, "whether the import has set it"
 
 
 def test_import_is_refused_with_the_wrong_driver(estate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,14 +208,30 @@ def test_file_of_errors_that_cannot_be_written_is_reported(estate: Path) -> None
 
 
 def test_only_one_import_runs_at_a_time(estate: Path) -> None:
-    other = connection.copy()
-    try:
-        with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(hashtext('load of an estate'), 0)")
-            assert load(estate).failure == "Another import is running. Wait until it finishes."
-            cursor.execute("SELECT pg_advisory_unlock(hashtext('load of an estate'), 0)")
-    finally:
-        other.close()
+    with only_import():
+        assert load(estate).failure == "Another import is running. Wait until it finishes."
+    assert load(estate).failure == ""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("step", ["fill", "_count", "_record"])
+def test_import_that_has_lost_its_lock_saves_nothing_more(estate: Path, monkeypatch: pytest.MonkeyPatch, step: str):
+    """Another import may have the lock by now, and all use the same tables for the lines of a file."""
+    place: Any = staging.Staged if step == "fill" else loading
+    call = getattr(place, step)
+
+    def lost(*given: Any) -> None:
+        end_lock("load of an estate")
+        call(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, step, lost)
+        assert load(estate).failure.startswith("The database stopped the import")
+    assert not Event.objects.exists()
+    assert Partner.objects.exists() == (step == "_record")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM estate_staged_partners")
+        assert bool(cursor.fetchone()[0]) == (step == "_count")
     assert load(estate).failure == ""
 
 

@@ -275,7 +275,6 @@ def test_second_sender_helps_only_while_mail_leaves(partner, mail_server):
         with advisory_lock("deliver"):
             is_locked.set()
             over.wait(60)
-        connection.close()
 
     first = threading.Thread(target=hold_the_first_place)
     first.start()

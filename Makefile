@@ -5,6 +5,11 @@ PYTHON = $(eval PYTHON := $(shell for python in python3.13 python3.12 python3.11
 BIN = .venv/bin
 LOCK = uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 SCALE = 20000
+# Tests of API, races and worker, which `make chaos` also runs behind PgBouncer.
+POOLED = tests/por/db/test_pooler.py tests/test_writes.py tests/test_idempotency.py tests/por/api \
+	tests/associations/record/test_races.py tests/associations/subscriptions/test_api.py \
+	tests/associations/attaching/test_bulk.py tests/por/history/test_worker.py tests/por/notifications \
+	tests/por/imports tests/por/management/test_load_estate.py
 # For commands that read the settings and need no server.
 NOWHERE = SECRET_KEY=none DATABASE_URL=postgres://none/none REDIS_URL=redis://none EMAIL_URL=smtp://none
 
@@ -35,6 +40,8 @@ chaos: development tools    ## the long races and faults: ten minutes of faults,
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos; outcome=$$?; cat var/chaos/*.json; exit $$outcome
 	RACE_SECONDS=$${RACE_SECONDS:-60} HYPOTHESIS_PROFILE=chaos $(BIN)/python -m pytest -m "chaos or not chaos" \
 		tests/associations/record/test_races.py tests/associations/record/test_state_machine.py tests/test_writes.py tests/test_idempotency.py
+	test -e /usr/sbin/pgbouncer || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null; }
+	POOLER=1 $(BIN)/python -m pytest -m "chaos or not chaos" $(POOLED)
 	$(MAKE) fuzz
 
 check: development tools    ## format of code and templates, lint, import contracts, types, migration drift, translations; then the tests

@@ -1,7 +1,8 @@
 """Real, temporary PostgreSQL and Valkey servers for the tests, unless the environment names others.
 
 A pytest plugin (`-p tests.servers`), because the servers must be there before Django reads its settings. Processes of
-pytest-xdist find the addresses in their environment and share the servers.
+pytest-xdist find the addresses in their environment and share the servers. With POOLER=1, the application reaches the
+database through PgBouncer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from django.core.files.base import ContentFile
 from por.embedded import servers
 from por.embedded.home import Home
 from por.embedded.processes import Processes
+from tests import pooler
 
 SETTINGS = {
     "SECRET_KEY": "only for tests, where nothing is secret",
@@ -62,7 +64,11 @@ def _throwaway_servers() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="por-test-") as directory:
         home = Home(Path(directory))
         home.make()
-        with servers.started(home, Processes(home.logs, {}), throwaway=True) as addresses:
+        processes = Processes(home.logs, {})
+        with servers.started(home, processes, throwaway=True) as addresses:
+            if os.environ.get("POOLER"):
+                through = pooler.start(processes, home.path / "pgbouncer", addresses["DATABASE_URL"])
+                addresses |= {"DATABASE_URL": through}
             yield addresses
 
 

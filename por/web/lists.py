@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from django import forms
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
@@ -303,11 +304,17 @@ def wants_csv(request: Request) -> bool:
     return request.GET.get("format") == "csv"
 
 
+def _in_one_transaction(lines: Iterator[str]) -> Iterator[str]:
+    """Yield the lines within one transaction. Its cursor on the server lives no longer, which a pooler relies on."""
+    with transaction.atomic():
+        yield from lines
+
+
 def csv_file(
     name: str, header: Sequence[str], rows: Iterable[Sequence[Any]], *, day: date | None = None
 ) -> StreamingHttpResponse:
     """Return a list as a file that is written while it is read. Its name has the day, or today if there is none."""
-    lines = csv_lines(header, rows, language=get_language() or "en")
+    lines = _in_one_transaction(csv_lines(header, rows, language=get_language() or "en"))
     filename = f"{name}-{(day or timezone.now().date()).isoformat()}.csv"
     return StreamingHttpResponse(
         lines,

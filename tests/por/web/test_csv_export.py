@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connection
+from django.http import StreamingHttpResponse
 from django.utils.translation import get_language
 
+from por.directory.models import Partner
 from por.web.csv_export import BOM, cell, csv_lines
+from por.web.lists import csv_file
+from tests.factories import make_partner
 
 
 @pytest.mark.parametrize(
@@ -57,3 +63,21 @@ def test_rows_that_are_made_late_are_in_the_readers_language() -> None:
 
 def test_an_instant_keeps_its_microseconds() -> None:
     assert cell(datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)) == "2026-01-02T03:04:05.000006Z"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_list_is_read_in_one_transaction_which_ends_with_the_file():
+    """Its cursor belongs to the transaction. A pooler gives the next one another session."""
+    for number in range(3):
+        make_partner(f"Partner {number}")
+
+    def file() -> StreamingHttpResponse:
+        return csv_file("partners", ["mpn_id"], ([one.mpn_id] for one in Partner.objects.iterator(chunk_size=1)))
+
+    left_early, read = file(), file()
+    assert len(list(islice(left_early.streaming_content, 2))) == 2
+    assert connection.in_atomic_block
+    left_early.close()
+    assert not connection.in_atomic_block
+    assert len(list(read.streaming_content)) == 4
+    assert not connection.in_atomic_block

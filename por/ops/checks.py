@@ -102,7 +102,7 @@ def check_sessions(**options: Any) -> list[checks.CheckMessage]:
     return [
         checks.Warning(
             f"Sessions of the database do not begin with what the product needs: {', '.join(missing)}.",
-            hint="Run migrate. Then let a pooler connect anew, and the roles have no settings of their own for these.",
+            hint="Run migrate, let a pooler connect anew, and see that the role has no settings of its own for these.",
             id="por.W005",
         )
     ]

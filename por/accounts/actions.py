@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from por import names
 from por.accounts.events import PeopleEvent
 from por.accounts.models import (
     SYSTEM,
@@ -43,14 +44,14 @@ def create_token(
 ) -> tuple[Token, str]:
     """Create a token for a member of the organisation; return it with its secret, which is stored nowhere.
 
-    It ends after this many days, after settings.TOKEN_DAYS if no number is given. Raises NotFound, `name_missing` on
-    `name` or `days_not_allowed` on `days`.
+    It ends after this many days, after settings.TOKEN_DAYS if no number is given. Raises NotFound, `name_missing` or
+    `direction_mark` on `name`, or `days_not_allowed` on `days`.
     """
     days = settings.TOKEN_DAYS if days is None else days
     if not 1 <= days <= settings.TOKEN_LONGEST_DAYS:
         text = _("A token works for at least one day and at most %(n)s days.") % {"n": settings.TOKEN_LONGEST_DAYS}
         raise Refused("days_not_allowed", text, field="days")
-    name = name.strip()
+    name = names.clean(name, field="name")
     if not name:
         raise Refused(
             "name_missing", _("Enter a name for the token, so that you can recognise it later."), field="name"
@@ -122,11 +123,22 @@ _USABLE_TOKEN = PreparedQuery(
 )
 
 
+def _name(given: str) -> str:
+    """Return the name of a person as it is stored. Raises `name_missing` or `direction_mark` on `name`."""
+    if name := names.clean(given, field="name"):
+        return name[:150]
+    raise Refused("name_missing", _("Enter the person’s name."), field="name")
+
+
 def update_profile(user: User, **given: str) -> None:
-    """Save the name, language and time zone of a person, as far as they are given."""
-    User.objects.filter(pk=user.pk).update(
-        **{name: given[name] for name in given.keys() & {"name", "language", "time_zone"}}
-    )
+    """Save the name, language and time zone of a person, as far as they are given.
+
+    Raises `name_missing` or `direction_mark` on `name`.
+    """
+    changes = {field: given[field] for field in given.keys() & {"name", "language", "time_zone"}}
+    if "name" in changes:
+        changes["name"] = _name(changes["name"])
+    User.objects.filter(pk=user.pk).update(**changes)
 
 
 # --- Sessions -------------------------------------------------------------------------------------------------------
@@ -223,15 +235,13 @@ def purge_idempotency_keys() -> int:
 def add_to_staff(email: str, *, name: str, role: str, language: str = "en", by: Actor) -> User:
     """Add a person to platform staff: the one with that address, or a new one without a password. Return the person.
 
-    Raises Forbidden, Locked, `role_unknown`, `already_on_staff` or `name_missing`.
+    Raises Forbidden, Locked, `role_unknown`, `already_on_staff`, `name_missing` or `direction_mark`.
     """
     platform = _locked_platform(by)
     _require_role(role)
     person = User.objects.with_email(email).first()
     if person is None:
-        if not name.strip():
-            raise Refused("name_missing", _("Enter the person’s name."), field="name")
-        person = User.objects.create_user(email, None, name=name.strip()[:150], language=language)
+        person = User.objects.create_user(email, None, name=_name(name), language=language)
     elif Membership.objects.filter(user=person, organisation=platform).exists():
         raise Refused("already_on_staff", _("This person is already a member of platform staff."), field="email")
     Membership.objects.create(user=person, organisation=platform, role=role)
@@ -245,7 +255,7 @@ def add_to_staff_by_command(email: str, *, name: str, role: str, language: str =
 
     Return the person, and whether they were added: someone who has this role already does not change. The platform is
     created if it does not exist. The event is in the chain of the system, because no person did it. Raises Locked,
-    `role_unknown`, `suspended` or `other_role`.
+    `role_unknown`, `suspended`, `other_role`, `name_missing` or `direction_mark`.
     """
     number, called = PLATFORM
     platform, _is_new = Organisation.objects.get_or_create(
@@ -255,7 +265,7 @@ def add_to_staff_by_command(email: str, *, name: str, role: str, language: str =
     _require_role(role)
     person = User.objects.with_email(email).first()
     if person is None:
-        person = User.objects.create_user(email, None, name=name.strip()[:150], language=language)
+        person = User.objects.create_user(email, None, name=_name(name), language=language)
     elif not person.is_active:
         raise Refused("suspended", _("This person is suspended. A programme administrator can reactivate them."))
     elif member := Membership.objects.filter(user=person, organisation=platform).first():

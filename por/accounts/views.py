@@ -218,9 +218,11 @@ def me(request: Request) -> HttpResponse:
     """Show and save the name, language and time zone of the person, and the theme and shortcuts of the browser."""
     if request.method == "POST":
         form, device = ProfileForm(request.POST, instance=request.user), DeviceForm(request.POST)
-        if form.is_valid() and device.is_valid():
+        if (
+            device.is_valid()
+            and submit(form, lambda: actions.update_profile(request.user, **form.cleaned_data)).is_done
+        ):
             given = form.cleaned_data
-            actions.update_profile(request.user, **given)
             with override(given["language"]):
                 messages.success(request, _("Saved."))
             response = redirect("accounts:me")

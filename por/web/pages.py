@@ -84,7 +84,10 @@ class Submission(Generic[T]):
 
 
 def submit(
-    form: forms.Form | None, verb: Callable[[], T], *, reword: Callable[[Refused], Refused] = lambda refused: refused
+    form: forms.BaseForm | None,
+    verb: Callable[[], T],
+    *,
+    reword: Callable[[Refused], Refused] = lambda refused: refused,
 ) -> Submission[T]:
     """Call the verb if the form is valid, and put its refusal on the form. A button alone has no form.
 
@@ -102,7 +105,7 @@ def submit(
         return Submission(add_refusal(form, refused), refused=refused)
 
 
-def add_refusal(form: forms.Form | None, refused: Refused) -> int:
+def add_refusal(form: forms.BaseForm | None, refused: Refused) -> int:
     """Put the refusal on the form, if there is one; count it and return its status.
 
     The form keeps what was entered: for the form itself, all of it was valid.

@@ -18,6 +18,7 @@ from associations.record.access import subscriptions_visible_to
 from associations.record.models import Association
 from associations.record.policies import policy_on
 from associations.record.rules import AssociationKind, Source
+from por import names
 from por.accounts.models import SYSTEM, Actor
 from por.accounts.rules import Right
 from por.directory import actions as directory
@@ -43,7 +44,7 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: StatedConsent, *,
     The customer's consent is stored, and the customer is notified. Where another partner is the partner of record, a
     change request is opened or joined. Raises NotFound (also for another agreement, if the actor cannot see the
     subscription), Forbidden, Locked, or Refused: `not_open_licensing`, `not_your_mpn_id` on `mpn_id`,
-    `consent_in_future` on `consent`, and what attaching refuses.
+    `consent_in_future` on `consent`, `direction_mark` on `consent.name`, and what attaching refuses.
     """
     by.require(Right.ACTIVATE)
     number = normal_mpn_id(mpn_id)
@@ -66,6 +67,7 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: StatedConsent, *,
         raise Refused(
             "consent_in_future", _("The date when the customer agreed cannot be in the future."), field="consent"
         )
+    name = names.clean(consent.name, field="consent.name")
     attached = attach_locked(subscription, partner, by=by, source=Source.ACTIVATION)
     if attached.outcome != "unchanged":
         Consent.objects.get_or_create(  # the same partner again joins the same change request
@@ -73,7 +75,7 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: StatedConsent, *,
             request=attached.request,
             partner=partner,
             defaults={
-                "name": consent.name.strip(),
+                "name": name,
                 "email": consent.email.strip(),
                 "given_on": consent.on,
                 "recorded_at": now,

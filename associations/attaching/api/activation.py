@@ -64,7 +64,14 @@ class Activate(Endpoint):
                 "partner_suspended",
                 "partner_is_global",
             ],
-            422: ["mpn_id_malformed", "partner_not_found", "not_your_mpn_id", "consent_in_future", "blank"],
+            422: [
+                "mpn_id_malformed",
+                "partner_not_found",
+                "not_your_mpn_id",
+                "consent_in_future",
+                "direction_mark",
+                "blank",
+            ],
         },
         writes=True,
     )

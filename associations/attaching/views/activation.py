@@ -67,6 +67,8 @@ def _done(request: Request, attached: Attached) -> HttpResponse:
 
 def _at_its_field(refused: Refused) -> Refused:
     """Return the refusal with a field to show it at. It is about the input, unless the way is barred for now."""
+    if refused.field == "consent.name":
+        return Refused(refused.code, refused.message, field="consent_name")
     if refused.field or isinstance(refused, Locked | RateLimited | Forbidden):
         return refused
     message = refused.message

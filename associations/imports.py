@@ -26,11 +26,12 @@ from associations.record.rules import TENANT_KINDS, AssociationKind, EndReason, 
 from associations.renewals.actions import follow_replacements
 from associations.renewals.events import RenewalEvent
 from por.accounts.models import SYSTEM
-from por.directory.imports.common import mpn_id, unknown
+from por.directory.imports.common import required_mpn_id, unknown
 from por.directory.imports.subscriptions import Changes
 from por.directory.models import Customer, Partner, Subscription
 from por.history.actions import recording as history
 from por.imports.loading import HERE, File, Line, Outcome, Places
+from por.imports.opening import Columns
 from por.imports.reading import Cells, Unfit
 from por.imports.staging import DAY, GUID, Plain
 
@@ -64,17 +65,17 @@ class AssociationLine(Line):
 
 def _parse(cells: Cells) -> AssociationLine:
     subscription, tenant = cells.guid("subscription_id"), cells.guid("tenant_id")
-    if (subscription is None) == (tenant is None):
-        raise Unfit("subscription_id", "one_of_subscription_and_tenant", _("Enter either a subscription or a tenant."))
     row = AssociationLine(
         line=cells.line,
         subscription_id=subscription,
         tenant_id=tenant,
-        mpn_id=mpn_id(cells, "mpn_id", cells.required("mpn_id")),
-        kind=cells.choice("kind", AssociationKind.values),
+        mpn_id=required_mpn_id(cells, "mpn_id"),
+        kind=cells.choice("kind", AssociationKind.values, words="attribution"),
         began_on=cells.required_day("began_on"),
         ended_on=cells.day("ended_on"),
     )
+    if (subscription is None) == (tenant is None):
+        raise Unfit("subscription_id", "one_of_subscription_and_tenant", _("Enter either a subscription or a tenant."))
     if row.of_tenant and subscription:
         raise Unfit(
             "subscription_id", "wrong_unit_for_kind", _("This type applies to a tenant, not to a subscription.")
@@ -451,10 +452,20 @@ def _changed_in_product() -> Unfit:
     return Unfit("", "changed_in_product", _("This was changed in the product, so the import did not change it."))
 
 
+_STORED = """
+    SELECT DISTINCT ON (1, 2, 3, 4, 5) subscription.subscription_id,
+        CASE WHEN subscription.id IS NULL THEN customer.tenant_id END AS tenant_id, mpn_id, one.kind,
+        (began_at AT TIME ZONE 'UTC')::date AS began_on, (ended_at AT TIME ZONE 'UTC')::date AS ended_on
+    FROM associations_association AS one JOIN directory_partner AS partner ON partner.organisation_id = partner_id
+    JOIN directory_customer AS customer ON customer.organisation_id = one.customer_id
+    LEFT JOIN directory_subscription AS subscription ON subscription.id = one.subscription_id
+    WHERE undone_at IS NULL ORDER BY 1, 2, 3, 4, 5, source <> 'estate', one.id
+"""
 ASSOCIATIONS = File(
     name="associations.csv",
-    header=",".join(NAMES),
+    columns=Columns(every=NAMES, required=("mpn_id", "kind", "began_on"), days=("began_on", "ended_on")),
     key=["coalesce(subscription_id, tenant_id)", "mpn_id", "kind", "began_on"],
+    stored=_STORED,
     line=AssociationLine,
     parse=_parse,
     plain=_plain,

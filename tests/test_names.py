@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from associations.attaching.models import Consent
-from por.accounts.models import Actor, Token, User
+from por.accounts.models import Actor, Organisation, Token, User
 from por.directory.models import Subscription
 from por.errors import Refused
 from por.names import clean
 from tests.api import Api
+from tests.estates import customer, load_one, partner
 from tests.factories import make_staff
 from tests.pages import signed_in
 
@@ -73,6 +75,14 @@ def test_staff_have_clean_names() -> None:
     assert User.objects.get(email="elin@people.example").name == "Elin Sandberg"
     with pytest.raises(CommandError, match=MESSAGE):
         call_command("add_staff", "arvid@people.example", role="auditor", name=TURNED, stdout=StringIO())
+
+
+def test_files_store_clean_names(tmp_path: Path) -> None:
+    for file, row in (("partners", partner), ("customers", customer)):
+        assert load_one(tmp_path, file, row(name=TURNED)).codes == [("2", "name", "direction_mark")]
+        assert load_one(tmp_path, file, row(name=WIDE)).failure == ""
+    names = Organisation.objects.filter(kind__in=["partner", "customer"]).values_list("name", flat=True)
+    assert list(names) == ["Elin Sandberg"] * 2
 
 
 @pytest.fixture

@@ -153,7 +153,8 @@ def _names(*, has_ids: bool, few: int) -> PreparedQuery[Any]:
         if has_ids:
             tenants = Customer.objects.filter(tenant_id__gte=Param("first_id"), tenant_id__lte=Param("last_id"))
             parts.append(("customer", tenants))
-        skus = Sku.objects.filter(name__icontains=text).values_list(Value("sku"), "pk")  # a catalogue: hundreds
+        is_named = Q(name__icontains=text) | Q(former_name__icontains=text)
+        skus = Sku.objects.filter(is_named).values_list(Value("sku"), "pk")  # a catalogue: hundreds
         return skus.union(*(part.values_list(Value(kind), "pk")[: few + 1] for kind, part in parts), all=True)
 
     return PreparedQuery(build, planned_each_time=True)  # a text that is in many names is better not found by index

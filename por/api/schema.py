@@ -34,7 +34,8 @@ def timestamp(moment: datetime) -> str:
 
 
 def money(amount: Decimal) -> str:
-    return f"{amount:.2f}"
+    """Return an amount with two decimals, or with all that it has."""
+    return f"{amount:.2f}" if amount == round(amount, 2) else f"{amount:f}"
 
 
 def page_of(example: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +52,7 @@ class Is:
 Timestamp = Annotated[str, Is(format="date-time", description="UTC, with Z.")]
 Day = Annotated[str, Is(format="date")]
 Guid = Annotated[str, Is(format="uuid")]
-Money = Annotated[str, Is(pattern=r"^-?[0-9]+\.[0-9]{2}$", description="Exact, as text.")]
+Money = Annotated[str, Is(pattern=r"^-?[0-9]+\.[0-9]{2,}$", description="Exact, as text.")]
 Month = Annotated[str, Is(pattern="^[0-9]{4}-[0-9]{2}$")]
 
 #: The names that JSON has for types of Python.

@@ -88,11 +88,16 @@ class ServicePlan(models.Model):
 
 
 class Sku(RowModel):
-    """A product that can be bought: a row of the catalogue in `data/skus.csv`."""
+    """A product that can be bought: of the catalogue, or named by a file alone.
 
-    string_id = models.CharField(max_length=100, unique=True)
-    sku_id = models.UUIDField(unique=True)
+    What only a file names has no `sku_id`, and its name is its string, until the catalogue has it. Two SKUs of the
+    catalogue have one string; the second one's is followed by its `sku_id`.
+    """
+
+    string_id = models.CharField(max_length=150, unique=True)
+    sku_id = models.UUIDField(unique=True, null=True, blank=True)
     name = models.CharField(max_length=200)
+    former_name = models.CharField(max_length=200, blank=True)
     plans = models.ManyToManyField(ServicePlan, related_name="skus")
 
     class Meta:
@@ -174,7 +179,7 @@ class Usage(models.Model):
     revision = models.PositiveSmallIntegerField(default=1)
     paid_units = models.PositiveIntegerField(null=True)
     active_users = models.PositiveIntegerField(null=True)
-    consumed_usd = models.DecimalField(max_digits=14, decimal_places=2, null=True)
+    consumed_usd = models.DecimalField(max_digits=30, decimal_places=18, null=True)
     known_from = models.DateTimeField(default=timezone.now)
     superseded_at = models.DateTimeField(null=True)
 

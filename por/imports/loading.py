@@ -20,6 +20,7 @@ from por.db.locks import Held, advisory_lock
 from por.errors import Locked
 from por.history.actions import recording as history
 from por.imports.events import ImportEvent
+from por.imports.opening import Columns
 from por.imports.reading import Cells, RowError, Unfit
 from por.imports.staging import Plain, Staged
 
@@ -27,6 +28,9 @@ R = TypeVar("R", bound="Line")
 
 BATCH = 5_000  # rows per transaction: enough to be fast, few enough that people do not wait long for its locks
 EVENTS = 1_000  # per transaction: others who write to one of these chains wait for it
+
+
+NOBODY = 0  #: What rows of reference data count for, instead of an organisation.
 
 
 @dataclass(slots=True)
@@ -65,17 +69,19 @@ class File(Generic[R]):
     """One file of an estate: its columns, and how its lines are merged into the database.
 
     Its lines are staged (see por/imports/staging.py, which explains `plain`). `key` names the columns that no two lines
-    may share. `found` is a SELECT for `estate_found_<file>`: it leaves out lines that the database has already, and
-    adds what the database knows about the others. Lines that it marks as `apart` are merged in Python, one by one:
-    `order`, if given, gets all of them and returns them in order; `merge` takes a batch. All other lines are merged by
-    `merge_all`, with one statement for a whole batch, which may still mark lines as apart. Both lock the rows that they
-    change by primary key, in the transaction of the batch. `recorded`, if given, gets the organisations whose events
-    have just been recorded, in the same transaction.
+    may share. `stored` is a SELECT of what is stored, for the columns that a file leaves out; `needed` are those
+    without which nothing new can be stored. `found` is a SELECT for `estate_found_<file>`: it leaves out lines that the
+    database has already, and adds what the database knows about the others. Lines that it marks as `apart` are merged
+    in Python, one by one: `order`, if given, gets all of them and returns them in order; `merge` takes a batch. All
+    other lines are merged by `merge_all`, with one statement for a whole batch, which may still mark lines as apart.
+    Both lock the rows that they change by primary key, in the transaction of the batch. `recorded`,
+    if given, gets the organisations whose events have just been recorded, in the same transaction.
     """
 
     name: str
-    header: str
+    columns: Columns
     key: Sequence[str]
+    stored: str
     line: Callable[..., R]
     parse: Callable[[Cells], R]
     merge: Callable[[Sequence[R], Outcome], None] | None = None
@@ -84,6 +90,12 @@ class File(Generic[R]):
     found: Callable[[], str] | None = None
     merge_all: Callable[[Places, Outcome], None] | None = None
     recorded: Callable[[Sequence[int]], None] | None = None
+    needed: Collection[str] = ()
+    prepare: Callable[[], list[str]] | None = None
+
+    @property
+    def header(self) -> str:
+        return ",".join(self.columns.every)
 
     @property
     def stem(self) -> str:
@@ -111,7 +123,7 @@ class Tally:
 
 @dataclass
 class Report:
-    """The report of an import. It calls `on_error` for every row that failed, and `on_bytes` for each step of progress.
+    """The report of an import. It calls `on_error` for each fault of a failed row, and `on_bytes` as it moves on.
 
     A dry run records no events; the caller rolls its transaction back. `held` is the lock of all imports.
     """
@@ -121,6 +133,7 @@ class Report:
     dry_run: bool = False
     held: Held | None = None
     files: dict[str, Tally] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # what people should know beside the figures
 
     @property
     def total(self) -> Tally:
@@ -152,17 +165,24 @@ def import_file(path: Path, file: File[R], report: Report) -> None:
     """Import one file. Each batch is committed by itself, so an import that was stopped is simply repeated."""
     tally = report.files.setdefault(file.name, Tally())
 
-    def refuse(line: int, unfit: Unfit) -> None:
+    def refuse(line: int, faults: Sequence[Unfit]) -> None:
         tally.failed += 1
-        report.on_error(RowError(file.name, line, unfit.column, unfit.code, unfit.reason))
+        for fault in faults:
+            report.on_error(RowError(file.name, line, fault.column, fault.code, fault.reason, fault.value))
 
     staged = Staged(file.stem, file.parse, file.plain() if file.plain else None)
     progress = _Progress(path.stat().st_size, report.on_bytes)
     with _step(report):
-        staged.fill(path, file.header, refuse, progress.read)
+        staged.fill(path, file.columns, refuse, progress.read)
+    if staged.ignored:
+        text = _("Columns of %(name)s that we do not know, and ignored: %(columns)s.")
+        report.notes.append(text % {"name": file.name, "columns": ", ".join(staged.ignored)})
     with _step(report):
         _use_more_memory()
         staged.refuse_doubles(file.key, refuse)
+        staged.complete(file.key, file.stored, file.needed, refuse)
+        if file.prepare is not None:
+            report.notes += file.prepare()
         count = _find(file, staged.table)
     tally.unchanged += staged.count - count
 
@@ -176,7 +196,7 @@ def import_file(path: Path, file: File[R], report: Report) -> None:
         tally.changed += outcome.changed.total()
         tally.unchanged += outcome.unchanged
         for line, unfit in outcome.refused:
-            refuse(line, unfit)
+            refuse(line, [unfit])
 
     if file.merge_all is not None:
         for places in _batches(count):
@@ -185,7 +205,7 @@ def import_file(path: Path, file: File[R], report: Report) -> None:
     if file.merge is not None:
         rows: Iterable[R] = _apart(file, staged.names, count, progress)
         if file.order is not None:
-            rows = file.order(rows, lambda row, unfit: refuse(row.line, unfit))
+            rows = file.order(rows, lambda row, unfit: refuse(row.line, [unfit]))
         remaining = iter(rows)
         while batch := list(islice(remaining, BATCH)):
             merged(partial(file.merge, batch))
@@ -273,7 +293,7 @@ def _set_limits() -> None:
 
 def _count(file: str, outcome: Outcome) -> None:
     """Save the counts for the events, in the transaction of the batch. If the import dies, the next records them."""
-    organisations = sorted(outcome.created.keys() | outcome.changed.keys())
+    organisations = sorted((outcome.created.keys() | outcome.changed.keys()) - {NOBODY})
     if not organisations:
         return
     counts = [[tally[organisation] for organisation in organisations] for tally in (outcome.created, outcome.changed)]

@@ -68,9 +68,13 @@ class Import(models.Model):
     #: The figures of each file, by its name: created, changed, unchanged, failed.
     figures: models.JSONField[Any, Any] = models.JSONField(default=dict)
     ended = models.PositiveIntegerField(default=0)
+    #: What people should know beside the figures, in the language of who asked.
+    notes: models.JSONField[Any, Any] = models.JSONField(default=list)
     #: The first rows that failed, and the name of the file with all of them.
     errors: models.JSONField[Any, Any] = models.JSONField(default=list)
     errors_file = models.TextField(blank=True)
+    #: The zip with the failed rows as they were sent, for KEPT.
+    rejected_file = models.TextField(blank=True, default="")
     failure = models.CharField(max_length=20, blank=True)
 
     objects = ImportQuerySet.as_manager()

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from por.imports.reading import Cells, Unfit, cells_of, header_of
-
-BLOCK = 1 << 18  # bytes read in one go
+from por.imports.opening import Columns, Opened
+from por.imports.reading import Cells, Unfit, faults_of, missing
 
 #: Patterns of the cells of a plain line: as ISO 8601 and PostgreSQL write them, without quotes.
 GUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
@@ -29,7 +28,8 @@ MONEY = r"[0-9]{1,12}(?:\.[0-9]{1,2})?"
 
 TEXT = 25  # the number of the type in PostgreSQL
 
-Refuse = Callable[[int, Unfit], None]
+#: Called once for each refused line, with all of its faults.
+Refuse = Callable[[int, Sequence[Unfit]], None]
 Plain = Callable[[bytes], bytes | None]
 
 
@@ -46,6 +46,9 @@ class Staged:
         self._parse = parse
         self._plain = plain
         self.count = 0
+        #: Our columns that the file does not have, by their names in the table, and its columns that we ignore.
+        self.absent: Sequence[str] = ()
+        self.ignored: Sequence[str] = ()
         with connection.cursor() as cursor:
             described = connection.introspection.get_table_description(cursor, self.table)
             texts = [column.name for column in described if column.type_code == TEXT]
@@ -58,50 +61,45 @@ class Staged:
         with connection.cursor() as cursor:
             cursor.execute("SELECT estate_empty(%s)", [self._file])
 
-    def fill(self, path: Path, header: str, refuse: Refuse, moved: Callable[[int], None]) -> None:
+    def fill(self, path: Path, columns: Columns, refuse: Refuse, moved: Callable[[int], None]) -> None:
         """Read the whole file into the empty table. A wrong header is refused as the first line of the file."""
         self.empty()
-        with connection.cursor() as cursor, path.open("rb") as file:
-            try:
-                names = header_of(file, header.split(","))
-            except Unfit as unfit:
-                refuse(1, unfit)
-                moved(path.stat().st_size)
-                return
-            moved(file.tell())
-            plain = self._plain if names == header.split(",") else None
+        try:
+            opened = Opened(path, columns)
+        except Unfit as unfit:
+            refuse(1, [unfit])
+            moved(path.stat().st_size)
+            return
+        staged = dict(zip(columns.every, self.names, strict=True))
+        self.absent, self.ignored = [staged[column] for column in opened.absent], opened.header.ignored
+        with connection.cursor() as cursor, opened:
             cursor.copy_expert(
                 f"COPY {self.table} (line, {', '.join(self.names)})"
                 f" FROM STDIN (FORMAT csv, ENCODING 'UTF8'{self._empty})",
-                _Stream(self._blocks(file, names, plain, refuse, moved)),
+                _Stream(self._blocks(opened, refuse, moved)),
             )
             self.count = cursor.rowcount
             cursor.execute("SELECT estate_analyze_staged(%s)", [self._file])
 
-    def _blocks(
-        self,
-        file: BinaryIO,
-        names: list[str],
-        plain: Plain | None,
-        refuse: Refuse,
-        moved: Callable[[int], None],
-    ) -> Iterator[bytes]:
+    def _blocks(self, opened: Opened, refuse: Refuse, moved: Callable[[int], None]) -> Iterator[bytes]:
+        plain = self._plain if opened.is_exact else None
         values_of = attrgetter(*self.names)
-        line = 1
-        while block := file.readlines(BLOCK):
+        line = opened.header.lines
+        for size, block in opened.blocks():
             found = []
             for raw in block:
                 line += 1
                 copied = plain(raw.rstrip(b"\r\n")) if plain else None
                 if copied is None:
+                    cells = None
                     try:
-                        cells = cells_of(line, raw, names)
+                        cells = opened.cells(line, raw)
                         copied = _csv(values_of(self._parse(cells))) if cells else None
                     except Unfit as unfit:
-                        refuse(line, unfit)
+                        refuse(line, faults_of(cells, self._parse) if cells else [unfit])
                 if copied is not None:
                     found.append(b"%d,%b\n" % (line, copied))
-            moved(sum(map(len, block)))
+            moved(size)
             if found:
                 yield b"".join(found)
 
@@ -120,14 +118,35 @@ class Staged:
             )
             self.count -= cursor.rowcount
             for line, first in sorted(cursor.fetchall()):
-                refuse(
-                    line,
-                    Unfit(
-                        "",
-                        "duplicate_row",
-                        _("This line repeats line %(line)s. Keep only one of them.") % {"line": first},
-                    ),
-                )
+                text = _("This line repeats line %(line)s. Keep only one of them.")
+                refuse(line, [Unfit("", "duplicate_row", text % {"line": first})])
+
+    def complete(self, key: Sequence[str], stored: str, needed: Collection[str], refuse: Refuse) -> None:
+        """Give the columns that the file does not have the values that are stored, so that they change nothing.
+
+        `stored` is a SELECT of what is stored, with the columns of this table. A line about something new is refused if
+        it has to have one of these columns.
+        """
+        absent = [name for name in self.absent if not any(name in part for part in key)]
+        if not absent or not self.count:
+            return
+        parts = ", ".join(f"{part} AS key_{place}" for place, part in enumerate(key))
+        same = " AND ".join(f"known.key_{place} = keyed.key_{place}" for place in range(len(key)))
+        taken = ", ".join(f"{name} = known.{name}" for name in absent)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                UPDATE {self.table} AS staged SET {taken}
+                FROM (SELECT line, {parts} FROM {self.table}) AS keyed
+                JOIN (SELECT {parts}, {", ".join(absent)} FROM ({stored}) AS one) AS known ON {same}
+                WHERE staged.line = keyed.line
+                """
+            )
+            for column in needed:
+                cursor.execute(f"DELETE FROM {self.table} WHERE {column} IS NULL RETURNING line")
+                self.count -= cursor.rowcount
+                for (line,) in sorted(cursor.fetchall()):
+                    refuse(line, [missing(column)])
 
 
 class _Stream:

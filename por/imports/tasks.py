@@ -30,3 +30,4 @@ def forget() -> None:
     with outages.tolerate_outage(), due("forget-uploads", timedelta(hours=1)) as mine:
         if mine:
             running.forget_unneeded()
+            running.forget_rejected()

@@ -20,6 +20,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from por.imports import whole
+from por.imports.opening import UTF16
 from por.web.formatting import number_text
 
 #: How many bytes the form around the files may have.
@@ -99,6 +100,8 @@ def files_of(uploads: Sequence[UploadedFile[bytes]], scratch: ExitStack) -> list
         wrong.append(error)
     seen: set[str] = set()
     for file in found:
+        if file.name not in whole.names() and file.file and is_named_like_one(file.name or ""):
+            file.name = whole.recognized(file.file) or file.name
         if problem := _what_is_wrong(file, seen):
             wrong.append(problem)
         seen.add(file.name or "")
@@ -107,6 +110,11 @@ def files_of(uploads: Sequence[UploadedFile[bytes]], scratch: ExitStack) -> list
     if wrong:
         raise ValidationError(wrong)
     return found
+
+
+def is_named_like_one(name: str) -> bool:
+    """Return whether the first line may tell that this is a file of an estate. It is at the top level of a zip."""
+    return name.lower().endswith(whole.ENDINGS) and "/" not in name and "\\" not in name
 
 
 def _what_is_wrong(file: File[bytes], seen: set[str]) -> ValidationError | None:
@@ -119,7 +127,8 @@ def _what_is_wrong(file: File[bytes], seen: set[str]) -> ValidationError | None:
     if not file.size:
         return ValidationError(_("%(name)s is empty.") % given, code="file_empty")
     file.seek(0)
-    if b"\0" in file.read(HEAD).partition(b"\n")[0]:
+    head = file.read(HEAD)
+    if b"\0" in head.partition(b"\n")[0] and head[:2] not in UTF16:
         text = _("%(name)s is not a CSV file. Save the file as CSV in UTF-8. Renaming it is not enough.")
         return ValidationError(text % given, code="not_csv")
     return None
@@ -147,7 +156,7 @@ def _unpacked(upload: UploadedFile[bytes], scratch: ExitStack) -> list[File[byte
         with ZipFile(_BoundedReads(upload)) as archive:
             entries = [one for one in archive.infolist() if not one.filename.startswith(MAC_FOLDER)]
             for entry in entries:
-                if entry.filename not in whole.names():
+                if not is_named_like_one(entry.filename):
                     text = _(
                         "%(zip)s contains %(name)s, which is not an estate file. Put the files at the top "
                         "level, not in a folder, and use these names: %(names)s."

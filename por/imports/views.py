@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.files.storage import storages
-from django.http import HttpResponse
+from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -86,8 +86,10 @@ def _list(request: Request, form: ImportForm, *, status: int = 200) -> HttpRespo
 @require_safe
 @only(OrganisationKind.STAFF, to=Right.READ_IMPORTS)
 def import_detail(request: Request, import_id: int) -> HttpResponseBase:
-    """Show the report of an import, or its progress; as CSV, the rows that failed."""
+    """Show the report of an import, or its progress; as CSV, the faults; as a zip, the rows to correct."""
     import_ = _import(import_id)
+    if request.GET.get("format") == "zip":
+        return _rejected(import_)
     if wants_csv(request):
         name = _("failed-rows")
         return csv_file(f"{name}-{import_.pk}", RowError._fields, _all_errors(import_))
@@ -120,6 +122,20 @@ def _detail(request: Request, import_: Import, *, refused: Refused | None = None
         "refused": refused,
     }
     return render_page(request, "imports/load_detail.html", context, part="report", status=status)
+
+
+def _rejected(import_: Import) -> HttpResponseBase:
+    """Return the rows to correct. Sent again, they load."""
+    gone = NotFound("not_found", _("The file with these rows is no longer available."))
+    if not import_.rejected_file:
+        raise gone
+    try:
+        with outages.of_storage():
+            kept = storages["default"].open(import_.rejected_file)
+    except FileNotFoundError:
+        raise gone from None
+    name = _("rows-to-correct")
+    return FileResponse(kept, as_attachment=True, filename=f"{name}-{import_.pk}.zip", content_type="application/zip")
 
 
 def _all_errors(import_: Import) -> Iterator[list[str]]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
+from por.errors import Refused
 from por.imports.loading import File, Report, import_file
+from por.imports.opening import columns_in
+from por.imports.rejected import Rejected
+
+#: The endings of names of files that may belong to an estate under another name.
+ENDINGS = (".csv", ".tsv", ".txt")
 
 _files: list[File[Any]] = []
 _last: list[Callable[[], int]] = []
@@ -35,22 +42,55 @@ def names() -> list[str]:
     return [file.name for file in _files]
 
 
-def present(directory: Path) -> list[Path]:
-    """Return the files of an estate that are in the directory."""
-    return [directory / name for name in names() if (directory / name).is_file()]
+def recognized(file: IO[bytes]) -> str | None:
+    """Return the name that a file has in an estate, by the columns in its first line; None if they tell of none."""
+    found = {one.name: columns_in(file, one.columns) for one in _files}
+    most = max(found.values())
+    likest = [name for name, count in found.items() if count == most]
+    return likest[0] if most and len(likest) == 1 else None
 
 
-def import_all(directory: Path, report: Report) -> int:
-    """Import the files in the directory; return how many associations ended. Call it within `only_import()`.
+def present(directory: Path) -> dict[str, Path]:
+    """Return the files of an estate that are in the directory, by their names: by their own or by their first line.
+
+    Raises Refused if two files have the same columns: nobody could tell which one is right.
+    """
+    found = {name: directory / name for name in names() if (directory / name).is_file()}
+    for path in sorted(directory.glob("*")):
+        if path.suffix.lower() in ENDINGS and path not in found.values() and path.is_file():
+            with path.open("rb") as file:
+                name = recognized(file)
+            if name in found:
+                text = _("%(one)s and %(other)s have the same columns. Keep only one of them.")
+                raise Refused("file_twice", text % {"one": found[name].name, "other": path.name})
+            if name:
+                found[name] = path
+    return found
+
+
+def write_rejected(
+    files: Mapping[str, Path], rejected: Rejected, opened: Callable[[str], AbstractContextManager[IO[bytes]]]
+) -> int:
+    """Write the refused rows of each file to what `opened` returns for its name; return how many files have any."""
+    count = 0
+    for file in _files:
+        if file.name in files and rejected.has_rows(file.name, files[file.name], file.columns):
+            with opened(file.name) as to:
+                rejected.write(file.name, files[file.name], file.columns, to)
+            count += 1
+    return count
+
+
+def import_all(files: Mapping[str, Path], report: Report) -> int:
+    """Import the files, given by their names; return how many associations ended. Call it within `only_import()`.
 
     A dry run is one transaction, which is rolled back at its end. Otherwise each batch is a transaction of its own, so
     an import that was stopped is simply repeated.
     """
-    there = present(directory)
     with transaction.atomic() if report.dry_run else nullcontext():
         for file in _files:
-            if directory / file.name in there:
-                import_file(directory / file.name, file, report)
+            if file.name in files:
+                import_file(files[file.name], file, report)
         ended = sum(end() for end in _last)
         if report.dry_run:
             transaction.set_rollback(True)

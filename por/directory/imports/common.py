@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from por.directory.actions import IS_GUID
 from por.directory.rules import is_guid, normal_mpn_id
+from por.imports import values
 from por.imports.reading import Cells, Unfit
 
+#: What people write before an MPN ID, and the decimals that a spreadsheet writes after it.
+_LABEL = re.compile(r"(?:(?:MPN|PGA|Microsoft|Partner|PartnerOne|Location|Global|ID|No\.?)[\s_:#.-]*)+", re.IGNORECASE)
+_DECIMALS = re.compile(r"(?<=\d)[.,]0+$", re.ASCII)
 
-def mpn_id(cells: Cells, column: str, text: str) -> str:
-    """Return the MPN ID in its normal form. Raise Unfit if it is none."""
-    found = normal_mpn_id(text)
-    if found is None:
-        message = IS_GUID if is_guid(text) else _("An MPN ID has 4 to 10 digits.")
-        raise Unfit(column, "mpn_id_malformed", message)
-    return found
+
+def mpn_id(cells: Cells, column: str) -> str:
+    """Return the MPN ID in its normal form, "" if the cell names none. Refuse anything else."""
+    text = cells.given(column)
+    if not text or values.is_zero(text):
+        return ""
+    label = _LABEL.match(text)
+    found = normal_mpn_id(_DECIMALS.sub("", text[label.end() :] if label else text))
+    message = IS_GUID if is_guid(text) else _("An MPN ID has 4 to 10 digits.")
+    return found or cells.refuse(column, "mpn_id_malformed", message)
+
+
+def required_mpn_id(cells: Cells, column: str) -> str:
+    return mpn_id(cells, column) or cells.refuse(column, "missing_value", _("Enter a value."))
 
 
 def unknown(column: str, what: str) -> Unfit:

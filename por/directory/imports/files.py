@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from por.directory.imports.organisations import CUSTOMERS, PARTNERS
+from por.directory.imports.skus import SKUS
 from por.directory.imports.subscriptions import SUBSCRIPTIONS
 from por.directory.imports.usage import USAGE
 
 #: In the order of the import: each after the files it refers to.
-FILES = (PARTNERS, CUSTOMERS, SUBSCRIPTIONS, USAGE)
+FILES = (PARTNERS, CUSTOMERS, SKUS, SUBSCRIPTIONS, USAGE)

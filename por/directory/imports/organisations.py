@@ -16,9 +16,10 @@ from django.utils.translation import gettext as _
 
 from por.accounts.models import LANGUAGES, Membership, Organisation, User
 from por.accounts.rules import OrganisationKind, Role
-from por.directory.imports.common import differs, mpn_id
+from por.directory.imports.common import differs, mpn_id, required_mpn_id
 from por.directory.models import Customer, Partner
 from por.imports.loading import HERE, File, Line, Outcome, Places
+from por.imports.opening import Columns
 from por.imports.reading import Cells, Unfit, parents_first
 
 LANGUAGE_CODES = [code for code, _name in LANGUAGES]
@@ -127,13 +128,12 @@ def _name_of(email: str) -> str:
 
 
 def _parse_partner(cells: Cells) -> PartnerLine:
-    parent = cells.given("parent_mpn_id")
     return PartnerLine(
         line=cells.line,
-        mpn_id=mpn_id(cells, "mpn_id", cells.required("mpn_id")),
-        name=cells.required("name") and cells.text("name", most=200),
-        kind=cells.choice("kind", Partner.Kind.values),
-        parent_mpn_id=mpn_id(cells, "parent_mpn_id", parent) if parent else "",
+        mpn_id=required_mpn_id(cells, "mpn_id"),
+        name=cells.name("name", most=200),
+        kind=cells.choice("kind", Partner.Kind.values, words="account_type"),
+        parent_mpn_id=mpn_id(cells, "parent_mpn_id"),
         city=cells.text("city", most=100),
         country=cells.country("country"),
         market=cells.choice("market", Partner.Market.values, default=""),
@@ -238,10 +238,24 @@ def _save_partners(
         (outcome.changed if row.number in stored else outcome.created)[pk] += 1
 
 
+_STORED_PARTNERS = """
+    SELECT partner.mpn_id, coalesce(parent.number, '') AS parent_mpn_id, city, country, market, one.contact_email,
+        one.language, own_tenant_id
+    FROM directory_partner AS partner
+    JOIN accounts_organisation AS one ON one.id = organisation_id
+    LEFT JOIN accounts_organisation AS parent ON parent.id = one.parent_id
+"""
 PARTNERS = File(
     name="partners.csv",
-    header="mpn_id,name,kind,parent_mpn_id,city,country,market,status,contact_email,language,tenant_id",
+    columns=Columns(
+        every=(
+            *("mpn_id", "name", "kind", "parent_mpn_id", "city", "country", "market", "status", "contact_email"),
+            *("language", "tenant_id"),
+        ),
+        required=("mpn_id", "name", "kind", "status"),
+    ),
     key=["mpn_id"],
+    stored=_STORED_PARTNERS,
     line=PartnerLine,
     parse=_parse_partner,
     merge=_merge_partners,
@@ -253,10 +267,10 @@ def _parse_customer(cells: Cells) -> CustomerLine:
     return CustomerLine(
         line=cells.line,
         tenant_id=cells.required_guid("tenant_id"),
-        name=cells.required("name") and cells.text("name", most=200),
+        name=cells.name("name", most=200),
         domain=cells.text("domain", most=253),
         country=cells.country("country"),
-        segment=cells.choice("segment", Customer.Segment.values, default=""),
+        segment=cells.choice("segment", Customer.Segment.values, words="segment", default=""),
         contact_email=cells.email("contact_email"),
         language=cells.choice("language", LANGUAGE_CODES, default="en"),
     )
@@ -341,10 +355,18 @@ def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
         (outcome.changed if row.number in stored else outcome.created)[pk] += 1
 
 
+_STORED_CUSTOMERS = """
+    SELECT tenant_id, domain, country, segment, contact_email, language
+    FROM directory_customer JOIN accounts_organisation AS one ON one.id = organisation_id
+"""
 CUSTOMERS = File(
     name="customers.csv",
-    header="tenant_id,name,domain,country,segment,contact_email,language",
+    columns=Columns(
+        every=("tenant_id", "name", "domain", "country", "segment", "contact_email", "language"),
+        required=("tenant_id", "name"),
+    ),
     key=["tenant_id"],
+    stored=_STORED_CUSTOMERS,
     line=CustomerLine,
     parse=_parse_customer,
     merge=_merge_customers,

@@ -11,12 +11,14 @@ from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from por.directory.imports.common import differs, unknown
 from por.directory.models import Customer, Sku, Subscription
 from por.directory.rules import Agreement, Product
 from por.imports.loading import HERE, File, Line, Outcome, Places
-from por.imports.reading import Cells, Unfit, parents_first
+from por.imports.opening import Columns
+from por.imports.reading import Cells, Unfit, guid_of, parents_first
 from por.imports.staging import DAY, GUID, NUMBER, Plain
 
 
@@ -29,7 +31,7 @@ class SubscriptionLine(Line):
     agreement: str
     seats: int | None
     is_trial: bool
-    started_on: date
+    started_on: date | None  # None only until the stored day is put in its place
     renews_on: date | None
     status: str
     replaces: uuid.UUID | None
@@ -40,19 +42,28 @@ def _parse_subscription(cells: Cells) -> SubscriptionLine:
         line=cells.line,
         subscription_id=cells.required_guid("subscription_id"),
         tenant_id=cells.required_guid("tenant_id"),
-        product=cells.choice("product", Product.values),
-        sku_string_id=cells.text("sku_string_id", most=100),
-        agreement=cells.choice("agreement", Agreement.values),
+        product=cells.choice("product", Product.values, words="product"),
+        sku_string_id=_sku(cells),
+        agreement=cells.choice("agreement", Agreement.values, words="agreement"),
         seats=cells.number("seats"),
-        is_trial=cells.choice("trial", ("0", "1")) == "1",
-        started_on=cells.required_day("started_on"),
+        is_trial=cells.has("trial") and cells.yes_or_no("trial"),
+        started_on=cells.required_day("started_on") if cells.has("started_on") else None,
         renews_on=cells.day("renews_on"),
-        status=cells.choice("status", Subscription.Status.values),
+        status=cells.choice("status", Subscription.Status.values, words="status"),
         replaces=cells.guid("replaces_subscription_id"),
     )
-    if row.renews_on is not None and row.renews_on < row.started_on:
+    if row.renews_on is not None and row.started_on is not None and row.renews_on < row.started_on:
         raise Unfit("renews_on", "renews_before_start", _("The renewal date cannot be before the start date."))
     return row
+
+
+NAMED = 20  # SKUs that a note names
+
+
+def _sku(cells: Cells) -> str:
+    """Return what names the SKU: its string, its GUID in the usual form, or its name."""
+    text = cells.text("sku_string_id", most=150)
+    return str(guid_of(text) or text)
 
 
 def _circle() -> Unfit:
@@ -77,8 +88,10 @@ def _order_subscriptions(
     )
 
 
+#: A SKU that is certainly not written in another way, and no word for "unknown".
+SKU = r"(?!(?i:null|none|n_?a|nan|unknown|not_?available|not_?applicable|no_?data),)[A-Za-z0-9_]{0,100}"
 _PLAIN = re.compile(
-    rf"{GUID},{GUID},(?:{'|'.join(Product.values)}),[A-Za-z0-9_ -]{{0,100}},(?:{'|'.join(Agreement.values)}),"
+    rf"{GUID},{GUID},(?:{'|'.join(Product.values)}),{SKU},(?:{'|'.join(Agreement.values)}),"
     rf"(?:{NUMBER})?,[01],({DAY}),({DAY})?,(?:{'|'.join(Subscription.Status.values)}),(?:{GUID})?".encode()
 )
 
@@ -89,6 +102,52 @@ def _plain() -> Plain:
         return None if match is None or (match[2] or b"~") < match[1] else line
 
     return plain
+
+
+#: What a file may name a SKU by, beside its string: the first that finds exactly one is taken.
+_NAMES_OF_SKUS = ("sku_id::text", "upper(string_id)", "upper(name)", "upper(former_name)")
+_UNKNOWN_SKUS = """
+    SELECT DISTINCT sku_string_id AS given FROM estate_staged_subscriptions
+    LEFT JOIN directory_sku ON string_id = sku_string_id
+    WHERE sku_string_id <> '' AND directory_sku.id IS NULL
+"""
+
+
+def _prepare() -> list[str]:
+    """Find SKUs that are named in other ways; keep those that the catalogue does not have, and return a note of them.
+
+    Nothing is kept twice: only one import runs at a time.
+    """
+    with connection.cursor() as cursor:
+        for name in _NAMES_OF_SKUS:
+            cursor.execute(f"SELECT EXISTS ({_UNKNOWN_SKUS})")
+            if not cursor.fetchone()[0]:
+                return []
+            cursor.execute(
+                f"""
+                UPDATE estate_staged_subscriptions AS staged SET sku_string_id = found.string_id
+                FROM ({_UNKNOWN_SKUS}) AS unknown
+                JOIN (
+                    SELECT {name} AS name, min(string_id) AS string_id FROM directory_sku
+                    WHERE {name} <> '' GROUP BY 1 HAVING count(*) = 1
+                ) AS found ON name = {"lower" if name == "sku_id::text" else "upper"}(given)
+                WHERE sku_string_id = given
+                """
+            )
+        cursor.execute(
+            "INSERT INTO directory_sku (string_id, name, former_name)"
+            f" SELECT given, given, '' FROM ({_UNKNOWN_SKUS}) AS unknown RETURNING string_id"
+        )
+        kept = sorted(string_id for (string_id,) in cursor.fetchall())
+    if not kept:
+        return []
+    text = ngettext(
+        "%(count)s SKU is not in the catalogue, and was kept with its ID: %(first)s.",
+        "%(count)s SKUs are not in the catalogue, and were kept with their IDs: %(first)s.",
+        len(kept),
+    )
+    shown = ", ".join(kept[:NAMED]) + (" …" if len(kept) > NAMED else "")
+    return [text % {"count": len(kept), "first": shown}]
 
 
 def _found() -> str:
@@ -252,8 +311,6 @@ def _check_subscription(
         raise Unfit(
             "tenant_id", "subscription_of_another_customer", _("This subscription already belongs to another customer.")
         )
-    if row.sku_string_id and row.sku_string_id not in skus:
-        raise Unfit("sku_string_id", "unknown_sku", _("This SKU is not in the catalogue."))
     replaces = None
     if row.replaces is not None:
         replaces = others.get(row.replaces) or new.get(row.replaces)
@@ -279,10 +336,27 @@ def _check_subscription(
     }
 
 
+_STORED = """
+    SELECT one.subscription_id, coalesce(sku.string_id, '') AS sku_string_id, one.seats, one.is_trial, one.started_on,
+        one.renews_on, replaced.subscription_id AS replaces
+    FROM directory_subscription AS one
+    LEFT JOIN directory_sku AS sku ON sku.id = one.sku_id
+    LEFT JOIN directory_subscription AS replaced ON replaced.id = one.replaces_id
+"""
 SUBSCRIPTIONS = File(
     name="subscriptions.csv",
-    header="subscription_id,tenant_id,product,sku_string_id,agreement,seats,trial,started_on,renews_on,status,replaces_subscription_id",
+    columns=Columns(
+        every=(
+            *("subscription_id", "tenant_id", "product", "sku_string_id", "agreement", "seats", "trial", "started_on"),
+            *("renews_on", "status", "replaces_subscription_id"),
+        ),
+        required=("subscription_id", "tenant_id", "product", "agreement", "status"),
+        numbers=("seats",),
+        days=("started_on", "renews_on"),
+    ),
     key=["subscription_id"],
+    stored=_STORED,
+    needed=("started_on",),
     line=SubscriptionLine,
     parse=_parse_subscription,
     merge=_merge_subscriptions,
@@ -290,4 +364,5 @@ SUBSCRIPTIONS = File(
     plain=_plain,
     found=_found,
     merge_all=_merge_all,
+    prepare=_prepare,
 )

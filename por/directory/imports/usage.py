@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from por.directory.imports.common import unknown
 from por.directory.rules import Workload
 from por.imports.loading import HERE, File, Line, Outcome, Places
+from por.imports.opening import Columns
 from por.imports.reading import Cells, Unfit
 from por.imports.staging import GUID, MONEY, MONTH, NUMBER, Plain
 
@@ -37,7 +38,7 @@ def _parse(cells: Cells) -> UsageLine:
         line=cells.line,
         month=cells.month("month"),
         subscription_id=cells.required_guid("subscription_id"),
-        workload=cells.choice("workload", Workload.values),
+        workload=cells.choice("workload", Workload.values, words="workload"),
         paid_units=cells.number("paid_units"),
         active_users=cells.number("active_users"),
         consumed_usd=cells.money("consumed_usd"),
@@ -144,10 +145,26 @@ def _unfit(code: str) -> Unfit:
     return Unfit("month", "month_before_start", _("The subscription had not started in that month."))
 
 
+# Only of the months and subscriptions in the file: all usage is far too much.
+_STORED = """
+    SELECT subscription.subscription_id, known.month, known.workload, known.paid_units, known.active_users,
+        known.consumed_usd
+    FROM estate_staged_usage AS staged
+    JOIN directory_subscription AS subscription USING (subscription_id)
+    JOIN directory_usage AS known
+        ON known.subscription_id = subscription.id AND known.month = staged.month
+        AND known.workload = staged.workload AND known.superseded_at IS NULL
+"""
 USAGE = File(
     name="usage.csv",
-    header="month,subscription_id,workload,paid_units,active_users,consumed_usd",
+    columns=Columns(
+        every=("month", "subscription_id", "workload", "paid_units", "active_users", "consumed_usd"),
+        required=("month", "subscription_id", "workload"),
+        numbers=("paid_units", "active_users", "consumed_usd"),
+        days=("month",),
+    ),
     key=["subscription_id", "month", "workload"],
+    stored=_STORED,
     line=UsageLine,
     parse=_parse,
     plain=_plain,

@@ -9,13 +9,14 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
 from math import inf
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage, storages
@@ -33,12 +34,15 @@ from por.imports.events import ImportEvent
 from por.imports.loading import Report, only_import
 from por.imports.models import Import, ImportQuerySet
 from por.imports.reading import RowError
-from por.imports.rules import MAX_TRIES, PAUSE, SHOWN
+from por.imports.rejected import Rejected
+from por.imports.rules import KEPT, MAX_TRIES, PAUSE, SHOWN
 from por.ops.logs import Cause
 from por.queue.work import Queue
 
 logger = logging.getLogger(__name__)
 
+#: The folder for what people get back of their files.
+ERRORS = "load-errors"
 #: Seconds between two reports of the progress of an import.
 REPORT_EVERY = 1.0
 
@@ -107,10 +111,11 @@ def _take() -> Import | None:
 
 
 def _run(import_: Import, held: Held) -> None:
-    with _local_files(import_) as directory, Errors() as errors, Progress(import_) as progress:
+    with _local_files(import_) as files, Errors() as errors, Progress(import_) as progress:
         report = progress.report = Report(errors, progress, dry_run=import_.dry_run, held=held)
-        ended = whole.import_all(directory, report)
-        errors_file = errors.keep(f"load-errors/{import_.pk}.csv")
+        ended = whole.import_all(files, report)
+        errors_file = errors.keep(f"{ERRORS}/{import_.pk}.csv")
+        rejected_file = errors.keep_rejected(f"{ERRORS}/{import_.pk}.zip", files)
     figures = {name: asdict(tally) for name, tally in report.files.items()}
     _end(
         import_,
@@ -120,27 +125,30 @@ def _run(import_: Import, held: Held) -> None:
         bytes_done=import_.size,
         figures=figures,
         ended=ended,
+        notes=report.notes,
         errors=errors.first,
         errors_file=errors_file,
+        rejected_file=rejected_file,
     )
 
 
 @contextmanager
-def _local_files(import_: Import) -> Iterator[Path]:
-    """Yield a directory with the files: their own if they are on this machine, else a temporary copy."""
+def _local_files(import_: Import) -> Iterator[dict[str, Path]]:
+    """Yield the files by name: the uploaded ones if they are on this machine, else temporary copies."""
     storage = storages["default"]
     if isinstance(storage, FileSystemStorage):
         directory = Path(storage.path(import_.folder))
-        if len(whole.present(directory)) < len(import_.files):
+        found = {name: directory / name for name in import_.names}
+        if not all(path.is_file() for path in found.values()):
             raise FileNotFoundError(directory)
-        yield directory
+        yield found
         return
     with tempfile.TemporaryDirectory(prefix="por-import_-") as place:
         with outages.of_storage():
             for name in import_.names:
                 with storage.open(f"{import_.folder}/{name}") as kept, (Path(place) / name).open("wb") as copy:
                     shutil.copyfileobj(kept, copy)
-        yield Path(place)
+        yield {name: Path(place) / name for name in import_.names}
 
 
 class Errors:
@@ -151,12 +159,14 @@ class Errors:
         self._all = tempfile.TemporaryFile()  # noqa: SIM115  # closed on leaving
         self._text = io.TextIOWrapper(self._all, encoding="utf-8", newline="")
         self._writer = csv.writer(self._text, lineterminator="\n")
+        self._rejected = Rejected()
 
     def __enter__(self) -> Errors:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._text.close()
+        self._rejected.__exit__()
 
     def __call__(self, error: RowError) -> None:
         if not self.first:
@@ -164,6 +174,7 @@ class Errors:
         if len(self.first) < SHOWN:
             self.first.append(error)
         self._writer.writerow(error)
+        self._rejected(error)
 
     def keep(self, name: str) -> str:
         """Save the file with all failed rows; return its name in the storage, "" if no row failed."""
@@ -172,6 +183,18 @@ class Errors:
         self._text.flush()
         with outages.of_storage():
             return storages["default"].save(name, File(self._all))
+
+    def keep_rejected(self, name: str, files: Mapping[str, Path]) -> str:
+        """Save a zip with the refused rows of each file, as they were sent; return its name, "" if there are none."""
+        with tempfile.TemporaryFile() as packed:
+            with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
+                count = whole.write_rejected(
+                    files, self._rejected, lambda one: archive.open(one, "w", force_zip64=True)
+                )
+            if not count:
+                return ""
+            with outages.of_storage():
+                return storages["default"].save(name, File(packed))
 
 
 class Progress:
@@ -261,3 +284,12 @@ def forget_unneeded() -> None:
         is_new = folder not in known and name >= yesterday
         if folder not in needed and not is_new:
             forget(folder)
+
+
+def forget_rejected() -> None:
+    """Delete the rows that came back to people, as late as the files of a dry run."""
+    old = Import.objects.filter(ended_at__lt=timezone.now() - KEPT).exclude(rejected_file="")
+    for import_ in old.only("pk", "rejected_file"):
+        with suppress(Unavailable, FileNotFoundError), outages.of_storage():
+            storages["default"].delete(import_.rejected_file)
+            Import.objects.filter(pk=import_.pk).update(rejected_file="")

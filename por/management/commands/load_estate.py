@@ -3,19 +3,21 @@ from __future__ import annotations
 import csv
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 from tqdm import tqdm
 
-from por.errors import Locked
+from por.errors import Locked, Refused
 from por.imports import whole
 from por.imports.loading import Report, Tally, only_import
 from por.imports.reading import RowError
+from por.imports.rejected import Rejected
 from por.ops.checks import OWN
 
 SHOWN = 20  # failed rows on the terminal; --errors has them all
@@ -31,18 +33,40 @@ class Command(BaseCommand):
         parser.add_argument("directory", metavar="DIR", type=Path, help="the folder with partners.csv, customers.csv …")
         parser.add_argument("--dry-run", action="store_true", help="report what would happen, and change nothing")
         parser.add_argument("--errors", metavar="FILE", type=Path, help="write every row that failed to this CSV file")
+        parser.add_argument(
+            "--rejected", metavar="DIR", type=Path, help="write the rows that failed to this folder, as they were sent"
+        )
 
-    def handle(self, *args: Any, directory: Path, dry_run: bool, errors: Path | None, **options: Any) -> None:
-        present = whole.present(directory)
+    def handle(
+        self,
+        *args: Any,
+        directory: Path,
+        dry_run: bool,
+        errors: Path | None,
+        rejected: Path | None,
+        **options: Any,
+    ) -> None:
+        try:
+            present = whole.present(directory)
+        except Refused as refused:
+            raise CommandError(str(refused)) from None
         if not present:
             names = ", ".join(whole.names())
             raise CommandError(f"{directory} holds none of the files of an estate: {names}.")
+        if rejected:
+            _check_is_free(rejected)
         started = time.monotonic()
-        with self._errors(errors) as on_error, _progress(present) as on_bytes:
-            report = Report(on_error=on_error, on_bytes=on_bytes, dry_run=dry_run)
+        with self._errors(errors) as on_error, _progress(present.values()) as on_bytes, Rejected() as refused_rows:
+
+            def on_fault(error: RowError) -> None:
+                on_error(error)
+                if rejected:
+                    refused_rows(error)
+
+            report = Report(on_error=on_fault, on_bytes=on_bytes, dry_run=dry_run)
             try:
                 with only_import() as report.held:
-                    ended = whole.import_all(directory, report)
+                    ended = whole.import_all(present, report)
             except Locked as locked:
                 raise CommandError(str(locked)) from None
             except OSError as error:
@@ -50,6 +74,8 @@ class Command(BaseCommand):
             except OperationalError as error:
                 why = str(error).partition("\n")[0].strip()
                 raise CommandError(f"The database stopped the import ({why}). Import again to finish it.") from None
+            if rejected:
+                whole.write_rejected(present, refused_rows, partial(_create, rejected))
         self._print(report, ended, time.monotonic() - started, dry_run=dry_run)
         if failed := report.total.failed:
             raise CommandError(f"{_rows(failed)} of {report.total.rows} could not be imported.")
@@ -94,12 +120,28 @@ class Command(BaseCommand):
         if not total.created and not total.changed and not ended:
             self.stdout.write("Nothing has changed.")
         self.stdout.write(f"{_rows(total.rows)} in {seconds:.1f} s, {total.rows / seconds:,.0f} rows per second.")
+        for note in report.notes:
+            self.stdout.write(note)
         if dry_run:
             self.stdout.write("This was a dry run, so nothing was saved.")
 
 
+def _check_is_free(directory: Path) -> None:
+    """Make the folder for rejected rows. Raise CommandError if it has files of an estate: none may be overwritten."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{directory} cannot be created: {error.strerror}.") from None
+    if there := [name for name in whole.names() if (directory / name).exists()]:
+        raise CommandError(f"{directory} already holds {there[0]}. Choose another folder for the rejected rows.")
+
+
+def _create(directory: Path, name: str) -> IO[bytes]:
+    return (directory / name).open("wb")
+
+
 @contextmanager
-def _progress(paths: list[Path]) -> Iterator[Callable[[int], None]]:
+def _progress(paths: Collection[Path]) -> Iterator[Callable[[int], None]]:
     """Show a bar if stderr is a terminal; yield a function that moves it by a number of bytes."""
     size = sum(path.stat().st_size for path in paths)
     with tqdm(total=size, unit="B", unit_scale=True, leave=False, disable=not sys.stderr.isatty()) as bar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from django.db.models import Count, F, Max, Min, Q
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -19,7 +19,7 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.forms import CustomerFilter, PartnerFilter
-from por.directory.models import Customer, Partner
+from por.directory.models import Customer, Partner, Sku, Subscription
 from por.errors import NotFound
 from por.history.models import Event, Outbox
 from por.notifications.models import Delivery
@@ -45,6 +45,8 @@ def staff_home(request: Request) -> HttpResponse:
     waiting_mail, waiting_events = Delivery.objects.waiting(), Outbox.objects.waiting()
     oldest_mail = waiting_mail.aggregate(at=Min("created_at"))["at"]
     oldest_event = waiting_events.aggregate(at=Min("event__at"))["at"]
+    of_sku = Subscription.objects.filter(sku=OuterRef("pk"))
+    unknown_skus = Sku.objects.filter(Exists(of_sku), sku_id=None).count()
     failed, stuck = count_of(Delivery.objects.failed()), count_of(Outbox.objects.dead())
     mail_is_slow = oldest_mail is not None and now - oldest_mail > LATE_AFTER
     events_are_slow = oldest_event is not None and now - oldest_event > LATE_AFTER
@@ -61,7 +63,9 @@ def staff_home(request: Request) -> HttpResponse:
             "stuck": stuck,
             "mail_is_slow": mail_is_slow,
             "events_are_slow": events_are_slow,
-            "all_is_well": not (failed or stuck or mail_is_slow or events_are_slow),
+            "unknown_skus": unknown_skus,
+            "may_read_imports": request.actor.may(Right.READ_IMPORTS),
+            "all_is_well": not (failed or stuck or mail_is_slow or events_are_slow or unknown_skus),
             "today": now.date(),
             "events_today": count_of(Event.objects.filter(at__gte=now.replace(hour=0, minute=0, second=0))),
             "events": Event.objects.newest_first()[:NEWEST],

@@ -1,0 +1,144 @@
+"""How one file writes numbers and days: which sign starts the decimals, and whether the day stands before the month.
+
+A cell that can be read in one way only is read. Any other is read as such cells of the same file are; it is never
+guessed. So the whole file is looked through, but only if it has a cell that needs it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+
+from por.imports import values
+
+_TIME = r"(?:[T ]+\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?: ?[AP]\.?M\.?)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?)?"
+_YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}", re.ASCII | re.IGNORECASE)
+_YEAR_LAST = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){_TIME}", re.ASCII | re.IGNORECASE)
+#: The years of days. At both ends of the calendar there is no day before or after, in some time zone.
+FIRST, LAST = 1000, 9998
+#: Programs that need a day write the first or the last one of their calendar for "none".
+NO_START, NO_END = (1, 1, 1), 9999
+
+#: What stands between groups of three digits without being a decimal sign anywhere.
+_BLANKS = " \u00a0\u2009\u202f'\u2019"
+_MINUS = str.maketrans({"\u2212": "-"})
+_EITHER_WAY = re.compile(r"-?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
+
+
+class Unreadable(ValueError):
+    """The text is no number, or no day."""
+
+
+class Unsettled(ValueError):
+    """The text can be read in two ways, and no other cell of the file tells which."""
+
+
+class Formats:
+    """The formats of one file. `numbers` and `days` return the texts of all its cells of that kind."""
+
+    def __init__(self, numbers: Callable[[], Iterable[str]], days: Callable[[], Iterable[str]]) -> None:
+        self._numbers = numbers
+        self._days = days
+
+    def day(self, text: str) -> date | None:
+        """Return the day of a date, with or without a time; None for the days that mean "none".
+
+        The day is the one that is written, whatever time and zone follow it.
+        """
+        if values.is_no_day(text):
+            return None
+        if match := _YEAR_FIRST.fullmatch(text):
+            return _day(int(match[1]), int(match[3]), int(match[4]))
+        match = _YEAR_LAST.fullmatch(text)
+        if match is None:
+            raise Unreadable
+        one, other, year = int(match[1]), int(match[3]), int(match[4])
+        if one > 12 and other > 12:
+            raise Unreadable
+        if year == NO_END or (one, other, year) == NO_START:
+            return None
+        is_day_first = _is_day_first(one, other)
+        if is_day_first is None and one != other:
+            is_day_first = self._day_comes_first
+            if is_day_first is None:
+                raise Unsettled
+        return _day(year, other, one) if is_day_first else _day(year, one, other)
+
+    def number(self, text: str) -> Decimal:
+        """Return a number. Its decimals and groups of thousands are written in the way of the file."""
+        text = text.translate(_MINUS)
+        sign = _decimal_sign(text)
+        if sign is None:
+            sign = self._sign_of_decimals
+            if sign is None:
+                raise Unsettled
+        return _number(text, sign)
+
+    @cached_property
+    def _day_comes_first(self) -> bool | None:
+        found = set()
+        for text in self._days():
+            if match := _YEAR_LAST.fullmatch(text):
+                one, other, year = int(match[1]), int(match[3]), int(match[4])
+                is_day_first = _is_day_first(one, other)
+                with suppress(Unreadable):
+                    _day(year, other, one) if is_day_first else _day(year, one, other)
+                    found.add(is_day_first)
+        found.discard(None)
+        return found.pop() if len(found) == 1 else None
+
+    @cached_property
+    def _sign_of_decimals(self) -> str | None:
+        found = set()
+        for text in self._numbers():
+            sign = _decimal_sign(text)
+            if sign and any(mark in text for mark in ".,"):
+                with suppress(Unreadable):
+                    _number(text, sign)
+                    found.add(sign)
+        return found.pop() if len(found) == 1 else None
+
+
+def _day(year: int, month: int, day: int) -> date | None:
+    if year == NO_END or (year, month, day) == NO_START:
+        return None
+    if not FIRST <= year <= LAST:
+        raise Unreadable
+    try:
+        return date(year, month, day)
+    except ValueError:
+        raise Unreadable from None
+
+
+def _is_day_first(one: int, other: int) -> bool | None:
+    """Return what the two numbers before a year tell: one of them is no month. None if they do not tell."""
+    if (one > 12) == (other > 12):
+        return None
+    return one > 12
+
+
+def _decimal_sign(text: str) -> str | None:
+    """Return the sign that starts the decimals in this text, or would; None if it may be either."""
+    signs = [sign for sign in text if sign in ".,"]
+    if not signs:
+        return "."
+    last, others = signs[-1], signs[:-1]
+    if last in others:
+        return "," if last == "." else "."  # several: it is between thousands
+    if not others and _EITHER_WAY.fullmatch(text):
+        return None
+    return last
+
+
+def _number(text: str, sign: str) -> Decimal:
+    between = f"[{'.' if sign == ',' else ','}{_BLANKS}]"
+    pattern = rf"(-?)(\d+|\d{{1,3}}({between})\d{{3}}(?:\3\d{{3}})*)(?:{re.escape(sign)}(\d+))?"
+    match = re.fullmatch(pattern, text, re.ASCII)
+    if match is None:
+        raise Unreadable
+    whole = re.sub(r"\D", "", match[2])
+    return Decimal(f"{match[1]}{whole}.{match[4] or '0'}") if match[4] else Decimal(match[1] + whole)

@@ -1,0 +1,256 @@
+"""Opening a file: its encoding, its line ends, what separates its cells, and which of its columns we know."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import IO
+
+from django.utils.translation import gettext as _
+
+from por.imports import values
+from por.imports.formats import Formats
+from por.imports.reading import Cells, Unfit, visible
+
+BLOCK = 1 << 18  # bytes read in one go
+HEAD = 65_536  # bytes in which the end of the first line is looked for
+LONGEST_LINE = 65_536  # bytes; the longest real line has a tenth of it
+BOM = codecs.BOM_UTF8
+UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+#: In the order in which they are tried.
+SEPARATORS = ",;\t|"
+#: The first line of a file that tells a spreadsheet its separator.
+TELLS = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
+#: The first line that PowerShell writes unless told not to.
+OF_POWERSHELL = "#TYPE "
+#: The column with the faults of a row that comes back. Sent again, it says nothing.
+ERRORS = "errors"
+#: How alike a name and a column must be for the name to be a slip of the pen.
+ALIKE = 0.8
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a file of ours: all, those that must be there, and those with numbers and with days."""
+
+    every: Sequence[str]
+    required: Collection[str]
+    numbers: Collection[str] = ()
+    days: Collection[str] = ()
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first lines of a file. `columns` has our name for each column of the file, and None for those we ignore."""
+
+    lines: int
+    separator: str
+    columns: Sequence[str | None]
+    ignored: Sequence[str]
+
+
+class Opened:
+    """An open file. Its lines are in UTF-8, whatever the encoding of the file. Raises Unfit if it cannot be read."""
+
+    def __init__(self, path: Path, columns: Columns) -> None:
+        self._path = path
+        self._wanted = columns
+        self._file = path.open("rb")
+        try:
+            self._blocks = blocks_of(self._file)
+            self._first = next(self._blocks, [])
+            self.header = header_of(self._first, columns)
+        except BaseException:
+            self._file.close()
+            raise
+        self.formats = Formats(lambda: self._texts(columns.numbers), lambda: self._texts(columns.days))
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def head(self) -> bytes:
+        """Return the line of the header."""
+        return self._first[self.header.lines - 1]
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether the file has all columns by their own names, in their order, with commas between them."""
+        return self.header.separator == "," and list(self.header.columns) == list(self._wanted.every)
+
+    @property
+    def absent(self) -> list[str]:
+        """Return our columns that the file does not have."""
+        return [column for column in self._wanted.every if column not in self.header.columns]
+
+    def blocks(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Yield the lines after the header in blocks, each with the number of bytes that were read for it."""
+        done, block = 0, self._first[self.header.lines :]
+        while True:
+            at = self._file.tell()
+            yield at - done, block
+            done = at
+            following = next(self._blocks, None)
+            if following is None:
+                return
+            block = following
+
+    def cells(self, line: int, raw: bytes) -> Cells | None:
+        """Return the cells of one line; None if all are empty. Raises Unfit if it cannot be read.
+
+        A line is one row. Line breaks within quotes are not allowed, so that an open quote affects only one row.
+        """
+        cells = split(raw, self.header.separator)
+        columns = self.header.columns
+        if not any(cells):
+            return None
+        if len(cells) != len(columns):
+            text = _("The line has %(found)s cells, but the header has %(wanted)s.")
+            raise Unfit("", "wrong_number_of_cells", text % {"found": len(cells), "wanted": len(columns)})
+        return Cells(line, {name: cell for name, cell in zip(columns, cells, strict=True) if name}, self.formats)
+
+    def _texts(self, columns: Collection[str]) -> Iterator[str]:
+        """Yield the cells of these columns in all lines that can be read. The file is read once more."""
+        places = [place for place, name in enumerate(self.header.columns) if name in columns]
+        with self._path.open("rb") as file:
+            skipped = self.header.lines
+            for block in blocks_of(file):
+                for raw in block[skipped:]:
+                    try:
+                        cells = split(raw, self.header.separator)
+                    except Unfit:
+                        continue
+                    if len(cells) == len(self.header.columns):
+                        yield from (visible(cells[place]) for place in places)
+                skipped = 0
+
+
+def columns_in(file: IO[bytes], wanted: Columns) -> int:
+    """Return how many of these columns a file has, by its first line; 0 if it cannot be one with these columns."""
+    file.seek(0)
+    try:
+        return sum(column is not None for column in header_of(next(blocks_of(file), []), wanted).columns)
+    except Unfit:
+        return 0
+
+
+def blocks_of(file: IO[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of a file in blocks, in UTF-8 and with any line ends. No block is empty."""
+    head = file.read(HEAD)
+    encoding = next((name for mark, name in UTF16.items() if head.startswith(mark)), None)
+    end = re.search(rb"\r\n?|\n", head)
+    file.seek(2 if encoding else len(BOM) if head.startswith(BOM) else 0)
+    if encoding or (end and end[0] == b"\r" and end.end() < HEAD):
+        yield from _translated(file, encoding)
+        return
+    while block := file.readlines(BLOCK):
+        yield block
+
+
+def _translated(file: IO[bytes], encoding: str | None) -> Iterator[list[bytes]]:
+    """Yield the lines of a file in UTF-16, or with the line ends of an old Mac.
+
+    Half a character becomes bytes that are no UTF-8, so that its line alone is refused. Of a line that is far too long
+    no more is kept than shows it.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass") if encoding else None
+    rest = b""
+    while True:
+        chunk = file.read(BLOCK)
+        is_last = not chunk
+        if decoder:
+            try:
+                chunk = decoder.decode(chunk, is_last).encode("utf-8", "surrogatepass")
+            except UnicodeDecodeError:
+                chunk = b"\xff"
+        text = rest + chunk
+        held = b"\r" if text.endswith(b"\r") and not is_last else b""  # its line feed may follow
+        text = text.removesuffix(held)
+        *lines, rest = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        rest = rest[: LONGEST_LINE + 1] + held
+        if is_last and rest:
+            lines.append(rest)
+        if lines:
+            yield lines
+        if is_last:
+            return
+
+
+def header_of(block: Sequence[bytes], wanted: Columns) -> Header:
+    """Return the header among the first lines. Raises Unfit if its names are not those of the columns."""
+    told = None
+    for count, raw in enumerate(block, 1):
+        if b"\0" in raw[:LONGEST_LINE]:
+            raise Unfit("", "not_utf8", _("The file is not text in UTF-8. Save it as CSV in UTF-8."))
+        text = _decoded(raw)
+        if match := TELLS.fullmatch(text.strip(" ")):
+            told = match[1]
+        elif text.strip(f'" {SEPARATORS}') and not text.lstrip('"').startswith(OF_POWERSHELL):
+            separator = told or max(SEPARATORS, key=lambda one: _likeness(text, one, wanted))
+            names = split(raw, separator)
+            return Header(count, separator, *_known(names, wanted))
+    raise _wrong(wanted)
+
+
+def split(raw: bytes, separator: str) -> list[str]:
+    """Return the cells of one line, without surrounding blanks; an empty list for an empty line."""
+    text = _decoded(raw)
+    try:
+        return [cell.strip() for row in csv.reader((text,), delimiter=separator, strict=True) for cell in row]
+    except csv.Error:
+        raise Unfit("", "bad_quoting", _("The quotation marks in the line do not match. Check them.")) from None
+
+
+def _decoded(raw: bytes) -> str:
+    if len(raw) > LONGEST_LINE:
+        text = _("The line is too long. The limit is %(most)s bytes.")
+        raise Unfit("", "line_too_long", text % {"most": LONGEST_LINE})
+    try:
+        return raw.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise Unfit("", "not_utf8", _("The line is not in UTF-8. Save the file as UTF-8.")) from None
+
+
+def _likeness(text: str, separator: str, wanted: Columns) -> tuple[int, int]:
+    """Return how well the first line fits if this separates its cells: known columns, then cells."""
+    known = set(map(values.normal, wanted.every))
+    cells = text.split(separator)
+    return sum(values.normal(cell.strip(' "')) in known for cell in cells), len(cells)
+
+
+def _known(names: Sequence[str], wanted: Columns) -> tuple[list[str | None], list[str]]:
+    """Return our column for each name, and the names that we ignore. Raises Unfit if the file cannot be meant."""
+    ours = {values.normal(column): column for column in wanted.every}
+    columns = [ours.get(values.normal(name)) for name in names]
+    found = [column for column in columns if column]
+    if twice := next((column for column in found if found.count(column) > 1), None):
+        text = _("The first line names the column %(column)s twice. Keep only one of them.")
+        raise Unfit("", "wrong_header", text % {"column": twice})
+    absent = {normal: column for normal, column in ours.items() if column not in found}
+    for name, column in zip(names, columns, strict=True):
+        if column is None and (near := get_close_matches(values.normal(name), list(absent), 1, ALIKE)):
+            text = _("We do not know the column %(name)s. If it is %(column)s, write that; if not, rename it.")
+            raise Unfit("", "wrong_header", text % {"name": name[:100], "column": absent[near[0]]})
+    if missing := [column for column in wanted.every if column in wanted.required and column not in found]:
+        raise _wrong(wanted, missing)
+    unknown = [name for name, column in zip(names, columns, strict=True) if column is None]
+    return columns, [name for name in unknown if name and not is_errors(name)]
+
+
+def is_errors(name: str) -> bool:
+    return values.normal(name) == ERRORS
+
+
+def _wrong(wanted: Columns, missing: Sequence[str] = ()) -> Unfit:
+    text = _("The first line must contain these column names: %(columns)s.")
+    columns = missing or [column for column in wanted.every if column in wanted.required]
+    return Unfit("", "wrong_header", text % {"columns": ", ".join(columns)})

@@ -20,9 +20,10 @@ from por.db.locks import Held, advisory_lock
 from por.errors import Locked
 from por.history.actions import recording as history
 from por.imports.events import ImportEvent
+from por.imports.mapping import Source
 from por.imports.opening import Columns
 from por.imports.reading import Cells, RowError, Unfit
-from por.imports.staging import Plain, Staged
+from por.imports.staging import Plain, Refuse, Staged
 
 R = TypeVar("R", bound="Line")
 
@@ -91,7 +92,7 @@ class File(Generic[R]):
     merge_all: Callable[[Places, Outcome], None] | None = None
     recorded: Callable[[Sequence[int]], None] | None = None
     needed: Collection[str] = ()
-    prepare: Callable[[], list[str]] | None = None
+    prepare: Callable[[Refuse], list[str]] | None = None
 
     @property
     def header(self) -> str:
@@ -161,28 +162,36 @@ def _step(report: Report) -> Iterator[None]:
             report.held.check()
 
 
-def import_file(path: Path, file: File[R], report: Report) -> None:
-    """Import one file. Each batch is committed by itself, so an import that was stopped is simply repeated."""
-    tally = report.files.setdefault(file.name, Tally())
+def import_file(path: Path, file: File[R], report: Report, source: Source | None = None) -> None:
+    """Import one file. Each batch is committed by itself, so an import that was stopped is simply repeated.
+
+    With a source, the file is made of that first.
+    """
+    name = source.name_of(file.name) if source else file.name
+    tally = report.files.setdefault(name, Tally())
 
     def refuse(line: int, faults: Sequence[Unfit]) -> None:
         tally.failed += 1
         for fault in faults:
-            report.on_error(RowError(file.name, line, fault.column, fault.code, fault.reason, fault.value))
+            report.on_error(RowError(name, line, fault.column, fault.code, fault.reason, fault.value))
 
+    if source is not None:
+        report.notes += source.write(file.name, path, refuse)
     staged = Staged(file.stem, file.parse, file.plain() if file.plain else None)
     progress = _Progress(path.stat().st_size, report.on_bytes)
     with _step(report):
         staged.fill(path, file.columns, refuse, progress.read)
     if staged.ignored:
         text = _("Columns of %(name)s that we do not know, and ignored: %(columns)s.")
-        report.notes.append(text % {"name": file.name, "columns": ", ".join(staged.ignored)})
+        report.notes.append(text % {"name": name, "columns": ", ".join(staged.ignored)})
     with _step(report):
         _use_more_memory()
         staged.refuse_doubles(file.key, refuse)
         staged.complete(file.key, file.stored, file.needed, refuse)
         if file.prepare is not None:
-            report.notes += file.prepare()
+            failed = tally.failed
+            report.notes += file.prepare(refuse)
+            staged.count -= tally.failed - failed
         count = _find(file, staged.table)
     tally.unchanged += staged.count - count
 

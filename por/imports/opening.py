@@ -6,6 +6,7 @@ import codecs
 import csv
 import re
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -43,6 +44,7 @@ class Columns:
     required: Collection[str]
     numbers: Collection[str] = ()
     days: Collection[str] = ()
+    may_resemble: bool = False  # whether a file may have other columns with names like these
 
 
 @dataclass(frozen=True)
@@ -118,20 +120,22 @@ class Opened:
             raise Unfit("", "wrong_number_of_cells", text % {"found": len(cells), "wanted": len(columns)})
         return Cells(line, {name: cell for name, cell in zip(columns, cells, strict=True) if name}, self.formats)
 
-    def _texts(self, columns: Collection[str]) -> Iterator[str]:
-        """Yield the cells of these columns in all lines that can be read. The file is read once more."""
-        places = [place for place, name in enumerate(self.header.columns) if name in columns]
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines after the header. The file is read once more."""
         with self._path.open("rb") as file:
             skipped = self.header.lines
             for block in blocks_of(file):
-                for raw in block[skipped:]:
-                    try:
-                        cells = split(raw, self.header.separator)
-                    except Unfit:
-                        continue
-                    if len(cells) == len(self.header.columns):
-                        yield from (visible(cells[place]) for place in places)
+                yield from block[skipped:]
                 skipped = 0
+
+    def _texts(self, columns: Collection[str]) -> Iterator[str]:
+        """Yield the cells of these columns in all lines that can be read."""
+        places = [place for place, name in enumerate(self.header.columns) if name in columns]
+        for raw in self.lines():
+            with suppress(Unfit):
+                cells = split(raw, self.header.separator)
+                if len(cells) == len(self.header.columns):
+                    yield from [visible(cells[place]) for place in places]
 
 
 def columns_in(file: IO[bytes], wanted: Columns) -> int:
@@ -235,7 +239,7 @@ def _known(names: Sequence[str], wanted: Columns) -> tuple[list[str | None], lis
     if twice := next((column for column in found if found.count(column) > 1), None):
         text = _("The first line names the column %(column)s twice. Keep only one of them.")
         raise Unfit("", "wrong_header", text % {"column": twice})
-    absent = {normal: column for normal, column in ours.items() if column not in found}
+    absent = {} if wanted.may_resemble else {normal: one for normal, one in ours.items() if one not in found}
     for name, column in zip(names, columns, strict=True):
         if column is None and (near := get_close_matches(values.normal(name), list(absent), 1, ALIKE)):
             text = _("We do not know the column %(name)s. If it is %(column)s, write that; if not, rename it.")

@@ -33,24 +33,27 @@ class Rejected:
             text += f" (“{error.value}”)"
         self._kept.execute("INSERT INTO fault VALUES (?, ?, ?)", (error.file, error.line, text))
 
-    def has_rows(self, file: str, path: Path, columns: Columns) -> bool:
-        """Return whether rows of the file were refused. If its header was, all of it has to be sent again."""
-        (found,) = self._kept.execute("SELECT EXISTS (SELECT 1 FROM fault WHERE file = ?)", (file,)).fetchone()
-        if not found:
+    def has_rows(self, path: Path, columns: Columns, names: Sequence[str]) -> bool:
+        """Return whether rows of the file were refused, under any of these names.
+
+        If its header was refused, all of it has to be sent again.
+        """
+        known = {name for (name,) in self._kept.execute("SELECT DISTINCT file FROM fault")}
+        if not known.intersection(names):
             return False
         with path.open("rb") as sent:
             return columns_in(sent, columns) > 0
 
-    def write(self, file: str, path: Path, columns: Columns, to: IO[bytes]) -> None:
+    def write(self, path: Path, columns: Columns, names: Sequence[str], to: IO[bytes]) -> None:
         """Write the refused rows of a file, in UTF-8."""
         with Opened(path, columns) as opened:
             separator = opened.header.separator
-            names = split(opened.head, separator)
-            old = next((place for place, name in enumerate(names) if is_errors(name)), None)
+            header = split(opened.head, separator)
+            old = next((place for place, name in enumerate(header) if is_errors(name)), None)
             text = io.TextIOWrapper(to, encoding="utf-8-sig", newline="", write_through=True)
             rows = csv.writer(text, delimiter=separator, lineterminator="\r\n")
-            rows.writerow([*_without(names, old), ERRORS])
-            for raw, faults in self._rows(file, opened):
+            rows.writerow([*_without(header, old), ERRORS])
+            for raw, faults in self._rows(names, opened):
                 try:
                     rows.writerow([*_without(split(raw, separator), old), faults])
                 except Unfit:  # it cannot be split, so it stays as it is
@@ -58,22 +61,21 @@ class Rejected:
                     rows.writerow(["", faults])
             text.detach()
 
-    def _rows(self, file: str, opened: Opened) -> Iterator[tuple[bytes, str]]:
+    def _rows(self, names: Sequence[str], opened: Opened) -> Iterator[tuple[bytes, str]]:
         """Yield the refused rows in their order, each with its faults."""
-        found = self._kept.execute("SELECT line, text FROM fault WHERE file = ? ORDER BY line, rowid", (file,))
+        found = self._kept.execute(
+            f"SELECT line, text FROM fault WHERE file IN ({', '.join('?' * len(names))}) ORDER BY line, rowid", names
+        )
         faults = (
             (line, " ".join(text for _line, text in several)) for line, several in groupby(found, lambda one: one[0])
         )
         wanted = next(faults, None)
-        line = opened.header.lines
-        for _size, block in opened.blocks():
-            for raw in block:
-                line += 1
-                if wanted is None:
-                    return
-                if line == wanted[0]:
-                    yield raw, wanted[1]
-                    wanted = next(faults, None)
+        for line, raw in enumerate(opened.lines(), opened.header.lines + 1):
+            if wanted is None:
+                return
+            if line == wanted[0]:
+                yield raw, wanted[1]
+                wanted = next(faults, None)
 
 
 def _without(cells: Sequence[str], place: int | None) -> Sequence[str]:

@@ -40,6 +40,15 @@ def is_no_day(text: str) -> bool:
     return text.casefold() in _tables()["no_day"]
 
 
+def is_table(name: object) -> bool:
+    return isinstance(name, str) and isinstance(_tables().get(name), dict)
+
+
+def has_no_row(table: str, text: str) -> bool:
+    """Return whether a word stands for something that has no row here, such as a subscription that is pending."""
+    return normal(text) in map(normal, _tables()[table].get("no_row", ()))
+
+
 def meaning(table: str, text: str, allowed: Collection[str]) -> Word | None:
     """Return what the text means by a table, or by its likeness to an allowed value; None if nothing is known of it.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as MappingOf
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from django.db import transaction
@@ -12,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from por.errors import Refused
 from por.imports.loading import File, Report, import_file
+from por.imports.mapping import Mapping, Source, profiles
 from por.imports.opening import columns_in
 from por.imports.rejected import Rejected
 
@@ -68,29 +71,55 @@ def present(directory: Path) -> dict[str, Path]:
     return found
 
 
+def mapped(directory: Path, mappings: Sequence[Mapping], told: dict[str, str]) -> list[Source]:
+    """Return the other files in the directory that a mapping is for; the given ones go before those of the product.
+
+    Raises Refused if a file does not say something that its rows need, and nobody told it.
+    """
+    known, ours = present(directory).values(), {file.name: file.columns for file in _files}
+    found = []
+    for path in sorted(directory.glob("*")):
+        if path.suffix.lower() in ENDINGS and path not in known and path.is_file():
+            fitting = next((one for one in (*mappings, *profiles()) if one.fits(path)), None)
+            if fitting is not None:
+                found.append(Source(path, fitting, told, ours))
+                found[-1].check_told()
+    return found
+
+
 def write_rejected(
-    files: Mapping[str, Path], rejected: Rejected, opened: Callable[[str], AbstractContextManager[IO[bytes]]]
+    files: MappingOf[str, Path],
+    sources: Sequence[Source],
+    rejected: Rejected,
+    opened: Callable[[str], AbstractContextManager[IO[bytes]]],
 ) -> int:
     """Write the refused rows of each file to what `opened` returns for its name; return how many files have any."""
+    sent = [(one.name, files[one.name], one.columns, [one.name]) for one in _files if one.name in files]
+    sent += [(source.path.name, source.path, source.columns, source.names) for source in sources]
     count = 0
-    for file in _files:
-        if file.name in files and rejected.has_rows(file.name, files[file.name], file.columns):
-            with opened(file.name) as to:
-                rejected.write(file.name, files[file.name], file.columns, to)
+    for name, path, columns, names in sent:
+        if rejected.has_rows(path, columns, names):
+            with opened(name) as to:
+                rejected.write(path, columns, names, to)
             count += 1
     return count
 
 
-def import_all(files: Mapping[str, Path], report: Report) -> int:
-    """Import the files, given by their names; return how many associations ended. Call it within `only_import()`.
+def import_all(files: MappingOf[str, Path], report: Report, sources: Sequence[Source] = ()) -> int:
+    """Import the files, given by their names, and the mapped ones; return how many associations ended.
 
-    A dry run is one transaction, which is rolled back at its end. Otherwise each batch is a transaction of its own, so
-    an import that was stopped is simply repeated.
+    Call it within `only_import()`. A dry run is one transaction, which is rolled back at its end. Otherwise each batch
+    is a transaction of its own, so an import that was stopped is simply repeated.
     """
-    with transaction.atomic() if report.dry_run else nullcontext():
+    with transaction.atomic() if report.dry_run else nullcontext(), TemporaryDirectory(prefix="por-mapped-") as scratch:
+        for source in sources:
+            report.notes += source.notes()
         for file in _files:
             if file.name in files:
                 import_file(files[file.name], file, report)
+            for source in sources:
+                if file.name in source.mapping.files:
+                    import_file(Path(scratch) / file.name, file, report, source)
         ended = sum(end() for end in _last)
         if report.dry_run:
             transaction.set_rollback(True)

@@ -19,14 +19,14 @@ from por.directory.rules import Agreement, Product
 from por.imports.loading import HERE, File, Line, Outcome, Places
 from por.imports.opening import Columns
 from por.imports.reading import Cells, Unfit, guid_of, parents_first
-from por.imports.staging import DAY, GUID, NUMBER, Plain
+from por.imports.staging import DAY, GUID, NUMBER, Plain, Refuse
 
 
 @dataclass(slots=True)
 class SubscriptionLine(Line):
     subscription_id: uuid.UUID
     tenant_id: uuid.UUID
-    product: str
+    product: str  # empty only until the SKU has told it
     sku_string_id: str
     agreement: str
     seats: int | None
@@ -38,12 +38,13 @@ class SubscriptionLine(Line):
 
 
 def _parse_subscription(cells: Cells) -> SubscriptionLine:
+    sku = _sku(cells)
     row = SubscriptionLine(
         line=cells.line,
         subscription_id=cells.required_guid("subscription_id"),
         tenant_id=cells.required_guid("tenant_id"),
-        product=cells.choice("product", Product.values, words="product"),
-        sku_string_id=_sku(cells),
+        product=cells.choice("product", Product.values, words="product", default="" if sku else None),
+        sku_string_id=sku,
         agreement=cells.choice("agreement", Agreement.values, words="agreement"),
         seats=cells.number("seats"),
         is_trial=cells.has("trial") and cells.yes_or_no("trial"),
@@ -113,7 +114,43 @@ _UNKNOWN_SKUS = """
 """
 
 
-def _prepare() -> list[str]:
+def _prepare(refuse: Refuse) -> list[str]:
+    """Find each row's SKU, and by it the product of rows that do not say it. Return a note of SKUs that are kept."""
+    notes = _find_skus()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM estate_staged_subscriptions WHERE product = '')")
+        if cursor.fetchone()[0]:
+            cursor.execute(_PRODUCT_OF_SKU)
+            cursor.execute("DELETE FROM estate_staged_subscriptions WHERE product = '' RETURNING line, sku_string_id")
+            for line, sku in sorted(cursor.fetchall()):
+                text = _("The SKU does not tell the product. Enter one of these values: %(values)s.")
+                given = {"values": ", ".join(Product.values)}
+                refuse(line, [Unfit("product", "unknown_value", text % given, sku)])
+    return notes
+
+
+# A suite is named by the workload that most of its people use; SharePoint tells nothing, because many SKUs have it.
+_PRODUCT_OF_SKU = """
+    WITH told AS (
+        SELECT sku.string_id, array_agg(plan.workload::text) AS workloads
+        FROM directory_sku AS sku
+        JOIN directory_sku_plans AS pair ON pair.sku_id = sku.id
+        JOIN directory_serviceplan AS plan ON plan.id = pair.serviceplan_id
+        GROUP BY sku.string_id
+    )
+    UPDATE estate_staged_subscriptions SET product = CASE
+        WHEN workloads && '{exo,teams,proplus,sfb,yammer}' THEN 'office365'
+        WHEN 'crm' = ANY (workloads) THEN 'crm_online'
+        WHEN workloads @> '{intune,aadp}' THEN 'ems'
+        WHEN 'intune' = ANY (workloads) THEN 'intune'
+        WHEN 'aadp' = ANY (workloads) THEN 'aadp'
+        ELSE ''
+    END
+    FROM told WHERE product = '' AND sku_string_id = string_id
+"""
+
+
+def _find_skus() -> list[str]:
     """Find SKUs that are named in other ways; keep those that the catalogue does not have, and return a note of them.
 
     Nothing is kept twice: only one import runs at a time.

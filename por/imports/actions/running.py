@@ -189,7 +189,7 @@ class Errors:
         with tempfile.TemporaryFile() as packed:
             with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
                 count = whole.write_rejected(
-                    files, self._rejected, lambda one: archive.open(one, "w", force_zip64=True)
+                    files, [], self._rejected, lambda one: archive.open(one, "w", force_zip64=True)
                 )
             if not count:
                 return ""

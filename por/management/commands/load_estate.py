@@ -16,6 +16,7 @@ from tqdm import tqdm
 from por.errors import Locked, Refused
 from por.imports import whole
 from por.imports.loading import Report, Tally, only_import
+from por.imports.mapping import read
 from por.imports.reading import RowError
 from por.imports.rejected import Rejected
 from por.ops.checks import OWN
@@ -37,6 +38,13 @@ class Command(BaseCommand):
             "--rejected", metavar="DIR", type=Path, help="write the rows that failed to this folder, as they were sent"
         )
 
+        parser.add_argument(
+            "--mapping", metavar="FILE", type=Path, action="append", default=[], help="how files of others become ours"
+        )
+        parser.add_argument(
+            "--set", metavar="NAME=VALUE", action="append", default=[], help="what a mapped file does not say"
+        )
+
     def handle(
         self,
         *args: Any,
@@ -44,19 +52,25 @@ class Command(BaseCommand):
         dry_run: bool,
         errors: Path | None,
         rejected: Path | None,
+        mapping: list[Path],
         **options: Any,
     ) -> None:
+        if not all("=" in one for one in options["set"]):
+            raise CommandError("Write --set as NAME=VALUE.")
+        told = dict(one.split("=", 1) for one in options["set"])
         try:
             present = whole.present(directory)
+            sources = whole.mapped(directory, [read(path) for path in mapping], told)
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        if not present:
+        if not present and not sources:
             names = ", ".join(whole.names())
             raise CommandError(f"{directory} holds none of the files of an estate: {names}.")
         if rejected:
             _check_is_free(rejected)
+        paths = [*present.values(), *(source.path for source in sources)]
         started = time.monotonic()
-        with self._errors(errors) as on_error, _progress(present.values()) as on_bytes, Rejected() as refused_rows:
+        with self._errors(errors) as on_error, _progress(paths) as on_bytes, Rejected() as refused_rows:
 
             def on_fault(error: RowError) -> None:
                 on_error(error)
@@ -66,7 +80,7 @@ class Command(BaseCommand):
             report = Report(on_error=on_fault, on_bytes=on_bytes, dry_run=dry_run)
             try:
                 with only_import() as report.held:
-                    ended = whole.import_all(present, report)
+                    ended = whole.import_all(present, report, sources)
             except Locked as locked:
                 raise CommandError(str(locked)) from None
             except OSError as error:
@@ -75,7 +89,7 @@ class Command(BaseCommand):
                 why = str(error).partition("\n")[0].strip()
                 raise CommandError(f"The database stopped the import ({why}). Import again to finish it.") from None
             if rejected:
-                whole.write_rejected(present, refused_rows, partial(_create, rejected))
+                whole.write_rejected(present, sources, refused_rows, partial(_create, rejected))
         self._print(report, ended, time.monotonic() - started, dry_run=dry_run)
         if failed := report.total.failed:
             raise CommandError(f"{_rows(failed)} of {report.total.rows} could not be imported.")

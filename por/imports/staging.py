@@ -19,8 +19,8 @@ from django.utils.translation import gettext as _
 from por.imports.opening import Columns, Opened
 from por.imports.reading import Cells, Unfit, faults_of, missing
 
-#: Patterns of the cells of a plain line: as ISO 8601 and PostgreSQL write them, without quotes.
-GUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+#: Patterns of the cells of a plain line: as ISO 8601 and PostgreSQL write them, without quotes. Zeros are no GUID.
+GUID = r"(?!0{8}-0{4}-0{4}-0{4}-0{12})[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 MONTH = r"20[0-9]{2}-(?:0[1-9]|1[0-2])"
 DAY = r"20[0-9]{2}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
 NUMBER = r"[0-9]{1,9}"

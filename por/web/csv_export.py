@@ -45,7 +45,8 @@ def cell(value: Any, *, decimal_comma: bool = False) -> str:
         case bool():
             return "1" if value else "0"
         case Decimal() | float():
-            return str(value).replace(".", ",") if decimal_comma else str(value)
+            text = f"{value:f}" if isinstance(value, Decimal) else str(value)  # never 4.1E-14
+            return text.replace(".", ",") if decimal_comma else text
         case datetime():
             return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         case date():

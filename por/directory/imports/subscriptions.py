@@ -54,8 +54,12 @@ def _parse_subscription(cells: Cells) -> SubscriptionLine:
         replaces=cells.guid("replaces_subscription_id"),
     )
     if row.renews_on is not None and row.started_on is not None and row.renews_on < row.started_on:
-        raise Unfit("renews_on", "renews_before_start", _("The renewal date cannot be before the start date."))
+        raise _renews_before_start()
     return row
+
+
+def _renews_before_start() -> Unfit:
+    return Unfit("renews_on", "renews_before_start", _("The renewal date cannot be before the start date."))
 
 
 NAMED = 20  # SKUs that a note names
@@ -126,6 +130,10 @@ def _prepare(refuse: Refuse) -> list[str]:
                 text = _("The SKU does not tell the product. Enter one of these values: %(values)s.")
                 given = {"values": ", ".join(Product.values)}
                 refuse(line, [Unfit("product", "unknown_value", text % given, sku)])
+        # A file without one of the two days has been given the stored one.
+        cursor.execute("DELETE FROM estate_staged_subscriptions WHERE renews_on < started_on RETURNING line")
+        for (line,) in sorted(cursor.fetchall()):
+            refuse(line, [_renews_before_start()])
     return notes
 
 

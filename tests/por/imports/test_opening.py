@@ -218,6 +218,21 @@ def test_new_subscription_needs_the_day_it_started(estate: Path) -> None:
     assert load_one(estate, "subscriptions", row).codes == [("2", "started_on", "missing_value")]
 
 
+def test_renewal_before_the_stored_start_is_refused(estate: Path) -> None:
+    row = {name: subscription()[name] for name in NEEDED["subscriptions"]}
+    loaded = load_one(estate, "subscriptions", row | {"renews_on": "2024-06-30"})
+    assert loaded.codes == [("2", "renews_on", "renews_before_start")]
+    assert "0 created, 0 changed, 0 unchanged, 1 failed" in loaded.out
+
+
+def test_guid_of_zeros_is_none_in_every_form(estate: Path) -> None:
+    zeros = "00000000-0000-0000-0000-000000000000"
+    rows = [subscription(zeros), subscription(f"{{{zeros}}}"), subscription(replaces_subscription_id=zeros)]
+    loaded = load_one(estate, "subscriptions", *rows)
+    assert loaded.codes == [("2", "subscription_id", "missing_value"), ("3", "subscription_id", "missing_value")]
+    assert Subscription.objects.get(subscription_id=SUBSCRIPTION).replaces is None
+
+
 # --- Names of files --------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from tests.factories import make_partner
         pytest.param(True, "1", id="yes"),
         pytest.param(-5, "-5", id="a negative figure is no formula"),
         pytest.param(Decimal("-12.50"), "-12.50", id="nor is negative money"),
+        pytest.param(Decimal("0.000000000000041"), "0.000000000000041", id="all decimals"),
         pytest.param(date(2026, 11, 24), "2026-11-24", id="a day"),
         pytest.param(
             datetime(2026, 11, 24, 1, 2, tzinfo=timezone(timedelta(hours=1))), "2026-11-24T00:02:00Z", id="UTC"

@@ -117,6 +117,7 @@ def test_newest_month_of_insights_is_imported_and_consumption_once(estate: Path)
         row(SUBSCRIPTION, "2026-09-01", "245"),
         row(SUBSCRIPTION, "2026-10-01", "1,250"),
         row(SUBSCRIPTION, "2026-10-01", "1,250", kind="DPOR"),
+        row(SUBSCRIPTION, "2026-08-01", "9"),
         row(OTHER_SUBSCRIPTION, "2026-10-01", "", product="Microsoft Azure", spent="812.337912"),
         row(OTHER_SUBSCRIPTION, "2026-10-01", "", product="Microsoft Azure", spent="812.337912", kind="TPOR"),
         row(NOBODY, "2026-10-01", "1"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +26,11 @@ from por.db.base import DatabaseWrapper
 from por.db.locks import advisory_lock
 from por.db.prepared import Param, PreparedQuery
 from por.directory.models import Customer, Subscription
+from por.embedded import servers
+from por.embedded.home import Home
+from por.embedded.processes import Processes
 from por.web import csv_export
-from tests import estates
+from tests import estates, pooler
 from tests.databases import empty_database
 from tests.factories import make_subscription
 from tests.por.db.test_outages import a_partner, change
@@ -206,3 +210,32 @@ def test_changes_mails_jobs_and_an_import_go_through_the_pooler(product: Product
             return cursor.fetchone()
 
         wait_until(lambda: locks() == (0,))
+
+
+def test_while_the_database_behind_the_pooler_is_down_answers_are_503_and_it_recovers_by_itself(
+    tmp_path: Path, monkeypatch
+):
+    for name in servers.ADDRESSES:
+        monkeypatch.delenv(name, raising=False)  # servers of its own
+    home, port = Home(tmp_path / "servers"), free_port()
+    home.make()
+    processes = Processes(home.logs, {})
+    with servers.started(home, processes, throwaway=True) as addresses:
+        addresses |= {"DATABASE_URL": pooler.start(processes, home.path / "pgbouncer", addresses["DATABASE_URL"])}
+        with running(tmp_path / "var", port, **addresses) as run:
+            product = Product(run, tmp_path / "var", port)
+            headers = {"Authorization": f"Bearer {product.token('customer')}"}
+            database = next(one for one in processes.running if one.name == "postgresql")
+
+            def status() -> int:
+                return product.ask("GET", "/api/v1/me/", **headers).status
+
+            assert status() == 200
+            database.popen.send_signal(signal.SIGQUIT)  # it ends at once, with all sessions
+            wait_until(lambda: status() != 200)
+            down = {status() for _ in range(10)}
+            database.popen.wait()
+            database.popen = database.launch()
+            wait_until(lambda: status() == 200)
+
+    assert down == {503}

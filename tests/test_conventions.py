@@ -52,6 +52,35 @@ def test_only_verbs_write(path):
     assert not written
 
 
+CLIENTS = {"urllib.request", "http.client", "requests", "httpx", "urllib3", "aiohttp"}
+
+
+def clients_in(code: str) -> set[str]:
+    """Return the modules that ask servers over HTTP and that a file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return {one for one in found if any(f"{one}.".startswith(f"{client}.") for client in CLIENTS)}
+
+
+def test_the_product_asks_no_other_server_over_http():
+    """So no address that someone enters can lead it to one. The one-command run asks whether it is ready itself."""
+    asking = {
+        str(path.relative_to(ROOT)): clients
+        for folder in ("por", "associations")
+        for path in (ROOT / folder).rglob("*.py")
+        if "embedded" not in path.parts and (clients := clients_in(path.read_text(encoding="utf-8")))
+    }
+    assert asking == {}
+    assert clients_in("from http import client\nimport urllib.request, urllib.parse") == {
+        "http.client",
+        "urllib.request",
+    }
+
+
 def test_no_python_file_is_longer_than_500_lines():
     long = {
         str(path.relative_to(ROOT)): lines

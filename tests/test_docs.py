@@ -82,6 +82,42 @@ def test_a_path_that_does_not_exist_is_found() -> None:
     ]
 
 
+# --- Tests that documents name ----------------------------------------------------------------------------------------
+
+
+def missing_tests(text: str) -> list[str]:
+    """Return the tests that a text names, as `tests/test_some.py::test_name`, and that are not there."""
+    named_tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    return [
+        f"{path}::{name}"
+        for path, name in named_tests
+        if path not in FILES or not re.search(rf"^def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE)
+    ]
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    assert {
+        str(document.relative_to(ROOT)): missing
+        for document in DOCUMENTS
+        if (missing := missing_tests(document.read_text(encoding="utf-8")))
+    } == {}
+
+
+def test_a_test_that_does_not_exist_is_found() -> None:
+    there = "test_a_path_that_does_not_exist_is_found"
+    text = f"`tests/test_docs.py::test_gone` `tests/gone.py::test_gone` `tests/test_docs.py::{there}`"
+    assert missing_tests(text) == ["tests/test_docs.py::test_gone", "tests/gone.py::test_gone"]
+
+
+def test_every_check_that_has_passed_names_a_test() -> None:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| .+ \| (passed|in part|not yet|not for us) \| (.*)\|$", text, re.MULTILINE)
+    assert sorted(number for number, *_rest in rows) == sorted(
+        [*map(str, range(1, 45)), "S", *(f"T{number}" for number in range(1, 7))]
+    )
+    assert [number for number, outcome, shown in rows if outcome == "passed" and "::" not in shown] == []
+
+
 # --- Decisions ------------------------------------------------------------------------------------------------------
 
 RECORD = re.compile(

@@ -103,7 +103,7 @@ def check_sessions(**options: Any) -> list[checks.CheckMessage]:
         checks.Warning(
             f"Sessions of the database do not begin with what the product needs: {', '.join(missing)}.",
             hint="Run migrate, let a pooler connect anew, and see that the role has no settings of its own for these.",
-            id="por.W005",
+            id="por.W006",
         )
     ]
 

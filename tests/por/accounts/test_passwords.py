@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import global_settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.test import Client
+from django.test import Client, override_settings
 
+from por import settings
 from por.accounts.models import Membership, User
 from tests.factories import PASSWORD, make_customer, make_member
 
@@ -57,7 +59,15 @@ def test_password_that_others_would_try_is_refused(person, password, code):
 
 
 @pytest.mark.parametrize(
-    "password", [PASSWORD, "blå fikus under trappan", "tR7-vanlig-kvist", "Västerhamn men inte jag", "hjulspår93rymd"]
+    "password",
+    [
+        PASSWORD,
+        "a b " + "tR7-vanlig-kvist " * 8,
+        "blå fikus under trappan",
+        "tR7-vanlig-kvist",
+        "Västerhamn men inte jag",
+        "hjulspår93rymd",
+    ],
 )
 def test_password_that_is_hard_to_guess_is_accepted(person, password):
     assert refused_as(password, person) == set()
@@ -78,3 +88,14 @@ def test_person_who_changes_to_such_a_password_is_told_why(person):
     answer = web.post("/me/password/", sent)
     assert answer.status_code == 422
     assert "Lösenordet upprepar samma få tecken." in answer.text
+
+
+def test_passwords_are_stored_with_a_million_rounds_and_older_ones_are_renewed(person: User) -> None:
+    assert not hasattr(settings, "PASSWORD_HASHERS"), "the product chooses no hasher of its own"
+    with override_settings(PASSWORD_HASHERS=global_settings.PASSWORD_HASHERS):
+        assert person.password.split("$")[1] == "1", "as the tests store them"
+        Client().post("/login", {"login": person.email, "password": PASSWORD})
+        person.refresh_from_db()
+        kind, rounds, *_rest = person.password.split("$")
+    assert kind == "pbkdf2_sha256"
+    assert int(rounds) >= 1_000_000

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
+from django.test import Client
 from django.utils import timezone
 
 from por.accounts.models import Actor
 from por.accounts.sessions import SessionStore
+from tests.factories import PASSWORD
 from tests.pages import queries, signed_in
 
 
@@ -33,6 +36,23 @@ def test_session_that_has_expired_or_never_was_is_empty():
         found = SessionStore(key)
         assert found.get("organisation") is None
         assert found.session_key is None
+
+
+def test_key_from_before_signing_in_is_worth_nothing_after(admin: Actor):
+    """Otherwise who gives someone a key would be signed in as them later."""
+    assert admin.user
+    admin.user.set_password(PASSWORD)
+    admin.user.save()
+    store = SessionStore()
+    store["language"] = "sv"
+    store.save()
+    victim, attacker = Client(), Client()
+    victim.cookies[settings.SESSION_COOKIE_NAME] = attacker.cookies[settings.SESSION_COOKIE_NAME] = store.session_key
+    answer = victim.post("/login", {"login": admin.user.email, "password": PASSWORD})
+    assert answer.status_code == 302
+    assert victim.get("/c/").status_code == 200
+    assert victim.cookies[settings.SESSION_COOKIE_NAME].value != store.session_key
+    assert attacker.get("/c/").status_code == 302
 
 
 def test_each_person_gets_their_own_memberships_from_the_same_query(admin: Actor, amira: Actor):

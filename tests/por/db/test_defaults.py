@@ -23,5 +23,5 @@ def test_the_check_names_what_a_session_does_not_begin_with():
         cursor.execute("SET LOCAL lock_timeout = 0; SET LOCAL TimeZone = 'Europe/Stockholm'")
         (warning,) = check_sessions()
 
-    assert warning.id == "por.W005"
+    assert warning.id == "por.W006"
     assert "TimeZone, lock_timeout" in warning.msg

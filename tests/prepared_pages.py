@@ -18,9 +18,10 @@ from associations.gaps import views as gap_views
 from associations.invitations import queries as invitations
 from associations.invitations.models import Invitation, Invited
 from associations.legacy_forms import templatetags as legacy_forms
-from associations.record import access, queries, timeline
+from associations.record import access, former, holdings, queries, timeline
 from associations.record.access import Reader, events_visible_to
-from associations.record.models import Association
+from associations.record.models import KEPT, Association
+from associations.record.rules import AssociationKind
 from associations.record.sums import most_changed, use_of_record
 from associations.subscriptions.forms import ListShape, SubscriptionFilter, params
 from associations.subscriptions.views import customer as customers
@@ -35,7 +36,7 @@ from por.history.actions.recording import ObjectRef, record
 from por.history.models import Event
 from por.imports.events import ImportEvent
 from por.notifications import queries as inbox
-from por.notifications.models import Notification
+from por.notifications.models import Delivery, Notification
 from por.portal import queries as home
 from por.web.lists import count_of
 from tests.associations.record import plain_sums
@@ -96,12 +97,22 @@ def pairs_of_lines(estate: Estate) -> Pairs:
         yield values(inbox._OPEN, plain, user=actor.user_id, organisation=actor.organisation_id)
 
 
+def pairs_of_unreached(estate: Estate) -> Pairs:
+    for event in Event.objects.order_by("pk")[:3]:
+        for organisation in [one.organisation for one in estate.partners[: event.pk % 3]]:
+            given = {"event": event, "organisation": organisation, "template": "a", "language": "en"}
+            for status in (Delivery.Status.UNREACHED, Delivery.Status.SENT):
+                Delivery.objects.update_or_create(**given, recipient=status.value, defaults={"status": status})
+        found = Delivery.objects.filter(event=event, status="unreached").order_by("pk")
+        yield values(inbox._UNREACHED, found.values_list("organisation__name"), event=event.pk)
+
+
 def pairs_of_due(estate: Estate) -> Pairs:
     for actor in actors(estate):
         plain = ChangeRequest.objects.visible_to(actor).open().order_by("due_at", "pk")
         plain = plain.select_related(
             *("subscription__sku", "subscription__customer__organisation"),
-            *("incumbent__partner__organisation", "chosen__organisation"),
+            *("incumbent__partner__organisation", "made", "chosen__organisation"),
         )
         yield pair(questions._next_due(Reader.of(actor), 5), plain[:5], organisation=actor.organisation_id)
 
@@ -164,10 +175,59 @@ def pairs_of_records(estate: Estate) -> Pairs:
         yield pair(queries._RECORDS, plain.select_related("partner__organisation").order_by("began_at", "pk"), ids=ids)
 
 
+def pairs_of_ends(estate: Estate) -> Pairs:
+    """Yield what each reader sees of subscriptions where no association of its own is in force any more."""
+    keys = [one.pk for one in estate.subscriptions]
+    for actor in actors(estate, "partner"):
+        for ids in ([], keys, estate.chance.sample(keys, 20)):
+            plain = _plain_ends(actor, ids)
+            asked = former._at_end(Reader.of(actor))
+            yield Pair(lambda asked=asked, ids=ids: sorted(asked.values(ids=ids)), lambda plain=plain: sorted(plain))
+
+
+def _plain_ends(actor: Actor, ids: list[int]) -> list[tuple[Any, ...]]:
+    own = list(Association.objects.filter(undone_at=None, partner__in=partners_of(actor)).order_by("ended_at", "pk"))
+    found = []
+    for one in Subscription.objects.filter(pk__in=ids):
+        here = [each for each in own if each.subscription_id == one.pk]
+        of_tenant = [each for each in own if each.subscription_id is None and each.customer_id == one.customer_id]
+        if all(each.ended_at for each in here + of_tenant):
+            kept = [getattr(here[-1], name) if here else None for name in KEPT]
+            found.append((one.pk, *kept))
+    return found
+
+
+def pairs_of_holdings(estate: Estate) -> Pairs:
+    """Yield the counts of what each partner has with each customer, beside none or some of its subscriptions."""
+    keys = [one.pk for one in estate.subscriptions]
+    for partner in estate.partners:
+        for customer in estate.customers:
+            for ids in ([], estate.chance.sample(keys, 20)):
+                given = {"partner": partner.pk, "customer": customer.pk, "subscriptions": ids}
+                yield Pair(
+                    lambda given=given: holdings._COUNTED.values(**given),
+                    lambda given=given: _plain_holdings(**given),
+                )
+
+
+def _plain_holdings(partner: int, customer: int, subscriptions: list[int]) -> list[tuple[int, ...]]:
+    found = list(Association.objects.filter(partner=partner, customer=customer, undone_at=None))
+    others = {one.subscription_id for one in found} - {None, *subscriptions}
+    counts = [
+        sum(
+            one.kind == kind and one.ended_at is None and not (kind == "dpor" and one.subscription_id in subscriptions)
+            for one in found
+        )
+        for kind in AssociationKind
+    ]
+    return [(len(others), sum(one.subscription_id is None for one in found), *counts)] if found else []
+
+
 def pairs_of_visible(estate: Estate) -> Pairs:
     for actor in actors(estate):
         for one in estate.subscriptions[:10]:
             plain = queries.subscriptions_for_listing(actor).filter(subscription_id=one.subscription_id)
+            plain = former.with_end(actor, plain)
             given = {"organisation": actor.organisation_id, "id": one.subscription_id}
             yield pair(queries._visible(Reader.of(actor)), plain, **given)
 
@@ -318,6 +378,8 @@ HELD: dict[str, Callable[[Estate], Pairs]] = {
     "associations.legacy_forms.templatetags._forms": pairs_of_forms,
     "associations.record.access._newest_of_chain": pairs_of_chain,
     "associations.record.access._newest_of_partner": pairs_of_newest,
+    "associations.record.former._at_end": pairs_of_ends,
+    "associations.record.holdings._COUNTED": pairs_of_holdings,
     "associations.record.queries._RECORDS": pairs_of_records,
     "associations.record.queries._visible": pairs_of_visible,
     "associations.record.sums._MOST_CHANGED": pairs_of_changes,
@@ -329,6 +391,7 @@ HELD: dict[str, Callable[[Estate], Pairs]] = {
     "por.accounts.middleware._MEMBERSHIPS": pairs_of_memberships,
     "por.accounts.sessions._OPEN": pairs_of_sessions,
     "por.notifications.queries._OPEN": pairs_of_lines,
+    "por.notifications.queries._UNREACHED": pairs_of_unreached,
     **{
         f"por.portal.queries.{name}": pairs_of_home(name)
         for name in ("_ALL", "_COUNT_RENEWING", "_COUNT_WITHOUT", "_RENEWING", "_WITHOUT")

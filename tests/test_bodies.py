@@ -183,6 +183,16 @@ def test_a_name_that_a_body_has_twice_is_refused():
     assert [one["field"] for one in response.json()["errors"]] == ["mpn_id"]
 
 
+def test_a_name_that_is_twice_inside_a_body_is_named_with_its_path():
+    ready = RECIPES["bulk"]()
+    rows = b'{"rows":[{"subscription_id":"a","mpn_id":"1"},{"subscription_id":"b","mpn_id":"1","mpn_id":"2"}]}'
+
+    response = Api(ready.owner).post(ready.path, rows)
+
+    assert (response.status_code, response.json()["code"]) == (422, "field_twice")
+    assert [one["field"] for one in response.json()["errors"]] == ["rows.1.mpn_id"]
+
+
 def test_a_body_of_any_depth_is_answered():
     """Also under a key that is known already: then the body is written out again, to be compared."""
     ready = RECIPES["attach"]()

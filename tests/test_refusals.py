@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import undo as undoing
@@ -18,6 +19,7 @@ from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
+from associations.record.models import Association
 from por.api.views import document
 from por.directory.models import Partner, Subscription
 from tests.api import Api
@@ -54,6 +56,19 @@ def expire(ready: Ready) -> None:
     Subscription.objects.filter(subscription_id=id_in(ready)).update(status="expired")
 
 
+def expire_where_it_is_seen(ready: Ready) -> None:
+    """Let the sender see the subscription: to others an expired one is absent."""
+    expire(ready)
+    Association.objects.create(
+        kind="osa_form",
+        customer=Subscription.objects.get(subscription_id=id_in(ready)).customer,
+        subscription=Subscription.objects.get(subscription_id=id_in(ready)),
+        partner_id=ready.owner.organisation_id,
+        began_at=timezone.now(),
+        source="estate",
+    )
+
+
 def remove(ready: Ready) -> None:
     attaching.remove(id_in(ready), by=ready.owner)
 
@@ -88,7 +103,7 @@ SPOIL: dict[str, Callable[[Ready], None]] = {
     "report": revoke,
     "revoke": revoke,
     "invite": suspend_partner,
-    "activate": expire,
+    "activate": expire_where_it_is_seen,
 }
 
 

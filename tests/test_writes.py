@@ -266,6 +266,20 @@ def test_every_write_of_the_document_has_a_recipe():
     assert {name: RECIPES[name]().method for name in RECIPES} == WRITES
 
 
+@each_write
+def test_a_write_with_a_parameter_that_there_is_not_does_nothing(name):
+    """It may be a misspelt `dry_run`."""
+    ready = RECIPES[name]()
+    here, absent = ready.path, ready.absent
+
+    with nothing_happens(ready):
+        ready.path = f"{here}?dryrun=true"
+        refused(ready.send(ready.ours(), If_Match="*"), 422, "unknown_parameter")
+        if name not in NEW:
+            ready.path = f"{absent}?dryrun=true"
+            refused(ready.send(ready.ours(), If_Match="*"), 404, "not_found")
+
+
 # --- Versions -------------------------------------------------------------------------------------------------------
 
 

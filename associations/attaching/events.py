@@ -12,18 +12,22 @@ from django.utils.translation import gettext_lazy as _
 from associations.attaching.models import Consent
 from associations.record.events import (
     ATTACHED,
+    CUSTOMER_KEEPS,
     ENDED_GROUP,
+    PARTNER_KEEPS,
     SUBSCRIPTION,
+    TOLD_CUSTOMER,
+    TOLD_PARTNER,
     UNDONE,
     AssociationPayload,
     PartnerName,
-    RecordContext,
+    RestContext,
     notify_both,
     notify_customer,
     notify_partners,
     partner_name,
     partner_subscriptions,
-    record_context,
+    rest_context,
     to_customer,
     to_partner,
 )
@@ -74,14 +78,14 @@ def _notify(event: Event, *, partner: Mail, receipt: Mail) -> None:
 # --- Attached -------------------------------------------------------------------------------------------------------
 
 
-class AttachedForContext(RecordContext):
+class AttachedForContext(RestContext):
     by_partner: bool
 
 
 def _attached_for(event: Event) -> AttachedForContext:
     """Return the context with the person at the customer who gave consent."""
     consent = Consent.objects.filter(association=event.changes["association"]).first()
-    context = record_context(event)
+    context = rest_context(event)
     if consent is not None:
         context["rows"].append((gettext("Consent given by"), f"{consent.name}, {day_text(consent.given_on)}"))
     return {**context, "by_partner": event.changes["source"] == Source.ACTIVATION}
@@ -105,18 +109,20 @@ ATTACHED_MAIL = to_partner(
             {
                 Source.ACTIVATION: _(
                     "%(partner)s activated %(subscription)s (%(customer)s), and is its partner of record from "
-                    "%(since)s. We have told the customer."
+                    "%(since)s."
                 ),
                 Source.AUTOMATIC: _(
                     "%(partner)s sold %(subscription)s to %(customer)s, and so was attached automatically as its "
-                    "partner of record from %(since)s. We have told the customer."
+                    "partner of record from %(since)s."
                 ),
             },
             _("%(customer)s has attached %(partner)s as the partner of record for %(subscription)s, from %(since)s."),
         ),
+        Choice("source", dict.fromkeys((Source.ACTIVATION, Source.AUTOMATIC), TOLD_CUSTOMER), ()),
         _("You can now see this subscription, its seats and its usage. You do not need to do anything."),
         _("The customer can remove you at any time. We will tell you if that happens."),
     ),
+    context=rest_context,  # that of the receipt too, so both are read once
     inbox=_("You were attached as the partner of record."),
 )
 ATTACHED_RECEIPT = to_customer(
@@ -125,13 +131,23 @@ ATTACHED_RECEIPT = to_customer(
     title=_("Confirmation: partner attached"),
     subject=_("You attached %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
-        _("%(partner)s is the partner of record for %(subscription)s, from %(since)s. We have told the partner."),
-        _(
-            "They can now see this subscription, its seats and its usage. They cannot change anything, and this does "
-            "not let them see anything else of yours."
+        (_("%(partner)s is the partner of record for %(subscription)s, from %(since)s."), TOLD_PARTNER),
+        Choice(
+            "rest",
+            {
+                "": _(
+                    "They can now see this subscription, its seats and its usage. They cannot change anything, and "
+                    "cannot see anything else of yours."
+                )
+            },
+            _(
+                "They can now see this subscription, its seats and its usage. This does not let them change anything. "
+                "What else they have with your organisation: %(rest)s."
+            ),
         ),
         _("You can undo this until %(undo_until)s. After that, you can remove the partner at any time."),
     ),
+    context=rest_context,
     inbox=_("You attached %(partner)s as the partner of record."),
     values=partner_name,
 )
@@ -206,7 +222,9 @@ REMOVED_MAIL = to_partner(
             "From now on, you can see its usage only for the months when you were the partner of record. The "
             "subscription stays in your list."
         ),
+        PARTNER_KEEPS,
     ),
+    context=rest_context,
     inbox=_("You were removed as the partner of record."),
 )
 REMOVED_RECEIPT = to_customer(
@@ -215,13 +233,12 @@ REMOVED_RECEIPT = to_customer(
     title=_("Confirmation: partner removed"),
     subject=_("You removed %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
-        _(
-            "%(partner)s stopped being the partner of record for %(subscription)s on %(until)s. We have told the "
-            "partner."
-        ),
+        (_("%(partner)s stopped being the partner of record for %(subscription)s on %(until)s."), TOLD_PARTNER),
         _("From now on, they can see its usage only for the months when they were the partner of record."),
+        CUSTOMER_KEEPS,
         _("You can undo this until %(undo_until)s. You can also attach a partner at any time."),
     ),
+    context=rest_context,
     inbox=_("You removed %(partner)s as the partner of record."),
     values=partner_name,
 )
@@ -316,9 +333,12 @@ ATTACH_UNDONE_RECEIPT = to_customer(
     title=_("Confirmation: partner attachment undone"),
     subject=_("You undid attaching %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
-        _(
-            "You attached %(partner)s as the partner of record for %(subscription)s, then undid this. It counts as if "
-            "it never happened. We have told the partner."
+        (
+            _(
+                "You attached %(partner)s as the partner of record for %(subscription)s, then undid this. It counts "
+                "as if it never happened."
+            ),
+            TOLD_PARTNER,
         ),
         _("They no longer have access to this subscription and its usage as its partner of record."),
     ),
@@ -361,9 +381,9 @@ REMOVAL_UNDONE_RECEIPT = to_customer(
     title=_("Confirmation: partner removal undone"),
     subject=_("You undid the removal of %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
-        _(
-            "%(partner)s is the partner of record for %(subscription)s again, since %(since)s without a gap. We have "
-            "told the partner."
+        (
+            _("%(partner)s is the partner of record for %(subscription)s again, since %(since)s without a gap."),
+            TOLD_PARTNER,
         ),
         _("They can see the subscription, its seats and its usage as before."),
     ),
@@ -406,9 +426,12 @@ DATED_BACK_RECEIPT = to_customer(
     title=_("Confirmation: start date moved earlier"),
     subject=_("You changed the start date of %(partner)s as the partner of record for %(subscription)s"),
     paragraphs=(
-        _(
-            "The start date of %(partner)s as the partner of record for %(subscription)s is now %(since)s. Before, it "
-            "was %(since_before)s. We have told the partner."
+        (
+            _(
+                "The start date of %(partner)s as the partner of record for %(subscription)s is now %(since)s. "
+                "Before, it was %(since_before)s."
+            ),
+            TOLD_PARTNER,
         ),
     ),
     inbox=_("You moved the start date of %(partner)s earlier, to %(day)s."),

@@ -14,8 +14,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.change_requests.answer_events import AnswerEvent
-from associations.change_requests.events import ChangeRequestEvent
+from associations.change_requests.events import AnswerEvent, ChangeRequestEvent
 from associations.change_requests.models import Challenger, ChangeRequest, Statement
 from associations.change_requests.rules import CHANGE_REQUEST, Cancellation, ChangeStatus
 from associations.record import actions as record
@@ -57,7 +56,9 @@ def open_or_join(
         _step(request, "propose another partner")
         request.save(update_fields=["version"])
     challenger = Challenger.objects.create(request=request, partner=partner, joined_at=now, note=note.strip())
-    _record(verb, request, by=by, at=now, reason=challenger.note, partner=recording.named(partner))
+    _record(verb, request, by=by, at=now, partner=recording.named(partner))
+    if challenger.note:  # in an event of its own, because the other partners read the first one
+        _record_privately(ChangeRequestEvent.NOTED, request, by=by, at=now, reason=challenger.note, partner=partner)
     return request
 
 

@@ -10,23 +10,30 @@ from associations.change_requests.events import (
     CHANGE_REQUEST,
     CHANGE_REQUESTS,
     AboutRequest,
+    AnswerEvent,
+    ChangeContext,
+    customer_context,
+    partner_context,
     request_of,
     to_customer,
     to_partner,
     why_cancelled,
 )
+from associations.change_requests.models import ChangeRequest
 from associations.change_requests.rules import Cancellation
-from associations.record.events import UNDONE, Named, WithFingerprints, notify_customer
-from por.history.events import Choice, EventType, register
+from associations.record.events import (
+    COULD_NOT_TELL,
+    PARTNER_KEEPS,
+    UNDONE,
+    Named,
+    WithFingerprints,
+    notify_customer,
+)
+from associations.record.holdings import holdings
+from por.history.events import Choice, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_organisation
-
-
-class AnswerEvent(EventType):
-    ANSWERED = "change_request.answered"
-    ANSWER_UNDONE = "change_request.answer_undone"
-    EXPIRED = "change_request.expired"
-    CANCELLED = "change_request.cancelled"
+from por.notifications.messages import Mail
 
 
 class Answered(AboutRequest, WithFingerprints):
@@ -37,6 +44,35 @@ class Answered(AboutRequest, WithFingerprints):
 
 class Cancelled(AboutRequest):
     why: str
+
+
+class AnsweredContext(ChangeContext):
+    """The values of a mail about an answer, with what the former partner of record has left.
+
+    `lost` is its name, and `rest` what else it has with the customer; "" for nothing.
+    """
+
+    lost: str
+    rest: str
+    rest_with_ways: str
+
+
+def _lost_context(event: Event) -> AnsweredContext:
+    return _with_rest(event, partner_context(event))
+
+
+def _answered_context(event: Event) -> AnsweredContext:
+    return _with_rest(event, customer_context(event))
+
+
+def _with_rest(event: Event, context: ChangeContext) -> AnsweredContext:
+    request = request_of(event)
+    partner = request.incumbent.partner
+    if (event.changes.get("partner") or {}).get("mpn_id") == partner.mpn_id:
+        return {**context, "lost": "", "rest": "", "rest_with_ways": ""}
+    rest = holdings(partner, [request.subscription])
+    name = partner.organisation.name
+    return {**context, "lost": name, "rest": rest.named(), "rest_with_ways": rest.with_ways()}
 
 
 # --- Answered -------------------------------------------------------------------------------------------------------
@@ -74,7 +110,9 @@ LOST = to_partner(
             "You can still see usage for the months when you were the partner of record. The customer can undo the "
             "answer for a limited time. We will tell you if that happens."
         ),
+        PARTNER_KEEPS,
     ),
+    context=_lost_context,
     inbox=_("The customer answered that you are not doing the work. You are no longer the partner of record."),
 )
 NOT_CHOSEN = to_partner(
@@ -102,11 +140,21 @@ ANSWERED = to_customer(
             },
             _("Your organisation answered that %(partner)s is doing the work."),
         ),
-        _(
-            "We have told all partners in the change request. The answer can be undone for a limited time on the page "
-            "of the subscription."
+        (
+            Choice("unreached", {"": _("We have told all partners in the change request.")}, COULD_NOT_TELL),
+            _("The answer can be undone for a limited time on the page of the subscription."),
+        ),
+        Choice(
+            "lost",
+            {"": ()},
+            Choice(
+                "rest",
+                {"": _("%(lost)s has no other association with your organisation.")},
+                _("%(lost)s still has the following, and you can end each of them. %(rest_with_ways)s"),
+            ),
         ),
     ),
+    context=_answered_context,
     inbox=_("The change request was answered."),
 )
 
@@ -114,13 +162,19 @@ ANSWERED = to_customer(
 def _answered(event: Event) -> None:
     """Notify every partner of what the answer means for it, and the customer."""
     request = request_of(event)
-    chosen = (event.changes.get("partner") or {}).get("mpn_id")
-    for pk, partner in request.parties().items():
-        if pk == request.incumbent.partner_id:
-            notify_organisation(event, KEPT if partner.mpn_id == chosen else LOST, organisation_id=pk)
-        else:
-            notify_organisation(event, CHOSEN if partner.mpn_id == chosen else NOT_CHOSEN, organisation_id=pk)
+    chosen = (event.changes.get("partner") or {}).get("mpn_id", "")
+    for pk, message in mails_of_answer(request, chosen).items():
+        notify_organisation(event, message, organisation_id=pk)
     notify_customer(event, ANSWERED)
+
+
+def mails_of_answer(request: ChangeRequest, mpn_id: str) -> dict[int, Mail]:
+    """Return what each partner is told, by its key, if the answer is the partner with this ID; "" for neither."""
+    mails = {}
+    for pk, partner in request.parties().items():
+        won, lost = (KEPT, LOST) if pk == request.incumbent.partner_id else (CHOSEN, NOT_CHOSEN)
+        mails[pk] = won if partner.mpn_id == mpn_id else lost
+    return mails
 
 
 register(

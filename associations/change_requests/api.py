@@ -147,6 +147,7 @@ EXAMPLE = {
             "name": "Halden Systems AB",
             "joined_at": "2026-03-02T09:41:07.318402Z",
             "statement": "We have moved their mail and train their people.",
+            "note": "They migrate our mail.",
         }
     ],
     "opened_at": "2026-03-02T09:41:07.318402Z",
@@ -166,7 +167,7 @@ class ChangeRequestList(Endpoint):
         "change_requests",
         "Change requests",
         """A customer gets its own change requests, a partner those it is part of. A partner cannot read the statements
-        of other partners.""",
+        and notes of other partners.""",
         answers={200: ChangeRequestShape},
         example=page_of(EXAMPLE),
         filters=ChangeRequestFilter,

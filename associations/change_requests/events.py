@@ -5,13 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TypedDict
 
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from associations.change_requests.models import ChangeRequest
+from associations.change_requests.models import Challenger, ChangeRequest
 from associations.change_requests.rules import Cancellation
 from associations.record.events import Named, customer_of, notify_customer, partner_name
+from associations.record.models import Association
+from associations.record.timeline import reason_of
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner
 from por.history.events import Choice, EventType, Link, event_group, register
@@ -19,15 +22,24 @@ from por.history.models import Event
 from por.notifications.actions.notifying import notify_member, notify_organisation
 from por.notifications.messages import MailContext, mail
 from por.notifications.models import Topic
+from por.notifications.queries import unreached
 from por.web.formatting import moment_text, number_text
 
 
 class ChangeRequestEvent(EventType):
     OPENED = "change_request.opened"
     JOINED = "change_request.joined"
+    NOTED = "change_request.noted"
     STATED = "change_request.stated"
     FORWARDED = "change_request.forwarded"
     REMINDED = "change_request.reminded"
+
+
+class AnswerEvent(EventType):
+    ANSWERED = "change_request.answered"
+    ANSWER_UNDONE = "change_request.answer_undone"
+    EXPIRED = "change_request.expired"
+    CANCELLED = "change_request.cancelled"
 
 
 # --- Payloads -------------------------------------------------------------------------------------------------------
@@ -75,6 +87,7 @@ class ChangeContext(MailContext):
     by_partner: bool
     due: str
     why: str  # "" unless it was cancelled
+    unreached: str  # the organisations where no one could be told; "" if there are none
 
 
 def request_of(event: Event) -> ChangeRequest:
@@ -82,8 +95,50 @@ def request_of(event: Event) -> ChangeRequest:
     return ChangeRequest.objects.for_listing().get(pk=event.changes["change_request"])
 
 
-def _context(event: Event) -> ChangeContext:
+def partner_context(event: Event) -> ChangeContext:
+    """Return the values for any party: without the note for one of them, and without the name of another partner."""
     request = request_of(event)
+    now = _of_record(event, request)
+    known = now is None or now.pk in request.parties()
+    return _context(event, request, now=_with_id(now) if known else gettext("another partner"))
+
+
+def _named_context(event: Event) -> ChangeContext:
+    """Return the values for the proposed partner, with the note that the customer wrote for it."""
+    return {**partner_context(event), "reason": _note(event)}
+
+
+def customer_context(event: Event) -> ChangeContext:
+    """Return the values for the customer, which may know every partner."""
+    request = request_of(event)
+    return _context(event, request, now=_with_id(_of_record(event, request)))
+
+
+def _question_context(event: Event) -> ChangeContext:
+    """Return the values for the customer, with the note that it wrote for the proposed partner."""
+    return {**customer_context(event), "reason": _note(event)}
+
+
+def _note(event: Event) -> list[str]:
+    named = {"request": event.changes["change_request"], "partner__mpn_id": event.changes["partner"]["mpn_id"]}
+    return Challenger.objects.get(**named).note.splitlines()
+
+
+def _of_record(event: Event, request: ChangeRequest) -> Partner | None:
+    """Return who was the partner of record just after the event."""
+    if event.verb == AnswerEvent.ANSWERED:  # an undo leaves no trace of an end
+        chosen = (event.changes.get("partner") or {}).get("mpn_id")
+        return next((one for one in request.parties().values() if one.mpn_id == chosen), None)
+    at = event.at
+    begun = Association.objects.of_record().filter(subscription=request.subscription, began_at__lte=at)
+    in_force = begun.filter(Q(ended_at=None) | Q(ended_at__gt=at), Q(undone_at=None) | Q(undone_at__gt=at))
+    # An answer that was undone since had ended the older one of two.
+    newest = in_force.select_related("partner__organisation").order_by("began_at", "pk").last()
+    return newest.partner if newest else None
+
+
+def _context(event: Event, request: ChangeRequest, *, now: str) -> ChangeContext:
+    """Return the values that all readers may know. `now` is the partner of record after the event."""
     subscription, incumbent = request.subscription, request.incumbent.partner
     customer = subscription.customer.organisation.name
     unknown = gettext("unknown")
@@ -92,7 +147,7 @@ def _context(event: Event) -> ChangeContext:
         (gettext("Product"), subscription.get_product_display()),
         (gettext("SKU"), subscription.sku.name if subscription.sku else unknown),
         (gettext("Seats"), unknown if subscription.seats is None else number_text(subscription.seats)),
-        (gettext("Partner of record"), _with_id(incumbent)),
+        *_rows_of_record(_with_id(incumbent), now),
         (gettext("Proposed partner"), ", ".join(_with_id(one.partner) for one in request.challengers.all())),
     ]
     if event.actor_name:
@@ -105,12 +160,26 @@ def _context(event: Event) -> ChangeContext:
         "by_partner": event.actor_organisation_id not in {None, subscription.customer_id},
         "due": moment_text(request.due_at, zone=True),
         "why": why_cancelled(event),
+        "unreached": unreached(event),
         "rows": rows,
-        "reason": event.reason.splitlines(),
+        "reason": reason_of(event, NOBODY).splitlines(),
     }
 
 
-def _with_id(partner: Partner) -> str:
+#: The IDs of a reader for whom no note was written.
+NOBODY: frozenset[str] = frozenset()
+
+
+def _rows_of_record(asked: str, now: str) -> list[tuple[str, str]]:
+    """Return who was the partner of record when the customer was asked, and who is now, if that has changed."""
+    if asked == now:
+        return [(gettext("Partner of record"), now)]
+    return [(gettext("Partner of record when asked"), asked), (gettext("Partner of record now"), now)]
+
+
+def _with_id(partner: Partner | None) -> str:
+    if partner is None:
+        return gettext("no partner")
     return gettext("%(name)s, MPN ID %(mpn_id)s") % {"name": partner.organisation.name, "mpn_id": partner.mpn_id}
 
 
@@ -133,7 +202,7 @@ to_partner = partial(
     mail,
     topic=Topic.CHANGE,
     to=(OrganisationKind.PARTNER,),
-    context=_context,
+    context=partner_context,
     action=_("View change request"),
     url=_partner_page,
 )
@@ -142,7 +211,7 @@ to_customer = partial(
     mail,
     topic=Topic.CHANGE,
     to=(OrganisationKind.CUSTOMER,),
-    context=_context,
+    context=customer_context,
     action=_("View change request"),
     url=_customer_page,
     may=Right.ANSWER_CHANGE_REQUEST,
@@ -165,6 +234,7 @@ QUESTION = to_customer(
             "changes."
         ),
     ),
+    context=_question_context,
     inbox=_("%(partner)s has been proposed. Which partner is doing the work?"),
     values=partner_name,
 )
@@ -217,6 +287,7 @@ NAMED = to_partner(
             "%(due)s to answer."
         ),
     ),
+    context=_named_context,
     inbox=_("You have been proposed. We have asked the customer which partner is doing the work."),
 )
 ONE_MORE = to_partner(
@@ -259,6 +330,7 @@ register(
     groups=(CHANGE_REQUESTS,),
     mails=(QUESTION, CONTESTED, NAMED),
     notify=_asked,
+    reason_is_private=True,
 )
 register(
     ChangeRequestEvent.JOINED,
@@ -272,6 +344,19 @@ register(
     groups=(CHANGE_REQUESTS,),
     mails=(QUESTION, CONTESTED, NAMED, ONE_MORE),
     notify=_asked,
+    reason_is_private=True,
+)
+register(
+    ChangeRequestEvent.NOTED,
+    about=("subscription",),
+    link=CHANGE_REQUEST,
+    payload=WithNamed,
+    here=_("A note was written for {partner}"),
+    elsewhere=_("A note about {object} was written for {partner}"),
+    icon="send",
+    tone="",
+    groups=(CHANGE_REQUESTS,),
+    mails=(),  # it is in the mails about the proposal
 )
 
 # --- While it is open -----------------------------------------------------------------------------------------------
@@ -302,7 +387,7 @@ FORWARDED = mail(
         ),
         _("An administrator has until %(due)s to answer."),
     ),
-    context=_context,
+    context=customer_context,
     action=_("View change request"),
     url=_customer_page,
     inbox=_("A colleague asks you to look at a change request."),

@@ -40,6 +40,7 @@ class ChangeRequestQuerySet(models.QuerySet["ChangeRequest"]):
             "subscription__sku",
             "subscription__customer__organisation",
             "incumbent__partner__organisation",
+            "made",
             "chosen__organisation",
         ).prefetch_related(models.Prefetch("challengers", challengers_for_listing()), "statements")
 
@@ -111,7 +112,7 @@ class Challenger(models.Model):
     request = models.ForeignKey(ChangeRequest, models.CASCADE, related_name="challengers", db_index=False)
     partner = models.ForeignKey(Partner, models.PROTECT, related_name="challenges")
     joined_at = models.DateTimeField()
-    note = models.TextField(blank=True)  # what the customer wrote when proposing it
+    note = models.TextField(blank=True)  # what the customer wrote for this partner; no other one reads it
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["request", "partner"], name="each_challenger_is_named_once")]

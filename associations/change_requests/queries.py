@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple
 from django.db.models import F, Min
 from django.utils import timezone
 
+from associations.change_requests.answer_events import mails_of_answer
+from associations.change_requests.events import CONTESTED, NAMED
 from associations.change_requests.models import (
     ChangeRequest,
     ChangeRequestQuerySet,
@@ -29,6 +31,8 @@ from por.accounts.rules import OrganisationKind, Right
 from por.db.prepared import AnyOf, Param, PreparedQuery, prefetched
 from por.directory.access import is_own
 from por.directory.models import Partner, Subscription
+from por.notifications.actions.notifying import Reach, reach_of
+from por.notifications.messages import Mail
 
 
 class LastChange(NamedTuple):
@@ -122,7 +126,7 @@ def _answer(request: ChangeRequest, by_key: dict[int, Association]) -> LastChang
 
 @dataclass(frozen=True)
 class Side:
-    """A party to a change request as one reader sees it. A party reads its own statement and no other's.
+    """A party to a change request as one reader sees it. A party reads its own statement and note, and no other's.
 
     `since` is when the incumbent became the partner of record, or when a challenger was proposed.
     """
@@ -132,6 +136,7 @@ class Side:
     since: datetime
     is_own: bool
     statement: Statement | None
+    note: str = ""  # what the customer wrote for a challenger
 
 
 @dataclass(frozen=True)
@@ -169,17 +174,18 @@ def _visible_request(actor: Actor, request: ChangeRequest) -> VisibleRequest:
     is_partner = actor.kind == OrganisationKind.PARTNER
     statements = {one.partner_id: one for one in request.statements.all()}
 
-    def side(partner: Partner, since: datetime, *, is_incumbent: bool) -> Side:
+    def side(partner: Partner, since: datetime, *, is_incumbent: bool, note: str = "") -> Side:
         own = is_partner and is_own(actor, partner.pk, partner.organisation.parent_id)
         readable = own or not is_partner
-        return Side(partner, is_incumbent, since, own, statements.get(partner.pk) if readable else None)
+        statement = statements.get(partner.pk) if readable else None
+        return Side(partner, is_incumbent, since, own, statement, note if readable else "")
 
     incumbent = request.incumbent
     return VisibleRequest(
         request,
         [
             side(incumbent.partner, incumbent.began_at, is_incumbent=True),
-            *(side(one.partner, one.joined_at, is_incumbent=False) for one in request.challengers.all()),
+            *(side(one.partner, one.joined_at, is_incumbent=False, note=one.note) for one in request.challengers.all()),
         ],
     )
 
@@ -283,3 +289,34 @@ def undoable(actor: Actor, subscription: Subscription, requests: Sequence[Change
         return None
     last = last_change(locking.all_associations(subscription), requests)
     return last if last and timezone.now() <= last.undo_until else None
+
+
+# --- Who will be told ------------------------------------------------------------------------------------------------
+
+
+#: The name of an organisation, and how a message reaches it.
+Told = tuple[str, Reach]
+
+
+def told(messages: Mapping[Partner, Mail]) -> list[Told]:
+    """Return how each of these partners will be told, in this order."""
+    reach = reach_of({partner.pk: message for partner, message in messages.items()})
+    return [(partner.organisation.name, reach[partner.pk]) for partner in messages]
+
+
+def told_of_answer(request: ChangeRequest) -> list[Told]:
+    """Return how each party is told of the answer."""
+    parties = request.parties()
+    mails = mails_of_answer(request, request.chosen.mpn_id if request.chosen else "")
+    return told({parties[pk]: message for pk, message in mails.items()})
+
+
+def told_of_request(incumbent: Partner, *challengers: Partner) -> list[Told]:
+    """Return how the parties are told of a change request."""
+    return told({incumbent: CONTESTED} | dict.fromkeys(challengers, NAMED))
+
+
+def told_of_open(request: ChangeRequest) -> list[Told]:
+    """Return how the parties are told of an open change request."""
+    incumbent, *challengers = ChangeRequest.objects.for_listing().get(pk=request.pk).parties().values()
+    return told_of_request(incumbent, *challengers)

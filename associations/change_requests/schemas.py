@@ -22,12 +22,15 @@ class IncumbentShape(TypedDict):
 
 
 class ChallengerShape(TypedDict):
-    """A proposed partner. `statement` is null for the other partners."""
+    """A proposed partner, with the note that the customer wrote for it. `statement` and `note` are null for the other
+    partners.
+    """
 
     mpn_id: str
     name: str
     joined_at: Timestamp
     statement: str | None
+    note: str | None
 
 
 class QuestionShape(TypedDict):
@@ -52,7 +55,12 @@ def question_shape(visible: VisibleRequest) -> QuestionShape:
             "statement": _text(incumbent),
         },
         "challengers": [
-            {**partner_shape(one.partner), "joined_at": timestamp(one.since), "statement": _text(one)}
+            {
+                **partner_shape(one.partner),
+                "joined_at": timestamp(one.since),
+                "statement": _text(one),
+                "note": one.note or None,
+            }
             for one in visible.challengers
         ],
         "opened_at": timestamp(visible.request.opened_at),

@@ -15,12 +15,13 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
 from associations.change_requests import actions as change_requests
-from associations.change_requests.answer_events import AnswerEvent
-from associations.change_requests.events import ChangeRequestEvent
+from associations.change_requests.events import AnswerEvent, ChangeRequestEvent
 from associations.change_requests.forms import AnswerForm, ForwardForm, StatementForm
 from associations.change_requests.queries import (
     VisibleRequest,
     requests_for_listing,
+    told_of_answer,
+    told_of_open,
     undoable,
     visible_requests,
     work_of,
@@ -28,6 +29,7 @@ from associations.change_requests.queries import (
 from associations.change_requests.rules import ChangeStatus
 from associations.record import queries, timeline
 from associations.record.access import subscriptions_visible_to
+from associations.record.holdings import holdings
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor, Membership
@@ -224,6 +226,8 @@ def _to_customer(
             "forward_form": forward or ForwardForm(_colleagues(actor) if may_answer else []),
             "since": timeline.items(actor, since, here=True),
             "last": last,
+            "told": told_of_answer(change) if last else told_of_open(change) if may_answer else [],
+            "rest": holdings(last.ended.partner, [subscription]) if last and last.ended else None,
             "mail_is_late": last is not None and mail_is_late(),
         },
         status=status,

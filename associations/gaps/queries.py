@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from associations.record.access import Reader, few_keys, restricted, subscriptions_visible_to
 from associations.record.models import Association, AssociationQuerySet, start_of
 from associations.record.policies import months_before, policy_on
+from associations.record.queries import CAN_LACK
 from associations.record.rules import EndReason
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
@@ -26,8 +27,11 @@ from por.directory.models import Partner, Subscription
 from por.web import lists
 
 INACTIVE = (Subscription.Status.GRACE, Subscription.Status.SUSPENDED)
-#: The kinds of gap. No subscription is in two.
-KINDS = ("risk", "none", "lost")
+#: The reasons of an end with which the subscription is over.
+EXPIRED = (EndReason.SUBSCRIPTION_EXPIRED, EndReason.SUBSCRIPTION_REPLACED)
+#: The kinds of gap. No subscription is in two: "replaced" lacks a partner that the one it replaces had, "ended" is the
+#: old one itself, for a partner that may not see its replacement.
+KINDS = ("risk", "none", "replaced", "ended")
 
 
 # The database looks for the associations of a condition once each time it is written. So the conditions that join the
@@ -42,15 +46,15 @@ def all_gaps(actor: Actor) -> Q:
 
 
 def counts(actor: Actor, subscriptions: QuerySet[Subscription]) -> dict[str, int]:
-    """Return how many of the subscriptions, all visible to the actor, are a gap of each kind; all gaps under ""."""
+    """Return how many of the subscriptions, all visible to the actor, each tab has; all gaps under ""."""
     return totals(by_kind(actor, subscriptions))
 
 
 def totals(found: Iterable[tuple[str | None, int]]) -> dict[str, int]:
-    """Return the rows of by_kind as counts; all gaps under ""."""
+    """Return the rows of by_kind as the counts of the tabs; all gaps under "". "Lost" repeats some of "none"."""
     known = dict(found)
-    each = {key: known.get(key, 0) for key in KINDS}
-    return {"": sum(each.values()), **each}
+    risk, none, replaced, ended = (known.get(key, 0) for key in KINDS)
+    return {"": risk + none + replaced + ended, "risk": risk, "none": none + replaced, "lost": replaced + ended}
 
 
 def by_kind(actor: Actor, subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription, Any]:
@@ -58,12 +62,12 @@ def by_kind(actor: Actor, subscriptions: QuerySet[Subscription]) -> QuerySet[Sub
 
     No subscription is in two kinds, so one pass finds the kind of each.
     """
-    lost, none = Value("lost"), Value("none")
+    replaced, none = Value("replaced"), Value("none")
     if actor.kind == OrganisationKind.PARTNER:
-        free = Case(When(_replacing(actor), then=lost), When(_served(actor), then=none))
-        ended = [When(_ended(actor), then=lost)]
+        free = Case(When(_replacing(actor), then=replaced), When(_served(actor), then=none))
+        ended = [When(_ended(actor), then=Value("ended"))]
     else:
-        free, ended = Case(When(_replacing(actor), then=lost), default=none), []
+        free, ended = Case(When(_replacing(actor), then=replaced), default=none), []
     kind = Case(When(at_risk(actor), then=Value("risk")), When(_free(), then=free), *ended, output_field=CharField())
     return subscriptions.order_by().values_list(kind).annotate(Count("pk"))
 
@@ -85,12 +89,13 @@ def held_at_risk(actor: Actor) -> AssociationQuerySet:
 
 
 def without(actor: Actor) -> Q:
-    """Return the condition that there is no partner of record, except for replacements.
+    """Return the condition that there is no partner of record, as without_partner means it.
 
-    A partner sees those of the customers that it serves now.
+    A partner sees those of the customers that it serves now, and those that replace one of its own.
     """
-    free = _free() & ~_replacing(actor)
-    return free & _served(actor) if actor.kind == OrganisationKind.PARTNER else free
+    if actor.kind != OrganisationKind.PARTNER:
+        return _free()
+    return _free() & (_replacing(actor) | _served(actor))
 
 
 def at_risk(actor: Actor) -> Q:
@@ -121,8 +126,7 @@ def _ended(actor: Actor) -> Q:
     """Return the condition that it expired under the partner, which may not see a replacement."""
     today = timezone.now().date()
     ended = _of_record(actor).filter(
-        Q(end_reason__in=[EndReason.SUBSCRIPTION_EXPIRED, EndReason.SUBSCRIPTION_REPLACED])
-        | Q(end_reason="", ended_at__date__gte=F("subscription__renews_on")),
+        Q(end_reason__in=EXPIRED) | Q(end_reason="", ended_at__date__gte=F("subscription__renews_on")),
         ended_at__gte=start_of(months_before(today, policy_on(today).back_dating_months)),
     )
     known = subscriptions_visible_to(actor).filter(replaces=OuterRef("pk"))
@@ -136,7 +140,7 @@ def _served(actor: Actor) -> Q:
 
 def _free() -> Q:
     held = Association.objects.open().of_record().filter(subscription=OuterRef("pk"))
-    return ~Q(status=Subscription.Status.EXPIRED) & ~Q(Exists(held))
+    return Q(status__in=CAN_LACK) & ~Q(Exists(held))
 
 
 def _replacing(actor: Actor) -> Q:
@@ -211,16 +215,23 @@ class Gap:
     @property
     def can_attach(self) -> bool:
         """Return whether a partner could be attached now."""
-        return self.why in FREE and self.subscription.status == Subscription.Status.ACTIVE
+        # A former partner may not know the status.
+        return self.why in FREE and self.subscription.status in ("", Subscription.Status.ACTIVE)
 
 
 def gaps_of(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Gap]:
-    """Return the gap of each subscription, in this order. Takes one query for any number."""
+    """Return the gap of each subscription, in this order. Takes one query for any number, or two for a partner."""
     ids = {one.pk for one in subscriptions} | {one.replaces_id for one in subscriptions if one.replaces_id}
     newest: dict[int | None, Association] = {}
     for one in _records(Reader.of(actor)).all(organisation=actor.organisation_id, ids=list(ids)):
         newest[one.subscription_id] = one
-    return [_gap(actor, one, newest.get(one.pk), newest.get(one.replaces_id)) for one in subscriptions]
+    # A former partner may not see the status. It is told that a subscription expired if this ended its association.
+    unseen = [one.pk for one in subscriptions if not one.status]
+    over = set(Subscription.objects.filter(_ended(actor), pk__in=unseen).values_list("pk", flat=True) if unseen else [])
+    return [
+        _gap(actor, one, newest.get(one.pk), newest.get(one.replaces_id), is_over=one.pk in over)
+        for one in subscriptions
+    ]
 
 
 @lru_cache(maxsize=256)
@@ -231,7 +242,14 @@ def _records(reader: Reader) -> PreparedQuery[Association]:
     return PreparedQuery(lambda: of_these.order_by("began_at"))
 
 
-def _gap(actor: Actor, subscription: Subscription, last: Association | None, replaced: Association | None) -> Gap:
+def _gap(
+    actor: Actor,
+    subscription: Subscription,
+    last: Association | None,
+    replaced: Association | None,
+    *,
+    is_over: bool,
+) -> Gap:
     why, since, partner = Why.NONE, None, last.partner if last else None
     if last and not last.ended_at:
         if subscription.status in INACTIVE:
@@ -241,7 +259,8 @@ def _gap(actor: Actor, subscription: Subscription, last: Association | None, rep
         else:
             why = Why.RENEWS
     elif last and last.ended_at:
-        expired = subscription.status == Subscription.Status.EXPIRED
+        replaced_or_expired = actor.kind == OrganisationKind.PARTNER and last.end_reason in EXPIRED
+        expired = subscription.status == Subscription.Status.EXPIRED or replaced_or_expired or is_over
         why, since = Why.ENDED if expired else Why.NO_MORE, last.ended_at.date()
     elif replaced:
         why, since, partner = Why.REPLACED, subscription.started_on, replaced.partner

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 
 from associations.gaps.forms import GapFilter
 from associations.gaps.queries import all_gaps, at_risk, by_kind, gaps_of, lost, totals, without
+from associations.record.former import show_as_seen
 from associations.record.queries import BY_CUSTOMER, BY_PRODUCT
 from associations.subscriptions.exports import chunks
 from associations.subscriptions.views.listing import subscription_page
@@ -82,6 +83,7 @@ def _csv(actor: Actor, found: QuerySet[Subscription], _day: date | None) -> Stre
 
 def _rows(actor: Actor, found: QuerySet[Subscription]) -> Iterator[list[Any]]:
     for chunk in chunks(found):
+        show_as_seen(actor, chunk)
         for gap in gaps_of(actor, chunk):
             one = gap.subscription
             yield [

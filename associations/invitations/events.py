@@ -9,13 +9,21 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from associations.invitations.models import Invitation
-from associations.record.events import WithPartner, notify_customer, notify_partners, partner_name, undo_until
+from associations.record.events import (
+    TOLD_PARTNER,
+    WithPartner,
+    notify_customer,
+    notify_partners,
+    partner_name,
+    undo_until,
+)
 from por.accounts.rules import OrganisationKind, Right
 from por.history.events import EventType, Link, event_group, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_actor
 from por.notifications.messages import MailContext, mail
 from por.notifications.models import Topic
+from por.notifications.queries import unreached
 from por.web.formatting import moment_text
 
 
@@ -52,6 +60,7 @@ class InvitationContext(MailContext):
     mpn_id: str
     until: str
     undo_until: str
+    unreached: str
 
 
 def _context(event: Event) -> InvitationContext:
@@ -77,6 +86,7 @@ def _context(event: Event) -> InvitationContext:
         "mpn_id": partner.mpn_id,
         "until": moment_text(invitation.expires_at, zone=True),
         "undo_until": undo_until(event),
+        "unreached": unreached(event),
         "rows": rows,
         "reason": event.reason.splitlines(),
     }
@@ -199,9 +209,10 @@ ACCEPTED_RECEIPT = to_customer(
     title=_("Confirmation: invitation accepted"),
     subject=_("You accepted the invitation from %(partner)s"),
     paragraphs=(
-        _(
-            "You accepted the invitation from %(partner)s. We have told the partner. The result for each subscription "
-            "is below."
+        (
+            _("You accepted the invitation from %(partner)s."),
+            TOLD_PARTNER,
+            _("The result for each subscription is below."),
         ),
         _(
             "If we attached the partner to a subscription, you can undo that on the page of the subscription until "

@@ -17,12 +17,14 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from associations.attaching.views.several import meaning, prospects
+from associations.attaching.views.shared import is_told_of_end
+from associations.change_requests.queries import told
 from associations.invitations import actions
+from associations.invitations.events import ACCEPTED, DECLINED, SENT
 from associations.invitations.exports import invitations_csv
 from associations.invitations.forms import AcceptForm, DeclineForm, InvitationFilter, InviteForm, ReportForm
 from associations.invitations.models import Invitation
@@ -30,6 +32,8 @@ from associations.invitations.queries import invitations_for_listing, seen
 from associations.invitations.rules import InvitationStatus
 from associations.record import queries, timeline
 from associations.record.access import customers_visible_to, events_visible_to, subscriptions_visible_to
+from associations.record.former import show_as_seen
+from associations.record.holdings import holdings
 from associations.record.models import Association
 from associations.record.policies import policy_on
 from associations.record.queries import BY_PRODUCT
@@ -39,12 +43,20 @@ from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Customer, Partner, Subscription
 from por.errors import NotFound, Refused
+from por.notifications.actions.notifying import Reach, reach_of
+from por.notifications.messages import Mail
 from por.web.lists import Listing, counted
 from por.web.pages import NOT_YOURS, posted, render_page, submit
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
 
+#: What the partner is told of an answer.
+ANSWERS: dict[str, Mail] = {
+    InvitationStatus.ACCEPTED: ACCEPTED,
+    InvitationStatus.DECLINED: DECLINED,
+    InvitationStatus.REPORTED: DECLINED,
+}
 SOME = 100  # subscriptions of a customer to choose from; the ids of others can be pasted
 
 #: Why an accepted subscription got no partner, by the stored code of the refusal.
@@ -215,6 +227,9 @@ def _to_customer(
             "decline_form": form if isinstance(form, DeclineForm) else DeclineForm(auto_id="decline_%s"),
             "report_form": form if isinstance(form, ReportForm) else ReportForm(auto_id="report_%s"),
             "said": effects,
+            "holdings": holdings(found.partner, subscriptions) if effects else None,
+            "told_of_end": not effects or is_told_of_end(found.partner),
+            "told": told({found.partner: message}) if (message := ANSWERS.get(found.status)) else [],
             "may_answer": shown.is_open and actor.may(Right.ANSWER_INVITATION),
             "attached": sum(line.code == "attached" for line in lines),
             "asked": any(line.code == "change_requested" for line in lines),
@@ -247,7 +262,7 @@ def invite(request: Request) -> HttpResponse:
         if confirmed and request.POST.get("step") == "send":
             sent = submit(form, lambda: _invite(actor, form))
             if sent.is_done:
-                messages.success(request, _("Invitation sent. We will email the customer’s administrators."))
+                messages.success(request, _SENT[_reach(sent.result)])
             if found := sent.result if sent.is_done else _already(actor, form):
                 return redirect("associations:partner_invitation", found.invitation_id)
             status, confirmed = sent.status, False
@@ -278,6 +293,22 @@ def invite(request: Request) -> HttpResponse:
     )
 
 
+#: What the sender reads, by how the invitation reaches the customer.
+_SENT = {
+    Reach.MAIL: gettext_lazy("Invitation sent. We will email the customer’s administrators."),
+    Reach.INBOX: gettext_lazy("Invitation sent. The customer’s administrators can read it in the inbox here."),
+    Reach.NO_ONE: gettext_lazy(
+        "Invitation saved, but we cannot tell anyone: the customer has no administrator here and no contact address. "
+        "Send them the link yourself."
+    ),
+}
+
+
+def _reach(invitation: Invitation) -> Reach:
+    """Return how the invitation reaches the customer."""
+    return reach_of({invitation.customer_id: SENT})[invitation.customer_id]
+
+
 def _invite(actor: Actor, form: InviteForm) -> Invitation:
     given = form.cleaned_data
     return actions.invite(given["tenant_id"], form.wanted, by=actor, message=given["message"])
@@ -294,7 +325,9 @@ def _to_choose_from(actor: Actor, tenant: str) -> tuple[Customer | None, list[Su
         return None, []
     held = Association.objects.open().of_record().filter(partner=actor.organisation_id, subscription=OuterRef("pk"))
     found = queries.subscriptions_for_listing(actor).filter(~Exists(held), customer=customer)
-    return customer, list(found.exclude(status=Subscription.Status.EXPIRED).order_by(*BY_PRODUCT)[:SOME])
+    choices = list(found.exclude(status=Subscription.Status.EXPIRED).order_by(*BY_PRODUCT)[:SOME])
+    show_as_seen(actor, choices)
+    return customer, choices
 
 
 def _named(actor: Actor, form: InviteForm) -> list[tuple[str, Subscription | None]]:
@@ -360,6 +393,7 @@ def _to_partner(
                 for row in invited
             ],
             "link": request.build_absolute_uri(reverse("associations:invitation", args=[found.invitation_id])),
+            "reach": _reach(found) if shown.is_open else "",
             "may_revoke": shown.is_open and actor.may(Right.INVITE),
             "may_know_customer": customers_visible_to(actor).filter(pk=found.customer_id).exists(),
             "events": _events(actor, found),

@@ -17,17 +17,21 @@ from associations.record.schemas import (
     association_shape,
 )
 from por.api.endpoint import Endpoint
-from por.api.schema import Timestamp, described
+from por.api.schema import Timestamp, described, timestamp
 
 
 class ReceiptShape(TypedDict):
-    """The partner of record of a subscription, now or formerly. `until` is null while it is the partner of record."""
+    """The partner of record of a subscription, now or formerly. `until` is null while it is the partner of record.
+
+    An undone association has neither `since` nor `until`; `undone_at` is null for every other one.
+    """
 
     subscription: SubscriptionNameShape
     partner: PartnerShape
-    since: Timestamp
+    since: Timestamp | None
     until: Timestamp | None
     of_record: bool
+    undone_at: Timestamp | None
 
 
 class Receipt(Endpoint):
@@ -38,7 +42,7 @@ class Receipt(Endpoint):
         "receipt",
         "A receipt",
         """For anyone who has the link from an email about a partner of record. No sign-in is needed. An undone
-        association counts as if it never happened, and has no end.""",
+        association counts as if it never happened, so it has no period.""",
         answers={200: ReceiptShape},
         example={
             "subscription": ASSOCIATION_EXAMPLE["subscription"],
@@ -46,6 +50,7 @@ class Receipt(Endpoint):
             "since": ASSOCIATION_EXAMPLE["began_at"],
             "until": None,
             "of_record": True,
+            "undone_at": None,
         },
         problems={404: ["not_found"]},
         public=True,
@@ -57,8 +62,9 @@ class Receipt(Endpoint):
         receipt: ReceiptShape = {
             "subscription": shape["subscription"],
             "partner": shape["partner"],
-            "since": shape["began_at"],
-            "until": shape["ended_at"],
-            "of_record": one.ended_at is None and one.undone_at is None,
+            "since": None if one.undone_at else shape["began_at"],
+            "until": None if one.undone_at else shape["ended_at"],
+            "of_record": one.is_in_force,
+            "undone_at": timestamp(one.undone_at) if one.undone_at else None,
         }
         return Response(receipt, headers={"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex"})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from associations.record.models import Association
+from associations.record.models import KEPT, Association
 from associations.record.rules import AssociationKind, EndReason, Source
 from por.directory.models import Customer, Partner, Subscription
 
@@ -49,14 +49,16 @@ def begin(association: Association) -> Association:
 def end(association: Association, *, at: datetime, reason: EndReason, note: str = "") -> None:
     """End an open association."""
     association.ended_at, association.end_reason, association.end_note = at, reason, note.strip()
-    association.save(update_fields=["ended_at", "end_reason", "end_note"])
+    _keep_subscription(association)
+    association.save(update_fields=["ended_at", "end_reason", "end_note", *KEPT])
 
 
 def reopen(association: Association, *, at: datetime) -> None:
     """Let an ended association go on as if it had never ended."""
     association.ended_at, association.end_reason, association.end_note = None, "", ""
     association.reopened_at = at
-    association.save(update_fields=["ended_at", "end_reason", "end_note", "reopened_at"])
+    _forget_subscription(association)
+    association.save(update_fields=["ended_at", "end_reason", "end_note", "reopened_at", *KEPT])
 
 
 def strike(association: Association, *, at: datetime) -> None:
@@ -67,5 +69,23 @@ def strike(association: Association, *, at: datetime) -> None:
 
 def redate(association: Association, *, began_at: datetime, ended_at: datetime | None) -> None:
     """Correct the period of an association: it begins earlier, or a file gives another end."""
+    ends, opens = association.ended_at is None and ended_at is not None, ended_at is None
     association.began_at, association.ended_at = began_at, ended_at
-    association.save(update_fields=["began_at", "ended_at"])
+    if ends:
+        _keep_subscription(association)
+    elif opens:
+        _forget_subscription(association)
+    association.save(update_fields=["began_at", "ended_at", *KEPT])
+
+
+def _keep_subscription(association: Association) -> None:
+    """Keep what the partner still sees of the subscription. The event of the end gives it the next version."""
+    subscription = association.subscription
+    if subscription is not None:
+        association.seats_at_end, association.status_at_end = subscription.seats, subscription.status
+        association.renews_on_at_end, association.version_at_end = subscription.renews_on, subscription.version + 1
+
+
+def _forget_subscription(association: Association) -> None:
+    association.seats_at_end = association.renews_on_at_end = association.version_at_end = None
+    association.status_at_end = ""

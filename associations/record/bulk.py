@@ -14,6 +14,7 @@ from django.db import connection
 
 from associations.record.models import Association
 from associations.record.rules import Source
+from por.directory.models import Subscription
 
 
 def begin(drafts: Sequence[Association]) -> None:
@@ -50,5 +51,26 @@ def redate(associations: Sequence[Association]) -> None:
 
     The ones that follow them on the same unit then overlap nothing.
     """
+    pks = [association.pk for association in associations]
+    ending = [association.pk for association in associations if association.ended_at is not None]
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, {"pks": pks, "ending": ending})
     ended_first = sorted(associations, key=lambda association: association.ended_at is None)
     Association.objects.bulk_update(ended_first, ["began_at", "ended_at"])
+
+
+# As a single end does: one that was open keeps what it ends with, and one that is open again forgets it.
+_KEEP = f"""
+    UPDATE {Association._meta.db_table} AS one SET
+        seats_at_end = CASE WHEN ends THEN seats END,
+        status_at_end = CASE WHEN ends THEN status ELSE '' END,
+        renews_on_at_end = CASE WHEN ends THEN renews_on END,
+        version_at_end = CASE WHEN ends THEN version + 1 END
+    FROM (
+        SELECT known.id AS known, known.id = ANY(%(ending)s::bigint[]) AS ends, seats, status, renews_on, version
+        FROM {Association._meta.db_table} AS known JOIN {Subscription._meta.db_table} AS unit
+            ON unit.id = known.subscription_id
+        WHERE known.id = ANY(%(pks)s::bigint[])
+            AND (known.ended_at IS NULL OR known.id <> ALL(%(ending)s::bigint[]))
+    ) AS unit WHERE one.id = known
+"""

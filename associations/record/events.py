@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from associations.record import signing
+from associations.record.holdings import holdings
 from associations.record.models import Association
 from associations.record.policies import policy_on
 from associations.record.rules import EndReason
@@ -18,11 +19,12 @@ from por.accounts.rules import OrganisationKind
 from por.db.prepared import Param, PreparedQuery
 from por.directory.models import Subscription
 from por.history.actions.recording import organisation_of
-from por.history.events import EventType, Link, event_group, register
+from por.history.events import Choice, EventType, Link, event_group, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_organisation
 from por.notifications.messages import Mail, MailContext, mail
 from por.notifications.models import Topic
+from por.notifications.queries import unreached
 from por.web.formatting import moment_text, number_text
 
 
@@ -124,7 +126,10 @@ def undo_until(event: Event) -> str:
 
 
 class RecordContext(MailContext):
-    """The values in the mails of the record. Moments are "" where the payload has none."""
+    """The values in the mails of the record. Moments are "" where the payload has none.
+
+    `unreached` are the organisations where no one could be told; "" if there are none.
+    """
 
     customer: str
     partner: str
@@ -134,6 +139,7 @@ class RecordContext(MailContext):
     since_before: str
     until: str
     undo_until: str
+    unreached: str
 
 
 _SUBSCRIPTION = PreparedQuery(
@@ -167,10 +173,52 @@ def record_context(event: Event) -> RecordContext:
         "since_before": _moment(event.changes.get("began_at_before")),
         "until": _moment(event.changes.get("ended_at")),
         "undo_until": undo_until(event),
+        "unreached": unreached(event),
         "rows": rows,
         "reason": event.reason.splitlines(),
         "receipt": reverse("associations:receipt", args=[signing.sign(association)]) if association else "",
     }
+
+
+class RestContext(RecordContext):
+    """The values of a mail that says what else the partner has with the customer; "" for nothing."""
+
+    rest: str
+    rest_with_ways: str
+
+
+def rest_context(event: Event) -> RestContext:
+    """Return the values for a mail, with what the partner has beside this subscription."""
+    return _with_rest(event, _association(event))
+
+
+def _association(event: Event) -> Association:
+    return Association.objects.select_related("partner", "subscription").get(pk=event.changes["association"])
+
+
+def _with_rest(event: Event, association: Association) -> RestContext:
+    assert association.subscription is not None
+    rest = holdings(association.partner, [association.subscription])
+    return {**record_context(event), "rest": rest.named(), "rest_with_ways": rest.with_ways()}
+
+
+#: Whether the other side was told.
+COULD_NOT_TELL = _(
+    "We could not tell anyone at %(unreached)s, which has no people here and no contact address. Tell them yourself."
+)
+TOLD_PARTNER = Choice("unreached", {"": _("We have told the partner.")}, COULD_NOT_TELL)
+TOLD_CUSTOMER = Choice("unreached", {"": _("We have told the customer.")}, COULD_NOT_TELL)
+#: What else a partner has after it is no longer the partner of record: as its mail says it, and as the customer's.
+PARTNER_KEEPS = Choice(
+    "rest",
+    {"": _("You have no other association with %(customer)s.")},
+    _("With %(customer)s, you still have: %(rest)s."),
+)
+CUSTOMER_KEEPS = Choice(
+    "rest",
+    {"": _("%(partner)s has no other association with your organisation.")},
+    _("%(partner)s still has the following, and you can end each of them. %(rest_with_ways)s"),
+)
 
 
 def _moment(stored: str | None) -> str:
@@ -214,7 +262,7 @@ def notify_both(event: Event, *, partner: Mail, customer: Mail) -> None:
 # --- An end from outside --------------------------------------------------------------------------------------------
 
 
-class EndContext(RecordContext):
+class EndContext(RestContext):
     why: str
 
 
@@ -224,8 +272,8 @@ class EndValues(PartnerName):
 
 def _end_context(event: Event) -> EndContext:
     """Return the end reason too. It is one of the codes, so the mail has no free text."""
-    association = Association.objects.get(pk=event.changes["association"])
-    return {**record_context(event), "why": association.get_end_reason_display(), "reason": []}
+    association = _association(event)
+    return {**_with_rest(event, association), "why": association.get_end_reason_display(), "reason": []}
 
 
 def _end_values(payload: AssociationPayload) -> EndValues:
@@ -249,6 +297,7 @@ ENDED_MAIL = to_partner(
             "From now on, you can see its usage only for the months when you were the partner of record. The "
             "subscription stays in your list."
         ),
+        PARTNER_KEEPS,
     ),
     context=_end_context,
     inbox=_("You are no longer the partner of record. %(why)s."),
@@ -265,6 +314,7 @@ ENDED_CUSTOMER_MAIL = to_customer(
             "From now on, they can see its usage only for the months when they were the partner of record. While the "
             "subscription is active, you can attach another partner."
         ),
+        CUSTOMER_KEEPS,
     ),
     context=_end_context,
     inbox=_("%(partner)s is no longer your partner of record. %(why)s."),

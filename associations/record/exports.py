@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils.translation import gettext as _
 
-from associations.record.timeline import own_mpn_ids, partner_name
+from associations.record.timeline import own_mpn_ids, partner_name, reason_of
 from por.accounts.models import Actor
 from por.history.models import Event
 from por.web.csv_export import CHUNK
@@ -52,7 +52,7 @@ def _event_rows(actor: Actor, events: QuerySet[Event]) -> Iterator[list[Any]]:
             _instant(event.changes.get("ended_at")),
             event.actor_name,
             event.actor_organisation_name,
-            event.reason,
+            reason_of(event, own),
         ]
 
 

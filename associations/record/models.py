@@ -37,6 +37,10 @@ class Period(Func):
     output_field = DateTimeRangeField()
 
 
+#: What an association keeps of its subscription when it ends.
+KEPT = ("seats_at_end", "status_at_end", "renews_on_at_end", "version_at_end")
+
+
 class AssociationQuerySet(models.QuerySet["Association"]):
     def not_undone(self) -> Self:
         """Return all but the undone ones, which count for nothing."""
@@ -106,6 +110,14 @@ class Association(RowModel):
     end_reason = models.CharField(max_length=24, choices=EndReason.choices, blank=True)
     note = models.TextField(blank=True)  # what the customer wrote when attaching
     end_note = models.TextField(blank=True)  # what the customer wrote when removing
+    # The subscription when it ended, which is all that the partner still sees of it; unknown without a status. The
+    # version is that after the end.
+    seats_at_end = models.PositiveIntegerField(null=True, blank=True)
+    status_at_end = models.CharField(
+        max_length=10, choices=Subscription.Status.choices, blank=True, default="", db_default=""
+    )
+    renews_on_at_end = models.DateField(null=True, blank=True)
+    version_at_end = models.PositiveIntegerField(null=True, blank=True)
 
     objects = AssociationQuerySet.as_manager()
 
@@ -161,6 +173,10 @@ class Association(RowModel):
     def instants(self) -> tuple[datetime | None, ...]:
         """Return all instants that it has used on its unit. The next one comes after them."""
         return (self.began_at, self.ended_at, self.attached_at, self.undone_at, self.reopened_at)
+
+    @property
+    def is_in_force(self) -> bool:
+        return self.ended_at is None and self.undone_at is None
 
     @property
     def is_own_tenant(self) -> bool:

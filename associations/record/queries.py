@@ -15,6 +15,7 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef, QuerySet, Value
 
 from associations.record.access import Reader, events_visible_to, subscriptions_visible_to, usage_visible_to
+from associations.record.former import show_as_seen, show_end, with_end
 from associations.record.models import Association, AssociationQuerySet, end_of
 from associations.record.rules import AssociationKind
 from associations.record.usage import MonthOfUsage, latest_usage, newest_usage
@@ -61,11 +62,18 @@ def for_listing(subscriptions: QuerySet[Subscription], as_of: date | None = None
     return found if as_of is None else found.filter(started_on__lte=as_of)
 
 
+#: The statuses in which a subscription without a partner of record lacks one. In the others it can have none.
+CAN_LACK = (Subscription.Status.ACTIVE, Subscription.Status.GRACE)
+
+
 def without_partner(subscriptions: QuerySet[Subscription], as_of: date | None = None) -> QuerySet[Subscription]:
-    """Return those without a partner of record, or without one at the end of a day; not those that are expired now."""
+    """Return those that are active or in grace and have no partner of record; as of a day, all without one at its end.
+
+    This is what "no partner" means everywhere: in lists and their badges, on the home page, in gaps.
+    """
     found = subscriptions.filter(~Exists(held(as_of)))
-    # The status is today's, so it is unknown whether one had expired by a past day.
-    return found if as_of else found.exclude(status=Subscription.Status.EXPIRED)
+    # The status is today's, so it is unknown which one they had on a past day.
+    return found if as_of else found.filter(status__in=CAN_LACK)
 
 
 def renewing(subscriptions: QuerySet[Subscription], today: date) -> QuerySet[Subscription]:
@@ -123,6 +131,8 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
             forms[association.subscription_id] = association
     holders = {one.subscription_id: _is_own(actor, one) for one in records.values() if one.subscription_id is not None}
     known, usage = seen(actor, ids, holders, as_of)
+    # The rights are those of today: who is of record sees the subscription as it is now.
+    show_as_seen(actor, [one for one in subscriptions if as_of or one.pk not in known])
     result = []
     for subscription in subscriptions:
         record = records.get(subscription.pk)
@@ -178,15 +188,17 @@ def subscription_events(actor: Actor, subscription: Subscription, as_of: date | 
 
 
 def get_visible(actor: Actor, subscription_id: uuid.UUID) -> Subscription:
-    """Return the subscription. Raises NotFound if the actor may not see it."""
+    """Return the subscription as the actor sees it. Raises NotFound if it may not see it."""
     given = {"organisation": actor.organisation_id, "id": subscription_id}
     subscription = _visible(Reader.of(actor)).one(**given)
     if subscription is None:
         raise NotFound("not_found", NOT_YOURS)
+    show_end(subscription)
     return subscription
 
 
 @lru_cache(maxsize=256)
 def _visible(reader: Reader) -> PreparedQuery[Subscription]:
-    found = subscriptions_for_listing(reader.actor()).filter(subscription_id=Param("id"))
+    actor = reader.actor()
+    found = with_end(actor, subscriptions_for_listing(actor).filter(subscription_id=Param("id")))
     return PreparedQuery(lambda: found)

@@ -88,7 +88,7 @@ def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
         _sentence(spec, event, known, _url(actor, spec, event, known), here=here),
         event.at,
         by,
-        event.reason or (spec.detail(event) if spec and spec.detail else ""),
+        reason_of(event, known.own) or (spec.detail(event) if spec and spec.detail else ""),
     )
 
 
@@ -129,6 +129,17 @@ def partner_name(event: Event, own: frozenset[str] | None, *, first: bool = True
     if own is not None and partner.get("mpn_id") not in own:
         return _("Another partner") if first else _("another partner")
     return str(partner.get("name", ""))
+
+
+def reason_of(event: Event, own: frozenset[str] | None) -> str:
+    """Return the reason of an event; "" if it was written for another partner than the reader's, whose IDs are `own`.
+
+    Such reasons stand only in old events. Now they are recorded in an event that no other partner reads.
+    """
+    spec = spec_of(event.verb)
+    if own is None or spec is None or not spec.reason_is_private:
+        return event.reason
+    return event.reason if (event.changes.get("partner") or {}).get("mpn_id") in own else ""
 
 
 def own_mpn_ids(actor: Actor) -> frozenset[str] | None:

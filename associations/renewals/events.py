@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from associations.record.events import (
     ATTACHED,
     SUBSCRIPTION,
+    TOLD_CUSTOMER,
     PartnerName,
     RecordContext,
     WithFingerprints,
@@ -238,7 +239,7 @@ CARRIED_OVER_MAIL = to_partner(
             "%(subscription)s has replaced %(replaced)s. You were the partner of record for the old subscription, and "
             "you are now the partner of record for the new one."
         ),
-        _("We have told the customer. They can remove you at any time."),
+        (TOLD_CUSTOMER, _("They can remove you at any time.")),
     ),
     context=_replaced_context,
     inbox=_("This subscription replaces another one. You are still the partner of record."),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from associations.record.access import Reader, customers_visible_to, few_keys, restrict_to_ids, restricted
+from associations.record.former import renews_before, with_status
 from associations.record.queries import held, subscriptions_for_listing
 from associations.subscriptions.schemas import subscription_values
 from associations.subscriptions.searching import Matches, SearchShape, matches_of
@@ -114,11 +115,13 @@ def _matching(
     day: date | None = None,
 ) -> QuerySet[Subscription]:
     """Return the subscriptions that match these filters; their values, and those of the search, may be Params."""
-    for name in ("product", "agreement", "status"):
+    for name in ("product", "agreement"):
         if given[name]:
             subscriptions = subscriptions.filter(**{name: given[name]})
+    if given["status"]:
+        subscriptions = subscriptions.filter(with_status(actor, given["status"]))
     if given["renews_before"]:
-        subscriptions = subscriptions.filter(renews_on__lt=given["renews_before"])
+        subscriptions = subscriptions.filter(renews_before(actor, given["renews_before"]))
     if given["tenant_id"]:
         subscriptions = subscriptions.filter(customer__tenant_id=given["tenant_id"])
     if given["partner_of_record"]:

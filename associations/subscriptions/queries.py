@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from associations.attaching.events import AttachEvent
-from associations.change_requests.answer_events import AnswerEvent
+from associations.change_requests.events import AnswerEvent
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.rules import ChangeStatus
 from associations.record.models import Association

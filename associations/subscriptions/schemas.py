@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.queries import open_requests
 from associations.change_requests.schemas import QuestionShape, question_shape
+from associations.record.former import at_end
 from associations.record.models import Association, AssociationQuerySet
 from associations.record.queries import seen
 from associations.record.schemas import (
@@ -63,7 +64,11 @@ class UsageShape(TypedDict):
 
 
 class SubscriptionShape(TypedDict):
-    """A subscription as this reader sees it. `usage` is the latest month that the reader can see."""
+    """A subscription as this reader sees it. `usage` is the latest month that the reader can see.
+
+    A former partner sees `seats`, `status`, `renews_on` and `version` as they were when its last association ended; if
+    that is not known, they are null, and the version is 0.
+    """
 
     id: Guid
     customer: CustomerShape
@@ -73,7 +78,7 @@ class SubscriptionShape(TypedDict):
     portal: PortalCode
     seats: int | None
     trial: bool
-    status: StatusCode
+    status: StatusCode | None
     started_on: Day
     renews_on: Day | None
     partner_of_record: PartnerOfRecordShape | HiddenShape | None
@@ -164,6 +169,9 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
         of_record[subscription] = PartnerOfRecordShape(mpn_id=mpn_id, name=name, since=timestamp(since), source=source)
     known, usage = seen(actor, ids, holders, as_of)
     requests = open_requests(actor, contested) if contested else {}
+    # The rights are those of today: who is of record sees the subscription as it is now.
+    ended = at_end(actor, [pk for pk in ids if as_of or pk not in known])
+    shown = [(one, ended.get(one.pk, one)) for one in subscriptions]
     return [
         {
             "id": one.id_text,
@@ -172,17 +180,17 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
             "sku": {"sku_string_id": one.sku__string_id, "name": one.sku__name} if one.sku__string_id else None,
             "agreement": one.agreement,
             "portal": portal_for(one.agreement, one.product).name.value,
-            "seats": one.seats,
+            "seats": as_seen.seats,
             "trial": one.is_trial,
-            "status": one.status,
+            "status": as_seen.status or None,
             "started_on": one.started_on.isoformat(),
-            "renews_on": one.renews_on.isoformat() if one.renews_on else None,
+            "renews_on": as_seen.renews_on.isoformat() if as_seen.renews_on else None,
             "partner_of_record": of_record[one.pk] if one.pk in known else _HIDDEN if one.pk in holders else None,
             "change_request": question_shape(requests[one.pk]) if one.pk in requests else None,
             "usage": usage_shape(usage[one.pk]) if one.pk in usage else None,
-            "version": one.version,
+            "version": as_seen.version,
         }
-        for one in subscriptions
+        for one, as_seen in shown
     ]
 
 

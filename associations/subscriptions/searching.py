@@ -105,9 +105,10 @@ def matches_of(text: str, actor: Actor, day: date | None) -> Matches:
     ids = ids_from(text)
     given = {"text": text, "first_id": ids and ids[0], "last_id": ids and ids[1]}
     found: dict[str, set[Any]] = {"customer": set(), "partner": set(), "sku": set()}
+    customers: list[Any] | str | None = MANY
+    partners: list[Any] | str | None = MANY
     if len(text) < SEARCH_FROM:
         found["sku"].update(Sku.objects.filter(name__icontains=text).values_list("pk", flat=True))
-        customers = partners = MANY
     else:
         for kind, pk in _names(has_ids=ids is not None, few=FEW).values(**given):
             found[kind].add(pk)

@@ -8,13 +8,15 @@ from typing import Any
 
 from django import template
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from associations.record.queries import Row
+from associations.record.queries import CAN_LACK, Row
 from por.accounts.rules import OrganisationKind
 from por.directory.templatetags import Cells
 from por.web import charts
+from por.web.formatting import NONE
 from por.web.frames import Frame, filled
 from por.web.templatetags import ui
 
@@ -45,7 +47,7 @@ def _customer_cells(context: Mapping[str, Any], cells: Cells, row: Row, query: s
     subscription = row.subscription
     url = ui.address("associations:subscription_detail", subscription.subscription_id)
     if row.record is None:
-        partner = _badges(cells.language)["none"]
+        partner = _no_partner(context, cells, row)
     else:
         partner = filled(
             "<span>{}{}{}</span>",
@@ -90,7 +92,9 @@ def _partner_cells(
             "tile": ui.product_tile(subscription.product, "sm"),
         }
     trend = {"trend": charts.spark(row.trend)} if with_trend else {}
-    partner = _with_form(filled("{}{}", _holder(cells, row), _request(context, row, page_of_request)), row, legacy)
+    partner = _with_form(
+        filled("{}{}", _holder(context, cells, row), _request(context, row, page_of_request)), row, legacy
+    )
     return {**named, **trend, "partner": partner, **_common_cells(cells, row)}
 
 
@@ -101,12 +105,18 @@ _PAGES = {
 }
 
 
-def _holder(cells: Cells, row: Any) -> SafeString:
+def _no_partner(context: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
+    """Return "no partner" as the list and its counts mean it; a dash for a row that can have none."""
+    lacks = context.get("as_of") or row.subscription.status in CAN_LACK
+    return _badges(cells.language)["none" if lacks else "cannot"]
+
+
+def _holder(context: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
     """Return who is the partner of record, as the reader may know it."""
     if row.record is None:
         if getattr(row, "hidden", False):
             return filled('<span class="muted">{}</span>', _("Another partner"))
-        return _badges(cells.language)["none"]
+        return _no_partner(context, cells, row)
     if row.record.is_own_tenant:
         return _badges(cells.language)["of_itself"]
     return filled(
@@ -120,6 +130,7 @@ def _holder(cells: Cells, row: Any) -> SafeString:
 def _badges(_language: str | None) -> dict[str, SafeString]:
     return {
         "none": ui.badge("neutral", _("No partner"), dash=True),
+        "cannot": format_html('<span class="muted">{}</span>', NONE),
         "own": ui.badge("neutral", _("Own use")),
         "of_itself": ui.badge("neutral", _("Own use (competencies only)"), icon="building"),
     }

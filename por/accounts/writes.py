@@ -22,7 +22,7 @@ from rest_framework.response import Response
 from por.accounts import actions
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor, IdempotencyKey
-from por.api.endpoint import matches, only_version, takes_any
+from por.api.endpoint import check_parameters, matches, only_version, takes_any
 from por.api.problems import PreconditionRequired
 from por.api.renderers import JSONRenderer
 from por.errors import Forbidden, NotFound, Refused, Unavailable, VersionConflict
@@ -62,6 +62,12 @@ def write(
     it has. So here the target is only looked up after a refusal, to refuse in the right order.
     """
     actor = actor_of(request)
+
+    def checked_work() -> Response:
+        version = _version(request, target)
+        check_parameters(request)
+        return work(version)
+
     try:
         _require(actor, right)
     except Forbidden:
@@ -69,7 +75,7 @@ def write(
             target.find()
         raise
     try:
-        return idempotent(request, lambda: work(_version(request, target)))
+        return idempotent(request, checked_work)
     except (NotFound, Forbidden, PreconditionRequired, VersionConflict, Unavailable):
         raise
     except _KeyRefused:

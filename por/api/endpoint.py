@@ -12,6 +12,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
@@ -53,6 +54,12 @@ class Endpoint(APIView):
         gives_csv = getattr(getattr(self, method, None), "gives_csv", False)
         return [*super().get_renderers(), *([CsvRenderer()] if gives_csv else [])]
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Let the caller in, and check the query of a method that reads. A write does so in an order of its own."""
+        super().initial(request, *args, **kwargs)
+        if request.method in SAFE_METHODS:
+            check_parameters(request)
+
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         patch_vary_headers(response, ["Accept", "Authorization", "Cookie", "Accept-Language"])
@@ -60,6 +67,29 @@ class Endpoint(APIView):
         if "Idempotent-Replayed" in response:
             metrics.REPLAYS.inc()
         return response
+
+
+def check_parameters(request: Request) -> None:
+    """Raise Invalid for a parameter that the method does not know: it may be meant to change what the method does."""
+    method = getattr(request.parser_context["view"], (request.method or "").lower(), None)
+    known = getattr(method, "parameters", None)
+    if known is not None and (errors := list(islice(_unfit_parameters(request, known), MOST_ERRORS))):
+        raise invalid(errors)
+
+
+def _unfit_parameters(request: Request, known: Iterable[str]) -> Iterator[FieldError]:
+    """Yield the parameters of the query that there are not, and those that are there twice."""
+    for name, values in request.query_params.lists():
+        if name not in known:
+            yield FieldError(name, "unknown_parameter", _unknown_parameter(name, known))
+        elif len(values) > 1:
+            yield FieldError(name, "parameter_twice", _("The query has this parameter twice. Send it once."))
+
+
+def _unknown_parameter(name: str, known: Iterable[str]) -> str:
+    if nearest := get_close_matches(name[:100], list(known), 1):
+        return _("This parameter does not exist. Did you mean %(name)s?") % {"name": nearest[0]}
+    return _("This parameter does not exist.")
 
 
 def entered(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def listing(
 
 
 def filtered(request: Request, form: type[Filters]) -> Filters:
-    """Return the filters of a list as the query gives them; ignore unknown parameters. Raise Invalid."""
+    """Return the filters of a list as the query gives them. Raise Invalid."""
     given = request.query_params
     values = tuple((name, tuple(given.getlist(name))) for name in form.base_fields)
     return cast("Filters", _valid(form, get_language(), values))

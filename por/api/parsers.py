@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -20,13 +21,14 @@ class StrictJSONParser(JSONParser):
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         try:
-            body = json.loads(
-                stream.read().decode(), parse_constant=_refuse_constant, object_pairs_hook=_each_name_once
-            )
+            body = json.loads(stream.read().decode(), parse_constant=_refuse_constant, object_pairs_hook=_as_object)
             json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
             _check_depth(body)
         except (ValueError, RecursionError):
             raise Invalid("malformed_json", _("The request body is not valid JSON in UTF-8.")) from None
+        if path := next(_twice(body), None):
+            message = _("The request body has this field twice. Send it once.")
+            raise Invalid("field_twice", message, errors=[FieldError(".".join(path), "field_twice", str(message))])
         return body
 
 
@@ -34,13 +36,28 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+class _Twice(dict[str, Any]):
+    """An object of JSON that has a name twice."""
+
+    name = ""
+
+
+def _as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
-    if len(fields) < len(pairs):
-        twice, _count = Counter(name for name, _value in pairs).most_common(1)[0]
-        message = _("The request body has this field twice. Send it once.")
-        raise Invalid("field_twice", message, errors=[FieldError(twice, "field_twice", str(message))])
-    return fields
+    if len(fields) == len(pairs):
+        return fields
+    found = _Twice(fields)
+    found.name = Counter(name for name, _value in pairs).most_common(1)[0][0]
+    return found
+
+
+def _twice(value: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    """Yield the path to each name that an object at any depth has twice."""
+    if isinstance(value, _Twice):
+        yield (*path, value.name)
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for place, one in inside:
+        yield from _twice(one, *path, str(place))
 
 
 def _check_depth(body: Any) -> None:

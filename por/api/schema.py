@@ -91,7 +91,7 @@ ANYWHERE: dict[int, list[str]] = {
     401: ["not_authenticated", "token_invalid"],
     405: ["method_not_allowed"],
     406: ["not_acceptable"],
-    422: ["not_storable"],
+    422: ["not_storable", "unknown_parameter", "parameter_twice"],
     500: ["internal_error"],
     503: ["unavailable"],
 }
@@ -230,6 +230,8 @@ def described(
             parameters.append(IF_MATCH)
     if versioned:
         parameters.append(ETAG)
+    names = [one.name for one in parameters if isinstance(one, OpenApiParameter) and one.location == one.QUERY]
+    names += query().fields if query else ()
     for group in groups:
         for status, some in group.items():
             codes.setdefault(status, []).extend(code for code in some if code not in codes.get(status, []))
@@ -255,6 +257,7 @@ def described(
 
     def mark(view: View) -> View:
         view.gives_csv = is_list or is_file  # type: ignore[attr-defined]
+        view.parameters = frozenset(names)  # type: ignore[attr-defined]
         return decorate(view)
 
     return mark

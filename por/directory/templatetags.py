@@ -44,7 +44,7 @@ class Cells:
 
     def status(self, subscription: Subscription) -> SafeString:
         """Return the status as a badge."""
-        return _status(subscription.status, self.statuses[subscription.status])
+        return _status(subscription.status, self.statuses[subscription.status]) if subscription.status else _NOT_KNOWN
 
     def renewal(self, subscription: Subscription) -> SafeString:
         """Return when the subscription renews and, if it is soon, how soon."""

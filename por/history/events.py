@@ -147,6 +147,7 @@ class EventParts(TypedDict):
     mails: tuple[Message, ...]
     notify: NotRequired[Callable[[Event], None]]  # sends these mails
     detail: NotRequired[Callable[[Event], str]]  # shown below the text of an event without a reason
+    reason_is_private: NotRequired[bool]  # of the partners, only the one that the payload names reads the reason
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ class EventSpec:
     mails: tuple[Message, ...]
     notify: Callable[[Event], None] | None = None
     detail: Callable[[Event], str] | None = None
+    reason_is_private: bool = False
 
 
 # --- The registry ---------------------------------------------------------------------------------------------------
@@ -173,6 +175,8 @@ _groups: dict[str, EventGroup] = {}
 _specs: dict[str, EventSpec] = {}
 _keys: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
 _verified = False
+#: The parts that an event may lack.
+_OPTIONAL = {"notify", "detail", "reason_is_private"}
 
 
 def event_group(key: str, label: LazyText, *, internal: bool = False) -> EventGroup:
@@ -185,7 +189,7 @@ def register(name: EventType, **parts: Unpack[EventParts]) -> EventSpec:
     """Register an event, so that it can be recorded and shown."""
     if _verified:
         raise ImproperlyConfigured(f"The event {name} was registered too late: the events are verified already.")
-    if missing := sorted(EventParts.__annotations__.keys() - parts.keys() - {"notify", "detail"}):
+    if missing := sorted(EventParts.__annotations__.keys() - parts.keys() - _OPTIONAL):
         raise ImproperlyConfigured(f"The event {name} lacks {', '.join(missing)}.")
     if name in _specs:
         raise ImproperlyConfigured(f"The event {name} is registered twice.")

@@ -179,7 +179,7 @@ def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiA
         frame = {
             **values,
             "subject": subject,
-            "paragraphs": [events.render(one, values) for one in kind.paragraphs],
+            "paragraphs": [text for one in kind.paragraphs if (text := events.render(one, values))],
             "action": kind.action,
             "url": address(kind.url(event or delivery)),
             "receipt": address(values["receipt"]) if values.get("receipt") else "",

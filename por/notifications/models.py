@@ -54,6 +54,10 @@ class DeliveryQuerySet(WorkRowQuerySet["Delivery"]):
     def waiting(self) -> Self:
         return self.filter(status=Delivery.Status.WAITING)
 
+    def unreached(self) -> Self:
+        """Return those for an organisation where no one can be told."""
+        return self.filter(status=Delivery.Status.UNREACHED)
+
     def failed(self) -> Self:
         """Return the deliveries that failed for good, until a person sends them again."""
         return self.filter(status__in=FAILED)
@@ -77,6 +81,7 @@ class Delivery(WorkRow):
         SENT = "sent", _("Sent")
         REFUSED = "refused", _("Refused by the recipient's server")
         DEAD = "dead", _("Stopped trying")
+        UNREACHED = "unreached", _("No one to tell")  # the organisation has no one, so there is no recipient
 
     class Channel(models.TextChoices):
         MAIL = "mail", _("Email")
@@ -84,7 +89,7 @@ class Delivery(WorkRow):
     event = models.ForeignKey(Event, models.PROTECT, null=True, blank=True, related_name="deliveries", db_index=False)
     organisation = models.ForeignKey(Organisation, models.PROTECT, null=True, blank=True, related_name="deliveries")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
-    recipient = models.EmailField(max_length=254)
+    recipient = models.EmailField(max_length=254)  # "" where there is no one to tell
     channel = models.CharField(max_length=10, choices=Channel.choices, default=Channel.MAIL)
     template = models.CharField(max_length=60)
     language = models.CharField(max_length=5, choices=LANGUAGES)

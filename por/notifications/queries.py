@@ -19,8 +19,9 @@ from django.utils import timezone
 
 from por.accounts.models import Actor, Organisation, User
 from por.db.prepared import Param, PreparedQuery
+from por.history.models import Event
 from por.notifications.lines import Group, grouped
-from por.notifications.models import Notification
+from por.notifications.models import Delivery, Notification
 
 #: How many lines about one object are shown; the others are counted.
 SHOWN = 10
@@ -61,6 +62,16 @@ def inbox(newest: list[Notification], *, actor: Actor) -> list[Group]:
         first: Any = group.entries[0].notification
         group.more = first.together - len(group.entries)
     return groups
+
+
+def unreached(event: Event) -> str:
+    """Return the names of the organisations where no one could be told of an event; "" if there are none."""
+    return ", ".join(name for (name,) in _UNREACHED.values(event=event.pk))
+
+
+_UNREACHED: PreparedQuery[Any] = PreparedQuery(
+    lambda: Delivery.objects.unreached().filter(event=Param("event")).order_by("pk").values_list("organisation__name")
+)
 
 
 def mail_is_late() -> bool:

@@ -116,6 +116,7 @@ DELIVERY_TABS = [
     ListTab("", gettext_lazy("All"), lambda found: found),
     ListTab("waiting", gettext_lazy("Waiting"), lambda found: found.waiting()),
     ListTab("failed", gettext_lazy("Failed"), lambda found: found.failed()),
+    ListTab("unreached", gettext_lazy("No one to tell"), lambda found: found.unreached()),
     ListTab("sent", gettext_lazy("Sent"), lambda found: found.filter(status=Delivery.Status.SENT)),
 ]
 DELIVERY_COLUMNS = [

@@ -16,7 +16,7 @@ from associations.attaching.models import Consent
 from associations.record import locking
 from associations.record.access import subscriptions_visible_to
 from associations.record.models import Association
-from associations.record.policies import policy_on
+from associations.record.policies import months_before, policy_on
 from associations.record.rules import AssociationKind, Source
 from por import names
 from por.accounts.models import SYSTEM, Actor
@@ -42,9 +42,9 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: StatedConsent, *,
     """Attach a location of the actor's company to a subscription from Open licensing, new or old; return the outcome.
 
     The customer's consent is stored, and the customer is notified. Where another partner is the partner of record, a
-    change request is opened or joined. Raises NotFound (also for another agreement, if the actor cannot see the
-    subscription), Forbidden, Locked, or Refused: `not_open_licensing`, `not_your_mpn_id` on `mpn_id`,
-    `consent_in_future` on `consent`, `direction_mark` on `consent.name`, and what attaching refuses.
+    change request is opened or joined. Raises NotFound (also for one that cannot be activated, if the actor cannot see
+    it), Forbidden, Locked, or Refused: `not_open_licensing`, `not_your_mpn_id` on `mpn_id`, `consent_in_future` or
+    `consent_too_early` on `consent`, `direction_mark` on `consent.name`, and what attaching refuses.
     """
     by.require(Right.ACTIVATE)
     number = normal_mpn_id(mpn_id)
@@ -52,21 +52,21 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: StatedConsent, *,
         number is not None and not partners_of(by).filter(mpn_id=number).exists()
     ):  # the same for an ID of another partner and an unknown one
         raise Refused("not_your_mpn_id", _("Enter the MPN ID of one of your own locations."), field="mpn_id")
+    today = timezone.now().date()
+    earliest = months_before(today, policy_on(today).back_dating_months)
+    _check_consent(consent, earliest, today)  # first, so that it says the same of a subscription that does not exist
     subscription = Subscription.objects.filter(subscription_id=subscription_id).first()
-    if subscription is None or subscription.agreement != Agreement.OPEN:
-        if not subscriptions_visible_to(by).filter(subscription_id=subscription_id).exists():
-            raise locking.absent()
+    if subscription is None or not (_can_be_activated(subscription) or _sees(by, subscription)):
+        raise locking.absent()
+    if subscription.agreement != Agreement.OPEN:
         raise Refused(
             "not_open_licensing",
             _("You can only activate a subscription from Open licensing. Ask the customer to attach you instead."),
         )
     subscription = locking.locked_by_system(subscription.pk)
     partner = directory.attachable(mpn_id, by=by)
+    _check_consent(consent, max(earliest, subscription.started_on), today)
     now = timezone.now()
-    if consent.on > now.date():
-        raise Refused(
-            "consent_in_future", _("The date when the customer agreed cannot be in the future."), field="consent"
-        )
     name = names.clean(consent.name, field="consent.name")
     attached = attach_locked(subscription, partner, by=by, source=Source.ACTIVATION)
     if attached.outcome != "unchanged":
@@ -83,6 +83,28 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: StatedConsent, *,
             },
         )
     return attached
+
+
+def _can_be_activated(subscription: Subscription) -> bool:
+    """Return whether a partner that cannot see the subscription may activate it, and so learn that it exists."""
+    return subscription.agreement == Agreement.OPEN and subscription.status == Subscription.Status.ACTIVE
+
+
+def _sees(actor: Actor, subscription: Subscription) -> bool:
+    return subscriptions_visible_to(actor).filter(pk=subscription.pk).exists()
+
+
+def _check_consent(consent: StatedConsent, earliest: date, today: date) -> None:
+    if consent.on > today:
+        raise Refused(
+            "consent_in_future", _("The date when the customer agreed cannot be in the future."), field="consent"
+        )
+    if consent.on < earliest:
+        raise Refused(
+            "consent_too_early",
+            _("The date when the customer agreed must be %(day)s or later.") % {"day": earliest.isoformat()},
+            field="consent",
+        )
 
 
 #: The kind of association of the partner that sold a subscription, by the agreement of the sale.

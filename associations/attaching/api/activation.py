@@ -70,6 +70,7 @@ class Activate(Endpoint):
                 "not_your_mpn_id",
                 "consent_in_future",
                 "direction_mark",
+                "consent_too_early",
                 "blank",
             ],
         },

@@ -10,14 +10,16 @@ from django.views.decorators.http import require_http_methods
 
 from associations.attaching.actions import activation
 from associations.attaching.actions.attach import Attached
+from associations.attaching.events import ATTACHED_FOR_CUSTOMER
 from associations.attaching.forms import ActivateForm
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.access import partners_of
-from por.directory.models import Partner
+from por.directory.models import Partner, Subscription
 from por.errors import Forbidden, Locked, NotFound, RateLimited, Refused
+from por.notifications.actions.notifying import Reach, reach_of
 from por.web.pages import submit
 
 #: The field that shows a refusal without a field, by its code; for the other codes it is the subscription.
@@ -61,8 +63,22 @@ def _done(request: Request, attached: Attached) -> HttpResponse:
     if attached.outcome == "unchanged":
         messages.info(request, _("This location is already the partner of record. Nothing has changed."))
     else:
-        messages.success(request, _("Activated. You are now the partner of record. We will email the customer."))
+        messages.success(request, f"{_('Activated. You are now the partner of record.')} {_told(subscription)}")
     return redirect("associations:partner_subscription_detail", subscription.subscription_id)
+
+
+def _told(subscription: Subscription) -> str:
+    """Return how the customer is told, in one sentence."""
+    match reach_of({subscription.customer_id: ATTACHED_FOR_CUSTOMER})[subscription.customer_id]:
+        case Reach.MAIL:
+            return _("We will email the customer.")
+        case Reach.INBOX:
+            return _("The customer’s administrators can read it in the inbox here.")
+        case _:
+            return _(
+                "We cannot tell anyone: the customer has no administrator here and no contact address. Tell them "
+                "yourself."
+            )
 
 
 def _at_its_field(refused: Refused) -> Refused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,10 +13,13 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from associations.attaching.actions import attach as attaching
+from associations.attaching.events import ATTACHED_MAIL
 from associations.attaching.forms import CheckForm, SeveralForm
-from associations.attaching.views.shared import being_of_record, checked
+from associations.attaching.views.shared import being_of_record, checked, is_told_of_end
 from associations.change_requests.models import ChangeRequest
+from associations.change_requests.queries import told
 from associations.record import queries
+from associations.record.holdings import holdings
 from associations.record.models import Association
 from associations.record.queries import BY_PRODUCT
 from associations.record.usage import MonthOfUsage
@@ -26,6 +29,7 @@ from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner, Subscription
 from por.directory.portals import Effect
+from por.directory.rules import normal_mpn_id
 from por.errors import NotFound, Refused
 from por.web.pages import NOT_YOURS, add_refusal
 
@@ -74,7 +78,10 @@ def several_attach(request: Request) -> HttpResponse:
             "subscriptions": subscriptions,
             "rows": shown,
             "said": meaning(partner, shown) if partner else [],
+            "holdings": holdings(partner, subscriptions) if partner and subscriptions else None,
             "done": outcomes,
+            "told": told({attached: ATTACHED_MAIL}) if (attached := _attached_to(outcomes, check)) else [],
+            "told_of_end": partner is None or is_told_of_end(partner),
             "attached": sum(one.code == "attached" for one in outcomes),
             "asked": sum(one.code == "change_requested" for one in outcomes),
         },
@@ -143,6 +150,14 @@ def _attach(actor: Actor, rows: Iterable[queries.Row], check: CheckForm) -> list
         else:
             outcomes.append(_outcome(row, attached))
     return outcomes
+
+
+def _attached_to(outcomes: Sequence[Outcome], check: CheckForm) -> Partner | None:
+    """Return the partner, if it was attached to any of the subscriptions."""
+    if all(one.code != "attached" for one in outcomes):
+        return None
+    mpn_id = normal_mpn_id(check.cleaned_data["mpn_id"])
+    return Partner.objects.select_related("organisation").get(mpn_id=mpn_id)
 
 
 def _outcome(row: queries.Row, attached: attaching.Attached) -> Outcome:

@@ -7,12 +7,16 @@ from typing import Any
 
 from django.utils import timezone
 
+from associations.attaching.events import ATTACHED_MAIL, REMOVED_MAIL
 from associations.attaching.forms import CheckForm
+from associations.change_requests.models import ChangeRequest
+from associations.change_requests.queries import LastChange, Told, told, told_of_answer
 from por.accounts.models import Actor
 from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.directory.portals import affects, who
 from por.errors import Forbidden, Refused
+from por.notifications.actions.notifying import Reach
 from por.web.pages import submit
 
 
@@ -32,3 +36,15 @@ def checked(actor: Actor, form: CheckForm) -> Partner | None:
 
     sent = submit(form, lambda: directory.check(form.cleaned_data["mpn_id"], by=actor), reword=at_its_field)
     return sent.result if sent.is_done else None
+
+
+def told_of(last: LastChange) -> list[Told]:
+    """Return how the partners are told of the customer's last change."""
+    if last.request is not None:
+        return told_of_answer(ChangeRequest.objects.for_listing().get(pk=last.request.pk))
+    return told({last.association.partner: ATTACHED_MAIL if last.what == "attached" else REMOVED_MAIL})
+
+
+def is_told_of_end(partner: Partner) -> bool:
+    """Return whether anyone would be told if the partner were removed."""
+    return told({partner: REMOVED_MAIL})[0][1] != Reach.NO_ONE

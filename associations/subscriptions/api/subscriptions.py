@@ -15,6 +15,7 @@ from associations.record.access import usage_visible_to
 from associations.record.locking import absent
 from associations.record.queries import subscription_events, subscriptions_for_listing
 from associations.record.schemas import NOT_FOUND, SUBSCRIPTION_EXAMPLE, get_visible
+from associations.record.timeline import own_mpn_ids, reason_of
 from associations.record.usage import month_of, monthly
 from associations.subscriptions.forms import SubscriptionFilter
 from associations.subscriptions.schemas import (
@@ -152,7 +153,7 @@ class History(Endpoint):
 def _events(actor: Actor, events: list[Event]) -> list[EventShape]:
     """Return the events as this reader may know them: a partner sees any other one as "another partner"."""
     others = _other_partners(actor, events)
-    another = _("another partner")
+    another, own = _("another partner"), own_mpn_ids(actor)
     shapes: list[EventShape] = []
     for event in events:
         shown_actor: DoerShape | None = {"name": event.actor_name, "organisation": event.actor_organisation_name}
@@ -171,7 +172,7 @@ def _events(actor: Actor, events: list[Event]) -> list[EventShape]:
                 "actor": shown_actor,
                 "object": {"kind": event.object_kind, "id": event.object_id, "name": event.object_name},
                 "changes": changes,
-                "reason": event.reason,
+                "reason": reason_of(event, own),
             }
         )
     return shapes

@@ -20,13 +20,20 @@ from django.views.decorators.http import require_safe
 from associations.attaching.actions.attach import attach, remove
 from associations.attaching.actions.undo import undo
 from associations.attaching.forms import AttachForm, CheckForm, RemoveForm, UndoForm
-from associations.attaching.views.shared import being_of_record, checked
+from associations.attaching.views.shared import being_of_record, checked, is_told_of_end, told_of
 from associations.change_requests.actions import requests_of
 from associations.change_requests.models import ChangeRequest
-from associations.change_requests.queries import LastChange, last_change, undoable
+from associations.change_requests.queries import (
+    LastChange,
+    last_change,
+    told_of_open,
+    told_of_request,
+    undoable,
+)
 from associations.change_requests.rules import ChangeStatus
 from associations.record import exports, queries, timeline, usage
 from associations.record.forms import check_had_started
+from associations.record.holdings import holdings
 from associations.record.locking import all_associations
 from associations.record.models import Association
 from associations.record.policies import policy_on
@@ -243,6 +250,7 @@ def _detail(
     active = subscription.status == Subscription.Status.ACTIVE and as_of is None
     may_name = active and actor.may(Right.ATTACH)
     own_use = partner is not None and partner.own_tenant_id == subscription.customer.tenant_id
+    shown_partner = current.association.partner if current else partner
     sent = [form for form in (check, attach, remove, undo, past) if form is not None and form.errors]
     return render_page(
         request,
@@ -258,6 +266,11 @@ def _detail(
             "due_at": change_request.due_at if change_request else policy_on(today).answer_due(today),
             "may_remove": current is not None and as_of is None and actor.may(Right.REMOVE),
             "last": last,
+            "told": told_of(last) if last else told_of_open(change_request) if change_request else [],
+            "told_if_asked": told_of_request(current.association.partner, partner) if current and partner else [],
+            "told_of_end": shown_partner is None or is_told_of_end(shown_partner),
+            "rest": holdings(last.ended.partner, [subscription]) if last and last.ended else None,
+            "holdings": holdings(shown_partner, [subscription]) if shown_partner and as_of is None else None,
             "mail_is_late": (last is not None or change_request is not None) and mail_is_late(),
             "partner": partner if may_name else None,
             "own_use": own_use,

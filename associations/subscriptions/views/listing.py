@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from django.core.cache import caches
 from django.db.models import QuerySet
@@ -108,7 +108,8 @@ def subscription_page(
     def kept(_base: QuerySet[Subscription]) -> Mapping[str, int]:
         key = f"tabs:{request.path}:{actor.organisation_id}:{timezone.now().date()}:{newest_of(actor)}"
         tabs = [tab.key for tab in tabs_of(actor, None)]
-        return caches["local"].get_or_set(key, lambda: {tab: count_of(prepared(tab, False)) for tab in tabs})
+        counts = caches["local"].get_or_set(key, lambda: {tab: count_of(prepared(tab, False)) for tab in tabs})
+        return cast("Mapping[str, int]", counts)
 
     def counted(_base: QuerySet[Subscription]) -> Mapping[str, int]:
         shape = PageShape(ListShape.of(actor, few, {}), timezone.now().date(), tabs_of, "", of, restrict)

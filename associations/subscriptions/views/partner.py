@@ -23,7 +23,9 @@ from associations.change_requests.queries import open_requests
 from associations.record import queries, timeline
 from associations.record.access import all_visible_to, usage_visible_to
 from associations.record.forms import check_had_started
+from associations.record.models import Association
 from associations.record.queries import BY_CUSTOMER, get_visible
+from associations.record.rules import AssociationKind
 from associations.record.usage import in_period, trend, usage_by_month, use_of_workloads
 from associations.subscriptions import figures
 from associations.subscriptions.queries import periods
@@ -69,6 +71,12 @@ def _of_any_partner(_actor: Actor, as_of: date | None) -> QuerySet[Subscription]
     To check again for each row that the partner may see it would take most of the page's time.
     """
     return queries.for_listing(Subscription.objects.all(), as_of)
+
+
+def _administers(actor: Actor, subscription: Subscription) -> bool:
+    """Return whether the actor has administrator rights at the customer, whoever is the partner of record."""
+    rights = Association.objects.open().visible_to(actor).filter(kind=AssociationKind.DELEGATED_ADMIN)
+    return rights.filter(customer=subscription.customer_id).exists()
 
 
 @require_safe
@@ -119,11 +127,12 @@ def _detail(
             "subscription": subscription,
             "row": row,
             **being_of_record(subscription, as_of, own=row.record is not None and row.record.is_own_tenant),
+            "administers": _administers(actor, subscription),
             "asked": None if as_of else open_requests(actor, [subscription.pk]).get(subscription.pk),
             "periods": periods(actor, subscription, as_of),
             "may_invite": actor.may(Right.INVITE)
             and not (row.record or as_of)
-            and subscription.status == Subscription.Status.ACTIVE,
+            and subscription.status in ("", Subscription.Status.ACTIVE),  # a former partner may not know it
             "use": months[-1] if months else None,
             "trend": trend(months),
             "usage_url": reverse("portal:partner_subscription_usage", args=[subscription.subscription_id]),

@@ -24,7 +24,7 @@ def mpn_id(cells: Cells, column: str) -> str:
         return ""
     label = _LABEL.match(text)
     found = normal_mpn_id(_DECIMALS.sub("", text[label.end() :] if label else text))
-    message = IS_GUID if is_guid(text) else _("An MPN ID has 4 to 10 digits.")
+    message = str(IS_GUID) if is_guid(text) else _("An MPN ID has 4 to 10 digits.")
     return found or cells.refuse(column, "mpn_id_malformed", message)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 from django.db import transaction
@@ -102,31 +103,67 @@ def _send(notices: Sequence[Notice]) -> None:
     now = timezone.now()
     lines: list[Notification] = []
     mails: list[Delivery | Notice] = []
+    unread: set[int] = set()  # the places in `mails` of notices that no inbox has either
     for notice in notices:
-        is_wanted = False
+        is_wanted = is_read = False
         for member in members[notice.organisation_id]:
             if not _concerns(notice, member):
                 continue
-            wanted = How.AT_ONCE if notice.always else how.get((member.pk, notice.message.name), How.AT_ONCE)
+            wanted = _wanted(notice, member, how)
             is_wanted |= wanted != How.OFF
+            is_read |= notice.message.inbox is not None
             if notice.message.inbox is not None:
                 lines.append(_line(notice, member, digest=wanted == How.DIGEST, now=now))
             if wanted == How.AT_ONCE:
                 mails.append(to_member(notice.event, notice.message, member))
         if notice.to_contact and not is_wanted:
+            unread |= set() if is_read else {len(mails)}
             mails.append(notice)
     organisations = Organisation.objects.in_bulk({one.organisation_id for one in mails if isinstance(one, Notice)})
     deliveries = []
-    for one in mails:
+    for place, one in enumerate(mails):
         if isinstance(one, Delivery):
             deliveries.append(one)
         elif (organisation := organisations[one.organisation_id or 0]).contact_email:
             deliveries.append(_to_contact(one.event, one.message, organisation))
-        else:
+        elif place in unread:
+            deliveries.append(_to_no_one(one.event, one.message, organisation))
             logger.warning("No one of organisation %s can be notified of event %s.", organisation.pk, one.event.pk)
     Notification.objects.bulk_create(lines, ignore_conflicts=True)
     Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
     delivering.wake.after_commit()
+
+
+def _wanted(notice: Notice, member: Membership, how: Mapping[tuple[int, str], How]) -> How:
+    return How.AT_ONCE if notice.always else how.get((member.pk, notice.message.name), How.AT_ONCE)
+
+
+class Reach(StrEnum):
+    """What a message to an organisation leads to: a mail, only a line in the inbox of its members, or nothing."""
+
+    MAIL = "mail"
+    INBOX = "inbox"
+    NO_ONE = "no_one"
+
+
+def reach_of(messages: Mapping[int, Mail]) -> dict[int, Reach]:
+    """Return how each of these messages reaches the organisation with this key, before an event has sent it.
+
+    It looks at the same people and choices as sending does.
+    """
+    notices = [Notice(Event(), message, pk, to_contact=True) for pk, message in messages.items()]
+    members = _members(notices)
+    how = _choices(notices, members)
+    contacts = dict(Organisation.objects.filter(pk__in=messages).values_list("pk", "contact_email"))
+    reach = {}
+    for notice in notices:
+        concerned = [member for member in members[notice.organisation_id] if _concerns(notice, member)]
+        pk = notice.organisation_id or 0
+        if contacts.get(pk) or any(_wanted(notice, member, how) != How.OFF for member in concerned):
+            reach[pk] = Reach.MAIL
+        else:
+            reach[pk] = Reach.INBOX if concerned and notice.message.inbox is not None else Reach.NO_ONE
+    return reach
 
 
 def _members(notices: Sequence[Notice]) -> Mapping[int | None, list[Membership]]:
@@ -195,6 +232,13 @@ def _to_contact(event: Event, message: Mail, organisation: Organisation) -> Deli
         time_zone=User().time_zone,
         priority=priority_of(event.actor_id),
     )
+
+
+def _to_no_one(event: Event, message: Mail, organisation: Organisation) -> Delivery:
+    """Return a delivery that has no recipient and is never sent, so that staff see whom no one could tell."""
+    delivery = _to_contact(event, message, organisation)
+    delivery.status = Delivery.Status.UNREACHED
+    return delivery
 
 
 @transaction.atomic

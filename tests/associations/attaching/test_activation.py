@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date, timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from associations.attaching.actions import activation, undo
 from associations.attaching.actions import attach as attaching
 from associations.attaching.models import Consent
 from associations.record.models import Association
+from associations.record.policies import months_before
 from associations.record.rules import AssociationKind, Source
 from por.accounts.models import Actor
 from por.directory.models import CheckOfId, Customer, Partner, Subscription
@@ -84,12 +86,37 @@ def test_activation_needs_open_licensing_an_active_subscription_and_the_right(ca
     refused("not_open_licensing", activate, case, case.one)
     tomorrow = activation.StatedConsent("Elin", "elin@vasterhamn.example", timezone.now().date() + timedelta(days=1))
     refused("consent_in_future", activate, case, open_one, consent=tomorrow, field="consent")
+    for status in ("grace", "suspended", "expired"):
+        Subscription.objects.filter(pk=open_one.pk).update(status=status)
+        refused("not_found", activate, case, open_one, kind=NotFound)  # it may not know that this one exists either
+    form = {"kind": AssociationKind.OSA_FORM, "customer": open_one.customer, "subscription": open_one}
+    seen = Association.objects.create(**form, partner=case.nordvik, began_at=timezone.now(), source=Source.ESTATE)
     for status, code in (("grace", "subscription_suspended"), ("expired", "subscription_expired")):
         Subscription.objects.filter(pk=open_one.pk).update(status=status)
         refused(code, activate, case, open_one)
+    seen.delete()
     for other in (make_member(case.nordvik.organisation, "incentives"), case.elin, make_staff("support")):
         refused("no_right", activate, case, open_one, by=other, kind=Forbidden)
     assert not Consent.objects.exists()
+
+
+def test_consent_is_from_the_last_twelve_months_and_not_before_the_subscription(case, open_one):
+    today = timezone.now().date()
+
+    def consent(day: date) -> activation.StatedConsent:
+        return activation.StatedConsent("Elin", "elin@vasterhamn.example", day)
+
+    earliest = months_before(today, 12)
+    for day in (date(1900, 1, 1), earliest - timedelta(days=1)):
+        refused("consent_too_early", activate, case, open_one, consent=consent(day), field="consent")
+        absent = make_subscription(case.customer, agreement="OPEN")
+        absent.subscription_id = uuid.uuid4()
+        refused("consent_too_early", activate, case, absent, consent=consent(day), field="consent")
+    recent = make_subscription(case.customer, agreement="OPEN", started_on=today - timedelta(days=30))
+    before = consent(recent.started_on - timedelta(days=1))
+    refused("consent_too_early", activate, case, recent, consent=before, field="consent")
+    assert activate(case, recent, consent=consent(recent.started_on)).outcome == "attached"
+    assert activate(case, open_one, consent=consent(earliest)).outcome == "attached"
 
 
 # --- Attached for having sold ---------------------------------------------------------------------------------------

@@ -84,6 +84,15 @@ def test_activating_where_another_partner_is_of_record_opens_a_change_request(pa
 
 def test_every_refusal_to_activate_is_shown_at_its_field(partner_web, customer, open_one, subscription, partner):
     expired = make_subscription(customer, agreement="OPEN", status="expired")
+    gone = make_subscription(customer, agreement="OPEN", status="expired")
+    Association.objects.create(
+        kind="osa_form",
+        customer=customer,
+        subscription=expired,
+        partner=partner,
+        began_at=timezone.now(),
+        source="estate",
+    )
     attach(subscription, partner)  # so that it may be seen, and is of another agreement
     good = {"subscription_id": open_one.subscription_id, "mpn_id": partner.mpn_id, **CONSENT}
     tomorrow = (timezone.now().date() + timedelta(days=1)).isoformat()
@@ -96,10 +105,12 @@ def test_every_refusal_to_activate_is_shown_at_its_field(partner_web, customer, 
             "You can only activate a subscription from Open licensing.",
         ),
         ({"subscription_id": expired.subscription_id}, "subscription_id", "has expired"),
+        ({"subscription_id": gone.subscription_id}, "subscription_id", "We could not find a subscription from Open"),
         ({"mpn_id": "999999"}, "mpn_id", "Choose one of your own locations."),
         ({"consent_name": " "}, "consent_name", "Enter the name of the person who agreed."),
         ({"consent_email": "x"}, "consent_email", "Enter an email address"),
         ({"consent": tomorrow}, "consent", "cannot be in the future"),
+        ({"consent": "1900-01-01"}, "consent", "must be"),
         ({"consent": "yesterday"}, "consent", "year-month-day"),
     ]:
         page = partner_web.post(ACTIVATE, {**good, **wrong})

@@ -90,11 +90,16 @@ def test_attaching_another_partner_opens_a_change_request_and_keeps_the_partner_
     assert (request.status, request.incumbent) == (ChangeStatus.OPEN, case.held)
     assert [one.partner for one in request.challengers.all()] == [case.halden]
     assert request.due_at == policy_on(request.opened_at.date()).business_days_after(request.opened_at.date(), 10)
-    event = Event.objects.get(verb="change_request.opened")
-    assert (event.reason, sorted(event.parties)) == (
-        "They migrate our mail.",
-        sorted([case.nordvik.pk, case.halden.pk]),
-    )
+    opened = Event.objects.get(verb="change_request.opened")
+    assert (opened.reason, sorted(opened.parties)) == ("", sorted([case.nordvik.pk, case.halden.pk]))
+
+
+def test_note_for_a_proposed_partner_is_an_event_that_no_other_partner_reads(case):
+    noted = Event.objects.get(verb="change_request.noted")
+    assert (noted.reason, noted.parties) == ("They migrate our mail.", [case.halden.pk])
+    assert case.request.challengers.get().note == "They migrate our mail."
+    case.name(make_partner("Skog IT AB"))
+    assert case.events()[-2:] == ["change_request.noted", "change_request.joined"]
 
 
 def test_same_partner_again_keeps_the_change_request_and_a_third_partner_joins_it(case):
@@ -119,7 +124,7 @@ def test_no_change_request_opens_for_a_past_start_or_for_a_partner_that_cannot_b
     refused("began_on_in_future", case.name, third, began_on=day + timedelta(days=9), field="began_on")
     Subscription.objects.filter(pk=case.subscription.pk).update(status="grace")
     refused("subscription_suspended", case.name, third)
-    assert case.events()[-1] == "change_request.opened"
+    assert case.events()[-2:] == ["change_request.opened", "change_request.noted"]
 
 
 def test_database_refuses_a_second_open_change_request_and_an_answer_on_an_open_one(case):

@@ -12,6 +12,7 @@ from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
+from associations.record.models import Association
 from por.directory.models import Customer
 from por.history.actions import relaying
 from por.notifications.messages import compose
@@ -68,6 +69,69 @@ def test_opening_a_change_request_notifies_both_partners_and_the_administrators_
     question = compose(Delivery.objects.get(template="change_question"))
     assert "They migrate our mail." in question.body
     assert f"/c/change-requests/{case.request.pk}/" in question.body
+
+
+def test_only_the_proposed_partner_and_the_customer_read_the_note_in_a_mail(case):
+    third = make_partner("Skog IT AB")
+    case.names[make_member(third.organisation).user_id] = "skog"
+    case.name(third, note="The incumbent is too expensive.")
+    case.told()
+    for event, note in (("opened", "They migrate our mail."), ("joined", "The incumbent is too expensive.")):
+        sent = Delivery.objects.filter(event__verb=f"change_request.{event}")
+        read = {one.template for one in sent if note in str(compose(one).body) + str(compose(one).alternatives)}
+        assert read == {"change_named", "change_question"}
+
+
+def of_record(delivery: Delivery) -> list[str]:
+    """Return the rows of a mail that say who is of record, without the MPN IDs."""
+    rows = [line for line in str(compose(delivery).body).splitlines() if line.strip().startswith("Partner of record")]
+    return [row.partition(", MPN ID")[0].strip() for row in rows]
+
+
+NOW_HALDEN = ["Partner of record when asked: Nordvik Cloud AB", "Partner of record now: Halden Konsult AB"]
+STILL_NORDVIK = ["Partner of record: Nordvik Cloud AB"]
+NOW_NO_ONE = ["Partner of record when asked: Nordvik Cloud AB", "Partner of record now: no partner"]
+
+
+@pytest.mark.parametrize(("answer", "rows"), [("halden", NOW_HALDEN), ("nordvik", STILL_NORDVIK), (None, NOW_NO_ONE)])
+def test_mails_say_who_was_of_record_when_asked_and_who_is_now(case, answer, rows):
+    def said(verb: str) -> list[list[str]]:
+        case.told()
+        return [of_record(one) for one in Delivery.objects.filter(event__verb=f"change_request.{verb}")]
+
+    assert said("opened") == [STILL_NORDVIK] * 3
+    case.answer(answer and getattr(case, answer))
+    case.undo()  # a mail that is written late tells of its own moment
+    assert said("answered") == [rows] * 3
+    assert said("answer_undone") == [STILL_NORDVIK] * 3
+
+
+def test_mail_of_a_cancelled_change_request_names_no_removed_partner_as_of_record(case):
+    case.remove()
+    case.told()
+    closed = Delivery.objects.filter(template="change_closed")
+    assert [of_record(one) for one in closed] == [NOW_NO_ONE]
+
+
+def test_partner_that_a_file_put_in_place_is_named_to_the_customer_alone(case):
+    other = make_partner("Skog IT AB")
+    now = timezone.now()
+    Association.objects.filter(pk=case.held.pk).update(ended_at=now, end_reason="file")
+    Association.objects.create(
+        kind="dpor",
+        customer=case.customer,
+        subscription=case.subscription,
+        partner=other,
+        began_at=now,
+        source="estate",
+    )
+    change_requests.cancel_overtaken()
+    case.told()
+    rows = {one.template: of_record(one)[-1] for one in Delivery.objects.filter(event__verb="change_request.cancelled")}
+    assert rows == {
+        "change_closed": "Partner of record now: another partner",
+        "change_closed_customer": "Partner of record now: Skog IT AB",
+    }
 
 
 def test_third_partner_and_the_earlier_parties_are_notified_when_it_joins(case):

@@ -286,7 +286,7 @@ def test_late_answer_shows_how_the_change_request_ended(web, held, partner, riva
     late = answer(web, asked, rival.mpn_id, version="")
     assert late.status_code == 409
     assert "This change request has been answered." in late.text
-    assert "Nordvik Cloud AB is doing the work and is still the partner of record." in text_of(late)
+    assert "Nordvik Cloud AB is doing the work and stayed the partner of record." in text_of(late)
 
     undo.undo(held.subscription_id, by=make_member(held.customer.organisation))
     ChangeRequest.objects.update(
@@ -295,9 +295,27 @@ def test_late_answer_shows_how_the_change_request_ended(web, held, partner, riva
     tasks.run_scheduled()
     late = answer(web, asked, rival.mpn_id, version="")
     assert late.status_code == 409
-    assert "The change request was not answered in time. Nordvik Cloud AB is still the partner of record." in text_of(
+    assert "The change request was not answered in time. Nordvik Cloud AB stayed the partner of record." in text_of(
         late
     )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "nordvik", "halden"),
+    [
+        ("halden", "Former partner of record", "Partner of record"),
+        ("nordvik", "Partner of record", "Proposed"),
+        ("neither", "Former partner of record", "Proposed"),
+    ],
+)
+def test_closed_change_request_says_who_is_of_record_now(web, partner, rival, asked, chosen, nordvik, halden):
+    mpn_id = {"nordvik": partner.mpn_id, "halden": rival.mpn_id, "neither": "none"}[chosen]
+    assert answer(web, asked, mpn_id).status_code == 302
+    page = web.get(customer_page(asked)).text
+    sides = re.findall(r'aria-labelledby="side-\d".*?</section>', page, re.DOTALL)
+    for side, badge in zip(sides, (nordvik, halden), strict=True):
+        (shown,) = re.findall(r'<span class="badge[^"]*">.*?</span>', side, re.DOTALL)
+        assert re.sub("<[^>]+>", "", shown).strip() == badge
 
 
 def test_challenger_that_cannot_be_attached_is_refused_with_a_message(web, held, partner, rival, asked):

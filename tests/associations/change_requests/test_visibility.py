@@ -5,16 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.change_requests import actions as change_requests
+from associations.change_requests.events import ChangeRequestEvent
+from associations.change_requests.models import ChangeRequest
 from associations.invitations import actions as invitations_actions
+from associations.record import recording
 from por.accounts.models import Actor
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.pages import signed_in
 
 NORDVIK, HALDEN, SKOG = "Nordvik Cloud AB", "Halden Konsult AB", "Skog IT AB"
 SAID = {NORDVIK: "We run it.", HALDEN: "We moved it."}
+NOTE, OLD_NOTE = "The incumbent is too expensive.", "The incumbent is too slow."
+READERS_OF_THE_NOTE = {"customer", "customer, viewer", "staff", "challenger"}
 
 
 @dataclass(frozen=True)
@@ -30,9 +37,11 @@ class Sees:
 
 
 TABLE = {
-    "customer": Sees(True, NORDVIK, True, (NORDVIK, HALDEN), True, ("stated", "stated", "opened", "attached")),
-    "customer, viewer": Sees(True, NORDVIK, True, (NORDVIK, HALDEN), True, ("stated", "stated", "opened", "attached")),
-    "staff": Sees(True, NORDVIK, True, (NORDVIK, HALDEN), True, ("stated", "stated", "opened", "attached")),
+    "customer": Sees(True, NORDVIK, True, (NORDVIK, HALDEN), True, ("stated", "stated", "noted", "opened", "attached")),
+    "customer, viewer": Sees(
+        True, NORDVIK, True, (NORDVIK, HALDEN), True, ("stated", "stated", "noted", "opened", "attached")
+    ),
+    "staff": Sees(True, NORDVIK, True, (NORDVIK, HALDEN), True, ("stated", "stated", "noted", "opened", "attached")),
     "incumbent": Sees(True, NORDVIK, True, (NORDVIK,), events=("stated", "opened", "attached")),
     "incumbent, viewer": Sees(True, NORDVIK, True, (NORDVIK,), events=("stated", "opened", "attached")),
     "challenger": Sees(False, question=True, statements=(HALDEN,)),
@@ -55,7 +64,8 @@ def viewers(subscription) -> dict[str, Actor]:
     nordvik, halden, skog, helper = (make_partner(name) for name in (NORDVIK, HALDEN, SKOG, "Hjälp AB"))
     of = {partner.organisation.name: make_member(partner.organisation) for partner in (nordvik, halden, skog)}
     for partner in (nordvik, halden):
-        named = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+        note = NOTE if partner is halden else ""
+        named = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, note=note)
     for name, text in SAID.items():
         change_requests.submit_statement(named.request.pk, text, by=of[name])
     invitations_actions.invite(customer.tenant_id, [subscription.subscription_id], by=of[SKOG], message="As agreed.")
@@ -127,3 +137,36 @@ def test_party_reads_another_partner_in_events_of_others(viewers, subscription):
         events = Api(viewers[name]).get(f"subscriptions/{subscription.subscription_id}/history/").json()["results"]
         (opened,) = [event for event in events if event["verb"] == "change_request.opened"]
         assert opened["changes"]["partner"]["name"] == ("another partner" if hidden else HALDEN)
+
+
+@pytest.fixture
+def old_event(viewers, subscription) -> None:
+    """Record a proposal as an older release did: with the note in the event that all parties read."""
+    request = ChangeRequest.objects.get()
+    recording.record_event(
+        ChangeRequestEvent.OPENED,
+        subscription,
+        by=viewers["customer"],
+        at=timezone.now(),
+        parties=request.parties(),
+        changes={"change_request": request.pk, "partner": recording.named(request.challengers.get().partner)},
+        reason=OLD_NOTE,
+    )
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_note_for_a_proposed_partner_is_read_by_that_partner_and_by_the_customer(
+    viewers, subscription, name, old_event
+):
+    reader = viewers[name]
+    side = {"customer": "c", "partner": "p", "staff": "a"}[reader.kind]
+    request = ChangeRequest.objects.get().pk
+    pages = [f"/{side}/history/", f"/{side}/history/?format=csv", f"/{side}/change-requests/{request}/"]
+    pages += [f"/{side}/subscriptions/{subscription.subscription_id}/{one}" for one in ("", "history/")]
+    web, api = signed_in(reader), Api(reader)
+    shown = [b"".join(web.get(page)).decode() for page in pages]
+    address = f"subscriptions/{subscription.subscription_id}/"
+    for path in (address, f"{address}history/", "change-requests/", f"change-requests/{request}/", "associations/"):
+        shown.append(api.get(path).content.decode())
+    for note in (NOTE, OLD_NOTE):
+        assert any(note in one for one in shown) == (name in READERS_OF_THE_NOTE), note

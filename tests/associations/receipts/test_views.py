@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.core.signing import Signer
 from django.test import Client
@@ -42,6 +44,7 @@ def test_anyone_with_the_link_reads_who_is_partner_of_record_since_when(associat
         "since": began_at,
         "until": None,
         "of_record": True,
+        "undone_at": None,
     }
 
 
@@ -62,7 +65,13 @@ def test_receipt_shows_the_current_state(association, subscription, admin):
 def test_receipt_of_an_undone_attach_shows_no_partner_of_record(association, subscription, admin):
     undo.undo(subscription.subscription_id, by=admin)
     assert "as if it never happened" in page(association)
-    assert (shape(association)["of_record"], shape(association)["until"]) == (False, None)
+    association.refresh_from_db()
+    undone_at = association.undone_at.isoformat().replace("+00:00", "Z")
+    found = shape(association)
+    assert [found[name] for name in ("of_record", "since", "until", "undone_at")] == [False, None, None, undone_at]
+    text = " ".join(re.sub("<[^>]+>", " ", page(association)).split())
+    assert "Partner of record since" not in text
+    assert re.search(r"Attached .+ Undone .+ Correct as of", text)
 
 
 def test_forged_link_is_not_found_and_reveals_nothing(association):

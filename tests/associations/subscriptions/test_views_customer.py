@@ -655,7 +655,7 @@ def test_page_that_announces_mail_shows_if_mail_is_late(web, subscription, partn
     def text() -> str:
         return web.get(page(subscription)).content.decode()
 
-    assert "We will email the partner." in text()
+    assert "Nordvik Cloud AB is told by email." in text()
     assert late not in text()
     if waiting == "message":
         relay()

@@ -150,9 +150,11 @@ def test_mail_that_requires_a_right_goes_to_members_with_it_or_the_contact_addre
     ]
 
 
-def test_without_any_address_nothing_is_sent(partner):
+def test_without_any_address_nothing_is_sent_and_the_row_says_so(partner):
     notify_partner(partner)
-    assert not Delivery.objects.exists()
+    assert not Delivery.objects.waiting().exists()
+    (row,) = Delivery.objects.unreached()
+    assert (row.recipient, row.organisation, row.user) == ("", partner.organisation, None)
 
 
 def test_person_who_acted_gets_a_receipt_and_colleagues_do_not(partner, customer):

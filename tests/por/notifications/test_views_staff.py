@@ -43,7 +43,7 @@ def test_each_tab_shows_and_counts_its_messages(web):
     assert found(web, "?view=sent") == {sent.pk}
     assert found(web, "?view=waiting") == {waiting.pk} | receipts
     assert found(web) == {dead.pk, refused.pk, sent.pk, waiting.pk} | receipts
-    assert [tab.count for tab in web.get(LIST).context["tabs"]] == [8, 5, 2, 1]
+    assert [tab.count for tab in web.get(LIST).context["tabs"]] == [8, 5, 2, 0, 1]
 
 
 def test_messages_are_found_by_recipient_organisation_kind_and_event(web):

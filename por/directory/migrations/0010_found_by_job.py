@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("directory", "0006_usage_sums"),
+        ("directory", "0009_catalogue_of_2026"),
     ]
 
     operations = [

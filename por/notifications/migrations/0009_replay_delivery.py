@@ -21,5 +21,5 @@ $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("notifications", "0007_account_mail")]
+    dependencies = [("notifications", "0008_no_one_to_tell")]
     operations = [migrations.RunSQL(FUNCTION, "DROP FUNCTION notifications_replay_delivery(bigint);")]

@@ -131,8 +131,9 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
             forms[association.subscription_id] = association
     holders = {one.subscription_id: _is_own(actor, one) for one in records.values() if one.subscription_id is not None}
     known, usage = seen(actor, ids, holders, as_of)
-    # The rights are those of today: who is of record sees the subscription as it is now.
-    show_as_seen(actor, [one for one in subscriptions if as_of or one.pk not in known])
+    # The rights are those of today: who is of record now sees the subscription as it is now.
+    in_force = {pk for pk in known if records[pk].ended_at is None}
+    show_as_seen(actor, [one for one in subscriptions if one.pk not in in_force])
     result = []
     for subscription in subscriptions:
         record = records.get(subscription.pk)

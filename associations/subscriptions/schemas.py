@@ -141,7 +141,7 @@ def subscription_values(subscriptions: QuerySet[Subscription]) -> QuerySet[Subsc
 
 _RECORD_VALUES = [
     *("subscription", "partner", "partner__organisation__parent", "partner__mpn_id", "partner__organisation__name"),
-    *("began_at", "source", "is_contested"),
+    *("began_at", "ended_at", "source", "is_contested"),
 ]
 
 
@@ -161,16 +161,18 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
     """
     ids = [one.pk for one in subscriptions]
     records = _RECORDS.values(ids=ids) if as_of is None else _records(Association.objects.open(as_of), Value(ids))
-    holders, of_record, contested = {}, {}, []
-    for subscription, partner, company, mpn_id, name, since, source, is_contested in records:
+    holders, of_record, contested, in_force = {}, {}, [], set()
+    for subscription, partner, company, mpn_id, name, since, until, source, is_contested in records:
         holders[subscription] = is_own(actor, partner, company)
+        if until is None:
+            in_force.add(subscription)
         if is_contested and as_of is None:
             contested.append(subscription)
         of_record[subscription] = PartnerOfRecordShape(mpn_id=mpn_id, name=name, since=timestamp(since), source=source)
     known, usage = seen(actor, ids, holders, as_of)
     requests = open_requests(actor, contested) if contested else {}
-    # The rights are those of today: who is of record sees the subscription as it is now.
-    ended = at_end(actor, [pk for pk in ids if as_of or pk not in known])
+    # The rights are those of today: who is of record now sees the subscription as it is now.
+    ended = at_end(actor, [pk for pk in ids if pk not in in_force or pk not in known])
     shown = [(one, ended.get(one.pk, one)) for one in subscriptions]
     return [
         {

@@ -53,6 +53,7 @@ NOW: dict[str, dict[str, Any]] = {
     "association.ended": {**ASSOCIATION, "end_reason": "partner_closed"},
     "change_request.opened": REQUEST,
     "change_request.joined": REQUEST,
+    "change_request.noted": REQUEST,
     "change_request.stated": REQUEST,
     "change_request.forwarded": {"change_request": 3, "to": {"user": 4, "name": "Elin Sandberg"}},
     "change_request.reminded": {"change_request": 3, "number": 1},

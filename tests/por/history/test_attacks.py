@@ -140,6 +140,7 @@ WORKERS = {
     ),
     "insert a file of signed heads": "INSERT INTO history_seal (name, at, signature) VALUES ('mine', now(), 'mine')",
     "put the next signing off": "INSERT INTO history_round (name, done_at) VALUES ('seal', now())",
+    "hide an association without an event": "DELETE FROM associations_unexplained",
 }
 
 

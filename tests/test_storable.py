@@ -15,6 +15,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 
+from por.imports.formats import Formats
 from por.imports.reading import Cells, Unfit
 from tests.api import Api
 from tests.factories import make_member, make_staff
@@ -227,17 +228,25 @@ def test_a_nul_in_a_cell_is_refused_with_its_place(admin, row, column):
     assert page.status_code == 422
 
 
-@pytest.mark.parametrize("text", ["0001-01-01", "0999-12-31", "9999-01-01", "9999-12-31", "2026-02-30"])
-def test_an_estate_has_no_days_at_the_ends_of_the_calendar(text):
-    """In some time zone there is no day before, or none after."""
-    cells = Cells(2, {"began_on": text, "month": text[:7]})
+def cells(**given: str) -> Cells:
+    return Cells(2, given, Formats(lambda: (), lambda: ()))
 
+
+@pytest.mark.parametrize("text", ["0001-01-01", "9999-01-01", "9999-12-31"])
+def test_a_day_at_the_ends_of_the_calendar_means_none_in_an_estate(text):
+    """In some time zone there is no day before, or none after."""
+    assert cells(ended_on=text).day("ended_on") is None
+    with pytest.raises(Unfit, match="missing_value"):
+        cells(began_on=text).required_day("began_on")
+    with pytest.raises(Unfit, match="malformed_month"):
+        cells(month=text[:7]).month("month")
+
+
+@pytest.mark.parametrize("text", ["0001-01-02", "0999-12-31", "2026-02-30"])
+def test_an_estate_has_no_days_that_cannot_be_stored(text):
     with pytest.raises(Unfit, match="malformed_date"):
-        cells.day("began_on")
-    if not text.startswith("2026"):
-        with pytest.raises(Unfit, match="malformed_month"):
-            cells.month("month")
-    assert Cells(2, {"began_on": "9998-12-31"}).day("began_on") == date(9998, 12, 31)
+        cells(began_on=text).day("began_on")
+    assert cells(began_on="9998-12-31").day("began_on") == date(9998, 12, 31)
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])

@@ -277,8 +277,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.alive = False  # also if it is the parent that has ended
         for listener in self.sockets:
             listener.setblocking(False)
-            while self.accept(listener):
-                pass
+            with suppress(OSError):  # no more files may be open: what is left is refused
+                while self.accept(listener):
+                    pass
             listener.close()
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -32,6 +33,9 @@ FORM = (
 if seconds := os.environ.get("SECONDS_TO_SEND"):
     web_server.TIME_TO_SEND = int(seconds)
 
+
+if few := os.environ.get("FEW_FILES"):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(few), int(few)))
 
 if os.environ.get("SLOW_START"):
 
@@ -339,6 +343,22 @@ def test_a_server_that_ends_lets_no_one_wait_at_its_port(tmp_path):
     """A proxy then asks another server at once. The port of a server that still has something to do would take it."""
     with started(tmp_path, f"{__name__}:application", *LONG) as server, in_flight(server):
         server.listener.close()
+        server.process.terminate()
+        wait_until(lambda: refuses(server))
+        assert server.process.poll() is None, "it still works on the request"
+
+
+def test_a_server_that_ends_with_more_connections_than_it_can_take_finishes_its_requests(tmp_path, monkeypatch):
+    monkeypatch.setenv("FEW_FILES", "64")
+    few = ("--worker-connections", "40", *LONG)
+    with (
+        started(tmp_path, f"{__name__}:application", *few) as server,
+        in_flight(server),
+        contextlib.ExitStack() as stack,
+    ):
+        server.listener.close()
+        for _ in range(200):
+            stack.enter_context(server.connect())
         server.process.terminate()
         wait_until(lambda: refuses(server))
         assert server.process.poll() is None, "it still works on the request"

@@ -17,28 +17,41 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AlterField(
-            model_name="delivery",
-            name="event",
-            field=models.ForeignKey(
-                blank=True,
-                db_index=False,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="deliveries",
-                to="history.event",
-            ),
-        ),
-        migrations.AlterField(
-            model_name="delivery",
-            name="organisation",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="deliveries",
-                to="accounts.organisation",
-            ),
+        migrations.SeparateDatabaseAndState(
+            # Django would make the foreign keys again and lock the tables that they point to, which those who work
+            # meanwhile lock in another order: a deadlock. Each of these statements locks one table for a moment.
+            database_operations=[
+                migrations.RunSQL(
+                    f"ALTER TABLE notifications_delivery ALTER COLUMN {column} DROP NOT NULL",
+                    f"ALTER TABLE notifications_delivery ALTER COLUMN {column} SET NOT NULL",
+                )
+                for column in ("event_id", "organisation_id")
+            ],
+            state_operations=[
+                migrations.AlterField(
+                    model_name="delivery",
+                    name="event",
+                    field=models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deliveries",
+                        to="history.event",
+                    ),
+                ),
+                migrations.AlterField(
+                    model_name="delivery",
+                    name="organisation",
+                    field=models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deliveries",
+                        to="accounts.organisation",
+                    ),
+                ),
+            ],
         ),
         AddConstraintNotValid(
             model_name="delivery",

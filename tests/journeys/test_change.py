@@ -188,7 +188,7 @@ def test_without_an_answer_the_partner_of_record_stays_in_swedish_on_a_phone_in_
     for address in (NILS, HANNA, ASTRID):
         assert NORDVIK in case.mail(address, "Change request closed without an answer")
     page = sven.open(case.customer_page)
-    expect(page.get_by_text(f"Frågan besvarades inte i tid. {NORDVIK} förblir partner of record.")).to_be_visible()
+    expect(page.get_by_text(f"Frågan besvarades inte i tid. {NORDVIK} förblev partner of record.")).to_be_visible()
     expect(page.get_by_role("button", name="Skicka svar")).to_have_count(0)
     sven.look()
     expect(sven.open("/c/change-requests/?view=closed").get_by_text(f"{NORDVIK} blev kvar").first).to_be_visible()

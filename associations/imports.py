@@ -323,9 +323,8 @@ class _Merge:
         self.now = now
         self.created: list[Association] = []
         self.changed: list[Association] = []
-        self.matched: set[int] = (
-            set()
-        )  # the id() of each association, stored or new, that a line of this batch is about
+        #: The id() of each association, stored or new, that a line of this batch is about.
+        self.matched: set[int] = set()
 
     def add(self, row: AssociationLine, unit: Unit, partner: Partner, known: list[Association]) -> None:
         """Add one line to what is known of its unit. Raises Unfit if they contradict each other."""
@@ -487,8 +486,7 @@ def record_changes(changes: Mapping[int, Changes]) -> None:
         subscription = one.subscription
         assert subscription is not None
         payload = {"partner": named(one.partner), "subscription": changes[subscription.pk]}
-        about = about_subscription(subscription)
-        events.append(history.EventDraft(one.customer_id, payload, about, [one.partner_id]))
+        events.append(history.EventDraft(one.customer_id, payload, about_subscription(subscription), [one.partner_id]))
     if events:
         history.record_each(RenewalEvent.CHANGED, by=SYSTEM, at=timezone.now(), events=events)
 

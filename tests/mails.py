@@ -49,8 +49,9 @@ def change_the_record() -> None:
     assert association is not None
     attaching.attach(other.subscription_id, partner.mpn_id, by=admin)
     undo.undo(other.subscription_id, by=admin)
-    attaching.attach(other.subscription_id, partner.mpn_id, by=admin)
-    attaching.resign(other.subscription_id, by=make_member(partner.organisation), reason="Our contract has ended.")
+    third = make_subscription(customer)
+    attaching.attach(third.subscription_id, partner.mpn_id, by=admin)
+    attaching.resign(third.subscription_id, by=make_member(partner.organisation), reason="Our contract has ended.")
     subscription.status = "expired"
     subscription.save(update_fields=["status"])
     ending.end_from_outside(association.pk)

@@ -24,6 +24,7 @@ from associations.change_requests.models import ChangeRequest
 from por.directory.models import Subscription
 from por.history.models import Event
 from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.pages import signed_in
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -87,6 +88,10 @@ def show(name: str) -> Shown:
         attaching.remove(number, by=admin)
         attach_other()
 
+    def remove_and_attach_ours() -> None:
+        attaching.remove(number, by=admin)
+        attaching.attach(number, ours.mpn_id, by=admin)
+
     match name:
         case "associations:subscription_attach":
             page = client.post(reverse("associations:subscription_check", args=[number]), {"mpn_id": ours.mpn_id})
@@ -94,6 +99,11 @@ def show(name: str) -> Shown:
         case "associations:subscription_remove":
             attaching.attach(number, ours.mpn_id, by=admin)
             page, meanwhile = client.get(detail), remove_and_attach_other
+        case "associations:partner_subscription_resign":
+            attaching.attach(number, ours.mpn_id, by=admin)
+            client = signed_in(make_member(ours.organisation))
+            page = client.get(reverse("associations:partner_subscription_detail", args=[number]))
+            meanwhile = remove_and_attach_ours
         case "associations:subscription_undo":
             attaching.attach(number, ours.mpn_id, by=admin)
             page, meanwhile = client.get(detail), remove_and_attach_other

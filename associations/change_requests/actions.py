@@ -99,7 +99,7 @@ def answer(
     request.closed_at = now
     request.save()
     _record_answer(AnswerEvent.ANSWERED, request, chosen, by=by, at=now, reason=request.answer_statement)
-    describing.describe([one.pk for one in (incumbent, request.made) if one is not None])
+    describing.describe([one.pk for one in (incumbent, request.made) if one is not None], in_request=True)
     return request
 
 

@@ -24,8 +24,9 @@ from por.history.actions import recording as history
 MOST, CUSTOMERS = 1000, 1000
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
-#: The fingerprint of an association in SQL; fingerprint_of is the same. It covers every column: numbers and instants
-#: first, then each text after its length, so that no two states have one text. Events keep it, so it never changes.
+#: The fingerprint of an association in SQL; fingerprint_of is the same. It covers every column of the record: numbers
+#: and instants first, then each text after its length, so that no two states have one text. Events keep it, so it never
+#: changes.
 FINGERPRINT = """left(encode(sha256(convert_to(concat(
     one.id, '|', one.customer_id, '|', one.subscription_id, '|', one.partner_id,
     '|', (extract(epoch FROM one.began_at) * 1000000)::bigint,
@@ -53,10 +54,10 @@ def fingerprints_of(*associations: Association) -> dict[str, str]:
     return {str(one.pk): fingerprint_of(one) for one in associations}
 
 
-def describe(association_ids: list[int]) -> None:
+def describe(association_ids: list[int], *, in_request: bool = False) -> None:
     """Record, in the chains of their customers, the state of these associations as it is now."""
     for start in range(0, len(association_ids), MOST):
-        _record("one.id = ANY(%(ids)s)", ids=association_ids[start : start + MOST])
+        _record("one.id = ANY(%(ids)s)", in_request=in_request, ids=association_ids[start : start + MOST])
 
 
 def describe_new(customer_ids: Sequence[int]) -> None:
@@ -76,7 +77,7 @@ def describe_all() -> None:
         last = found[-1]
 
 
-def _record(which: str, **given: Any) -> None:
+def _record(which: str, *, in_request: bool = False, **given: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_STATE.format(which=which), {**given, "most": MOST})
         events = [
@@ -88,7 +89,9 @@ def _record(which: str, **given: Any) -> None:
             for customer, tenant_id, name, after, fingerprints in cursor.fetchall()
         ]
     if events:
-        history.record_each(DescribedEvent.DESCRIBED, by=SYSTEM, at=timezone.now(), events=events)
+        history.record_each(
+            DescribedEvent.DESCRIBED, by=SYSTEM, at=timezone.now(), events=events, in_request=in_request
+        )
 
 
 # One statement sees the rows and the heads of the same moment. A verb may commit before these events get their places:

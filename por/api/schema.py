@@ -91,7 +91,7 @@ ANYWHERE: dict[int, list[str]] = {
     401: ["not_authenticated", "token_invalid"],
     405: ["method_not_allowed"],
     406: ["not_acceptable"],
-    422: ["not_storable", "unknown_parameter", "parameter_twice"],
+    422: ["not_storable", "unknown_parameter", "parameter_twice", "invalid"],
     500: ["internal_error"],
     503: ["unavailable"],
 }

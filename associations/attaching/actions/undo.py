@@ -45,7 +45,7 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
     if last.request is not None:
         answered = last.association.partner if last.request.chosen_id else None
         change_requests.ask_again(last.request, answered, by=by, at=now)
-        describing.describe([one.pk for one in (last.struck, last.ended) if one is not None])
+        describing.describe([one.pk for one in (last.struck, last.ended) if one is not None], in_request=True)
     else:
         verb = AttachEvent.REMOVAL_UNDONE if last.struck is None else AttachEvent.ATTACH_UNDONE
         recording.record_event(verb, subscription, by=by, at=now, association=last.association)

@@ -151,11 +151,11 @@ class EventDraft(NamedTuple):
     parties: Sequence[int] = ()
 
 
-def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[EventDraft]) -> None:
+def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[EventDraft], in_request: bool = False) -> None:
     """Insert several events in one statement. It locks the head of each chain, in the same order for all callers.
 
     It must be the last statement of a transaction that changed many objects, such as a batch of an import. If the verb
-    has no handlers, the outbox rows are done from the start.
+    has no handlers, the outbox rows are done from the start; but a web server may not insert such rows (`in_request`).
     """
     for event in events:
         check_payload(verb, event.changes)
@@ -171,15 +171,11 @@ def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[EventDr
     columns = dict(
         zip(("chain", "kind", "id", "name", "changes", "parties"), map(list, zip(*rows, strict=True)), strict=True)
     )
+    is_done = not in_request and not handlers_of(verb)
     with connection.cursor() as cursor:
         cursor.execute(
-            _RECORD_EACH,
-            {
-                **_common_columns(verb, by, at),
-                "has_handlers": bool(handlers_of(verb)),
-                "priority": priority_of(by.user_id),
-                **columns,
-            },
+            _RECORD_EACH + (_DONE if is_done else _TO_DO),
+            {**_common_columns(verb, by, at), "priority": priority_of(by.user_id), **columns},
         )
     if handlers_of(verb):
         wake.after_commit()
@@ -223,10 +219,14 @@ WITH event AS (
     INSERT INTO history_party (event_id, organisation_id)
     SELECT event.id, reader::bigint FROM event, jsonb_array_elements_text(event.parties) AS reader
 )
+"""
+_TO_DO = """
+INSERT INTO history_outbox (event_id, next_at, attempts, last_error, priority)
+SELECT event.id, statement_timestamp(), 0, '', %(priority)s FROM event
+"""
+_DONE = """
 INSERT INTO history_outbox (event_id, next_at, attempts, last_error, priority, done_at)
-SELECT event.id, statement_timestamp(), 0, '', %(priority)s,
-    CASE WHEN NOT %(has_handlers)s THEN statement_timestamp() END
-FROM event
+SELECT event.id, statement_timestamp(), 0, '', %(priority)s, statement_timestamp() FROM event
 """
 
 

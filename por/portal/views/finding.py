@@ -18,7 +18,6 @@ from por.accounts.rules import OrganisationKind
 from por.db.locks import statement_timeout
 from por.directory.forms import CustomerFilter, PartnerFilter
 from por.directory.models import Customer, Partner
-from por.errors import Refused
 from por.portal.queries import customer_rows, partner_rows
 from por.web.filters import FilterForm, SearchField
 
@@ -38,11 +37,8 @@ def find(request: Request) -> HttpResponse:
     form = FindForm(request.GET)
     found: dict[str, Any] = {}
     if form.is_valid() and form.cleaned_data["search"]:
-        try:
-            with statement_timeout():
-                found = _found(request)
-        except Refused as refused:
-            form.add_error(None, str(refused.message))
+        with statement_timeout():
+            found = _found(request)
     context = {"form": form, "text": form.cleaned_data.get("search", "")} | found
     return render(request, "portal/find.html", context, status=422 if form.errors else 200)
 

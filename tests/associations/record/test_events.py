@@ -41,6 +41,7 @@ CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA
 NOW: dict[str, dict[str, Any]] = {
     "partner_of_record.attached": ASSOCIATION,
     "partner_of_record.removed": {**ASSOCIATION, "end_reason": "removed"},
+    "partner_of_record.resigned": {**ASSOCIATION, "end_reason": "resigned"},
     "partner_of_record.attach_undone": ASSOCIATION,
     "partner_of_record.removal_undone": ASSOCIATION,
     "partner_of_record.dated_back": {**ASSOCIATION, "began_at_before": "2026-04-01T09:30:00+00:00"},

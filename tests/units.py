@@ -14,6 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 LONGEST = [
     ("tests/journeys/",),  # on one running product
     ("tests/test_permissions.py",),
+    ("tests/test_every_address.py",),
     ("tests/por/embedded/",),
     ("tests/por/db/test_outages.py",),
     ("tests/por/history/test_seals.py", "tests/por/test_files.py"),  # on one S3 server

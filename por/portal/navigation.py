@@ -107,7 +107,7 @@ HELP = [Link("/what-counts/", _("Types of association"), "book"), Link("/api/doc
 SEARCHES: dict[str, Search] = {
     OrganisationKind.CUSTOMER: Search("/c/subscriptions/", _("Find a subscription or partner")),
     OrganisationKind.PARTNER: Search("/p/subscriptions/", _("Find a customer or subscription")),
-    OrganisationKind.STAFF: Search("/a/find/", _("Find a customer, partner or subscription")),
+    OrganisationKind.STAFF: Search("/a/find/", _("Find by name or ID")),
 }
 
 

@@ -189,6 +189,7 @@ def estate(place: Path, site: str) -> Iterator[Estate]:
             patch.delenv(name)
         processes = Processes(home.logs, bare)
         with servers.started(home, processes) as addresses:
+            addresses.pop("DATABASE_WORKER_URL", None)  # the release before has one role for web server and worker
             all_of_it = Estate(place, bare | ours | addresses)
             try:
                 yield all_of_it

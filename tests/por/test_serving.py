@@ -322,6 +322,7 @@ def test_requests_that_have_come_are_answered_although_the_server_ends(tmp_path)
         workers = server.workers()
         for worker in workers:
             os.kill(worker, signal.SIGSTOP)
+        wait_until(lambda: all(status_of(worker, "State").startswith("T") for worker in workers))
         clients = [stack.enter_context(server.connect()) for _ in range(8)]
         for client in clients:
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -334,9 +335,14 @@ def test_requests_that_have_come_are_answered_although_the_server_ends(tmp_path)
 
 def is_told_to_end(pid: int) -> bool:
     """Return whether a SIGTERM waits for the process."""
+    return bool(int(status_of(pid, "ShdPnd"), 16) & 1 << signal.SIGTERM - 1)
+
+
+def status_of(pid: int, name: str) -> str:
+    """Return what the system says of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
-    [waiting] = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("ShdPnd:")]
-    return bool(waiting & 1 << signal.SIGTERM - 1)
+    [value] = [line.split(":", 1)[1].strip() for line in status.splitlines() if line.startswith(f"{name}:")]
+    return value
 
 
 def test_a_server_that_ends_lets_no_one_wait_at_its_port(tmp_path):

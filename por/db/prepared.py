@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, MutableMapping, Sequence
 from copy import copy
+from functools import partial
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -103,6 +104,8 @@ class PreparedQuery(Generic[M]):
         queryset: Any = self.build()
         compiler: Any = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
         compiler.row = create_namedtuple_class(*(queryset._fields or []))
+        if not queryset.query.distinct:  # its columns must stand in the order as they are
+            compiler.get_select = partial(_without_lengths, compiler.get_select, compiler.connection)
         try:
             sql, parameters = compiler.as_sql()
         except EmptyResultSet:  # no row can match
@@ -113,6 +116,19 @@ class PreparedQuery(Generic[M]):
         compiler.get_converters = lambda _columns: converters  # the columns are the same each time
         statement = Statement(f"{sql} {self.lock}", parameters, planned_each_time=self.planned_each_time)
         return compiler, statement
+
+
+def _without_lengths(get_select: Callable[..., Any], connection: Any, *given: Any, **more: Any) -> Any:
+    """Return the columns of a query, without the lengths and decimals of their types.
+
+    The server refuses a statement that it keeps once a migration has made one of its columns longer.
+    """
+    columns, *rest = get_select(*given, **more)
+    for place, (column, (sql, parameters), alias) in enumerate(columns):
+        type_, with_length, _length = (column.output_field.db_type(connection) or "").partition("(")
+        if with_length and type_ in {"varchar", "numeric"}:
+            columns[place] = column, (f"{sql}::{type_}", parameters), alias
+    return columns, *rest
 
 
 class Statement:

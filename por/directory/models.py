@@ -94,7 +94,8 @@ class Sku(RowModel):
     catalogue have one string; the second one's is followed by its `sku_id`.
     """
 
-    string_id = models.CharField(max_length=150, unique=True)
+    # The column `string_id` is for the release before, which would fail if the length of its column changed.
+    string_id = models.CharField(max_length=150, unique=True, db_column="string")
     sku_id = models.UUIDField(unique=True, null=True, blank=True)
     name = models.CharField(max_length=200)
     former_name = models.CharField(max_length=200, blank=True)

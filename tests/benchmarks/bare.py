@@ -24,7 +24,7 @@ from tests.benchmarks.processor import cpu_of_all
 from tests.product import ROOT, wait_until
 
 SQL = """
-SELECT s.subscription_id::text, c.tenant_id::text, o.name, s.product, k.string_id, k.name, s.agreement, s.seats,
+SELECT s.subscription_id::text, c.tenant_id::text, o.name, s.product, k.string, k.name, s.agreement, s.seats,
        s.status, s.started_on::text, s.renews_on::text, s.version
 FROM directory_subscription s
 JOIN directory_customer c ON c.organisation_id = s.customer_id

@@ -110,10 +110,10 @@ def _plain() -> Plain:
 
 
 #: What a file may name a SKU by, beside its string: the first that finds exactly one is taken.
-_NAMES_OF_SKUS = ("sku_id::text", "upper(string_id)", "upper(name)", "upper(former_name)")
+_NAMES_OF_SKUS = ("sku_id::text", "upper(string)", "upper(name)", "upper(former_name)")
 _UNKNOWN_SKUS = """
     SELECT DISTINCT sku_string_id AS given FROM estate_staged_subscriptions
-    LEFT JOIN directory_sku ON string_id = sku_string_id
+    LEFT JOIN directory_sku ON string = sku_string_id
     WHERE sku_string_id <> '' AND directory_sku.id IS NULL
 """
 
@@ -140,11 +140,11 @@ def _prepare(refuse: Refuse) -> list[str]:
 # A suite is named by the workload that most of its people use; SharePoint tells nothing, because many SKUs have it.
 _PRODUCT_OF_SKU = """
     WITH told AS (
-        SELECT sku.string_id, array_agg(plan.workload::text) AS workloads
+        SELECT sku.string, array_agg(plan.workload::text) AS workloads
         FROM directory_sku AS sku
         JOIN directory_sku_plans AS pair ON pair.sku_id = sku.id
         JOIN directory_serviceplan AS plan ON plan.id = pair.serviceplan_id
-        GROUP BY sku.string_id
+        GROUP BY sku.string
     )
     UPDATE estate_staged_subscriptions SET product = CASE
         WHEN workloads && '{exo,teams,proplus,sfb,yammer}' THEN 'office365'
@@ -154,7 +154,7 @@ _PRODUCT_OF_SKU = """
         WHEN 'aadp' = ANY (workloads) THEN 'aadp'
         ELSE ''
     END
-    FROM told WHERE product = '' AND sku_string_id = string_id
+    FROM told WHERE product = '' AND sku_string_id = string
 """
 
 
@@ -170,20 +170,20 @@ def _find_skus() -> list[str]:
                 return []
             cursor.execute(
                 f"""
-                UPDATE estate_staged_subscriptions AS staged SET sku_string_id = found.string_id
+                UPDATE estate_staged_subscriptions AS staged SET sku_string_id = found.string
                 FROM ({_UNKNOWN_SKUS}) AS unknown
                 JOIN (
-                    SELECT {name} AS name, min(string_id) AS string_id FROM directory_sku
+                    SELECT {name} AS name, min(string) AS string FROM directory_sku
                     WHERE {name} <> '' GROUP BY 1 HAVING count(*) = 1
                 ) AS found ON name = {"lower" if name == "sku_id::text" else "upper"}(given)
                 WHERE sku_string_id = given
                 """
             )
         cursor.execute(
-            "INSERT INTO directory_sku (string_id, name, former_name)"
-            f" SELECT given, given, '' FROM ({_UNKNOWN_SKUS}) AS unknown RETURNING string_id"
+            "INSERT INTO directory_sku (string, name, former_name)"
+            f" SELECT given, given, '' FROM ({_UNKNOWN_SKUS}) AS unknown RETURNING string"
         )
-        kept = sorted(string_id for (string_id,) in cursor.fetchall())
+        kept = sorted(string for (string,) in cursor.fetchall())
     if not kept:
         return []
     text = ngettext(
@@ -207,14 +207,14 @@ def _found() -> str:
             ) AS apart, customer.organisation_id AS customer_pk, sku.id AS sku_pk
         FROM estate_staged_subscriptions AS staged
         LEFT JOIN directory_customer AS customer USING (tenant_id)
-        LEFT JOIN directory_sku AS sku ON sku.string_id = sku_string_id
+        LEFT JOIN directory_sku AS sku ON sku.string = sku_string_id
         LEFT JOIN directory_subscription AS stored USING (subscription_id)
         LEFT JOIN directory_subscription AS replaced ON replaced.id = stored.replaces_id
         WHERE (staged.product, staged.agreement, staged.seats, staged.is_trial, staged.started_on, staged.renews_on,
                 staged.status, staged.replaces, customer.organisation_id, sku_string_id)
             IS DISTINCT FROM (stored.product, stored.agreement, stored.seats, stored.is_trial, stored.started_on,
                 stored.renews_on, stored.status, replaced.subscription_id, stored.customer_id,
-                coalesce((SELECT string_id FROM directory_sku WHERE id = stored.sku_id), ''))
+                coalesce((SELECT string FROM directory_sku WHERE id = stored.sku_id), ''))
     """
 
 
@@ -382,7 +382,7 @@ def _check_subscription(
 
 
 _STORED = """
-    SELECT one.subscription_id, coalesce(sku.string_id, '') AS sku_string_id, one.seats, one.is_trial, one.started_on,
+    SELECT one.subscription_id, coalesce(sku.string, '') AS sku_string_id, one.seats, one.is_trial, one.started_on,
         one.renews_on, replaced.subscription_id AS replaces
     FROM directory_subscription AS one
     LEFT JOIN directory_sku AS sku ON sku.id = one.sku_id

@@ -10,14 +10,14 @@ from datetime import date
 import psycopg2
 import pytest
 from django.conf import settings
-from django.db import InternalError, ProgrammingError, connection, transaction
+from django.db import InternalError, NotSupportedError, ProgrammingError, connection, transaction
 from django.db.models import Count, F, Q
 from django.test.utils import CaptureQueriesContext
 
 from por.db import prepared
 from por.db.base import DatabaseWrapper
 from por.db.prepared import AnyOf, Param, PreparedQuery, Statement, known_to
-from por.directory.models import Customer, Subscription
+from por.directory.models import Customer, Sku, Subscription
 from tests.factories import make_customer, make_subscription
 
 OF_A_CUSTOMER = PreparedQuery(
@@ -251,6 +251,33 @@ def test_a_statement_whose_columns_a_migration_has_changed_is_asked_again(fresh)
         assert len(kept_by_the_server("FROM changing")) == 1
     finally:
         as_owner("DROP TABLE changing")
+
+
+def ask_before_and_after_a_longer_column() -> list[str]:
+    """Return names that one connection reads, at last in a transaction, while a migration makes their column longer."""
+    named = PreparedQuery(lambda: Sku.objects.filter(string_id=Param("string")))
+    found = [named.one(string="ENTERPRISEPACK").name]
+    as_owner("ALTER TABLE directory_sku ALTER COLUMN name TYPE varchar(201)")
+    try:
+        with transaction.atomic():
+            return [*found, named.one(string="ENTERPRISEPACK").name]
+    finally:
+        as_owner("ALTER TABLE directory_sku ALTER COLUMN name TYPE varchar(200)")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_does_not_fail_because_a_migration_has_made_a_column_longer(fresh):
+    assert ask_before_and_after_a_longer_column() == ["Office 365 E3"] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_that_care_the_transaction_fails(fresh, monkeypatch):
+    monkeypatch.setattr(
+        prepared, "_without_lengths", lambda get_select, _connection, *given, **more: get_select(*given, **more)
+    )
+
+    with pytest.raises(NotSupportedError, match="cached plan must not change result type"):
+        ask_before_and_after_a_longer_column()
 
 
 def test_a_connection_forgets_the_statement_that_was_not_used_for_longest(fresh, customer, monkeypatch):

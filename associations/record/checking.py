@@ -97,13 +97,14 @@ ORDER BY chain LIMIT %(most)s
 _WAITS = """
     SELECT FROM estate_loaded AS loaded WHERE loaded.file = 'associations.csv' AND loaded.organisation_id = customer_id
 """
+# The keys of customers are no constants here, nor are the chains in SAID: PostgreSQL would take long to plan so many.
 _DIFFERENT = f"""
 WITH said AS (
     SELECT DISTINCT ON (chain, id) * FROM ({SAID}) AS said ORDER BY chain, id, position DESC, seq DESC
 ), stored AS (
     SELECT 'organisation:' || one.customer_id AS chain, one.id::text AS id, one.customer_id, one.subscription_id,
         {FINGERPRINT} AS fingerprint
-    FROM associations_association AS one WHERE one.customer_id = ANY(%(customers)s)
+    FROM associations_association AS one WHERE one.customer_id = ANY(ARRAY(SELECT unnest(%(customers)s)))
 ), different AS (
     SELECT coalesce(stored.chain, said.chain) AS chain, coalesce(stored.id, said.id) AS id, customer_id,
         subscription_id, stored.fingerprint AS stored, said.fingerprint AS said, coalesce(position, 0) AS position

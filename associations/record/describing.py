@@ -121,7 +121,7 @@ SAID = """
     FROM history_event AS event CROSS JOIN LATERAL jsonb_each_text(
         CASE jsonb_typeof(event.changes -> 'fingerprints') WHEN 'object' THEN event.changes -> 'fingerprints' END
     ) AS said
-    WHERE event.chain = ANY(%(chains)s)
+    WHERE event.chain = ANY(ARRAY(SELECT unnest(%(chains)s)))
 """
 # The keys are put together first: just after a load, PostgreSQL might plan a search of all events for each association.
 _NEW = f"""

@@ -83,19 +83,21 @@ HASH = """encode(sha256(convert_to(concat(prev,
 # run it in parallel.
 _BROKEN = f"""
 WITH links AS (
-    SELECT chain, seq, prev,
-        lag(seq, 1, 0::bigint) OVER in_order AS seq_before, lag(hash, 1, '') OVER in_order AS before
-    FROM history_event WINDOW in_order AS (PARTITION BY chain ORDER BY seq)
+    SELECT * FROM (
+        SELECT chain, seq, hash, lead(seq) OVER in_order IS NULL AS is_last,
+            seq <> lag(seq, 1, 0::bigint) OVER in_order + 1 AS is_after_gap,
+            prev <> lag(hash, 1, '') OVER in_order AS is_unlinked
+        FROM history_event WINDOW in_order AS (PARTITION BY chain ORDER BY seq)
+    ) AS every WHERE is_last OR is_after_gap OR is_unlinked
 ), readers AS (
     SELECT event_id, jsonb_agg(organisation_id ORDER BY organisation_id) AS ids FROM history_party GROUP BY event_id
 ), last AS (
-    SELECT chain, max(seq) AS seq FROM history_event GROUP BY chain
+    SELECT chain, seq, hash FROM links WHERE is_last
 ), found AS (
     SELECT chain, seq, 1 AS rank, CASE
-        WHEN seq <> seq_before + 1 THEN 'an event is missing before it'
-        ELSE 'it does not follow the event before it'
+        WHEN is_after_gap THEN 'an event is missing before it' ELSE 'it does not follow the event before it'
     END AS why
-    FROM links WHERE seq <> seq_before + 1 OR prev <> before
+    FROM links WHERE is_after_gap OR is_unlinked
     UNION ALL
     SELECT chain, min(seq), 2, 'its content was changed' FROM history_event WHERE hash <> {HASH} GROUP BY chain
     UNION ALL
@@ -110,10 +112,7 @@ WITH links AS (
         ELSE 'the head of its chain was changed'
     END
     FROM history_chainhead AS head FULL JOIN last ON last.chain = head.chain
-    WHERE head.seq IS DISTINCT FROM last.seq OR NOT EXISTS (
-        SELECT FROM history_event AS event
-        WHERE event.chain = head.chain AND event.seq = head.seq AND event.hash = head.hash
-    )
+    WHERE (head.seq, head.hash) IS DISTINCT FROM (last.seq, last.hash)
 )
 SELECT DISTINCT ON (chain) chain, seq, why FROM found ORDER BY chain, seq, rank
 """

@@ -6,7 +6,7 @@ with others. Half of the requests name things that exist, so that they come past
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,7 +40,7 @@ from por.notifications.models import Notification
 from por.wsgi import application
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
-from tests.fuzzing import fuzz
+from tests.fuzzing import chains, fuzz
 
 #: Requests to each operation as each role: fitting ones, and others.
 EXAMPLES = 10
@@ -169,6 +169,42 @@ def test_every_answer_is_as_the_document_says_after_what_others_have_done(estate
     for name in [*OPERATIONS, *reversed(OPERATIONS)]:
         for role in ROLES:
             ask(estate, name, role, examples=2, stays=True)
+
+
+def test_what_an_answer_names_is_asked_for_next(estate):
+    """Follow chains: a request takes what the answer before it names, such as an invitation that was just listed."""
+    followed: Counter[str] = Counter()
+
+    class Chain(schema.as_state_machine()):  # type: ignore[misc]
+        role = ""
+
+        def setup(self) -> None:
+            self.undone = transaction.atomic()
+            self.undone.__enter__()
+
+        def teardown(self) -> None:
+            transaction.set_rollback(True)
+            self.undone.__exit__(None, None, None)
+
+        def step(self, given: Any) -> Any:
+            if given.is_applied:
+                followed[given.transition.id] += 1
+            return super().step(given)
+
+        def before_call(self, case: Any) -> None:
+            if "If-Match" in (case.headers or {}):
+                case.headers["If-Match"] = "*"
+
+        def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+            return {"headers": estate.headers[self.role]}
+
+        def validate_response(self, response: Any, case: Any, **_more: Any) -> None:
+            case.validate_response(response, checks=CHECKS[:5])
+
+    for role in ROLES:
+        Chain.role = role
+        Chain.run(settings=chains(EXAMPLES))
+    assert len(followed) >= 5, followed
 
 
 @pytest.mark.parametrize("wrong", [{}, {"email": 7}, RuntimeError("a defect")], ids=str)

@@ -12,16 +12,17 @@ class AssociationsConfig(AppConfig):
         from associations.attaching import events  # noqa: F401
         from associations.attaching.actions import bulk
         from associations.change_requests import answer_events  # noqa: F401
-        from associations.imports import ASSOCIATIONS, record_changes, settle
+        from associations.imports import ASSOCIATIONS, collisions_with_record, record_changes, settle
         from associations.invitations import events as invitation_events  # noqa: F401
         from associations.legacy_forms import events as legacy_form_events  # noqa: F401
         from associations.record import figures  # noqa: F401  # they register themselves
         from associations.renewals import events as renewal_events  # noqa: F401
-        from por.directory.imports.subscriptions import change_listeners
+        from por.directory.imports.subscriptions import change_listeners, correction_checks
         from por.history.actions import recording as history
         from por.imports import whole
 
         bulk.wake.task = tasks.run_jobs
         change_listeners.append(record_changes)
+        correction_checks.append(collisions_with_record)
         whole.register(ASSOCIATIONS, last=settle)
         history.open_events()  # this is the last room, and no event can be registered after this

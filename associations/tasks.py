@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from associations.attaching.actions import bulk
+from associations.attaching.actions.ending import end_due
 from associations.change_requests.actions import expire_and_remind
 from associations.invitations.actions import expire_invitations
 from associations.legacy_forms.actions import remind_of_forms
@@ -19,7 +20,7 @@ def run_scheduled() -> int:
     with advisory_lock("keep time") as mine:
         if not mine:
             return 0
-        return expire_and_remind() + expire_invitations() + give_notice_of_renewals() + remind_of_forms()
+        return end_due() + expire_and_remind() + expire_invitations() + give_notice_of_renewals() + remind_of_forms()
 
 
 @shared_task

@@ -37,11 +37,14 @@ ROOMS = ["history", "accounts", "estate", "notifications", "directory", "associa
 
 
 def change_the_record() -> None:
-    """Attach a partner, date it back, remove it, undo that and end it; undo attaching another; let one resign."""
+    """Attach a partner, date it back, remove it, undo the removal, end it and take the end back.
+
+    Undo the attachment of another, and let one resign.
+    """
     customer, partner = make_customer(), make_partner()
     admin = make_member(customer.organisation)
     make_member(partner.organisation)
-    subscription, other = make_subscription(customer), make_subscription(customer)
+    subscription, other, third = (make_subscription(customer) for _each in range(3))
     for began_on in (None, timezone.now().date() - timedelta(days=30)):
         attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=began_on, note="They run it.")
     attaching.remove(subscription.subscription_id, by=admin, reason="No longer.")
@@ -49,12 +52,14 @@ def change_the_record() -> None:
     assert association is not None
     attaching.attach(other.subscription_id, partner.mpn_id, by=admin)
     undo.undo(other.subscription_id, by=admin)
-    third = make_subscription(customer)
     attaching.attach(third.subscription_id, partner.mpn_id, by=admin)
     attaching.resign(third.subscription_id, by=make_member(partner.organisation), reason="Our contract has ended.")
     subscription.status = "expired"
     subscription.save(update_fields=["status"])
-    ending.end_from_outside(association.pk)
+    ending.end_from_outside([association.pk])
+    subscription.status = "active"
+    subscription.save(update_fields=["status"])
+    ending.reopen_from_outside([association.pk])
 
 
 class OpenRequest:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("associations", "0010_described"),
+        ("associations", "0009_unexplained"),
     ]
 
     operations = [

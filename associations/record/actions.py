@@ -5,7 +5,7 @@ The caller has locked the unit and checked the rights, and records the event.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from associations.record.models import KEPT, Association
 from associations.record.rules import AssociationKind, EndReason, Source
@@ -20,10 +20,13 @@ def draft(
     source: Source,
     began_at: datetime,
     ended_at: datetime | None = None,
+    end_reason: str = "",
+    end_inferred: bool = False,
+    ends_on: date | None = None,
     attached_at: datetime,
     note: str = "",
 ) -> Association:
-    """Return a new association that is not saved yet."""
+    """Return a new association that is not saved yet. `end_inferred` says that no one has given the day of its end."""
     subscription = of if isinstance(of, Subscription) else None
     return Association(
         kind=kind,
@@ -32,6 +35,9 @@ def draft(
         partner=partner,
         began_at=began_at,
         ended_at=ended_at,
+        end_reason=end_reason,
+        end_inferred=end_inferred,
+        ends_on=ends_on,
         attached_at=attached_at,
         source=source,
         note=note.strip(),
@@ -47,18 +53,24 @@ def begin(association: Association) -> Association:
 
 
 def end(association: Association, *, at: datetime, reason: EndReason, note: str = "") -> None:
-    """End an open association."""
+    """End an open association, or give another end to one that an import has ended."""
+    if association.ended_at is None:
+        _keep_subscription(association)
     association.ended_at, association.end_reason, association.end_note = at, reason, note.strip()
-    _keep_subscription(association)
-    association.save(update_fields=["ended_at", "end_reason", "end_note", *KEPT])
+    association.end_inferred = False
+    association.save(update_fields=["ended_at", "end_reason", "end_note", "end_inferred", *KEPT])
 
 
-def reopen(association: Association, *, at: datetime) -> None:
-    """Let an ended association go on as if it had never ended."""
+def reopen(association: Association, *, at: datetime | None) -> None:
+    """Let an ended association go on as if it had never ended.
+
+    `at` is when a person undid the end; from then on a file leaves the association alone. It is None for an import.
+    """
     association.ended_at, association.end_reason, association.end_note = None, "", ""
-    association.reopened_at = at
+    association.end_inferred = False
+    association.reopened_at = at or association.reopened_at
     _forget_subscription(association)
-    association.save(update_fields=["ended_at", "end_reason", "end_note", "reopened_at", *KEPT])
+    association.save(update_fields=["ended_at", "end_reason", "end_note", "end_inferred", "reopened_at", *KEPT])
 
 
 def strike(association: Association, *, at: datetime) -> None:
@@ -67,15 +79,23 @@ def strike(association: Association, *, at: datetime) -> None:
     association.save(update_fields=["undone_at"])
 
 
-def redate(association: Association, *, began_at: datetime, ended_at: datetime | None) -> None:
-    """Correct the period of an association: it begins earlier, or a file gives another end."""
+def redate(
+    association: Association,
+    *,
+    began_at: datetime,
+    ended_at: datetime | None,
+    end_reason: str = "",
+    end_inferred: bool = False,
+) -> None:
+    """Correct the period of an association."""
     ends, opens = association.ended_at is None and ended_at is not None, ended_at is None
     association.began_at, association.ended_at = began_at, ended_at
+    association.end_reason, association.end_inferred = end_reason, end_inferred
     if ends:
         _keep_subscription(association)
     elif opens:
         _forget_subscription(association)
-    association.save(update_fields=["began_at", "ended_at", *KEPT])
+    association.save(update_fields=["began_at", "ended_at", "end_reason", "end_inferred", *KEPT])
 
 
 def _keep_subscription(association: Association) -> None:

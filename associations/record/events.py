@@ -14,7 +14,7 @@ from associations.record import signing
 from associations.record.holdings import holdings
 from associations.record.models import Association
 from associations.record.policies import policy_on
-from associations.record.rules import EndReason
+from associations.record.rules import FROM_OUTSIDE, AssociationKind, EndReason
 from por.accounts.rules import OrganisationKind
 from por.db.prepared import Param, PreparedQuery
 from por.directory.models import Subscription
@@ -25,16 +25,31 @@ from por.notifications.actions.notifying import notify_organisation
 from por.notifications.messages import Mail, MailContext, mail
 from por.notifications.models import Topic
 from por.notifications.queries import unreached
-from por.web.formatting import moment_text, number_text
+from por.web.formatting import day_text, moment_text, number_text
 
 
 class EndEvent(EventType):
     ENDED = "partner_of_record.ended"
     OTHER_KIND_ENDED = "association.ended"
+    REOPENED = "partner_of_record.reopened"
+    OTHER_KIND_REOPENED = "association.reopened"
+    REDATED = "partner_of_record.redated"
+    OTHER_KIND_REDATED = "association.redated"
 
+    @classmethod
+    def ended(cls, kind: str) -> EndEvent:
+        """Return the event of an association of this kind that ends."""
+        return cls.ENDED if kind == AssociationKind.DPOR else cls.OTHER_KIND_ENDED
 
-class DescribedEvent(EventType):
-    DESCRIBED = "association.described"
+    @classmethod
+    def reopened(cls, kind: str) -> EndEvent:
+        """Return the event of one that goes on."""
+        return cls.REOPENED if kind == AssociationKind.DPOR else cls.OTHER_KIND_REOPENED
+
+    @classmethod
+    def redated(cls, kind: str) -> EndEvent:
+        """Return the event of one whose start a file corrects."""
+        return cls.REDATED if kind == AssociationKind.DPOR else cls.OTHER_KIND_REDATED
 
 
 # --- Payloads -------------------------------------------------------------------------------------------------------
@@ -57,13 +72,6 @@ class WithFingerprints(TypedDict):
     fingerprints: NotRequired[dict[str, str]]
 
 
-class Described(TypedDict):
-    """The fingerprints of associations as they were after one place of the customer's chain."""
-
-    fingerprints: dict[str, str]
-    after: int
-
-
 class AssociationPayload(WithPartner, WithFingerprints):
     """One association after the event; instants are ISO 8601."""
 
@@ -74,13 +82,23 @@ class AssociationPayload(WithPartner, WithFingerprints):
     end_reason: NotRequired[str]
 
 
+class ReopenedPayload(AssociationPayload):
+    """The end that an import had made before, and its reason."""
+
+    ended_at_before: str
+    end_reason_before: str
+
+
+class RedatedPayload(AssociationPayload):
+    began_at_before: str
+
+
 # --- What all of them share -----------------------------------------------------------------------------------------
 
 #: Groups of the history's filter that several features have events in.
 ATTACHED = event_group("attached", _("Attached"))
 ENDED_GROUP = event_group("removed", _("Removed or ended"))
 UNDONE = event_group("undone", _("Undone"))
-VERIFICATION = event_group("verification", _("For verification"))
 
 SUBSCRIPTION = Link(
     "subscription",
@@ -354,17 +372,112 @@ register(
     detail=_why,
 )
 
-# --- The state of associations ---------------------------------------------------------------------------------------
+# --- An end is taken back -------------------------------------------------------------------------------------------
+
+
+def _taken_back(event: Event) -> str:
+    """Return why it had ended, for ends that an import made for a reason."""
+    reason = event.changes["end_reason_before"]
+    if reason not in FROM_OUTSIDE:
+        return ""
+    return gettext("This no longer holds: %(why)s") % {"why": EndReason(reason).label}
+
+
+def _reopened_context(event: Event) -> RecordContext:
+    return {**record_context(event), "until": _moment(event.changes["ended_at_before"]), "reason": []}
+
+
+REOPENED_MAIL = to_partner(
+    "record_reopened",
+    Topic.RECORD,
+    title=_("Notice to partner: partner of record again"),
+    subject=_("You are the partner of record for %(subscription)s (%(customer)s) again"),
+    paragraphs=(
+        _("An imported file ended your record for %(subscription)s (%(customer)s) on %(until)s."),
+        _(
+            "A later file has taken that back. You have been the partner of record since %(since)s, without a gap. "
+            "You can see the subscription, its seats and its usage again."
+        ),
+    ),
+    context=_reopened_context,
+    inbox=_("Your record goes on: a later file has taken its end back. You are the partner of record, without a gap."),
+)
+REOPENED_CUSTOMER_MAIL = to_customer(
+    "record_reopened_customer",
+    Topic.RECORD,
+    title=_("Notice to customer: partner is partner of record again"),
+    subject=_("%(partner)s is your partner of record for %(subscription)s again"),
+    paragraphs=(
+        _("An imported file ended the record of %(partner)s for %(subscription)s on %(until)s."),
+        _(
+            "A later file has taken that back. %(partner)s has been your partner of record since %(since)s, without a "
+            "gap. If this is not right, you can remove the partner at any time."
+        ),
+    ),
+    context=_reopened_context,
+    inbox=_("%(partner)s is your partner of record again: a later file has taken the end back."),
+    values=partner_name,
+)
 
 register(
-    DescribedEvent.DESCRIBED,
-    payload=Described,
-    about=("customer",),
-    here=_("The state of the associations was noted for verification"),
-    elsewhere=_("The state of the associations of {object} was noted for verification"),
-    icon="shield",
+    EndEvent.REOPENED,
+    payload=ReopenedPayload,
+    about=("subscription",),
+    here=_("{partner} is the partner of record again"),
+    elsewhere=_("{partner} is the partner of record for {object} again"),
+    icon="undo",
+    tone="ok",
+    groups=(ATTACHED,),
+    link=SUBSCRIPTION,
+    mails=(REOPENED_MAIL, REOPENED_CUSTOMER_MAIL),
+    notify=partial(notify_both, partner=REOPENED_MAIL, customer=REOPENED_CUSTOMER_MAIL),
+    detail=_taken_back,
+)
+register(
+    EndEvent.OTHER_KIND_REOPENED,
+    payload=ReopenedPayload,
+    about=("subscription", "customer"),
+    here=_("The association with {partner} goes on"),
+    elsewhere=_("The association of {partner} with {object} goes on"),
+    icon="undo",
     tone="",
-    groups=(VERIFICATION,),
-    link=Link("customer"),
+    groups=(ATTACHED,),
+    link=SUBSCRIPTION,
     mails=(),
+    detail=_taken_back,
+)
+
+# --- A file corrects a start ----------------------------------------------------------------------------------------
+
+
+def _days(event: Event) -> str:
+    before, after = (datetime.fromisoformat(event.changes[key]) for key in ("began_at_before", "began_at"))
+    return gettext("Start date: %(before)s → %(after)s") % {"before": day_text(before), "after": day_text(after)}
+
+
+register(
+    EndEvent.REDATED,
+    payload=RedatedPayload,
+    about=("subscription",),
+    here=_("A file corrected the start date for {partner}"),
+    elsewhere=_("A file corrected the start date for {partner} on {object}"),
+    icon="clock",
+    tone="",
+    groups=(ATTACHED,),
+    link=SUBSCRIPTION,
+    mails=(),
+    detail=_days,
+)
+register(
+    EndEvent.OTHER_KIND_REDATED,
+    payload=RedatedPayload,
+    about=("subscription", "customer"),
+    here=_("A file corrected the start date of the association with {partner}"),
+    elsewhere=_("A file corrected the start date of the association of {partner} with {object}"),
+    icon="clock",
+    tone="",
+    groups=(ATTACHED,),
+    link=SUBSCRIPTION,
+    mails=(),
+    detail=_days,
 )

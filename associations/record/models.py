@@ -83,6 +83,10 @@ class AssociationQuerySet(models.QuerySet["Association"]):
             return self.filter(partner__in=partner_ids(actor))
         return self.none()
 
+    def with_names(self) -> Self:
+        """Return them with everything an event names, in one query."""
+        return self.select_related("subscription__sku", "customer__organisation", "partner__organisation")
+
     def for_listing(self) -> Self:
         """Return them with everything a row shows, in one query."""
         return self.select_related("partner__organisation", "customer__organisation", "subscription__sku")
@@ -107,6 +111,10 @@ class Association(RowModel):
     undone_at = models.DateTimeField(null=True, blank=True)
     reopened_at = models.DateTimeField(null=True, blank=True)  # when its removal was last undone
     source = models.CharField(max_length=12, choices=Source.choices)
+    #: The day on which it will end, where a file has given one. Until then it is open.
+    ends_on = models.DateField(null=True, blank=True)
+    #: Whether no file gave the day of the end, and an import chose it.
+    end_inferred = models.BooleanField(default=False, db_default=False)
     end_reason = models.CharField(max_length=24, choices=EndReason.choices, blank=True)
     note = models.TextField(blank=True)  # what the customer wrote when attaching
     end_note = models.TextField(blank=True)  # what the customer wrote when removing
@@ -151,6 +159,11 @@ class Association(RowModel):
         ]
         indexes = [
             models.Index(fields=["subscription", "kind"], name="associations_of_a_subscription"),
+            models.Index(
+                fields=["ends_on"],
+                condition=Q(ended_at=None, undone_at=None, ends_on__isnull=False),
+                name="associations_that_will_end",
+            ),
             models.Index(
                 fields=["partner", "subscription"],
                 include=["customer", "kind", "ended_at", "began_at"],

@@ -31,6 +31,7 @@ class Policy:
     renewal_notice_grace_days: int
     replacement_days: int
     carries_over: tuple[str, ...]
+    reopen_from_file_days: int
     legacy_form_deadline: date
     legacy_form_earns: bool
     new_ea_deals_digital_only: bool
@@ -39,6 +40,10 @@ class Policy:
     @property
     def undo_within(self) -> timedelta:
         return timedelta(minutes=self.undo_within_minutes)
+
+    @property
+    def reopen_from_file(self) -> timedelta:
+        return timedelta(days=self.reopen_from_file_days)
 
     def answer_due(self, day: date) -> datetime:
         """Return the deadline of a change request that is opened on this day."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from associations.record.describing import fingerprints_of
+from django.db.models import F
+
+from associations.record.describing import drafts, fingerprints_of
 from associations.record.events import Named
 from associations.record.models import Association
-from por.accounts.models import Actor
+from por.accounts.models import SYSTEM, Actor
 from por.directory.models import Customer, Partner, Subscription
 from por.history.actions import recording as history
 
@@ -33,19 +35,61 @@ def record_event(
     """
     if association is not None:
         parties, changes = [association.partner_id], _described(association) | dict(changes or {})
-    if isinstance(unit, Subscription):
-        if is_new_version:
-            bump(unit)
-        about, customer = about_subscription(unit), unit.customer_id
-    else:
-        about, customer = history.ObjectRef("customer", str(unit.tenant_id), unit.organisation.name), unit.pk
+    if is_new_version and isinstance(unit, Subscription):
+        bump(unit)
+    about, customer = _about(unit), unit.customer_id if isinstance(unit, Subscription) else unit.pk
     history.record(verb, about, by=by, at=at, chain=customer, parties=parties, changes=changes, reason=reason)
+
+
+class Change(NamedTuple):
+    """What an import has done to one of many associations."""
+
+    verb: str
+    association: Association
+    changes: Mapping[str, Any] = {}
+
+
+def record_together(
+    done: Sequence[Change], *, at: datetime, is_new_version: bool = True, described: Sequence[int] = ()
+) -> None:
+    """Record what an import has done, as `record_event` does for each, with one statement for all events.
+
+    Each subscription gets one new version. The associations have their subscription or customer, and their partner,
+    with its names. Those with the keys `described` were changed without an event of their own: their state is recorded.
+    """
+    if is_new_version:
+        bump_all(one.association.subscription_id for one in done)
+    events = [
+        history.EventDraft(
+            one.association.customer_id,
+            _described(one.association) | dict(one.changes),
+            _about(one.association.subscription or one.association.customer),
+            [one.association.partner_id],
+            one.verb,
+        )
+        for one in done
+    ]
+    if described:
+        events += drafts(described)
+    history.record_each(by=SYSTEM, at=at, events=events)
+
+
+def bump_all(subscriptions: Iterable[int | None]) -> None:
+    """Give each of the subscriptions with these keys a new version; None is no subscription."""
+    pks = {pk for pk in subscriptions if pk is not None}
+    Subscription.objects.filter(pk__in=pks).update(version=F("version") + 1)
 
 
 def bump(subscription: Subscription) -> None:
     """Give the subscription a new version."""
     subscription.version += 1
     Subscription.objects.filter(pk=subscription.pk).update(version=subscription.version)
+
+
+def _about(unit: Subscription | Customer) -> history.ObjectRef:
+    if isinstance(unit, Subscription):
+        return about_subscription(unit)
+    return history.ObjectRef("customer", str(unit.tenant_id), unit.organisation.name)
 
 
 def about_subscription(subscription: Subscription) -> history.ObjectRef:

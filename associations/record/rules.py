@@ -43,3 +43,8 @@ class EndReason(TextChoices):
     SUBSCRIPTION_EXPIRED = "subscription_expired", _("The subscription expired")
     SUBSCRIPTION_REPLACED = "subscription_replaced", _("The subscription was replaced")
     PARTNER_CLOSED = "partner_closed", _("The partner's account was closed")
+    FILE = "file", _("An imported file says so")
+
+
+#: Ends that an import made for a reason in its files. If the files take the reason back, the association goes on.
+FROM_OUTSIDE = frozenset({EndReason.SUBSCRIPTION_EXPIRED, EndReason.SUBSCRIPTION_REPLACED, EndReason.PARTNER_CLOSED})

@@ -148,6 +148,7 @@ FIELDS: dict[str, tuple[LazyText, Callable[[Any], str]]] = {
     "seats": (_("Seats"), number_text),
     "status": (_("Status"), lambda value: str(Subscription.Status(value).label)),
     "agreement": (_("Agreement"), lambda value: str(Agreement(value).label)),
+    "started_on": (_("Start date"), lambda value: day_text(date.fromisoformat(value))),
     "renews_on": (_("Renewal"), lambda value: day_text(date.fromisoformat(value))),
 }
 

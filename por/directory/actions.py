@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -126,6 +127,15 @@ def locked(partner_id: int) -> Partner:
     """
     # Django cannot lock FOR SHARE.
     return Partner.objects.raw("SELECT * FROM directory_partner WHERE organisation_id = %s FOR SHARE", [partner_id])[0]
+
+
+def lock(partner_ids: Collection[int]) -> None:
+    """Lock many partners FOR SHARE, in the order of their keys, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM directory_partner WHERE organisation_id = ANY(%s) ORDER BY organisation_id FOR SHARE",
+            [list(partner_ids)],
+        )
 
 
 def _not_closed() -> QuerySet[Partner]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from django.utils.translation import gettext_lazy as _
 
@@ -35,10 +35,11 @@ class Cancelled(TypedDict):
 
 
 class Ended(TypedDict):
-    """The number of rows of all files by outcome; `ended` is how many associations ended."""
+    """The number of rows of all files by outcome; `ended` is how many associations ended, `reopened` how many go on."""
 
     dry_run: bool
     ended: int
+    reopened: NotRequired[int]
     created: int
     changed: int
     unchanged: int

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import groupby
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -28,6 +28,7 @@ from por.imports.staging import Plain, Refuse, Staged
 R = TypeVar("R", bound="Line")
 
 BATCH = 5_000  # rows per transaction: enough to be fast, few enough that people do not wait long for its locks
+TRIES = 10  # as many lines with one key are tried, each after the one before it was refused
 EVENTS = 1_000  # per transaction: others who write to one of these chains wait for it
 
 
@@ -42,13 +43,23 @@ class Line:
 
 
 class Outcome:
-    """The outcome of a batch: how many rows of each organisation were created or changed, and the refused lines."""
+    """The outcome of a batch: how many rows of each organisation were created or changed, and the refused lines.
+
+    A reported line was changed only in part, and counts as failed.
+    """
 
     def __init__(self) -> None:
         self.created: Counter[int] = Counter()
         self.changed: Counter[int] = Counter()
         self.unchanged = 0
         self.refused: list[tuple[int, Unfit]] = []
+        self.reported: list[tuple[int, Sequence[Unfit]]] = []
+        self.partly = 0
+
+    def report(self, line: int, unfits: Sequence[Unfit], *, is_changed: bool) -> None:
+        """Report a line of which some values were not taken; `is_changed` if the rest of it has changed something."""
+        self.reported.append((line, unfits))
+        self.partly += is_changed
 
     def refuse(self, line: int, unfit: Unfit) -> None:
         self.refused.append((line, unfit))
@@ -73,10 +84,11 @@ class File(Generic[R]):
     may share. `stored` is a SELECT of what is stored, for the columns that a file leaves out; `needed` are those
     without which nothing new can be stored. `found` is a SELECT for `estate_found_<file>`: it leaves out lines that the
     database has already, and adds what the database knows about the others. Lines that it marks as `apart` are merged
-    in Python, one by one: `order`, if given, gets all of them and returns them in order; `merge` takes a batch. All
-    other lines are merged by `merge_all`, with one statement for a whole batch, which may still mark lines as apart.
-    Both lock the rows that they change by primary key, in the transaction of the batch. `recorded`,
-    if given, gets the organisations whose events have just been recorded, in the same transaction.
+    in Python, one by one: `order`, if given, gets all of them and returns them in order; `merge` takes a batch. If
+    lines belong to a `unit`, which is `unit_key` in SQL, `found` returns those of a unit one after another, and a batch
+    has all of them. All other lines are merged by `merge_all`, with one statement for a whole batch, which may still
+    mark lines as apart. Both lock the rows that they change by primary key, in the transaction of the batch.
+    `recorded`, if given, gets the organisations whose events have just been recorded, in the same transaction.
     """
 
     name: str
@@ -86,7 +98,9 @@ class File(Generic[R]):
     line: Callable[..., R]
     parse: Callable[[Cells], R]
     merge: Callable[[Sequence[R], Outcome], None] | None = None
-    order: Callable[[Iterable[R], Callable[[R, Unfit], None]], Iterable[R]] | None = None
+    order: Callable[[Iterable[R]], Iterable[R]] | None = None
+    unit: Callable[[R], Hashable] | None = None
+    unit_key: str = ""
     plain: Callable[[], Plain] | None = None
     found: Callable[[], str] | None = None
     merge_all: Callable[[Places, Outcome], None] | None = None
@@ -134,6 +148,9 @@ class Report:
     dry_run: bool = False
     held: Held | None = None
     files: dict[str, Tally] = field(default_factory=dict)
+    #: How many associations ended because of what the files say of other things, and how many go on again.
+    ended: int = 0
+    reopened: int = 0
     notes: list[str] = field(default_factory=list)  # what people should know beside the figures
 
     @property
@@ -165,7 +182,8 @@ def _step(report: Report) -> Iterator[None]:
 def import_file(path: Path, file: File[R], report: Report, source: Source | None = None) -> None:
     """Import one file. Each batch is committed by itself, so an import that was stopped is simply repeated.
 
-    With a source, the file is made of that first.
+    With a source, the file is made of that first. Of several lines with one key the first is used. If it was refused,
+    the next one is tried, and with it all lines that were refused: what they refer to may be there now.
     """
     name = source.name_of(file.name) if source else file.name
     tally = report.files.setdefault(name, Tally())
@@ -184,46 +202,77 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
     if staged.ignored:
         text = _("Columns of %(name)s that we do not know, and ignored: %(columns)s.")
         report.notes.append(text % {"name": name, "columns": ", ".join(staged.ignored)})
-    with _step(report):
-        _use_more_memory()
-        staged.refuse_doubles(file.key, refuse)
-        staged.complete(file.key, file.stored, file.needed, refuse)
-        if file.prepare is not None:
-            failed = tally.failed
-            report.notes += file.prepare(refuse)
-            staged.count -= tally.failed - failed
-        count = _find(file, staged.table)
-    tally.unchanged += staged.count - count
-
-    def merged(merge: Callable[[Outcome], None]) -> None:
-        outcome = Outcome()
+    known: Collection[int] = ()  # lines that are read again only because others of their unit are tried
+    for tries_left in reversed(range(TRIES)):
+        refused: dict[int, Sequence[Unfit]] = {}
         with _step(report):
-            _set_limits()
-            merge(outcome)
-            _count(file.name, outcome)
-        tally.created += outcome.created.total()
-        tally.changed += outcome.changed.total()
-        tally.unchanged += outcome.unchanged
-        for line, unfit in outcome.refused:
-            refuse(line, [unfit])
-
-    if file.merge_all is not None:
-        for places in _batches(count):
-            merged(partial(file.merge_all, places))
-            progress.reach(READ + MERGED * places.last / count)
-    if file.merge is not None:
-        rows: Iterable[R] = _apart(file, staged.names, count, progress)
-        if file.order is not None:
-            rows = file.order(rows, lambda row, unfit: refuse(row.line, [unfit]))
-        remaining = iter(rows)
-        while batch := list(islice(remaining, BATCH)):
-            merged(partial(file.merge, batch))
+            _use_more_memory()
+            twins = staged.take_twins(file.key)
+            keep = refused.__setitem__ if twins or known else refuse
+            staged.complete(file.key, file.stored, file.needed, keep)
+            if file.prepare is not None:
+                failed = tally.failed + len(refused)
+                report.notes += file.prepare(keep)
+                staged.count -= tally.failed + len(refused) - failed
+            count = _find(file, staged.table)
+        tally.unchanged += staged.count - count - len(known)
+        for outcome in _merged(file, staged.names, count, report, progress):
+            tally.created += outcome.created.total()
+            tally.changed += outcome.changed.total() - outcome.partly
+            tally.unchanged += outcome.unchanged
+            for line, unfit in outcome.refused:
+                keep(line, [unfit])
+            for line, unfits in outcome.reported:
+                refuse(line, unfits)
+        for line in known:
+            refused.pop(line, None)
+        again = {line: first for line, first in twins.items() if first in refused} if tries_left else {}
+        for line, first in twins.items():
+            if line not in again:
+                refuse(line, [_repeats(first)])
+        for line, unfits in refused.items():
+            if not again or line in again.values():
+                refuse(line, unfits)
+        if not again:
+            break
+        tried = again.keys() | (refused.keys() - set(again.values()))
+        known = staged.beside(file.unit_key, refused) - refused.keys() if file.unit_key else ()
+        with _step(report):
+            staged.fill(path, file.columns, refuse, lambda count: None, {*tried, *known})
     progress.reach(1)
     with _step(report):
         staged.empty()
     _analyze_grown()
     if not report.dry_run:
         _record(file, report)
+
+
+def _repeats(first: int) -> Unfit:
+    message = _("This line repeats line %(line)s. Keep only one of them.") % {"line": first}
+    return Unfit("", "duplicate_row", message)
+
+
+def _merged(file: File[R], names: Sequence[str], count: int, report: Report, progress: _Progress) -> Iterator[Outcome]:
+    """Merge the found lines, batch by batch; yield the outcome of each once it is committed."""
+
+    def merged(merge: Callable[[Outcome], None]) -> Outcome:
+        outcome = Outcome()
+        with _step(report):
+            _set_limits()
+            merge(outcome)
+            _count(file.name, outcome)
+        return outcome
+
+    if file.merge_all is not None:
+        for places in _batches(count):
+            yield merged(partial(file.merge_all, places))
+            progress.reach(READ + MERGED * places.last / count)
+    if file.merge is not None:
+        rows: Iterable[R] = _apart(file, names, count, progress)
+        if file.order is not None:
+            rows = file.order(rows)
+        for batch in _batches_of(rows, file.unit):
+            yield merged(partial(file.merge, batch))
 
 
 #: The share of the work that is reading the file, and the share that is merging whole batches, about.
@@ -274,6 +323,19 @@ def _analyze_grown() -> None:
 def _batches(count: int) -> Iterator[Places]:
     for after in range(0, count, BATCH):
         yield Places(after, after + BATCH)
+
+
+def _batches_of(rows: Iterable[R], unit: Callable[[R], Hashable] | None) -> Iterator[list[R]]:
+    """Yield the rows in batches. All rows of a unit are in one batch, which is larger if the unit alone is."""
+    batch: list[R] = []
+    for _unit, group in groupby(rows, key=unit or (lambda row: row.line)):
+        together = list(group)
+        if batch and len(batch) + len(together) > BATCH:
+            yield batch
+            batch = []
+        batch += together
+    if batch:
+        yield batch
 
 
 def _apart(file: File[R], names: Sequence[str], count: int, progress: _Progress) -> Iterator[R]:

@@ -318,12 +318,11 @@ def missing(column: str) -> Unfit:
     return Unfit(column, "missing_value", _("Enter a value."))
 
 
-def parents_first(
-    rows: Iterable[R], key: Callable[[R], Hashable], parent: Callable[[R], Hashable], refuse: Callable[[R], None]
-) -> list[R]:
-    """Return the rows in their order, but each after its parent. Call `refuse` for rows in a circle; leave them out."""
+def parents_first(rows: Iterable[R], key: Callable[[R], Hashable], parent: Callable[[R], Hashable]) -> list[R]:
+    """Return the rows in their order, but each after its parent. Rows in a circle come last."""
     by_key = {key(row): row for row in rows}
     ordered: list[R] = []
+    circles: list[R] = []
     settled: set[Hashable] = set()
     for start in list(by_key):
         chain: dict[Hashable, R] = {}
@@ -333,7 +332,6 @@ def parents_first(
             at = parent(by_key[at])
         settled |= chain.keys()
         circle = list(chain).index(at) if at in chain else len(chain)
-        for row in list(chain.values())[circle:]:
-            refuse(row)
+        circles += list(chain.values())[circle:]
         ordered += reversed(list(chain.values())[:circle])
-    return ordered
+    return ordered + circles

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from django.db import connection
-from django.utils.translation import gettext as _
 
 from por.imports.opening import Columns, Opened
 from por.imports.reading import Cells, Unfit, faults_of, missing
@@ -61,8 +60,18 @@ class Staged:
         with connection.cursor() as cursor:
             cursor.execute("SELECT estate_empty(%s)", [self._file])
 
-    def fill(self, path: Path, columns: Columns, refuse: Refuse, moved: Callable[[int], None]) -> None:
-        """Read the whole file into the empty table. A wrong header is refused as the first line of the file."""
+    def fill(
+        self,
+        path: Path,
+        columns: Columns,
+        refuse: Refuse,
+        moved: Callable[[int], None],
+        only: Collection[int] | None = None,
+    ) -> None:
+        """Read the whole file, or only some of its lines, into the empty table.
+
+        A wrong header is refused as the first line of the file.
+        """
         self.empty()
         try:
             opened = Opened(path, columns)
@@ -76,12 +85,14 @@ class Staged:
             cursor.copy_expert(
                 f"COPY {self.table} (line, {', '.join(self.names)})"
                 f" FROM STDIN (FORMAT csv, ENCODING 'UTF8'{self._empty})",
-                _Stream(self._blocks(opened, refuse, moved)),
+                _Stream(self._blocks(opened, refuse, moved, only)),
             )
             self.count = cursor.rowcount
             cursor.execute("SELECT estate_analyze_staged(%s)", [self._file])
 
-    def _blocks(self, opened: Opened, refuse: Refuse, moved: Callable[[int], None]) -> Iterator[bytes]:
+    def _blocks(
+        self, opened: Opened, refuse: Refuse, moved: Callable[[int], None], only: Collection[int] | None
+    ) -> Iterator[bytes]:
         plain = self._plain if opened.is_exact else None
         values_of = attrgetter(*self.names)
         line = opened.header.lines
@@ -89,6 +100,8 @@ class Staged:
             found = []
             for raw in block:
                 line += 1
+                if only is not None and line not in only:
+                    continue
                 copied = plain(raw.rstrip(b"\r\n")) if plain else None
                 if copied is None:
                     cells = None
@@ -103,23 +116,31 @@ class Staged:
             if found:
                 yield b"".join(found)
 
-    def refuse_doubles(self, key: Sequence[str], refuse: Refuse) -> None:
-        """Delete and refuse each line with the same key as an earlier one; no part of the key is ever unknown."""
+    def take_twins(self, key: Sequence[str]) -> dict[int, int]:
+        """Delete each line with the same key as an earlier one; return the earlier line by the deleted one.
+
+        No part of the key is ever unknown.
+        """
         parts = ", ".join(f"{part} AS key_{place}" for place, part in enumerate(key))
         several = f"SELECT {parts}, min(line) AS first FROM {self.table} GROUP BY {', '.join(key)} HAVING count(*) > 1"
         same = " AND ".join(f"{part} = key_{place}" for place, part in enumerate(key))
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT count(*) FROM ({several}) AS several")
             if not cursor.fetchone()[0]:
-                return
+                return {}
             cursor.execute(
                 f"DELETE FROM {self.table} USING ({several}) AS several WHERE {same} AND line > first"
                 " RETURNING line, first"
             )
             self.count -= cursor.rowcount
-            for line, first in sorted(cursor.fetchall()):
-                text = _("This line repeats line %(line)s. Keep only one of them.")
-                refuse(line, [Unfit("", "duplicate_row", text % {"line": first})])
+            return dict(sorted(cursor.fetchall()))
+
+    def beside(self, unit: str, lines: Iterable[int]) -> set[int]:
+        """Return the lines of the units that these lines are about."""
+        units = f"SELECT {unit} FROM {self.table} WHERE line = ANY(%s)"
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT line FROM {self.table} WHERE {unit} IN ({units})", [list(lines)])
+            return {line for (line,) in cursor.fetchall()}
 
     def complete(self, key: Sequence[str], stored: str, needed: Collection[str], refuse: Refuse) -> None:
         """Give the columns that the file does not have the values that are stored, so that they change nothing.

@@ -22,13 +22,13 @@ from por.imports.rejected import Rejected
 ENDINGS = (".csv", ".tsv", ".txt")
 
 _files: list[File[Any]] = []
-_last: list[Callable[[], int]] = []
+_last: list[Callable[[Report], None]] = []
 
 
-def register(*files: File[Any], last: Callable[[], int] | None = None) -> None:
+def register(*files: File[Any], last: Callable[[Report], None] | None = None) -> None:
     """Register a room's files, in the order in which they are imported; called in its apps.py.
 
-    `last` is called once all files of all rooms are imported, and returns how many associations it ended.
+    `last` is called once all files of all rooms are imported, and adds what it did to the report.
     """
     _files.extend(files)
     if last is not None:
@@ -105,8 +105,8 @@ def write_rejected(
     return count
 
 
-def import_all(files: MappingOf[str, Path], report: Report, sources: Sequence[Source] = ()) -> int:
-    """Import the files, given by their names, and the mapped ones; return how many associations ended.
+def import_all(files: MappingOf[str, Path], report: Report, sources: Sequence[Source] = ()) -> None:
+    """Import the files, given by their names, and the mapped ones.
 
     Call it within `only_import()`. A dry run is one transaction, which is rolled back at its end. Otherwise each batch
     is a transaction of its own, so an import that was stopped is simply repeated.
@@ -120,7 +120,7 @@ def import_all(files: MappingOf[str, Path], report: Report, sources: Sequence[So
             for source in sources:
                 if file.name in source.mapping.files:
                     import_file(Path(scratch) / file.name, file, report, source)
-        ended = sum(end() for end in _last)
+        for finish in _last:
+            finish(report)
         if report.dry_run:
             transaction.set_rollback(True)
-    return ended

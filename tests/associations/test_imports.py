@@ -119,22 +119,13 @@ TOMORROW = f"{timezone.now() + timedelta(days=2):%Y-%m-%d}"
         ({"began_on": "1 August"}, "began_on", "malformed_date"),
         ({"began_on": TOMORROW}, "began_on", "began_in_future"),
         ({"began_on": "2024-06-30"}, "began_on", "began_before_subscription"),
-        ({"ended_on": TOMORROW}, "ended_on", "ended_in_future"),
         ({"ended_on": "2024-08-01"}, "ended_on", "ended_not_after_began"),
-        ({"subscription_id": OTHER_SUBSCRIPTION}, "ended_on", "subscription_is_expired"),
     ],
 )
 def test_bad_row_is_refused_with_a_code(estate: Path, cells: Row, column: str, code: str) -> None:
     assert load_associations(estate, association() | cells).codes == [("2", column, code)]
     assert not Association.objects.exists()
     assert Subscription.objects.get(subscription_id=ID).version == 1
-
-
-def test_row_of_a_closed_partner_needs_an_end(estate: Path) -> None:
-    load_one(estate, "partners", partner(status="closed"))
-    row = association(kind="transacting")
-    assert load_associations(estate, row).codes == [("2", "ended_on", "partner_is_closed")]
-    assert load_associations(estate, row | {"ended_on": "2025-01-31"}).failure == ""
 
 
 # --- one at a time

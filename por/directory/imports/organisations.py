@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -144,13 +144,8 @@ def _parse_partner(cells: Cells) -> PartnerLine:
     )
 
 
-def _order_partners(rows: Iterable[PartnerLine], refuse: Callable[[PartnerLine, Unfit], None]) -> Iterable[PartnerLine]:
-    circle = Unfit(
-        "parent_mpn_id", "cycle_of_parents", _("This would make the partner its own parent. Enter a different parent.")
-    )
-    return parents_first(
-        rows, lambda row: row.number, lambda row: row.parent_mpn_id or None, lambda row: refuse(row, circle)
-    )
+def _order_partners(rows: Iterable[PartnerLine]) -> Iterable[PartnerLine]:
+    return parents_first(rows, lambda row: row.number, lambda row: row.parent_mpn_id or None)
 
 
 def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
@@ -164,22 +159,28 @@ def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
     stored = {partner.mpn_id: partner for partner in locked}
     kinds: dict[str, str] = {number: partner.kind for number, partner in stored.items()}
     parents = {number: partner.pk for number, partner in stored.items()}
+    ahead = {row.number for row in rows}  # not judged yet: a parent among these is in a circle with the row
     for kind in (Partner.Kind.GLOBAL, Partner.Kind.LOCATION):  # so that the accounts above locations exist
         fit = []
         for row in rows:
             if row.kind != kind:
                 continue
             try:
-                _check_partner(row, kinds)
+                _check_partner(row, kinds, ahead)
             except Unfit as unfit:
                 outcome.refuse(row.line, unfit)
+                if unfit.code != CIRCLE:
+                    ahead.discard(row.number)
                 continue
             kinds[row.number] = row.kind
             fit.append(row)
         _save_partners(fit, stored, parents, outcome)
 
 
-def _check_partner(row: PartnerLine, kinds: dict[str, str]) -> None:
+CIRCLE = "cycle_of_parents"
+
+
+def _check_partner(row: PartnerLine, kinds: dict[str, str], ahead: Collection[str]) -> None:
     if kinds.get(row.number, row.kind) != row.kind:
         raise Unfit(
             "kind",
@@ -191,6 +192,12 @@ def _check_partner(row: PartnerLine, kinds: dict[str, str]) -> None:
     if row.kind == Partner.Kind.GLOBAL:
         raise Unfit(
             "parent_mpn_id", "parent_of_global", _("A global account cannot have a parent. Leave the parent empty.")
+        )
+    if row.parent_mpn_id not in kinds and row.parent_mpn_id in ahead:
+        raise Unfit(
+            "parent_mpn_id",
+            "cycle_of_parents",
+            _("This would make the partner its own parent. Enter a different parent."),
         )
     if row.parent_mpn_id not in kinds:
         raise Unfit(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.utils.translation import gettext as _
@@ -71,6 +72,9 @@ def _sku(cells: Cells) -> str:
     return str(guid_of(text) or text)
 
 
+CIRCLE = "cycle_of_replacements"
+
+
 def _circle() -> Unfit:
     return Unfit(
         "replaces_subscription_id",
@@ -79,18 +83,15 @@ def _circle() -> Unfit:
     )
 
 
-def _order_subscriptions(
-    rows: Iterable[SubscriptionLine], refuse: Callable[[SubscriptionLine, Unfit], None]
-) -> Iterable[SubscriptionLine]:
+def _order_subscriptions(rows: Iterable[SubscriptionLine]) -> Iterable[SubscriptionLine]:
     replacing = []
     for row in rows:
         if row.replaces is None:
             yield row
         else:
             replacing.append(row)
-    yield from parents_first(
-        replacing, lambda row: row.subscription_id, lambda row: row.replaces, lambda row: refuse(row, _circle())
-    )
+    replacing.sort(key=lambda row: row.line)
+    yield from parents_first(replacing, lambda row: row.subscription_id, lambda row: row.replaces)
 
 
 #: A SKU that is certainly not written in another way, and no word for "unknown".
@@ -247,21 +248,29 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
     replaced = Subscription.objects.filter(subscription_id__in={row.replaces for row in rows if row.replaces})
     others = {one.subscription_id: one for one in replaced} | stored
     above = _above([others[row.replaces].pk for row in rows if row.replaces in others])
+    ahead = {row.subscription_id for row in rows}  # not judged yet: one of these that a row replaces is in its circle
     todo: dict[uuid.UUID, Subscription] = {}
     changed: dict[int, Changes] = {}
     replacing: list[tuple[Subscription, uuid.UUID]] = []  # what it replaces is new itself, so has no key yet
+    collisions = _collisions(rows, stored)
     for row in rows:
         old = stored.get(row.subscription_id)
         try:
-            wanted = _check_subscription(row, old, customers, skus, todo, others)
-            if old is not None:
-                _check_circle(old.pk, wanted["replaces_id"], above)
+            wanted = _check_subscription(row, old, customers, skus, todo, others, ahead)
+            _check_circle(row, above)
         except Unfit as unfit:
             outcome.refuse(row.line, unfit)
+            if unfit.code != CIRCLE:
+                ahead.discard(row.subscription_id)
             continue
+        kept = [] if old is None else [_kept(old, field, row, what) for field, what in collisions[old.pk].items()]
+        wanted |= {unfit.column: getattr(old, unfit.column) for unfit in kept}
         pending = row.replaces is not None and row.replaces not in others
-        if old is not None and not pending and not differs(old, **wanted):
-            outcome.unchanged += 1
+        is_same = old is not None and not pending and not differs(old, **wanted)
+        if kept:
+            outcome.report(row.line, kept, is_changed=not is_same)
+        if is_same:
+            outcome.unchanged += not kept
             continue
         new = Subscription(subscription_id=row.subscription_id, version=old.version + 1 if old else 1, **wanted)
         todo[row.subscription_id] = new
@@ -284,11 +293,79 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
             listener(changed)
 
 
+class Correction(NamedTuple):
+    """Another start or agreement of a stored subscription."""
+
+    started_on: date
+    agreement: str
+    before: Subscription
+
+
+class Collision(NamedTuple):
+    """What a corrected value of a field collides with, in words."""
+
+    field: str
+    what: str
+
+
+#: Called with corrections by the key of the subscription, which is locked; return what each collides with.
+correction_checks: list[Callable[[Mapping[int, Correction]], Iterable[tuple[int, Collision]]]] = []
+
+
+def _collisions(
+    rows: Sequence[SubscriptionLine], stored: Mapping[uuid.UUID, Subscription]
+) -> dict[int, dict[str, list[str]]]:
+    """Return what these rows collide with, by subscription and field."""
+    found: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    corrections = {
+        old.pk: Correction(row.started_on, row.agreement, old)
+        for row in rows
+        if (old := stored.get(row.subscription_id)) is not None
+        and row.started_on is not None
+        and (row.started_on > old.started_on or row.agreement != old.agreement)
+    }
+    if corrections:
+        for check in (_months_before, *correction_checks):
+            for pk, collision in check(corrections):
+                found[pk][collision.field].append(collision.what)
+    return found
+
+
+def _months_before(corrections: Mapping[int, Correction]) -> Iterable[tuple[int, Collision]]:
+    """Yield the months of usage that a corrected start would leave before it."""
+    later = {pk: one.started_on for pk, one in corrections.items() if one.started_on > one.before.started_on}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT its.id, count(DISTINCT usage.month), min(usage.month)
+            FROM unnest(%s::bigint[], %s::date[]) AS its (id, started_on)
+            JOIN directory_usage AS usage
+                ON usage.subscription_id = its.id AND usage.month < date_trunc('month', its.started_on)
+            WHERE usage.superseded_at IS NULL
+            GROUP BY its.id
+            """,
+            [list(later), list(later.values())],
+        )
+        for pk, count, first in cursor.fetchall():
+            what = _("months of usage: %(count)s, the first %(first)s") % {"count": count, "first": f"{first:%Y-%m}"}
+            yield pk, Collision("started_on", what)
+
+
+def _kept(old: Subscription, column: str, row: SubscriptionLine, collisions: Sequence[str]) -> Unfit:
+    """Return the report of a value that was not taken."""
+    message = _(
+        "%(stored)s stays, and the file says %(file)s, because that does not fit what is stored: %(what)s. The rest of "
+        "the line was imported."
+    )
+    values = {"stored": getattr(old, column), "file": getattr(row, column), "what": "; ".join(collisions)}
+    return Unfit(column, "collides_with_record", message % values)
+
+
 #: The changes of a subscription that its partner must be told of: field → old and new value.
 Changes = dict[str, list[Any]]
 #: Called with the changes by the key of the subscription, in the transaction that makes them.
 change_listeners: list[Callable[[dict[int, Changes]], None]] = []
-TOLD_FIELDS = ("seats", "status", "agreement", "renews_on")
+TOLD_FIELDS = ("seats", "status", "agreement", "started_on", "renews_on")
 
 
 def _changes(old: Subscription, new: Subscription) -> Changes:
@@ -301,8 +378,8 @@ def _changes(old: Subscription, new: Subscription) -> Changes:
     }
 
 
-def _above(pks: Collection[int]) -> dict[int, int]:
-    """Return what these replace, what that replaces, and so on, by key."""
+def _above(pks: Collection[int]) -> dict[uuid.UUID, uuid.UUID]:
+    """Return what these replace, what that replaces, and so on, by ID."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -312,23 +389,26 @@ def _above(pks: Collection[int]) -> dict[int, int]:
                 SELECT one.id, one.replaces_id FROM directory_subscription AS one
                 JOIN above ON one.id = above.replaces_id WHERE one.replaces_id IS NOT NULL
             )
-            SELECT id, replaces_id FROM above
+            SELECT one.subscription_id, replaced.subscription_id
+            FROM above
+            JOIN directory_subscription AS one USING (id)
+            JOIN directory_subscription AS replaced ON replaced.id = above.replaces_id
             """,
             [list(pks)],
         )
         return dict(cursor.fetchall())
 
 
-def _check_circle(pk: int, replaces: int | None, above: dict[int, int]) -> None:
+def _check_circle(row: SubscriptionLine, above: dict[uuid.UUID, uuid.UUID]) -> None:
     """Raise Unfit if the subscription would in the end replace itself; else add the pair, for the rows that follow."""
-    at = replaces
+    at = row.replaces
     while at is not None:
-        if at == pk:
+        if at == row.subscription_id:
             raise _circle()
         at = above.get(at)
-    above.pop(pk, None)
-    if replaces is not None:
-        above[pk] = replaces
+    above.pop(row.subscription_id, None)
+    if row.replaces is not None:
+        above[row.subscription_id] = row.replaces
 
 
 #: The fields of a subscription that a later import may change.
@@ -344,9 +424,11 @@ def _check_subscription(
     skus: dict[str, int],
     new: dict[uuid.UUID, Subscription],
     others: dict[uuid.UUID, Subscription],
+    ahead: Collection[uuid.UUID],
 ) -> dict[str, Any]:
     """Return the values of the row's fields. `new` are those accepted in this batch, `others` are stored.
 
+    Rows come after what they replace. So one of `ahead`, which are not accepted yet, is in a circle with the row.
     Raise Unfit if a value does not fit what is stored.
     """
     if row.tenant_id not in customers:
@@ -359,6 +441,8 @@ def _check_subscription(
     replaces = None
     if row.replaces is not None:
         replaces = others.get(row.replaces) or new.get(row.replaces)
+        if replaces is None and row.replaces in ahead:
+            raise _circle()
         if replaces is None:
             raise unknown("replaces_subscription_id", "subscription")
         if replaces.customer_id != customer:

@@ -143,25 +143,33 @@ def _common_columns(verb: str, by: Author, at: datetime) -> dict[str, Any]:
 
 
 class EventDraft(NamedTuple):
-    """One of several events with the same verb: its chain, its payload, its object, and who else may read it."""
+    """One of several events: its chain, its payload, its object, and who else may read it; its verb if these differ."""
 
     chain: int
     changes: Mapping[str, Any]
     about: ObjectRef
     parties: Sequence[int] = ()
+    verb: str = ""
 
 
-def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[EventDraft], in_request: bool = False) -> None:
-    """Insert several events in one statement. It locks the head of each chain, in the same order for all callers.
+def record_each(
+    verb: str = "", *, by: Author, at: datetime, events: Sequence[EventDraft], in_request: bool = False
+) -> None:
+    """Insert several events in one statement, with their own verbs or all with this one.
 
-    It must be the last statement of a transaction that changed many objects, such as a batch of an import. If the verb
-    has no handlers, the outbox rows are done from the start; but a web server may not insert such rows (`in_request`).
+    It locks the head of each chain, in the same order for all callers. It must be the last statement of a transaction
+    that changed many objects, such as a batch of an import. The outbox rows of events without handlers are done from
+    the start; but a web server may not insert such rows (`in_request`).
     """
+    if not events:
+        return
     for event in events:
-        check_payload(verb, event.changes)
+        check_payload(event.verb or verb, event.changes)
+    handled = sorted({str(event.verb or verb) for event in events if handlers_of(event.verb or verb)})
     rows = [
         (
             f"organisation:{event.chain}",
+            str(event.verb or verb),
             *event.about,
             json.dumps(event.changes, default=str),
             json.dumps(sorted(set(event.parties))),
@@ -169,15 +177,23 @@ def record_each(verb: str, *, by: Author, at: datetime, events: Sequence[EventDr
         for event in sorted(events, key=lambda event: event.chain)
     ]
     columns = dict(
-        zip(("chain", "kind", "id", "name", "changes", "parties"), map(list, zip(*rows, strict=True)), strict=True)
+        zip(
+            ("chain", "verb", "kind", "id", "name", "changes", "parties"),
+            map(list, zip(*rows, strict=True)),
+            strict=True,
+        )
     )
-    is_done = not in_request and not handlers_of(verb)
     with connection.cursor() as cursor:
         cursor.execute(
-            _RECORD_EACH + (_DONE if is_done else _TO_DO),
-            {**_common_columns(verb, by, at), "priority": priority_of(by.user_id), **columns},
+            _RECORD_EACH + (_TO_DO if in_request else _TO_DO_OR_DONE),
+            {
+                **_common_columns(verb, by, at),
+                "handled": handled,
+                "priority": priority_of(by.user_id),
+                **columns,
+            },
         )
-    if handlers_of(verb):
+    if handled:
         wake.after_commit()
 
 
@@ -209,12 +225,12 @@ WITH event AS (
         chain, seq, prev, hash, at, verb, actor_id, actor_name, actor_organisation_id, actor_organisation_name,
         object_kind, object_id, object_name, changes, reason, request_id, parties
     )
-    SELECT chain, 0, '', '', %(at)s, %(verb)s, %(actor_id)s, %(actor_name)s, %(actor_organisation_id)s,
+    SELECT chain, 0, '', '', %(at)s, verb, %(actor_id)s, %(actor_name)s, %(actor_organisation_id)s,
         %(actor_organisation_name)s, object_kind, object_id, object_name, changes::jsonb, '', %(request_id)s,
         parties::jsonb
-    FROM unnest(%(chain)s, %(kind)s, %(id)s, %(name)s, %(changes)s, %(parties)s)
-        AS draft (chain, object_kind, object_id, object_name, changes, parties)
-    RETURNING id, parties
+    FROM unnest(%(chain)s, %(verb)s, %(kind)s, %(id)s, %(name)s, %(changes)s, %(parties)s)
+        AS draft (chain, verb, object_kind, object_id, object_name, changes, parties)
+    RETURNING id, verb, parties
 ), readers AS (
     INSERT INTO history_party (event_id, organisation_id)
     SELECT event.id, reader::bigint FROM event, jsonb_array_elements_text(event.parties) AS reader
@@ -224,9 +240,11 @@ _TO_DO = """
 INSERT INTO history_outbox (event_id, next_at, attempts, last_error, priority)
 SELECT event.id, statement_timestamp(), 0, '', %(priority)s FROM event
 """
-_DONE = """
+_TO_DO_OR_DONE = """
 INSERT INTO history_outbox (event_id, next_at, attempts, last_error, priority, done_at)
-SELECT event.id, statement_timestamp(), 0, '', %(priority)s, statement_timestamp() FROM event
+SELECT event.id, statement_timestamp(), 0, '', %(priority)s,
+    CASE WHEN verb <> ALL (%(handled)s::text[]) THEN statement_timestamp() END
+FROM event
 """
 
 

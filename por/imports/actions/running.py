@@ -113,18 +113,24 @@ def _take() -> Import | None:
 def _run(import_: Import, held: Held) -> None:
     with _local_files(import_) as files, Errors() as errors, Progress(import_) as progress:
         report = progress.report = Report(errors, progress, dry_run=import_.dry_run, held=held)
-        ended = whole.import_all(files, report)
+        whole.import_all(files, report)
         errors_file = errors.keep(f"{ERRORS}/{import_.pk}.csv")
         rejected_file = errors.keep_rejected(f"{ERRORS}/{import_.pk}.zip", files)
     figures = {name: asdict(tally) for name, tally in report.files.items()}
     _end(
         import_,
         ImportEvent.ENDED,
-        changes={"dry_run": import_.dry_run, "ended": ended, **asdict(report.total)},
+        changes={
+            "dry_run": import_.dry_run,
+            "ended": report.ended,
+            "reopened": report.reopened,
+            **asdict(report.total),
+        },
         status=Import.Status.DONE,
         bytes_done=import_.size,
         figures=figures,
-        ended=ended,
+        ended=report.ended,
+        reopened=report.reopened,
         notes=report.notes,
         errors=errors.first,
         errors_file=errors_file,

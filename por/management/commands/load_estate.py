@@ -80,7 +80,7 @@ class Command(BaseCommand):
             report = Report(on_error=on_fault, on_bytes=on_bytes, dry_run=dry_run)
             try:
                 with only_import() as report.held:
-                    ended = whole.import_all(present, report, sources)
+                    whole.import_all(present, report, sources)
             except Locked as locked:
                 raise CommandError(str(locked)) from None
             except OSError as error:
@@ -90,7 +90,7 @@ class Command(BaseCommand):
                 raise CommandError(f"The database stopped the import ({why}). Import again to finish it.") from None
             if rejected:
                 whole.write_rejected(present, sources, refused_rows, partial(_create, rejected))
-        self._print(report, ended, time.monotonic() - started, dry_run=dry_run)
+        self._print(report, time.monotonic() - started, dry_run=dry_run)
         if failed := report.total.failed:
             raise CommandError(f"{_rows(failed)} of {report.total.rows} could not be imported.")
 
@@ -125,13 +125,15 @@ class Command(BaseCommand):
                 rest = "" if path else "; --errors FILE writes them all"
                 self.stderr.write(f"… and {count - SHOWN} more{rest}.")
 
-    def _print(self, report: Report, ended: int, seconds: float, *, dry_run: bool) -> None:
+    def _print(self, report: Report, seconds: float, *, dry_run: bool) -> None:
         total = report.total
         for name, tally in [*report.files.items(), ("all", total)]:
             self.stdout.write(f"{name + ':':<20} {_counts(tally)}")
-        if ended:
-            self.stdout.write(f"Ended, because a subscription expired or an account was closed: {ended}.")
-        if not total.created and not total.changed and not ended:
+        if report.ended:
+            self.stdout.write(f"Ended, because a subscription expired or an account was closed: {report.ended}.")
+        if report.reopened:
+            self.stdout.write(f"Reopened, because the files have taken the reason of an end back: {report.reopened}.")
+        if not (total.created or total.changed or report.ended or report.reopened):
             self.stdout.write("Nothing has changed.")
         self.stdout.write(f"{_rows(total.rows)} in {seconds:.1f} s, {total.rows / seconds:,.0f} rows per second.")
         for note in report.notes:

@@ -247,7 +247,7 @@ class Scene:
 
     def ends_from_outside(self, version: int | None = None) -> str:
         association = Association.objects.filter(subscription=self.subscription).order_by("pk")[0]
-        return "ended" if ending.end_from_outside(association.pk) else "left"
+        return "ended" if ending.end_from_outside([association.pk]) else "left"
 
     def loads(self, version: int | None = None) -> str:
         day = (self.today - timedelta(days=20)).isoformat()

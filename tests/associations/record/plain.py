@@ -11,6 +11,9 @@ from datetime import UTC, date, datetime, time, timedelta
 TICK = timedelta(microseconds=1)
 HALF_AN_HOUR = timedelta(minutes=30)
 CHECKS_A_MINUTE, CHECKS_A_DAY = 20, 200
+#: Ends that an import makes, and takes back once there is no reason for them.
+FROM_OUTSIDE = {"subscription_expired", "partner_closed"}
+DAYS_TO_REOPEN = timedelta(days=90)
 DAYS_TO_ANSWER, DAYS_TO_REMIND = 10, [3, 7]
 
 
@@ -30,6 +33,9 @@ class Period:
     reason: str = ""
     undone: datetime | None = None
     reopened: datetime | None = None
+    ends_on: date | None = None
+    is_inferred: bool = False
+    is_dated_back: bool = field(default=False, compare=False)  # by a person
 
     @property
     def counts(self) -> bool:
@@ -141,6 +147,7 @@ class Record:
             began = start_of(began_on)
         if current:
             current.began = began
+            current.is_dated_back = True
             self._changed(unit, "dated_back", current)
             return "moved_back"
         period = Period(partner, began, now, "customer")
@@ -269,6 +276,8 @@ class Record:
         if unit.last is None or unit.request is not None:
             raise Refusal("nothing_to_undo")
         what, thing, at = unit.last
+        if what == "attached" and not thing.is_open:
+            raise Refusal("nothing_to_undo")  # an import has ended it
         if isinstance(thing, Request):
             return self._undo_answer(unit, thing, at, now)
         if now > at + HALF_AN_HOUR:
@@ -321,63 +330,128 @@ class Record:
             unit.status = status
             unit.version += 1
             self.imports += 1
-        self._end_overtaken()
+        self._settle()
 
     def import_partner(self, partner: str, status: str) -> None:
         if self.partners[partner] != status:
             self.partners[partner] = status
             self.imports += 1
+        self._settle()
+
+    def _settle(self) -> None:
+        for unit in self.units.values():
+            for period in unit.periods:
+                if self._ended_without_reason(unit, period) and not self._is_followed(unit, period):
+                    self._reopen_from_file(unit, period)
+                    unit.version += 1
         self._end_overtaken()
 
+    def _ended_without_reason(self, unit: Unit, period: Period) -> bool:
+        """Return whether an import ended the period lately for a reason that is gone."""
+        if not period.counts or period.reason not in FROM_OUTSIDE or unit.status == "expired":
+            return False
+        assert period.ended is not None
+        return (
+            self.partners[period.partner] != "closed" and max(period.ended, period.attached) > self.now - DAYS_TO_REOPEN
+        )
+
+    @staticmethod
+    def _is_followed(unit: Unit, period: Period) -> bool:
+        return any(
+            other.counts and (other.ended is None or other.ended > period.ended)
+            for other in unit.periods
+            if other is not period
+        )
+
+    def _reopen_from_file(self, unit: Unit, period: Period) -> None:
+        period.ended, period.reason, period.is_inferred = None, "", False
+        unit.events.append(("reopened", frozenset([period.partner])))
+
     def _end_overtaken(self) -> None:
+        overtaken = []
         for unit in self.units.values():
             period = unit.current
             if period is None:
                 continue
             closed, expired = self.partners[period.partner] == "closed", unit.status == "expired"
             if closed or expired:
-                period.ended = self.instant(unit, unit.requests)
-                period.reason = "partner_closed" if closed else "subscription_expired"
-                if unit.last and unit.last[:2] == ("attached", period):
-                    unit.last = None
-                self._changed(unit, "ended", period)
-                self._cancel(unit, period.ended)
+                overtaken.append((unit, period, "partner_closed" if closed else "subscription_expired"))
+        at = max((self.instant(unit, unit.requests) for unit, _period, _reason in overtaken), default=self.now)
+        for unit, period, reason in overtaken:
+            period.ended, period.reason, period.is_inferred = at, reason, False
+            self._changed(unit, "ended", period)
+            self._cancel(unit, at)
         self._cancel_pointless()
 
     def import_period(self, name: str, partner: str, began_on: date, ended_on: date | None) -> str:
         """Return the outcome of a line of `associations.csv`."""
+        try:
+            return self._import_period(name, partner, began_on, ended_on)
+        finally:
+            self._settle()
+
+    def _import_period(self, name: str, partner: str, began_on: date, ended_on: date | None) -> str:
         unit, today = self.units[name], self.now.date()
         if began_on > today:
             raise Refusal("began_in_future")
         if ended_on and ended_on <= began_on:
             raise Refusal("ended_not_after_began")
-        if ended_on and ended_on > today:
-            raise Refusal("ended_in_future")
         if began_on < unit.started:
             raise Refusal("began_before_subscription")
-        began, ended = start_of(began_on), start_of(ended_on) if ended_on else None
+        ends_on = ended_on if ended_on and ended_on > today else None
+        began, ended = start_of(began_on), start_of(ended_on) if ended_on and not ends_on else None
         same = self._same(unit, partner, began_on)
+        if not same:
+            for one in unit.periods:
+                of_files = one.source == "estate" and one.reason in {"", "file", *FROM_OUTSIDE}
+                untouched = of_files and one.counts and not one.reopened and not one.is_dated_back
+                if untouched and one.partner == partner and one.overlaps(began, ended):
+                    same = one
+                    break
+        is_moved = bool(same and same.began.date() != began_on)
+        if same and not is_moved:
+            began = same.began
+        from_outside = bool(same and same.counts and same.reason in FROM_OUTSIDE)
+        there_is_a_reason = unit.status == "expired" or self.partners[partner] == "closed"
+        reason, is_inferred = "", False
         if same:
-            ends_on = same.ended.date() if same.ended else None
-            if same.counts and (ends_on == ended_on or same.reason in {"subscription_expired", "partner_closed"}):
+            known_end = same.ended.date() if same.ended else same.ends_on
+            if same.counts and known_end == ended_on and not (from_outside and ended_on) and not is_moved:
                 return "unchanged"
-            if same.source != "estate" or not same.counts or same.reopened or same.reason:
+            by_file = same.reason == "file" or (same.source == "estate" and not same.reopened and not same.reason)
+            if not same.counts or not (from_outside or by_file):
                 raise Refusal("changed_in_product")
-        if ended is None and unit.status == "expired" and self.partners[partner] != "closed":
-            raise Refusal("subscription_is_expired")
-        if ended is None and self.partners[partner] == "closed":
-            raise Refusal("partner_is_closed")
+            if ended == same.ended:
+                reason, is_inferred = same.reason, same.is_inferred
+            elif ended:
+                reason = "file"
+        if ended is None and there_is_a_reason:
+            if same and (from_outside or same.ended is None):
+                ended, reason, is_inferred, ends_on = same.ended, same.reason, same.is_inferred, same.ends_on
+            else:
+                ended, is_inferred, ends_on = max(self.now, began + TICK), True, None
+                reason = "partner_closed" if self.partners[partner] == "closed" else "subscription_expired"
+        elif ended is None and from_outside and max(same.ended, same.attached) <= self.now - DAYS_TO_REOPEN:
+            raise Refusal("ended_too_long_ago")
+        if same and (began, ended, ends_on, reason) == (same.began, same.ended, same.ends_on, same.reason):
+            return "unchanged"
         for other in unit.periods:
-            if other is not same and other.counts and other.overlaps(same.began if same else began, ended):
+            if other is not same and other.counts and other.overlaps(began, ended):
                 raise Refusal("changed_in_product" if other.partner == partner else "overlaps_another_period")
-        if same:
-            same.ended = ended
-        else:
-            unit.periods.append(Period(partner, began, self.now, "estate", ended))
         unit.version += 1
         self.imports += 1
-        self._cancel_pointless()
-        return "changed" if same else "created"
+        if not same:
+            period = Period(partner, began, self.now, "estate", ended, reason)
+            period.ends_on, period.is_inferred = ends_on, is_inferred
+            unit.periods.append(period)
+            return "created"
+        if is_moved:
+            unit.events.append(("redated", frozenset([partner])))
+        elif ended is None and same.ended:
+            unit.events.append(("reopened", frozenset([partner])))
+        same.began, same.ended, same.reason = began, ended, reason
+        same.ends_on, same.is_inferred = ends_on, is_inferred
+        return "changed"
 
     @staticmethod
     def _same(unit: Unit, partner: str, began_on: date) -> Period | None:

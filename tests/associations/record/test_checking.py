@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -223,12 +223,12 @@ def test_renewal_and_ends_from_outside_are_described(customer, admin, partner):
     attaching.attach(old.subscription_id, partner.mpn_id, by=admin)
     make_subscription(customer, agreement="MOSP", started_on=today - timedelta(days=3), replaces=old)
     Subscription.objects.filter(pk=old.pk).update(status="expired")
-    associations_imports.settle()
+    associations_imports.settle(estates.unread_report())
     assert Association.objects.count() == 2
     assert found() == []
 
     Partner.objects.update(status="closed")
-    associations_imports.settle()
+    associations_imports.settle(estates.unread_report())
     assert not Association.objects.open().exists()
     assert found() == []
 
@@ -277,6 +277,32 @@ def test_load_describes_what_it_adds_and_corrects(directory):
 
     assert not estates.load_one(directory, "associations", corrected, elsewhere).failure
     assert len(described()) == 4, "a load that changes nothing describes nothing"
+
+
+def test_load_explains_all_that_it_does_to_an_association(directory):
+    """It is stored with a day to come, gets another, is moved, ends, ends on another day and goes on."""
+    today = timezone.now().date()
+    later = [(today + timedelta(days=days)).isoformat() for days in (10, 20)]
+    for began_on, ended_on in (
+        ("2025-01-01", later[0]), ("2025-01-01", later[1]), ("2025-01-05", later[1]),
+        ("2025-01-05", "2025-03-01"), ("2025-01-05", "2025-02-01"), ("2025-01-05", ""),
+    ):  # fmt: skip
+        row = estates.association(began_on=began_on, ended_on=ended_on)
+        assert not estates.load_one(directory, "associations", row).failure
+        (one,) = Association.objects.all()
+        ends_on = one.ended_at.date() if one.ended_at else one.ends_on
+        assert (one.began_at.date().isoformat(), ends_on.isoformat() if ends_on else "") == (began_on, ended_on)
+        assert found() == [], (began_on, ended_on)
+
+
+def test_load_of_a_reason_that_comes_and_goes_is_explained(directory):
+    estates.load_one(directory, "associations", estates.association(), estates.association(kind="cpor"))
+    for status in ("closed", "active"):
+        assert not estates.load_one(
+            directory, "partners", estates.partner(status=status), estates.partner(estates.RIVAL)
+        ).failure
+        assert Association.objects.open().exists() == (status == "active")
+        assert found() == [], status
 
 
 def test_load_does_not_hide_what_was_changed_before(directory):
@@ -347,7 +373,15 @@ def test_control_state_without_its_place_would_prevail_over_the_verb(subscriptio
 @pytest.mark.parametrize("note", ["", "|", "1:x", "ö “x” 😀", "\n\t", "a" * 500])
 def test_fingerprint_of_the_row_and_of_the_object_are_the_same(customer, subscription, partner, note):
     began = datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
-    for more in ({}, {"ended_at": timezone.now(), "undone_at": timezone.now(), "reopened_at": timezone.now()}):
+    now, day = timezone.now(), date(1969, 12, 31)
+    at_end = {"seats_at_end": 0, "status_at_end": "active", "renews_on_at_end": day, "version_at_end": 7}
+    for more in (
+        {},
+        {"ended_at": now, "undone_at": now, "reopened_at": now},
+        {"ended_at": now, "end_inferred": True, **at_end},
+        {"ends_on": day, "renews_on_at_end": timezone.now().date()},
+        {"ended_at": now, "seats_at_end": 7},
+    ):
         one = Association.objects.create(
             **{"kind": "dpor", "customer": customer, "subscription": subscription, "partner": partner},
             **{
@@ -365,14 +399,18 @@ def test_fingerprint_of_the_row_and_of_the_object_are_the_same(customer, subscri
         one.delete()
 
 
-def test_fingerprint_covers_every_column_but_those_that_show_the_subscription(held):
-    columns = {field.attname for field in Association._meta.concrete_fields} - set(KEPT)
+def test_fingerprint_covers_every_column(held):
+    columns = {field.attname for field in Association._meta.concrete_fields}
     numbers = {"id", "customer_id", "subscription_id", "partner_id"}
     instants = {"began_at", "ended_at", "attached_at", "undone_at", "reopened_at"}
-    assert columns == numbers | instants | {"kind", "source", "end_reason", "note", "end_note"}
+    days = {"ends_on", "renews_on_at_end"}
+    texts = {"kind", "source", "end_reason", "note", "end_note", "status_at_end"}
+    numbers |= {"seats_at_end", "version_at_end", "end_inferred"}
+    assert columns == numbers | instants | days | texts
     for column in columns:
         changed = Association.objects.get(pk=held.pk)
-        value = timezone.now() if column in instants else 7 if column in numbers else "other"
+        value = timezone.now() if column in instants | days else 7 if column in numbers else "other"
+        value = value.date() if column in days else True if column == "end_inferred" else value
         setattr(changed, column, value)
         assert fingerprint_of(changed) != fingerprint_of(held), column
 
@@ -445,13 +483,46 @@ def test_migration_describes_what_is_there(partner):
             kind="pal", customer=make_customer(), partner=partner, began_at=timezone.now(), source="estate"
         )
     assert len(found()) == 3
-    migration = import_module("associations.migrations.0010_described")
+    migration = import_module("associations.migrations.0015_described")
     migration.describe(None, None)
     migration.describe(None, None)  # it was stopped and is run again
 
     assert (len(described()), found()) == (3, [])
     execute("UPDATE associations_association SET note = 'Mine.'")
     assert len(found()) == 3
+
+
+def test_migration_describes_what_earlier_fingerprints_left_out(customer, admin, partner):
+    """They did not cover what an association keeps of its subscription at its end."""
+    subscriptions = [make_subscription(customer) for _each in range(3)]
+    for one in subscriptions:
+        attaching.attach(one.subscription_id, partner.mpn_id, by=admin)
+        attaching.remove(one.subscription_id, by=admin, reason="They left us.")
+    ended, changed, as_now = Association.objects.order_by("pk")
+    for one in (ended, changed):
+        kept = {name: getattr(one, name) for name in KEPT}
+        forget_what_is_kept(one)
+        describing.describe([one.pk])
+        Association.objects.filter(pk=one.pk).update(**kept)
+    execute("UPDATE associations_association SET note = 'Mine.' WHERE id = %s", changed.pk)
+    assert found() == [(ended.pk, CHANGED), (changed.pk, CHANGED)]
+    before = len(described())
+
+    migration = import_module("associations.migrations.0015_described")
+    migration.describe(None, None)
+    migration.describe(None, None)
+
+    assert found() == [(changed.pk, CHANGED)], "what was changed past its verb stays in sight"
+    (event,) = described()[before:]
+    assert list(event.changes["fingerprints"]) == [str(ended.pk)]
+    forget_what_is_kept(as_now)
+    assert found() == [(changed.pk, CHANGED), (as_now.pk, CHANGED)]
+
+
+def forget_what_is_kept(one: Association) -> None:
+    Association.objects.filter(pk=one.pk).update(
+        seats_at_end=None, status_at_end="", renews_on_at_end=None, version_at_end=None
+    )
 
 
 # --- The run, its figures and the command ---------------------------------------------------------------------------

@@ -104,12 +104,20 @@ def test_earlier_start_notifies_the_partner_with_both_days(subscription, partner
 def test_end_from_outside_notifies_partner_and_customer_with_the_reason(subscription, attached, arrived):
     subscription.status = "expired"
     subscription.save()
-    assert ending.end_from_outside(attached.pk)
+    assert ending.end_from_outside([attached.pk]) == 1
     mails = arrived()
     assert mails.keys() == {PARTNER, ADMIN, "colleague@vasterhamn.example"}
     says(mails[PARTNER], "The subscription expired.")
     says(mails[ADMIN], "The subscription expired.")
     assert "Done by" not in mails[ADMIN].body
+
+    subscription.status = "active"
+    subscription.save()
+    assert ending.reopen_from_outside([attached.pk]) == 1
+    mails = arrived()
+    assert mails.keys() == {PARTNER, ADMIN, "colleague@vasterhamn.example"}
+    says(mails[PARTNER], "A later file has taken that back.", "without a gap")
+    says(mails[ADMIN], "A later file has taken that back.", "you can remove the partner at any time")
 
 
 def test_attaching_the_same_partner_again_notifies_no_one(subscription, partner, attached, admin, arrived):

@@ -32,9 +32,14 @@ ASSOCIATION = {
     "ended_at": None,
     "fingerprints": {"7": "3f0c5a0c0a8f6f5e9bdd2b0d7b3dcb6d"},
 }
+REOPENED = {
+    **ASSOCIATION,
+    "ended_at_before": "2026-04-01T09:30:00+00:00",
+    "end_reason_before": "subscription_expired",
+}
 REQUEST = {"change_request": 3, "partner": PARTNER}
 REPLACED = {"partner": PARTNER, "replaces": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"}
-LOAD = {"dry_run": False, "created": 1, "changed": 0, "unchanged": 4, "failed": 0, "ended": 0}
+LOAD = {"dry_run": False, "created": 1, "changed": 0, "unchanged": 4, "failed": 0, "ended": 0, "reopened": 0}
 CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA", "CSP"]}
 
 #: A payload of each verb as it is recorded now.
@@ -46,12 +51,16 @@ NOW: dict[str, dict[str, Any]] = {
     "partner_of_record.removal_undone": ASSOCIATION,
     "partner_of_record.dated_back": {**ASSOCIATION, "began_at_before": "2026-04-01T09:30:00+00:00"},
     "partner_of_record.ended": {**ASSOCIATION, "end_reason": "subscription_expired"},
+    "partner_of_record.reopened": REOPENED,
+    "partner_of_record.redated": {**ASSOCIATION, "began_at_before": "2026-04-01T00:00:00+00:00"},
+    "association.redated": {**ASSOCIATION, "began_at_before": "2026-02-01T00:00:00+00:00"},
     "partner_of_record.carried_over": {
         **{**REPLACED, "association": 7, "began_at": "2026-03-01T00:00:00+00:00"},
         "fingerprints": ASSOCIATION["fingerprints"],
     },
     "association.described": {"fingerprints": ASSOCIATION["fingerprints"], "after": 12},
     "association.ended": {**ASSOCIATION, "end_reason": "partner_closed"},
+    "association.reopened": REOPENED,
     "change_request.opened": REQUEST,
     "change_request.joined": REQUEST,
     "change_request.noted": REQUEST,
@@ -102,6 +111,8 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("partner_of_record.removed", ASSOCIATION),
     ("partner_of_record.ended", ASSOCIATION),
     ("association.ended", ASSOCIATION),
+    ("partner_of_record.reopened", {**REOPENED, "end_reason_before": "file"}),
+    ("estate.load_ended", {key: value for key, value in LOAD.items() if key != "reopened"}),
     ("partner_of_record.carried_over", {**REPLACED, "association": "9b1deb4d", "began_at": "2026-03-01T00:00:00Z"}),
     ("change_request.answered", {"change_request": 3}),
     ("change_request.answer_undone", {"change_request": 3}),

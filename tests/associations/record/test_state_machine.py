@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from associations import imports
+from associations import imports, merging
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import ending, undo
 from associations.change_requests import actions as change_requests
@@ -216,6 +216,7 @@ class TheRecord(RuleBasedStateMachine):
 
     @rule()
     def scheduled_work_runs(self) -> None:
+        ending.end_due()
         change_requests.expire_and_remind()
         self.plain.run_scheduled()
 
@@ -260,6 +261,7 @@ class TheRecord(RuleBasedStateMachine):
             file,
             Report(on_error=lambda error: failed.append(error.code), on_bytes=ignore_progress),
         )
+        ending.reopen_taken_back()
         ending.end_overtaken()
         return f"refused: {failed[0]}" if failed else None
 
@@ -276,7 +278,7 @@ class TheRecord(RuleBasedStateMachine):
             found[self.names[one.subscription_id]].append(
                 Period(
                     self.partner_names[one.partner_id], one.began_at, one.attached_at, one.source,
-                    one.ended_at, one.end_reason, one.undone_at, one.reopened_at,
+                    one.ended_at, one.end_reason, one.undone_at, one.reopened_at, one.ends_on, one.end_inferred,
                 )
             )  # fmt: skip
         assert found == {name: unit.periods for name, unit in self.plain.units.items()}
@@ -546,7 +548,8 @@ FAULTS = {
     "an expired subscription takes a partner": Fault(locking, "require_open_to_attach", lambda subscription: None),
     "expiry ends nothing": Fault(ending, "end_overtaken", lambda: 0),
     "expiry ends what was undone": Fault(ending, "end_overtaken", ends_what_was_undone),
-    "an import overlaps": Fault(imports._Merge, "_check_overlap", lambda self, one, known: None),
+    "an import overlaps": Fault(merging, "_blocking", lambda change, periods: iter(())),
+    "an end that has no reason any more stays": Fault(ending, "reopen_taken_back", lambda: 0),
     "what was undone still counts": Fault(AssociationQuerySet, "not_undone", lambda self: self.all()),
     "a rival is named": Fault(queries, "is_own", lambda *_any: True),
     "a former partner sees all usage": Fault(usage, "usage_visible_to", all_months),

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from associations.imports import ASSOCIATIONS
 from associations.record import actions, bulk
 from associations.record.models import Association, start_of
-from associations.record.rules import TENANT_KINDS, AssociationKind, Source
+from associations.record.rules import TENANT_KINDS, AssociationKind, EndReason, Source
 from por.directory.models import Customer, Partner, Subscription
 from por.imports.loading import Report, import_file
 from tests import estates
@@ -177,8 +177,11 @@ def one_by_one(estate: Estate, files: Files) -> None:
         actions.begin(estate.draft(one))
     changed, new = changed_and_new(files)
     for one in changed:
-        began_at, ended_at = estate.bounds(one)
-        actions.redate(estate.stored(one), began_at=began_at, ended_at=ended_at)
+        _began_at, ended_at = estate.bounds(one)
+        if ended_at is None:
+            actions.reopen(estate.stored(one), at=None)
+        else:
+            actions.end(estate.stored(one), at=ended_at, reason=EndReason.FILE)
     for one in new:
         actions.begin(estate.draft(one))
 
@@ -187,10 +190,9 @@ def by_their_twins(estate: Estate, files: Files) -> None:
     """Begin some by a SELECT, and the others as a list of drafts."""
     begin_selected([estate.draft(one) for one in files.before])
     changed, new = changed_and_new(files)
-    found = [estate.stored(one) for one in changed]
-    for association, one in zip(found, changed, strict=True):
-        association.began_at, association.ended_at = estate.bounds(one)
-    bulk.redate(found)
+    found = [(estate.stored(one), estate.bounds(one)[1]) for one in changed]
+    bulk.end([bulk.End(association, at, EndReason.FILE) for association, at in found if at is not None])
+    bulk.reopen([association for association, at in found if at is None])
     bulk.begin([estate.draft(one) for one in new])
 
 
@@ -255,9 +257,14 @@ def test_twins_write_the_rows_of_the_single_functions(two_customers, write):
     hold(two_customers, write, QUIET)
 
 
-real_begin, real_selected = bulk.begin, bulk.begin_selected
+real_begin, real_selected, real_end = bulk.begin, bulk.begin_selected, bulk.end
 FAULTS: dict[str, tuple[str, Callable[..., Any]]] = {
-    "no end is corrected": ("redate", lambda associations: None),
+    "no end is corrected": ("end", lambda ends: None),
+    "another reason is kept": (
+        "end",
+        lambda ends: real_end([one._replace(reason=EndReason.REMOVED) for one in ends]),
+    ),
+    "nothing is reopened": ("reopen", lambda associations: None),
     "the last one is forgotten": ("begin", lambda drafts: real_begin(drafts[:-1])),
     "another moment is kept": (
         "begin_selected",

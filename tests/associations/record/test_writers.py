@@ -21,19 +21,27 @@ WRITES = {
     *("save", "asave", "save_base", "_raw_delete", "_update", "_insert"),
 }
 #: Columns that only associations have. Code that sets none of them has nothing to save.
-COLUMNS = {"began_at", "ended_at", "attached_at", "undone_at", "source", "end_reason", "end_note"}
+COLUMNS = {
+    "began_at",
+    "ended_at",
+    "attached_at",
+    "undone_at",
+    "source",
+    "end_reason",
+    "end_note",
+    "ends_on",
+    "end_inferred",
+}
 SQL = re.compile(
     r"\b(?:INSERT\s+INTO|UPDATE(?:\s+ONLY)?|DELETE\s+FROM(?:\s+ONLY)?|MERGE\s+INTO|TRUNCATE(?:\s+TABLE)?|COPY)"
     rf"\s+(?:\"?public\"?\.)?\"?{Association._meta.db_table}\b",
     re.IGNORECASE,
 )
-#: Set on an object that is not saved there: an association as it was on a day, one that a line of a file may change,
-#: and a row of a page.
+#: Set on an object that is not saved there: an association as it was on a day, and a row of a page.
 NEVER_SAVED = {
     ("associations/record/models.py", "self.ended_at"),
     ("associations/record/models.py", "self.end_reason"),
     ("associations/record/models.py", "self.end_note"),
-    ("associations/imports.py", "same.ended_at"),
     ("por/portal/views/partner.py", "row.ended_at"),
 }
 

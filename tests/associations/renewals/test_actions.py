@@ -22,6 +22,7 @@ from por.history.models import Event
 from por.notifications.messages import compose
 from por.notifications.models import Delivery
 from tests.associations.change_requests.test_actions import at
+from tests.estates import unread_report
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
 pytestmark = pytest.mark.usefixtures("any_time")
@@ -59,7 +60,7 @@ def mails_about(verb: str) -> set[str]:
 def test_partner_of_record_is_carried_over_to_a_renewal_and_both_sides_get_mail():
     case = Renewed()
 
-    imports.settle()
+    imports.settle(unread_report())
 
     made, ended = case.of_record(case.new), Association.objects.get(pk=case.held.pk)
     assert (made.partner, made.source, made.began_at) == (case.partner, Source.AUTOMATIC, start_of(case.new.started_on))
@@ -67,15 +68,15 @@ def test_partner_of_record_is_carried_over_to_a_renewal_and_both_sides_get_mail(
     assert mails_about("partner_of_record.carried_over") == {"record_carried_over", "record_carried_over_customer"}
     assert Event.objects.get(verb="partner_of_record.carried_over").parties == [case.partner.pk]
     count = Event.objects.count()
-    imports.settle()
+    imports.settle(unread_report())
     assert (Event.objects.count(), list(verifying.verify())) == (count, [])
 
 
 def test_customer_is_asked_once_if_the_agreement_changes():
     case = Renewed(old="EA", new="CSP")
 
-    imports.settle()
-    imports.settle()
+    imports.settle(unread_report())
+    imports.settle(unread_report())
 
     assert case.of_record(case.new) is None
     assert Association.objects.get(pk=case.held.pk).end_reason == EndReason.SUBSCRIPTION_REPLACED
@@ -86,7 +87,7 @@ def test_customer_is_asked_once_if_the_agreement_changes():
 
 def test_link_in_the_mail_fills_in_the_partner_and_one_click_confirms():
     case = Renewed(old="EA", new="CSP")
-    imports.settle()
+    imports.settle(unread_report())
     relaying.relay()
     delivery = Delivery.objects.get(template="subscription_replaced_customer")
     path = re.search(rf"/c/subscriptions/{case.new.subscription_id}/\?mpn_id=\d+", compose(delivery).body)[0]
@@ -108,7 +109,7 @@ def test_each_replacement_gets_the_partner_and_an_active_subscription_keeps_it()
     case = Renewed(expired=False)
     other = make_subscription(case.customer, agreement="MOSP", started_on=TODAY, replaces=case.old)
 
-    imports.settle()
+    imports.settle(unread_report())
 
     assert {case.of_record(one).partner for one in (case.old, case.new, other)} == {case.partner}
 
@@ -116,11 +117,11 @@ def test_each_replacement_gets_the_partner_and_an_active_subscription_keeps_it()
 def test_partner_is_carried_over_from_a_subscription_that_expired_earlier():
     case = Renewed()
     Subscription.objects.filter(pk=case.new.pk).update(status="suspended")  # as if it had not started
-    imports.settle()
+    imports.settle(unread_report())
     assert Association.objects.get(pk=case.held.pk).end_reason == EndReason.SUBSCRIPTION_EXPIRED
     Subscription.objects.filter(pk=case.new.pk).update(status="active")
 
-    imports.settle()
+    imports.settle(unread_report())
 
     assert case.of_record(case.new).partner == case.partner
 
@@ -132,10 +133,10 @@ def test_partner_is_not_carried_over_if_removed_suspended_or_long_ago(hindrance)
         attaching.remove(case.old.subscription_id, by=case.admin)
     if hindrance == "partner suspended":
         Partner.objects.filter(pk=case.partner.pk).update(status="suspended")
-    imports.settle()
+    imports.settle(unread_report())
     if hindrance == "removed after":
         attaching.remove(case.new.subscription_id, by=case.admin)
-        imports.settle()
+        imports.settle(unread_report())
     assert case.of_record(case.new) is None
 
 

@@ -333,7 +333,7 @@ def test_import_that_kills_every_worker_is_given_up_and_the_next_one_runs(web, e
     ],
 )
 def test_outage_requeues_an_import_and_any_other_error_ends_it(web, estate, monkeypatch, error, status, failure):
-    def fail() -> int:
+    def fail(report: Any) -> None:
         raise error
 
     monkeypatch.setattr(whole, "_last", [fail])
@@ -352,7 +352,7 @@ def test_outage_requeues_an_import_and_any_other_error_ends_it(web, estate, monk
 def test_progress_of_a_dry_run_is_visible_and_a_lost_connection_requeues_it(web, estate, monkeypatch):
     seen: list[dict[str, Any]] = []
 
-    def look_and_cut() -> int:
+    def look_and_cut(report: Any) -> None:
         other = connection.copy()
         with other.cursor() as cursor:
             cursor.execute("SELECT bytes_done, figures, status FROM estate_load")

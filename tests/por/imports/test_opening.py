@@ -268,13 +268,13 @@ def test_uploaded_file_is_known_by_its_header_and_its_ignored_columns_are_listed
 
 def test_numbers_and_days_are_read_as_the_file_writes_them(estate: Path) -> None:
     rows = [
-        subscription(seats="1,250", started_on="1/2/2025", renews_on="9999-12-31"),
+        subscription(seats="1,250", started_on="1/2/2024", renews_on="9999-12-31"),
         subscription(OTHER_SUBSCRIPTION, seats="250.0", started_on="12/25/2024 12:00:00 AM", renews_on="1/1/0001"),
     ]
     assert load_one(estate, "subscriptions", *rows).failure == ""
     found = Subscription.objects.order_by("subscription_id").values_list("seats", "started_on", "renews_on")
     assert [(seats, str(day), end) for seats, day, end in found] == [
-        (1250, "2025-01-02", None),
+        (1250, "2024-01-02", None),
         (250, "2024-12-25", None),
     ]
 

@@ -14,6 +14,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError, SystemCheckError
 from django.db import connection, transaction
+from django.utils import timezone
 
 from associations.record.models import Association
 from por.accounts.models import Membership, Organisation, User
@@ -421,10 +422,8 @@ BAD: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
             (f"{S},,9999999,cpor,2024-08-01,", "mpn_id unknown_partner"),
             (f"{S},,{P},cpor,2024-06-30,", "began_on began_before_subscription"),
             (f"{S},,{P},cpor,2999-01-01,", "began_on began_in_future"),
-            (f"{S},,{P},csp,2024-08-01,2999-01-01", "ended_on ended_in_future"),
             (f"{S},,{P},csp,2024-08-01,2024-08-01", "ended_on ended_not_after_began"),
             (f"{S},,{P2},dpor,2024-12-31,", "began_on overlaps_another_period"),
-            (f"{S2},,{P2},dpor,2021-01-01,", "ended_on subscription_is_expired"),
             (f"{S},,{P2},osa_form,2024-08-01,", "kind digital_only"),
         ],
     ),
@@ -456,7 +455,7 @@ def test_every_code_is_documented() -> None:
     root = Path(__file__).parents[3]
     sources = [*(root / "por/imports").glob("*.py"), *(root / "por/directory/imports").glob("*.py")]
     found = {"unknown_partner", "unknown_customer", "unknown_subscription"}
-    for source in [*sources, root / "associations/imports.py"]:
+    for source in [*sources, root / "associations/imports.py", root / "associations/merging.py"]:
         found |= set(CODE.findall(source.read_text(encoding="utf-8")))
     _columns, codes = (root / "docs/estates.md").read_text(encoding="utf-8").split("## Codes of failed rows")
     explained = re.findall(r"^\| `(\w+)` \|", codes, re.MULTILINE)
@@ -537,6 +536,8 @@ def line_by_line(file: File[Any]) -> File[Any]:
 def test_merging_in_batches_ends_as_merging_line_by_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)  # some rows end at the moment of the import
     chance = Random(seed)
     first = made_estate(tmp_path / "first", 40)
     second = Path(copytree(first, tmp_path / "second"))

@@ -8,17 +8,18 @@ from typing import Any
 
 from django.db import migrations
 
-from associations.record.describing import describe_all
+from associations.record.describing import describe_all, describe_what_was_kept
 
 
 def describe(apps: Any, schema_editor: Any) -> None:
     describe_all()
+    describe_what_was_kept()
 
 
 class Migration(migrations.Migration):
     atomic = False
     dependencies = [
-        ("associations", "0009_unexplained"),
+        ("associations", "0014_known_ends"),
         ("accounts", "0005_user_sessions"),
         ("directory", "0006_usage_sums"),
         ("history", "0012_recorded_at"),

@@ -1,10 +1,11 @@
-"""The verbs on people's access: tokens, profiles, platform staff, suspension."""
+"""The verbs on people's access: tokens, profiles, platform staff, suspension; and on settings of organisations."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
@@ -14,7 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por import names
-from por.accounts.events import PeopleEvent
+from por.accounts import zones
+from por.accounts.events import OrganisationEvent, PeopleEvent
 from por.accounts.models import (
     SYSTEM,
     Actor,
@@ -133,12 +135,41 @@ def _name(given: str) -> str:
 def update_profile(user: User, **given: str) -> None:
     """Save the name, language and time zone of a person, as far as they are given.
 
-    Raises `name_missing` or `direction_mark` on `name`.
+    With an empty time zone they have that of their organisation from now on. Raises `name_missing` or
+    `direction_mark` on `name`.
     """
-    changes = {field: given[field] for field in given.keys() & {"name", "language", "time_zone"}}
+    changes: dict[str, Any] = {field: given[field] for field in given.keys() & {"name", "language", "time_zone"}}
+    if "time_zone" in changes:
+        changes["own_time_zone"] = bool(changes["time_zone"])
+        if not changes["time_zone"]:
+            del changes["time_zone"]
     if "name" in changes:
         changes["name"] = _name(changes["name"])
     User.objects.filter(pk=user.pk).update(**changes)
+
+
+@transaction.atomic
+def change_time_zone(time_zone: str, *, by: Actor) -> None:
+    """Give the actor's organisation another time zone; the same one changes nothing.
+
+    Deadlines that have been told stay as they are. Raises Forbidden, Locked, or `time_zone_unknown` on `time_zone`.
+    """
+    by.require(Right.MANAGE_ORGANISATION)
+    if time_zone not in dict(zones.names()):
+        raise Refused("time_zone_unknown", _("Choose a time zone from the list."), field="time_zone")
+    organisation = _lock(by.organisation_id or 0)
+    before, organisation.time_zone = organisation.time_zone, time_zone
+    if before == time_zone:
+        return
+    organisation.save(update_fields=["time_zone"])
+    history.record(
+        OrganisationEvent.TIME_ZONE_CHANGED,
+        history.ObjectRef("organisation", str(organisation.pk), organisation.name),
+        by=by,
+        at=timezone.now(),
+        chain=organisation.pk,
+        changes={"time_zone": time_zone, "time_zone_before": before},
+    )
 
 
 # --- Sessions -------------------------------------------------------------------------------------------------------
@@ -358,9 +389,9 @@ def _locked_platform(by: Actor) -> Organisation:
     return platform
 
 
-def _lock(platform_id: int) -> Organisation:
+def _lock(organisation_id: int) -> Organisation:
     with lock_timeout_as_busy():
-        return Organisation.objects.select_for_update(no_key=True).get(pk=platform_id)
+        return Organisation.objects.select_for_update(no_key=True).get(pk=organisation_id)
 
 
 def _person(person_id: int) -> User:

@@ -107,7 +107,7 @@ def _me(actor: Actor) -> MeShape:
     return {
         "email": actor.user.email,
         "language": actor.user.language,
-        "time_zone": actor.user.time_zone,
+        "time_zone": actor.time_zone,
         "memberships": [
             _membership(one, active=one.organisation_id == actor.organisation_id)
             for one in memberships.order_by("organisation__kind", "organisation__name", "pk")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
@@ -48,6 +48,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
             return None
         page_request.actor = actor
         translation.activate(actor.user.language)
+        timezone.activate(actor.time_zone)
         return actor.user, actor.token
 
     def authenticate_header(self, request: Request) -> str:

@@ -1,4 +1,4 @@
-"""The events of people's access."""
+"""The events of people's access, and of the settings of organisations."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ class PeopleEvent(EventType):
     REACTIVATED = "person.reactivated"
 
 
+class OrganisationEvent(EventType):
+    TIME_ZONE_CHANGED = "organisation.time_zone_changed"
+
+
 class Nothing(TypedDict):
     """The event needs no payload."""
 
@@ -30,7 +34,13 @@ class RoleChanged(WithRole):
     role_before: str
 
 
+class TimeZoneChanged(TypedDict):
+    time_zone: str
+    time_zone_before: str
+
+
 PEOPLE = event_group("people", _("People and roles"), internal=True)
+SETTINGS = event_group("settings", _("Settings"))
 PERSON = Link("person", staff="accounts:person")
 
 register(
@@ -103,5 +113,17 @@ register(
     tone="ok",
     groups=(PEOPLE,),
     link=PERSON,
+    mails=(),
+)
+register(
+    OrganisationEvent.TIME_ZONE_CHANGED,
+    payload=TimeZoneChanged,
+    about=("organisation",),
+    here=_("Time zone changed from {time_zone_before} to {time_zone}"),
+    elsewhere=_("Time zone of {object} changed from {time_zone_before} to {time_zone}"),
+    icon="clock",
+    tone="",
+    groups=(SETTINGS,),
+    link=Link("organisation"),
     mails=(),
 )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.fields import EmailField
 from allauth.account.forms import LoginForm
 from django import forms
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
+from por.accounts import zones
 from por.accounts.models import LANGUAGES, Actor, Membership, User
 from por.accounts.rules import OrganisationKind, Role, roles_of
 from por.web.filters import Choices, FilterForm, SearchField
@@ -35,12 +36,36 @@ class AskForResetForm(forms.Form):
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The person's name, language and time zone."""
+    """The person's name and language, and their own time zone, if they want one."""
+
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"), required=False, help_text=_("We show days and times in this time zone.")
+    )
 
     class Meta:
         model = User
-        fields = ["name", "language", "time_zone"]
-        help_texts = {"time_zone": _("We show all times in this time zone, and name it next to deadlines.")}
+        fields = ["name", "language"]
+
+    def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        shared = actor.organisation.time_zone if actor.organisation else zones.DEFAULT
+        same = gettext("Same as my organisation (%(zone)s)") % {"zone": shared.replace("_", " ")}
+        field = cast(forms.ChoiceField, self.fields["time_zone"])
+        field.choices = [("", same), *zones.names()]
+        field.initial = self.instance.time_zone if self.instance.own_time_zone else ""
+
+
+class OrganisationForm(forms.Form):
+    """The settings of an organisation."""
+
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        choices=zones.names,
+        help_text=_(
+            "Business days and deadlines are counted in it, and people who have not chosen another one see days and "
+            "times in it."
+        ),
+    )
 
 
 class DeviceForm(forms.Form):

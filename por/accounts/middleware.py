@@ -41,7 +41,8 @@ class ActorMiddleware:
         reader = request.user  # by the time of the answer they may have signed out
         name_sender(person_id=reader.pk)
         sessions.note_use(request)
-        with timezone.override(reader.time_zone), translation.override(reader.language):
+        zone = reader.time_zone if reader.own_time_zone else request.actor.time_zone
+        with timezone.override(zone), translation.override(reader.language):
             request.LANGUAGE_CODE = reader.language
             response = self.get_response(request)
             if hasattr(response, "render") and not getattr(response, "is_rendered", True):

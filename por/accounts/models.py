@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import zoneinfo
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, ClassVar, Self
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
@@ -15,6 +15,7 @@ from django.db.models.functions import Lower, Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from por.accounts import zones
 from por.accounts.rules import READING, OrganisationKind, Role, rights_of
 from por.db.models import RowModel
 from por.errors import Forbidden
@@ -22,15 +23,18 @@ from por.errors import Forbidden
 LANGUAGES = [("en", _("English")), ("sv", _("Swedish"))]
 
 
-def time_zones() -> list[tuple[str, str]]:
-    """Return every zone of the tz database, by name. It is a function, so that a new zone needs no migration."""
-    return [(name, name.replace("_", " ")) for name in sorted(zoneinfo.available_timezones())]
+#: The migrations know the zones by this name.
+time_zones = zones.names
 
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """Create a person. Without a password, they cannot sign in until they choose one."""
-        user = self.model(email=email.strip().lower(), **fields)
+        """Create a person. Without a password, they cannot sign in until they choose one.
+
+        Without a time zone, they have that of their organisation.
+        """
+        own = {"own_time_zone": "time_zone" in fields}
+        user = self.model(email=email.strip().lower(), **(own | fields))
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -44,12 +48,16 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """A person, known by email address. `is_active` is false while suspended: sessions and tokens then stop working."""
+    """A person, known by email address. `is_active` is false while suspended: sessions and tokens then stop working.
+
+    `time_zone` counts only if it is their own; else they have that of the organisation they act for.
+    """
 
     email = models.EmailField(_("email address"), max_length=254, unique=True)
     name = models.CharField(_("name"), max_length=150)
     language = models.CharField(_("language"), max_length=5, choices=LANGUAGES, default="en")
-    time_zone = models.CharField(_("time zone"), max_length=50, choices=time_zones, default="Europe/Stockholm")
+    time_zone = models.CharField(_("time zone"), max_length=50, choices=time_zones, default=zones.DEFAULT)
+    own_time_zone = models.BooleanField(default=False, db_default=False)
     is_active = models.BooleanField(_("active"), default=True)
     date_joined = models.DateTimeField(default=timezone.now)
 
@@ -80,6 +88,10 @@ class User(AbstractBaseUser):
     def get_short_name(self) -> str:
         return self.name
 
+    def zone_at(self, organisation: Organisation | None) -> str:
+        """Return the time zone of the person when they act for this organisation."""
+        return self.time_zone if self.own_time_zone or organisation is None else organisation.time_zone
+
 
 class Organisation(RowModel):
     """An organisation that people act for. `number` is the MPN ID of a partner, the tenant id of a customer.
@@ -93,6 +105,9 @@ class Organisation(RowModel):
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
     contact_email = models.EmailField(max_length=254, blank=True)
     language = models.CharField(max_length=5, choices=LANGUAGES, default="en")
+    time_zone = models.CharField(
+        _("time zone"), max_length=50, choices=time_zones, default=zones.DEFAULT, db_default=zones.DEFAULT
+    )
 
     class Meta:
         verbose_name = _("organisation")
@@ -137,6 +152,10 @@ class Membership(RowModel):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.get_role_display()}, {self.organisation}"
+
+    @property
+    def time_zone(self) -> str:
+        return self.user.zone_at(self.organisation)
 
 
 class Token(models.Model):
@@ -273,6 +292,16 @@ class Actor:
         """Raise Forbidden if the token may only read. Actions that need no right require only this."""
         if self.token and self.token.read_only:
             raise Forbidden("token_is_read_only", _("This token is read-only. Use a token with read and write access."))
+
+    @property
+    def time_zone(self) -> str:
+        """Return the zone in which the actor reads and writes days: the person's own, else the organisation's."""
+        return self.user.zone_at(self.organisation) if self.user else "UTC"
+
+    @property
+    def today(self) -> date:
+        """Return the day it is for the actor, whoever does the work for them."""
+        return zones.day_in(self.time_zone, timezone.now())
 
     # The properties of an author of events.
     @property

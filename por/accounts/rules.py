@@ -48,6 +48,7 @@ class Right(StrEnum):
     READ_DELIVERIES = "delivery.read"
     REPLAY = "delivery.replay"
     MANAGE_PEOPLE = "people.write"
+    MANAGE_ORGANISATION = "organisation.write"
     READ_METRICS = "metrics.read"
     READ_SENT_MAIL = "mail.read"
 
@@ -68,6 +69,7 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
                 Right.ANSWER_CHANGE_REQUEST,
                 Right.ANSWER_INVITATION,
                 Right.MANAGE_TOKENS,
+                Right.MANAGE_ORGANISATION,
             }
         ),
         Role.VIEWER: frozenset(),
@@ -81,6 +83,7 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
                 Right.INVITE,
                 Right.ACTIVATE,
                 Right.MANAGE_TOKENS,
+                Right.MANAGE_ORGANISATION,
             }
         ),
         Role.INCENTIVES: frozenset({Right.CHECK_PARTNER, Right.SUBMIT_STATEMENT, Right.MANAGE_TOKENS}),
@@ -97,6 +100,7 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
                 Right.READ_DELIVERIES,
                 Right.REPLAY,
                 Right.MANAGE_PEOPLE,
+                Right.MANAGE_ORGANISATION,
                 Right.READ_METRICS,
                 Right.READ_SENT_MAIL,
             }

@@ -30,6 +30,7 @@ own = [
     path("language", views.language, name="language"),
     path("theme", views.theme, name="theme"),
     path("me", views.me, name="me"),
+    path("me/organisation/", views.organisation, name="organisation"),
     path("me/tokens/", views.tokens, name="tokens"),
     path("me/tokens/<int:pk>/revoke", views.token_revoke, name="token_revoke"),
     path("me/sessions/", views.sessions, name="sessions"),

@@ -28,6 +28,7 @@ from por.accounts.forms import (
     AddToStaffForm,
     AskForResetForm,
     DeviceForm,
+    OrganisationForm,
     PeopleFilter,
     ProfileForm,
     RoleForm,
@@ -217,7 +218,7 @@ def _remember(response: HttpResponse, name: str, value: str) -> None:
 def me(request: Request) -> HttpResponse:
     """Show and save the name, language and time zone of the person, and the theme and shortcuts of the browser."""
     if request.method == "POST":
-        form, device = ProfileForm(request.POST, instance=request.user), DeviceForm(request.POST)
+        form, device = ProfileForm(request.POST, instance=request.user, actor=request.actor), DeviceForm(request.POST)
         if (
             device.is_valid()
             and submit(form, lambda: actions.update_profile(request.user, **form.cleaned_data)).is_done
@@ -231,7 +232,7 @@ def me(request: Request) -> HttpResponse:
             _remember(response, "shortcuts", "" if device.cleaned_data["shortcuts"] else "off")
             return response
         return render(request, "accounts/me.html", {"form": form, "device": device}, status=422)
-    form = ProfileForm(instance=request.user)
+    form = ProfileForm(instance=request.user, actor=request.actor)
     device = DeviceForm(
         initial={
             "theme": request.COOKIES.get("theme", ""),
@@ -239,6 +240,23 @@ def me(request: Request) -> HttpResponse:
         }
     )
     return render(request, "accounts/me.html", {"form": form, "device": device})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def organisation(request: Request) -> HttpResponse:
+    """Show and save the settings of the organisation that the person acts for."""
+    actor = request.actor
+    actor.require(Right.MANAGE_ORGANISATION)
+    assert actor.organisation is not None  # else it has no rights
+    if request.method != "POST":
+        form = OrganisationForm(initial={"time_zone": actor.organisation.time_zone})
+        return render(request, "accounts/organisation.html", {"form": form})
+    form = OrganisationForm(request.POST)
+    sent = submit(form, lambda: actions.change_time_zone(form.cleaned_data["time_zone"], by=actor))
+    if not sent.is_done:
+        return render(request, "accounts/organisation.html", {"form": form}, status=sent.status)
+    messages.success(request, _("Saved."))
+    return redirect("accounts:organisation")
 
 
 @never_cache

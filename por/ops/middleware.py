@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
 from django.middleware import common
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from por.ops import watchdog
@@ -95,7 +96,8 @@ class PageMiddleware:
             self.chain = convert_exception_to_response(middleware)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        response: HttpResponse = (self.get_response if needs_no_session(request) else self.chain)(request)
+        with timezone.override(None):  # a token sets the time zone of its user, for its own request only
+            response: HttpResponse = (self.get_response if needs_no_session(request) else self.chain)(request)
         return response
 
     def process_view(self, request: HttpRequest, *view: Any) -> HttpResponse | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from django.db import connection
 from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
+from por.accounts import zones
 from por.accounts.models import LANGUAGES, Membership, Organisation, User
 from por.accounts.rules import OrganisationKind, Role
 from por.directory.imports.common import differs, mpn_id, required_mpn_id
@@ -67,14 +69,24 @@ def _save_organisations(
     kind: OrganisationKind,
     rows: Sequence[OrganisationLine],
     parents: dict[str, int],
-    known: dict[str, Organisation],
+    stored: Mapping[str, Partner | Customer],
 ) -> dict[str, Organisation]:
     """Create or update the rows' organisations and return them by number. A new contact becomes an administrator."""
+    known = {number: one.organisation for number, one in stored.items()}
     organisations = Organisation.objects.bulk_create(
-        [Organisation(kind=kind, number=row.number, parent_id=parents.get(row.number), **_common(row)) for row in rows],
+        [
+            Organisation(
+                kind=kind,
+                number=row.number,
+                parent_id=parents.get(row.number),
+                time_zone=_time_zone(row, stored.get(row.number)),
+                **_common(row),
+            )
+            for row in rows
+        ],
         update_conflicts=True,
         unique_fields=["kind", "number"],
-        update_fields=["name", "contact_email", "language", "parent"],
+        update_fields=["name", "contact_email", "language", "parent", "time_zone"],
     )
     _make_administrators(
         Contact(one.contact_email.lower(), one.pk, one.language)
@@ -83,6 +95,13 @@ def _save_organisations(
         and (one.number not in known or known[one.number].contact_email.lower() != one.contact_email.lower())
     )
     return {one.number: one for one in organisations}
+
+
+def _time_zone(row: OrganisationLine, stored: Partner | Customer | None) -> str:
+    """Return the time zone of the row's country, unless the organisation has chosen another one."""
+    if stored is not None and stored.organisation.time_zone != zones.of_country(stored.country):
+        return stored.organisation.time_zone
+    return zones.of_country(row.country)
 
 
 def _common(row: OrganisationLine) -> dict[str, str]:
@@ -225,8 +244,7 @@ def _save_partners(
             todo.append(row)
         else:
             outcome.unchanged += 1
-    known = {number: partner.organisation for number, partner in stored.items()}
-    organisations = _save_organisations(OrganisationKind.PARTNER, todo, parents, known)
+    organisations = _save_organisations(OrganisationKind.PARTNER, todo, parents, stored)
     Partner.objects.bulk_create(
         [
             Partner(
@@ -304,8 +322,10 @@ def _merge_new_customers(places: Places, outcome: Outcome) -> None:
             WITH line AS (
                 SELECT * FROM estate_found_customers WHERE {HERE}
             ), organisation AS (
-                INSERT INTO accounts_organisation (kind, number, name, contact_email, language)
-                SELECT 'customer', tenant_id, name, contact_email, language FROM line
+                INSERT INTO accounts_organisation (kind, number, name, contact_email, language, time_zone)
+                SELECT 'customer', tenant_id, name, contact_email, language,
+                    coalesce(%(zones)s::jsonb ->> country, %(zone)s)
+                FROM line
                 RETURNING id, number, contact_email, language
             ), customer AS (
                 INSERT INTO directory_customer (organisation_id, tenant_id, domain, country, segment)
@@ -314,7 +334,7 @@ def _merge_new_customers(places: Places, outcome: Outcome) -> None:
             )
             SELECT contact_email, id, language FROM organisation
             """,
-            places._asdict(),
+            {**places._asdict(), "zones": json.dumps(zones.by_country()), "zone": zones.DEFAULT},
         )
         found = [Contact(email.lower(), pk, language) for email, pk, language in cursor.fetchall()]
     outcome.created.update(one.organisation for one in found)
@@ -340,8 +360,7 @@ def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
             todo.append(row)
         else:
             outcome.unchanged += 1
-    known = {number: customer.organisation for number, customer in stored.items()}
-    organisations = _save_organisations(OrganisationKind.CUSTOMER, todo, {}, known)
+    organisations = _save_organisations(OrganisationKind.CUSTOMER, todo, {}, stored)
     Customer.objects.bulk_create(
         [
             Customer(

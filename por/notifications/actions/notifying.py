@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import get_language
 
-from por.accounts.models import Membership, Organisation, User
+from por.accounts.models import Membership, Organisation
 from por.accounts.rules import rights_of
 from por.history.models import Event
 from por.notifications.actions import delivering
@@ -203,7 +203,7 @@ def _line(notice: Notice, member: Membership, *, digest: bool, now: datetime) ->
         message=notice.message.name,
         about=f"{event.object_kind}:{event.object_id}",
         done_at=notice.done_at,
-        digest_at=next_digest(now, member.user.time_zone) if digest else None,
+        digest_at=next_digest(now, member.time_zone) if digest else None,
     )
 
 
@@ -216,20 +216,20 @@ def to_member(event: Event, message: Mail, member: Membership) -> Delivery:
         recipient=member.user.email,
         template=message.name,
         language=member.user.language,
-        time_zone=member.user.time_zone,
+        time_zone=member.time_zone,
         priority=priority_of(event.actor_id),
     )
 
 
 def _to_contact(event: Event, message: Mail, organisation: Organisation) -> Delivery:
-    """Return a delivery to the contact address. It has no time zone of its own, so it gets the default of a person."""
+    """Return a delivery to the contact address, in the language and time zone of the organisation."""
     return Delivery(
         event=event,
         organisation=organisation,
         recipient=organisation.contact_email,
         template=message.name,
         language=organisation.language,
-        time_zone=User().time_zone,
+        time_zone=organisation.time_zone,
         priority=priority_of(event.actor_id),
     )
 

@@ -59,6 +59,7 @@ NOW: dict[str, dict[str, Any]] = {
         "fingerprints": ASSOCIATION["fingerprints"],
     },
     "association.described": {"fingerprints": ASSOCIATION["fingerprints"], "after": 12},
+    "organisation.time_zone_changed": {"time_zone": "America/New_York", "time_zone_before": "Europe/Stockholm"},
     "association.ended": {**ASSOCIATION, "end_reason": "partner_closed"},
     "association.reopened": REOPENED,
     "change_request.opened": REQUEST,

@@ -77,13 +77,18 @@ class OpenRequest:
 
 
 def answer_change_requests() -> None:
-    """Forward a change request, answer it, undo that, and answer it for the incumbent; let another one expire."""
+    """Forward a change request, answer it, undo that, answer it for the incumbent, switch, and undo that too.
+
+    Let another one expire.
+    """
     one, unanswered = OpenRequest(), OpenRequest()
     colleague = make_member(one.customer.organisation, "viewer")
     change_requests.forward(one.request.pk, colleague.user.memberships.get().pk, by=one.admin, note="You know them.")
     change_requests.answer(one.request.pk, one.challenger.mpn_id, by=one.admin)
     undo.undo(one.subscription.subscription_id, by=one.admin)
     change_requests.answer(one.request.pk, one.incumbent.mpn_id, by=one.admin)
+    attaching.attach(one.subscription.subscription_id, one.challenger.mpn_id, by=one.admin, switch=True)
+    undo.undo(one.subscription.subscription_id, by=one.admin)
     for moment in (*change_requests.reminders_of(unanswered.request), unanswered.request.due_at):
         with mock.patch.object(timezone, "now", return_value=moment):
             change_requests.expire_and_remind()

@@ -62,7 +62,10 @@ class SeveralForm(forms.Form):
 
 
 class AttachForm(forms.Form):
-    """Step two of attaching: the checked ID and the version of the subscription as shown, with a start and a note."""
+    """Step two of attaching: the checked ID and the version of the subscription as shown, with a start and a note.
+
+    `switch` is the choice to replace another partner of record now, instead of asking both first.
+    """
 
     mpn_id = forms.CharField(max_length=40, widget=forms.HiddenInput)
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
@@ -84,6 +87,7 @@ class AttachForm(forms.Form):
         max_length=NOTE_LENGTH,
         widget=forms.Textarea(attrs={"rows": 2}),
     )
+    switch = forms.BooleanField(required=False, widget=forms.HiddenInput)
 
 
 class RemoveForm(forms.Form):

@@ -48,9 +48,7 @@ def open_or_join(
     now = locking.next_instant(locking.latest(subscription), requests)
     verb: str = ChangeRequestEvent.OPENED
     if request is None:
-        request = ChangeRequest.objects.create(
-            subscription=subscription, incumbent=incumbent, opened_at=now, due_at=policy_of(now).answer_due(now.date())
-        )
+        request = _opened(subscription, incumbent, at=now)
     else:
         verb = ChangeRequestEvent.JOINED
         _step(request, "propose another partner")
@@ -89,18 +87,65 @@ def answer(
         locking.require_open_to_attach(subscription)
         directory.require_attachable(directory.locked(chosen.pk))
     now = locking.next_instant(locking.all_associations(subscription), requests_of(subscription))
-    if chosen is None or replaced:
-        reason = EndReason.CHANGED if replaced else EndReason.REMOVED
-        record.end(incumbent, at=now, reason=reason, note=statement)
-    if chosen is not None and replaced:
-        draft = record.draft(subscription, chosen, source=Source.CHANGE, began_at=now, attached_at=now, note=statement)
-        request.made = record.begin(draft)
-    request.chosen, request.answered_by, request.answer_statement = chosen, by.user, statement.strip()
-    request.closed_at = now
-    request.save()
+    if chosen is None:
+        record.end(incumbent, at=now, reason=EndReason.REMOVED, note=statement)
+    elif replaced:
+        request.made = _replace(incumbent, chosen, at=now, why=statement, note=statement)
+    _close(request, chosen, by=by, at=now, statement=statement)
     _record_answer(AnswerEvent.ANSWERED, request, chosen, by=by, at=now, reason=request.answer_statement)
     describing.describe([one.pk for one in (incumbent, request.made) if one is not None], in_request=True)
     return request
+
+
+def switch(
+    subscription: Subscription, incumbent: Association, partner: Partner, *, by: Actor, note: str = ""
+) -> ChangeRequest:
+    """Let this partner replace the incumbent at once; return the change request that this answers.
+
+    An open change request gets the answer, and the partner joins it. Else a change request is opened and answered in
+    one step, so that undo leaves none open. The caller has locked the subscription, the incumbent and the partner, and
+    has checked that the partner may be attached. Raises Forbidden.
+    """
+    by.require(Right.ANSWER_CHANGE_REQUEST)
+    requests = requests_of(subscription)
+    request = next((one for one in requests if one.status == ChangeStatus.OPEN), None)
+    former = locking.partner_of(incumbent)
+    now = locking.next_instant(locking.all_associations(subscription), requests)
+    verb = AnswerEvent.SWITCHED if request is None else AnswerEvent.ANSWERED
+    request = request or _opened(subscription, incumbent, at=now)
+    request.incumbent = incumbent
+    _step(request, "answer")
+    note = note.strip()
+    request.made = _replace(incumbent, partner, at=now, note=note)
+    _close(request, partner, by=by, at=now)
+    Challenger.objects.get_or_create(
+        request=request, partner=partner, defaults={"joined_at": now, "note": note}
+    )  # who was proposed before keeps the note of that time
+    more: dict[str, Any] = {"former": recording.named(former)} if verb == AnswerEvent.SWITCHED else {}
+    _record_answer(verb, request, partner, by=by, at=now, **more)
+    if note:
+        _record_privately(ChangeRequestEvent.NOTED, request, by=by, at=now, reason=note, partner=partner)
+    describing.describe([incumbent.pk, request.made.pk], in_request=True)
+    return request
+
+
+def _opened(subscription: Subscription, incumbent: Association, *, at: datetime) -> ChangeRequest:
+    due_at = policy_of(at).answer_due(at.date())
+    return ChangeRequest.objects.create(subscription=subscription, incumbent=incumbent, opened_at=at, due_at=due_at)
+
+
+def _replace(incumbent: Association, partner: Partner, *, at: datetime, why: str = "", note: str) -> Association:
+    """End the incumbent, and begin an association of the partner at the same instant; return it."""
+    assert incumbent.subscription is not None
+    record.end(incumbent, at=at, reason=EndReason.CHANGED, note=why)
+    draft = record.draft(incumbent.subscription, partner, source=Source.CHANGE, began_at=at, attached_at=at, note=note)
+    return record.begin(draft)
+
+
+def _close(request: ChangeRequest, chosen: Partner | None, *, by: Actor, at: datetime, statement: str = "") -> None:
+    request.chosen, request.answered_by, request.answer_statement = chosen, by.user, statement.strip()
+    request.closed_at = at
+    request.save()
 
 
 @transaction.atomic
@@ -162,6 +207,20 @@ def ask_again(request: ChangeRequest, answered: Partner | None, *, by: Actor, at
     request.answer_statement = ""
     request.save()
     _record_answer(AnswerEvent.ANSWER_UNDONE, request, answered, by=by, at=at)
+
+
+def take_back_switch(request: ChangeRequest, *, by: Actor, at: datetime) -> None:
+    """Close the change request of a switch that is undone: no question was open before it, so none is open after it.
+
+    The caller has locked everything, takes back what the switch changed in the record, and describes it.
+    """
+    _step(request, "undo the switch")
+    switched_to = request.chosen
+    request.closed_at, request.cancelled_because = at, Cancellation.SWITCH_UNDONE
+    request.chosen = request.made = request.answered_by = None
+    request.save()
+    former = recording.named(request.incumbent.partner)
+    _record_answer(AnswerEvent.SWITCH_UNDONE, request, switched_to, by=by, at=at, former=former)
 
 
 def cancel_open(requests: Sequence[ChangeRequest], why: Cancellation, *, by: Actor, at: datetime) -> None:
@@ -335,10 +394,17 @@ def _record(verb: str, request: ChangeRequest, *, by: Actor, at: datetime, reaso
 
 
 def _record_answer(
-    verb: str, request: ChangeRequest, partner: Partner | None, *, by: Actor, at: datetime, reason: str = ""
+    verb: str,
+    request: ChangeRequest,
+    partner: Partner | None,
+    *,
+    by: Actor,
+    at: datetime,
+    reason: str = "",
+    **changes: Any,
 ) -> None:
     """Record an answer. All parties read it, so another event describes the associations, for the customer alone."""
-    _record(verb, request, by=by, at=at, reason=reason, fingerprints={}, **_named(partner))
+    _record(verb, request, by=by, at=at, reason=reason, fingerprints={}, **_named(partner), **changes)
 
 
 def _record_privately(

@@ -1,4 +1,4 @@
-"""The events that close a change request or open it again: answered, answer undone, expired, cancelled."""
+"""The events that close a change request or open it again: answered, switched, both undone, expired, cancelled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from associations.change_requests.events import (
     AnswerEvent,
     ChangeContext,
     customer_context,
+    named_context,
     partner_context,
     request_of,
     to_customer,
@@ -22,6 +23,7 @@ from associations.change_requests.events import (
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.rules import Cancellation
 from associations.record.events import (
+    ATTACHED,
     COULD_NOT_TELL,
     PARTNER_KEEPS,
     UNDONE,
@@ -40,6 +42,13 @@ class Answered(AboutRequest, WithFingerprints):
     """The answer is neither partner if there is no `partner`."""
 
     partner: NotRequired[Named]
+
+
+class Switched(AboutRequest, WithFingerprints):
+    """The partner that the customer switched to, and the one that it replaced."""
+
+    partner: Named
+    former: Named
 
 
 class Cancelled(AboutRequest):
@@ -170,6 +179,8 @@ def _answered(event: Event) -> None:
 
 def mails_of_answer(request: ChangeRequest, mpn_id: str) -> dict[int, Mail]:
     """Return what each partner is told, by its key, if the answer is the partner with this ID; "" for neither."""
+    if request.is_switch:
+        return {pk: SWITCHED_FROM if pk == request.incumbent.partner_id else SWITCHED_TO for pk in request.parties()}
     mails = {}
     for pk, partner in request.parties().items():
         won, lost = (KEPT, LOST) if pk == request.incumbent.partner_id else (CHOSEN, NOT_CHOSEN)
@@ -244,6 +255,144 @@ register(
     groups=(CHANGE_REQUESTS, UNDONE),
     mails=(UNDONE_MAIL, UNDONE_CUSTOMER_MAIL),
     notify=_undone,
+)
+
+# --- Switched at once -----------------------------------------------------------------------------------------------
+
+SWITCHED_TO = to_partner(
+    "change_switched_to",
+    title=_("You replaced another partner as the partner of record"),
+    subject=_("%(customer)s made you the partner of record for %(subscription)s"),
+    paragraphs=(
+        _("%(customer)s has made %(partner)s the partner of record for %(subscription)s, in place of another partner."),
+        _(
+            "You can now see this subscription, its seats and its usage. The customer can undo this for a limited "
+            "time, and can remove you at any time. We will tell you if that happens."
+        ),
+    ),
+    context=named_context,
+    inbox=_("The customer made you the partner of record, in place of another partner."),
+)
+SWITCHED_FROM = to_partner(
+    "change_switched_from",
+    title=_("Another partner replaced you as the partner of record"),
+    subject=_("You are no longer the partner of record for %(subscription)s"),
+    paragraphs=(
+        _(
+            "%(customer)s has made %(partner)s the partner of record for %(subscription)s. You are no longer the "
+            "partner of record."
+        ),
+        _(
+            "You can still see usage for the months when you were the partner of record. The customer can undo this "
+            "for a limited time. We will tell you if that happens."
+        ),
+        PARTNER_KEEPS,
+    ),
+    context=_lost_context,
+    inbox=_("Another partner replaced you as the partner of record."),
+)
+SWITCHED_CUSTOMER = to_customer(
+    "change_switched_customer",
+    title=_("Your organisation changed the partner of record"),
+    subject=_("%(partner)s is now your partner of record for %(subscription)s"),
+    paragraphs=(
+        _("Your organisation changed the partner of record for %(subscription)s from %(lost)s to %(partner)s."),
+        (
+            Choice("unreached", {"": _("We have told both partners.")}, COULD_NOT_TELL),
+            _("The change can be undone for a limited time on the page of the subscription."),
+        ),
+        Choice(
+            "rest",
+            {"": _("%(lost)s has no other association with your organisation.")},
+            _("%(lost)s still has the following, and you can end each of them. %(rest_with_ways)s"),
+        ),
+    ),
+    context=_answered_context,
+    inbox=_("Your organisation changed the partner of record."),
+)
+
+
+def _switched(event: Event) -> None:
+    for pk in event.parties:
+        is_former = pk == request_of(event).incumbent.partner_id
+        notify_organisation(event, SWITCHED_FROM if is_former else SWITCHED_TO, organisation_id=pk)
+    notify_customer(event, SWITCHED_CUSTOMER)
+
+
+register(
+    AnswerEvent.SWITCHED,
+    about=("subscription",),
+    link=CHANGE_REQUEST,
+    payload=Switched,
+    here=_("The partner of record was changed from {former} to {partner}"),
+    elsewhere=_("The partner of record for {object} was changed from {former} to {partner}"),
+    icon="ok",
+    tone="ok",
+    groups=(CHANGE_REQUESTS, ATTACHED),
+    mails=(SWITCHED_TO, SWITCHED_FROM, SWITCHED_CUSTOMER),
+    notify=_switched,
+)
+
+SWITCH_UNDONE_TO = to_partner(
+    "change_switch_undone_to",
+    title=_("Making you the partner of record undone"),
+    subject=_("%(customer)s undid making you the partner of record for %(subscription)s"),
+    paragraphs=(
+        _(
+            "%(customer)s made %(partner)s the partner of record for %(subscription)s, then undid this. It counts as "
+            "if it never happened."
+        ),
+        _("You no longer have access to this subscription and its usage as its partner of record."),
+    ),
+    inbox=_("Making you the partner of record was undone, so you are not the partner of record."),
+)
+SWITCH_UNDONE_FROM = to_partner(
+    "change_switch_undone_from",
+    title=_("Your replacement undone"),
+    subject=_("You are the partner of record for %(subscription)s (%(customer)s) again"),
+    paragraphs=(
+        _("%(customer)s had made another partner the partner of record for %(subscription)s, then undid this."),
+        _(
+            "You are the partner of record again, without a gap. You can see the subscription, its seats and its usage "
+            "again."
+        ),
+    ),
+    inbox=_("Your replacement was undone. You are the partner of record again, without a gap."),
+)
+SWITCH_UNDONE_CUSTOMER = to_customer(
+    "change_switch_undone_customer",
+    title=_("Your organisation’s change of partner undone"),
+    subject=_("Change of partner undone for %(subscription)s"),
+    paragraphs=(
+        _(
+            "The change of partner for %(subscription)s was undone. %(incumbent)s is the partner of record again, "
+            "without a gap. No change request is open."
+        ),
+        Choice("unreached", {"": _("We have told both partners.")}, COULD_NOT_TELL),
+    ),
+    inbox=_("The change of partner was undone."),
+)
+
+
+def _switch_undone(event: Event) -> None:
+    for pk in event.parties:
+        is_former = pk == request_of(event).incumbent.partner_id
+        notify_organisation(event, SWITCH_UNDONE_FROM if is_former else SWITCH_UNDONE_TO, organisation_id=pk)
+    notify_customer(event, SWITCH_UNDONE_CUSTOMER)
+
+
+register(
+    AnswerEvent.SWITCH_UNDONE,
+    about=("subscription",),
+    link=CHANGE_REQUEST,
+    payload=Switched,
+    here=_("The change of the partner of record from {former} to {partner} was undone"),
+    elsewhere=_("The change of the partner of record for {object} from {former} to {partner} was undone"),
+    icon="undo",
+    tone="",
+    groups=(CHANGE_REQUESTS, UNDONE),
+    mails=(SWITCH_UNDONE_TO, SWITCH_UNDONE_FROM, SWITCH_UNDONE_CUSTOMER),
+    notify=_switch_undone,
 )
 
 # --- Closed without an answer ---------------------------------------------------------------------------------------

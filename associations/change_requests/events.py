@@ -38,6 +38,8 @@ class ChangeRequestEvent(EventType):
 class AnswerEvent(EventType):
     ANSWERED = "change_request.answered"
     ANSWER_UNDONE = "change_request.answer_undone"
+    SWITCHED = "change_request.switched"
+    SWITCH_UNDONE = "change_request.switch_undone"
     EXPIRED = "change_request.expired"
     CANCELLED = "change_request.cancelled"
 
@@ -103,8 +105,8 @@ def partner_context(event: Event) -> ChangeContext:
     return _context(event, request, now=_with_id(now) if known else gettext("another partner"))
 
 
-def _named_context(event: Event) -> ChangeContext:
-    """Return the values for the proposed partner, with the note that the customer wrote for it."""
+def named_context(event: Event) -> ChangeContext:
+    """Return the values for the named partner, with the note that the customer wrote for it."""
     return {**partner_context(event), "reason": _note(event)}
 
 
@@ -126,7 +128,7 @@ def _note(event: Event) -> list[str]:
 
 def _of_record(event: Event, request: ChangeRequest) -> Partner | None:
     """Return who was the partner of record just after the event."""
-    if event.verb == AnswerEvent.ANSWERED:  # an undo leaves no trace of an end
+    if event.verb in {AnswerEvent.ANSWERED, AnswerEvent.SWITCHED}:  # an undo leaves no trace of an end
         chosen = (event.changes.get("partner") or {}).get("mpn_id")
         return next((one for one in request.parties().values() if one.mpn_id == chosen), None)
     at = event.at
@@ -147,9 +149,11 @@ def _context(event: Event, request: ChangeRequest, *, now: str) -> ChangeContext
         (gettext("Product"), subscription.get_product_display()),
         (gettext("SKU"), subscription.sku.name if subscription.sku else unknown),
         (gettext("Seats"), unknown if subscription.seats is None else number_text(subscription.seats)),
-        *_rows_of_record(_with_id(incumbent), now),
-        (gettext("Proposed partner"), ", ".join(_with_id(one.partner) for one in request.challengers.all())),
+        *_rows_of_record(_with_id(incumbent), now, event.verb),
     ]
+    if event.verb not in {AnswerEvent.SWITCHED, AnswerEvent.SWITCH_UNDONE}:
+        proposed = ", ".join(_with_id(one.partner) for one in request.challengers.all())
+        rows.append((gettext("Proposed partner"), proposed))
     if event.actor_name:
         rows.append((gettext("Done by"), event.actor_name))
     return {
@@ -170,11 +174,13 @@ def _context(event: Event, request: ChangeRequest, *, now: str) -> ChangeContext
 NOBODY: frozenset[str] = frozenset()
 
 
-def _rows_of_record(asked: str, now: str) -> list[tuple[str, str]]:
-    """Return who was the partner of record when the customer was asked, and who is now, if that has changed."""
-    if asked == now:
+def _rows_of_record(before: str, now: str, verb: str) -> list[tuple[str, str]]:
+    """Return who was the partner of record when the customer was asked or switched, and who is now if another one."""
+    if before == now:
         return [(gettext("Partner of record"), now)]
-    return [(gettext("Partner of record when asked"), asked), (gettext("Partner of record now"), now)]
+    switched = verb == AnswerEvent.SWITCHED
+    label = gettext("Partner of record before") if switched else gettext("Partner of record when asked")
+    return [(label, before), (gettext("Partner of record now"), now)]
 
 
 def _with_id(partner: Partner | None) -> str:
@@ -287,7 +293,7 @@ NAMED = to_partner(
             "%(due)s to answer."
         ),
     ),
-    context=_named_context,
+    context=named_context,
     inbox=_("You have been proposed. We have asked the customer which partner is doing the work."),
 )
 ONE_MORE = to_partner(

@@ -49,7 +49,8 @@ class ChangeRequest(models.Model):
     """The customer is asked which partner is doing the work, because another one was proposed.
 
     The partner of record stays until the customer answers. `chosen` is the answer, null for neither, and `made` the
-    association that the answer began. A subscription has one open change request at a time.
+    association that the answer began. A subscription has one open change request at a time. Where the customer switched
+    to another partner at once, the change request was answered when it was opened.
     """
 
     subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="change_requests", db_index=False)
@@ -99,6 +100,11 @@ class ChangeRequest(models.Model):
     def instants(self) -> tuple[datetime | None, ...]:
         """Return all instants that it has used on its subscription. The next one comes after them."""
         return (self.opened_at, self.closed_at, self.reopened_at)
+
+    @property
+    def is_switch(self) -> bool:
+        """Return whether it was answered in the step that opened it; every other answer comes after the opening."""
+        return self.status == ChangeStatus.ANSWERED and self.opened_at == self.closed_at
 
     def parties(self) -> dict[int, Partner]:
         """Return its partners by key: the partner of record, then the others in the order they were proposed."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from django.db.models import F, Min
 from django.utils import timezone
 
-from associations.change_requests.answer_events import mails_of_answer
+from associations.change_requests.answer_events import SWITCHED_FROM, SWITCHED_TO, mails_of_answer
 from associations.change_requests.events import CONTESTED, NAMED
 from associations.change_requests.models import (
     ChangeRequest,
@@ -42,7 +42,7 @@ class LastChange(NamedTuple):
     the partner of record that an answer kept.
     """
 
-    what: Literal["attached", "removed", "answered"]
+    what: Literal["attached", "removed", "answered", "switched"]
     at: datetime
     struck: Association | None = None
     ended: Association | None = None
@@ -103,7 +103,7 @@ def last_change(of_record: Sequence[Association], requests: Sequence[ChangeReque
     open_since = last.struck or last.kept
     if open_since is not None and open_since.ended_at is not None:
         return None  # it has ended since, but not by the customer
-    if last.what == "answered" and last.ended is not None and last.ended.ended_at != last.at:
+    if last.request is not None and last.ended is not None and last.ended.ended_at != last.at:
         return None  # an import has changed it since
     return last
 
@@ -115,7 +115,7 @@ def _answer(request: ChangeRequest, by_key: dict[int, Association]) -> LastChang
     stayed = request.chosen_id == incumbent.partner_id
     assert request.closed_at is not None
     return LastChange(
-        "answered",
+        "switched" if request.is_switch else "answered",
         request.closed_at,
         struck=made,
         ended=None if stayed else incumbent,
@@ -314,6 +314,11 @@ def told_of_answer(request: ChangeRequest) -> list[Told]:
 def told_of_request(incumbent: Partner, *challengers: Partner) -> list[Told]:
     """Return how the parties are told of a change request."""
     return told({incumbent: CONTESTED} | dict.fromkeys(challengers, NAMED))
+
+
+def told_of_switch(incumbent: Partner, partner: Partner) -> list[Told]:
+    """Return how both partners are told if this one replaces the incumbent at once."""
+    return told({incumbent: SWITCHED_FROM, partner: SWITCHED_TO})
 
 
 def told_of_open(request: ChangeRequest) -> list[Told]:

@@ -32,7 +32,7 @@ CHANGE_REQUEST = StateMachine(
             "[no partner of record any more]": ChangeStatus.CANCELLED,
             "[no other partner left]": ChangeStatus.CANCELLED,
         },
-        ChangeStatus.ANSWERED: {"undo": ChangeStatus.OPEN},
+        ChangeStatus.ANSWERED: {"undo": ChangeStatus.OPEN, "undo the switch": ChangeStatus.CANCELLED},
     },
     refusals={
         ChangeStatus.OPEN: ("change_request_open", _("This change request is open, so it can be answered.")),
@@ -66,3 +66,4 @@ class Cancellation(TextChoices):
     SUBSCRIPTION_EXPIRED = "subscription_expired", _("The subscription expired")
     PARTNER_CLOSED = "partner_closed", _("A partner’s account was closed")
     ENDED = "ended", _("The partner of record’s period ended")
+    SWITCH_UNDONE = "switch_undone", _("The change of partner was undone")

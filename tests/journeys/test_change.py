@@ -74,11 +74,11 @@ def contest(stack: Stack, visitor, **how: bool) -> Contest:
     page = case.astrid.open(f"/c/subscriptions/{case.subscription}/")
     name_partner(page, NORDVIK)
     page.get_by_role("button", name=f"OK, attach {NORDVIK}").click()
-    page.get_by_text("Is another partner doing the work now?").click()
+    page.get_by_role("link", name="Change partner").click()
     name_partner(page, HALDEN)
     expect(page.get_by_text(f"We tell both partners, {NORDVIK} and {HALDEN}, immediately")).to_be_visible()
     expect(page.get_by_text(f"If no one answers, {NORDVIK} stays")).to_be_visible()
-    page.get_by_role("button", name=f"OK, propose {HALDEN}").click()
+    page.get_by_role("button", name="Ask both first").click()
     link = page.locator("#done").get_by_role("link", name="Answer")
     expect(
         page.get_by_text(f"{NORDVIK} stays the partner of record until the change request is answered")

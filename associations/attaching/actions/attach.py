@@ -29,12 +29,12 @@ from por.errors import Refused
 class Attached(NamedTuple):
     """The outcome of attaching: a new association, the same one, the same one with an earlier start, a change request.
 
-    `association` is that of the partner of record. With a change request it is the other partner's, which stays until
-    the customer answers.
+    `association` is that of the partner of record. If a change was requested, it is the other partner's, which stays
+    until the customer answers. If the customer switched, `request` is the change request that this answered.
     """
 
     association: Association
-    outcome: Literal["attached", "unchanged", "moved_back", "change_requested"]
+    outcome: Literal["attached", "unchanged", "moved_back", "change_requested", "switched"]
     request: ChangeRequest | None = None
 
 
@@ -46,15 +46,17 @@ def attach(
     began_on: date | None = None,
     note: str = "",
     version: int | None = None,
+    switch: bool = False,
 ) -> Attached:
     """Attach the partner with this MPN ID, from now or from the start of a UTC day up to 12 months back.
 
     Attaching the current partner of record changes nothing, or moves its start back. Where it is another one, a
-    change request is opened or joined. `version`, if given, is the subscription's as the caller last saw it.
-    Raises NotFound, Forbidden, VersionConflict, Locked or Refused.
+    change request is opened or joined; with `switch`, the partner replaces the other one at once. `version`, if given,
+    is the subscription's as the caller last saw it. Raises NotFound, Forbidden, VersionConflict, Locked or
+    Refused.
     """
     try:
-        return attach_once(subscription_id, mpn_id, by=by, began_on=began_on, note=note, version=version)
+        return attach_once(subscription_id, mpn_id, by=by, began_on=began_on, note=note, version=version, switch=switch)
     except Refused as refused:
         if refused.code == "partner_not_found":
             directory.note_unknown(mpn_id, by=by)
@@ -70,11 +72,14 @@ def attach_once(
     began_on: date | None = None,
     note: str = "",
     version: int | None = None,
+    switch: bool = False,
 ) -> Attached:
     """Attach the partner, for a caller that counts unknown MPN IDs itself."""
     subscription = locking.locked(subscription_id, Right.ATTACH, by=by, version=version)
     partner = directory.attachable(mpn_id, by=by)
-    return attach_locked(subscription, partner, by=by, source=Source.CUSTOMER, began_on=began_on, note=note)
+    return attach_locked(
+        subscription, partner, by=by, source=Source.CUSTOMER, began_on=began_on, note=note, switch=switch
+    )
 
 
 def attach_locked(
@@ -85,6 +90,7 @@ def attach_locked(
     source: Source,
     began_on: date | None = None,
     note: str = "",
+    switch: bool = False,
 ) -> Attached:
     """Attach the partner; every way to attach ends here.
 
@@ -93,7 +99,7 @@ def attach_locked(
     latest = locking.latest(subscription)
     current = locking.current(latest)
     if current is not None and current.partner_id != partner.pk:
-        return _contest(subscription, current, partner, by=by, began_on=began_on, note=note)
+        return _contest(subscription, current, partner, by=by, began_on=began_on, note=note, switch=switch)
     now = locking.next_instant(latest)
     if current is not None:
         current.partner = partner
@@ -128,19 +134,24 @@ def _contest(
     by: Actor,
     began_on: date | None,
     note: str,
+    switch: bool,
 ) -> Attached:
-    """Keep the current partner of record, and open or join a change request. The new one cannot start in the past."""
+    """Open or join a change request, or replace the current partner at once. The new one cannot start in the past."""
     locking.require_open_to_attach(subscription)
     if began_on is not None:
         _check_back_dating(began_on, subscription, locking.next_instant([current]).date())
         raise Refused(
             "overlaps_another_period",
             _(
-                "Another partner was the partner of record on that date. Leave the start date empty, and we "
-                "will ask you which partner is doing the work."
+                "Another partner was the partner of record on that date. Leave the start date empty, and choose "
+                "whether to switch now or to ask both partners first."
             ),
             field="began_on",
         )
+    if switch:
+        request = change_requests.switch(subscription, current, partner, by=by, note=note)
+        assert request.made is not None
+        return Attached(request.made, "switched", request)
     request = change_requests.open_or_join(subscription, current, partner, by=by, note=note)
     return Attached(current, "change_requested", request)
 

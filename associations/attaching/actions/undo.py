@@ -26,7 +26,8 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
     """Take back the customer's last attach, removal or answer; return the association in force after it.
 
     An attach is struck and counts for nothing; a removal reopens the same association; an answer does both, and its
-    change request is open again. An undo cannot be undone. Raises NotFound, Forbidden, VersionConflict, Locked,
+    change request is open again. Switching to another partner at once is undone like an answer, but no change request
+    is open after it, as none was before. An undo cannot be undone. Raises NotFound, Forbidden, VersionConflict, Locked,
     `nothing_to_undo`, `undo_too_late`, `slot_taken`, `subscription_expired` or `partner_closed`.
     """
     subscription = locking.locked(subscription_id, Right.UNDO, by=by, version=version)
@@ -42,13 +43,16 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
     if last.ended is not None:
         _check_can_reopen(last.ended, [one for one in of_record if one is not last.struck], subscription)
         record.reopen(last.ended, at=now)
-    if last.request is not None:
+    if last.request is not None and last.what == "switched":
+        change_requests.take_back_switch(last.request, by=by, at=now)
+    elif last.request is not None:
         answered = last.association.partner if last.request.chosen_id else None
         change_requests.ask_again(last.request, answered, by=by, at=now)
-        describing.describe([one.pk for one in (last.struck, last.ended) if one is not None], in_request=True)
     else:
         verb = AttachEvent.REMOVAL_UNDONE if last.struck is None else AttachEvent.ATTACH_UNDONE
         recording.record_event(verb, subscription, by=by, at=now, association=last.association)
+    if last.request is not None:
+        describing.describe([one.pk for one in (last.struck, last.ended) if one is not None], in_request=True)
     return last.ended or last.kept
 
 

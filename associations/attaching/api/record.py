@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NotRequired
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import undo as undoing
 from associations.change_requests.api import EXAMPLE as CHANGE_REQUEST_EXAMPLE
-from associations.change_requests.api import RequestedShape, requested
+from associations.change_requests.api import ChangeRequestShape, RequestedShape, requested
 from associations.record.models import Association
 from associations.record.rules import NOTE_LENGTH
 from associations.record.schemas import ASSOCIATION_EXAMPLE, NOT_FOUND, RecordShape, association_shape, get_visible
@@ -28,7 +28,10 @@ from por.directory.models import Subscription
 
 
 class AttachBody(serializers.Serializer[Any]):
-    """The partner to attach, and the UTC day from whose start it counts; from now on without one."""
+    """The partner to attach, and the UTC day from whose start it counts; from now on without one.
+
+    `switch` decides what happens if another partner is the partner of record.
+    """
 
     mpn_id = DigitsField(allow_blank=True, help_text="4 to 10 digits; spaces and hyphens are ignored.")
     began_on = serializers.DateField(
@@ -40,6 +43,17 @@ class AttachBody(serializers.Serializer[Any]):
         max_length=NOTE_LENGTH,
         help_text="Kept in the history; the partner can read it.",
     )
+    switch = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Replace another partner of record at once, instead of asking which partner is doing the work.",
+    )
+
+
+class AttachedShape(RecordShape):
+    """The association that the attach led to. After a switch, the change request that it answered too."""
+
+    change_request: NotRequired[ChangeRequestShape]
 
 
 class RemoveBody(serializers.Serializer[Any]):
@@ -63,8 +77,10 @@ class PartnerOfRecord(Endpoint):
         "Attach a partner of record",
         """201: the partner with this MPN ID becomes the partner of record. 200: it already was the partner of record;
         nothing changes, or an earlier `began_on` moves its start date earlier. 202: another partner is the partner of
-        record and stays, and the customer is asked which partner is doing the work. The partners get an email.""",
-        answers={201: RecordShape, 200: RecordShape, 202: RequestedShape},
+        record and stays, and the customer is asked which partner is doing the work. With `"switch": true` nobody is
+        asked: the partner replaces the other one at once, and the answer is 200 with the change request that this
+        answered. The partners get an email.""",
+        answers={201: RecordShape, 200: AttachedShape, 202: RequestedShape},
         example={"association": ASSOCIATION_EXAMPLE},
         examples={202: {"change_request": CHANGE_REQUEST_EXAMPLE}},
         body=AttachBody,
@@ -99,13 +115,14 @@ class PartnerOfRecord(Endpoint):
                 began_on=given.get("began_on"),
                 note=given.get("note", ""),
                 version=version,
+                switch=given["switch"],
             )
-            if attached.request is not None:
-                return Response(
-                    requested(actor_of(request), attached.request), status=202, headers=_etag(attached.association)
-                )
+            body: Any = _body(attached.association)
             status = 201 if attached.outcome == "attached" else 200
-            return Response(_body(attached.association), status=status, headers=_etag(attached.association))
+            if attached.request is not None:
+                change = requested(actor_of(request), attached.request)
+                body, status = (body | change, 200) if attached.outcome == "switched" else (change, 202)
+            return Response(body, status=status, headers=_etag(attached.association))
 
         return _write(request, subscription_id, Right.ATTACH, attach)
 

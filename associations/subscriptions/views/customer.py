@@ -28,6 +28,7 @@ from associations.change_requests.queries import (
     last_change,
     told_of_open,
     told_of_request,
+    told_of_switch,
     undoable,
 )
 from associations.change_requests.rules import ChangeStatus
@@ -112,7 +113,7 @@ def subscription_check(request: Request, subscription_id: uuid.UUID) -> HttpResp
 @posted("associations:subscription_detail")
 @only(OrganisationKind.CUSTOMER)
 def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
-    """OK: attach the partner that was shown, or open a change request if another one is the partner of record.
+    """OK: attach the partner that was shown. If another one is the partner of record, switch or open a change request.
 
     A second click changes nothing and gets the same answer.
     """
@@ -262,12 +263,14 @@ def _detail(
             "free": active and current is None,
             "may_attach": may_name and current is None,
             "may_ask": may_name and current is not None,
+            "changing": "change" in request.GET or partner is not None or any(form in sent for form in (check, attach)),
             "asked": change_request,
             "due_at": change_request.due_at if change_request else policy_on(today).answer_due(today),
             "may_remove": current is not None and as_of is None and actor.may(Right.REMOVE),
             "last": last,
             "told": told_of(last) if last else told_of_open(change_request) if change_request else [],
             "told_if_asked": told_of_request(current.association.partner, partner) if current and partner else [],
+            "told_if_switched": told_of_switch(current.association.partner, partner) if current and partner else [],
             "told_of_end": shown_partner is None or is_told_of_end(shown_partner),
             "rest": holdings(last.ended.partner, [subscription]) if last and last.ended else None,
             "holdings": holdings(shown_partner, [subscription]) if shown_partner and as_of is None else None,

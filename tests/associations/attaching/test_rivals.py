@@ -105,6 +105,13 @@ class Scene:
     def answer_other(self) -> None:
         change_requests.answer(self.last_request().pk, self.other.mpn_id, by=self.colleague)
 
+    def switch(self) -> None:
+        attaching.attach(self.subscription.subscription_id, self.other.mpn_id, by=self.colleague, switch=True)
+
+    def switch_and_undo(self) -> None:
+        self.switch()
+        self.undo()
+
     def answer_neither(self) -> None:
         change_requests.answer(self.last_request().pk, None, by=self.colleague)
 
@@ -200,6 +207,10 @@ class Scene:
         self.contested()
         self.answer_other()
 
+    def switched(self) -> None:
+        self.attach()
+        self.switch()
+
     def overdue(self) -> None:
         self.contested()
         ChangeRequest.objects.update(due_at=timezone.now())
@@ -240,6 +251,9 @@ class Scene:
 
     def proposes_a_third(self, version: int | None = None) -> str:
         return self.puts(version, mpn_id=self.third.mpn_id)
+
+    def switches(self, version: int | None = None) -> str:
+        return self.puts(version, mpn_id=self.other.mpn_id, switch=True)
 
     def expires(self, version: int | None = None) -> str:
         """Let scheduled work close the change request."""
@@ -315,6 +329,20 @@ TABLE: list[tuple[str, str, str, str, int]] = [
     ("held", "proposes_the_other", "remove", "201", 1),
     ("held", "proposes_the_other", "expire", "409 subscription_expired", 0),
     ("held", "proposes_the_other", "close_other", "422 partner_not_found", 0),
+    ("held", "switches", "switch", "200", 0),
+    ("held", "switches", "switch_and_undo", "200", 1),
+    ("held", "switches", "attach_other", "200", 1),
+    ("held", "switches", "remove", "201", 1),
+    ("held", "switches", "propose_a_third", "200", 1),
+    ("held", "switches", "expire", "409 subscription_expired", 0),
+    ("held", "switches", "close_other", "422 partner_not_found", 0),
+    ("contested", "switches", "answer_ours", "200", 1),
+    ("contested", "switches", "answer_neither", "201", 1),
+    ("contested", "answers", "switch", "409 change_request_answered", 0),
+    ("switched", "undoes", "undo", "409 nothing_to_undo", 0),
+    ("switched", "undoes", "remove", "200", 1),
+    ("switched", "undoes", "attach", "409 nothing_to_undo", 0),
+    ("switched", "undoes", "close_partner", "409 partner_closed", 0),
     ("contested", "answers", "answer_ours", "409 change_request_answered", 0),
     ("contested", "answers", "answer_neither", "409 change_request_answered", 0),
     ("contested", "answers", "answer_and_undo", "200", 1),
@@ -407,6 +435,8 @@ MOVES = [
     ("held", "removes", "date_back"),
     ("held", "undoes", "remove"),
     ("held", "undoes", "undo"),
+    ("held", "switches", "attach_other"),
+    ("held", "switches", "remove"),
     ("removed", "undoes", "attach_other"),
 ]
 

@@ -49,7 +49,11 @@ class Case:
 
     @property
     def request(self) -> ChangeRequest:
-        return ChangeRequest.objects.for_listing().get(pk=self.named.request.pk)
+        return self.request_of(self.named)
+
+    @staticmethod
+    def request_of(attached: attaching.Attached) -> ChangeRequest:
+        return ChangeRequest.objects.for_listing().get(pk=attached.request.pk)
 
     def answer(self, partner: Partner | None, *, by: Actor | None = None, **fields) -> ChangeRequest:
         return change_requests.answer(self.request.pk, partner and partner.mpn_id, by=by or self.admin, **fields)

@@ -99,20 +99,20 @@ def text_of(response: Any) -> str:
 
 def test_page_shows_before_the_click_who_stays_who_is_notified_and_the_deadline(web, held, partner, rival):
     offered = web.get(page(held)).text
-    assert "Is another partner doing the work now?" in offered
-    assert "OK, propose" not in offered
+    assert 'href="?change#change"' in offered
+    assert "Ask both first" not in offered
     events = Event.objects.count()
 
     response = check(web, held, rival)
 
     assert response.status_code == 200
     text = text_of(response)
-    assert "Nordvik Cloud AB has been the partner of record since" in text
+    assert "Nordvik Cloud AB stays the partner of record until an administrator of your organisation answers" in text
     assert "We tell both partners, Nordvik Cloud AB and Halden Konsult AB, immediately" in text
-    assert "We ask all administrators of your organisation which partner is doing the work" in text
+    assert "We tell both, and each can tell you what they do for you" in text
     assert re.search(r"You have until \d+ \w+ \d{4}, \d\d:\d\d \((CET|CEST)\) to answer", text)
     assert "If no one answers, Nordvik Cloud AB stays" in text
-    assert "OK, propose Halden Konsult AB" in text
+    assert "Ask both first" in text
     assert "OK, attach" not in text
     assert not ChangeRequest.objects.exists()
     assert Event.objects.count() == events
@@ -149,7 +149,7 @@ def test_page_shows_why_attaching_is_not_possible_and_a_viewer_gets_no_button(we
     viewer = signed_in(make_member(customer.organisation, "viewer"))
     text = viewer.get(page(held)).text
     assert "View change request" in text
-    assert "Is another partner doing the work now?" not in text
+    assert "Change partner" not in text
 
     refused = press_attach(web, held, make_partner("Torsnäs IT AB"), began_on="2026-01-01", version="")
     assert refused.status_code == 422
@@ -160,7 +160,7 @@ def test_page_shows_why_attaching_is_not_possible_and_a_viewer_gets_no_button(we
     assert "suspended" in press_attach(web, held, rival).text
     held.status = Subscription.Status.SUSPENDED
     held.save()
-    assert "Is another partner doing the work now?" not in web.get(page(held)).text
+    assert "Change partner" not in web.get(f"{page(held)}?change").text
     assert press_attach(web, held, make_partner("Almviks Data AB")).status_code == 409
 
 

@@ -128,7 +128,7 @@ class Record:
         unit.version += 1
         unit.events.append((f"change_request.{what}", request.parties))
 
-    def attach(self, name: str, partner: str, began_on: date | None) -> str:
+    def attach(self, name: str, partner: str, began_on: date | None, *, switch: bool = False) -> str:
         unit = self.units[name]
         match self.partners[partner]:
             case "closed":
@@ -137,7 +137,7 @@ class Record:
                 raise Refusal("partner_suspended")
         now, current = self.instant(unit), unit.current
         if current and current.partner != partner:
-            return self._contest(unit, current, partner, began_on)
+            return self._contest(unit, current, partner, began_on, switch=switch)
         if current and (began_on is None or start_of(began_on) >= current.began):
             return "unchanged"
         self._check_active(unit)
@@ -161,12 +161,14 @@ class Record:
         if unit.status != "active":
             raise Refusal("subscription_expired" if unit.status == "expired" else "subscription_suspended")
 
-    def _contest(self, unit: Unit, current: Period, partner: str, began_on: date | None) -> str:
+    def _contest(self, unit: Unit, current: Period, partner: str, began_on: date | None, *, switch: bool) -> str:
         self._check_active(unit)
         if began_on is not None:
             self._check_start(unit, began_on, self.instant(Unit(unit.started, periods=[current])).date())
             raise Refusal("overlaps_another_period")
         request, now = unit.request, self.instant(unit, unit.requests)
+        if switch:
+            return self._switch(unit, current, partner, now)
         if request is None:
             request = Request(current, now, business_days_after(now.date(), DAYS_TO_ANSWER), [partner])
             unit.requests.append(request)
@@ -175,6 +177,22 @@ class Record:
             request.challengers.append(partner)
             self._asked(unit, "joined", request)
         return "change_requested"
+
+    def _switch(self, unit: Unit, current: Period, partner: str, now: datetime) -> str:
+        """Replace the partner of record at once. An open change request is answered by it, else none is open after."""
+        asked = unit.request
+        request = asked or Request(current, now, business_days_after(now.date(), DAYS_TO_ANSWER), [])
+        if asked is None:
+            unit.requests.append(request)
+        if partner not in request.challengers:
+            request.challengers.append(partner)
+        current.ended, current.reason = now, "changed"
+        request.made = Period(partner, now, now, "change")
+        unit.periods.append(request.made)
+        request.status, request.chosen, request.closed = "answered", partner, now
+        unit.last = ("answered" if asked else "switched", request, now)
+        self._asked(unit, "answered" if asked else "switched", request)
+        return "switched"
 
     def answer(self, name: str, partner: str | None) -> str:
         """Answer the last change request of the unit; there is one."""
@@ -279,7 +297,7 @@ class Record:
         if what == "attached" and not thing.is_open:
             raise Refusal("nothing_to_undo")  # an import has ended it
         if isinstance(thing, Request):
-            return self._undo_answer(unit, thing, at, now)
+            return self._undo_answer(unit, thing, at, now, switched=what == "switched")
         if now > at + HALF_AN_HOUR:
             raise Refusal("undo_too_late")
         unit_last, unit.last = unit.last, None
@@ -295,7 +313,7 @@ class Record:
         self._changed(unit, "removal_undone", thing)
         return thing
 
-    def _undo_answer(self, unit: Unit, request: Request, at: datetime, now: datetime) -> Period:
+    def _undo_answer(self, unit: Unit, request: Request, at: datetime, now: datetime, *, switched: bool) -> Period:
         stays = request.made or (request.incumbent if request.chosen else None)
         if stays is not None and not stays.is_open:
             raise Refusal("nothing_to_undo")
@@ -305,9 +323,12 @@ class Record:
             self._reopen(unit, request.incumbent, now, but=request.made)
         if request.made is not None:
             request.made.undone = now
-        request.status, request.chosen, request.made, request.closed = "open", None, None, None
-        request.reopened = now
-        unit.last = None
+        request.chosen = request.made = unit.last = None
+        if switched:
+            request.status, request.closed = "cancelled", now
+            self._asked(unit, "switch_undone", request)
+            return request.incumbent
+        request.status, request.closed, request.reopened = "open", None, now
         self._asked(unit, "answer_undone", request)
         return request.incumbent
 

@@ -152,11 +152,17 @@ class TheRecord(RuleBasedStateMachine):
     def attach_dated_back(self, unit: str, partner: str, ago: int) -> None:
         self._attach(unit, partner, self.plain.now.date() - timedelta(days=ago))
 
-    def _attach(self, unit: str, partner: str, began_on: date | None) -> None:
-        subscription, mpn_id = self.units[unit], self.partners[partner].mpn_id
+    @rule(unit=units, partner=partners, then=st.sampled_from(["nothing", "undo"]))
+    def switch(self, unit: str, partner: str, then: str) -> None:
+        self._attach(unit, partner, None, switch=True)
+        if then == "undo":  # chance alone rarely undoes a switch in time
+            self.undo(unit, "nothing")
+
+    def _attach(self, unit: str, partner: str, began_on: date | None, *, switch: bool = False) -> None:
+        subscription_id, mpn_id = self.units[unit].subscription_id, self.partners[partner].mpn_id
         self.both(
-            lambda: attaching.attach(subscription.subscription_id, mpn_id, by=self.admin, began_on=began_on).outcome,
-            lambda: self.plain.attach(unit, partner, began_on),
+            lambda: attaching.attach(subscription_id, mpn_id, by=self.admin, began_on=began_on, switch=switch).outcome,
+            lambda: self.plain.attach(unit, partner, began_on, switch=switch),
         )
 
     @rule(unit=units)
@@ -557,6 +563,9 @@ FAULTS = {
     "a change request without challengers stays open": Fault(change_requests, "_all_closed", lambda request: False),
     "a change request stays closed once its answer is undone": Fault(
         change_requests, "ask_again", lambda *_any, **_more: None
+    ),
+    "an undone switch leaves a question": Fault(
+        change_requests, "take_back_switch", lambda request, **at: change_requests.ask_again(request, None, **at)
     ),
     "an answer cannot be undone": Fault(undo, "last_change", answers_are_no_change),
     "undo ignores an open change request": Fault(undo, "last_change", open_requests_do_not_matter),

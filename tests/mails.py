@@ -77,7 +77,7 @@ class OpenRequest:
 
 
 def answer_change_requests() -> None:
-    """Forward a change request, answer it, undo that, answer it for the incumbent, switch, and undo that too.
+    """Forward a change request, and undo an answer, a removal and a switch. Answer it for the incumbent.
 
     Let another one expire.
     """
@@ -85,6 +85,8 @@ def answer_change_requests() -> None:
     colleague = make_member(one.customer.organisation, "viewer")
     change_requests.forward(one.request.pk, colleague.user.memberships.get().pk, by=one.admin, note="You know them.")
     change_requests.answer(one.request.pk, one.challenger.mpn_id, by=one.admin)
+    undo.undo(one.subscription.subscription_id, by=one.admin)
+    attaching.remove(one.subscription.subscription_id, by=one.admin)
     undo.undo(one.subscription.subscription_id, by=one.admin)
     change_requests.answer(one.request.pk, one.incumbent.mpn_id, by=one.admin)
     attaching.attach(one.subscription.subscription_id, one.challenger.mpn_id, by=one.admin, switch=True)

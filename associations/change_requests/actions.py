@@ -202,11 +202,31 @@ def ask_again(request: ChangeRequest, answered: Partner | None, *, by: Actor, at
     The caller has locked everything, takes back what the answer changed in the record, and describes it.
     """
     _step(request, "undo")
-    request.closed_at, request.reopened_at = None, at
     request.chosen = request.made = request.answered_by = None
     request.answer_statement = ""
-    request.save()
+    _open_again(request, at=at)
     _record_answer(AnswerEvent.ANSWER_UNDONE, request, answered, by=by, at=at)
+
+
+def reopen_cancelled(request: ChangeRequest, *, by: Actor, at: datetime) -> None:
+    """Open a change request again whose incumbent's removal is undone, unless no other partner is left to choose.
+
+    The caller has locked the subscription, and has opened the incumbent again.
+    """
+    if _all_closed(request):
+        return
+    _step(request, "undo the removal")
+    request.cancelled_because = ""
+    _open_again(request, at=at)
+    _record(AnswerEvent.REOPENED, request, by=by, at=at)
+
+
+def _open_again(request: ChangeRequest, *, at: datetime) -> None:
+    """Save a change request as open. A deadline that has passed moves to the end of the next business day."""
+    request.closed_at, request.reopened_at = None, at
+    if request.due_at <= at:
+        request.due_at = policy_of(at).business_days_after(at.date(), 1)
+    request.save()
 
 
 def take_back_switch(request: ChangeRequest, *, by: Actor, at: datetime) -> None:

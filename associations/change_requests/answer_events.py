@@ -1,4 +1,4 @@
-"""The events that close a change request or open it again: answered, switched, both undone, expired, cancelled."""
+"""The events that close a change request or open it again: answered, switched, expired, cancelled, undone."""
 
 from __future__ import annotations
 
@@ -437,6 +437,38 @@ def _closed(event: Event) -> None:
         notify_customer(event, CLOSED_CUSTOMER)
 
 
+REOPENED_MAIL = to_partner(
+    "change_reopened",
+    title=_("Cancelled change request open again"),
+    subject=_("Change request open again for %(subscription)s"),
+    paragraphs=(
+        _(
+            "%(customer)s removed %(incumbent)s as the partner of record for %(subscription)s, then undid this. "
+            "%(incumbent)s is the partner of record, and the change request is open again until %(due)s."
+        ),
+    ),
+    inbox=_("The change request is open again, because a removal was undone."),
+)
+
+
+def _reopened(event: Event) -> None:
+    for pk in request_of(event).parties():
+        notify_organisation(event, REOPENED_MAIL, organisation_id=pk)
+
+
+register(
+    AnswerEvent.REOPENED,
+    about=("subscription",),
+    link=CHANGE_REQUEST,
+    payload=AboutRequest,
+    here=_("The change request was opened again, because the removal was undone"),
+    elsewhere=_("The change request for {object} was opened again, because the removal was undone"),
+    icon="undo",
+    tone="info",
+    groups=(CHANGE_REQUESTS, UNDONE),
+    mails=(REOPENED_MAIL,),
+    notify=_reopened,
+)
 register(
     AnswerEvent.EXPIRED,
     about=("subscription",),

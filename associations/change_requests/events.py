@@ -42,6 +42,7 @@ class AnswerEvent(EventType):
     SWITCH_UNDONE = "change_request.switch_undone"
     EXPIRED = "change_request.expired"
     CANCELLED = "change_request.cancelled"
+    REOPENED = "change_request.reopened"
 
 
 # --- Payloads -------------------------------------------------------------------------------------------------------

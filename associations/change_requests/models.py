@@ -60,7 +60,7 @@ class ChangeRequest(models.Model):
     due_at = models.DateTimeField()
     reminders = models.PositiveSmallIntegerField(default=0)  # how many have been sent or were missed
     closed_at = models.DateTimeField(null=True, blank=True)
-    reopened_at = models.DateTimeField(null=True, blank=True)  # when its answer was last undone
+    reopened_at = models.DateTimeField(null=True, blank=True)  # when its answer or cancellation was last undone
     cancelled_because = models.CharField(max_length=24, choices=Cancellation.choices, blank=True)
     chosen = models.ForeignKey(Partner, models.PROTECT, null=True, blank=True, related_name="+")
     made = models.ForeignKey(Association, models.PROTECT, null=True, blank=True, related_name="made_by")

@@ -12,18 +12,19 @@ from django.db.models import F, Min
 from django.utils import timezone
 
 from associations.change_requests.answer_events import SWITCHED_FROM, SWITCHED_TO, mails_of_answer
-from associations.change_requests.events import CONTESTED, NAMED
+from associations.change_requests.events import CONTESTED, NAMED, ChangeRequestEvent
 from associations.change_requests.models import (
     ChangeRequest,
     ChangeRequestQuerySet,
     Statement,
     challengers_for_listing,
 )
-from associations.change_requests.rules import ChangeStatus
+from associations.change_requests.rules import Cancellation, ChangeStatus
 from associations.record import locking
 from associations.record.access import Reader
 from associations.record.models import Association
 from associations.record.policies import policy_on
+from associations.record.queries import subscription_events
 from associations.record.rules import EndReason, Source
 from associations.record.usage import MonthOfUsage, usage_by_month
 from por.accounts.models import Actor
@@ -39,7 +40,7 @@ class LastChange(NamedTuple):
     """The customer's last attach, removal or answer that was not undone, and what it changed in the record.
 
     `struck` is the association it began, which undo would strike. `ended` is the one it ended, and `kept` the one of
-    the partner of record that an answer kept.
+    the partner of record that an answer kept. `cancelled` is the change request that a removal cancelled.
     """
 
     what: Literal["attached", "removed", "answered", "switched"]
@@ -48,6 +49,7 @@ class LastChange(NamedTuple):
     ended: Association | None = None
     kept: Association | None = None
     request: ChangeRequest | None = None
+    cancelled: ChangeRequest | None = None
 
     @property
     def association(self) -> Association:
@@ -85,7 +87,7 @@ def last_change(of_record: Sequence[Association], requests: Sequence[ChangeReque
             if one.source in BY_CUSTOMER and one.undone_at is None
         ),
         *(
-            LastChange("removed", one.ended_at, ended=one)
+            LastChange("removed", one.ended_at, ended=one, cancelled=_cancelled_with(one, requests))
             for one in of_record
             if one.ended_at
             and one.ended_at not in answered_at
@@ -106,6 +108,19 @@ def last_change(of_record: Sequence[Association], requests: Sequence[ChangeReque
     if last.request is not None and last.ended is not None and last.ended.ended_at != last.at:
         return None  # an import has changed it since
     return last
+
+
+def _cancelled_with(removed: Association, requests: Sequence[ChangeRequest]) -> ChangeRequest | None:
+    """Return the change request that was cancelled because this association was removed; None if none was open."""
+    return next(
+        (
+            one
+            for one in requests
+            if one.cancelled_because == Cancellation.REMOVED
+            and (one.incumbent_id, one.closed_at) == (removed.pk, removed.ended_at)
+        ),
+        None,
+    )
 
 
 def _answer(request: ChangeRequest, by_key: dict[int, Association]) -> LastChange:
@@ -281,6 +296,33 @@ def work_of(actor: Actor, visible: VisibleRequest) -> dict[int, Work]:
 def _in_month(months: Sequence[MonthOfUsage], day: date) -> MonthOfUsage | None:
     """Return the usage of the month of a day; where that is unknown, of the first known month after it."""
     return next((month for month in months if month.month >= day.replace(day=1)), None)
+
+
+class Proposal(NamedTuple):
+    """A party of a change request: who proposed it and when, for a challenger; whether it has written a statement."""
+
+    partner: Partner
+    at: datetime | None
+    by: str
+    has_stated: bool
+
+
+def proposals(actor: Actor, request: ChangeRequest) -> list[Proposal]:
+    """Return the parties of a change request, the partner of record first. Only for readers of the whole record."""
+    (visible,) = visible_requests(actor, requests_for_listing(actor).filter(pk=request.pk))
+    asked = subscription_events(actor, request.subscription).filter(
+        verb__in=[ChangeRequestEvent.OPENED, ChangeRequestEvent.JOINED], changes__change_request=request.pk
+    )
+    by = {event.changes["partner"]["mpn_id"]: event.actor_name for event in asked}
+    return [
+        Proposal(
+            side.partner,
+            None if side.is_incumbent else side.since,
+            by.get(side.partner.mpn_id, ""),
+            side.statement is not None,
+        )
+        for side in visible.sides
+    ]
 
 
 def undoable(actor: Actor, subscription: Subscription, requests: Sequence[ChangeRequest]) -> LastChange | None:

@@ -33,6 +33,7 @@ CHANGE_REQUEST = StateMachine(
             "[no other partner left]": ChangeStatus.CANCELLED,
         },
         ChangeStatus.ANSWERED: {"undo": ChangeStatus.OPEN, "undo the switch": ChangeStatus.CANCELLED},
+        ChangeStatus.CANCELLED: {"undo the removal": ChangeStatus.OPEN},
     },
     refusals={
         ChangeStatus.OPEN: ("change_request_open", _("This change request is open, so it can be answered.")),

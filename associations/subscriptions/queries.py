@@ -55,6 +55,7 @@ def _who_changed(actor: Actor, subscription: Subscription) -> tuple[dict[int, st
         AttachEvent.REMOVED: (ended, "association"),
         AttachEvent.RESIGNED: (ended, "association"),
         AnswerEvent.ANSWERED: (answers, "change_request"),
+        AnswerEvent.SWITCHED: (answers, "change_request"),
     }
     changes = subscription_events(actor, subscription).filter(verb__in=verbs).order_by("id")
     for verb, changed, name in changes.values_list("verb", "changes", "actor_name"):

@@ -25,10 +25,11 @@ from por.errors import Refused
 def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -> Association | None:
     """Take back the customer's last attach, removal or answer; return the association in force after it.
 
-    An attach is struck and counts for nothing; a removal reopens the same association; an answer does both, and its
-    change request is open again. Switching to another partner at once is undone like an answer, but no change request
-    is open after it, as none was before. An undo cannot be undone. Raises NotFound, Forbidden, VersionConflict, Locked,
-    `nothing_to_undo`, `undo_too_late`, `slot_taken`, `subscription_expired` or `partner_closed`.
+    An attach is struck and counts for nothing; a removal reopens the same association, and the change request that it
+    cancelled; an answer does both, and its change request is open again. Switching to another partner at once is undone
+    like an answer, but no change request is open after it, as none was before. An undo cannot be undone. Raises
+    NotFound, Forbidden, VersionConflict, Locked, `nothing_to_undo`, `undo_too_late`, `slot_taken`,
+    `subscription_expired` or `partner_closed`.
     """
     subscription = locking.locked(subscription_id, Right.UNDO, by=by, version=version)
     of_record, requests = locking.all_associations(subscription), change_requests.requests_of(subscription)
@@ -51,6 +52,8 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
     else:
         verb = AttachEvent.REMOVAL_UNDONE if last.struck is None else AttachEvent.ATTACH_UNDONE
         recording.record_event(verb, subscription, by=by, at=now, association=last.association)
+        if last.cancelled is not None:
+            change_requests.reopen_cancelled(last.cancelled, by=by, at=now)
     if last.request is not None:
         describing.describe([one.pk for one in (last.struck, last.ended) if one is not None], in_request=True)
     return last.ended or last.kept

@@ -130,7 +130,8 @@ class PartnerOfRecord(Endpoint):
         "remove",
         "Remove the partner of record",
         """By the customer, or by the partner of record itself, which so resigns. Takes effect immediately. The other
-        side is not asked and gets an email.""",
+        side is not asked and gets an email. An open change request is cancelled; if the customer undoes its removal, it
+        is open again.""",
         answers={204: None},
         body=RemoveBody,
         body_example={"reason": "The project has ended."},
@@ -154,7 +155,7 @@ class Undo(Endpoint):
         "undo",
         "Undo the last attach, removal or answer",
         """For any administrator of the customer, within 30 minutes. Answers with the partner of record afterwards. If
-        an answer is undone, its change request opens again.""",
+        an answer is undone, its change request opens again, and so does one that the removal cancelled.""",
         answers={200: RecordShape},
         example={"association": None},
         body=UndoBody,

@@ -26,6 +26,7 @@ from associations.change_requests.models import ChangeRequest
 from associations.change_requests.queries import (
     LastChange,
     last_change,
+    proposals,
     told_of_open,
     told_of_request,
     told_of_switch,
@@ -265,6 +266,7 @@ def _detail(
             "may_ask": may_name and current is not None,
             "changing": "change" in request.GET or partner is not None or any(form in sent for form in (check, attach)),
             "asked": change_request,
+            "proposals": proposals(actor, change_request) if change_request and actor.may(Right.REMOVE) else [],
             "due_at": change_request.due_at if change_request else policy_on(today).answer_due(today),
             "may_remove": current is not None and as_of is None and actor.may(Right.REMOVE),
             "last": last,

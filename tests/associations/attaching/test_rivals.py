@@ -211,6 +211,10 @@ class Scene:
         self.attach()
         self.switch()
 
+    def contested_and_removed(self) -> None:
+        self.contested()
+        self.remove()
+
     def overdue(self) -> None:
         self.contested()
         ChangeRequest.objects.update(due_at=timezone.now())
@@ -363,6 +367,11 @@ TABLE: list[tuple[str, str, str, str, int]] = [
     ("contested", "removes", "answer_neither", "409 no_partner_of_record", 0),
     ("contested", "removes", "propose_a_third", "204", 2),
     ("contested", "removes", "pass_the_deadline", "204", 1),
+    ("contested_and_removed", "undoes", "undo", "409 nothing_to_undo", 0),
+    ("contested_and_removed", "undoes", "attach", "200", 1),
+    ("contested_and_removed", "undoes", "expire", "409 subscription_expired", 0),
+    ("contested_and_removed", "undoes", "close_other", "200", 1),
+    ("contested_and_removed", "undoes", "suspend_partner", "200", 2),
     ("answered", "undoes", "undo", "409 nothing_to_undo", 0),
     ("answered", "undoes", "remove", "200", 1),
     ("answered", "undoes", "propose_a_third", "409 nothing_to_undo", 0),
@@ -384,6 +393,7 @@ TABLE: list[tuple[str, str, str, str, int]] = [
 NEVER_MEET = {
     ("held", "removes", "suspend_partner"),
     ("held", "undoes", "suspend_partner"),
+    ("contested_and_removed", "undoes", "close_other"),
 }
 MEETINGS = [
     pytest.param(*row, moment, id=" ".join((*row[:3], moment)))

@@ -231,3 +231,10 @@ def test_pages_of_the_change_request_say_that_the_customer_switched(case):
     for actor, room in ((case.admin, "c"), (case.of_nordvik, "p"), (case.of_halden, "p")):
         text = " ".join(signed_in(actor).get(f"/{room}/change-requests/{request.pk}/").text.split())
         assert "Halden Konsult AB replaced Nordvik Cloud AB as the partner of record." in text
+
+
+def test_periods_on_the_page_name_who_switched(case):
+    case.switch()
+    text = " ".join(signed_in(case.admin).get(case.page).text.split())
+    assert "Chosen by the customer in a change request, Elin Sandberg" in text
+    assert "Replaced by another partner, Elin Sandberg" in text

@@ -86,6 +86,7 @@ class Unit:
     periods: list[Period] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     last: tuple[str, Period | Request, datetime] | None = None
+    cancelled: Request | None = None  # the change request that the last removal cancelled
     events: list[tuple[str, frozenset[str]]] = field(
         default_factory=list
     )  # the events, and the partners that may read them
@@ -284,7 +285,7 @@ class Record:
         if period is None:
             raise Refusal("no_partner_of_record")
         period.ended, period.reason = self.instant(unit, unit.requests), "removed"
-        unit.last = ("removed", period, period.ended)
+        unit.last, unit.cancelled = ("removed", period, period.ended), unit.request
         self._changed(unit, "removed", period)
         self._cancel(unit, period.ended)
 
@@ -311,7 +312,17 @@ class Record:
             unit.last = unit_last
             raise
         self._changed(unit, "removal_undone", thing)
+        asked = unit.cancelled
+        if asked and any(self.partners[one] != "closed" for one in asked.challengers):
+            self._open_again(asked, now)
+            self._asked(unit, "reopened", asked)
         return thing
+
+    @staticmethod
+    def _open_again(request: Request, now: datetime) -> None:
+        request.status, request.closed, request.reopened = "open", None, now
+        if request.due <= now:
+            request.due = business_days_after(now.date(), 1)
 
     def _undo_answer(self, unit: Unit, request: Request, at: datetime, now: datetime, *, switched: bool) -> Period:
         stays = request.made or (request.incumbent if request.chosen else None)
@@ -328,7 +339,7 @@ class Record:
             request.status, request.closed = "cancelled", now
             self._asked(unit, "switch_undone", request)
             return request.incumbent
-        request.status, request.closed, request.reopened = "open", None, now
+        self._open_again(request, now)
         self._asked(unit, "answer_undone", request)
         return request.incumbent
 

@@ -72,6 +72,7 @@ NOW: dict[str, dict[str, Any]] = {
     "change_request.answer_undone": {**REQUEST, "fingerprints": {}},
     "change_request.switched": {**REQUEST, "former": PARTNER, "fingerprints": {}},
     "change_request.switch_undone": {**REQUEST, "former": PARTNER, "fingerprints": {}},
+    "change_request.reopened": {"change_request": 3},
     "change_request.expired": {"change_request": 3},
     "change_request.cancelled": {"change_request": 3, "why": "removed"},
     "invitation.sent": {"partner": PARTNER},

@@ -173,6 +173,14 @@ class TheRecord(RuleBasedStateMachine):
             lambda: self.plain.remove(unit),
         )
 
+    @precondition(lambda self: any(unit.request for unit in self.plain.units.values()))
+    @rule(after=st.sampled_from(["nothing", "less than undo has"]))
+    def remove_and_undo(self, after: str) -> None:
+        """Do both in a row: chance alone rarely undoes the removal that has cancelled a change request."""
+        unit = next(name for name, one in self.plain.units.items() if one.request)
+        self.remove(unit)
+        self.undo(unit, after)
+
     @rule(unit=units, after=st.sampled_from(["nothing", "nothing", "less than undo has", "all that undo has"]))
     def undo(self, unit: str, after: str) -> None:
         self.plain.now += PAUSES[after]
@@ -563,6 +571,9 @@ FAULTS = {
     "a change request without challengers stays open": Fault(change_requests, "_all_closed", lambda request: False),
     "a change request stays closed once its answer is undone": Fault(
         change_requests, "ask_again", lambda *_any, **_more: None
+    ),
+    "an undone removal leaves its change request cancelled": Fault(
+        change_requests, "reopen_cancelled", lambda *_any, **_more: None
     ),
     "an undone switch leaves a question": Fault(
         change_requests, "take_back_switch", lambda request, **at: change_requests.ask_again(request, None, **at)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.attaching.views import activation, bulk, several
+from associations.attaching.views import activation, bulk, moving, several
 from associations.change_requests import views as change_requests
 from associations.gaps import views as gaps
 from associations.invitations import views as invitations
@@ -68,6 +68,7 @@ urlpatterns = [
         invitations.partner_invitation_revoke,
         name="partner_invitation_revoke",
     ),
+    path("p/move/", moving.move_locations, name="move_locations"),
     path("p/activate/", activation.activate, name="activate"),
     path("p/gaps/", gaps.partner_gaps, name="partner_gaps"),
     path("p/transition/", legacy_forms.partner_transition, name="partner_transition"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import UUIDConverter
 
-from associations.attaching.api import activation, bulk, record
+from associations.attaching.api import activation, bulk, moving, record
 from associations.change_requests import api as change_requests
 from associations.invitations import api as invitations
 from associations.receipts import api as receipts
@@ -29,6 +29,7 @@ v1 = [
     path("me/", accounts.Me.as_view(), name="me"),
     path("customers/", portal.CustomerList.as_view(), name="customers"),
     path("partners/", portal.PartnerList.as_view(), name="partners"),
+    path("partners/move/", moving.Move.as_view(), name="partners_move"),
     path("partners/check/", directory.PartnerCheck.as_view(), name="partner_check"),
     path("subscriptions/", subscriptions.SubscriptionList.as_view(), name="subscriptions"),
     path("subscriptions/<guid:subscription_id>/", subscriptions.SubscriptionDetail.as_view(), name="subscription"),

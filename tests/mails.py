@@ -12,7 +12,7 @@ from django.apps import apps
 from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 
-from associations.attaching.actions import activation, ending, undo
+from associations.attaching.actions import activation, ending, moving, undo
 from associations.attaching.actions import attach as attaching
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
@@ -96,6 +96,23 @@ def answer_change_requests() -> None:
             change_requests.expire_and_remind()
 
 
+def move_between_locations() -> None:
+    """Move a record as the customer, undo that, and move it as the company: one at a time, and all together."""
+    customer, company = make_customer(), make_partner(kind="global")
+    admin, of_company = make_member(customer.organisation), make_member(company.organisation)
+    gothenburg, malmo = (make_partner(parent=company.organisation) for _each in range(2))
+    for partner in (gothenburg, malmo):
+        make_member(partner.organisation)
+    subscription, opened = make_subscription(customer), make_subscription(customer, agreement="OPEN")
+    for one in (subscription, opened):
+        attaching.attach(one.subscription_id, gothenburg.mpn_id, by=admin)
+    attaching.attach(subscription.subscription_id, malmo.mpn_id, by=admin, note="They are nearer.")
+    undo.undo(subscription.subscription_id, by=admin)
+    consent = activation.StatedConsent("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
+    activation.activate(opened.subscription_id, malmo.mpn_id, consent, by=of_company)
+    moving.move(gothenburg.mpn_id, malmo.mpn_id, by=of_company)
+
+
 def activate_and_invite() -> None:
     """Activate a subscription; accept, decline, withdraw and let expire an invitation each."""
     customer, partner = make_customer(), make_partner()
@@ -165,6 +182,7 @@ def ask_for_a_password() -> None:
 CAUSES: list[Callable[[], None]] = [
     change_the_record,
     answer_change_requests,
+    move_between_locations,
     activate_and_invite,
     change_and_renew_subscriptions,
     remind_of_legacy_forms,

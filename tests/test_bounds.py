@@ -13,7 +13,7 @@ from django.conf import settings
 from django.test import Client
 from django.urls import Resolver404, resolve
 
-from associations.attaching.actions import bulk
+from associations.attaching.actions import bulk, moving
 from associations.attaching.forms import BulkForm
 from associations.attaching.models import Job
 from por import serving
@@ -190,7 +190,7 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
         r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text.split("## How large a request may be")[1], re.MULTILINE
     )
     listed = {
-        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:12]
+        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:13]
     }
     assert listed == {
         "the head of a request": [serving.SMALL, 4094, 100, 8190],
@@ -202,6 +202,7 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
         "the levels of JSON within each other": [parsers.DEEPEST],
         "the rows of one job to attach": [bulk.MOST],
         "the lines and columns of its CSV": [bulk.LINES, bulk.WIDEST],
+        "the subscriptions of one move between locations": [moving.MOST],
         "the file on its page": [BulkForm.LARGEST],
         "a message of a browser about what it blocked, and the reports that are taken from it": [
             breaches.LARGEST,

@@ -184,6 +184,24 @@ def of_open_licensing() -> Ready:
     )
 
 
+def of_a_company() -> Ready:
+    """Return the write that moves a subscription between the locations of a company."""
+    customer, company = make_customer(), make_partner(kind="global")
+    locations = [make_partner(parent=company.organisation) for _each in range(2)]
+    subscription = make_subscription(customer)
+    attaching.attach(subscription.subscription_id, locations[0].mpn_id, by=make_member(customer.organisation))
+    body = {"from_mpn_id": locations[0].mpn_id, "to_mpn_id": locations[1].mpn_id}
+    return Ready(
+        "post",
+        "partners/move/",
+        "partners/move/",
+        body,
+        {**body, "subscription_ids": [str(subscription.subscription_id)]},
+        make_member(company.organisation),
+        lambda: Subscription.objects.get(pk=subscription.pk).version,
+    )
+
+
 def of_the_inbox(suffix: str) -> Callable[[], Ready]:
     """Return the recipe of a write to a line of one's own inbox."""
 
@@ -221,6 +239,7 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     ),
     "statement": of_a_change_request({"text": "We do."}, {"text": "Other"}, suffix="statement/", by="partner"),
     "bulk": of_a_file,
+    "move": of_a_company,
     "invite": of_no_invitation_yet,
     "accept": of_an_invitation({"subscription_ids": [0]}, {"subscription_ids": [1]}, suffix="accept/", by="customer"),
     "decline": of_an_invitation({"reason": "No"}, {"reason": "Other"}, suffix="decline/", by="customer"),
@@ -232,7 +251,7 @@ RECIPES: dict[str, Callable[[], Ready]] = {
 }
 #: Writes that make something new, so they have no target of someone else. And activating: any partner that knows the ID
 #: may do it, and a stranger's MPN ID gives nothing away.
-NEW = {"bulk", "invite", "activate"}
+NEW = {"bulk", "invite", "activate", "move"}
 #: Writes to something of one's own, for which no role is needed.
 PERSONAL = {"notification_done", "notification_reopen"}
 

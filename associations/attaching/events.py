@@ -71,8 +71,15 @@ def _with_day(payload: AssociationPayload) -> WithDay:
 def _notify(event: Event, *, partner: Mail, receipt: Mail) -> None:
     """Notify the partner, and send a confirmation to the member of the customer who did it."""
     notify_partners(event, partner)
-    if event.chain == f"organisation:{event.actor_organisation_id}":
+    receipt_to_actor(event, receipt)
+
+
+def receipt_to_actor(event: Event, receipt: Mail) -> bool:
+    """Send a confirmation to the member of the customer who did it; return whether one did."""
+    is_of_customer = event.chain == f"organisation:{event.actor_organisation_id}"
+    if is_of_customer:
         notify_actor(event, receipt)
+    return is_of_customer
 
 
 # --- Attached -------------------------------------------------------------------------------------------------------

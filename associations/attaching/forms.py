@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from associations.record.rules import NOTE_LENGTH
 from por.directory.actions import MESSAGES
 from por.directory.models import Partner
+from por.errors import Refused
 from por.web.filters import DAY
 
 
@@ -249,3 +250,46 @@ class ActivateForm(forms.Form):
         ]
         cast(forms.ChoiceField, self.fields["mpn_id"]).choices = choices
         self.fields["consent"].initial = timezone.now().date()
+
+
+class MoveForm(forms.Form):
+    """Two locations of a company, and the subscriptions to move from the first to the second: some, or all."""
+
+    from_mpn_id = forms.ChoiceField(label=_("From location"))
+    to_mpn_id = forms.ChoiceField(label=_("To location"), required=False)
+    subscription = IdsField(required=False)
+    which = forms.ChoiceField(choices=[("some", ""), ("all", "")], required=False)
+
+    def __init__(self, locations: Iterable[Partner], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [
+            ("", _("Choose a location")),
+            *(
+                (one.mpn_id, _("%(name)s, MPN ID %(mpn_id)s") % {"name": one.organisation.name, "mpn_id": one.mpn_id})
+                for one in locations
+            ),
+        ]
+        for name in ("from_mpn_id", "to_mpn_id"):
+            field = cast(forms.ChoiceField, self.fields[name])
+            field.choices = choices
+            field.error_messages["invalid_choice"] = str(_("Choose one of your own locations."))
+            field.error_messages["required"] = str(_("Choose one of your locations."))
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if given.get("which") and not given.get("to_mpn_id") and "to_mpn_id" not in self.errors:
+            self.add_error("to_mpn_id", _("Choose one of your locations."))
+        if given.get("which") == "some" and not given.get("subscription") and "subscription" not in self.errors:
+            self.add_error(None, _("Select at least one subscription, or move all of them."))
+        return given
+
+    @property
+    def chosen(self) -> list[uuid.UUID] | None:
+        """Return the chosen subscriptions; None for all."""
+        ids: list[uuid.UUID] = self.cleaned_data["subscription"]
+        return None if self.cleaned_data["which"] == "all" else ids
+
+    def at_its_field(self, refused: Refused) -> Refused:
+        """Return the refusal at a field that the page has."""
+        field = "subscription" if refused.field == "subscription_ids" else refused.field
+        return refused if field == refused.field else Refused(refused.code, refused.message, field=field)

@@ -243,6 +243,17 @@ def take_back_switch(request: ChangeRequest, *, by: Actor, at: datetime) -> None
     _record_answer(AnswerEvent.SWITCH_UNDONE, request, switched_to, by=by, at=at, former=former)
 
 
+def follow_move(request: ChangeRequest, moved: Association) -> None:
+    """Let an open change request go on with the location of the same company that the record has moved to.
+
+    What the company has written stays its statement. The caller has locked the subscription, and records the move.
+    """
+    _step(request, "move the incumbent")
+    request.statements.filter(partner=request.incumbent.partner_id).update(partner=moved.partner)
+    request.incumbent = moved
+    request.save(update_fields=["incumbent", "version"])
+
+
 def cancel_open(requests: Sequence[ChangeRequest], why: Cancellation, *, by: Actor, at: datetime) -> None:
     """Cancel the open one of a subscription's change requests, if there is one: there is nothing left to choose."""
     for request in requests:

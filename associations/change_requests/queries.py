@@ -43,7 +43,7 @@ class LastChange(NamedTuple):
     the partner of record that an answer kept. `cancelled` is the change request that a removal cancelled.
     """
 
-    what: Literal["attached", "removed", "answered", "switched"]
+    what: Literal["attached", "moved", "removed", "answered", "switched"]
     at: datetime
     struck: Association | None = None
     ended: Association | None = None
@@ -79,10 +79,11 @@ def last_change(of_record: Sequence[Association], requests: Sequence[ChangeReque
     by_key = {one.pk: one for one in of_record}
     answers = [_answer(request, by_key) for request in requests if request.status == ChangeStatus.ANSWERED]
     answered_at = {answer.at for answer in answers}
+    moved = _moved_from(of_record)
     changes = [
         *answers,
         *(
-            LastChange("attached", one.attached_at, struck=one)
+            LastChange("moved" if one.pk in moved else "attached", one.attached_at, struck=one, ended=moved.get(one.pk))
             for one in of_record
             if one.source in BY_CUSTOMER and one.undone_at is None
         ),
@@ -108,6 +109,12 @@ def last_change(of_record: Sequence[Association], requests: Sequence[ChangeReque
     if last.request is not None and last.ended is not None and last.ended.ended_at != last.at:
         return None  # an import has changed it since
     return last
+
+
+def _moved_from(of_record: Sequence[Association]) -> dict[int, Association]:
+    """Return, by the keys of those that began by a move, the association of the other location that ended with it."""
+    ended = {one.ended_at: one for one in of_record if one.end_reason == EndReason.MOVED}
+    return {one.pk: ended[one.began_at] for one in of_record if one.began_at in ended and one.undone_at is None}
 
 
 def _cancelled_with(removed: Association, requests: Sequence[ChangeRequest]) -> ChangeRequest | None:

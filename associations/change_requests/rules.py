@@ -27,6 +27,7 @@ CHANGE_REQUEST = StateMachine(
             "propose another partner": ChangeStatus.OPEN,
             "state": ChangeStatus.OPEN,
             "forward": ChangeStatus.OPEN,
+            "move the incumbent": ChangeStatus.OPEN,
             "answer": ChangeStatus.ANSWERED,
             "[deadline]": ChangeStatus.EXPIRED,
             "[no partner of record any more]": ChangeStatus.CANCELLED,

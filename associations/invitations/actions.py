@@ -125,7 +125,7 @@ def accept(invitation_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, b
         try:
             with transaction.atomic():
                 attached = attach_locked(subscription, partner, by=by, source=Source.INVITATION)
-                row.outcome = attached.outcome
+                row.outcome = "attached" if attached.outcome == "moved" else attached.outcome
         except Refused as refused:
             row.outcome, row.code = "refused", refused.code
         row.save(update_fields=["outcome", "code"])

@@ -202,14 +202,14 @@ def _to_customer(
     if shown.is_open:
         outcomes = prospects(queries.rows(actor, subscriptions), found.partner)
         lines = [Line(one.subscription, one.code, one.message) for one in outcomes]
-        if any(one.code == "free" for one in outcomes):
+        if any(one.code in {"free", "moves"} for one in outcomes):
             effects = meaning(found.partner, outcomes)
     else:
         lines = []
         for one in subscriptions:
             row = invited[one.pk]
             lines.append(Line(one, row.outcome, REFUSALS.get(row.code, "")))
-    choosable = [line for line in lines if shown.is_open and line.code in {"free", "change_requested"}]
+    choosable = [line for line in lines if shown.is_open and line.code in {"free", "moves", "change_requested"}]
     can_be_chosen = [str(line.subscription.subscription_id) for line in choosable]
     accept = form if isinstance(form, AcceptForm) else None
     return render(

@@ -30,11 +30,11 @@ def record_event(
 ) -> None:
     """Record what a verb has done to a subscription or a tenant.
 
-    With an association, the event describes it and its partner is the party. A subscription gets a new version
+    With an association, the event describes it and its partner is a party too. A subscription gets a new version
     first, so that a caller with the old one is refused. `is_new_version` is false where its page stays as it is.
     """
     if association is not None:
-        parties, changes = [association.partner_id], _described(association) | dict(changes or {})
+        parties, changes = [association.partner_id, *parties], facts_of(association) | dict(changes or {})
     if is_new_version and isinstance(unit, Subscription):
         bump(unit)
     about, customer = _about(unit), unit.customer_id if isinstance(unit, Subscription) else unit.pk
@@ -62,7 +62,7 @@ def record_together(
     events = [
         history.EventDraft(
             one.association.customer_id,
-            _described(one.association) | dict(one.changes),
+            facts_of(one.association) | dict(one.changes),
             _about(one.association.subscription or one.association.customer),
             [one.association.partner_id],
             one.verb,
@@ -102,7 +102,7 @@ def named(partner: Partner) -> Named:
     return {"mpn_id": partner.mpn_id, "name": partner.organisation.name}
 
 
-def _described(association: Association) -> dict[str, Any]:
+def facts_of(association: Association) -> dict[str, Any]:
     """Return the association as events store it."""
     described = {
         "association": association.pk,

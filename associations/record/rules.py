@@ -28,7 +28,7 @@ class Source(TextChoices):
     CHANGE = "change", _("Chosen by the customer in a change request")
     INVITATION = "invitation", _("Accepted invitation")
     ACTIVATION = "activation", _("Activated by the partner")
-    AUTOMATIC = "automatic", _("Automatic (sold by the partner or carried over)")
+    AUTOMATIC = "automatic", _("Automatic (sold by the partner, carried over or moved by it)")
     CLAIM = "claim", _("Approved claim")
     ESTATE = "estate", _("Imported from files")
 
@@ -36,6 +36,7 @@ class Source(TextChoices):
 class EndReason(TextChoices):
     REMOVED = "removed", _("Removed by the customer")
     RESIGNED = "resigned", _("The partner resigned")
+    MOVED = "moved", _("Moved to another location of the same company")
     CHANGED = "changed", _("Replaced by another partner")
     DISASSOCIATED = "disassociated", _("Ended by the partner")
     CUSTOMER_DECLINED = "customer_declined", _("Declined by the customer")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from associations.attaching.events import AttachEvent
+from associations.attaching.moving_events import MoveEvent
 from associations.change_requests.events import AnswerEvent
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.rules import ChangeStatus
@@ -51,6 +52,7 @@ def _who_changed(actor: Actor, subscription: Subscription) -> tuple[dict[int, st
     ended: dict[int, str] = {}
     answers: dict[int, str] = {}
     verbs: dict[str, tuple[dict[int, str], str]] = {
+        MoveEvent.MOVED: (began, "association"),
         AttachEvent.ATTACHED: (began, "association"),
         AttachEvent.REMOVED: (ended, "association"),
         AttachEvent.RESIGNED: (ended, "association"),
@@ -61,6 +63,8 @@ def _who_changed(actor: Actor, subscription: Subscription) -> tuple[dict[int, st
     for verb, changed, name in changes.values_list("verb", "changes", "actor_name"):
         names, key = verbs[verb]
         names[changed[key]] = name
+        if verb == MoveEvent.MOVED:
+            ended[changed["former_association"]] = name
     answered = ChangeRequest.objects.filter(pk__in=list(answers), status=ChangeStatus.ANSWERED).select_related(
         "incumbent"
     )

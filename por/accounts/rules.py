@@ -35,6 +35,7 @@ class Right(StrEnum):
     ATTACH = "record.attach"
     REMOVE = "record.remove"
     RESIGN = "record.resign"
+    MOVE = "record.move"
     UNDO = "record.undo"
     ATTACH_MANY = "record.bulk"
     ANSWER_CHANGE_REQUEST = "change.answer"
@@ -79,6 +80,7 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
             {
                 Right.CHECK_PARTNER,
                 Right.RESIGN,
+                Right.MOVE,
                 Right.SUBMIT_STATEMENT,
                 Right.INVITE,
                 Right.ACTIVATE,

@@ -71,6 +71,10 @@ class Partner(RowModel):
     def __str__(self) -> str:
         return f"{self.organisation.name} ({self.mpn_id})"
 
+    def is_of_same_company_as(self, other: Partner) -> bool:
+        """Return whether both belong to one global account, or one is the account above the other."""
+        return (self.organisation.parent_id or self.pk) == (other.organisation.parent_id or other.pk)
+
 
 class ServicePlan(models.Model):
     """A part of a SKU, as the catalogue names it, with the workload that it belongs to, if any."""

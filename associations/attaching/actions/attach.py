@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
+from associations.attaching.actions import moving
 from associations.attaching.events import AttachEvent
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
@@ -25,16 +26,20 @@ from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.errors import Refused
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
 
 class Attached(NamedTuple):
     """The outcome of attaching: a new association, the same one, the same one with an earlier start, a change request.
 
-    `association` is that of the partner of record. If a change was requested, it is the other partner's, which stays
-    until the customer answers. If the customer switched, `request` is the change request that this answered.
+    It is "moved" if the record went to another location of the same company. `association` is that of the partner of
+    record. If a change was requested, it is the other partner's, which stays until the customer answers. If the
+    customer switched, `request` is the change request that this answered.
     """
 
     association: Association
-    outcome: Literal["attached", "unchanged", "moved_back", "change_requested", "switched"]
+    outcome: Literal["attached", "unchanged", "moved_back", "moved", "change_requested", "switched"]
     request: ChangeRequest | None = None
 
 
@@ -51,9 +56,9 @@ def attach(
     """Attach the partner with this MPN ID, from now or from the start of a UTC day up to 12 months back.
 
     Attaching the current partner of record changes nothing, or moves its start back. Where it is another one, a
-    change request is opened or joined; with `switch`, the partner replaces the other one at once. `version`, if given,
-    is the subscription's as the caller last saw it. Raises NotFound, Forbidden, VersionConflict, Locked or
-    Refused.
+    change request is opened or joined; with `switch`, the partner replaces the other one at once. To another location
+    of the same company the record moves at once, and nobody is asked. `version`, if given, is the subscription's as the
+    caller last saw it. Raises NotFound, Forbidden, VersionConflict, Locked or Refused.
     """
     try:
         return attach_once(subscription_id, mpn_id, by=by, began_on=began_on, note=note, version=version, switch=switch)
@@ -99,6 +104,18 @@ def attach_locked(
     latest = locking.latest(subscription)
     current = locking.current(latest)
     if current is not None and current.partner_id != partner.pk:
+        locking.require_open_to_attach(subscription)
+        if began_on is not None:
+            _check_back_dating(began_on, subscription, locking.next_instant([current]).date())
+        requests = change_requests.requests_of(subscription)
+        asked = moving.open_request(requests)
+        if partner.is_of_same_company_as(locking.partner_of(current)) and not moving.names(asked, partner):
+            _refuse_a_past_start(began_on, _("Another location was the partner of record on that date."))
+            at = locking.next_instant(latest, requests)
+            moved = moving.move_locked(
+                subscription, current, partner, by=by, source=source, at=at, note=note, request=asked
+            )
+            return Attached(moved, "moved")
         return _contest(subscription, current, partner, by=by, began_on=began_on, note=note, switch=switch)
     now = locking.next_instant(latest)
     if current is not None:
@@ -137,23 +154,24 @@ def _contest(
     switch: bool,
 ) -> Attached:
     """Open or join a change request, or replace the current partner at once. The new one cannot start in the past."""
-    locking.require_open_to_attach(subscription)
-    if began_on is not None:
-        _check_back_dating(began_on, subscription, locking.next_instant([current]).date())
-        raise Refused(
-            "overlaps_another_period",
-            _(
-                "Another partner was the partner of record on that date. Leave the start date empty, and choose "
-                "whether to switch now or to ask both partners first."
-            ),
-            field="began_on",
-        )
+    _refuse_a_past_start(
+        began_on,
+        _(
+            "Another partner was the partner of record on that date. Leave the start date empty, and choose whether "
+            "to switch now or to ask both partners first."
+        ),
+    )
     if switch:
         request = change_requests.switch(subscription, current, partner, by=by, note=note)
         assert request.made is not None
         return Attached(request.made, "switched", request)
     request = change_requests.open_or_join(subscription, current, partner, by=by, note=note)
     return Attached(current, "change_requested", request)
+
+
+def _refuse_a_past_start(began_on: date | None, message: LazyText) -> None:
+    if began_on is not None:
+        raise Refused("overlaps_another_period", message, field="began_on")
 
 
 @transaction.atomic

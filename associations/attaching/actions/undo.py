@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
+from associations.attaching.actions.moving import moved
 from associations.attaching.events import AttachEvent
+from associations.attaching.moving_events import MoveEvent
 from associations.change_requests import actions as change_requests
 from associations.change_requests.queries import last_change
 from associations.record import actions as record
@@ -49,6 +51,16 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
     elif last.request is not None:
         answered = last.association.partner if last.request.chosen_id else None
         change_requests.ask_again(last.request, answered, by=by, at=now)
+    elif last.what == "moved" and last.struck is not None and last.ended is not None:
+        recording.record_event(
+            MoveEvent.MOVE_UNDONE,
+            subscription,
+            by=by,
+            at=now,
+            association=last.struck,
+            parties=[last.ended.partner_id],
+            changes=moved(last.ended, last.struck),
+        )
     else:
         verb = AttachEvent.REMOVAL_UNDONE if last.struck is None else AttachEvent.ATTACH_UNDONE
         recording.record_event(verb, subscription, by=by, at=now, association=last.association)

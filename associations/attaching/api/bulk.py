@@ -27,7 +27,7 @@ class JobResultShape(TypedDict):
     row: int
     subscription_id: str
     mpn_id: str
-    outcome: Annotated[str, Is(enum=["attached", "unchanged", "moved_back", "change_requested", "refused"])]
+    outcome: Annotated[str, Is(enum=["attached", "unchanged", "moved_back", "moved", "change_requested", "refused"])]
     code: str | None
     detail: str | None
 

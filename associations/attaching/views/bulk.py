@@ -22,7 +22,7 @@ from por.web.lists import Listing, csv_file, wants_csv
 from por.web.pages import posted, render_page, submit
 
 #: In the order of the page: refused rows need attention, so they come first.
-OUTCOMES = ["refused", "change_requested", "attached", "moved_back", "unchanged"]
+OUTCOMES = ["refused", "change_requested", "attached", "moved", "moved_back", "unchanged"]
 SHOWN = 100  # rows that were refused, on the page; the file has them all
 
 
@@ -87,7 +87,7 @@ def _detail(request: Request, job: Job, *, refused: Refused | None = None, statu
         "counts": [(outcome, counts[outcome]) for outcome in OUTCOMES if outcome in counts],
         "refused_rows": job.rows.filter(outcome="refused").order_by("row")[:SHOWN],
         "refused_count": counts.get("refused", 0),
-        "attached": counts.get("attached", 0) + counts.get("change_requested", 0),
+        "attached": sum(counts.get(outcome, 0) for outcome in ("attached", "moved", "change_requested")),
         "refused": refused,
     }
     return render_page(request, "attaching/job_detail.html", context, part="job", status=status)

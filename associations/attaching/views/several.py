@@ -43,7 +43,7 @@ class Outcome:
 
     subscription: Subscription
     usage: MonthOfUsage | None
-    code: Literal["free", "attached", "unchanged", "change_requested", "refused"]
+    code: Literal["free", "attached", "moves", "moved", "unchanged", "change_requested", "refused"]
     message: str | LazyText = ""
     change_request: ChangeRequest | None = None
 
@@ -82,7 +82,7 @@ def several_attach(request: Request) -> HttpResponse:
             "done": outcomes,
             "told": told({attached: ATTACHED_MAIL}) if (attached := _attached_to(outcomes, check)) else [],
             "told_of_end": partner is None or is_told_of_end(partner),
-            "attached": sum(one.code == "attached" for one in outcomes),
+            "attached": sum(one.code in {"attached", "moved"} for one in outcomes),
             "asked": sum(one.code == "change_requested" for one in outcomes),
         },
         status=422 if wrong else 200,
@@ -108,6 +108,8 @@ def prospects(rows: Iterable[queries.Row], partner: Partner | None) -> list[Outc
         elif row.subscription.status != Subscription.Status.ACTIVE:
             message = _("You cannot attach a partner because this subscription is not active.")
             found.append(Outcome(row.subscription, row.usage, "refused", message))
+        elif row.record is not None and partner is not None and partner.is_of_same_company_as(row.record.partner):
+            found.append(Outcome(row.subscription, row.usage, "moves", _moves(row.record)))
         elif row.record is not None:
             found.append(Outcome(row.subscription, row.usage, "change_requested", _stays(row.record)))
         else:
@@ -118,6 +120,12 @@ def prospects(rows: Iterable[queries.Row], partner: Partner | None) -> list[Outc
 def _stays(held: Association) -> str:
     """Return the message for a subscription with another partner of record."""
     message = _("%(partner)s is the partner of record and stays. We will ask you which partner is doing the work.")
+    return str(message) % {"partner": held.partner.organisation.name}
+
+
+def _moves(held: Association) -> str:
+    """Return the message for a subscription of another location of the same company."""
+    message = _("From %(partner)s, a location of the same company. Nobody is asked.")
     return str(message) % {"partner": held.partner.organisation.name}
 
 
@@ -154,7 +162,7 @@ def _attach(actor: Actor, rows: Iterable[queries.Row], check: CheckForm) -> list
 
 def _attached_to(outcomes: Sequence[Outcome], check: CheckForm) -> Partner | None:
     """Return the partner, if it was attached to any of the subscriptions."""
-    if all(one.code != "attached" for one in outcomes):
+    if all(one.code not in {"attached", "moved"} for one in outcomes):
         return None
     mpn_id = normal_mpn_id(check.cleaned_data["mpn_id"])
     return Partner.objects.select_related("organisation").get(mpn_id=mpn_id)
@@ -167,5 +175,7 @@ def _outcome(row: queries.Row, attached: attaching.Attached) -> Outcome:
         case "change_requested":
             message = _stays(attached.association)
             return Outcome(row.subscription, row.usage, "change_requested", message, attached.request)
+        case "moved":
+            return Outcome(row.subscription, row.usage, "moved", _moves(row.record) if row.record else "")
         case _:
             return Outcome(row.subscription, row.usage, "attached")

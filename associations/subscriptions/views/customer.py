@@ -271,6 +271,9 @@ def _detail(
             "may_remove": current is not None and as_of is None and actor.may(Right.REMOVE),
             "last": last,
             "told": told_of(last) if last else told_of_open(change_request) if change_request else [],
+            "moves": current is not None
+            and partner is not None
+            and partner.is_of_same_company_as(current.association.partner),
             "told_if_asked": told_of_request(current.association.partner, partner) if current and partner else [],
             "told_if_switched": told_of_switch(current.association.partner, partner) if current and partner else [],
             "told_of_end": shown_partner is None or is_told_of_end(shown_partner),

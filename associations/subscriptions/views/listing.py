@@ -136,6 +136,7 @@ def subscription_page(
         "rows": queries.rows(actor, rows, form.day),
         "questions": {} if form.day else open_requests(actor, [one.pk for one in rows]),
         "may_attach": actor.may(Right.ATTACH),
+        "may_move": actor.may(Right.MOVE) and bool(actor.below),
         **past,
         **more(base, rows, form.day),
     }

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from associations import tasks
 from associations.attaching.actions import attach as attaching
-from associations.attaching.actions import ending, undo
+from associations.attaching.actions import ending, moving, undo
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
 from associations.record.models import Association
@@ -104,6 +104,19 @@ class Scene:
 
     def answer_other(self) -> None:
         change_requests.answer(self.last_request().pk, self.other.mpn_id, by=self.colleague)
+
+    def move(self) -> None:
+        self.attach(self.sibling)
+
+    def move_and_undo(self) -> None:
+        self.move()
+        self.undo()
+
+    def move_back_by_the_company(self) -> None:
+        moving.move(self.sibling.mpn_id, self.ours.mpn_id, by=self.of_company)
+
+    def move_by_the_company(self) -> None:
+        moving.move(self.ours.mpn_id, self.sibling.mpn_id, by=self.of_company)
 
     def switch(self) -> None:
         attaching.attach(self.subscription.subscription_id, self.other.mpn_id, by=self.colleague, switch=True)
@@ -207,6 +220,19 @@ class Scene:
         self.contested()
         self.answer_other()
 
+    def held_by_a_location(self) -> None:
+        """Attach ours, which is a location of a company with another one."""
+        company = make_partner("Nordvik Group", kind="global")
+        self.of_company = make_member(company.organisation)
+        self.ours.organisation.parent = company.organisation
+        self.ours.organisation.save()
+        self.sibling = make_partner("Nordvik Cloud AB, Malmö", parent=company.organisation)
+        self.attach()
+
+    def moved(self) -> None:
+        self.held_by_a_location()
+        self.move()
+
     def switched(self) -> None:
         self.attach()
         self.switch()
@@ -258,6 +284,15 @@ class Scene:
 
     def switches(self, version: int | None = None) -> str:
         return self.puts(version, mpn_id=self.other.mpn_id, switch=True)
+
+    def moves(self, version: int | None = None) -> str:
+        return self.puts(version, mpn_id=self.sibling.mpn_id)
+
+    def company_moves(self, version: int | None = None) -> str:
+        moves = moving.move(
+            self.ours.mpn_id, self.sibling.mpn_id, [self.subscription.subscription_id], by=self.of_company
+        )
+        return moves.outcomes[0].code
 
     def expires(self, version: int | None = None) -> str:
         """Let scheduled work close the change request."""
@@ -343,6 +378,22 @@ TABLE: list[tuple[str, str, str, str, int]] = [
     ("contested", "switches", "answer_ours", "200", 1),
     ("contested", "switches", "answer_neither", "201", 1),
     ("contested", "answers", "switch", "409 change_request_answered", 0),
+    ("held_by_a_location", "moves", "move", "200", 0),
+    ("held_by_a_location", "moves", "move_and_undo", "200", 1),
+    ("held_by_a_location", "moves", "move_by_the_company", "200", 0),
+    ("held_by_a_location", "moves", "remove", "201", 1),
+    ("held_by_a_location", "moves", "attach_other", "200", 1),
+    ("held_by_a_location", "moves", "expire", "409 subscription_expired", 0),
+    ("held_by_a_location", "company_moves", "move", "unchanged", 0),
+    ("held_by_a_location", "company_moves", "move_by_the_company", "unchanged", 0),
+    ("held_by_a_location", "company_moves", "remove", "refused", 0),
+    ("held_by_a_location", "company_moves", "switch", "refused", 0),
+    ("held_by_a_location", "company_moves", "attach_other", "moved", 1),
+    ("held_by_a_location", "company_moves", "expire", "refused", 0),
+    ("moved", "undoes", "undo", "409 nothing_to_undo", 0),
+    ("moved", "undoes", "move_back_by_the_company", "409 nothing_to_undo", 0),
+    ("moved", "undoes", "attach_other", "409 nothing_to_undo", 0),
+    ("moved", "removes", "move_back_by_the_company", "204", 1),
     ("switched", "undoes", "undo", "409 nothing_to_undo", 0),
     ("switched", "undoes", "remove", "200", 1),
     ("switched", "undoes", "attach", "409 nothing_to_undo", 0),

@@ -129,7 +129,7 @@ def test_both_sides_read_that_the_seller_was_attached_automatically(partner_web,
     assert activation.attach_sellers() == 1
     for web, side in ((customer_web, "c"), (partner_web, "p")):
         page = web.get(f"/{side}/subscriptions/{sold.subscription_id}/")
-        assert "Automatic (sold by the partner or carried over)" in text(page)
+        assert "Automatic (sold by the partner, carried over or moved by it)" in text(page)
     assert (
         f"/c/subscriptions/{sold.subscription_id}/remove/"
         in customer_web.get(f"/c/subscriptions/{sold.subscription_id}/").content.decode()

@@ -43,12 +43,17 @@ LOAD = {"dry_run": False, "created": 1, "changed": 0, "unchanged": 4, "failed": 
 CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA", "CSP"]}
 
 #: A payload of each verb as it is recorded now.
+MOVED = {**ASSOCIATION, "former": PARTNER, "to": PARTNER, "former_association": 6}
 NOW: dict[str, dict[str, Any]] = {
     "partner_of_record.attached": ASSOCIATION,
     "partner_of_record.removed": {**ASSOCIATION, "end_reason": "removed"},
     "partner_of_record.resigned": {**ASSOCIATION, "end_reason": "resigned"},
     "partner_of_record.attach_undone": ASSOCIATION,
     "partner_of_record.removal_undone": ASSOCIATION,
+    "partner_of_record.moved": MOVED,
+    "partner_of_record.move_undone": MOVED,
+    "partner_of_record.moved_together": {"former": PARTNER, "to": PARTNER, "subscriptions": 12},
+    "partner_of_record.location_moved": {"former": PARTNER, "to": PARTNER, "subscriptions": 12, "customers": 3},
     "partner_of_record.dated_back": {**ASSOCIATION, "began_at_before": "2026-04-01T09:30:00+00:00"},
     "partner_of_record.ended": {**ASSOCIATION, "end_reason": "subscription_expired"},
     "partner_of_record.reopened": REOPENED,

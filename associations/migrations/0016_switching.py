@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("associations", "0012_subscription_at_end"),
+        ("associations", "0015_described"),
     ]
 
     operations = [

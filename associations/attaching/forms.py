@@ -23,8 +23,8 @@ class CheckForm(forms.Form):
     mpn_id = forms.CharField(
         label=_("MPN ID (Partner ID)"),
         help_text=_(
-            "Ask your partner for this number. It usually has 6 or 7 digits. "
-            "It is also called Partner ID, PartnerOne ID or location ID."
+            "Your partner gives you this number. It usually has 6 or 7 digits, and is also called Partner ID, "
+            "PartnerOne ID or location ID."
         ),
         max_length=40,
         strip=False,
@@ -33,6 +33,12 @@ class CheckForm(forms.Form):
             attrs={"class": "input big", "inputmode": "numeric", "autocomplete": "off", "spellcheck": "false"}
         ),
     )
+
+    def __init__(self, *args: Any, is_first: bool = False, **kwargs: Any) -> None:
+        """Make the form; `is_first`: the ID is the first thing to do on the page, so its field gets the focus."""
+        super().__init__(*args, **kwargs)
+        if is_first:
+            self.fields["mpn_id"].widget.attrs["autofocus"] = True
 
 
 class IdsField(forms.Field):

@@ -111,10 +111,23 @@ class Effect:
     will: bool = True
     inferred: bool = False  # our interpretation; no source says so literally
 
+    @property
+    def plain(self) -> LazyText:
+        """Return the text in short for a customer; the whole text names rules that only partners know."""
+        return PLAIN.get((self.about, self.will), self.text)
+
     def holds(self, agreement: str, product: str, on: date) -> bool:
         """Return whether it applies to this pair on the day."""
         return agreement in self.agreements and product in self.products and self.since <= on <= self.until
 
+
+#: What counts and what pays, in short for customers.
+PLAIN = {
+    ("counts", True): _("Get credit for it, as Microsoft’s rules allow, at no cost to you"),
+    ("counts", False): _("Get credit for it from Microsoft"),
+    ("pays", True): _("Earn money for it from Microsoft, at no cost to you"),
+    ("pays", False): _("Earn money for it from Microsoft"),
+}
 
 #: Designations replaced competencies. Incentives for claims replaced those for being partner of record.
 COMPETENCIES_UNTIL, DESIGNATIONS_SINCE = date(2022, 10, 2), date(2022, 10, 3)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Literal
 
+from django.forms import Form
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from associations.attaching.actions import attach as attaching
 from associations.attaching.events import ATTACHED_MAIL
-from associations.attaching.forms import CheckForm, SeveralForm
+from associations.attaching.forms import AttachForm, CheckForm, SeveralForm
 from associations.attaching.views.shared import being_of_record, checked, is_told_of_end
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.queries import told
@@ -55,7 +57,7 @@ def several_attach(request: Request) -> HttpResponse:
     actor = request.actor
     chosen = SeveralForm(request.POST or request.GET)
     valid = chosen.is_valid()
-    subscriptions = _get_visible(actor, chosen) if valid else []
+    subscriptions = get_chosen(actor, chosen) if valid else []
     sent = request.method == "POST"
     check = CheckForm(request.POST) if sent else CheckForm()
     partner, outcomes = None, []
@@ -66,8 +68,43 @@ def several_attach(request: Request) -> HttpResponse:
             outcomes = _attach(actor, rows, check)
         elif not confirmed:
             partner = checked(actor, check)
-    shown = outcomes or prospects(rows, partner)
     wrong = next((form for form in (chosen, check) if form.errors), None)
+    return _page(request, rows, check, partner=partner, outcomes=outcomes, wrong=wrong)
+
+
+def attach_too(
+    request: Request,
+    subscription: Subscription,
+    attached: attaching.Attached,
+    others: Sequence[Subscription],
+    form: AttachForm,
+) -> HttpResponse:
+    """Attach the partner of this subscription to others as well, as the form says; show the outcome of each."""
+    given = form.cleaned_data
+    row, *rows = queries.rows(request.actor, [subscription, *others])
+    outcomes = [_outcome(row, attached)]
+    for one in rows:
+        try:
+            done = _attach_one(request.actor, one, given["mpn_id"], began_on=given["began_on"], note=given["note"])
+        except Refused as refused:
+            done = Outcome(one.subscription, one.usage, "refused", refused.message)
+        outcomes.append(done)
+    check = CheckForm({"mpn_id": given["mpn_id"]})
+    check.is_valid()
+    return _page(request, [row, *rows], check, outcomes=outcomes)
+
+
+def _page(
+    request: Request,
+    rows: Sequence[queries.Row],
+    check: CheckForm,
+    *,
+    partner: Partner | None = None,
+    outcomes: Sequence[Outcome] = (),
+    wrong: Form | None = None,
+) -> HttpResponse:
+    shown = outcomes or prospects(rows, partner)
+    subscriptions = [row.subscription for row in rows]
     return render(
         request,
         "attaching/several_attach.html",
@@ -89,7 +126,7 @@ def several_attach(request: Request) -> HttpResponse:
     )
 
 
-def _get_visible(actor: Actor, chosen: SeveralForm) -> list[Subscription]:
+def get_chosen(actor: Actor, chosen: SeveralForm) -> list[Subscription]:
     """Return the selected subscriptions. Raises NotFound if the actor may not see one of them."""
     ids = chosen.cleaned_data["subscription"]
     found = queries.subscriptions_for_listing(actor).filter(subscription_id__in=ids).order_by(*BY_PRODUCT)
@@ -149,15 +186,25 @@ def _attach(actor: Actor, rows: Iterable[queries.Row], check: CheckForm) -> list
     outcomes = []
     for row in rows:
         try:
-            attached = attaching.attach(row.subscription.subscription_id, check.cleaned_data["mpn_id"], by=actor)
-        except Refused as refused:
-            if refused.field == "mpn_id":  # about the ID, so it is the same for all
-                add_refusal(check, refused)
-                return []
-            outcomes.append(Outcome(row.subscription, row.usage, "refused", refused.message))
-        else:
-            outcomes.append(_outcome(row, attached))
+            outcomes.append(_attach_one(actor, row, check.cleaned_data["mpn_id"]))
+        except Refused as refused:  # about the ID, so it is the same for all
+            add_refusal(check, refused)
+            return []
     return outcomes
+
+
+def _attach_one(
+    actor: Actor, row: queries.Row, mpn_id: str, *, began_on: date | None = None, note: str = ""
+) -> Outcome:
+    """Attach the partner to one subscription; return the outcome. Raises Refused if it is about the MPN ID."""
+    key = row.subscription.subscription_id
+    try:
+        attached = attaching.attach(key, mpn_id, by=actor, began_on=began_on, note=note)
+    except Refused as refused:
+        if refused.field == "mpn_id":
+            raise
+        return Outcome(row.subscription, row.usage, "refused", refused.message)
+    return _outcome(row, attached)
 
 
 def _attached_to(outcomes: Sequence[Outcome], check: CheckForm) -> Partner | None:

@@ -19,7 +19,8 @@ from django.views.decorators.http import require_safe
 
 from associations.attaching.actions.attach import attach, remove
 from associations.attaching.actions.undo import undo
-from associations.attaching.forms import AttachForm, CheckForm, RemoveForm, UndoForm
+from associations.attaching.forms import AttachForm, CheckForm, RemoveForm, SeveralForm, UndoForm
+from associations.attaching.views import several
 from associations.attaching.views.shared import being_of_record, checked, is_told_of_end, told_of
 from associations.change_requests.actions import requests_of
 from associations.change_requests.models import ChangeRequest
@@ -57,6 +58,7 @@ from por.web.lists import Listing, ListTab, events_text
 from por.web.pages import as_of_context, posted, render_page, submit
 
 FEW = 5  # partners, subscriptions and events shown; there may be more
+TOO = 10  # other subscriptions that can be ticked to get the same partner; all can be selected in the list
 
 
 def _tabs(_actor: Actor, as_of: date | None) -> list[ListTab]:
@@ -116,12 +118,18 @@ def subscription_check(request: Request, subscription_id: uuid.UUID) -> HttpResp
 def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
     """OK: attach the partner that was shown. If another one is the partner of record, switch or open a change request.
 
-    A second click changes nothing and gets the same answer.
+    A second click changes nothing and gets the same answer. Other subscriptions may be ticked to get the partner too.
     """
     subscription = _own(request.actor, subscription_id, to=Right.ATTACH)
+    chosen = SeveralForm(request.POST)
+    if not chosen.is_valid():
+        return _detail(request, subscription, too=chosen, status=422)
+    others = several.get_chosen(request.actor, chosen)
     form = AttachForm(request.POST)
     sent = submit(form, lambda: attach(subscription_id, by=request.actor, **form.cleaned_data))
     changed = isinstance(sent.refused, VersionConflict)
+    if sent.is_done and others:
+        return several.attach_too(request, subscription, sent.result, others, form)
     if sent.is_done or changed and _is_attached_or_named(subscription, form.cleaned_data["mpn_id"]):
         return _back(subscription)
     subscription.refresh_from_db()
@@ -133,7 +141,7 @@ def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpRes
             check.add_error("mpn_id", why)
     elif not changed:
         partner = checked(request.actor, check)  # shown again, with what was wrong
-    return _detail(request, subscription, check=check, attach=form, partner=partner, status=sent.status)
+    return _detail(request, subscription, check=check, attach=form, too=chosen, partner=partner, status=sent.status)
 
 
 @posted("associations:subscription_detail")
@@ -231,6 +239,7 @@ def _detail(
     partner: Partner | None = None,
     check: CheckForm | None = None,
     attach: AttachForm | None = None,
+    too: SeveralForm | None = None,
     remove: RemoveForm | None = None,
     undo: UndoForm | None = None,
     past: AsOfForm | None = None,
@@ -253,7 +262,7 @@ def _detail(
     may_name = active and actor.may(Right.ATTACH)
     own_use = partner is not None and partner.own_tenant_id == subscription.customer.tenant_id
     shown_partner = current.association.partner if current else partner
-    sent = [form for form in (check, attach, remove, undo, past) if form is not None and form.errors]
+    sent = [form for form in (check, attach, too, remove, undo, past) if form is not None and form.errors]
     return render_page(
         request,
         "subscriptions/subscription_detail.html",
@@ -282,12 +291,14 @@ def _detail(
             "mail_is_late": (last is not None or change_request is not None) and mail_is_late(),
             "partner": partner if may_name else None,
             "own_use": own_use,
-            "check_form": check or CheckForm(),
+            "check_form": check or CheckForm(is_first=may_name and current is None and partner is None and not last),
             "attach_form": attach or AttachForm(),
             "remove_form": remove or RemoveForm(),
             "undo_minutes": policy_on(today).undo_within // timedelta(minutes=1),
             "known": _known_partners(subscription) if may_name and partner is None else [],
-            "others": _others_without_partner(actor, current.association) if current and as_of is None else [],
+            "others": _others_without_partner(actor, shown_partner, FEW) if current and as_of is None else [],
+            "too": [] if current else _others_without_partner(actor, partner, TOO, subscription),
+            "ticked": too.cleaned_data["subscription"] if too and too.is_valid() else [],
             "periods": shown,
             "use": months[-1] if months else None,
             "trend": usage.trend(months),
@@ -320,12 +331,16 @@ def _known_partners(subscription: Subscription) -> list[Partner]:
     )
 
 
-def _others_without_partner(actor: Actor, record: Association) -> list[Subscription]:
-    """Return other subscriptions to which the partner of record of this one could be attached."""
-    if record.partner.status != Partner.Status.ACTIVE or not actor.may(Right.ATTACH):
+def _others_without_partner(
+    actor: Actor, partner: Partner | None, most: int, beside: Subscription | None = None
+) -> list[Subscription]:
+    """Return other subscriptions to which the partner, if there is one, could be attached as well."""
+    if partner is None or partner.status != Partner.Status.ACTIVE or not actor.may(Right.ATTACH):
         return []
-    others = queries.without_partner(queries.subscriptions_for_listing(actor))
-    return list(others.filter(status=Subscription.Status.ACTIVE).order_by(F("seats").desc(nulls_last=True), "pk")[:FEW])
+    others = queries.without_partner(queries.subscriptions_for_listing(actor)).filter(status=Subscription.Status.ACTIVE)
+    if beside is not None:
+        others = others.exclude(pk=beside.pk)
+    return list(others.order_by(F("seats").desc(nulls_last=True), "pk")[:most])
 
 
 @require_safe

@@ -1,0 +1,40 @@
+"""Where things stand on a page: what a person must see first is high up, whatever the language and the size."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.journeys.test_attach import ADMINISTRATOR, NAME, NORDVIK, SWEDE, detail
+
+pytestmark = pytest.mark.journey
+
+
+def bottom(locator) -> float:
+    box = locator.bounding_box()
+    return box["y"] + box["height"]
+
+
+@pytest.mark.parametrize("address", [ADMINISTRATOR, SWEDE], ids=["English", "Swedish"])
+def test_id_field_stands_within_the_first_500_pixels_of_a_phone_and_has_the_focus(stack, visitor, address):
+    page = visitor(address, phone=True).open(detail(stack.free[0]))
+    field = page.locator("#id_mpn_id")
+    assert page.evaluate("scrollY") == 0
+    assert bottom(field) <= 500
+    assert page.evaluate("document.activeElement.id") == "id_mpn_id"
+    assert page.locator("nav.crumbs").count() == 1
+    assert page.locator("main ol.trail").bounding_box()["y"] > bottom(field)  # the path in the portal is no second one
+
+
+def test_ticked_subscription_gets_the_same_partner(stack, visitor):
+    astrid = visitor(ADMINISTRATOR)
+    page = astrid.open(detail(stack.free.pop()))
+    page.locator("#id_mpn_id").fill(NORDVIK)
+    page.get_by_role("button", name="Check ID").click()
+    offers = page.get_by_role("group", name="Attach them to").get_by_role("checkbox", disabled=False)
+    offers.first.check()
+    taken = offers.first.get_attribute("value")
+    astrid.look()
+    page.get_by_role("button", name=f"OK, attach {NAME}").click()
+    page.get_by_text("Attached to 2 subscriptions.").wait_for()
+    astrid.look()
+    stack.free.remove(taken)

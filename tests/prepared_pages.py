@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib.sessions.models import Session
-from django.db.models import F, OuterRef
+from django.db.models import F, OuterRef, Value
 from django.utils import timezone
 
 from associations.change_requests import queries as questions
@@ -115,6 +115,17 @@ def pairs_of_due(estate: Estate) -> Pairs:
             *("incumbent__partner__organisation", "made", "chosen__organisation"),
         )
         yield pair(questions._next_due(Reader.of(actor), 5), plain[:5], organisation=actor.organisation_id)
+
+
+def pairs_of_badges(estate: Estate) -> Pairs:
+    for actor in actors(estate):
+        lines = Notification.objects.visible_to(actor).open().values_list(Value("inbox"))
+        asked = ChangeRequest.objects.visible_to(actor).open().values_list(Value("help"))
+        given = {"user": actor.user_id, "organisation": actor.organisation_id}
+        yield Pair(
+            lambda actor=actor, given=given: sorted(home._waiting(Reader.of(actor)).values(**given)),
+            lambda lines=lines, asked=asked: sorted([*lines, *asked]),
+        )
 
 
 def invite_some(estate: Estate) -> None:
@@ -391,6 +402,7 @@ HELD: dict[str, Callable[[Estate], Pairs]] = {
     "por.accounts.middleware._MEMBERSHIPS": pairs_of_memberships,
     "por.accounts.sessions._OPEN": pairs_of_sessions,
     "por.notifications.queries._OPEN": pairs_of_lines,
+    "por.portal.queries._waiting": pairs_of_badges,
     "por.notifications.queries._UNREACHED": pairs_of_unreached,
     **{
         f"por.portal.queries.{name}": pairs_of_home(name)

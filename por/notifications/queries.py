@@ -21,7 +21,7 @@ from por.accounts.models import Actor, Organisation, User
 from por.db.prepared import Param, PreparedQuery
 from por.history.models import Event
 from por.notifications.lines import Group, grouped
-from por.notifications.models import Delivery, Notification
+from por.notifications.models import Delivery, Notification, NotificationQuerySet
 
 #: How many lines about one object are shown; the others are counted.
 SHOWN = 10
@@ -41,9 +41,14 @@ def open_lines(actor: Actor) -> int:
 
 
 _READER = Actor(user=User(id=Param("user")), organisation=Organisation(id=Param("organisation")))
-_OPEN: PreparedQuery[Any] = PreparedQuery(
-    lambda: Notification.objects.visible_to(_READER).open().values_list("pk")[: MANY + 1]
-)
+
+
+def open_of_reader() -> NotificationQuerySet:
+    """Return the open lines of a prepared query's reader, who is its parameters `user` and `organisation`."""
+    return Notification.objects.visible_to(_READER).open()
+
+
+_OPEN: PreparedQuery[Any] = PreparedQuery(lambda: open_of_reader().values_list("pk")[: MANY + 1])
 
 
 def inbox(newest: list[Notification], *, actor: Actor) -> list[Group]:

@@ -16,7 +16,7 @@ from por.accounts.forms import THEMES
 from por.accounts.middleware import Request
 from por.accounts.models import SYSTEM, Actor, Membership
 from por.accounts.rules import OrganisationKind, Right, Role
-from por.notifications.queries import open_lines
+from por.portal.queries import waiting
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -149,7 +149,8 @@ def navigation(actor: Actor, path: str) -> list[Group]:
     home, *others = links
     if actor.is_staff and settings.MAIL_SINK:
         others.append(MAIL_SINK)
-    others = [replace(link, count=open_lines(actor)) if link is INBOX else link for link in others]
+    counts = waiting(actor)
+    others = [replace(link, count=counts.get(link.icon)) for link in others]
     others = [
         link
         for link in others

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet, Value
 
+from associations.change_requests.models import ChangeRequest
 from associations.record.access import Reader, subscriptions_visible_to
 from associations.record.models import Association
 from associations.record.queries import (
@@ -26,6 +29,7 @@ from por.accounts.rules import OrganisationKind
 from por.db.prepared import Param, PreparedQuery
 from por.directory.access import partners_of
 from por.directory.models import Customer, Partner, Subscription, Usage
+from por.notifications import queries as notifications
 from por.web.lists import countable
 
 FEW = 5  # rows shown where the whole list is on another page
@@ -74,6 +78,28 @@ _COUNT_WITHOUT = PreparedQuery(lambda: countable(without_partner(_own())), count
 _COUNT_RENEWING = PreparedQuery(lambda: countable(_renewing()), counts=True)
 _WITHOUT = PreparedQuery(lambda: without_partner(_own()).order_by(F("seats").desc(nulls_last=True), "pk")[:FEW])
 _RENEWING = PreparedQuery(lambda: _renewing().order_by("renews_on", "pk")[:FEW])
+
+
+def waiting(actor: Actor) -> dict[str, int]:
+    """Return how many lines of the inbox and, but for staff, how many change requests are open, by the links' icons.
+
+    Each is counted up to one more than MANY. Every page has these numbers, so one query counts both.
+    """
+    if actor.is_staff:
+        return {"inbox": notifications.open_lines(actor)}
+    found = _waiting(Reader.of(actor)).values(user=actor.user_id, organisation=actor.organisation_id)
+    counts = Counter(icon for (icon,) in found)
+    return {icon: counts[icon] for icon in ("inbox", "help")}
+
+
+@lru_cache(maxsize=256)
+def _waiting(reader: Reader) -> PreparedQuery[Any]:
+    def build() -> QuerySet[Any, Any]:
+        lines = notifications.open_of_reader().values_list(Value("inbox"))
+        asked = ChangeRequest.objects.visible_to(reader.actor()).open().values_list(Value("help"))
+        return lines[: notifications.MANY + 1].union(asked[: notifications.MANY + 1], all=True)
+
+    return PreparedQuery(build)
 
 
 @dataclass(frozen=True)

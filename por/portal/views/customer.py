@@ -20,7 +20,7 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner
-from por.portal.queries import FEW, OwnSubscriptions
+from por.portal.queries import FEW, OwnSubscriptions, waiting
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, counted, partners_text, subscriptions_text
 from por.web.pages import as_of_context
@@ -39,6 +39,11 @@ def customer_home(request: Request) -> HttpResponse:
         "%(n)s subscription renews within 90 days", "%(n)s subscriptions renew within 90 days", renewing_count
     ) % {"n": counted(renewing_count)}
     total = own.count()
+    asked = waiting(actor)["help"]
+    asked_title = ngettext(
+        "%(n)s change request waits for your answer", "%(n)s change requests wait for your answer", asked
+    ) % {"n": counted(asked)}
+    invited = invitations.waiting_for(actor, 2)
     return render(
         request,
         "portal/customer_home.html",
@@ -46,12 +51,14 @@ def customer_home(request: Request) -> HttpResponse:
             "total": total,
             "total_text": subscriptions_text(total),
             "may_attach": actor.may(Right.ATTACH),
-            "questions": change_requests.next_due(actor, FEW),
-            "invitations": invitations.waiting_for(actor, FEW),
+            "question": next(iter(change_requests.next_due(actor, 1)), None),
+            "several_title": asked_title if asked > 1 else "",
+            "invitations": invited,
             "without_title": without_title if without_count else "",
             "without_all": _all_of(without_count),
             "without": own.without_partner() if without_count else [],
             "renewing_title": renewing_title if renewing_count else "",
+            "has_three": all((asked, invited, without_count)),  # renewals, also listed below, then have no card
             "renewing_all": _all_of(renewing_count),
             "renewing": own.renewing() if renewing_count else [],
             "events": timeline.items(actor, newest_events(actor, FEW)),

@@ -1,9 +1,11 @@
-"""The periods of the partners of record of one subscription."""
+"""Which subscriptions need their partner's attention, and the periods of the partners of record of one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+
+from django.db.models import Exists, OuterRef, Q
 
 from associations.attaching.events import AttachEvent
 from associations.attaching.moving_events import MoveEvent
@@ -11,9 +13,25 @@ from associations.change_requests.events import AnswerEvent
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.rules import ChangeStatus
 from associations.record.models import Association
-from associations.record.queries import subscription_events
+from associations.record.queries import RENEWING_WITHIN, subscription_events
 from por.accounts.models import Actor
 from por.directory.models import Subscription
+
+#: The statuses in which a subscription is about to end unless the customer renews it.
+ENDING = (Subscription.Status.GRACE, Subscription.Status.SUSPENDED)
+
+
+def needs_attention(today: date, *, subscription: str = "") -> Q:
+    """Return the condition that a partner of record should look after a subscription.
+
+    It is renewed within 90 days, in grace or suspended, or the customer is asked about its partner. `subscription` is
+    the path to it, "subscription__" for associations.
+    """
+    renewing = Q(**{f"{subscription}renews_on__range": (today, today + RENEWING_WITHIN)})
+    over = Q(**{f"{subscription}status": Subscription.Status.EXPIRED})
+    ending = Q(**{f"{subscription}status__in": ENDING})
+    asked = ChangeRequest.objects.open().filter(subscription=OuterRef(f"{subscription}pk"))
+    return renewing & ~over | ending | Q(Exists(asked))
 
 
 @dataclass(frozen=True)

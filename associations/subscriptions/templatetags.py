@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from associations.record.queries import CAN_LACK, Row
+from associations.subscriptions.queries import ENDING
 from por.accounts.rules import OrganisationKind
 from por.directory.templatetags import Cells
 from por.web import charts
@@ -95,7 +96,10 @@ def _partner_cells(
     partner = _with_form(
         filled("{}{}", _holder(context, cells, row), _request(context, row, page_of_request)), row, legacy
     )
-    return {**named, **trend, "partner": partner, **_common_cells(cells, row)}
+    common = _common_cells(cells, row)
+    if with_trend and subscription.status in ENDING:  # there is no column of the status
+        common["renewal"] = filled("{}<br>{}", common["renewal"], common["status"])
+    return {**named, **trend, "partner": partner, **common}
 
 
 #: The pages of a subscription and of a change request, for those who see rows of many customers.
@@ -119,11 +123,10 @@ def _holder(context: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
         return _no_partner(context, cells, row)
     if row.record.is_own_tenant:
         return _badges(cells.language)["of_itself"]
-    return filled(
-        '<span>{}<br><span class="tiny muted">{}</span></span>',
-        row.record.partner.organisation.name,
-        ui.since(row.record.began_at.date()),
-    )
+    organisation, since = row.record.partner.organisation, ui.since(row.record.began_at.date())
+    if organisation.pk == context["actor"].organisation_id:  # a reader's own name says nothing in each row
+        return filled("<span>{}</span>", ui.day(row.record.began_at.date()) if context.get("with_trend") else since)
+    return filled('<span>{}<br><span class="tiny muted">{}</span></span>', organisation.name, since)
 
 
 @lru_cache

@@ -38,3 +38,28 @@ def test_ticked_subscription_gets_the_same_partner(stack, visitor):
     page.get_by_text("Attached to 2 subscriptions.").wait_for()
     astrid.look()
     stack.free.remove(taken)
+
+
+def test_charts_of_usage_stand_side_by_side_and_at_half_height_on_a_wide_screen(visitor):
+    page = visitor("customer@demo.example").open("/c/usage/")
+    first, second = (page.locator(".charts svg.chart--l").nth(n).bounding_box() for n in (0, 1))
+    assert first["y"] == second["y"]
+    assert first["x"] + first["width"] <= second["x"]
+    assert first["height"] <= 200, "they were 356 pixels high, one below another"
+    page = visitor("customer@demo.example", phone=True).open("/c/usage/")
+    first, second = (page.locator(".charts svg.chart--s").nth(n).bounding_box() for n in (0, 1))
+    assert first["x"] == second["x"]
+    assert first["y"] + first["height"] <= second["y"]
+
+
+def test_partner_finds_what_to_do_above_its_figures_and_the_button_to_invite(visitor):
+    page = visitor("partner@demo.example").open("/p/")
+    assert bottom(page.locator(".todo")) <= page.locator(".kpis").bounding_box()["y"]
+    assert bottom(page.get_by_role("link", name="Invite a customer")) <= 150
+
+
+def test_home_of_a_customer_has_its_cards_in_one_row(visitor):
+    page = visitor("customer@demo.example").open("/c/")
+    tops = {card.bounding_box()["y"] for card in page.locator(".todo li").all()}
+    assert len(tops) == 1
+    assert page.locator(".todo li").count() == 3

@@ -28,7 +28,7 @@ from associations.record.queries import BY_CUSTOMER, get_visible
 from associations.record.rules import AssociationKind
 from associations.record.usage import in_period, trend, usage_by_month, use_of_workloads
 from associations.subscriptions import figures
-from associations.subscriptions.queries import periods
+from associations.subscriptions.queries import needs_attention, periods
 from associations.subscriptions.views.listing import subscription_page
 from por.accounts.guards import only
 from por.accounts.middleware import Request
@@ -44,6 +44,11 @@ NEWEST = 5  # events shown; the history has them all
 
 def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
     today = timezone.now().date()
+    attention = ListTab(
+        "attention",
+        gettext_lazy("Needs attention"),
+        lambda found: queries.of_record(found, actor).filter(needs_attention(today)),
+    )
     renewing = ListTab(
         "renewing",
         gettext_lazy("Renewing within 90 days"),
@@ -51,7 +56,7 @@ def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
     )
     return [
         ListTab("", gettext_lazy("Partner of record"), lambda found: queries.of_record(found, actor, as_of)),
-        *([] if as_of else [renewing]),  # renewals are today's
+        *([] if as_of else [attention, renewing]),  # these are today's
         ListTab("own", gettext_lazy("Your own tenant"), lambda found: queries.of_own_tenant(found, actor, as_of)),
         ListTab("former", gettext_lazy("Former"), lambda found: queries.formerly_of_record(found, actor, as_of)),
         ListTab("all", gettext_lazy("All"), lambda found: found & all_visible_to(actor)),

@@ -41,6 +41,8 @@ from associations.record.usage import (
     use_of_workloads,
 )
 from associations.subscriptions import figures
+from associations.subscriptions.forms import SubscriptionFilter
+from associations.subscriptions.queries import needs_attention
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -54,6 +56,7 @@ from por.web.lists import Listing, ListTab, Tab, count_of, customers_text, subsc
 from por.web.pages import NOT_YOURS, as_of_context, render_page
 
 FEW, NEWEST = 7, 5  # rows and events shown where the whole list is on another page
+MOST_TO_DO = 3  # cards above the figures
 SOME = 50  # rows of each list on the page of a customer
 
 
@@ -71,17 +74,23 @@ def partner_home(request: Request) -> HttpResponse:
     key = f"partner-home:{actor.organisation_id}:{today}:{events[0].pk if events else 0}:{imported}"
     kept = cast(Figures, caches["local"].get_or_set(key, lambda: _figures(actor, today)))
     counts, use, seats = kept.counts, kept.use, kept.seats
+    asked = change_requests.next_due(actor, MOST_TO_DO + 1)
     money = figures.money(use)
     spent = [sum(filter(None, month)) for month in zip(*(line.values for line in money.series), strict=True)]
-    home = reverse("associations:partner_subscription_list")
+    home, needing = reverse("associations:partner_subscription_list"), counts["attention"]
     return render(
         request,
         "portal/partner_home.html",
         {
-            "questions": change_requests.next_due(actor, FEW),
+            "asked": asked[:MOST_TO_DO],
+            "more_asked": len(asked) > MOST_TO_DO,
+            "may_invite": actor.may(Right.INVITE),
+            "filter": SubscriptionFilter(),
+            "questions": kept.questions,
             "counts": counts,
             "tabs": [
-                Tab(_("Partner of record"), home, counts["of_record"], current=True),
+                *([Tab(_("Needs attention"), f"{home}?view=attention", needing, current=True)] if needing else []),
+                Tab(_("Partner of record"), home, counts["of_record"], current=not needing),
                 Tab(_("Renewing within 90 days"), f"{home}?view=renewing", counts["renewing"], current=False),
                 Tab(_("Your own tenant"), f"{home}?view=own", counts["own"], current=False),
             ],
@@ -106,17 +115,20 @@ class Figures:
     use: list[UseOfWorkload]
     seats: list[MonthOfUsage]
     rows: list[FirstRow]
+    questions: dict[int, change_requests.VisibleRequest]
 
 
 def _figures(actor: Actor, today: date) -> Figures:
     own = Association.objects.open().visible_to(actor)
     of_record = own.of_record()
+    attention = needs_attention(today, subscription="subscription__") & Q(subscription__isnull=False)
     renewing = Q(subscription__renews_on__range=(today, today + queries.RENEWING_WITHIN)) & ~Q(
         subscription__status=Subscription.Status.EXPIRED
     )
     # Three queries: to answer all in one, the database would sort every association by its customer.
     counts = of_record.aggregate(
         of_record=Count("pk"),
+        attention=Count("pk", filter=attention),
         renewing=Count("pk", filter=renewing),
         renewing_seats=Sum("subscription__seats", filter=renewing),
     )
@@ -125,11 +137,13 @@ def _figures(actor: Actor, today: date) -> Figures:
     counts["gaps"] = gaps.count_of_gaps(actor)
     months = last_months(today)
     use = use_of_record(actor, months[0])
+    rows = _first_rows(actor, of_record.filter(attention) if counts["attention"] else of_record, months)
     return Figures(
         counts,
         use.workloads,
         [month for month in use.seats if month.active_users is not None],
-        _first_rows(actor, of_record, months),
+        rows,
+        change_requests.open_requests(actor, [row.subscription.pk for row in rows]),
     )
 
 

@@ -113,6 +113,7 @@ def test_every_figure_equals_the_list_it_links_to(web, estate):
     counts = context["counts"]
 
     assert counts["of_record"] == len(shown(listed(web))) == 4
+    assert counts["attention"] == len(shown(listed(web, "?view=attention"))) == 1
     assert counts["renewing"] == len(shown(listed(web, "?view=renewing"))) == 1
     assert counts["own"] == len(shown(listed(web, "?view=own"))) == 1
     customers = web.get(reverse("portal:partner_customer_list")).context["rows"]
@@ -184,6 +185,7 @@ def test_dashboard_takes_at_most_ten_queries_however_many_rows(web, estate, part
     ("query", "names"),
     [
         ("", {"held", "renewing", "own", "azure"}),
+        ("?view=attention", {"renewing"}),
         ("?view=renewing", {"renewing"}),
         ("?view=own", {"own"}),
         ("?view=former", {"former"}),
@@ -199,7 +201,7 @@ def test_list_shows_what_its_view_and_filters_ask_for(web, estate, query, names)
 def test_counts_of_the_views_equal_their_lists(web, estate):
     tabs = listed(web).context["tabs"]
 
-    assert [tab.count for tab in tabs] == [len(shown(web.get(tab.url))) for tab in tabs] == [4, 1, 1, 1, 7]
+    assert [tab.count for tab in tabs] == [len(shown(web.get(tab.url))) for tab in tabs] == [4, 1, 1, 1, 1, 7]
 
 
 def test_another_partner_of_record_is_not_named_in_lists_filters_and_files(web, estate):
@@ -398,7 +400,7 @@ def test_usage_of_seats_counts_each_subscription_once_a_month(estate, amira):
     ]
 
 
-@pytest.mark.parametrize("view", ["", "renewing", "own", "former", "all"])
+@pytest.mark.parametrize("view", ["", "attention", "renewing", "own", "former", "all"])
 def test_no_tab_shows_a_large_partner_what_it_may_not_see(
     web: Client, customer: Customer, partner: Partner, view: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,7 +413,7 @@ def test_no_tab_shows_a_large_partner_what_it_may_not_see(
     remove(left)
     response = listed(web, f"?view={view}")
     assert shown(response) == ({seen} if view in ("", "all") else set())
-    assert [tab.count for tab in response.context["tabs"]] == [1, 0, 0, 0, 1]
+    assert [tab.count for tab in response.context["tabs"]] == [1, 0, 0, 0, 0, 1]
 
 
 def test_unfiltered_tab_is_counted_once(web: Client, subscription: Subscription, partner: Partner) -> None:

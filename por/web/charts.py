@@ -91,13 +91,16 @@ def spark(values: Sequence[Figure], series: int = 1, width: int = 88, height: in
     )
 
 
-def line_chart(title: str, labels: Sequence[str], series: Sequence[Series], table: bool = True) -> SafeString:
+def line_chart(
+    title: str, labels: Sequence[str], series: Sequence[Series], table: bool = True, half: bool = False
+) -> SafeString:
     """Return a line chart in two sizes, of which the style sheet shows one, with its figures as a table.
 
-    Leave the table out where the page has one with these figures.
+    Leave the table out where the page has one with these figures. A chart of `half` the width and height stands beside
+    another one on a wide screen.
     """
     lines = tuple((line.name, tuple(line.values)) for line in series)
-    return _line_chart(language(), title, tuple(labels), lines, table)
+    return _line_chart(language(), title, tuple(labels), lines, table, half)
 
 
 @lru_cache(200, typed=True)  # the same figures make the same drawing; `typed` keeps safe text apart from other text
@@ -107,6 +110,7 @@ def _line_chart(
     labels: tuple[str, ...],
     lines: tuple[tuple[str, tuple[Figure, ...]], ...],
     table: bool,
+    half: bool,
 ) -> SafeString:
     series = [Series(name, list(values)) for name, values in lines]
     drawn = _at_most_five([line for line in series if line.known])
@@ -115,9 +119,11 @@ def _line_chart(
     margin = min(130, max(60, math.ceil(max((len(line.name) for line in drawn), default=0) * LETTER) + 14))
     # Only as many labels as fit without touching.
     room = max((len(label) for label in labels), default=0) * LETTER + LABEL_GAP
-    many = math.ceil(len(labels) * room / (760 - margin - 52))
-    large = Plot(760, 330, 52, 760 - margin, 12, 304, max(1, many), "chart--l")
-    small = Plot(350, 260, 44, 350 - min(margin, 112), 12, 234, max(3, many * 3), "chart--s")
+    width, height = (530, 190) if half else (760, 330)  # as wide as it is shown, so that its text is not scaled
+    many = math.ceil(len(labels) * room / (width - margin - 52))
+    fewer = max(3, 3 * math.ceil(len(labels) * room / (760 - margin - 52)))
+    large = Plot(width, height, 52, width - margin, 12, height - 26, max(1, many), "chart--l")
+    small = Plot(350, 260, 44, 350 - min(margin, 112), 12, 234, fewer, "chart--s")
     drawing = format_html("{}{}", _draw(large, labels, drawn, top, summary), _draw(small, labels, drawn, top, summary))
     if not table:
         return drawing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -113,6 +114,10 @@ QUESTIONS = {
 }
 
 
+#: What of it a customer reads first: who decides, for what, and what the partner then sees.
+IN_SHORT = ("set_by", "of", "usage")
+
+
 class Status(TextChoices):
     """How sure an answer is."""
 
@@ -150,13 +155,13 @@ class Row:
     answers: list[Answer]
 
 
-def what_counts(day: date) -> list[Row]:
-    """Return every kind as it was on the day."""
+def what_counts(day: date, asked: Collection[str] = QUESTIONS.keys()) -> list[Row]:
+    """Return every kind as it was on the day, with the answers to these questions."""
     rows = []
     for kind, questions in kinds().items():
         begins = questions["set_by"][0].since
         exists = begins is None or begins <= day
-        rows.append(Row(kind, begins, [_on(day, name, found) for name, found in questions.items()] if exists else []))
+        rows.append(Row(kind, begins, [_on(day, name, questions[name]) for name in asked] if exists else []))
     return rows
 
 

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from associations.kinds.queries import QUESTIONS, what_counts
+from associations.kinds.queries import IN_SHORT, QUESTIONS, what_counts
 from por.accounts.middleware import Request
 from por.web.filters import AsOfForm
 from por.web.pages import as_of_context
@@ -18,12 +18,15 @@ def what_counts_for_what(request: Request) -> HttpResponse:
     """Show each kind of association, now or on a day: who sets it, how many there can be, and what it counts for."""
     past = AsOfForm(request.GET)
     valid = past.is_valid()
+    day = past.day or timezone.now().date()
     return render(
         request,
         "kinds/what_counts.html",
         {
-            "rows": what_counts(past.day or timezone.now().date()),
+            "rows": what_counts(day),
             "questions": QUESTIONS.values(),
+            "summary": what_counts(day, IN_SHORT),
+            "summary_questions": [QUESTIONS[name] for name in IN_SHORT],
             "form": past,
             **as_of_context(request, past),
         },

@@ -103,6 +103,23 @@ def test_everyone_who_is_signed_in_finds_the_page_under_help():
     assert Client().get(PAGE).status_code == 302
 
 
+def test_customer_reads_a_summary_first_and_sources_stand_behind_a_disclosure(partner):
+    def parts(organisation: Organisation | None) -> list[str]:
+        return packed(browser_of(organisation).get(PAGE).text).split("<main")[1].split("<details")
+
+    shown, *hidden = parts(make_customer().organisation)
+    assert "You choose the partner of record yourself" in shown
+    assert "Set by" in shown
+    assert "Counts towards competencies" not in shown
+    assert "Counts towards competencies" in hidden[-2]
+    assert "Partner Center, earnings-revenue 2023" in hidden[-1]
+    for reader in (partner.organisation, None):
+        shown, *hidden = parts(reader)
+        assert "Counts towards competencies" in shown
+        assert "earnings-revenue 2023" not in shown
+        assert "earnings-revenue 2023" in hidden[-1]
+
+
 def test_page_of_a_day_before_a_kind_existed_shows_so_in_both_languages(partner):
     client = browser_of(partner.organisation)
     then = client.get(f"{PAGE}?as_of=2015-11-15").text

@@ -53,6 +53,17 @@ def test_home_shows_that_all_is_well(web):
     assert "No events yet" in text
 
 
+@pytest.mark.parametrize("role", ["programme_administrator", "auditor", "reviewer", "support"])
+def test_home_repeats_nothing_of_the_navigation_but_the_whole_history(role):
+    attach()
+    web = signed_in(make_staff(role))
+    page = web.get("/a/")
+    main = page.text.split("<main")[1]
+    links = [link.url for group in page.context["navigation"] for link in group.links]
+    assert [url for url in links if f'href="{url}"' in main] == [HISTORY]
+    assert str(page.context["role_name"]) not in main
+
+
 def test_home_shows_what_failed_is_stuck_or_has_waited_too_long():
     event = attach(make_partner(contact_email="hello@nordvik.example"))
     relaying.relay()

@@ -208,6 +208,7 @@ register(
     groups=(CHANGE_REQUESTS,),
     mails=(CHOSEN, KEPT, LOST, NOT_CHOSEN, ANSWERED),
     notify=_answered,
+    names_parties=True,
 )
 
 UNDONE_MAIL = to_partner(
@@ -255,6 +256,7 @@ register(
     groups=(CHANGE_REQUESTS, UNDONE),
     mails=(UNDONE_MAIL, UNDONE_CUSTOMER_MAIL),
     notify=_undone,
+    names_parties=True,
 )
 
 # --- Switched at once -----------------------------------------------------------------------------------------------

@@ -337,6 +337,7 @@ register(
     groups=(CHANGE_REQUESTS,),
     mails=(QUESTION, CONTESTED, NAMED),
     notify=_asked,
+    names_parties=True,
     reason_is_private=True,
 )
 register(
@@ -351,6 +352,7 @@ register(
     groups=(CHANGE_REQUESTS,),
     mails=(QUESTION, CONTESTED, NAMED, ONE_MORE),
     notify=_asked,
+    names_parties=True,
     reason_is_private=True,
 )
 register(

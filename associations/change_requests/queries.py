@@ -278,11 +278,13 @@ class Work:
     here_since: datetime | None
     there_since: datetime | None
     then: MonthOfUsage | None
-    now: MonthOfUsage | None
 
 
-def work_of(actor: Actor, visible: VisibleRequest) -> dict[int, Work]:
-    """Return the work of each party, by its key. Only for readers of the whole record: the customer and staff."""
+def work_of(actor: Actor, visible: VisibleRequest) -> tuple[dict[int, Work], MonthOfUsage | None]:
+    """Return the work of each party, by its key, and the usage now, which is no merit of either.
+
+    Only for readers of the whole record: the customer and staff.
+    """
     request = visible.request
     partners = [side.partner.pk for side in visible.sides]
     subscription: Subscription = request.subscription
@@ -293,11 +295,11 @@ def work_of(actor: Actor, visible: VisibleRequest) -> dict[int, Work]:
         for one in record.filter(subscription=subscription).values("partner").annotate(first=Min("began_at"))
     }
     months = usage_by_month(actor, [subscription.pk]).get(subscription.pk, [])
-    now = months[-1] if months else None
-    return {
-        pk: Work(here.get(pk), since.get(pk), _in_month(months, here[pk].date()) if pk in here else None, now)
+    work = {
+        pk: Work(here.get(pk), since.get(pk), _in_month(months, here[pk].date()) if pk in here else None)
         for pk in partners
     }
+    return work, months[-1] if months else None
 
 
 def _in_month(months: Sequence[MonthOfUsage], day: date) -> MonthOfUsage | None:

@@ -209,7 +209,7 @@ def _to_customer(
     last = undoable(actor, subscription, requests) if requests else None
     if last is not None and (last.request is None or last.request.pk != change.pk):
         last = None
-    work = work_of(actor, visible)
+    work, usage_now = work_of(actor, visible)
     context = _context(request, visible)
     events: list[Event] = context["events"]
     since = [event for event in events if event.verb in CHANGES][: change.version - seen] if seen is not None else []
@@ -220,6 +220,7 @@ def _to_customer(
         {
             **context,
             "form": sent[0] if sent else None,
+            "usage_now": usage_now,
             "sides": [(side, work[side.partner.pk]) for side in visible.sides],
             "may_answer": may_answer,
             "answer_form": answer or AnswerForm(_answers(visible)),

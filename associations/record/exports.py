@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils.translation import gettext as _
 
-from associations.record.timeline import own_mpn_ids, partner_name, reason_of
+from associations.record.timeline import may_know_partner, own_mpn_ids, partner_name, reason_of
 from por.accounts.models import Actor
 from por.history.models import Event
 from por.web.csv_export import CHUNK
@@ -40,7 +40,7 @@ def _event_rows(actor: Actor, events: QuerySet[Event]) -> Iterator[list[Any]]:
     own = own_mpn_ids(actor)
     for event in events.iterator(chunk_size=CHUNK):
         partner = event.changes.get("partner") or {}
-        known = own is None or partner.get("mpn_id") in own
+        known = may_know_partner(event, own)
         yield [
             event.at,
             event.verb,

@@ -121,14 +121,24 @@ def _url(actor: Actor, spec: EventSpec | None, event: Event, known: Known) -> st
 
 
 def partner_name(event: Event, own: frozenset[str] | None, *, first: bool = True) -> str:
-    """Return the partner an event is about. A partner, whose IDs are `own`, reads "another partner" for any other.
+    """Return the partner an event is about; "another partner" to a partner, whose IDs are `own`, that may not know it.
 
     `first` is true where the name begins the line.
     """
-    partner = event.changes.get("partner") or {}
-    if own is not None and partner.get("mpn_id") not in own:
+    if not may_know_partner(event, own):
         return _("Another partner") if first else _("another partner")
-    return str(partner.get("name", ""))
+    return str((event.changes.get("partner") or {}).get("name", ""))
+
+
+def may_know_partner(event: Event, own: frozenset[str] | None) -> bool:
+    """Return whether the reader of an event, whose IDs are `own`, may know the partner that it is about.
+
+    Parties to a change request know each other, and only they read its events.
+    """
+    if own is None or (event.changes.get("partner") or {}).get("mpn_id") in own:
+        return True
+    spec = spec_of(event.verb)
+    return spec is not None and spec.names_parties
 
 
 def reason_of(event: Event, own: frozenset[str] | None) -> str:

@@ -147,6 +147,7 @@ class EventParts(TypedDict):
     mails: tuple[Message, ...]
     notify: NotRequired[Callable[[Event], None]]  # sends these mails
     detail: NotRequired[Callable[[Event], str]]  # shown below the text of an event without a reason
+    names_parties: NotRequired[bool]  # the partners that read it may know the one that the payload names
     reason_is_private: NotRequired[bool]  # of the partners, only the one that the payload names reads the reason
 
 
@@ -166,6 +167,7 @@ class EventSpec:
     mails: tuple[Message, ...]
     notify: Callable[[Event], None] | None = None
     detail: Callable[[Event], str] | None = None
+    names_parties: bool = False
     reason_is_private: bool = False
 
 
@@ -176,7 +178,7 @@ _specs: dict[str, EventSpec] = {}
 _keys: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
 _verified = False
 #: The parts that an event may lack.
-_OPTIONAL = {"notify", "detail", "reason_is_private"}
+_OPTIONAL = {"notify", "detail", "names_parties", "reason_is_private"}
 
 
 def event_group(key: str, label: LazyText, *, internal: bool = False) -> EventGroup:

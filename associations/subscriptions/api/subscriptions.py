@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.db.models import Q
 from django.http import HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
@@ -15,7 +14,7 @@ from associations.record.access import usage_visible_to
 from associations.record.locking import absent
 from associations.record.queries import subscription_events, subscriptions_for_listing
 from associations.record.schemas import NOT_FOUND, SUBSCRIPTION_EXAMPLE, get_visible
-from associations.record.timeline import own_mpn_ids, reason_of
+from associations.record.timeline import may_know_partner, own_mpn_ids, reason_of
 from associations.record.usage import month_of, monthly
 from associations.subscriptions.forms import SubscriptionFilter
 from associations.subscriptions.schemas import (
@@ -151,7 +150,7 @@ class History(Endpoint):
 
 
 def _events(actor: Actor, events: list[Event]) -> list[EventShape]:
-    """Return the events as this reader may know them: a partner sees any other one as "another partner"."""
+    """Return the events as this reader may know them: a partner sees one it may not know as "another partner"."""
     others = _other_partners(actor, events)
     another, own = _("another partner"), own_mpn_ids(actor)
     shapes: list[EventShape] = []
@@ -162,7 +161,7 @@ def _events(actor: Actor, events: list[Event]) -> list[EventShape]:
         elif event.actor_organisation_id in others:
             shown_actor = {"name": "", "organisation": another}
         changes = {name: _with_z(value) for name, value in event.changes.items() if name != "fingerprints"}
-        if "partner" in changes and changes["partner"]["mpn_id"] in others.values():
+        if "partner" in changes and not may_know_partner(event, own):
             changes["partner"] = {"mpn_id": None, "name": another}
         shapes.append(
             {
@@ -183,16 +182,13 @@ def _with_z(value: Any) -> Any:
     return f"{value[:-6]}Z" if isinstance(value, str) and value.endswith("+00:00") else value
 
 
-def _other_partners(actor: Actor, events: list[Event]) -> dict[int, str]:
-    """Return the partners in these events that are not the reader's own, as key: MPN ID; none if it is no partner."""
+def _other_partners(actor: Actor, events: list[Event]) -> set[int]:
+    """Return the keys of the partners that did these events and are not the reader's own; none if it is no partner."""
     if actor.kind != OrganisationKind.PARTNER:
-        return {}
-    mpn_ids = {event.changes["partner"]["mpn_id"] for event in events if "partner" in event.changes}
+        return set()
     actors = {event.actor_organisation_id for event in events if event.actor_organisation_id is not None}
-    others = Partner.objects.filter(Q(pk__in=actors) | Q(mpn_id__in=mpn_ids)).exclude(
-        pk__in=partners_of(actor).values("pk")
-    )
-    return dict(others.values_list("pk", "mpn_id"))
+    others = Partner.objects.filter(pk__in=actors).exclude(pk__in=partners_of(actor).values("pk"))
+    return set(others.values_list("pk", flat=True))
 
 
 class UsageList(Endpoint):

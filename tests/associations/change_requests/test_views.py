@@ -94,6 +94,16 @@ def text_of(response: Any) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.text)).replace(" ,", ",").replace(" .", ".")
 
 
+def test_usage_now_is_shown_once_and_not_as_the_merit_of_a_party(web, held, asked):
+    Usage.objects.create(
+        subscription=held, month=timezone.now().date().replace(day=1), workload="exo", paid_units=420, active_users=324
+    )
+    text = web.get(reverse("associations:change_request", args=[asked.pk])).text
+    sides, rest = text.split("Your answer", 1)
+    assert "Usage now" not in sides
+    assert rest.count("Usage now") == 1
+
+
 # --- Naming another partner -----------------------------------------------------------------------------------------
 
 
@@ -493,10 +503,10 @@ def test_history_shows_each_reader_what_it_may_know(web, customer, held, partner
     ]
     told = lines(of(partner), reverse("portal:partner_history") + history)
     assert told == [
-        f"Change request {what} answered: another partner is doing the work",
+        f"Change request {what} answered: Halden Konsult AB is doing the work",
         f"The answer to the change request {what} was undone",
         f"Change request {what} answered: neither partner is doing the work",
-        f"Another partner was proposed {what}, and a change request was opened",
+        f"Halden Konsult AB was proposed {what}, and a change request was opened",
     ]
     assert "Halden Konsult AB wrote a statement about Office 365 E3 for the customer" in lines(
         of(rival), reverse("portal:partner_history")

@@ -132,11 +132,56 @@ def test_no_page_or_answer_shows_another_partys_statement(viewers, subscription,
         assert any(text in answer for answer in answers) == (who in sees.statements), who
 
 
-def test_party_reads_another_partner_in_events_of_others(viewers, subscription):
-    for name, hidden in (("incumbent", True), ("customer", False)):
-        events = Api(viewers[name]).get(f"subscriptions/{subscription.subscription_id}/history/").json()["results"]
-        (opened,) = [event for event in events if event["verb"] == "change_request.opened"]
-        assert opened["changes"]["partner"]["name"] == ("another partner" if hidden else HALDEN)
+def opened_of(reader: Actor, subscription) -> list[str]:
+    """Return whom the reader reads as proposed: by the API, if it may open the subscription, and in its history."""
+    side = {"customer": "c", "partner": "p", "staff": "a"}[reader.kind]
+    shown = []
+    answer = Api(reader).get(f"subscriptions/{subscription.subscription_id}/history/")
+    if answer.status_code == 200:
+        shown += [
+            event["changes"]["partner"]["name"]
+            for event in answer.json()["results"]
+            if event["verb"] == "change_request.opened"
+        ]
+    if side != "a":
+        web = signed_in(reader)
+        page, file = (web.get(f"/{side}/history/{query}") for query in ("", "?format=csv"))
+        shown += [
+            name
+            for text in (page.content.decode().split("<main")[1], b"".join(file).decode())
+            for name in (HALDEN, "nother partner")
+            if name in text
+        ]
+    return shown
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_parties_read_each_others_names_in_the_events_of_their_change_request_and_no_one_else_does(
+    viewers, subscription, name
+):
+    shown = opened_of(viewers[name], subscription)
+    assert all(one == HALDEN for one in shown), shown
+    assert bool(shown) == TABLE[name].question
+
+
+def test_other_events_name_no_other_partner_to_a_party(viewers, subscription):
+    request = ChangeRequest.objects.get()
+    change_requests.answer(request.pk, request.challengers.get().partner.mpn_id, by=viewers["customer"])
+    attaching.remove(subscription.subscription_id, by=viewers["customer"])
+    told = [
+        event["verb"]
+        for event in Api(viewers["challenger"])
+        .get(f"subscriptions/{subscription.subscription_id}/history/")
+        .json()["results"]
+    ]
+    assert "partner_of_record.removed" in told
+    loser = Api(viewers["incumbent"]).get(f"subscriptions/{subscription.subscription_id}/history/").json()["results"]
+    assert {event["verb"]: event["changes"]["partner"]["name"] for event in loser if "partner" in event["changes"]} == {
+        "change_request.answered": HALDEN,
+        "change_request.opened": HALDEN,
+        "change_request.stated": NORDVIK,
+        "partner_of_record.attached": NORDVIK,
+    }
 
 
 @pytest.fixture

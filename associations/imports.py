@@ -220,7 +220,7 @@ _STORED = f"""
 """
 ASSOCIATIONS = File(
     name="associations.csv",
-    columns=Columns(every=NAMES, required=("mpn_id", "kind", "began_on"), days=("began_on", "ended_on")),
+    columns=Columns(NAMES, NAMES[2:5], days=NAMES[4:], closed={"kind": (AssociationKind.values, "attribution")}),
     key=["coalesce(subscription_id, tenant_id)", "mpn_id", "kind", "began_on"],
     stored=_STORED,
     line=AssociationLine,

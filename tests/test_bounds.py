@@ -22,7 +22,8 @@ from por.accounts.models import Actor
 from por.api import parsers
 from por.api.views import document
 from por.breaches import rules as breaches
-from por.imports import uploads
+from por.imports import mapping, uploads
+from por.imports import rules as imports
 from por.wsgi import application
 from tests.api import Api, check
 from tests.factories import make_member, make_partner
@@ -190,7 +191,7 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
         r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text.split("## How large a request may be")[1], re.MULTILINE
     )
     listed = {
-        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:13]
+        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:15]
     }
     assert listed == {
         "the head of a request": [serving.SMALL, 4094, 100, 8190],
@@ -211,4 +212,15 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
         "an `Idempotency-Key`": [writes.KEY_LENGTH],
         "the files of an import, all together and unpacked": [settings.LARGEST_UPLOAD // 1024**2],
         "the entries of its zip, and the list of them": [uploads.MOST_ENTRIES, uploads.LONGEST_READ],
+        "its files of other programs; what is looked at of each; the columns and values that its page shows": [
+            uploads.MOST_SOURCES,
+            imports.LOOKED_AT,
+            imports.COLUMNS_SHOWN,
+            imports.VALUES_SHOWN,
+        ],
+        "the mappings that are kept; the text and the name of one": [
+            imports.MOST_KEPT,
+            mapping.LONGEST,
+            imports.LONGEST_NAME,
+        ],
     }

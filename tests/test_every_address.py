@@ -216,7 +216,9 @@ def test_no_other_name_of_a_file_is_taken(name):
     for given_name, content in ((name or "-", b"a,b\n1,2\n"), ("estate.zip", packed.getvalue())):
         with ExitStack() as scratch, suppress(ValidationError, SuspiciousFileOperation):
             found = uploads.files_of([SimpleUploadedFile(given_name, content)], scratch)
-            assert {file.name for file in found} <= set(whole.names())
+            entries = uploads.entries_of(found)
+            assert set(entries) <= {"other-1.csv"}
+            assert {file.name for file in found} <= {*whole.names(), *entries}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])

@@ -35,6 +35,7 @@ from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.history.actions.relaying import relay
 from por.history.models import Event
+from por.imports.actions import mappings
 from por.imports.actions import requests as imports
 from por.notifications.models import Delivery, Notification
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
@@ -151,6 +152,9 @@ def cast(shared: None) -> Cast:
         "signed": signing.sign(Association.objects.earliest("pk").pk),
         "person_id": admin.user_id,
         "import_id": imports.request([ContentFile(b"x", "usage.csv")], dry_run=True, by=people["programme_admin"]).pk,
+        "mapping_id": mappings.keep(
+            "Licences", "recognise: [A]\nfiles: {customers.csv: {columns: {name: A}}}", by=people["programme_admin"]
+        ).pk,
         "job_id": bulk.request(
             [bulk.Pair(str(subscription.subscription_id), partner.mpn_id)], dry_run=True, by=admin
         ).pk,

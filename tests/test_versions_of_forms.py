@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from threading import Barrier
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -23,7 +24,9 @@ from associations.attaching.actions import attach as attaching
 from associations.change_requests.models import ChangeRequest
 from por.directory.models import Subscription
 from por.history.models import Event
-from tests.factories import make_customer, make_member, make_partner, make_subscription
+from por.imports.actions import mappings
+from por.imports.models import KeptMapping
+from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.pages import signed_in
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -58,17 +61,22 @@ class Shown:
     thing: str = "subscription"
     fields: dict[str, str] = field(default_factory=dict)
     address: str = ""
+    mapping: KeptMapping | None = None  # instead of the subscription
 
     def press(self, client: Client | None = None) -> Any:
         return (client or self.client).post(self.address, self.fields)
 
     @property
     def versions(self) -> set[int]:
-        """Return the versions of the subscription and of its change requests."""
+        """Return the versions of the subscription and of its change requests, or that of the mapping."""
+        if self.mapping:
+            return set(KeptMapping.objects.filter(pk=self.mapping.pk).values_list("version", flat=True))
         requests = ChangeRequest.objects.filter(subscription=self.subscription)
         return {Subscription.objects.get(pk=self.subscription.pk).version, *requests.values_list("version", flat=True)}
 
     def events(self) -> int:
+        if self.mapping:
+            return Event.objects.filter(object_kind="mapping", object_id=str(self.mapping.pk)).count()
         return Event.objects.filter(object_id=str(self.subscription.subscription_id)).count()
 
 
@@ -121,9 +129,24 @@ def show(name: str) -> Shown:
                 "change request",
             )
             return _with_form(shown, name, mpn_id=other.mpn_id)
+        case "estate:mapping_detail" | "estate:mapping_remove":
+            return show_mapping(subscription, name)
         case _:
             raise AssertionError(f"no page here shows the form to {name}")
     return _with_form(Shown(subscription, page, client, meanwhile), name)
+
+
+def show_mapping(subscription: Subscription, name: str) -> Shown:
+    """Return the page of a mapping, which a colleague changes meanwhile."""
+    by, text = make_staff("programme_administrator"), "recognise: [A]\nfiles: {customers.csv: {columns: {name: A}}}"
+    kept, client = mappings.keep(f"Licences {uuid4()}", text, by=by), signed_in(by)
+    page = client.get(reverse("estate:mapping_detail", args=[kept.pk]))
+
+    def change() -> None:
+        mappings.keep(kept.name, text + "\n# theirs", version=1, pk=kept.pk, by=by)
+
+    shown = Shown(subscription, page, client, change, "mapping", mapping=kept)
+    return _with_form(shown, name, **({} if name == "estate:mapping_remove" else {"text": text + "\n# mine"}))
 
 
 def _with_form(shown: Shown, name: str, **entered: str) -> Shown:

@@ -25,6 +25,7 @@ class Migration(migrations.Migration):
                     ("subscription_expired", "The subscription expired"),
                     ("subscription_replaced", "The subscription was replaced"),
                     ("partner_closed", "The partner's account was closed"),
+                    ("file", "An imported file says so"),
                 ],
                 max_length=24,
             ),

@@ -15,6 +15,9 @@ class ImportEvent(EventType):
     CANCELLED = "estate.load_cancelled"
     ENDED = "estate.load_ended"
     FAILED = "estate.load_failed"
+    MAPPING_KEPT = "estate.mapping_kept"
+    MAPPING_CHANGED = "estate.mapping_changed"
+    MAPPING_REMOVED = "estate.mapping_removed"
 
 
 class Loaded(TypedDict):
@@ -51,8 +54,16 @@ class Failed(TypedDict):
     failure: str
 
 
+class Mapped(TypedDict):
+    """The files that a mapping makes, and a fingerprint of its text."""
+
+    files: list[str]
+    sha256: str
+
+
 LOADED = event_group("loaded", _("Imported from files"))
 IMPORT = Link("load", staff="estate:load_detail")
+MAPPING = Link("mapping", staff="estate:mapping_detail")
 
 register(
     ImportEvent.LOADED,
@@ -112,5 +123,41 @@ register(
     tone="bad",
     groups=(LOADED,),
     link=IMPORT,
+    mails=(),
+)
+register(
+    ImportEvent.MAPPING_KEPT,
+    payload=Mapped,
+    about=("mapping",),
+    here=_("Mapping kept"),
+    elsewhere=_("Mapping kept: {object}"),
+    icon="plus",
+    tone="info",
+    groups=(LOADED,),
+    link=MAPPING,
+    mails=(),
+)
+register(
+    ImportEvent.MAPPING_CHANGED,
+    payload=Mapped,
+    about=("mapping",),
+    here=_("Mapping changed"),
+    elsewhere=_("Mapping changed: {object}"),
+    icon="arrows",
+    tone="info",
+    groups=(LOADED,),
+    link=MAPPING,
+    mails=(),
+)
+register(
+    ImportEvent.MAPPING_REMOVED,
+    payload=Mapped,
+    about=("mapping",),
+    here=_("Mapping removed"),
+    elsewhere=_("Mapping removed: {object}"),
+    icon="x",
+    tone="",
+    groups=(LOADED,),
+    link=MAPPING,
     mails=(),
 )

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
+from typing import NamedTuple
 
 from por.imports import values
 
@@ -26,6 +27,8 @@ NO_START, NO_END = (1, 1, 1), 9999
 #: What stands between groups of three digits without being a decimal sign anywhere.
 _BLANKS = " \u00a0\u2009\u202f'\u2019"
 _MINUS = str.maketrans({"\u2212": "-"})
+#: As programs write very small and very large numbers: 4.1E-05.
+_EXPONENT = re.compile(r"(-?\d)(?:[.,](\d+))?E([+-]?\d{1,2})", re.ASCII | re.IGNORECASE)
 _EITHER_WAY = re.compile(r"-?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 
 
@@ -37,12 +40,29 @@ class Unsettled(ValueError):
     """The text can be read in two ways, and no other cell of the file tells which."""
 
 
+#: What may be said about a file: the sign that starts decimals, and what comes first in 1/2/2025.
+WRITTEN = {"decimals": (".", ","), "days": ("day-first", "month-first")}
+
+
+class Written(NamedTuple):
+    """What somebody said about a file, for cells that can be read in two ways. The file's own cells go before it."""
+
+    decimals: str = ""
+    days: str = ""
+
+
+UNSAID = Written()
+
+
 class Formats:
     """The formats of one file. `numbers` and `days` return the texts of all its cells of that kind."""
 
-    def __init__(self, numbers: Callable[[], Iterable[str]], days: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, numbers: Callable[[], Iterable[str]], days: Callable[[], Iterable[str]], written: Written = UNSAID
+    ) -> None:
         self._numbers = numbers
         self._days = days
+        self._written = written
 
     def day(self, text: str) -> date | None:
         """Return the day of a date, with or without a time; None for the days that mean "none".
@@ -71,6 +91,10 @@ class Formats:
     def number(self, text: str) -> Decimal:
         """Return a number. Its decimals and groups of thousands are written in the way of the file."""
         text = text.translate(_MINUS)
+        if match := _EXPONENT.fullmatch(text):
+            if int(match[3]) > len(match[2] or ""):  # digits before the decimal sign are lost, as in 5.66891E+17
+                raise Unreadable
+            return Decimal(f"{match[1]}.{match[2] or '0'}E{match[3]}")
         sign = _decimal_sign(text)
         if sign is None:
             sign = self._sign_of_decimals
@@ -89,6 +113,8 @@ class Formats:
                     _day(year, other, one) if is_day_first else _day(year, one, other)
                     found.add(is_day_first)
         found.discard(None)
+        if not found and self._written.days:
+            return self._written.days == "day-first"
         return found.pop() if len(found) == 1 else None
 
     @cached_property
@@ -100,6 +126,8 @@ class Formats:
                 with suppress(Unreadable):
                     _number(text, sign)
                     found.add(sign)
+        if not found and self._written.decimals:
+            return self._written.decimals
         return found.pop() if len(found) == 1 else None
 
 

@@ -25,7 +25,7 @@ class ImportForm(forms.Form):
 
     file = forms.Field(
         label=_("Files"),
-        widget=FilesInput(attrs={"accept": ".csv,.zip"}),
+        widget=FilesInput(attrs={"accept": ".csv,.tsv,.txt,.zip"}),
         error_messages={"required": _("Choose the files, or a .zip file that contains them.")},
     )
     manner = forms.ChoiceField(
@@ -43,8 +43,8 @@ class ImportForm(forms.Form):
         self._scratch, self._is_too_large = scratch, is_too_large
         self.fields["file"].required = not is_too_large  # then none of them was kept
         self.fields["file"].help_text = _(
-            "Choose some or all of these files: %(names)s. You can also choose a .zip file with the files at "
-            "its top level. The maximum total size is %(most)s."
+            "Choose some or all of these files: %(names)s. You can also choose exports of other programs as CSV, and a "
+            ".zip file with the files at its top level. The maximum total size is %(most)s."
         ) % {"names": ", ".join(whole.names()), "most": filesizeformat(settings.LARGEST_UPLOAD)}
 
     def clean_file(self) -> list[File[bytes]]:

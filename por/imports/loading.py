@@ -200,7 +200,7 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
     with _step(report):
         staged.fill(path, file.columns, refuse, progress.read)
     if staged.ignored:
-        text = _("Columns of %(name)s that we do not know, and ignored: %(columns)s.")
+        text = _("We do not know these columns of %(name)s. They are ignored: %(columns)s.")
         report.notes.append(text % {"name": name, "columns": ", ".join(staged.ignored)})
     known: Collection[int] = ()  # lines that are read again only because others of their unit are tried
     for tries_left in reversed(range(TRIES)):

@@ -1,4 +1,4 @@
-"""The imports that people requested in the browser, and their outcomes."""
+"""The imports that people requested in the browser, and their outcomes; the mappings that people keep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from por.imports.loading import Tally
 from por.imports.reading import RowError
-from por.imports.rules import KEPT
+from por.imports.rules import KEPT, LONGEST_NAME
 
 
 class ImportQuerySet(models.QuerySet["Import"]):
@@ -25,7 +25,8 @@ class ImportQuerySet(models.QuerySet["Import"]):
     def needing_files(self) -> Self:
         """Return the imports whose files are still needed: they will run, or are dry runs that may be imported."""
         tried = Q(dry_run=True, status=Import.Status.DONE, ended_at__gt=timezone.now() - KEPT, loaded=None)
-        return self.filter(Q(status__in=[Import.Status.QUEUED, Import.Status.RUNNING]) | tried)
+        asking = Q(status=Import.Status.ASKING, asked_at__gt=timezone.now() - KEPT)
+        return self.filter(Q(status__in=[Import.Status.QUEUED, Import.Status.RUNNING]) | tried | asking)
 
 
 class Import(models.Model):
@@ -37,6 +38,7 @@ class Import(models.Model):
     """
 
     class Status(models.TextChoices):
+        ASKING = "asking", _("Needs a mapping")
         QUEUED = "queued", _("Waiting")
         RUNNING = "running", _("Running")
         DONE = "done", _("Done")
@@ -59,6 +61,8 @@ class Import(models.Model):
     folder = models.TextField()
     #: Name and size of each file, in the order they are imported.
     files: models.JSONField[Any, Any] = models.JSONField(default=list)
+    #: The files of other programs among them, by their names: see por/imports/sources.py.
+    sources: models.JSONField[Any, Any] = models.JSONField(default=dict, db_default={})
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     next_at = models.DateTimeField(default=timezone.now)
     tries = models.PositiveSmallIntegerField(default=0)
@@ -101,8 +105,18 @@ class Import(models.Model):
         return self.status not in (self.Status.QUEUED, self.Status.RUNNING)
 
     @property
-    def names(self) -> list[str]:
+    def stored_names(self) -> list[str]:
+        """Return the names of the files in the storage."""
         return [name for name, _size in self.files]
+
+    @property
+    def shown_files(self) -> list[tuple[str, int]]:
+        """Return name and size of each file, those of other programs by the names that people gave them."""
+        return [(self.sources[name]["shown"] if name in self.sources else name, size) for name, size in self.files]
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _size in self.shown_files]
 
     @property
     def number(self) -> str:
@@ -116,7 +130,9 @@ class Import(models.Model):
     @property
     def tallies(self) -> dict[str, Tally]:
         """Return the tally of each file, in the order they are imported."""
-        return {name: Tally(**self.figures[name]) for name in self.names if name in self.figures}
+        names = [name for name in self.stored_names if name in self.figures]
+        names += sorted(self.figures.keys() - set(names))  # what files of other programs became
+        return {name: Tally(**self.figures[name]) for name in names}
 
     @property
     def total(self) -> Tally:
@@ -150,3 +166,22 @@ class Import(models.Model):
     def kept_until(self) -> datetime | None:
         """Return when the files of a dry run are deleted, unless they are imported."""
         return self.ended_at + KEPT if self.ended_at else None
+
+
+class KeptMapping(models.Model):
+    """A mapping that a person made, by which files with its columns are known. `text` is its YAML."""
+
+    name = models.CharField(max_length=LONGEST_NAME, unique=True)
+    text = models.TextField()
+    #: The columns by which its files are known, so that not all texts are read to find one.
+    recognise: models.JSONField[Any, Any] = models.JSONField()
+    version = models.PositiveIntegerField(default=1)
+    changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "estate_mapping"
+        verbose_name = _("mapping")
+
+    def __str__(self) -> str:
+        return self.name

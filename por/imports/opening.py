@@ -5,9 +5,9 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import IO
@@ -15,7 +15,7 @@ from typing import IO
 from django.utils.translation import gettext as _
 
 from por.imports import values
-from por.imports.formats import Formats
+from por.imports.formats import UNSAID, Formats, Written
 from por.imports.reading import Cells, Unfit, visible
 
 BLOCK = 1 << 18  # bytes read in one go
@@ -45,6 +45,11 @@ class Columns:
     numbers: Collection[str] = ()
     days: Collection[str] = ()
     may_resemble: bool = False  # whether a file may have other columns with names like these
+    months: Collection[str] = ()  # those of the days that may be a month alone
+    #: The columns that take some values only: the values, and the table of words for them in values.yaml.
+    closed: Mapping[str, tuple[Sequence[str], str]] = field(default_factory=dict)
+    #: How numbers and days are written, where the cells of the file do not tell.
+    written: Written = UNSAID
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Opened:
         except BaseException:
             self._file.close()
             raise
-        self.formats = Formats(lambda: self._texts(columns.numbers), lambda: self._texts(columns.days))
+        self.formats = Formats(lambda: self._texts(columns.numbers), lambda: self._texts(columns.days), columns.written)
 
     def __enter__(self) -> Opened:
         return self

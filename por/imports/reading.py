@@ -134,7 +134,7 @@ class Cells:
         if word is None:
             raise Unfit(column, "unknown_value", _("Enter one of these values: %(values)s.") % given)
         if not word.value:
-            text = _("“%(value)s” has no value here. The values are: %(values)s.")
+            text = _("“%(value)s” is none of our values. Enter one of these values: %(values)s.")
             raise Unfit(column, "unknown_value", text % given)
         text = _(
             "“%(value)s” does not always mean the same. If it means %(likely)s, enter that. The values: %(values)s."

@@ -21,6 +21,9 @@ from django.utils.translation import gettext as _
 
 from por.imports import whole
 from por.imports.opening import UTF16
+from por.imports.reading import CONTROL, Unfit, visible
+from por.imports.sampling import Table, beginning_of
+from por.imports.sources import STORED, Entry, new_entry
 from por.web.formatting import number_text
 
 #: How many bytes the form around the files may have.
@@ -31,6 +34,9 @@ MOST_ENTRIES = 100
 LONGEST_READ = 70_000
 #: How many bytes of the first line are checked for being text.
 HEAD = 4096
+#: The most files of other programs at a time, and the longest name of one that is shown, without its ending.
+MOST_SOURCES = 20
+LONGEST_STEM = 100
 #: How many bytes are unpacked at a time.
 BLOCK = 65_536
 #: What the record at the end of a zip begins with. Its bytes 10 and 11 are the number of entries.
@@ -105,6 +111,10 @@ def files_of(uploads: Sequence[UploadedFile[bytes]], scratch: ExitStack) -> list
         if problem := _what_is_wrong(file, seen):
             wrong.append(problem)
         seen.add(file.name or "")
+    sources = [file for file in found if file.name not in whole.names()]
+    if len(sources) > MOST_SOURCES:
+        text = _("Choose at most %(most)s files of other programs at a time.")
+        wrong.append(ValidationError(text % {"most": MOST_SOURCES}, code="too_many_files"))
     if sum(file.size for file in found) > settings.LARGEST_UPLOAD:
         wrong.append(too_large())
     if wrong:
@@ -119,7 +129,7 @@ def is_named_like_one(name: str) -> bool:
 
 def _what_is_wrong(file: File[bytes], seen: set[str]) -> ValidationError | None:
     given = {"name": file.name, "names": ", ".join(whole.names())}
-    if file.name not in whole.names():
+    if file.name not in whole.names() and not is_named_like_one(file.name or ""):
         text = _("%(name)s is not an estate file. Use these file names: %(names)s.")
         return ValidationError(text % given, code="unknown_file")
     if file.name in seen:
@@ -131,7 +141,34 @@ def _what_is_wrong(file: File[bytes], seen: set[str]) -> ValidationError | None:
     if b"\0" in head.partition(b"\n")[0] and head[:2] not in UTF16:
         text = _("%(name)s is not a CSV file. Save the file as CSV in UTF-8. Renaming it is not enough.")
         return ValidationError(text % given, code="not_csv")
+    return None if file.name in whole.names() else _why_not_mapped(file)
+
+
+def _why_not_mapped(file: File[bytes]) -> ValidationError | None:
+    """Return why a file of another program cannot be read; None if it can."""
+    assert file.file is not None
+    given = {"name": file.name, "names": ", ".join(whole.names())}
+    try:
+        with beginning_of(file.file) as path:
+            if next(Table(path).rows(), None) is None:
+                text = _("%(name)s has no rows below its first line, and is none of these files: %(names)s.")
+                return ValidationError(text % given, code="no_rows")
+    except Unfit as unfit:
+        return ValidationError(f"{file.name}: {unfit.reason}", code=unfit.code)
     return None
+
+
+def entries_of(files: Sequence[File[bytes]]) -> dict[str, Entry]:
+    """Give the files of other programs the names under which they are stored; return their entries by these names."""
+    entries: dict[str, Entry] = {}
+    for file in files:
+        if file.name not in whole.names() and file.file:
+            shown = visible(file.name or "")
+            stem, dot, ending = shown.rpartition(".")
+            name = STORED.format(len(entries) + 1)
+            entries[name] = new_entry(file.file, CONTROL.sub("", stem)[:LONGEST_STEM] + dot + ending)
+            file.name = name
+    return entries
 
 
 def _chosen_twice(name: str) -> ValidationError:

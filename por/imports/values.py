@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,12 +41,22 @@ def is_no_day(text: str) -> bool:
 
 
 def is_table(name: object) -> bool:
-    return isinstance(name, str) and isinstance(_tables().get(name), dict)
+    found = _tables().get(name) if isinstance(name, str) else None
+    return isinstance(found, dict) and "values" in found
 
 
-def has_no_row(table: str, text: str) -> bool:
-    """Return whether a word stands for something that has no row here, such as a subscription that is pending."""
-    return normal(text) in map(normal, _tables()[table].get("no_row", ()))
+def has_no_row(words: str | Sequence[str], text: str) -> bool:
+    """Return whether a word stands for something that has no row here, such as a subscription that is pending.
+
+    The words are those of a table, or given.
+    """
+    return normal(text) in map(normal, no_row(words) if isinstance(words, str) else words)
+
+
+def no_row(table: str) -> Sequence[str]:
+    """Return the words of a table that stand for something that has no row here."""
+    words: Sequence[str] = _tables()[table].get("no_row", ())
+    return words
 
 
 def meaning(table: str, text: str, allowed: Collection[str]) -> Word | None:
@@ -62,6 +72,13 @@ def meaning(table: str, text: str, allowed: Collection[str]) -> Word | None:
         if normal(value) == given:
             return Word(value, True)
     return _contained(table, text.casefold()) if table else None
+
+
+@cache
+def headers() -> Mapping[str, Sequence[str]]:
+    """Return what other programs call our columns. It is good for a guess only: one name can mean two things."""
+    named: Mapping[str, Sequence[str]] = _tables()["headers"]
+    return {column: [normal(name) for name in names] for column, names in named.items()}
 
 
 @cache

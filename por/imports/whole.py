@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 
 from por.errors import Refused
 from por.imports.loading import File, Report, import_file
-from por.imports.mapping import Mapping, Source, profiles
-from por.imports.opening import columns_in
+from por.imports.mapping import Mapping, Source, best, profiles
+from por.imports.opening import Columns, columns_in
 from por.imports.rejected import Rejected
 
 #: The endings of names of files that may belong to an estate under another name.
@@ -71,18 +71,29 @@ def present(directory: Path) -> dict[str, Path]:
     return found
 
 
+def columns() -> dict[str, Columns]:
+    """Return the columns of each file of an estate."""
+    return {file.name: file.columns for file in _files}
+
+
+def source(path: Path, mapping: Mapping, told: MappingOf[str, str], name: str = "") -> Source:
+    """Return a file of another program with its mapping. Raises Refused if that is for a file that we do not have."""
+    return Source(path, mapping, told, columns(), {file.name: file.key for file in _files}, name=name)
+
+
 def mapped(directory: Path, mappings: Sequence[Mapping], told: dict[str, str]) -> list[Source]:
     """Return the other files in the directory that a mapping is for; the given ones go before those of the product.
 
     Raises Refused if a file does not say something that its rows need, and nobody told it.
     """
-    known, ours = present(directory).values(), {file.name: file.columns for file in _files}
+    known = present(directory).values()
     found = []
     for path in sorted(directory.glob("*")):
         if path.suffix.lower() in ENDINGS and path not in known and path.is_file():
-            fitting = next((one for one in (*mappings, *profiles()) if one.fits(path)), None)
+            with path.open("rb") as file:
+                fitting = best(file, mappings) or best(file, profiles())
             if fitting is not None:
-                found.append(Source(path, fitting, told, ours))
+                found.append(source(path, fitting, told))
                 found[-1].check_told()
     return found
 
@@ -95,7 +106,7 @@ def write_rejected(
 ) -> int:
     """Write the refused rows of each file to what `opened` returns for its name; return how many files have any."""
     sent = [(one.name, files[one.name], one.columns, [one.name]) for one in _files if one.name in files]
-    sent += [(source.path.name, source.path, source.columns, source.names) for source in sources]
+    sent += [(source.name, source.path, source.columns, source.names) for source in sources]
     count = 0
     for name, path, columns, names in sent:
         if rejected.has_rows(path, columns, names):

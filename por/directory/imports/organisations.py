@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -278,6 +278,12 @@ PARTNERS = File(
             *("language", "tenant_id"),
         ),
         required=("mpn_id", "name", "kind", "status"),
+        closed={
+            "kind": (Partner.Kind.values, "account_type"),
+            "market": (Partner.Market.values, ""),
+            "status": (Partner.Status.values, ""),
+            "language": (LANGUAGE_CODES, ""),
+        },
     ),
     key=["mpn_id"],
     stored=_STORED_PARTNERS,
@@ -390,6 +396,7 @@ CUSTOMERS = File(
     columns=Columns(
         every=("tenant_id", "name", "domain", "country", "segment", "contact_email", "language"),
         required=("tenant_id", "name"),
+        closed={"segment": (Customer.Segment.values, "segment"), "language": (LANGUAGE_CODES, "")},
     ),
     key=["tenant_id"],
     stored=_STORED_CUSTOMERS,

@@ -482,6 +482,12 @@ SUBSCRIPTIONS = File(
         required=("subscription_id", "tenant_id", "product", "agreement", "status"),
         numbers=("seats",),
         days=("started_on", "renews_on"),
+        closed={
+            "product": (Product.values, "product"),
+            "agreement": (Agreement.values, "agreement"),
+            "trial": (("0", "1"), "boolean"),
+            "status": (Subscription.Status.values, "status"),
+        },
     ),
     key=["subscription_id"],
     stored=_STORED,

@@ -162,6 +162,8 @@ USAGE = File(
         required=("month", "subscription_id", "workload"),
         numbers=("paid_units", "active_users", "consumed_usd"),
         days=("month",),
+        months=("month",),
+        closed={"workload": (Workload.values, "workload")},
     ),
     key=["subscription_id", "month", "workload"],
     stored=_STORED,

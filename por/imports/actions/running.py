@@ -9,7 +9,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
@@ -32,10 +32,12 @@ from por.imports import whole
 from por.imports.actions.requests import UPLOADS, about, forget
 from por.imports.events import ImportEvent
 from por.imports.loading import Report, only_import
+from por.imports.mapping import Source
 from por.imports.models import Import, ImportQuerySet
 from por.imports.reading import RowError
 from por.imports.rejected import Rejected
 from por.imports.rules import KEPT, MAX_TRIES, PAUSE, SHOWN
+from por.imports.sources import opened
 from por.ops.logs import Cause
 from por.queue.work import Queue
 
@@ -111,11 +113,13 @@ def _take() -> Import | None:
 
 
 def _run(import_: Import, held: Held) -> None:
-    with _local_files(import_) as files, Errors() as errors, Progress(import_) as progress:
+    with _local_files(import_) as paths, Errors() as errors, Progress(import_) as progress:
         report = progress.report = Report(errors, progress, dry_run=import_.dry_run, held=held)
-        whole.import_all(files, report)
+        files = {name: path for name, path in paths.items() if name not in import_.sources}
+        sources = [opened(paths[name], one) for name, one in import_.sources.items()]
+        whole.import_all(files, report, sources)
         errors_file = errors.keep(f"{ERRORS}/{import_.pk}.csv")
-        rejected_file = errors.keep_rejected(f"{ERRORS}/{import_.pk}.zip", files)
+        rejected_file = errors.keep_rejected(f"{ERRORS}/{import_.pk}.zip", files, sources)
     figures = {name: asdict(tally) for name, tally in report.files.items()}
     _end(
         import_,
@@ -144,17 +148,17 @@ def _local_files(import_: Import) -> Iterator[dict[str, Path]]:
     storage = storages["default"]
     if isinstance(storage, FileSystemStorage):
         directory = Path(storage.path(import_.folder))
-        found = {name: directory / name for name in import_.names}
+        found = {name: directory / name for name in import_.stored_names}
         if not all(path.is_file() for path in found.values()):
             raise FileNotFoundError(directory)
         yield found
         return
     with tempfile.TemporaryDirectory(prefix="por-import_-") as place:
         with outages.of_storage():
-            for name in import_.names:
+            for name in import_.stored_names:
                 with storage.open(f"{import_.folder}/{name}") as kept, (Path(place) / name).open("wb") as copy:
                     shutil.copyfileobj(kept, copy)
-        yield {name: Path(place) / name for name in import_.names}
+        yield {name: Path(place) / name for name in import_.stored_names}
 
 
 class Errors:
@@ -190,12 +194,12 @@ class Errors:
         with outages.of_storage():
             return storages["default"].save(name, File(self._all))
 
-    def keep_rejected(self, name: str, files: Mapping[str, Path]) -> str:
+    def keep_rejected(self, name: str, files: Mapping[str, Path], sources: Sequence[Source]) -> str:
         """Save a zip with the refused rows of each file, as they were sent; return its name, "" if there are none."""
         with tempfile.TemporaryFile() as packed:
             with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
                 count = whole.write_rejected(
-                    files, [], self._rejected, lambda one: archive.open(one, "w", force_zip64=True)
+                    files, sources, self._rejected, lambda one: archive.open(one, "w", force_zip64=True)
                 )
             if not count:
                 return ""
@@ -223,7 +227,7 @@ class Progress:
             self._connection.close()
 
     def __call__(self, count: int) -> None:
-        self._done += count
+        self._done = min(self._done + count, self._import.size)  # a file that becomes several tables is read again
         now = time.monotonic()
         if now >= self._next:
             self._next = now + REPORT_EVERY

@@ -181,12 +181,11 @@ def test_activation_and_invitation_by_a_sibling_move_the_record_too(company, arr
     company.name(company.gothenburg, opened)
     tell()
     consent = activation.StatedConsent("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
-    assert activation.activate(opened.subscription_id, company.malmo.mpn_id, consent, by=company.boss).outcome == "moved"
+    activated = activation.activate(opened.subscription_id, company.malmo.mpn_id, consent, by=company.boss)
+    assert activated.outcome == "moved"
     assert company.admin.user.email in arrived()
 
-    sent = invitations.invite(
-        company.customers[0].tenant_id, [company.subscription.subscription_id], by=company.maja
-    )
+    sent = invitations.invite(company.customers[0].tenant_id, [company.subscription.subscription_id], by=company.maja)
     tell()
     invitations.accept(sent.invitation_id, [company.subscription.subscription_id], by=company.admin)
     assert [row.outcome for row in sent.invited.all()] == ["attached"]

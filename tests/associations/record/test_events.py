@@ -111,6 +111,9 @@ NOW: dict[str, dict[str, Any]] = {
     "estate.load_cancelled": {},
     "estate.load_ended": LOAD,
     "estate.load_failed": {"dry_run": False, "failure": "defect"},
+    "estate.mapping_kept": {"files": ["usage.csv"], "sha256": "3f0c5a0c"},
+    "estate.mapping_changed": {"files": ["usage.csv"], "sha256": "3f0c5a0d"},
+    "estate.mapping_removed": {"files": ["usage.csv"], "sha256": "3f0c5a0d"},
 }
 #: Payloads of other shapes that are or were recorded too.
 OTHERS: list[tuple[str, dict[str, Any]]] = [

@@ -35,13 +35,20 @@ def formats(*cells: str) -> Formats:
         ("1 250", "1250"),
         ("1\u00a0250\u00a0000,5", "1250000.5"),
         ("1'250.5", "1250.5"),
+        ("4.1E-05", "0.000041"),
+        ("-4,1e-5", "-0.000041"),
+        ("9.99E+02", "999"),
     ],
 )
 def test_number_that_can_be_read_in_one_way_is_read(text: str, number: str) -> None:
     assert formats().number(text) == Decimal(number)
 
 
-@pytest.mark.parametrize("text", ["", "x", "1,2,3", "12.34.5", "1,25,000", "9.99E+02", "1 25", "--1", "1.", "\u0663"])
+#: 1.23E+05 is what a spreadsheet leaves of 123456.
+NO_NUMBERS = ["", "x", "1,2,3", "12.34.5", "1,25,000", "1.23E+05", "5.66891E+17", "1E2", "1 25", "--1", "1.", "\u0663"]
+
+
+@pytest.mark.parametrize("text", NO_NUMBERS)
 def test_what_is_no_number_is_not_read(text: str) -> None:
     with pytest.raises(Unreadable):
         formats("250.0").number(text)

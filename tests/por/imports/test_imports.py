@@ -195,11 +195,17 @@ def bad_zip() -> SimpleUploadedFile:
     ("files", "words"),
     [
         ([], ["Choose the files, or a .zip file that contains them."]),
-        ([("notes.csv", b"x")], ["notes.csv is not an estate file. Use these file names: partners.csv, "]),
+        ([("notes.pdf", b"x")], ["notes.pdf is not an estate file. Use these file names: partners.csv, "]),
         (
-            [("Partners.csv", b"x"), ("usage.txt", b"x")],
-            ["Partners.csv is not an estate file", "usage.txt is not an estate file"],
+            [("notes.csv", b"x")],
+            ["notes.csv has no rows below its first line, and is none of these files: partners.csv,"],
         ),
+        (
+            [("Partners.csv", b"x"), ("usage.txt", b'"a,b\n1,2')],
+            ["Partners.csv has no rows", "usage.txt: The quotation marks in the line do not match."],
+        ),
+        ([("notes.csv", b"a,b\n1,2"), ("notes.csv", b"a,b\n1,2")], ["You chose notes.csv twice"]),
+        ([(f"{one}.csv", b"a,b\n1,2") for one in range(21)], ["Choose at most 20 files of other programs at a time."]),
         ([("usage.csv", b"x"), ("usage.csv", b"y")], ["You chose usage.csv twice"]),
         ([("usage.csv", b"")], ["usage.csv is empty"]),
         ([("usage.csv", b"PK\3\4\0\0")], ["usage.csv is not a CSV file"]),

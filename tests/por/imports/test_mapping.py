@@ -22,6 +22,7 @@ from tests.estates import (
     customer,
     load,
     load_one,
+    subscription,
 )
 
 INSIGHTS = (
@@ -60,9 +61,12 @@ def columns(*names: str) -> list[tuple[Any, ...]]:
 def test_every_profile_of_the_product_is_whole() -> None:
     assert [one.name for one in profiles()] == [
         "graph-directory-subscriptions.yaml",
+        "insights-azure-usage.yaml",
+        "insights-office365-usage.yaml",
         "insights-subscription-details.yaml",
         "partner-center-customers.yaml",
         "partner-center-subscriptions.yaml",
+        "recon-license-based.yaml",
     ]
 
 
@@ -77,7 +81,7 @@ def test_customers_of_partner_center_are_imported_once(tmp_path: Path) -> None:
     assert loaded.failure == ""
     assert "export.csv → customers.csv: 2 created, 0 changed, 0 unchanged, 0 failed" in loaded.out
     assert "export.csv is read as: Partner Center, customers of a partner." in loaded.out
-    assert "Columns of export.csv that have no home here: Relationship, Tags." in loaded.out
+    assert "These columns of export.csv are not imported: Relationship, Tags." in loaded.out
     names = Customer.objects.order_by("tenant_id").values_list("organisation__name", "domain")
     assert list(names) == [("+Plus Skola AB", "plus.example"), ("Ek AB", "ek.example")]
 
@@ -210,7 +214,7 @@ def test_mapping_of_ones_own_is_used(estate: Path) -> None:
     told = ("--mapping", str(mapping), "--set", "product=intune")
     loaded = load_lines(estate, *lines, arguments=told)
     assert loaded.failure == ""
-    assert "Columns of export.csv that have no home here: Färg." in loaded.out
+    assert "These columns of export.csv are not imported: Färg." in loaded.out
     assert columns("product", "agreement", "status") == [("intune", "EA", "suspended")]
 
 
@@ -247,3 +251,67 @@ def test_mapping_to_a_file_or_column_that_does_not_exist_is_refused(estate: Path
     mapping.write_text(yaml.safe_dump(MINE | {"files": change}), encoding="utf-8")
     failure = load_lines(estate, "Nr;Kund", "1;2", arguments=("--mapping", str(mapping))).failure
     assert failure == f"mine.yaml is not a mapping. Correct this part: {next(iter(change))}."
+
+
+def summing(estate: Path, *rows: str) -> Loaded:
+    load_one(estate, "subscriptions", subscription())
+    mapping = estate / "mine.yaml"
+    part = {
+        "sum": ["consumed_usd"],
+        "columns": {
+            "month": {"from": "Day", "whole_month": True},
+            "subscription_id": "Id",
+            "workload": {"value": "azure"},
+            "consumed_usd": "Cost",
+        },
+    }
+    given = {"recognise": ["Day", "Id", "Cost"], "files": {"usage.csv": part}}
+    mapping.write_text(yaml.safe_dump(given), encoding="utf-8")
+    return load_lines(estate, "Day;Id;Cost", *rows, arguments=("--mapping", str(mapping)))
+
+
+def test_rows_of_a_month_are_added_up_with_all_their_decimals(estate: Path) -> None:
+    rows = [f"2025-{month}-{day};{SUBSCRIPTION};0,1" for month in ("03", "04") for day in ("07", "08", "30")]
+    loaded = summing(estate, *rows, f"2025-04;{SUBSCRIPTION.upper()};4.1E-05")
+    assert loaded.failure == ""
+    assert [(one.month, f"{one.consumed_usd:.6f}") for one in Usage.objects.order_by("month")] == [
+        (date(2025, 3, 1), "0.300000"),
+        (date(2025, 4, 1), "0.300041"),
+    ]
+
+
+def test_sum_with_a_row_that_fails_is_not_taken_and_all_its_rows_come_back(estate: Path) -> None:
+    loaded = summing(
+        estate,
+        f"2025-03-07;{SUBSCRIPTION};5",
+        f"2025-03-08;{SUBSCRIPTION};much",
+        f"2025-03-09;{SUBSCRIPTION};7",
+        f"2025-04-01;{SUBSCRIPTION};1",
+    )
+    assert loaded.codes == [("2", "", "sum_incomplete"), ("3", "Cost", "malformed_number"), ("4", "", "sum_incomplete")]
+    assert [(one.month, one.consumed_usd) for one in Usage.objects.all()] == [(date(2025, 4, 1), 1)]
+
+
+def test_column_that_the_file_does_not_have_changes_nothing(estate: Path) -> None:
+    load_one(estate, "subscriptions", subscription(trial="1"))
+    told = ("--set", f"tenant_id={TENANT}", "--set", "agreement=CSP")
+    header, row = GRAPH.replace(";IsTrial", ""), GRAPH_ROWS[0].replace(";False", "")
+    assert load_lines(estate, header, row, arguments=told).failure == ""
+    assert columns("agreement", "is_trial") == [("CSP", True)]
+
+
+def test_formats_are_told_where_the_file_leaves_them_open(estate: Path) -> None:
+    row = f"x;{SUBSCRIPTION};02.03.2024;;False;01.03.2027;;EMS;Enabled;1,250"
+    told = ("--set", f"tenant_id={TENANT}", "--set", "agreement=CSP", "--set", "days=month-first")
+    assert load_lines(estate, GRAPH, row, arguments=(*told, "--set", "decimals=.")).failure == ""
+    assert columns("seats", "started_on") == [(1250, date(2024, 2, 3))]
+    sure = row.replace("01.03.2027", "13.03.2027")
+    assert load_lines(estate, GRAPH, sure, arguments=(*told, "--set", "decimals=.")).failure == ""
+    assert columns("started_on") == [(date(2024, 3, 2),)], "the file tells it, so nobody else does"
+
+
+def test_file_is_read_by_the_mapping_that_knows_most_of_it(estate: Path) -> None:
+    loaded = load_lines(estate, INSIGHTS + ",ServiceLevel1", f"{SUBSCRIPTION}" + "," * INSIGHTS.count(",") + ",Compute")
+    assert "export.csv is read as: Partner Center Insights, subscription details." in loaded.out
+    header = "SubscriptionId,CustomerTenantId,PartnerAttributionType,SubscriptionState,ServiceLevel1,Month,ACR_USD"
+    assert "Insights, Azure usage." in load_lines(estate, header, f"{SUBSCRIPTION},,,,,,").out

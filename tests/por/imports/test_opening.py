@@ -128,7 +128,7 @@ def test_column_is_known_in_any_case_and_with_spaces(tmp_path: Path, header: str
 def test_unknown_column_is_ignored_and_listed(tmp_path: Path) -> None:
     loaded = load_text(tmp_path, f"tenant_id,name,Tags,,Colour\n{TENANT},Ek,Gold,x,red\n")
     assert loaded.failure == ""
-    assert "Columns of customers.csv that we do not know, and ignored: Tags, Colour." in loaded.out
+    assert "We do not know these columns of customers.csv. They are ignored: Tags, Colour." in loaded.out
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_uploaded_file_is_known_by_its_header_and_its_ignored_columns_are_listed
     import_ = Import.objects.get()
     assert (import_.names, import_.total.created) == (["customers.csv"], 1)
     page = web.get(f"/a/loads/{import_.pk}/").text
-    assert "Columns of customers.csv that we do not know, and ignored: Tags." in page
+    assert "We do not know these columns of customers.csv. They are ignored: Tags." in page
 
 
 # --- Cells -----------------------------------------------------------------------------------------------------------
@@ -327,7 +327,7 @@ def test_word_with_several_meanings_is_refused_with_the_likeliest(estate: Path) 
     loaded = load_one(estate, "subscriptions", subscription(status="Disabled"), subscription(status="Pending"))
     assert [code for _line, _column, code in loaded.codes] == ["unknown_value", "unknown_value"]
     assert "“Disabled” does not always mean the same. If it means suspended, enter that." in loaded.errors[0]["reason"]
-    assert "“Pending” has no value here." in loaded.errors[1]["reason"]
+    assert "“Pending” is none of our values." in loaded.errors[1]["reason"]
 
 
 @pytest.mark.parametrize("name", ["+Plus Skola AB", "@Hemma Norden AB", "None", "Ek \u200bAB"])

@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.core.files.storage import storages
 from django.http import FileResponse, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
@@ -62,9 +62,19 @@ def _upload(request: Request, *, is_too_large: bool) -> HttpResponseBase:
         with watchdog.unbounded(), outages.of_storage():
             valid = form.is_valid()  # unpacks
         if valid:
-            import_ = imports.request(form.cleaned_data["file"], dry_run=form.is_dry_run, by=request.actor)
-            return redirect("estate:load_detail", import_.pk)
+            files = form.cleaned_data["file"]
+            entries = uploads.entries_of(files)
+            import_ = imports.request(files, dry_run=form.is_dry_run, by=request.actor, sources=entries)
+            return redirect(next_page(import_))
     return _list(request, form, status=422)
+
+
+def next_page(import_: Import) -> str:
+    """Return the address of an import: of its first file about which something is to be said, or of its report."""
+    for number, entry in enumerate(import_.sources.values(), 1):
+        if not entry["is_settled"] and import_.status == Import.Status.ASKING:
+            return resolve_url("estate:mapping_edit", import_.pk, number)
+    return resolve_url("estate:load_detail", import_.pk)
 
 
 def _imports_text(count: int) -> str:
@@ -115,8 +125,10 @@ def _detail(request: Request, import_: Import, *, refused: Refused | None = None
         "rate": total.rows / import_.seconds if import_.seconds else None,
         "others_run": import_.status == Import.Status.QUEUED
         and Import.objects.filter(status=Import.Status.RUNNING).exists(),
-        "may_cancel": may_import and import_.status == Import.Status.QUEUED,
-        "may_import": may_import and is_kept,
+        "may_cancel": may_import and import_.status in (Import.Status.QUEUED, Import.Status.ASKING),
+        "may_import": may_import and is_kept and import_.status == Import.Status.DONE,
+        "may_map": may_import and (is_kept or import_.status == Import.Status.ASKING),
+        "sources": [(number, one) for number, one in enumerate(import_.sources.values(), 1)],
         "is_kept": is_kept,
         "events": events.newest_first()[:NEWEST],
         "refused": refused,

@@ -1,0 +1,188 @@
+"""Exports of other programs, with everything that is awkward in them, are imported in the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from por.accounts.models import Actor
+from por.directory.models import Customer, Subscription, Usage
+from por.imports import tasks
+from por.imports.models import Import
+from tests.factories import make_staff
+
+EXPORTS = Path(__file__).with_name("exports")
+LOADS = "/a/loads/"
+
+
+@pytest.fixture(autouse=True)
+def kept(settings: Any, tmp_path: Path) -> None:
+    directory = {"BACKEND": "por.files.directory.Directory", "OPTIONS": {"location": str(tmp_path / "kept")}}
+    settings.STORAGES = settings.STORAGES | {"default": directory}
+
+
+@pytest.fixture
+def reader() -> Actor:
+    return make_staff("programme_administrator")
+
+
+def load(web: Client, name: str, *answers: dict[str, str], to: str = "") -> Import:
+    """Upload an export, answer the questions about it, try it, import it; return the import."""
+    file = SimpleUploadedFile(f"{name}.csv", (EXPORTS / f"{name}.csv").read_bytes())
+    address = web.post(LOADS, {"file": [file], "manner": "dry"}, follow=True).redirect_chain[-1][0]
+    for answer in answers:
+        web.post(address + (f"?to={to}" if to else ""), answer)
+    tasks.run()
+    web.post(f"{LOADS}{Import.objects.latest('pk').pk}/load/")
+    tasks.run()
+    return Import.objects.latest("pk")
+
+
+#: What a person says about each export: which tenant and agreement it is, and what its unclear values mean.
+ALV = {"tenant_id": "e2a214e8-bbe9-4675-9d52-490575ffc53d", "agreement": "CSP", "title": "Alv"}
+INSIGHTS = {
+    "word_subscriptions_agreement_0": "MOSP",  # Direct
+    "word_subscriptions_agreement_1": "CSP",  # MCA
+    "word_subscriptions_agreement_2": "no row",  # Others
+    "word_subscriptions_status_0": "expired",  # Churned
+    "word_subscriptions_status_1": "suspended",  # Disabled
+    "word_subscriptions_status_2": "no row",  # Others
+    "word_subscriptions_product_0": "office365",  # Power BI
+    "title": "Insights",
+}
+CENTER = {
+    "word_subscriptions_status_0": "suspended",  # Disabled
+    "word_subscriptions_product_0": "office365",
+    "word_subscriptions_product_1": "office365",
+    "word_subscriptions_product_2": "office365",
+    "title": "Center",
+}
+
+
+def outcome(import_: Import) -> dict[str, tuple[int, int, int]]:
+    """Return how many rows of each table were created, were there before, and failed."""
+    return {
+        name.partition(" → ")[2]: (one.created, one.changed + one.unchanged, one.failed)
+        for name, one in import_.tallies.items()
+    }
+
+
+def test_subscription_details_of_insights(web):
+    import_ = load(web, "insights-subscription-details", INSIGHTS)
+    assert import_.row_errors == []
+    assert outcome(import_) == {"customers.csv": (11, 0, 0), "subscriptions.csv": (12, 0, 0), "usage.csv": (1, 0, 0)}
+    assert stored("60b3bedc-e0ec-4dea-bc43-4d6e6054aa24") == ("crm_online", "CSP", 1250, "grace", "2026-10-15")
+    assert stored("0fd539ac-359d-41d6-84b1-1609cef605c9") == ("office365", "CSP", 5, "suspended", "2026-10-15")
+    assert Customer.objects.get(country="KR").organisation.name == "Hanok Haeun Ltd"
+    assert "PGAMpnID" in import_.notes[1]
+    assert "IsAutoRenew" in import_.notes[1]
+    again = load(web, "insights-subscription-details")
+    assert again.has_changed_nothing, "the answers were kept"
+
+
+def test_customers_and_subscriptions_of_partner_center(web):
+    import_ = load(web, "partner-center-customers")
+    assert outcome(import_) == {"customers.csv": (10, 0, 0)}
+    assert Customer.objects.get(domain="tvilling.onmicrosoft.example").organisation.name == "Tvillingverken KB"
+    import_ = load(web, "partner-center-subscriptions", CENTER)
+    assert import_.row_errors == []
+    assert outcome(import_) == {"subscriptions.csv": (9, 0, 0)}
+    assert stored("9b31f6ab-6745-4527-9afa-d5ab4bae8b9b") == ("azure", "CSP", None, "active", "None")
+    assert "Pending (1)" in import_.notes[2]
+
+
+def test_subscriptions_of_graph(web):
+    load(web, "partner-center-customers")
+    import_ = load(web, "graph-directory-subscriptions", ALV | {"word_subscriptions_status_0": "expired"})
+    assert {(error.line, error.column, error.value) for error in import_.row_errors} == {
+        (5, "product", "Microsoft_365_Copilot"),
+        (6, "product", "FLOW_FREE"),
+        (7, "product", "POWER_BI_STANDARD"),
+        (12, "product", "MICROSOFT_365_E8_MADE_UP"),
+    }
+    assert outcome(import_) == {"subscriptions.csv": (7, 0, 4)}
+    assert stored("d719af35-e661-4b3d-ae3b-0baec64e73af") == ("office365", "CSP", 900, "active", "2027-04-05")
+
+
+def test_azure_usage_of_insights_counts_each_service_once(web):
+    import_ = load(web, "insights-azure-usage", {"word_subscriptions_agreement_0": "MOSP", "title": "Azure"})
+    assert import_.row_errors == []
+    assert outcome(import_) == {"customers.csv": (4, 0, 0), "subscriptions.csv": (4, 0, 0), "usage.csv": (5, 0, 0)}
+    assert consumed() == {
+        ("9b31f6ab", "2026-09"): "412.337953",
+        ("fe399f93", "2026-09"): "1204.5",
+        ("fe399f93", "2026-08"): "-88.12",
+        ("2a2d67ff", "2026-09"): "17.25",
+        ("a92d9e0f", "2026-09"): "999",
+    }
+
+
+def test_customers_of_microsoft_365_usage(web):
+    import_ = load(web, "insights-office365-usage", {"days": "month-first"})
+    assert outcome(import_) == {"customers.csv": (7, 0, 0)}
+    assert "WorkloadName, PaidAvailableUnits, MonthlyActiveUsers" in import_.notes[1], "the usage has no home"
+
+
+def test_licence_based_reconciliation_takes_the_newest_charge(web):
+    import_ = load(web, "recon-license-based")
+    assert [(error.column, error.value) for error in import_.row_errors] == [("product", "POWER BI PRO")]
+    assert outcome(import_) == {"customers.csv": (8, 0, 0), "subscriptions.csv": (5, 0, 1)}
+    assert stored("64cec5fe-01d8-4fbc-b398-97dbbf44e1ec") == ("office365", "CSP", 62, "active", "2027-02-01")
+    assert stored("0ff98a77-2f76-42fa-b861-240d6e3be66f")[3] == "expired"
+
+
+def test_daily_usage_is_added_up_by_a_mapping_made_by_hand(web):
+    load(web, "insights-azure-usage", {"word_subscriptions_agreement_0": "MOSP", "title": "Azure"})
+    before = consumed()
+    import_ = load(
+        web,
+        "daily-rated-usage",
+        {
+            "from_month": "UsageDate",
+            "from_subscription_id": "EntitlementId",
+            "value_workload": "azure",
+            "from_consumed_usd": "PricingPreTaxTotal",
+            "rows": "sum",
+            "title": "Daily",
+        },
+        to="usage.csv",
+    )
+    assert import_.row_errors == []
+    changed = {key: amount for key, amount in consumed().items() if before.get(key) != amount}
+    assert changed == {
+        ("9b31f6ab", "2026-09"): "0.972104393030498",
+        ("fe399f93", "2026-09"): "25.7",
+        ("fe399f93", "2026-10"): "38.2",
+        ("2a2d67ff", "2026-09"): "0",
+        ("a92d9e0f", "2026-09"): "133.9",
+    }
+
+
+def test_earnings_have_a_home_for_their_customers_only(web):
+    import_ = load(
+        web,
+        "earnings-default",
+        {"from_tenant_id": "customerTenantId", "from_name": "customerName", "rows": "first", "title": "Earnings"},
+        to="customers.csv",
+    )
+    assert outcome(import_)["customers.csv"][0] > 0
+    assert "earningAmount" in import_.notes[1]
+
+
+def stored(subscription_id: str) -> tuple[str, str, int | None, str, str]:
+    one = Subscription.objects.get(subscription_id=subscription_id)
+    return one.product, one.agreement, one.seats, one.status, str(one.renews_on)
+
+
+def consumed() -> dict[tuple[str, str], str]:
+    """Return what was consumed, by the first digits of the subscription and the month."""
+    newest = Usage.objects.current().select_related("subscription")
+    return {
+        (str(one.subscription.subscription_id)[:8], f"{one.month:%Y-%m}"): f"{one.consumed_usd.normalize():f}"
+        for one in newest
+        if one.consumed_usd is not None
+    }

@@ -9,7 +9,7 @@ class AssociationsConfig(AppConfig):
     def ready(self) -> None:
         # Importing the events of a feature registers them.
         from associations import tasks
-        from associations.attaching import events, moving_events  # noqa: F401
+        from associations.attaching import events, moving_events, start_events  # noqa: F401
         from associations.attaching.actions import bulk
         from associations.change_requests import answer_events  # noqa: F401
         from associations.imports import ASSOCIATIONS, collisions_with_record, record_changes, settle

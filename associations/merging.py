@@ -415,7 +415,8 @@ def _may_be_moved(line: _Line, one: Association) -> bool:
         return False
     if one.source != Source.ESTATE or one.reopened_at or one.end_reason not in {"", EndReason.FILE, *FROM_OUTSIDE}:
         return False
-    moves = Event.objects.filter(verb=AttachEvent.DATED_BACK, object_kind="subscription", changes__association=one.pk)
+    verbs = [AttachEvent.DATED_BACK, AttachEvent.DATED_FORWARD]
+    moves = Event.objects.filter(verb__in=verbs, object_kind="subscription", changes__association=one.pk)
     return not (isinstance(line.unit, Subscription) and moves.filter(object_id=line.unit.subscription_id).exists())
 
 

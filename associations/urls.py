@@ -25,6 +25,7 @@ urlpatterns = [
     path(SUBSCRIPTION, customer.subscription_detail, name="subscription_detail"),
     path(f"{SUBSCRIPTION}check/", customer.subscription_check, name="subscription_check"),
     path(f"{SUBSCRIPTION}attach/", customer.subscription_attach, name="subscription_attach"),
+    path(f"{SUBSCRIPTION}start/", customer.subscription_start, name="subscription_start"),
     path(f"{SUBSCRIPTION}remove/", customer.subscription_remove, name="subscription_remove"),
     path(f"{SUBSCRIPTION}undo/", customer.subscription_undo, name="subscription_undo"),
     path(f"{SUBSCRIPTION}history/", customer.subscription_history, name="subscription_history"),

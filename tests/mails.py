@@ -37,7 +37,7 @@ ROOMS = ["history", "accounts", "estate", "notifications", "directory", "associa
 
 
 def change_the_record() -> None:
-    """Attach a partner, date it back, remove it, undo the removal, end it and take the end back.
+    """Attach a partner, move its start both ways, remove and end it; take each of these back.
 
     Undo the attachment of another, and let one resign.
     """
@@ -47,6 +47,8 @@ def change_the_record() -> None:
     subscription, other, third = (make_subscription(customer) for _each in range(3))
     for began_on in (None, timezone.now().date() - timedelta(days=30)):
         attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=began_on, note="They run it.")
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=timezone.now().date())
+    undo.undo(subscription.subscription_id, by=admin)
     attaching.remove(subscription.subscription_id, by=admin, reason="No longer.")
     association = undo.undo(subscription.subscription_id, by=admin)
     assert association is not None

@@ -44,8 +44,9 @@ ORDER = {
 }
 #: Rules that no request can break together.
 EXCLUSIVE = [{"sign-in", "right"}, {"no version", "old version"}, {"media type", "body"}]
-#: Writes that need no lock that someone else could hold for long, and that no state forbids.
-ALWAYS_POSSIBLE = {"bulk", "notification_done", "notification_reopen"}
+#: Writes that need no lock that someone else could hold for long, and that no state forbids; and one that says of each
+#: subscription what came of it.
+ALWAYS_POSSIBLE = {"bulk", "move", "notification_done", "notification_reopen"}
 
 
 def id_in(ready: Ready) -> str:

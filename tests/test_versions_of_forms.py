@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from threading import Barrier
@@ -19,6 +20,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.urls import resolve, reverse
+from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.change_requests.models import ChangeRequest
@@ -104,6 +106,11 @@ def show(name: str) -> Shown:
         case "associations:subscription_attach":
             page = client.post(reverse("associations:subscription_check", args=[number]), {"mpn_id": ours.mpn_id})
             meanwhile: Callable[[], Any] = attach_other
+        case "associations:subscription_start":
+            attaching.attach(number, ours.mpn_id, by=admin)
+            page, meanwhile = client.get(detail), remove_and_attach_ours
+            day = timezone.now().date() - timedelta(days=30)
+            return _with_form(Shown(subscription, page, client, meanwhile), name, began_on=day.isoformat())
         case "associations:subscription_remove":
             attaching.attach(number, ours.mpn_id, by=admin)
             page, meanwhile = client.get(detail), remove_and_attach_other

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from functools import partial
 from typing import TypedDict
 
@@ -20,7 +19,6 @@ from associations.record.events import (
     TOLD_PARTNER,
     UNDONE,
     AssociationPayload,
-    PartnerName,
     RestContext,
     notify_both,
     notify_customer,
@@ -48,11 +46,9 @@ class AttachEvent(EventType):
     ATTACH_UNDONE = "partner_of_record.attach_undone"
     REMOVAL_UNDONE = "partner_of_record.removal_undone"
     DATED_BACK = "partner_of_record.dated_back"
+    DATED_FORWARD = "partner_of_record.dated_forward"
+    DATING_UNDONE = "partner_of_record.dating_undone"
     BULK_REQUESTED = "bulk.requested"
-
-
-class DatedBack(AssociationPayload):
-    began_at_before: str
 
 
 class BulkRequested(TypedDict):
@@ -60,15 +56,7 @@ class BulkRequested(TypedDict):
     dry_run: bool
 
 
-class WithDay(PartnerName):
-    day: str
-
-
-def _with_day(payload: AssociationPayload) -> WithDay:
-    return {**partner_name(payload), "day": day_text(datetime.fromisoformat(payload["began_at"]))}
-
-
-def _notify(event: Event, *, partner: Mail, receipt: Mail) -> None:
+def notify_both_sides(event: Event, *, partner: Mail, receipt: Mail) -> None:
     """Notify the partner, and send a confirmation to the member of the customer who did it."""
     notify_partners(event, partner)
     receipt_to_actor(event, receipt)
@@ -197,7 +185,7 @@ def _attached(event: Event) -> None:
     source = event.changes.get("source")
     if source == Source.INVITATION:
         return
-    _notify(event, partner=ATTACHED_MAIL, receipt=ATTACHED_RECEIPT)
+    notify_both_sides(event, partner=ATTACHED_MAIL, receipt=ATTACHED_RECEIPT)
     if source in {Source.ACTIVATION, Source.AUTOMATIC}:
         notify_customer(event, ATTACHED_FOR_CUSTOMER)
 
@@ -262,7 +250,7 @@ register(
     groups=(ENDED_GROUP,),
     link=SUBSCRIPTION,
     mails=(REMOVED_MAIL, REMOVED_RECEIPT),
-    notify=partial(_notify, partner=REMOVED_MAIL, receipt=REMOVED_RECEIPT),
+    notify=partial(notify_both_sides, partner=REMOVED_MAIL, receipt=REMOVED_RECEIPT),
 )
 
 # --- Resigned -------------------------------------------------------------------------------------------------------
@@ -365,7 +353,7 @@ register(
     groups=(UNDONE,),
     link=SUBSCRIPTION,
     mails=(ATTACH_UNDONE_MAIL, ATTACH_UNDONE_RECEIPT),
-    notify=partial(_notify, partner=ATTACH_UNDONE_MAIL, receipt=ATTACH_UNDONE_RECEIPT),
+    notify=partial(notify_both_sides, partner=ATTACH_UNDONE_MAIL, receipt=ATTACH_UNDONE_RECEIPT),
 )
 
 REMOVAL_UNDONE_MAIL = to_partner(
@@ -410,54 +398,7 @@ register(
     groups=(UNDONE,),
     link=SUBSCRIPTION,
     mails=(REMOVAL_UNDONE_MAIL, REMOVAL_UNDONE_RECEIPT),
-    notify=partial(_notify, partner=REMOVAL_UNDONE_MAIL, receipt=REMOVAL_UNDONE_RECEIPT),
-)
-
-# --- The start is moved earlier -------------------------------------------------------------------------------------
-
-DATED_BACK_MAIL = to_partner(
-    "record_dated_back",
-    Topic.RECORD,
-    title=_("Start date moved earlier"),
-    subject=_("Your start date as the partner of record for %(subscription)s (%(customer)s) is now earlier"),
-    paragraphs=(
-        _("%(customer)s has changed the start date of %(partner)s as the partner of record for %(subscription)s."),
-        _("Your start date is now %(since)s. Before, it was %(since_before)s."),
-    ),
-    inbox=_("Your start date as the partner of record is now %(day)s."),
-    values=_with_day,
-)
-DATED_BACK_RECEIPT = to_customer(
-    "record_dated_back_receipt",
-    Topic.RECORD,
-    title=_("Confirmation: start date moved earlier"),
-    subject=_("You changed the start date of %(partner)s as the partner of record for %(subscription)s"),
-    paragraphs=(
-        (
-            _(
-                "The start date of %(partner)s as the partner of record for %(subscription)s is now %(since)s. "
-                "Before, it was %(since_before)s."
-            ),
-            TOLD_PARTNER,
-        ),
-    ),
-    inbox=_("You moved the start date of %(partner)s earlier, to %(day)s."),
-    values=_with_day,
-)
-
-
-register(
-    AttachEvent.DATED_BACK,
-    payload=DatedBack,
-    about=("subscription",),
-    here=_("The start date for {partner} was moved earlier"),
-    elsewhere=_("The start date for {partner} on {object} was moved earlier"),
-    icon="clock",
-    tone="",
-    groups=(ATTACHED,),
-    link=SUBSCRIPTION,
-    mails=(DATED_BACK_MAIL, DATED_BACK_RECEIPT),
-    notify=partial(_notify, partner=DATED_BACK_MAIL, receipt=DATED_BACK_RECEIPT),
+    notify=partial(notify_both_sides, partner=REMOVAL_UNDONE_MAIL, receipt=REMOVAL_UNDONE_RECEIPT),
 )
 
 # --- Many -----------------------------------------------------------------------------------------------------------

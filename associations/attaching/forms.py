@@ -124,6 +124,22 @@ class RemoveForm(forms.Form):
         return " ".join(filter(None, [str(self.REASONS.get(given["reason"], "")), given["text"].strip()]))
 
 
+class StartForm(forms.Form):
+    """Another start of the partner of record: the first day, and the version of the subscription as shown."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput)
+    began_on = forms.DateField(
+        label=_("Partner of record since"),
+        help_text=_("A date up to 12 months ago, but not before the subscription started. The partner is told."),
+        input_formats=["%Y-%m-%d"],
+        error_messages={
+            "required": _("Enter the start date."),
+            "invalid": _("Enter a date as year-month-day, for example 2026-03-31."),
+        },
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+
+
 class ResignForm(forms.Form):
     """Why a partner resigns: the customer reads it."""
 

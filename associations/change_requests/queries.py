@@ -40,21 +40,23 @@ class LastChange(NamedTuple):
     """The customer's last attach, removal or answer that was not undone, and what it changed in the record.
 
     `struck` is the association it began, which undo would strike. `ended` is the one it ended, and `kept` the one of
-    the partner of record that an answer kept. `cancelled` is the change request that a removal cancelled.
+    the partner of record that an answer kept. `cancelled` is the change request that a removal cancelled, and `redated`
+    the association whose start was moved.
     """
 
-    what: Literal["attached", "moved", "removed", "answered", "switched"]
+    what: Literal["attached", "moved", "redated", "removed", "answered", "switched"]
     at: datetime
     struck: Association | None = None
     ended: Association | None = None
     kept: Association | None = None
     request: ChangeRequest | None = None
     cancelled: ChangeRequest | None = None
+    redated: Association | None = None
 
     @property
     def association(self) -> Association:
         """Return its association; for an answer, that of the partner it named, if it named one."""
-        found = self.struck or self.kept or self.ended
+        found = self.struck or self.kept or self.ended or self.redated
         assert found is not None
         return found
 
@@ -95,6 +97,11 @@ def last_change(of_record: Sequence[Association], requests: Sequence[ChangeReque
             and one.end_reason == EndReason.REMOVED
             and one.undone_at is None
         ),
+        *(
+            LastChange("redated", one.redated_at, redated=one)
+            for one in of_record
+            if one.redated_at is not None and one.undone_at is None
+        ),
     ]
     last = max(changes, key=lambda change: change.at, default=None)
     undone = (
@@ -103,7 +110,7 @@ def last_change(of_record: Sequence[Association], requests: Sequence[ChangeReque
     )
     if last is None or any(moment is not None and moment > last.at for moment in undone):
         return None
-    open_since = last.struck or last.kept
+    open_since = last.struck or last.kept or last.redated
     if open_since is not None and open_since.ended_at is not None:
         return None  # it has ended since, but not by the customer
     if last.request is not None and last.ended is not None and last.ended.ended_at != last.at:

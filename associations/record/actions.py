@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from associations.record.models import KEPT, Association
+from associations.record.models import KEPT, REDATED, Association
 from associations.record.rules import AssociationKind, EndReason, Source
 from por.directory.models import Customer, Partner, Subscription
 
@@ -73,6 +73,21 @@ def reopen(association: Association, *, at: datetime | None) -> None:
     association.save(update_fields=["ended_at", "end_reason", "end_note", "end_inferred", "reopened_at", *KEPT])
 
 
+def move_start(association: Association, *, began_at: datetime, at: datetime) -> None:
+    """Let an open association begin at another instant, and keep the one before for undo."""
+    association.began_at_before, association.redated_at = association.began_at, at
+    association.began_at = began_at
+    association.save(update_fields=["began_at", *REDATED])
+
+
+def move_start_back(association: Association, *, at: datetime) -> None:
+    """Let an association begin when it did before its start was moved."""
+    assert association.began_at_before is not None
+    association.began_at, association.reopened_at = association.began_at_before, at
+    association.began_at_before = association.redated_at = None
+    association.save(update_fields=["began_at", "reopened_at", *REDATED])
+
+
 def strike(association: Association, *, at: datetime) -> None:
     """Take an association out of the record; from now on it counts for nothing."""
     association.undone_at = at
@@ -87,7 +102,7 @@ def redate(
     end_reason: str = "",
     end_inferred: bool = False,
 ) -> None:
-    """Correct the period of an association."""
+    """Correct the period of an association, as a file says."""
     ends, opens = association.ended_at is None and ended_at is not None, ended_at is None
     association.began_at, association.ended_at = began_at, ended_at
     association.end_reason, association.end_inferred = end_reason, end_inferred

@@ -78,7 +78,8 @@ FINGERPRINT = _HASHED.format(f"{_RECORD}, {_SOMETIMES}")
 def fingerprint_of(one: Association) -> str:
     """Return the fingerprint of an association, as FINGERPRINT does for its row."""
     numbers = (one.pk, one.customer_id, one.subscription_id, one.partner_id)
-    instants = (None if instant is None else (instant - EPOCH) // MICROSECOND for instant in one.instants)
+    used = (one.began_at, one.ended_at, one.attached_at, one.undone_at, one.reopened_at)
+    instants = (None if instant is None else (instant - EPOCH) // MICROSECOND for instant in used)
     texts = (one.kind, one.source, one.end_reason, one.note, one.end_note)
     parts = [*map(_text, (*numbers, *instants)), *(f"{len(text)}:{text}" for text in texts)]
     if one.ends_on is not None or one.end_inferred:

@@ -124,7 +124,7 @@ _LATEST = PreparedQuery(
         .filter(subscription=Param("subscription"))
         .order_by(
             Case(When(ended_at=None, undone_at=None, then=0), default=1),
-            Greatest("began_at", "ended_at", "attached_at", "undone_at", "reopened_at").desc(),
+            Greatest("began_at", "ended_at", "attached_at", "undone_at", "reopened_at", "redated_at").desc(),
         )[:2]
     )
 )

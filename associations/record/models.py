@@ -37,6 +37,8 @@ class Period(Func):
     output_field = DateTimeRangeField()
 
 
+#: What undo needs to move the start of an association back.
+REDATED = ("redated_at", "began_at_before")
 #: What an association keeps of its subscription when it ends.
 KEPT = ("seats_at_end", "status_at_end", "renews_on_at_end", "version_at_end")
 
@@ -109,7 +111,10 @@ class Association(RowModel):
     ended_at = models.DateTimeField(null=True, blank=True)
     attached_at = models.DateTimeField(default=timezone.now)
     undone_at = models.DateTimeField(null=True, blank=True)
-    reopened_at = models.DateTimeField(null=True, blank=True)  # when its removal was last undone
+    reopened_at = models.DateTimeField(null=True, blank=True)  # when its removal, or a move of its start, was undone
+    # When the customer last moved its start, and the start before that, for undo.
+    redated_at = models.DateTimeField(null=True, blank=True)
+    began_at_before = models.DateTimeField(null=True, blank=True)
     source = models.CharField(max_length=12, choices=Source.choices)
     #: The day on which it will end, where a file has given one. Until then it is open.
     ends_on = models.DateField(null=True, blank=True)
@@ -185,7 +190,7 @@ class Association(RowModel):
     @property
     def instants(self) -> tuple[datetime | None, ...]:
         """Return all instants that it has used on its unit. The next one comes after them."""
-        return (self.began_at, self.ended_at, self.attached_at, self.undone_at, self.reopened_at)
+        return (self.began_at, self.ended_at, self.attached_at, self.undone_at, self.reopened_at, self.redated_at)
 
     @property
     def is_in_force(self) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Attached(NamedTuple):
-    """The outcome of attaching: a new association, the same one, the same one with an earlier start, a change request.
+    """The outcome of attaching: a new association, the same one, the same one with another start, a change request.
 
     It is "moved" if the record went to another location of the same company. `association` is that of the partner of
     record. If a change was requested, it is the other partner's, which stays until the customer answers. If the
@@ -39,7 +39,7 @@ class Attached(NamedTuple):
     """
 
     association: Association
-    outcome: Literal["attached", "unchanged", "moved_back", "moved", "change_requested", "switched"]
+    outcome: Literal["attached", "unchanged", "moved_back", "moved_forward", "moved", "change_requested", "switched"]
     request: ChangeRequest | None = None
 
 
@@ -55,8 +55,8 @@ def attach(
 ) -> Attached:
     """Attach the partner with this MPN ID, from now or from the start of a UTC day up to 12 months back.
 
-    Attaching the current partner of record changes nothing, or moves its start back. Where it is another one, a
-    change request is opened or joined; with `switch`, the partner replaces the other one at once. To another location
+    Attaching the current partner of record changes nothing, or moves its start to another day. Where it is another one,
+    a change request is opened or joined; with `switch`, the partner replaces the other one at once. To another location
     of the same company the record moves at once, and nobody is asked. `version`, if given, is the subscription's as the
     caller last saw it. Raises NotFound, Forbidden, VersionConflict, Locked or Refused.
     """
@@ -120,13 +120,14 @@ def attach_locked(
     now = locking.next_instant(latest)
     if current is not None:
         current.partner = partner
-        if began_on is None or start_of(began_on) >= current.began_at:
+        if began_on is None or began_on == current.began_at.date():
             return Attached(current, "unchanged")
     locking.require_open_to_attach(subscription)
     began_at = now if began_on is None else _back_dated(began_on, subscription, now)
     if current is not None:
-        _move_back(current, began_at, subscription, by=by, at=now)
-        return Attached(current, "moved_back")
+        is_earlier = began_at < current.began_at
+        _move_start(current, began_at, subscription, by=by, at=now)
+        return Attached(current, "moved_back" if is_earlier else "moved_forward")
     draft = record.draft(subscription, partner, source=source, began_at=began_at, attached_at=now, note=note)
     association = record.begin(draft)
     recording.record_event(
@@ -135,12 +136,13 @@ def attach_locked(
     return Attached(association, "attached")
 
 
-def _move_back(
+def _move_start(
     current: Association, began_at: datetime, subscription: Subscription, *, by: Actor, at: datetime
 ) -> None:
+    verb = AttachEvent.DATED_BACK if began_at < current.began_at else AttachEvent.DATED_FORWARD
     before = {"began_at_before": current.began_at.isoformat()}
-    record.redate(current, began_at=began_at, ended_at=current.ended_at)
-    recording.record_event(AttachEvent.DATED_BACK, subscription, by=by, at=at, association=current, changes=before)
+    record.move_start(current, began_at=began_at, at=at)
+    recording.record_event(verb, subscription, by=by, at=at, association=current, changes=before)
 
 
 def _contest(

@@ -1,9 +1,10 @@
-"""Undoing the customer's last attach, removal or answer."""
+"""Undoing the customer's last attach, removal, answer or move of a start."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from datetime import datetime
 
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
@@ -25,13 +26,13 @@ from por.errors import Refused
 
 @transaction.atomic
 def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -> Association | None:
-    """Take back the customer's last attach, removal or answer; return the association in force after it.
+    """Take back the customer's last change of the record; return the association in force after it.
 
     An attach is struck and counts for nothing; a removal reopens the same association, and the change request that it
     cancelled; an answer does both, and its change request is open again. Switching to another partner at once is undone
-    like an answer, but no change request is open after it, as none was before. An undo cannot be undone. Raises
-    NotFound, Forbidden, VersionConflict, Locked, `nothing_to_undo`, `undo_too_late`, `slot_taken`,
-    `subscription_expired` or `partner_closed`.
+    like an answer, but no change request is open after it, as none was before. A start that was moved is where it was.
+    An undo cannot be undone. Raises NotFound, Forbidden, VersionConflict, Locked, `nothing_to_undo`, `undo_too_late`,
+    `slot_taken`, `subscription_expired` or `partner_closed`.
     """
     subscription = locking.locked(subscription_id, Right.UNDO, by=by, version=version)
     of_record, requests = locking.all_associations(subscription), change_requests.requests_of(subscription)
@@ -51,6 +52,8 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
     elif last.request is not None:
         answered = last.association.partner if last.request.chosen_id else None
         change_requests.ask_again(last.request, answered, by=by, at=now)
+    elif last.redated is not None:
+        _move_start_back(last.redated, of_record, subscription, by=by, at=now)
     elif last.what == "moved" and last.struck is not None and last.ended is not None:
         recording.record_event(
             MoveEvent.MOVE_UNDONE,
@@ -68,7 +71,20 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
             change_requests.reopen_cancelled(last.cancelled, by=by, at=now)
     if last.request is not None:
         describing.describe([one.pk for one in (last.struck, last.ended) if one is not None], in_request=True)
-    return last.ended or last.kept
+    return last.ended or last.kept or last.redated
+
+
+def _move_start_back(
+    redated: Association, of_record: Iterable[Association], subscription: Subscription, *, by: Actor, at: datetime
+) -> None:
+    """Let the association begin when it did before. Raises Refused if a file has filled that time since."""
+    others = (one for one in of_record if one.pk != redated.pk and one.undone_at is None)
+    began_at = redated.began_at_before
+    if began_at is None or any(one.ended_at is not None and one.ended_at > began_at for one in others):
+        raise Refused("slot_taken", _("You cannot undo this because another partner is now the partner of record."))
+    before = {"began_at_before": redated.began_at.isoformat()}
+    record.move_start_back(redated, at=at)
+    recording.record_event(AttachEvent.DATING_UNDONE, subscription, by=by, at=at, association=redated, changes=before)
 
 
 def _check_can_reopen(ended: Association, others: Iterable[Association], subscription: Subscription) -> None:

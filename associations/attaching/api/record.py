@@ -76,10 +76,10 @@ class PartnerOfRecord(Endpoint):
         "attach",
         "Attach a partner of record",
         """201: the partner with this MPN ID becomes the partner of record. 200: it already was the partner of record;
-        nothing changes, or an earlier `began_on` moves its start date earlier. 202: another partner is the partner of
-        record and stays, and the customer is asked which partner is doing the work. With `"switch": true` nobody is
-        asked: the partner replaces the other one at once, and the answer is 200 with the change request that this
-        answered. The partners get an email.""",
+        nothing changes, or another `began_on` moves its start date, earlier or later. Or the record moved at once from
+        another location of the same company. 202: another partner is the partner of record and stays, and the customer
+        is asked which partner is doing the work. With `"switch": true` nobody is asked: the partner replaces the other
+        one at once, and the answer is 200 with the change request that this answered. The partners get an email.""",
         answers={201: RecordShape, 200: AttachedShape, 202: RequestedShape},
         example={"association": ASSOCIATION_EXAMPLE},
         examples={202: {"change_request": CHANGE_REQUEST_EXAMPLE}},
@@ -154,8 +154,9 @@ class Undo(Endpoint):
     @described(
         "undo",
         "Undo the last attach, removal or answer",
-        """For any administrator of the customer, within 30 minutes. Answers with the partner of record afterwards. If
-        an answer is undone, its change request opens again, and so does one that the removal cancelled.""",
+        """For any administrator of the customer, within 30 minutes. A start date that was moved is moved back. Answers
+        with the partner of record afterwards. If an answer is undone, its change request opens again, and so does one
+        that the removal cancelled.""",
         answers={200: RecordShape},
         example={"association": None},
         body=UndoBody,

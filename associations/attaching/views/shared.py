@@ -10,6 +10,7 @@ from django.utils import timezone
 from associations.attaching.events import ATTACHED_MAIL, REMOVED_MAIL
 from associations.attaching.forms import CheckForm
 from associations.attaching.moving_events import MOVED_FROM, MOVED_TO
+from associations.attaching.start_events import DATED_BACK_MAIL
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.queries import LastChange, Told, told, told_of_answer
 from por.accounts.models import Actor
@@ -45,6 +46,8 @@ def told_of(last: LastChange) -> list[Told]:
         return told_of_answer(ChangeRequest.objects.for_listing().get(pk=last.request.pk))
     if last.what == "moved" and last.ended is not None:
         return told({last.association.partner: MOVED_TO, last.ended.partner: MOVED_FROM})
+    if last.redated is not None:
+        return told({last.redated.partner: DATED_BACK_MAIL})
     return told({last.association.partner: ATTACHED_MAIL if last.what == "attached" else REMOVED_MAIL})
 
 

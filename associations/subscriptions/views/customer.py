@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 
 from associations.attaching.actions.attach import attach, remove
 from associations.attaching.actions.undo import undo
-from associations.attaching.forms import AttachForm, CheckForm, RemoveForm, SeveralForm, UndoForm
+from associations.attaching.forms import AttachForm, CheckForm, RemoveForm, SeveralForm, StartForm, UndoForm
 from associations.attaching.views import several
 from associations.attaching.views.shared import being_of_record, checked, is_told_of_end, told_of
 from associations.change_requests.actions import requests_of
@@ -51,7 +51,7 @@ from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Partner, Subscription
 from por.directory.rules import normal_mpn_id
-from por.errors import VersionConflict
+from por.errors import Refused, VersionConflict
 from por.notifications.queries import mail_is_late
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, ListTab, events_text
@@ -142,6 +142,31 @@ def subscription_attach(request: Request, subscription_id: uuid.UUID) -> HttpRes
     elif not changed:
         partner = checked(request.actor, check)  # shown again, with what was wrong
     return _detail(request, subscription, check=check, attach=form, too=chosen, partner=partner, status=sent.status)
+
+
+@posted("associations:subscription_detail")
+@only(OrganisationKind.CUSTOMER)
+def subscription_start(request: Request, subscription_id: uuid.UUID) -> HttpResponse:
+    """Move the start of the partner of record to another day. A second click changes nothing."""
+    subscription = _own(request.actor, subscription_id, to=Right.ATTACH)
+    holder = _holder(subscription)
+    form = StartForm(request.POST, auto_id="start_%s")
+
+    def work() -> object:
+        if holder is None:
+            raise Refused("no_partner_of_record", _("This subscription has no partner of record."))
+        return attach(subscription_id, holder.partner.mpn_id, by=request.actor, **form.cleaned_data)
+
+    sent = submit(form, work)
+    if sent.is_done or isinstance(sent.refused, VersionConflict) and holder and _began_on(holder, form):
+        return _back(subscription)
+    subscription.refresh_from_db()
+    return _detail(request, subscription, start=form, status=sent.status)
+
+
+def _began_on(holder: Association, form: StartForm) -> bool:
+    """Return whether the association begins on this day already: by the first of two clicks, or by a colleague."""
+    return bool(holder.began_at.date() == form.cleaned_data["began_on"])
 
 
 @posted("associations:subscription_detail")
@@ -240,6 +265,7 @@ def _detail(
     check: CheckForm | None = None,
     attach: AttachForm | None = None,
     too: SeveralForm | None = None,
+    start: StartForm | None = None,
     remove: RemoveForm | None = None,
     undo: UndoForm | None = None,
     past: AsOfForm | None = None,
@@ -262,7 +288,7 @@ def _detail(
     may_name = active and actor.may(Right.ATTACH)
     own_use = partner is not None and partner.own_tenant_id == subscription.customer.tenant_id
     shown_partner = current.association.partner if current else partner
-    sent = [form for form in (check, attach, too, remove, undo, past) if form is not None and form.errors]
+    sent = [form for form in (check, attach, too, start, remove, undo, past) if form is not None and form.errors]
     return render_page(
         request,
         "subscriptions/subscription_detail.html",
@@ -293,6 +319,7 @@ def _detail(
             "own_use": own_use,
             "check_form": check or CheckForm(is_first=may_name and current is None and partner is None and not last),
             "attach_form": attach or AttachForm(),
+            "start_form": start or _start_form(current.association if current else None),
             "remove_form": remove or RemoveForm(),
             "undo_minutes": policy_on(today).undo_within // timedelta(minutes=1),
             "known": _known_partners(subscription) if may_name and partner is None else [],
@@ -313,6 +340,11 @@ def _detail(
         part="record",
         status=status,
     )
+
+
+def _start_form(record: Association | None) -> StartForm:
+    """Return the form with the start of the partner of record."""
+    return StartForm(initial={"began_on": record.began_at.date()} if record else {}, auto_id="start_%s")
 
 
 def _known_partners(subscription: Subscription) -> list[Partner]:

@@ -234,9 +234,11 @@ def moment(value: datetime | None, zone: bool = False) -> SafeString:
 
 
 @register.simple_tag
-def line_chart(title: str, labels: Sequence[str], series: Sequence[charts.Series], table: bool = True) -> SafeString:
+def line_chart(
+    title: str, labels: Sequence[str], series: Sequence[charts.Series], table: bool = True, half: bool = False
+) -> SafeString:
     """Return a line chart, with its figures as a table unless the page has one; see por.web.charts."""
-    return charts.line_chart(title, labels, series, table)
+    return charts.line_chart(title, labels, series, table, half)
 
 
 @register.simple_tag

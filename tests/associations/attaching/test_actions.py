@@ -262,12 +262,53 @@ def test_earlier_start_for_the_same_partner_moves_its_start(subscription, partne
     day = timezone.now().date() - timedelta(days=40)
 
     moved = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=day)
-    later = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=day + timedelta(days=1))
+    same = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=day)
 
     assert (moved.association, moved.outcome) == (first, "moved_back")
     assert moved.association.began_at == start_of(day)
-    assert later.outcome == "unchanged"
+    assert same.outcome == "unchanged"
     assert verbs(subscription) == ["attached", "dated_back"]
+
+
+def test_later_start_for_the_same_partner_moves_its_start_too(subscription, partner, admin):
+    day = timezone.now().date() - timedelta(days=40)
+    first = attach(subscription, partner, admin, began_on=day)
+
+    moved = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=day + timedelta(days=9))
+
+    assert (moved.association, moved.outcome) == (first, "moved_forward")
+    assert moved.association.began_at == start_of(day + timedelta(days=9))
+    event = Event.objects.latest("id")
+    assert (event.verb, event.changes["began_at_before"]) == (
+        "partner_of_record.dated_forward",
+        start_of(day).isoformat(),
+    )
+    tomorrow = timezone.now().date() + timedelta(days=1)
+    refused("began_on_in_future", attach, subscription, partner, admin, began_on=tomorrow, field="began_on")
+
+
+def test_moved_start_is_undone_once_and_the_partner_is_of_record_as_before(subscription, partner, admin):
+    day = timezone.now().date() - timedelta(days=40)
+    first = attach(subscription, partner, admin, began_on=day)
+    attach(subscription, partner, admin, began_on=day + timedelta(days=9))
+
+    assert undo.undo(subscription.subscription_id, by=admin) == first
+
+    first.refresh_from_db()
+    assert (first.began_at, first.redated_at, first.began_at_before) == (start_of(day), None, None)
+    assert verbs(subscription)[-1] == "dating_undone"
+    refused("nothing_to_undo", undo.undo, subscription.subscription_id, by=admin)
+
+
+def test_moved_start_is_not_undone_over_a_period_that_a_file_has_put_there(subscription, partner, admin):
+    day = timezone.now().date() - timedelta(days=40)
+    attach(subscription, partner, admin, began_on=day)
+    attach(subscription, partner, admin, began_on=day + timedelta(days=9))
+    Association.objects.create(
+        kind="dpor", customer=subscription.customer, subscription=subscription, partner=make_partner(),
+        began_at=start_of(day), ended_at=start_of(day + timedelta(days=5)), source="estate",
+    )  # fmt: skip
+    refused("slot_taken", undo.undo, subscription.subscription_id, by=admin)
 
 
 def test_start_in_the_future_or_too_far_back_is_refused(customer, partner, admin):

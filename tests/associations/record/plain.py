@@ -35,6 +35,8 @@ class Period:
     reopened: datetime | None = None
     ends_on: date | None = None
     is_inferred: bool = False
+    redated: datetime | None = None
+    before: datetime | None = None  # its start before it was moved
     is_dated_back: bool = field(default=False, compare=False)  # by a person
 
     @property
@@ -116,7 +118,8 @@ class Record:
 
     def instant(self, unit: Unit, requests: list[Request] | None = None) -> datetime:
         used = [
-            *(m for one in unit.periods for m in (one.began, one.ended, one.attached, one.undone, one.reopened)),
+            *(m for one in unit.periods for m in (one.began, one.ended, one.attached, one.undone)),
+            *(m for one in unit.periods for m in (one.reopened, one.redated)),
             *(m for one in requests or [] for m in (one.opened, one.closed, one.reopened)),
         ]
         return max([self.now, *(moment + TICK for moment in used if moment is not None)])
@@ -139,7 +142,7 @@ class Record:
         now, current = self.instant(unit), unit.current
         if current and current.partner != partner:
             return self._contest(unit, current, partner, began_on, switch=switch)
-        if current and (began_on is None or start_of(began_on) >= current.began):
+        if current and (began_on is None or began_on == current.began.date()):
             return "unchanged"
         self._check_active(unit)
         began = now
@@ -147,10 +150,12 @@ class Record:
             self._check_start(unit, began_on, now.date())
             began = start_of(began_on)
         if current:
-            current.began = began
+            way = "back" if began < current.began else "forward"
+            current.before, current.redated, current.began = current.began, now, began
             current.is_dated_back = True
-            self._changed(unit, "dated_back", current)
-            return "moved_back"
+            unit.last = ("redated", current, now)
+            self._changed(unit, f"dated_{way}", current)
+            return f"moved_{way}"
         period = Period(partner, began, now, "customer")
         unit.periods.append(period)
         unit.last = ("attached", period, now)
@@ -295,13 +300,20 @@ class Record:
         if unit.last is None or unit.request is not None:
             raise Refusal("nothing_to_undo")
         what, thing, at = unit.last
-        if what == "attached" and not thing.is_open:
+        if what in {"attached", "redated"} and not thing.is_open:
             raise Refusal("nothing_to_undo")  # an import has ended it
         if isinstance(thing, Request):
             return self._undo_answer(unit, thing, at, now, switched=what == "switched")
         if now > at + HALF_AN_HOUR:
             raise Refusal("undo_too_late")
         unit_last, unit.last = unit.last, None
+        if what == "redated":
+            if any(one.counts and one.ended and one.ended > thing.before for one in unit.periods):
+                unit.last = unit_last
+                raise Refusal("slot_taken")
+            thing.began, thing.reopened, thing.before, thing.redated = thing.before, now, None, None
+            self._changed(unit, "dating_undone", thing)
+            return thing
         if what == "attached":
             thing.undone = now
             self._changed(unit, "attach_undone", thing)

@@ -55,6 +55,8 @@ NOW: dict[str, dict[str, Any]] = {
     "partner_of_record.moved_together": {"former": PARTNER, "to": PARTNER, "subscriptions": 12},
     "partner_of_record.location_moved": {"former": PARTNER, "to": PARTNER, "subscriptions": 12, "customers": 3},
     "partner_of_record.dated_back": {**ASSOCIATION, "began_at_before": "2026-04-01T09:30:00+00:00"},
+    "partner_of_record.dated_forward": {**ASSOCIATION, "began_at_before": "2026-04-01T09:30:00+00:00"},
+    "partner_of_record.dating_undone": {**ASSOCIATION, "began_at_before": "2026-04-01T09:30:00+00:00"},
     "partner_of_record.ended": {**ASSOCIATION, "end_reason": "subscription_expired"},
     "partner_of_record.reopened": REOPENED,
     "partner_of_record.redated": {**ASSOCIATION, "began_at_before": "2026-04-01T00:00:00+00:00"},
@@ -280,9 +282,11 @@ WRITERS = [
     path
     for room in ("por", "associations")
     for path in sorted((ROOT / room).rglob("*.py"))
-    if {"actions", "actions.py", "record", "imports", "imports.py", "events.py", "answer_events.py"}
-    & {*path.relative_to(ROOT).parts}
-    and "migrations" not in path.parts
+    if "migrations" not in path.parts
+    and (
+        {"actions", "actions.py", "record", "imports", "imports.py"} & {*path.relative_to(ROOT).parts}
+        or path.name.endswith("events.py")
+    )
 ]
 
 

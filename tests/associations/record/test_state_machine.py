@@ -30,6 +30,7 @@ from associations.change_requests import actions as change_requests
 from associations.change_requests import queries as request_queries
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.queries import requests_for_listing, visible_requests
+from associations.record import actions as record
 from associations.record import checking, locking, queries, recording, usage
 from associations.record.models import Association, AssociationQuerySet
 from associations.subscriptions import queries as subscription_queries
@@ -151,6 +152,15 @@ class TheRecord(RuleBasedStateMachine):
     @rule(unit=units, partner=partners, ago=days_ago)
     def attach_dated_back(self, unit: str, partner: str, ago: int) -> None:
         self._attach(unit, partner, self.plain.now.date() - timedelta(days=ago))
+
+    @precondition(lambda self: any(unit.current for unit in self.plain.units.values()))
+    @rule(ago=days_ago, then=st.sampled_from(["nothing", "undo"]))
+    def correct_the_start(self, ago: int, then: str) -> None:
+        unit, plain = next((name, one) for name, one in self.plain.units.items() if one.current)
+        assert plain.current
+        self._attach(unit, plain.current.partner, self.plain.now.date() - timedelta(days=ago))
+        if then == "undo":
+            self.undo(unit, "nothing")
 
     @rule(unit=units, partner=partners, then=st.sampled_from(["nothing", "undo"]))
     def switch(self, unit: str, partner: str, then: str) -> None:
@@ -293,6 +303,7 @@ class TheRecord(RuleBasedStateMachine):
                 Period(
                     self.partner_names[one.partner_id], one.began_at, one.attached_at, one.source,
                     one.ended_at, one.end_reason, one.undone_at, one.reopened_at, one.ends_on, one.end_inferred,
+                    one.redated_at, one.began_at_before,
                 )
             )  # fmt: skip
         assert found == {name: unit.periods for name, unit in self.plain.units.items()}
@@ -512,13 +523,12 @@ def all_months(actor: Actor) -> Any:
     )
 
 
-def moved_forward(*args: Any, began_on: date | None = None, **kwargs: Any) -> Any:
-    """A later start moves the association forward instead of changing nothing."""
-    attached = real_attach(*args, began_on=began_on, **kwargs)
-    if attached.outcome == "unchanged" and began_on is not None and began_on <= timezone.now().date():
-        attached.association.began_at = start_of(began_on)
-        attached.association.save()
-    return attached
+def never_forward(*args: Any, began_on: date | None = None, **kwargs: Any) -> Any:
+    """A later start changes nothing."""
+    attached = real_attach(*args, **kwargs)
+    if attached.outcome != "unchanged" or began_on is None or start_of(began_on) > attached.association.began_at:
+        return attached
+    return real_attach(*args, began_on=began_on, **kwargs)
 
 
 class Fault:
@@ -547,7 +557,8 @@ FAULTS = {
     ),
     "dating back takes neighbours for overlaps": Fault(attaching, "_back_dated", strict_at_the_bound),
     "dating back goes a day too far": Fault(attaching, "_back_dated", one_day_further),
-    "a later start moves the record forward": Fault(attaching, "attach", moved_forward),
+    "a later start changes nothing": Fault(attaching, "attach", never_forward),
+    "an undone move of a start is kept": Fault(record, "move_start_back", lambda *_any, **_more: None),
     "the partner of record is overlooked": Fault(locking, "current", lambda associations: None),
     "a version is not counted": Fault(recording, "bump", lambda subscription: None),
     "an event is missing": Fault(history, "record", lambda *args, **kwargs: 0),

@@ -85,6 +85,7 @@ def partner_home(request: Request) -> HttpResponse:
             "asked": asked[:MOST_TO_DO],
             "more_asked": len(asked) > MOST_TO_DO,
             "may_invite": actor.may(Right.INVITE),
+            "may_state": actor.may(Right.SUBMIT_STATEMENT),
             "filter": SubscriptionFilter(),
             "questions": kept.questions,
             "counts": counts,

@@ -110,6 +110,13 @@ def test_only_those_who_may_invite_are_led_to_it(web: Client, partner):
     assert "Invite a customer" not in viewer.get("/p/").text
 
 
+def test_only_those_who_may_write_a_statement_are_asked_for_one(web: Client, estate, partner):
+    assert "Tell the customer what you do" in web.get("/p/").text
+    viewer = signed_in(make_member(partner.organisation, "viewer")).get("/p/").text
+    assert "Tell the customer what you do" not in viewer
+    assert "View change request" in viewer
+
+
 def test_filter_of_the_dashboard_leads_to_the_list(web: Client, estate, partner):
     other = make_customer("Ekholmen AB")
     held(other, partner, make_member(other.organisation))

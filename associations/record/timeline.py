@@ -30,7 +30,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Item:
-    """A line of a timeline, in the shape that templates/ui/timeline.html shows."""
+    """A line of a timeline, in the shape that templates/ui/timeline.html shows.
+
+    `id` is the beginning of the ID of a subscription that is named among others: two may have the same name.
+    """
 
     icon: str
     tone: str
@@ -38,6 +41,7 @@ class Item:
     at: datetime
     by: str
     reason: str
+    id: str = ""
 
 
 def items(actor: Actor, events: Iterable[Event], *, here: bool = False) -> list[Item]:
@@ -89,6 +93,7 @@ def _item(actor: Actor, event: Event, known: Known, *, here: bool) -> Item:
         event.at,
         by,
         reason_of(event, known.own) or (spec.detail(event) if spec and spec.detail else ""),
+        event.object_id[:8] if not here and event.object_id in known.pages else "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from itertools import chain
 from typing import Any, cast
 
@@ -49,6 +50,11 @@ class InviteForm(forms.Form):
         max_length=NOTE_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3}),
     )
+
+    def __init__(self, *args: Any, known: Collection[uuid.UUID] = (), **kwargs: Any) -> None:
+        """Make the form; `known` are the IDs that the partner has seen, whose beginnings are enough."""
+        super().__init__(*args, **kwargs)
+        cast(PastedIds, self.fields["subscription_ids"]).known = known
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}

@@ -41,6 +41,8 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
+from por.db.locks import statement_timeout
+from por.directory.forms import CustomerFilter
 from por.directory.models import Customer, Partner, Subscription
 from por.errors import NotFound, Refused
 from por.notifications.actions.notifying import Reach, reach_of
@@ -57,6 +59,7 @@ ANSWERS: dict[str, Mail] = {
     InvitationStatus.DECLINED: DECLINED,
     InvitationStatus.REPORTED: DECLINED,
 }
+FEW = 5  # customers to choose from; the others are found by the search
 SOME = 100  # subscriptions of a customer to choose from; the ids of others can be pasted
 
 #: Why an accepted subscription got no partner, by the stored code of the refusal.
@@ -255,8 +258,12 @@ def invite(request: Request) -> HttpResponse:
     actor = request.actor
     sender = Partner.objects.select_related("organisation").get(pk=actor.organisation_id)
     status, confirmed = 200, False
+    tenant = (request.POST or request.GET).get("tenant_id", "")
+    customer, choices = _to_choose_from(actor, tenant)
+    known = [one.subscription_id for one in choices]
+    find = CustomerFilter(request.GET)
     if request.method == "POST":
-        form = InviteForm(request.POST)
+        form = InviteForm(request.POST, known=known)
         confirmed = form.is_valid() and request.POST.get("step") != "edit"
         status = 422 if form.errors else 200
         if confirmed and request.POST.get("step") == "send":
@@ -266,21 +273,24 @@ def invite(request: Request) -> HttpResponse:
             if found := sent.result if sent.is_done else _already(actor, form):
                 return redirect("associations:partner_invitation", found.invitation_id)
             status, confirmed = sent.status, False
-        tenant, given = request.POST.get("tenant_id", ""), request.POST.getlist("subscription")
+        given = request.POST.getlist("subscription")
     else:
-        tenant, given = request.GET.get("tenant_id", ""), request.GET.getlist("subscription")
-        form = InviteForm()
-    customer, choices = _to_choose_from(actor, tenant)
-    ids = {str(one.subscription_id) for one in choices}
-    if not form.is_bound:
-        pasted = "\n".join(one for one in given if one.lower() not in ids)
+        given = request.GET.getlist("subscription")
+        pasted = "\n".join(one for one in given if one.lower() not in set(map(str, known)))
         form = InviteForm(initial={"tenant_id": tenant, "subscription_ids": pasted})
+    chooses = customer is None and not form.is_bound
+    if chooses and not find.is_valid():
+        status = 422
     now = timezone.now()
     return render(
         request,
         "invitations/invitation_new.html",
         {
-            "form": form,
+            "form": find if chooses and find.errors else form,
+            "invite_form": form,
+            "find": find,
+            "customers": _known_customers(actor, find) if chooses and find.is_valid() else [],
+            "chooses": chooses,
             "sender": sender,
             "customer": customer,
             "choices": choices,
@@ -291,6 +301,13 @@ def invite(request: Request) -> HttpResponse:
         },
         status=status,
     )
+
+
+def _known_customers(actor: Actor, find: CustomerFilter) -> list[Customer]:
+    """Return the customers that the partner knows and that match the search, as many as are shown and one more."""
+    found = find.apply(customers_visible_to(actor), actor).select_related("organisation")
+    with statement_timeout():
+        return list(found.order_by("organisation__name", "pk")[: FEW + 1])
 
 
 #: What the sender reads, by how the invitation reaches the customer.

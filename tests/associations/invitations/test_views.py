@@ -136,6 +136,75 @@ def test_link_fills_in_the_form_and_changes_nothing(partner_web, customer, subsc
     assert NEW not in partner_web.get(f"/p/subscriptions/{of_record.subscription_id}/").content.decode()
 
 
+def test_known_customer_is_chosen_and_its_subscriptions_ticked_without_a_guid(partner_web, customer, partner):
+    ticked, former = make_subscription(customer), make_subscription(customer)
+    for one in (ticked, former):
+        attach(one, partner)
+        attaching.remove(
+            one.subscription_id,
+            by=Actor(user=None, organisation=customer.organisation, role="administrator"),
+        )
+    stranger = make_customer("Okänd Kund AB", domain="okand.example")
+
+    page = partner_web.get(NEW)
+    assert customer.organisation.name in text(page)
+    assert stranger.organisation.name not in text(page)
+    (link,) = re.findall(r'href="(\?tenant_id=[^"]+)"', page.text)
+    page = partner_web.get(NEW + link)
+    offered = re.findall(r'name="subscription" value="([^"]+)"', packed(page.text))
+    assert set(offered) == {str(one.subscription_id) for one in (ticked, former)}
+    tenant = re.findall(r'name="tenant_id" value="([^"]+)"', packed(page.text))[0]
+    partner_web.post(NEW, {"tenant_id": tenant, "subscription": offered[:1], "step": "send"})
+    assert [str(row.subscription.subscription_id) for row in Invitation.objects.get().invited.all()] == offered[:1]
+
+
+def test_customer_to_invite_is_found_by_name_or_domain_among_those_the_partner_knows(partner_web, partner):
+    known = []
+    for number in range(7):
+        one = make_customer(f"Kund {number} AB", domain=f"kund{number}.example")
+        attach(make_subscription(one), partner)
+        known.append(one)
+    make_customer("Kund 9 AB", domain="kund9.example")
+    assert len(partner_web.get(NEW).context["customers"]) == 6
+    assert "There are more. Search for part of the name or domain." in text(partner_web.get(NEW))
+    for search, found in (("kund 3", known[3:4]), ("kund4.ex", known[4:5]), ("kund 9", []), ("kund9.example", [])):
+        page = partner_web.get(NEW, {"search": search})
+        assert page.context["customers"] == found, search
+    assert "No customer that you know matches." in text(partner_web.get(NEW, {"search": "kund 9"}))
+    short = partner_web.get(NEW, {"search": "k"})
+    assert (short.status_code, "Enter at least 2 characters" in text(short)) == (422, True)
+
+
+def test_short_id_of_a_subscription_the_partner_has_seen_is_enough_where_it_is_unique(partner_web, customer, partner):
+    seen = [
+        make_subscription(customer, subscription_id=uuid.UUID(one))
+        for one in ("aaaaaaaa-1111-4111-8111-111111111111", "aaaaaaaa-2222-4222-8222-222222222222", str(uuid.uuid4()))
+    ]
+    hidden = make_subscription(customer)
+    for one in seen:
+        attach(one, partner)
+        attaching.remove(
+            one.subscription_id,
+            by=Actor(user=None, organisation=customer.organisation, role="administrator"),
+        )
+
+    def send(*ids: str) -> Any:
+        return partner_web.post(
+            NEW, {"tenant_id": customer.tenant_id, "subscription_ids": " ".join(ids), "step": "send"}
+        )
+
+    for wrong, says in (
+        ("aaaaaaaa", "Several IDs begin with “aaaaaaaa”."),
+        (str(hidden.subscription_id)[:8], "is not a subscription ID"),
+        ("aaaaaaa", "is not a subscription ID"),
+    ):
+        page = send(wrong)
+        assert page.status_code == 422
+        assert says in str(page.context["form"].errors["subscription_ids"]), wrong
+    send(str(seen[2].subscription_id)[:8], "AAAAAAAA-1111")
+    assert {row.subscription for row in Invitation.objects.get().invited.all()} == {seen[0], seen[2]}
+
+
 def test_what_is_wrong_is_said_at_its_field(partner_web, customer, subscription):
     tenant, one = str(customer.tenant_id), str(subscription.subscription_id)
     for fields, field, words in [
@@ -273,8 +342,8 @@ def test_customer_reads_the_invitation_and_looking_changes_nothing(customer_web,
         in shown_text
     )
     assert "You cannot attach a partner because this subscription is not active." in shown_text
-    assert "asks to be your partner of record" in text(customer_web.get("/c/"))
-    assert to(sent) in customer_web.get("/c/").content.decode()
+    assert "Partners have sent you invitations" in text(customer_web.get("/c/"))
+    assert all(to(one) in customer_web.get("/c/invitations/").content.decode() for one in (sent, wide))
     assert (changes(), Invitation.objects.filter(opened_at=None).count()) == (before, 2)
     # The page reports that it was opened, but only once.
     assert f'hx-post="{to(sent, "opened")}" hx-trigger="load"' in packed(customer_web.get(to(sent)).text)

@@ -62,8 +62,9 @@ def test_home_with_all_that_can_happen_has_three_cards(web, customer, partner, r
 def test_one_change_request_and_one_invitation_are_named_on_their_cards(web, customer, partner, rival, admin):
     subscription = contest(customer, partner, rival, admin)
     free = make_subscription(customer)
-    invite(customer.tenant_id, [free.subscription_id], by=make_member(partner.organisation))
+    invitation = invite(customer.tenant_id, [free.subscription_id], by=make_member(partner.organisation))
     shown = cards(web)
+    assert f'href="/c/invitations/{invitation.invitation_id}/"' in web.get(HOME).text
     assert shown[0].startswith(f"Which partner is doing the work for {subscription.name}?")
     assert shown[1].startswith("Nordvik Cloud AB asks to be your partner of record")
 

@@ -169,7 +169,7 @@ class BulkForm(forms.Form):
         required=False,
         help_text=_(
             "The first line must contain the column names subscription_id and mpn_id. You can add up "
-            "to 1,000 rows after it."
+            "to 1,000 rows after it. The MPN ID is also called Partner ID, PartnerOne ID or location ID."
         ),
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
     )

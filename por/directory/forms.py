@@ -48,6 +48,18 @@ class PartnerFilter(FilterForm):
         return partners
 
 
+class LocationFilter(FilterForm):
+    """The filter of a company's list of its locations: a part of a name, or an MPN ID."""
+
+    has_time_limit = True
+
+    search = SearchField(least=SEARCH_WITHIN)
+
+    def apply(self, partners: QuerySet[Partner], actor: Actor) -> QuerySet[Partner]:
+        text = self.cleaned_data["search"]
+        return partners.filter(named_partner(text)) if text else partners
+
+
 def named_partner(text: str) -> Q:
     """Return the condition that a partner has this part of a name, or this MPN ID."""
     return Q(organisation__name__icontains=text) | Q(mpn_id=normal_mpn_id(text) or text)

@@ -79,6 +79,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/p/", _("Dashboard"), "home"),
         INBOX,
         Link("/p/customers/", _("Customers"), "people"),
+        Link("/p/locations/", _("Locations"), "building", shown=lambda actor: bool(actor.below)),
         Link("/p/subscriptions/", _("Subscriptions"), "layers"),
         Link("/p/change-requests/", _("Change requests"), "help"),
         Link("/p/invitations/", _("Invitations"), "send"),

@@ -15,6 +15,7 @@ urlpatterns = [
     path("c/history/", history.customer_history, name="customer_history"),
     path("c/partners/", customer.customer_partners, name="customer_partners"),
     path("p/", partner.partner_home, name="partner_home"),
+    path("p/locations/", partner.partner_location_list, name="partner_location_list"),
     path("p/customers/", partner.partner_customer_list, name="partner_customer_list"),
     path("p/customers/<uuid:tenant_id>/", partner.partner_customer_detail, name="partner_customer_detail"),
     path(

@@ -85,6 +85,10 @@ def partners_text(count: int) -> str:
     return ngettext("%(n)s partner", "%(n)s partners", count) % {"n": counted(count)}
 
 
+def locations_text(count: int) -> str:
+    return ngettext("%(n)s location", "%(n)s locations", count) % {"n": counted(count)}
+
+
 @dataclass(frozen=True)
 class ListTab:
     """A saved view of a list. `key` is its name in the address; that of the first tab is empty.

@@ -22,7 +22,15 @@ CUSTOMERS = [
     *("/c/partners/", "/c/gaps/", "/c/invitations/"),
 ]
 PARTNERS = [
-    *("/p/", "/p/customers/", "/p/subscriptions/", "/p/gaps/", "/p/usage/", "/p/transition/?as_of=2015-11-15"),
+    *(
+        "/p/",
+        "/p/customers/",
+        "/p/locations/",
+        "/p/subscriptions/",
+        "/p/gaps/",
+        "/p/usage/",
+        "/p/transition/?as_of=2015-11-15",
+    ),
     *("/p/history/", "/p/invitations/"),
 ]
 ADMINISTRATORS = ["/p/invitations/new/", "/p/activate/"]

@@ -48,11 +48,12 @@ from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.access import partners_of
-from por.directory.forms import CustomerFilter
+from por.directory.forms import CustomerFilter, LocationFilter
 from por.directory.models import Customer, Partner, Subscription
 from por.errors import NotFound
+from por.portal.queries import partner_rows
 from por.web.filters import AsOfForm
-from por.web.lists import Listing, ListTab, Tab, count_of, customers_text, subscriptions_text
+from por.web.lists import Listing, ListTab, Tab, count_of, customers_text, locations_text, subscriptions_text
 from por.web.pages import NOT_YOURS, as_of_context, render_page
 
 FEW, NEWEST = 7, 5  # rows and events shown where the whole list is on another page
@@ -176,6 +177,22 @@ def _locations(actor: Actor) -> list[Partner]:
     """Return the active locations: a new partner gives their MPN IDs to its customers."""
     locations = partners_of(actor).filter(kind=Partner.Kind.LOCATION, status=Partner.Status.ACTIVE)
     return list(locations.select_related("organisation").order_by("organisation__name", "pk"))
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_location_list(request: Request) -> HttpResponse:
+    """Show the locations of a company, each with the MPN ID that its customers enter."""
+    actor = request.actor
+    shown = Listing(
+        request,
+        partners_of(actor).filter(kind=Partner.Kind.LOCATION).select_related("organisation"),
+        order=("organisation__name", "pk"),
+        form=LocationFilter(request.GET),
+        count_text=locations_text,
+    )
+    context = shown.context | {"rows": partner_rows(actor, shown.page.rows)}
+    return render_page(request, "portal/partner_location_list.html", context, part="list", status=shown.status)
 
 
 @require_safe

@@ -44,6 +44,7 @@ urlpatterns = [
     path(f"{INVITATION}report/", invitations.invitation_report, name="invitation_report"),
     path("c/gaps/", gaps.customer_gaps, name="customer_gaps"),
     path("p/subscriptions/", partner.partner_subscription_list, name="partner_subscription_list"),
+    path("p/subscriptions/selected/", partner.partner_subscription_selected, name="partner_subscription_selected"),
     path(
         "p/subscriptions/<uuid:subscription_id>/",
         partner.partner_subscription_detail,

@@ -28,7 +28,21 @@ _CUSTOMERS = Frame(
 )
 _PARTNERS = Frame(
     "subscriptions/_partner_row.html",
-    *("name", "url", "customer", "product", "short_id", "tile", "used", "trend", "seats", "status", "renewal"),
+    *(
+        "key",
+        "label",
+        "name",
+        "url",
+        "customer",
+        "product",
+        "short_id",
+        "tile",
+        "used",
+        "trend",
+        "seats",
+        "status",
+        "renewal",
+    ),
     "partner",
 )
 
@@ -72,7 +86,7 @@ def partner_rows(context: Mapping[str, Any], legacy: str) -> SafeString:
     flags = {name: bool(context.get(name)) for name in ("of_customer", "with_trend")}
     cells = Cells()
     shown = (_partner_cells(context, cells, row, legacy, **flags) for row in context["rows"])
-    return _PARTNERS.render(shown, **flags)
+    return _PARTNERS.render(shown, selectable=bool(context.get("selectable")), **flags)
 
 
 def _partner_cells(
@@ -99,7 +113,12 @@ def _partner_cells(
     common = _common_cells(cells, row)
     if with_trend and subscription.status in ENDING:  # there is no column of the status
         common["renewal"] = filled("{}<br>{}", common["renewal"], common["status"])
-    return {**named, **trend, "partner": partner, **common}
+    chosen = {
+        "key": str(subscription.subscription_id),
+        "label": f"{subscription.customer.organisation.name}, {subscription.name}, "
+        f"{ui.short_id(subscription.subscription_id)}",
+    }
+    return {**chosen, **named, **trend, "partner": partner, **common}
 
 
 #: The pages of a subscription and of a change request, for those who see rows of many customers.

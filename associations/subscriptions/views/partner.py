@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations.attaching.actions.attach import resign
-from associations.attaching.forms import ResignForm
+from associations.attaching.forms import ResignForm, SeveralForm
 from associations.attaching.views.shared import being_of_record
 from associations.change_requests.queries import open_requests
 from associations.record import queries, timeline
@@ -28,6 +28,7 @@ from associations.record.queries import BY_CUSTOMER, get_visible
 from associations.record.rules import AssociationKind
 from associations.record.usage import in_period, trend, usage_by_month, use_of_workloads
 from associations.subscriptions import figures
+from associations.subscriptions.exports import subscriptions_csv
 from associations.subscriptions.queries import needs_attention, periods
 from associations.subscriptions.views.listing import subscription_page
 from por.accounts.guards import only
@@ -67,7 +68,28 @@ def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
 @only(OrganisationKind.PARTNER)
 def partner_subscription_list(request: Request) -> HttpResponseBase:
     template = "subscriptions/partner_subscription_list.html"
-    return subscription_page(request, template, _tabs, order=BY_CUSTOMER, of=_of_any_partner)
+    return subscription_page(
+        request,
+        template,
+        _tabs,
+        order=BY_CUSTOMER,
+        of=_of_any_partner,
+        more=lambda _all, _rows, day: {"selectable": day is None},
+    )
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_subscription_selected(request: Request) -> HttpResponseBase:
+    """Return the file of the subscriptions that were selected in the list, or on the dashboard."""
+    actor, form = request.actor, SeveralForm(request.GET)
+    ids = form.cleaned_data["subscription"] if form.is_valid() else []
+    if not ids:
+        says = next((str(error) for errors in form.errors.values() for error in errors), _("Select a subscription."))
+        messages.warning(request, says)
+        return redirect("associations:partner_subscription_list")
+    found = queries.subscriptions_for_listing(actor).filter(subscription_id__in=ids)
+    return subscriptions_csv(actor, found.order_by(*BY_CUSTOMER))
 
 
 def _of_any_partner(_actor: Actor, as_of: date | None) -> QuerySet[Subscription]:

@@ -88,6 +88,7 @@ def partner_home(request: Request) -> HttpResponse:
             "may_invite": actor.may(Right.INVITE),
             "may_state": actor.may(Right.SUBMIT_STATEMENT),
             "filter": SubscriptionFilter(),
+            "selectable": True,
             "questions": kept.questions,
             "counts": counts,
             "tabs": [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -23,7 +24,7 @@ from associations.record.models import Association
 from associations.record.rules import AssociationKind, Source
 from associations.renewals import actions as renewals
 from por.accounts import actions as accounts
-from por.accounts.models import User
+from por.accounts.models import Actor, User
 from por.directory.models import Subscription
 from por.history.actions.relaying import relay
 from por.notifications.actions.delivering import find_recipient
@@ -34,6 +35,13 @@ from tests.factories import make_customer, make_member, make_partner, make_staff
 
 #: The app labels of the product; tables of sessions and of the framework are left out.
 ROOMS = ["history", "accounts", "estate", "notifications", "directory", "associations"]
+
+
+def undo_after_its_mail(subscription_id: uuid.UUID, *, by: Actor) -> Association | None:
+    """Undo the last change once a sender has taken its mail: so it is not withdrawn, and the undo has its own."""
+    relay()
+    Delivery.objects.waiting().update(is_taken=True)
+    return undo.undo(subscription_id, by=by)
 
 
 def change_the_record() -> None:
@@ -48,12 +56,12 @@ def change_the_record() -> None:
     for began_on in (None, timezone.now().date() - timedelta(days=30)):
         attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=began_on, note="They run it.")
     attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin, began_on=timezone.now().date())
-    undo.undo(subscription.subscription_id, by=admin)
+    undo_after_its_mail(subscription.subscription_id, by=admin)
     attaching.remove(subscription.subscription_id, by=admin, reason="No longer.")
-    association = undo.undo(subscription.subscription_id, by=admin)
+    association = undo_after_its_mail(subscription.subscription_id, by=admin)
     assert association is not None
     attaching.attach(other.subscription_id, partner.mpn_id, by=admin)
-    undo.undo(other.subscription_id, by=admin)
+    undo_after_its_mail(other.subscription_id, by=admin)
     attaching.attach(third.subscription_id, partner.mpn_id, by=admin)
     attaching.resign(third.subscription_id, by=make_member(partner.organisation), reason="Our contract has ended.")
     subscription.status = "expired"
@@ -87,12 +95,12 @@ def answer_change_requests() -> None:
     colleague = make_member(one.customer.organisation, "viewer")
     change_requests.forward(one.request.pk, colleague.user.memberships.get().pk, by=one.admin, note="You know them.")
     change_requests.answer(one.request.pk, one.challenger.mpn_id, by=one.admin)
-    undo.undo(one.subscription.subscription_id, by=one.admin)
+    undo_after_its_mail(one.subscription.subscription_id, by=one.admin)
     attaching.remove(one.subscription.subscription_id, by=one.admin)
-    undo.undo(one.subscription.subscription_id, by=one.admin)
+    undo_after_its_mail(one.subscription.subscription_id, by=one.admin)
     change_requests.answer(one.request.pk, one.incumbent.mpn_id, by=one.admin)
     attaching.attach(one.subscription.subscription_id, one.challenger.mpn_id, by=one.admin, switch=True)
-    undo.undo(one.subscription.subscription_id, by=one.admin)
+    undo_after_its_mail(one.subscription.subscription_id, by=one.admin)
     for moment in (*change_requests.reminders_of(unanswered.request), unanswered.request.due_at):
         with mock.patch.object(timezone, "now", return_value=moment):
             change_requests.expire_and_remind()
@@ -109,7 +117,7 @@ def move_between_locations() -> None:
     for one in (subscription, opened):
         attaching.attach(one.subscription_id, gothenburg.mpn_id, by=admin)
     attaching.attach(subscription.subscription_id, malmo.mpn_id, by=admin, note="They are nearer.")
-    undo.undo(subscription.subscription_id, by=admin)
+    undo_after_its_mail(subscription.subscription_id, by=admin)
     consent = activation.StatedConsent("Elin Sandberg", "elin@vasterhamn.example", timezone.now().date())
     activation.activate(opened.subscription_id, malmo.mpn_id, consent, by=of_company)
     moving.move(gothenburg.mpn_id, malmo.mpn_id, by=of_company)

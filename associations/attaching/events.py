@@ -354,6 +354,7 @@ register(
     link=SUBSCRIPTION,
     mails=(ATTACH_UNDONE_MAIL, ATTACH_UNDONE_RECEIPT),
     notify=partial(notify_both_sides, partner=ATTACH_UNDONE_MAIL, receipt=ATTACH_UNDONE_RECEIPT),
+    undoes=(AttachEvent.ATTACHED,),
 )
 
 REMOVAL_UNDONE_MAIL = to_partner(
@@ -399,6 +400,7 @@ register(
     link=SUBSCRIPTION,
     mails=(REMOVAL_UNDONE_MAIL, REMOVAL_UNDONE_RECEIPT),
     notify=partial(notify_both_sides, partner=REMOVAL_UNDONE_MAIL, receipt=REMOVAL_UNDONE_RECEIPT),
+    undoes=(AttachEvent.REMOVED,),
 )
 
 # --- Many -----------------------------------------------------------------------------------------------------------

@@ -285,6 +285,7 @@ register(
     link=SUBSCRIPTION,
     mails=(MOVE_UNDONE_MAIL, MOVE_UNDONE_RECEIPT),
     notify=_move_undone,
+    undoes=(MoveEvent.MOVED,),
 )
 
 # --- Many, by the company -------------------------------------------------------------------------------------------

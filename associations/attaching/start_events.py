@@ -148,4 +148,8 @@ register(
     link=SUBSCRIPTION,
     mails=(DATING_UNDONE_MAIL, DATING_UNDONE_RECEIPT),
     notify=partial(notify_both_sides, partner=DATING_UNDONE_MAIL, receipt=DATING_UNDONE_RECEIPT),
+    undoes=(
+        AttachEvent.DATED_BACK,
+        AttachEvent.DATED_FORWARD,
+    ),
 )

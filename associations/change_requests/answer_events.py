@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NotRequired
 
 from django.utils.translation import gettext_lazy as _
@@ -257,6 +258,7 @@ register(
     mails=(UNDONE_MAIL, UNDONE_CUSTOMER_MAIL),
     notify=_undone,
     names_parties=True,
+    undoes=(AnswerEvent.ANSWERED,),
 )
 
 # --- Switched at once -----------------------------------------------------------------------------------------------
@@ -314,11 +316,12 @@ SWITCHED_CUSTOMER = to_customer(
 )
 
 
-def _switched(event: Event) -> None:
+def _notify_all(event: Event, *, former: Mail, to: Mail, customer: Mail) -> None:
+    """Notify the partner that is replaced, or is so no more, the other one, and the customer."""
+    incumbent = request_of(event).incumbent.partner_id
     for pk in event.parties:
-        is_former = pk == request_of(event).incumbent.partner_id
-        notify_organisation(event, SWITCHED_FROM if is_former else SWITCHED_TO, organisation_id=pk)
-    notify_customer(event, SWITCHED_CUSTOMER)
+        notify_organisation(event, former if pk == incumbent else to, organisation_id=pk)
+    notify_customer(event, customer)
 
 
 register(
@@ -332,7 +335,7 @@ register(
     tone="ok",
     groups=(CHANGE_REQUESTS, ATTACHED),
     mails=(SWITCHED_TO, SWITCHED_FROM, SWITCHED_CUSTOMER),
-    notify=_switched,
+    notify=partial(_notify_all, former=SWITCHED_FROM, to=SWITCHED_TO, customer=SWITCHED_CUSTOMER),
 )
 
 SWITCH_UNDONE_TO = to_partner(
@@ -376,13 +379,6 @@ SWITCH_UNDONE_CUSTOMER = to_customer(
 )
 
 
-def _switch_undone(event: Event) -> None:
-    for pk in event.parties:
-        is_former = pk == request_of(event).incumbent.partner_id
-        notify_organisation(event, SWITCH_UNDONE_FROM if is_former else SWITCH_UNDONE_TO, organisation_id=pk)
-    notify_customer(event, SWITCH_UNDONE_CUSTOMER)
-
-
 register(
     AnswerEvent.SWITCH_UNDONE,
     about=("subscription",),
@@ -394,7 +390,8 @@ register(
     tone="",
     groups=(CHANGE_REQUESTS, UNDONE),
     mails=(SWITCH_UNDONE_TO, SWITCH_UNDONE_FROM, SWITCH_UNDONE_CUSTOMER),
-    notify=_switch_undone,
+    notify=partial(_notify_all, former=SWITCH_UNDONE_FROM, to=SWITCH_UNDONE_TO, customer=SWITCH_UNDONE_CUSTOMER),
+    undoes=(AnswerEvent.SWITCHED,),
 )
 
 # --- Closed without an answer ---------------------------------------------------------------------------------------
@@ -470,6 +467,7 @@ register(
     groups=(CHANGE_REQUESTS, UNDONE),
     mails=(REOPENED_MAIL,),
     notify=_reopened,
+    undoes=(AnswerEvent.CANCELLED,),
 )
 register(
     AnswerEvent.EXPIRED,

@@ -149,6 +149,7 @@ class EventParts(TypedDict):
     detail: NotRequired[Callable[[Event], str]]  # shown below the text of an event without a reason
     names_parties: NotRequired[bool]  # the partners that read it may know the one that the payload names
     reason_is_private: NotRequired[bool]  # of the partners, only the one that the payload names reads the reason
+    undoes: NotRequired[tuple[EventType, ...]]  # the events whose mail is withdrawn, if it has not left
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ class EventSpec:
     detail: Callable[[Event], str] | None = None
     names_parties: bool = False
     reason_is_private: bool = False
+    undoes: tuple[EventType, ...] = ()
 
 
 # --- The registry ---------------------------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ _specs: dict[str, EventSpec] = {}
 _keys: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
 _verified = False
 #: The parts that an event may lack.
-_OPTIONAL = {"notify", "detail", "names_parties", "reason_is_private"}
+_OPTIONAL = {"notify", "detail", "names_parties", "reason_is_private", "undoes"}
 
 
 def event_group(key: str, label: LazyText, *, internal: bool = False) -> EventGroup:
@@ -306,6 +308,7 @@ def _problems(spec: EventSpec) -> Iterator[str]:
         yield f"links to {spec.link.key}, which its payload need not have"
     if bool(spec.mails) != bool(spec.notify):
         yield "has mails without `notify`, which sends them, or `notify` without mails"
+    yield from (f"undoes {one}, which is not registered" for one in spec.undoes if one not in _specs)
     for mail in spec.mails:
         yield from (f"the mail {mail.name} {one}" for one in mail.unfit(spec.payload))
 

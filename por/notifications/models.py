@@ -81,6 +81,7 @@ class Delivery(WorkRow):
         SENT = "sent", _("Sent")
         REFUSED = "refused", _("Refused by the recipient's server")
         DEAD = "dead", _("Stopped trying")
+        WITHDRAWN = "withdrawn", _("Withdrawn: undone before it left")
         UNREACHED = "unreached", _("No one to tell")  # the organisation has no one, so there is no recipient
 
     class Channel(models.TextChoices):

@@ -20,6 +20,7 @@ from por.accounts.models import Membership, Organisation
 from por.accounts.rules import rights_of
 from por.history.models import Event
 from por.notifications.actions import delivering
+from por.notifications.actions.withdrawing import withdraw
 from por.notifications.messages import Mail
 from por.notifications.models import Delivery, How, Notification, Preference
 from por.notifications.rules import next_digest
@@ -130,7 +131,7 @@ def _send(notices: Sequence[Notice]) -> None:
             deliveries.append(_to_no_one(one.event, one.message, organisation))
             logger.warning("No one of organisation %s can be notified of event %s.", organisation.pk, one.event.pk)
     Notification.objects.bulk_create(lines, ignore_conflicts=True)
-    Delivery.objects.bulk_create(deliveries, ignore_conflicts=True)
+    Delivery.objects.bulk_create(withdraw(deliveries), ignore_conflicts=True)
     delivering.wake.after_commit()
 
 

@@ -80,6 +80,7 @@ urlpatterns = [
         staff.staff_subscription_detail,
         name="staff_subscription_detail",
     ),
+    path("a/gaps/", gaps.staff_gaps, name="staff_gaps"),
     path("a/change-requests/", change_requests.staff_change_request_list, name="staff_change_request_list"),
     path("a/change-requests/<int:request_id>/", change_requests.staff_change_request, name="staff_change_request"),
 ]

@@ -6,12 +6,14 @@ A partner gets only the gaps of what it may see, and learns nothing about the re
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, TextChoices, Value, When
+from django.db.models.lookups import IsNull
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -196,21 +198,35 @@ TO_DO = {
         Why.RENEWS: _("If the subscription is renewed under a new ID, ask the customer to attach you to the new one."),
     },
 }
+TO_DO[OrganisationKind.STAFF] = dict.fromkeys(
+    Why, _("The customer can attach a partner. Platform staff cannot do it for them.")
+)
 #: The reasons with which a partner can be attached, if the subscription is active.
 FREE = (Why.REPLACED, Why.NO_MORE, Why.NONE)
 RENEW_FIRST = _("Renew the subscription first. You cannot attach a partner until it is active.")
 RENEWED_FIRST = _("No partner can be attached until the customer has renewed the subscription.")
 
 
+class Predecessor(NamedTuple):
+    """A subscription that a gap has probably renewed, and the partner that was of record at its end."""
+
+    subscription: Subscription
+    partner: Partner
+
+
 @dataclass(frozen=True)
 class Gap:
-    """A subscription that is a gap: why, since when if that is known, and the partner that it had or has."""
+    """A subscription that is a gap: why, since when if that is known, and the partner that it had or has.
+
+    `predecessors` are those that it may have renewed, if no file says which one it replaces.
+    """
 
     subscription: Subscription
     why: Why
     since: date | None
     partner: Partner | None
     to_do: str
+    predecessors: Sequence[Predecessor] = ()
 
     @property
     def can_attach(self) -> bool:
@@ -218,9 +234,21 @@ class Gap:
         # A former partner may not know the status.
         return self.why in FREE and self.subscription.status in ("", Subscription.Status.ACTIVE)
 
+    @property
+    def suggested(self) -> Partner | None:
+        """Return the partner of the one likely predecessor, if it could be attached now; of several, none is likely."""
+        if len(self.predecessors) != 1 or not self.can_attach:
+            return None
+        partner = self.predecessors[0].partner
+        is_attachable = partner.status == Partner.Status.ACTIVE and partner.kind == Partner.Kind.LOCATION
+        return partner if is_attachable else None
+
 
 def gaps_of(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Gap]:
-    """Return the gap of each subscription, in this order. Takes one query for any number, or two for a partner."""
+    """Return the gap of each subscription, in this order. Takes a few queries for any number.
+
+    A partner gets no predecessors: it must not learn of a successor that it may not see.
+    """
     ids = {one.pk for one in subscriptions} | {one.replaces_id for one in subscriptions if one.replaces_id}
     newest: dict[int | None, Association] = {}
     for one in _records(Reader.of(actor)).all(organisation=actor.organisation_id, ids=list(ids)):
@@ -228,10 +256,64 @@ def gaps_of(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Gap]:
     # A former partner may not see the status. It is told that a subscription expired if this ended its association.
     unseen = [one.pk for one in subscriptions if not one.status]
     over = set(Subscription.objects.filter(_ended(actor), pk__in=unseen).values_list("pk", flat=True) if unseen else [])
-    return [
+    found = [
         _gap(actor, one, newest.get(one.pk), newest.get(one.replaces_id), is_over=one.pk in over)
         for one in subscriptions
     ]
+    if actor.kind == OrganisationKind.PARTNER:
+        return found
+    never = [gap.subscription for gap in found if gap.why == Why.NONE and gap.subscription.replaces_id is None]
+    known = predecessors(never) if never else {}
+    return [replace(gap, predecessors=known.get(gap.subscription.pk, ())) for gap in found]
+
+
+#: The most predecessors that are named for a subscription: of two none is likely, and a third says no more.
+NAMED = 2
+
+
+def predecessors(subscriptions: Sequence[Subscription]) -> dict[int, list[Predecessor]]:
+    """Return which subscriptions each of these has probably renewed, by its key: up to NAMED of them.
+
+    One of the same customer and product that renewed or ended near the start of the new one, with nearly as many
+    seats, that no other subscription replaces, and that had a partner of record at its end. Only for readers of the
+    whole record. Takes three queries.
+    """
+    policy = policy_on(timezone.now().date())
+    near, percent = timedelta(days=policy.predecessor_days), policy.predecessor_seats_percent
+    seats = OuterRef("seats")
+    alike = Q(seats__gte=seats * (100 - percent) / 100, seats__lte=seats * (100 + percent) / 100)
+    held = Association.objects.not_undone().of_record().filter(subscription=OuterRef("pk")).filter(_AT_THE_END)
+    before = Subscription.objects.filter(
+        alike | Q(seats=None) & IsNull(seats, True),
+        Exists(held),
+        ~Exists(Subscription.objects.filter(replaces=OuterRef("pk"))),
+        customer=OuterRef("customer"),
+        product=OuterRef("product"),
+        started_on__lt=OuterRef("started_on"),
+        renews_on__gte=OuterRef("started_on") - near,
+        renews_on__lte=OuterRef("started_on") + near,
+    )
+    keys = [one.pk for one in subscriptions]
+    likely = Subscription.objects.filter(pk__in=keys).annotate(
+        before=ArraySubquery(before.order_by("-renews_on", "pk").values("pk")[:NAMED])
+    )
+    found: dict[int, list[int]] = {pk: before for pk, before in likely.values_list("pk", "before") if before}
+    wanted = {pk for before in found.values() for pk in before}
+    if not wanted:
+        return {}
+    by_key = Subscription.objects.select_related("sku").in_bulk(wanted)
+    last = Association.objects.not_undone().of_record().filter(_AT_THE_END, subscription__in=wanted)
+    partners = {
+        one.subscription_id: one.partner
+        for one in last.select_related("partner__organisation").order_by("began_at", "pk")
+    }
+    return {pk: [Predecessor(by_key[one], partners[one]) for one in before] for pk, before in found.items()}
+
+
+#: The condition that an association is or was of record at the end of its subscription.
+_AT_THE_END = (
+    Q(ended_at=None) | Q(end_reason__in=EXPIRED) | Q(end_reason="", ended_at__date__gte=F("subscription__renews_on"))
+)
 
 
 @lru_cache(maxsize=256)
@@ -264,7 +346,7 @@ def _gap(
         why, since = Why.ENDED if expired else Why.NO_MORE, last.ended_at.date()
     elif replaced:
         why, since, partner = Why.REPLACED, subscription.started_on, replaced.partner
-    elif actor.kind == OrganisationKind.CUSTOMER:
+    elif actor.kind != OrganisationKind.PARTNER:
         since = subscription.started_on  # a partner must not learn whether there was another one before
     to_do = TO_DO[OrganisationKind(actor.kind)][why]
     if why in FREE and subscription.status in INACTIVE:

@@ -42,6 +42,26 @@ def partner_gaps(request: Request) -> HttpResponseBase:
     return _page(request, BY_CUSTOMER)
 
 
+@require_safe
+@only(OrganisationKind.STAFF)
+def staff_gaps(request: Request) -> HttpResponseBase:
+    """Show the subscriptions of all customers without a partner of record, to find out why and who may help."""
+    return subscription_page(
+        request,
+        "gaps/gap_list.html",
+        _staff_tabs,
+        order=BY_CUSTOMER,
+        filters=GapFilter,
+        file=_csv,
+        more=lambda _all, rows, _day: {"gaps": gaps_of(request.actor, rows)},
+    )
+
+
+def _staff_tabs(actor: Actor, _day: date | None) -> list[ListTab]:
+    """Return one tab: to count every kind of gap of all customers would take long."""
+    return [ListTab("", gettext_lazy("No partner of record"), lambda found: found.filter(without(actor)))]
+
+
 def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
     actor = request.actor
     return subscription_page(
@@ -73,7 +93,7 @@ def _tabs(actor: Actor, _day: date | None) -> list[ListTab]:
 
 COLUMNS = [
     *("subscription_id", "customer", "tenant_id", "product", "sku", "agreement", "seats", "status", "renews_on"),
-    *("gap", "why", "since", "partner", "mpn_id", "what_to_do"),
+    *("gap", "why", "since", "partner", "mpn_id", "what_to_do", "probably_renews", "its_partner"),
 ]
 
 
@@ -102,4 +122,6 @@ def _rows(actor: Actor, found: QuerySet[Subscription]) -> Iterator[list[Any]]:
                 gap.partner.organisation.name if gap.partner else None,
                 gap.partner.mpn_id if gap.partner else None,
                 gap.to_do,
+                " ".join(str(one.subscription.subscription_id) for one in gap.predecessors) or None,
+                " ".join(one.partner.mpn_id for one in gap.predecessors) or None,
             ]

@@ -30,6 +30,8 @@ class Policy:
     renewal_notice_days: tuple[int, ...]
     renewal_notice_grace_days: int
     replacement_days: int
+    predecessor_days: int
+    predecessor_seats_percent: int
     carries_over: tuple[str, ...]
     reopen_from_file_days: int
     legacy_form_deadline: date

@@ -95,6 +95,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/a/partners/", _("Partners"), "people"),
         Link("/a/subscriptions/", _("Subscriptions"), "layers"),
         Link("/a/change-requests/", _("Change requests"), "help"),
+        Link("/a/gaps/", _("Gaps"), "flag"),
         Link("/a/history/", _("History"), "clock"),
         Link("/a/deliveries/", _("Messages"), "send", right=Right.READ_DELIVERIES),
         Link("/a/loads/", _("Imports"), "upload", right=Right.READ_IMPORTS),

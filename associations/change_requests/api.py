@@ -211,7 +211,14 @@ class Answer(Endpoint):
         body_example={"mpn_id": "5127255", "statement": "They do."},
         problems=NOT_FOUND
         | {
-            409: [*CLOSED, "subscription_expired", "subscription_suspended", "partner_suspended", "partner_closed"],
+            409: [
+                *CLOSED,
+                "subscription_expired",
+                "subscription_suspended",
+                "partner_suspended",
+                "partner_closed",
+                "partner_is_global",
+            ],
             412: ["stale"],
             422: ["not_a_party"],
         },

@@ -51,7 +51,7 @@ class InvitedShape(TypedDict):
     sku: SkuShape | None
     seats: int | None
     outcome: Annotated[str, Is(enum=["attached", "unchanged", "change_requested", "refused"])] | None
-    code: str | None
+    code: Annotated[str, Is(enum=["subscription_expired", "subscription_suspended"])] | None
 
 
 class InvitationShape(TypedDict):

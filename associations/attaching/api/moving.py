@@ -35,11 +35,11 @@ class MoveResultShape(TypedDict):
 
     subscription_id: Guid
     outcome: Annotated[str, Is(enum=["moved", "unchanged", "refused"])]
-    code: str | None
+    code: Annotated[str, Is(enum=["not_found", "no_partner_of_record", "change_request_open"])] | None
     detail: str | None
 
 
-# `from` is a word of Python, so the type is written as a call. # noqa: ERA001
+# `from` is a word of Python, so the type is written as a call.
 MovesShape = TypedDict(
     "MovesShape",
     {"from": PartnerShape, "to": PartnerShape, "results": list[MoveResultShape], "left": int},
@@ -78,7 +78,7 @@ class Move(Endpoint):
         },
         problems={
             409: ["partner_suspended", "partner_closed"],
-            422: ["not_your_mpn_id", "partner_is_global", "same_location", "too_many_rows", "blank"],
+            422: ["not_your_mpn_id", "partner_is_global", "same_location", "too_many_rows", "blank", "not_a_list"],
         },
         writes=True,
     )

@@ -33,7 +33,7 @@ def move_locations(request: Request) -> HttpResponse:
     locations = _locations(actor)
     if request.method != "POST":
         form = MoveForm(locations, request.GET if "from_mpn_id" in request.GET else None)
-        return _page(request, form, locations)
+        return _page(request, form, locations, status=422 if form.errors else 200)
     form = MoveForm(locations, request.POST)
 
     def move() -> moving.Moves:

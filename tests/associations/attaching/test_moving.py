@@ -20,7 +20,7 @@ from associations.record import checking
 from associations.record.models import Association
 from associations.record.rules import EndReason, Source
 from por.directory.models import Partner, Subscription
-from por.errors import Forbidden, Refused
+from por.errors import Forbidden
 from por.history.actions import verifying
 from por.history.actions.relaying import relay
 from por.history.models import Event
@@ -28,7 +28,7 @@ from por.notifications.actions.delivering import deliver
 from tests.api import Api
 from tests.associations.attaching.test_actions import refused, verbs
 from tests.factories import make_customer, make_member, make_partner, make_subscription
-from tests.pages import signed_in
+from tests.pages import queries, signed_in
 from tests.record import most_partners, overlaps
 
 
@@ -354,6 +354,7 @@ def test_page_moves_chosen_ones_or_all_and_back_again(company):
     assert "Move all 3 subscriptions" in text
     given = {"from_mpn_id": company.gothenburg.mpn_id, "to_mpn_id": company.malmo.mpn_id, "which": "some"}
     assert web.post("/p/move/", given).status_code == 422
+    assert web.get("/p/move/", {"from_mpn_id": company.rival.mpn_id}).status_code == 422
     assert web.post("/p/move/", given | {"to_mpn_id": "", "which": "all"}).status_code == 422
     chosen = given | {"subscription": [str(company.subscription.subscription_id)]}
     text = " ".join(web.post("/p/move/", chosen).text.split())
@@ -375,7 +376,13 @@ def test_refusal_of_the_verb_is_shown_on_the_page(company):
     assert (response.status_code, "suspended" in response.text) == (409, True)
 
 
-def test_locked_subscription_is_waited_for_and_then_busy(company):
-    with pytest.raises(Refused) as caught, moving.lock_timeout_as_busy(), connection.cursor() as cursor:
-        cursor.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '55P03'; END $$")
-    assert caught.value.code == "busy"
+def test_number_of_queries_of_the_page_does_not_grow_with_its_rows(company):
+    web = signed_in(company.boss)
+
+    def page() -> int:
+        return queries(lambda: web.get("/p/move/", {"from_mpn_id": company.gothenburg.mpn_id}))
+
+    before = page()
+    for _more in range(3):
+        company.name(company.gothenburg, make_subscription(company.customers[1]))
+    assert page() == before

@@ -11,6 +11,7 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from associations import starts
 from associations.attaching.actions.activation import attach_sellers
 from associations.attaching.actions.ending import end_overtaken, reopen_taken_back
 from associations.invitations.actions import expire_invitations
@@ -232,6 +233,7 @@ ASSOCIATIONS = File(
     unit_key="coalesce(subscription_id, tenant_id)",
     merge=merge_units,
     recorded=describing.describe_new,
+    keep_starts=starts.keep,
 )
 
 

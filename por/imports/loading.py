@@ -89,6 +89,8 @@ class File(Generic[R]):
     has all of them. All other lines are merged by `merge_all`, with one statement for a whole batch, which may still
     mark lines as apart. Both lock the rows that they change by primary key, in the transaction of the batch.
     `recorded`, if given, gets the organisations whose events have just been recorded, in the same transaction.
+    `keep_starts` gives staged lines the starts that are stored, where a file knows only until when something had begun
+    at the latest.
     """
 
     name: str
@@ -107,6 +109,7 @@ class File(Generic[R]):
     recorded: Callable[[Sequence[int]], None] | None = None
     needed: Collection[str] = ()
     prepare: Callable[[Refuse], list[str]] | None = None
+    keep_starts: Callable[[], None] | None = None
 
     @property
     def header(self) -> str:
@@ -208,6 +211,8 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
         with _step(report):
             _use_more_memory()
             twins = staged.take_twins(file.key)
+            if source is not None and source.knows_starts_at_latest(file.name) and file.keep_starts is not None:
+                file.keep_starts()
             keep = refused.__setitem__ if twins or known else refuse
             staged.complete(file.key, file.stored, file.needed, keep)
             if file.prepare is not None:

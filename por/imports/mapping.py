@@ -72,8 +72,9 @@ class Mapping:
         numbers: list[str] = []
         days: list[str] = []
         for file, part in self.files.items():
-            days += filter(None, [part.get("newest")])
+            days += filter(None, [part.get("newest"), part.get("oldest")])
             for column, rule in part["columns"].items():
+                days += [rule["not_before"]] if isinstance(rule, dict) and "not_before" in rule else []
                 numbers += sources_of(rule) if column in ours[file].numbers else []
                 days += sources_of(rule) if column in ours[file].days else []
         every = [*self.recognise, *self.used()]
@@ -85,9 +86,10 @@ class Mapping:
         found = [*filter(None, self.needs.values())]
         for part in self.files.values():
             found += [*part.get("filled", ()), *part.get("leave_out", ()), *part.get("each", ())]
-            found += filter(None, [part.get("newest")])
+            found += filter(None, [part.get("newest"), part.get("oldest")])
             for rule in part["columns"].values():
                 found += [*sources_of(rule), *(rule[test]["column"] for test in _tests(rule))]
+                found += [rule["not_before"]] if isinstance(rule, dict) and "not_before" in rule else []
         return found
 
     def lacks(self, file: IO[bytes], told: MappingOf[str, str]) -> list[str]:
@@ -190,7 +192,7 @@ class Source:
             Opened(self.path, self.columns) as opened,
             place.open("w", encoding="utf-8", newline="") as to,
         ):
-            chosen = self._chosen(opened, part) if "each" in part else None
+            chosen = self._chosen(opened, file, part) if "each" in part else None
             columns = self._columns_of(file, opened)
             sums = self._sums(opened, file, columns, chosen) if "sum" in part else None
             rows = csv.writer(to, lineterminator="\n")
@@ -212,6 +214,10 @@ class Source:
                 else:
                     rows.writerow(row)
         return _notes(self.name, file, left_out)
+
+    def knows_starts_at_latest(self, file: str) -> bool:
+        """Return whether the days of a file are only the latest ones on which something can have begun."""
+        return bool(self.mapping.files[file].get("at_latest"))
 
     @property
     def names(self) -> list[str]:
@@ -275,20 +281,30 @@ class Source:
             if values.has_no_row(words, cells.written(column)):  # such as "None"
                 return f"{column} {cells.written(column)}"
         for column in part.get("filled", ()):
-            if not _given(cells, column):
+            if not _given(cells, column) or values.is_zero(_given(cells, column)):
                 return _("no %(column)s") % {"column": column}
         return ""
 
-    def _chosen(self, opened: Opened, part: dict[str, Any]) -> Lines:
-        """Return the one line of each: the newest, or the first."""
-        chosen = Lines()
+    def _chosen(self, opened: Opened, file: str, part: dict[str, Any]) -> Lines:
+        """Return the one line of each: the newest, the oldest, or the first."""
+        chosen = Lines(oldest="oldest" in part)
+        by = part.get("newest") or part.get("oldest")
         for line, cells in _rows(opened, lambda _line, _faults: None):
             if cells is not None and not self._why_left_out(part, cells):
                 day = ""
-                with suppress(Unfit):  # a day that cannot be told is older than any other
-                    day = str(cells.day(part["newest"]) or "") if "newest" in part else ""
-                chosen.add("\0".join(_given(cells, column).casefold() for column in part["each"]), day, line)
+                with suppress(Unfit):  # a day that cannot be told is taken last
+                    day = str(cells.day(by) or "") if by else ""
+                chosen.add("\0".join(self._meant(cells, file, column) for column in part["each"]), day, line)
         return chosen
+
+    def _meant(self, cells: Cells, file: str, column: str) -> str:
+        """Return the cell of a column of the source; if it becomes one of our closed values, that value."""
+        text = _given(cells, column)
+        for ours, (allowed, table) in self.ours[file].closed.items():
+            if column in sources_of(self.mapping.files[file]["columns"].get(ours, ())):
+                word = values.meaning(table, self.mapping.word(file, ours, text), allowed)
+                return word.value if word and word.is_sure else text.casefold()
+        return text.casefold()
 
     def _sums(self, opened: Opened, file: str, columns: Sequence[str], chosen: Lines | None) -> Sums:
         """Return one row for each key, with the sums of its rows. A row that is refused is in no sum."""
@@ -309,7 +325,7 @@ class Source:
         details = rule if isinstance(rule, dict) else {}
         for test in _tests(rule):
             found = self.mapping.word(file, column, _given(cells, details[test]["column"]))
-            word = values.meaning(details[test].get("table", ""), found, ())
+            word = values.meaning(details[test].get("table", ""), found, details[test]["is"])
             if ((word.value if word and word.is_sure else found) in details[test]["is"]) != (test == "only_if"):
                 return ""
         name = next((one for one in sources_of(rule) if _given(cells, one)), None)
@@ -320,6 +336,8 @@ class Source:
             if column in ours.months and MONTH.fullmatch(_given(cells, name)):
                 return _given(cells, name)
             day = cells.day(name)
+            if day and "not_before" in details:
+                day = max(day, cells.day(details["not_before"]) or day)
             if day and details.get("whole_month"):
                 return f"{day:%Y-%m}"
             return (day + timedelta(days=details.get("plus_days", 0))).isoformat() if day else ""

@@ -36,6 +36,8 @@ def _is_file(part: Any) -> bool:
         "leave_out": lambda one: _is_dict(one, lambda words: values.is_table(words) or _is_names(words)),
         "each": _is_names,
         "newest": _is_name,
+        "oldest": _is_name,
+        "at_latest": lambda one: one is True,
         "sum": lambda one: _is_names(one) and set(one) <= part["columns"].keys(),
     }
     return "columns" in part and _is_made_of(part, tests) if isinstance(part, dict) else False
@@ -47,6 +49,7 @@ def _is_rule(rule: Any) -> bool:
     tests: dict[str, Callable[[Any], bool]] = {
         "from": lambda one: _is_name(one) or _is_names(one),
         "value": lambda one: isinstance(one, str | int),
+        "not_before": _is_name,
         "whole_month": lambda one: isinstance(one, bool),
         "plus_days": lambda one: isinstance(one, int) and abs(one) < MOST_DAYS,
         "words": _is_words,

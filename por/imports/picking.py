@@ -15,17 +15,18 @@ from por.imports.reading import Unfit
 class Lines:
     """The chosen line of each key. They are kept on disk, because a file may have millions."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, oldest: bool = False) -> None:
+        better = "excluded.day < day OR (day = '' AND excluded.day > '')" if oldest else "excluded.day > day"
+        self._add = (
+            "INSERT INTO chosen VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
+            f" SET day = excluded.day, line = excluded.line WHERE excluded.day > '' AND ({better})"
+        )
         self._kept = sqlite3.connect("")
         self._kept.execute("CREATE TABLE chosen (key TEXT PRIMARY KEY, day TEXT, line INTEGER)")
         self._kept.execute("CREATE INDEX by_line ON chosen (line)")
 
     def add(self, key: str, day: str, line: int) -> None:
-        self._kept.execute(
-            "INSERT INTO chosen VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
-            " SET day = excluded.day, line = excluded.line WHERE excluded.day > day",
-            (key, day, line),
-        )
+        self._kept.execute(self._add, (key, day, line))
 
     def __contains__(self, line: int) -> bool:
         return self._kept.execute("SELECT 1 FROM chosen WHERE line = ?", (line,)).fetchone() is not None

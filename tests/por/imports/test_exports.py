@@ -9,11 +9,12 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from associations.record.models import Association
 from por.accounts.models import Actor
 from por.directory.models import Customer, Subscription, Usage
 from por.imports import tasks
 from por.imports.models import Import
-from tests.factories import make_staff
+from tests.factories import make_partner, make_staff
 
 EXPORTS = Path(__file__).with_name("exports")
 LOADS = "/a/loads/"
@@ -28,6 +29,14 @@ def kept(settings: Any, tmp_path: Path) -> None:
 @pytest.fixture
 def reader() -> Actor:
     return make_staff("programme_administrator")
+
+
+@pytest.fixture(autouse=True)
+def partners(reader: Actor) -> None:
+    """Make the partners of the exports, but for 7100002, and a global account."""
+    for mpn_id in ("7100001", "7200001", "7300001"):
+        make_partner(f"Partner {mpn_id}", mpn_id=mpn_id)
+    make_partner("Fjordmoln AS", mpn_id="7100000", kind="global")
 
 
 def load(web: Client, name: str, *answers: dict[str, str], to: str = "") -> Import:
@@ -63,18 +72,49 @@ CENTER = {
 }
 
 
-def outcome(import_: Import) -> dict[str, tuple[int, int, int]]:
-    """Return how many rows of each table were created, were there before, and failed."""
+def tables(import_: Import) -> dict[str, tuple[int, int, int]]:
+    """Return how many rows of each table but associations were created, were there before, and failed."""
+    found = {name.partition(" → ")[2]: one for name, one in import_.tallies.items()}
     return {
-        name.partition(" → ")[2]: (one.created, one.changed + one.unchanged, one.failed)
-        for name, one in import_.tallies.items()
+        name: (one.created, one.changed + one.unchanged, one.failed)
+        for name, one in found.items()
+        if name != "associations.csv"
+    }
+
+
+def refused(import_: Import) -> set[tuple[int, str]]:
+    """Return line and code of the faults, but for associations with subscriptions that have expired."""
+    return {(one.line, one.code) for one in import_.row_errors if one.code != "subscription_is_expired"}
+
+
+def associated() -> set[tuple[str, str, str, str]]:
+    """Return what is in force: the first digits of the subscription, the partner, the kind, and when it began."""
+    return {
+        (
+            str(one.subscription.subscription_id)[:8] if one.subscription else "",
+            one.partner.mpn_id,
+            one.kind,
+            f"{one.began_at:%Y-%m-%d}",
+        )
+        for one in Association.objects.filter(ended_at=None).select_related("subscription", "partner")
     }
 
 
 def test_subscription_details_of_insights(web):
     import_ = load(web, "insights-subscription-details", INSIGHTS)
-    assert import_.row_errors == []
-    assert outcome(import_) == {"customers.csv": (11, 0, 0), "subscriptions.csv": (12, 0, 0), "usage.csv": (1, 0, 0)}
+    assert tables(import_) == {"customers.csv": (11, 0, 0), "subscriptions.csv": (12, 0, 0), "usage.csv": (1, 0, 0)}
+    assert refused(import_) == {(11, "partner_is_global"), (15, "unknown_partner")}
+    assert associated() == {
+        ("6cc3ba50", "7100001", "dpor", "2026-09-01"),
+        ("dbc01b3d", "7300001", "csp", "2026-10-01"),
+        ("", "7200001", "pal", "2026-10-01"),
+        ("9b31f6ab", "7200001", "transacting", "2026-10-01"),
+        ("60b3bedc", "7100001", "csp", "2026-10-01"),
+        ("a0d0861e", "7300001", "dpor", "2026-10-01"),
+        ("b3c478b6", "7100001", "dpor", "2026-10-01"),
+        ("f03198c4", "7200001", "csp", "2026-10-01"),
+        ("0fd539ac", "7300001", "dpor", "2026-10-01"),
+    }
     assert stored("60b3bedc-e0ec-4dea-bc43-4d6e6054aa24") == ("crm_online", "CSP", 1250, "grace", "2026-10-15")
     assert stored("0fd539ac-359d-41d6-84b1-1609cef605c9") == ("office365", "CSP", 5, "suspended", "2026-10-15")
     assert Customer.objects.get(country="KR").organisation.name == "Hanok Haeun Ltd"
@@ -86,11 +126,12 @@ def test_subscription_details_of_insights(web):
 
 def test_customers_and_subscriptions_of_partner_center(web):
     import_ = load(web, "partner-center-customers")
-    assert outcome(import_) == {"customers.csv": (10, 0, 0)}
+    assert tables(import_) == {"customers.csv": (10, 0, 0)}
     assert Customer.objects.get(domain="tvilling.onmicrosoft.example").organisation.name == "Tvillingverken KB"
     import_ = load(web, "partner-center-subscriptions", CENTER)
     assert import_.row_errors == []
-    assert outcome(import_) == {"subscriptions.csv": (9, 0, 0)}
+    assert tables(import_) == {"subscriptions.csv": (9, 0, 0)}
+    assert associated() == {("dbc01b3d", "7300001", "csp", "2024-03-01")}
     assert stored("9b31f6ab-6745-4527-9afa-d5ab4bae8b9b") == ("azure", "CSP", None, "active", "None")
     assert "Pending (1)" in import_.notes[2]
 
@@ -104,14 +145,21 @@ def test_subscriptions_of_graph(web):
         (7, "product", "POWER_BI_STANDARD"),
         (12, "product", "MICROSOFT_365_E8_MADE_UP"),
     }
-    assert outcome(import_) == {"subscriptions.csv": (7, 0, 4)}
+    assert tables(import_) == {"subscriptions.csv": (7, 0, 4)}
     assert stored("d719af35-e661-4b3d-ae3b-0baec64e73af") == ("office365", "CSP", 900, "active", "2027-04-05")
 
 
 def test_azure_usage_of_insights_counts_each_service_once(web):
     import_ = load(web, "insights-azure-usage", {"word_subscriptions_agreement_0": "MOSP", "title": "Azure"})
-    assert import_.row_errors == []
-    assert outcome(import_) == {"customers.csv": (4, 0, 0), "subscriptions.csv": (4, 0, 0), "usage.csv": (5, 0, 0)}
+    assert refused(import_) == {(9, "unknown_partner")}
+    assert associated() == {
+        ("", "7200001", "pal", "2026-09-01"),
+        ("9b31f6ab", "7200001", "transacting", "2026-09-01"),
+        ("fe399f93", "7300001", "csp", "2026-08-01"),
+        ("fe399f93", "7200001", "csp", "2026-09-01"),
+        ("", "7100001", "pal", "2026-09-01"),
+    }, "a link with the role Reader is worth nothing"
+    assert tables(import_) == {"customers.csv": (4, 0, 0), "subscriptions.csv": (4, 0, 0), "usage.csv": (5, 0, 0)}
     assert consumed() == {
         ("9b31f6ab", "2026-09"): "412.337953",
         ("fe399f93", "2026-09"): "1204.5",
@@ -123,14 +171,18 @@ def test_azure_usage_of_insights_counts_each_service_once(web):
 
 def test_customers_of_microsoft_365_usage(web):
     import_ = load(web, "insights-office365-usage", {"days": "month-first"})
-    assert outcome(import_) == {"customers.csv": (7, 0, 0)}
+    assert tables(import_) == {"customers.csv": (7, 0, 0)}
     assert "WorkloadName, PaidAvailableUnits, MonthlyActiveUsers" in import_.notes[1], "the usage has no home"
 
 
 def test_licence_based_reconciliation_takes_the_newest_charge(web):
     import_ = load(web, "recon-license-based")
     assert [(error.column, error.value) for error in import_.row_errors] == [("product", "POWER BI PRO")]
-    assert outcome(import_) == {"customers.csv": (8, 0, 0), "subscriptions.csv": (5, 0, 1)}
+    assert tables(import_) == {"customers.csv": (8, 0, 0), "subscriptions.csv": (5, 0, 1)}
+    assert associated() == {
+        ("64cec5fe", "7300001", "csp", "2026-02-01"),
+        ("4de44049", "7300001", "csp", "2026-10-03"),
+    }
     assert stored("64cec5fe-01d8-4fbc-b398-97dbbf44e1ec") == ("office365", "CSP", 62, "active", "2027-02-01")
     assert stored("0ff98a77-2f76-42fa-b861-240d6e3be66f")[3] == "expired"
 
@@ -169,7 +221,7 @@ def test_earnings_have_a_home_for_their_customers_only(web):
         {"from_tenant_id": "customerTenantId", "from_name": "customerName", "rows": "first", "title": "Earnings"},
         to="customers.csv",
     )
-    assert outcome(import_)["customers.csv"][0] > 0
+    assert tables(import_)["customers.csv"][0] > 0
     assert "earningAmount" in import_.notes[1]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from associations.record.models import Association
 from por.directory.models import Customer, Subscription, Usage
 from por.errors import Refused
 from por.imports.mapping import profiles, read
@@ -22,6 +23,7 @@ from tests.estates import (
     customer,
     load,
     load_one,
+    partner,
     subscription,
 )
 
@@ -43,6 +45,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 
 @pytest.fixture
 def estate(tmp_path: Path) -> Path:
+    load_one(tmp_path, "partners", partner("7300001"), partner("7100001"))
     load_one(tmp_path, "customers", customer(), customer(OTHER_TENANT, name="Ek AB"))
     return tmp_path
 
@@ -104,6 +107,7 @@ def test_subscriptions_of_partner_center_are_imported(estate: Path) -> None:
         ("azure", "Microsoft Azure", "CSP", None, date(2018, 4, 4), None, "expired"),
     ]
     assert Customer.objects.get(tenant_id=TENANT).organisation.name == "Västerhamn Energi AB"
+    assert of_partners() == [("7300001", "csp", SUBSCRIPTION, "2024-03-01")]
 
 
 def test_newest_month_of_insights_is_imported_and_consumption_once(estate: Path) -> None:
@@ -136,6 +140,10 @@ def test_newest_month_of_insights_is_imported_and_consumption_once(estate: Path)
     assert (stored.domain, stored.organisation.language) == ("vasterhamn.example", "en"), "it has no such column"
     assert [str(month.consumed_usd) for month in Usage.objects.all()] == ["812.337912"]
     assert "no SubscriptionId (1)" in loaded.out
+    assert of_partners() == [
+        ("7100001", "dpor", SUBSCRIPTION, "2026-10-01"),
+        ("7100001", "transacting", OTHER_SUBSCRIPTION, "2026-10-01"),
+    ]
 
 
 GRAPH_ROWS = (
@@ -315,3 +323,53 @@ def test_file_is_read_by_the_mapping_that_knows_most_of_it(estate: Path) -> None
     assert "export.csv is read as: Partner Center Insights, subscription details." in loaded.out
     header = "SubscriptionId,CustomerTenantId,PartnerAttributionType,SubscriptionState,ServiceLevel1,Month,ACR_USD"
     assert "Insights, Azure usage." in load_lines(estate, header, f"{SUBSCRIPTION},,,,,,").out
+
+
+def of_partners() -> list[tuple[str, str, str, str]]:
+    """Return the associations: partner, kind, subscription or tenant, and the day on which it began."""
+    rows = Association.objects.select_related("partner", "customer", "subscription").order_by("pk")
+    return [
+        (
+            one.partner.mpn_id,
+            one.kind,
+            str(one.subscription.subscription_id if one.subscription else one.customer.tenant_id),
+            f"{one.began_at:%Y-%m-%d}",
+        )
+        for one in rows
+    ]
+
+
+def seen(identifier: str, month: str, kind: str, *, started: str = "2024-03-01", mpn_id: str = "7100001") -> str:
+    return f"{identifier},{started},,Active,{month},Alm,{TENANT},,,Microsoft Azure,,{mpn_id},{kind},EA,,,"
+
+
+def test_association_began_at_the_latest_in_the_first_month_that_shows_it(estate: Path) -> None:
+    first = [
+        seen(SUBSCRIPTION, "2026-09-01", "Partner of record"),
+        seen(SUBSCRIPTION, "2026-08-01", "DPOR"),
+        seen(SUBSCRIPTION, "2026-08-01", "Partner Admin Link"),
+        seen(OTHER_SUBSCRIPTION, "2026-08-01", "TPOR", started="2026-08-15"),
+        seen(OTHER_SUBSCRIPTION, "2026-08-01", "CPOR", started="2026-08-15"),
+        seen(OTHER_SUBSCRIPTION, "2026-08-01", "CSP Tier 2", started="2026-08-15", mpn_id="-1"),
+        seen(OTHER_SUBSCRIPTION, "2026-08-01", "CSP Tier 2", started="2026-08-15", mpn_id="7999999"),
+    ]
+    loaded = load_lines(estate, INSIGHTS, *first)
+    assert {(line, code) for line, _column, code in loaded.codes} == {("8", "unknown_partner")}
+    expected = [
+        ("7100001", "dpor", SUBSCRIPTION, "2026-08-01"),
+        ("7100001", "pal", TENANT, "2026-08-01"),
+        ("7100001", "transacting", OTHER_SUBSCRIPTION, "2026-08-15"),
+    ]
+    assert sorted(of_partners()) == expected
+    later = [seen(SUBSCRIPTION, "2026-10-01", kind) for kind in ("Partner of record", "PAL")]
+    loaded = load_lines(estate, INSIGHTS, *later, seen(OTHER_SUBSCRIPTION, "2026-10-01", "TPOR", started="2026-08-15"))
+    assert loaded.failure == ""
+    assert "associations.csv: 0 created, 0 changed, 3 unchanged, 0 failed" in loaded.out
+    assert sorted(of_partners()) == expected, "a later month is no news"
+
+
+def test_another_partner_in_a_later_export_does_not_take_over_in_silence(estate: Path) -> None:
+    assert load_lines(estate, INSIGHTS, seen(SUBSCRIPTION, "2026-08-01", "DPOR")).failure == ""
+    loaded = load_lines(estate, INSIGHTS, seen(SUBSCRIPTION, "2026-10-01", "DPOR", mpn_id="7300001"))
+    assert [code for _line, _column, code in loaded.codes] == ["overlaps_another_period"]
+    assert of_partners() == [("7100001", "dpor", SUBSCRIPTION, "2026-08-01")]

@@ -19,6 +19,28 @@ from por.imports import values
 _TIME = r"(?:[T ]+\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?(?: ?[AP]\.?M\.?)?(?: ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?)?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})([-/.])(\d{{1,2}})\2(\d{{1,2}}){_TIME}", re.ASCII | re.IGNORECASE)
 _YEAR_LAST = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}){_TIME}", re.ASCII | re.IGNORECASE)
+#: 1 March 2024, 01-Mar-2024, or March 1, 2024, perhaps with the day of the week before it.
+_DAY_AND_NAME = re.compile(
+    rf"(?:[^\W\d]+,? )?(\d{{1,2}})(?:\.|st|nd|rd|th)?[ -]([^\W\d]{{3,}})\.?,?[ -](\d{{4}}),?{_TIME}", re.IGNORECASE
+)
+_NAME_AND_DAY = re.compile(
+    rf"(?:[^\W\d]+, )?([^\W\d]{{3,}})\.? (\d{{1,2}})(?:st|nd|rd|th)?, (\d{{4}}),?{_TIME}", re.IGNORECASE
+)
+#: The names of months in English, Swedish and German. At least three letters of one are written.
+_MONTHS = [
+    ("january", "januari", "januar"),
+    ("february", "februari", "februar"),
+    ("march", "mars", "märz", "mrz"),
+    ("april",),
+    ("may", "maj", "mai"),
+    ("june", "juni"),
+    ("july", "juli"),
+    ("august", "augusti"),
+    ("september", "sept"),
+    ("october", "oktober"),
+    ("november",),
+    ("december", "dezember"),
+]
 #: The years of days. At both ends of the calendar there is no day before or after, in some time zone.
 FIRST, LAST = 1000, 9998
 #: Programs that need a day write the first or the last one of their calendar for "none".
@@ -75,7 +97,7 @@ class Formats:
             return _day(int(match[1]), int(match[3]), int(match[4]))
         match = _YEAR_LAST.fullmatch(text)
         if match is None:
-            raise Unreadable
+            return _named(text)
         one, other, year = int(match[1]), int(match[3]), int(match[4])
         if one > 12 and other > 12:
             raise Unreadable
@@ -140,6 +162,20 @@ def _day(year: int, month: int, day: int) -> date | None:
         return date(year, month, day)
     except ValueError:
         raise Unreadable from None
+
+
+def _named(text: str) -> date | None:
+    """Return the day of a date with the name of its month."""
+    if match := _DAY_AND_NAME.fullmatch(text):
+        day, name, year = match.groups()
+    elif match := _NAME_AND_DAY.fullmatch(text):
+        name, day, year = match.groups()
+    else:
+        raise Unreadable
+    found = [month for month, names in enumerate(_MONTHS, 1) if any(one.startswith(name.casefold()) for one in names)]
+    if len(found) != 1:
+        raise Unreadable
+    return _day(int(year), found[0], int(day))
 
 
 def _is_day_first(one: int, other: int) -> bool | None:

@@ -285,7 +285,7 @@ class ValuesForm(WordsForm):
         numbers = [one.source for name, one in self._columns.chosen.items() if name in ours.numbers and one.source]
         days = [one.source for name, one in self._columns.chosen.items() if name in ours.days and one.source]
         every = tuple(dict.fromkeys([*numbers, *days]))
-        return left_open(path, Columns(every, (), numbers, days, may_resemble=True)) if every else {}
+        return left_open(path, Columns(every, every, numbers, days, may_resemble=True)) if every else {}
 
     @property
     def groups(self) -> list[tuple[str, str, list[Any]]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +31,12 @@ SEPARATORS = ",;\t|"
 TELLS = re.compile(r'"?sep=([,;\t|])"?', re.IGNORECASE)
 #: The first line that PowerShell writes unless told not to.
 OF_POWERSHELL = "#TYPE "
+#: How many lines of titles may stand above the header.
+TITLES = 10
+#: A line below is the header instead, if it has so many times as many filled cells.
+FULL = 0.7
+#: How many lines one row may have, because of line breaks within quotation marks.
+LINES_OF_ROW = 50
 #: The column with the faults of a row that comes back. Sent again, it says nothing.
 ERRORS = "errors"
 #: How alike a name and a column must be for the name to be a slip of the pen.
@@ -70,9 +77,11 @@ class Opened:
         self._wanted = columns
         self._file = path.open("rb")
         try:
-            self._blocks = blocks_of(self._file)
+            blocks = blocks_of(self._file)
+            first = next(blocks, [])
+            self.header, self.head = header_of(first, columns)
+            self._blocks = self._rows_in(chain([first], blocks))
             self._first = next(self._blocks, [])
-            self.header = header_of(self._first, columns)
         except BaseException:
             self._file.close()
             raise
@@ -83,11 +92,6 @@ class Opened:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-    @property
-    def head(self) -> bytes:
-        """Return the line of the header."""
-        return self._first[self.header.lines - 1]
 
     @property
     def is_exact(self) -> bool:
@@ -112,14 +116,13 @@ class Opened:
             block = following
 
     def cells(self, line: int, raw: bytes) -> Cells | None:
-        """Return the cells of one line; None if all are empty. Raises Unfit if it cannot be read.
-
-        A line is one row. Line breaks within quotes are not allowed, so that an open quote affects only one row.
-        """
+        """Return the cells of one line; None if all are empty. Raises Unfit if it cannot be read."""
         cells = split(raw, self.header.separator)
         columns = self.header.columns
         if not any(cells):
             return None
+        if len(cells) > len(columns) and not any(cells[len(columns) :]):
+            cells = cells[: len(columns)]  # separators at the end
         if len(cells) != len(columns):
             text = _("The line has %(found)s cells, but the header has %(wanted)s.")
             raise Unfit("", "wrong_number_of_cells", text % {"found": len(cells), "wanted": len(columns)})
@@ -129,9 +132,48 @@ class Opened:
         """Yield the lines after the header. The file is read once more."""
         with self._path.open("rb") as file:
             skipped = self.header.lines
-            for block in blocks_of(file):
+            for block in self._rows_in(blocks_of(file)):
                 yield from block[skipped:]
                 skipped = 0
+
+    def _rows_in(self, blocks: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
+        """Yield the blocks with each row in one line: one with line breaks within quotes, then an empty line for each.
+
+        Lines are put together only if they make one row and none of them could be one, so that an open quote affects
+        only its own line.
+        """
+        waiting: list[bytes] = []
+        for block in blocks:
+            lines = waiting + block
+            rows, waiting = self._put_together(lines, is_last=False) if any(map(_opens, lines)) else (lines, [])
+            if rows:
+                yield rows
+        if waiting:
+            yield self._put_together(waiting, is_last=True)[0]
+
+    def _put_together(self, lines: list[bytes], *, is_last: bool) -> tuple[list[bytes], list[bytes]]:
+        """Return the lines with each row in one, and those at the end that have to wait for the next block."""
+        rows: list[bytes] = []
+        place = 0
+        while place < len(lines):
+            if not _opens(lines[place]):
+                rows.append(lines[place])
+                place += 1
+                continue
+            most = min(place + LINES_OF_ROW, len(lines))
+            end = next((one + 1 for one in range(place + 1, most) if _opens(lines[one])), None)
+            if end is None and most == len(lines) and not is_last:
+                return rows, lines[place:]
+            together = lines[place:end] if end is not None and self._are_one_row(lines[place:end]) else [lines[place]]
+            rows += [_one(together), *[b""] * (len(together) - 1)]
+            place += len(together)
+        return rows, []
+
+    def _are_one_row(self, lines: list[bytes]) -> bool:
+        count = len(self.header.columns)
+        return _count(_one(lines), self.header.separator) == count and not any(
+            _count(line, self.header.separator) == count for line in lines[1:]
+        )
 
     def _texts(self, columns: Collection[str]) -> Iterator[str]:
         """Yield the cells of these columns in all lines that can be read."""
@@ -147,7 +189,8 @@ def columns_in(file: IO[bytes], wanted: Columns) -> int:
     """Return how many of these columns a file has, by its first line; 0 if it cannot be one with these columns."""
     file.seek(0)
     try:
-        return sum(column is not None for column in header_of(next(blocks_of(file), []), wanted).columns)
+        header, _head = header_of(next(blocks_of(file), []), wanted)
+        return sum(column is not None for column in header.columns)
     except Unfit:
         return 0
 
@@ -157,7 +200,9 @@ def blocks_of(file: IO[bytes]) -> Iterator[list[bytes]]:
     head = file.read(HEAD)
     encoding = next((name for mark, name in UTF16.items() if head.startswith(mark)), None)
     end = re.search(rb"\r\n?|\n", head)
-    file.seek(2 if encoding else len(BOM) if head.startswith(BOM) else 0)
+    marks = re.match(rb"(?:\xef\xbb\xbf)*", head)
+    assert marks is not None  # it matches nothing at least
+    file.seek(2 if encoding else marks.end())
     if encoding or (end and end[0] == b"\r" and end.end() < HEAD):
         yield from _translated(file, encoding)
         return
@@ -194,20 +239,69 @@ def _translated(file: IO[bytes], encoding: str | None) -> Iterator[list[bytes]]:
             return
 
 
-def header_of(block: Sequence[bytes], wanted: Columns) -> Header:
-    """Return the header among the first lines. Raises Unfit if its names are not those of the columns."""
-    told = None
+def header_of(block: Sequence[bytes], wanted: Columns) -> tuple[Header, bytes]:
+    """Return the header among the first lines, and its line. Raises Unfit if no names are those of the columns.
+
+    There may be titles above it. If no columns are wanted, it is the first line that is about as full as any.
+    """
+    told, first_fault, likely = None, None, None
+    tried = 0
     for count, raw in enumerate(block, 1):
         if b"\0" in raw[:LONGEST_LINE]:
             raise Unfit("", "not_utf8", _("The file is not text in UTF-8. Save it as CSV in UTF-8."))
+        lines = _whole_header(block, count)
+        raw = _one(lines)
         text = _decoded(raw)
         if match := TELLS.fullmatch(text.strip(" ")):
             told = match[1]
-        elif text.strip(f'" {SEPARATORS}') and not text.lstrip('"').startswith(OF_POWERSHELL):
+            continue
+        if not text.strip(f'" {SEPARATORS}') or text.lstrip('"').startswith(OF_POWERSHELL):
+            continue
+        tried += 1
+        try:
             separator = told or max(SEPARATORS, key=lambda one: _likeness(text, one, wanted))
             names = split(raw, separator)
-            return Header(count, separator, *_known(names, wanted))
-    raise _wrong(wanted)
+            header = Header(count + len(lines) - 1, separator, *_known(names, wanted))
+        except Unfit as unfit:
+            first_fault = first_fault or unfit
+        else:
+            if wanted.every:
+                return header, raw
+            filled = sum(map(bool, names))
+            if likely is None or filled * FULL > likely[0]:
+                likely = filled, header, raw
+        if tried > TITLES:
+            break
+    if likely is not None:
+        return likely[1:]
+    raise first_fault or _wrong(wanted)
+
+
+def _whole_header(block: Sequence[bytes], count: int) -> Sequence[bytes]:
+    """Return the line with this number, and those that follow if a line break stands within its quotation marks."""
+    lines = block[count - 1 : count]
+    if _opens(lines[0]):
+        end = next((one + 1 for one in range(count, min(count + TITLES, len(block))) if _opens(block[one])), count)
+        lines = block[count - 1 : end]
+    return lines
+
+
+def _one(lines: Sequence[bytes]) -> bytes:
+    """Return lines as one, which has the line breaks in it."""
+    return lines[0] if len(lines) == 1 else b"\n".join(line.rstrip(b"\r\n") for line in lines)
+
+
+def _opens(raw: bytes) -> bool:
+    """Return whether a line has a quotation mark that is not closed in it, or closes one."""
+    return bool(raw.count(b'"') & 1)
+
+
+def _count(raw: bytes, separator: str) -> int:
+    """Return how many cells a line has; 0 if it cannot be split."""
+    try:
+        return len(split(raw, separator))
+    except Unfit:
+        return 0
 
 
 def split(raw: bytes, separator: str) -> list[str]:

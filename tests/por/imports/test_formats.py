@@ -126,6 +126,23 @@ def test_day_and_month_are_told_apart_by_the_other_days_of_the_file(
         assert formats(*cells).day(text) == day
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1-Feb-2025", "01 February 2025", "1. februari 2025", "1 Febr. 2025 00:00:00", "Feb 1, 2025"),
+        *("Saturday, February 1, 2025 12:00:00 AM", "lördag 1 februari 2025", "1st Feb 2025"),
+    ],
+)
+def test_day_with_the_name_of_its_month_is_read(text: str) -> None:
+    assert formats().day(text) == DAY
+
+
+@pytest.mark.parametrize("text", ["1 Ma 2025", "1 Foo 2025", "Ju 1, 2025", "30 Feb 2025", "1 Ma. 2025", "Feb 2025"])
+def test_name_of_no_month_is_no_day(text: str) -> None:
+    with pytest.raises(Unreadable):
+        formats().day(text)
+
+
 @pytest.mark.parametrize("text", ["x", "2025-02-30", "13/13/2025", "31/02/2024", "01-02-25", "20250201", "45352"])
 def test_what_is_no_day_is_not_read(text: str) -> None:
     with pytest.raises(Unreadable):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -54,6 +54,7 @@ class AttachEvent(EventType):
 class BulkRequested(TypedDict):
     rows: int
     dry_run: bool
+    action: NotRequired[str]  # earlier jobs attached
 
 
 def notify_both_sides(event: Event, *, partner: Mail, receipt: Mail) -> None:
@@ -409,8 +410,8 @@ register(
     AttachEvent.BULK_REQUESTED,
     payload=BulkRequested,
     about=("job",),
-    here=_("Rows sent to attach partners"),
-    elsewhere=_("Rows sent to attach partners (job {object})"),
+    here=_("Rows sent to attach or remove partners, or to answer change requests"),
+    elsewhere=_("Rows sent to attach or remove partners, or to answer change requests (job {object})"),
     icon="upload",
     tone="info",
     groups=(ATTACHED,),

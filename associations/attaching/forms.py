@@ -10,6 +10,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from associations.attaching.models import Job
 from associations.record.rules import NOTE_LENGTH
 from por.directory.actions import MESSAGES
 from por.directory.models import Partner
@@ -160,16 +161,24 @@ class UndoForm(forms.Form):
 
 
 class BulkForm(forms.Form):
-    """Pairs of subscription and partner: a CSV file or its text. The default is a dry run."""
+    """What to do with many subscriptions: a CSV file or its text. The default is a dry run."""
 
     LARGEST = 1_000_000  # bytes; a thousand rows are a tenth of it
 
+    action = forms.ChoiceField(
+        label=_("What the rows say"),
+        choices=Job.Action.choices,
+        initial=Job.Action.ATTACH,
+        required=False,
+        widget=forms.RadioSelect,
+    )
     file = forms.FileField(
         label=_("CSV file"),
         required=False,
         help_text=_(
-            "The first line must contain the column names subscription_id and mpn_id. You can add up "
-            "to 1,000 rows after it. The MPN ID is also called Partner ID, PartnerOne ID or location ID."
+            "The first line must contain the column names subscription_id and mpn_id; to remove partners, only the "
+            "first. A column reason can stand beside them. An answer can have “neither” instead of an MPN ID. You can "
+            "add up to 1,000 rows after it. The MPN ID is also called Partner ID, PartnerOne ID or location ID."
         ),
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
     )
@@ -182,7 +191,7 @@ class BulkForm(forms.Form):
         label=_("What to do"),
         choices=[
             ("dry", _("Dry run: check what would happen to each row, without changing anything")),
-            ("attach", _("Attach now")),
+            ("now", _("Carry out now")),
         ],
         initial="dry",
         widget=forms.RadioSelect,
@@ -211,6 +220,10 @@ class BulkForm(forms.Form):
     def text(self) -> str:
         """Return the rows as CSV."""
         return str(self.cleaned_data["file"] or self.cleaned_data["rows"])
+
+    @property
+    def chosen_action(self) -> str:
+        return str(self.cleaned_data["action"] or Job.Action.ATTACH)
 
     @property
     def is_dry(self) -> bool:

@@ -27,7 +27,12 @@ class JobQuerySet(models.QuerySet["Job"]):
 
 
 class Job(models.Model):
-    """Rows that a worker attaches one by one. A finished row stays finished if the worker dies."""
+    """Rows that a worker carries out one by one. A finished row stays finished if the worker dies."""
+
+    class Action(models.TextChoices):
+        ATTACH = "attach", _("Attach a partner to each subscription")
+        REMOVE = "remove", _("Remove the partner of record of each subscription")
+        ANSWER = "answer", _("Answer the change request of each subscription")
 
     class Status(models.TextChoices):
         QUEUED = "queued", _("Waiting")
@@ -38,6 +43,9 @@ class Job(models.Model):
     organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="jobs")
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     asked_at = models.DateTimeField(default=timezone.now)
+    action = models.CharField(
+        max_length=10, choices=Action.choices, default=Action.ATTACH, db_default=Action.ATTACH.value
+    )
     dry_run = models.BooleanField(default=False)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     total = models.PositiveIntegerField()
@@ -73,6 +81,7 @@ class JobRow(models.Model):
     row = models.PositiveIntegerField()  # counted from 1, without the header of a file
     subscription_id = models.CharField(max_length=64)
     mpn_id = models.CharField(max_length=64)
+    reason = models.TextField(blank=True, default="", db_default="")
     outcome = models.CharField(max_length=20, blank=True)
     code = models.CharField(max_length=40, blank=True)
     detail = models.TextField(blank=True)  # why it was refused, in the language of the person who asked

@@ -13,7 +13,7 @@ from tests.journeys.test_staff import BOSS
 
 pytestmark = pytest.mark.journey
 
-TENANTS = ("0e2f6f52-5d0c-4a30-9d55-1d1f3f1f8b11", "0e2f6f52-5d0c-4a30-9d55-1d1f3f1f8b12")
+TENANTS = ("0e2f6f52-5d0c-4a30-9d55-1d1f3f1f8b11", "0e2f6f52-5d0c-4a30-9d55-1d1f3f1f8c11")
 
 
 #: What the text of the mapping says.

@@ -1,4 +1,4 @@
-"""Attaching many: one request creates a job, and a worker attaches row by row, each in its own transaction."""
+"""Attaching, removing and answering many: one request creates a job, and a worker carries out row by row."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from associations.attaching.actions.attach import attach_once
+from associations.attaching.actions.attach import attach_once, remove
 from associations.attaching.events import AttachEvent
 from associations.attaching.models import Job, JobRow
+from associations.change_requests.actions import answer
+from associations.change_requests.models import ChangeRequest
+from associations.record.rules import NOTE_LENGTH
 from por.accounts.models import Actor, Membership
 from por.accounts.rules import Right
 from por.db.locks import Held, advisory_lock
@@ -33,7 +36,14 @@ logger = logging.getLogger(__name__)
 
 #: The most rows of a job, and the most different MPN IDs in it that no partner has. Each of these is a Check ID.
 MOST, UNKNOWN = 1000, 20
-COLUMNS = ("subscription_id", "mpn_id")
+#: The columns that the rows of each action need. A reason may stand beside them, but for attaching.
+COLUMNS = {
+    Job.Action.ATTACH: ("subscription_id", "mpn_id"),
+    Job.Action.REMOVE: ("subscription_id",),
+    Job.Action.ANSWER: ("subscription_id", "mpn_id"),
+}
+#: What stands in place of an MPN ID for the answer that neither partner does the work.
+NEITHER = "neither"
 #: The most lines of its file, blank ones and those of long cells included, and the most columns.
 LINES, WIDEST = 10 * MOST, 100
 #: How often a row is tried whose subscription is locked by someone else.
@@ -47,10 +57,11 @@ class Pair(NamedTuple):
     """A row as it was sent."""
 
     subscription_id: str
-    mpn_id: str
+    mpn_id: str = ""
+    reason: str = ""
 
 
-def pairs_from(text: str) -> list[Pair]:
+def pairs_from(text: str, action: str = Job.Action.ATTACH) -> list[Pair]:
     """Return the rows of a CSV with a header, separated by commas or semicolons. Raises Refused on `rows`."""
     lines = text.removeprefix("\ufeff").strip("\r\n").splitlines()
     header = lines[0] if lines else ""
@@ -59,13 +70,13 @@ def pairs_from(text: str) -> list[Pair]:
     reader = csv.DictReader(io.StringIO("\n".join(lines)), delimiter=";" if ";" in header else ",")
     try:
         names = {(name or "").strip().casefold(): name for name in reader.fieldnames or []}
-        if missing := [one for one in COLUMNS if one not in names]:
-            message = _(
-                "The first line must contain the column names subscription_id and mpn_id. The "
-                "column %(name)s is missing."
-            )
-            raise Refused("column_missing", message % {"name": missing[0]}, field="rows")
-        pairs = [Pair(*((row[names[one]] or "").strip() for one in COLUMNS)) for row in reader if any(row.values())]
+        columns = COLUMNS[Job.Action(action)]
+        if missing := [one for one in columns if one not in names]:
+            message = _("The first line must contain the column names %(names)s. The column %(name)s is missing.")
+            given = {"names": ", ".join(columns), "name": missing[0]}
+            raise Refused("column_missing", message % given, field="rows")
+        taken = [one for one in Pair._fields if one in columns or (one == "reason" and one in names)]
+        pairs = [Pair(**{one: (row[names[one]] or "").strip() for one in taken}) for row in reader if any(row.values())]
     except csv.Error as error:
         raise Refused(
             "malformed_csv", _("We cannot read the rows as CSV. Check the format and try again."), field="rows"
@@ -80,29 +91,39 @@ def pairs_from(text: str) -> list[Pair]:
 
 
 @transaction.atomic
-def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
+def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor, action: str = Job.Action.ATTACH) -> Job:
     """Create a job with these rows for a worker; return it. Raises Forbidden, or Refused on `rows`."""
     by.require(Right.ATTACH_MANY)
     if not pairs:
         raise Refused("no_rows", _("There are no rows to send. Add at least one row."), field="rows")
     if len(pairs) > MOST:
         raise too_many_rows()
+    if long := next((number for number, pair in enumerate(pairs, 1) if len(pair.reason) > NOTE_LENGTH), None):
+        message = _("The reason in row %(row)s is too long. It can have up to %(most)s characters.")
+        raise Refused("reason_too_long", message % {"row": long, "most": NOTE_LENGTH}, field="rows")
     assert by.organisation is not None
     assert by.user is not None
     job = Job.objects.create(
         organisation=by.organisation,
         asked_by=by.user,
+        action=action,
         dry_run=dry_run,
         total=len(pairs),
         request_id=request_id.get(),
     )
     JobRow.objects.bulk_create(
-        JobRow(job=job, row=number, subscription_id=pair.subscription_id[:64], mpn_id=pair.mpn_id[:64])
+        JobRow(
+            job=job,
+            row=number,
+            subscription_id=pair.subscription_id[:64],
+            mpn_id=pair.mpn_id[:64],
+            reason=pair.reason,
+        )
         for number, pair in enumerate(pairs, 1)
     )
     wake.after_commit()
     about = history.ObjectRef("job", str(job.pk), "")
-    changes = {"rows": job.total, "dry_run": dry_run}
+    changes = {"rows": job.total, "dry_run": dry_run, "action": str(job.action)}
     history.record(
         AttachEvent.BULK_REQUESTED, about, by=by, at=timezone.now(), chain=by.organisation_id, changes=changes
     )
@@ -111,13 +132,13 @@ def request(pairs: Sequence[Pair], *, dry_run: bool, by: Actor) -> Job:
 
 @transaction.atomic
 def apply_tried(job_id: int, *, by: Actor) -> Job:
-    """Create a job that attaches the rows of a completed dry run; return it. Raises Forbidden or Refused."""
+    """Create a job that carries out the rows of a completed dry run; return it. Raises Forbidden or Refused."""
     by.require(Right.ATTACH_MANY)
     tried = Job.objects.visible_to(by).filter(pk=job_id, dry_run=True, status=Job.Status.DONE).first()
     if tried is None:
-        raise Refused("not_tried", _("You can only attach the rows of a completed dry run."))
-    rows = tried.rows.order_by("row").values_list("subscription_id", "mpn_id")
-    return request([Pair(*row) for row in rows], dry_run=False, by=by)
+        raise Refused("not_tried", _("You can only carry out the rows of a completed dry run."))
+    rows = tried.rows.order_by("row").values_list(*Pair._fields)
+    return request([Pair(*row) for row in rows], dry_run=False, by=by, action=tried.action)
 
 
 def too_many_rows() -> Refused:
@@ -256,7 +277,7 @@ class _Run:
             self.found.add(_normal(row))
 
     def _try(self, row: JobRow) -> None:
-        """Attach a row, and try a few times if its subscription is locked. Raises Refused."""
+        """Carry out a row, and try a few times if its subscription is locked. Raises Refused."""
         self.actor.require(Right.ATTACH_MANY)
         subscription_id = _guid(row)
         if subscription_id is None:
@@ -268,21 +289,21 @@ class _Run:
             )
         for _try in range(TRIES - 1):
             try:
-                return self._attach(row, subscription_id)
+                return self._carry_out(row, subscription_id)
             except Locked:
                 continue
-        return self._attach(row, subscription_id)
+        return self._carry_out(row, subscription_id)
 
-    def _attach(self, row: JobRow, subscription_id: uuid.UUID) -> None:
-        """Attach a row, and save its outcome in the same transaction. Raises Refused."""
-        mpn_id = _normal(row)
-        if self.is_probing:
-            raise _too_many()
-        if mpn_id in self.unknown:
-            raise directory.refusal("partner_not_found")
+    def _carry_out(self, row: JobRow, subscription_id: uuid.UUID) -> None:
+        """Carry out a row, and save its outcome in the same transaction. Raises Refused."""
+        if self.job.action == Job.Action.ATTACH:
+            if self.is_probing:
+                raise _too_many()
+            if _normal(row) in self.unknown:
+                raise directory.refusal("partner_not_found")
         try:
             with transaction.atomic():
-                row.outcome = attach_once(subscription_id, mpn_id, by=self.actor).outcome
+                row.outcome = self._outcome(row, subscription_id)
                 if self.job.dry_run:
                     raise _Undone
                 row.save(update_fields=["outcome"])
@@ -290,6 +311,36 @@ class _Run:
             with transaction.atomic():
                 self._note_found(row)
                 row.save(update_fields=["outcome"])
+
+    def _outcome(self, row: JobRow, subscription_id: uuid.UUID) -> str:
+        """Do what a row says; return its outcome. Raises Refused."""
+        match self.job.action:
+            case Job.Action.REMOVE:
+                return self._remove(row, subscription_id)
+            case Job.Action.ANSWER:
+                return self._answer(row, subscription_id)
+        return str(attach_once(subscription_id, _normal(row), by=self.actor).outcome)
+
+    def _remove(self, row: JobRow, subscription_id: uuid.UUID) -> str:
+        try:
+            remove(subscription_id, by=self.actor, reason=row.reason)
+        except Refused as refused:
+            if refused.code != "no_partner_of_record":
+                raise
+            return "unchanged"
+        return "removed"
+
+    def _answer(self, row: JobRow, subscription_id: uuid.UUID) -> str:
+        if not row.mpn_id:
+            text = _("Enter the MPN ID of the partner who is doing the work, or “%(neither)s”.")
+            raise Refused("answer_missing", text % {"neither": NEITHER})
+        open_one = ChangeRequest.objects.visible_to(self.actor).open()
+        request_id = open_one.filter(subscription__subscription_id=subscription_id).values_list("pk", flat=True).first()
+        if request_id is None:
+            raise Refused("no_change_request", _("No change request is open for this subscription."))
+        chosen = None if row.mpn_id.casefold() == NEITHER else _normal(row)
+        answer(request_id, chosen, by=self.actor, statement=row.reason)
+        return "answered"
 
     def _note_unknown(self, mpn_id: str) -> Refused | None:
         """Count an unknown MPN ID as a Check ID: a job is no way around it. Return a refusal past its limits."""
@@ -304,7 +355,8 @@ class _Run:
     def _note_found(self, row: JobRow) -> None:
         """Count a partner that a dry run has found for the first time as a Check ID."""
         mpn_id = _normal(row)
-        if self.job.dry_run and row.code not in _NOT_LOOKED_FOR and mpn_id not in self.found:
+        is_tried = self.job.dry_run and self.job.action == Job.Action.ATTACH
+        if is_tried and row.code not in _NOT_LOOKED_FOR and mpn_id not in self.found:
             directory.note_found(mpn_id, by=self.actor)
 
 

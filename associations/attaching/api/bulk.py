@@ -1,4 +1,4 @@
-"""Attaching many: the rows as JSON or CSV, and the job with the result of each row."""
+"""Attaching, removing and answering many: the rows as JSON or CSV, and the job with the result of each row."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rest_framework.utils.mediatypes import media_type_matches
 
 from associations.attaching.actions import bulk
 from associations.attaching.models import Job
+from associations.record.rules import NOTE_LENGTH
 from por.accounts.authentication import actor_of
 from por.accounts.rules import Right
 from por.accounts.writes import write
@@ -20,6 +21,8 @@ from por.api.parsers import CsvParser, StrictJSONParser
 from por.api.schema import Is, described
 from por.web.csv_export import csv_lines
 
+OUTCOMES = ["attached", "unchanged", "moved", "moved_back", "change_requested", "removed", "answered", "refused"]
+
 
 class JobResultShape(TypedDict):
     """The result of a row, or of a trial in a dry run. `code` and `detail` give the reason if it was refused."""
@@ -27,7 +30,7 @@ class JobResultShape(TypedDict):
     row: int
     subscription_id: str
     mpn_id: str
-    outcome: Annotated[str, Is(enum=["attached", "unchanged", "moved_back", "moved", "change_requested", "refused"])]
+    outcome: Annotated[str, Is(enum=OUTCOMES)]
     code: str | None
     detail: str | None
 
@@ -36,6 +39,7 @@ class JobShape(TypedDict):
     """A job, and its finished rows in their order."""
 
     id: int
+    action: Annotated[str, Is(enum=Job.Action.values)]
     status: Annotated[str, Is(enum=Job.Status.values)]
     dry_run: bool
     done: int
@@ -62,6 +66,33 @@ class BulkBody(serializers.Serializer[Any]):
     rows = serializers.ListField(child=PairBody(), help_text="1 to 1,000.")
 
 
+class RemovalBody(serializers.Serializer[Any]):
+    """A subscription whose partner of record is removed, and why: the partner can read it."""
+
+    subscription_id = serializers.CharField(allow_blank=True)
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=NOTE_LENGTH)
+
+
+class RemovalsBody(serializers.Serializer[Any]):
+    """The rows. A bare list of rows, or text/csv with a header, is accepted too."""
+
+    rows = serializers.ListField(child=RemovalBody(), help_text="1 to 1,000.")
+
+
+class AnswerRowBody(serializers.Serializer[Any]):
+    """A subscription with an open change request, and the partner who is doing the work; null for neither."""
+
+    subscription_id = serializers.CharField(allow_blank=True)
+    mpn_id = DigitsField(allow_blank=True, allow_null=True)
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=NOTE_LENGTH)
+
+
+class AnswersBody(serializers.Serializer[Any]):
+    """The rows. A bare list of rows, or text/csv with a header, is accepted too; there “neither” stands for null."""
+
+    rows = serializers.ListField(child=AnswerRowBody(), help_text="1 to 1,000.")
+
+
 class DryRun(serializers.Serializer[Any]):
     """Whether to change nothing."""
 
@@ -72,6 +103,7 @@ class DryRun(serializers.Serializer[Any]):
 
 EXAMPLE = {
     "id": 41,
+    "action": "attach",
     "status": "done",
     "dry_run": False,
     "done": 2,
@@ -117,14 +149,67 @@ class BulkAttach(Endpoint):
         writes=True,
     )
     def post(self, request: Request) -> Response:
-        actor = actor_of(request)
+        return _ask(request, Job.Action.ATTACH, BulkBody)
 
-        def ask(_version: int | None) -> Response:
-            dry_run = asked(request, DryRun)["dry_run"]
-            job = bulk.request(_pairs(request), dry_run=dry_run, by=actor)
-            return Response({"job": _shape(job)}, status=202)
 
-        return write(request, Right.ATTACH_MANY, ask)
+_PROBLEMS = ["no_rows", "too_many_rows", "column_missing", "malformed_csv", "not_a_list", "not_storable"]
+_ROW = {"row": 1, "subscription_id": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21", "code": None, "detail": None}
+
+
+class BulkRemove(Endpoint):
+    parser_classes = [StrictJSONParser, CsvParser]
+
+    @described(
+        "bulk_removals",
+        "Remove from many subscriptions",
+        """Each row is processed separately: removed, unchanged if there is no partner of record, or refused. An open
+        change request of the subscription is cancelled, as by a single removal. A worker processes the rows; read the
+        job for the results.""",
+        answers={202: JobRequestedShape},
+        example={"job": EXAMPLE | {"action": "remove", "status": "queued", "done": 0, "results": []}},
+        body=RemovalsBody,
+        body_example={"rows": [{"subscription_id": _ROW["subscription_id"], "reason": "The project has ended."}]},
+        query=DryRun,
+        takes_csv=True,
+        problems={422: [*_PROBLEMS, "reason_too_long"]},
+        writes=True,
+    )
+    def post(self, request: Request) -> Response:
+        return _ask(request, Job.Action.REMOVE, RemovalsBody)
+
+
+class BulkAnswer(Endpoint):
+    parser_classes = [StrictJSONParser, CsvParser]
+
+    @described(
+        "bulk_answers",
+        "Answer many change requests",
+        """Each row is processed separately: answered, or refused. It answers the open change request of its
+        subscription: with the partner who is doing the work, or null for neither. A worker processes the rows; read the
+        job for the results.""",
+        answers={202: JobRequestedShape},
+        example={"job": EXAMPLE | {"action": "answer", "status": "queued", "done": 0, "results": []}},
+        body=AnswersBody,
+        body_example={"rows": [{"subscription_id": _ROW["subscription_id"], "mpn_id": "4471902"}]},
+        query=DryRun,
+        takes_csv=True,
+        problems={422: [*_PROBLEMS, "reason_too_long"]},
+        writes=True,
+    )
+    def post(self, request: Request) -> Response:
+        return _ask(request, Job.Action.ANSWER, AnswersBody)
+
+
+def _ask(request: Request, action: Job.Action, body: type[serializers.Serializer[Any]]) -> Response:
+    """Create a job of the rows that were sent; return it."""
+    actor = actor_of(request)
+
+    def ask(_version: int | None) -> Response:
+        dry_run = asked(request, DryRun)["dry_run"]
+        job = bulk.request(_pairs(request, action, body), dry_run=dry_run, by=actor, action=action)
+        return Response({"job": _shape(job)}, status=202)
+
+    return write(request, Right.ATTACH_MANY, ask)
 
 
 class JobDetail(Endpoint):
@@ -152,17 +237,23 @@ class JobDetail(Endpoint):
         return response
 
 
-def _pairs(request: Request) -> list[bulk.Pair]:
+def _pairs(request: Request, action: Job.Action, shape: type[serializers.Serializer[Any]]) -> list[bulk.Pair]:
     body: Any = request.data
     if body and media_type_matches(CsvParser.media_type, request.content_type):
-        return bulk.pairs_from(body["csv"])
+        return bulk.pairs_from(body["csv"], action)
     rows = body.get("rows") if isinstance(body, dict) else body
     if isinstance(rows, list) and len(rows) > bulk.MOST:  # before each of them is looked at
         raise bulk.too_many_rows()
     if body and isinstance(body, list):
         body = {"rows": body}
-    given = checked(body, BulkBody)["rows"]
-    return [bulk.Pair(one["subscription_id"].strip(), one["mpn_id"].strip()) for one in given]
+    return [
+        bulk.Pair(
+            one["subscription_id"].strip(),
+            bulk.NEITHER if one.get("mpn_id", "") is None else one.get("mpn_id", "").strip(),
+            one.get("reason", "").strip(),
+        )
+        for one in checked(body, shape)["rows"]
+    ]
 
 
 def _shape(job: Job) -> JobShape:
@@ -179,6 +270,7 @@ def _shape(job: Job) -> JobShape:
     ]
     return {
         "id": job.pk,
+        "action": job.action,
         "status": job.status,
         "dry_run": job.dry_run,
         "done": len(results),

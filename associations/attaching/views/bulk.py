@@ -1,4 +1,4 @@
-"""The pages of attaching many: a file or pasted rows, a dry run first, and the job with its progress."""
+"""The pages for many subscriptions: a file or pasted rows, a dry run first, and the job with its progress."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from por.web.lists import Listing, csv_file, wants_csv
 from por.web.pages import posted, render_page, submit
 
 #: In the order of the page: refused rows need attention, so they come first.
-OUTCOMES = ["refused", "change_requested", "attached", "moved", "moved_back", "unchanged"]
+OUTCOMES = ["refused", "change_requested", "attached", "moved", "moved_back", "removed", "answered", "unchanged"]
+#: Those that change something.
+CHANGES = ["attached", "change_requested", "moved", "moved_back", "removed", "answered"]
 SHOWN = 100  # rows that were refused, on the page; the file has them all
 
 
@@ -36,7 +38,12 @@ def bulk_attach(request: Request) -> HttpResponse:
     field = "file" if request.FILES else "rows"
     sent = submit(
         form,
-        lambda: bulk.request(bulk.pairs_from(form.text()), dry_run=form.is_dry, by=request.actor),
+        lambda: bulk.request(
+            bulk.pairs_from(form.text(), form.chosen_action),
+            dry_run=form.is_dry,
+            by=request.actor,
+            action=form.chosen_action,
+        ),
         reword=lambda refused: Refused(refused.code, refused.message, field=field),
     )
     if sent.is_done:
@@ -56,15 +63,15 @@ def job_detail(request: Request, job_id: int) -> HttpResponseBase:
     """Show the progress of a job and the outcome of its finished rows; as a file, all rows."""
     job = _job(request, job_id)
     if wants_csv(request):
-        header = ["row", "subscription_id", "mpn_id", "outcome", "code", "detail"]
-        return csv_file(f"{_('attached')}-{job.pk}", header, job.rows.order_by("row").values_list(*header))
+        header = ["row", "subscription_id", "mpn_id", "reason", "outcome", "code", "detail"]
+        return csv_file(f"{_('job')}-{job.pk}", header, job.rows.order_by("row").values_list(*header))
     return _detail(request, job)
 
 
 @posted("associations:job")
 @only(OrganisationKind.CUSTOMER, to=Right.ATTACH_MANY)
 def job_apply(request: Request, job_id: int) -> HttpResponseBase:
-    """Attach the rows of a completed dry run."""
+    """Carry out the rows of a completed dry run."""
     tried = _job(request, job_id)
     sent = submit(None, lambda: bulk.apply_tried(job_id, by=request.actor))
     if sent.is_done:
@@ -87,7 +94,7 @@ def _detail(request: Request, job: Job, *, refused: Refused | None = None, statu
         "counts": [(outcome, counts[outcome]) for outcome in OUTCOMES if outcome in counts],
         "refused_rows": job.rows.filter(outcome="refused").order_by("row")[:SHOWN],
         "refused_count": counts.get("refused", 0),
-        "attached": sum(counts.get(outcome, 0) for outcome in ("attached", "moved", "change_requested")),
+        "changed": sum(counts.get(outcome, 0) for outcome in CHANGES),
         "refused": refused,
     }
     return render_page(request, "attaching/job_detail.html", context, part="job", status=status)

@@ -23,6 +23,7 @@ from por.errors import Refused
 from por.history.models import Event
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.pages import signed_in
 from tests.rivals import end_lock
 
 
@@ -388,3 +389,140 @@ def test_page_shows_errors_of_the_rows_at_their_field(admin, sent):
 
     assert answer.status_code == 422
     assert not Job.objects.exists()
+
+
+# --- Removing and answering many ------------------------------------------------------------------------------------
+
+
+def run_dry_and_then(pairs: list[bulk.Pair], action: str, admin: Actor) -> tuple[list[str], list[str]]:
+    """Run the rows dry and then in earnest; return the outcomes of both."""
+    tried = bulk.request(pairs, dry_run=True, by=admin, action=action)
+    bulk.run_jobs()
+    events, associations = Event.objects.count(), Association.objects.filter(ended_at=None).count()
+    job = bulk.apply_tried(tried.pk, by=admin)
+    assert (Event.objects.count(), Association.objects.filter(ended_at=None).count()) == (events + 1, associations)
+    bulk.run_jobs()
+    return outcomes(tried), outcomes(job)
+
+
+def test_partners_are_removed_row_by_row_and_again_nothing_changes(customer, admin):
+    ours, other = make_partner(), make_partner()
+    subscriptions = [str(make_subscription(customer).subscription_id) for _row in range(3)]
+    for one in subscriptions[:2]:
+        attaching.attach(uuid.UUID(one), ours.mpn_id, by=admin)
+    attaching.attach(uuid.UUID(subscriptions[1]), other.mpn_id, by=admin)
+    foreign = str(make_subscription(make_customer()).subscription_id)
+    pairs = [
+        bulk.Pair(f"{{{subscriptions[0].upper()}}}", reason="The project has ended."),
+        *(bulk.Pair(one) for one in (subscriptions[0], *subscriptions[1:], foreign, "not a GUID")),
+    ]
+    expected = ["removed", "subscription_twice", "removed", "unchanged", "not_found", "subscription_id_malformed"]
+    assert run_dry_and_then(pairs, "remove", admin) == (expected, expected)
+    assert not Association.objects.filter(ended_at=None).exists()
+    assert ChangeRequest.objects.get().status == "cancelled"
+    reason = Event.objects.get(verb="partner_of_record.removed", object_id=subscriptions[0]).reason
+    assert reason == "The project has ended."
+    job = bulk.request(pairs, dry_run=False, by=admin, action="remove")
+    bulk.run_jobs()
+    assert outcomes(job)[:4] == ["unchanged", "subscription_twice", "unchanged", "unchanged"]
+    assert not CheckOfId.objects.filter(outcome="found_by_job").exists()
+
+
+def test_change_requests_are_answered_row_by_row(customer, admin):
+    ours, other, third = make_partner(), make_partner(), make_partner()
+    subscriptions = [make_subscription(customer).subscription_id for _row in range(5)]
+    for one in subscriptions[:4]:
+        attaching.attach(one, ours.mpn_id, by=admin)
+        attaching.attach(one, other.mpn_id, by=admin)
+    answers = (other.mpn_id, ours.mpn_id, "Neither", third.mpn_id, ours.mpn_id)
+    pairs = [bulk.Pair(str(one), mpn_id, "We agreed.") for one, mpn_id in zip(subscriptions, answers, strict=True)]
+    pairs.append(bulk.Pair(str(make_subscription(make_customer()).subscription_id), ours.mpn_id))
+    expected = ["answered", "answered", "answered", "not_a_party", "no_change_request", "no_change_request"]
+    assert run_dry_and_then(pairs, "answer", admin) == (expected, expected)
+    open_now = Association.objects.filter(ended_at=None, kind="dpor").order_by("subscription__pk")
+    assert list(open_now.values_list("partner__mpn_id", flat=True)) == [other.mpn_id, ours.mpn_id, ours.mpn_id]
+    answered = ChangeRequest.objects.filter(status="answered").order_by("pk")
+    assert [one.answer_statement for one in answered] == ["We agreed."] * 3
+
+
+def test_answer_that_is_missing_is_no_answer(customer, admin):
+    job = bulk.request(
+        [bulk.Pair(str(make_subscription(customer).subscription_id))], dry_run=False, by=admin, action="answer"
+    )
+    bulk.run_jobs()
+    assert outcomes(job) == ["answer_missing"]
+
+
+@pytest.mark.parametrize("action", ["remove", "answer"])
+def test_removing_and_answering_end_the_same_whichever_row_the_worker_dies_in(customer, admin, monkeypatch, action):
+    ours, other = make_partner(), make_partner()
+    subscriptions = [make_subscription(customer).subscription_id for _row in range(3)]
+    for one in subscriptions:
+        attaching.attach(one, ours.mpn_id, by=admin)
+        attaching.attach(one, other.mpn_id, by=admin)
+    pairs = [bulk.Pair(f"{{{one}}}", other.mpn_id) for one in subscriptions]
+    pairs += [bulk.Pair("bad"), *(bulk.Pair(str(one), ours.mpn_id) for one in subscriptions)]
+
+    def run(dies_in: int) -> tuple[list[str], int]:
+        real, rows = JobRow.save, []
+
+        def save(row, *args, **kwargs):
+            rows.append(row.row)
+            if rows.count(dies_in) == 1 and row.row == dies_in:
+                raise KeyboardInterrupt
+            return real(row, *args, **kwargs)
+
+        with transaction.atomic():
+            job = bulk.request(pairs, dry_run=False, by=admin, action=action)
+            with monkeypatch.context() as patch:
+                patch.setattr(JobRow, "save", save)
+                if dies_in:
+                    with pytest.raises(KeyboardInterrupt):
+                        bulk.run_jobs()
+                bulk.run_jobs()
+            found = outcomes(job), Event.objects.count()
+            transaction.set_rollback(True)
+        return found
+
+    whole = run(0)
+    done = "removed" if action == "remove" else "answered"
+    assert whole[0] == [done] * 3 + ["subscription_id_malformed"] + ["subscription_twice"] * 3
+    for row in range(1, len(pairs) + 1):
+        assert run(row) == whole, f"it died in row {row}"
+
+
+def test_api_removes_and_answers_many(customer, admin):
+    ours, other = make_partner(), make_partner()
+    one, two = (make_subscription(customer).subscription_id for _row in range(2))
+    for subscription in (one, two):
+        attaching.attach(subscription, ours.mpn_id, by=admin)
+        attaching.attach(subscription, other.mpn_id, by=admin)
+    api = Api(admin)
+    rows = [{"subscription_id": str(one), "mpn_id": None}, {"subscription_id": str(two), "mpn_id": other.mpn_id}]
+    job = api.post("bulk/answers/?dry_run=true", rows).json()["job"]
+    assert (job["action"], job["dry_run"]) == ("answer", True)
+    assert api.post("bulk/answers/", rows).status_code == 202
+    bulk.run_jobs()
+    assert list(Association.objects.filter(ended_at=None).values_list("partner__mpn_id", flat=True)) == [other.mpn_id]
+    job = api.post("bulk/removals/", f"subscription_id;reason\n{two};Done".encode(), Content_Type="text/csv").json()[
+        "job"
+    ]
+    bulk.run_jobs()
+    (result,) = api.get(f"jobs/{job['id']}/").json()["results"]
+    assert (result["outcome"], result["mpn_id"]) == ("removed", "")
+    refused = api.post("bulk/removals/", [{"subscription_id": str(two), "reason": "x" * 5_000}])
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "rows.0.reason")
+
+
+def test_page_removes_after_a_dry_run(customer, admin):
+    subscription = make_subscription(customer).subscription_id
+    attaching.attach(subscription, make_partner().mpn_id, by=admin)
+    client = signed_in(admin)
+    answer = client.post("/c/bulk/", {"rows": f"subscription_id\n{subscription}", "manner": "dry", "action": "remove"})
+    bulk.run_jobs()
+    page = client.get(answer.url)
+    assert "Remove these partners now" in page.text
+    assert "Removed" in page.text
+    client.post(f"{answer.url}apply/")
+    bulk.run_jobs()
+    assert not Association.objects.filter(ended_at=None).exists()

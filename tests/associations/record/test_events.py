@@ -99,7 +99,7 @@ NOW: dict[str, dict[str, Any]] = {
         "customers": 1,
         "seats": None,
     },
-    "bulk.requested": {"rows": 900, "dry_run": True},
+    "bulk.requested": {"rows": 900, "dry_run": True, "action": "remove"},
     "delivery.replayed": {"event": 5, "status": "dead", "attempts": 12},
     "outbox.replayed": {"verb": "invitation.sent", "attempts": 12, "dead_at": "2026-03-01T09:30:00+00:00"},
     "member.added": {"role": "support"},

@@ -1,0 +1,24 @@
+"""Jobs that remove partners or answer change requests, and the reason of a row."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("associations", "0012_subscription_at_end")]
+    operations = [
+        migrations.AddField(
+            "Job",
+            "action",
+            models.CharField(
+                choices=[
+                    ("attach", "Attach a partner to each subscription"),
+                    ("remove", "Remove the partner of record of each subscription"),
+                    ("answer", "Answer the change request of each subscription"),
+                ],
+                db_default="attach",
+                default="attach",
+                max_length=10,
+            ),
+        ),
+        migrations.AddField("JobRow", "reason", models.TextField(blank=True, db_default="", default="")),
+    ]

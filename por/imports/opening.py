@@ -145,7 +145,8 @@ class Opened:
         waiting: list[bytes] = []
         for block in blocks:
             lines = waiting + block
-            rows, waiting = self._put_together(lines, is_last=False) if any(map(_opens, lines)) else (lines, [])
+            is_open = b'"' in b"".join(lines) and any(map(_opens, lines))  # most files have no quotes at all
+            rows, waiting = self._put_together(lines, is_last=False) if is_open else (lines, [])
             if rows:
                 yield rows
         if waiting:

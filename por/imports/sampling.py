@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
@@ -14,6 +15,9 @@ from por.imports.formats import Unreadable, Unsettled
 from por.imports.opening import UTF16, Columns, Opened, split
 from por.imports.reading import Unfit, visible
 from por.imports.rules import LOOKED_AT
+
+#: How many distinct values of a column are counted: many more than a page asks about.
+COUNTED = 1000
 
 
 @contextmanager
@@ -63,9 +67,17 @@ class Table:
         """Return the distinct values of a column, in any spelling of its name, the most frequent first."""
         given = values.normal(name)
         place = next((place for place, one in enumerate(self.names) if values.normal(one) == given), None)
-        if place is None:
-            return []
-        return [value for value, _count in Counter(row[place] for row in self.rows()).most_common()]
+        return [] if place is None else [value for value, _count in self._counts[place].most_common()]
+
+    @cached_property
+    def _counts(self) -> list[Counter[str]]:
+        """Return how often each value of each column occurs. Of a column with very many, the first are counted."""
+        counts: list[Counter[str]] = [Counter() for _name in self.names]
+        for row in self.rows():
+            for count, cell in zip(counts, row, strict=True):
+                if len(count) <= COUNTED or cell in count:
+                    count[cell] += 1
+        return counts
 
 
 def left_open(path: Path, columns: Columns) -> dict[str, str]:

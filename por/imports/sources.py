@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, TypedDict
 
+from django.db.models import QuerySet
+
 from por.imports import values, whole
 from por.imports.mapping import Mapping, Source, best, parse, profiles, sources_of
 from por.imports.models import KeptMapping
@@ -34,9 +36,17 @@ def new_entry(file: IO[bytes], shown: str) -> Entry:
 
 def known_by(file: IO[bytes]) -> Mapping | None:
     """Return the mapping that knows most columns of a file; of equal ones the newest that people keep, then ours."""
-    kept = KeptMapping.objects.order_by("-changed_at", "-pk")
-    fitting = [parse(one.name, one.text) for one in kept if _has_columns(file, one.recognise)]
+    fitting = [parse(one.name, one.text) for one in _kept() if _has_columns(file, one.recognise)]
     return best(file, [*fitting, *profiles()])
+
+
+def kept_mappings() -> list[Mapping]:
+    """Return the mappings that people keep, the newest first."""
+    return [parse(one.name, one.text) for one in _kept()]
+
+
+def _kept() -> QuerySet[KeptMapping]:
+    return KeptMapping.objects.order_by("-changed_at", "-pk")
 
 
 def _has_columns(file: IO[bytes], names: list[str]) -> bool:

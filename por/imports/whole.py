@@ -81,8 +81,10 @@ def source(path: Path, mapping: Mapping, told: MappingOf[str, str], name: str = 
     return Source(path, mapping, told, columns(), {file.name: file.key for file in _files}, name=name)
 
 
-def mapped(directory: Path, mappings: Sequence[Mapping], told: dict[str, str]) -> list[Source]:
-    """Return the other files in the directory that a mapping is for; the given ones go before those of the product.
+def mapped(
+    directory: Path, mappings: Sequence[Mapping], told: dict[str, str], kept: Sequence[Mapping] = ()
+) -> list[Source]:
+    """Return the other files in the directory that a mapping is for: a given one, one that is kept, or one of ours.
 
     Raises Refused if a file does not say something that its rows need, and nobody told it.
     """
@@ -91,7 +93,7 @@ def mapped(directory: Path, mappings: Sequence[Mapping], told: dict[str, str]) -
     for path in sorted(directory.glob("*")):
         if path.suffix.lower() in ENDINGS and path not in known and path.is_file():
             with path.open("rb") as file:
-                fitting = best(file, mappings) or best(file, profiles())
+                fitting = best(file, mappings) or best(file, [*kept, *profiles()])
             if fitting is not None:
                 found.append(source(path, fitting, told))
                 found[-1].check_told()

@@ -19,6 +19,7 @@ from por.imports.loading import Report, Tally, only_import
 from por.imports.mapping import read
 from por.imports.reading import RowError
 from por.imports.rejected import Rejected
+from por.imports.sources import kept_mappings
 from por.ops.checks import OWN
 
 SHOWN = 20  # failed rows on the terminal; --errors has them all
@@ -60,7 +61,7 @@ class Command(BaseCommand):
         told = dict(one.split("=", 1) for one in options["set"])
         try:
             present = whole.present(directory)
-            sources = whole.mapped(directory, [read(path) for path in mapping], told)
+            sources = whole.mapped(directory, [read(path) for path in mapping], told, kept_mappings())
         except Refused as refused:
             raise CommandError(str(refused)) from None
         if not present and not sources:

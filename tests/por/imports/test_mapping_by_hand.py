@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
+from threading import Barrier
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 
 from por.accounts.models import Actor
@@ -21,7 +25,7 @@ from por.imports.building import guesses
 from por.imports.formats import UNSAID, Formats
 from por.imports.models import Import, KeptMapping
 from por.imports.reading import Cells, faults_of
-from tests.estates import OTHER_SUBSCRIPTION, OTHER_TENANT, SUBSCRIPTION, TENANT, UNKNOWN, customer, load_one
+from tests.estates import OTHER_SUBSCRIPTION, OTHER_TENANT, SUBSCRIPTION, TENANT, UNKNOWN, customer, load, load_one
 from tests.factories import make_staff
 from tests.pages import signed_in
 
@@ -143,6 +147,14 @@ def test_next_file_with_the_same_columns_is_known_and_only_tried(web, estate):
     page = web.get(f"{LOADS}{second.pk}/").text
     assert "December.csv is read as: Licences of Alm." in page
     assert "These columns of December.csv are not imported: Avtalsnr, Färg, Ny." in page
+
+
+def test_kept_mapping_is_used_by_the_command(web, estate):
+    map_licences(web)
+    (estate / "licences.csv").write_text("\n".join(LICENCES), encoding="utf-8")
+    loaded = load(estate)
+    assert "licences.csv is read as: Licences of Alm." in loaded.out
+    assert Subscription.objects.count() == 2
 
 
 def test_mapping_is_changed_after_the_dry_run_and_the_same_files_are_tried_again(web, estate):
@@ -278,6 +290,27 @@ def test_kept_mapping_is_looked_at_changed_and_removed(web, estate, reader):
 
 
 TEXT = "recognise: [A]\nfiles: {customers.csv: {columns: {name: A}}}\n"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_keep_the_last_mapping_at_once_one_is_refused(monkeypatch):
+    by = make_staff("programme_administrator")
+    monkeypatch.setattr(mappings, "MOST_KEPT", KeptMapping.objects.count() + 1)
+    start = Barrier(2)
+
+    def keep(name: str) -> str:
+        try:
+            start.wait(20)
+            mappings.keep(name, TEXT, by=by)
+        except Refused as refused:
+            return refused.code
+        finally:
+            connection.close()
+        return "kept"
+
+    with ThreadPoolExecutor(2) as threads:
+        answers = sorted(threads.map(keep, [f"One {uuid4()}", f"Two {uuid4()}"]))
+    assert answers == ["kept", "too_many_mappings"]
 
 
 def test_number_of_kept_mappings_is_bounded(reader, monkeypatch):

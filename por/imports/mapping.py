@@ -28,7 +28,7 @@ from por.imports.formats import WRITTEN, Written
 from por.imports.mapping_shape import fault
 from por.imports.opening import Columns, Opened, columns_in, is_errors, split
 from por.imports.picking import Lines, Sums
-from por.imports.reading import MONTH, Cells, Unfit
+from por.imports.reading import MONTH, Cells, Unfit, guid_of
 
 PROFILES = Path(__file__).with_name("profiles")
 #: What PowerShell and others write for a value that is a list or an object.
@@ -304,7 +304,7 @@ class Source:
             if column in sources_of(self.mapping.files[file]["columns"].get(ours, ())):
                 word = values.meaning(table, self.mapping.word(file, ours, text), allowed)
                 return word.value if word and word.is_sure else text.casefold()
-        return text.casefold()
+        return _comparable(text)
 
     def _sums(self, opened: Opened, file: str, columns: Sequence[str], chosen: Lines | None) -> Sums:
         """Return one row for each key, with the sums of its rows. A row that is refused is in no sum."""
@@ -315,7 +315,7 @@ class Source:
             if cells is None or self._why_left_out(part, cells) or (chosen is not None and line not in chosen):
                 continue
             with suppress(Unfit):  # a row without a key is in no sum, and refused by itself
-                key = [self._value(cells, file, name).casefold() for name in keys]
+                key = [_comparable(self._value(cells, file, name)) for name in keys]
                 sums.add("\0".join(key), line, self._row(file, columns, cells, line, lambda _line, _faults: None))
         return sums
 
@@ -368,6 +368,11 @@ def _given(cells: Cells, column: str) -> str:
     """Return the cell of a source; "" for what its program writes for nothing."""
     text = cells.given(column)
     return "" if text.startswith(OBJECTS) or NO_GUID.fullmatch(text) else text
+
+
+def _comparable(text: str) -> str:
+    """Return a part of a key, so that a GUID is the same however it is written."""
+    return str(guid_of(text) or text.casefold())
 
 
 def sources_of(rule: Any) -> list[str]:

@@ -22,8 +22,10 @@ from por.imports.sampling import Table, left_open
 
 INPUT = {"class": "input"}
 ALL, FIRST, NEWEST, SUM = "all", "first", "newest", "sum"
-#: Our columns of which one may stay empty if the other says it.
-TELLS = {"product": "sku_string_id", "subscription_id": "tenant_id"}
+#: The part of a mapping by which each of them is known.
+PARTS = {SUM: "sum", NEWEST: "newest", FIRST: "each"}
+#: Our columns that may stay empty if another says it.
+TELLS = {"product": "sku_string_id"}
 
 
 def _formats(name: str, example: str) -> forms.ChoiceField:
@@ -170,8 +172,11 @@ class TextForm(TitledForm):
 class ColumnsForm(TitledForm):
     """Which column of a file becomes which of ours, and which rows are taken."""
 
-    def __init__(self, data: Any, *, file: File[Any], table: Table, before: Mapping[str, Chosen], title: str) -> None:
-        super().__init__(data, initial={"title": title})
+    def __init__(
+        self, data: Any, *, file: File[Any], table: Table, before: Mapping[str, Chosen], part: Any, title: str
+    ) -> None:
+        """`before` is what `part`, the table in the present mapping of the file, chooses."""
+        super().__init__(data, initial={"title": title[:LONGEST_NAME]})
         self.file, self.table = file, table
         self.guessed = {} if before else guesses(file, table.choosable)
         names = [("", _("– none –")), *((name, name[:CELL_SHOWN]) for name in table.choosable[:COLUMNS_SHOWN])]
@@ -184,15 +189,21 @@ class ColumnsForm(TitledForm):
         self.fields["rows"] = forms.ChoiceField(
             label=_("Rows with the same %(key)s") % {"key": ", ".join(columns_of_key(file))},
             choices=self._manners(),
-            initial=ALL,
+            initial=next((one for one, name in PARTS.items() if name in part), ALL),
             widget=forms.RadioSelect,
         )
         self.fields["newest"] = forms.ChoiceField(
-            label=_("Column that tells which row is the newest"), choices=names, required=False
+            label=_("Column that tells which row is the newest"),
+            choices=names,
+            required=False,
+            initial=part.get("newest"),
         )
         if "renews_on" in file.columns.every:
+            rule = part.get("columns", {}).get("renews_on")
             self.fields["is_last_day"] = forms.BooleanField(
-                label=_("The column for renews_on names the last day: the renewal is the day after"), required=False
+                label=_("The column for renews_on names the last day: the renewal is the day after"),
+                required=False,
+                initial=isinstance(rule, dict) and rule.get("plus_days") == 1,
             )
 
     def _value(self, column: str, initial: str) -> forms.Field:

@@ -129,7 +129,7 @@ def _columns(request: Request, file: Mapped, to: File[Any]) -> HttpResponse:
     before, is_whole = chosen_before(part) if part else ({}, True)
     title = mapping.title if mapping else file.entry["shown"].rpartition(".")[0]
     data = request.POST if request.method == "POST" else None
-    columns = ColumnsForm(data, file=to, table=file.table, before=before, title=title)
+    columns = ColumnsForm(data, file=to, table=file.table, before=before, part=part or {}, title=title)
     context = {"to": to.name, "columns": columns, "is_simple": is_whole, "more": data is not None and "more" in data}
     if data is None or "back" in data or not columns.is_valid():
         status = 422 if data is not None and "back" not in data else 200

@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import Client
 
 from por.accounts.models import Actor
-from por.directory.models import Customer, Subscription
+from por.directory.models import Customer, Subscription, Usage
 from por.errors import Refused, VersionConflict
 from por.history.models import Event
 from por.imports import rules, tasks, whole
@@ -25,7 +25,17 @@ from por.imports.building import guesses
 from por.imports.formats import UNSAID, Formats
 from por.imports.models import Import, KeptMapping
 from por.imports.reading import Cells, faults_of
-from tests.estates import OTHER_SUBSCRIPTION, OTHER_TENANT, SUBSCRIPTION, TENANT, UNKNOWN, customer, load, load_one
+from tests.estates import (
+    OTHER_SUBSCRIPTION,
+    OTHER_TENANT,
+    SUBSCRIPTION,
+    TENANT,
+    UNKNOWN,
+    customer,
+    load,
+    load_one,
+    subscription,
+)
 from tests.factories import make_staff
 from tests.pages import signed_in
 
@@ -178,6 +188,22 @@ def test_mapping_is_changed_after_the_dry_run_and_the_same_files_are_tried_again
     assert mapping.version == 2
 
 
+def test_page_shows_again_what_was_chosen(web, estate):
+    address = upload(web, csv_of(*LICENCES)).redirect_chain[-1][0] + "?to=subscriptions.csv"
+    chosen = {"rows": "newest", "newest": "Från", "is_last_day": "on", "value_seats": "7"}
+    page = web.post(address, COLUMNS | VALUES | chosen, follow=True)
+    tasks.run()
+    page = web.get(address).context["columns"]
+    found = {name: page[name].initial for name in (*chosen, "from_seats", "value_agreement", "title")}
+    assert found == {
+        **chosen,
+        "is_last_day": True,
+        "from_seats": "Antal",
+        "value_agreement": "CSP",
+        "title": "Licences of Alm",
+    }
+
+
 def test_one_file_becomes_several_tables(web):
     lines = ("Kund;Kundnamn;Licens;Läge", f"{TENANT};Alm AB;{SUBSCRIPTION};active", f"{TENANT};Alm AB;{UNKNOWN};grace")
     page = upload(web, csv_of(*lines))
@@ -229,6 +255,7 @@ def test_what_a_known_file_does_not_say_is_asked_once(web, estate):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
+        ({"from_subscription_id": ""}, "subscription_id: choose a column, or a value for all rows."),
         ({"from_tenant_id": ""}, "tenant_id: choose a column, or a value for all rows."),
         ({"from_product": ""}, "product: choose a column, or a value for all rows."),
         ({"rows": "newest"}, "Choose the column that tells which row is the newest."),
@@ -381,3 +408,55 @@ def test_customers_are_not_imported_while_their_file_is_asked_about(web):
     assert not Customer.objects.exists()
     page = web.post(f"{LOADS}{Import.objects.get().pk}/cancel/", follow=True)
     assert "Cancelled before it started." in page.text
+
+
+SKUS = (
+    '"AccountId","AccountName","CapabilityStatus","ConsumedUnits","Id","PrepaidUnits","SkuId","SkuPartNumber"',
+    f'"{TENANT}","Alm AB","Enabled","12","{TENANT}_05e9a617","class LicenseUnitsDetail {{',
+    "  Enabled: 25",
+    '}","05e9a617-0261-4cee-bb44-138d3ef5d965","SPE_E3"',
+)
+
+
+def test_objects_over_several_lines_do_not_hide_the_columns(web):
+    page = upload(web, csv_of(*SKUS, name="skus of Alm.csv"))
+    assert page.context["names"][-2:] == ["SkuId", "SkuPartNumber"]
+    assert "class LicenseUnitsDetail {   Enabled: 25 }" in page.context["rows"][0][5].replace("\n", " ")
+    address = page.redirect_chain[-1][0] + "?to=customers.csv"
+    web.post(address, {"from_tenant_id": "AccountId", "from_name": "AccountName", "rows": "first", "title": "Skus"})
+    tasks.run()
+    import_ = Import.objects.get()
+    assert [(one.created, one.failed) for one in import_.tallies.values()] == [(1, 0)]
+    assert "ConsumedUnits" in import_.notes[1]
+
+
+EA = (
+    "Enrolment 0067891234;;;;",
+    "Usage of October;;;;",
+    "",
+    "SubscriptionGuid;Date;ServiceName;ConsumedQuantity;Cost",
+    f"{{{SUBSCRIPTION.upper()}}};10/13/2026;Compute;24;1.250,40",
+    f"{SUBSCRIPTION};10/2/2026;Storage;1;0,60",
+    f"{SUBSCRIPTION};10/31/2026;Storage;1;-1,00",
+    ";;;;",
+    "Total;;;;1.250,00",
+)
+
+
+def test_usage_of_an_enterprise_agreement_with_titles_and_a_total_is_added_up(web, estate):
+    load_one(estate, "subscriptions", subscription(product="azure"))
+    address = upload(web, csv_of(*EA, name="Usage.csv")).redirect_chain[-1][0] + "?to=usage.csv"
+    page = web.get(address).context["columns"]
+    assert {name: page[f"from_{name}"].initial for name in ("month", "subscription_id", "consumed_usd")} == {
+        "month": "Date",
+        "subscription_id": "SubscriptionGuid",
+        "consumed_usd": "Cost",
+    }
+    columns = {"from_month": "Date", "from_subscription_id": "SubscriptionGuid", "from_consumed_usd": "Cost"}
+    web.post(address, columns | {"value_workload": "azure", "rows": "sum", "title": "EA"})
+    tasks.run()
+    tried = Import.objects.get()
+    assert {error.line for error in tried.row_errors} == {9}, "the total is refused"
+    web.post(f"{LOADS}{tried.pk}/load/")
+    tasks.run()
+    assert [(one.month, one.consumed_usd) for one in Usage.objects.all()] == [(date(2026, 10, 1), 1250)]

@@ -121,13 +121,17 @@ def of_a_change_request(body: Any, other_body: Any, *, suffix: str, by: str) -> 
     return make
 
 
-def of_a_file() -> Ready:
-    """Return the write of many rows."""
-    customer = make_customer()
-    owner, partner = make_member(customer.organisation), make_partner()
-    rows = [{"subscription_id": str(make_subscription(customer).subscription_id), "mpn_id": partner.mpn_id}]
-    path = "bulk/partner-of-record/"
-    return Ready("post", path, path, {"rows": rows}, {"rows": rows * 2}, owner, Job.objects.count)
+def of_a_file(path: str) -> Callable[[], Ready]:
+    """Return the recipe of a write of many rows."""
+
+    def make() -> Ready:
+        customer = make_customer()
+        owner, partner = make_member(customer.organisation), make_partner()
+        row = {"subscription_id": str(make_subscription(customer).subscription_id)}
+        rows = [row if path == "bulk/removals/" else row | {"mpn_id": partner.mpn_id}]
+        return Ready("post", path, path, {"rows": rows}, {"rows": rows * 2}, owner, Job.objects.count)
+
+    return make
 
 
 def of_an_invitation(body: Any, other_body: Any, *, suffix: str, by: str) -> Callable[[], Ready]:
@@ -238,7 +242,9 @@ RECIPES: dict[str, Callable[[], Ready]] = {
         {"mpn_id": None}, {"mpn_id": None, "statement": "Other"}, suffix="answer/", by="customer"
     ),
     "statement": of_a_change_request({"text": "We do."}, {"text": "Other"}, suffix="statement/", by="partner"),
-    "bulk": of_a_file,
+    "bulk": of_a_file("bulk/partner-of-record/"),
+    "bulk_removals": of_a_file("bulk/removals/"),
+    "bulk_answers": of_a_file("bulk/answers/"),
     "move": of_a_company,
     "invite": of_no_invitation_yet,
     "accept": of_an_invitation({"subscription_ids": [0]}, {"subscription_ids": [1]}, suffix="accept/", by="customer"),
@@ -251,7 +257,7 @@ RECIPES: dict[str, Callable[[], Ready]] = {
 }
 #: Writes that make something new, so they have no target of someone else. And activating: any partner that knows the ID
 #: may do it, and a stranger's MPN ID gives nothing away.
-NEW = {"bulk", "invite", "activate", "move"}
+NEW = {"bulk", "bulk_removals", "bulk_answers", "invite", "activate", "move"}
 #: Writes to something of one's own, for which no role is needed.
 PERSONAL = {"notification_done", "notification_reopen"}
 

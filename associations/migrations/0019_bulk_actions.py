@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("associations", "0012_subscription_at_end")]
+    dependencies = [("associations", "0018_moved_start")]
     operations = [
         migrations.AddField(
             "Job",

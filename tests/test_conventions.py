@@ -81,6 +81,43 @@ def test_the_product_asks_no_other_server_over_http():
     }
 
 
+#: Where a day is the UTC day: what is stored, figures, files, dated policies and scheduled work.
+UTC_DAYS = {
+    "associations/attaching/actions/activation.py",
+    "associations/imports.py",
+    "associations/invitations/actions.py",
+    "associations/invitations/views.py",
+    "associations/legacy_forms/actions.py",
+    "associations/record/sums.py",
+    "associations/record/usage.py",
+    "associations/renewals/actions.py",
+    "por/directory/imports/usage.py",
+    "por/management/commands/demo.py",
+}
+_TODAY = re.compile(r"\bnow(\(\))?\.date\(\)|\b(date|datetime)\.today\(|\butcnow\(")
+_CUT_OFF = re.compile(r"{[{%][^}]*_at\.date\b|{[{%][^}]*\|(date|time)\b(?!:\"Y-m-d\")")
+
+
+def test_today_is_the_readers_day_but_where_utc_days_are_meant():
+    """Pages ask timezone.localdate(), and verbs their actor: else a reader meets two days for one moment."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for top in ("por", "associations")
+        for path in (ROOT / top).rglob("*.py")
+        if _TODAY.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == UTC_DAYS
+
+
+def test_templates_show_instants_by_the_tags_that_know_the_readers_day():
+    assert not [path.name for path in templates() if _CUT_OFF.search(path.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("shown", ["{% day one.began_at.date %}", '{{ one.began_at|date:"j M" }}', "{{ now|time }}"])
+def test_a_template_that_cuts_off_the_utc_day_is_found(shown):
+    assert _CUT_OFF.search(shown)
+
+
 def test_no_python_file_is_longer_than_500_lines():
     long = {
         str(path.relative_to(ROOT)): lines

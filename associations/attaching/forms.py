@@ -284,7 +284,7 @@ class ActivateForm(forms.Form):
             for one in locations
         ]
         cast(forms.ChoiceField, self.fields["mpn_id"]).choices = choices
-        self.fields["consent"].initial = timezone.now().date()
+        self.fields["consent"].initial = timezone.localdate()
 
 
 class MoveForm(forms.Form):

@@ -22,6 +22,7 @@ from associations.record import describing, locking, recording
 from associations.record.models import Association
 from associations.record.policies import Policy, policy_on
 from associations.record.rules import EndReason, Source
+from por.accounts import zones
 from por.accounts.models import SYSTEM, Actor, Membership
 from por.accounts.rules import Right
 from por.db import prepared
@@ -130,8 +131,17 @@ def switch(
 
 
 def _opened(subscription: Subscription, incumbent: Association, *, at: datetime) -> ChangeRequest:
-    due_at = policy_of(at).answer_due(at.date())
-    return ChangeRequest.objects.create(subscription=subscription, incumbent=incumbent, opened_at=at, due_at=due_at)
+    request = ChangeRequest(subscription=subscription, incumbent=incumbent, opened_at=at)
+    _set_due(request, policy_of(at).change_request_business_days, at=at)
+    request.save()
+    return request
+
+
+def _set_due(request: ChangeRequest, days: int, *, at: datetime) -> None:
+    """Let a change request be due at the end of the day that is some business days later where the customer is."""
+    zone = request.subscription.customer.organisation.time_zone
+    request.due_on = policy_of(at).business_day_after(zones.day_in(zone, at), days)
+    request.due_at = zones.end_of_day(request.due_on, zone)
 
 
 def _replace(incumbent: Association, partner: Partner, *, at: datetime, why: str = "", note: str) -> Association:
@@ -225,7 +235,7 @@ def _open_again(request: ChangeRequest, *, at: datetime) -> None:
     """Save a change request as open. A deadline that has passed moves to the end of the next business day."""
     request.closed_at, request.reopened_at = None, at
     if request.due_at <= at:
-        request.due_at = policy_of(at).business_days_after(at.date(), 1)
+        _set_due(request, 1, at=at)
     request.save()
 
 
@@ -296,16 +306,20 @@ def remind(request_id: int) -> bool:
 
 
 def reminders_of(request: ChangeRequest) -> list[datetime]:
-    """Return when the customer is reminded: the ends of business days, by the policy of the day it was opened."""
-    policy = policy_of(request.opened_at)
-    return [policy.business_days_after(request.opened_at.date(), days) for days in policy.change_request_reminders]
+    """Return when the customer is reminded: the ends of its business days, by the policy of the day it was opened."""
+    policy, zone = policy_of(request.opened_at), request.subscription.customer.organisation.time_zone
+    opened_on = zones.day_in(zone, request.opened_at)
+    return [
+        zones.end_of_day(policy.business_day_after(opened_on, days), zone) for days in policy.change_request_reminders
+    ]
 
 
 def expire_and_remind() -> int:
     """Close change requests and send reminders that are due; return how many. It may run at any time, and twice."""
     now = timezone.now()
     count = 0
-    for request in ChangeRequest.objects.open().order_by("due_at"):
+    found = ChangeRequest.objects.open().select_related("subscription__customer__organisation")
+    for request in found.order_by("due_at"):
         if request.due_at <= now:
             count += expire(request.pk)
         elif sum(moment <= now for moment in reminders_of(request)) > request.reminders:

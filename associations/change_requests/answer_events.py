@@ -219,7 +219,7 @@ UNDONE_MAIL = to_partner(
     paragraphs=(
         _(
             "%(customer)s has undone its answer for %(subscription)s. %(incumbent)s is the partner of record, and the "
-            "change request is open again until %(due)s."
+            "change request is open again until the end of %(due)s."
         ),
     ),
     inbox=_("The answer was undone. The change request is open again."),
@@ -231,7 +231,7 @@ UNDONE_CUSTOMER_MAIL = to_customer(
     paragraphs=(
         _(
             "The answer for %(subscription)s was undone. %(incumbent)s is the partner of record, and the change "
-            "request is open again until %(due)s."
+            "request is open again until the end of %(due)s."
         ),
     ),
     inbox=_("The answer was undone. The change request needs a new answer."),

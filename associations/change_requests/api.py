@@ -151,7 +151,7 @@ EXAMPLE = {
         }
     ],
     "opened_at": "2026-03-02T09:41:07.318402Z",
-    "due_at": "2026-03-17T00:00:00Z",
+    "due_at": "2026-03-16T23:00:00Z",
     "closed_at": None,
     "cancelled_because": None,
     "answer": None,

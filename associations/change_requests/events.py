@@ -23,7 +23,7 @@ from por.notifications.actions.notifying import notify_member, notify_organisati
 from por.notifications.messages import MailContext, mail
 from por.notifications.models import Topic
 from por.notifications.queries import unreached
-from por.web.formatting import moment_text, number_text
+from por.web.formatting import deadline_text, number_text
 
 
 class ChangeRequestEvent(EventType):
@@ -163,7 +163,7 @@ def _context(event: Event, request: ChangeRequest, *, now: str) -> ChangeContext
         "incumbent": incumbent.organisation.name,
         "partner": (event.changes.get("partner") or {}).get("name", ""),
         "by_partner": event.actor_organisation_id not in {None, subscription.customer_id},
-        "due": moment_text(request.due_at, zone=True),
+        "due": deadline_text(request.last_day),
         "why": why_cancelled(event),
         "unreached": unreached(event),
         "rows": rows,
@@ -229,7 +229,7 @@ to_customer = partial(
 QUESTION = to_customer(
     "change_question",
     title=_("New change request"),
-    subject=_("Which partner is doing the work for %(subscription)s? Answer by %(due)s"),
+    subject=_("Which partner is doing the work for %(subscription)s? Answer by the end of %(due)s"),
     paragraphs=(
         _("%(partner)s has been proposed for %(subscription)s. The current partner is %(incumbent)s."),
         _(
@@ -237,8 +237,8 @@ QUESTION = to_customer(
             "undo the answer for a limited time."
         ),
         _(
-            "%(incumbent)s stays the partner of record until someone answers. If no one answers by %(due)s, nothing "
-            "changes."
+            "%(incumbent)s stays the partner of record until someone answers. If no one answers by the end of "
+            "%(due)s, nothing changes."
         ),
     ),
     context=_question_context,
@@ -266,7 +266,7 @@ CONTESTED = to_partner(
         ),
         _(
             "You can tell the customer what you do for them. Only the customer can read it. The customer has until "
-            "%(due)s to answer. If they do not answer, you stay the partner of record."
+            "the end of %(due)s to answer. If they do not answer, you stay the partner of record."
         ),
     ),
     inbox=_("Another partner has been proposed. You stay the partner of record until the customer answers."),
@@ -291,7 +291,7 @@ NAMED = to_partner(
         ),
         _(
             "You can tell the customer what you do for them. Only the customer can read it. The customer has until "
-            "%(due)s to answer."
+            "the end of %(due)s to answer."
         ),
     ),
     context=named_context,
@@ -304,7 +304,7 @@ ONE_MORE = to_partner(
     paragraphs=(
         _(
             "%(partner)s has also been proposed for %(subscription)s. The change request is still open, and the "
-            "customer has until %(due)s to answer."
+            "customer has until the end of %(due)s to answer."
         ),
     ),
     inbox=_("One more partner has been proposed."),
@@ -394,7 +394,7 @@ FORWARDED = mail(
             "A colleague asks you to look at this change request. %(incumbent)s is the partner of record for "
             "%(subscription)s, and another partner has been proposed."
         ),
-        _("An administrator has until %(due)s to answer."),
+        _("An administrator has until the end of %(due)s to answer."),
     ),
     context=customer_context,
     action=_("View change request"),
@@ -427,7 +427,7 @@ REMINDER = to_customer(
     subject=_("Reminder: which partner is doing the work for %(subscription)s?"),
     paragraphs=(
         _("Two partners say that they are doing the work for %(subscription)s. We have asked you which of them it is."),
-        _("If no one answers by %(due)s, %(incumbent)s stays the partner of record."),
+        _("If no one answers by the end of %(due)s, %(incumbent)s stays the partner of record."),
     ),
     inbox=_("Reminder: you still need to answer which partner is doing the work."),
 )

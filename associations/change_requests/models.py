@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Self
 
 from django.conf import settings
@@ -57,7 +57,8 @@ class ChangeRequest(models.Model):
     incumbent = models.ForeignKey(Association, models.PROTECT, related_name="contested_by")
     status = models.CharField(max_length=10, choices=ChangeStatus.choices, default=ChangeStatus.OPEN)
     opened_at = models.DateTimeField()
-    due_at = models.DateTimeField()
+    due_at = models.DateTimeField()  # the end of due_on in the customer's time zone
+    due_on = models.DateField(null=True, blank=True)  # without it, the release before wrote the row: see last_day
     reminders = models.PositiveSmallIntegerField(default=0)  # how many have been sent or were missed
     closed_at = models.DateTimeField(null=True, blank=True)
     reopened_at = models.DateTimeField(null=True, blank=True)  # when its answer or cancellation was last undone
@@ -105,6 +106,11 @@ class ChangeRequest(models.Model):
     def is_switch(self) -> bool:
         """Return whether it was answered in the step that opened it; every other answer comes after the opening."""
         return self.status == ChangeStatus.ANSWERED and self.opened_at == self.closed_at
+
+    @property
+    def last_day(self) -> date:
+        """Return the last day on which it can be answered, for every reader that day in the customer's time zone."""
+        return self.due_on or (self.due_at - timedelta(microseconds=1)).astimezone(UTC).date()
 
     def parties(self) -> dict[int, Partner]:
         """Return its partners by key: the partner of record, then the others in the order they were proposed."""

@@ -27,6 +27,7 @@ from por.accounts.rules import OrganisationKind
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.models import Partner, Subscription
 from por.web import lists
+from por.web.formatting import day_of
 
 INACTIVE = (Subscription.Status.GRACE, Subscription.Status.SUSPENDED)
 #: The reasons of an end with which the subscription is over.
@@ -109,7 +110,7 @@ def at_risk(actor: Actor) -> Q:
 
 def _soon(of: str = "") -> Q:
     """Return the condition that the subscription renews soon, or is not active."""
-    today = timezone.now().date()
+    today = timezone.localdate()
     last = today + timedelta(days=max(policy_on(today).renewal_notice_days))
     return Q(**{f"{of}renews_on__range": (today, last)}) | Q(**{f"{of}status__in": INACTIVE})
 
@@ -126,7 +127,7 @@ def lost(actor: Actor) -> Q:
 
 def _ended(actor: Actor) -> Q:
     """Return the condition that it expired under the partner, which may not see a replacement."""
-    today = timezone.now().date()
+    today = timezone.localdate()
     ended = _of_record(actor).filter(
         Q(end_reason__in=EXPIRED) | Q(end_reason="", ended_at__date__gte=F("subscription__renews_on")),
         ended_at__gte=start_of(months_before(today, policy_on(today).back_dating_months)),
@@ -343,7 +344,7 @@ def _gap(
     elif last and last.ended_at:
         replaced_or_expired = actor.kind == OrganisationKind.PARTNER and last.end_reason in EXPIRED
         expired = subscription.status == Subscription.Status.EXPIRED or replaced_or_expired or is_over
-        why, since = Why.ENDED if expired else Why.NO_MORE, last.ended_at.date()
+        why, since = Why.ENDED if expired else Why.NO_MORE, day_of(last.ended_at)
     elif replaced:
         why, since, partner = Why.REPLACED, subscription.started_on, replaced.partner
     elif actor.kind != OrganisationKind.PARTNER:

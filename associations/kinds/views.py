@@ -18,7 +18,7 @@ def what_counts_for_what(request: Request) -> HttpResponse:
     """Show each kind of association, now or on a day: who sets it, how many there can be, and what it counts for."""
     past = AsOfForm(request.GET)
     valid = past.is_valid()
-    day = past.day or timezone.now().date()
+    day = past.day or timezone.localdate()
     return render(
         request,
         "kinds/what_counts.html",

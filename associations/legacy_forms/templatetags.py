@@ -45,7 +45,7 @@ def _newest_first(seen: AssociationQuerySet, subscription: int | Param) -> Assoc
 @register.simple_tag(takes_context=True)
 def legacy_text(context: Mapping[str, Any]) -> str:
     """Return the text about what a legacy form is worth on the page's day."""
-    return _legacy_text(context.get("as_of") or timezone.now().date(), get_language())
+    return _legacy_text(context.get("as_of") or timezone.localdate(), get_language())
 
 
 @lru_cache

@@ -73,7 +73,7 @@ def _with_another(actor: Actor, found: Subscriptions, as_of: date | None) -> Sub
 
 def _progress(actor: Actor, base: Subscriptions, rows: Sequence[Subscription], as_of: date | None) -> dict[str, Any]:
     """Return the progress and the time that is left, for all subscriptions with a form, whatever the filters."""
-    day = as_of or timezone.now().date()
+    day = as_of or timezone.localdate()
     policy, nothing_since = policy_on(day), forms_earn_nothing_since(day)
     still = _still_on_form(actor, base, as_of).aggregate(
         subscriptions=Count("pk"), customers=Count("customer", distinct=True), seats=Sum("seats")

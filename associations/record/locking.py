@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.record.access import subscriptions_visible_to
-from associations.record.models import Association
+from associations.record.models import Association, start_of
 from por.accounts.models import Actor, Organisation
 from por.db.locks import lock_timeout_as_busy
 from por.db.prepared import Param, PreparedQuery
@@ -156,7 +156,8 @@ def next_instant(*used: Iterable[Dated], after: datetime | None = None) -> datet
     """Return now, or the first instant after all instants of these rows, if that is later.
 
     Clocks of two servers differ, and a verb may have waited for a lock: without this a period could end before it
-    begins.
+    begins. The first instant of a UTC day stands for a day that somebody gave, so no verb uses it.
     """
     instants = [after, *(instant for rows in used for row in rows for instant in row.instants)]
-    return max([timezone.now(), *(instant + TICK for instant in instants if instant is not None)])
+    instant = max([timezone.now(), *(instant + TICK for instant in instants if instant is not None)])
+    return instant if instant != start_of(instant.date()) else instant + TICK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,17 +47,17 @@ class Policy:
     def reopen_from_file(self) -> timedelta:
         return timedelta(days=self.reopen_from_file_days)
 
-    def answer_due(self, day: date) -> datetime:
-        """Return the deadline of a change request that is opened on this day."""
-        return self.business_days_after(day, self.change_request_business_days)
+    def answer_by(self, day: date) -> date:
+        """Return the last day on which a change request that is opened on this day can be answered."""
+        return self.business_day_after(day, self.change_request_business_days)
 
-    def business_days_after(self, day: date, count: int) -> datetime:
-        """Return the end, in UTC, of the day that is `count` business days later: Monday to Friday without holidays."""
+    def business_day_after(self, day: date, count: int) -> date:
+        """Return the day that is `count` business days later: Monday to Friday without holidays."""
         while count:
             day += timedelta(days=1)
             if day.weekday() < SATURDAY and day not in self.holidays:
                 count -= 1
-        return datetime.combine(day + timedelta(days=1), time.min, UTC)
+        return day
 
 
 SATURDAY = 5

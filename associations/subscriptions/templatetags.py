@@ -142,9 +142,9 @@ def _holder(context: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
         return _no_partner(context, cells, row)
     if row.record.is_own_tenant:
         return _badges(cells.language)["of_itself"]
-    organisation, since = row.record.partner.organisation, ui.since(row.record.began_at.date())
+    organisation, since = row.record.partner.organisation, ui.since(row.record.began_at)
     if organisation.pk == context["actor"].organisation_id:  # a reader's own name says nothing in each row
-        return filled("<span>{}</span>", ui.day(row.record.began_at.date()) if context.get("with_trend") else since)
+        return filled("<span>{}</span>", ui.day(row.record.began_at) if context.get("with_trend") else since)
     return filled('<span>{}<br><span class="tiny muted">{}</span></span>', organisation.name, since)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase, StreamingHttpResponse
+from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -61,15 +63,14 @@ def filtered(request: Request, form: type[Filters]) -> Filters:
     """Return the filters of a list as the query gives them. Raise Invalid."""
     given = request.query_params
     values = tuple((name, tuple(given.getlist(name))) for name in form.base_fields)
-    return cast("Filters", _valid(form, get_language(), values))
+    return cast("Filters", _valid(form, get_language(), timezone.localdate(), values))
 
 
 @lru_cache(maxsize=256)
-def _valid(form: type[Filters], language: str | None, given: tuple[tuple[str, tuple[str, ...]], ...]) -> Filters:
-    """Return the form, valid for these values. It is kept, as it depends on nothing else but the language.
-
-    A day that was not in the future then is not in the future now.
-    """
+def _valid(
+    form: type[Filters], _language: str | None, _today: date, given: tuple[tuple[str, tuple[str, ...]], ...]
+) -> Filters:
+    """Return the form, valid for these values. It is kept, as it depends on nothing but the language and the day."""
     filters = form(MultiValueDict({name: list(values) for name, values in given if values}))
     if not filters.is_valid():
         raise invalid(

@@ -24,7 +24,7 @@ class Cells:
     """What rows of subscriptions show, in one language and on one day, which are found once for all rows."""
 
     def __init__(self) -> None:
-        self.language, self.today = get_language(), timezone.now().date()
+        self.language, self.today = get_language(), timezone.localdate()
         self.products, self.agreements, self.statuses = (
             ui.choices(Subscription, name, self.language) for name in ("product", "agreement", "status")
         )

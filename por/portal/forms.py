@@ -13,7 +13,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.record.access import subscriptions_visible_to
-from associations.record.models import start_of
 from associations.record.policies import months_before
 from associations.subscriptions.forms import SubscriptionFilter
 from por.accounts.models import Actor, Organisation
@@ -21,6 +20,7 @@ from por.accounts.rules import OrganisationKind
 from por.history import events as vocabulary
 from por.history.models import Event
 from por.web.filters import DAY, SEARCH_FROM, AsOfForm, Choices, FilterForm, SearchField
+from por.web.formatting import start_of_day
 
 #: How many organisations a search by name looks at, at most.
 ORGANISATIONS = 50
@@ -51,7 +51,7 @@ class UsageForm(AsOfForm):
     @property
     def until(self) -> date:
         """Return the last day whose month is shown: the day that is looked back to, else today."""
-        return self.day or timezone.now().date()
+        return self.day or timezone.localdate()
 
     @property
     def since(self) -> date | None:
@@ -144,9 +144,9 @@ class EventFilter(FilterForm):
         if given["person"]:
             events = events.filter(actor_id=given["person"])
         if given["since"]:
-            events = events.filter(at__gte=start_of(given["since"]))
+            events = events.filter(at__gte=start_of_day(given["since"]))
         if given["until"]:
-            events = events.filter(at__lt=start_of(given["until"] + timedelta(days=1)))
+            events = events.filter(at__lt=start_of_day(given["until"] + timedelta(days=1)))
         if given["organisation"]:
             events = events.filter(_about_organisation(given["organisation"]))
         if given["search"]:

@@ -81,9 +81,10 @@ class AsOfForm(FilterForm):
 
     def clean_as_of(self) -> date | None:
         day: date | None = self.cleaned_data["as_of"]
-        if day is not None and day > timezone.now().date():
+        today = timezone.localdate()
+        if day is not None and day > today:
             raise forms.ValidationError(_("The date must be today or in the past."), code="as_of_in_future")
-        return day
+        return None if day == today else day  # the reader's today is now, whichever UTC day that is
 
     @property
     def day(self) -> date | None:

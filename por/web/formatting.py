@@ -6,7 +6,7 @@ formats of bare values and form fields in por/web/formats (FORMAT_MODULE_PATH).
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
 
@@ -33,23 +33,56 @@ def local(moment: datetime) -> datetime:
     return timezone.localtime(moment) if timezone.is_aware(moment) else moment
 
 
+def is_day(moment: datetime) -> bool:
+    """Return whether an instant stands for a day that somebody gave: the first one of a UTC day, to the microsecond.
+
+    No act has such an instant.
+    """
+    return timezone.is_aware(moment) and moment.astimezone(UTC).time() == time.min
+
+
+def day_of(value: date | datetime) -> date:
+    """Return the reader's day of an instant. A day, and an instant that stands for one, is that day for everyone."""
+    if not isinstance(value, datetime):
+        return value
+    return value.astimezone(UTC).date() if is_day(value) else local(value).date()
+
+
+def start_of_day(day: date) -> datetime:
+    """Return the first instant of a day of the reader's; at the ends of the calendar, of that UTC day."""
+    start = datetime.combine(day, time.min)
+    try:
+        return timezone.make_aware(start).astimezone(UTC)
+    except OverflowError:
+        return start.replace(tzinfo=UTC)
+
+
 def day_text(value: date | datetime | None, *, weekday: bool = False) -> str:
     """Return a day: 22 Nov 2026 · 22 nov. 2026; with the weekday, Sun 22 Nov 2026 · sön 22 nov. 2026."""
     if value is None:
         return NONE
-    if isinstance(value, datetime):
-        value = local(value).date()
-    return _date(value, "EEE d MMM y" if weekday else "d MMM y", language())
+    return _date(day_of(value), "EEE d MMM y" if weekday else "d MMM y", language())
 
 
 def moment_text(value: datetime | None, *, zone: bool = False) -> str:
-    """Return an instant: 22 Nov 2026, 14:02 · 22 nov. 2026 kl. 14:02; with `zone`, the zone too."""
+    """Return an instant: 22 Nov 2026, 14:02 · 22 nov. 2026 kl. 14:02; with `zone`, the zone too.
+
+    One that stands for a day is shown as that day.
+    """
     if value is None:
         return NONE
+    if is_day(value):
+        return day_text(value)
     value = local(value)
     pattern = "d MMM y 'kl.' HH:mm" if language() == "sv" else "d MMM y, HH:mm"
     text = format_datetime(value, pattern, locale=language())
     return f"{text} ({value.tzname()})" if zone else text
+
+
+def deadline_text(value: date) -> str:
+    """Return a last day: Friday 11 December · fredag 11 december; with the year if it is not this year's."""
+    this_year = value.year == timezone.localdate().year
+    return _date(value, "EEEE d MMMM" if this_year else "EEEE d MMMM y", language())
 
 
 def month_text(value: date, *, year: bool = True) -> str:
@@ -103,7 +136,7 @@ def country_text(code: str) -> str:
 
 def days_left_text(value: date | None, within: int = 90) -> str:
     """Return "in 39 days" for a day that is at most this many days ahead; an empty text for any other."""
-    left = (value - timezone.now().date()).days if value else -1
+    left = (value - timezone.localdate()).days if value else -1
     if not 0 <= left <= within:
         return ""
     if left == 0:

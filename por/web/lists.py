@@ -319,7 +319,7 @@ def csv_file(
 ) -> StreamingHttpResponse:
     """Return a list as a file that is written while it is read. Its name has the day, or today if there is none."""
     lines = _in_one_transaction(csv_lines(header, rows, language=get_language() or "en"))
-    filename = f"{name}-{(day or timezone.now().date()).isoformat()}.csv"
+    filename = f"{name}-{(day or timezone.localdate()).isoformat()}.csv"
     return StreamingHttpResponse(
         lines,
         content_type="text/csv; charset=utf-8",

@@ -52,7 +52,7 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: StatedConsent, *,
         number is not None and not partners_of(by).filter(mpn_id=number).exists()
     ):  # the same for an ID of another partner and an unknown one
         raise Refused("not_your_mpn_id", _("Enter the MPN ID of one of your own locations."), field="mpn_id")
-    today = timezone.now().date()
+    today = by.today
     earliest = months_before(today, policy_on(today).back_dating_months)
     _check_consent(consent, earliest, today)  # first, so that it says the same of a subscription that does not exist
     subscription = Subscription.objects.filter(subscription_id=subscription_id).first()

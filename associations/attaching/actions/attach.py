@@ -20,6 +20,7 @@ from associations.record import locking, recording
 from associations.record.models import Association, start_of
 from associations.record.policies import months_before, policy_on
 from associations.record.rules import EndReason, Source
+from por.accounts import zones
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.directory import actions as directory
@@ -53,7 +54,9 @@ def attach(
     version: int | None = None,
     switch: bool = False,
 ) -> Attached:
-    """Attach the partner with this MPN ID, from now or from the start of a UTC day up to 12 months back.
+    """Attach the partner with this MPN ID, from now or from the start of a day up to 12 months back.
+
+    The actor's today is now. An earlier day is that day for every reader: it begins with the UTC day of that name.
 
     Attaching the current partner of record changes nothing, or moves its start to another day. Where it is another one,
     a change request is opened or joined; with `switch`, the partner replaces the other one at once. To another location
@@ -105,8 +108,10 @@ def attach_locked(
     current = locking.current(latest)
     if current is not None and current.partner_id != partner.pk:
         locking.require_open_to_attach(subscription)
+        if began_on == by.today:  # that is now
+            began_on = None
         if began_on is not None:
-            _check_back_dating(began_on, subscription, locking.next_instant([current]).date())
+            _check_back_dating(began_on, subscription, by.today)
         requests = change_requests.requests_of(subscription)
         asked = moving.open_request(requests)
         if partner.is_of_same_company_as(locking.partner_of(current)) and not moving.names(asked, partner):
@@ -120,10 +125,10 @@ def attach_locked(
     now = locking.next_instant(latest)
     if current is not None:
         current.partner = partner
-        if began_on is None or began_on == current.began_at.date():
+        if began_on is None or began_on in _days_of(current.began_at, by):
             return Attached(current, "unchanged")
     locking.require_open_to_attach(subscription)
-    began_at = now if began_on is None else _back_dated(began_on, subscription, now)
+    began_at = now if began_on in {None, by.today} else _back_dated(began_on, subscription, by.today)
     if current is not None:
         is_earlier = began_at < current.began_at
         _move_start(current, began_at, subscription, by=by, at=now)
@@ -232,6 +237,12 @@ def _end(
     change_requests.cancel_open(requests, cancellation, by=by, at=now)
 
 
+def _days_of(moment: datetime, by: Actor) -> set[date]:
+    """Return the days that a start has: the actor's and that of the API. A start given as a day has that one only."""
+    day = moment.date()
+    return {day} if moment == start_of(day) else {day, zones.day_in(by.time_zone, moment)}
+
+
 def _check_back_dating(began_on: date, subscription: Subscription, today: date) -> None:
     if began_on > today:
         raise Refused("began_on_in_future", _("The start date cannot be in the future."), field="began_on")
@@ -249,9 +260,9 @@ def _check_back_dating(began_on: date, subscription: Subscription, today: date) 
         )
 
 
-def _back_dated(began_on: date, subscription: Subscription, now: datetime) -> datetime:
+def _back_dated(began_on: date, subscription: Subscription, today: date) -> datetime:
     """Return the start of that UTC day. Raises Refused if an association may not begin there."""
-    _check_back_dating(began_on, subscription, now.date())
+    _check_back_dating(began_on, subscription, today)
     began_at = start_of(began_on)
     of_record = Association.objects.not_undone().of_record().filter(subscription=subscription)
     if of_record.filter(ended_at__gt=began_at).exists():

@@ -28,7 +28,7 @@ from por.directory.models import Subscription
 
 
 class AttachBody(serializers.Serializer[Any]):
-    """The partner to attach, and the UTC day from whose start it counts; from now on without one.
+    """The partner to attach, and the day from which it counts; from now on without one, or with the caller’s today.
 
     `switch` decides what happens if another partner is the partner of record.
     """

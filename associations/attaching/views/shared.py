@@ -24,7 +24,7 @@ from por.web.pages import submit
 
 def being_of_record(subscription: Subscription, as_of: date | None = None, *, own: bool = False) -> dict[str, Any]:
     """Return what a page shows about the partner of record of a subscription: who it should be, and the effects."""
-    scenario = (subscription.agreement, subscription.product, as_of or timezone.now().date())
+    scenario = (subscription.agreement, subscription.product, as_of or timezone.localdate())
     return {"who": who(*scenario), "affects": affects(*scenario, trial=subscription.is_trial, own=own)}
 
 

@@ -49,10 +49,12 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
+from por.accounts.zones import day_in
 from por.directory.models import Partner, Subscription
 from por.directory.rules import normal_mpn_id
 from por.errors import Refused, VersionConflict
 from por.notifications.queries import mail_is_late
+from por.web import formatting
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, ListTab, events_text
 from por.web.pages import as_of_context, posted, render_page, submit
@@ -62,7 +64,7 @@ TOO = 10  # other subscriptions that can be ticked to get the same partner; all 
 
 
 def _tabs(_actor: Actor, as_of: date | None) -> list[ListTab]:
-    today = timezone.now().date()
+    today = timezone.localdate()
     renewing = ListTab(
         "renewing", gettext_lazy("Renewing within 90 days"), lambda found: queries.renewing(found, today)
     )
@@ -166,7 +168,7 @@ def subscription_start(request: Request, subscription_id: uuid.UUID) -> HttpResp
 
 def _began_on(holder: Association, form: StartForm) -> bool:
     """Return whether the association begins on this day already: by the first of two clicks, or by a colleague."""
-    return bool(holder.began_at.date() == form.cleaned_data["began_on"])
+    return bool(formatting.day_of(holder.began_at) == form.cleaned_data["began_on"])
 
 
 @posted("associations:subscription_detail")
@@ -275,7 +277,7 @@ def _detail(
 
     `past` is the form with the day that the page looks back to; such a page is read-only.
     """
-    actor, today = request.actor, timezone.now().date()
+    actor, today = request.actor, timezone.localdate()
     past = past or AsOfForm({})
     as_of = past.day if past.is_valid() else None
     shown = periods(actor, subscription, as_of)
@@ -302,7 +304,7 @@ def _detail(
             "changing": "change" in request.GET or partner is not None or any(form in sent for form in (check, attach)),
             "asked": change_request,
             "proposals": proposals(actor, change_request) if change_request and actor.may(Right.REMOVE) else [],
-            "due_at": change_request.due_at if change_request else policy_on(today).answer_due(today),
+            "due_on": change_request.last_day if change_request else _answer_by(subscription),
             "may_remove": current is not None and as_of is None and actor.may(Right.REMOVE),
             "last": last,
             "told": told_of(last) if last else told_of_open(change_request) if change_request else [],
@@ -344,7 +346,13 @@ def _detail(
 
 def _start_form(record: Association | None) -> StartForm:
     """Return the form with the start of the partner of record."""
-    return StartForm(initial={"began_on": record.began_at.date()} if record else {}, auto_id="start_%s")
+    return StartForm(initial={"began_on": formatting.day_of(record.began_at)} if record else {}, auto_id="start_%s")
+
+
+def _answer_by(subscription: Subscription) -> date:
+    """Return the last day to answer a change request that is opened now."""
+    today = day_in(subscription.customer.organisation.time_zone, timezone.now())
+    return policy_on(today).answer_by(today)
 
 
 def _known_partners(subscription: Subscription) -> list[Partner]:

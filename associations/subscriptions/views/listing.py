@@ -102,17 +102,17 @@ def subscription_page(
 
     def prepared(tab: str, filtered: bool) -> Prepared:
         given = form.cleaned_data if filtered else {}
-        shape = PageShape(ListShape.of(actor, few, given), timezone.now().date(), tabs_of, tab, of, restrict)
+        shape = PageShape(ListShape.of(actor, few, given), timezone.localdate(), tabs_of, tab, of, restrict)
         return Prepared(Subscription, shape, params(actor, few, given), of_models=True)
 
     def kept(_base: QuerySet[Subscription]) -> Mapping[str, int]:
-        key = f"tabs:{request.path}:{actor.organisation_id}:{timezone.now().date()}:{newest_of(actor)}"
+        key = f"tabs:{request.path}:{actor.organisation_id}:{timezone.localdate()}:{newest_of(actor)}"
         tabs = [tab.key for tab in tabs_of(actor, None)]
         counts = caches["local"].get_or_set(key, lambda: {tab: count_of(prepared(tab, False)) for tab in tabs})
         return cast("Mapping[str, int]", counts)
 
     def counted(_base: QuerySet[Subscription]) -> Mapping[str, int]:
-        shape = PageShape(ListShape.of(actor, few, {}), timezone.now().date(), tabs_of, "", of, restrict)
+        shape = PageShape(ListShape.of(actor, few, {}), timezone.localdate(), tabs_of, "", of, restrict)
         return totals(_by_kind(shape, by_kind).values(**params(actor, few, {})))
 
     # A large partner's tabs take long to count, and every change of its record is an event.

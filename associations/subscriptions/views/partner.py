@@ -44,7 +44,7 @@ NEWEST = 5  # events shown; the history has them all
 
 
 def _tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
-    today = timezone.now().date()
+    today = timezone.localdate()
     attention = ListTab(
         "attention",
         gettext_lazy("Needs attention"),

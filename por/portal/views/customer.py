@@ -30,7 +30,7 @@ from por.web.pages import as_of_context
 @only(OrganisationKind.CUSTOMER)
 def customer_home(request: Request) -> HttpResponse:
     actor = request.actor
-    own = OwnSubscriptions(actor, timezone.now().date())
+    own = OwnSubscriptions(actor, timezone.localdate())
     without_count, renewing_count = own.count_without_partner(), own.count_renewing()
     without_title = ngettext(
         "%(n)s subscription has no partner", "%(n)s subscriptions have no partner", without_count

@@ -69,7 +69,7 @@ def partner_home(request: Request) -> HttpResponse:
     The figures are kept until there is a new event about this partner, or a new import: every change is an event.
     """
     actor = request.actor
-    today = timezone.now().date()
+    today = timezone.localdate()
     events = newest_events(actor, NEWEST)
     imported = newest_import()
     key = f"partner-home:{actor.organisation_id}:{today}:{events[0].pk if events else 0}:{imported}"
@@ -266,7 +266,7 @@ def partner_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespo
     subscriptions = queries.subscriptions_for_listing(actor, as_of).filter(customer=customer)
     use = use_of_workloads(
         usage_visible_to(actor).filter(
-            subscription__customer=customer, month__in=last_months(as_of or timezone.now().date())
+            subscription__customer=customer, month__in=last_months(as_of or timezone.localdate())
         )
     )
     events = events_visible_to(actor).filter(chain=f"organisation:{customer.pk}")

@@ -26,6 +26,7 @@ from por.notifications.models import Delivery
 from por.notifications.queries import LATE_AFTER
 from por.portal.queries import customer_rows, partner_rows
 from por.web.filters import AsOfForm
+from por.web.formatting import start_of_day
 from por.web.lists import Listing, count_of, customers_text, partners_text
 from por.web.pages import as_of_context, render_page
 
@@ -66,8 +67,8 @@ def staff_home(request: Request) -> HttpResponse:
             "unknown_skus": unknown_skus,
             "may_read_imports": request.actor.may(Right.READ_IMPORTS),
             "all_is_well": not (failed or stuck or mail_is_slow or events_are_slow or unknown_skus),
-            "today": now.date(),
-            "events_today": count_of(Event.objects.filter(at__gte=now.replace(hour=0, minute=0, second=0))),
+            "today": timezone.localdate(),
+            "events_today": count_of(Event.objects.filter(at__gte=start_of_day(timezone.localdate()))),
             "events": Event.objects.newest_first()[:NEWEST],
         },
     )

@@ -99,7 +99,7 @@ def _figures(request: Request, form: UsageForm, use: Sequence[UseOfWorkload]) ->
         "adoption": figures.adoption(use, months),
         "money": figures.money(use, months),
         "rows_of_figures": figures.newest_first(use),
-        "running": timezone.now().date().replace(day=1),
+        "running": timezone.localdate().replace(day=1),
         "all_months_url": address(request, months="all") if form.since else "",
         "csv_url": address(request, format="csv"),
     }

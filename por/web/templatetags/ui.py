@@ -200,8 +200,7 @@ def day(value: date | datetime | None, weekday: bool = False) -> SafeString:
     """Return a date as the reader writes it, and for machines."""
     if value is None:
         return format_html("{}", formatting.NONE)
-    plain = formatting.local(value).date() if isinstance(value, datetime) else value
-    return _day(plain, weekday, get_language())
+    return _day(formatting.day_of(value), weekday, get_language())
 
 
 @lru_cache(4096)
@@ -210,9 +209,15 @@ def _day(value: date, weekday: bool, _language: str | None) -> SafeString:
 
 
 @register.simple_tag
-def since(value: date) -> SafeString:
+def deadline(value: date) -> SafeString:
+    """Return a last day as the reader says it, and for machines."""
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), formatting.deadline_text(value))
+
+
+@register.simple_tag
+def since(value: date | datetime) -> SafeString:
     """Return the words that say since which day something is so."""
-    return _since(value, get_language())
+    return _since(formatting.day_of(value), get_language())
 
 
 @lru_cache(4096)
@@ -222,9 +227,9 @@ def _since(value: date, _language: str | None) -> SafeString:
 
 @register.simple_tag
 def moment(value: datetime | None, zone: bool = False) -> SafeString:
-    """Return an instant as the reader writes it, in their time zone, and for machines."""
-    if value is None:
-        return format_html("{}", formatting.NONE)
+    """Return an instant as the reader writes it, in their time zone, and for machines; or the day it stands for."""
+    if value is None or formatting.is_day(value):
+        return day(value)
     machine = value.astimezone(timezone.get_current_timezone()) if timezone.is_aware(value) else value
     return format_html(
         '<time datetime="{}">{}</time>',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from unittest import mock
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -20,6 +21,7 @@ from associations.record.models import Association
 from associations.record.policies import policy_on
 from associations.record.rules import EndReason, Source
 from por.accounts.models import Actor
+from por.accounts.zones import day_in, end_of_day
 from por.directory.models import Customer, Partner, Subscription
 from por.errors import Forbidden, NotFound, Refused, VersionConflict
 from por.history.actions import verifying
@@ -93,7 +95,9 @@ def test_attaching_another_partner_opens_a_change_request_and_keeps_the_partner_
     assert case.of_record() == "Nordvik Cloud AB"
     assert (request.status, request.incumbent) == (ChangeStatus.OPEN, case.held)
     assert [one.partner for one in request.challengers.all()] == [case.halden]
-    assert request.due_at == policy_on(request.opened_at.date()).business_days_after(request.opened_at.date(), 10)
+    opened_on = day_in("Europe/Stockholm", request.opened_at)
+    assert request.due_on == policy_on(opened_on).business_day_after(opened_on, 10)
+    assert request.due_at == end_of_day(request.due_on, "Europe/Stockholm")
     opened = Event.objects.get(verb="change_request.opened")
     assert (opened.reason, sorted(opened.parties)) == ("", sorted([case.nordvik.pk, case.halden.pk]))
 
@@ -123,7 +127,7 @@ def test_same_partner_again_keeps_the_change_request_and_a_third_partner_joins_i
 def test_no_change_request_opens_for_a_past_start_or_for_a_partner_that_cannot_be_attached(case):
     day = timezone.now().date() - timedelta(days=3)
     third = make_partner()
-    for began_on in (day, timezone.now().date()):
+    for began_on in (day, day + timedelta(days=1)):
         refused("overlaps_another_period", case.name, third, began_on=began_on, field="began_on")
     refused("began_on_in_future", case.name, third, began_on=day + timedelta(days=9), field="began_on")
     Subscription.objects.filter(pk=case.subscription.pk).update(status="grace")
@@ -391,15 +395,22 @@ CALENDAR = [
 @pytest.mark.parametrize(
     ("moment", "last", "reminded"), [row[1:] for row in CALENDAR], ids=[row[0] for row in CALENDAR]
 )
-def test_deadline_is_the_end_of_the_last_business_day_and_each_reminder_is_sent_once(customer, moment, last, reminded):
-    with at(moment.replace(tzinfo=UTC)):
+@pytest.mark.parametrize("zone", ["Europe/Stockholm", "America/New_York", "Pacific/Auckland", "Pacific/Honolulu"])
+def test_deadline_is_the_end_of_the_last_business_day_and_each_reminder_is_sent_once(
+    customer, moment, last, reminded, zone
+):
+    customer.organisation.time_zone = zone
+    customer.organisation.save()
+    with at(moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)):
         case = Case(customer)
     request = case.request
-    end = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
-    assert request.due_at == end
-    assert [one - timedelta(days=1) for one in change_requests.reminders_of(request)] == [
-        datetime(day.year, day.month, day.day, tzinfo=UTC) for day in reminded
-    ]
+
+    def end_of(day: date) -> datetime:
+        return datetime.combine(day + timedelta(days=1), datetime.min.time(), ZoneInfo(zone)).astimezone(UTC)
+
+    end = end_of(last)
+    assert (request.due_on, request.due_at) == (last, end)
+    assert change_requests.reminders_of(request) == [end_of(day) for day in reminded]
 
     sent = []
     hour = request.opened_at.replace(minute=0)
@@ -435,7 +446,7 @@ def test_holidays_of_the_policy_are_not_business_days():
     from dataclasses import replace
 
     policy = replace(policy_on(date(2026, 12, 1)), holidays=(date(2026, 12, 24), date(2026, 12, 25)))
-    assert policy.business_days_after(date(2026, 12, 23), 1) == datetime(2026, 12, 29, tzinfo=UTC)
+    assert policy.business_day_after(date(2026, 12, 23), 1) == date(2026, 12, 28)
 
 
 # --- Its life cycle -------------------------------------------------------------------------------------------------

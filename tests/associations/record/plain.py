@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 TICK = timedelta(microseconds=1)
 HALF_AN_HOUR = timedelta(minutes=30)
@@ -15,10 +16,20 @@ CHECKS_A_MINUTE, CHECKS_A_DAY = 20, 200
 FROM_OUTSIDE = {"subscription_expired", "partner_closed"}
 DAYS_TO_REOPEN = timedelta(days=90)
 DAYS_TO_ANSWER, DAYS_TO_REMIND = 10, [3, 7]
+HERE = ZoneInfo("Europe/Stockholm")  # where the customer and its people are
 
 
 def start_of(day: date) -> datetime:
     return datetime.combine(day, time.min, UTC)
+
+
+def day_here(moment: datetime) -> date:
+    return moment.astimezone(HERE).date()
+
+
+def days_of(moment: datetime) -> set[date]:
+    """Return the days that a start has: in UTC and here; in UTC only if it was given as a day."""
+    return {moment.date()} if moment == start_of(moment.date()) else {moment.date(), day_here(moment)}
 
 
 @dataclass
@@ -51,10 +62,11 @@ class Period:
         return (ended is None or self.began < ended) and (self.ended is None or began < self.ended)
 
 
-def business_days_after(day: date, count: int) -> datetime:
-    """Return the end of the day that is `count` days later, without Saturdays and Sundays."""
-    days = (day + timedelta(days=ahead) for ahead in range(1, 100))
-    return start_of([one for one in days if one.isoweekday() < 6][count - 1] + timedelta(days=1))
+def business_days_after(moment: datetime, count: int) -> datetime:
+    """Return the end of the day here that is `count` days later, without Saturdays and Sundays."""
+    days = (day_here(moment) + timedelta(days=ahead) for ahead in range(1, 100))
+    last = [one for one in days if one.isoweekday() < 6][count - 1]
+    return datetime.combine(last + timedelta(days=1), time.min, HERE).astimezone(UTC)
 
 
 @dataclass
@@ -122,7 +134,8 @@ class Record:
             *(m for one in unit.periods for m in (one.reopened, one.redated)),
             *(m for one in requests or [] for m in (one.opened, one.closed, one.reopened)),
         ]
-        return max([self.now, *(moment + TICK for moment in used if moment is not None)])
+        instant = max([self.now, *(moment + TICK for moment in used if moment is not None)])
+        return instant if instant.time() != time.min else instant + TICK
 
     def _changed(self, unit: Unit, what: str, period: Period) -> None:
         unit.version += 1
@@ -142,12 +155,12 @@ class Record:
         now, current = self.instant(unit), unit.current
         if current and current.partner != partner:
             return self._contest(unit, current, partner, began_on, switch=switch)
-        if current and (began_on is None or began_on == current.began.date()):
+        if current and (began_on is None or began_on in days_of(current.began)):
             return "unchanged"
         self._check_active(unit)
         began = now
-        if began_on is not None:
-            self._check_start(unit, began_on, now.date())
+        if began_on is not None and began_on != day_here(self.now):
+            self._check_start(unit, began_on, day_here(self.now))
             began = start_of(began_on)
         if current:
             way = "back" if began < current.began else "forward"
@@ -169,14 +182,14 @@ class Record:
 
     def _contest(self, unit: Unit, current: Period, partner: str, began_on: date | None, *, switch: bool) -> str:
         self._check_active(unit)
-        if began_on is not None:
-            self._check_start(unit, began_on, self.instant(Unit(unit.started, periods=[current])).date())
+        if began_on is not None and began_on != day_here(self.now):
+            self._check_start(unit, began_on, day_here(self.now))
             raise Refusal("overlaps_another_period")
         request, now = unit.request, self.instant(unit, unit.requests)
         if switch:
             return self._switch(unit, current, partner, now)
         if request is None:
-            request = Request(current, now, business_days_after(now.date(), DAYS_TO_ANSWER), [partner])
+            request = Request(current, now, business_days_after(now, DAYS_TO_ANSWER), [partner])
             unit.requests.append(request)
             self._asked(unit, "opened", request)
         elif partner not in request.challengers:
@@ -187,7 +200,7 @@ class Record:
     def _switch(self, unit: Unit, current: Period, partner: str, now: datetime) -> str:
         """Replace the partner of record at once. An open change request is answered by it, else none is open after."""
         asked = unit.request
-        request = asked or Request(current, now, business_days_after(now.date(), DAYS_TO_ANSWER), [])
+        request = asked or Request(current, now, business_days_after(now, DAYS_TO_ANSWER), [])
         if asked is None:
             unit.requests.append(request)
         if partner not in request.challengers:
@@ -242,7 +255,7 @@ class Record:
             request = unit.request
             if request is None:
                 continue
-            passed = [days for days in DAYS_TO_REMIND if business_days_after(request.opened.date(), days) <= self.now]
+            passed = [days for days in DAYS_TO_REMIND if business_days_after(request.opened, days) <= self.now]
             if request.due <= self.now:
                 request.status = "expired"
                 request.closed = max([self.now, *(m + TICK for m in (request.opened, request.reopened) if m)])
@@ -334,7 +347,7 @@ class Record:
     def _open_again(request: Request, now: datetime) -> None:
         request.status, request.closed, request.reopened = "open", None, now
         if request.due <= now:
-            request.due = business_days_after(now.date(), 1)
+            request.due = business_days_after(now, 1)
 
     def _undo_answer(self, unit: Unit, request: Request, at: datetime, now: datetime, *, switched: bool) -> Period:
         stays = request.made or (request.incumbent if request.chosen else None)

@@ -442,13 +442,13 @@ def forgetful_undo(*args: Any, **kwargs: Any) -> Association | None:
     return association
 
 
-def strict_at_the_bound(began_on: date, subscription: Any, now: datetime) -> datetime:
+def strict_at_the_bound(began_on: date, subscription: Any, today: date) -> datetime:
     """A period that ends when the next begins is taken for an overlap."""
     if any(
         one.undone_at is None and one.ended_at == start_of(began_on) for one in locking.all_associations(subscription)
     ):
         raise Refused("overlaps_another_period", "", field="began_on")
-    return real_back_dated(began_on, subscription, now)
+    return real_back_dated(began_on, subscription, today)
 
 
 def one_day_further(began_on: date, subscription: Any, now: datetime) -> datetime:

@@ -416,7 +416,7 @@ def test_attaching_refuses_by_the_codes_of_the_contract(api, customer, partner, 
     today = timezone.now().date()
 
     assert put(held).status_code == 202
-    refused(put(held, began_on=today.isoformat()), 422, "overlaps_another_period", "began_on")
+    refused(put(held, began_on=(today - timedelta(days=1)).isoformat()), 422, "overlaps_another_period", "began_on")
     refused(put(make_subscription(customer, status="expired")), 409, "subscription_expired")
     refused(put(make_subscription(customer, status="suspended")), 409, "subscription_suspended")
     refused(put(free, mpn_id=asleep.mpn_id), 409, "partner_suspended")

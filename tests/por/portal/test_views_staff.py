@@ -188,14 +188,14 @@ def test_events_are_found_by_number_or_name_of_the_organisation_or_a_party(web):
 
 
 @pytest.mark.usefixtures("any_time")
-def test_events_are_found_by_request_and_by_utc_days(web):
+def test_events_are_found_by_request_and_by_days_of_the_reader(web):
     about = history.ObjectRef("thing", "7", "The seventh thing")
     first, second, third = (
         history.record("thing.done", about, by=SYSTEM, at=at, chain=None)
         for at in (
-            datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC),
-            datetime(2026, 3, 2, tzinfo=UTC),
-            datetime(2026, 3, 3, tzinfo=UTC),
+            datetime(2026, 3, 1, 22, 59, 59, tzinfo=UTC),  # a second before midnight in Stockholm
+            datetime(2026, 3, 1, 23, tzinfo=UTC),
+            datetime(2026, 3, 2, 23, tzinfo=UTC),
         )
     )
 

@@ -79,7 +79,7 @@ def _transition(event: Event) -> str:
 
 REMINDER = mail(
     "transition_reminded",
-    Topic.LEGACY,
+    Topic.RENEWAL,
     to=(OrganisationKind.PARTNER,),
     title=_("Reminder to move legacy forms"),
     subject="%(sentence)s",

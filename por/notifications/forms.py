@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from django import forms
 from django.db.models import Q, QuerySet
@@ -16,9 +16,22 @@ from por.notifications.messages import Mail, always_sent, choosable, titles
 from por.notifications.models import Delivery, How, Preference, Topic
 from por.web.filters import Choices, FilterForm, SearchField
 
+#: What stands for a kind of message that is wanted as its topic is.
+AS_TOPIC = ""
+
+
+class Choice(NamedTuple):
+    """What the page shows of a topic: its field, and those of its kinds of message."""
+
+    topic: BoundField
+    messages: list[BoundField]
+
 
 class MailForm(forms.Form):
-    """One choice for each kind of message of each organisation a person acts for. A choice left out does not change."""
+    """One choice for each topic of each organisation a person acts for, and for each kind of message if they like.
+
+    What is left out of the request does not change.
+    """
 
     def __init__(self, *args: Any, memberships: list[Membership], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -26,40 +39,64 @@ class MailForm(forms.Form):
         self.memberships = [one for one in memberships if choosable(one.organisation.kind)]
         stored = Preference.objects.filter(membership__in=self.memberships)
         chosen = {(one.membership_id, one.message): one.how for one in stored}
-        for membership, _topic, message in self._kinds():
-            self.fields[_name(membership, message)] = forms.ChoiceField(
-                label=message.title,
-                choices=How.choices,
-                required=False,
-                initial=chosen.get((membership.pk, message.name), How.AT_ONCE),
+        for membership, topic, messages in self._topics():
+            now = {one.name: chosen.get((membership.pk, one.name), "") for one in messages}
+            whole = chosen.get((membership.pk, topic.key)) or _of_all(now.values())
+            self.fields[_name(membership, topic.key)] = forms.ChoiceField(
+                label=topic.label, choices=How.choices, required=False, initial=whole
             )
+            for message in messages:
+                how = now[message.name]
+                self.fields[_name(membership, message.name)] = forms.ChoiceField(
+                    label=message.title,
+                    choices=[(AS_TOPIC, _("As chosen above")), *How.choices],
+                    required=False,
+                    initial=AS_TOPIC if how == whole else how,
+                )
 
-    def _kinds(self) -> Iterator[tuple[Membership, Topic, Mail]]:
+    def _topics(self) -> Iterator[tuple[Membership, Topic, list[Mail]]]:
         for membership in self.memberships:
             for topic, messages in choosable(membership.organisation.kind):
-                for message in messages:
-                    yield membership, topic, message
+                yield membership, topic, messages
 
     @property
     def fixed(self) -> list[str]:
         """Return the titles of the mails that no one can turn off."""
         return list(dict.fromkeys(str(title) for kind in self.kinds for title in always_sent(kind)))
 
-    def groups(self) -> dict[Membership, dict[str, list[BoundField]]]:
-        """Return the fields of each membership by topic, for the page."""
-        groups: dict[Membership, dict[str, list[BoundField]]] = {}
-        for membership, topic, message in self._kinds():
-            topics = groups.setdefault(membership, {})
-            topics.setdefault(str(topic.label), []).append(self[_name(membership, message)])
-        return groups
+    def groups(self) -> list[tuple[Membership, list[Choice], bool]]:
+        """Return the fields of each membership, and whether a kind of message differs from its topic, for the page."""
+        groups: dict[Membership, list[Choice]] = {one: [] for one in self.memberships}
+        for membership, topic, messages in self._topics():
+            details = [self[_name(membership, one.name)] for one in messages]
+            groups[membership].append(Choice(self[_name(membership, topic.key)], details))
+        return [
+            (one, choices, any(field.value() or field.errors for choice in choices for field in choice.messages))
+            for one, choices in groups.items()
+        ]
 
     def wanted(self) -> dict[Membership, dict[str, How]]:
-        """Return the choices for each membership, by the name of the message."""
+        """Return the choices for each membership, by the key of the topic or the name of the message.
+
+        A kind of message is stored as its topic is: the release before this one reads no topics.
+        """
         wanted: dict[Membership, dict[str, How]] = {}
-        for membership, _topic, message in self._kinds():
-            if how := self.cleaned_data[_name(membership, message)]:
-                wanted.setdefault(membership, {})[message.name] = How(how)
+        for membership, topic, messages in self._topics():
+            of_topic = _name(membership, topic.key)
+            whole = self.cleaned_data[of_topic] or self.fields[of_topic].initial
+            given = {topic.key: whole} if self.cleaned_data[of_topic] else {}
+            for message in messages:
+                if (name := _name(membership, message.name)) in self.data:
+                    given[message.name] = self.cleaned_data[name] or whole
+            if given:
+                wanted.setdefault(membership, {}).update({key: How(how) for key, how in given.items()})
         return wanted
+
+
+def _of_all(chosen: Iterable[str]) -> str:
+    """Return what was chosen for every kind of message of a topic, if that is one and the same; else immediately."""
+    found = set(chosen)
+    return found.pop() or How.AT_ONCE if len(found) == 1 else How.AT_ONCE
 
 
 class DeliveryFilter(FilterForm):
@@ -101,5 +138,5 @@ class OutboxFilter(FilterForm):
         return rows
 
 
-def _name(membership: Membership, message: Mail) -> str:
-    return f"{message.name}-{membership.pk}"
+def _name(membership: Membership, key: str) -> str:
+    return f"{key}-{membership.pk}"

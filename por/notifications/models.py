@@ -17,13 +17,17 @@ from por.queue.models import WorkRow, WorkRowQuerySet
 
 
 class Topic(models.TextChoices):
-    """The topics by which the page of preferences groups messages."""
+    """The topics for each of which a member chooses how to get its mail."""
 
     RECORD = "record", _("Partner of record: attached, removed or undone")
     CHANGE = "change", _("Change requests, statements and answers")
     INVITATION = "invitation", _("Invitations and activations")
-    RENEWAL = "renewal", _("Subscription renewals and changes")
-    LEGACY = "legacy", _("Legacy forms and their deadline")
+    RENEWAL = "renewal", _("Subscriptions: renewals, changes and legacy forms")
+
+    @property
+    def key(self) -> str:
+        """Return the name under which the choice for the whole topic is stored, beside those for single messages."""
+        return f"topic_{self.value}"
 
 
 class How(models.TextChoices):
@@ -35,7 +39,10 @@ class How(models.TextChoices):
 
 
 class Preference(models.Model):
-    """How a member wants the mail of one kind of message. Without a row: immediately."""
+    """How a member wants the mail of one kind of message, or of a whole topic: `message` is then the topic's key.
+
+    A kind of message without a row is as its topic; a topic without a row is immediately.
+    """
 
     membership = models.ForeignKey(Membership, models.CASCADE, related_name="preferences")
     message = models.CharField(max_length=60)

@@ -136,7 +136,11 @@ def _send(notices: Sequence[Notice]) -> None:
 
 
 def _wanted(notice: Notice, member: Membership, how: Mapping[tuple[int, str], How]) -> How:
-    return How.AT_ONCE if notice.always else how.get((member.pk, notice.message.name), How.AT_ONCE)
+    """Return how the member wants it: as chosen for this kind of message, else for its topic, else immediately."""
+    message, topic = notice.message, notice.message.topic
+    if notice.always or topic is None:
+        return How.AT_ONCE
+    return how.get((member.pk, message.name)) or how.get((member.pk, topic.key)) or How.AT_ONCE
 
 
 class Reach(StrEnum):
@@ -181,8 +185,13 @@ def _members(notices: Sequence[Notice]) -> Mapping[int | None, list[Membership]]
 
 
 def _choices(notices: Sequence[Notice], members: Mapping[int | None, list[Membership]]) -> dict[tuple[int, str], How]:
-    """Return what the members chose for these kinds of mail, where they chose."""
-    names = {one.message.name for one in notices if one.message.topic and not one.always}
+    """Return what the members chose for these kinds of mail and their topics, where they chose."""
+    names = {
+        name
+        for one in notices
+        if one.message.topic and not one.always
+        for name in (one.message.name, one.message.topic.key)
+    }
     found = [member.pk for group in members.values() for member in group]
     if not names or not found:
         return {}
@@ -244,7 +253,7 @@ def _to_no_one(event: Event, message: Mail, organisation: Organisation) -> Deliv
 
 @transaction.atomic
 def choose(membership: Membership, wanted: Mapping[str, How]) -> None:
-    """Save how this member wants each kind of mail; take the kinds that are turned off out of the next digest."""
+    """Save how this member wants topics and kinds of mail; take kinds that are turned off out of the next digest."""
     Preference.objects.bulk_create(
         [Preference(membership=membership, message=message, how=how) for message, how in wanted.items()],
         update_conflicts=True,

@@ -10,11 +10,16 @@ import pytest
 from django.test import Client
 
 from por.accounts.models import Actor
-from por.notifications import queries
+from por.directory.models import Partner
+from por.history.models import Event
+from por.notifications import messages, queries
+from por.notifications.actions import notifying
+from por.notifications.actions.notifying import Notice
+from por.notifications.forms import AS_TOPIC
 from por.notifications.models import How, Preference
 from por.notifications.views import MAILS_ON_A_PAGE
 from tests.factories import make_customer, make_member, make_partner, make_staff
-from tests.pages import signed_in
+from tests.pages import packed, signed_in
 
 CHOOSE = "/me/mail/"
 SINK = "/a/mail/"
@@ -26,7 +31,9 @@ SINK = "/a/mail/"
 def test_by_default_all_mail_is_immediate_and_each_kind_of_organisation_has_its_own(partner, customer):
     page = signed_in(make_member(partner.organisation)).get(CHOOSE)
     fields = page.context["form"].fields
-    assert {field.initial for field in fields.values()} == {How.AT_ONCE}
+    topics = {name: field.initial for name, field in fields.items() if name.startswith("topic_")}
+    assert (len(topics), set(topics.values())) == (4, {How.AT_ONCE})
+    assert {field.initial for name, field in fields.items() if name not in topics} == {AS_TOPIC}
     assert any(name.startswith("record_attached-") for name in fields)
     assert not any(name.startswith("record_attached_receipt-") for name in fields)
     theirs = signed_in(make_member(customer.organisation)).get(CHOOSE).context["form"].fields
@@ -45,6 +52,60 @@ def test_choice_is_saved_and_choices_that_are_left_out_do_not_change(partner):
         "record_attached": "digest",
         "record_removed": "at_once",
     }
+
+
+def form_of(client: Client) -> dict[str, str]:
+    """Return what the form sends if its reader changes nothing."""
+    form = client.get(CHOOSE).context["form"]
+    return {name: form[name].value() for name in form.fields}
+
+
+def test_one_choice_for_a_topic_holds_for_all_its_messages_and_for_those_to_come(partner):
+    member = make_member(partner.organisation)
+    client, key = signed_in(member), member.user.memberships.get().pk
+
+    client.post(CHOOSE, form_of(client) | {f"topic_record-{key}": "digest"})
+
+    chosen = dict(Preference.objects.values_list("message", "how"))
+    assert chosen["topic_record"] == chosen["record_attached"] == chosen["record_removed"] == "digest"
+    assert {how for message, how in chosen.items() if message.startswith("change")} == {"at_once"}
+    assert form_of(client)[f"record_attached-{key}"] == AS_TOPIC
+    Preference.objects.filter(message="record_attached").delete()  # as if that kind were new
+    assert wants(partner, "record_attached") == How.DIGEST
+
+
+def test_message_may_differ_from_its_topic(partner):
+    member = make_member(partner.organisation)
+    client, key = signed_in(member), member.user.memberships.get().pk
+
+    assert '<details class="more" open>' not in packed(client.get(CHOOSE).text)
+    client.post(CHOOSE, form_of(client) | {f"topic_record-{key}": "off", f"record_removed-{key}": "at_once"})
+
+    assert (wants(partner, "record_attached"), wants(partner, "record_removed")) == (How.OFF, How.AT_ONCE)
+    assert '<details class="more" open>' in packed(client.get(CHOOSE).text)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"record_attached": "off"}, "every kind off", "every kind daily"])
+def test_choices_from_before_there_were_topics_stay_what_they_were(partner, chosen):
+    member = make_member(partner.organisation)
+    client, key = signed_in(member), member.user.memberships.get()
+    names = [name.rpartition("-")[0] for name in form_of(client) if not name.startswith("topic_")]
+    if isinstance(chosen, str):
+        chosen = dict.fromkeys(names, "off" if "off" in chosen else "digest")
+    Preference.objects.bulk_create(Preference(membership=key, message=name, how=how) for name, how in chosen.items())
+    before = {name: wants(partner, name) for name in names}
+
+    client.post(CHOOSE, form_of(client))
+
+    assert {name: wants(partner, name) for name in names} == before
+    assert before == {name: How(chosen.get(name, "at_once")) for name in names}
+
+
+def wants(partner: Partner, name: str) -> How:
+    """Return how the only member of the partner gets this kind of mail."""
+    notice = Notice(Event(), messages._mails[name], partner.pk)
+    members = notifying._members([notice])
+    return notifying._wanted(notice, members[partner.pk][0], notifying._choices([notice], members))
 
 
 def test_unknown_choice_is_refused_and_nothing_is_saved(partner):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -14,18 +15,20 @@ from django.utils.translation import gettext as _
 from associations import starts
 from associations.attaching.actions.activation import attach_sellers
 from associations.attaching.actions.ending import end_overtaken, reopen_taken_back
+from associations.changes import begun
 from associations.invitations.actions import expire_invitations
 from associations.merging import AssociationLine, merge_units, unit_of
 from associations.record import bulk, describing
 from associations.record.models import Association, start_of
 from associations.record.policies import digital_only, digital_only_from
-from associations.record.recording import about_subscription, named
+from associations.record.recording import about_subscription, named, record_together
 from associations.record.rules import FROM_OUTSIDE, TENANT_KINDS, AssociationKind, Source
 from associations.renewals.actions import follow_replacements
 from associations.renewals.events import RenewalEvent
 from por.accounts.models import SYSTEM
 from por.directory.imports.common import required_mpn_id
 from por.directory.imports.subscriptions import Changes, Collision, Correction
+from por.directory.models import Subscription
 from por.history.actions import recording as history
 from por.imports.loading import HERE, File, Outcome, Places, Report
 from por.imports.opening import Columns
@@ -162,8 +165,11 @@ def _merge_all(places: Places, outcome: Outcome) -> None:
     with connection.cursor() as cursor:
         for statement in (*_LOCKS, _SET_APART):
             cursor.execute(statement, given)
-        outcome.created.update(bulk.begin_selected(_TO_BEGIN, given, source=Source.ESTATE, attached_at=timezone.now()))
+        now = timezone.now()
+        created = bulk.begin_selected(_TO_BEGIN, given, source=Source.ESTATE, attached_at=now)
         cursor.execute(_BUMP, given)
+    outcome.created.update(created.values())
+    record_together(begun(created), at=now, is_new_version=False)
 
 
 _PKS = f"SELECT {{}} FROM estate_found_associations WHERE {HERE}"
@@ -238,17 +244,21 @@ ASSOCIATIONS = File(
 
 
 def record_changes(changes: Mapping[int, Changes]) -> None:
-    """Record an event for each changed subscription with a partner of record, which is a party to it."""
+    """Record an event for each changed subscription; its partner of record, if there is one, is a party to it.
+
+    Where there is one, an expiry is left out: the end of the record has an event of its own.
+    """
     held = Association.objects.open().of_record().filter(subscription__in=changes)
+    partners = {one.subscription_id: one.partner for one in held.select_related("partner__organisation")}
     events = []
-    for one in held.select_related(
-        "subscription__sku", "subscription__customer__organisation", "partner__organisation"
-    ).order_by("subscription"):
-        subscription = one.subscription
-        assert subscription is not None
-        payload = {"partner": named(one.partner), "subscription": changes[subscription.pk]}
-        about = about_subscription(subscription)
-        events.append(history.EventDraft(one.customer_id, payload, about, [one.partner_id]))
+    for one in Subscription.objects.filter(pk__in=changes).select_related("sku").order_by("pk"):
+        payload: dict[str, Any] = {"subscription": changes[one.pk]}
+        parties = []
+        if (partner := partners.get(one.pk)) is not None:
+            told = {name: pair for name, pair in changes[one.pk].items() if pair[1] != Subscription.Status.EXPIRED}
+            payload, parties = {"partner": named(partner), "subscription": told}, [partner.pk]
+        if payload["subscription"]:
+            events.append(history.EventDraft(one.customer_id, payload, about_subscription(one), parties))
     history.record_each(RenewalEvent.CHANGED, by=SYSTEM, at=timezone.now(), events=events)
 
 

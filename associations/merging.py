@@ -13,15 +13,15 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from associations.attaching.actions.ending import end_reason_from_outside, reopen_together
+from associations.attaching.actions.ending import end_reason_from_outside
 from associations.attaching.events import AttachEvent
+from associations.changes import Before, begun, changes_of
 from associations.record import actions as record
 from associations.record import bulk
-from associations.record.events import EndEvent
 from associations.record.locking import TICK
 from associations.record.models import Association, start_of
 from associations.record.policies import digital_only, policy_on
-from associations.record.recording import Change, bump_all, record_together
+from associations.record.recording import bump_all, record_together
 from associations.record.rules import FROM_OUTSIDE, TENANT_KINDS, AssociationKind, EndReason, Source
 from por.directory.imports.common import unknown
 from por.directory.models import Customer, Partner, Subscription
@@ -188,6 +188,7 @@ class _Merge:
         self.lengthened: list[bulk.End] = []
         self.reopened: list[Association] = []
         self.foreseen: dict[int, date | None] = {}
+        self.before: dict[int, Before] = {}
 
     def add(self, lines: Sequence[_Line], known: Sequence[Association]) -> None:
         """Add the lines of one unit to what is known of it.
@@ -307,6 +308,7 @@ class _Merge:
             self.created.append(association)
             self.outcome.created[association.customer_id] += 1
             return True
+        self.before[association.pk] = Before.of(association)
         if change.is_moved:
             self.moved.append(change)
         elif change.end.at is not None:
@@ -324,10 +326,6 @@ class _Merge:
 
         What is shorter frees days for moves, which keep their order; what takes days comes after them.
         """
-        ends = [end.association for end in (*self.shortened, *self.lengthened)]
-        moved = [change.period.association for change in self.moved]
-        changed = (*ends, *moved, *self.reopened, *self.created)
-        before = {one.pk: one.began_at.isoformat() for one in moved}
         bulk.end(self.shortened)
         for change in self.moved:
             association, began_at, ended_at = change.period
@@ -338,14 +336,12 @@ class _Merge:
         bulk.end(self.lengthened)
         bulk.foresee(self.foreseen)
         bulk.begin(self.created)
-        named = Association.objects.with_names().order_by("pk")
-        done = reopen_together(list(named.filter(pk__in=[one.pk for one in self.reopened])))
-        done += [
-            Change(EndEvent.redated(one.kind), one, {"began_at_before": before[one.pk]})
-            for one in named.filter(pk__in=before)
-        ]
-        bump_all(one.subscription_id for one in changed if one.kind == AssociationKind.DPOR)
-        described = ({one.pk for one in ends} | self.foreseen.keys()) - {change.association.pk for change in done}
+        bulk.reopen(self.reopened)
+        changed = Association.objects.filter(pk__in=self.before).with_names().order_by("pk")
+        done = [change for one in changed for change in changes_of(self.before[one.pk], one)]
+        described = self.before.keys() - {change.association.pk for change in done}
+        done += begun({one.pk: one.customer_id for one in self.created})
+        bump_all(one.subscription_id for one in (*changed, *self.created) if one.kind == AssociationKind.DPOR)
         record_together(done, at=timezone.now(), is_new_version=False, described=sorted(described))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -27,10 +29,12 @@ from por.accounts import actions as accounts
 from por.accounts.models import Actor, User
 from por.directory.models import Subscription
 from por.history.actions.relaying import relay
+from por.notifications.actions import holding
 from por.notifications.actions.delivering import find_recipient
 from por.notifications.messages import compose
 from por.notifications.models import Delivery
 from por.notifications.passwords import PASSWORD, send_password_link
+from tests import estates
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription, make_user
 
 #: The app labels of the product; tables of sessions and of the framework are left out.
@@ -161,6 +165,29 @@ def change_and_renew_subscriptions() -> None:
     renewals.follow_replacements()
 
 
+def import_changes() -> None:
+    """Import an estate, and change of it all that is told."""
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place)
+        people = {"contact_email": "first@nordvik.example"}
+        groups = [estates.partner(one, kind="global", **people) for one in ("4471898", "4471899")]
+        partners = [
+            *groups,
+            estates.partner(parent_mpn_id="4471898", **people),
+            estates.partner(estates.RIVAL, **people),
+        ]
+        subscriptions = [estates.subscription(), estates.subscription(estates.OTHER_SUBSCRIPTION)]
+        customers = [estates.customer(contact_email="first@vasterhamn.example")]
+        before = estates.association(ended_on="2025-03-01")
+        given = {"subscriptions": subscriptions, "customers": customers}
+        estates.load(estates.write(directory, partners=partners, associations=[before], **given))
+        other = {"contact_email": "second@nordvik.example", "tenant_id": estates.UNKNOWN, "name": "Nordvik Väst"}
+        partners[2] = estates.partner(parent_mpn_id="4471899", **other)
+        after = estates.association(estates.RIVAL, subscription_id=estates.OTHER_SUBSCRIPTION)
+        rows = [estates.association(ended_on="2025-02-01"), after]
+        estates.load(estates.write(directory, partners=partners, associations=rows, **given))
+
+
 def remind_of_legacy_forms() -> None:
     """Send the reminder for a subscription that is still on its legacy form."""
     customer, partner = make_customer(), make_partner()
@@ -195,6 +222,7 @@ CAUSES: list[Callable[[], None]] = [
     move_between_locations,
     activate_and_invite,
     change_and_renew_subscriptions,
+    import_changes,
     remind_of_legacy_forms,
     add_to_staff,
     ask_for_a_password,
@@ -206,6 +234,7 @@ def cause_every_mail() -> list[Delivery]:
     for cause in CAUSES:
         cause()
         relay()
+    holding.release()
     return list(Delivery.objects.select_related("event", "organisation", "user").order_by("pk"))
 
 

@@ -29,6 +29,7 @@ from associations.record.events import (
     to_customer,
     to_partner,
 )
+from associations.record.file_events import RECORDED_CUSTOMER_MAIL, RECORDED_MAIL
 from associations.record.rules import Source
 from por.accounts.rules import Right
 from por.history.events import Choice, EventType, Link, register
@@ -181,10 +182,14 @@ ATTACHED_FOR_CUSTOMER = to_customer(
 def _attached(event: Event) -> None:
     """Notify the partner and the person who did it; and the customer, if it did not attach the partner itself.
 
-    An accepted invitation sends one notification, not one for each of its subscriptions.
+    An accepted invitation sends one notification, not one for each of its subscriptions. What a file says is told to
+    both.
     """
     source = event.changes.get("source")
     if source == Source.INVITATION:
+        return
+    if source == Source.ESTATE:
+        notify_both(event, partner=RECORDED_MAIL, customer=RECORDED_CUSTOMER_MAIL, held=True)
         return
     notify_both_sides(event, partner=ATTACHED_MAIL, receipt=ATTACHED_RECEIPT)
     if source in {Source.ACTIVATION, Source.AUTOMATIC}:
@@ -195,13 +200,19 @@ register(
     AttachEvent.ATTACHED,
     payload=AssociationPayload,
     about=("subscription",),
-    here=_("{partner} attached"),
-    elsewhere=_("{partner} attached to {object}"),
+    here=Choice(
+        "source", {Source.ESTATE: _("A file names {partner} as the partner of record")}, _("{partner} attached")
+    ),
+    elsewhere=Choice(
+        "source",
+        {Source.ESTATE: _("A file names {partner} as the partner of record for {object}")},
+        _("{partner} attached to {object}"),
+    ),
     icon="link",
     tone="ok",
     groups=(ATTACHED,),
     link=SUBSCRIPTION,
-    mails=(ATTACHED_MAIL, ATTACHED_RECEIPT, ATTACHED_FOR_CUSTOMER),
+    mails=(ATTACHED_MAIL, ATTACHED_RECEIPT, ATTACHED_FOR_CUSTOMER, RECORDED_MAIL, RECORDED_CUSTOMER_MAIL),
     notify=_attached,
 )
 

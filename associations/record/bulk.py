@@ -25,7 +25,7 @@ def begin(drafts: Sequence[Association]) -> None:
 def begin_selected(
     selected: str, params: Mapping[str, Any], *, source: Source, attached_at: datetime
 ) -> dict[int, int]:
-    """Insert the rows of a SELECT; return how many associations each customer got, by its key.
+    """Insert the rows of a SELECT; return the customer of each new association, by their keys.
 
     The SELECT gives kind, customer_id, subscription_id, partner_id, began_at and ended_at, in this order.
     """
@@ -35,14 +35,11 @@ def begin_selected(
 
 
 _BEGIN = """
-    WITH begun AS (
-        INSERT INTO associations_association
-            (kind, customer_id, subscription_id, partner_id, began_at, ended_at, attached_at, source, end_reason, note,
-            end_note, end_inferred)
-        SELECT selected.*, %(attached_at)s, %(source)s, '', '', '', false FROM ({selected}) AS selected
-        RETURNING customer_id
-    )
-    SELECT customer_id, count(*) FROM begun GROUP BY customer_id
+    INSERT INTO associations_association
+        (kind, customer_id, subscription_id, partner_id, began_at, ended_at, attached_at, source, end_reason, note,
+        end_note, end_inferred)
+    SELECT selected.*, %(attached_at)s, %(source)s, '', '', '', false FROM ({selected}) AS selected
+    RETURNING id, customer_id
 """
 
 

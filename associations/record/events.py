@@ -14,7 +14,7 @@ from associations.record import signing
 from associations.record.holdings import holdings
 from associations.record.models import Association
 from associations.record.policies import policy_on
-from associations.record.rules import FROM_OUTSIDE, AssociationKind, EndReason
+from associations.record.rules import AssociationKind, EndReason
 from por.accounts.rules import OrganisationKind
 from por.db.prepared import Param, PreparedQuery
 from por.directory.models import Subscription
@@ -25,31 +25,17 @@ from por.notifications.actions.notifying import notify_organisation
 from por.notifications.messages import Mail, MailContext, mail
 from por.notifications.models import Topic
 from por.notifications.queries import unreached
-from por.web.formatting import day_text, moment_text, number_text
+from por.web.formatting import moment_text, number_text
 
 
 class EndEvent(EventType):
     ENDED = "partner_of_record.ended"
     OTHER_KIND_ENDED = "association.ended"
-    REOPENED = "partner_of_record.reopened"
-    OTHER_KIND_REOPENED = "association.reopened"
-    REDATED = "partner_of_record.redated"
-    OTHER_KIND_REDATED = "association.redated"
 
     @classmethod
     def ended(cls, kind: str) -> EndEvent:
         """Return the event of an association of this kind that ends."""
         return cls.ENDED if kind == AssociationKind.DPOR else cls.OTHER_KIND_ENDED
-
-    @classmethod
-    def reopened(cls, kind: str) -> EndEvent:
-        """Return the event of one that goes on."""
-        return cls.REOPENED if kind == AssociationKind.DPOR else cls.OTHER_KIND_REOPENED
-
-    @classmethod
-    def redated(cls, kind: str) -> EndEvent:
-        """Return the event of one whose start a file corrects."""
-        return cls.REDATED if kind == AssociationKind.DPOR else cls.OTHER_KIND_REDATED
 
 
 # --- Payloads -------------------------------------------------------------------------------------------------------
@@ -80,17 +66,6 @@ class AssociationPayload(WithPartner, WithFingerprints):
     began_at: str
     ended_at: str | None
     end_reason: NotRequired[str]
-
-
-class ReopenedPayload(AssociationPayload):
-    """The end that an import had made before, and its reason."""
-
-    ended_at_before: str
-    end_reason_before: str
-
-
-class RedatedPayload(AssociationPayload):
-    began_at_before: str
 
 
 # --- What all of them share -----------------------------------------------------------------------------------------
@@ -187,9 +162,9 @@ def record_context(event: Event) -> RecordContext:
         "partner": partner["name"],
         "subscription": subscription.name,
         "source": event.changes.get("source"),
-        "since": _moment(event.changes.get("began_at")),
-        "since_before": _moment(event.changes.get("began_at_before")),
-        "until": _moment(event.changes.get("ended_at")),
+        "since": moment_of(event.changes.get("began_at")),
+        "since_before": moment_of(event.changes.get("began_at_before")),
+        "until": moment_of(event.changes.get("ended_at")),
         "undo_until": undo_until(event),
         "unreached": unreached(event),
         "rows": rows,
@@ -239,7 +214,7 @@ CUSTOMER_KEEPS = Choice(
 )
 
 
-def _moment(stored: str | None) -> str:
+def moment_of(stored: str | None) -> str:
     return moment_text(datetime.fromisoformat(stored), zone=True) if stored else ""
 
 
@@ -260,21 +235,21 @@ to_customer = partial(
 )
 
 
-def notify_partners(event: Event, message: Mail) -> None:
-    """Notify every partner that is a party to the event."""
+def notify_partners(event: Event, message: Mail, *, held: bool = False) -> None:
+    """Notify every partner that is a party to the event. What an import has changed is `held`."""
     for organisation_id in event.parties:
-        notify_organisation(event, message, organisation_id=organisation_id)
+        notify_organisation(event, message, organisation_id=organisation_id, held=held)
 
 
-def notify_customer(event: Event, message: Mail) -> None:
+def notify_customer(event: Event, message: Mail, *, held: bool = False) -> None:
     """Notify the customer whose chain the event is in."""
-    notify_organisation(event, message, organisation_id=customer_of(event))
+    notify_organisation(event, message, organisation_id=customer_of(event), held=held)
 
 
-def notify_both(event: Event, *, partner: Mail, customer: Mail) -> None:
+def notify_both(event: Event, *, partner: Mail, customer: Mail, held: bool = False) -> None:
     """Notify the partners that are parties to the event, and the customer."""
-    notify_partners(event, partner)
-    notify_customer(event, customer)
+    notify_partners(event, partner, held=held)
+    notify_customer(event, customer, held=held)
 
 
 # --- An end from outside --------------------------------------------------------------------------------------------
@@ -355,7 +330,7 @@ register(
     groups=(ENDED_GROUP,),
     link=SUBSCRIPTION,
     mails=(ENDED_MAIL, ENDED_CUSTOMER_MAIL),
-    notify=partial(notify_both, partner=ENDED_MAIL, customer=ENDED_CUSTOMER_MAIL),
+    notify=partial(notify_both, partner=ENDED_MAIL, customer=ENDED_CUSTOMER_MAIL, held=True),
     detail=_why,
 )
 register(
@@ -370,114 +345,4 @@ register(
     link=SUBSCRIPTION,
     mails=(),
     detail=_why,
-)
-
-# --- An end is taken back -------------------------------------------------------------------------------------------
-
-
-def _taken_back(event: Event) -> str:
-    """Return why it had ended, for ends that an import made for a reason."""
-    reason = event.changes["end_reason_before"]
-    if reason not in FROM_OUTSIDE:
-        return ""
-    return gettext("This no longer holds: %(why)s") % {"why": EndReason(reason).label}
-
-
-def _reopened_context(event: Event) -> RecordContext:
-    return {**record_context(event), "until": _moment(event.changes["ended_at_before"]), "reason": []}
-
-
-REOPENED_MAIL = to_partner(
-    "record_reopened",
-    Topic.RECORD,
-    title=_("Notice to partner: partner of record again"),
-    subject=_("You are the partner of record for %(subscription)s (%(customer)s) again"),
-    paragraphs=(
-        _("An imported file ended your record for %(subscription)s (%(customer)s) on %(until)s."),
-        _(
-            "A later file has taken that back. You have been the partner of record since %(since)s, without a gap. "
-            "You can see the subscription, its seats and its usage again."
-        ),
-    ),
-    context=_reopened_context,
-    inbox=_("Your record goes on: a later file has taken its end back. You are the partner of record, without a gap."),
-)
-REOPENED_CUSTOMER_MAIL = to_customer(
-    "record_reopened_customer",
-    Topic.RECORD,
-    title=_("Notice to customer: partner is partner of record again"),
-    subject=_("%(partner)s is your partner of record for %(subscription)s again"),
-    paragraphs=(
-        _("An imported file ended the record of %(partner)s for %(subscription)s on %(until)s."),
-        _(
-            "A later file has taken that back. %(partner)s has been your partner of record since %(since)s, without a "
-            "gap. If this is not right, you can remove the partner at any time."
-        ),
-    ),
-    context=_reopened_context,
-    inbox=_("%(partner)s is your partner of record again: a later file has taken the end back."),
-    values=partner_name,
-)
-
-register(
-    EndEvent.REOPENED,
-    payload=ReopenedPayload,
-    about=("subscription",),
-    here=_("{partner} is the partner of record again"),
-    elsewhere=_("{partner} is the partner of record for {object} again"),
-    icon="undo",
-    tone="ok",
-    groups=(ATTACHED,),
-    link=SUBSCRIPTION,
-    mails=(REOPENED_MAIL, REOPENED_CUSTOMER_MAIL),
-    notify=partial(notify_both, partner=REOPENED_MAIL, customer=REOPENED_CUSTOMER_MAIL),
-    detail=_taken_back,
-)
-register(
-    EndEvent.OTHER_KIND_REOPENED,
-    payload=ReopenedPayload,
-    about=("subscription", "customer"),
-    here=_("The association with {partner} goes on"),
-    elsewhere=_("The association of {partner} with {object} goes on"),
-    icon="undo",
-    tone="",
-    groups=(ATTACHED,),
-    link=SUBSCRIPTION,
-    mails=(),
-    detail=_taken_back,
-)
-
-# --- A file corrects a start ----------------------------------------------------------------------------------------
-
-
-def _days(event: Event) -> str:
-    before, after = (datetime.fromisoformat(event.changes[key]) for key in ("began_at_before", "began_at"))
-    return gettext("Start date: %(before)s → %(after)s") % {"before": day_text(before), "after": day_text(after)}
-
-
-register(
-    EndEvent.REDATED,
-    payload=RedatedPayload,
-    about=("subscription",),
-    here=_("A file corrected the start date for {partner}"),
-    elsewhere=_("A file corrected the start date for {partner} on {object}"),
-    icon="clock",
-    tone="",
-    groups=(ATTACHED,),
-    link=SUBSCRIPTION,
-    mails=(),
-    detail=_days,
-)
-register(
-    EndEvent.OTHER_KIND_REDATED,
-    payload=RedatedPayload,
-    about=("subscription", "customer"),
-    here=_("A file corrected the start date of the association with {partner}"),
-    elsewhere=_("A file corrected the start date of the association of {partner} with {object}"),
-    icon="clock",
-    tone="",
-    groups=(ATTACHED,),
-    link=SUBSCRIPTION,
-    mails=(),
-    detail=_days,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +14,7 @@ from associations.record.events import (
     ATTACHED,
     SUBSCRIPTION,
     TOLD_CUSTOMER,
+    Named,
     PartnerName,
     RecordContext,
     WithFingerprints,
@@ -29,7 +30,7 @@ from associations.record.events import (
 )
 from por.accounts.rules import Right
 from por.directory.models import Subscription
-from por.directory.rules import Agreement
+from por.directory.rules import Agreement, Product
 from por.history.events import EventType, event_group, register
 from por.history.models import Event
 from por.notifications.models import Topic
@@ -54,7 +55,10 @@ class RenewalDue(WithPartner):
     days: int
 
 
-class Changed(WithPartner):
+class Changed(TypedDict):
+    """What has changed, and the partner of record, if there is one."""
+
+    partner: NotRequired[Named]
     subscription: dict[str, list[Any]]  # for each field that has changed: its old and its new value
 
 
@@ -145,7 +149,10 @@ register(
 
 #: The fields that may change: their labels, and how a value is shown.
 FIELDS: dict[str, tuple[LazyText, Callable[[Any], str]]] = {
+    "sku": (_("SKU"), str),
+    "product": (_("Product"), lambda value: str(Product(value).label)),
     "seats": (_("Seats"), number_text),
+    "is_trial": (_("Trial"), lambda value: gettext("yes") if value else gettext("no")),
     "status": (_("Status"), lambda value: str(Subscription.Status(value).label)),
     "agreement": (_("Agreement"), lambda value: str(Agreement(value).label)),
     "started_on": (_("Start date"), lambda value: day_text(date.fromisoformat(value))),
@@ -209,7 +216,7 @@ register(
     groups=(RENEWALS,),
     link=SUBSCRIPTION,
     mails=(CHANGED_MAIL,),
-    notify=partial(notify_partners, message=CHANGED_MAIL),
+    notify=partial(notify_partners, message=CHANGED_MAIL, held=True),
     detail=_detail,
 )
 
@@ -275,7 +282,7 @@ register(
     groups=(ATTACHED, RENEWALS),
     link=SUBSCRIPTION,
     mails=(CARRIED_OVER_MAIL, CARRIED_OVER_CUSTOMER_MAIL),
-    notify=partial(notify_both, partner=CARRIED_OVER_MAIL, customer=CARRIED_OVER_CUSTOMER_MAIL),
+    notify=partial(notify_both, partner=CARRIED_OVER_MAIL, customer=CARRIED_OVER_CUSTOMER_MAIL, held=True),
 )
 
 REPLACED_MAIL = to_partner(

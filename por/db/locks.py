@@ -56,6 +56,23 @@ class Held(NamedTuple):
             cursor.execute("SELECT 1")
 
 
+def is_held(work: str) -> bool:
+    """Return whether some worker has the lock of this work, without taking it even for a moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT EXISTS (
+                SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                    AND classid::bigint = hashtext(%s)::bigint & 4294967295
+            )
+            """,
+            [work],
+        )
+        found: bool = cursor.fetchone()[0]
+    return found
+
+
 @contextmanager
 def advisory_lock(work: str, numbers: Sequence[int] = (0,)) -> Iterator[Held | None]:
     """Yield the lock of this work with the first number that is free, until the block ends or the worker dies.

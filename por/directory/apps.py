@@ -9,6 +9,7 @@ class DirectoryConfig(AppConfig):
     verbose_name = _("Directory")
 
     def ready(self) -> None:
+        from por.directory import events  # noqa: F401  # importing them registers them
         from por.directory.imports.files import FILES
         from por.imports import whole
 

@@ -32,6 +32,8 @@ TRIES = 10  # as many lines with one key are tried, each after the one before it
 EVENTS = 1_000  # per transaction: others who write to one of these chains wait for it
 
 
+#: The work that only one worker does at a time.
+IMPORTING = "load of an estate"
 NOBODY = 0  #: What rows of reference data count for, instead of an organisation.
 
 
@@ -164,7 +166,7 @@ class Report:
 @contextmanager
 def only_import() -> Iterator[Held]:
     """Run the block as the only import on the database; yield its lock. Raises Locked while another one runs."""
-    with advisory_lock("load of an estate") as held:
+    with advisory_lock(IMPORTING) as held:
         if not held:
             raise Locked("busy", _("Another import is running. Wait until it finishes."), retry_after=60)
         yield held
@@ -360,8 +362,9 @@ def _apart(file: File[R], names: Sequence[str], count: int, progress: _Progress)
 def _set_limits() -> None:
     """Let this transaction wait longer for locks, and not for the disk. People give up after seconds.
 
-    If the server itself crashes, the batches of its last second may be lost, all of each, with their counts for the
-    events, and the import is repeated. The commit of the events waits for the disk, and for all that was before it.
+    If the server itself crashes, the batches of its last second may be lost, all of each, with their own events and
+    their counts for the events, and the import is repeated. The commit of the events waits for the disk, and for all
+    that was before it; so does the commit of whoever has read one of a batch and acts on it.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '60s'; SET LOCAL synchronous_commit = off")

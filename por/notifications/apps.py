@@ -8,7 +8,7 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from por.history.actions import recording as history
-        from por.notifications import figures, passwords, tasks, welcome  # noqa: F401  # figures and the mail register themselves
+        from por.notifications import figures, passwords, summary, tasks, welcome  # noqa: F401  # figures and the mail register themselves
         from por.notifications.actions import delivering, notifying
 
         delivering.wake.task = tasks.deliver

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.urls import reverse
 from django.utils.translation import gettext_lazy, ngettext
 
+from por.accounts.models import Organisation
 from por.history.models import Event
 from por.notifications.lines import grouped
 from por.notifications.messages import MailContext, address, mail
-from por.notifications.models import DIGEST, Delivery
+from por.notifications.models import DIGEST, Delivery, Notification
 from por.web.formatting import moment_text
 
 #: The most lines in a digest, the newest ones; the inbox has all of them.
@@ -33,18 +36,23 @@ def _context(delivery: Delivery) -> DigestContext:
     return {
         "title": title % {"organisation": delivery.organisation.name, "n": count},
         "more": rest % {"n": more} if more else "",
-        "groups": [
-            (
-                " · ".join(filter(None, (group.name, group.id, group.owner))),
-                [
-                    (moment_text(one.at), one.line.sentence, address(one.line.url) if one.line.url else "")
-                    for one in group.entries
-                ],
-            )
-            for group in grouped(lines[:LONGEST], reader=delivery.organisation)
-        ],
+        "groups": groups_of(lines[:LONGEST], reader=delivery.organisation),
         "rows": [],
     }
+
+
+def groups_of(lines: Iterable[Notification], *, reader: Organisation) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Return the lines as a mail shows them: for each object its heading, and time, text and address of each line."""
+    return [
+        (
+            " · ".join(filter(None, (group.name, group.id, group.owner))),
+            [
+                (moment_text(one.at), one.line.sentence, address(one.line.url) if one.line.url else "")
+                for one in group.entries
+            ],
+        )
+        for group in grouped(lines, reader=reader)
+    ]
 
 
 def _inbox(event: Event) -> str:

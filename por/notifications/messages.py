@@ -18,7 +18,7 @@ from django.utils import timezone, translation
 from por.accounts.rules import OrganisationKind, Right
 from por.history import events
 from por.history.models import Event
-from por.notifications.models import DIGEST, Delivery, Topic
+from por.notifications.models import DIGEST, SUMMARY, Delivery, Topic
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -62,8 +62,8 @@ class Mail(NamedTuple):
     `title` is its name on pages. No one can turn off a mail without a topic. `may` is the right that a member needs to
     be notified. The frame shows the subject, the paragraphs, what `context` returns, and a button to `url`. `inbox` is
     the text in the inbox; None if it puts no line there. `context` and `url` get the event. Without one, they get the
-    delivery, and so does the context of a digest. `values` computes the values of that text from the payload alone,
-    without a query, because it is called for each of many lines.
+    delivery, and so does the context of a digest or a summary. `values` computes the values of that text from the
+    payload alone, without a query, because it is called for each of many lines.
     """
 
     name: str
@@ -203,7 +203,7 @@ def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiA
 
 def _context(kind: Mail, delivery: Delivery, contexts: Contexts) -> Mapping[str, Any]:
     """Return the values for a mail, from `contexts` if they are there."""
-    if kind.name == DIGEST or delivery.event is None:
+    if kind.name in {DIGEST, SUMMARY} or delivery.event is None:
         return kind.context(delivery)
     key = (kind.context, delivery.event.pk, delivery.language, delivery.time_zone)
     if key not in contexts:

@@ -61,6 +61,10 @@ class DeliveryQuerySet(WorkRowQuerySet["Delivery"]):
     def waiting(self) -> Self:
         return self.filter(status=Delivery.Status.WAITING)
 
+    def held(self) -> Self:
+        """Return those about an import that is under way, or whose events are not all read yet."""
+        return self.filter(status=Delivery.Status.HELD)
+
     def unreached(self) -> Self:
         """Return those for an organisation where no one can be told."""
         return self.filter(status=Delivery.Status.UNREACHED)
@@ -70,8 +74,8 @@ class DeliveryQuerySet(WorkRowQuerySet["Delivery"]):
         return self.filter(status__in=FAILED)
 
 
-#: The name of the daily digest.
-DIGEST = "digest"
+#: The name of the daily digest, and of the mail about all that an import has changed.
+DIGEST, SUMMARY = "digest", "import_summary"
 
 
 class Delivery(WorkRow):
@@ -79,6 +83,9 @@ class Delivery(WorkRow):
 
     A mail about a person's own account, such as a link to choose a password, has no event and no organisation. Who has
     its address is looked up when it is sent. If no one has, the row is deleted.
+
+    Mail about what an import has changed is held until it has ended. Of several to one recipient, one is sent: the
+    `summary` of the others.
 
     `message_id` is the same for every try, so that a mailbox can recognise a second copy.
     """
@@ -90,6 +97,8 @@ class Delivery(WorkRow):
         DEAD = "dead", _("Stopped trying")
         WITHDRAWN = "withdrawn", _("Withdrawn: undone before it left")
         UNREACHED = "unreached", _("No one to tell")  # the organisation has no one, so there is no recipient
+        HELD = "held", _("Waiting for the end of an import")
+        SUMMED = "summed", _("In one message with others")
 
     class Channel(models.TextChoices):
         MAIL = "mail", _("Email")
@@ -106,6 +115,7 @@ class Delivery(WorkRow):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True, blank=True)
+    summary = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="parts", db_index=False)
 
     replay_function = "notifications_replay_delivery"
     objects = DeliveryQuerySet.as_manager()
@@ -136,6 +146,8 @@ class Delivery(WorkRow):
                 fields=["status"], condition=Q(status="dead") | Q(status="refused"), name="deliveries_that_never_arrive"
             ),
             models.Index(fields=["sent_at"], condition=Q(sent_at__isnull=False), name="deliveries_by_when_they_left"),
+            models.Index(fields=["organisation", "recipient"], condition=Q(status="held"), name="deliveries_held"),
+            models.Index(fields=["summary"], condition=Q(summary__isnull=False), name="deliveries_of_a_summary"),
         ]
 
     def __str__(self) -> str:

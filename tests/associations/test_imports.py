@@ -280,8 +280,3 @@ def test_changed_subscription_with_a_partner_of_record_records_one_event_with_th
     load_one(estate, "subscriptions", subscription(seats="500", renews_on="2027-12-31", status="expired"))
     assert Event.objects.filter(verb="subscription.changed").count() == 1  # its end is an event of its own
     assert len(ends()) == 1
-
-
-def test_changed_subscription_without_a_partner_of_record_records_no_event(estate: Path) -> None:
-    load_one(estate, "subscriptions", subscription(seats="500"))
-    assert not Event.objects.filter(verb="subscription.changed").exists()

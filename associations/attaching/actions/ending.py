@@ -19,6 +19,7 @@ from associations.change_requests.rules import Cancellation
 from associations.record import actions as record
 from associations.record import bulk, locking, recording
 from associations.record.events import EndEvent
+from associations.record.file_events import FileEvent
 from associations.record.models import Association, AssociationQuerySet, start_of
 from associations.record.policies import policy_on
 from associations.record.rules import FROM_OUTSIDE, AssociationKind, EndReason
@@ -129,19 +130,14 @@ def reopen_from_outside(pks: Sequence[int]) -> int:
     if not reopened:
         return 0
     at = units.next_instant()
-    recording.record_together(reopen_together(reopened), at=at)
-    return len(reopened)
-
-
-def reopen_together(associations: Sequence[Association]) -> list[recording.Change]:
-    """Let these associations go on; return the events. The caller has locked and judged them, and records these."""
     done = []
-    for one in associations:
+    for one in reopened:
         assert one.ended_at is not None
         before = {"ended_at_before": one.ended_at.isoformat(), "end_reason_before": one.end_reason}
-        done.append(recording.Change(EndEvent.reopened(one.kind), one, before))
-    bulk.reopen(associations)
-    return done
+        done.append(recording.Change(FileEvent.reopened(one.kind), one, before))
+    bulk.reopen(reopened)
+    recording.record_together(done, at=at)
+    return len(reopened)
 
 
 class _Units(NamedTuple):

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
-import secrets
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
 from django.db import connection
-from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
 from por.accounts import zones
-from por.accounts.models import LANGUAGES, Membership, Organisation, User
-from por.accounts.rules import OrganisationKind, Role
+from por.accounts.models import LANGUAGES, Organisation
+from por.accounts.rules import OrganisationKind
+from por.directory.imports.changes import Stored, record_changes
 from por.directory.imports.common import differs, mpn_id, required_mpn_id
+from por.directory.imports.contacts import Contact, name_contacts
 from por.directory.models import Customer, Partner
 from por.imports.loading import HERE, File, Line, Outcome, Places
 from por.imports.opening import Columns
@@ -88,7 +84,7 @@ def _save_organisations(
         unique_fields=["kind", "number"],
         update_fields=["name", "contact_email", "language", "parent", "time_zone"],
     )
-    _make_administrators(
+    name_contacts(
         Contact(one.contact_email.lower(), one.pk, one.language)
         for one in organisations
         if one.contact_email
@@ -104,46 +100,13 @@ def _time_zone(row: OrganisationLine, stored: Partner | Customer | None) -> str:
     return zones.of_country(row.country)
 
 
+def _keep_contact(row: OrganisationLine, stored: Organisation | None) -> None:
+    """Let an empty cell change nothing."""
+    row.contact_email = row.contact_email or (stored.contact_email if stored else "")
+
+
 def _common(row: OrganisationLine) -> dict[str, str]:
     return {"name": row.name, "contact_email": row.contact_email, "language": row.language}
-
-
-class Contact(NamedTuple):
-    email: str
-    organisation: int
-    language: str
-
-
-def _make_administrators(of: Iterable[Contact]) -> None:
-    """Make each contact an administrator, without a password. Leave known users and members as they are."""
-    contacts = sorted(of)
-    people = {email: language for email, _pk, language in contacts}
-    User.objects.bulk_create(
-        [
-            User(email=email, name=_name_of(email), language=language, password=_no_password())
-            for email, language in people.items()
-        ],
-        ignore_conflicts=True,
-    )
-    found = User.objects.annotate(lower=Lower("email")).filter(lower__in=people)
-    users = dict(found.values_list("lower", "pk"))
-    Membership.objects.bulk_create(
-        [
-            Membership(user_id=users[email], organisation_id=pk, role=Role.ADMINISTRATOR)
-            for email, pk, _language in contacts
-        ],
-        ignore_conflicts=True,
-    )
-
-
-def _no_password() -> str:
-    """Return an unusable password like make_password(None), which would take most of the time of a new contact."""
-    return UNUSABLE_PASSWORD_PREFIX + secrets.token_hex(20)
-
-
-def _name_of(email: str) -> str:
-    """Return a first name to show, made from the address: elin.sandberg@… becomes Elin Sandberg."""
-    return re.sub(r"[._+-]+", " ", email.partition("@")[0]).strip().title()[:150] or email
 
 
 def _parse_partner(cells: Cells) -> PartnerLine:
@@ -179,6 +142,7 @@ def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
     kinds: dict[str, str] = {number: partner.kind for number, partner in stored.items()}
     parents = {number: partner.pk for number, partner in stored.items()}
     ahead = {row.number for row in rows}  # not judged yet: a parent among these is in a circle with the row
+    saved: dict[str, Stored] = {}
     for kind in (Partner.Kind.GLOBAL, Partner.Kind.LOCATION):  # so that the accounts above locations exist
         fit = []
         for row in rows:
@@ -193,7 +157,9 @@ def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
                 continue
             kinds[row.number] = row.kind
             fit.append(row)
-        _save_partners(fit, stored, parents, outcome)
+        saved |= _save_partners(fit, stored, parents, outcome)
+    before = {number: Stored(one.organisation, str(one.own_tenant_id or "")) for number, one in stored.items()}
+    record_changes("partner", before, saved)
 
 
 CIRCLE = "cycle_of_parents"
@@ -230,12 +196,14 @@ def _check_partner(row: PartnerLine, kinds: dict[str, str], ahead: Collection[st
 
 def _save_partners(
     rows: Sequence[PartnerLine], stored: dict[str, Partner], pks: dict[str, int], outcome: Outcome
-) -> None:
+) -> dict[str, Stored]:
+    """Create or update the rows' partners; return those that are new or changed, by MPN ID."""
     fields = ("kind", "city", "country", "market", "status", "own_tenant_id")
     parents = {row.number: pks[row.parent_mpn_id] for row in rows if row.parent_mpn_id}
     todo = []
     for row in rows:
         old = stored.get(row.number)
+        _keep_contact(row, None if old is None else old.organisation)
         if (
             old is None
             or differs(old, **{name: getattr(row, name) for name in fields})
@@ -261,6 +229,7 @@ def _save_partners(
     for row in todo:
         pk = pks[row.number] = organisations[row.number].pk
         (outcome.changed if row.number in stored else outcome.created)[pk] += 1
+    return {row.number: Stored(organisations[row.number], str(row.own_tenant_id or "")) for row in todo}
 
 
 _STORED_PARTNERS = """
@@ -315,7 +284,8 @@ def _found_customers() -> str:
         LEFT JOIN accounts_organisation AS organisation
             ON organisation.kind = 'customer' AND organisation.number = staged.tenant_id::text
         LEFT JOIN directory_customer AS customer USING (tenant_id)
-        WHERE (staged.name, staged.domain, staged.country, staged.segment, staged.contact_email, staged.language)
+        WHERE (staged.name, staged.domain, staged.country, staged.segment,
+                coalesce(nullif(staged.contact_email, ''), organisation.contact_email, ''), staged.language)
             IS DISTINCT FROM (organisation.name, customer.domain, customer.country, customer.segment,
                 organisation.contact_email, organisation.language)
     """
@@ -344,7 +314,7 @@ def _merge_new_customers(places: Places, outcome: Outcome) -> None:
         )
         found = [Contact(email.lower(), pk, language) for email, pk, language in cursor.fetchall()]
     outcome.created.update(one.organisation for one in found)
-    _make_administrators(one for one in found if one.email)
+    name_contacts(one for one in found if one.email)
 
 
 def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
@@ -358,6 +328,7 @@ def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
     todo = []
     for row in rows:
         old = stored.get(row.number)
+        _keep_contact(row, None if old is None else old.organisation)
         if (
             old is None
             or differs(old, domain=row.domain, country=row.country, segment=row.segment)
@@ -385,6 +356,8 @@ def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
     for row in todo:
         pk = organisations[row.number].pk
         (outcome.changed if row.number in stored else outcome.created)[pk] += 1
+    before = {number: Stored(organisation) for number, organisation in known.items()}
+    record_changes("customer", before, {number: Stored(one) for number, one in organisations.items()})
 
 
 _STORED_CUSTOMERS = """

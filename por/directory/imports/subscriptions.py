@@ -243,6 +243,7 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
     tenants = {row.tenant_id for row in rows}
     customers = dict(Customer.objects.filter(tenant_id__in=tenants).values_list("tenant_id", "pk"))
     skus = dict(Sku.objects.values_list("string_id", "pk"))
+    names: dict[int | None, str] = {pk: string for string, pk in skus.items()}
     locked = Subscription.objects.filter(subscription_id__in=[row.subscription_id for row in rows])
     stored = {one.subscription_id: one for one in locked.order_by("pk").select_for_update(no_key=True)}
     replaced = Subscription.objects.filter(subscription_id__in={row.replaces for row in rows if row.replaces})
@@ -277,7 +278,7 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
         if pending and row.replaces is not None:
             replacing.append((new, row.replaces))
         (outcome.changed if old else outcome.created)[new.customer_id] += 1
-        if old is not None and (changes := _changes(old, new)):
+        if old is not None and (changes := _changes(old, new, names)):
             changed[old.pk] = changes
     Subscription.objects.bulk_create(
         todo.values(),
@@ -361,21 +362,17 @@ def _kept(old: Subscription, column: str, row: SubscriptionLine, collisions: Seq
     return Unfit(column, "collides_with_record", message % values)
 
 
-#: The changes of a subscription that its partner must be told of: field → old and new value.
+#: The changes of a subscription: field → old and new value.
 Changes = dict[str, list[Any]]
 #: Called with the changes by the key of the subscription, in the transaction that makes them.
 change_listeners: list[Callable[[dict[int, Changes]], None]] = []
-TOLD_FIELDS = ("seats", "status", "agreement", "started_on", "renews_on")
+TOLD_FIELDS = ("product", "seats", "is_trial", "status", "agreement", "started_on", "renews_on")
 
 
-def _changes(old: Subscription, new: Subscription) -> Changes:
-    """Return the changes to tell of, without an expiry: the association that it ends has an event of its own."""
+def _changes(old: Subscription, new: Subscription, skus: Mapping[int | None, str]) -> Changes:
     pairs = {name: [getattr(old, name), getattr(new, name)] for name in TOLD_FIELDS}
-    return {
-        name: pair
-        for name, pair in pairs.items()
-        if pair[0] != pair[1] and pair != [old.status, Subscription.Status.EXPIRED]
-    }
+    pairs["sku"] = [skus.get(old.sku_id), skus.get(new.sku_id)]
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _above(pks: Collection[int]) -> dict[uuid.UUID, uuid.UUID]:

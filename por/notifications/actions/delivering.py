@@ -17,6 +17,7 @@ from por.accounts.models import Actor, User
 from por.db.locks import advisory_lock
 from por.errors import NotFound, Refused
 from por.history.actions import recording as history
+from por.notifications.actions import holding
 from por.notifications.events import DeliveryEvent
 from por.notifications.messages import Contexts, compose
 from por.notifications.models import Delivery, DeliveryQuerySet
@@ -182,6 +183,7 @@ def deliver() -> int:
     A few senders run at a time on all machines. The first goes on while there is mail. The others help for a moment,
     and only while mail leaves, so a mail server that hangs holds up one worker and no more.
     """
+    holding.release()
     if not Delivery.objects.due().exists():
         return 0
     with advisory_lock("deliver", range(SENDERS)) as place:

@@ -39,18 +39,20 @@ class Notice(NamedTuple):
     done_at: datetime | None = None  # when the line in the inbox was done
     always: bool = False  # the mail cannot be turned off
     to_contact: bool = False  # the contact address gets the mail if no member wants it
+    held: bool = False  # the mail waits for the end of the import that is under way (see holding.py)
 
 
 _gathered: ContextVar[list[Notice] | None] = ContextVar("gathered", default=None)
 
 
-def notify_organisation(event: Event, message: Mail, *, organisation_id: int) -> None:
+def notify_organisation(event: Event, message: Mail, *, organisation_id: int, held: bool = False) -> None:
     """Put a line in the inbox of every member of the organisation, and send mail to those who want it.
 
     If the mail requires a right, only members whose role has it are notified. If no member wants the mail, the contact
-    address gets it. A second call for the same event adds nothing.
+    address gets it. A second call for the same event adds nothing. What an import has changed is `held`: each recipient
+    gets one mail about all of it.
     """
-    _notify(Notice(event, message, organisation_id, to_contact=True))
+    _notify(Notice(event, message, organisation_id, to_contact=True, held=held))
 
 
 def notify_actor(event: Event, message: Mail) -> None:
@@ -116,7 +118,7 @@ def _send(notices: Sequence[Notice]) -> None:
             if notice.message.inbox is not None:
                 lines.append(_line(notice, member, digest=wanted == How.DIGEST, now=now))
             if wanted == How.AT_ONCE:
-                mails.append(to_member(notice.event, notice.message, member))
+                mails.append(_held_if(notice.held, to_member(notice.event, notice.message, member)))
         if notice.to_contact and not is_wanted:
             unread |= set() if is_read else {len(mails)}
             mails.append(notice)
@@ -126,13 +128,19 @@ def _send(notices: Sequence[Notice]) -> None:
         if isinstance(one, Delivery):
             deliveries.append(one)
         elif (organisation := organisations[one.organisation_id or 0]).contact_email:
-            deliveries.append(_to_contact(one.event, one.message, organisation))
+            deliveries.append(_held_if(one.held, _to_contact(one.event, one.message, organisation)))
         elif place in unread:
             deliveries.append(_to_no_one(one.event, one.message, organisation))
             logger.warning("No one of organisation %s can be notified of event %s.", organisation.pk, one.event.pk)
     Notification.objects.bulk_create(lines, ignore_conflicts=True)
     Delivery.objects.bulk_create(withdraw(deliveries), ignore_conflicts=True)
     delivering.wake.after_commit()
+
+
+def _held_if(held: bool, delivery: Delivery) -> Delivery:
+    if held:
+        delivery.status = Delivery.Status.HELD
+    return delivery
 
 
 def _wanted(notice: Notice, member: Membership, how: Mapping[tuple[int, str], How]) -> How:

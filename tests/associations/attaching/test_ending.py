@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from associations.attaching.actions import ending
 from associations.record import actions, bulk, checking, describing, recording
-from associations.record.events import EndEvent
+from associations.record.file_events import FileEvent
 from associations.record.models import Association
 from associations.record.rules import FROM_OUTSIDE, AssociationKind, EndReason, Source
 from por.accounts.models import SYSTEM
@@ -120,7 +120,7 @@ def reopen_one_by_one() -> int:
         actions.reopen(one, at=None)
         if one.subscription is not None:
             one.subscription.refresh_from_db(fields=["version"])
-        verb = EndEvent.REOPENED if one.kind == AssociationKind.DPOR else EndEvent.OTHER_KIND_REOPENED
+        verb = FileEvent.REOPENED if one.kind == AssociationKind.DPOR else FileEvent.OTHER_KIND_REOPENED
         recording.record_event(verb, of(one), by=SYSTEM, at=timezone.now(), association=one, changes=before)
     return len(found)
 

@@ -126,6 +126,7 @@ class Record:
         self.units = {name: Unit(started) for name in units}
         self.partners = dict.fromkeys(partners, "active")
         self.imports = 0  # organisations that an import has notified
+        self.was_loaded = False  # whether an import has begun associations
         self.unknown: list[datetime] = []  # when an ID that no partner has was entered
 
     def instant(self, unit: Unit, requests: list[Request] | None = None) -> datetime:
@@ -250,7 +251,21 @@ class Record:
             request.statements[partner] = text
             unit.events.append(("change_request.stated", frozenset([partner])))
 
+    def _end_due(self) -> None:
+        due = [
+            (unit, one, one.ends_on)
+            for unit in self.units.values()
+            for one in unit.periods
+            if one.is_open and one.ends_on is not None and one.ends_on <= self.now.date()
+        ]
+        at = max((self.instant(unit, unit.requests) for unit, _period, _day in due), default=self.now)
+        for unit, period, day in due:
+            period.ended, period.reason, period.is_inferred = start_of(day), "file", False
+            self._changed(unit, "ended", period)
+            self._cancel(unit, at)
+
     def run_scheduled(self) -> None:
+        self._end_due()
         for unit in self.units.values():
             request = unit.request
             if request is None:
@@ -382,7 +397,9 @@ class Record:
     def import_status(self, name: str, status: str) -> None:
         unit = self.units[name]
         if unit.status != status:
-            if unit.current is not None and status != "expired":  # its end is an event of its own
+            if unit.current is None:
+                unit.events.append(("subscription.changed", frozenset()))
+            elif status != "expired":  # its end is an event of its own
                 unit.events.append(("subscription.changed", frozenset([unit.current.partner])))
             unit.status = status
             unit.version += 1
@@ -497,15 +514,26 @@ class Record:
                 raise Refusal("changed_in_product" if other.partner == partner else "overlaps_another_period")
         unit.version += 1
         self.imports += 1
+        is_first = not self.was_loaded and all(
+            one.source == "estate" for each in self.units.values() for one in each.periods
+        )
+        self.was_loaded = True
         if not same:
             period = Period(partner, began, self.now, "estate", ended, reason)
             period.ends_on, period.is_inferred = ends_on, is_inferred
             unit.periods.append(period)
+            if not is_first:
+                unit.events.append(("attached", frozenset([partner])))
             return "created"
-        if is_moved:
-            unit.events.append(("redated", frozenset([partner])))
-        elif ended is None and same.ended:
-            unit.events.append(("reopened", frozenset([partner])))
+        other_end = bool(same.ended and ended and same.ended != ended)
+        other_day = ended is None and ends_on != same.ends_on
+        for what, is_so in (
+            ("reopened", same.ended and ended is None),
+            ("redated", began != same.began or other_end or other_day),
+            ("ended", same.ended is None and ended),
+        ):
+            if is_so:
+                unit.events.append((what, frozenset([partner])))
         same.began, same.ended, same.reason = began, ended, reason
         same.ends_on, same.is_inferred = ends_on, is_inferred
         return "changed"

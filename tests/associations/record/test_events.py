@@ -40,6 +40,7 @@ REOPENED = {
 REQUEST = {"change_request": 3, "partner": PARTNER}
 REPLACED = {"partner": PARTNER, "replaces": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"}
 LOAD = {"dry_run": False, "created": 1, "changed": 0, "unchanged": 4, "failed": 0, "ended": 0, "reopened": 0}
+CHANGE = {"name": "Nordvik Cloud AB", "before": "Nordvik AB", "now": "Nordvik Cloud AB"}
 CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA", "CSP"]}
 
 #: A payload of each verb as it is recorded now.
@@ -59,6 +60,7 @@ NOW: dict[str, dict[str, Any]] = {
     "partner_of_record.dating_undone": {**ASSOCIATION, "began_at_before": "2026-04-01T09:30:00+00:00"},
     "partner_of_record.ended": {**ASSOCIATION, "end_reason": "subscription_expired"},
     "partner_of_record.reopened": REOPENED,
+    "association.begun": {**ASSOCIATION, "source": "estate"},
     "partner_of_record.redated": {**ASSOCIATION, "began_at_before": "2026-04-01T00:00:00+00:00"},
     "association.redated": {**ASSOCIATION, "began_at_before": "2026-02-01T00:00:00+00:00"},
     "partner_of_record.carried_over": {
@@ -106,6 +108,10 @@ NOW: dict[str, dict[str, Any]] = {
     "member.added_by_command": {"role": "programme_administrator"},
     "member.role_changed": {"role": "support", "role_before": "auditor"},
     "member.removed": {"role": "support"},
+    "organisation.renamed": CHANGE,
+    "organisation.parent_changed": CHANGE,
+    "organisation.contact_changed": {"name": "Nordvik Cloud AB"},
+    "organisation.tenant_changed": CHANGE,
     "person.suspended": {},
     "person.reactivated": {},
     "estate.loaded": {"file": "usage.csv", "created": 4, "changed": 1},
@@ -128,6 +134,22 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("partner_of_record.reopened", {**REOPENED, "end_reason_before": "file"}),
     ("estate.load_ended", {key: value for key, value in LOAD.items() if key != "reopened"}),
     ("partner_of_record.carried_over", {**REPLACED, "association": "9b1deb4d", "began_at": "2026-03-01T00:00:00Z"}),
+    ("partner_of_record.attached", {**ASSOCIATION, "source": "estate"}),
+    (
+        "partner_of_record.redated",
+        {
+            **ASSOCIATION,
+            "ended_at_before": "2026-04-01T00:00:00+00:00",
+            "ends_on_before": None,
+            "ends_on": "2027-01-01",
+        },
+    ),
+    (
+        "subscription.changed",
+        {"subscription": {"sku": [None, "EMS"], "product": ["office365", "ems"], "is_trial": [False, True]}},
+    ),
+    ("organisation.parent_changed", {**CHANGE, "now": ""}),
+    ("organisation.parent_changed", {**CHANGE, "before": ""}),
     ("change_request.answered", {"change_request": 3}),
     ("change_request.answer_undone", {"change_request": 3}),
     ("change_request.cancelled", {"change_request": 3}),

@@ -1,0 +1,184 @@
+"""The events of what files change about an organisation: its name, its global account, its contact, its own tenant."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TypedDict
+
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from por.accounts.rules import OrganisationKind
+from por.history.actions.recording import organisation_of
+from por.history.events import Choice, EventType, Link, event_group, register
+from por.history.models import Event
+from por.notifications.actions.notifying import notify_organisation
+from por.notifications.messages import Mail, MailContext, mail
+
+
+class OrganisationEvent(EventType):
+    RENAMED = "organisation.renamed"
+    PARENT_CHANGED = "organisation.parent_changed"
+    CONTACT_CHANGED = "organisation.contact_changed"
+    TENANT_CHANGED = "organisation.tenant_changed"
+
+
+class Changed(TypedDict):
+    """The name of the organisation after the event, and what has changed; "" for none."""
+
+    name: str
+    before: str
+    now: str
+
+
+class ContactChanged(TypedDict):
+    """The name of the organisation. Addresses are left out: they could never be erased from a chain."""
+
+    name: str
+
+
+ORGANISATION = event_group("organisation", _("Name, contact and company"))
+BOTH = (OrganisationKind.PARTNER, OrganisationKind.CUSTOMER)
+
+
+def _notify(event: Event, message: Mail) -> None:
+    """Notify the organisation, and those that are parties to the event."""
+    for organisation_id in (organisation_of(event.chain), *event.parties):
+        if organisation_id is not None:
+            notify_organisation(event, message, organisation_id=organisation_id, held=True)
+
+
+class ChangedContext(MailContext):
+    name: str
+    before: str
+    now: str
+
+
+class ContactContext(MailContext):
+    name: str
+
+
+def _changed(event: Event) -> ChangedContext:
+    changes = event.changes
+    rows = [(gettext("Before"), changes["before"] or "–"), (gettext("Now"), changes["now"] or "–")]
+    return {"name": changes["name"], "before": changes["before"], "now": changes["now"], "rows": rows}
+
+
+def _contact(event: Event) -> ContactContext:
+    return {"name": event.changes["name"], "rows": []}
+
+
+def _values(payload: Changed) -> Changed:
+    return payload
+
+
+def _name(payload: ContactChanged) -> ContactChanged:
+    return payload
+
+
+def _detail(event: Event) -> str:
+    return f"{event.changes['before'] or '–'} → {event.changes['now'] or '–'}"
+
+
+def _inbox(event: Event) -> str:
+    return reverse("notifications:inbox")
+
+
+_mail = partial(mail, to=BOTH, action=_("Open inbox"), url=_inbox)
+
+RENAMED_MAIL = _mail(
+    "organisation_renamed",
+    None,
+    title=_("An organisation has a new name"),
+    subject=_("%(before)s is now called %(now)s"),
+    paragraphs=(_("Imported files changed the name of %(before)s to %(now)s."),),
+    context=_changed,
+    inbox=_("%(before)s is now called %(now)s."),
+    values=_values,
+)
+PARENT_MAIL = _mail(
+    "organisation_parent_changed",
+    None,
+    title=_("A location belongs to another global account"),
+    subject=Choice(
+        "now", {"": _("%(name)s no longer belongs to %(before)s")}, _("%(name)s is now a location of %(now)s")
+    ),
+    paragraphs=(
+        Choice(
+            "now",
+            {"": _("Imported files say that %(name)s no longer belongs to %(before)s.")},
+            (
+                _("Imported files say that %(name)s is a location of %(now)s."),
+                _("The people of %(now)s can see everything that %(name)s can see."),
+            ),
+        ),
+        Choice("before", {"": ()}, _("The people of %(before)s can no longer see it.")),
+    ),
+    context=_changed,
+    inbox=Choice(
+        "now", {"": _("%(name)s no longer belongs to %(before)s.")}, _("%(name)s is now a location of %(now)s.")
+    ),
+    values=_values,
+)
+CONTACT_MAIL = _mail(
+    "organisation_contact_changed",
+    None,
+    title=_("Your organisation has another contact"),
+    subject=_("Imported files name another contact of %(name)s"),
+    paragraphs=(_("Imported files name another contact of %(name)s. Who is named becomes an administrator."),),
+    context=_contact,
+    inbox=_("Imported files name another contact of %(name)s."),
+    values=_name,
+)
+TENANT_MAIL = _mail(
+    "organisation_tenant_changed",
+    None,
+    title=_("Your organisation has another tenant of its own"),
+    subject=_("Imported files changed the tenant of %(name)s"),
+    paragraphs=(_("Imported files say that another tenant is the own one of %(name)s."),),
+    context=_changed,
+    inbox=_("Imported files changed the tenant of %(name)s."),
+    values=_values,
+)
+
+_register = partial(register, about=("partner", "customer"), tone="info", groups=(ORGANISATION,), link=Link("partner"))
+_register(
+    OrganisationEvent.RENAMED,
+    payload=Changed,
+    here=_("Renamed by a file"),
+    elsewhere=_("{object} was renamed by a file"),
+    icon="info",
+    mails=(RENAMED_MAIL,),
+    notify=partial(_notify, message=RENAMED_MAIL),
+    detail=_detail,
+)
+_register(
+    OrganisationEvent.PARENT_CHANGED,
+    payload=Changed,
+    here=_("Moved to another global account by a file"),
+    elsewhere=_("{object} was moved to another global account by a file"),
+    icon="link",
+    mails=(PARENT_MAIL,),
+    notify=partial(_notify, message=PARENT_MAIL),
+    detail=_detail,
+)
+_register(
+    OrganisationEvent.CONTACT_CHANGED,
+    payload=ContactChanged,
+    here=_("Another contact was named by a file"),
+    elsewhere=_("Another contact of {object} was named by a file"),
+    icon="person",
+    mails=(CONTACT_MAIL,),
+    notify=partial(_notify, message=CONTACT_MAIL),
+)
+_register(
+    OrganisationEvent.TENANT_CHANGED,
+    payload=Changed,
+    here=_("The own tenant was changed by a file"),
+    elsewhere=_("The own tenant of {object} was changed by a file"),
+    icon="info",
+    mails=(TENANT_MAIL,),
+    notify=partial(_notify, message=TENANT_MAIL),
+    detail=_detail,
+)

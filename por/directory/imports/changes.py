@@ -1,0 +1,47 @@
+"""What a batch of an import has changed about organisations, as events in their own chains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django.utils import timezone
+
+from por.accounts.models import SYSTEM, Organisation
+from por.directory.events import OrganisationEvent
+from por.history.actions import recording as history
+
+
+class Stored(NamedTuple):
+    """An organisation before or after a batch; `tenant` is a partner's own one."""
+
+    organisation: Organisation
+    tenant: str = ""
+
+
+def record_changes(kind: str, before: Mapping[str, Stored], now: Mapping[str, Stored]) -> None:
+    """Record what has changed of organisations of this kind, by number; nothing of new ones. Call it last."""
+    pairs = [(before[number], one) for number, one in now.items() if number in before]
+    parents = [pk for pair in pairs for one in pair if (pk := one.organisation.parent_id) is not None]
+    names = dict(Organisation.objects.filter(pk__in=parents).values_list("pk", "name"))
+    events = [event for old, new in pairs for event in _events(kind, old, new, names)]
+    history.record_each(by=SYSTEM, at=timezone.now(), events=events)
+
+
+def _events(kind: str, old: Stored, new: Stored, names: Mapping[int, str]) -> Iterator[history.EventDraft]:
+    (was, tenant_before), (one, tenant) = old, new
+
+    def event(verb: str, parties: Sequence[int] = (), **changes: Any) -> history.EventDraft:
+        about = history.ObjectRef(kind, one.number, one.name)
+        return history.EventDraft(one.pk, {"name": one.name, **changes}, about, parties, verb)
+
+    if was.name != one.name:
+        yield event(OrganisationEvent.RENAMED, before=was.name, now=one.name)
+    if was.parent_id != one.parent_id:
+        found = [pk for pk in (was.parent_id, one.parent_id) if pk is not None]
+        given = {"before": names.get(was.parent_id or 0, ""), "now": names.get(one.parent_id or 0, "")}
+        yield event(OrganisationEvent.PARENT_CHANGED, found, **given)
+    if was.contact_email.lower() != one.contact_email.lower():
+        yield event(OrganisationEvent.CONTACT_CHANGED)
+    if tenant_before != tenant:
+        yield event(OrganisationEvent.TENANT_CHANGED, before=tenant_before, now=tenant)

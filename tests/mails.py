@@ -185,6 +185,8 @@ def import_changes() -> None:
         partners[2] = estates.partner(parent_mpn_id="4471899", **other)
         after = estates.association(estates.RIVAL, subscription_id=estates.OTHER_SUBSCRIPTION)
         rows = [estates.association(ended_on="2025-02-01"), after]
+        customers[0]["contact_email"] = "second@vasterhamn.example"
+        User.objects.create_user("second@vasterhamn.example", "four quiet words here", name="Ebba")
         estates.load(estates.write(directory, partners=partners, associations=rows, **given))
 
 

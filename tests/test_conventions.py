@@ -84,10 +84,12 @@ def test_the_product_asks_no_other_server_over_http():
 #: Where a day is the UTC day: what is stored, figures, files, dated policies and scheduled work.
 UTC_DAYS = {
     "associations/attaching/actions/activation.py",
+    "associations/attaching/actions/ending.py",
     "associations/imports.py",
     "associations/invitations/actions.py",
     "associations/invitations/views.py",
     "associations/legacy_forms/actions.py",
+    "associations/merging.py",
     "associations/record/sums.py",
     "associations/record/usage.py",
     "associations/renewals/actions.py",

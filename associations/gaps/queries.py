@@ -279,7 +279,7 @@ def predecessors(subscriptions: Sequence[Subscription]) -> dict[int, list[Predec
     seats, that no other subscription replaces, and that had a partner of record at its end. Only for readers of the
     whole record. Takes three queries.
     """
-    policy = policy_on(timezone.now().date())
+    policy = policy_on(timezone.localdate())
     near, percent = timedelta(days=policy.predecessor_days), policy.predecessor_seats_percent
     seats = OuterRef("seats")
     alike = Q(seats__gte=seats * (100 - percent) / 100, seats__lte=seats * (100 + percent) / 100)

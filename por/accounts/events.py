@@ -14,6 +14,8 @@ class PeopleEvent(EventType):
     ADDED_BY_COMMAND = "member.added_by_command"
     ROLE_CHANGED = "member.role_changed"
     REMOVED = "member.removed"
+    ADDED_BY_FILE = "member.added_by_file"
+    REMOVED_BY_FILE = "member.removed_by_file"
     SUSPENDED = "person.suspended"
     REACTIVATED = "person.reactivated"
 
@@ -41,6 +43,7 @@ class TimeZoneChanged(TypedDict):
 
 PEOPLE = event_group("people", _("People and roles"), internal=True)
 SETTINGS = event_group("settings", _("Settings"))
+ORGANISATION = event_group("organisation", _("Name, contact and company"))
 PERSON = Link("person", staff="accounts:person")
 
 register(
@@ -90,6 +93,30 @@ register(
     groups=(PEOPLE,),
     link=PERSON,
     mails=(),
+)
+register(
+    PeopleEvent.ADDED_BY_FILE,
+    payload=WithRole,
+    about=("person",),
+    here=_("Became an administrator as the contact that a file names"),
+    elsewhere=_("{object} became an administrator as the contact that a file names"),
+    icon="plus",
+    tone="ok",
+    groups=(ORGANISATION,),
+    link=PERSON,
+    mails=(),  # notifications adds the mails
+)
+register(
+    PeopleEvent.REMOVED_BY_FILE,
+    payload=WithRole,
+    about=("person",),
+    here=_("No longer an administrator, because a file names another contact"),
+    elsewhere=_("{object} is no longer an administrator, because a file names another contact"),
+    icon="x",
+    tone="bad",
+    groups=(ORGANISATION,),
+    link=PERSON,
+    mails=(),  # notifications adds the mail
 )
 register(
     PeopleEvent.SUSPENDED,

@@ -141,6 +141,8 @@ class Membership(RowModel):
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=30, choices=Role.choices)
+    #: Whether a file named this person as the contact. Such a membership ends when a file names another one.
+    by_file = models.BooleanField(default=False, db_default=False)
 
     objects = MembershipQuerySet.as_manager()
 

@@ -9,9 +9,10 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from por.accounts.events import ORGANISATION
 from por.accounts.rules import OrganisationKind
 from por.history.actions.recording import organisation_of
-from por.history.events import Choice, EventType, Link, event_group, register
+from por.history.events import Choice, EventType, Link, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_organisation
 from por.notifications.messages import Mail, MailContext, mail
@@ -38,7 +39,6 @@ class ContactChanged(TypedDict):
     name: str
 
 
-ORGANISATION = event_group("organisation", _("Name, contact and company"))
 BOTH = (OrganisationKind.PARTNER, OrganisationKind.CUSTOMER)
 
 
@@ -126,7 +126,12 @@ CONTACT_MAIL = _mail(
     None,
     title=_("Your organisation has another contact"),
     subject=_("Imported files name another contact of %(name)s"),
-    paragraphs=(_("Imported files name another contact of %(name)s. Who is named becomes an administrator."),),
+    paragraphs=(
+        _(
+            "Imported files name another contact of %(name)s. Whoever is named becomes an administrator. Whoever was "
+            "one because an earlier file named them no longer is."
+        ),
+    ),
     context=_contact,
     inbox=_("Imported files name another contact of %(name)s."),
     values=_name,

@@ -8,7 +8,14 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from por.history.actions import recording as history
-        from por.notifications import figures, passwords, summary, tasks, welcome  # noqa: F401  # figures and the mail register themselves
+        from por.notifications import (  # figures and mails register themselves
+            contacts,  # noqa: F401
+            figures,  # noqa: F401
+            passwords,  # noqa: F401
+            summary,  # noqa: F401
+            tasks,
+            welcome,  # noqa: F401
+        )
         from por.notifications.actions import delivering, notifying
 
         delivering.wake.task = tasks.deliver

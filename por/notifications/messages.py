@@ -175,6 +175,7 @@ def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiA
             **{key: _tidy(value) for key, value in _context(kind, delivery, shared).items()},
             "organisation": _tidy(delivery.organisation.name) if delivery.organisation else "",
         }
+        is_member = delivery.user_id and event and not values.get("former")
         subject = _tidy(events.render(kind.subject, values)).strip()
         frame = {
             **values,
@@ -184,7 +185,7 @@ def compose(delivery: Delivery, contexts: Contexts | None = None) -> EmailMultiA
             "url": address(kind.url(event or delivery)),
             "receipt": address(values["receipt"]) if values.get("receipt") else "",
             "language": delivery.language,
-            "preferences_url": address(reverse("notifications:preferences")) if delivery.user_id and event else "",
+            "preferences_url": address(reverse("notifications:preferences")) if is_member else "",
         }
         text = _render("base.txt", frame, autoescape=False)
         html = _render("base.html", frame, autoescape=True)

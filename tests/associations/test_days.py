@@ -334,7 +334,7 @@ def test_migration_lets_open_requests_end_with_their_day_where_the_customer_is(a
     ChangeRequest.objects.update(due_at=before, due_on=None)
     assert ChangeRequest.objects.get().last_day == date(2026, 12, 11)
 
-    import_module("associations.migrations.0013_last_days").set_last_days(apps, None)
+    import_module("associations.migrations.0020_last_days").set_last_days(apps, None)
 
     request = ChangeRequest.objects.get()
     assert (request.due_on, request.due_at) == (date(2026, 12, 11), datetime(2026, 12, 12, 5, tzinfo=UTC))

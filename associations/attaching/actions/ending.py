@@ -160,7 +160,7 @@ class _Units(NamedTuple):
         assert one.ended_at is not None
         return any(
             other.undone_at is None
-            and (other.ended_at is None or other.ended_at > one.ended_at)
+            and other.began_at >= one.ended_at
             and (other.kind, other.customer_id, other.subscription_id)
             == (one.kind, one.customer_id, one.subscription_id)
             and (one.kind == AssociationKind.DPOR or other.partner_id == one.partner_id)

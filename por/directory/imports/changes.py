@@ -19,12 +19,17 @@ class Stored(NamedTuple):
     tenant: str = ""
 
 
-def record_changes(kind: str, before: Mapping[str, Stored], now: Mapping[str, Stored]) -> None:
-    """Record what has changed of organisations of this kind, by number; nothing of new ones. Call it last."""
+def record_changes(
+    kind: str, before: Mapping[str, Stored], now: Mapping[str, Stored], others: Sequence[history.EventDraft]
+) -> None:
+    """Record what has changed of organisations of this kind, by number, and other events. Call it last.
+
+    Nothing is recorded of new organisations.
+    """
     pairs = [(before[number], one) for number, one in now.items() if number in before]
     parents = [pk for pair in pairs for one in pair if (pk := one.organisation.parent_id) is not None]
     names = dict(Organisation.objects.filter(pk__in=parents).values_list("pk", "name"))
-    events = [event for old, new in pairs for event in _events(kind, old, new, names)]
+    events = [*others, *(event for old, new in pairs for event in _events(kind, old, new, names))]
     history.record_each(by=SYSTEM, at=timezone.now(), events=events)
 
 

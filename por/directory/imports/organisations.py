@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from por.accounts.models import LANGUAGES, Organisation
 from por.accounts.rules import OrganisationKind
 from por.directory.imports.changes import Stored, record_changes
 from por.directory.imports.common import differs, mpn_id, required_mpn_id
-from por.directory.imports.contacts import Contact, name_contacts
+from por.directory.imports.contacts import Contact, change_contacts, name_contacts
 from por.directory.models import Customer, Partner
+from por.history.actions.recording import EventDraft
 from por.imports.loading import HERE, File, Line, Outcome, Places
 from por.imports.opening import Columns
 from por.imports.reading import Cells, Unfit, parents_first
@@ -66,8 +68,12 @@ def _save_organisations(
     rows: Sequence[OrganisationLine],
     parents: dict[str, int],
     stored: Mapping[str, Partner | Customer],
+    told: list[EventDraft],
 ) -> dict[str, Organisation]:
-    """Create or update the rows' organisations and return them by number. A new contact becomes an administrator."""
+    """Create or update the rows' organisations and return them by number. A new contact becomes an administrator.
+
+    The events of administrators that come and go are added to `told`.
+    """
     known = {number: one.organisation for number, one in stored.items()}
     organisations = Organisation.objects.bulk_create(
         [
@@ -84,12 +90,14 @@ def _save_organisations(
         unique_fields=["kind", "number"],
         update_fields=["name", "contact_email", "language", "parent", "time_zone"],
     )
-    name_contacts(
-        Contact(one.contact_email.lower(), one.pk, one.language)
+    contacts = {
+        one.number: Contact(one.contact_email.lower(), one.pk, one.language)
         for one in organisations
         if one.contact_email
         and (one.number not in known or known[one.number].contact_email.lower() != one.contact_email.lower())
-    )
+    }
+    name_contacts(contact for number, contact in contacts.items() if number not in known)
+    told += change_contacts([contact for number, contact in contacts.items() if number in known])
     return {one.number: one for one in organisations}
 
 
@@ -143,6 +151,7 @@ def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
     parents = {number: partner.pk for number, partner in stored.items()}
     ahead = {row.number for row in rows}  # not judged yet: a parent among these is in a circle with the row
     saved: dict[str, Stored] = {}
+    told: list[EventDraft] = []
     for kind in (Partner.Kind.GLOBAL, Partner.Kind.LOCATION):  # so that the accounts above locations exist
         fit = []
         for row in rows:
@@ -157,9 +166,9 @@ def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
                 continue
             kinds[row.number] = row.kind
             fit.append(row)
-        saved |= _save_partners(fit, stored, parents, outcome)
+        saved |= _save_partners(fit, stored, parents, outcome, told)
     before = {number: Stored(one.organisation, str(one.own_tenant_id or "")) for number, one in stored.items()}
-    record_changes("partner", before, saved)
+    record_changes("partner", before, saved, told)
 
 
 CIRCLE = "cycle_of_parents"
@@ -195,7 +204,11 @@ def _check_partner(row: PartnerLine, kinds: dict[str, str], ahead: Collection[st
 
 
 def _save_partners(
-    rows: Sequence[PartnerLine], stored: dict[str, Partner], pks: dict[str, int], outcome: Outcome
+    rows: Sequence[PartnerLine],
+    stored: dict[str, Partner],
+    pks: dict[str, int],
+    outcome: Outcome,
+    told: list[EventDraft],
 ) -> dict[str, Stored]:
     """Create or update the rows' partners; return those that are new or changed, by MPN ID."""
     fields = ("kind", "city", "country", "market", "status", "own_tenant_id")
@@ -212,7 +225,7 @@ def _save_partners(
             todo.append(row)
         else:
             outcome.unchanged += 1
-    organisations = _save_organisations(OrganisationKind.PARTNER, todo, parents, stored)
+    organisations = _save_organisations(OrganisationKind.PARTNER, todo, parents, stored, told)
     Partner.objects.bulk_create(
         [
             Partner(
@@ -337,7 +350,8 @@ def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
             todo.append(row)
         else:
             outcome.unchanged += 1
-    organisations = _save_organisations(OrganisationKind.CUSTOMER, todo, {}, stored)
+    told: list[EventDraft] = []
+    organisations = _save_organisations(OrganisationKind.CUSTOMER, todo, {}, stored, told)
     Customer.objects.bulk_create(
         [
             Customer(
@@ -356,8 +370,8 @@ def _merge_customers(rows: Sequence[CustomerLine], outcome: Outcome) -> None:
     for row in todo:
         pk = organisations[row.number].pk
         (outcome.changed if row.number in stored else outcome.created)[pk] += 1
-    before = {number: Stored(organisation) for number, organisation in known.items()}
-    record_changes("customer", before, {number: Stored(one) for number, one in organisations.items()})
+    before = {number: Stored(one.organisation) for number, one in stored.items()}
+    record_changes("customer", before, {number: Stored(one) for number, one in organisations.items()}, told)
 
 
 _STORED_CUSTOMERS = """

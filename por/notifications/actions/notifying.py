@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import get_language
 
-from por.accounts.models import Membership, Organisation
+from por.accounts.models import Membership, Organisation, User
 from por.accounts.rules import rights_of
 from por.history.models import Event
 from por.notifications.actions import delivering
@@ -67,6 +67,15 @@ def notify_actor(event: Event, message: Mail) -> None:
 def notify_member(event: Event, message: Mail, *, user_id: int, organisation_id: int) -> None:
     """Notify one member, with a mail that they cannot turn off; do nothing if the person is no longer a member."""
     _notify(Notice(event, message, organisation_id, user_id, always=True))
+
+
+def notify_former_member(event: Event, message: Mail, *, user_id: int, organisation_id: int) -> None:
+    """Send a mail to someone who was a member until the event, and so has no inbox there."""
+    person = User.objects.filter(pk=user_id, is_active=True).first()
+    if person is not None:
+        member = Membership(user=person, organisation=Organisation.objects.get(pk=organisation_id))
+        Delivery.objects.bulk_create([to_member(event, message, member)], ignore_conflicts=True)
+        delivering.wake.after_commit()
 
 
 def notify_address(message: Mail, email: str) -> None:

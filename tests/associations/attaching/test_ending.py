@@ -110,7 +110,7 @@ def reopen_one_by_one() -> int:
         if one.kind != AssociationKind.DPOR:
             same = same.filter(partner=one.partner)
         assert one.ended_at is not None
-        after = [other for other in same if other.ended_at is None or other.ended_at > one.ended_at]
+        after = [other for other in same if other.began_at >= one.ended_at]
         is_over = ending.end_reason_from_outside(one.kind, of(one), one.partner) is not None
         if not after and not is_over and one.ended_at > timezone.now() - timedelta(days=90):
             found.append(one)

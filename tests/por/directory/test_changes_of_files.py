@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.test import Client
 
-from por.accounts.models import Organisation
+from por.accounts.models import Membership, Organisation, User
 from por.history.actions.relaying import relay
 from por.history.models import Event, Party
 from por.notifications.actions.delivering import deliver
@@ -106,6 +108,76 @@ def test_another_contact_is_told_and_no_address_stands_in_the_chain(estate):
     assert ("new@vasterhamn.example", "Imported files name another contact of Västerhamn Energi AB") in send()
 
 
+def members(number: str = TENANT) -> list[tuple[str, bool]]:
+    """Return the address of each member, and whether a file has named it."""
+    found = Membership.objects.filter(organisation__number=number)
+    return sorted(found.values_list("user__email", "by_file"))
+
+
+def test_contact_that_a_file_named_gives_way_to_the_next_one(estate):
+    """Who was added in another way stays, and both are told."""
+    member(TENANT, "colleague@vasterhamn.example")
+    estates.load_one(estate, "customers", estates.customer(contact_email="New@vasterhamn.example"))
+    assert members() == [("colleague@vasterhamn.example", False), ("new@vasterhamn.example", True)]
+    events = Event.objects.filter(verb__startswith="member.").order_by("pk")
+    assert [(one.verb, one.object_name, one.chain) for one in events] == [
+        (f"member.{what}_by_file", who, f"organisation:{Organisation.objects.get(number=TENANT).pk}")
+        for what, who in (("removed", "Old"), ("added", "New"))
+    ]
+    assert "@" not in str([event.changes for event in events])
+    sent = send()
+    assert sent == [
+        ("colleague@vasterhamn.example", "Imported files name another contact of Västerhamn Energi AB"),
+        ("new@vasterhamn.example", "Imported files name another contact of Västerhamn Energi AB"),
+        ("new@vasterhamn.example", "You are now an administrator of Västerhamn Energi AB"),
+        ("old@vasterhamn.example", "You are no longer an administrator of Västerhamn Energi AB"),
+    ]
+    welcome, farewell = (
+        next(one for one in mail.outbox if str(one.subject).startswith(start))
+        for start in ("You are now", "You are no longer")
+    )
+    link = re.search(r"http://testserver(/\S*password\S*)", welcome.body)
+    assert link is not None
+    assert Client().get(link[1]).status_code in {200, 302}
+    assert "because you were a member" in farewell.body
+    assert "Choose which emails" not in farewell.body
+
+
+def test_former_contact_sees_nothing_any_more_and_can_come_back(estate):
+    old = User.objects.get(email="old@vasterhamn.example")
+    web = Client()
+    web.force_login(old)
+    assert web.get("/c/history/").status_code == 200
+    estates.load_one(estate, "customers", estates.customer(contact_email="new@vasterhamn.example"))
+    assert web.get("/c/history/").status_code in {302, 403}
+    estates.load_one(estate, "customers", estates.customer(contact_email="OLD@vasterhamn.example"))
+    assert members() == [("old@vasterhamn.example", True)]
+    assert web.get("/c/history/").status_code == 200
+
+
+@pytest.mark.parametrize("what", ["was removed here", "is unknown"])
+def test_membership_of_another_origin_stays(estate, what):
+    """One from before files were noted is unknown; one that was removed here does not come back by the same file."""
+    if what == "is unknown":
+        Membership.objects.filter(organisation__number=TENANT).update(by_file=False)
+        left = [("new@vasterhamn.example", True), ("old@vasterhamn.example", False)]
+    else:
+        Membership.objects.filter(organisation__number=TENANT).delete()
+        left = [("new@vasterhamn.example", True)]
+    estates.load_one(estate, "customers", estates.customer(contact_email="old@vasterhamn.example", domain="x.example"))
+    estates.load_one(estate, "customers", estates.customer(contact_email="new@vasterhamn.example"))
+    assert members() == left
+
+
+def test_member_who_becomes_the_contact_keeps_role_and_origin(estate):
+    make_member(Organisation.objects.get(number=TENANT), "viewer", email="new@vasterhamn.example")
+    estates.load_one(estate, "customers", estates.customer(contact_email="new@vasterhamn.example"))
+    assert members() == [("new@vasterhamn.example", False)]
+    assert Membership.objects.get(organisation__number=TENANT).role == "viewer"
+    verbs = Event.objects.filter(verb__startswith="member.").values_list("verb", flat=True)
+    assert list(verbs) == ["member.removed_by_file"]
+
+
 def test_empty_contact_changes_nothing(estate):
     for file, row in (
         ("customers", estates.customer()),
@@ -116,6 +188,7 @@ def test_empty_contact_changes_nothing(estate):
     estates.load_one(estate, "customers", estates.customer(name="Another"))
     assert Organisation.objects.get(number=TENANT).contact_email == "old@vasterhamn.example"
     assert [verb for verb, *_rest in told()] == ["organisation.renamed"]
+    assert members() == [("old@vasterhamn.example", True)]
 
 
 def test_another_tenant_of_its_own_is_told(estate):

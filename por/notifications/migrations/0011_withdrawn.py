@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("notifications", "0009_replay_delivery"),
+        ("notifications", "0010_held"),
     ]
 
     operations = [
@@ -20,6 +20,8 @@ class Migration(migrations.Migration):
                     ("dead", "Stopped trying"),
                     ("withdrawn", "Withdrawn: undone before it left"),
                     ("unreached", "No one to tell"),
+                    ("held", "Waiting for the end of an import"),
+                    ("summed", "In one message with others"),
                 ],
                 default="waiting",
                 max_length=10,

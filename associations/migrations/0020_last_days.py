@@ -21,7 +21,7 @@ def set_last_days(apps, editor):
 class Migration(migrations.Migration):
     dependencies = [
         ("directory", "0011_time_zones"),
-        ("associations", "0012_subscription_at_end"),
+        ("associations", "0019_bulk_actions"),
     ]
 
     operations = [

@@ -6,13 +6,14 @@ from celery import shared_task
 
 from por.db import outages
 from por.history.actions import relaying, sealing
+from por.queue.rules import LOADS_FOR
 
 
 @shared_task
 def relay() -> None:
     """Call the handlers of the events that are due: woken after commits, and every few seconds by the clock."""
     with outages.tolerate_outage():
-        relaying.relay()
+        relaying.relay(LOADS_FOR)
 
 
 @shared_task

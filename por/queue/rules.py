@@ -14,6 +14,8 @@ HOLDS_BACK = timedelta(minutes=5)
 MAX_ATTEMPTS = 12
 #: Seconds after which a run takes no more rows. A task has more time than this, and the next run is seconds away.
 RUN_FOR = 120.0
+#: Seconds for which a worker does what loads have caused, before other work of that worker gets its turn.
+LOADS_FOR = 2.0
 
 
 def backoff(attempts: int) -> timedelta:

@@ -34,7 +34,7 @@ class Queue(ABC, Generic[Taken]):
     """A table of work. `run` is the same for all of them; make one instance for each run."""
 
     #: Seconds after which `run` takes no more rows.
-    run_for: ClassVar[float] = RUN_FOR
+    run_for: float = RUN_FOR
     #: When this run takes no more rows.
     until = inf
 
@@ -103,7 +103,7 @@ class Queue(ABC, Generic[Taken]):
 
 
 #: SQL: the condition and the order of rows that no one has taken before, and of those that are due again.
-_NEW = "NOT work.is_taken", "work.priority, work.{key}"
+NEW = "NOT work.is_taken", "work.priority, work.{key}"
 _AGAIN = "work.is_taken", "work.next_at, work.{key}"
 
 
@@ -147,7 +147,7 @@ class LeasedQueue(Queue[Row]):
         found = True
         while found:
             found = False
-            for which, order, most in ((*_NEW, self.batch), (*_AGAIN, 1)):
+            for which, order, most in ((*NEW, self.batch), (*_AGAIN, 1)):
                 if self.is_ready() and (rows := self._lease(which, order, most)):
                     found = True
                     yield rows
@@ -195,7 +195,7 @@ class LeasedQueue(Queue[Row]):
                 },
             )
             leased = [one for (one,) in cursor.fetchall()]
-        rows = list(self.rows().filter(pk__in=leased).order_by("pk")) if leased else []
+        rows = list(self.rows().filter(pk__in=leased).order_by("priority", "pk")) if leased else []
         for row in rows:
             row.is_counted = len(leased) == 1
         return rows

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Sequence
+import time
+from collections.abc import Generator, Hashable, Sequence
 
 from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from por.db.locks import advisory_lock
 from por.errors import NotFound, Refused
-from por.history.actions.recording import ObjectRef, Operator, around_handlers, handlers_of, organisation_of, record
+from por.history.actions.recording import (
+    ObjectRef,
+    Operator,
+    around_handlers,
+    handlers_of,
+    organisation_of,
+    record,
+    wake,
+)
 from por.history.events import HistoryEvent
 from por.history.models import Event, Outbox, OutboxQuerySet
 from por.ops.logs import Cause, caused_by
 from por.queue import replays
-from por.queue.work import LeasedQueue
+from por.queue.work import NEW, LeasedQueue
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +91,40 @@ class Relay(LeasedQueue[Outbox]):
         super().fail(row, error)
 
 
-def relay() -> int:
-    """Call the handlers of every event whose outbox row is due; return how many rows were taken."""
-    return Relay().run()
+class ActsRelay(Relay):
+    """The queue of events that people caused and that no worker has taken yet."""
+
+    waiting = f"{Relay.waiting} AND work.priority = 0"
+
+    def take(self) -> Generator[list[Outbox], None, None]:
+        acts = Outbox.objects.waiting().filter(is_taken=False, priority=0)
+        while acts.exists() and (rows := self._lease(*NEW, self.batch)):
+            yield rows
+
+
+def relay_acts() -> int:
+    """Call the handlers of the events that people caused; return how many there were. It costs one query for none."""
+    return ActsRelay().run()
+
+
+def relay(loads_for: float | None = None) -> int:
+    """Call the handlers of every event whose outbox row is due; return how many rows were taken.
+
+    Any number of workers do what people caused. What loads caused is done by one at a time, for `loads_for` seconds
+    if these are given, so that it never keeps all workers from sending mail.
+    """
+    taken = relay_acts()
+    if not Outbox.objects.due().exists():
+        return taken
+    with advisory_lock("relay of loads") as mine:
+        if mine is None:
+            return taken
+        everything = Relay()
+        everything.run_for = everything.run_for if loads_for is None else loads_for
+        taken += everything.run()
+        if time.monotonic() >= everything.until:
+            wake.now()  # there may be more
+    return taken
 
 
 # --- Restarting events that were given up -------------------------------------------------------------------------

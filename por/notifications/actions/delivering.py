@@ -17,6 +17,7 @@ from por.accounts.models import Actor, User
 from por.db.locks import advisory_lock
 from por.errors import NotFound, Refused
 from por.history.actions import recording as history
+from por.history.actions import relaying
 from por.notifications.actions import holding
 from por.notifications.events import DeliveryEvent
 from por.notifications.messages import Contexts, compose
@@ -108,6 +109,14 @@ class Deliveries(LeasedQueue[Delivery]):
             logger.warning("The mail server does not answer: %s", error)
             return False
         return True
+
+    def _lease(self, which: str, order: str, most: int) -> list[Delivery]:
+        """Return the next rows. What people caused until now becomes mail first, and that leaves before mail of loads.
+
+        Else an act would wait until a worker is free, and all of them may be sending.
+        """
+        relaying.relay_acts()
+        return super()._lease(which, order, most)
 
     def do(self, rows: Sequence[Delivery]) -> bool:
         self.contexts = {}

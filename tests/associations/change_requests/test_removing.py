@@ -13,6 +13,7 @@ from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.rules import Cancellation
 from associations.record.policies import policy_on
+from por.accounts.zones import day_in, end_of_day
 from por.directory.models import Partner, Subscription
 from por.history.models import Event
 from tests.api import Api
@@ -82,7 +83,10 @@ def test_deadline_that_passes_between_removal_and_undo_moves_to_the_next_busines
         case.undo()
         tasks.run_scheduled()
     assert case.request.status == "open"
-    assert case.request.due_at == policy_on(after.date()).business_days_after(after.date(), 1) > after
+    zone = case.customer.organisation.time_zone
+    due_on = policy_on(after.date()).business_day_after(day_in(zone, after), 1)
+    assert (case.request.due_on, case.request.due_at) == (due_on, end_of_day(due_on, zone))
+    assert case.request.due_at > after
 
 
 def test_deadline_that_passes_before_an_answer_is_undone_moves_too(case):

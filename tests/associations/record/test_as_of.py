@@ -143,7 +143,7 @@ def test_first_possible_day_is_accepted(api, subscription):
 
 
 def test_day_is_a_utc_day_for_every_reader(api, admin, subscription, halden):
-    admin.user.time_zone = "Pacific/Auckland"
+    admin.user.time_zone, admin.user.own_time_zone = "Pacific/Auckland", True
     admin.user.save()
     Association.objects.filter(partner=halden).update(began_at=NOON.replace(hour=23, minute=59))
     assert holder(api, subscription, "2015-10-15") == "Halden Konsult AB"

@@ -635,7 +635,7 @@ def test_queries_of_a_subscriptions_page_do_not_grow_with_its_history(web, subsc
 
 def test_periods_are_shown_in_utc_days_in_every_time_zone(web, admin, subscription, partner):
     assert admin.user is not None
-    admin.user.time_zone = "America/Los_Angeles"
+    admin.user.time_zone, admin.user.own_time_zone = "America/Los_Angeles", True
     admin.user.save()
     began = timezone.now().date() - timedelta(days=60)
     attached(subscription, partner, admin, began_on=began)

@@ -17,11 +17,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from associations.attaching.actions import attach as attaching
 from por.accounts.models import SYSTEM, Actor
 from por.db.locks import advisory_lock
-from por.directory.models import Partner
+from por.directory.models import Partner, Subscription
 from por.history.actions import recording as history
-from por.history.models import Event
+from por.history.actions import relaying
+from por.history.models import Event, Outbox
 from por.notifications import messages
 from por.notifications.actions.delivering import Deliveries, deliver
 from por.notifications.actions.notifying import notify_organisation
@@ -200,6 +202,47 @@ def test_mail_about_the_act_of_a_person_leaves_before_that_of_a_load(partner, ma
 def test_control_without_priorities_the_mail_of_a_load_leaves_first(partner, mail_server, admin, monkeypatch):
     monkeypatch.setattr(Deliveries, "batch", 1)
     assert place_of_an_act_among_a_load(partner, mail_server, admin, priority=0) == 30
+
+
+def mails_before_an_act_that_no_worker_has_relayed(
+    subscription: Subscription, partner: Partner, server: MailServer, by: Actor
+) -> int | None:
+    """Send thirty mails of a load while an act waits for the relay; return how many left before that of the act."""
+    make_member(partner.organisation)
+    for number in range(30):
+        tell(partner, f"load {number}")
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=by)
+    act = Event.objects.newest_first()[0].pk
+    deliver()
+    arrived = events_of(server)
+    assert len(arrived) >= 30
+    return arrived.index(act) if act in arrived else None
+
+
+def test_sender_relays_acts_before_each_batch_so_their_mail_waits_for_no_worker(
+    subscription, partner, mail_server, admin
+):
+    assert mails_before_an_act_that_no_worker_has_relayed(subscription, partner, mail_server, admin) == 0
+
+
+def test_control_a_sender_that_relays_nothing_leaves_the_act_behind(
+    subscription, partner, mail_server, admin, monkeypatch
+):
+    monkeypatch.setattr(relaying, "relay_acts", lambda: 0)
+    assert mails_before_an_act_that_no_worker_has_relayed(subscription, partner, mail_server, admin) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_worker_at_a_time_relays_loads_and_the_others_do_acts(subscription, partner, admin):
+    loaded = history.record(
+        "thing.done", history.ObjectRef("thing", "a", "a"), by=SYSTEM, at=timezone.now(), chain=None
+    )
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    with advisory_lock("relay of loads"):
+        relaying.relay()
+        assert list(Outbox.objects.waiting().values_list("pk", flat=True)) == [loaded]
+    relaying.relay()
+    assert not Outbox.objects.waiting().exists()
 
 
 # --- A sender that dies -------------------------------------------------------------------------------------------

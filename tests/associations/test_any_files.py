@@ -1,0 +1,216 @@
+"""Whatever files came before, with mistakes and in pieces, the last true ones leave the record that they alone would.
+
+Each state of the world is written as files. Mistaken states have the same rows with other values: another day, status
+or start. They are imported as a whole or file by file, in batches of any size, and some imports are killed at a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from associations import imports, merging
+from associations.record import checking
+from associations.record.models import Association
+from associations.record.rules import FROM_OUTSIDE
+from por.directory.models import Partner, Subscription
+from por.history.actions import verifying
+from por.history.models import Event
+from por.imports import loading
+from tests import estates
+from tests.estates import OTHER_SUBSCRIPTION, PARTNER, RIVAL, TENANT
+
+pytestmark = pytest.mark.usefixtures("any_time")
+
+#: Each run tries others; the failing one is printed.
+TRIED = settings(
+    max_examples=10,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+ENDS = ["", "2025-02-01", "2025-03-01", "2099-01-01"]
+FILES = ["partners", "customers", "subscriptions", "associations"]
+
+
+class State(NamedTuple):
+    """One state of the world: statuses, seats, and the days of the associations."""
+
+    partners: list[str]
+    subscriptions: list[str]
+    seats: list[int]
+    start: str
+    ends: list[str]
+    is_reversed: bool
+
+    def rows(self) -> dict[str, list[estates.Row]]:
+        first, second, other, of_tenant = self.ends
+        associations = [
+            estates.association(began_on=self.start, ended_on=first),
+            estates.association(RIVAL, began_on="2025-03-01", ended_on=second),
+            estates.association(RIVAL, subscription_id=OTHER_SUBSCRIPTION),
+            estates.association(RIVAL, kind="csp", ended_on=other),
+            estates.association(kind="pal", subscription_id="", tenant_id=TENANT, ended_on=of_tenant),
+        ]
+        pairs = zip((PARTNER, RIVAL), self.partners, strict=True)
+        keys = zip((estates.SUBSCRIPTION, OTHER_SUBSCRIPTION), self.subscriptions, self.seats, strict=True)
+        return {
+            "partners": [estates.partner(one, status=status) for one, status in pairs],
+            "customers": [estates.customer()],
+            "subscriptions": [estates.subscription(key, status=is_, seats=str(seats)) for key, is_, seats in keys],
+            "associations": associations[::-1] if self.is_reversed else associations,
+        }
+
+
+def states(first_ends: list[str]) -> st.SearchStrategy[State]:
+    ends = st.sampled_from(ENDS)
+    return st.builds(
+        State,
+        partners=st.lists(st.sampled_from(["active", "active", "suspended", "closed"]), min_size=2, max_size=2),
+        subscriptions=st.lists(st.sampled_from(["active", "active", "grace", "expired"]), min_size=2, max_size=2),
+        seats=st.lists(st.integers(1, 3), min_size=2, max_size=2),
+        start=st.sampled_from(["2024-08-01", "2024-08-05"]),
+        ends=st.tuples(st.sampled_from(first_ends), st.sampled_from(["", "2025-06-01"]), ends, ends).map(list),
+        is_reversed=st.booleans(),
+    )
+
+
+class Step(NamedTuple):
+    """One import: of which state and files, in batches of which size, and at which batch it is killed."""
+
+    state: State
+    files: list[str]
+    batch: int
+    killed_at: int | None
+
+
+def steps(state: st.SearchStrategy[State]) -> st.SearchStrategy[Step]:
+    some = st.one_of(st.just(FILES), st.sampled_from(FILES).map(lambda one: [one]))
+    return st.builds(Step, state, some, st.integers(1, 3), st.one_of(st.none(), st.integers(0, 6)))
+
+
+class Killed(Exception):
+    """The import has died."""
+
+
+@contextmanager
+def killed_at(batch: int | None) -> Iterator[None]:
+    """Let the import die within its batch with this number, or between the last batch of a file and its event."""
+    left = [-1 if batch is None else batch]
+
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*given: Any, **more: Any) -> Any:
+            left[0] -= 1
+            if left[0] == -1:
+                raise Killed
+            return call(*given, **more)
+
+        return counting
+
+    with (
+        mock.patch.object(loading, "_count", counted(loading._count)),
+        mock.patch.object(loading, "_record", counted(loading._record)),
+    ):
+        yield
+
+
+def run(place: Path, step: Step) -> None:
+    for old in place.glob("*.csv"):
+        old.unlink()
+    estates.write(place, **{name: rows for name, rows in step.state.rows().items() if name in step.files})
+    with mock.patch.object(loading, "BATCH", step.batch), killed_at(step.killed_at), suppress(Killed):
+        estates.load(place)
+
+
+def record() -> list[Any]:
+    """Return all that is stored of the record, without when it was recorded and what only the order of files tells.
+
+    A day that an import chose is that of the import. Of two reasons from outside the first one stays, and an end in a
+    file has a reason only where it came later.
+    """
+    today = timezone.now().date()
+    found: list[Any] = []
+    for one in Association.objects.select_related("partner", "subscription"):
+        from_outside = one.end_reason in FROM_OUTSIDE
+        ended = one.ended_at.date() if one.ended_at else None
+        found.append(
+            (
+                one.kind, one.partner.mpn_id, str(one.subscription and one.subscription.subscription_id),
+                one.began_at.date(), "on the day of an import" if from_outside and ended == today else ended,
+                from_outside, None if ended else one.ends_on, one.undone_at, one.reopened_at,
+            )
+        )  # fmt: skip
+    found.sort(key=str)
+    found.append(list(Partner.objects.order_by("mpn_id").values_list("mpn_id", "status")))
+    found.append(list(Subscription.objects.order_by("subscription_id").values_list("status", "seats")))
+    return found
+
+
+def after(place: Path, which: list[Step]) -> list[Any]:
+    """Return the record after these imports, and roll it back."""
+    with transaction.atomic():
+        for step in which:
+            run(place, step)
+        assert list(verifying.verify()) == []
+        assert list(checking.examine()) == []
+        count, found = Event.objects.count(), record()
+        run(place, which[-1])
+        assert Event.objects.count() == count, "the same files again change nothing"
+        transaction.set_rollback(True)
+    return found
+
+
+def compare(place: Path, before: list[Step], truth: State, batch: int) -> None:
+    last = Step(truth, FILES, batch, None)
+    assert after(place, [*before, last]) == after(place, [Step(truth, FILES, 5000, None)])
+
+
+# In the end, one partner follows the other, so that all rows of the last state fit.
+@TRIED
+@given(st.lists(steps(states(ENDS)), max_size=4), states(["2025-02-01", "2025-03-01"]), st.integers(1, 3))
+def test_last_files_leave_the_record_that_they_alone_would(
+    db: None, tmp_path: Path, before: list[Step], truth: State, batch: int
+) -> None:
+    compare(tmp_path, before, truth, batch)
+
+
+MISTAKE = State(["active", "active"], ["active", "active"], [1, 1], "2024-08-05", ["", "", "", ""], is_reversed=False)
+TRUTH = State(
+    ["active", "closed"],
+    ["active", "active"],
+    [2, 1],
+    "2024-08-01",
+    ["2025-02-01", "", "", "2025-03-01"],
+    is_reversed=True,
+)
+
+
+def test_mistake_in_every_row_is_corrected(db: None, tmp_path: Path) -> None:
+    compare(tmp_path, [Step(MISTAKE, FILES, 5000, None)], TRUTH, 5000)
+    compare(tmp_path, [Step(TRUTH, FILES, 5000, None)], MISTAKE._replace(ends=["2025-03-01", "", "", ""]), 5000)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "fault"),
+    [
+        (imports, "end_overtaken", lambda: 0),
+        (merging, "_says_the_same", lambda row, stored: True),
+        (merging, "_may_be_moved", lambda line, one: False),
+    ],
+)
+def test_control_import_that_forgets_something_is_found(
+    db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, fault: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(module, name, fault)
+    with pytest.raises(AssertionError):
+        test_mistake_in_every_row_is_corrected(None, tmp_path)

@@ -291,7 +291,7 @@ class MoveForm(forms.Form):
     """Two locations of a company, and the subscriptions to move from the first to the second: some, or all."""
 
     from_mpn_id = forms.ChoiceField(label=_("From location"))
-    to_mpn_id = forms.ChoiceField(label=_("To location"), required=False)
+    to_mpn_id = forms.ChoiceField(label=_("To location"))
     subscription = IdsField(required=False)
     which = forms.ChoiceField(choices=[("some", ""), ("all", "")], required=False)
 
@@ -312,8 +312,6 @@ class MoveForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}
-        if given.get("which") and not given.get("to_mpn_id") and "to_mpn_id" not in self.errors:
-            self.add_error("to_mpn_id", _("Choose one of your locations."))
         if given.get("which") == "some" and not given.get("subscription") and "subscription" not in self.errors:
             self.add_error(None, _("Select at least one subscription, or move all of them."))
         return given

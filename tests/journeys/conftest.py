@@ -28,6 +28,9 @@ customer = make_customer("Ekholmen Logistik AB", contact_email="it@ekholmen.exam
 nordvik = make_partner("Nordvik Molntjänster AB", mpn_id="6060842")
 halden = make_partner("Halden Rådgivning AB", mpn_id="6060859")
 make_partner("Global Nordvik", mpn_id="6060866", kind="global")
+company = make_partner("Värde Gruppen", mpn_id="6060880", kind="global")
+for name, mpn_id in (("Värde Lund AB", "6060897"), ("Värde Umeå AB", "6060903")):
+    make_partner(name, mpn_id=mpn_id, parent=company.organisation)
 def member(email, name, organisation, role="administrator", **fields):
     user = make_user(name, email=email, **fields)
     User.objects.filter(pk=user.pk).update(password=password)
@@ -38,6 +41,7 @@ member("vera@ekholmen.example", "Vera Holm", customer.organisation, role="viewer
 member("nils@nordvik.example", "Nils Nordvik", nordvik.organisation)
 member("nora@nordvik.example", "Nora Nordvik", nordvik.organisation, role="viewer", language="sv")
 member("hanna@halden.example", "Hanna Halden", halden.organisation)
+member("bodil@varde.example", "Bodil Värde", company.organisation)
 print(json.dumps({
     "free": [str(make_subscription(customer).subscription_id) for _ in range(40)],
     "expired": str(make_subscription(customer, status="expired").subscription_id),

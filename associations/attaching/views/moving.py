@@ -33,6 +33,7 @@ def move_locations(request: Request) -> HttpResponse:
     locations = _locations(actor)
     if request.method != "POST":
         form = MoveForm(locations, request.GET if "from_mpn_id" in request.GET else None)
+        form.errors.pop("to_mpn_id", None)  # it is chosen in the next step
         return _page(request, form, locations, status=422 if form.errors else 200)
     form = MoveForm(locations, request.POST)
 

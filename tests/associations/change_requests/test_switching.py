@@ -146,9 +146,8 @@ def test_switch_answers_an_open_question_and_undo_opens_it_again(case):
 
 
 def test_switch_refuses_what_attaching_refuses_and_a_past_start(case):
-    refused(
-        "overlaps_another_period", case.switch, began_on=timezone.now().date() - timedelta(days=1), field="began_on"
-    )
+    yesterday = timezone.now().date() - timedelta(days=1)
+    refused("overlaps_another_period", case.switch, began_on=yesterday, field="began_on")
     type(case.halden).objects.filter(pk=case.halden.pk).update(status="suspended")
     refused("partner_suspended", case.switch)
     case.subscription.status = "grace"

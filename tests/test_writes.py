@@ -194,13 +194,13 @@ def of_a_company() -> Ready:
     locations = [make_partner(parent=company.organisation) for _each in range(2)]
     subscription = make_subscription(customer)
     attaching.attach(subscription.subscription_id, locations[0].mpn_id, by=make_member(customer.organisation))
-    body = {"from_mpn_id": locations[0].mpn_id, "to_mpn_id": locations[1].mpn_id}
+    both = {"from_mpn_id": locations[0].mpn_id, "to_mpn_id": locations[1].mpn_id}
     return Ready(
         "post",
         "partners/move/",
         "partners/move/",
-        body,
-        {**body, "subscription_ids": [str(subscription.subscription_id)]},
+        {**both, "subscription_ids": [str(subscription.subscription_id)]},
+        both,
         make_member(company.organisation),
         lambda: Subscription.objects.get(pk=subscription.pk).version,
     )

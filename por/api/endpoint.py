@@ -43,6 +43,15 @@ class DigitsField(serializers.CharField):
     """Text of digits, which may also come as a whole number: an MPN ID."""
 
 
+class TrueOrFalseField(serializers.BooleanField):
+    """A boolean of JSON, and nothing that could stand for one: "false" as a text must not become true or false."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class Endpoint(APIView):
     """One address of the API."""
 

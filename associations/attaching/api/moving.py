@@ -25,7 +25,6 @@ class MoveBody(serializers.Serializer[Any]):
     subscription_ids = serializers.ListField(
         child=serializers.UUIDField(),
         required=False,
-        allow_null=True,
         help_text="Up to 1,000; without it, all of the first location.",
     )
 

@@ -22,7 +22,7 @@ from associations.record.schemas import ASSOCIATION_EXAMPLE, NOT_FOUND, RecordSh
 from por.accounts.authentication import actor_of
 from por.accounts.rules import OrganisationKind, Right
 from por.accounts.writes import Target, write
-from por.api.endpoint import DigitsField, Endpoint, entered, etag
+from por.api.endpoint import DigitsField, Endpoint, TrueOrFalseField, entered, etag
 from por.api.schema import described
 from por.directory.models import Subscription
 
@@ -43,7 +43,7 @@ class AttachBody(serializers.Serializer[Any]):
         max_length=NOTE_LENGTH,
         help_text="Kept in the history; the partner can read it.",
     )
-    switch = serializers.BooleanField(
+    switch = TrueOrFalseField(
         required=False,
         default=False,
         help_text="Replace another partner of record at once, instead of asking which partner is doing the work.",

@@ -340,6 +340,10 @@ def test_api_moves_with_an_outcome_for_each_and_repeats_its_answer_under_a_key(c
     assert [(one["outcome"], one["code"]) for one in given["results"]] == [("moved", None), ("refused", "not_found")]
     assert api.post("partners/move/", body | {"to_mpn_id": company.rival.mpn_id}).json()["code"] == "not_your_mpn_id"
     assert Api(company.admin).post("partners/move/", body).status_code == 403
+    for ids, code in ((None, "null"), ("all", "not_a_list"), (["x"], "invalid")):
+        answer = api.post("partners/move/", body | {"subscription_ids": ids})
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code)
+    assert api.post("partners/move/", body | {"subscription_ids": []}).json()["results"] == []
     del body["subscription_ids"]
     assert len(api.post("partners/move/", body).json()["results"]) == 2
     exact()

@@ -247,12 +247,18 @@ def header_of(block: Sequence[bytes], wanted: Columns) -> tuple[Header, bytes]:
     """
     told, first_fault, likely = None, None, None
     tried = 0
-    for count, raw in enumerate(block, 1):
-        if b"\0" in raw[:LONGEST_LINE]:
-            raise Unfit("", "not_utf8", _("The file is not text in UTF-8. Save it as CSV in UTF-8."))
+    for count in range(1, len(block) + 1):
+        if tried > TITLES:
+            break
         lines = _whole_header(block, count)
         raw = _one(lines)
-        text = _decoded(raw)
+        try:
+            text = _text_of_header(raw)
+        except Unfit as unfit:
+            if not wanted.every and likely is None:
+                raise
+            first_fault, tried = first_fault or unfit, tried + 1
+            continue
         if match := TELLS.fullmatch(text.strip(" ")):
             told = match[1]
             continue
@@ -264,6 +270,8 @@ def header_of(block: Sequence[bytes], wanted: Columns) -> tuple[Header, bytes]:
             names = split(raw, separator)
             header = Header(count + len(lines) - 1, separator, *_known(names, wanted))
         except Unfit as unfit:
+            if not wanted.every and likely is None:
+                raise
             first_fault = first_fault or unfit
         else:
             if wanted.every:
@@ -271,11 +279,15 @@ def header_of(block: Sequence[bytes], wanted: Columns) -> tuple[Header, bytes]:
             filled = sum(map(bool, names))
             if likely is None or filled * FULL > likely[0]:
                 likely = filled, header, raw
-        if tried > TITLES:
-            break
     if likely is not None:
         return likely[1:]
     raise first_fault or _wrong(wanted)
+
+
+def _text_of_header(raw: bytes) -> str:
+    if b"\0" in raw[:LONGEST_LINE]:
+        raise Unfit("", "not_utf8", _("The file is not text in UTF-8. Save it as CSV in UTF-8."))
+    return _decoded(raw)
 
 
 def _whole_header(block: Sequence[bytes], count: int) -> Sequence[bytes]:

@@ -47,6 +47,17 @@ def test_fault_of_the_first_line_is_told_if_no_line_is_a_header(tmp_path):
         rows(tmp_path, "tenant_ids;name\n1;Alm AB\n2;Ek AB\n")
 
 
+def test_bad_row_below_a_wrong_header_does_not_hide_its_fault(tmp_path):
+    with pytest.raises(Unfit, match="We do not know the column tenant_ids"):
+        rows(tmp_path, "tenant_ids;name\n1;Västerhamn\n".encode("cp1252"))
+
+
+def test_bad_row_does_not_hide_the_columns_of_a_file_that_nobody_knows(tmp_path):
+    path = tmp_path / "file.csv"
+    path.write_bytes('a;b\n1;2\n3;"4\n5;ö\n6;7\n'.encode("cp1252"))
+    assert (Table(path).names, list(Table(path).rows())) == (["a", "b"], [["1", "2"], ["6", "7"]])
+
+
 def test_byte_order_mark_may_be_there_twice_before_quotes(tmp_path):
     assert rows(tmp_path, codecs.BOM_UTF8 * 2 + b'"Tenant ID","Name"\n"1","Alm AB"\n') == [["1", "Alm AB", ""]]
 

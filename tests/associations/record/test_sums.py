@@ -335,18 +335,18 @@ def test_largest_changes_are_those_of_kept_subscriptions_that_are_still_of_recor
     assert most_changed(amira, LATER, 2) is None  # five have come, and FEW is four
 
     assert keep() == 1
-    assert most_changed(amira, LATER, 2) == [keys[4], keys[3], keys[2]]
+    assert set(most_changed(amira, LATER, 2) or ()) == {keys[4], keys[3], keys[2]}
     assert most_changed(amira, EARLIER, 2) is None
 
     subscriptions[4].associations.update(undone_at=timezone.now())
     attach(subscriptions[5], partner)
-    assert most_changed(amira, LATER, 2) == [keys[3], keys[2], keys[5]]
+    assert set(most_changed(amira, LATER, 2) or ()) == {keys[3], keys[2], keys[5]}
     subscriptions[3].associations.update(undone_at=timezone.now())
     assert most_changed(amira, LATER, 2) is None  # the second may be one that is not kept
 
     UsageSums.objects.update(changed_in=EARLIER)
     assert keep() == 1
-    assert most_changed(amira, LATER, 2) == [keys[2], keys[1]]  # the others have not changed
+    assert set(most_changed(amira, LATER, 2) or ()) == {keys[2], keys[1]}  # the others have not changed
 
     Usage.objects.filter(subscription=keys[1], month=LATER).update(active_users=900)
     assert set(most_changed(amira, LATER, 2) or ()) == {keys[0], keys[1], keys[2], keys[5]}  # what was kept is old

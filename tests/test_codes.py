@@ -35,6 +35,7 @@ IMPOSSIBLE: dict[str, set[str]] = {
     "answer": {"change_request_open", "mpn_id_malformed", "partner_not_found"},  # an open one is answered, by a party
     "statement": {"change_request_open"},
     "activate": STEPS | START,
+    "bulk": {"reason_too_long"},  # its rows have no reason
     "move": STEPS | {"no_partner_of_record", "not_found"},  # they are outcomes
     "invite": {"mpn_id_malformed", "partner_not_found", "not_found"},  # it invites for itself
     # Of subscriptions they are outcomes; the partner is that of the invitation.

@@ -83,7 +83,7 @@ def fields(cast: Cast) -> dict[str, dict[str, set[str]]]:
         role = reader_of(address)
         if address.startswith("/api/") or row is None or row[ROLES.index(role)] != "200":
             continue
-        path = path_of(cast, address)
+        path = path_of(cast, address) + "?change"  # with the form that a button opens
         with transaction.atomic():
             page = cast.clients[role].get(path)
             transaction.set_rollback(True)
@@ -99,7 +99,7 @@ def fields(cast: Cast) -> dict[str, dict[str, set[str]]]:
 
 
 def test_the_fields_of_forms_are_found(fields):
-    assert {"mpn_id", "version"} <= set(fields["c/subscriptions/<uuid:subscription_id>/check/"]) | {"version"}
+    assert "mpn_id" in fields["c/subscriptions/<uuid:subscription_id>/check/"]
     assert {"rows", "file", "manner"} <= set(fields["c/bulk/"])
     assert {"consent_name", "consent_email", "consent"} <= set(fields["p/activate/"])
     assert sum(len(names) for names in fields.values()) > 60

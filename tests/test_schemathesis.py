@@ -204,7 +204,7 @@ def test_what_an_answer_names_is_asked_for_next(estate):
     for role in ROLES:
         Chain.role = role
         Chain.run(settings=chains(EXAMPLES))
-    assert len(followed) >= 5, followed
+    assert len(followed) >= 3, followed
 
 
 @pytest.mark.parametrize("wrong", [{}, {"email": 7}, RuntimeError("a defect")], ids=str)

@@ -45,7 +45,6 @@ class AttachBody(serializers.Serializer[Any]):
     )
     switch = TrueOrFalseField(
         required=False,
-        default=False,
         help_text="Replace another partner of record at once, instead of asking which partner is doing the work.",
     )
 
@@ -115,7 +114,7 @@ class PartnerOfRecord(Endpoint):
                 began_on=given.get("began_on"),
                 note=given.get("note", ""),
                 version=version,
-                switch=given["switch"],
+                switch=given.get("switch", False),
             )
             body: Any = _body(attached.association)
             status = 201 if attached.outcome == "attached" else 200

@@ -438,7 +438,7 @@ TABLE: list[tuple[str, str, str, str, int]] = [
     ("held_and_expired", "ends_from_outside", "ends_from_outside", "left", 0),
     ("free", "loads", "attach_other", "overlaps_another_period", 0),
     ("free", "loads", "attach", "changed_in_product", 0),
-    ("free", "loads", "attach_and_undo", "loaded", 0),
+    ("free", "loads", "attach_and_undo", "loaded", 1),
 ]
 #: These verbs do not lock the partner, so there is nothing to wait for.
 NEVER_MEET = {

@@ -292,7 +292,7 @@ def test_wrong_header_refuses_the_file(tmp_path: Path, header: str) -> None:
     ("row", "column", "code"),
     [
         (f"{TENANT},Name,,,,\n".encode(), "", "wrong_number_of_cells"),
-        (f"{TENANT},Name,,,,,,\n".encode(), "", "wrong_number_of_cells"),
+        (f"{TENANT},Name,,,,,,more\n".encode(), "", "wrong_number_of_cells"),
         (f"{TENANT},N\xe5me,,,,,\n".encode("latin-1"), "", "not_utf8"),
         (f"{TENANT},Na\0me,,,,,\n".encode(), "name", "control_character"),
         (f'{TENANT},"Name,,,,,\n'.encode(), "", "bad_quoting"),

@@ -1,4 +1,4 @@
-"""Jobs that remove partners or answer change requests, and the reason of a row."""
+"""Jobs that remove partners or answer change requests."""
 
 from django.db import migrations, models
 
@@ -20,5 +20,4 @@ class Migration(migrations.Migration):
                 max_length=10,
             ),
         ),
-        migrations.AddField("JobRow", "reason", models.TextField(blank=True, db_default="", default="")),
     ]

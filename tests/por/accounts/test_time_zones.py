@@ -113,7 +113,7 @@ def test_migration_keeps_the_zones_that_people_chose():
     User.objects.update(own_time_zone=False)
 
     with connection.cursor() as cursor:
-        cursor.execute(import_module("por.accounts.migrations.0006_time_zones").OWN)
+        cursor.execute(import_module("por.accounts.migrations.0008_own_time_zones").OWN)
 
     assert dict(User.objects.values_list("pk", "own_time_zone")) == {there.pk: False, other.pk: True}
 

@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -124,7 +124,7 @@ class Estate:
 def is_ready(port: int) -> bool:
     """Ask as the proxy does."""
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    with suppress(OSError, http.client.HTTPException):
+    with closing(client), suppress(OSError, http.client.HTTPException):
         client.request("GET", "/readyz", headers={"Host": "localhost", "X-Forwarded-Proto": "https"})
         return client.getresponse().status == 200
     return False

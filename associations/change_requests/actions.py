@@ -6,7 +6,7 @@ The partner of record stays until the customer answers. A change request is lock
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
@@ -64,6 +64,11 @@ def open_or_join(
 def policy_of(moment: datetime) -> Policy:
     """Return the policy in force on the day of an instant."""
     return policy_on(moment.date())
+
+
+def last_day_to_answer(subscription: Subscription, at: datetime) -> date:
+    """Return the last day on which a change request that is opened at this instant can be answered."""
+    return policy_of(at).answer_by(zones.day_in(subscription.customer.organisation.time_zone, at))
 
 
 @transaction.atomic
@@ -132,16 +137,15 @@ def switch(
 
 def _opened(subscription: Subscription, incumbent: Association, *, at: datetime) -> ChangeRequest:
     request = ChangeRequest(subscription=subscription, incumbent=incumbent, opened_at=at)
-    _set_due(request, policy_of(at).change_request_business_days, at=at)
+    _set_due(request, last_day_to_answer(subscription, at))
     request.save()
     return request
 
 
-def _set_due(request: ChangeRequest, days: int, *, at: datetime) -> None:
-    """Let a change request be due at the end of the day that is some business days later where the customer is."""
-    zone = request.subscription.customer.organisation.time_zone
-    request.due_on = policy_of(at).business_day_after(zones.day_in(zone, at), days)
-    request.due_at = zones.end_of_day(request.due_on, zone)
+def _set_due(request: ChangeRequest, day: date) -> None:
+    """Let this be the last day on which a change request can be answered, where the customer is."""
+    request.due_on = day
+    request.due_at = zones.end_of_day(day, request.subscription.customer.organisation.time_zone)
 
 
 def _replace(incumbent: Association, partner: Partner, *, at: datetime, why: str = "", note: str) -> Association:
@@ -235,7 +239,8 @@ def _open_again(request: ChangeRequest, *, at: datetime) -> None:
     """Save a change request as open. A deadline that has passed moves to the end of the next business day."""
     request.closed_at, request.reopened_at = None, at
     if request.due_at <= at:
-        _set_due(request, 1, at=at)
+        today = zones.day_in(request.subscription.customer.organisation.time_zone, at)
+        _set_due(request, policy_of(at).business_day_after(today, 1))
     request.save()
 
 

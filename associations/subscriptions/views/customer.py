@@ -22,7 +22,7 @@ from associations.attaching.actions.undo import undo
 from associations.attaching.forms import AttachForm, CheckForm, RemoveForm, SeveralForm, StartForm, UndoForm
 from associations.attaching.views import several
 from associations.attaching.views.shared import being_of_record, checked, is_told_of_end, told_of
-from associations.change_requests.actions import requests_of
+from associations.change_requests.actions import last_day_to_answer, requests_of
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.queries import (
     LastChange,
@@ -49,7 +49,6 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
-from por.accounts.zones import day_in
 from por.directory.models import Partner, Subscription
 from por.directory.rules import normal_mpn_id
 from por.errors import Refused, VersionConflict
@@ -304,7 +303,7 @@ def _detail(
             "changing": "change" in request.GET or partner is not None or any(form in sent for form in (check, attach)),
             "asked": change_request,
             "proposals": proposals(actor, change_request) if change_request and actor.may(Right.REMOVE) else [],
-            "due_on": change_request.last_day if change_request else _answer_by(subscription),
+            "due_on": change_request.last_day if change_request else last_day_to_answer(subscription, timezone.now()),
             "may_remove": current is not None and as_of is None and actor.may(Right.REMOVE),
             "last": last,
             "told": told_of(last) if last else told_of_open(change_request) if change_request else [],
@@ -347,12 +346,6 @@ def _detail(
 def _start_form(record: Association | None) -> StartForm:
     """Return the form with the start of the partner of record."""
     return StartForm(initial={"began_on": formatting.day_of(record.began_at)} if record else {}, auto_id="start_%s")
-
-
-def _answer_by(subscription: Subscription) -> date:
-    """Return the last day to answer a change request that is opened now."""
-    today = day_in(subscription.customer.organisation.time_zone, timezone.now())
-    return policy_on(today).answer_by(today)
 
 
 def _known_partners(subscription: Subscription) -> list[Partner]:

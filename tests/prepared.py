@@ -116,7 +116,9 @@ def _record(made: Estate) -> None:
             if chance.random() < 0.5:
                 change_requests.submit_statement(request.pk, "We run it.", by=make_member(rival.organisation))
             if chance.random() < 0.4:
-                change_requests.answer(request.pk, chance.choice([partner, rival]).mpn_id, by=by)
+                # The first rival may be a location of the same company, to which the record has moved since.
+                party = chance.choice(list(request.parties().values()))
+                change_requests.answer(request.pk, party.mpn_id, by=by)
     free = [one for one in active if not Association.objects.of_record().filter(subscription=one).exists()]
     for one in free[:2]:
         attach(one.subscription_id, small.mpn_id, by=admins[one.customer_id])

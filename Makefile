@@ -81,7 +81,7 @@ development: python
 # What the tests need that is not a Python package: a browser, gettext and openssl.
 tools:
 	missing=""; \
-	command -v chromium >/dev/null || missing="$$missing chromium fonts-liberation"; \
+	command -v chromium-headless-shell >/dev/null || missing="$$missing chromium-headless-shell fonts-liberation"; \
 	command -v msgfmt >/dev/null || missing="$$missing gettext"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	test -z "$$missing" && exit 0; \

@@ -99,8 +99,10 @@ FIVE = other.Statement(1)
     assert prepared_in(source, "new") == {"new.ONE", "new.TWO", "new.three", "new.Four.listed"}
 
 
-@pytest.mark.parametrize("few", [1000, 3], ids=["few keys", "many keys"])
-@pytest.mark.parametrize("how", ["kept", "forgotten", "not prepared"])
+@pytest.mark.parametrize(
+    ("how", "few"), [("kept", 1000), ("kept", 3), ("forgotten", 3), ("not prepared", 1000)],
+    ids=["kept, few keys", "kept, many keys", "forgotten, many keys", "not prepared, few keys"],
+)  # fmt: skip
 @pytest.mark.parametrize("name", HELD)
 def test_prepared_query_returns_what_its_plain_queryset_returns(estate, monkeypatch, name, how, few):
     monkeypatch.setattr(access, "FEW", few)

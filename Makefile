@@ -13,6 +13,9 @@ POOLED = tests/por/db/test_pooler.py tests/test_writes.py tests/test_idempotency
 # For commands that read the settings and need no server.
 NOWHERE = SECRET_KEY=none DATABASE_URL=postgres://none/none REDIS_URL=redis://none EMAIL_URL=smtp://none
 
+# Many containers set this. Each of the many processes of a test run would compile all code anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run count test crawl brokers fuzz chaos check bench messages types lock clean python runtime development tools
 .SILENT:
 

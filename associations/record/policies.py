@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from por.directory.rules import Agreement
-
-POLICIES = Path(__file__).parents[1] / "policies.yaml"
+from por.programs.policies import DatedPolicies, business_day_after
 
 
 @dataclass(frozen=True)
@@ -53,62 +47,15 @@ class Policy:
 
     def business_day_after(self, day: date, count: int) -> date:
         """Return the day that is `count` business days later: Monday to Friday without holidays."""
-        while count:
-            day += timedelta(days=1)
-            if day.weekday() < SATURDAY and day not in self.holidays:
-                count -= 1
-        return day
+        return business_day_after(day, count, self.holidays)
 
 
-SATURDAY = 5
-
-
-#: What a figure of a policy may be, by the type it has in the table above.
-_READ: dict[str, Callable[[Any], Any]] = {
-    "int": lambda value: _of(int, value),
-    "bool": lambda value: _of(bool, value),
-    "date": lambda value: _of(date, value),
-    "tuple[int, ...]": lambda value: tuple(_of(int, one) for one in _of(list, value)),
-    "tuple[str, ...]": lambda value: tuple(_of(str, one) for one in _of(list, value)),
-    "tuple[date, ...]": lambda value: tuple(_of(date, one) for one in _of(list, value)),
-}
-
-
-def _of(wanted: type, value: Any) -> Any:
-    if type(value) is not wanted:  # a bool is an int, and a datetime a date, to isinstance
-        raise TypeError(f"{value!r} is no {wanted.__name__}")
-    return value
-
-
-@cache
-def policies() -> dict[date, Policy]:
-    """Return all policies by the day each begins, oldest first. Raises ValueError that names the entry and key."""
-    loaded: list[dict[str, Any]] = yaml.safe_load(POLICIES.read_text(encoding="utf-8"))
-    found: dict[date, Policy] = {}
-    figures: dict[str, Any] = {}
-    types = {field.name: str(field.type) for field in fields(Policy)}
-    for number, entry in enumerate(loaded, 1):
-        where = f"{POLICIES.name}: entry {number}"
-        start = entry.pop("valid_from", None)
-        if type(start) is not date or any(start <= earlier for earlier in found):
-            raise ValueError(f"{where}: valid_from is no day after that of the entry before")
-        for name, value in entry.items():
-            if name not in types:
-                raise ValueError(f"{where}: {name} is no figure of a policy")
-            try:
-                figures[name] = _READ[types[name]](value)
-            except TypeError as error:
-                raise ValueError(f"{where}: {name}: {error}") from error
-        if missing := types.keys() - figures.keys():
-            raise ValueError(f"{where}: {min(missing)} is missing")
-        found[start] = Policy(**figures)
-    return found
+POLICIES = DatedPolicies(Path(__file__).parents[1] / "policies.yaml", Policy)
 
 
 def policy_on(day: date) -> Policy:
     """Return the policy in force on a day; before the first one, that one."""
-    known = policies()
-    return known[max((start for start in known if start <= day), default=min(known))]
+    return POLICIES.on(day)
 
 
 def digital_only(agreement: str, started_on: date) -> bool:
@@ -118,13 +65,15 @@ def digital_only(agreement: str, started_on: date) -> bool:
 
 def digital_only_from() -> date:
     """Return the first day from which deals are digital only; `date.max` if no policy has that."""
-    return min((start for start, policy in policies().items() if policy.new_ea_deals_digital_only), default=date.max)
+    return min(
+        (start for start, policy in POLICIES.by_start.items() if policy.new_ea_deals_digital_only), default=date.max
+    )
 
 
 def forms_earn_nothing_since(day: date) -> date | None:
     """Return since when a legacy form earns nothing, as of a day; None while it still earns."""
     since = None
-    for start, policy in policies().items():
+    for start, policy in POLICIES.by_start.items():
         if start <= day:
             since = None if policy.legacy_form_earns else since or start
     return since

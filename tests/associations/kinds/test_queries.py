@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from associations.kinds import queries as kinds
 from associations.kinds.queries import QUESTIONS, what_counts
-from associations.record.policies import policies
+from associations.record.policies import POLICIES, policy_on
 from associations.record.rules import AssociationKind
 from por.accounts.models import Organisation
 from por.directory import portals
@@ -58,8 +58,8 @@ def test_every_kind_has_an_answer_to_every_question_on_every_day_it_exists():
 
 
 def test_answers_agree_with_the_policies_and_the_effects():
-    for day in (start + timedelta(days=off) for start in policies() for off in (-1, 0)):
-        policy = policies()[max((start for start in policies() if start <= day), default=min(policies()))]
+    for day in (start + timedelta(days=off) for start in POLICIES.by_start for off in (-1, 0)):
+        policy = policy_on(day)
         assert (answer_on("osa_form", "incentive", f"{day}") == "yes") == policy.legacy_form_earns
         assert (answer_on("osa_form", "set_by", f"{day}") == "form_but_ea") == policy.new_ea_deals_digital_only
     known = kinds.kinds()[AssociationKind.DPOR]

@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "por.directory",
     "por.breaches",
     "associations",
+    "associations.claims",
     "allauth",
     "allauth.account",
     "rest_framework",

@@ -13,14 +13,13 @@ import yaml
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
+from associations.kinds.rules import NOT_PUBLISHED, Dated, Status, dated, in_force, same_names, word
 from associations.record.rules import AssociationKind
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
 
 KINDS = Path(__file__).parent / "kinds.yaml"
-
-NOT_PUBLISHED = _("Not published")
 
 
 class SetBy(TextChoices):
@@ -53,6 +52,7 @@ class Of(TextChoices):
 class Competency(TextChoices):
     YES = "yes", _("Yes")
     NO = "no", _("No")
+    CONTRIBUTION = "contribution", _("Only for the partner contribution indicators")
     NOT_CLOUD_PLATFORM = "not_cloud_platform", _("Yes, but not for Cloud Platform")
     MOBILITY = "mobility", _("Only for Enterprise Mobility Management")
     MOBILITY_AND_PRODUCTIVITY = (
@@ -85,6 +85,7 @@ class Incentive(TextChoices):
     YES = "yes", _("Yes")
     NO = "no", _("No")
     NOT_CRM = "not_crm", _("Yes, but not for CRM Online")
+    CRM = "crm", _("Only for CRM Online")
     AZURE = "azure", _("Only for Azure")
     BY_ROLE = "by_role", _("Yes, depending on the role in the customer’s Azure")
     NOT_RECOGNITION = "not_recognition", _("Yes, but not in a role that only gives recognition")
@@ -118,25 +119,11 @@ QUESTIONS = {
 IN_SHORT = ("set_by", "of", "usage")
 
 
-class Status(TextChoices):
-    """How sure an answer is."""
-
-    OFFICIAL = "official", _("Official")
-    SECONDARY = "secondary", _("Secondary source")
-    INFERRED = "inferred", _("Our interpretation")
-    OURS = "ours", _("Our own rule")
-    UNKNOWN = "unknown", NOT_PUBLISHED
-
-
 @dataclass(frozen=True)
-class Answer:
-    """An answer about a kind, valid from a day on, with its source; without a day, valid from the beginning."""
+class Answer(Dated[TextChoices]):
+    """An answer about a kind."""
 
     label: LazyText
-    says: TextChoices
-    since: date | None
-    source: str
-    status: Status
 
     @property
     def icon(self) -> str:
@@ -166,48 +153,23 @@ def what_counts(day: date, asked: Collection[str] = QUESTIONS.keys()) -> list[Ro
 
 
 def _on(day: date, name: str, answers: list[Answer]) -> Answer:
-    found = [answer for answer in answers if answer.since is None or answer.since <= day]
     label, known = QUESTIONS[name]
-    return found[-1] if found else Answer(label, known("unknown"), None, "", Status.UNKNOWN)
+    return in_force(answers, day) or Answer(known("unknown"), None, "", Status.UNKNOWN, label)
 
 
 @cache
 def kinds() -> dict[AssociationKind, dict[str, list[Answer]]]:
     """Return all answers about all kinds, oldest first. Raise ValueError for a wrong file, naming the entry."""
     loaded: dict[str, Any] = yaml.safe_load(KINDS.read_text(encoding="utf-8"))
-    _same_names(KINDS.name, loaded, AssociationKind.values)
+    same_names(KINDS.name, loaded, AssociationKind.values)
     found: dict[AssociationKind, dict[str, list[Answer]]] = {}
     for kind in AssociationKind:
-        _same_names(f"{KINDS.name}: {kind}", loaded[kind], list(QUESTIONS))
-        found[kind] = {}
-        for name, question in QUESTIONS.items():
-            answers: list[Answer] = []
-            for number, entry in enumerate(loaded[kind][name], 1):
-                where = f"{KINDS.name}: {kind}: {name}: entry {number}"
-                answers.append(_answer(where, entry, question, answers[-1] if answers else None))
-            found[kind][name] = answers
+        same_names(f"{KINDS.name}: {kind}", loaded[kind], list(QUESTIONS))
+        found[kind] = {
+            name: [
+                Answer(one.says, one.since, one.source, one.status, question.label)
+                for one in dated(f"{KINDS.name}: {kind}: {name}", loaded[kind][name], word(question.answers))
+            ]
+            for name, question in QUESTIONS.items()
+        }
     return found
-
-
-def _answer(where: str, entry: dict[str, Any], question: Question, before: Answer | None) -> Answer:
-    _same_names(where, {"since": None} | entry, ["since", "says", "source", "status"])
-    since = entry.get("since")
-    if since is not None and type(since) is not date:
-        raise ValueError(f"{where}: since: {since!r} is no date")
-    if before is not None and (since is None or (before.since is not None and since <= before.since)):
-        raise ValueError(f"{where}: since is no day after that of the entry before")
-    for key, known in (("says", question.answers), ("status", Status)):
-        if entry[key] not in known.values:
-            raise ValueError(f"{where}: {key}: {entry[key]!r} is none of {', '.join(known.values)}")
-    if not isinstance(entry["source"], str) or not entry["source"]:
-        raise ValueError(f"{where}: source: {entry['source']!r} is no text")
-    return Answer(question.label, question.answers(entry["says"]), since, entry["source"], Status(entry["status"]))
-
-
-def _same_names(where: str, given: Any, wanted: list[str]) -> None:
-    if not isinstance(given, dict):
-        raise ValueError(f"{where}: {given!r} has no names")
-    if unknown := given.keys() - set(wanted):
-        raise ValueError(f"{where}: {min(unknown)} is not known")
-    if missing := set(wanted) - given.keys():
-        raise ValueError(f"{where}: {min(missing)} is missing")

@@ -72,7 +72,14 @@ _SOMETIMES = f"""
     CASE WHEN {_HAS_KEPT}
         THEN concat('|kept|', one.seats_at_end, '|', one.status_at_end, '|', one.renews_on_at_end - DATE '1970-01-01',
             '|', one.version_at_end) END"""
-FINGERPRINT = _HASHED.format(f"{_RECORD}, {_SOMETIMES}")
+_CLAIMED = """
+    CASE WHEN concat(one.program, one.role, one.workload, one.claim_number) <> ''
+        THEN concat('|claimed|', char_length(one.program), ':', one.program, '|', char_length(one.role), ':', one.role,
+            '|', char_length(one.workload), ':', one.workload,
+            '|', char_length(one.claim_number), ':', one.claim_number) END"""
+FINGERPRINT = _HASHED.format(f"{_RECORD}, {_SOMETIMES}, {_CLAIMED}")
+#: The same for associations without a claim. A migration runs before there are columns for claims.
+BEFORE_CLAIMS = _HASHED.format(f"{_RECORD}, {_SOMETIMES}")
 
 
 def fingerprint_of(one: Association) -> str:
@@ -87,6 +94,9 @@ def fingerprint_of(one: Association) -> str:
     kept = (one.seats_at_end, one.status_at_end or None, _days(one.renews_on_at_end), one.version_at_end)
     if any(value is not None for value in kept):
         parts += ["kept", *map(_text, kept)]
+    claimed = (one.program, one.role, one.workload, one.claim_number)
+    if any(claimed):
+        parts += ["claimed", *(f"{len(text)}:{text}" for text in claimed)]
     return sha256("|".join(parts).encode()).hexdigest()[:32]
 
 
@@ -115,38 +125,39 @@ def drafts(association_ids: Sequence[int]) -> list[history.EventDraft]:
     return _drafts("one.id = ANY(%(ids)s)", ids=list(association_ids))
 
 
-def describe_new(customer_ids: Sequence[int]) -> None:
+def describe_new(customer_ids: Sequence[int], fingerprint: str = FINGERPRINT) -> None:
     """Record the state of those associations of these customers that no event describes.
 
     An association that an event describes is left alone: what was changed past its verb stays in sight.
     """
-    events = _drafts(_NEW, customers=list(customer_ids), chains=[f"organisation:{pk}" for pk in customer_ids])
+    chains = [f"organisation:{pk}" for pk in customer_ids]
+    events = _drafts(_NEW, fingerprint, customers=list(customer_ids), chains=chains)
     history.record_each(by=SYSTEM, at=timezone.now(), events=events)
 
 
 def describe_all() -> None:
-    """Record the state of every association that no event describes, some customers in each transaction."""
+    """Record, for the migration, the state of all associations that no event describes, some customers at a time."""
     last = 0
     while found := list(Customer.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:CUSTOMERS]):
         with transaction.atomic():
-            describe_new(found)
+            describe_new(found, BEFORE_CLAIMS)
         last = found[-1]
 
 
 def describe_what_was_kept() -> None:
-    """Describe again what was described before fingerprints covered what an association keeps of its subscription."""
+    """Describe again, for the migration, what was described before fingerprints covered what is kept at an end."""
     last = 0
     while found := list(Customer.objects.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:CUSTOMERS]):
         chains = [f"organisation:{pk}" for pk in found]
         with transaction.atomic():
-            events = _drafts(_WITHOUT_WHAT_WAS_KEPT, customers=found, chains=chains)
+            events = _drafts(_WITHOUT_WHAT_WAS_KEPT, BEFORE_CLAIMS, customers=found, chains=chains)
             history.record_each(by=SYSTEM, at=timezone.now(), events=events)
         last = found[-1]
 
 
-def _drafts(which: str, **given: Any) -> list[history.EventDraft]:
+def _drafts(which: str, fingerprint: str = FINGERPRINT, **given: Any) -> list[history.EventDraft]:
     with connection.cursor() as cursor:
-        cursor.execute(_STATE.format(which=which), {**given, "most": MOST})
+        cursor.execute(_STATE.format(which=which, fingerprint=fingerprint), {**given, "most": MOST})
         return [
             history.EventDraft(
                 customer,
@@ -162,7 +173,7 @@ def _drafts(which: str, **given: Any) -> list[history.EventDraft]:
 # its event comes after `after`, so what it says prevails.
 _STATE = f"""
 WITH described AS (
-    SELECT one.customer_id, one.id, {FINGERPRINT} AS fingerprint,
+    SELECT one.customer_id, one.id, {{fingerprint}} AS fingerprint,
         (row_number() OVER (PARTITION BY one.customer_id ORDER BY one.id) - 1) / %(most)s AS part
     FROM associations_association AS one WHERE {{which}}
 )

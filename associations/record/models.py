@@ -18,6 +18,7 @@ from por.accounts.rules import OrganisationKind
 from por.db.models import RowModel
 from por.directory.access import partner_ids
 from por.directory.models import Customer, Partner, Subscription
+from por.directory.rules import Workload
 
 
 def start_of(day: date) -> datetime:
@@ -95,13 +96,18 @@ class AssociationQuerySet(models.QuerySet["Association"]):
 
 
 class Association(RowModel):
-    """A partner is associated with a subscription, or a tenant, over a half-open period.
+    """A partner is associated with a subscription, or a tenant, or a workload of it, over a half-open period.
 
     `ended_at` is null while it is open. `attached_at` is when it was recorded, which may be later than it began;
     `undone_at` takes it out of the record as if it had never been.
     """
 
     kind = models.CharField(max_length=20, choices=AssociationKind.choices)
+    # Of an approved claim: its programme and role, and the workload where it is of one and not of a subscription.
+    program = models.CharField(max_length=20, blank=True, default="", db_default="")
+    role = models.CharField(max_length=20, blank=True, default="", db_default="")
+    workload = models.CharField(max_length=10, choices=Workload.choices, blank=True, default="", db_default="")
+    claim_number = models.CharField(max_length=40, blank=True, default="", db_default="")
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="associations")
     subscription = models.ForeignKey(
         Subscription, models.PROTECT, null=True, blank=True, related_name="associations", db_index=False
@@ -154,12 +160,51 @@ class Association(RowModel):
                 condition=Q(ended_at=None) | Q(ended_at__gt=F("began_at")) | Q(undone_at__isnull=False),
                 name="an_association_ends_after_it_begins",
             ),
+            models.UniqueConstraint(
+                fields=["program", "customer", "workload"],
+                condition=Q(ended_at=None, undone_at=None) & ~Q(workload=""),
+                name="one_claim_per_workload",
+            ),
+            models.UniqueConstraint(
+                fields=["program", "role", "subscription"],
+                condition=Q(ended_at=None, undone_at=None, subscription__isnull=False) & ~Q(program=""),
+                name="one_claim_per_role_and_subscription",
+            ),
+            ExclusionConstraint(
+                name="no_two_claims_of_a_workload_overlap",
+                expressions=[
+                    ("program", RangeOperators.EQUAL),
+                    ("customer", RangeOperators.EQUAL),
+                    ("workload", RangeOperators.EQUAL),
+                    (Period("began_at", "ended_at", RangeBoundary()), RangeOperators.OVERLAPS),
+                ],
+                condition=Q(undone_at=None) & ~Q(workload=""),
+            ),
+            ExclusionConstraint(
+                name="no_two_claims_of_a_subscription_overlap",
+                expressions=[
+                    ("program", RangeOperators.EQUAL),
+                    ("role", RangeOperators.EQUAL),
+                    ("subscription", RangeOperators.EQUAL),
+                    (Period("began_at", "ended_at", RangeBoundary()), RangeOperators.OVERLAPS),
+                ],
+                condition=Q(undone_at=None, subscription__isnull=False) & ~Q(program=""),
+            ),
             models.CheckConstraint(
                 condition=(
-                    Q(kind__in=sorted(TENANT_KINDS), subscription=None)
-                    | (~Q(kind__in=sorted(TENANT_KINDS)) & Q(subscription__isnull=False))
+                    Q(kind__in=sorted(TENANT_KINDS), subscription=None, workload="")
+                    | (Q(kind=AssociationKind.CPOR, subscription=None) & ~Q(workload=""))
+                    | (~Q(kind__in=sorted(TENANT_KINDS)) & Q(subscription__isnull=False, workload=""))
                 ),
-                name="an_association_is_of_a_subscription_or_a_tenant",
+                name="an_association_is_of_a_subscription_a_workload_or_a_tenant",
+            ),
+            # Imports have made claimed ones without a programme: of those nothing is known but the partner.
+            models.CheckConstraint(
+                condition=(
+                    Q(program="", role="", workload="", claim_number="")
+                    | (Q(kind=AssociationKind.CPOR) & ~Q(program="") & ~Q(role=""))
+                ),
+                name="only_a_claim_has_a_programme_and_role",
             ),
         ]
         indexes = [

@@ -19,7 +19,7 @@ from por.accounts.authentication import actor_of
 from por.api.schema import Day, Guid, Is, Timestamp, timestamp
 from por.directory.models import Customer, Partner, Subscription
 from por.directory.portals import PortalName
-from por.directory.rules import Agreement, Product
+from por.directory.rules import Agreement, Product, Workload
 
 NOT_FOUND = {404: ["not_found"]}
 
@@ -28,6 +28,7 @@ AgreementCode = Annotated[str, Is(enum=Agreement.values)]
 PortalCode = Annotated[str, Is(enum=PortalName.values)]
 StatusCode = Annotated[str, Is(enum=Subscription.Status.values)]
 KindCode = Annotated[str, Is(enum=AssociationKind.values)]
+WorkloadCode = Annotated[str, Is(enum=Workload.values)]
 SourceCode = Annotated[str, Is(enum=Source.values)]
 EndReasonCode = Annotated[str, Is(enum=EndReason.values)]
 
@@ -64,7 +65,8 @@ class SubscriptionNameShape(TypedDict):
 class AssociationShape(TypedDict):
     """A partner is associated with a subscription, or with a whole tenant, over a half-open period.
 
-    The days are the UTC days of the two instants; `attached_at` is when it was recorded.
+    Of an approved claim, `program`, `role` and the number of the `claim` are given. It is of a subscription, or of a
+    `workload` of the tenant. The days are the UTC days of the two instants; `attached_at` is when it was recorded.
     """
 
     id: int
@@ -72,9 +74,10 @@ class AssociationShape(TypedDict):
     partner: PartnerShape
     customer: CustomerShape
     subscription: SubscriptionNameShape | None
-    program: None
-    workload: None
-    claim: None
+    program: str | None
+    role: str | None
+    workload: WorkloadCode | None
+    claim: str | None
     began_on: Day
     ended_on: Day | None
     began_at: Timestamp
@@ -119,9 +122,10 @@ def association_shape(association: Association) -> AssociationShape:
         "partner": partner_shape(association.partner),
         "customer": customer_shape(association.customer),
         "subscription": _name(association.subscription) if association.subscription else None,
-        "program": None,
-        "workload": None,
-        "claim": None,
+        "program": association.program or None,
+        "role": association.role or None,
+        "workload": association.workload or None,
+        "claim": association.claim_number or None,
         "began_on": association.began_at.astimezone(UTC).date().isoformat(),
         "ended_on": association.ended_at.astimezone(UTC).date().isoformat() if association.ended_at else None,
         "began_at": timestamp(association.began_at),
@@ -169,6 +173,7 @@ ASSOCIATION_EXAMPLE = {
     "customer": CUSTOMER_EXAMPLE,
     "subscription": {"id": SUBSCRIPTION_EXAMPLE["id"], "product": "office365", "sku": SKU_EXAMPLE},
     "program": None,
+    "role": None,
     "workload": None,
     "claim": None,
     "began_on": "2026-03-02",

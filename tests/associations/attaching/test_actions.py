@@ -440,7 +440,10 @@ def period(subscription: Subscription, partner: Partner, began: int, ended: int 
         ("one_partner_of_record_per_subscription|no_two_periods_of_record_overlap", {"began": 20, "ended": None}),
         ("no_two_periods_of_record_overlap", {"began": 5, "ended": 11}),
         ("an_association_ends_after_it_begins", {"began": 5, "ended": 5}),
-        ("an_association_is_of_a_subscription_or_a_tenant", {"began": 5, "ended": 6, "kind": AssociationKind.PAL}),
+        (
+            "an_association_is_of_a_subscription_a_workload_or_a_tenant",
+            {"began": 5, "ended": 6, "kind": AssociationKind.PAL},
+        ),
     ],
 )
 def test_database_refuses_periods_that_break_a_constraint(subscription, partner, constraint, second):

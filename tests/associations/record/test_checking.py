@@ -25,7 +25,7 @@ from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import undo
 from associations.change_requests import actions as change_requests
 from associations.record import checking, describing, recording
-from associations.record.describing import FINGERPRINT, fingerprint_of
+from associations.record.describing import BEFORE_CLAIMS, FINGERPRINT, fingerprint_of
 from associations.record.models import KEPT, REDATED, Association, Unexplained
 from por.accounts.models import SYSTEM, Actor
 from por.db.grants import as_owner
@@ -383,10 +383,15 @@ def test_fingerprint_of_the_row_and_of_the_object_are_the_same(customer, subscri
         {"ended_at": now, "end_inferred": True, **at_end},
         {"ends_on": day, "renews_on_at_end": timezone.now().date()},
         {"ended_at": now, "seats_at_end": 7},
+        {"kind": "cpor", "program": "osu_bizapps", "role": "usage", "claim_number": note[:40]},
+        {"kind": "cpor", "program": "a|1:b", "role": "usage", "workload": "exo", "subscription": None},
     ):
         one = Association.objects.create(
-            **{"kind": "dpor", "customer": customer, "subscription": subscription, "partner": partner},
             **{
+                "kind": "dpor",
+                "customer": customer,
+                "subscription": subscription,
+                "partner": partner,
                 "began_at": began,
                 "source": "customer",
                 "end_reason": "removed",
@@ -398,7 +403,16 @@ def test_fingerprint_of_the_row_and_of_the_object_are_the_same(customer, subscri
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT {FINGERPRINT} FROM associations_association AS one WHERE id = %s", [one.pk])
             assert cursor.fetchone() == (fingerprint_of(one),)
+            cursor.execute(f"SELECT {BEFORE_CLAIMS} FROM associations_association AS one WHERE id = %s", [one.pk])
+            assert (cursor.fetchone() == (fingerprint_of(one),)) == (one.program == "")
         one.delete()
+
+
+def test_migration_that_describes_names_no_column_of_claims():
+    """It runs before there is one, on the associations of the release before."""
+    claimed = {"program", "role", "workload", "claim_number"}
+    assert {column for column in claimed if f"one.{column}" in BEFORE_CLAIMS} == set()
+    assert {column for column in claimed if f"one.{column}" in FINGERPRINT} == claimed
 
 
 def test_fingerprint_covers_every_column_but_those_for_undo(held):
@@ -407,6 +421,7 @@ def test_fingerprint_covers_every_column_but_those_for_undo(held):
     instants = {"began_at", "ended_at", "attached_at", "undone_at", "reopened_at"}
     days = {"ends_on", "renews_on_at_end"}
     texts = {"kind", "source", "end_reason", "note", "end_note", "status_at_end"}
+    texts |= {"program", "role", "workload", "claim_number"}
     numbers |= {"seats_at_end", "version_at_end", "end_inferred"}
     assert columns == numbers | instants | days | texts
     for column in columns:

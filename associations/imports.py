@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
 
 from django.db import connection
 from django.utils import timezone
@@ -28,7 +27,7 @@ from associations.renewals.events import RenewalEvent
 from por.accounts.models import SYSTEM
 from por.directory.imports.common import required_mpn_id
 from por.directory.imports.subscriptions import Changes, Collision, Correction
-from por.directory.models import Subscription
+from por.directory.models import Partner, Subscription
 from por.history.actions import recording as history
 from por.imports.loading import HERE, File, Outcome, Places, Report
 from por.imports.opening import Columns
@@ -246,20 +245,39 @@ ASSOCIATIONS = File(
 def record_changes(changes: Mapping[int, Changes]) -> None:
     """Record an event for each changed subscription; its partner of record, if there is one, is a party to it.
 
-    Where there is one, an expiry is left out: the end of the record has an event of its own.
+    Where there is one, an expiry is left out: the end of the record has an event of its own. What a subscription
+    replaces is an event without the partner, unless the partner knows both of these: it may not know that they exist.
     """
     held = Association.objects.open().of_record().filter(subscription__in=changes)
     partners = {one.subscription_id: one.partner for one in held.select_related("partner__organisation")}
+    replacing = {pk: partners[pk] for pk, one in changes.items() if "replaces" in one and pk in partners}
+    known = _know_replaced(replacing, changes)
     events = []
     for one in Subscription.objects.filter(pk__in=changes).select_related("sku").order_by("pk"):
-        payload: dict[str, Any] = {"subscription": changes[one.pk]}
-        parties = []
-        if (partner := partners.get(one.pk)) is not None:
-            told = {name: pair for name, pair in changes[one.pk].items() if pair[1] != Subscription.Status.EXPIRED}
-            payload, parties = {"partner": named(partner), "subscription": told}, [partner.pk]
-        if payload["subscription"]:
-            events.append(history.EventDraft(one.customer_id, payload, about_subscription(one), parties))
+        about = about_subscription(one)
+        if (partner := partners.get(one.pk)) is None:
+            events.append(history.EventDraft(one.customer_id, {"subscription": changes[one.pk]}, about))
+            continue
+        told = {name: pair for name, pair in changes[one.pk].items() if pair[1] != Subscription.Status.EXPIRED}
+        hidden = {} if one.pk in known or "replaces" not in told else {"replaces": told.pop("replaces")}
+        if told:
+            payload = {"partner": named(partner), "subscription": told}
+            events.append(history.EventDraft(one.customer_id, payload, about, [partner.pk]))
+        if hidden:
+            events.append(history.EventDraft(one.customer_id, {"subscription": hidden}, about))
     history.record_each(RenewalEvent.CHANGED, by=SYSTEM, at=timezone.now(), events=events)
+
+
+def _know_replaced(partners: Mapping[int, Partner], changes: Mapping[int, Changes]) -> set[int]:
+    """Return those subscriptions whose partner is or was associated with all that they replace, before and now."""
+    if not partners:
+        return set()
+    replaced = {pk: {one for one in changes[pk]["replaces"] if one} for pk in partners}
+    found = Association.objects.not_undone().filter(
+        subscription__subscription_id__in=set().union(*replaced.values()), partner__in=set(partners.values())
+    )
+    known = {(partner, str(one)) for partner, one in found.values_list("partner", "subscription__subscription_id")}
+    return {pk for pk, partner in partners.items() if known >= {(partner.pk, one) for one in replaced[pk]}}
 
 
 def collisions_with_record(corrections: Mapping[int, Correction]) -> Iterator[tuple[int, Collision]]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from django.db.models import Q
@@ -62,17 +63,28 @@ def merge_units(rows: Sequence[AssociationLine], outcome: Outcome) -> None:
     units = _locked_units(rows)
     partners = _locked_partners({row.mpn_id for row in rows})
     stored = _stored(units.values())
-    merge = _Merge(outcome, timezone.now())
-    for _unit, lines in groupby(rows, key=unit_of):
-        judged: list[_Line] = []
-        for row in lines:
-            try:
-                judged.append(_Line(row, *_check(row, units, partners)))
-            except Unfit as unfit:
-                outcome.refuse(row.line, unfit)
-        if judged:
-            merge.add(judged, stored[judged[0].unit])
+    judged: list[_Line] = []
+    for row in rows:
+        try:
+            judged.append(_Line(row, *_check(row, units, partners)))
+        except Unfit as unfit:
+            outcome.refuse(row.line, unfit)
+    merge = _Merge(outcome, timezone.now(), _moved_by_people(judged, stored))
+    for unit, lines in groupby(judged, key=attrgetter("unit")):
+        merge.add(list(lines), stored[unit])
     merge.save()
+
+
+def _moved_by_people(lines: Sequence[_Line], stored: Mapping[Unit, Sequence[Association]]) -> set[int]:
+    """Return the keys of the associations whose start a person has moved, where a line may correct a start.
+
+    One query finds them for all lines. A query for each corrected line would take longer than all else.
+    """
+    may_correct = [one.unit for one in lines if stored[one.unit] and _same(one, stored[one.unit]) is None]
+    ids = {str(unit.subscription_id) for unit in may_correct if isinstance(unit, Subscription)}
+    verbs = [AttachEvent.DATED_BACK, AttachEvent.DATED_FORWARD]
+    moves = Event.objects.filter(verb__in=verbs, object_kind="subscription", object_id__in=ids)
+    return {changes["association"] for changes in moves.values_list("changes", flat=True)} if ids else set()
 
 
 def _locked_units(rows: Sequence[AssociationLine]) -> dict[uuid.UUID, Unit]:
@@ -179,9 +191,10 @@ class _Change(NamedTuple):
 class _Merge:
     """The changes of one batch: units are added one by one, then everything is saved together."""
 
-    def __init__(self, outcome: Outcome, now: datetime) -> None:
+    def __init__(self, outcome: Outcome, now: datetime, moved_by_people: Collection[int]) -> None:
         self.outcome = outcome
         self.now = now
+        self.moved_by_people = moved_by_people
         self.created: list[Association] = []
         self.shortened: list[bulk.End] = []
         self.moved: list[_Change] = []
@@ -204,7 +217,7 @@ class _Merge:
                 fit.append(line)
             except Unfit as unfit:
                 self.outcome.refuse(line.row.line, unfit)
-        same = _matched(fit, known)
+        same = _matched(fit, known, self.moved_by_people)
         changes: list[_Change] = []
         for line in fit:
             try:
@@ -384,7 +397,9 @@ def _is_from_files(stored: Association) -> bool:
     return stored.source == Source.ESTATE and stored.reopened_at is None and not stored.end_reason
 
 
-def _matched(lines: Sequence[_Line], known: Sequence[Association]) -> dict[int, Association | None]:
+def _matched(
+    lines: Sequence[_Line], known: Sequence[Association], moved_by_people: Collection[int]
+) -> dict[int, Association | None]:
     """Return the association that each line is about, by its number.
 
     It is the one with the same partner, kind and first day. A line without such a one may correct the first day of one
@@ -395,25 +410,22 @@ def _matched(lines: Sequence[_Line], known: Sequence[Association]) -> dict[int, 
     for line in lines:
         if found[line.row.line] is None:
             for one in known:
-                if id(one) not in taken and _may_be_moved(line, one):
+                if id(one) not in taken and _may_be_moved(line, one, moved_by_people):
                     found[line.row.line] = one
                     taken.add(id(one))
                     break
     return found
 
 
-def _may_be_moved(line: _Line, one: Association) -> bool:
+def _may_be_moved(line: _Line, one: Association, moved_by_people: Collection[int]) -> bool:
     row = line.row
     if (one.partner_id, one.kind, one.undone_at) != (line.partner.pk, row.kind, None):
         return False
     given = _Period(one, start_of(row.began_on), start_of(row.ended_on) if row.ended_on else None)
     if not _overlap(given, _Period(one, one.began_at, one.ended_at)):
         return False
-    if one.source != Source.ESTATE or one.reopened_at or one.end_reason not in {"", EndReason.FILE, *FROM_OUTSIDE}:
-        return False
-    verbs = [AttachEvent.DATED_BACK, AttachEvent.DATED_FORWARD]
-    moves = Event.objects.filter(verb__in=verbs, object_kind="subscription", changes__association=one.pk)
-    return not (isinstance(line.unit, Subscription) and moves.filter(object_id=line.unit.subscription_id).exists())
+    is_from_files = one.source == Source.ESTATE and one.reopened_at is None
+    return is_from_files and one.end_reason in {"", EndReason.FILE, *FROM_OUTSIDE} and one.pk not in moved_by_people
 
 
 def _same(line: _Line, known: Sequence[Association]) -> Association | None:

@@ -157,6 +157,7 @@ FIELDS: dict[str, tuple[LazyText, Callable[[Any], str]]] = {
     "agreement": (_("Agreement"), lambda value: str(Agreement(value).label)),
     "started_on": (_("Start date"), lambda value: day_text(date.fromisoformat(value))),
     "renews_on": (_("Renewal"), lambda value: day_text(date.fromisoformat(value))),
+    "replaces": (_("Replaces"), str),
 }
 
 
@@ -169,7 +170,8 @@ def changes_of(payload: Changed) -> list[tuple[str, str]]:
     found = []
     for name, values in payload["subscription"].items():
         label, text_of = FIELDS[name]
-        was, now = (gettext("unknown") if value is None else text_of(value) for value in values)
+        unknown = gettext("none") if name == "replaces" else gettext("unknown")
+        was, now = (unknown if value is None else text_of(value) for value in values)
         found.append((str(label), f"{was} → {now}"))
     return found
 

@@ -205,7 +205,7 @@ def test_mistake_in_every_row_is_corrected(db: None, tmp_path: Path) -> None:
     [
         (imports, "end_overtaken", lambda: 0),
         (merging, "_says_the_same", lambda row, stored: True),
-        (merging, "_may_be_moved", lambda line, one: False),
+        (merging, "_may_be_moved", lambda *_given: False),
     ],
 )
 def test_control_import_that_forgets_something_is_found(

@@ -224,6 +224,41 @@ def test_subscription_without_a_partner_has_its_changes_in_its_history(estate, p
     assert "No events yet" not in text
 
 
+def test_replaced_subscription_alone_is_a_change_that_is_told(estate, people):
+    for given in ("", SUBSCRIPTION, ""):
+        row = estates.subscription(OTHER_SUBSCRIPTION, replaces_subscription_id=given)
+        assert estates.load_one(estate, "subscriptions", row).failure == ""
+    found = [(parties, changes) for verb, _chain, parties, changes in told() if verb == "subscription.changed"]
+    assert found == [
+        ([], {"subscription": {"replaces": [None, SUBSCRIPTION]}}),
+        ([], {"subscription": {"replaces": [SUBSCRIPTION, None]}}),
+    ]
+    text = signed_in(people.customer).get(f"/c/subscriptions/{OTHER_SUBSCRIPTION}/history/").text
+    assert f"Replaces: none → {SUBSCRIPTION}" in text
+    assert f"Replaces: {SUBSCRIPTION} → none" in text
+
+
+def test_partner_is_not_told_of_a_replaced_subscription_that_it_does_not_know(estate, people):
+    row = estates.subscription(seats="400", replaces_subscription_id=OTHER_SUBSCRIPTION)
+    estates.load_one(estate, "subscriptions", row)
+    assert [(parties, changes["subscription"]) for _verb, _chain, parties, changes in told()] == [
+        ([PARTNER], {"seats": [420, 400]}),
+        ([], {"replaces": [None, OTHER_SUBSCRIPTION]}),
+    ]
+    assert OTHER_SUBSCRIPTION not in signed_in(people.partner).get("/p/history/").text
+
+
+def test_partner_is_told_of_a_replaced_subscription_that_it_knows(estate, people):
+    known = estates.association(subscription_id=OTHER_SUBSCRIPTION, ended_on="2025-01-01")
+    estates.load_one(estate, "associations", estates.association(), known)
+    before = len(told())
+    estates.load_one(estate, "subscriptions", estates.subscription(replaces_subscription_id=OTHER_SUBSCRIPTION))
+    assert [(parties, changes["subscription"]) for _verb, _chain, parties, changes in told()[before:]] == [
+        ([PARTNER], {"replaces": [None, OTHER_SUBSCRIPTION]}),
+    ]
+    assert f"Replaces none → {OTHER_SUBSCRIPTION}" in str(send()) + "".join(one.body for one in mail.outbox)
+
+
 # --- Mail -----------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -520,6 +522,21 @@ def test_corrected_start_that_a_person_has_moved_is_reported(estate: Path, elin:
     loaded = load_all(estate, associations=[association(began_on=(recent - timedelta(days=10)).isoformat())])
     assert loaded.codes == [("2", "", "changed_in_product")]
     assert f"{recent - timedelta(days=30)}/.. is stored" in loaded.errors[0]["reason"]
+
+
+def test_moves_by_people_are_looked_up_once_for_all_corrected_starts(estate: Path) -> None:
+    """Each correction costs a write, but no query of its own to the history."""
+
+    def looked_up(day: str) -> int:
+        rows = [association(subscription_id=f"{one:08}-7a53-4a86-8b0d-3f6f0f3f7b21", began_on=day) for one in range(9)]
+        with CaptureQueriesContext(connection) as queries:
+            assert load_one(estate, "associations", *rows).failure == ""
+        return sum("dated_back" in one["sql"] for one in queries)
+
+    ids = [f"{one:08}-7a53-4a86-8b0d-3f6f0f3f7b21" for one in range(9)]
+    load_one(estate, "subscriptions", *(subscription(one) for one in ids))
+    assert [looked_up(day) for day in ("2024-08-01", "2024-08-01", "2024-08-05")] == [0, 0, 1]
+    assert {f"{one.began_at:%Y-%m-%d}" for one in Association.objects.all()} == {"2024-08-05"}
 
 
 def test_corrected_starts_follow_each_other(estate: Path) -> None:

@@ -1,4 +1,4 @@
-"""The import of `skus.csv`: names and service plans of SKUs, as the catalogue has them."""
+"""The import of `skus.csv`, names and service plans as the catalogue has them; and SKUs that other files name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
+
+from django.db import connection
+from django.utils.translation import ngettext
 
 from por.directory.models import ServicePlan, Sku
 from por.directory.rules import DATA
@@ -126,6 +129,55 @@ def _merge(rows: Sequence[SkuLine], outcome: Outcome) -> None:
 
 
 _COLUMNS = (*("sku_string_id", "sku_id", "sku_name", "service_plan_string_id", "service_plan_id", "service_plan_name"),)
+#: What a file may name a SKU by, beside its string: the first that finds exactly one is taken.
+_NAMES_OF_SKUS = ("sku_id::text", "upper(string)", "upper(name)", "upper(former_name)")
+_UNKNOWN_SKUS = """
+    SELECT DISTINCT sku_string_id AS given FROM estate_staged_subscriptions
+    LEFT JOIN directory_sku ON string = sku_string_id
+    WHERE sku_string_id <> '' AND directory_sku.id IS NULL
+"""
+
+
+NAMED = 20  # SKUs that a note names
+
+
+def find_skus() -> list[str]:
+    """Find SKUs that are named in other ways; keep those that the catalogue does not have, and return a note of them.
+
+    Nothing is kept twice: only one import runs at a time.
+    """
+    with connection.cursor() as cursor:
+        for name in _NAMES_OF_SKUS:
+            cursor.execute(f"SELECT EXISTS ({_UNKNOWN_SKUS})")
+            if not cursor.fetchone()[0]:
+                return []
+            cursor.execute(
+                f"""
+                UPDATE estate_staged_subscriptions AS staged SET sku_string_id = found.string
+                FROM ({_UNKNOWN_SKUS}) AS unknown
+                JOIN (
+                    SELECT {name} AS name, min(string) AS string FROM directory_sku
+                    WHERE {name} <> '' GROUP BY 1 HAVING count(*) = 1
+                ) AS found ON name = {"lower" if name == "sku_id::text" else "upper"}(given)
+                WHERE sku_string_id = given
+                """
+            )
+        cursor.execute(
+            "INSERT INTO directory_sku (string, name, former_name)"
+            f" SELECT given, given, '' FROM ({_UNKNOWN_SKUS}) AS unknown RETURNING string"
+        )
+        kept = sorted(string for (string,) in cursor.fetchall())
+    if not kept:
+        return []
+    text = ngettext(
+        "%(count)s SKU is not in the catalogue, and was kept with its ID: %(first)s.",
+        "%(count)s SKUs are not in the catalogue, and were kept with their IDs: %(first)s.",
+        len(kept),
+    )
+    shown = ", ".join(kept[:NAMED]) + (" …" if len(kept) > NAMED else "")
+    return [text % {"count": len(kept), "first": shown}]
+
+
 SKUS = File(
     name="skus.csv",
     columns=Columns(every=_COLUMNS, required=_COLUMNS),

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from por.directory.imports.common import differs, unknown
+from por.directory.imports.skus import find_skus
 from por.directory.models import Customer, Sku, Subscription
 from por.directory.rules import Agreement, Product
 from por.imports.loading import HERE, File, Line, Outcome, Places
@@ -63,9 +63,6 @@ def _renews_before_start() -> Unfit:
     return Unfit("renews_on", "renews_before_start", _("The renewal date cannot be before the start date."))
 
 
-NAMED = 20  # SKUs that a note names
-
-
 def _sku(cells: Cells) -> str:
     """Return what names the SKU: its string, its GUID in the usual form, or its name."""
     text = cells.text("sku_string_id", most=150)
@@ -110,18 +107,9 @@ def _plain() -> Plain:
     return plain
 
 
-#: What a file may name a SKU by, beside its string: the first that finds exactly one is taken.
-_NAMES_OF_SKUS = ("sku_id::text", "upper(string)", "upper(name)", "upper(former_name)")
-_UNKNOWN_SKUS = """
-    SELECT DISTINCT sku_string_id AS given FROM estate_staged_subscriptions
-    LEFT JOIN directory_sku ON string = sku_string_id
-    WHERE sku_string_id <> '' AND directory_sku.id IS NULL
-"""
-
-
 def _prepare(refuse: Refuse) -> list[str]:
     """Find each row's SKU, and by it the product of rows that do not say it. Return a note of SKUs that are kept."""
-    notes = _find_skus()
+    notes = find_skus()
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT FROM estate_staged_subscriptions WHERE product = '')")
         if cursor.fetchone()[0]:
@@ -157,43 +145,6 @@ _PRODUCT_OF_SKU = """
     END
     FROM told WHERE product = '' AND sku_string_id = string
 """
-
-
-def _find_skus() -> list[str]:
-    """Find SKUs that are named in other ways; keep those that the catalogue does not have, and return a note of them.
-
-    Nothing is kept twice: only one import runs at a time.
-    """
-    with connection.cursor() as cursor:
-        for name in _NAMES_OF_SKUS:
-            cursor.execute(f"SELECT EXISTS ({_UNKNOWN_SKUS})")
-            if not cursor.fetchone()[0]:
-                return []
-            cursor.execute(
-                f"""
-                UPDATE estate_staged_subscriptions AS staged SET sku_string_id = found.string
-                FROM ({_UNKNOWN_SKUS}) AS unknown
-                JOIN (
-                    SELECT {name} AS name, min(string) AS string FROM directory_sku
-                    WHERE {name} <> '' GROUP BY 1 HAVING count(*) = 1
-                ) AS found ON name = {"lower" if name == "sku_id::text" else "upper"}(given)
-                WHERE sku_string_id = given
-                """
-            )
-        cursor.execute(
-            "INSERT INTO directory_sku (string, name, former_name)"
-            f" SELECT given, given, '' FROM ({_UNKNOWN_SKUS}) AS unknown RETURNING string"
-        )
-        kept = sorted(string for (string,) in cursor.fetchall())
-    if not kept:
-        return []
-    text = ngettext(
-        "%(count)s SKU is not in the catalogue, and was kept with its ID: %(first)s.",
-        "%(count)s SKUs are not in the catalogue, and were kept with their IDs: %(first)s.",
-        len(kept),
-    )
-    shown = ", ".join(kept[:NAMED]) + (" …" if len(kept) > NAMED else "")
-    return [text % {"count": len(kept), "first": shown}]
 
 
 def _found() -> str:
@@ -248,6 +199,8 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
     stored = {one.subscription_id: one for one in locked.order_by("pk").select_for_update(no_key=True)}
     replaced = Subscription.objects.filter(subscription_id__in={row.replaces for row in rows if row.replaces})
     others = {one.subscription_id: one for one in replaced} | stored
+    before = [one.replaces_id for one in stored.values() if one.replaces_id]
+    ids = dict(Subscription.objects.filter(pk__in=before).values_list("pk", "subscription_id"))
     above = _above([others[row.replaces].pk for row in rows if row.replaces in others])
     ahead = {row.subscription_id for row in rows}  # not judged yet: one of these that a row replaces is in its circle
     todo: dict[uuid.UUID, Subscription] = {}
@@ -278,8 +231,11 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
         if pending and row.replaces is not None:
             replacing.append((new, row.replaces))
         (outcome.changed if old else outcome.created)[new.customer_id] += 1
-        if old is not None and (changes := _changes(old, new, names)):
-            changed[old.pk] = changes
+        if old is not None:
+            changed[old.pk] = _changes(old, new, names)
+            was = ids.get(old.replaces_id or 0)
+            if was != row.replaces:
+                changed[old.pk]["replaces"] = [str(one) if one else None for one in (was, row.replaces)]
     Subscription.objects.bulk_create(
         todo.values(),
         update_conflicts=True,

@@ -148,7 +148,14 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ),
     (
         "subscription.changed",
-        {"subscription": {"sku": [None, "EMS"], "product": ["office365", "ems"], "is_trial": [False, True]}},
+        {
+            "subscription": {
+                "sku": [None, "EMS"],
+                "product": ["office365", "ems"],
+                "is_trial": [False, True],
+                "replaces": [None, "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"],
+            }
+        },
     ),
     ("organisation.parent_changed", {**CHANGE, "now": ""}),
     ("organisation.parent_changed", {**CHANGE, "before": ""}),

@@ -29,6 +29,7 @@ class AtEnd(NamedTuple):
     status: str
     renews_on: date | None
     version: int
+    missing_since: date | None = None  # what a later file names or not is not for a former partner
 
 
 def at_end(actor: Actor, ids: Iterable[int]) -> dict[int, AtEnd]:

@@ -76,6 +76,12 @@ def without_partner(subscriptions: QuerySet[Subscription], as_of: date | None = 
     return found if as_of else found.filter(status__in=CAN_LACK)
 
 
+def missing(subscriptions: QuerySet[Subscription], as_of: date | None = None) -> QuerySet[Subscription]:
+    """Return those that the last complete file of their customer does not name; as of a day, since then or before."""
+    found = subscriptions.filter(missing_since__isnull=False)
+    return found.filter(missing_since__lte=as_of) if as_of else found
+
+
 def renewing(subscriptions: QuerySet[Subscription], today: date) -> QuerySet[Subscription]:
     """Return those to be renewed within the next 90 days."""
     return renewing_between(subscriptions, today, today + RENEWING_WITHIN)

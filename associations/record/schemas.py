@@ -161,6 +161,7 @@ SUBSCRIPTION_EXAMPLE = {
     "status": "active",
     "started_on": "2024-07-01",
     "renews_on": "2027-06-30",
+    "missing_since": None,
     "partner_of_record": {**PARTNER_EXAMPLE, "since": "2026-03-02T09:41:07.318402Z", "source": "customer"},
     "change_request": None,
     "usage": {"month": "2026-02", "paid_units": 420, "active_users": 361, "consumed_usd": None},

@@ -34,7 +34,7 @@ from por.directory.rules import Agreement, Product
 from por.history.events import EventType, event_group, register
 from por.history.models import Event
 from por.notifications.models import Topic
-from por.web.formatting import day_text, number_text
+from por.web.formatting import NONE, day_text, number_text
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -158,6 +158,7 @@ FIELDS: dict[str, tuple[LazyText, Callable[[Any], str]]] = {
     "started_on": (_("Start date"), lambda value: day_text(date.fromisoformat(value))),
     "renews_on": (_("Renewal"), lambda value: day_text(date.fromisoformat(value))),
     "replaces": (_("Replaces"), str),
+    "missing_since": (_("Not in the last file since"), lambda value: day_text(date.fromisoformat(value))),
 }
 
 
@@ -170,7 +171,7 @@ def changes_of(payload: Changed) -> list[tuple[str, str]]:
     found = []
     for name, values in payload["subscription"].items():
         label, text_of = FIELDS[name]
-        unknown = gettext("none") if name == "replaces" else gettext("unknown")
+        unknown = {"replaces": gettext("none"), "missing_since": NONE}.get(name, gettext("unknown"))
         was, now = (unknown if value is None else text_of(value) for value in values)
         found.append((str(label), f"{was} → {now}"))
     return found

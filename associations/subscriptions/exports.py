@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from associations.record.queries import rows
 from por.accounts.models import Actor
 from por.directory.models import Subscription
+from por.directory.rules import missing_by
 from por.web.csv_export import CHUNK, T
 from por.web.lists import csv_file
 
@@ -29,6 +30,7 @@ SUBSCRIPTION_COLUMNS = [
     "status",
     "started_on",
     "renews_on",
+    "missing_since",
     "partner_of_record",
     "mpn_id",
     "since",
@@ -65,6 +67,7 @@ def _subscription_lines(actor: Actor, subscriptions: QuerySet[Subscription], as_
                 subscription.status,
                 subscription.started_on,
                 subscription.renews_on,
+                missing_by(subscription.missing_since, as_of),
                 partner.organisation.name if partner else _("Another partner") if row.hidden else None,
                 partner.mpn_id if partner else None,
                 record.began_at if record else None,

@@ -33,6 +33,7 @@ from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.access import is_own
 from por.directory.models import Subscription
 from por.directory.portals import portal_for
+from por.directory.rules import missing_by
 
 
 class PartnerOfRecordShape(TypedDict):
@@ -67,7 +68,8 @@ class SubscriptionShape(TypedDict):
     """A subscription as this reader sees it. `usage` is the latest month that the reader can see.
 
     A former partner sees `seats`, `status`, `renews_on` and `version` as they were when its last association ended; if
-    that is not known, they are null, and the version is 0.
+    that is not known, they are null, and the version is 0. `missing_since` is since when the last complete file
+    of the customer does not name the subscription; with `as_of`, only if that was so on that day, as it is known now.
     """
 
     id: Guid
@@ -81,6 +83,7 @@ class SubscriptionShape(TypedDict):
     status: StatusCode | None
     started_on: Day
     renews_on: Day | None
+    missing_since: Day | None
     partner_of_record: PartnerOfRecordShape | HiddenShape | None
     change_request: QuestionShape | None
     usage: UsageShape | None
@@ -135,6 +138,7 @@ def subscription_values(subscriptions: QuerySet[Subscription]) -> QuerySet[Subsc
     return found.values_list(
         *("pk", "id_text", "tenant_text", "customer__organisation__name", "product", "sku__string_id", "sku__name"),
         *("agreement", "seats", "is_trial", "status", "started_on", "renews_on", "version"),
+        "missing_since",
         named=True,
     )
 
@@ -186,7 +190,8 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
             "trial": one.is_trial,
             "status": as_seen.status or None,
             "started_on": one.started_on.isoformat(),
-            "renews_on": as_seen.renews_on.isoformat() if as_seen.renews_on else None,
+            "renews_on": _text(as_seen.renews_on),
+            "missing_since": _text(missing_by(as_seen.missing_since, as_of)),
             "partner_of_record": of_record[one.pk] if one.pk in known else _HIDDEN if one.pk in holders else None,
             "change_request": question_shape(requests[one.pk]) if one.pk in requests else None,
             "usage": usage_shape(usage[one.pk]) if one.pk in usage else None,
@@ -194,6 +199,10 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
         }
         for one, as_seen in shown
     ]
+
+
+def _text(day: date | None) -> str | None:
+    return day.isoformat() if day else None
 
 
 EVENT_EXAMPLE = {

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from associations.record.queries import CAN_LACK, Row
 from associations.subscriptions.queries import ENDING
 from por.accounts.rules import OrganisationKind
-from por.directory.templatetags import Cells
+from por.directory.templatetags import Cells, missing
 from por.web import charts
 from por.web.formatting import NONE
 from por.web.frames import Frame, filled
@@ -76,7 +76,7 @@ def _customer_cells(context: Mapping[str, Any], cells: Cells, row: Row, query: s
         "name": cells.name(subscription, url, query),
         "agreement": cells.agreements[subscription.agreement],
         "partner": _with_form(partner, row, legacy),
-        **_common_cells(cells, row),
+        **_common_cells(context, cells, row),
     }
 
 
@@ -110,7 +110,7 @@ def _partner_cells(
     partner = _with_form(
         filled("{}{}", _holder(context, cells, row), _request(context, row, page_of_request)), row, legacy
     )
-    common = _common_cells(cells, row)
+    common = _common_cells(context, cells, row)
     if with_trend and subscription.status in ENDING:  # there is no column of the status
         common["renewal"] = filled("{}<br>{}", common["renewal"], common["status"])
     chosen = {
@@ -158,12 +158,15 @@ def _badges(_language: str | None) -> dict[str, SafeString]:
     }
 
 
-def _common_cells(cells: Cells, row: Any) -> dict[str, str]:
+def _common_cells(context: Mapping[str, Any], cells: Cells, row: Any) -> dict[str, str]:
     subscription = row.subscription
+    status: SafeString | str = cells.status(subscription)
+    if words := missing(subscription, context.get("as_of")):
+        status = filled('{}<br><span class="tiny warnt">{}</span>', status, words)
     return {
         "seats": ui.number(subscription.seats),
         "used": cells.used(row.usage),
-        "status": cells.status(subscription),
+        "status": status,
         "renewal": cells.renewal(subscription),
     }
 

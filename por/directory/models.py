@@ -132,6 +132,8 @@ class Subscription(RowModel):
     renews_on = models.DateField(null=True, blank=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
     replaces = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="replaced_by")
+    #: The UTC day of the first complete file of its customer that did not name it; none if the last one did.
+    missing_since = models.DateField(null=True, blank=True)
     version = models.PositiveIntegerField(default=1)
 
     class Meta:
@@ -143,6 +145,9 @@ class Subscription(RowModel):
             models.Index(fields=["agreement", "id"], name="subscriptions_by_agreement"),
             models.Index(fields=["status", "id"], name="subscriptions_by_status"),
             models.Index(fields=["renews_on"], name="subscriptions_by_renewal"),
+            models.Index(
+                fields=["customer"], condition=models.Q(missing_since__isnull=False), name="subscriptions_missing"
+            ),
         ]
 
     def __str__(self) -> str:

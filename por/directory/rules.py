@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import date
 from pathlib import Path
 
 from django.db.models import TextChoices
@@ -61,3 +62,8 @@ def normal_mpn_id(text: str) -> str | None:
     """Return the ID without spaces and hyphens; None if it does not have 4 to 10 digits."""
     bare = re.sub(r"[\s\-\u2010-\u2015]", "", text)
     return bare if MPN_ID.fullmatch(bare) else None
+
+
+def missing_by(since: date | None, as_of: date | None) -> date | None:
+    """Return since when no file names a subscription; as of a day, only if that was so by then, as it is known now."""
+    return since if since is None or as_of is None or since <= as_of else None

@@ -11,9 +11,11 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from por.directory.models import Subscription
-from por.web.formatting import NONE, days_left_text, money_text
+from por.directory.rules import missing_by
+from por.web.formatting import NONE, day_text, days_left_text, money_text
 from por.web.frames import filled
 from por.web.templatetags import ui
 
@@ -77,6 +79,13 @@ def subscription_status(subscription: Subscription) -> SafeString:
 def _status(status: str, word: str) -> SafeString:
     tone, icon = {"active": ("ok", "check"), "expired": ("neutral", "")}.get(status, ("warn", "alert"))
     return ui.badge(tone, word, icon)
+
+
+@register.simple_tag
+def missing(subscription: Subscription, as_of: date | None = None) -> str:
+    """Return since when the last complete file of its customer does not name a subscription; "" if it does."""
+    since = missing_by(subscription.missing_since, as_of)
+    return _("Not in the last file since %(day)s") % {"day": day_text(since)} if since else ""
 
 
 @register.simple_tag

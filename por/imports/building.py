@@ -42,12 +42,18 @@ def columns_of_key(file: File[Any]) -> list[str]:
 
 
 def table_of(
-    file: File[Any], chosen: dict[str, Chosen], *, rows: str = "all", newest: str = "", is_last_day: bool = False
+    file: File[Any],
+    chosen: dict[str, Chosen],
+    *,
+    rows: str = "all",
+    newest: str = "",
+    is_last_day: bool = False,
+    is_complete: bool = False,
 ) -> dict[str, Any]:
     """Return the part of a mapping for one of our files.
 
     `rows`: take all, one of each, the newest of each, or the sum of each. `is_last_day`: the file names the last day of
-    the term, which is renewed the day after.
+    the term, which is renewed the day after. `is_complete`: it has all rows that there are of the customers in it.
     """
     columns = {}
     for name, one in chosen.items():
@@ -56,7 +62,7 @@ def table_of(
             "plus_days": 1 if name == "renews_on" and is_last_day and one.source else 0,
         }
         columns[name] = one.rule(**more)
-    part: dict[str, Any] = {}
+    part: dict[str, Any] = {"complete": True} if is_complete else {}
     left_out = {
         one.source: [word for word, value in one.words.items() if value == NO_ROW]
         for one in chosen.values()
@@ -134,7 +140,7 @@ def guesses(file: File[Any], names: Sequence[str]) -> dict[str, str]:
 
 def chosen_before(part: dict[str, Any]) -> tuple[dict[str, Chosen], bool]:
     """Return what a part of a mapping chooses for each column, and whether that is all that it says."""
-    found, is_whole = {}, part.keys() <= {"columns", "leave_out", "each", "newest", "sum"}
+    found, is_whole = {}, part.keys() <= {"columns", "leave_out", "each", "newest", "sum", "complete"}
     left_out = part.get("leave_out", {})
     is_whole = is_whole and all(isinstance(words, list) for words in left_out.values())
     for column, rule in part["columns"].items():

@@ -22,6 +22,7 @@ from por.history.actions import recording as history
 from por.imports.events import ImportEvent
 from por.imports.mapping import Source
 from por.imports.opening import Columns
+from por.imports.picking import Unstaged
 from por.imports.reading import Cells, RowError, Unfit
 from por.imports.staging import Plain, Refuse, Staged
 
@@ -78,6 +79,17 @@ class Places(NamedTuple):
 HERE = "place > %(after)s AND place <= %(last)s AND NOT apart"
 
 
+class Absences(NamedTuple):
+    """What a file no longer names and what it names again, by key.
+
+    `unread` is how many lines cannot be read; as they may name anything, nothing is missing then.
+    """
+
+    missing: Sequence[int]
+    named_again: Sequence[int]
+    unread: int
+
+
 @dataclass(frozen=True)
 class File(Generic[R]):
     """One file of an estate: its columns, and how its lines are merged into the database.
@@ -92,7 +104,9 @@ class File(Generic[R]):
     mark lines as apart. Both lock the rows that they change by primary key, in the transaction of the batch.
     `recorded`, if given, gets the organisations whose events have just been recorded, in the same transaction.
     `keep_starts` gives staged lines the starts that are stored, where a file knows only until when something had begun
-    at the latest.
+    at the latest. `named_by` is the column with the GUID that each line is about. If it is given, `find_absent` returns
+    what the staged file no longer names; it gets what other lines name, the number of staged lines, and whether the
+    file is said to be complete. `mark` marks a batch of these.
     """
 
     name: str
@@ -112,6 +126,9 @@ class File(Generic[R]):
     needed: Collection[str] = ()
     prepare: Callable[[Refuse], list[str]] | None = None
     keep_starts: Callable[[], None] | None = None
+    named_by: str = ""
+    find_absent: Callable[[Unstaged, int, bool | None], Absences] | None = None
+    mark: Callable[..., None] | None = None
 
     @property
     def header(self) -> str:
@@ -145,17 +162,20 @@ class Tally:
 class Report:
     """The report of an import. It calls `on_error` for each fault of a failed row, and `on_bytes` as it moves on.
 
-    A dry run records no events; the caller rolls its transaction back. `held` is the lock of all imports.
+    A dry run records no events; the caller rolls its transaction back. `held` is the lock of all imports. `is_complete`
+    says whether the files have all that there is of the customers that they name; None if nobody says it.
     """
 
     on_error: Callable[[RowError], None]
     on_bytes: Callable[[int], None]
     dry_run: bool = False
     held: Held | None = None
+    is_complete: bool | None = None
     files: dict[str, Tally] = field(default_factory=dict)
     #: How many associations ended because of what the files say of other things, and how many go on again.
     ended: int = 0
     reopened: int = 0
+    marked: int = 0  # what files no longer name, or name again
     notes: list[str] = field(default_factory=list)  # what people should know beside the figures
 
     @property
@@ -198,12 +218,18 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
         for fault in faults:
             report.on_error(RowError(name, line, fault.column, fault.code, fault.reason, fault.value))
 
+    staged = Staged(file.stem, file.parse, file.plain() if file.plain else None, file.named_by)
+    is_complete = report.is_complete
     if source is not None:
-        report.notes += source.write(file.name, path, refuse)
-    staged = Staged(file.stem, file.parse, file.plain() if file.plain else None)
+        is_complete = source.is_complete(file.name) if is_complete is None else is_complete
+        named = (file.named_by, staged.unstaged) if file.named_by and is_complete else None
+        report.notes += source.write(file.name, path, refuse, named)
     progress = _Progress(path.stat().st_size, report.on_bytes)
+    absences = None
     with _step(report):
         staged.fill(path, file.columns, refuse, progress.read)
+        if file.find_absent is not None:
+            absences = file.find_absent(staged.unstaged, staged.count, is_complete)
     if staged.ignored:
         text = _("We do not know these columns of %(name)s. They are ignored: %(columns)s.")
         report.notes.append(text % {"name": name, "columns": ", ".join(staged.ignored)})
@@ -246,12 +272,44 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
         known = staged.beside(file.unit_key, refused) - refused.keys() if file.unit_key else ()
         with _step(report):
             staged.fill(path, file.columns, refuse, lambda count: None, {*tried, *known})
+    if absences is not None:
+        _mark(file, name, absences, report)
     progress.reach(1)
     with _step(report):
         staged.empty()
     _analyze_grown()
     if not report.dry_run:
         _record(file, report)
+
+
+def _mark(file: File[R], name: str, absences: Absences, report: Report) -> None:
+    """Mark what the file no longer names and what it names again, in batches, and note how many there are.
+
+    It is done last. If the import is killed before, the next one finds the same.
+    """
+    for pks, is_missing in ((absences.named_again, False), (absences.missing, True)):
+        for after in range(0, len(pks), BATCH):
+            with _step(report):
+                _set_limits()
+                if file.mark is not None:
+                    file.mark(pks[after : after + BATCH], is_missing=is_missing)
+    given = {"name": name, "missing": len(absences.missing), "again": len(absences.named_again)}
+    report.marked += len(absences.missing) + len(absences.named_again)
+    if absences.missing:
+        text = _(
+            "%(name)s names other subscriptions of these customers, but not these: %(missing)s. They are shown as not "
+            "in the last file. Nothing ends because of that."
+        )
+        report.notes.append(text % given)
+    if absences.named_again:
+        text = _("Subscriptions that were not in the last file, and that %(name)s names again: %(again)s.")
+        report.notes.append(text % given)
+    if absences.unread:
+        text = _(
+            "Some rows of %(name)s do not tell their subscription: %(unread)s. So we do not know which subscriptions "
+            "the file does not name."
+        )
+        report.notes.append(text % {"name": name, "unread": absences.unread})
 
 
 def _repeats(first: int) -> Unfit:

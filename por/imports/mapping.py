@@ -27,7 +27,7 @@ from por.imports import values
 from por.imports.formats import WRITTEN, Written
 from por.imports.mapping_shape import fault
 from por.imports.opening import Columns, Opened, columns_in, is_errors, split
-from por.imports.picking import Lines, Sums
+from por.imports.picking import Lines, Sums, Unstaged
 from por.imports.reading import MONTH, Cells, Unfit, guid_of
 
 PROFILES = Path(__file__).with_name("profiles")
@@ -184,10 +184,25 @@ class Source:
             text = _("%(file)s does not say the %(name)s of its rows. Give it with --set %(name)s=VALUE.")
             raise Refused("not_told", text % {"file": self.name, "name": lacking[0]})
 
-    def write(self, file: str, place: Path, refuse: Callable[[int, Sequence[Unfit]], None]) -> list[str]:
-        """Write a file of an estate; return notes about what was left out. Refuse lines that cannot be read."""
+    def write(
+        self,
+        file: str,
+        place: Path,
+        refuse: Callable[[int, Sequence[Unfit]], None],
+        named: tuple[str, Unstaged] | None = None,
+    ) -> list[str]:
+        """Write a file of an estate; return notes about what was left out. Refuse lines that cannot be read.
+
+        `named` collects what the lines name that become no row: a column of ours, and where to add it.
+        """
         part = self.mapping.files[file]
         left_out: Counter[str] = Counter()
+
+        def unreadable(line: int, faults: Sequence[Unfit]) -> None:
+            refuse(line, faults)
+            if named is not None:
+                named[1].unread += 1
+
         with (
             Opened(self.path, self.columns) as opened,
             place.open("w", encoding="utf-8", newline="") as to,
@@ -198,7 +213,7 @@ class Source:
             rows = csv.writer(to, lineterminator="\n")
             to.write("\n" * (opened.header.lines - 1))
             rows.writerow(columns)
-            for line, cells in _rows(opened, refuse):
+            for line, cells in _rows(opened, unreadable):
                 why = "" if cells is None else self._why_left_out(part, cells)
                 left_out.update([why] if why else [])
                 is_taken = cells is not None and not why and (chosen is None or line in chosen)
@@ -209,11 +224,17 @@ class Source:
                     except Unfit as unfit:
                         refuse(line, [unfit])
                         row = None
+                if row is None and cells is not None and named is not None:
+                    named[1].add(self._value(cells, file, named[0]))
                 if row is None:
                     to.write("\n")
                 else:
                     rows.writerow(row)
         return _notes(self.name, file, left_out)
+
+    def is_complete(self, file: str) -> bool:
+        """Return whether a file has all rows that there are of the customers that it names."""
+        return bool(self.mapping.files[file].get("complete"))
 
     def knows_starts_at_latest(self, file: str) -> bool:
         """Return whether the days of a file are only the latest ones on which something can have begun."""

@@ -206,6 +206,13 @@ class ColumnsForm(TitledForm):
                 initial=isinstance(rule, dict) and rule.get("plus_days") == 1,
             )
 
+        if file.named_by:
+            self.fields["is_complete"] = forms.BooleanField(
+                label=_("The file has all subscriptions of the customers in it: the others are not in the last file"),
+                required=False,
+                initial=bool(part.get("complete")),
+            )
+
     def _value(self, column: str, initial: str) -> forms.Field:
         label = _("%(column)s where that is empty") % {"column": column}
         if column in self.file.columns.closed:

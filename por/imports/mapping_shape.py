@@ -38,6 +38,7 @@ def _is_file(part: Any) -> bool:
         "newest": _is_name,
         "oldest": _is_name,
         "at_latest": lambda one: one is True,
+        "complete": lambda one: one is True,
         "sum": lambda one: _is_names(one) and set(one) <= part["columns"].keys(),
     }
     return "columns" in part and _is_made_of(part, tests) if isinstance(part, dict) else False

@@ -75,6 +75,8 @@ class Import(models.Model):
     #: What people should know beside the figures, in the language of who asked.
     notes: models.JSONField[Any, Any] = models.JSONField(default=list)
     reopened = models.PositiveIntegerField(default=0, db_default=0)
+    #: How many subscriptions files no longer name, or name again.
+    marked = models.PositiveIntegerField(default=0, db_default=0)
     #: The first rows that failed, and the name of the file with all of them.
     errors: models.JSONField[Any, Any] = models.JSONField(default=list)
     errors_file = models.TextField(blank=True)
@@ -146,7 +148,7 @@ class Import(models.Model):
 
     @property
     def has_changed_nothing(self) -> bool:
-        return not (self.total.created or self.total.changed or self.ended or self.reopened)
+        return not (self.total.created or self.total.changed or self.ended or self.reopened or self.marked)
 
     @property
     def row_errors(self) -> list[RowError]:

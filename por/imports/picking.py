@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 
 from django.utils.translation import gettext as _
 
-from por.imports.reading import Unfit
+from por.imports.reading import Unfit, guid_of, visible
+
+#: How many rows that do not become rows of ours are remembered.
+MOST_UNSTAGED = 100_000
 
 
 class Lines:
@@ -66,3 +70,22 @@ class Sums:
             text = _("Another row of the same sum failed. Correct that row, and import all of them together.")
             raise Unfit("", "sum_incomplete", text)
         return row if first == line else None
+
+
+class Unstaged:
+    """What lines name that are not in the table, because they were refused or left out; and lines that cannot be read.
+
+    Past a bound, a line counts as one that cannot be read, so that millions of bad lines do not fill the memory.
+    """
+
+    def __init__(self) -> None:
+        self.ids: set[uuid.UUID] = set()
+        self.unread = 0
+
+    def add(self, text: str) -> None:
+        """Add what a cell names: a GUID."""
+        found = guid_of(visible(text))
+        if found is None or len(self.ids) >= MOST_UNSTAGED:
+            self.unread += 1
+        else:
+            self.ids.add(found)

@@ -16,6 +16,7 @@ from typing import Any
 from django.db import connection
 
 from por.imports.opening import Columns, Opened
+from por.imports.picking import Unstaged
 from por.imports.reading import Cells, Unfit, faults_of, missing
 
 #: Patterns of the cells of a plain line: as ISO 8601 and PostgreSQL write them, without quotes. Zeros are no GUID.
@@ -36,14 +37,17 @@ class Staged:
     """The table `estate_staged_<file>`: `line`, then the columns of the file in the order of its header.
 
     `parse` turns the cells of a line into an object with the same fields, or raises Unfit. `plain`, if given, returns
-    the line for COPY if `parse` would certainly accept it, and None for any other line.
+    the line for COPY if `parse` would certainly accept it, and None for any other line. `unstaged` collects what other
+    lines name in the column `named_by`.
     """
 
-    def __init__(self, file: str, parse: Callable[[Cells], Any], plain: Plain | None) -> None:
+    def __init__(self, file: str, parse: Callable[[Cells], Any], plain: Plain | None, named_by: str = "") -> None:
         self.table = f"estate_staged_{file}"
         self._file = file
         self._parse = parse
         self._plain = plain
+        self._named_by = named_by
+        self.unstaged = Unstaged()
         self.count = 0
         #: Our columns that the file does not have, by their names in the table, and its columns that we ignore.
         self.absent: Sequence[str] = ()
@@ -110,6 +114,8 @@ class Staged:
                         copied = _csv(values_of(self._parse(cells))) if cells else None
                     except Unfit as unfit:
                         refuse(line, faults_of(cells, self._parse) if cells else [unfit])
+                        if self._named_by:
+                            self.unstaged.add(cells.written(self._named_by) if cells else "")
                 if copied is not None:
                     found.append(b"%d,%b\n" % (line, copied))
             moved(size)

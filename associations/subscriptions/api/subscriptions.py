@@ -52,6 +52,7 @@ SUBSCRIPTION_COLUMNS = [
     "status",
     "started_on",
     "renews_on",
+    "missing_since",
     "partner_of_record.mpn_id",
     "partner_of_record.name",
     "partner_of_record.since",

@@ -43,6 +43,7 @@ def _tabs(_actor: Actor, as_of: date | None) -> list[ListTab]:
         ListTab("", gettext_lazy("All"), lambda found: found),
         ListTab("no_partner", gettext_lazy("No partner"), lambda found: queries.without_partner(found, as_of)),
         *([] if as_of else [requests]),  # change requests are today's
+        ListTab("missing", gettext_lazy("Not in the last file"), lambda found: queries.missing(found, as_of)),
     ]
 
 

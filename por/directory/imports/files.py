@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from por.directory.imports import absent
 from por.directory.imports.organisations import CUSTOMERS, PARTNERS
 from por.directory.imports.skus import SKUS
 from por.directory.imports.subscriptions import SUBSCRIPTIONS
 from por.directory.imports.usage import USAGE
 
 #: In the order of the import: each after the files it refers to.
-FILES = (PARTNERS, CUSTOMERS, SKUS, SUBSCRIPTIONS, USAGE)
+FILES = (
+    *(PARTNERS, CUSTOMERS, SKUS),
+    replace(SUBSCRIPTIONS, named_by="subscription_id", find_absent=absent.find, mark=absent.mark),
+    USAGE,
+)

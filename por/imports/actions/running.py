@@ -135,6 +135,7 @@ def _run(import_: Import, held: Held) -> None:
         figures=figures,
         ended=report.ended,
         reopened=report.reopened,
+        marked=report.marked,
         notes=report.notes,
         errors=errors.first,
         errors_file=errors_file,

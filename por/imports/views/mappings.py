@@ -150,6 +150,7 @@ def _columns(request: Request, file: Mapped, to: File[Any]) -> HttpResponse:
         rows=cleaned["rows"],
         newest=cleaned["newest"],
         is_last_day=cleaned.get("is_last_day", False),
+        is_complete=cleaned.get("is_complete", False),
     )
     text = text_of(
         mapping.text if mapping else "",

@@ -45,6 +45,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--set", metavar="NAME=VALUE", action="append", default=[], help="what a mapped file does not say"
         )
+        parser.add_argument(
+            "--complete",
+            choices=("yes", "no"),
+            help="whether the files name all subscriptions of their customers, so that the others are missing",
+        )
 
     def handle(
         self,
@@ -78,7 +83,8 @@ class Command(BaseCommand):
                 if rejected:
                     refused_rows(error)
 
-            report = Report(on_error=on_fault, on_bytes=on_bytes, dry_run=dry_run)
+            is_complete = {"yes": True, "no": False}.get(options["complete"])
+            report = Report(on_error=on_fault, on_bytes=on_bytes, dry_run=dry_run, is_complete=is_complete)
             try:
                 with only_import() as report.held:
                     whole.import_all(present, report, sources)
@@ -134,7 +140,7 @@ class Command(BaseCommand):
             self.stdout.write(f"Ended, because a subscription expired or an account was closed: {report.ended}.")
         if report.reopened:
             self.stdout.write(f"Reopened, because the files have taken the reason of an end back: {report.reopened}.")
-        if not (total.created or total.changed or report.ended or report.reopened):
+        if not (total.created or total.changed or report.ended or report.reopened or report.marked):
             self.stdout.write("Nothing has changed.")
         self.stdout.write(f"{_rows(total.rows)} in {seconds:.1f} s, {total.rows / seconds:,.0f} rows per second.")
         for note in report.notes:

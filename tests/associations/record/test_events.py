@@ -154,6 +154,7 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
                 "product": ["office365", "ems"],
                 "is_trial": [False, True],
                 "replaces": [None, "9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d"],
+                "missing_since": ["2026-03-31", None],
             }
         },
     ),

@@ -85,6 +85,7 @@ def test_subscription_has_the_fields_of_the_contract(api, subscription, partner,
         "status": "active",
         "started_on": "2024-07-01",
         "renews_on": "2027-06-30",
+        "missing_since": None,
         "partner_of_record": {
             "mpn_id": partner.mpn_id,
             "name": partner.organisation.name,

@@ -190,7 +190,7 @@ def test_mapping_is_changed_after_the_dry_run_and_the_same_files_are_tried_again
 
 def test_page_shows_again_what_was_chosen(web, estate):
     address = upload(web, csv_of(*LICENCES)).redirect_chain[-1][0] + "?to=subscriptions.csv"
-    chosen = {"rows": "newest", "newest": "Från", "is_last_day": "on", "value_seats": "7"}
+    chosen = {"rows": "newest", "newest": "Från", "is_last_day": "on", "is_complete": "on", "value_seats": "7"}
     page = web.post(address, COLUMNS | VALUES | chosen, follow=True)
     tasks.run()
     page = web.get(address).context["columns"]
@@ -198,6 +198,7 @@ def test_page_shows_again_what_was_chosen(web, estate):
     assert found == {
         **chosen,
         "is_last_day": True,
+        "is_complete": True,
         "from_seats": "Antal",
         "value_agreement": "CSP",
         "title": "Licences of Alm",

@@ -132,7 +132,7 @@ def _check(row: AssociationLine, units: dict[uuid.UUID, Unit], partners: dict[st
     if unit is None:
         raise unknown("tenant_id", "customer") if row.of_tenant else unknown("subscription_id", "subscription")
     if partner is None:
-        raise unknown("mpn_id", "partner")
+        raise unknown("mpn_id", "partner", row.mpn_id)
     if partner.kind == Partner.Kind.GLOBAL:
         raise Unfit("mpn_id", "partner_is_global", _("This MPN ID belongs to a global account. Enter a location’s ID."))
     return unit, partner

@@ -81,9 +81,20 @@ def table_of(
 
 
 def text_of(
-    base: str, *, title: str, file: str, part: dict[str, Any], formats: dict[str, str], names: Sequence[str]
+    base: str,
+    *,
+    title: str,
+    file: str,
+    part: dict[str, Any],
+    formats: dict[str, str],
+    names: Sequence[str],
+    encoding: str = "",
+    header_line: int = 0,
 ) -> str:
-    """Return the text of a mapping with this part; the other files of `base` stay. `names` are the file's columns."""
+    """Return the text of a mapping with this part; the other files of `base` stay. `names` are the file's columns.
+
+    `header_line` is the line in which they are. It is kept if there are titles above it.
+    """
     given: dict[str, Any] = yaml.safe_load(base) if base else {}
     files = given.get("files", {}) | {file: part}
     used = {values.normal(one) for part in files.values() for one in _used(part)}
@@ -91,6 +102,8 @@ def text_of(
         "title": title,
         "recognise": [name for name in dict.fromkeys(names) if values.normal(name) in used and name],
         **{name: given[name] for name in ("needs", "words") if name in given},
+        **({"encoding": encoding} if encoding else {}),
+        **({"header_line": header_line} if header_line > 1 else {}),
         **({"formats": given.get("formats", {}) | formats} if formats or "formats" in given else {}),
         "files": files,
     }

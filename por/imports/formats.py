@@ -54,6 +54,18 @@ _EXPONENT = re.compile(r"(-?\d)(?:[.,](\d+))?E([+-]?\d{1,2})", re.ASCII | re.IGN
 _EITHER_WAY = re.compile(r"-?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 
 
+#: The encodings that may be told of a file, by the names that people know. UTF-8 and UTF-16 are never told: a file with
+#: a byte order mark, and each line that is UTF-8, is read as what it is.
+ENCODINGS = {
+    "windows-1252": "cp1252",  # Western European
+    "windows-1250": "cp1250",  # Central European
+    "windows-1251": "cp1251",  # Cyrillic
+    "windows-1257": "cp1257",  # Baltic
+    "ibm850": "cp850",  # DOS
+    "macintosh": "mac_roman",
+}
+
+
 class Unreadable(ValueError):
     """The text is no number, or no day."""
 

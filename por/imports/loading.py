@@ -33,6 +33,9 @@ TRIES = 10  # as many lines with one key are tried, each after the one before it
 EVENTS = 1_000  # per transaction: others who write to one of these chains wait for it
 
 
+UNKNOWN_PARTNER = "unknown_partner"
+NAMED = 20  # partners that a note names
+
 #: The work that only one worker does at a time.
 IMPORTING = "load of an estate"
 NOBODY = 0  #: What rows of reference data count for, instead of an organisation.
@@ -212,9 +215,11 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
     """
     name = source.name_of(file.name) if source else file.name
     tally = report.files.setdefault(name, Tally())
+    unknown: Counter[str] = Counter()
 
     def refuse(line: int, faults: Sequence[Unfit]) -> None:
         tally.failed += 1
+        unknown.update(fault.value for fault in faults if fault.code == UNKNOWN_PARTNER)
         for fault in faults:
             report.on_error(RowError(name, line, fault.column, fault.code, fault.reason, fault.value))
 
@@ -274,12 +279,25 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
             staged.fill(path, file.columns, refuse, lambda count: None, {*tried, *known})
     if absences is not None:
         _mark(file, name, absences, report)
+    report.notes += _about_unknown(name, unknown)
     progress.reach(1)
     with _step(report):
         staged.empty()
     _analyze_grown()
     if not report.dry_run:
         _record(file, report)
+
+
+def _about_unknown(name: str, partners: Counter[str]) -> list[str]:
+    """Return a note of the partners that nobody knows, each with the number of rows that are without a home for it."""
+    if not partners:
+        return []
+    shown = ", ".join(f"{mpn_id} ({count})" for mpn_id, count in partners.most_common(NAMED))
+    text = _(
+        "%(name)s names partners that are not known, so these rows have no home: MPN ID %(partners)s. Import the "
+        "partners, then this file again."
+    )
+    return [text % {"name": name, "partners": shown + (", …" if len(partners) > NAMED else "")}]
 
 
 def _mark(file: File[R], name: str, absences: Absences, report: Report) -> None:

@@ -53,6 +53,9 @@ class Mapping:
         self.files: dict[str, dict[str, Any]] = given["files"]
         #: How its files write numbers and days, for cells that do not tell it.
         self.formats: dict[str, str] = given.get("formats", {})
+        #: The encoding of its files, where that is not Unicode; and the line with the names of their columns.
+        self.encoding: str = given.get("encoding", "")
+        self.header_line: int = given.get("header_line", 0)
         self._words = {column: _by_word(words) for column, words in given.get("words", {}).items()}
         self._own_words = {
             (file, column): _by_word(rule["words"])
@@ -79,7 +82,21 @@ class Mapping:
                 days += sources_of(rule) if column in ours[file].days else []
         every = [*self.recognise, *self.used()]
         written = Written(**{name: told.get(name) or self.formats.get(name, "") for name in WRITTEN})
-        return Columns(tuple(dict.fromkeys(every)), self.recognise, numbers, days, may_resemble=True, written=written)
+        return Columns(
+            tuple(dict.fromkeys(every)),
+            self.recognise,
+            numbers,
+            days,
+            may_resemble=True,
+            written=written,
+            encoding=told.get("encoding") or self.encoding,
+            header_line=self.header_line,
+        )
+
+    def known(self, columns: Sequence[str], required: Sequence[str], encoding: str = "") -> Columns:
+        """Return the columns by which a file of this mapping is known, in the encoding that was told."""
+        told = encoding or self.encoding
+        return Columns(tuple(columns), required, may_resemble=True, encoding=told, header_line=self.header_line)
 
     def used(self) -> list[str]:
         """Return the columns of the source that something is made or told of."""
@@ -97,7 +114,8 @@ class Mapping:
         return [
             name
             for name, column in self.needs.items()
-            if not told.get(name) and not (column and columns_in(file, Columns([column], [column], may_resemble=True)))
+            if not told.get(name)
+            and not (column and columns_in(file, self.known([column], [column], told.get("encoding", ""))))
         ]
 
     def word(self, file: str, column: str, text: str) -> str:
@@ -143,11 +161,11 @@ def profiles() -> Sequence[Mapping]:
     return [read(path) for path in sorted(PROFILES.glob("*.yaml"))]
 
 
-def best(file: IO[bytes], mappings: Iterable[Mapping]) -> Mapping | None:
+def best(file: IO[bytes], mappings: Iterable[Mapping], encoding: str = "") -> Mapping | None:
     """Return the mapping that knows most columns of a file, the first of equal ones; None if none is for it."""
     known = {}
     for one in mappings:
-        if count := columns_in(file, Columns((*one.recognise, *one.used()), one.recognise, may_resemble=True)):
+        if count := columns_in(file, one.known((*one.recognise, *one.used()), one.recognise, encoding)):
             known[one] = count
     return max(known, key=lambda one: known[one], default=None)
 

@@ -39,6 +39,29 @@ def _formats(name: str, example: str) -> forms.ChoiceField:
     return forms.ChoiceField(label=label % {"example": example[:CELL_SHOWN]}, choices=choices, widget=forms.RadioSelect)
 
 
+#: The names that people may know of encodings.
+NAMES_OF_ENCODINGS = {
+    "windows-1252": gettext_lazy("Windows-1252 (Western European)"),
+    "windows-1250": gettext_lazy("Windows-1250 (Central European)"),
+    "windows-1251": gettext_lazy("Windows-1251 (Cyrillic)"),
+    "windows-1257": gettext_lazy("Windows-1257 (Baltic)"),
+    "ibm850": gettext_lazy("IBM 850 (DOS)"),
+    "macintosh": gettext_lazy("Macintosh Roman"),
+}
+
+
+def _encodings(found: Mapping[str, str], initial: str = "") -> forms.ChoiceField:
+    """Return the question in which encoding a file is, each with words as they would read. Nothing is chosen before."""
+    likeliest = NAMES_OF_ENCODINGS[next(iter(found))]
+    return forms.ChoiceField(
+        label=_("Which of these is written right?"),
+        help_text=_("The file is not in Unicode (UTF-8). It looks like %(name)s.") % {"name": likeliest},
+        choices=[(name, f"{words} – {NAMES_OF_ENCODINGS[name]}") for name, words in found.items()],
+        initial=initial,
+        widget=forms.RadioSelect,
+    )
+
+
 TITLE = gettext_lazy("Name of the mapping")
 TITLE_HELP = gettext_lazy("It is kept under this name, and used for later files with the same columns.")
 
@@ -105,12 +128,15 @@ class ToldForm(WordsForm):
         unclear: Mapping[tuple[str, str], Sequence[str]],
         optional: Collection[tuple[str, str]],
         title: str,
+        encodings: Mapping[str, str],
     ) -> None:
         super().__init__(data)
         columns = whole.columns()
         closed = {name: one[0] for part in columns.values() for name, one in part.closed.items()}
         for name, example in asked.items():
-            if name in WRITTEN:
+            if name == "encoding":
+                self.fields[name] = _encodings(encodings)
+            elif name in WRITTEN:
                 self.fields[name] = _formats(name, example)
             elif name in closed:
                 choices = [("", _("Choose …")), *((value, value) for value in closed[name])]
@@ -173,9 +199,21 @@ class ColumnsForm(TitledForm):
     """Which column of a file becomes which of ours, and which rows are taken."""
 
     def __init__(
-        self, data: Any, *, file: File[Any], table: Table, before: Mapping[str, Chosen], part: Any, title: str
+        self,
+        data: Any,
+        *,
+        file: File[Any],
+        table: Table,
+        before: Mapping[str, Chosen],
+        part: Any,
+        title: str,
+        encodings: Mapping[str, str],
+        encoding: str = "",
     ) -> None:
-        """`before` is what `part`, the table in the present mapping of the file, chooses."""
+        """`before` is what `part`, the table in the present mapping of the file, chooses; `encoding` is that mapping's.
+
+        `encodings` are those in which the file may be, if it is not in Unicode.
+        """
         super().__init__(data, initial={"title": title[:LONGEST_NAME]})
         self.file, self.table = file, table
         self.guessed = {} if before else guesses(file, table.choosable)
@@ -186,6 +224,8 @@ class ColumnsForm(TitledForm):
                 label=column, choices=names, required=False, initial=chosen.source, widget=forms.Select(attrs=INPUT)
             )
             self.fields[f"value_{column}"] = self._value(column, chosen.value)
+        if encodings:
+            self.fields["encoding"] = _encodings(encodings, encoding)
         self.fields["rows"] = forms.ChoiceField(
             label=_("Rows with the same %(key)s") % {"key": ", ".join(columns_of_key(file))},
             choices=self._manners(),
@@ -303,7 +343,14 @@ class ValuesForm(WordsForm):
         numbers = [one.source for name, one in self._columns.chosen.items() if name in ours.numbers and one.source]
         days = [one.source for name, one in self._columns.chosen.items() if name in ours.days and one.source]
         every = tuple(dict.fromkeys([*numbers, *days]))
-        return left_open(path, Columns(every, every, numbers, days, may_resemble=True)) if every else {}
+        table = self._columns.table
+        wanted = Columns(
+            *(every, every, numbers, days),
+            may_resemble=True,
+            encoding=table.encoding,
+            header_line=table.header_line,
+        )
+        return left_open(path, wanted) if every else {}
 
     @property
     def groups(self) -> list[tuple[str, str, list[Any]]]:

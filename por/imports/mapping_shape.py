@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from por.imports import values
-from por.imports.formats import WRITTEN
+from por.imports.formats import ENCODINGS, WRITTEN
 
 MOST_DAYS = 1000
+#: The last line that may have the names of the columns.
+MOST_TITLES = 100
 
 
 def fault(given: Any) -> str:
@@ -21,12 +23,18 @@ def fault(given: Any) -> str:
             isinstance(given, dict) and _is_dict(given.get("needs", {}), lambda one: one is None or _is_name(one)),
         ),
         ("words", isinstance(given, dict) and _is_dict(given.get("words", {}), _is_words)),
+        ("encoding", isinstance(given, dict) and given.get("encoding", "") in ("", *ENCODINGS)),
+        ("header_line", isinstance(given, dict) and _is_line(given.get("header_line", 0))),
         ("formats", isinstance(given, dict) and _is_formats(given.get("formats", {}))),
         ("files", isinstance(given, dict) and _is_dict(given.get("files"), _is_file) and given["files"]),
     ]
     wrong = [name for name, is_right in parts if not is_right]
     unknown = [str(name) for name in given if name not in dict(parts)] if isinstance(given, dict) else []
     return next(iter([*wrong, *unknown]), "")
+
+
+def _is_line(line: Any) -> bool:
+    return type(line) is int and 0 <= line <= MOST_TITLES
 
 
 def _is_file(part: Any) -> bool:

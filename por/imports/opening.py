@@ -16,7 +16,7 @@ from typing import IO
 from django.utils.translation import gettext as _
 
 from por.imports import values
-from por.imports.formats import UNSAID, Formats, Written
+from por.imports.formats import ENCODINGS, UNSAID, Formats, Written
 from por.imports.reading import Cells, Unfit, visible
 
 BLOCK = 1 << 18  # bytes read in one go
@@ -57,6 +57,10 @@ class Columns:
     closed: Mapping[str, tuple[Sequence[str], str]] = field(default_factory=dict)
     #: How numbers and days are written, where the cells of the file do not tell.
     written: Written = UNSAID
+    #: One of ENCODINGS, for lines that are not in UTF-8; "" if nobody has said it.
+    encoding: str = ""
+    #: The line with the names of the columns, where somebody has said it; 0 to look for it below TITLES at most.
+    header_line: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Opened:
         self._wanted = columns
         self._file = path.open("rb")
         try:
-            blocks = blocks_of(self._file)
+            blocks = blocks_of(self._file, columns.encoding)
             first = next(blocks, [])
             self.header, self.head = header_of(first, columns)
             self._blocks = self._rows_in(chain([first], blocks))
@@ -132,7 +136,7 @@ class Opened:
         """Yield the lines after the header. The file is read once more."""
         with self._path.open("rb") as file:
             skipped = self.header.lines
-            for block in self._rows_in(blocks_of(file)):
+            for block in self._rows_in(blocks_of(file, self._wanted.encoding)):
                 yield from block[skipped:]
                 skipped = 0
 
@@ -190,14 +194,36 @@ def columns_in(file: IO[bytes], wanted: Columns) -> int:
     """Return how many of these columns a file has, by its first line; 0 if it cannot be one with these columns."""
     file.seek(0)
     try:
-        header, _head = header_of(next(blocks_of(file), []), wanted)
+        header, _head = header_of(next(blocks_of(file, wanted.encoding), []), wanted)
         return sum(column is not None for column in header.columns)
     except Unfit:
         return 0
 
 
-def blocks_of(file: IO[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines of a file in blocks, in UTF-8 and with any line ends. No block is empty."""
+def blocks_of(file: IO[bytes], told: str = "") -> Iterator[list[bytes]]:
+    """Yield the lines of a file in blocks, in UTF-8 and with any line ends. No block is empty.
+
+    `told` is the encoding of those lines that are not in UTF-8. Without it, they stay as they are, and are refused.
+    """
+    for block in _blocks_of(file):
+        yield [as_utf8(line, told) for line in block] if told else block
+
+
+def as_utf8(line: bytes, told: str) -> bytes:
+    """Return a line in UTF-8. Text in another encoding is hardly ever UTF-8 by chance, so such a line is left alone.
+
+    A byte that stands for nothing in the encoding stays, so that the line is refused.
+    """
+    if line.isascii():
+        return line
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return line.decode(ENCODINGS[told], "surrogateescape").encode("utf-8", "surrogateescape")
+    return line
+
+
+def _blocks_of(file: IO[bytes]) -> Iterator[list[bytes]]:
     head = file.read(HEAD)
     encoding = next((name for mark, name in UTF16.items() if head.startswith(mark)), None)
     end = re.search(rb"\r\n?|\n", head)
@@ -247,8 +273,14 @@ def header_of(block: Sequence[bytes], wanted: Columns) -> tuple[Header, bytes]:
     """
     told, first_fault, likely = None, None, None
     tried = 0
+    if not wanted.every and 0 < wanted.header_line <= len(block):
+        lines = _whole_header(block, wanted.header_line)
+        raw = _one(lines)
+        separator = max(SEPARATORS, key=lambda one: _likeness(_text_of_header(raw), one, wanted))
+        names = split(raw, separator)
+        return Header(wanted.header_line + len(lines) - 1, separator, *_known(names, wanted)), raw
     for count in range(1, len(block) + 1):
-        if tried > TITLES:
+        if tried > max(TITLES, wanted.header_line):
             break
         lines = _whole_header(block, count)
         raw = _one(lines)

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
 from por.imports import values
-from por.imports.formats import Unreadable, Unsettled
-from por.imports.opening import UTF16, Columns, Opened, split
-from por.imports.reading import Unfit, visible
+from por.imports.formats import ENCODINGS, Unreadable, Unsettled
+from por.imports.mapping_shape import MOST_TITLES
+from por.imports.opening import SEPARATORS, UTF16, Columns, Opened, blocks_of, split
+from por.imports.reading import Unfit, guid_of, visible
 from por.imports.rules import LOOKED_AT
 
 #: How many distinct values of a column are counted: many more than a page asks about.
 COUNTED = 1000
+#: How many lines tell the encoding of a file, and how many words show it.
+LINES_READ, WORDS_SHOWN = 1000, 3
+#: How many lines are shown, of which one has the names of the columns.
+LINES_SHOWN = 20
+#: A word with a letter that is not English.
+OTHER_WORDS = re.compile(r"[\w'’&-]*[^\x00-\x7f][^\s;,|\"]*")
+MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 @contextmanager
@@ -41,14 +52,75 @@ def _whole_lines(head: bytes) -> bytes:
     return text[: max(text.rfind("\n"), text.rfind("\r")) + 1].encode(encoding)
 
 
-class Table:
-    """The columns and rows of a beginning, whatever they are. Raises Unfit if it cannot be read."""
+def encodings_of(file: IO[bytes]) -> dict[str, str]:
+    """Return the encodings in which the text of a file may be, the likeliest first, each with some words as they read.
 
-    def __init__(self, path: Path) -> None:
-        with Opened(path, Columns((), ())) as opened:
+    There are none if the file is in Unicode: most of its lines with other letters than English ones are in UTF-8. The
+    likeliest has letters where the others have signs, or capitals within words.
+    """
+    file.seek(0)
+    in_utf8, others = 0, list[bytes]()
+    for block in blocks_of(BytesIO(file.read(LOOKED_AT))):
+        for line in block:
+            if not line.isascii():
+                try:
+                    line.decode("utf-8")
+                    in_utf8 += 1
+                except UnicodeDecodeError:
+                    others.append(line)
+    if len(others) <= in_utf8:
+        return {}
+    found = {}
+    for name, codec in ENCODINGS.items():
+        with suppress(UnicodeDecodeError):
+            text = b"\n".join(others[:LINES_READ]).decode(codec)
+            strange = sum(not (two[1].isascii() or _fits(*two)) for two in zip(" " + text, text, strict=False))
+            found[name] = strange, ", ".join(dict.fromkeys(OTHER_WORDS.findall(text)[:WORDS_SHOWN]))
+    return {name: words for name, (_strange, words) in sorted(found.items(), key=lambda one: one[1][0])}
+
+
+def _fits(before: str, letter: str) -> bool:
+    return letter.isalpha() and not (letter.isupper() and before.islower())
+
+
+def likely(file: IO[bytes]) -> str:
+    """Return the likeliest encoding of a file; "" if it is in Unicode."""
+    return next(iter(encodings_of(file)), "")
+
+
+def likely_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return likely(file)
+
+
+class Table:
+    """The columns and rows of a beginning, whatever they are. Raises Unfit if it cannot be read.
+
+    Where nobody has said the encoding or the line with the names of the columns, it takes the likeliest, to be shown.
+    """
+
+    def __init__(self, path: Path, *, encoding: str = "", header_line: int = 0) -> None:
+        wanted = Columns((), (), encoding=encoding or likely_of(path), header_line=header_line)
+        with path.open("rb") as file:
+            self.top = next(blocks_of(file, wanted.encoding), [])[:MOST_TITLES]
+        wanted = replace(wanted, header_line=header_line or _line_of_names(self.top))
+        with Opened(path, wanted) as opened:
             self._separator = opened.header.separator
             self._lines = list(opened.lines())
             self.names = split(opened.head, self._separator)
+            self.header_line = opened.header.lines - opened.head.rstrip().count(b"\n")
+            self.encoding = wanted.encoding
+
+    @property
+    def first_lines(self) -> list[tuple[int, str]]:
+        """Return the first lines of the file that are not empty, with their numbers: one has the names."""
+        texts = ((number, line.decode("utf-8", "replace").strip()) for number, line in enumerate(self.top, 1))
+        return [(number, text) for number, text in texts if text.strip(f'" {SEPARATORS}')][:LINES_SHOWN]
+
+    @property
+    def has_names(self) -> bool:
+        """Return whether the line with the names is one: an ID or an address is no name of a column."""
+        return not any(guid_of(name) or MAIL.fullmatch(name) for name in self.names)
 
     def rows(self) -> Iterator[list[str]]:
         """Yield the cells of each line that has as many as the header."""
@@ -78,6 +150,17 @@ class Table:
                 if len(count) <= COUNTED or cell in count:
                     count[cell] += 1
         return counts
+
+
+def _line_of_names(lines: Sequence[bytes]) -> int:
+    """Return the line in which most names of columns are known, if there are several; 0 if there is no such line."""
+    words = {name for column, names in values.headers().items() for name in (values.normal(column), *names)}
+    best = 0, 0
+    for number, line in enumerate(lines, 1):
+        with suppress(Unfit):
+            count = max(len(words & set(map(values.normal, split(line, one)))) for one in SEPARATORS)
+            best = max(best, (count, -number))
+    return -best[1] if best[0] > 1 else 0
 
 
 def left_open(path: Path, columns: Columns) -> dict[str, str]:

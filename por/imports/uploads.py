@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from por.imports import whole
 from por.imports.opening import UTF16
 from por.imports.reading import CONTROL, Unfit, visible
-from por.imports.sampling import Table, beginning_of
+from por.imports.sampling import Table, beginning_of, likely
 from por.imports.sources import STORED, Entry, new_entry
 from por.web.formatting import number_text
 
@@ -39,6 +39,10 @@ MOST_SOURCES = 20
 LONGEST_STEM = 100
 #: How many bytes are unpacked at a time.
 BLOCK = 65_536
+#: What workbooks begin with: a zip, and the older format of Excel.
+WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+#: How much of a line a message shows.
+SHOWN_OF_LINE = 60
 #: What the record at the end of a zip begins with. Its bytes 10 and 11 are the number of entries.
 END_OF_ZIP = b"PK\5\6"
 #: The folder that macOS adds to the files that it packs.
@@ -127,8 +131,23 @@ def is_named_like_one(name: str) -> bool:
     return name.lower().endswith(whole.ENDINGS) and "/" not in name and "\\" not in name
 
 
+def is_workbook(name: str, file: IO[bytes] | None = None) -> bool:
+    """Return whether a file is one of a spreadsheet, by its name or by its first bytes."""
+    if file is not None:
+        file.seek(0)
+        if file.read(8).startswith(WORKBOOKS):
+            return True
+    return name.lower().endswith((".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers"))
+
+
 def _what_is_wrong(file: File[bytes], seen: set[str]) -> ValidationError | None:
     given = {"name": file.name, "names": ", ".join(whole.names())}
+    if is_workbook(file.name or "", file.file):
+        text = _(
+            "%(name)s is a workbook of a spreadsheet. Open it, choose “Save as”, then “CSV UTF-8 (comma delimited)”, "
+            "for each sheet, and upload that file."
+        )
+        return ValidationError(text % given, code="workbook")
     if file.name not in whole.names() and not is_named_like_one(file.name or ""):
         text = _("%(name)s is not an estate file. Use these file names: %(names)s.")
         return ValidationError(text % given, code="unknown_file")
@@ -150,7 +169,15 @@ def _why_not_mapped(file: File[bytes]) -> ValidationError | None:
     given = {"name": file.name, "names": ", ".join(whole.names())}
     try:
         with beginning_of(file.file) as path:
-            if next(Table(path).rows(), None) is None:
+            table = Table(path)
+            if not table.has_names:
+                text = _(
+                    "%(name)s has no line with the names of its columns: it begins with “%(first)s”. Export it with "
+                    "column names, or write them above the first row."
+                )
+                first = ", ".join(table.names)[:SHOWN_OF_LINE]
+                return ValidationError(text % (given | {"first": first}), code="no_names")
+            if next(table.rows(), None) is None:
                 text = _("%(name)s has no rows below its first line, and is none of these files: %(names)s.")
                 return ValidationError(text % given, code="no_rows")
     except Unfit as unfit:
@@ -162,11 +189,12 @@ def entries_of(files: Sequence[File[bytes]]) -> dict[str, Entry]:
     """Give the files of other programs the names under which they are stored; return their entries by these names."""
     entries: dict[str, Entry] = {}
     for file in files:
-        if file.name not in whole.names() and file.file:
+        ours = file.name if file.name in whole.names() else ""
+        if file.file and (not ours or likely(file.file)):
             shown = visible(file.name or "")
             stem, dot, ending = shown.rpartition(".")
             name = STORED.format(len(entries) + 1)
-            entries[name] = new_entry(file.file, CONTROL.sub("", stem)[:LONGEST_STEM] + dot + ending)
+            entries[name] = new_entry(file.file, CONTROL.sub("", stem)[:LONGEST_STEM] + dot + ending, ours)
             file.name = name
     return entries
 
@@ -193,6 +221,8 @@ def _unpacked(upload: UploadedFile[bytes], scratch: ExitStack) -> list[File[byte
         with ZipFile(_BoundedReads(upload)) as archive:
             entries = [one for one in archive.infolist() if not one.filename.startswith(MAC_FOLDER)]
             for entry in entries:
+                if is_workbook(entry.filename):
+                    continue  # its reason is told with those of all files
                 if not is_named_like_one(entry.filename):
                     text = _(
                         "%(zip)s contains %(name)s, which is not an estate file. Put the files at the top "

@@ -102,9 +102,12 @@ def _words(table: str) -> Mapping[str, Word]:
 
 
 def _countries() -> dict[str, Word]:
-    """Return the English names of all countries, as Unicode has them."""
-    names = Locale("en").territories
-    return {normal(name): Word(code, True) for code, name in names.items() if len(code) == 2 and code.isalpha()}
+    """Return the names of all countries in English, Swedish and German, as Unicode has them.
+
+    None of them is another country in another of these languages.
+    """
+    named = [pair for language in ("en", "sv", "de") for pair in Locale(language).territories.items()]
+    return {normal(name): Word(code, True) for code, name in named if len(code) == 2 and code.isalpha()}
 
 
 def _contained(table: str, text: str) -> Word | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingOf
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -93,7 +94,8 @@ def mapped(
     for path in sorted(directory.glob("*")):
         if path.suffix.lower() in ENDINGS and path not in known and path.is_file():
             with path.open("rb") as file:
-                fitting = best(file, mappings) or best(file, [*kept, *profiles()])
+                encoding = told.get("encoding", "")
+                fitting = best(file, mappings, encoding) or best(file, [*kept, *profiles()], encoding)
             if fitting is not None:
                 found.append(source(path, fitting, told))
                 found[-1].check_told()
@@ -105,9 +107,11 @@ def write_rejected(
     sources: Sequence[Source],
     rejected: Rejected,
     opened: Callable[[str], AbstractContextManager[IO[bytes]]],
+    encoding: str = "",
 ) -> int:
     """Write the refused rows of each file to what `opened` returns for its name; return how many files have any."""
-    sent = [(one.name, files[one.name], one.columns, [one.name]) for one in _files if one.name in files]
+    ours = _in_encoding(encoding)
+    sent = [(one.name, files[one.name], one.columns, [one.name]) for one in ours if one.name in files]
     sent += [(source.name, source.path, source.columns, source.names) for source in sources]
     count = 0
     for name, path, columns, names in sent:
@@ -118,8 +122,13 @@ def write_rejected(
     return count
 
 
-def import_all(files: MappingOf[str, Path], report: Report, sources: Sequence[Source] = ()) -> None:
-    """Import the files, given by their names, and the mapped ones.
+def _in_encoding(encoding: str) -> list[File[Any]]:
+    """Return the files of an estate, to be read in this encoding where they are not in Unicode."""
+    return [replace(one, columns=replace(one.columns, encoding=encoding)) for one in _files]
+
+
+def import_all(files: MappingOf[str, Path], report: Report, sources: Sequence[Source] = (), encoding: str = "") -> None:
+    """Import the files, given by their names, and the mapped ones. `encoding` is that of files not in Unicode.
 
     Call it within `only_import()`. A dry run is one transaction, which is rolled back at its end. Otherwise each batch
     is a transaction of its own, so an import that was stopped is simply repeated.
@@ -127,7 +136,7 @@ def import_all(files: MappingOf[str, Path], report: Report, sources: Sequence[So
     with transaction.atomic() if report.dry_run else nullcontext(), TemporaryDirectory(prefix="por-mapped-") as scratch:
         for source in sources:
             report.notes += source.notes()
-        for file in _files:
+        for file in _in_encoding(encoding):
             if file.name in files:
                 import_file(files[file.name], file, report)
             for source in sources:

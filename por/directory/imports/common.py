@@ -32,14 +32,14 @@ def required_mpn_id(cells: Cells, column: str) -> str:
     return mpn_id(cells, column) or cells.refuse(column, "missing_value", _("Enter a value."))
 
 
-def unknown(column: str, what: str) -> Unfit:
+def unknown(column: str, what: str, value: str = "") -> Unfit:
     """Return the refusal of a row that refers to something neither stored nor in a good row of these files."""
     messages = {
         "partner": _("No partner has this MPN ID, or the row for that partner failed."),
         "customer": _("No customer has this tenant ID, or the row for that customer failed."),
         "subscription": _("No subscription has this ID, or the row for that subscription failed."),
     }
-    return Unfit(column, f"unknown_{what}", messages[what])
+    return Unfit(column, f"unknown_{what}", messages[what], value)
 
 
 def differs(stored: Any, **wanted: Any) -> bool:

@@ -27,15 +27,17 @@ from por.imports.building import chosen_before, table_of, text_of, with_words
 from por.imports.loading import File
 from por.imports.mapping import Mapping, parse, profiles
 from por.imports.mapping_forms import ColumnsForm, TextForm, ToldForm, ValuesForm
+from por.imports.mapping_shape import MOST_TITLES
 from por.imports.models import Import, KeptMapping
 from por.imports.reading import Unfit
 from por.imports.rules import CELL_SHOWN, COLUMNS_SHOWN, ROWS_SHOWN
-from por.imports.sampling import Table, beginning_of
+from por.imports.sampling import Table, beginning_of, encodings_of
 from por.imports.sources import Entry, lacking, unclear
 from por.imports.views.loads import next_page
 from por.web.pages import posted, submit
 
 NEWEST = 5
+LINE_SHOWN = 100  # characters of a line that may have the names of the columns
 
 
 class Mapped(NamedTuple):
@@ -46,6 +48,7 @@ class Mapped(NamedTuple):
     entry: Entry
     path: Path
     table: Table
+    encodings: dict[str, str]  # those in which the file may be, if it is not in Unicode
 
     @property
     def mapping(self) -> Mapping | None:
@@ -60,6 +63,8 @@ class Mapped(NamedTuple):
             "names": [name[:CELL_SHOWN] for name in self.table.names[:COLUMNS_SHOWN]],
             "hidden_columns": max(0, len(self.table.names) - COLUMNS_SHOWN),
             "rows": rows,
+            "first_lines": [(number, line[:LINE_SHOWN]) for number, line in self.table.first_lines],
+            "header_line": self.table.header_line,
             "mapping": self.mapping,
             "files": whole.files(),
             **more,
@@ -70,7 +75,7 @@ class Mapped(NamedTuple):
 @only(OrganisationKind.STAFF, to=Right.IMPORT)
 def mapping_edit(request: Request, import_id: int, number: int) -> HttpResponseBase:
     """Show the first rows of a file, and ask how it is to be read: by a known mapping, or column by column."""
-    with _opened(import_id, number) as file:
+    with _opened(import_id, number, request) as file:
         to = next((one for one in whole.files() if one.name == request.GET.get("to")), None)
         if to is not None:
             return _columns(request, file, to)
@@ -78,8 +83,11 @@ def mapping_edit(request: Request, import_id: int, number: int) -> HttpResponseB
 
 
 @contextmanager
-def _opened(import_id: int, number: int) -> Iterator[Mapped]:
-    """Yield a file of an import. Raises NotFound if there is none, or its import does not wait for anything."""
+def _opened(import_id: int, number: int, request: Request) -> Iterator[Mapped]:
+    """Yield a file of an import. Raises NotFound if there is none, or its import does not wait for anything.
+
+    It is shown as the reader has chosen: its encoding, and the line with the names of its columns.
+    """
     gone = NotFound("not_found", _("We could not find this file. Upload it again."))
     import_ = Import.objects.needing_files().filter(pk=import_id).first()
     if import_ is None or not import_.dry_run or not 1 <= number <= len(import_.sources):
@@ -91,11 +99,19 @@ def _opened(import_id: int, number: int) -> Iterator[Mapped]:
         except FileNotFoundError:
             raise gone from None
         with stored, beginning_of(stored) as path:
+            encodings = encodings_of(stored)
+            mapping = parse(entry["shown"], entry["mapping"]) if entry["mapping"] else None
+            chosen = request.POST.get("encoding") or (mapping.encoding if mapping else "")
+            line = _number(request.GET.get("header", ""))
             try:
-                table = Table(path)
+                table = Table(
+                    path,
+                    encoding=chosen if chosen in encodings else "",
+                    header_line=line if line <= MOST_TITLES else 0,
+                )
             except Unfit:
                 raise gone from None
-            yield Mapped(import_, number, entry, path, table)
+            yield Mapped(import_, number, entry, path, table, encodings)
 
 
 def _told(request: Request, file: Mapped) -> HttpResponse:
@@ -106,7 +122,14 @@ def _told(request: Request, file: Mapped) -> HttpResponse:
     asked, needed = lacking(file.path, mapping), unclear(file.path, mapping)
     every = unclear(file.path, mapping, with_empty=True)
     data = request.POST if request.method == "POST" else None
-    form = ToldForm(data, asked=asked, unclear=every, optional=every.keys() - needed.keys(), title=mapping.title)
+    form = ToldForm(
+        data,
+        asked=asked,
+        unclear=every,
+        optional=every.keys() - needed.keys(),
+        title=mapping.title,
+        encodings=file.encodings,
+    )
     context = file.context(form=form, words=[(*key, fields) for key, fields in form.fields_of().items()])
     if data is None:
         return render(request, "imports/mapping.html", context)
@@ -129,7 +152,16 @@ def _columns(request: Request, file: Mapped, to: File[Any]) -> HttpResponse:
     before, is_whole = chosen_before(part) if part else ({}, True)
     title = mapping.title if mapping else file.entry["shown"].rpartition(".")[0]
     data = request.POST if request.method == "POST" else None
-    columns = ColumnsForm(data, file=to, table=file.table, before=before, part=part or {}, title=title)
+    columns = ColumnsForm(
+        data,
+        file=to,
+        table=file.table,
+        before=before,
+        part=part or {},
+        title=title,
+        encodings=file.encodings,
+        encoding=mapping.encoding if mapping else "",
+    )
     context = {"to": to.name, "columns": columns, "is_simple": is_whole, "more": data is not None and "more" in data}
     if data is None or "back" in data or not columns.is_valid():
         status = 422 if data is not None and "back" not in data else 200
@@ -159,6 +191,8 @@ def _columns(request: Request, file: Mapped, to: File[Any]) -> HttpResponse:
         part=part,
         formats=form.written,
         names=file.table.names,
+        encoding=cleaned.get("encoding", ""),
+        header_line=file.table.header_line,
     )
     sent = submit(
         columns,

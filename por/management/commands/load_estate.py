@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from por.errors import Locked, Refused
 from por.imports import whole
+from por.imports.formats import ENCODINGS
 from por.imports.loading import Report, Tally, only_import
 from por.imports.mapping import read
 from por.imports.reading import RowError
@@ -64,6 +65,9 @@ class Command(BaseCommand):
         if not all("=" in one for one in options["set"]):
             raise CommandError("Write --set as NAME=VALUE.")
         told = dict(one.split("=", 1) for one in options["set"])
+        encoding = told.get("encoding", "")
+        if encoding not in ("", *ENCODINGS):
+            raise CommandError(f"--set encoding=… takes one of these: {', '.join(ENCODINGS)}.")
         try:
             present = whole.present(directory)
             sources = whole.mapped(directory, [read(path) for path in mapping], told, kept_mappings())
@@ -87,7 +91,7 @@ class Command(BaseCommand):
             report = Report(on_error=on_fault, on_bytes=on_bytes, dry_run=dry_run, is_complete=is_complete)
             try:
                 with only_import() as report.held:
-                    whole.import_all(present, report, sources)
+                    whole.import_all(present, report, sources, encoding)
             except Locked as locked:
                 raise CommandError(str(locked)) from None
             except OSError as error:
@@ -96,7 +100,7 @@ class Command(BaseCommand):
                 why = str(error).partition("\n")[0].strip()
                 raise CommandError(f"The database stopped the import ({why}). Import again to finish it.") from None
             if rejected:
-                whole.write_rejected(present, sources, refused_rows, partial(_create, rejected))
+                whole.write_rejected(present, sources, refused_rows, partial(_create, rejected), encoding)
         self._print(report, time.monotonic() - started, dry_run=dry_run)
         if failed := report.total.failed:
             raise CommandError(f"{_rows(failed)} of {report.total.rows} could not be imported.")

@@ -104,6 +104,7 @@ def test_subscription_details_of_insights(web):
     import_ = load(web, "insights-subscription-details", INSIGHTS)
     assert tables(import_) == {"customers.csv": (11, 0, 0), "subscriptions.csv": (12, 0, 0), "usage.csv": (1, 0, 0)}
     assert refused(import_) == {(11, "partner_is_global"), (15, "unknown_partner")}
+    assert any("rows have no home: MPN ID 7100002 (1)." in note for note in import_.notes)
     assert associated() == {
         ("6cc3ba50", "7100001", "dpor", "2026-09-01"),
         ("dbc01b3d", "7300001", "csp", "2026-10-01"),
@@ -147,6 +148,35 @@ def test_subscriptions_of_graph(web):
     }
     assert tables(import_) == {"subscriptions.csv": (7, 0, 4)}
     assert stored("d719af35-e661-4b3d-ae3b-0baec64e73af") == ("office365", "CSP", 900, "active", "2027-04-05")
+
+
+def test_products_that_no_sku_tells_are_chosen_by_hand(web):
+    """Four rows of Graph have SKUs that tell no product. A person says it for each of them, once."""
+    load(web, "partner-center-customers")
+    load(web, "graph-directory-subscriptions", ALV | {"word_subscriptions_status_0": "expired"})
+    dry_run = Import.objects.filter(dry_run=True).latest("pk")
+    file = SimpleUploadedFile("Graph.csv", (EXPORTS / "graph-directory-subscriptions.csv").read_bytes())
+    address = web.post(LOADS, {"file": [file], "manner": "dry"}, follow=True).redirect_chain[-1][0]
+    assert dry_run.total.failed == 4
+    columns = {
+        "from_subscription_id": "Id", "value_tenant_id": ALV["tenant_id"], "value_agreement": "CSP",
+        "from_product": "SkuPartNumber", "from_sku_string_id": "SkuPartNumber", "from_seats": "TotalLicenses",
+        "from_trial": "IsTrial", "from_started_on": "CreatedDateTime", "from_status": "Status", "rows": "all",
+        "title": "Graph with products",
+    }  # fmt: skip
+    asked = web.post(f"{address}?to=subscriptions.csv", columns).context["values"]
+    chosen = {"is_second": "1", "days": "day-first"}
+    for fields in asked.fields_of().values():
+        for field in fields:
+            chosen[field.html_name] = field.initial or ("expired" if "status" in field.html_name else "office365")
+    web.post(f"{address}?to=subscriptions.csv", columns | chosen)
+    tasks.run()
+    web.post(f"{LOADS}{Import.objects.latest('pk').pk}/load/")
+    tasks.run()
+    import_ = Import.objects.latest("pk")
+    assert (import_.status, import_.row_errors) == ("done", [])
+    assert import_.tallies["Graph.csv → subscriptions.csv"].created == 11
+    assert stored("634d2cd5-003d-4d18-8a66-7601d3fa4b2c")[0] == "office365"
 
 
 def test_azure_usage_of_insights_counts_each_service_once(web):

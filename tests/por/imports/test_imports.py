@@ -29,7 +29,7 @@ from por.imports.actions import running
 from por.imports.loading import only_import
 from por.imports.models import Import
 from tests import estates
-from tests.estates import association, customer, partner, subscription, usage
+from tests.estates import TENANT, association, customer, partner, subscription, usage
 from tests.factories import make_staff
 from tests.pages import packed, signed_in
 
@@ -208,7 +208,14 @@ def bad_zip() -> SimpleUploadedFile:
         ([(f"{one}.csv", b"a,b\n1,2") for one in range(21)], ["Choose at most 20 files of other programs at a time."]),
         ([("usage.csv", b"x"), ("usage.csv", b"y")], ["You chose usage.csv twice"]),
         ([("usage.csv", b"")], ["usage.csv is empty"]),
-        ([("usage.csv", b"PK\3\4\0\0")], ["usage.csv is not a CSV file"]),
+        ([("usage.csv", b"PK\3\4\0\0")], ["usage.csv is a workbook", "CSV UTF-8 (comma delimited)"]),
+        ([("Licences.xlsx", b"PK\3\4\0\0")], ["Licences.xlsx is a workbook", "CSV UTF-8 (comma delimited)"]),
+        ([("Licences.xls", b"x")], ["Licences.xls is a workbook"]),
+        ([zipped(**{"Licences.xlsx": b"PK\3\4\0\0"})], ["Licences.xlsx is a workbook"]),
+        (
+            [("licences.csv", f"{TENANT},Alm AB\n{TENANT},Ek AB".encode())],
+            ["licences.csv has no line with the names of its columns: it begins with “0a2f6f52-5d0c-4a30-9d55-"],
+        ),
         ([("usage.csv", b"m\0o\0")], ["usage.csv is not a CSV file"]),
         ([("estate.zip", b"no zip at all")], ["We cannot unpack estate.zip"]),
         ([bad_zip()], ["We cannot unpack estate.zip"]),

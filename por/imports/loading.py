@@ -234,6 +234,7 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
     with _step(report):
         staged.fill(path, file.columns, refuse, progress.read)
         if file.find_absent is not None:
+            _use_more_memory()
             absences = file.find_absent(staged.unstaged, staged.count, is_complete)
     if staged.ignored:
         text = _("We do not know these columns of %(name)s. They are ignored: %(columns)s.")

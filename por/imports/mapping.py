@@ -243,7 +243,9 @@ class Source:
                         refuse(line, [unfit])
                         row = None
                 if row is None and cells is not None and named is not None:
-                    named[1].add(self._value(cells, file, named[0]))
+                    about = self._value(cells, file, named[0])
+                    if about or not why:  # a line that is left out because it has no ID names nothing
+                        named[1].add(about)
                 if row is None:
                     to.write("\n")
                 else:

@@ -26,6 +26,9 @@ COUNTED = 1000
 LINES_READ, WORDS_SHOWN = 1000, 3
 #: How many lines are shown, of which one has the names of the columns.
 LINES_SHOWN = 20
+#: How much of a line is looked at, before and after its first letter that is not English: a line may be endless.
+AROUND = 60
+OTHER_BYTE = re.compile(rb"[\x80-\xff]")
 #: A word with a letter that is not English.
 OTHER_WORDS = re.compile(r"[\w'’&-]*[^\x00-\x7f][^\s;,|\"]*")
 MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -67,7 +70,8 @@ def encodings_of(file: IO[bytes]) -> dict[str, str]:
                     line.decode("utf-8")
                     in_utf8 += 1
                 except UnicodeDecodeError:
-                    others.append(line)
+                    place = next(OTHER_BYTE.finditer(line)).start()
+                    others.append(line[max(0, place - AROUND) : place + AROUND])
     if len(others) <= in_utf8:
         return {}
     found = {}

@@ -112,6 +112,8 @@ def files_of(uploads: Sequence[UploadedFile[bytes]], scratch: ExitStack) -> list
     for file in found:
         if file.name not in whole.names() and file.file and is_named_like_one(file.name or ""):
             file.name = whole.recognized(file.file) or file.name
+        if file.name in whole.names() and file.file and whole.is_only_named_like_ours(file.file, file.name):
+            file.name = file.name.capitalize()
         if problem := _what_is_wrong(file, seen):
             wrong.append(problem)
         seen.add(file.name or "")

@@ -54,12 +54,26 @@ def recognized(file: IO[bytes]) -> str | None:
     return likest[0] if most and len(likest) == 1 else None
 
 
+def is_only_named_like_ours(file: IO[bytes], name: str) -> bool:
+    """Return whether a file with the name of one of ours is an export: Partner Center calls its list customers.csv too.
+
+    Its columns are not ours, and are those of a mapping of the product.
+    """
+    return not columns_in(file, columns()[name]) and best(file, profiles()) is not None
+
+
+def _are_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        return not is_only_named_like_ours(file, path.name)
+
+
 def present(directory: Path) -> dict[str, Path]:
     """Return the files of an estate that are in the directory, by their names: by their own or by their first line.
 
     Raises Refused if two files have the same columns: nobody could tell which one is right.
     """
-    found = {name: directory / name for name in names() if (directory / name).is_file()}
+    paths = {name: directory / name for name in names() if (directory / name).is_file()}
+    found = {name: path for name, path in paths.items() if _are_ours(path)}
     for path in sorted(directory.glob("*")):
         if path.suffix.lower() in ENDINGS and path not in found.values() and path.is_file():
             with path.open("rb") as file:

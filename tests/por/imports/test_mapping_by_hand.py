@@ -235,6 +235,16 @@ def test_one_file_becomes_several_tables(web):
     }
 
 
+def test_export_with_the_name_of_one_of_our_files_is_read_by_its_columns(web):
+    lines = ("Microsoft ID,Company name,Primary domain name,Relationship", f"{TENANT},Alm AB,alm.example,Reseller")
+    content = csv_of(*lines, name="customers.csv")
+    page = upload(web, content)
+    assert page.status_code == 200
+    assert Import.objects.get().names == ["Customers.csv"]
+    tasks.run()
+    assert Import.objects.get().total.created == 1
+
+
 def test_what_a_known_file_does_not_say_is_asked_once(web, estate):
     lines = (
         "CreatedDateTime;SkuPartNumber;SkuId;TotalLicenses;NextLifecycleDateTime;Status;Id",

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 from operator import attrgetter
 
 from django.db import connection
+from django.db.models import Count
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from associations import starts
 from associations.attaching.actions.activation import attach_sellers
 from associations.attaching.actions.ending import end_overtaken, reopen_taken_back
+from associations.change_requests.models import Challenger, ChangeRequest
 from associations.changes import begun
 from associations.invitations.actions import expire_invitations
+from associations.invitations.models import Invitation
 from associations.merging import AssociationLine, merge_units, unit_of
 from associations.record import bulk, describing
 from associations.record.models import Association, start_of
@@ -301,6 +304,20 @@ def collisions_with_record(corrections: Mapping[int, Correction]) -> Iterator[tu
                 "mpn_id": forms[0].partner.mpn_id
             }
             yield pk, Collision("agreement" if agreement != before.agreement else "started_on", what)
+
+
+def uses_of(locations: Collection[int]) -> Iterator[tuple[int, str]]:
+    """Yield what these locations are still named in, so that none of them can become a global account."""
+    associations = Association.objects.open().filter(partner__in=locations)
+    challengers = Challenger.objects.filter(request__in=ChangeRequest.objects.open(), partner__in=locations)
+    invitations = Invitation.objects.open().filter(partner__in=locations)
+    for found, text in (
+        (associations, _("associations in force: %(count)s")),
+        (challengers, _("open change requests: %(count)s")),
+        (invitations, _("open invitations: %(count)s")),
+    ):
+        for pk, count in found.values_list("partner").annotate(Count("pk")).order_by("partner"):
+            yield pk, text % {"count": count}
 
 
 def settle(report: Report) -> None:

@@ -170,8 +170,9 @@ def import_changes() -> None:
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
         people = {"contact_email": "first@nordvik.example"}
-        groups = [estates.partner(one, kind="global", **people) for one in ("4471898", "4471899")]
+        groups = [estates.partner(one, kind="global", **people) for one in ("4471897", "4471898", "4471899")]
         partners = [
+            estates.partner("4471896", parent_mpn_id="4471898", **people),
             *groups,
             estates.partner(parent_mpn_id="4471898", **people),
             estates.partner(estates.RIVAL, **people),
@@ -182,7 +183,9 @@ def import_changes() -> None:
         given = {"subscriptions": subscriptions, "customers": customers}
         estates.load(estates.write(directory, partners=partners, associations=[before], **given))
         other = {"contact_email": "second@nordvik.example", "tenant_id": estates.UNKNOWN, "name": "Nordvik Väst"}
-        partners[2] = estates.partner(parent_mpn_id="4471899", **other)
+        partners[0] = estates.partner("4471896", kind="global", **people)
+        partners[1] = estates.partner("4471897", parent_mpn_id="4471899", **people)
+        partners[4] = estates.partner(parent_mpn_id="4471899", **other)
         after = estates.association(estates.RIVAL, subscription_id=estates.OTHER_SUBSCRIPTION)
         rows = [estates.association(ended_on="2025-02-01"), after]
         customers[0]["contact_email"] = "second@vasterhamn.example"

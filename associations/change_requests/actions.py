@@ -15,8 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.change_requests.events import AnswerEvent, ChangeRequestEvent
-from associations.change_requests.models import Challenger, ChangeRequest, Statement
-from associations.change_requests.rules import CHANGE_REQUEST, Cancellation, ChangeStatus
+from associations.change_requests.models import Challenger, ChangeRequest, Statement, choices_of
+from associations.change_requests.rules import CHANGE_REQUEST, NO_CHOICE, Cancellation, ChangeStatus
 from associations.record import actions as record
 from associations.record import describing, locking, recording
 from associations.record.models import Association
@@ -227,7 +227,7 @@ def reopen_cancelled(request: ChangeRequest, *, by: Actor, at: datetime) -> None
 
     The caller has locked the subscription, and has opened the incumbent again.
     """
-    if _all_closed(request):
+    if not choices_of(request.pk).exists():
         return
     _step(request, "undo the removal")
     request.cancelled_because = ""
@@ -273,10 +273,7 @@ def cancel_open(requests: Sequence[ChangeRequest], why: Cancellation, *, by: Act
     """Cancel the open one of a subscription's change requests, if there is one: there is nothing left to choose."""
     for request in requests:
         if request.status == ChangeStatus.OPEN:
-            _step(
-                request,
-                "[no other partner left]" if why == Cancellation.PARTNER_CLOSED else "[no partner of record any more]",
-            )
+            _step(request, "[no other partner left]" if why in NO_CHOICE else "[no partner of record any more]")
             request.closed_at, request.cancelled_because = at, why
             request.save()
             _record(AnswerEvent.CANCELLED, request, by=by, at=at, why=why)
@@ -335,12 +332,13 @@ def expire_and_remind() -> int:
 def cancel_overtaken() -> int:
     """Cancel the open change requests that an import has made pointless; return how many.
 
-    Their partner of record has ended, or the accounts of all proposed partners are closed.
+    Their partner of record has ended, the accounts of all proposed partners are closed, or these now belong to the
+    company of the partner of record.
     """
-    selectable = Challenger.objects.filter(request=OuterRef("pk")).exclude(partner__status=Partner.Status.CLOSED)
-    ended = ChangeRequest.objects.open().exclude(incumbent__ended_at=None, incumbent__undone_at=None)
-    all_closed = ChangeRequest.objects.open().exclude(Exists(selectable))
-    request_ids = [*ended.values_list("pk", flat=True), *all_closed.values_list("pk", flat=True)]
+    open_ones = ChangeRequest.objects.open()
+    ended = open_ones.exclude(incumbent__ended_at=None, incumbent__undone_at=None)
+    without_choice = open_ones.exclude(Exists(choices_of(OuterRef("pk"))))
+    request_ids = [*ended.values_list("pk", flat=True), *without_choice.values_list("pk", flat=True)]
     return sum(_cancel_if_overtaken(request_id) for request_id in request_ids)
 
 
@@ -349,9 +347,13 @@ def _cancel_if_overtaken(request_id: int) -> bool:
     request = _locked_by_system(request_id)
     incumbent = request.incumbent
     ended = incumbent.ended_at is not None or incumbent.undone_at is not None
-    if request.status != ChangeStatus.OPEN or not (ended or _all_closed(request)):
+    if request.status != ChangeStatus.OPEN or not (ended or not choices_of(request.pk).exists()):
         return False
-    why = Cancellation.ENDED if ended else Cancellation.PARTNER_CLOSED
+    why = Cancellation.SAME_COMPANY
+    if ended:
+        why = Cancellation.ENDED
+    elif _all_closed(request):
+        why = Cancellation.PARTNER_CLOSED
     cancel_open([request], why, by=SYSTEM, at=locking.next_instant([incumbent], [request]))
     return True
 

@@ -22,7 +22,7 @@ from associations.change_requests.events import (
     why_cancelled,
 )
 from associations.change_requests.models import ChangeRequest
-from associations.change_requests.rules import Cancellation
+from associations.change_requests.rules import NO_CHOICE
 from associations.record.events import (
     ATTACHED,
     COULD_NOT_TELL,
@@ -428,7 +428,7 @@ CLOSED_CUSTOMER = to_customer(
 def _closed(event: Event) -> None:
     """Notify everyone but those who know: who removed the partner of record, and the partner that was removed."""
     request = request_of(event)
-    ended = event.verb == AnswerEvent.CANCELLED and event.changes["why"] != Cancellation.PARTNER_CLOSED
+    ended = event.verb == AnswerEvent.CANCELLED and event.changes["why"] not in NO_CHOICE
     for pk in request.parties():
         if not (ended and pk == request.incumbent.partner_id):
             notify_organisation(event, CLOSED, organisation_id=pk)

@@ -8,6 +8,8 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
 from associations.change_requests.rules import Cancellation, ChangeStatus
@@ -136,6 +138,17 @@ class Challenger(models.Model):
 def challengers_for_listing() -> models.QuerySet[Challenger]:
     """Return the challengers with what a page or shape shows, in the order they were proposed."""
     return Challenger.objects.select_related("partner__organisation").order_by("pk")
+
+
+def choices_of(request: int | OuterRef) -> models.QuerySet[Challenger]:
+    """Return the partners that a customer can choose: of another company than the partner of record, and not closed.
+
+    Between locations of one company nobody is asked. The customer or the company moves the record at once.
+    """
+    own = Coalesce("request__incumbent__partner__organisation__parent", "request__incumbent__partner")
+    company = Coalesce("partner__organisation__parent", "partner")
+    open_accounts = Challenger.objects.filter(request=request).exclude(partner__status=Partner.Status.CLOSED)
+    return open_accounts.exclude(Exact(company, own))
 
 
 class Statement(models.Model):

@@ -68,4 +68,10 @@ class Cancellation(TextChoices):
     SUBSCRIPTION_EXPIRED = "subscription_expired", _("The subscription expired")
     PARTNER_CLOSED = "partner_closed", _("A partner’s account was closed")
     ENDED = "ended", _("The partner of record’s period ended")
+    SAME_COMPANY = "same_company", _("The partners now belong to one company")
+    SUBSCRIPTION_MOVED = "subscription_moved", _("The subscription moved to another tenant")
     SWITCH_UNDONE = "switch_undone", _("The change of partner was undone")
+
+
+#: The partner of record stays, but there is no other partner left to choose.
+NO_CHOICE = frozenset({Cancellation.PARTNER_CLOSED, Cancellation.SAME_COMPANY})

@@ -43,6 +43,7 @@ class EndReason(TextChoices):
     CONFLICT_LOST = "conflict_lost", _("Another claim was approved")
     SUBSCRIPTION_EXPIRED = "subscription_expired", _("The subscription expired")
     SUBSCRIPTION_REPLACED = "subscription_replaced", _("The subscription was replaced")
+    SUBSCRIPTION_MOVED = "subscription_moved", _("The subscription moved to another tenant")
     PARTNER_CLOSED = "partner_closed", _("The partner's account was closed")
     FILE = "file", _("An imported file says so")
 

@@ -21,6 +21,8 @@ from por.notifications.messages import Mail, MailContext, mail
 class OrganisationEvent(EventType):
     RENAMED = "organisation.renamed"
     PARENT_CHANGED = "organisation.parent_changed"
+    BECAME_LOCATION = "organisation.became_location"
+    BECAME_GLOBAL = "organisation.became_global"
     CONTACT_CHANGED = "organisation.contact_changed"
     TENANT_CHANGED = "organisation.tenant_changed"
 
@@ -121,6 +123,44 @@ PARENT_MAIL = _mail(
     ),
     values=_values,
 )
+BECAME_LOCATION_MAIL = _mail(
+    "organisation_became_location",
+    None,
+    title=_("A global account became a location"),
+    subject=Choice(
+        "now", {"": _("%(name)s is no longer a global account")}, _("%(name)s is now a location of %(now)s")
+    ),
+    paragraphs=(
+        Choice(
+            "now",
+            {"": _("Imported files say that %(name)s, until now a global account, is a location by itself.")},
+            (
+                _("Imported files say that %(name)s, until now a global account, is a location of %(now)s."),
+                _("The people of %(now)s can see everything that %(name)s can see."),
+            ),
+        ),
+        _("The people of %(name)s no longer see other locations. Customers can name it as the partner of record."),
+    ),
+    context=_changed,
+    inbox=Choice(
+        "now", {"": _("%(name)s is no longer a global account.")}, _("%(name)s is now a location of %(now)s.")
+    ),
+    values=_values,
+)
+BECAME_GLOBAL_MAIL = _mail(
+    "organisation_became_global",
+    None,
+    title=_("A location became a global account"),
+    subject=_("%(name)s is now a global account"),
+    paragraphs=(
+        _("Imported files say that %(name)s, until now a location, is a global account."),
+        Choice("before", {"": ()}, _("The people of %(before)s can no longer see it.")),
+        _("The people of %(name)s see what its locations see. Customers name one of these as the partner of record."),
+    ),
+    context=_changed,
+    inbox=_("%(name)s is now a global account."),
+    values=_values,
+)
 CONTACT_MAIL = _mail(
     "organisation_contact_changed",
     None,
@@ -166,6 +206,26 @@ _register(
     icon="link",
     mails=(PARENT_MAIL,),
     notify=partial(_notify, message=PARENT_MAIL),
+    detail=_detail,
+)
+_register(
+    OrganisationEvent.BECAME_LOCATION,
+    payload=Changed,
+    here=_("A file made it a location"),
+    elsewhere=_("A file made {object} a location"),
+    icon="link",
+    mails=(BECAME_LOCATION_MAIL,),
+    notify=partial(_notify, message=BECAME_LOCATION_MAIL),
+    detail=_detail,
+)
+_register(
+    OrganisationEvent.BECAME_GLOBAL,
+    payload=Changed,
+    here=_("A file made it a global account"),
+    elsewhere=_("A file made {object} a global account"),
+    icon="link",
+    mails=(BECAME_GLOBAL_MAIL,),
+    notify=partial(_notify, message=BECAME_GLOBAL_MAIL),
     detail=_detail,
 )
 _register(

@@ -320,6 +320,14 @@ def missing(column: str) -> Unfit:
 
 def parents_first(rows: Iterable[R], key: Callable[[R], Hashable], parent: Callable[[R], Hashable]) -> list[R]:
     """Return the rows in their order, but each after its parent. Rows in a circle come last."""
+    ordered, circles = split_circles(rows, key, parent)
+    return ordered + circles
+
+
+def split_circles(
+    rows: Iterable[R], key: Callable[[R], Hashable], parent: Callable[[R], Hashable]
+) -> tuple[list[R], list[R]]:
+    """Return the rows in their order, but each after its parent, and apart from them those in a circle."""
     by_key = {key(row): row for row in rows}
     ordered: list[R] = []
     circles: list[R] = []
@@ -334,4 +342,4 @@ def parents_first(rows: Iterable[R], key: Callable[[R], Hashable], parent: Calla
         circle = list(chain).index(at) if at in chain else len(chain)
         circles += list(chain.values())[circle:]
         ordered += reversed(list(chain.values())[:circle])
-    return ordered + circles
+    return ordered, circles

@@ -27,7 +27,7 @@ from por.history.actions import verifying
 from por.history.models import Event
 from por.imports import loading
 from tests import estates
-from tests.estates import OTHER_SUBSCRIPTION, PARTNER, RIVAL, TENANT
+from tests.estates import GLOBAL, OTHER_SUBSCRIPTION, PARTNER, RIVAL, TENANT
 
 pytestmark = pytest.mark.usefixtures("any_time")
 
@@ -39,8 +39,16 @@ TRIED = settings(
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+ACCOUNT = "4471899"
 ENDS = ["", "2025-02-01", "2025-03-01", "2099-01-01"]
 FILES = ["partners", "customers", "subscriptions", "associations"]
+#: The parents of the two locations and of two accounts, of which one with a parent is a location itself.
+COMPANIES = [
+    {PARTNER: GLOBAL, RIVAL: GLOBAL},
+    {PARTNER: GLOBAL, RIVAL: ACCOUNT},
+    {PARTNER: ACCOUNT, RIVAL: ACCOUNT, GLOBAL: ACCOUNT},
+    {PARTNER: GLOBAL, ACCOUNT: GLOBAL},
+]
 
 
 class State(NamedTuple):
@@ -52,6 +60,7 @@ class State(NamedTuple):
     start: str
     ends: list[str]
     is_reversed: bool
+    company: dict[str, str] = COMPANIES[0]
 
     def rows(self) -> dict[str, list[estates.Row]]:
         first, second, other, of_tenant = self.ends
@@ -64,8 +73,13 @@ class State(NamedTuple):
         ]
         pairs = zip((PARTNER, RIVAL), self.partners, strict=True)
         keys = zip((estates.SUBSCRIPTION, OTHER_SUBSCRIPTION), self.subscriptions, self.seats, strict=True)
+        parent = self.company.get
+        partners = [estates.partner(one, status=status, parent_mpn_id=parent(one, "")) for one, status in pairs]
+        for one in (GLOBAL, ACCOUNT):
+            kind = "location" if parent(one) else "global"
+            partners.append(estates.partner(one, kind=kind, parent_mpn_id=parent(one, "")))
         return {
-            "partners": [estates.partner(one, status=status) for one, status in pairs],
+            "partners": partners[::-1] if self.is_reversed else partners,
             "customers": [estates.customer()],
             "subscriptions": [estates.subscription(key, status=is_, seats=str(seats)) for key, is_, seats in keys],
             "associations": associations[::-1] if self.is_reversed else associations,
@@ -82,6 +96,7 @@ def states(first_ends: list[str]) -> st.SearchStrategy[State]:
         start=st.sampled_from(["2024-08-01", "2024-08-05"]),
         ends=st.tuples(st.sampled_from(first_ends), st.sampled_from(["", "2025-06-01"]), ends, ends).map(list),
         is_reversed=st.booleans(),
+        company=st.sampled_from(COMPANIES),
     )
 
 
@@ -151,7 +166,8 @@ def record() -> list[Any]:
             )
         )  # fmt: skip
     found.sort(key=str)
-    found.append(list(Partner.objects.order_by("mpn_id").values_list("mpn_id", "status")))
+    partners = Partner.objects.order_by("mpn_id")
+    found.append(list(partners.values_list("mpn_id", "status", "kind", "organisation__parent__number")))
     found.append(list(Subscription.objects.order_by("subscription_id").values_list("status", "seats")))
     return found
 
@@ -184,14 +200,15 @@ def test_last_files_leave_the_record_that_they_alone_would(
     compare(tmp_path, before, truth, batch)
 
 
-MISTAKE = State(["active", "active"], ["active", "active"], [1, 1], "2024-08-05", ["", "", "", ""], is_reversed=False)
+MISTAKE = State(["active", "active"], ["active", "active"], [1, 1], "2024-08-05", ["", "", "", ""], False, COMPANIES[0])
 TRUTH = State(
     ["active", "closed"],
     ["active", "active"],
     [2, 1],
     "2024-08-01",
     ["2025-02-01", "", "", "2025-03-01"],
-    is_reversed=True,
+    True,
+    COMPANIES[2],
 )
 
 

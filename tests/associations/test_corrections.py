@@ -218,7 +218,7 @@ def test_second_of_two_rows_that_replace_each_other_is_refused(estate: Path, fir
 
 def test_location_below_a_global_account_whose_row_is_refused_is_imported(estate: Path) -> None:
     rows = [partner(parent_mpn_id=GLOBAL), partner(GLOBAL, parent_mpn_id=PARTNER)]
-    assert load_one(estate, "partners", *rows).codes == [("3", "kind", "kind_changed")]
+    assert load_one(estate, "partners", *rows).codes == [("3", "parent_mpn_id", "cycle_of_parents")]
     parent = Partner.objects.get(mpn_id=PARTNER).organisation.parent
     assert parent is not None
     assert parent.number == GLOBAL

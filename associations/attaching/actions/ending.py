@@ -64,6 +64,7 @@ def reopen_taken_back() -> int:
         Association.objects.not_undone()
         .filter(Q(ended_at__gt=since) | Q(ended_at__isnull=False, attached_at__gt=since), end_reason__in=FROM_OUTSIDE)
         .exclude(partner__status=Partner.Status.CLOSED)
+        .exclude(partner__kind=Partner.Kind.GLOBAL)
         .exclude(kind=AssociationKind.DPOR, subscription__status=Subscription.Status.EXPIRED)
     )
     return _in_batches(taken_back, reopen_from_outside)
@@ -125,7 +126,10 @@ def reopen_from_outside(pks: Sequence[int]) -> int:
     reopened = [
         one
         for one in units.associations
-        if one.end_reason in FROM_OUTSIDE and _reason_against(one) is None and not units.is_followed(one)
+        if one.end_reason in FROM_OUTSIDE
+        and one.partner.kind != Partner.Kind.GLOBAL
+        and _reason_against(one) is None
+        and not units.is_followed(one)
     ]
     if not reopened:
         return 0

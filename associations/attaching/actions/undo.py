@@ -32,7 +32,7 @@ def undo(subscription_id: uuid.UUID, *, by: Actor, version: int | None = None) -
     cancelled; an answer does both, and its change request is open again. Switching to another partner at once is undone
     like an answer, but no change request is open after it, as none was before. A start that was moved is where it was.
     An undo cannot be undone. Raises NotFound, Forbidden, VersionConflict, Locked, `nothing_to_undo`, `undo_too_late`,
-    `slot_taken`, `subscription_expired` or `partner_closed`.
+    `slot_taken`, `subscription_expired`, `partner_closed` or `partner_is_global`.
     """
     subscription = locking.locked(subscription_id, Right.UNDO, by=by, version=version)
     of_record, requests = locking.all_associations(subscription), change_requests.requests_of(subscription)
@@ -93,5 +93,8 @@ def _check_can_reopen(ended: Association, others: Iterable[Association], subscri
         raise Refused("slot_taken", _("You cannot undo this because another partner is now the partner of record."))
     if subscription.status == Subscription.Status.EXPIRED:
         raise Refused("subscription_expired", _("You cannot undo this because the subscription has expired."))
-    if directory.locked(ended.partner_id).status == Partner.Status.CLOSED:
+    partner = directory.locked(ended.partner_id)
+    if partner.status == Partner.Status.CLOSED:
         raise Refused("partner_closed", _("You cannot undo this because the partner’s account has been closed."))
+    if partner.kind == Partner.Kind.GLOBAL:
+        raise Refused("partner_is_global", directory.MESSAGES["partner_is_global"])

@@ -160,7 +160,16 @@ class Undo(Endpoint):
         example={"association": None},
         body=UndoBody,
         problems=NOT_FOUND
-        | {409: ["nothing_to_undo", "undo_too_late", "slot_taken", "subscription_expired", "partner_closed"]},
+        | {
+            409: [
+                "nothing_to_undo",
+                "undo_too_late",
+                "slot_taken",
+                "subscription_expired",
+                "partner_closed",
+                "partner_is_global",
+            ]
+        },
         writes=True,
         versioned=True,
     )

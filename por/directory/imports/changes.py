@@ -9,14 +9,20 @@ from django.utils import timezone
 
 from por.accounts.models import SYSTEM, Organisation
 from por.directory.events import OrganisationEvent
+from por.directory.models import Partner
 from por.history.actions import recording as history
 
 
 class Stored(NamedTuple):
-    """An organisation before or after a batch; `tenant` is a partner's own one."""
+    """An organisation before or after a batch. `tenant` is a partner's own one, `kind` that of a partner."""
 
     organisation: Organisation
     tenant: str = ""
+    kind: str = ""
+
+    @classmethod
+    def of(cls, partner: Partner) -> Stored:
+        return cls(partner.organisation, str(partner.own_tenant_id or ""), partner.kind)
 
 
 def record_changes(
@@ -34,7 +40,7 @@ def record_changes(
 
 
 def _events(kind: str, old: Stored, new: Stored, names: Mapping[int, str]) -> Iterator[history.EventDraft]:
-    (was, tenant_before), (one, tenant) = old, new
+    (was, tenant_before, kind_before), (one, tenant, kind_now) = old, new
 
     def event(verb: str, parties: Sequence[int] = (), **changes: Any) -> history.EventDraft:
         about = history.ObjectRef(kind, one.number, one.name)
@@ -42,10 +48,14 @@ def _events(kind: str, old: Stored, new: Stored, names: Mapping[int, str]) -> It
 
     if was.name != one.name:
         yield event(OrganisationEvent.RENAMED, before=was.name, now=one.name)
-    if was.parent_id != one.parent_id:
+    if was.parent_id != one.parent_id or kind_before != kind_now:
         found = [pk for pk in (was.parent_id, one.parent_id) if pk is not None]
         given = {"before": names.get(was.parent_id or 0, ""), "now": names.get(one.parent_id or 0, "")}
-        yield event(OrganisationEvent.PARENT_CHANGED, found, **given)
+        verb = OrganisationEvent.PARENT_CHANGED
+        if kind_before != kind_now:
+            is_location = kind_now == Partner.Kind.LOCATION
+            verb = OrganisationEvent.BECAME_LOCATION if is_location else OrganisationEvent.BECAME_GLOBAL
+        yield event(verb, found, **given)
     if was.contact_email.lower() != one.contact_email.lower():
         yield event(OrganisationEvent.CONTACT_CHANGED)
     if tenant_before != tenant:

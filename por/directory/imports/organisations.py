@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -20,7 +21,7 @@ from por.directory.models import Customer, Partner
 from por.history.actions.recording import EventDraft
 from por.imports.loading import HERE, File, Line, Outcome, Places
 from por.imports.opening import Columns
-from por.imports.reading import Cells, Unfit, parents_first
+from por.imports.reading import Cells, Unfit, split_circles
 
 LANGUAGE_CODES = [code for code, _name in LANGUAGES]
 
@@ -38,6 +39,7 @@ class PartnerLine(Line):
     contact_email: str
     language: str
     own_tenant_id: uuid.UUID | None
+    is_in_circle: bool = False  # whether the file puts it, over others, below itself
 
     @property
     def number(self) -> str:
@@ -135,7 +137,30 @@ def _parse_partner(cells: Cells) -> PartnerLine:
 
 
 def _order_partners(rows: Iterable[PartnerLine]) -> Iterable[PartnerLine]:
-    return parents_first(rows, lambda row: row.number, lambda row: row.parent_mpn_id or None)
+    """Return the rows so that each comes after those it needs.
+
+    First come global accounts. Then come locations, which may leave an account. Accounts that become locations are the
+    last: by then the file has given their locations another parent.
+    """
+    ordered, circles = split_circles(
+        rows,
+        lambda row: row.number,
+        lambda row: row.parent_mpn_id or None if row.kind == Partner.Kind.LOCATION else None,
+    )
+    for row in circles:
+        row.is_in_circle = True
+    former = set(Partner.objects.filter(kind=Partner.Kind.GLOBAL).values_list("mpn_id", flat=True))
+    return sorted([*ordered, *circles], key=lambda row: _step(row, former))
+
+
+GLOBAL, LOCATION, FORMER_GLOBAL = range(3)
+
+
+def _step(row: PartnerLine, accounts: Collection[str]) -> int:
+    """Return when the row is merged. `accounts` are the MPN IDs of stored global accounts."""
+    if row.kind == Partner.Kind.GLOBAL:
+        return GLOBAL
+    return FORMER_GLOBAL if row.number in accounts else LOCATION
 
 
 def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
@@ -149,49 +174,73 @@ def _merge_partners(rows: Sequence[PartnerLine], outcome: Outcome) -> None:
     stored = {partner.mpn_id: partner for partner in locked}
     kinds: dict[str, str] = {number: partner.kind for number, partner in stored.items()}
     parents = {number: partner.pk for number, partner in stored.items()}
-    ahead = {row.number for row in rows}  # not judged yet: a parent among these is in a circle with the row
+    accounts = [number for number, kind in kinds.items() if kind == Partner.Kind.GLOBAL]
     saved: dict[str, Stored] = {}
     told: list[EventDraft] = []
-    for kind in (Partner.Kind.GLOBAL, Partner.Kind.LOCATION):  # so that the accounts above locations exist
+    for step in (GLOBAL, LOCATION, FORMER_GLOBAL):
+        these = [row for row in rows if _step(row, accounts) == step]
+        obstacles = _obstacles(these, stored)
         fit = []
-        for row in rows:
-            if row.kind != kind:
-                continue
+        for row in these:
             try:
-                _check_partner(row, kinds, ahead)
+                _check_partner(row, kinds, obstacles)
             except Unfit as unfit:
                 outcome.refuse(row.line, unfit)
-                if unfit.code != CIRCLE:
-                    ahead.discard(row.number)
                 continue
             kinds[row.number] = row.kind
             fit.append(row)
         saved |= _save_partners(fit, stored, parents, outcome, told)
-    before = {number: Stored(one.organisation, str(one.own_tenant_id or "")) for number, one in stored.items()}
+    before = {number: Stored.of(one) for number, one in stored.items()}
     record_changes("partner", before, saved, told)
 
 
-CIRCLE = "cycle_of_parents"
+#: Called with the keys of locations, which are locked; yield what each is still named in, in words.
+use_checks: list[Callable[[Collection[int]], Iterable[tuple[int, str]]]] = []
 
 
-def _check_partner(row: PartnerLine, kinds: dict[str, str], ahead: Collection[str]) -> None:
-    if kinds.get(row.number, row.kind) != row.kind:
+def _obstacles(rows: Sequence[PartnerLine], stored: Mapping[str, Partner]) -> dict[str, Unfit]:
+    """Return why accounts cannot become locations, and locations cannot become accounts, by MPN ID."""
+    changed = {old.pk: old for row in rows if (old := stored.get(row.number)) and old.kind != row.kind}
+    if not changed:
+        return {}
+    below: dict[int, list[str]] = defaultdict(list)
+    children = Organisation.objects.filter(parent__in=changed).order_by("number")
+    for parent, number in children.values_list("parent", "number"):
+        below[parent or 0].append(number)
+    has_locations = _(
+        "This is a global account with locations: %(numbers)s. Give each of them another parent in the same file."
+    )
+    found = {
+        changed[pk].mpn_id: Unfit("kind", "has_locations", has_locations % {"numbers": ", ".join(numbers)})
+        for pk, numbers in below.items()
+    }
+    is_used = _("A global account cannot be the partner of record, and this location is still in use: %(what)s.")
+    uses: dict[int, list[str]] = defaultdict(list)
+    locations = [pk for pk, one in changed.items() if one.kind == Partner.Kind.LOCATION]
+    for check in use_checks if locations else ():
+        for pk, what in check(locations):
+            uses[pk].append(what)
+    for pk, what_of in uses.items():
+        found[changed[pk].mpn_id] = Unfit("kind", "location_in_use", is_used % {"what": "; ".join(what_of)})
+    return found
+
+
+def _check_partner(row: PartnerLine, kinds: dict[str, str], obstacles: Mapping[str, Unfit]) -> None:
+    """Raise Unfit if the row does not fit the kinds of other partners, which are those before the row."""
+    was_global = kinds.get(row.number) == Partner.Kind.GLOBAL
+    if row.is_in_circle and (was_global or kinds.get(row.parent_mpn_id) != Partner.Kind.GLOBAL):
         raise Unfit(
-            "kind",
-            "kind_changed",
-            _("You cannot change a location to a global account, or a global account to a location."),
+            "parent_mpn_id",
+            "cycle_of_parents",
+            _("This would make the partner its own parent. Enter a different parent."),
         )
+    if row.number in obstacles:
+        raise obstacles[row.number]
     if not row.parent_mpn_id:
         return
     if row.kind == Partner.Kind.GLOBAL:
         raise Unfit(
             "parent_mpn_id", "parent_of_global", _("A global account cannot have a parent. Leave the parent empty.")
-        )
-    if row.parent_mpn_id not in kinds and row.parent_mpn_id in ahead:
-        raise Unfit(
-            "parent_mpn_id",
-            "cycle_of_parents",
-            _("This would make the partner its own parent. Enter a different parent."),
         )
     if row.parent_mpn_id not in kinds:
         raise Unfit(
@@ -242,7 +291,7 @@ def _save_partners(
     for row in todo:
         pk = pks[row.number] = organisations[row.number].pk
         (outcome.changed if row.number in stored else outcome.created)[pk] += 1
-    return {row.number: Stored(organisations[row.number], str(row.own_tenant_id or "")) for row in todo}
+    return {row.number: Stored(organisations[row.number], str(row.own_tenant_id or ""), row.kind) for row in todo}
 
 
 _STORED_PARTNERS = """

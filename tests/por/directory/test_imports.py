@@ -72,7 +72,6 @@ def test_changed_partner_is_updated(estate: Path) -> None:
         ({"parent_mpn_id": RIVAL}, "parent_mpn_id", "parent_is_not_global"),
         ({"parent_mpn_id": PARTNER}, "parent_mpn_id", "cycle_of_parents"),
         ({"kind": "global", "parent_mpn_id": GLOBAL}, "parent_mpn_id", "parent_of_global"),
-        ({"mpn_id": RIVAL, "kind": "global"}, "kind", "kind_changed"),
         ({"name": ""}, "name", "missing_value"),
         ({"name": "=1+1"}, "name", "formula_cell"),
         ({"name": "-1+1"}, "name", "formula_cell"),

@@ -15,10 +15,13 @@ class AssociationsConfig(AppConfig):
         from associations.imports import ASSOCIATIONS, collisions_with_record, record_changes, settle, uses_of
         from associations.invitations import events as invitation_events  # noqa: F401
         from associations.legacy_forms import events as legacy_form_events  # noqa: F401
+        from associations.moves import record_moves
         from associations.record import figures  # noqa: F401  # they register themselves
         from associations.renewals import events as renewal_events  # noqa: F401
+        from por.directory.imports.corrections import correction_checks
+        from por.directory.imports.moves import move_listeners
         from por.directory.imports.organisations import use_checks
-        from por.directory.imports.subscriptions import change_listeners, correction_checks
+        from por.directory.imports.subscriptions import change_listeners
         from por.history.actions import recording as history
         from por.imports import whole
 
@@ -26,5 +29,6 @@ class AssociationsConfig(AppConfig):
         change_listeners.append(record_changes)
         correction_checks.append(collisions_with_record)
         use_checks.append(uses_of)
+        move_listeners.append(record_moves)
         whole.register(ASSOCIATIONS, last=settle)
         history.open_events()  # this is the last room, and no event can be registered after this

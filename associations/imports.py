@@ -29,7 +29,9 @@ from associations.renewals.actions import follow_replacements
 from associations.renewals.events import RenewalEvent
 from por.accounts.models import SYSTEM
 from por.directory.imports.common import required_mpn_id
-from por.directory.imports.subscriptions import Changes, Collision, Correction
+from por.directory.imports.corrections import Collision, Correction
+from por.directory.imports.moves import join_by_time
+from por.directory.imports.subscriptions import Changes
 from por.directory.models import Partner, Subscription
 from por.history.actions import recording as history
 from por.imports.loading import HERE, File, Outcome, Places, Report
@@ -108,12 +110,13 @@ def _found() -> str:
                     OR began_on < started_on
                     OR (kind = 'osa_form' AND agreement = 'EA' AND started_on >= '{digital_only_from().isoformat()}')
                     OR ended_on > '{today}'
+                    OR has_left
                     OR (ended_on IS NULL AND (partner_status = 'closed' OR subscription_status = 'expired'))
                     OR (kind = 'dpor' AND began_on < max(coalesce(ended_on, 'infinity')) OVER (
                         PARTITION BY subscription_id, tenant_id, kind ORDER BY began_on, line
                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                     )) IS TRUE AS may_be_refused
-                FROM ({_LOOKED_UP}) AS looked_up
+                FROM ({_looked_up()}) AS looked_up
                 CROSS JOIN LATERAL ({_KNOWN.format(today=today)}) AS known
             ) AS judged
             WINDOW unit AS (PARTITION BY subscription_id, tenant_id)
@@ -123,16 +126,19 @@ def _found() -> str:
     """
 
 
-_LOOKED_UP = """
-    SELECT staged.*, subscription.id AS subscription_pk, subscription.started_on, subscription.agreement,
-        subscription.status AS subscription_status,
-        coalesce(subscription.customer_id, customer.organisation_id) AS customer_pk,
-        partner.organisation_id AS partner_pk, partner.kind AS partner_kind, partner.status AS partner_status
-    FROM estate_staged_associations AS staged
-    LEFT JOIN directory_subscription AS subscription USING (subscription_id)
-    LEFT JOIN directory_customer AS customer USING (tenant_id)
-    LEFT JOIN directory_partner AS partner USING (mpn_id)
-"""
+def _looked_up() -> str:
+    return f"""
+        SELECT staged.*, subscription.id AS subscription_pk, subscription.started_on, subscription.agreement,
+            subscription.status AS subscription_status, subscription.left_at IS NOT NULL AS has_left,
+            coalesce(subscription.customer_id, customer.organisation_id) AS customer_pk,
+            partner.organisation_id AS partner_pk, partner.kind AS partner_kind, partner.status AS partner_status
+        FROM estate_staged_associations AS staged
+        {join_by_time("staged", "staged.began_on", "day")}
+        LEFT JOIN directory_customer AS customer ON customer.tenant_id = staged.tenant_id
+        LEFT JOIN directory_partner AS partner USING (mpn_id)
+    """
+
+
 _REASONS = ", ".join(f"'{reason}'" for reason in sorted(FROM_OUTSIDE))
 # The same rules as in merging.py: whether anything is stored of the unit, and whether this line says nothing new. An
 # open line says nothing new of what was ended for a reason, while there is a reason.
@@ -143,7 +149,7 @@ _KNOWN = f"""
                 WHEN one.end_reason NOT IN ({_REASONS})
                 THEN coalesce((one.ended_at AT TIME ZONE 'UTC')::date, one.ends_on) IS NOT DISTINCT FROM ended_on
                 ELSE (ended_on IS NULL OR ended_on > '{{today}}') AND (
-                    partner_status = 'closed'
+                    partner_status = 'closed' OR has_left
                     OR (looked_up.kind = 'dpor' AND subscription_status = 'expired') IS TRUE
                 )
             END

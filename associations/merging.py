@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from itertools import groupby
-from operator import attrgetter
+from itertools import chain
 from typing import NamedTuple
 
 from django.db.models import Q
@@ -25,6 +25,7 @@ from associations.record.policies import digital_only, policy_on
 from associations.record.recording import bump_all, record_together
 from associations.record.rules import FROM_OUTSIDE, TENANT_KINDS, AssociationKind, EndReason, Source
 from por.directory.imports.common import unknown
+from por.directory.imports.moves import row_on
 from por.directory.models import Customer, Partner, Subscription
 from por.history.models import Event
 from por.imports.loading import Line, Outcome
@@ -62,20 +63,21 @@ def merge_units(rows: Sequence[AssociationLine], outcome: Outcome) -> None:
     """Merge lines, all of each unit one after another, in the transaction of the batch."""
     units = _locked_units(rows)
     partners = _locked_partners({row.mpn_id for row in rows})
-    stored = _stored(units.values())
-    judged: list[_Line] = []
+    stored = _stored(one for found in units.values() for one in found)
+    judged: dict[Unit, list[_Line]] = defaultdict(list)
     for row in rows:
         try:
-            judged.append(_Line(row, *_check(row, units, partners)))
+            unit, partner = _check(row, units, partners)
+            judged[unit].append(_Line(row, unit, partner))
         except Unfit as unfit:
             outcome.refuse(row.line, unfit)
-    merge = _Merge(outcome, timezone.now(), _moved_by_people(judged, stored))
-    for unit, lines in groupby(judged, key=attrgetter("unit")):
-        merge.add(list(lines), stored[unit])
+    merge = _Merge(outcome, timezone.now(), _moved_by_people(chain.from_iterable(judged.values()), stored))
+    for unit, lines in judged.items():
+        merge.add(lines, stored[unit])
     merge.save()
 
 
-def _moved_by_people(lines: Sequence[_Line], stored: Mapping[Unit, Sequence[Association]]) -> set[int]:
+def _moved_by_people(lines: Iterable[_Line], stored: Mapping[Unit, Sequence[Association]]) -> set[int]:
     """Return the keys of the associations whose start a person has moved, where a line may correct a start.
 
     One query finds them for all lines. A query for each corrected line would take longer than all else.
@@ -87,17 +89,20 @@ def _moved_by_people(lines: Sequence[_Line], stored: Mapping[Unit, Sequence[Asso
     return {changes["association"] for changes in moves.values_list("changes", flat=True)} if ids else set()
 
 
-def _locked_units(rows: Sequence[AssociationLine]) -> dict[uuid.UUID, Unit]:
-    """Return the tenants and subscriptions, locked in the order of all verbs: customers, then subscriptions, by key."""
+def _locked_units(rows: Sequence[AssociationLine]) -> dict[uuid.UUID, list[Unit]]:
+    """Return the tenants and subscriptions, locked in the order of all verbs: customers, then subscriptions, by key.
+
+    A subscription that moved to another tenant has several rows.
+    """
     of_tenants = Customer.objects.filter(tenant_id__in={row.unit_id for row in rows if row.of_tenant})
     of_subscriptions = Subscription.objects.filter(
         subscription_id__in={row.unit_id for row in rows if not row.of_tenant}
     )
-    units: dict[uuid.UUID, Unit] = {}
+    units: dict[uuid.UUID, list[Unit]] = defaultdict(list)
     for customer in of_tenants.order_by("pk").select_for_update(no_key=True):
-        units[customer.tenant_id] = customer
+        units[customer.tenant_id].append(customer)
     for subscription in of_subscriptions.order_by("pk").select_for_update(no_key=True):
-        units[subscription.subscription_id] = subscription
+        units[subscription.subscription_id].append(subscription)
     return units
 
 
@@ -125,10 +130,15 @@ def _stored(units: Iterable[Unit]) -> dict[Unit, list[Association]]:
     return stored
 
 
-def _check(row: AssociationLine, units: dict[uuid.UUID, Unit], partners: dict[str, Partner]) -> tuple[Unit, Partner]:
-    unit, partner = units.get(row.unit_id), partners.get(row.mpn_id)
-    if row.of_tenant != isinstance(unit, Customer):  # a subscription may have the GUID of a tenant, and the reverse
-        unit = None
+def _check(
+    row: AssociationLine, units: dict[uuid.UUID, list[Unit]], partners: dict[str, Partner]
+) -> tuple[Unit, Partner]:
+    found, partner = units[row.unit_id], partners.get(row.mpn_id)
+    unit: Unit | None  # a subscription may have the GUID of a tenant, and the reverse
+    if row.of_tenant:
+        unit = next((one for one in found if isinstance(one, Customer)), None)
+    else:
+        unit = row_on((one for one in found if isinstance(one, Subscription)), row.began_on)
     if unit is None:
         raise unknown("tenant_id", "customer") if row.of_tenant else unknown("subscription_id", "subscription")
     if partner is None:
@@ -290,6 +300,8 @@ class _Merge:
         reason = end_reason_from_outside(row.kind, unit, partner)
         if reason is None:
             return _End(None, ends_on=row.ended_on)
+        if reason == EndReason.SUBSCRIPTION_MOVED and isinstance(unit, Subscription) and unit.left_at is not None:
+            return _End(unit.left_at, reason, is_inferred=True)
         renewal = (
             unit.renews_on if reason == EndReason.SUBSCRIPTION_EXPIRED and isinstance(unit, Subscription) else None
         )

@@ -19,7 +19,8 @@ def keep() -> None:
                 SELECT line, max((one.began_at AT TIME ZONE 'UTC')::date) AS began_on
                 FROM estate_staged_associations AS row
                 JOIN directory_partner AS partner USING (mpn_id)
-                LEFT JOIN directory_subscription AS subscription USING (subscription_id)
+                LEFT JOIN directory_subscription AS subscription
+                    ON subscription.subscription_id = row.subscription_id AND subscription.left_at IS NULL
                 LEFT JOIN directory_customer AS customer USING (tenant_id)
                 JOIN associations_association AS one
                     ON one.partner_id = partner.organisation_id AND one.kind = row.kind AND one.undone_at IS NULL

@@ -191,6 +191,10 @@ def import_changes() -> None:
         customers[0]["contact_email"] = "second@vasterhamn.example"
         User.objects.create_user("second@vasterhamn.example", "four quiet words here", name="Ebba")
         estates.load(estates.write(directory, partners=partners, associations=rows, **given))
+        customers.append(estates.customer(estates.OTHER_TENANT, contact_email="first@alm.example", name="Alm AB"))
+        for tenant in (estates.OTHER_TENANT, estates.TENANT):
+            moved = [one | {"tenant_id": tenant} for one in subscriptions]
+            estates.load(estates.write(directory, customers=customers, subscriptions=moved))
 
 
 def remind_of_legacy_forms() -> None:

@@ -171,11 +171,11 @@ def _drafts(which: str, fingerprint: str = FINGERPRINT, **given: Any) -> list[hi
 
 # One statement sees the rows and the heads of the same moment. A verb may commit before these events get their places:
 # its event comes after `after`, so what it says prevails.
-_STATE = f"""
+_STATE = """
 WITH described AS (
-    SELECT one.customer_id, one.id, {{fingerprint}} AS fingerprint,
+    SELECT one.customer_id, one.id, {fingerprint} AS fingerprint,
         (row_number() OVER (PARTITION BY one.customer_id ORDER BY one.id) - 1) / %(most)s AS part
-    FROM associations_association AS one WHERE {{which}}
+    FROM associations_association AS one WHERE {which}
 )
 SELECT customer_id, customer.tenant_id, organisation.name, coalesce(head.seq, 0),
     jsonb_object_agg(described.id, fingerprint)::text

@@ -142,7 +142,8 @@ _SUBSCRIPTION = PreparedQuery(
 
 def record_context(event: Event) -> RecordContext:
     """Return the values for a mail: of the change from the event, of the subscription from the directory."""
-    subscription = _SUBSCRIPTION.one(id=event.object_id)
+    found, customer_id = _SUBSCRIPTION.all(id=event.object_id), customer_of(event)
+    subscription = next((one for one in found if one.customer_id == customer_id), None)  # others have had it too
     if subscription is None:
         raise Subscription.DoesNotExist
     partner, association = event.changes["partner"], event.changes.get("association")

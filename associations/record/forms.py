@@ -47,5 +47,5 @@ class PastedIds(forms.CharField):
 
 def check_had_started(subscription: Subscription, form: AsOfForm) -> None:
     """Add an error to the form if its day is before the subscription started."""
-    if form.is_valid() and form.day and form.day < subscription.started_on:
+    if form.is_valid() and form.day and form.day < subscription.here_since:
         form.add_error("as_of", _("The subscription had not started on that date. Choose a later date."))

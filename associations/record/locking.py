@@ -18,7 +18,7 @@ from associations.record.models import Association, start_of
 from por.accounts.models import Actor, Organisation
 from por.db.locks import lock_timeout_as_busy
 from por.db.prepared import Param, PreparedQuery
-from por.directory.models import Partner, Subscription
+from por.directory.models import HERE_FIRST, Partner, Subscription
 from por.errors import NotFound, Refused, VersionConflict
 
 #: The last instant that was used on a unit plus this is the earliest next one.
@@ -58,8 +58,9 @@ def _to_change(kind: str) -> PreparedQuery[Subscription]:
         lambda: (
             subscriptions_visible_to(actor)
             .filter(subscription_id=Param("subscription"))
+            .order_by(HERE_FIRST)
             .select_related("customer__organisation", "sku")
-            .select_for_update(of=("self",), no_key=True)
+            .select_for_update(of=("self",), no_key=True)[:1]
         )
     )
 

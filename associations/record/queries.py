@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 
 from associations.record.access import Reader, events_visible_to, subscriptions_visible_to, usage_visible_to
 from associations.record.former import show_as_seen, show_end, with_end
@@ -23,7 +23,7 @@ from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.access import is_own
-from por.directory.models import Subscription
+from por.directory.models import HERE_FIRST, Subscription
 from por.errors import NotFound
 from por.history.models import Event
 from por.web.pages import NOT_YOURS
@@ -59,7 +59,9 @@ def subscriptions_for_listing(actor: Actor, as_of: date | None = None) -> QueryS
 def for_listing(subscriptions: QuerySet[Subscription], as_of: date | None = None) -> QuerySet[Subscription]:
     """Return the same subscriptions with what a row shows; as of a day, those that had started by then."""
     found = subscriptions.select_related("customer__organisation", "sku")
-    return found if as_of is None else found.filter(started_on__lte=as_of)
+    if as_of is None:
+        return found
+    return found.filter(Q(came_at=None) | Q(came_at__lt=end_of(as_of)), started_on__lte=as_of)
 
 
 #: The statuses in which a subscription without a partner of record lacks one. In the others it can have none.
@@ -207,5 +209,7 @@ def get_visible(actor: Actor, subscription_id: uuid.UUID) -> Subscription:
 @lru_cache(maxsize=256)
 def _visible(reader: Reader) -> PreparedQuery[Subscription]:
     actor = reader.actor()
-    found = with_end(actor, subscriptions_for_listing(actor).filter(subscription_id=Param("id")))
+    visible = with_end(actor, subscriptions_for_listing(actor).filter(subscription_id=Param("id")))
+    # A customer has one with this ID. Others may see one of a former customer, too.
+    found = visible if reader.kind == OrganisationKind.CUSTOMER else visible.order_by(HERE_FIRST)
     return PreparedQuery(lambda: found)

@@ -49,4 +49,11 @@ class EndReason(TextChoices):
 
 
 #: Ends that an import made for a reason in its files. If the files take the reason back, the association goes on.
-FROM_OUTSIDE = frozenset({EndReason.SUBSCRIPTION_EXPIRED, EndReason.SUBSCRIPTION_REPLACED, EndReason.PARTNER_CLOSED})
+FROM_OUTSIDE = frozenset(
+    {
+        EndReason.SUBSCRIPTION_EXPIRED,
+        EndReason.SUBSCRIPTION_REPLACED,
+        EndReason.SUBSCRIPTION_MOVED,
+        EndReason.PARTNER_CLOSED,
+    }
+)

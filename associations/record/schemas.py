@@ -17,7 +17,7 @@ from associations.record.queries import subscriptions_for_listing
 from associations.record.rules import AssociationKind, EndReason, Source
 from por.accounts.authentication import actor_of
 from por.api.schema import Day, Guid, Is, Timestamp, timestamp
-from por.directory.models import Customer, Partner, Subscription
+from por.directory.models import HERE_FIRST, Customer, Partner, Subscription
 from por.directory.portals import PortalName
 from por.directory.rules import Agreement, Product, Workload
 
@@ -138,7 +138,8 @@ def association_shape(association: Association) -> AssociationShape:
 
 def get_visible(request: Request, subscription_id: uuid.UUID, as_of: date | None = None) -> Subscription:
     """Return the subscription. Raises NotFound if the caller may not see it, as if it did not exist."""
-    subscription = subscriptions_for_listing(actor_of(request), as_of).filter(subscription_id=subscription_id).first()
+    visible = subscriptions_for_listing(actor_of(request), as_of).filter(subscription_id=subscription_id)
+    subscription = visible.order_by(HERE_FIRST).first()
     if subscription is None:
         raise absent()
     return subscription

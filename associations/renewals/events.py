@@ -19,6 +19,7 @@ from associations.record.events import (
     RecordContext,
     WithFingerprints,
     WithPartner,
+    customer_of,
     notify_both,
     notify_partners,
     partner_name,
@@ -231,7 +232,8 @@ class ReplacedContext(RecordContext):
 
 
 def _replaced_context(event: Event) -> ReplacedContext:
-    replaced = Subscription.objects.select_related("sku").get(subscription_id=event.changes["replaces"])
+    of_customer = Subscription.objects.select_related("sku").filter(customer=customer_of(event))
+    replaced = of_customer.get(subscription_id=event.changes["replaces"])
     return {**record_context(event), "replaced": f"{replaced.name}, {event.changes['replaces']}"}
 
 

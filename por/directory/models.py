@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date
+
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models.functions import Upper
@@ -112,8 +114,16 @@ class Sku(RowModel):
         return self.name
 
 
+#: The order in which a subscription that is its customer's now comes before those of former customers.
+HERE_FIRST = models.F("left_at").desc(nulls_first=True)
+
+
 class Subscription(RowModel):
-    """What a customer has bought, and can attach a partner to. `version` is the value of its ETag."""
+    """What a customer has bought, and can attach a partner to. `version` is the value of its ETag.
+
+    One that has moved to another tenant has a row for each customer: `left_at` is when it left this one, where it
+    counts as expired, and `came_at` when it came from another one. What was said of it stays with the row of its time.
+    """
 
     class Status(models.TextChoices):
         ACTIVE = "active", _("Active")
@@ -121,7 +131,7 @@ class Subscription(RowModel):
         SUSPENDED = "suspended", pgettext_lazy("subscription", "Suspended")
         EXPIRED = "expired", _("Expired")
 
-    subscription_id = models.UUIDField(unique=True)
+    subscription_id = models.UUIDField()
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="subscriptions")
     product = models.CharField(max_length=12, choices=Product.choices)
     sku = models.ForeignKey(Sku, models.PROTECT, null=True, blank=True, related_name="subscriptions")
@@ -135,9 +145,20 @@ class Subscription(RowModel):
     #: The UTC day of the first complete file of its customer that did not name it; none if the last one did.
     missing_since = models.DateField(null=True, blank=True)
     version = models.PositiveIntegerField(default=1)
+    came_at = models.DateTimeField(null=True, blank=True)
+    left_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("subscription")
+        constraints = [
+            models.UniqueConstraint(fields=["subscription_id", "customer"], name="one_row_for_each_customer"),
+            models.UniqueConstraint(
+                fields=["subscription_id"], condition=models.Q(left_at=None), name="one_customer_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(left_at=None) | models.Q(status="expired"), name="a_subscription_that_left_is_over"
+            ),
+        ]
         # The filters of lists, in the order of the list, so that a page is read off an index. There is no index on the
         # product alone, because no product is rare.
         indexes = [
@@ -147,6 +168,9 @@ class Subscription(RowModel):
             models.Index(fields=["renews_on"], name="subscriptions_by_renewal"),
             models.Index(
                 fields=["customer"], condition=models.Q(missing_since__isnull=False), name="subscriptions_missing"
+            ),
+            models.Index(
+                fields=["subscription_id"], condition=models.Q(left_at__isnull=False), name="subscriptions_that_left"
             ),
         ]
 
@@ -161,6 +185,11 @@ class Subscription(RowModel):
     @property
     def portal(self) -> Portal:
         return portal_for(self.agreement, self.product)
+
+    @property
+    def here_since(self) -> date:
+        """Return the first day on which it was this customer's."""
+        return self.started_on if self.came_at is None else max(self.started_on, self.came_at.astimezone(UTC).date())
 
     @property
     def in_money(self) -> bool:

@@ -55,7 +55,7 @@ def activate(subscription_id: uuid.UUID, mpn_id: str, consent: StatedConsent, *,
     today = by.today
     earliest = months_before(today, policy_on(today).back_dating_months)
     _check_consent(consent, earliest, today)  # first, so that it says the same of a subscription that does not exist
-    subscription = Subscription.objects.filter(subscription_id=subscription_id).first()
+    subscription = Subscription.objects.filter(left_at=None, subscription_id=subscription_id).first()
     if subscription is None or not (_can_be_activated(subscription) or _sees(by, subscription)):
         raise locking.absent()
     if subscription.agreement != Agreement.OPEN:

@@ -247,7 +247,7 @@ def _check_back_dating(began_on: date, subscription: Subscription, today: date) 
     if began_on > today:
         raise Refused("began_on_in_future", _("The start date cannot be in the future."), field="began_on")
     months = policy_on(today).back_dating_months
-    earliest = max(subscription.started_on, months_before(today, months))
+    earliest = max(subscription.here_since, months_before(today, months))
     if began_on < earliest:
         raise Refused(
             "began_on_too_early",

@@ -1,4 +1,4 @@
-"""Ending associations from outside: the subscription has expired, or the partner's account is closed.
+"""Ending associations from outside: the subscription has expired or moved, or the partner's account is closed.
 
 If a later file takes the reason back, they go on.
 """
@@ -34,18 +34,20 @@ BATCH = 500
 CANCELS = {
     EndReason.SUBSCRIPTION_EXPIRED: Cancellation.SUBSCRIPTION_EXPIRED,
     EndReason.SUBSCRIPTION_REPLACED: Cancellation.SUBSCRIPTION_EXPIRED,
+    EndReason.SUBSCRIPTION_MOVED: Cancellation.SUBSCRIPTION_MOVED,
     EndReason.PARTNER_CLOSED: Cancellation.PARTNER_CLOSED,
     EndReason.FILE: Cancellation.ENDED,
 }
 
 
 def end_overtaken() -> int:
-    """End the open associations of expired subscriptions and closed accounts; return how many.
+    """End the open associations of expired and moved subscriptions and of closed accounts; return how many.
 
     Open change requests that became pointless by this, or by an end in a file, are cancelled.
     """
     overtaken = Association.objects.open().filter(
         Q(kind=AssociationKind.DPOR, subscription__status=Subscription.Status.EXPIRED)
+        | Q(subscription__left_at__isnull=False)
         | Q(partner__status=Partner.Status.CLOSED)
     )
     ended = _in_batches(overtaken, end_from_outside)
@@ -65,6 +67,7 @@ def reopen_taken_back() -> int:
         .filter(Q(ended_at__gt=since) | Q(ended_at__isnull=False, attached_at__gt=since), end_reason__in=FROM_OUTSIDE)
         .exclude(partner__status=Partner.Status.CLOSED)
         .exclude(partner__kind=Partner.Kind.GLOBAL)
+        .exclude(subscription__left_at__isnull=False)
         .exclude(kind=AssociationKind.DPOR, subscription__status=Subscription.Status.EXPIRED)
     )
     return _in_batches(taken_back, reopen_from_outside)
@@ -77,7 +80,7 @@ def _in_batches(found: AssociationQuerySet, act: Callable[[Sequence[int]], int])
 
 @transaction.atomic
 def end_from_outside(pks: Sequence[int]) -> int:
-    """End those of the associations whose subscription has expired or whose partner's account is closed.
+    """End those of the associations whose subscription has expired or moved, or whose partner's account is closed.
 
     Return how many. No person decided this: it comes from imported files. Every other association stays as it is.
     """
@@ -205,6 +208,8 @@ def end_by_system(association: Association, of: Subscription | Customer, reason:
 
 def end_reason_from_outside(kind: str, of: Subscription | Customer, partner: Partner) -> EndReason | None:
     """Return why an association of this kind cannot be in force now; None if it can."""
+    if isinstance(of, Subscription) and of.left_at is not None:
+        return EndReason.SUBSCRIPTION_MOVED
     if partner.status == Partner.Status.CLOSED:
         return EndReason.PARTNER_CLOSED
     expired = isinstance(of, Subscription) and of.status == Subscription.Status.EXPIRED

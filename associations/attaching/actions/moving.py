@@ -163,7 +163,7 @@ def _locked(former: Partner, subscription_ids: Sequence[uuid.UUID] | None, by: A
         left = held.count() - len(keys) if len(keys) == MOST else 0
         chosen = chosen.filter(pk__in=keys)
     else:
-        visible = all_visible_to(by).filter(subscription_id__in=subscription_ids)
+        visible = all_visible_to(by).filter(left_at=None, subscription_id__in=subscription_ids)
         chosen = chosen.filter(pk__in=[one.pk for one in visible])
     with lock_timeout_as_busy():
         return list(chosen.select_for_update(of=("self",), no_key=True)), left

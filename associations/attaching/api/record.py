@@ -24,7 +24,6 @@ from por.accounts.rules import OrganisationKind, Right
 from por.accounts.writes import Target, write
 from por.api.endpoint import DigitsField, Endpoint, TrueOrFalseField, entered, etag
 from por.api.schema import described
-from por.directory.models import Subscription
 
 
 class AttachBody(serializers.Serializer[Any]):
@@ -178,7 +177,7 @@ class Undo(Endpoint):
             entered(request, UndoBody)
             with transaction.atomic():  # so that no one makes another version before this one is read
                 association = undoing.undo(subscription_id, by=actor_of(request), version=version)
-                version = Subscription.objects.values_list("version", flat=True).get(subscription_id=subscription_id)
+                version = get_visible(request, subscription_id).version
             return Response(_body(association), headers={"ETag": etag(version)})
 
         return _write(request, subscription_id, Right.UNDO, undo)

@@ -34,7 +34,7 @@ from por.api.endpoint import Endpoint, etag
 from por.api.lists import filtered, listing
 from por.api.schema import described, page_of, timestamp
 from por.directory.access import partners_of
-from por.directory.models import Partner
+from por.directory.models import HERE_FIRST, Partner
 from por.history.models import Event
 from por.web.filters import AsOfForm
 
@@ -107,7 +107,7 @@ class SubscriptionDetail(Endpoint):
         as_of = filtered(request, AsOfForm).day
         actor = actor_of(request)
         found = subscriptions_for_listing(actor, as_of).filter(subscription_id=subscription_id)
-        shapes = subscription_shapes(actor, list(subscription_values(found)), as_of)
+        shapes = subscription_shapes(actor, list(subscription_values(found.order_by(HERE_FIRST)[:1])), as_of)
         if not shapes:
             raise absent()
         return Response(shapes[0], headers={"ETag": etag(shapes[0]["version"])})

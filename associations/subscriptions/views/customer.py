@@ -34,6 +34,7 @@ from associations.change_requests.queries import (
     undoable,
 )
 from associations.change_requests.rules import ChangeStatus
+from associations.moves_events import MovedEvent
 from associations.record import exports, queries, timeline, usage
 from associations.record.forms import check_had_started
 from associations.record.holdings import holdings
@@ -92,14 +93,22 @@ def subscription_detail(request: Request, subscription_id: uuid.UUID) -> HttpRes
 
 
 def _filled_in(request: Request, subscription: Subscription) -> Partner | None:
-    """Return the partner that a link names, to be confirmed; None unless this customer has worked with it.
+    """Return the partner that a link names, to be confirmed; None unless this customer knows it.
 
-    So the link reveals no more than Check ID would.
+    It has worked with it, or was asked about it when the subscription came from another tenant. So the link reveals no
+    more than Check ID would.
     """
-    worked_here = Partner.objects.filter(associations__customer=subscription.customer_id, status=Partner.Status.ACTIVE)
-    named = worked_here.filter(mpn_id=normal_mpn_id(request.GET.get("mpn_id", "")) or "")
+    mpn_id = normal_mpn_id(request.GET.get("mpn_id", ""))
+    named = Partner.objects.filter(mpn_id=mpn_id or "", status=Partner.Status.ACTIVE)
     partner = named.select_related("organisation").first() if "mpn_id" in request.GET else None
-    return None if partner is None or _nothing_to_do(subscription, partner) else partner
+    if partner is None or _nothing_to_do(subscription, partner):
+        return None
+    asked = queries.subscription_events(request.actor, subscription).filter(verb=MovedEvent.MOVED_IN)
+    is_known = (
+        partner.associations.filter(customer=subscription.customer_id).exists()
+        or asked.filter(changes__partner__mpn_id=mpn_id).exists()
+    )
+    return partner if is_known else None
 
 
 @posted("associations:subscription_detail")

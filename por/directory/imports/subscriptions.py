@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext as _
 
 from por.directory.imports.common import differs, unknown
+from por.directory.imports.corrections import collisions, kept
+from por.directory.imports.moves import Moves, Others
 from por.directory.imports.skus import find_skus
 from por.directory.models import Customer, Sku, Subscription
 from por.directory.rules import Agreement, Product
@@ -160,7 +161,8 @@ def _found() -> str:
         FROM estate_staged_subscriptions AS staged
         LEFT JOIN directory_customer AS customer USING (tenant_id)
         LEFT JOIN directory_sku AS sku ON sku.string = sku_string_id
-        LEFT JOIN directory_subscription AS stored USING (subscription_id)
+        LEFT JOIN directory_subscription AS stored
+            ON stored.subscription_id = staged.subscription_id AND stored.left_at IS NULL
         LEFT JOIN directory_subscription AS replaced ON replaced.id = stored.replaces_id
         WHERE (staged.product, staged.agreement, staged.seats, staged.is_trial, staged.started_on, staged.renews_on,
                 staged.status, staged.replaces, customer.organisation_id, sku_string_id)
@@ -196,51 +198,66 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
     skus = dict(Sku.objects.values_list("string_id", "pk"))
     names: dict[int | None, str] = {pk: string for string, pk in skus.items()}
     locked = Subscription.objects.filter(subscription_id__in=[row.subscription_id for row in rows])
-    stored = {one.subscription_id: one for one in locked.order_by("pk").select_for_update(no_key=True)}
+    every = list(locked.order_by("pk").select_for_update(no_key=True))
+    stored = {one.subscription_id: one for one in every if one.left_at is None}
+    moves = Moves(every)
     replaced = Subscription.objects.filter(subscription_id__in={row.replaces for row in rows if row.replaces})
-    others = {one.subscription_id: one for one in replaced} | stored
+    others = Others([*replaced, *every])
     before = [one.replaces_id for one in stored.values() if one.replaces_id]
     ids = dict(Subscription.objects.filter(pk__in=before).values_list("pk", "subscription_id"))
-    above = _above([others[row.replaces].pk for row in rows if row.replaces in others])
+    above = _above([one.pk for row in rows for one in others.of(row.replaces)])
     ahead = {row.subscription_id for row in rows}  # not judged yet: one of these that a row replaces is in its circle
     todo: dict[uuid.UUID, Subscription] = {}
     changed: dict[int, Changes] = {}
     replacing: list[tuple[Subscription, uuid.UUID]] = []  # what it replaces is new itself, so has no key yet
-    collisions = _collisions(rows, stored)
+    pairs = [(row, old) for row in rows if (old := stored.get(row.subscription_id)) is not None]
+    found = collisions([(row, old) for row, old in pairs if customers.get(row.tenant_id) == old.customer_id])
     for row in rows:
         old = stored.get(row.subscription_id)
         try:
-            wanted = _check_subscription(row, old, customers, skus, todo, others, ahead)
+            wanted = _check_subscription(row, customers, skus, todo, others, ahead)
             _check_circle(row, above)
         except Unfit as unfit:
             outcome.refuse(row.line, unfit)
             if unfit.code != CIRCLE:
                 ahead.discard(row.subscription_id)
             continue
-        kept = [] if old is None else [_kept(old, field, row, what) for field, what in collisions[old.pk].items()]
-        wanted |= {unfit.column: getattr(old, unfit.column) for unfit in kept}
-        pending = row.replaces is not None and row.replaces not in others
-        is_same = old is not None and not pending and not differs(old, **wanted)
-        if kept:
-            outcome.report(row.line, kept, is_changed=not is_same)
-        if is_same:
-            outcome.unchanged += not kept
-            continue
-        new = Subscription(subscription_id=row.subscription_id, version=old.version + 1 if old else 1, **wanted)
+        pending = row.replaces is not None and wanted["replaces_id"] is None
+        if old is not None and old.customer_id != wanted["customer_id"]:
+            new = moves.add(old, wanted)
+            others.forget(old.subscription_id)
+            outcome.changed[old.customer_id] += 1
+        else:
+            stays = [] if old is None else [kept(old, field, row, what) for field, what in found[old.pk].items()]
+            wanted |= {unfit.column: getattr(old, unfit.column) for unfit in stays}
+            is_same = old is not None and not pending and not differs(old, **wanted)
+            if stays:
+                outcome.report(row.line, stays, is_changed=not is_same)
+            if is_same:
+                outcome.unchanged += not stays
+                continue
+            new = Subscription(
+                subscription_id=row.subscription_id,
+                version=old.version + 1 if old else 1,
+                came_at=old.came_at if old else None,
+                **wanted,
+            )
+            (outcome.changed if old else outcome.created)[new.customer_id] += 1
+            if old is not None:
+                changes = _changes(old, new, names)
+                if (was := ids.get(old.replaces_id or 0)) != row.replaces:
+                    changes["replaces"] = [str(one) if one else None for one in (was, row.replaces)]
+                if changes:
+                    changed[old.pk] = changes
         todo[row.subscription_id] = new
         if pending and row.replaces is not None:
             replacing.append((new, row.replaces))
-        (outcome.changed if old else outcome.created)[new.customer_id] += 1
-        if old is not None:
-            changed[old.pk] = _changes(old, new, names)
-            was = ids.get(old.replaces_id or 0)
-            if was != row.replaces:
-                changed[old.pk]["replaces"] = [str(one) if one else None for one in (was, row.replaces)]
+    moves.leave()
     Subscription.objects.bulk_create(
         todo.values(),
         update_conflicts=True,
-        unique_fields=["subscription_id"],
-        update_fields=[*SUBSCRIPTION_FIELDS, "version"],
+        unique_fields=["subscription_id", "customer"],
+        update_fields=[*SUBSCRIPTION_FIELDS, "version", "came_at", "left_at"],
     )
     for new, replaces in replacing:
         new.replaces_id = todo[replaces].pk
@@ -248,74 +265,7 @@ def _merge_subscriptions(rows: Sequence[SubscriptionLine], outcome: Outcome) -> 
     if changed:
         for listener in change_listeners:
             listener(changed)
-
-
-class Correction(NamedTuple):
-    """Another start or agreement of a stored subscription."""
-
-    started_on: date
-    agreement: str
-    before: Subscription
-
-
-class Collision(NamedTuple):
-    """What a corrected value of a field collides with, in words."""
-
-    field: str
-    what: str
-
-
-#: Called with corrections by the key of the subscription, which is locked; return what each collides with.
-correction_checks: list[Callable[[Mapping[int, Correction]], Iterable[tuple[int, Collision]]]] = []
-
-
-def _collisions(
-    rows: Sequence[SubscriptionLine], stored: Mapping[uuid.UUID, Subscription]
-) -> dict[int, dict[str, list[str]]]:
-    """Return what these rows collide with, by subscription and field."""
-    found: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    corrections = {
-        old.pk: Correction(row.started_on, row.agreement, old)
-        for row in rows
-        if (old := stored.get(row.subscription_id)) is not None
-        and row.started_on is not None
-        and (row.started_on > old.started_on or row.agreement != old.agreement)
-    }
-    if corrections:
-        for check in (_months_before, *correction_checks):
-            for pk, collision in check(corrections):
-                found[pk][collision.field].append(collision.what)
-    return found
-
-
-def _months_before(corrections: Mapping[int, Correction]) -> Iterable[tuple[int, Collision]]:
-    """Yield the months of usage that a corrected start would leave before it."""
-    later = {pk: one.started_on for pk, one in corrections.items() if one.started_on > one.before.started_on}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT its.id, count(DISTINCT usage.month), min(usage.month)
-            FROM unnest(%s::bigint[], %s::date[]) AS its (id, started_on)
-            JOIN directory_usage AS usage
-                ON usage.subscription_id = its.id AND usage.month < date_trunc('month', its.started_on)
-            WHERE usage.superseded_at IS NULL
-            GROUP BY its.id
-            """,
-            [list(later), list(later.values())],
-        )
-        for pk, count, first in cursor.fetchall():
-            what = _("months of usage: %(count)s, the first %(first)s") % {"count": count, "first": f"{first:%Y-%m}"}
-            yield pk, Collision("started_on", what)
-
-
-def _kept(old: Subscription, column: str, row: SubscriptionLine, collisions: Sequence[str]) -> Unfit:
-    """Return the report of a value that was not taken."""
-    message = _(
-        "%(stored)s stays, and the file says %(file)s, because that does not fit what is stored: %(what)s. The rest of "
-        "the line was imported."
-    )
-    values = {"stored": getattr(old, column), "file": getattr(row, column), "what": "; ".join(collisions)}
-    return Unfit(column, "collides_with_record", message % values)
+    moves.tell()
 
 
 #: The changes of a subscription: field → old and new value.
@@ -372,11 +322,10 @@ SUBSCRIPTION_FIELDS = (
 
 def _check_subscription(
     row: SubscriptionLine,
-    old: Subscription | None,
     customers: dict[uuid.UUID, int],
     skus: dict[str, int],
     new: dict[uuid.UUID, Subscription],
-    others: dict[uuid.UUID, Subscription],
+    others: Others,
     ahead: Collection[uuid.UUID],
 ) -> dict[str, Any]:
     """Return the values of the row's fields. `new` are those accepted in this batch, `others` are stored.
@@ -387,13 +336,9 @@ def _check_subscription(
     if row.tenant_id not in customers:
         raise unknown("tenant_id", "customer")
     customer = customers[row.tenant_id]
-    if old is not None and old.customer_id != customer:
-        raise Unfit(
-            "tenant_id", "subscription_of_another_customer", _("This subscription already belongs to another customer.")
-        )
     replaces = None
     if row.replaces is not None:
-        replaces = others.get(row.replaces) or new.get(row.replaces)
+        replaces = others.get(row.replaces, customer) or new.get(row.replaces)
         if replaces is None and row.replaces in ahead:
             raise _circle()
         if replaces is None:
@@ -424,6 +369,7 @@ _STORED = """
     FROM directory_subscription AS one
     LEFT JOIN directory_sku AS sku ON sku.id = one.sku_id
     LEFT JOIN directory_subscription AS replaced ON replaced.id = one.replaces_id
+    WHERE one.left_at IS NULL
 """
 SUBSCRIPTIONS = File(
     name="subscriptions.csv",

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from por.directory.imports.common import unknown
+from por.directory.imports.moves import join_by_time
 from por.directory.rules import Workload
 from por.imports.loading import HERE, File, Line, Outcome, Places
 from por.imports.opening import Columns
@@ -75,7 +76,7 @@ def _found() -> str:
     In the order of the index: to insert them in any other order takes more than twice as long. The day of the start is
     compared first, because it takes far less than its month.
     """
-    return """
+    return f"""
         WITH span AS MATERIALIZED (SELECT min(month) AS first, max(month) AS last FROM estate_staged_usage)
         SELECT staged.*, false AS apart, subscription.id AS subscription_pk, subscription.customer_id,
             coalesce(known.revision, 0) AS revision,
@@ -85,7 +86,7 @@ def _found() -> str:
                     AND staged.month < date_trunc('month', subscription.started_on) THEN 'month_before_start'
             END AS unfit
         FROM estate_staged_usage AS staged
-        LEFT JOIN directory_subscription AS subscription USING (subscription_id)
+        {join_by_time("staged", "staged.month", "month")}
         LEFT JOIN directory_usage AS known
             ON known.subscription_id = subscription.id AND known.month = staged.month
             AND known.workload = staged.workload AND known.superseded_at IS NULL

@@ -224,11 +224,6 @@ def test_subscription_may_replace_one_from_a_later_row(estate: Path) -> None:
             "replaces_subscription_id",
             "replaced_of_another_customer",
         ),
-        (
-            {"subscription_id": SUBSCRIPTION, "tenant_id": OTHER_TENANT},
-            "tenant_id",
-            "subscription_of_another_customer",
-        ),
     ],
 )
 def test_bad_row_of_subscriptions_is_reported_with_its_reason(estate: Path, cells: Row, column: str, code: str) -> None:

@@ -10,10 +10,10 @@ class AssociationsConfig(AppConfig):
         # Importing the events of a feature registers them.
         from associations import tasks
         from associations.attaching import events, moving_events, start_events  # noqa: F401
-        from associations.attaching.actions import bulk
         from associations.change_requests import answer_events  # noqa: F401
         from associations.imports import ASSOCIATIONS, collisions_with_record, record_changes, settle, uses_of
         from associations.invitations import events as invitation_events  # noqa: F401
+        from associations.jobs.actions import bulk  # its event registers itself
         from associations.legacy_forms import events as legacy_form_events  # noqa: F401
         from associations.moves import record_moves
         from associations.record import figures  # noqa: F401  # they register themselves

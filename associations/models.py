@@ -1,8 +1,6 @@
 """The models of all features: Django looks for them here, and migrations name them by this module."""
 
 from associations.attaching.models import Consent as Consent
-from associations.attaching.models import Job as Job
-from associations.attaching.models import JobRow as JobRow
 from associations.change_requests.models import Challenger as Challenger
 from associations.change_requests.models import ChangeRequest as ChangeRequest
 from associations.change_requests.models import ChangeRequestQuerySet as ChangeRequestQuerySet
@@ -10,6 +8,8 @@ from associations.change_requests.models import Statement as Statement
 from associations.invitations.models import Invitation as Invitation
 from associations.invitations.models import InvitationQuerySet as InvitationQuerySet
 from associations.invitations.models import Invited as Invited
+from associations.jobs.models import Job as Job
+from associations.jobs.models import JobRow as JobRow
 from associations.record.models import Association as Association
 from associations.record.models import AssociationQuerySet as AssociationQuerySet
 from associations.record.models import Period as Period

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from associations.attaching.actions import bulk
 from associations.attaching.actions.ending import end_due
 from associations.change_requests.actions import expire_and_remind
 from associations.invitations.actions import expire_invitations
+from associations.jobs.actions import bulk
 from associations.legacy_forms.actions import remind_of_forms
 from associations.record import checking, sums
 from associations.renewals.actions import give_notice_of_renewals

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.attaching.views import activation, bulk, moving, several
+from associations.attaching.views import activation, moving, several
 from associations.change_requests import views as change_requests
 from associations.gaps import views as gaps
 from associations.invitations import views as invitations
+from associations.jobs import views as jobs
 from associations.kinds import views as kinds
 from associations.legacy_forms import views as legacy_forms
 from associations.receipts import views as receipts
@@ -29,9 +30,9 @@ urlpatterns = [
     path(f"{SUBSCRIPTION}remove/", customer.subscription_remove, name="subscription_remove"),
     path(f"{SUBSCRIPTION}undo/", customer.subscription_undo, name="subscription_undo"),
     path(f"{SUBSCRIPTION}history/", customer.subscription_history, name="subscription_history"),
-    path("c/bulk/", bulk.bulk_attach, name="bulk"),
-    path("c/bulk/<int:job_id>/", bulk.job_detail, name="job"),
-    path("c/bulk/<int:job_id>/apply/", bulk.job_apply, name="job_apply"),
+    path("c/bulk/", jobs.bulk_attach, name="bulk"),
+    path("c/bulk/<int:job_id>/", jobs.job_detail, name="job"),
+    path("c/bulk/<int:job_id>/apply/", jobs.job_apply, name="job_apply"),
     path("c/change-requests/", change_requests.change_request_list, name="change_request_list"),
     path(CHANGE_REQUEST, change_requests.change_request, name="change_request"),
     path(f"{CHANGE_REQUEST}answer/", change_requests.change_request_answer, name="change_request_answer"),
@@ -64,6 +65,9 @@ urlpatterns = [
     ),
     path("p/invitations/", invitations.partner_invitation_list, name="partner_invitation_list"),
     path("p/invitations/new/", invitations.invite, name="invite"),
+    path("p/invitations/many/", jobs.invite_many, name="invite_many"),
+    path("p/invitations/many/<int:job_id>/", jobs.partner_job, name="partner_job"),
+    path("p/invitations/many/<int:job_id>/apply/", jobs.partner_job_apply, name="partner_job_apply"),
     path("p/invitations/<uuid:invitation_id>/", invitations.partner_invitation, name="partner_invitation"),
     path(
         "p/invitations/<uuid:invitation_id>/revoke/",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.urls import include, path, re_path, register_converter
 from django.urls.converters import UUIDConverter
 
-from associations.attaching.api import activation, bulk, moving, record
+from associations.attaching.api import activation, moving, record
 from associations.change_requests import api as change_requests
 from associations.invitations import api as invitations
+from associations.jobs import api as jobs
 from associations.receipts import api as receipts
 from associations.subscriptions.api import associations, subscriptions
 from por.accounts import api as accounts
@@ -52,10 +53,11 @@ v1 = [
     path("invitations/<guid:invitation_id>/decline/", invitations.Decline.as_view(), name="decline"),
     path("invitations/<guid:invitation_id>/report/", invitations.ReportInvitation.as_view(), name="report"),
     path("invitations/<guid:invitation_id>/revoke/", invitations.Revoke.as_view(), name="revoke"),
-    path("bulk/partner-of-record/", bulk.BulkAttach.as_view(), name="bulk"),
-    path("bulk/removals/", bulk.BulkRemove.as_view(), name="bulk_removals"),
-    path("bulk/answers/", bulk.BulkAnswer.as_view(), name="bulk_answers"),
-    path("jobs/<int:job_id>/", bulk.JobDetail.as_view(), name="job"),
+    path("bulk/partner-of-record/", jobs.BulkAttach.as_view(), name="bulk"),
+    path("bulk/removals/", jobs.BulkRemove.as_view(), name="bulk_removals"),
+    path("bulk/answers/", jobs.BulkAnswer.as_view(), name="bulk_answers"),
+    path("bulk/invitations/", jobs.BulkInvite.as_view(), name="bulk_invitations"),
+    path("jobs/<int:job_id>/", jobs.JobDetail.as_view(), name="job"),
     path("associations/", associations.AssociationList.as_view(), name="associations"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/<int:notification_id>/done/", notifications.Done.as_view(), name="notification_done"),

@@ -330,7 +330,7 @@ SPECTACULAR_SETTINGS = {
     "SERVERS": [{"url": SITE_URL}],
     "TAGS": [
         {"name": "associations", "description": "All associations of the caller, of every kind."},
-        {"name": "bulk", "description": "Attaching to many subscriptions."},
+        {"name": "bulk", "description": "One thing done to many subscriptions."},
         {"name": "change-requests", "description": "Which of several partners is doing the work."},
         {"name": "customers", "description": "Customers, with the numbers of their subscriptions."},
         {"name": "invitations", "description": "Partners that ask to be the partner of record."},

@@ -13,9 +13,11 @@ from django.conf import settings
 from django.test import Client
 from django.urls import Resolver404, resolve
 
-from associations.attaching.actions import bulk, moving
-from associations.attaching.forms import BulkForm
-from associations.attaching.models import Job
+from associations.attaching.actions import moving
+from associations.jobs.actions import bulk
+from associations.jobs.actions import rows as sent
+from associations.jobs.forms import BulkForm
+from associations.jobs.models import Job
 from por import serving
 from por.accounts import writes
 from por.accounts.models import Actor
@@ -201,8 +203,8 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
             settings.DATA_UPLOAD_MAX_NUMBER_FILES,
         ],
         "the levels of JSON within each other": [parsers.DEEPEST],
-        "the rows of one job to attach": [bulk.MOST],
-        "the lines and columns of its CSV": [bulk.LINES, bulk.WIDEST],
+        "the rows of one job": [bulk.MOST],
+        "the lines and columns of its CSV": [sent.LINES, sent.WIDEST],
         "the subscriptions of one move between locations": [moving.MOST],
         "the file on its page": [BulkForm.LARGEST],
         "a message of a browser about what it blocked, and the reports that are taken from it": [

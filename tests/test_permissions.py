@@ -26,8 +26,8 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from associations.attaching.actions import attach as attaching
-from associations.attaching.actions import bulk
 from associations.invitations import actions as invitations
+from associations.jobs.actions import bulk
 from associations.record import signing
 from associations.record.models import Association
 from por.accounts import actions as accounts

@@ -29,8 +29,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from associations.attaching.actions import attach as attaching
-from associations.attaching.actions import bulk
 from associations.invitations import actions as invitations
+from associations.jobs.actions import bulk
 from associations.record import signing
 from associations.record.models import Association
 from por.accounts.models import Actor

@@ -19,10 +19,10 @@ from django.db import connection
 from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
-from associations.attaching.models import Job
 from associations.change_requests.models import ChangeRequest
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
+from associations.jobs.models import Job
 from por.accounts.models import Actor, IdempotencyKey
 from por.api.views import document
 from por.directory.models import Subscription
@@ -132,6 +132,17 @@ def of_a_file(path: str) -> Callable[[], Ready]:
         return Ready("post", path, path, {"rows": rows}, {"rows": rows * 2}, owner, Job.objects.count)
 
     return make
+
+
+def of_many_invitations() -> Ready:
+    subscription = make_subscription(make_customer())
+    ids = {
+        "tenant_id": str(subscription.customer.tenant_id),
+        "subscription_id": str(subscription.subscription_id),
+    }
+    amira = make_member(make_partner().organisation)
+    path = "bulk/invitations/"
+    return Ready("post", path, path, {"rows": [ids]}, {"rows": [ids] * 2}, amira, Job.objects.count)
 
 
 def of_an_invitation(body: Any, other_body: Any, *, suffix: str, by: str) -> Callable[[], Ready]:
@@ -245,6 +256,7 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "bulk": of_a_file("bulk/partner-of-record/"),
     "bulk_removals": of_a_file("bulk/removals/"),
     "bulk_answers": of_a_file("bulk/answers/"),
+    "bulk_invitations": of_many_invitations,
     "move": of_a_company,
     "invite": of_no_invitation_yet,
     "accept": of_an_invitation({"subscription_ids": [0]}, {"subscription_ids": [1]}, suffix="accept/", by="customer"),
@@ -257,7 +269,7 @@ RECIPES: dict[str, Callable[[], Ready]] = {
 }
 #: Writes that make something new, so they have no target of someone else. And activating: any partner that knows the ID
 #: may do it, and a stranger's MPN ID gives nothing away.
-NEW = {"bulk", "bulk_removals", "bulk_answers", "invite", "activate", "move"}
+NEW = {"bulk", "bulk_removals", "bulk_answers", "bulk_invitations", "invite", "activate", "move"}
 #: Writes to something of one's own, for which no role is needed.
 PERSONAL = {"notification_done", "notification_reopen"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import NotRequired, TypedDict
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -32,7 +31,7 @@ from associations.record.events import (
 from associations.record.file_events import RECORDED_CUSTOMER_MAIL, RECORDED_MAIL
 from associations.record.rules import Source
 from por.accounts.rules import Right
-from por.history.events import Choice, EventType, Link, register
+from por.history.events import Choice, EventType, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_actor
 from por.notifications.messages import Mail
@@ -49,13 +48,6 @@ class AttachEvent(EventType):
     DATED_BACK = "partner_of_record.dated_back"
     DATED_FORWARD = "partner_of_record.dated_forward"
     DATING_UNDONE = "partner_of_record.dating_undone"
-    BULK_REQUESTED = "bulk.requested"
-
-
-class BulkRequested(TypedDict):
-    rows: int
-    dry_run: bool
-    action: NotRequired[str]  # earlier jobs attached
 
 
 def notify_both_sides(event: Event, *, partner: Mail, receipt: Mail) -> None:
@@ -413,19 +405,4 @@ register(
     mails=(REMOVAL_UNDONE_MAIL, REMOVAL_UNDONE_RECEIPT),
     notify=partial(notify_both_sides, partner=REMOVAL_UNDONE_MAIL, receipt=REMOVAL_UNDONE_RECEIPT),
     undoes=(AttachEvent.REMOVED,),
-)
-
-# --- Many -----------------------------------------------------------------------------------------------------------
-
-register(
-    AttachEvent.BULK_REQUESTED,
-    payload=BulkRequested,
-    about=("job",),
-    here=_("Rows sent to attach or remove partners, or to answer change requests"),
-    elsewhere=_("Rows sent to attach or remove partners, or to answer change requests (job {object})"),
-    icon="upload",
-    tone="info",
-    groups=(ATTACHED,),
-    link=Link("job", customer="associations:job"),
-    mails=(),
 )

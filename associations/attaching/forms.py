@@ -1,16 +1,16 @@
-"""The forms of attaching and removing a partner, of undo, of many rows, and of activation."""
+"""The forms of attaching and removing a partner, of undo and of activation."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.attaching.models import Job
+from associations.record.forms import OneId
 from associations.record.rules import NOTE_LENGTH
 from por.directory.actions import MESSAGES
 from por.directory.models import Partner
@@ -160,89 +160,21 @@ class UndoForm(forms.Form):
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
 
 
-class BulkForm(forms.Form):
-    """What to do with many subscriptions: a CSV file or its text. The default is a dry run."""
-
-    LARGEST = 1_000_000  # bytes; a thousand rows are a tenth of it
-
-    action = forms.ChoiceField(
-        label=_("What the rows say"),
-        choices=Job.Action.choices,
-        initial=Job.Action.ATTACH,
-        required=False,
-        widget=forms.RadioSelect,
-    )
-    file = forms.FileField(
-        label=_("CSV file"),
-        required=False,
-        help_text=_(
-            "The first line must contain the column names subscription_id and mpn_id; to remove partners, only the "
-            "first. A column reason can stand beside them. An answer can have “neither” instead of an MPN ID. You can "
-            "add up to 1,000 rows after it. The MPN ID is also called Partner ID, PartnerOne ID or location ID."
-        ),
-        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
-    )
-    rows = forms.CharField(
-        label=_("Or paste rows"),
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "placeholder": "subscription_id,mpn_id"}),
-    )
-    manner = forms.ChoiceField(
-        label=_("What to do"),
-        choices=[
-            ("dry", _("Dry run: check what would happen to each row, without changing anything")),
-            ("now", _("Carry out now")),
-        ],
-        initial="dry",
-        widget=forms.RadioSelect,
-    )
-
-    def clean_file(self) -> str:
-        file = self.cleaned_data["file"]
-        if file is None:
-            return ""
-        if file.size > self.LARGEST:
-            raise forms.ValidationError(_("The file is too large. It can contain up to 1,000 rows."), code="too_large")
-        try:
-            text: str = file.read().decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise forms.ValidationError(
-                _("The file is not UTF-8 text. Save the file as UTF-8 and choose it again."), code="malformed_csv"
-            ) from None
-        return text
-
-    def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or {}
-        if not self.errors and not given.get("file") and not given.get("rows", "").strip():
-            self.add_error("file", _("Choose a file, or paste rows."))
-        return given
-
-    def text(self) -> str:
-        """Return the rows as CSV."""
-        return str(self.cleaned_data["file"] or self.cleaned_data["rows"])
-
-    @property
-    def chosen_action(self) -> str:
-        return str(self.cleaned_data["action"] or Job.Action.ATTACH)
-
-    @property
-    def is_dry(self) -> bool:
-        return bool(self.cleaned_data["manner"] == "dry")
-
-
 class ActivateForm(forms.Form):
     """Activation: the subscription, one of the partner's own locations, and the consent of the customer."""
 
-    subscription_id = forms.UUIDField(
+    subscription_id = OneId(
         label=_("Subscription ID"),
-        help_text=_("Enter the ID of a subscription from Open licensing. You can find it on the licence confirmation."),
+        help_text=_(
+            "Enter the ID of a subscription from Open licensing. You can find it on the licence confirmation. Of a "
+            "subscription that you can see here, the first eight characters are enough."
+        ),
         error_messages={
             "required": _("Enter the subscription ID."),
             "invalid": _(
                 "A subscription ID has 32 characters in five groups, for example 7d7c2a2e-63a5-4d0c-9a0b-0f9f2f3f8e11."
             ),
         },
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     mpn_id = forms.ChoiceField(
         label=_("Your location"),
@@ -277,8 +209,16 @@ class ActivateForm(forms.Form):
         widget=DAY,
     )
 
-    def __init__(self, locations: Iterable[Partner], *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        locations: Iterable[Partner],
+        *args: Any,
+        known: Callable[[], Sequence[uuid.UUID]] = list,
+        **kwargs: Any,
+    ) -> None:
+        """Make the form; `known` returns the subscriptions that the partner sees, the beginnings of whose IDs do."""
         super().__init__(*args, **kwargs)
+        cast(OneId, self.fields["subscription_id"]).known = known
         choices = [
             (one.mpn_id, _("%(name)s, MPN ID %(mpn_id)s") % {"name": one.organisation.name, "mpn_id": one.mpn_id})
             for one in locations

@@ -418,11 +418,8 @@ def _party(request: ChangeRequest, mpn_id: str) -> Partner:
     for partner in request.parties().values():
         if partner.mpn_id == number:
             return partner
-    raise Refused(
-        "not_a_party",
-        _("This partner is not part of the change request. Choose one of the partners in it, or choose neither."),
-        field="mpn_id",
-    )
+    message = _("This partner is not part of the change request. Choose one of the partners in it, or choose neither.")
+    raise Refused("not_a_party", directory.malformed(mpn_id, message), field="mpn_id")
 
 
 def _own_party(request: ChangeRequest, by: Actor) -> Partner:

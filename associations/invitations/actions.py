@@ -45,24 +45,15 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
         raise Refused(
             "invalid", _("Choose between 1 and %(most)s subscriptions.") % {"most": MOST}, field="subscription_ids"
         )
-    with lock_timeout_as_busy():  # one at a time for a customer, so that a second click finds the first invitation
-        Customer.objects.select_for_update(no_key=True).filter(tenant_id=tenant_id).first()
+    _lock_customer(tenant_id)
     partner = directory.locked(by.organisation_id or 0)
     directory.require_attachable(partner)
     now = timezone.now()
-    sent = Invitation.objects.filter(partner=partner, sent_at__gt=now - timedelta(days=1))
-    if sent.count() >= A_DAY:
-        raise RateLimited(
-            "too_many_invitations",
-            _("You have reached the limit for invitations in one day. Try again tomorrow."),
-            retry_after=3600,
-        )
-    subscriptions = list(
-        Subscription.objects.filter(customer__tenant_id=tenant_id, subscription_id__in=wanted)
-        .select_related("customer__organisation", "sku")
-        .order_by("pk")
-    )
-    if len(subscriptions) != len(wanted):
+    if sent_in_a_day(partner.pk) >= A_DAY:
+        raise too_many()
+    subscriptions, refused = _invitable(tenant_id, wanted, partner.pk)
+    codes = set(refused.values())
+    if "subscription_not_found" in codes:
         raise Refused(
             "subscription_not_found",
             _("Some of these IDs do not belong to this customer’s subscriptions. Check the IDs with the customer."),
@@ -72,8 +63,7 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
         raise Refused(
             "subscription_expired", _("You cannot attach a partner because these subscriptions have expired.")
         )
-    still_open = Invitation.objects.open().filter(partner=partner, expires_at__gt=now)
-    if still_open.filter(invited__subscription__in=subscriptions).exists():
+    if "already_invited" in codes:
         raise Refused(
             "already_invited",
             _(
@@ -94,6 +84,57 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
     Invited.objects.bulk_create(Invited(invitation=invitation, subscription=one) for one in subscriptions)
     _record_event(InvitationEvent.SENT, invitation, by=by, at=now, reason=invitation.message)
     return invitation
+
+
+def obstacles(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: Actor) -> dict[uuid.UUID, str]:
+    """Return the subscriptions that the partner cannot invite for now, each with a code.
+
+    They stay so until the transaction ends: the customer is locked, as by `invite`. Raise Locked, and RateLimited if no
+    more invitations can be sent today, so that it shows no more than `invite`.
+    """
+    _lock_customer(tenant_id)
+    if sent_in_a_day(by.organisation_id or 0) >= A_DAY:
+        raise too_many()
+    return _invitable(tenant_id, subscription_ids, by.organisation_id or 0)[1]
+
+
+def sent_in_a_day(partner_id: int) -> int:
+    """Return how many invitations the partner has sent in the last 24 hours."""
+    return Invitation.objects.filter(partner=partner_id, sent_at__gt=timezone.now() - timedelta(days=1)).count()
+
+
+def too_many() -> RateLimited:
+    """Return the refusal for more invitations than can be sent in a day."""
+    message = _("You have reached the limit for invitations in one day. Try again tomorrow.")
+    return RateLimited("too_many_invitations", message, retry_after=3600)
+
+
+def _lock_customer(tenant_id: uuid.UUID) -> None:
+    """Let one invitation at a time be sent to a customer, so that a second click finds the first one."""
+    with lock_timeout_as_busy():
+        Customer.objects.select_for_update(no_key=True).filter(tenant_id=tenant_id).first()
+
+
+def _invitable(
+    tenant_id: uuid.UUID, wanted: Sequence[uuid.UUID], partner_id: int
+) -> tuple[list[Subscription], dict[uuid.UUID, str]]:
+    """Return the customer's subscriptions among these, and the code of why not for each that cannot be invited for."""
+    subscriptions = list(
+        Subscription.objects.filter(customer__tenant_id=tenant_id, subscription_id__in=wanted)
+        .select_related("customer__organisation", "sku")
+        .order_by("pk")
+    )
+    refused = dict.fromkeys(wanted, "subscription_not_found")
+    still_open = Invitation.objects.open().filter(partner=partner_id, expires_at__gt=timezone.now())
+    invited = Invited.objects.filter(invitation__in=still_open, subscription__in=subscriptions)
+    already = set(invited.values_list("subscription", flat=True))
+    for one in subscriptions:
+        del refused[one.subscription_id]
+        if one.pk in already:
+            refused[one.subscription_id] = "already_invited"
+        elif one.status == Subscription.Status.EXPIRED:
+            refused[one.subscription_id] = "subscription_expired"
+    return subscriptions, refused
 
 
 @transaction.atomic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from associations.attaching.forms import IdsField
 from associations.invitations.actions import MOST
 from associations.invitations.models import Invitation
 from associations.invitations.queries import State, in_state
-from associations.record.forms import PastedIds
+from associations.record.forms import OneId, PastedIds
 from associations.record.rules import NOTE_LENGTH
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
@@ -25,16 +25,18 @@ from por.web.filters import SEARCH_WITHIN, Choices, FilterForm, SearchField
 class InviteForm(forms.Form):
     """The customer, and its subscriptions: chosen from those the partner can see, or pasted as ids."""
 
-    tenant_id = forms.UUIDField(
+    tenant_id = OneId(
         label=_("Customer’s tenant ID"),
-        help_text=_("Ask the customer for this ID. They can find it in their portal."),
+        help_text=_(
+            "Ask the customer for this ID. They can find it in their portal. Of a customer that you know, the first "
+            "eight characters are enough."
+        ),
         error_messages={
             "required": _("Enter the customer’s tenant ID."),
             "invalid": _(
                 "A tenant ID has 32 characters in five groups, for example 7d7c2a2e-63a5-4d0c-9a0b-0f9f2f3f8e11."
             ),
         },
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     subscription = IdsField(required=False)
     subscription_ids = PastedIds(
@@ -51,9 +53,16 @@ class InviteForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
     )
 
-    def __init__(self, *args: Any, known: Collection[uuid.UUID] = (), **kwargs: Any) -> None:
-        """Make the form; `known` are the IDs that the partner has seen, whose beginnings are enough."""
+    def __init__(
+        self,
+        *args: Any,
+        known: Collection[uuid.UUID] = (),
+        tenants: Callable[[], Sequence[uuid.UUID]] = list,
+        **kwargs: Any,
+    ) -> None:
+        """Make the form; `known` and `tenants` are the IDs that the partner has seen, whose beginnings are enough."""
         super().__init__(*args, **kwargs)
+        cast(OneId, self.fields["tenant_id"]).known = tenants
         cast(PastedIds, self.fields["subscription_ids"]).known = known
 
     def clean(self) -> dict[str, Any]:

@@ -47,6 +47,7 @@ from por.directory.models import Customer, Partner, Subscription
 from por.errors import NotFound, Refused
 from por.notifications.actions.notifying import Reach, reach_of
 from por.notifications.messages import Mail
+from por.web.filters import guids_for
 from por.web.lists import Listing, counted
 from por.web.pages import NOT_YOURS, posted, render_page, submit
 
@@ -263,7 +264,7 @@ def invite(request: Request) -> HttpResponse:
     known = [one.subscription_id for one in choices]
     find = CustomerFilter(request.GET)
     if request.method == "POST":
-        form = InviteForm(request.POST, known=known)
+        form = InviteForm(request.POST, known=known, tenants=lambda: _tenants(actor))
         confirmed = form.is_valid() and request.POST.get("step") != "edit"
         status = 422 if form.errors else 200
         if confirmed and request.POST.get("step") == "send":
@@ -333,11 +334,10 @@ def _invite(actor: Actor, form: InviteForm) -> Invitation:
 
 def _to_choose_from(actor: Actor, tenant: str) -> tuple[Customer | None, list[Subscription]]:
     """Return the customer, if the partner may know it, and its subscriptions that the partner could ask for."""
-    try:
-        tenant_id = uuid.UUID(tenant)
-    except ValueError:
+    meant = guids_for(tenant, lambda: _tenants(actor))
+    if len(meant) != 1:
         return None, []
-    customer = customers_visible_to(actor).select_related("organisation").filter(tenant_id=tenant_id).first()
+    customer = customers_visible_to(actor).select_related("organisation").filter(tenant_id=meant[0]).first()
     if customer is None:
         return None, []
     held = Association.objects.open().of_record().filter(partner=actor.organisation_id, subscription=OuterRef("pk"))
@@ -345,6 +345,11 @@ def _to_choose_from(actor: Actor, tenant: str) -> tuple[Customer | None, list[Su
     choices = list(found.exclude(status=Subscription.Status.EXPIRED).order_by(*BY_PRODUCT)[:SOME])
     show_as_seen(actor, choices)
     return customer, choices
+
+
+def _tenants(actor: Actor) -> list[uuid.UUID]:
+    """Return the tenant IDs of the customers that the partner knows, in their order."""
+    return sorted(customers_visible_to(actor).values_list("tenant_id", flat=True))
 
 
 def _named(actor: Actor, form: InviteForm) -> list[tuple[str, Subscription | None]]:

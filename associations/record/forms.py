@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _
 
 from por.directory.models import Subscription
-from por.web.filters import AsOfForm, ids_from
+from por.web.filters import AsOfForm, guids_for, several_begin
 
 
 class PastedIds(forms.CharField):
@@ -32,17 +32,34 @@ class PastedIds(forms.CharField):
         return list(found)
 
     def _id(self, text: str) -> uuid.UUID:
-        try:
-            return uuid.UUID(text)
-        except ValueError:
-            message = _("“%(text)s” is not a subscription ID. Check the ID.")
-        if ends := ids_from(text):
-            begun = [one for one in self.known if ends[0] <= one <= ends[1]]
-            if len(begun) == 1:
-                return begun[0]
-            if begun:
-                message = _("Several IDs begin with “%(text)s”. Enter the whole ID.")
-        raise forms.ValidationError(message % {"text": text[:40]}, code="invalid") from None
+        found = guids_for(text, lambda: sorted(self.known))
+        if len(found) == 1:
+            return found[0]
+        wrong = _("“%(text)s” is not a subscription ID. Check the ID.") % {"text": text[:40]}
+        raise forms.ValidationError(several_begin(text) if found else wrong, code="invalid")
+
+
+class OneId(forms.CharField):
+    """The GUID of something: whole, or its beginning as tables show it, if only one of the known ones begins so.
+
+    `known` returns these in their order. The message for what is no GUID is `error_messages["invalid"]`.
+    """
+
+    widget = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, **kwargs)
+        self.error_messages["max_length"] = self.error_messages["invalid"]
+        self.known: Callable[[], Sequence[uuid.UUID]] = list
+
+    def clean(self, value: Any) -> uuid.UUID | None:
+        text: str = super().clean(value)
+        if text in self.empty_values:
+            return None
+        found = guids_for(text, self.known)
+        if len(found) == 1:
+            return found[0]
+        raise forms.ValidationError(several_begin(text) if found else self.error_messages["invalid"], code="invalid")
 
 
 def check_had_started(subscription: Subscription, form: AsOfForm) -> None:

@@ -20,6 +20,7 @@ from associations.subscriptions.searching import Matches, SearchShape, matches_o
 from por.accounts.models import Actor
 from por.db.keyset import Prepared
 from por.db.prepared import Param, PreparedQuery
+from por.directory.actions import malformed
 from por.directory.models import Partner, Subscription
 from por.directory.rules import Agreement, Product, normal_mpn_id
 from por.web.filters import SEARCH_WITHIN, AsOfForm, SearchField
@@ -57,7 +58,8 @@ class SubscriptionFilter(AsOfForm):
             return text
         mpn_id = normal_mpn_id(text)
         if mpn_id is None:
-            raise forms.ValidationError(_("Enter an MPN ID, or “none”."), code="mpn_id_malformed")
+            message = malformed(text, _("Enter an MPN ID, or “none”."))
+            raise forms.ValidationError(message, code="mpn_id_malformed")
         return mpn_id
 
     def apply(self, subscriptions: QuerySet[Subscription], actor: Actor) -> QuerySet[Subscription]:

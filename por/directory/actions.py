@@ -107,9 +107,12 @@ def _too_many_checks(wait: int) -> RateLimited:
     )
 
 
-def malformed(entered: str) -> LazyText:
-    """Return the message for what is no MPN ID. People often paste the ID of a tenant or of a subscription."""
-    return IS_GUID if is_guid(entered) else MESSAGES["mpn_id_malformed"]
+def malformed(entered: str, message: LazyText | None = None) -> LazyText:
+    """Return the message for what is not the MPN ID that was asked for; `message` unless it is a GUID.
+
+    People often paste the ID of a tenant or of a subscription.
+    """
+    return IS_GUID if is_guid(entered) else message or MESSAGES["mpn_id_malformed"]
 
 
 def refusal(code: str, *, field: str | None = None, entered: str = "") -> Refused:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -122,3 +125,21 @@ def ids_from(text: str) -> tuple[uuid.UUID, uuid.UUID] | None:
     if not re.fullmatch("[0-9a-f]{8,32}", digits):
         return None
     return uuid.UUID(digits.ljust(32, "0")), uuid.UUID(digits.ljust(32, "f"))
+
+
+def guids_for(text: str, known: Callable[[], Sequence[uuid.UUID]]) -> list[uuid.UUID]:
+    """Return the GUID that the text is, however it is written, or the known ones that begin with it.
+
+    `known` returns them in their order. It is only called for the beginning of a GUID, as tables show it.
+    """
+    with suppress(ValueError):
+        return [uuid.UUID(text)]
+    if (ends := ids_from(text)) is None:
+        return []
+    ids = known()
+    return list(ids[bisect_left(ids, ends[0]) : bisect_right(ids, ends[1])])
+
+
+def several_begin(text: str) -> str:
+    """Return the message for the beginning of an ID that several have."""
+    return gettext("Several IDs begin with “%(text)s”. Enter the whole ID.") % {"text": text[:40]}

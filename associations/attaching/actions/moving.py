@@ -147,7 +147,8 @@ def _location(mpn_id: str, field: str, by: Actor) -> Partner:
     own = partners_of(by).exclude(status=Partner.Status.CLOSED).select_related("organisation")
     partner = own.filter(mpn_id=normal_mpn_id(mpn_id) or "").first()
     if partner is None:
-        raise Refused("not_your_mpn_id", _("Enter the MPN ID of one of your own locations."), field=field)
+        message = directory.malformed(mpn_id, _("Enter the MPN ID of one of your own locations."))
+        raise Refused("not_your_mpn_id", message, field=field)
     if partner.kind == Partner.Kind.GLOBAL and field == "to_mpn_id":
         raise Refused("partner_is_global", directory.MESSAGES["partner_is_global"], field=field)
     return partner

@@ -12,6 +12,7 @@ from associations.attaching.actions import activation
 from associations.attaching.actions.attach import Attached
 from associations.attaching.events import ATTACHED_FOR_CUSTOMER
 from associations.attaching.forms import ActivateForm
+from associations.record.access import all_visible_to
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -35,7 +36,11 @@ def activate(request: Request) -> HttpResponse:
     if request.method != "POST":
         preset = {"subscription_id": request.GET.get("subscription", ""), "mpn_id": _own(locations, actor)}
         return _page(request, ActivateForm(locations, initial=preset), locations)
-    form = ActivateForm(locations, request.POST)
+    form = ActivateForm(
+        locations,
+        request.POST,
+        known=lambda: sorted(all_visible_to(actor).values_list("subscription_id", flat=True)),
+    )
     sent = submit(form, lambda: _activate(actor, form), reword=_at_its_field)
     return _done(request, sent.result) if sent.is_done else _page(request, form, locations, status=sent.status)
 

@@ -121,6 +121,25 @@ def test_every_refusal_to_activate_is_shown_at_its_field(partner_web, customer, 
     assert "You have no active locations." in text(web.get(ACTIVATE))
 
 
+def test_beginning_of_an_id_is_enough_for_a_subscription_that_the_partner_sees(partner_web, customer, partner):
+    for beginning, last in (("11111111", 1), ("22222222", 2), ("22222222", 3), ("33333333", 4)):
+        key = uuid.UUID(f"{beginning}-0000-4000-8000-00000000000{last}")
+        one = make_subscription(customer, subscription_id=key, agreement="OPEN")
+        if beginning != "33333333":
+            attach(one, partner)
+    given = CONSENT | {"mpn_id": partner.mpn_id, "consent": timezone.localdate().isoformat()}
+
+    for beginning, message in (
+        ("22222222", "Several IDs begin with “22222222”. Enter the whole ID."),
+        ("33333333", "A subscription ID has 32 characters"),  # the partner does not see it
+        ("1111111", "A subscription ID has 32 characters"),
+    ):
+        answer = partner_web.post(ACTIVATE, given | {"subscription_id": beginning})
+        assert answer.status_code == 422
+        assert message in text(answer)
+    assert partner_web.post(ACTIVATE, given | {"subscription_id": "11111111"}).status_code == 302
+
+
 def test_both_sides_read_that_the_seller_was_attached_automatically(partner_web, customer_web, customer, partner):
     sold = make_subscription(customer, agreement="CSP", started_on=timezone.now().date())
     Association.objects.create(

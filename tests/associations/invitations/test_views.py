@@ -426,3 +426,20 @@ def test_link_to_a_closed_or_invisible_invitation_shows_why(customer_web, custom
     assert {stranger.get(to(one)).status_code for one in (sent, absent)} == {404}
     assert text(stranger.get(to(sent))) == text(stranger.get(to(absent)))
     assert Client().get(to(sent))["Location"] == f"/login?next={to(sent)}"
+
+
+def test_beginning_of_a_tenant_id_is_enough_for_a_customer_that_the_partner_knows(partner_web, customer, partner):
+    seen, stranger = make_subscription(customer), make_subscription(make_customer("Okänd Kund AB"))
+    attach(seen, partner)
+    attaching.remove(
+        seen.subscription_id, by=Actor(user=None, organisation=customer.organisation, role="administrator")
+    )
+    short = str(customer.tenant_id)[:8]
+    given = {"tenant_id": short, "subscription_ids": str(seen.subscription_id)[:8], "step": "send"}
+    assert partner_web.post(NEW, given).status_code == 302
+    assert Invitation.objects.get().customer == customer
+
+    unseen = given | {"tenant_id": str(stranger.customer.tenant_id)[:8]}
+    answer = partner_web.post(NEW, unseen)
+    assert answer.status_code == 422
+    assert "A tenant ID has 32 characters" in text(answer)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from associations.attaching.models import Job
+from associations.jobs.models import Job
 from por.api.views import document
 from tests.api import Api
 from tests.factories import make_subscription

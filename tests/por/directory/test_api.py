@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
+from associations.attaching.actions import attach as attaching
+from associations.jobs.actions import bulk
 from por.directory.models import CheckOfId
 from tests.api import Api
-from tests.factories import make_member, make_partner
+from tests.factories import make_member, make_partner, make_subscription
 
 
 def test_partner_is_found_by_its_exact_id(api, partner):
@@ -95,3 +98,26 @@ def test_guid_in_place_of_an_mpn_id_is_called_a_guid(api, subscription, entered)
         (error,) = response.json()["errors"]
         assert (error["field"], error["code"]) == ("mpn_id", "mpn_id_malformed")
         assert error["detail"].startswith("This is a GUID")
+
+
+def test_guid_is_called_a_guid_wherever_an_mpn_id_is_asked_for(api, customer, admin, amira, subscription):
+    guid, version = str(subscription.subscription_id), {"If_Match": '"1"'}
+    for partner in (make_partner(), make_partner()):
+        attached = attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
+    assert attached.request is not None
+    consent = {"name": "Elin", "email": "elin@kund.example", "given_on": timezone.localdate().isoformat()}
+    theirs, open_one = Api(amira), make_subscription(customer, agreement="OPEN").subscription_id
+    answers = [
+        api.get("subscriptions/", {"partner_of_record": guid}),
+        api.post(f"change-requests/{attached.request.pk}/answer/", {"mpn_id": guid}, **version),
+        theirs.post(f"subscriptions/{open_one}/activate/", {"mpn_id": guid, "consent": consent}),
+        theirs.post("partners/move/", {"from_mpn_id": guid, "to_mpn_id": guid}),
+    ]
+    for answer in answers:
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["detail"].startswith("This is a GUID"), answer.json()
+    for action, other in (("attach", make_subscription(customer)), ("answer", subscription)):
+        pairs = [bulk.Pair(str(other.subscription_id), guid)]
+        job = bulk.request(pairs, dry_run=True, by=admin, action=action)
+        bulk.run_jobs()
+        assert job.rows.get().detail.startswith("This is a GUID"), action

@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from associations.attaching.actions import bulk
+from associations.jobs.actions import bulk
 from por.accounts.models import SYSTEM
 from por.celery import app
 from por.history import tasks

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("associations", "0021_reason_of_rows"),
+        ("associations", "0025_claimed_subscriptions"),
     ]
 
     operations = [

@@ -1,4 +1,4 @@
-"""Attaching, removing and answering many: the rows as JSON or CSV, and the job with the result of each row."""
+"""Attaching, removing, answering and inviting many: rows as JSON or CSV, and the job with the result of each row."""
 
 from __future__ import annotations
 
@@ -10,18 +10,29 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.mediatypes import media_type_matches
 
-from associations.attaching.actions import bulk
-from associations.attaching.models import Job
+from associations.jobs.actions import bulk
+from associations.jobs.actions.rows import MOST, NEITHER, Pair, pairs_from, too_many_rows
+from associations.jobs.actions.running import RIGHTS
+from associations.jobs.models import Job
 from associations.record.rules import NOTE_LENGTH
 from por.accounts.authentication import actor_of
-from por.accounts.rules import Right
 from por.accounts.writes import write
 from por.api.endpoint import DigitsField, Endpoint, asked, checked, wants_csv
 from por.api.parsers import CsvParser, StrictJSONParser
-from por.api.schema import Is, described
+from por.api.schema import Guid, Is, described
 from por.web.csv_export import csv_lines
 
-OUTCOMES = ["attached", "unchanged", "moved", "moved_back", "change_requested", "removed", "answered", "refused"]
+OUTCOMES = [
+    "attached",
+    "unchanged",
+    "moved",
+    "moved_back",
+    "change_requested",
+    "removed",
+    "answered",
+    "invited",
+    "refused",
+]
 
 
 class JobResultShape(TypedDict):
@@ -30,9 +41,11 @@ class JobResultShape(TypedDict):
     row: int
     subscription_id: str
     mpn_id: str
+    tenant_id: str
     outcome: Annotated[str, Is(enum=OUTCOMES)]
     code: str | None
     detail: str | None
+    invitation: Guid | None
 
 
 class JobShape(TypedDict):
@@ -93,6 +106,20 @@ class AnswersBody(serializers.Serializer[Any]):
     rows = serializers.ListField(child=AnswerRowBody(), help_text="1 to 1,000.")
 
 
+class InvitationRowBody(serializers.Serializer[Any]):
+    """A customer and one of its subscriptions to invite it for, and a message that the customer can read."""
+
+    tenant_id = serializers.CharField(allow_blank=True)
+    subscription_id = serializers.CharField(allow_blank=True)
+    message = serializers.CharField(required=False, allow_blank=True, default="", max_length=NOTE_LENGTH)
+
+
+class InvitationsBody(serializers.Serializer[Any]):
+    """The rows. A bare list of rows, or text/csv with a header, is accepted too."""
+
+    rows = serializers.ListField(child=InvitationRowBody(), help_text="1 to 1,000.")
+
+
 class DryRun(serializers.Serializer[Any]):
     """Whether to change nothing."""
 
@@ -113,21 +140,25 @@ EXAMPLE = {
             "row": 1,
             "subscription_id": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21",
             "mpn_id": "4471902",
+            "tenant_id": "",
             "outcome": "attached",
             "code": None,
             "detail": None,
+            "invitation": None,
         },
         {
             "row": 2,
             "subscription_id": "7f2b8a60-9d7e-4c54-8a55-2f1b9c0d3e10",
             "mpn_id": "4471092",
+            "tenant_id": "",
             "outcome": "refused",
             "code": "partner_not_found",
             "detail": "No partner has this MPN ID.",
+            "invitation": None,
         },
     ],
 }
-COLUMNS = ["row", "subscription_id", "mpn_id", "outcome", "code", "detail"]
+COLUMNS = ["row", "subscription_id", "mpn_id", "outcome", "code", "detail", "tenant_id", "invitation"]
 
 
 class BulkAttach(Endpoint):
@@ -200,6 +231,37 @@ class BulkAnswer(Endpoint):
         return _ask(request, Job.Action.ANSWER, AnswersBody)
 
 
+class BulkInvite(Endpoint):
+    parser_classes = [StrictJSONParser, CsvParser]
+
+    @described(
+        "bulk_invitations",
+        "Invite many customers",
+        """For an administrator of a partner’s location. The rows of one customer with the same message become one
+        invitation, with up to 50 subscriptions. Each row is invited, or refused. A worker processes the rows; read the
+        job for the results. After 20 subscriptions that do not belong to their customers, the remaining rows are
+        refused as `too_many_unknown`. At most 200 invitations are sent in a day, and a dry run counts those too.""",
+        answers={202: JobRequestedShape},
+        example={"job": EXAMPLE | {"action": "invite", "status": "queued", "done": 0, "results": []}},
+        body=InvitationsBody,
+        body_example={
+            "rows": [
+                {
+                    "tenant_id": "1c0d8f0e-5f0b-4b9e-9a0e-2f6f1f0f7a11",
+                    "subscription_id": _ROW["subscription_id"],
+                    "message": "As agreed on Monday.",
+                }
+            ]
+        },
+        query=DryRun,
+        takes_csv=True,
+        problems={422: [*_PROBLEMS, "reason_too_long"]},
+        writes=True,
+    )
+    def post(self, request: Request) -> Response:
+        return _ask(request, Job.Action.INVITE, InvitationsBody)
+
+
 def _ask(request: Request, action: Job.Action, body: type[serializers.Serializer[Any]]) -> Response:
     """Create a job of the rows that were sent; return it."""
     actor = actor_of(request)
@@ -209,7 +271,7 @@ def _ask(request: Request, action: Job.Action, body: type[serializers.Serializer
         job = bulk.request(_pairs(request, action, body), dry_run=dry_run, by=actor, action=action)
         return Response({"job": _shape(job)}, status=202)
 
-    return write(request, Right.ATTACH_MANY, ask)
+    return write(request, RIGHTS[action], ask)
 
 
 class JobDetail(Endpoint):
@@ -237,20 +299,21 @@ class JobDetail(Endpoint):
         return response
 
 
-def _pairs(request: Request, action: Job.Action, shape: type[serializers.Serializer[Any]]) -> list[bulk.Pair]:
+def _pairs(request: Request, action: Job.Action, shape: type[serializers.Serializer[Any]]) -> list[Pair]:
     body: Any = request.data
     if body and media_type_matches(CsvParser.media_type, request.content_type):
-        return bulk.pairs_from(body["csv"], action)
+        return pairs_from(body["csv"], action)
     rows = body.get("rows") if isinstance(body, dict) else body
-    if isinstance(rows, list) and len(rows) > bulk.MOST:  # before each of them is looked at
-        raise bulk.too_many_rows()
+    if isinstance(rows, list) and len(rows) > MOST:  # before each of them is looked at
+        raise too_many_rows()
     if body and isinstance(body, list):
         body = {"rows": body}
     return [
-        bulk.Pair(
+        Pair(
             one["subscription_id"].strip(),
-            bulk.NEITHER if one.get("mpn_id", "") is None else one.get("mpn_id", "").strip(),
-            one.get("reason", "").strip(),
+            NEITHER if one.get("mpn_id", "") is None else one.get("mpn_id", "").strip(),
+            one.get("reason", one.get("message", "")).strip(),
+            one.get("tenant_id", "").strip(),
         )
         for one in checked(body, shape)["rows"]
     ]
@@ -262,9 +325,11 @@ def _shape(job: Job) -> JobShape:
             "row": one.row,
             "subscription_id": one.subscription_id,
             "mpn_id": one.mpn_id,
+            "tenant_id": one.tenant_id,
             "outcome": one.outcome,
             "code": one.code or None,
             "detail": one.detail or None,
+            "invitation": str(one.invitation) if one.invitation and not job.dry_run else None,
         }
         for one in job.rows.exclude(outcome="").order_by("row")
     ]

@@ -11,9 +11,9 @@ from django.db import OperationalError, transaction
 from django.test import Client
 
 from associations.attaching.actions import attach as attaching
-from associations.attaching.actions import bulk
-from associations.attaching.models import Job, JobRow
 from associations.change_requests.models import ChangeRequest
+from associations.jobs.actions import bulk, running
+from associations.jobs.models import Job, JobRow
 from associations.record.models import Association
 from por.accounts.models import Actor, Membership
 from por.db.locks import advisory_lock
@@ -98,7 +98,7 @@ def test_next_worker_does_only_the_rows_a_dead_worker_left(customer, admin, monk
         return real(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(bulk, "attach_once", dies_in_the_third)
+        patch.setattr(running, "attach_once", dies_in_the_third)
         with pytest.raises(KeyboardInterrupt):
             bulk.run_jobs()
     job.refresh_from_db()
@@ -133,7 +133,7 @@ def rows_that_depend_on_those_before(customer: Customer) -> list[bulk.Pair]:
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_outcome_is_the_same_whichever_row_the_worker_dies_in(customer, admin, monkeypatch, dry_run):
-    monkeypatch.setattr(bulk, "UNKNOWN", 2)
+    monkeypatch.setattr(running, "UNKNOWN", 2)
     pairs = rows_that_depend_on_those_before(customer)
 
     def run(dies_in: int) -> tuple[list[str], list[str]]:
@@ -208,7 +208,7 @@ def job_of(customer: Customer, admin: Actor, rows: int) -> Job:
 def test_outage_ends_the_run_and_the_rows_wait_for_the_next_one(customer, admin, monkeypatch):
     first, second = job_of(customer, admin, 2), job_of(customer, admin, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(bulk, "attach_once", raises(OperationalError("server closed the connection unexpectedly")))
+        patch.setattr(running, "attach_once", raises(OperationalError("server closed the connection unexpectedly")))
         assert bulk.run_jobs() == 0
     for job, status in ((first, "running"), (second, "queued")):
         job.refresh_from_db()
@@ -228,7 +228,7 @@ def test_defect_fails_one_job_and_the_next_one_runs(customer, admin, monkeypatch
             raise ZeroDivisionError
         return real(subscription_id, *args, **kwargs)
 
-    monkeypatch.setattr(bulk, "attach_once", attach)
+    monkeypatch.setattr(running, "attach_once", attach)
     assert bulk.run_jobs() == 2
     assert [Job.objects.get(pk=job.pk).status for job in (broken, good)] == ["failed", "done"]
     assert bulk.run_jobs() == 0
@@ -245,14 +245,14 @@ def test_job_that_another_worker_runs_is_left_to_it(customer, admin):
 
 @pytest.mark.django_db(transaction=True)
 def test_worker_that_has_lost_the_lock_of_its_job_leaves_the_rest_to_others(customer, admin, monkeypatch):
-    job, real = job_of(customer, admin, 3), bulk.attach_once
+    job, real = job_of(customer, admin, 3), running.attach_once
 
     def attach(*args, **kwargs):
         end_lock("job", job.pk)
         return real(*args, **kwargs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(bulk, "attach_once", attach)
+        patched.setattr(running, "attach_once", attach)
         bulk.run_jobs()
     assert outcomes(job) == ["attached", "", ""]
 
@@ -526,3 +526,24 @@ def test_page_removes_after_a_dry_run(customer, admin):
     client.post(f"{answer.url}apply/")
     bulk.run_jobs()
     assert not Association.objects.filter(ended_at=None).exists()
+
+
+# --- The beginning of an ID -----------------------------------------------------------------------------------------
+
+
+def test_beginning_of_an_id_is_enough_where_only_one_begins_so(customer, admin):
+    ours = make_partner()
+    one = make_subscription(customer, subscription_id=uuid.UUID("11111111-0000-4000-8000-000000000001"))
+    for last in "23":
+        make_subscription(customer, subscription_id=uuid.UUID(f"22222222-0000-4000-8000-00000000000{last}"))
+    make_subscription(make_customer(), subscription_id=uuid.UUID("11111111-0000-4000-8000-000000000004"))
+    pairs = [bulk.Pair(text, ours.mpn_id) for text in ("11111111", str(one.subscription_id), "22222222", "33333333")]
+    pairs += [bulk.Pair("22222222-0000-4000-8000-00000000000", ours.mpn_id)]
+
+    job = bulk.request(pairs, dry_run=False, by=admin)
+    bulk.run_jobs()
+
+    ambiguous = "subscription_id_ambiguous"
+    assert outcomes(job) == ["attached", "subscription_twice", ambiguous, "subscription_id_malformed", ambiguous]
+    assert Association.objects.get().subscription == one
+    assert job.rows.get(row=3).detail == "Several IDs begin with “22222222”. Enter the whole ID."

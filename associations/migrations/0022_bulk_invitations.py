@@ -1,0 +1,13 @@
+"""Rows of a job that invite customers."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("associations", "0021_reason_of_rows")]
+    operations = [
+        migrations.AddField(
+            "JobRow", "tenant_id", models.CharField(blank=True, db_default="", default="", max_length=64)
+        ),
+        migrations.AddField("JobRow", "invitation", models.UUIDField(blank=True, null=True)),
+    ]

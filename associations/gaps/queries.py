@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, TextChoices, Value, When
-from django.db.models.lookups import IsNull
+from django.db.models.lookups import GreaterThanOrEqual, IsNull, LessThanOrEqual
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -209,10 +209,14 @@ RENEWED_FIRST = _("No partner can be attached until the customer has renewed the
 
 
 class Predecessor(NamedTuple):
-    """A subscription that a gap has probably renewed, and the partner that was of record at its end."""
+    """A subscription that a gap has probably renewed, and the partner that was of record at its end.
+
+    `rival` is another subscription that may have renewed it as well.
+    """
 
     subscription: Subscription
     partner: Partner
+    rival: Subscription | None
 
 
 @dataclass(frozen=True)
@@ -237,8 +241,11 @@ class Gap:
 
     @property
     def suggested(self) -> Partner | None:
-        """Return the partner of the one likely predecessor, if it could be attached now; of several, none is likely."""
-        if len(self.predecessors) != 1 or not self.can_attach:
+        """Return the partner of the one likely predecessor, if it could be attached now.
+
+        Of several predecessors none is likely, and neither is one that another subscription may have renewed as well.
+        """
+        if len(self.predecessors) != 1 or self.predecessors[0].rival or not self.can_attach:
             return None
         partner = self.predecessors[0].partner
         is_attachable = partner.status == Partner.Status.ACTIVE and partner.kind == Partner.Kind.LOCATION
@@ -277,15 +284,12 @@ def predecessors(subscriptions: Sequence[Subscription]) -> dict[int, list[Predec
 
     One of the same customer and product that renewed or ended near the start of the new one, with nearly as many
     seats, that no other subscription replaces, and that had a partner of record at its end. Only for readers of the
-    whole record. Takes three queries.
+    whole record. Takes four queries.
     """
-    policy = policy_on(timezone.localdate())
-    near, percent = timedelta(days=policy.predecessor_days), policy.predecessor_seats_percent
-    seats = OuterRef("seats")
-    alike = Q(seats__gte=seats * (100 - percent) / 100, seats__lte=seats * (100 + percent) / 100)
+    near = timedelta(days=policy_on(timezone.localdate()).predecessor_days)
     held = Association.objects.not_undone().of_record().filter(subscription=OuterRef("pk")).filter(_AT_THE_END)
     before = Subscription.objects.filter(
-        alike | Q(seats=None) & IsNull(seats, True),
+        _alike(F("seats"), OuterRef("seats")),
         Exists(held),
         ~Exists(Subscription.objects.filter(replaces=OuterRef("pk"))),
         customer=OuterRef("customer"),
@@ -302,13 +306,56 @@ def predecessors(subscriptions: Sequence[Subscription]) -> dict[int, list[Predec
     wanted = {pk for before in found.values() for pk in before}
     if not wanted:
         return {}
-    by_key = Subscription.objects.select_related("sku").in_bulk(wanted)
+    renewals = _renewals(wanted, near)
+    by_key = Subscription.objects.select_related("sku").in_bulk(wanted.union(*renewals.values()))
     last = Association.objects.not_undone().of_record().filter(_AT_THE_END, subscription__in=wanted)
     partners = {
         one.subscription_id: one.partner
         for one in last.select_related("partner__organisation").order_by("began_at", "pk")
     }
-    return {pk: [Predecessor(by_key[one], partners[one]) for one in before] for pk, before in found.items()}
+    return {
+        pk: [
+            Predecessor(
+                by_key[one],
+                partners[one],
+                next((by_key[other] for other in renewals.get(one, ()) if other != pk), None),
+            )
+            for one in before
+        ]
+        for pk, before in found.items()
+    }
+
+
+def _renewals(wanted: Iterable[int], near: timedelta) -> dict[int, list[int]]:
+    """Return which subscriptions may have renewed each of these, by its key: up to NAMED of them.
+
+    They fit as in `predecessors`, and never had a partner of record, or now have one that this one had.
+    """
+    of_record = Association.objects.not_undone().of_record()
+    # Three queries away from the old one: that of its partners, of who holds a new one, and of the new ones.
+    its_partners = of_record.filter(subscription=OuterRef(OuterRef(OuterRef("pk")))).values("partner")
+    held = of_record.filter(subscription=OuterRef("pk"))
+    after = Subscription.objects.filter(
+        _alike(OuterRef("seats"), F("seats")),
+        ~Exists(held) & Q(status__in=CAN_LACK) | Q(Exists(held.filter(ended_at=None, partner__in=its_partners))),
+        replaces=None,
+        customer=OuterRef("customer"),
+        product=OuterRef("product"),
+        started_on__gt=OuterRef("started_on"),
+        started_on__gte=OuterRef("renews_on") - near,
+        started_on__lte=OuterRef("renews_on") + near,
+    )
+    found = Subscription.objects.filter(pk__in=wanted).annotate(
+        after=ArraySubquery(after.order_by("started_on", "pk").values("pk")[:NAMED])
+    )
+    return dict(found.values_list("pk", "after"))
+
+
+def _alike(old: F | OuterRef, new: F | OuterRef) -> Q:
+    """Return the condition that the new one has nearly as many seats as the old one; or both have none."""
+    percent = policy_on(timezone.localdate()).predecessor_seats_percent
+    near = GreaterThanOrEqual(old, new * (100 - percent) / 100) & LessThanOrEqual(old, new * (100 + percent) / 100)
+    return Q(near) | Q(IsNull(old, True)) & Q(IsNull(new, True))
 
 
 #: The condition that an association is or was of record at the end of its subscription.

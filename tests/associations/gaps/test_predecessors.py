@@ -56,6 +56,42 @@ def test_of_two_both_are_listed_and_none_is_suggested(customer, partner, admin, 
     assert ({old for old, _partner in found}, suggested) == ({one, other}, None)
 
 
+def test_one_that_two_gaps_may_have_renewed_is_listed_for_both_and_suggested_for_neither(customer, partner, admin, new):
+    old = expired(customer, partner)
+    other = make_subscription(
+        customer, started_on=new.started_on + timedelta(days=5), renews_on=new.renews_on, seats=390
+    )
+    for gap in (new, other):
+        assert likely(admin, gap) == ([(old, partner)], None)
+    text = " ".join(signed_in(admin).get(CUSTOMERS).text.split())
+    assert text.count("may have renewed it as well") == 2
+    assert 'name="mpn_id"' not in text
+    # Once one of them has that partner, it has probably renewed it, so it is still no suggestion for the other.
+    attaching.attach(other.subscription_id, partner.mpn_id, by=admin)
+    assert likely(admin, new) == ([(old, partner)], None)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"seats": 380, "status": "expired"},
+        {"seats": 350},
+        {"seats": 470},
+        {"product": "intune"},
+        {"started_on": TODAY - timedelta(days=ENDED - 31)},
+    ],
+    ids=str,
+)
+def test_one_that_does_not_fit_takes_no_suggestion_away(customer, partner, admin, new, fields):
+    old = expired(customer, partner)
+    make_subscription(customer, **{"started_on": new.started_on, "seats": 400} | fields)
+    make_subscription(make_customer(), started_on=new.started_on, seats=400)
+    held = make_subscription(customer, started_on=new.started_on, seats=400)
+    associate(held, make_partner())
+    make_subscription(customer, started_on=new.started_on, seats=400, replaces=expired(customer, partner))
+    assert likely(admin, new) == ([(old, partner)], partner)
+
+
 @pytest.mark.parametrize(
     "fields",
     [

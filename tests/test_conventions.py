@@ -86,8 +86,6 @@ UTC_DAYS = {
     "associations/attaching/actions/activation.py",
     "associations/attaching/actions/ending.py",
     "associations/imports.py",
-    "associations/invitations/actions.py",
-    "associations/invitations/views.py",
     "associations/legacy_forms/actions.py",
     "associations/merging.py",
     "associations/record/sums.py",

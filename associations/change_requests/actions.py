@@ -6,7 +6,7 @@ The partner of record stays until the customer answers. A change request is lock
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -31,6 +31,7 @@ from por.directory.access import partners_of
 from por.directory.models import Partner, Subscription
 from por.directory.rules import normal_mpn_id
 from por.errors import NotFound, Refused, VersionConflict
+from por.web.formatting import Deadline
 
 
 def open_or_join(
@@ -66,9 +67,11 @@ def policy_of(moment: datetime) -> Policy:
     return policy_on(moment.date())
 
 
-def last_day_to_answer(subscription: Subscription, at: datetime) -> date:
+def deadline_of(subscription: Subscription, at: datetime) -> Deadline:
     """Return the last day on which a change request that is opened at this instant can be answered."""
-    return policy_of(at).answer_by(zones.day_in(subscription.customer.organisation.time_zone, at))
+    zone = subscription.customer.organisation.time_zone
+    day = policy_of(at).answer_by(zones.day_in(zone, at))
+    return Deadline(day, zones.end_of_day(day, zone))
 
 
 @transaction.atomic
@@ -137,15 +140,9 @@ def switch(
 
 def _opened(subscription: Subscription, incumbent: Association, *, at: datetime) -> ChangeRequest:
     request = ChangeRequest(subscription=subscription, incumbent=incumbent, opened_at=at)
-    _set_due(request, last_day_to_answer(subscription, at))
+    request.due_on, request.due_at = deadline_of(subscription, at)
     request.save()
     return request
-
-
-def _set_due(request: ChangeRequest, day: date) -> None:
-    """Let this be the last day on which a change request can be answered, where the customer is."""
-    request.due_on = day
-    request.due_at = zones.end_of_day(day, request.subscription.customer.organisation.time_zone)
 
 
 def _replace(incumbent: Association, partner: Partner, *, at: datetime, why: str = "", note: str) -> Association:
@@ -239,8 +236,9 @@ def _open_again(request: ChangeRequest, *, at: datetime) -> None:
     """Save a change request as open. A deadline that has passed moves to the end of the next business day."""
     request.closed_at, request.reopened_at = None, at
     if request.due_at <= at:
-        today = zones.day_in(request.subscription.customer.organisation.time_zone, at)
-        _set_due(request, policy_of(at).business_day_after(today, 1))
+        zone = request.subscription.customer.organisation.time_zone
+        request.due_on = policy_of(at).business_day_after(zones.day_in(zone, at), 1)
+        request.due_at = zones.end_of_day(request.due_on, zone)
     request.save()
 
 

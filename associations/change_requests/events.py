@@ -163,7 +163,7 @@ def _context(event: Event, request: ChangeRequest, *, now: str) -> ChangeContext
         "incumbent": incumbent.organisation.name,
         "partner": (event.changes.get("partner") or {}).get("name", ""),
         "by_partner": event.actor_organisation_id not in {None, subscription.customer_id},
-        "due": deadline_text(request.last_day),
+        "due": deadline_text(request.deadline),
         "why": why_cancelled(event),
         "unreached": unreached(event),
         "rows": rows,

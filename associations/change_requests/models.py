@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from typing import Self
 
 from django.conf import settings
@@ -18,6 +18,7 @@ from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.directory.access import partner_ids
 from por.directory.models import Partner, Subscription
+from por.web.formatting import Deadline, last_utc_day
 
 
 class ChangeRequestQuerySet(models.QuerySet["ChangeRequest"]):
@@ -60,7 +61,7 @@ class ChangeRequest(models.Model):
     status = models.CharField(max_length=10, choices=ChangeStatus.choices, default=ChangeStatus.OPEN)
     opened_at = models.DateTimeField()
     due_at = models.DateTimeField()  # the end of due_on in the customer's time zone
-    due_on = models.DateField(null=True, blank=True)  # without it, the release before wrote the row: see last_day
+    due_on = models.DateField(null=True, blank=True)  # without it, the release before wrote the row
     reminders = models.PositiveSmallIntegerField(default=0)  # how many have been sent or were missed
     closed_at = models.DateTimeField(null=True, blank=True)
     reopened_at = models.DateTimeField(null=True, blank=True)  # when its answer or cancellation was last undone
@@ -110,9 +111,9 @@ class ChangeRequest(models.Model):
         return self.status == ChangeStatus.ANSWERED and self.opened_at == self.closed_at
 
     @property
-    def last_day(self) -> date:
+    def deadline(self) -> Deadline:
         """Return the last day on which it can be answered, for every reader that day in the customer's time zone."""
-        return self.due_on or (self.due_at - timedelta(microseconds=1)).astimezone(UTC).date()
+        return Deadline(self.due_on, self.due_at) if self.due_on else last_utc_day(self.due_at)
 
     def parties(self) -> dict[int, Partner]:
         """Return its partners by key: the partner of record, then the others in the order they were proposed."""

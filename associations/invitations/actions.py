@@ -19,6 +19,7 @@ from associations.record import locking, recording
 from associations.record.access import subscriptions_visible_to
 from associations.record.policies import policy_on
 from associations.record.rules import Source
+from por.accounts import zones
 from por.accounts.models import SYSTEM, Actor
 from por.accounts.rules import Right
 from por.db.locks import lock_timeout_as_busy
@@ -26,6 +27,7 @@ from por.directory import actions as directory
 from por.directory.models import Customer, Partner, Subscription
 from por.errors import NotFound, RateLimited, Refused
 from por.history.actions import recording as history
+from por.web.formatting import Deadline
 
 #: How many subscriptions an invitation may have, and how many invitations a partner may send in a day.
 MOST, A_DAY = 50, 200
@@ -72,18 +74,26 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
             ),
             field="subscription_ids",
         )
-    policy = policy_on(now.date())
+    deadline = deadline_of(subscriptions[0].customer.organisation.time_zone, now)
     invitation = Invitation.objects.create(
         partner=partner,
         customer=subscriptions[0].customer,
         message=message.strip(),
         sent_at=now,
-        expires_at=now + timedelta(days=policy.invitation_days),
+        expires_on=deadline.day,
+        expires_at=deadline.ends_at,
         sent_by=by.user,
     )
     Invited.objects.bulk_create(Invited(invitation=invitation, subscription=one) for one in subscriptions)
     _record_event(InvitationEvent.SENT, invitation, by=by, at=now, reason=invitation.message)
     return invitation
+
+
+def deadline_of(zone: str, at: datetime) -> Deadline:
+    """Return the last day on which a customer in this zone can answer an invitation that is sent at this instant."""
+    today = zones.day_in(zone, at)
+    day = today + timedelta(days=policy_on(today).invitation_days)
+    return Deadline(day, zones.end_of_day(day, zone))
 
 
 def obstacles(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: Actor) -> dict[uuid.UUID, str]:

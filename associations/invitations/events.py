@@ -24,7 +24,7 @@ from por.notifications.actions.notifying import notify_actor
 from por.notifications.messages import MailContext, mail
 from por.notifications.models import Topic
 from por.notifications.queries import unreached
-from por.web.formatting import moment_text
+from por.web.formatting import deadline_text
 
 
 class InvitationEvent(EventType):
@@ -84,7 +84,7 @@ def _context(event: Event) -> InvitationContext:
         "customer": customer,
         "partner": partner.organisation.name,
         "mpn_id": partner.mpn_id,
-        "until": moment_text(invitation.expires_at, zone=True),
+        "until": deadline_text(invitation.deadline),
         "undo_until": undo_until(event),
         "unreached": unreached(event),
         "rows": rows,
@@ -122,7 +122,7 @@ to_partner = partial(
 SENT = to_customer(
     "invitation_sent",
     title=_("New invitation from a partner"),
-    subject=_("%(partner)s asks to be your partner of record"),
+    subject=_("%(partner)s asks to be your partner of record. Answer by the end of %(until)s"),
     paragraphs=(
         _("%(partner)s (MPN ID %(mpn_id)s) asks to be your partner of record for the subscriptions below."),
         _(
@@ -130,7 +130,7 @@ SENT = to_customer(
             "changes until an administrator of your organisation accepts. You can accept for some or all of the "
             "subscriptions, decline, or report the invitation."
         ),
-        _("You can use this invitation once, until %(until)s."),
+        _("You can use this invitation once, until the end of %(until)s."),
     ),
     inbox=_("%(partner)s asks to be your partner of record."),
     values=partner_name,

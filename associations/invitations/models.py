@@ -15,6 +15,7 @@ from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.directory.access import partner_ids
 from por.directory.models import Customer, Partner, Subscription
+from por.web.formatting import Deadline, last_utc_day
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
@@ -47,7 +48,8 @@ class Invitation(models.Model):
     status = models.CharField(max_length=10, choices=InvitationStatus.choices, default=InvitationStatus.SENT)
     message = models.TextField(blank=True)
     sent_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
+    expires_at = models.DateTimeField()  # the end of expires_on in the customer's time zone
+    expires_on = models.DateField(null=True, blank=True)  # without it, the release before wrote the row
     sent_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     opened_at = models.DateTimeField(null=True, blank=True)  # when a member of the customer first looked, signed in
     closed_at = models.DateTimeField(null=True, blank=True)
@@ -73,6 +75,11 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.partner}: {self.customer}"
+
+    @property
+    def deadline(self) -> Deadline:
+        """Return the last day on which it can be answered, for every reader that day in the customer's time zone."""
+        return Deadline(self.expires_on, self.expires_at) if self.expires_on else last_utc_day(self.expires_at)
 
 
 class Invited(models.Model):

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -298,7 +297,8 @@ def invite(request: Request) -> HttpResponse:
             "chosen": {one.lower() for one in given},
             "confirmed": confirmed,
             "wanted": _named(actor, form) if confirmed else [],
-            "until": now + timedelta(days=policy_on(now.date()).invitation_days),
+            "until": actions.deadline_of(customer.organisation.time_zone, now) if customer else None,
+            "days": policy_on(timezone.localdate()).invitation_days,
         },
         status=status,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,9 +19,10 @@ from associations.record.policies import policy_on
 from associations.record.rules import EndReason, Source
 from associations.renewals.events import RenewalEvent
 from associations.renewals.models import RenewalNotice, Replacement
+from por.accounts import zones
 from por.accounts.models import SYSTEM
 from por.directory import actions as directory
-from por.directory.models import Partner, Subscription
+from por.directory.models import Customer, Partner, Subscription
 from por.history.actions import recording as history
 
 #: How many notices are given in one transaction.
@@ -92,9 +94,17 @@ def _held_last(old: Subscription) -> Association | None:
 def give_notice_of_renewals() -> int:
     """Give notice of renewals, once for each number of days in the policy. Return how many notices were given.
 
-    After a time without runs, a subscription gets one notice, however many it has missed.
+    The days are those of the customer. After a time without runs, a subscription gets one notice, however many it has
+    missed.
     """
-    today = timezone.now().date()
+    now, zones_of = timezone.now(), defaultdict(list)
+    for zone in Customer.objects.order_by().values_list("organisation__time_zone", flat=True).distinct():
+        zones_of[zones.day_in(zone, now)].append(zone)
+    return sum(_give_notices(today, there) for today, there in sorted(zones_of.items()))
+
+
+def _give_notices(today: date, zones_of_today: list[str]) -> int:
+    """Give notice to the customers in these time zones, where it is this day."""
     policy = policy_on(today)
     count = 0
     for days in sorted(policy.renewal_notice_days):  # the smallest first: after it, the others are not given any more
@@ -108,6 +118,7 @@ def give_notice_of_renewals() -> int:
             ~Exists(given),
             renews_on__gt=max(since, today),
             renews_on__lte=until,
+            customer__organisation__time_zone__in=zones_of_today,
         ).exclude(status=Subscription.Status.EXPIRED)
         while batch := list(due.order_by("customer", "pk").values_list("pk", flat=True)[:BATCH]):
             count += _give_notice(batch, days, today)

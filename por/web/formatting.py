@@ -6,9 +6,10 @@ formats of bare values and form fields in por/web/formats (FORMAT_MODULE_PATH).
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
 
 from babel import Locale
 from babel.dates import format_date, format_datetime
@@ -79,10 +80,29 @@ def moment_text(value: datetime | None, *, zone: bool = False) -> str:
     return f"{text} ({value.tzname()})" if zone else text
 
 
-def deadline_text(value: date) -> str:
-    """Return a last day: Friday 11 December · fredag 11 december; with the year if it is not this year's."""
-    this_year = value.year == timezone.localdate().year
-    return _date(value, "EEEE d MMMM" if this_year else "EEEE d MMMM y", language())
+class Deadline(NamedTuple):
+    """The last day for something in the customer's time zone, and the instant at which it ends there."""
+
+    day: date
+    ends_at: datetime
+
+
+def last_utc_day(moment: datetime) -> Deadline:
+    """Return the deadline that was kept as an instant alone: it is said as the UTC day before, to every reader."""
+    day = (moment - timedelta(microseconds=1)).astimezone(UTC).date()
+    return Deadline(day, start_of_day(day + timedelta(days=1)))
+
+
+def deadline_text(value: Deadline) -> str:
+    """Return a last day: Friday 11 December · fredag 11 december; with the year if it is not this year's.
+
+    Where the reader's day ends at another instant, it says whose day it is.
+    """
+    this_year = value.day.year == timezone.localdate().year
+    text = _date(value.day, "EEEE d MMMM" if this_year else "EEEE d MMMM y", language())
+    if value.ends_at == start_of_day(value.day + timedelta(days=1)):
+        return text
+    return gettext("%(day)s (customer’s time zone)") % {"day": text}
 
 
 def month_text(value: date, *, year: bool = True) -> str:

@@ -14,6 +14,8 @@ from django.utils import timezone
 from associations.attaching.actions import attach as attaching
 from associations.attaching.actions.activation import StatedConsent, activate
 from associations.change_requests.models import ChangeRequest
+from associations.invitations import actions as invitations
+from associations.invitations.models import Invitation
 from associations.record import locking
 from associations.record.models import Association
 from por.accounts.models import Actor
@@ -276,7 +278,7 @@ def test_deadline_is_the_end_of_a_day_in_the_zone_of_the_customer(asked, admin):
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_deadline_is_said_as_that_day_to_every_reader(asked, customer, subscription, partner, zone):
+def test_deadline_is_said_as_that_day_to_every_reader_and_whose_it_is(asked, customer, subscription, partner, zone):
     pk = ChangeRequest.objects.get().pk
     admin = make_member(customer.organisation, time_zone=zone)
     nordvik = make_member(partner.organisation, time_zone=zone)
@@ -291,21 +293,30 @@ def test_deadline_is_said_as_that_day_to_every_reader(asked, customer, subscript
         (nordvik, f"/p/subscriptions/{subscription.subscription_id}/"),
     ]
 
+    hint = " (customer’s time zone)" if zone != "America/New_York" else ""
     for reader, path in pages:
         text = signed_in(reader).get(path).text
-        assert f'<time datetime="2026-12-11">{LAST}</time>' in text, path
+        assert f'<time datetime="2026-12-11">{LAST}{hint}</time>' in text, path
         assert not days_on(text) & {"2026-12-10", "2026-12-12"}, path
 
 
 @pytest.mark.parametrize(
-    ("language", "subject", "said"),
+    ("language", "subject", "said", "hint"),
     [
-        ("en", "Answer by the end of Friday 11 December", "If no one answers by the end of Friday 11 December"),
-        ("sv", "Ert svar senast fredag 11 december", "Utan svar senast fredag 11 december"),
+        (
+            "en",
+            "Answer by the end of Friday 11 December",
+            "If no one answers by the end of Friday 11 December",
+            " (customer’s time zone)",
+        ),
+        ("sv", "Ert svar senast fredag 11 december", "Utan svar senast fredag 11 december", " (kundens tidszon)"),
     ],
 )
 @pytest.mark.parametrize("zone", ZONES)
-def test_mail_says_the_deadline_as_a_day(clock, asked, customer, mailoutbox, zone, language, subject, said):
+def test_mail_says_the_deadline_as_a_day_and_whose_it_is(
+    clock, asked, customer, mailoutbox, zone, language, subject, said, hint
+):
+    own = hint if zone != "America/New_York" else ""
     reader = make_member(customer.organisation, time_zone=zone, language=language)
     clock(datetime.now(UTC) + DAY)  # the database says when a row is due
 
@@ -313,8 +324,8 @@ def test_mail_says_the_deadline_as_a_day(clock, asked, customer, mailoutbox, zon
     deliver()
 
     (mail,) = [one for one in mailoutbox if one.to == [reader.user.email]]
-    assert mail.subject.endswith(subject)
-    assert said in mail.body
+    assert mail.subject.endswith(subject + own)
+    assert f"{said}{own}" in mail.body
 
 
 def test_page_says_the_deadline_before_the_request_is_opened(clock, customer, subscription, partner, admin):
@@ -332,9 +343,78 @@ def test_page_says_the_deadline_before_the_request_is_opened(clock, customer, su
 def test_migration_lets_open_requests_end_with_their_day_where_the_customer_is(asked):
     before = datetime(2026, 12, 12, tzinfo=UTC)
     ChangeRequest.objects.update(due_at=before, due_on=None)
-    assert ChangeRequest.objects.get().last_day == date(2026, 12, 11)
+    assert ChangeRequest.objects.get().deadline.day == date(2026, 12, 11)
 
     import_module("associations.migrations.0020_last_days").set_last_days(apps, None)
 
     request = ChangeRequest.objects.get()
     assert (request.due_on, request.due_at) == (date(2026, 12, 11), datetime(2026, 12, 12, 5, tzinfo=UTC))
+
+
+# --- Invitations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("now", "zone", "ends_at"),
+    [
+        (EVENING, "Europe/Stockholm", datetime(2026, 12, 29, 23, tzinfo=UTC)),
+        (EVENING, "America/New_York", datetime(2026, 12, 29, 5, tzinfo=UTC)),
+        (EVENING, "Pacific/Auckland", datetime(2026, 12, 29, 11, tzinfo=UTC)),
+    ],
+)
+def test_invitation_ends_with_a_day_where_the_customer_is(clock, customer, subscription, amira, now, zone, ends_at):
+    reader = reader_in(customer, zone)
+    clock(now)
+    sent = invitations.invite(customer.tenant_id, [subscription.subscription_id], by=amira)
+    assert (sent.expires_on, sent.expires_at) == (day_in(zone, now) + 30 * DAY, ends_at)
+
+    said = formatting._date(sent.expires_on, "EEEE d MMMM", "en")
+    page = f"/c/invitations/{sent.invitation_id}/"
+    clock(ends_at - timedelta(microseconds=1))
+    assert f'until the end of <time datetime="{sent.expires_on}">{said}</time>' in signed_in(reader).get(page).text
+    clock(ends_at)
+    assert "until the end of" not in signed_in(reader).get(page).text
+    with pytest.raises(Refused, match="expired"):
+        invitations.accept(sent.invitation_id, [subscription.subscription_id], by=reader)
+
+
+def test_reader_whose_day_ends_at_another_instant_is_told_whose_day_it_is(clock, customer, subscription, amira):
+    reader_in(customer, "America/New_York")
+    partner = amira.organisation.partner
+    clock(EVENING)
+    sent = invitations.invite(customer.tenant_id, [subscription.subscription_id], by=amira)
+    said = '<time datetime="2026-12-28">Monday 28 December%s</time>'
+    for zone, hint in (("America/New_York", ""), ("America/Toronto", ""), ("Asia/Tokyo", " (customer’s time zone)")):
+        page = signed_in(reader_in(partner, zone)).get(f"/p/invitations/{sent.invitation_id}/").text
+        assert said % hint in page
+
+
+@pytest.mark.parametrize("language", ["en", "sv"])
+def test_mail_of_an_invitation_says_its_last_day(clock, customer, subscription, amira, mailoutbox, language):
+    reader = reader_in(customer, "Europe/Stockholm")
+    reader.user.language = language
+    reader.user.save()
+    clock(EVENING)
+    invitations.invite(customer.tenant_id, [subscription.subscription_id], by=amira)
+    clock(datetime.now(UTC) + DAY)
+
+    relay()
+    deliver()
+
+    (mail,) = [one for one in mailoutbox if one.to == [reader.user.email]]
+    said = {"en": "by the end of Tuesday 29 December", "sv": "senast tisdag 29 december"}[language]
+    assert mail.subject.endswith(said)
+    until = {"en": "until the end of Tuesday 29 December.", "sv": "till och med tisdag 29 december."}[language]
+    assert until in mail.body
+
+
+def test_migration_lets_open_invitations_end_with_their_day_where_the_customer_is(customer, subscription, amira):
+    reader_in(customer, "America/New_York")
+    invitations.invite(customer.tenant_id, [subscription.subscription_id], by=amira)
+    Invitation.objects.update(expires_at=datetime(2026, 12, 12, 9, 41, tzinfo=UTC), expires_on=None)
+    assert Invitation.objects.get().deadline.day == date(2026, 12, 12)
+
+    import_module("associations.migrations.0029_days_of_invitations").set_last_days(apps, None)
+
+    invitation = Invitation.objects.get()
+    assert (invitation.expires_on, invitation.expires_at) == (date(2026, 12, 12), datetime(2026, 12, 13, 5, tzinfo=UTC))

@@ -22,7 +22,7 @@ from associations.attaching.actions.undo import undo
 from associations.attaching.forms import AttachForm, CheckForm, RemoveForm, SeveralForm, StartForm, UndoForm
 from associations.attaching.views import several
 from associations.attaching.views.shared import being_of_record, checked, is_told_of_end, told_of
-from associations.change_requests.actions import last_day_to_answer, requests_of
+from associations.change_requests.actions import deadline_of, requests_of
 from associations.change_requests.models import ChangeRequest
 from associations.change_requests.queries import (
     LastChange,
@@ -313,7 +313,7 @@ def _detail(
             "changing": "change" in request.GET or partner is not None or any(form in sent for form in (check, attach)),
             "asked": change_request,
             "proposals": proposals(actor, change_request) if change_request and actor.may(Right.REMOVE) else [],
-            "due_on": change_request.last_day if change_request else last_day_to_answer(subscription, timezone.now()),
+            "deadline": change_request.deadline if change_request else deadline_of(subscription, timezone.now()),
             "may_remove": current is not None and as_of is None and actor.may(Right.REMOVE),
             "last": last,
             "told": told_of(last) if last else told_of_open(change_request) if change_request else [],

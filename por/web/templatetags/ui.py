@@ -209,9 +209,9 @@ def _day(value: date, weekday: bool, _language: str | None) -> SafeString:
 
 
 @register.simple_tag
-def deadline(value: date) -> SafeString:
+def deadline(value: formatting.Deadline) -> SafeString:
     """Return a last day as the reader says it, and for machines."""
-    return format_html('<time datetime="{}">{}</time>', value.isoformat(), formatting.deadline_text(value))
+    return format_html('<time datetime="{}">{}</time>', value.day.isoformat(), formatting.deadline_text(value))
 
 
 @register.simple_tag

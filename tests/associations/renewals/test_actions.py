@@ -15,7 +15,7 @@ from associations.attaching.actions import attach as attaching
 from associations.record.models import Association, start_of
 from associations.record.rules import EndReason, Source
 from associations.renewals import actions as renewals
-from associations.renewals.models import Replacement
+from associations.renewals.models import RenewalNotice, Replacement
 from por.directory.models import Partner, Subscription
 from por.history.actions import relaying, verifying
 from por.history.models import Event
@@ -192,3 +192,27 @@ def test_partner_gets_mail_about_changes_of_its_subscription(customer, partner):
 
     assert delivery.user == of_partner.user
     assert "420 → 400" in compose(delivery).body
+
+
+@pytest.mark.parametrize(
+    ("zone", "first"),
+    [
+        ("Pacific/Auckland", datetime(2027, 2, 9, 11, tzinfo=UTC)),
+        ("Europe/Stockholm", datetime(2027, 2, 9, 23, tzinfo=UTC)),
+        ("America/New_York", datetime(2027, 2, 10, 5, tzinfo=UTC)),
+    ],
+)
+def test_notice_of_a_renewal_is_given_by_the_customers_day(zone, first):
+    customer, partner = make_customer(), make_partner()
+    customer.organisation.time_zone = zone
+    customer.organisation.save()
+    renews_on = date(2027, 3, 12)  # thirty days after 10 February
+    subscription = make_subscription(customer, renews_on=renews_on)
+    attaching.attach(subscription.subscription_id, partner.mpn_id, by=make_member(customer.organisation))
+    RenewalNotice.objects.create(subscription=subscription, renews_on=renews_on, days=60, at=timezone.now())
+
+    with at(first - timedelta(microseconds=1)):
+        assert renewals.give_notice_of_renewals() == 0
+    with at(first):
+        assert (renewals.give_notice_of_renewals(), renewals.give_notice_of_renewals()) == (1, 0)
+    assert Event.objects.get(verb="subscription.renewal_due").changes["days"] == 30

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("associations", "0021_reason_of_rows")]
+    dependencies = [("associations", "0026_moved_by_files")]
     operations = [
         migrations.AddField(
             "JobRow", "tenant_id", models.CharField(blank=True, db_default="", default="", max_length=64)

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("associations", "0022_bulk_invitations")]
+    dependencies = [("associations", "0027_bulk_invitations")]
     operations = [
         migrations.AlterField(
             "Job",

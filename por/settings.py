@@ -59,7 +59,6 @@ MIDDLEWARE = [
     "por.ops.middleware.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "por.ops.middleware.CommonMiddleware",
     "por.web.bounds.BoundsMiddleware",

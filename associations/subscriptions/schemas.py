@@ -119,7 +119,7 @@ class EventShape(TypedDict):
 
 def usage_shape(month: MonthOfUsage) -> UsageShape:
     return {
-        "month": f"{month.month:%Y-%m}",
+        "month": month.month.isoformat()[:7],
         "paid_units": month.paid_units,
         "active_users": month.active_users,
         "consumed_usd": None if month.consumed_usd is None else money(month.consumed_usd),

@@ -47,7 +47,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email__iexact=username)
 
 
-class User(AbstractBaseUser):
+class User(RowModel, AbstractBaseUser):
     """A person, known by email address. `is_active` is false while suspended: sessions and tokens then stop working.
 
     `time_zone` counts only if it is their own; else they have that of the organisation they act for.
@@ -160,7 +160,7 @@ class Membership(RowModel):
         return self.user.zone_at(self.organisation)
 
 
-class Token(models.Model):
+class Token(RowModel):
     """A key for programs, which act as one person for one organisation. Only its digest is stored."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="tokens")

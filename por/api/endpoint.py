@@ -63,6 +63,13 @@ class Endpoint(APIView):
         gives_csv = getattr(getattr(self, method, None), "gives_csv", False)
         return [*super().get_renderers(), *([CsvRenderer()] if gives_csv else [])]
 
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """Return the renderer and the media type. Most callers name JSON or nothing, and need no comparison."""
+        if request.META.get("HTTP_ACCEPT", "*/*") in ("*/*", JSONRenderer.media_type):
+            renderer = self.get_renderers()[0]
+            return renderer, renderer.media_type
+        return super().perform_content_negotiation(request, force)
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Let the caller in, and check the query of a method that reads. A write does so in an order of its own."""
         super().initial(request, *args, **kwargs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from django.db.models import TextChoices
@@ -78,6 +78,7 @@ def _portals() -> dict[tuple[str, str], Portal]:
         }
 
 
+@lru_cache(maxsize=256)
 def portal_for(agreement: str, product: str) -> Portal:
     """Return the portal of an agreement and a product.
 

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from csp.constants import HEADER
+from csp.utils import build_policy
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
@@ -63,13 +65,19 @@ class CommonMiddleware(common.CommonMiddleware):
 
 
 class HeadersMiddleware:
-    """Set the headers for browsers that no package sets, on every answer."""
+    """Set the headers for browsers that are the same on every answer.
+
+    The package would put the Content-Security-Policy together anew for each answer, as it may differ there.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        self.policy = build_policy()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
+        if not (settings.DEBUG and response.status_code in (404, 500)):  # Django's own pages for developers
+            response.headers[HEADER] = self.policy
         response.headers["Permissions-Policy"] = settings.PERMISSIONS_POLICY
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         return response

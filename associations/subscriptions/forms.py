@@ -23,7 +23,7 @@ from por.db.prepared import Param, PreparedQuery
 from por.directory.actions import malformed
 from por.directory.models import Partner, Subscription
 from por.directory.rules import Agreement, Product, normal_mpn_id
-from por.web.filters import SEARCH_WITHIN, AsOfForm, SearchField
+from por.web.filters import SEARCH_WITHIN, AsOfForm, Choices, SearchField
 
 #: Filters that are part of the SQL of a prepared list, and those whose values are Params.
 _CHOICES = ("product", "agreement", "status", "partner_of_record")
@@ -40,12 +40,17 @@ _BY_MPN_ID: PreparedQuery[Any] = PreparedQuery(lambda: Partner.objects.filter(mp
 class SubscriptionFilter(AsOfForm):
     """The filters of a list of subscriptions, the same on pages and in the API; all may be left out."""
 
-    product = forms.ChoiceField(label=_("Product"), choices=[("", _("All products")), *Product.choices], required=False)
+    product = forms.ChoiceField(
+        label=_("Product"), choices=[("", _("All products")), *Product.choices], required=False, widget=Choices
+    )
     agreement = forms.ChoiceField(
-        label=_("Agreement"), choices=[("", _("All agreements")), *Agreement.choices], required=False
+        label=_("Agreement"), choices=[("", _("All agreements")), *Agreement.choices], required=False, widget=Choices
     )
     status = forms.ChoiceField(
-        label=_("Status"), choices=[("", _("All statuses")), *Subscription.Status.choices], required=False
+        label=_("Status"),
+        choices=[("", _("All statuses")), *Subscription.Status.choices],
+        required=False,
+        widget=Choices,
     )
     partner_of_record = forms.CharField(label=_("Partner of record"), required=False)  # `none` or an MPN ID
     search = SearchField(least=SEARCH_WITHIN)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, MutableMapping, Sequence
-from copy import copy
 from functools import partial
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -17,7 +16,7 @@ from weakref import WeakKeyDictionary
 import psycopg2
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections, models
-from django.db.models.query import ModelIterable
+from django.db.models.query import get_related_populators
 from django.db.models.utils import create_namedtuple_class
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, AsIs
 
@@ -74,8 +73,12 @@ class PreparedQuery(Generic[M]):
     def all(self, **given: Any) -> list[M]:
         """Return the rows as the queryset would: models with their annotations."""
         compiler, rows = self._rows(given)
-        ready: Any = _Ready(compiler, rows)
-        return list(ModelIterable(ready)) if rows else []
+        if not rows:
+            return []
+        if compiler.maker is None:
+            compiler.maker = _Maker(compiler)
+        made: list[M] = compiler.maker.models(rows)
+        return made
 
     def values(self, **given: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a `values_list` queryset, as the database has them."""
@@ -103,7 +106,7 @@ class PreparedQuery(Generic[M]):
     def _compile(self) -> tuple[Any, Statement | None]:
         queryset: Any = self.build()
         compiler: Any = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
-        compiler.row = create_namedtuple_class(*(queryset._fields or []))
+        compiler.row, compiler.maker = create_namedtuple_class(*(queryset._fields or [])), None
         if not queryset.query.distinct:  # its columns must stand in the order as they are
             compiler.get_select = partial(_without_lengths, compiler.get_select, compiler.connection)
         try:
@@ -112,8 +115,6 @@ class PreparedQuery(Generic[M]):
             return compiler, None
         if self.counts:
             sql = f"SELECT count(*) FROM ({sql}) AS counted"
-        converters = compiler.get_converters([one[0] for one in compiler.select[: compiler.col_count]])
-        compiler.get_converters = lambda _columns: converters  # the columns are the same each time
         statement = Statement(f"{sql} {self.lock}", parameters, planned_each_time=self.planned_each_time)
         return compiler, statement
 
@@ -254,17 +255,33 @@ class _OnServer:
         return getattr(self.cursor, name)
 
 
-class _Ready:
-    """What Django's ModelIterable needs of a queryset and its query, with the rows that are read already."""
+class _Maker:
+    """How rows of a query become models, as Django makes them. It is found once for each query."""
 
-    db = DEFAULT_DB_ALIAS
-    _known_related_objects: dict[Any, Any] = {}
+    def __init__(self, compiler: Any) -> None:
+        columns, info = [one[0] for one in compiler.select], compiler.klass_info
+        first, last = info["select_fields"][0], info["select_fields"][-1] + 1
+        self.model, self.own = info["model"], slice(first, last)
+        self.names = [column.target.attname for column in columns[first:last]]
+        self.related = get_related_populators(info, compiler.select, DEFAULT_DB_ALIAS)  # type: ignore[call-arg]
+        self.annotations = tuple(compiler.annotation_col_map.items())
+        self.converters = tuple(compiler.get_converters(columns[: compiler.col_count]).items())
 
-    def __init__(self, compiler: Any, rows: list[tuple[Any, ...]]) -> None:
-        self.query = self
-        self.compiler = copy(compiler)
-        self.compiler.connection = connections[DEFAULT_DB_ALIAS]  # this thread's
-        self.compiler.execute_sql = lambda **_how: [rows]
+    def models(self, rows: list[Any]) -> list[Any]:
+        """Return the rows as models, with what came with them."""
+        found = []
+        for row in map(self._converted, rows) if self.converters else rows:
+            one = self.model.from_db(DEFAULT_DB_ALIAS, self.names, row[self.own])
+            for populator in self.related:
+                populator.populate(row, one)
+            for name, place in self.annotations:
+                setattr(one, name, row[place])
+            found.append(one)
+        return found
 
-    def get_compiler(self, using: str) -> Any:
-        return self.compiler
+    def _converted(self, row: Any) -> list[Any]:
+        values = list(row)
+        for place, (converters, column) in self.converters:
+            for convert in converters:
+                values[place] = convert(values[place], column, connections[DEFAULT_DB_ALIAS])
+        return values

@@ -38,6 +38,16 @@ class ImportForm(forms.Form):
         widget=forms.RadioSelect,
     )
 
+    complete = forms.ChoiceField(
+        label=_("Subscriptions that the files do not name"),
+        choices=[
+            ("", _("Tell by the size of the file: with more than half of all subscriptions it is complete")),
+            ("yes", _("The files have all subscriptions of their customers: the others are not in the last file")),
+            ("no", _("The files are a part: say nothing of the others")),
+        ],
+        required=False,
+    )
+
     def __init__(self, *args: Any, scratch: ExitStack | None = None, is_too_large: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._scratch, self._is_too_large = scratch, is_too_large
@@ -53,6 +63,10 @@ class ImportForm(forms.Form):
             raise uploads.too_large()
         assert self._scratch is not None  # a submitted form has a place to unpack
         return uploads.files_of(self.cleaned_data["file"], self._scratch)
+
+    @property
+    def is_complete(self) -> bool | None:
+        return {"yes": True, "no": False}.get(self.cleaned_data["complete"])
 
     @property
     def is_dry_run(self) -> bool:

@@ -56,6 +56,8 @@ class Import(models.Model):
     asked_at = models.DateTimeField(default=timezone.now)
     request_id = models.TextField(blank=True)
     dry_run = models.BooleanField()
+    #: Whether the files name all subscriptions of their customers; unknown where nobody has said it.
+    is_complete = models.BooleanField(null=True, blank=True)
     #: The dry run whose files these are, if there was one.
     tried = models.OneToOneField("self", models.PROTECT, null=True, blank=True, related_name="loaded")
     folder = models.TextField()

@@ -120,10 +120,18 @@ def test_file_that_is_a_part_says_nothing_of_the_rest(estate: Path, given: list[
 
 
 def test_customer_that_a_file_does_not_name_keeps_all_its_subscriptions(estate: Path) -> None:
-    assert import_rows(estate, rows(*OURS)).failure == ""
-    assert missing() == [], "it names half of all, so it is complete for the customer that it names"
+    third = str(uuid.UUID(int=3))
+    load_one(estate, "customers", customer(third, name="Ek AB"))
+    import_rows(estate, [row_of(str(uuid.UUID(int=4)), tenant_id=third)])
+    import_rows(estate, rows(*OURS[:3], *THEIRS[:3]))
+    assert missing() == [OURS[3], THEIRS[3]]
+
+
+def test_file_with_half_of_all_subscriptions_is_a_part(estate: Path) -> None:
     import_rows(estate, rows(*OURS[:3], THEIRS[0]))
-    assert missing() == [OURS[3], *THEIRS[1:]]
+    assert missing() == []
+    import_rows(estate, rows(*OURS[:3], *THEIRS[:2]))
+    assert missing() == [OURS[3], *THEIRS[2:]]
 
 
 def test_file_is_complete_or_not_if_somebody_says_so(estate: Path) -> None:
@@ -173,7 +181,7 @@ def test_import_that_was_killed_marks_the_same_when_it_is_run_again(
     estate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four subscriptions are marked in batches of one. The import is killed in each batch."""
-    given = [*rows(OURS[1], seats="9"), *rows(*THEIRS[:3])]
+    given = [*rows(OURS[1], seats="9"), *rows(*THEIRS[:3])]  # half of all
     monkeypatch.setattr(loading, "BATCH", 1)
     for batches in range(4):
         left = [1]  # each import gets one batch further
@@ -185,7 +193,7 @@ def test_import_that_was_killed_marks_the_same_when_it_is_run_again(
 
         with monkeypatch.context() as died, pytest.raises(Killed) if batches < 3 else nullcontext():
             died.setattr(absent, "change_listeners", [*absent.change_listeners, killed])
-            import_rows(estate, given)
+            import_rows(estate, given, "--complete", "yes")
         assert len(missing()) == batches + 1
     assert missing() == [OURS[0], *OURS[2:], THEIRS[3]]
     assert sorted(one for one, _parties, _days in told()) == missing(), "each is told once"

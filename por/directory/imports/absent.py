@@ -1,7 +1,7 @@
 """Subscriptions that a file of subscriptions no longer names: they are marked as missing, and nothing is ended by it.
 
 A file speaks for the customers that it names, and only if it is complete for them: somebody says so, or it is a file of
-an estate that names at least half of all subscriptions. A few corrected lines, or the export of one reseller, say
+an estate that names more than half of all subscriptions. A few corrected lines, or the export of one reseller, say
 nothing of what they leave out.
 """
 
@@ -34,26 +34,26 @@ def find(unstaged: Unstaged, count: int, is_complete: bool | None) -> Absences:
     file is complete is judged by its size if nobody says it. If some lines cannot be read, it may name anything.
     """
     given = {"ids": list(unstaged.ids), "most": 2 * (count + len(unstaged.ids))}
-    is_asked = is_complete if is_complete is not None else _names_half(given)
+    is_asked = is_complete if is_complete is not None else _names_most(given)
     missing = _missing(given) if is_asked and not unstaged.unread else []
     return Absences(missing, _named_again(given), unread=unstaged.unread if is_asked else 0)
 
 
-def _names_half(given: dict[str, Any]) -> bool:
-    """Return whether a file names at least half of the subscriptions that are expected. A small one is told at once."""
+def _names_most(given: dict[str, Any]) -> bool:
+    """Return whether a file names more than half of the expected subscriptions. For a small file, few are counted."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT count(*) FROM (SELECT FROM directory_subscription WHERE {_EXPECTED} LIMIT %(most)s + 1) AS expected
+            SELECT count(*) FROM (SELECT FROM directory_subscription WHERE {_EXPECTED} LIMIT %(most)s) AS expected
             """,
             given,
         )
         expected: int = cursor.fetchone()[0]
-        if not 0 < expected <= given["most"]:
+        if not 0 < expected < given["most"]:
             return False
         cursor.execute(f"SELECT count(*) FROM directory_subscription AS one WHERE {_EXPECTED} AND {_NOT_NAMED}", given)
         not_named: int = cursor.fetchone()[0]
-    return 2 * not_named <= expected
+    return 2 * not_named < expected
 
 
 def _missing(given: dict[str, Any]) -> list[int]:

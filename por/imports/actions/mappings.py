@@ -108,7 +108,8 @@ def _open(import_id: int, number: int, *, by: Actor) -> tuple[Import, Entry]:
     if not is_open or not Import.objects.needing_files().filter(pk=import_.pk).exists():
         raise Refused("files_gone", _("The files of this import are no longer waiting. Upload them again."))
     if import_.status == Import.Status.DONE:
-        import_ = Import(folder=import_.folder, files=import_.files, sources=import_.sources, dry_run=True)
+        same = {name: getattr(import_, name) for name in ("folder", "files", "sources", "is_complete")}
+        import_ = Import(**same, dry_run=True)
     entry: Entry = list(import_.sources.values())[number - 1]
     return import_, entry
 

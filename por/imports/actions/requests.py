@@ -35,12 +35,18 @@ wake = Wake()
 
 
 def request(
-    files: Sequence[File[bytes]], *, dry_run: bool, by: Actor, sources: Mapping[str, Entry] | None = None
+    files: Sequence[File[bytes]],
+    *,
+    dry_run: bool,
+    by: Actor,
+    sources: Mapping[str, Entry] | None = None,
+    is_complete: bool | None = None,
 ) -> Import:
     """Save the files, each under its name in an estate, and request an import or a dry run of them; return it.
 
     `sources` are the entries of the files of other programs, by their names. With one of them it is always a dry run,
-    which waits until everything about them is settled.
+    which waits until everything about them is settled. `is_complete` says whether the files name all subscriptions of
+    their customers.
 
     Saving may take long, so no transaction is open meanwhile. Raises Forbidden or Unavailable; then no file is kept.
     """
@@ -54,7 +60,13 @@ def request(
         with watchdog.unbounded(), outages.of_storage():
             for file in given:
                 storages["default"].save(f"{folder}/{file.name}", file)
-        import_ = Import(folder=folder, files=sizes, sources=entries, dry_run=dry_run or bool(entries))
+        import_ = Import(
+            folder=folder,
+            files=sizes,
+            sources=entries,
+            dry_run=dry_run or bool(entries),
+            is_complete=is_complete,
+        )
         return go_on(import_, by=by)
     except BaseException:
         forget(folder)
@@ -75,7 +87,11 @@ def import_tried(import_id: int, *, by: Actor) -> Import:
         raise Refused("not_tried", _("You can only import the files of a completed dry run."))
     if not Import.objects.needing_files().filter(pk=tried.pk).exists():
         raise Refused("files_gone", _("The files of this dry run have been deleted. Upload them again."))
-    same = Import(folder=tried.folder, files=tried.files, sources=tried.sources, dry_run=False, tried=tried)
+    same = Import(
+        **{name: getattr(tried, name) for name in ("folder", "files", "sources", "is_complete")},
+        dry_run=False,
+        tried=tried,
+    )
     return _request(same, by=by)
 
 

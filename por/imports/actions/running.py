@@ -114,7 +114,9 @@ def _take() -> Import | None:
 
 def _run(import_: Import, held: Held) -> None:
     with _local_files(import_) as paths, Errors() as errors, Progress(import_) as progress:
-        report = progress.report = Report(errors, progress, dry_run=import_.dry_run, held=held)
+        report = progress.report = Report(
+            errors, progress, dry_run=import_.dry_run, held=held, is_complete=import_.is_complete
+        )
         files = {name: path for name, path in paths.items() if name not in import_.sources}
         sources = [opened(paths[name], one) for name, one in import_.sources.items()]
         whole.import_all(files, report, sources)

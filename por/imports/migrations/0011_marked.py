@@ -14,4 +14,9 @@ class Migration(migrations.Migration):
             name="marked",
             field=models.PositiveIntegerField(db_default=0, default=0),
         ),
+        migrations.AddField(
+            model_name="import",
+            name="is_complete",
+            field=models.BooleanField(blank=True, null=True),
+        ),
     ]

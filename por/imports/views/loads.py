@@ -64,7 +64,13 @@ def _upload(request: Request, *, is_too_large: bool) -> HttpResponseBase:
         if valid:
             files = form.cleaned_data["file"]
             entries = uploads.entries_of(files)
-            import_ = imports.request(files, dry_run=form.is_dry_run, by=request.actor, sources=entries)
+            import_ = imports.request(
+                files,
+                dry_run=form.is_dry_run,
+                by=request.actor,
+                sources=entries,
+                is_complete=form.is_complete,
+            )
             return redirect(next_page(import_))
     return _list(request, form, status=422)
 

@@ -135,6 +135,26 @@ def test_files_are_imported_after_a_dry_run_with_the_figures_of_the_command(web,
     assert f"{LOADS}{event.object_id}/" in web.get(f"/a/history/{event.pk}/").text
 
 
+@pytest.mark.parametrize(("complete", "missing"), [("yes", True), ("no", False), ("", False)])
+def test_person_says_whether_the_files_are_complete(web, tmp_path, complete, missing):
+    """One of three subscriptions is less than half. What was said of a dry run holds for its import."""
+    ids = [f"{number:08}-7a53-4a86-8b0d-3f6f0f3f7b21" for number in range(3)]
+    estates.load_one(tmp_path, "customers", customer())
+    estates.load_one(tmp_path, "subscriptions", *map(subscription, ids))
+    estates.write(tmp_path, subscriptions=[subscription(ids[0])])
+    file = SimpleUploadedFile("subscriptions.csv", (tmp_path / "subscriptions.csv").read_bytes())
+    web.post(LOADS, {"file": [file], "manner": "dry", "complete": complete})
+    tasks.run()
+    assert not Subscription.objects.filter(missing_since__isnull=False).exists(), "it was a dry run"
+    web.post(f"{LOADS}{Import.objects.get().pk}/load/")
+    tasks.run()
+    found = Subscription.objects.filter(missing_since__isnull=False).values_list("subscription_id", flat=True)
+    assert sorted(map(str, found)) == (ids[1:] if missing else [])
+    page = web.get(f"{LOADS}{Import.objects.latest('pk').pk}/")
+    assert ("but not these: 2." in page.text) == missing
+    assert ("Nothing has changed." in page.text) != missing
+
+
 def test_imports_run_in_the_order_of_request_and_can_be_cancelled_before_they_start(web, estate, kept):
     upload(web, uploads(estate), "load"), upload(web, uploads(estate), "load")
     first, second = Import.objects.order_by("pk")

@@ -326,6 +326,13 @@ def uses_of(locations: Collection[int]) -> Iterator[tuple[int, str]]:
             yield pk, text % {"count": count}
 
 
+def told_of_names(renamed: Collection[int]) -> Iterator[tuple[int, int]]:
+    """Yield renamed customers with their partners, and renamed partners with their customers, as they are now."""
+    in_force = Association.objects.open()
+    yield from in_force.filter(customer__in=renamed).values_list("customer", "partner").distinct()
+    yield from in_force.filter(partner__in=renamed).values_list("partner", "customer").distinct()
+
+
 def settle(report: Report) -> None:
     """Do what follows once all files of an import are in: reopen, carry over and end associations, and count these."""
     report.reopened += reopen_taken_back()

@@ -88,6 +88,7 @@ UTC_DAYS = {
     "associations/imports.py",
     "associations/legacy_forms/actions.py",
     "associations/merging.py",
+    "associations/moves.py",
     "associations/record/sums.py",
     "associations/record/usage.py",
     "associations/renewals/actions.py",

@@ -24,6 +24,7 @@ from por.accounts.rules import OrganisationKind
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.access import is_own
 from por.directory.models import HERE_FIRST, Subscription
+from por.directory.queries import show_names_on
 from por.errors import NotFound
 from por.history.models import Event
 from por.web.pages import NOT_YOURS
@@ -157,6 +158,9 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
                 form=forms.get(subscription.pk),
             )
         )
+    if as_of is not None:
+        shown = [row.subscription.customer.organisation for row in result]
+        show_names_on(as_of, [*shown, *(row.record.partner.organisation for row in result if row.record)])
     return result
 
 

@@ -78,7 +78,7 @@ class SubscriptionFilter(AsOfForm):
         """
         if self.day:
             visible = restrict_to_ids(subscriptions_for_listing(actor, self.day), actor)
-            return subscription_values(self.apply(visible, actor))
+            return subscription_values(self.apply(visible, actor), self.day)
         given, search, few = self._given, self._search(actor), few_keys(actor)
         if given["partner_of_record"] not in ("", "none"):
             given["partner_of_record"] = _HOLDER

@@ -16,6 +16,7 @@ from associations.record.models import Association
 from associations.record.queries import RENEWING_WITHIN, subscription_events
 from por.accounts.models import Actor
 from por.directory.models import Subscription
+from por.directory.queries import show_names_on
 
 #: The statuses in which a subscription is about to end unless the customer renews it.
 ENDING = (Subscription.Status.GRACE, Subscription.Status.SUSPENDED)
@@ -57,10 +58,13 @@ def periods(actor: Actor, subscription: Subscription, as_of: date | None = None)
         .select_related("consent")
         .order_by("-began_at", "-pk")
     )
+    found = [one.as_of(as_of) for one in associations]
+    if as_of is not None:
+        show_names_on(as_of, [one.partner.organisation for one in found])
     began, ended = _who_changed(actor, subscription)
     return [
         Period(one, began_by=began.get(one.pk, ""), ended_by=ended.get(one.pk, "") if one.ended_at else "")
-        for one in (one.as_of(as_of) for one in associations)
+        for one in found
     ]
 
 

@@ -33,6 +33,7 @@ from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.access import is_own
 from por.directory.models import Subscription
 from por.directory.portals import portal_for
+from por.directory.queries import name_on
 from por.directory.rules import missing_by
 
 
@@ -126,17 +127,21 @@ def usage_shape(month: MonthOfUsage) -> UsageShape:
     }
 
 
-def subscription_values(subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription, Any]:
+def subscription_values(
+    subscriptions: QuerySet[Subscription], as_of: date | None = None
+) -> QuerySet[Subscription, Any]:
     """Return the values of the shapes of these subscriptions, as named tuples.
 
     To build fifty models would take longer than all queries of the list. IDs are read as the text that they become.
     """
     as_text = TextField()
     found = subscriptions.annotate(
-        id_text=Cast("subscription_id", as_text), tenant_text=Cast("customer__tenant_id", as_text)
+        id_text=Cast("subscription_id", as_text),
+        tenant_text=Cast("customer__tenant_id", as_text),
+        customer_name=name_on(as_of, "customer__organisation"),
     )
     return found.values_list(
-        *("pk", "id_text", "tenant_text", "customer__organisation__name", "product", "sku__string_id", "sku__name"),
+        *("pk", "id_text", "tenant_text", "customer_name", "product", "sku__string_id", "sku__name"),
         *("agreement", "seats", "is_trial", "status", "started_on", "renews_on", "version"),
         "missing_since",
         named=True,
@@ -144,15 +149,16 @@ def subscription_values(subscriptions: QuerySet[Subscription]) -> QuerySet[Subsc
 
 
 _RECORD_VALUES = [
-    *("subscription", "partner", "partner__organisation__parent", "partner__mpn_id", "partner__organisation__name"),
+    *("subscription", "partner", "partner__organisation__parent", "partner__mpn_id", "partner_name"),
     *("began_at", "ended_at", "source", "is_contested"),
 ]
 
 
-def _records(open_then: AssociationQuerySet, ids: Any) -> Any:
+def _records(open_then: AssociationQuerySet, ids: Any, as_of: date | None = None) -> Any:
     requests = ChangeRequest.objects.open().filter(subscription=OuterRef("subscription"))
     found = open_then.of_record().filter(AnyOf(F("subscription"), ids))
-    return found.annotate(is_contested=Exists(requests)).values_list(*_RECORD_VALUES)
+    named = found.annotate(is_contested=Exists(requests), partner_name=name_on(as_of, "partner__organisation"))
+    return named.values_list(*_RECORD_VALUES)
 
 
 _RECORDS = PreparedQuery(lambda: _records(Association.objects.open(), Param("ids")))
@@ -164,7 +170,9 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
     The actor sees the partner of record and the usage only as far as it may know them.
     """
     ids = [one.pk for one in subscriptions]
-    records = _RECORDS.values(ids=ids) if as_of is None else _records(Association.objects.open(as_of), Value(ids))
+    records = (
+        _RECORDS.values(ids=ids) if as_of is None else _records(Association.objects.open(as_of), Value(ids), as_of)
+    )
     holders, of_record, contested, in_force = {}, {}, [], set()
     for subscription, partner, company, mpn_id, name, since, until, source, is_contested in records:
         holders[subscription] = is_own(actor, partner, company)
@@ -181,7 +189,7 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
     return [
         {
             "id": one.id_text,
-            "customer": {"tenant_id": one.tenant_text, "name": one.customer__organisation__name},
+            "customer": {"tenant_id": one.tenant_text, "name": one.customer_name},
             "product": one.product,
             "sku": {"sku_string_id": one.sku__string_id, "name": one.sku__name} if one.sku__string_id else None,
             "agreement": one.agreement,

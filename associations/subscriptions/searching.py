@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 
 from associations.record.access import FEW, Reader
 from associations.record.models import Association, AssociationQuerySet
-from por.accounts.models import Actor, Organisation
+from por.accounts.models import Actor, FormerName, Organisation
 from por.accounts.rules import OrganisationKind
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.models import Customer, Partner, Sku
@@ -71,8 +71,9 @@ class Matches:
         return of_record.filter(self.named("partner") if self.partners == MANY else AnyOf(F("partner"), self.partners))
 
     def named(self, kind: Kind) -> Q:
-        """Return the condition that the customer, or the partner, of a row has the text in its name, domain or ID."""
-        named = Q(**{f"{kind}__organisation__name__icontains": self.text})
+        """Return the condition that the customer, or partner, of a row has the text in a name, its domain or its ID."""
+        former = FormerName.objects.filter(organisation=OuterRef(kind), name__icontains=self.text)
+        named = Q(**{f"{kind}__organisation__name__icontains": self.text}) | Q(Exists(former))
         if kind == "partner":
             return named | Q(partner__mpn_id=self.text)
         named |= Q(customer__domain__icontains=self.text)
@@ -139,24 +140,27 @@ def _few(keys: list[Any]) -> list[Any] | str | None:
 def _names(*, has_ids: bool, few: int) -> PreparedQuery[Any]:
     """Return the query for the keys of all customers, partners and SKUs with a text in their name, with their kind.
 
-    Eight digits of an ID match too.
+    Former names and eight digits of an ID match too.
     """
     text = Param("text")
 
     def build() -> QuerySet[Any]:
         named = Organisation.objects.filter(name__icontains=text)
-        parts: list[tuple[str, QuerySet[Any]]] = [
-            ("customer", named.filter(kind=OrganisationKind.CUSTOMER)),
-            ("customer", Customer.objects.filter(domain__icontains=text)),
-            ("partner", named.filter(kind=OrganisationKind.PARTNER)),
-            ("partner", Partner.objects.filter(mpn_id=text)),
+        former = FormerName.objects.filter(name__icontains=text)
+        parts: list[tuple[str, QuerySet[Any], str]] = [
+            ("customer", named.filter(kind=OrganisationKind.CUSTOMER), "pk"),
+            ("customer", former.filter(organisation__kind=OrganisationKind.CUSTOMER), "organisation"),
+            ("customer", Customer.objects.filter(domain__icontains=text), "pk"),
+            ("partner", named.filter(kind=OrganisationKind.PARTNER), "pk"),
+            ("partner", former.filter(organisation__kind=OrganisationKind.PARTNER), "organisation"),
+            ("partner", Partner.objects.filter(mpn_id=text), "pk"),
         ]
         if has_ids:
             tenants = Customer.objects.filter(tenant_id__gte=Param("first_id"), tenant_id__lte=Param("last_id"))
-            parts.append(("customer", tenants))
+            parts.append(("customer", tenants, "pk"))
         is_named = Q(name__icontains=text) | Q(former_name__icontains=text)
         skus = Sku.objects.filter(is_named).values_list(Value("sku"), "pk")  # a catalogue: hundreds
-        return skus.union(*(part.values_list(Value(kind), "pk")[: few + 1] for kind, part in parts), all=True)
+        return skus.union(*(part.values_list(Value(kind), key)[: few + 1] for kind, part, key in parts), all=True)
 
     return PreparedQuery(build, planned_each_time=True)  # a text that is in many names is better not found by index
 

@@ -124,6 +124,24 @@ class Organisation(RowModel):
         return self.name
 
 
+class FormerName(models.Model):
+    """A name that an organisation had until an instant. Files change names."""
+
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="former_names", db_index=False)
+    name = models.CharField(max_length=200)
+    until = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("former name")
+        indexes = [
+            models.Index(fields=["organisation", "until"], name="former_names"),
+            GinIndex(OpClass(Upper("name"), name="gin_trgm_ops"), name="former_names_by_part"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def keys_below(organisation: str) -> ArraySubquery:
     """Return a subquery with the keys of the organisations below the one in this column of the query."""
     return ArraySubquery(Organisation.objects.filter(parent=models.OuterRef(organisation)).values("pk"))

@@ -8,7 +8,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from por.accounts.models import Actor
+from por.accounts.models import Actor, FormerName
 from por.directory.models import Customer, Partner
 from por.directory.rules import normal_mpn_id
 from por.web.filters import SEARCH_WITHIN, Choices, FilterForm, SearchField, check_length, ids_from
@@ -62,7 +62,12 @@ class LocationFilter(FilterForm):
 
 def named_partner(text: str) -> Q:
     """Return the condition that a partner has this part of a name, or this MPN ID."""
-    return Q(organisation__name__icontains=text) | Q(mpn_id=normal_mpn_id(text) or text)
+    return Q(organisation__name__icontains=text) | _formerly(text) | Q(mpn_id=normal_mpn_id(text) or text)
+
+
+def _formerly(text: str) -> Q:
+    """Return the condition that a partner or a customer had this part of a name before."""
+    return Q(pk__in=FormerName.objects.filter(name__icontains=text).values("organisation"))
 
 
 class CustomerFilter(FilterForm):
@@ -75,7 +80,7 @@ class CustomerFilter(FilterForm):
     def apply(self, customers: QuerySet[Customer], actor: Actor) -> QuerySet[Customer]:
         if text := self.cleaned_data["search"]:
             check_length(text, of_all=actor.is_staff)
-            named = Q(organisation__name__icontains=text) | Q(domain__icontains=text)
+            named = Q(organisation__name__icontains=text) | _formerly(text) | Q(domain__icontains=text)
             if ids := ids_from(text):
                 named |= Q(tenant_id__range=ids)
             customers = customers.filter(named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from django import forms
@@ -18,6 +19,7 @@ from por.api.endpoint import Endpoint
 from por.api.lists import filtered, listing
 from por.api.schema import described, page_of
 from por.directory.actions import malformed
+from por.directory.queries import show_names_on
 from por.directory.rules import normal_mpn_id
 from por.web.filters import AsOfForm
 
@@ -80,6 +82,12 @@ class AssociationFilter(AsOfForm):
         return associations
 
 
+def _shapes(page: Sequence[Association], day: date | None) -> list[AssociationShape]:
+    if day is not None:
+        show_names_on(day, [one.organisation for row in page for one in (row.partner, row.customer)])
+    return [association_shape(one.as_of(day)) for one in page]
+
+
 class AssociationList(Endpoint):
     @described(
         "associations",
@@ -98,7 +106,7 @@ class AssociationList(Endpoint):
         return listing(
             request,
             filters.apply(associations, actor),
-            lambda page: [association_shape(one.as_of(filters.day)) for one in page],
+            lambda page: _shapes(page, filters.day),
             order=("pk",),
             columns=ASSOCIATION_COLUMNS,
             name="associations",

@@ -107,7 +107,7 @@ class SubscriptionDetail(Endpoint):
         as_of = filtered(request, AsOfForm).day
         actor = actor_of(request)
         found = subscriptions_for_listing(actor, as_of).filter(subscription_id=subscription_id)
-        shapes = subscription_shapes(actor, list(subscription_values(found.order_by(HERE_FIRST)[:1])), as_of)
+        shapes = subscription_shapes(actor, list(subscription_values(found.order_by(HERE_FIRST)[:1], as_of)), as_of)
         if not shapes:
             raise absent()
         return Response(shapes[0], headers={"ETag": etag(shapes[0]["version"])})

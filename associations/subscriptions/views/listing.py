@@ -19,11 +19,12 @@ from associations.record.access import few_keys, newest_of, restricted
 from associations.subscriptions.exports import subscriptions_csv
 from associations.subscriptions.forms import ListShape, SubscriptionFilter, params
 from por.accounts.middleware import Request
-from por.accounts.models import Actor
+from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind, Right
 from por.db.keyset import Prepared
 from por.db.prepared import PreparedQuery
 from por.directory.models import Subscription
+from por.directory.queries import formerly
 from por.web.lists import Listing, ListTab, count_of, subscriptions_text
 from por.web.pages import as_of_context, render_page
 
@@ -65,6 +66,12 @@ def _by_kind(shape: PageShape, by_kind: Any) -> PreparedQuery[Any]:
     return PreparedQuery(
         lambda: by_kind(shape.list.reader.actor(), shape.base()), planned_each_time=shape.planned_each_time
     )
+
+
+def organisations_of(rows: Iterable[queries.Row]) -> list[Organisation]:
+    """Return the customers and the partners that rows name."""
+    customers = [row.subscription.customer.organisation for row in rows]
+    return customers + [row.record.partner.organisation for row in rows if row.record]
 
 
 def everything(_actor: Actor, found: QuerySet[Subscription], _day: date | None) -> QuerySet[Subscription]:
@@ -131,9 +138,12 @@ def subscription_page(
     if shown.wants_csv:
         return file(actor, shown.ordered, form.day)
     rows = shown.page.rows
+    named = queries.rows(actor, rows, form.day)
+    text = form.cleaned_data.get("search", "")
     context = {
         **shown.context,
-        "rows": queries.rows(actor, rows, form.day),
+        "rows": named,
+        "formerly": formerly(text, organisations_of(named)) if text else [],
         "questions": {} if form.day else open_requests(actor, [one.pk for one in rows]),
         "may_attach": actor.may(Right.ATTACH),
         "may_move": actor.may(Right.MOVE) and bool(actor.below),

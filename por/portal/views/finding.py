@@ -12,12 +12,14 @@ from django.views.decorators.http import require_safe
 from associations.change_requests.queries import open_requests
 from associations.record import queries
 from associations.subscriptions.forms import SubscriptionFilter
+from associations.subscriptions.views.listing import organisations_of
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind
 from por.db.locks import statement_timeout
 from por.directory.forms import CustomerFilter, PartnerFilter
 from por.directory.models import Customer, Partner
+from por.directory.queries import formerly
 from por.portal.queries import customer_rows, partner_rows
 from por.web.filters import FilterForm, SearchField
 
@@ -58,11 +60,14 @@ def _found(request: Request) -> dict[str, Any]:
     for name, (form, all_rows) in asked.items():
         rows[name] = list(form.apply(all_rows, actor)[: FEW + 1]) if form.is_valid() else []
     shown = {name: found[:FEW] for name, found in rows.items()}
+    named = queries.rows(actor, shown["subscriptions"])
+    organisations = [one.organisation for name in ("customers", "partners") for one in shown[name]]
     return {
+        "formerly": formerly(request.GET["search"].strip(), [*organisations, *organisations_of(named)]),
         "more": {name for name, found in rows.items() if len(found) > FEW},
         "nothing": not any(rows.values()),
         "customers": customer_rows(actor, shown["customers"]),
         "partners": partner_rows(actor, shown["partners"]),
-        "rows": queries.rows(actor, shown["subscriptions"]),
+        "rows": named,
         "questions": open_requests(actor, [one.pk for one in shown["subscriptions"]]),
     }

@@ -50,6 +50,7 @@ from por.accounts.rules import OrganisationKind, Right
 from por.directory.access import partners_of
 from por.directory.forms import CustomerFilter, LocationFilter
 from por.directory.models import Customer, Partner, Subscription
+from por.directory.queries import formerly
 from por.errors import NotFound
 from por.portal.queries import partner_rows
 from por.web.filters import AsOfForm
@@ -211,7 +212,10 @@ def partner_customer_list(request: Request) -> HttpResponse:
         ],
         count_text=customers_text,
     )
-    context = shown.context | {"rows": _customer_rows(actor, shown.page.rows)}
+    context = shown.context | {
+        "rows": _customer_rows(actor, shown.page.rows),
+        "formerly": formerly(request.GET.get("search", "").strip(), [one.organisation for one in shown.page.rows]),
+    }
     return render_page(request, "portal/partner_customer_list.html", context, part="list", status=shown.status)
 
 

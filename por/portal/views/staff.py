@@ -20,6 +20,7 @@ from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.forms import CustomerFilter, PartnerFilter
 from por.directory.models import Customer, Partner, Sku, Subscription
+from por.directory.queries import formerly
 from por.errors import NotFound
 from por.history.models import Event, Outbox
 from por.notifications.models import Delivery
@@ -87,7 +88,10 @@ def staff_customer_list(request: Request) -> HttpResponse:
         form=CustomerFilter(request.GET),
         count_text=customers_text,
     )
-    context = shown.context | {"rows": customer_rows(request.actor, shown.page.rows)}
+    context = shown.context | {
+        "rows": customer_rows(request.actor, shown.page.rows),
+        "formerly": formerly(request.GET.get("search", "").strip(), [one.organisation for one in shown.page.rows]),
+    }
     return render_page(request, "portal/staff_customer_list.html", context, part="list", status=shown.status)
 
 
@@ -134,7 +138,10 @@ def staff_partner_list(request: Request) -> HttpResponse:
         form=PartnerFilter(request.GET),
         count_text=partners_text,
     )
-    context = shown.context | {"rows": partner_rows(request.actor, shown.page.rows)}
+    context = shown.context | {
+        "rows": partner_rows(request.actor, shown.page.rows),
+        "formerly": formerly(request.GET.get("search", "").strip(), [one.organisation for one in shown.page.rows]),
+    }
     return render_page(request, "portal/staff_partner_list.html", context, part="list", status=shown.status)
 
 

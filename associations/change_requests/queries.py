@@ -383,3 +383,13 @@ def told_of_open(request: ChangeRequest) -> list[Told]:
     """Return how the parties are told of an open change request."""
     incumbent, *challengers = ChangeRequest.objects.for_listing().get(pk=request.pk).parties().values()
     return told_of_request(incumbent, *challengers)
+
+
+def left_by_move(actor: Actor, request_id: int) -> Subscription | None:
+    """Return the subscription of a change request that the actor's location was a party to, until the record moved."""
+    own = Association.objects.not_undone().of_record().visible_to(actor).filter(end_reason=EndReason.MOVED)
+    its = own.filter(
+        subscription__change_requests=request_id, ended_at__gte=F("subscription__change_requests__opened_at")
+    )
+    found = its.select_related("subscription").first()
+    return found.subscription if found else None

@@ -19,6 +19,7 @@ from associations.change_requests.events import AnswerEvent, ChangeRequestEvent
 from associations.change_requests.forms import AnswerForm, ForwardForm, StatementForm
 from associations.change_requests.queries import (
     VisibleRequest,
+    left_by_move,
     requests_for_listing,
     told_of_answer,
     told_of_open,
@@ -259,7 +260,14 @@ def _context(request: Request, visible: VisibleRequest) -> dict[str, Any]:
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_change_request(request: Request, request_id: int) -> HttpResponse:
-    return _to_partner(request, _get_visible(request.actor, request_id))
+    """Show the change request to a party. A location that the record has left meanwhile is led to the subscription."""
+    try:
+        visible = _get_visible(request.actor, request_id)
+    except NotFound:
+        if former := left_by_move(request.actor, request_id):
+            return redirect("associations:partner_subscription_detail", former.subscription_id)
+        raise
+    return _to_partner(request, visible)
 
 
 @posted("associations:partner_change_request")

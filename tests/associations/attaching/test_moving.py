@@ -143,6 +143,27 @@ def test_open_change_request_goes_on_with_the_new_location(company):
     exact()
 
 
+def test_old_link_of_the_former_location_leads_to_the_subscription(company):
+    """A change request that began after the move is none of its own."""
+    request = company.name(company.rival).request
+    company.name(company.malmo)
+    web = signed_in(company.nils)
+    page = f"/p/subscriptions/{company.subscription.subscription_id}/"
+    found = web.get(f"/p/change-requests/{request.pk}/")
+    assert (found.status_code, found["Location"]) == (302, page)
+    assert web.get(page).status_code == 200
+    assert (
+        signed_in(make_member(company.rival.organisation)).get(f"/p/change-requests/{request.pk}/").status_code == 200
+    )
+
+    change_requests.answer(request.pk, company.malmo.mpn_id, by=company.admin)
+    later = company.name(company.rival).request
+    assert later != request
+    assert web.get(f"/p/change-requests/{later.pk}/").status_code == 404
+    stranger = signed_in(make_member(make_partner().organisation))
+    assert stranger.get(f"/p/change-requests/{request.pk}/").status_code == 404
+
+
 def test_location_that_is_proposed_already_is_left_to_the_answer(company):
     other = make_partner("Nordvik Lund")
     request = company.name(other).request

@@ -70,6 +70,11 @@ def faults(one: Visitor, paths: list[str]) -> list[tuple[str, Any]]:
     return found
 
 
+def speak(stack: Any, address: str, language: str) -> None:
+    with stack.database() as cursor:
+        cursor.execute("UPDATE accounts_user SET language = %s WHERE email = %s", [language, address])
+
+
 def test_large_text_is_twice_as_large(reader):
     page = reader("customer@demo.example").open("/c/")
     assert page.evaluate("getComputedStyle(document.body).fontSize") == "28px"  # 14 pixels for others
@@ -99,6 +104,31 @@ def test_staffs_pages_keep_all_text(reader):
 def test_pages_of_a_customer_with_much_to_do_keep_all_text(reader):
     paths = ["/c/", "/c/subscriptions/", "/c/change-requests/", "/c/change-requests/1/", "/c/usage/", "/inbox/"]
     assert faults(reader("customer@demo.example"), paths) == []
+
+
+@pytest.mark.parametrize("language", ["en", "sv"])
+@pytest.mark.parametrize(
+    ("address", "paths"),
+    [
+        (ADMINISTRATOR, [*CUSTOMERS, "/c/bulk/", "/c/subscriptions/?as_of=2026-01-01", "/me/organisation/", *SHARED]),
+        ("customer@demo.example", ["/c/", "/c/subscriptions/", "/c/change-requests/1/", "/c/usage/", "/inbox/"]),
+        ("partner@demo.example", [*PARTNERS, *ADMINISTRATORS, "/me/mail/", "/me/organisation/"]),
+        ("admin@demo.example", STAFFS),
+    ],
+    ids=["customer", "customer with much to do", "partner", "staff"],
+)
+def test_narrow_phone_with_large_text_shows_no_page_too_wide(stack, reader, address, paths, language):
+    one = reader(address)
+    speak(stack, address, language)
+    detail_of = {"partner@demo.example": "/p/subscriptions/", "admin@demo.example": "/a/people/"}.get(address)
+    if detail_of:
+        links = one.open(detail_of).locator("tbody a").all()
+        paths = [*paths, next(found for link in links if detail_of in (found := link.get_attribute("href") or ""))]
+    one.page.set_viewport_size({"width": 320, "height": 640})
+    wide = [path for path in paths if one.open(path).evaluate("document.documentElement.scrollWidth > innerWidth")]
+    assert one.page.locator("html").get_attribute("lang") == language
+    speak(stack, address, "en")
+    assert wide == []
 
 
 def test_control_a_field_of_a_fixed_height_is_found(reader):

@@ -33,7 +33,7 @@ PARTNERS = [
     ),
     *("/p/history/", "/p/invitations/"),
 ]
-ADMINISTRATORS = ["/p/invitations/new/", "/p/activate/"]
+ADMINISTRATORS = ["/p/invitations/new/", "/p/invitations/many/", "/p/activate/"]
 STAFFS = [
     *("/a/", "/a/deliveries/", "/a/outbox/", "/a/people/", "/a/people/add/", "/a/partners/", "/a/partners/4471902/"),
     *("/a/history/", "/a/history/1/", "/a/mail/", "/a/loads/", "/a/blocked/"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.journeys.test_attach import ADMINISTRATOR, NILS, attach, detail
+from tests.journeys.test_attach import ADMINISTRATOR, NAME, NILS, attach, detail
 
 pytestmark = pytest.mark.journey
 
@@ -123,3 +125,45 @@ def test_what_a_browser_blocks_is_shown_to_staff(visitor):
     row = someone.page.locator("tbody tr", has_text="https://elsewhere.example")
     expect(row).to_contain_text("connect-src")
     someone.look()
+
+
+@pytest.mark.parametrize("by", ["subscription ID", "short ID", "customer", "domain", "partner"])
+def test_staff_answer_who_is_of_record_and_why_from_home(stack, visitor, by):
+    """Three steps: search, choose the subscription, read. With SHOTS, a picture of each is kept."""
+    subscription = stack.free.pop()
+    page = visitor(ADMINISTRATOR).open(detail(subscription))
+    attach(page)
+    page.get_by_role("button", name=re.compile("^Remove")).first.click()
+    expect(page.get_by_text("No partner attached").first).to_be_visible()
+    attach(visitor(ADMINISTRATOR).open(detail(subscription)))
+    with stack.database() as cursor:
+        cursor.execute("UPDATE directory_customer SET domain = 'ekholmen.example' WHERE domain = ''")
+    asked = {
+        "subscription ID": subscription,
+        "short ID": subscription[:8],
+        "customer": "Ekholmen",
+        "domain": "ekholmen.ex",
+        "partner": NAME,
+    }
+
+    support = visitor(BOSS)
+    page = support.open("/a/")
+
+    def keep(name: str) -> None:
+        support.look()
+        if shots := os.environ.get("SHOTS", ""):
+            page.screenshot(path=Path(shots) / f"who-{by.replace(' ', '-')}-{name}.png", full_page=True)
+
+    keep("1-home")
+    page.get_by_label("Find a customer, partner or subscription").fill(asked[by])
+    page.locator("main").get_by_role("button", name="Search", exact=True).click()
+    keep("2-found")
+    answer = page.locator(f"main a[href^='/a/subscriptions/{subscription}/']").first
+    if not answer.count():
+        page.get_by_role("link", name="View list").first.click()
+        page.get_by_label("Search", exact=True).last.fill(subscription[:8])
+        page.get_by_role("button", name="Filter").click()
+    answer.click()
+    expect(page.get_by_role("link", name=NAME).first).to_be_visible()
+    expect(page.get_by_text(re.compile("Attached by (the customer|Astrid)")).first).to_be_visible()
+    keep("3-answer")

@@ -83,7 +83,6 @@ class BulkForm(RowsForm):
             "first. A column reason can stand beside them. An answer can have “neither” instead of an MPN ID. You can "
             "add up to 1,000 rows after it. The MPN ID is also called Partner ID, PartnerOne ID or location ID."
         )
-        self.fields["rows"].widget.attrs["placeholder"] = "subscription_id,mpn_id"
 
     @property
     def chosen_action(self) -> str:
@@ -102,4 +101,3 @@ class InvitationsForm(RowsForm):
             "beside them. You can add up to 1,000 rows after it. The rows of one customer with the same message become "
             "one invitation."
         )
-        self.fields["rows"].widget.attrs["placeholder"] = "tenant_id,subscription_id"

@@ -10,12 +10,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor, Organisation
+from por.accounts.rules import OrganisationKind
+from por.directory.access import partner_ids
 
 
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, actor: Actor) -> Self:
-        """Return the jobs of the actor's organisation; all of them for staff."""
-        return self.all() if actor.is_staff else self.filter(organisation=actor.organisation_id)
+        """Return the jobs of the actor's organisation, and of the locations below it; all of them for staff."""
+        if actor.is_staff:
+            return self.all()
+        if actor.kind == OrganisationKind.PARTNER:
+            return self.filter(organisation__in=partner_ids(actor))
+        return self.filter(organisation=actor.organisation_id)
 
     def unfinished(self) -> Self:
         """Return the jobs that are waiting or running."""

@@ -20,6 +20,7 @@ from associations.jobs.models import Job
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
+from por.directory.models import Partner
 from por.errors import Refused
 from por.web.lists import Listing, csv_file, wants_csv
 from por.web.pages import posted, render_page, submit
@@ -102,7 +103,9 @@ def _send(request: Request, kind: type[BulkForm | InvitationsForm], page_of_job:
 
 def _form(request: Request, form: BulkForm | InvitationsForm, page_of_job: str, *, status: int = 200) -> HttpResponse:
     jobs = Listing(request, Job.objects.visible_to(request.actor).select_related("asked_by"), order=("-pk",))
-    context = jobs.context | {"form": form, "most": rows.MOST, "page_of_job": page_of_job}
+    context = jobs.context | {"form": form, "page_of_job": page_of_job}
+    if request.actor.kind == OrganisationKind.PARTNER:
+        context["sender"] = Partner.objects.get(pk=request.actor.organisation_id)
     return render(request, "jobs/bulk.html", context, status=status)
 
 

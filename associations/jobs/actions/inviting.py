@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from django.utils import timezone
@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from associations.invitations import actions as invitations
 from associations.jobs.actions.ids import Ids
 from associations.jobs.models import Job, JobRow
+from associations.record.models import Association
 from por.accounts.models import Actor
 from por.errors import Refused
 from por.web.filters import guids_for, several_begin
@@ -53,14 +54,26 @@ class Inviting:
             self._check_trial(row.job, tenant_id)
         waiting = [one for one in self.groups[tenant_id, row.reason] if not one.outcome]
         ids = {one.row: self.ids.subscription(one)[0] for one in waiting}
+        held = self._held(ids.values())
+        if ids[row.row] in held:
+            row.outcome = "unchanged"
+            return [row]
         obstacles = invitations.obstacles(tenant_id, list(ids.values()), by=self.actor)
         if code := obstacles.get(ids[row.row]):
             raise Refused(code, REFUSALS[code])
-        together = [one for one in waiting if ids[one.row] not in obstacles][: invitations.MOST]
+        together = [one for one in waiting if ids[one.row] not in obstacles and ids[one.row] not in held][
+            : invitations.MOST
+        ]
         sent = invitations.invite(tenant_id, [ids[one.row] for one in together], by=self.actor, message=row.reason)
         for one in together:
             one.outcome, one.invitation = "invited", sent.invitation_id
         return together
+
+    def _held(self, subscription_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
+        """Return those of which the partner is the partner of record already, as it knows."""
+        own = Association.objects.open().of_record().filter(partner=self.actor.organisation_id)
+        these = own.filter(subscription__subscription_id__in=list(subscription_ids))
+        return {one for one in these.values_list("subscription__subscription_id", flat=True) if one}
 
     def _check_trial(self, job: Job, tenant_id: uuid.UUID) -> None:
         """Raise Refused if no more invitations could be sent today, or dry runs have found too many customers today."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.utils import timezone
 
@@ -196,6 +198,16 @@ def test_beginnings_of_ids_that_the_partner_knows_are_enough(customer, admin, am
     assert Invited.objects.get().subscription == known
 
 
+def test_subscription_that_the_partner_is_of_record_for_already_is_left_as_it_is(customer, admin, amira):
+    held, free = make_subscription(customer), make_subscription(customer)
+    attaching.attach(held.subscription_id, amira.organisation.partner.mpn_id, by=admin)
+    for pairs in ([row(held), row(free)], [row(free), row(held)]):
+        expected = ["unchanged", "invited"] if pairs[0] == row(held) else ["invited", "unchanged"]
+        assert outcomes(run(pairs, amira, dry_run=True)) == expected
+    assert outcomes(run([row(held)], amira)) == ["unchanged"]
+    assert not Invitation.objects.exists()
+
+
 def test_viewer_invites_no_one_and_neither_does_a_customer(admin, amira):
     pairs = [row(make_subscription(make_customer()))]
     for actor in (admin, make_member(amira.organisation, "viewer")):
@@ -209,9 +221,24 @@ def test_viewer_invites_no_one_and_neither_does_a_customer(admin, amira):
     assert outcomes(job) == ["no_right"]
 
 
+def test_company_reads_the_jobs_of_its_locations_and_invites_no_one_itself(amira):
+    company = make_partner("Nordvik Gruppen", kind="global")
+    amira.organisation.parent = company.organisation
+    amira.organisation.save()
+    run([row(make_subscription(make_customer()))], amira)
+    web = signed_in(make_member(company.organisation))
+    page = web.get("/p/invitations/many/")
+    assert "A global account cannot be the partner of record." in page.text
+    assert "<textarea" not in page.text
+    assert web.get(f"/p/invitations/many/{Job.objects.get().pk}/").status_code == 200
+    rival = signed_in(make_member(make_partner(parent=company.organisation).organisation))
+    assert rival.get(f"/p/invitations/many/{Job.objects.get().pk}/").status_code == 404
+
+
 def test_suspended_partner_invites_no_one(amira):
     amira.organisation.partner.status = "suspended"
     amira.organisation.partner.save()
+    assert "<textarea" not in signed_in(amira).get("/p/invitations/many/").text
     assert outcomes(run([row(make_subscription(make_customer()))], amira)) == ["partner_suspended"]
 
 
@@ -259,6 +286,25 @@ def test_page_invites_after_a_dry_run(amira):
     assert Invitation.objects.count() == sent + 3
     assert "Send these invitations now" not in client.get(applied.url).text
     assert signed_in(make_member(make_partner().organisation)).get(applied.url).status_code == 404
+
+
+def test_file_of_the_partners_gaps_is_sent_back_as_it_is(customer, admin, amira):
+    partner = amira.organisation.partner
+    for _number in range(2):
+        one = make_subscription(customer)
+        attaching.attach(one.subscription_id, partner.mpn_id, by=admin)
+        attaching.remove(one.subscription_id, by=admin)
+    kept = make_subscription(customer)
+    attaching.attach(kept.subscription_id, partner.mpn_id, by=admin)
+    client = signed_in(amira)
+    (link,) = re.findall(r'href="(/p/gaps/[^"]+)"', client.get("/p/invitations/many/").text)
+    file = b"".join(client.get(link.replace("&amp;", "&")))
+
+    client.post("/p/invitations/many/", {"file": SimpleUploadedFile("gaps.csv", file), "manner": "now"})
+    bulk.run_jobs()
+
+    assert outcomes(Job.objects.get()) == ["invited"] * 2
+    assert Invitation.objects.get().invited.count() == 2
 
 
 def test_page_says_which_column_is_missing(amira):

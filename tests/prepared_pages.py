@@ -27,17 +27,19 @@ from associations.subscriptions.forms import ListShape, SubscriptionFilter, para
 from associations.subscriptions.views import customer as customers
 from associations.subscriptions.views import listing
 from associations.subscriptions.views import partner as partners
+from associations.subscriptions.views.listing import of_any_partner
 from por.accounts import middleware, sessions
 from por.accounts.models import Actor, Membership, UserSession, keys_below
 from por.db.keyset import Prepared, read_part
 from por.directory.access import partners_of
 from por.directory.models import Subscription
 from por.history.actions.recording import ObjectRef, record
-from por.history.models import Event
+from por.history.models import ChainHead, Event
 from por.imports.events import ImportEvent
 from por.notifications import queries as inbox
 from por.notifications.models import Delivery, Notification
 from por.portal import queries as home
+from por.portal.views import usage
 from por.web.lists import count_of
 from tests.associations.record import plain_sums
 from tests.prepared import FIRST, Estate, Pair
@@ -158,6 +160,17 @@ def pairs_of_invited(estate: Estate) -> Pairs:
 def pairs_of_newest(estate: Estate) -> Pairs:
     for actor in actors(estate, "partner"):
         yield pair(access._newest_of_partner(Reader.of(actor), 7), events_visible_to(actor).order_by("-id")[:7])
+
+
+def pairs_of_heads(estate: Estate) -> Pairs:
+    for actor in actors(estate, "partner"):
+        own = Association.objects.not_undone().visible_to(actor)
+        chains = [f"organisation:{pk}" for pk in set(own.values_list("customer", flat=True))]
+        heads = ChainHead.objects.filter(chain__in=chains).values_list("seq", flat=True)
+        yield Pair(
+            lambda actor=actor: access._heads(Reader.of(actor)).values(),
+            lambda heads=heads: [(len(heads), sum(heads) if heads else None)],
+        )
 
 
 def pairs_of_chain(estate: Estate) -> Pairs:
@@ -327,7 +340,11 @@ PAGES: dict[str, list[tuple[Any, Any]]] = {
         (customers._tabs, queries.subscriptions_for_listing),
         (gap_views._tabs, queries.subscriptions_for_listing),
     ],
-    "partner": [(partners._tabs, partners._of_any_partner), (gap_views._tabs, queries.subscriptions_for_listing)],
+    "partner": [
+        (partners._tabs, of_any_partner),
+        (gap_views._tabs, queries.subscriptions_for_listing),
+        (usage._partners_tabs, of_any_partner),
+    ],
 }
 
 
@@ -387,6 +404,7 @@ HELD: dict[str, Callable[[Estate], Pairs]] = {
     "associations.invitations.queries._INVITED": pairs_of_invited,
     "associations.invitations.queries._waiting": pairs_of_waiting,
     "associations.legacy_forms.templatetags._forms": pairs_of_forms,
+    "associations.record.access._heads": pairs_of_heads,
     "associations.record.access._newest_of_chain": pairs_of_chain,
     "associations.record.access._newest_of_partner": pairs_of_newest,
     "associations.record.former._at_end": pairs_of_ends,
@@ -398,7 +416,7 @@ HELD: dict[str, Callable[[Estate], Pairs]] = {
     "associations.record.timeline._OWN_MPN_IDS": pairs_of_own_ids,
     "associations.record.timeline._seen": pairs_of_seen,
     "associations.subscriptions.views.listing._by_kind": pairs_of_kinds,
-    "associations.subscriptions.views.listing.subscription_page.prepared": pairs_of_pages,
+    "associations.subscriptions.views.listing.subscription_listing.prepared": pairs_of_pages,
     "por.accounts.middleware._MEMBERSHIPS": pairs_of_memberships,
     "por.accounts.sessions._OPEN": pairs_of_sessions,
     "por.notifications.queries._OPEN": pairs_of_lines,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from django.core.cache import caches
 from django.db import models
-from django.db.models import Exists, F, Func, OuterRef, Q, Value
+from django.db.models import Count, Exists, F, Func, OuterRef, Q, Sum, Value
 from django.db.models.functions import Cast, Concat
 
 from associations.record.models import Association
@@ -18,7 +18,7 @@ from por.accounts.rules import OrganisationKind
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.access import partner_ids, partners_of
 from por.directory.models import Customer, Subscription, Usage
-from por.history.models import Event, Party
+from por.history.models import ChainHead, Event, Party
 from por.imports.events import ImportEvent
 
 
@@ -171,6 +171,26 @@ def newest_of(actor: Actor) -> str:
     """Return the newest event that the actor reads, and the newest import: what is kept is right until they change."""
     events = newest_events(actor, 1)
     return f"{events[0].pk if events else 0}:{newest_import()}"
+
+
+def newest_of_customers(actor: Actor) -> str:
+    """Return the same, with the number of events of all customers that a partner is or was associated with.
+
+    It changes with every change of their record, also with those that the partner does not read. No event of a chain
+    becomes visible before an earlier one.
+    """
+    [(customers, events)] = _heads(Reader.of(actor)).values()
+    return f"{newest_of(actor)}:{customers}:{events}"
+
+
+@lru_cache(maxsize=256)
+def _heads(reader: Reader) -> PreparedQuery[Any]:
+    """Return the query for the number of these customers and of their events."""
+    own = Association.objects.not_undone().visible_to(reader.actor())
+    chain = Concat(Value("organisation:"), Cast("customer", models.TextField()), output_field=models.TextField())
+    heads = ChainHead.objects.filter(chain__in=own.annotate(chain=chain).values("chain")).values(all=Value(1))
+    counted = heads.annotate(count=Count("pk"), events=Sum("seq"))
+    return PreparedQuery(lambda: counted.values_list("count", "events"))
 
 
 def newest_import() -> int:

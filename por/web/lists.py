@@ -175,7 +175,7 @@ class Listing(Generic[Row]):
         tabs: Sequence[ListTab] = (),
         count_text: Callable[[int], str] | None = None,
         as_of_query: str = "",
-        counts: Callable[[QuerySet[Row]], Mapping[str, int]] | None = None,
+        counts: Callable[[], Mapping[str, int]] | None = None,
         prepared: Callable[[str, bool], Prepared] | None = None,
     ) -> None:
         self.request, self.base, self.tabs, self.as_of_query = request, base, tabs, as_of_query
@@ -261,7 +261,7 @@ class Listing(Generic[Row]):
     @cached_property
     def _counted(self) -> Mapping[str, int]:
         """Return what `counts` returns, each at most COUNT_TO + 1."""
-        return {key: min(count, COUNT_TO + 1) for key, count in self.counts(self.base).items()} if self.counts else {}
+        return {key: min(count, COUNT_TO + 1) for key, count in self.counts().items()} if self.counts else {}
 
     @property
     def _filtered(self) -> bool:

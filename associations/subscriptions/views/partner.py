@@ -6,7 +6,6 @@ import uuid
 from datetime import date
 
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -30,7 +29,7 @@ from associations.record.usage import in_period, trend, usage_by_month, use_of_w
 from associations.subscriptions import figures
 from associations.subscriptions.exports import subscriptions_csv
 from associations.subscriptions.queries import needs_attention, periods
-from associations.subscriptions.views.listing import subscription_page
+from associations.subscriptions.views.listing import of_any_partner, subscription_page
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -73,7 +72,7 @@ def partner_subscription_list(request: Request) -> HttpResponseBase:
         template,
         _tabs,
         order=BY_CUSTOMER,
-        of=_of_any_partner,
+        of=of_any_partner,
         more=lambda _all, _rows, day: {"selectable": day is None},
     )
 
@@ -90,14 +89,6 @@ def partner_subscription_selected(request: Request) -> HttpResponseBase:
         return redirect("associations:partner_subscription_list")
     found = queries.subscriptions_for_listing(actor).filter(subscription_id__in=ids)
     return subscriptions_csv(actor, found.order_by(*BY_CUSTOMER))
-
-
-def _of_any_partner(_actor: Actor, as_of: date | None) -> QuerySet[Subscription]:
-    """Return all subscriptions. Each tab but "all" holds only those that the partner is or was of record for.
-
-    To check again for each row that the partner may see it would take most of the page's time.
-    """
-    return queries.for_listing(Subscription.objects.all(), as_of)
 
 
 def _administers(actor: Actor, subscription: Subscription) -> bool:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
-from functools import partial
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,7 +17,7 @@ from django.views.decorators.http import require_safe
 from associations.record import queries
 from associations.record.access import subscriptions_visible_to, usage_visible_to
 from associations.record.forms import check_had_started
-from associations.record.queries import BY_CUSTOMER, get_visible
+from associations.record.queries import BY_CUSTOMER, get_visible, subscriptions_for_listing
 from associations.record.sums import most_changed, use_of_record
 from associations.record.usage import (
     Totals,
@@ -31,6 +29,7 @@ from associations.record.usage import (
     use_of_workloads,
 )
 from associations.subscriptions import figures
+from associations.subscriptions.views.listing import Of, TabsOf, of_any_partner, subscription_listing
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -39,7 +38,7 @@ from por.directory.models import Subscription
 from por.portal.exports import months_csv, usage_csv
 from por.portal.forms import UsageFilter, UsageForm
 from por.portal.queries import largest_changes, newest_usage
-from por.web.lists import Listing, ListTab, address, subscriptions_text, wants_csv
+from por.web.lists import Listing, ListTab, address, wants_csv
 from por.web.pages import as_of_context, render_page
 
 #: How many of the largest changes a page shows.
@@ -111,25 +110,21 @@ def _figures(request: Request, form: UsageForm, use: Sequence[UseOfWorkload]) ->
 @require_safe
 @only(OrganisationKind.CUSTOMER)
 def customer_usage(request: Request) -> HttpResponseBase:
-    visible = subscriptions_visible_to(request.actor)
-    return _of_many(request, visible, _customers_tabs, page="subscription_usage")
+    return _of_many(request, _customers_tabs, subscriptions_for_listing, page="subscription_usage")
 
 
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_usage(request: Request) -> HttpResponseBase:
-    # Each tab holds only subscriptions that the partner is or was partner of record for, so it may see them. To check
-    # that again for each row would take most of the page's time.
-    everything = Subscription.objects.all()
-    tabs_of = partial(_partners_tabs, request.actor)
-    return _of_many(request, everything, tabs_of, page="partner_subscription_usage")
+    return _of_many(request, _partners_tabs, of_any_partner, page="partner_subscription_usage")
 
 
-def _customers_tabs(_as_of: date | None) -> list[ListTab]:
+def _customers_tabs(_actor: Actor, _as_of: date | None) -> list[ListTab]:
     return [ListTab("", gettext_lazy("All"), lambda found: found)]
 
 
 def _partners_tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
+    """Return the tabs. Each holds only subscriptions that the partner is or was of record for."""
     return [
         ListTab("", gettext_lazy("Partner of record"), lambda found: queries.of_record(found, actor, as_of)),
         ListTab("own", gettext_lazy("Your own tenant"), lambda found: queries.of_own_tenant(found, actor, as_of)),
@@ -137,30 +132,16 @@ def _partners_tabs(actor: Actor, as_of: date | None) -> list[ListTab]:
     ]
 
 
-def _of_many(
-    request: Request,
-    subscriptions: QuerySet[Subscription],
-    tabs_of: Callable[[date | None], list[ListTab]],
-    *,
-    page: str,
-) -> HttpResponseBase:
+def _of_many(request: Request, tabs_of: TabsOf, of: Of, *, page: str) -> HttpResponseBase:
     """Show the usage of all of them together and the newest month of each, or return the latter for all as CSV.
 
-    `page` is the name of the usage page of one subscription.
+    `page` is the name of the usage page of one subscription; the others are those of subscription_listing.
     """
     actor = request.actor
     form = UsageFilter(request.GET)
     form.is_valid()
     past = as_of_context(request, form)
-    shown = Listing(
-        request,
-        queries.for_listing(subscriptions, form.day),
-        order=BY_CUSTOMER,
-        form=form,
-        tabs=tabs_of(form.day),
-        count_text=subscriptions_text,
-        as_of_query=past["as_of_query"],
-    )
+    shown = subscription_listing(request, form, tabs_of, order=BY_CUSTOMER, as_of_query=past["as_of_query"], of=of)
     each = in_period(usage_visible_to(actor), form.since, form.until)
     if shown.wants_csv:
         return usage_csv(actor, shown.ordered, each, form.day)
@@ -173,7 +154,7 @@ def _of_many(
         of_record = use_of_record(actor, form.since)
         use, newest = of_record.workloads, of_record.newest
         if (keys := most_changed(actor, later, CHANGES)) is not None:
-            changing = usage.filter(subscription__in=keys)
+            changing = each.filter(subscription__in=keys)
     else:
         use = use_of_workloads(usage) if rows else []
         newest = totals(shown.found, each) if use else None

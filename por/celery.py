@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from typing import Any
@@ -52,6 +53,16 @@ def count_task(task: Any, state: str = "", **_rest: Any) -> None:
     """Count a task that has ended, and its time."""
     metrics.TASKS.labels(task.name, state).inc()
     metrics.TASK_SECONDS.labels(task.name).inc(time.monotonic() - task.request.began)
+
+
+# The processes of the worker share the memory of the code.
+
+
+@signals.worker_before_create_process.connect
+def keep_memory_shared(**_rest: Any) -> None:
+    """Let no garbage collection of a new process write to the memory that it shares with its parent."""
+    gc.collect()
+    gc.freeze()
 
 
 @signals.worker_ready.connect

@@ -13,6 +13,7 @@ from associations.jobs.models import JobRow as JobRow
 from associations.record.models import Association as Association
 from associations.record.models import AssociationQuerySet as AssociationQuerySet
 from associations.record.models import Period as Period
+from associations.record.models import SeenUsage as SeenUsage
 from associations.record.models import Unexplained as Unexplained
 from associations.record.models import UsageSums as UsageSums
 from associations.renewals.models import RenewalNotice as RenewalNotice

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from typing import Any
 
 from django.db import OperationalError, connection, models, transaction
-from django.db.models import Case, OuterRef, When
+from django.db.models import Case, Exists, OuterRef, When
 from django.db.models.functions import Greatest
 
 from associations.attaching.actions.attach import attach, remove
@@ -29,7 +30,7 @@ from por.accounts import actions as accounts
 from por.accounts.models import Actor, Membership, Organisation, Token, keys_below
 from por.db.keyset import Prepared, read_part, read_parts
 from por.directory import actions as directory
-from por.directory.models import Customer, Partner, Sku, Subscription, Usage
+from por.directory.models import Customer, Partner, ServicePlan, Sku, Subscription, Usage
 from por.directory.rules import Agreement, Product
 from por.web.filters import ids_from
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription, suspend
@@ -126,6 +127,24 @@ def _record(made: Estate) -> None:
     Association.objects.create(kind="delegated_admin", partner=small, customer=made.customers[1], **began)
     csp = made.subscriptions[0]
     Association.objects.create(kind="csp", partner=small, customer=csp.customer, subscription=csp, **began)
+    _claims(made, began)
+
+
+def _claims(made: Estate, began: dict[str, Any]) -> None:
+    """Let partners claim workloads and subscriptions at random, one of a time for each; the largest has none."""
+    chance, claimants = made.chance, made.partners[1:]
+    for customer, workload in product(made.customers, ["exo", "spo", "intune"]):
+        ended_at = chance.choice([None, datetime(2026, 4, 1, tzinfo=UTC)])
+        undone_at = chance.choice([None, None, None, datetime(2026, 5, 1, tzinfo=UTC)])
+        Association.objects.create(
+            kind="cpor", program="osu_m365", role="usage", workload=workload, customer=customer,
+            partner=chance.choice(claimants), ended_at=ended_at, undone_at=undone_at, **began,
+        )  # fmt: skip
+    for one in chance.sample(made.subscriptions, 8):
+        Association.objects.create(
+            kind="cpor", program="osu_bizapps", role="usage", customer=one.customer, subscription=one,
+            partner=chance.choice(claimants), ended_at=chance.choice([None, datetime(2026, 4, 1, tzinfo=UTC)]), **began,
+        )  # fmt: skip
 
 
 def _tokens(made: Estate) -> None:
@@ -313,8 +332,19 @@ def pairs_of_usage(estate: Estate) -> Iterator[Pair]:
 def pairs_of_own(estate: Estate) -> Iterator[Pair]:
     for actor in estate.readers.values():
         if actor.kind == "partner":
-            own = Association.objects.not_undone().visible_to(actor).values_list("subscription", "customer")
-            yield Pair(lambda actor=actor: access._own(Reader.of(actor)).values(), own.all)
+            own = Association.objects.not_undone().visible_to(actor)
+            direct = own.filter(workload="").values_list("subscription", "customer")
+            claimed = Subscription.objects.filter(_has_claimed_workload(own)).values_list("pk", "customer")
+            yield Pair(
+                lambda actor=actor: sorted(set(access._own(Reader.of(actor)).values()), key=repr),
+                lambda direct=direct, claimed=claimed: sorted({*direct, *claimed}, key=repr),
+            )
+
+
+def _has_claimed_workload(own: Any) -> Any:
+    """Return the condition that a subscription has a workload of its tenant that one of these claims is of."""
+    plans = ServicePlan.objects.filter(skus=OuterRef(OuterRef("sku")), workload=OuterRef("workload"))
+    return Exists(own.filter(Exists(plans), customer=OuterRef("customer")).exclude(workload=""))
 
 
 def pairs(query: Any, plain: Callable[[Any], Any], name: str, values: Callable[[Estate], list[Any]]) -> Any:

@@ -215,10 +215,16 @@ def _plain_ends(actor: Actor, ids: list[int]) -> list[tuple[Any, ...]]:
     for one in Subscription.objects.filter(pk__in=ids):
         here = [each for each in own if each.subscription_id == one.pk]
         of_tenant = [each for each in own if each.subscription_id is None and each.customer_id == one.customer_id]
+        of_tenant = [each for each in of_tenant if each.workload in {"", *workloads_of(one)}]
         if all(each.ended_at for each in here + of_tenant):
             kept = [getattr(here[-1], name) if here else None for name in KEPT]
             found.append((one.pk, *kept))
     return found
+
+
+def workloads_of(one: Subscription) -> set[str]:
+    """Return the workloads that the SKU of a subscription has."""
+    return set(one.sku.plans.exclude(workload="").values_list("workload", flat=True)) if one.sku else set()
 
 
 def pairs_of_holdings(estate: Estate) -> Pairs:
@@ -241,10 +247,17 @@ def _plain_holdings(partner: int, customer: int, subscriptions: list[int]) -> li
         sum(
             one.kind == kind and one.ended_at is None and not (kind == "dpor" and one.subscription_id in subscriptions)
             for one in found
+            if not one.workload
         )
         for kind in AssociationKind
     ]
-    return [(len(others), sum(one.subscription_id is None for one in found), *counts)] if found else []
+    claims = [one for one in found if one.workload]
+    claimed = {one.workload for one in claims}
+    by_workload = {one.pk for one in Subscription.objects.filter(customer=customer) if claimed & workloads_of(one)}
+    more = by_workload - {one.subscription_id for one in found} - set(subscriptions)
+    tenants = sum(one.subscription_id is None and not one.workload for one in found)
+    open_claims = sum(one.ended_at is None for one in claims)
+    return [(len(others), len(more), tenants, open_claims, *counts)] if found else []
 
 
 def pairs_of_visible(estate: Estate) -> Pairs:

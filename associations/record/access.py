@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Count, Exists, F, Func, OuterRef, Q, Sum, Value
 from django.db.models.functions import Cast, Concat
 
-from associations.record.models import Association
+from associations.record.models import Association, SeenUsage
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
 from por.db.prepared import AnyOf, Param, PreparedQuery
@@ -65,7 +65,10 @@ def restrict_to_ids(subscriptions: models.QuerySet[Subscription], actor: Actor) 
 
 
 def few_keys(actor: Actor) -> tuple[list[int], list[int]] | None:
-    """Return the keys of a small partner's subscriptions, and of the customers whose tenant it has; else None."""
+    """Return the keys of a small partner's subscriptions, and of the customers whose tenant it has; else None.
+
+    A claim of a workload gives it some subscriptions of the tenant.
+    """
     if actor.kind != OrganisationKind.PARTNER:
         return None
     own = _own(Reader.of(actor))
@@ -82,8 +85,9 @@ def few_keys(actor: Actor) -> tuple[list[int], list[int]] | None:
 
 @lru_cache(maxsize=256)
 def _own(reader: Reader) -> PreparedQuery[Any]:
-    own = Association.objects.not_undone().visible_to(reader.actor()).values_list("subscription", "customer")
-    return PreparedQuery(lambda: own)
+    own = Association.objects.not_undone().visible_to(reader.actor()).filter(workload="")
+    claimed = seen_by_workload(reader.actor()).values_list("subscription", "subscription__customer")
+    return PreparedQuery(lambda: own.values_list("subscription", "customer").union(claimed, all=True))
 
 
 def restricted(
@@ -95,7 +99,10 @@ def restricted(
 
 
 def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
-    """Return a customer's own subscriptions, those a partner is or was associated with, or all of them for staff."""
+    """Return a customer's own subscriptions, those a partner is or was associated with, or all of them for staff.
+
+    With a tenant, a partner is associated with all of its subscriptions; with a workload, with those that have it.
+    """
     if actor.is_staff:
         return Subscription.objects.all()
     if actor.kind == OrganisationKind.CUSTOMER:
@@ -104,7 +111,8 @@ def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
         own = Association.objects.not_undone().filter(partner__in=partner_ids(actor))
         return Subscription.objects.filter(
             Exists(own.filter(subscription=OuterRef("pk")))
-            | Exists(own.filter(customer=OuterRef("customer"), subscription=None))
+            | Exists(own.filter(customer=OuterRef("customer"), subscription=None, workload=""))
+            | Exists(seen_by_workload(actor).filter(subscription=OuterRef("pk")))
         )
     return Subscription.objects.none()
 
@@ -117,10 +125,21 @@ def all_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
     if actor.kind != OrganisationKind.PARTNER:
         return subscriptions_visible_to(actor)
     own = Association.objects.not_undone().filter(partner__in=partner_ids(actor))
-    tenants = own.filter(subscription=None).values("customer")
+    tenants = own.filter(subscription=None, workload="").values("customer")
     of_tenants = Subscription.objects.filter(customer__in=tenants).values_list("pk")
-    keys = own.filter(subscription__isnull=False).values_list("subscription").union(of_tenants)
+    claimed = seen_by_workload(actor).values_list("subscription")
+    keys = own.filter(subscription__isnull=False).values_list("subscription").union(of_tenants, claimed)
     return Subscription.objects.filter(pk__in=keys)
+
+
+def seen_by(actor: Actor) -> models.QuerySet[SeenUsage]:
+    """Return what the associations of a partner show of usage."""
+    return SeenUsage.objects.filter(partner__in=partner_ids(actor))
+
+
+def seen_by_workload(actor: Actor) -> models.QuerySet[SeenUsage]:
+    """Return what a partner's claims of workloads show."""
+    return seen_by(actor).exclude(workload="")
 
 
 def customers_visible_to(actor: Actor) -> models.QuerySet[Customer]:
@@ -138,13 +157,14 @@ def customers_visible_to(actor: Actor) -> models.QuerySet[Customer]:
 def usage_visible_to(actor: Actor) -> models.QuerySet[Usage]:
     """Return the usage this actor may see: the partner of record sees all months, a former one those it covered.
 
-    The partner of record at the end of a month covers it.
+    So does the partner with a claim; of a claimed workload it sees that workload alone. Who has the record or the claim
+    at the end of a month covers it.
     """
     usage = Usage.objects.current()
     if actor.kind != OrganisationKind.PARTNER:
         return usage.filter(subscription__in=subscriptions_visible_to(actor))
     covered = Q(began_at__lt=OuterRef("month_end"), ended_at__gte=OuterRef("month_end"))
-    own = Association.objects.not_undone().of_record().filter(partner__in=partner_ids(actor))
+    own = seen_by(actor).filter(Q(workload="") | Q(workload=OuterRef("workload")))
     return usage.alias(month_end=_month_end(F("month"))).filter(
         # One EXISTS, which the database answers for all rows together. It would check two joined by OR row by row.
         Exists(own.filter(Q(ended_at=None) | covered, subscription=OuterRef("subscription")))

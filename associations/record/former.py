@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.lookups import Exact, LessThan
 
-from associations.record.access import Reader
+from associations.record.access import Reader, seen_by_workload
 from associations.record.models import KEPT, Association, AssociationQuerySet
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
@@ -92,8 +92,9 @@ def _seen(actor: Actor, now: Q, then: Any) -> Q:
 def _in_force(actor: Actor) -> Q:
     """Return the condition that an association of the actor's with the subscription, or its tenant, is in force."""
     own = Association.objects.open().visible_to(actor)
-    of_tenant = own.filter(customer=OuterRef("customer"), subscription=None)
-    return Q(Exists(own.filter(subscription=OuterRef("pk")))) | Q(Exists(of_tenant))
+    of_tenant = own.filter(customer=OuterRef("customer"), subscription=None, workload="")
+    of_workload = seen_by_workload(actor).filter(subscription=OuterRef("pk"), ended_at=None)
+    return Q(Exists(own.filter(subscription=OuterRef("pk")))) | Q(Exists(of_tenant)) | Q(Exists(of_workload))
 
 
 def _last(actor: Actor, name: str) -> Subquery:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from associations.record.models import Association
+from associations.record.models import Association, SeenUsage
 from associations.record.rules import TENANT_KINDS, AssociationKind
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.models import Partner, Subscription
@@ -71,13 +72,15 @@ def holdings(partner: Partner, subscriptions: Sequence[Subscription]) -> Holding
         "customer": subscriptions[0].customer_id,
         "subscriptions": [one.pk for one in subscriptions],
     }
-    others, tenants, *counts = next(iter(_COUNTED.values(**given)), [0] * (2 + len(AssociationKind)))
+    found = next(iter(_COUNTED.values(**given)), [0] * (4 + len(AssociationKind)))
+    others, by_workload, tenants, workloads, *counts = found
     of_kind = dict(zip(AssociationKind, counts, strict=True))
+    held = [_holding(kind, count, partner) for kind, count in of_kind.items() if count]
     return Holdings(
-        [_holding(kind, count, partner) for kind, count in of_kind.items() if count],
+        [*held, _of_workloads(workloads)] if workloads else held,
         is_administrator=of_kind[AssociationKind.DELEGATED_ADMIN] > 0,
         is_seller=of_kind[AssociationKind.TRANSACTING] + of_kind[AssociationKind.CSP] > 0,
-        others=None if tenants else others,
+        others=None if tenants else others + by_workload,
     )
 
 
@@ -95,19 +98,39 @@ def _holding(kind: AssociationKind, count: int, partner: Partner) -> Holding:
     return Holding(text % {"kind": kind.label, "n": number_text(count)}, way)
 
 
+def _of_workloads(count: int) -> Holding:
+    kind = AssociationKind.CPOR
+    text = ngettext("%(kind)s for %(n)s workload", "%(kind)s for %(n)s workloads", count)
+    return Holding(text % {"kind": kind.label, "n": number_text(count)}, str(WAYS[kind]))
+
+
 def _counted() -> QuerySet[Association, Any]:
     """Return the query for how many other subscriptions it sees, of how many tenants, and the open ones of each kind.
 
+    Those that it sees only because they have a workload that it has claimed are counted apart, and so are these claims.
     A key of a subscription that is NULL, for a tenant, is neither one of these subscriptions nor another one.
     """
     other = ~Q(AnyOf(F("subscription"), Param("subscriptions")))
     counts = {f"of_{kind}": Count("pk", filter=Q(kind=kind, ended_at=None)) for kind in AssociationKind}
+    counts["of_cpor"] = Count("pk", filter=Q(kind=AssociationKind.CPOR, ended_at=None, workload=""))
     counts["of_dpor"] = Count("pk", filter=Q(kind=AssociationKind.DPOR, ended_at=None) & other)
     own = Association.objects.not_undone().filter(partner=Param("partner"), customer=Param("customer"))
     seen = Count("subscription", distinct=True, filter=other)
-    tenants = Count("pk", filter=Q(subscription=None))
-    of_customer = own.values("customer").annotate(others=seen, tenants=tenants, **counts)
-    return of_customer.order_by().values_list("others", "tenants", *counts)
+    tenants = Count("pk", filter=Q(subscription=None, workload=""))
+    workloads = Count("pk", filter=Q(ended_at=None) & ~Q(workload=""))
+    claimed = SeenUsage.objects.filter(partner=Param("partner"), subscription=OuterRef("pk")).exclude(workload="")
+    by_workload = Subscription.objects.filter(
+        ~Q(AnyOf(F("pk"), Param("subscriptions"))),
+        Exists(claimed),
+        ~Exists(own.filter(subscription=OuterRef("pk"))),
+        customer=Param("customer"),
+    )
+    counted = by_workload.order_by().values("customer").annotate(count=Count("pk")).values("count")
+    more = Coalesce(Subquery(counted), 0)
+    of_customer = own.values("customer").annotate(
+        others=seen, more=more, tenants=tenants, workloads=workloads, **counts
+    )
+    return of_customer.order_by().values_list("others", "more", "tenants", "workloads", *counts)
 
 
 _COUNTED: PreparedQuery[Any] = PreparedQuery(_counted)

@@ -220,6 +220,11 @@ class Association(RowModel):
                 condition=Q(undone_at=None),
                 name="associations_of_a_partner",
             ),
+            models.Index(
+                fields=["partner", "customer", "workload"],
+                condition=Q(undone_at=None) & ~Q(workload=""),
+                name="claimed_workloads_of_a_partner",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -245,6 +250,29 @@ class Association(RowModel):
     def is_own_tenant(self) -> bool:
         """Return whether the partner serves itself: this counts for competencies and never pays."""
         return self.partner.own_tenant_id is not None and self.partner.own_tenant_id == self.customer.tenant_id
+
+
+class SeenUsage(models.Model):
+    """A subscription whose usage an association shows to its partner. It is a view, without what was undone.
+
+    `workload` is empty where all usage is shown: to the partner of record, and by the claim of a subscription. A claim
+    of a workload shows that of each subscription of the tenant whose SKU has it.
+    """
+
+    pk = models.CompositePrimaryKey("association_id", "subscription_id")
+    association = models.ForeignKey(Association, models.DO_NOTHING, related_name="+", db_constraint=False)
+    partner = models.ForeignKey(Partner, models.DO_NOTHING, related_name="+", db_constraint=False)
+    subscription = models.ForeignKey(Subscription, models.DO_NOTHING, related_name="+", db_constraint=False)
+    workload = models.CharField(max_length=10, choices=Workload.choices, blank=True)
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        verbose_name = "seen usage"
+
+    def __str__(self) -> str:
+        return f"{self.subscription_id}: {self.workload}"
 
 
 class Unexplained(models.Model):

@@ -15,9 +15,9 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Abs
 from django.utils import timezone
 
-from associations.record.access import usage_visible_to
-from associations.record.models import Association
+from associations.record.access import seen_by, usage_visible_to
 from associations.record.policies import months_before
+from associations.record.rules import AssociationKind
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.db.prepared import Param, Statement
@@ -146,27 +146,48 @@ def use_of_workloads(usage: QuerySet[Usage]) -> list[UseOfWorkload]:
 
 
 @dataclass(frozen=True)
+class Claimed:
+    """The months of usage that a claim shows: all, or a first and a last one; of one workload, or of all with ""."""
+
+    workload: str
+    span: tuple[date, date] | None
+
+
+@dataclass(frozen=True)
 class Sight:
-    """The months of a subscription's usage that a reader may see: all, or spans of a first and a last month."""
+    """The months of a subscription's usage that a reader may see: all, or spans of a first and a last month.
+
+    These are of a customer, of staff, and of a partner of record. What a partner sees by a claim is apart.
+    """
 
     whole: bool
     spans: list[tuple[date, date]]
+    claimed: list[Claimed]
 
 
 def months_seen(actor: Actor, subscription: Subscription) -> Sight:
     """Return the months that usage_visible_to lets the actor see. A period covers the months at whose end it ran."""
     if actor.kind != OrganisationKind.PARTNER:
-        return Sight(whole=True, spans=[])
-    own = Association.objects.not_undone().of_record().visible_to(actor).filter(subscription=subscription)
-    bounds = own.order_by("began_at").values_list("began_at", "ended_at")
-    spans = []
-    for began_at, ended_at in bounds:
-        if ended_at is None:
-            return Sight(whole=True, spans=[])
-        first, last = (moment.astimezone(UTC).date().replace(day=1) for moment in (began_at, ended_at))
-        if first < last:
-            spans.append((first, months_before(last, 1)))
-    return Sight(whole=False, spans=spans)
+        return Sight(whole=True, spans=[], claimed=[])
+    whole, spans, claimed = False, [], []
+    seen = seen_by(actor).filter(subscription=subscription).order_by("began_at", "association")
+    for kind, workload, began_at, ended_at in seen.values_list("association__kind", "workload", "began_at", "ended_at"):
+        span = None if ended_at is None else _span(began_at, ended_at)
+        if ended_at is not None and span is None:
+            continue
+        if kind == AssociationKind.CPOR:
+            claimed.append(Claimed(workload, span))
+        elif span is None:
+            whole = True
+        else:
+            spans.append(span)
+    return Sight(whole, [] if whole else spans, claimed)
+
+
+def _span(began_at: datetime, ended_at: datetime) -> tuple[date, date] | None:
+    """Return the first and the last month at whose end a period ran; None if it was in none."""
+    first, last = (moment.astimezone(UTC).date().replace(day=1) for moment in (began_at, ended_at))
+    return (first, months_before(last, 1)) if first < last else None
 
 
 @dataclass(frozen=True)

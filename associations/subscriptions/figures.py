@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from associations.record import usage
 from associations.record.usage import UseOfWorkload
+from por.directory.rules import Workload
 from por.web import formatting
 from por.web.charts import MOST_LINES, Figure, Series
 
@@ -135,9 +136,22 @@ def newest_first(use: Sequence[UseOfWorkload]) -> list[UseOfWorkload]:
 
 def months_text(sight: usage.Sight) -> str:
     """Return the text of the months that can be seen, as in "Jul 2025 – Aug 2025, Nov 2025"."""
-    return ", ".join(
-        formatting.month_text(first)
-        if first == last
-        else f"{formatting.month_text(first)} – {formatting.month_text(last)}"
-        for first, last in sight.spans
-    )
+    return ", ".join(_span_text(*span) for span in sight.spans)
+
+
+def claims_text(sight: usage.Sight) -> list[str]:
+    """Return a sentence for each claim that shows usage: of what, and which months."""
+    sentences = []
+    for claim in sight.claimed:
+        what = str(Workload(claim.workload).label) if claim.workload else _("this subscription")
+        if claim.span is None:
+            sentences.append(_("You can see all months of %(what)s because of your claim.") % {"what": what})
+        else:
+            text = _("You can see %(months)s of %(what)s because you had a claim at the end of those months.")
+            sentences.append(text % {"months": _span_text(*claim.span), "what": what})
+    return sentences
+
+
+def _span_text(first: date, last: date) -> str:
+    start, end = formatting.month_text(first), formatting.month_text(last)
+    return start if first == last else f"{start} – {end}"

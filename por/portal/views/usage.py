@@ -80,6 +80,7 @@ def _of_one(request: Request, subscription_id: uuid.UUID, *, page: str, above: s
             "list_url": reverse(f"associations:{above}"),
             "seen": seen,
             "seen_text": figures.months_text(seen),
+            "claims_text": figures.claims_text(seen),
             "corrections": [one for one in use if one.corrected_at],
             "form": form,
             **_figures(request, form, use),

@@ -43,7 +43,14 @@ TABLE = {
     "dpor, open, its global account": Sees(True, HALDEN, True, 3, ("attached",)),
     "dpor, former": Sees(True, "hidden", False, 2, ("removed", "attached")),
     "dpor, undone": Sees(False),
-    "cpor": Sees(True, "hidden"),  # of no claimed workload, as long as no claim names one
+    "cpor": Sees(True, "hidden"),  # made by an import: of no workload that is known
+    "cpor, a workload": Sees(True, "hidden", False, 3),
+    "cpor, a workload, former": Sees(True, "hidden", False, 2),
+    "cpor, a workload, undone": Sees(False),
+    "cpor, a workload without usage": Sees(True, "hidden"),
+    "cpor, a workload of other products": Sees(False),
+    "cpor, the subscription": Sees(True, "hidden", False, 3),
+    "cpor, the subscription, former": Sees(True, "hidden", False, 2),
     "pal": Sees(True, "hidden"),
     "delegated_admin": Sees(True, "hidden"),
     "delegated_admin, former": Sees(True, "hidden"),
@@ -56,6 +63,20 @@ TABLE = {
     "a new partner's viewer": Sees(False),
 }
 TENANT_KINDS = {"pal", "delegated_admin", "fasttrack"}
+#: The claims of the table. Of each unit, one is in force at a time.
+FORMER = {"began_at": datetime(2025, 7, 10, tzinfo=UTC), "ended_at": datetime(2025, 9, 10, tzinfo=UTC)}
+LATER = {"began_at": datetime(2025, 9, 10, tzinfo=UTC)}
+OF_WORKLOAD = {"program": "osu_m365", "role": "usage"}
+OF_SUBSCRIPTION = {"program": "osu_bizapps", "role": "usage"}
+CLAIMS: dict[str, dict[str, Any]] = {
+    "cpor, a workload": {**OF_WORKLOAD, "workload": "exo", **LATER},
+    "cpor, a workload, former": {**OF_WORKLOAD, "workload": "exo", **FORMER},
+    "cpor, a workload, undone": {**OF_WORKLOAD, "workload": "exo", "undone_at": datetime(2025, 9, 1, tzinfo=UTC)},
+    "cpor, a workload without usage": {**OF_WORKLOAD, "workload": "spo"},
+    "cpor, a workload of other products": {**OF_WORKLOAD, "workload": "azure"},
+    "cpor, the subscription": {**OF_SUBSCRIPTION, **LATER},
+    "cpor, the subscription, former": {**OF_SUBSCRIPTION, **FORMER},
+}
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +116,9 @@ def viewers(subscription: Subscription) -> dict[str, Actor]:
     for kind in ("cpor", "pal", "delegated_admin", "fasttrack", "transacting", "csp", "osa_form"):
         partners[kind] = make_partner(f"{kind} AB")
         associate(partners[kind], kind, customer, subscription)
+    for name, fields in CLAIMS.items():
+        partners[name] = make_partner(f"{name} AB")
+        associate(partners[name], "cpor", customer, subscription, **fields)
     partners["delegated_admin, former"] = make_partner("Tidigare AB")
     associate(
         partners["delegated_admin, former"], "delegated_admin", customer, subscription,
@@ -110,9 +134,11 @@ def viewers(subscription: Subscription) -> dict[str, Actor]:
 
 
 def associate(partner: Any, kind: str, customer: Customer, subscription: Subscription, **fields: Any) -> None:
+    of_tenant = kind in TENANT_KINDS or "workload" in fields
+    began = {"began_at": datetime(2025, 1, 1, tzinfo=UTC)}
     Association.objects.create(
-        kind=kind, partner=partner, customer=customer, source="estate", began_at=datetime(2025, 1, 1, tzinfo=UTC),
-        subscription=None if kind in TENANT_KINDS else subscription, **fields,
+        kind=kind, partner=partner, customer=customer, source="estate",
+        subscription=None if of_tenant else subscription, **began | fields,
     )  # fmt: skip
 
 
@@ -185,10 +211,11 @@ def test_partner_cannot_find_another_by_its_number_or_name(viewers, subscription
 def test_partner_lists_only_its_own_associations(viewers, subscription, name):
     kinds = [one["kind"] for one in Api(viewers[name]).get("associations/").json()["results"]]
     if name in {"customer", "staff"}:
-        assert len(kinds) == 10
+        assert len(kinds) == 16
         return
     own = name.partition(",")[0]
-    assert kinds == ([own] if TABLE[name].row else [])
+    is_listed = TABLE[name].row or name == "cpor, a workload of other products"
+    assert kinds == ([own] if is_listed else [])
 
 
 def months_in(table: str) -> list[str]:
@@ -212,12 +239,19 @@ def test_pages_and_files_of_usage_show_each_reader_the_months_of_the_table(viewe
             table = page.text.partition("Show as table")[2]
             assert months_in(table) == months, name
             assert {month for month in MONTHS if month in file_of(web, address)} == set(months), name
-            assert page.context["seen"].whole == (sees.months == 3), name
+            assert page.context["seen"].whole == (sees.months == 3 and name not in CLAIMS), name
+            assert [one.span is None for one in page.context["seen"].claimed] == (
+                ["former" not in name] if name in CLAIMS else []
+            ), name
             assert ("You can see Jul 2025 – Aug 2025 because" in page.text) == (name == "dpor, former"), name
-            assert ("You cannot see usage" in page.text) == (not months), name
+            assert ("You cannot see usage" in page.text) == (not months and name not in CLAIMS), name
+            assert ("of Exchange Online because" in page.text) == name.startswith("cpor, a workload") * bool(months), (
+                name
+            )
         if viewer.kind != "partner":
             continue
-        for view, shows in (("", sees.months == 3), ("former", name == "dpor, former"), ("own", False)):
+        of_record = sees.months == 3 and name not in CLAIMS
+        for view, shows in (("", of_record), ("former", name == "dpor, former"), ("own", False)):
             address = f"{reverse('portal:partner_usage')}?months=all&view={view}"
             page, shown = web.get(address), months if shows else []
             assert months_in(page.text.partition("Show as table")[2]) == shown, (name, view)

@@ -243,6 +243,15 @@ class Association(RowModel):
         return (self.began_at, self.ended_at, self.attached_at, self.undone_at, self.reopened_at, self.redated_at)
 
     @property
+    def unit(self) -> tuple[str | int | None, ...] | None:
+        """Return what only one association has at a time, as the constraints say; None if its kind excludes nothing."""
+        if self.kind == AssociationKind.DPOR:
+            return (self.kind, self.subscription_id)
+        if self.workload:
+            return (self.program, self.customer_id, self.workload)
+        return (self.program, self.role, self.subscription_id) if self.program else None
+
+    @property
     def is_in_force(self) -> bool:
         return self.ended_at is None and self.undone_at is None
 

@@ -28,6 +28,8 @@ from por.db.locks import lock_timeout_as_busy
 from por.directory import actions as directory
 from por.directory.models import Customer, Partner, Subscription
 
+#: The partner of record and claims of a subscription end when it expires; other kinds do not.
+ENDS_WITH_SUBSCRIPTION = Q(kind=AssociationKind.DPOR) | ~Q(program="")
 #: How many associations are ended or reopened in one transaction.
 BATCH = 500
 #: Why an open change request is cancelled when its incumbent ends for this reason.
@@ -45,11 +47,9 @@ def end_overtaken() -> int:
 
     Open change requests that became pointless by this, or by an end in a file, are cancelled.
     """
-    overtaken = Association.objects.open().filter(
-        Q(kind=AssociationKind.DPOR, subscription__status=Subscription.Status.EXPIRED)
-        | Q(subscription__left_at__isnull=False)
-        | Q(partner__status=Partner.Status.CLOSED)
-    )
+    expired = ENDS_WITH_SUBSCRIPTION & Q(subscription__status=Subscription.Status.EXPIRED)
+    moved = Q(subscription__left_at__isnull=False)
+    overtaken = Association.objects.open().filter(expired | moved | Q(partner__status=Partner.Status.CLOSED))
     ended = _in_batches(overtaken, end_from_outside)
     change_requests.cancel_overtaken()
     return ended
@@ -58,7 +58,7 @@ def end_overtaken() -> int:
 def reopen_taken_back() -> int:
     """Let associations go on that an import ended for a reason, if its files have taken it back; return how many.
 
-    Only within the policy's days after the end, and only where no other partner has come.
+    Only within the policy's days after the end, and only where nobody else has come.
     """
     now = timezone.now()
     since = now - policy_on(now.date()).reopen_from_file
@@ -68,7 +68,7 @@ def reopen_taken_back() -> int:
         .exclude(partner__status=Partner.Status.CLOSED)
         .exclude(partner__kind=Partner.Kind.GLOBAL)
         .exclude(subscription__left_at__isnull=False)
-        .exclude(kind=AssociationKind.DPOR, subscription__status=Subscription.Status.EXPIRED)
+        .exclude(ENDS_WITH_SUBSCRIPTION, subscription__status=Subscription.Status.EXPIRED)
     )
     return _in_batches(taken_back, reopen_from_outside)
 
@@ -163,36 +163,39 @@ class _Units(NamedTuple):
         return locking.next_instant(self.associations, of_record, requests)
 
     def is_followed(self, one: Association) -> bool:
-        """Return whether another partner of record, or for other kinds the same partner, came after it."""
+        """Return whether anybody has its unit since; where a kind excludes nothing, whether the same partner came."""
         assert one.ended_at is not None
         return any(
             other.undone_at is None
             and other.began_at >= one.ended_at
             and (other.kind, other.customer_id, other.subscription_id)
             == (one.kind, one.customer_id, one.subscription_id)
-            and (one.kind == AssociationKind.DPOR or other.partner_id == one.partner_id)
+            and (other.partner_id == one.partner_id if one.unit is None else other.unit == one.unit)
             for other in self.others
         )
 
 
 def _locked(pks: Sequence[int]) -> _Units:
-    """Return the associations that are not undone, with what events name, and lock their units and partners."""
+    """Return the associations that are not undone, with what events name, and lock their units and partners.
+
+    The lock of a claim is that of its customer, whatever it is of.
+    """
     found = Association.objects.filter(pk__in=pks)
-    keys = list(found.values_list("customer_id", "subscription_id", "partner_id"))
-    tenants = {customer for customer, subscription, _partner in keys if subscription is None}
-    subscriptions = {subscription for _customer, subscription, _partner in keys if subscription is not None}
+    keys = list(found.values_list("customer_id", "subscription_id", "partner_id", "program"))
+    tenants = {customer for customer, subscription, _partner, program in keys if subscription is None or program}
+    subscriptions = {subscription for _customer, subscription, *_more in keys if subscription is not None}
     with lock_timeout_as_busy(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '60s'")  # as every batch of an import
         list(Customer.objects.filter(pk__in=tenants).order_by("pk").select_for_update(no_key=True))
         list(Subscription.objects.filter(pk__in=subscriptions).order_by("pk").select_for_update(no_key=True))
-        directory.lock({partner for _customer, _subscription, partner in keys})
+        directory.lock({partner for _customer, _subscription, partner, _program in keys})
     others = Association.objects.filter(Q(subscription__in=subscriptions) | Q(subscription=None, customer__in=tenants))
     return _Units(list(found.not_undone().with_names().order_by("pk")), list(others))
 
 
 def _reason_against(association: Association) -> EndReason | None:
     of = association.subscription or association.customer
-    return end_reason_from_outside(association.kind, of, association.partner)
+    return end_reason_from_outside(association.kind, of, association.partner, program=association.program)
 
 
 def end_by_system(association: Association, of: Subscription | Customer, reason: EndReason) -> None:
@@ -206,11 +209,14 @@ def end_by_system(association: Association, of: Subscription | Customer, reason:
     change_requests.cancel_open(requests, CANCELS[reason], by=SYSTEM, at=now)
 
 
-def end_reason_from_outside(kind: str, of: Subscription | Customer, partner: Partner) -> EndReason | None:
-    """Return why an association of this kind cannot be in force now; None if it can."""
+def end_reason_from_outside(
+    kind: str, of: Subscription | Customer, partner: Partner, *, program: str = ""
+) -> EndReason | None:
+    """Return why an association of this kind, or a claim in this programme, cannot be in force; None if it can."""
     if isinstance(of, Subscription) and of.left_at is not None:
         return EndReason.SUBSCRIPTION_MOVED
     if partner.status == Partner.Status.CLOSED:
         return EndReason.PARTNER_CLOSED
     expired = isinstance(of, Subscription) and of.status == Subscription.Status.EXPIRED
-    return EndReason.SUBSCRIPTION_EXPIRED if expired and kind == AssociationKind.DPOR else None
+    ends_with_it = kind == AssociationKind.DPOR or program != ""
+    return EndReason.SUBSCRIPTION_EXPIRED if expired and ends_with_it else None

@@ -36,8 +36,15 @@ HUNT = settings(QUIET, derandomize=True, database=None, report_multiple_bugs=Fal
 
 #: Kind and unit of an association: the numbers are those of subscriptions, the other two are of customers.
 units = st.sampled_from(
-    [*((kind, number) for kind in ("dpor", "transacting") for number in range(4)), ("pal", 0), ("pal", 1)]
+    [
+        *((kind, number) for kind in ("dpor", "transacting", "claim of a subscription") for number in range(4)),
+        *((kind, number) for kind in ("pal", "claim of a workload") for number in range(2)),
+    ]
 )
+CLAIMS = {
+    "claim of a subscription": {"program": "osu_bizapps", "role": "usage"},
+    "claim of a workload": {"program": "osu_m365", "role": "usage", "workload": "exo"},
+}
 statuses = st.lists(st.sampled_from(["active", "grace", "expired", "expired"]), min_size=4, max_size=4)
 accounts = st.lists(st.sampled_from(["active", "suspended", "closed"]), min_size=3, max_size=3)
 #: Unit, partner, the days before NOW on which it began and ended, and why it ended.
@@ -65,13 +72,15 @@ class Estate:
     def fill(self, rows: Drawn) -> None:
         """Insert those of the associations that fit the ones before."""
         for (kind, unit), partner, began, ended, reason in rows:
-            of = self.customers[unit] if kind == "pal" else self.subscriptions[unit]
+            of = self.customers[unit] if kind in {"pal", "claim of a workload"} else self.subscriptions[unit]
             draft = actions.draft(
-                of, self.partners[partner], kind=kind, source=Source.ESTATE,
+                of, self.partners[partner], kind="cpor" if kind in CLAIMS else kind, source=Source.ESTATE,
                 began_at=NOW - timedelta(days=began), attached_at=NOW - timedelta(days=began),
                 ended_at=None if ended is None or ended >= began else NOW - timedelta(days=ended),
             )  # fmt: skip
             draft.end_reason = reason if draft.ended_at else ""
+            for name, value in CLAIMS.get(kind, {}).items():
+                setattr(draft, name, value)
             try:
                 with transaction.atomic():
                     actions.begin(draft)
@@ -89,12 +98,21 @@ def of(one: Association) -> Subscription | Customer:
     return one.customer if one.subscription is None else one.subscription
 
 
+def reason_against(one: Association) -> EndReason | None:
+    """Return why it cannot be in force: a closed account, or an expired subscription of a record or claim."""
+    if one.partner.status == Partner.Status.CLOSED:
+        return EndReason.PARTNER_CLOSED
+    ends_with_it = one.subscription is not None and one.kind in {AssociationKind.DPOR, AssociationKind.CPOR}
+    is_expired = ends_with_it and one.subscription.status == Subscription.Status.EXPIRED
+    return EndReason.SUBSCRIPTION_EXPIRED if is_expired else None
+
+
 def end_one_by_one() -> int:
     count = 0
     for one in Association.objects.open().with_names().order_by("pk"):
         if one.subscription is not None:
             one.subscription.refresh_from_db(fields=["version"])
-        reason = ending.end_reason_from_outside(one.kind, of(one), one.partner)
+        reason = reason_against(one)
         if reason is not None:
             ending.end_by_system(one, of(one), reason)
             count += 1
@@ -107,11 +125,13 @@ def reopen_one_by_one() -> int:
     ended = Association.objects.filter(undone_at=None, end_reason__in=FROM_OUTSIDE).with_names().order_by("pk")
     for one in ended:
         same = Association.objects.filter(kind=one.kind, customer=one.customer, subscription=one.subscription)
-        if one.kind != AssociationKind.DPOR:
+        if one.kind == AssociationKind.CPOR:  # of one unit, whoever has it
+            same = same.filter(program=one.program, role=one.role, workload=one.workload)
+        elif one.kind != AssociationKind.DPOR:
             same = same.filter(partner=one.partner)
         assert one.ended_at is not None
         after = [other for other in same if other.began_at >= one.ended_at]
-        is_over = ending.end_reason_from_outside(one.kind, of(one), one.partner) is not None
+        is_over = reason_against(one) is not None
         if not after and not is_over and one.ended_at > timezone.now() - timedelta(days=90):
             found.append(one)
     for one in found:
@@ -133,7 +153,7 @@ def written(estate: Estate, given: Any, end: Callable[[], int], reopen: Callable
     rows, (first_status, first_accounts), (then_status, then_accounts) = given
     with transaction.atomic():
         estate.fill(rows)
-        describing.describe_all()
+        describing.describe_new([customer.pk for customer in estate.customers])
         estate.set(first_status, first_accounts)
         versions = [versions_of()]
         with mock.patch.object(timezone, "now", return_value=NOW):

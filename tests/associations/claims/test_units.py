@@ -93,7 +93,8 @@ def test_all_constraints_hold_for_every_row():
     """The migrations add some of them without looking at the rows, and check these later."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT conname FROM pg_constraint WHERE conrelid = 'associations_association'::regclass AND NOT convalidated"
+            "SELECT conname FROM pg_constraint"
+            " WHERE conrelid = 'associations_association'::regclass AND NOT convalidated"
             " UNION ALL SELECT indexrelid::regclass::name FROM pg_index"
             " WHERE indrelid = 'associations_association'::regclass AND NOT (indisvalid AND indisready)"
         )

@@ -221,7 +221,7 @@ def pairs_of_lists(estate: Estate) -> Iterator[Pair]:
         "renews_before": days,
         "tenant_id": tenants,
     }
-    orders = [("pk",), ("customer__organisation__name", "-pk")]
+    orders = [("pk",), ("customer_name", "-pk")]
     for turn in range(10):
         given = {name: chance.choice(values) for name, values in choices.items() if turn and chance.random() < 0.35}
         form = SubscriptionFilter(given)
@@ -386,13 +386,14 @@ def _by_digest(estate: Estate) -> Iterator[Pair]:
 
 
 def _records(estate: Estate) -> Iterator[Pair]:
+    names = ["partner__organisation__name" if name == "partner_name" else name for name in schemas._RECORD_VALUES[:-1]]
     for ids in _lists_of(Subscription)(estate):
         held = Association.objects.open().of_record().filter(subscription__in=ids)
         contested = set(ChangeRequest.objects.open().values_list("subscription", flat=True))
         yield Pair(
             lambda ids=ids: sorted(schemas._RECORDS.values(ids=ids)),
             lambda held=held, contested=contested: sorted(
-                (*row, row[0] in contested) for row in held.values_list(*schemas._RECORD_VALUES[:-1])
+                (*row, row[0] in contested) for row in held.values_list(*names)
             ),
         )
 

@@ -17,7 +17,7 @@ from associations.subscriptions.queries import ENDING
 from por.accounts.rules import OrganisationKind
 from por.directory.templatetags import Cells, missing
 from por.web import charts
-from por.web.formatting import NONE
+from por.web.formatting import NONE, month_text
 from por.web.frames import Frame, filled
 from por.web.templatetags import ui
 
@@ -146,6 +146,54 @@ def _holder(context: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
     if organisation.pk == context["actor"].organisation_id:  # a reader's own name says nothing in each row
         return filled("<span>{}</span>", ui.day(row.record.began_at) if context.get("with_trend") else since)
     return filled('<span>{}<br><span class="tiny muted">{}</span></span>', organisation.name, since)
+
+
+# --- Usage ----------------------------------------------------------------------------------------------------------
+
+_USAGE = Frame("portal/_usage_row.html", "name", "own", "month", "used", "share", "consumption")
+_FIGURES = Frame("portal/_figures_row.html", "month", "name", "paid", "active", "share", "consumption", "corrected")
+
+
+@register.simple_tag(takes_context=True)
+def usage_rows(context: Mapping[str, Any]) -> SafeString:
+    """Return the rows of the page about the usage of many subscriptions: the newest month of each."""
+    cells, page, query = Cells(), context["usage_page"], context["as_of_query"]
+
+    def shown(row: Any) -> dict[str, str]:
+        one, month = row.subscription, row.usage
+        customer = one.customer.organisation.name if context["of_partner"] else ""
+        return {
+            "name": cells.name(one, ui.address(page, one.subscription_id), query, customer),
+            "own": _badges(cells.language)["of_itself"] if row.own_use else "",
+            "month": month_text(month.month) if month else NONE,
+            "used": ui.use(month.active_users, month.paid_units) if month else NONE,
+            "share": ui.percent(month.active_users, month.paid_units) if month else NONE,
+            "consumption": ui.money(month.consumed_usd, "USD") if month else NONE,
+        }
+
+    return _USAGE.render(map(shown, context["rows"]), has_money=bool(context["money"].series))
+
+
+@register.simple_tag(takes_context=True)
+def figure_rows(context: Mapping[str, Any]) -> SafeString:
+    """Return the rows of the table of all figures by month and workload."""
+    running = None if context["as_of"] else context["running"]
+    so_far = filled(' <span class="tiny muted">{}</span>', _("so far"))
+
+    def shown(one: Any) -> dict[str, str]:
+        month = month_text(one.month)
+        return {
+            "month": filled("{}{}", month, so_far) if one.month == running else month,
+            "name": one.name,
+            "paid": ui.number(one.paid_units),
+            "active": ui.number(one.active_users),
+            "share": ui.percent(one.active_users, one.paid_units),
+            "consumption": ui.money(one.consumed_usd, "USD"),
+            "corrected": ui.moment(one.corrected_at) if one.corrected_at else NONE,
+        }
+
+    flags = {"has_money": bool(context["money"].series), "has_corrections": bool(context.get("subscription"))}
+    return _FIGURES.render(map(shown, context["rows_of_figures"]), **flags)
 
 
 @lru_cache

@@ -31,8 +31,8 @@ class Cells:
             ui.choices(Subscription, name, self.language) for name in ("product", "agreement", "status")
         )
 
-    def name(self, subscription: Subscription, url: str, query: str = "") -> SafeString:
-        """Return the name of a subscription as a link, above its product and the beginning of its ID."""
+    def name(self, subscription: Subscription, url: str, query: str = "", customer: str = "") -> SafeString:
+        """Return the name of a subscription as a link, above its product, or customer, and the beginning of its ID."""
         return filled(
             '<span class="cell2">{}<span><a href="{}{}">{}</a>'
             '<span class="muted tiny">{} · <span class="id">{}</span></span></span></span>',
@@ -40,7 +40,7 @@ class Cells:
             url,
             query,
             subscription.name,
-            self.products[subscription.product],
+            customer or self.products[subscription.product],
             ui.short_id(subscription.subscription_id),
         )
 

@@ -111,6 +111,21 @@ def test_today_is_the_readers_day_but_where_utc_days_are_meant():
     assert found == UTC_DAYS
 
 
+def test_no_query_cuts_a_day_out_of_an_instant_in_the_zone_of_one_reader():
+    """A prepared query is kept for all readers, and would keep the zone of the first one."""
+    cut = re.compile(r"__(date|month|year|hour)\b(?!_)|\bTrunc\w+\((?!.*tzinfo=)")
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for top in ("por", "associations")
+        for path in (ROOT / top).rglob("*.py")
+        if "migrations" not in path.parts
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if cut.search(line)
+    ]
+    assert found == []
+    assert cut.search("ended_at__date=day")
+
+
 def test_templates_show_instants_by_the_tags_that_know_the_readers_day():
     assert not [path.name for path in templates() if _CUT_OFF.search(path.read_text(encoding="utf-8"))]
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Case, CharField, Count, Exists, F, OuterRef, Q, QuerySet, TextChoices, Value, When
+from django.db.models.functions import TruncDate
 from django.db.models.lookups import GreaterThanOrEqual, IsNull, LessThanOrEqual
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -35,6 +36,12 @@ EXPIRED = (EndReason.SUBSCRIPTION_EXPIRED, EndReason.SUBSCRIPTION_REPLACED)
 #: The kinds of gap. No subscription is in two: "replaced" lacks a partner that the one it replaces had, "ended" is the
 #: old one itself, for a partner that may not see its replacement.
 KINDS = ("risk", "none", "replaced", "ended")
+
+
+#: The condition that an association ended with its subscription, by the UTC day: queries are kept for all readers.
+_WITH_SUBSCRIPTION = Q(end_reason__in=EXPIRED) | Q(
+    GreaterThanOrEqual(TruncDate("ended_at", tzinfo=UTC), F("subscription__renews_on")), end_reason=""
+)
 
 
 # The database looks for the associations of a condition once each time it is written. So the conditions that join the
@@ -129,7 +136,7 @@ def _ended(actor: Actor) -> Q:
     """Return the condition that it expired under the partner, which may not see a replacement."""
     today = timezone.localdate()
     ended = _of_record(actor).filter(
-        Q(end_reason__in=EXPIRED) | Q(end_reason="", ended_at__date__gte=F("subscription__renews_on")),
+        _WITH_SUBSCRIPTION,
         ended_at__gte=start_of(months_before(today, policy_on(today).back_dating_months)),
     )
     known = subscriptions_visible_to(actor).filter(replaces=OuterRef("pk"))
@@ -359,9 +366,7 @@ def _alike(old: F | OuterRef, new: F | OuterRef) -> Q:
 
 
 #: The condition that an association is or was of record at the end of its subscription.
-_AT_THE_END = (
-    Q(ended_at=None) | Q(end_reason__in=EXPIRED) | Q(end_reason="", ended_at__date__gte=F("subscription__renews_on"))
-)
+_AT_THE_END = Q(ended_at=None) | _WITH_SUBSCRIPTION
 
 
 @lru_cache(maxsize=256)

@@ -123,6 +123,21 @@ def test_customer_sees_every_gap_with_its_reason_and_day(elin, estate):
     assert page.text.count("Attach partner<span") == 4
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland", "Pacific/Honolulu"])
+def test_gaps_are_the_same_in_every_time_zone(partner, customer, zone):
+    """An association that ended an hour before the UTC day of the renewal did not end with the subscription."""
+    actor = make_member(partner.organisation)
+    expired = {
+        hours: make_subscription(customer, status="expired", renews_on=TODAY - timedelta(days=30)).pk
+        for hours in (-1, 0, 23)
+    }
+    for hours, pk in expired.items():
+        associate(Subscription.objects.get(pk=pk), partner, ended_at=ago(30) + timedelta(hours=hours))
+    with timezone.override(zone):
+        found = set(Subscription.objects.filter(lost(actor)).values_list("pk", flat=True))
+    assert found == {expired[0], expired[23]}
+
+
 def test_partner_sees_only_the_gaps_it_may_see(maja, estate):
     without = {
         "free": ("none", None),

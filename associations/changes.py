@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from associations.record.file_events import FileEvent
 from associations.record.models import Association
 from associations.record.recording import Change
 from associations.record.rules import AssociationKind
+from por.history.models import Event
 from por.imports.events import ImportEvent
 
 
@@ -79,3 +81,15 @@ def _known(customers: Collection[int]) -> set[int]:
             [sorted(customers), ImportEvent.LOADED],
         )
         return {customer for (customer,) in cursor.fetchall()}
+
+
+def moved_by_people(subscription_ids: Collection[uuid.UUID]) -> set[int]:
+    """Return the keys of those associations of the subscriptions whose start a person has moved.
+
+    One query finds them for all lines of a batch. A query for each corrected line would take longer than all else.
+    """
+    if not subscription_ids:
+        return set()
+    verbs = [AttachEvent.DATED_BACK, AttachEvent.DATED_FORWARD]
+    moves = Event.objects.filter(verb__in=verbs, object_kind="subscription", object_id__in=map(str, subscription_ids))
+    return {changes["association"] for changes in moves.values_list("changes", flat=True)}

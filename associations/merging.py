@@ -15,8 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from associations.attaching.actions.ending import end_reason_from_outside
-from associations.attaching.events import AttachEvent
-from associations.changes import Before, begun, changes_of
+from associations.changes import Before, begun, changes_of, moved_by_people
 from associations.record import actions as record
 from associations.record import bulk
 from associations.record.locking import TICK
@@ -27,7 +26,6 @@ from associations.record.rules import FROM_OUTSIDE, TENANT_KINDS, AssociationKin
 from por.directory.imports.common import unknown
 from por.directory.imports.moves import row_on
 from por.directory.models import Customer, Partner, Subscription
-from por.history.models import Event
 from por.imports.loading import Line, Outcome
 from por.imports.reading import Unfit
 
@@ -71,22 +69,17 @@ def merge_units(rows: Sequence[AssociationLine], outcome: Outcome) -> None:
             judged[unit].append(_Line(row, unit, partner))
         except Unfit as unfit:
             outcome.refuse(row.line, unfit)
-    merge = _Merge(outcome, timezone.now(), _moved_by_people(chain.from_iterable(judged.values()), stored))
+    corrected = _corrected(chain.from_iterable(judged.values()), stored)
+    merge = _Merge(outcome, timezone.now(), moved_by_people(corrected))
     for unit, lines in judged.items():
         merge.add(lines, stored[unit])
     merge.save()
 
 
-def _moved_by_people(lines: Iterable[_Line], stored: Mapping[Unit, Sequence[Association]]) -> set[int]:
-    """Return the keys of the associations whose start a person has moved, where a line may correct a start.
-
-    One query finds them for all lines. A query for each corrected line would take longer than all else.
-    """
-    may_correct = [one.unit for one in lines if stored[one.unit] and _same(one, stored[one.unit]) is None]
-    ids = {str(unit.subscription_id) for unit in may_correct if isinstance(unit, Subscription)}
-    verbs = [AttachEvent.DATED_BACK, AttachEvent.DATED_FORWARD]
-    moves = Event.objects.filter(verb__in=verbs, object_kind="subscription", object_id__in=ids)
-    return {changes["association"] for changes in moves.values_list("changes", flat=True)} if ids else set()
+def _corrected(lines: Iterable[_Line], stored: Mapping[Unit, Sequence[Association]]) -> set[uuid.UUID]:
+    """Return the subscriptions of which a line may correct a stored start."""
+    units = (one.unit for one in lines if stored[one.unit] and _same(one, stored[one.unit]) is None)
+    return {unit.subscription_id for unit in units if isinstance(unit, Subscription)}
 
 
 def _locked_units(rows: Sequence[AssociationLine]) -> dict[uuid.UUID, list[Unit]]:

@@ -268,6 +268,7 @@ def test_customers_list_shows_the_record_of_the_day_and_marks_what_is_of_today(w
     assert [tab.url for tab in page.context["tabs"]] == [
         "/c/subscriptions/?as_of=2015-11-15",
         "/c/subscriptions/?as_of=2015-11-15&view=no_partner",
+        "/c/subscriptions/?as_of=2015-11-15&view=missing",
     ]
 
 

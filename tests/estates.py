@@ -30,6 +30,13 @@ def partner(mpn_id: str = PARTNER, **cells: str) -> Row:
     } | cells  # fmt: skip
 
 
+def enrolment(mpn_id: str = PARTNER, **cells: str) -> Row:
+    return {
+        "mpn_id": mpn_id, "program": "incentive.osu_m365", "agreement_signed_on": "2024-07-01",
+        "bank_ok_on": "2024-07-15", "tax_ok_on": "",
+    } | cells  # fmt: skip
+
+
 def customer(tenant_id: str = TENANT, **cells: str) -> Row:
     return {
         "tenant_id": tenant_id, "name": "Västerhamn Energi AB", "domain": "vasterhamn.example", "country": "SE",

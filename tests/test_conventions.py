@@ -93,6 +93,7 @@ UTC_DAYS = {
     "associations/record/usage.py",
     "associations/renewals/actions.py",
     "por/directory/imports/absent.py",
+    "por/directory/imports/enrolments.py",
     "por/directory/imports/usage.py",
     "por/management/commands/demo.py",
 }

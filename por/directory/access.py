@@ -8,7 +8,8 @@ from django.db import models
 from django.db.models import Q
 
 from por.accounts.models import Actor
-from por.directory.models import Partner
+from por.accounts.rules import OrganisationKind
+from por.directory.models import Enrolment, Partner
 
 
 def partners_of(actor: Actor) -> models.QuerySet[Partner]:
@@ -25,6 +26,15 @@ def partner_ids(actor: Actor) -> Sequence[int | None] | models.QuerySet[Partner,
     if actor.below is None:
         return partners_of(actor).values_list("pk", flat=True)
     return (actor.organisation_id, *actor.below)
+
+
+def enrolments_visible_to(actor: Actor) -> models.QuerySet[Enrolment]:
+    """Return the enrolments of the partners that the actor acts for; all of them for staff, none for a customer."""
+    if actor.is_staff:
+        return Enrolment.objects.all()
+    if actor.kind == OrganisationKind.PARTNER:
+        return Enrolment.objects.filter(partner__in=partner_ids(actor))
+    return Enrolment.objects.none()
 
 
 def is_own(actor: Actor, partner: int, company: int | None) -> bool:

@@ -1,4 +1,5 @@
-"""The events of what files change about an organisation: its name, its global account, its contact, its own tenant."""
+"""The events of what files change about an organisation: its name, its global account, its contact, its own tenant,
+and what of its enrolments is complete."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ class OrganisationEvent(EventType):
     BECAME_GLOBAL = "organisation.became_global"
     CONTACT_CHANGED = "organisation.contact_changed"
     TENANT_CHANGED = "organisation.tenant_changed"
+    ENROLMENT_CHANGED = "organisation.enrolment_changed"
 
 
 class Changed(TypedDict):
@@ -39,6 +41,14 @@ class ContactChanged(TypedDict):
     """The name of the organisation. Addresses are left out: they could never be erased from a chain."""
 
     name: str
+
+
+class EnrolmentChanged(TypedDict):
+    """The name of the partner, the programme, and each day that has changed: before and now, None for none."""
+
+    name: str
+    program: str
+    days: dict[str, list[str | None]]
 
 
 BOTH = (OrganisationKind.PARTNER, OrganisationKind.CUSTOMER)
@@ -61,6 +71,11 @@ class ContactContext(MailContext):
     name: str
 
 
+class EnrolmentContext(MailContext):
+    name: str
+    program: str
+
+
 def _changed(event: Event) -> ChangedContext:
     changes = event.changes
     rows = [(gettext("Before"), changes["before"] or "–"), (gettext("Now"), changes["now"] or "–")]
@@ -69,6 +84,32 @@ def _changed(event: Event) -> ChangedContext:
 
 def _contact(event: Event) -> ContactContext:
     return {"name": event.changes["name"], "rows": []}
+
+
+#: What each day of an enrolment says.
+ENROLMENT_DAYS = {
+    "agreement_signed_on": _("Agreement signed"),
+    "bank_ok_on": _("Bank details complete"),
+    "tax_ok_on": _("Tax details complete"),
+}
+
+
+def _enrolment(event: Event) -> EnrolmentContext:
+    changes = event.changes
+    rows = [(str(ENROLMENT_DAYS[day]), _pair(*pair)) for day, pair in sorted(changes["days"].items())]
+    return {"name": changes["name"], "program": changes["program"], "rows": rows}
+
+
+def _pair(before: str | None, now: str | None) -> str:
+    return f"{before or '–'} → {now or '–'}"
+
+
+def _enrolment_values(payload: EnrolmentChanged) -> EnrolmentChanged:
+    return payload
+
+
+def _enrolment_detail(event: Event) -> str:
+    return " · ".join([event.changes["program"], *(f"{what}: {pair}" for what, pair in _enrolment(event)["rows"])])
 
 
 def _values(payload: Changed) -> Changed:
@@ -187,6 +228,20 @@ TENANT_MAIL = _mail(
     values=_values,
 )
 
+ENROLMENT_MAIL = mail(
+    "organisation_enrolment_changed",
+    None,
+    to=(OrganisationKind.PARTNER,),
+    action=_("Open inbox"),
+    url=_inbox,
+    title=_("An enrolment has changed"),
+    subject=_("Imported files changed the enrolment of %(name)s in %(program)s"),
+    paragraphs=(_("Imported files changed the enrolment of %(name)s in %(program)s."),),
+    context=_enrolment,
+    inbox=_("Imported files changed your enrolment in %(program)s."),
+    values=_enrolment_values,
+)
+
 _register = partial(register, about=("partner", "customer"), tone="info", groups=(ORGANISATION,), link=Link("partner"))
 _register(
     OrganisationEvent.RENAMED,
@@ -246,4 +301,15 @@ _register(
     mails=(TENANT_MAIL,),
     notify=partial(_notify, message=TENANT_MAIL),
     detail=_detail,
+)
+_register(
+    OrganisationEvent.ENROLMENT_CHANGED,
+    payload=EnrolmentChanged,
+    about=("partner",),
+    here=_("A file changed an enrolment"),
+    elsewhere=_("A file changed an enrolment of {object}"),
+    icon="info",
+    mails=(ENROLMENT_MAIL,),
+    notify=partial(_notify, message=ENROLMENT_MAIL),
+    detail=_enrolment_detail,
 )

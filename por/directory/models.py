@@ -78,6 +78,25 @@ class Partner(RowModel):
         return (self.organisation.parent_id or self.pk) == (other.organisation.parent_id or other.pk)
 
 
+class Enrolment(models.Model):
+    """A location is enrolled in an incentive programme; since when each part of that is complete, or None."""
+
+    partner = models.ForeignKey(Partner, models.PROTECT, related_name="enrolments", db_index=False)
+    program = models.CharField(max_length=40)
+    agreement_signed_on = models.DateField(null=True, blank=True)
+    bank_ok_on = models.DateField(null=True, blank=True)
+    tax_ok_on = models.DateField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("enrolment")
+        constraints = [
+            models.UniqueConstraint(fields=["partner", "program"], name="one_enrolment_per_location_and_programme")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.program}, {self.partner}"
+
+
 class ServicePlan(models.Model):
     """A part of a SKU, as the catalogue names it, with the workload that it belongs to, if any."""
 

@@ -46,6 +46,8 @@ class Workload(TextChoices):
     AZURE = "azure", _("Azure")
 
 
+#: The ID of an incentive programme, such as incentive.osu_m365.
+ENROLMENT_PROGRAM = r"incentive\.[a-z0-9_]{1,30}"
 MPN_ID = re.compile(r"[0-9]{4,10}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from por.directory.imports import absent
+from por.directory.imports.enrolments import ENROLMENTS
 from por.directory.imports.organisations import CUSTOMERS, PARTNERS
 from por.directory.imports.skus import SKUS
 from por.directory.imports.subscriptions import SUBSCRIPTIONS
@@ -12,7 +13,7 @@ from por.directory.imports.usage import USAGE
 
 #: In the order of the import: each after the files it refers to.
 FILES = (
-    *(PARTNERS, CUSTOMERS, SKUS),
+    *(PARTNERS, CUSTOMERS, ENROLMENTS, SKUS),
     replace(SUBSCRIPTIONS, named_by="subscription_id", find_absent=absent.find, mark=absent.mark),
     USAGE,
 )

@@ -29,6 +29,8 @@ OLDEST = 5000  # days; the age of the oldest subscription
 USAGE = ("month", "subscription_id", "workload", "paid_units", "active_users", "consumed_usd")
 CORRECTED = 0.004  # of all months
 
+#: The programmes of made-up enrolments, and the share of locations in each.
+PROGRAMS = {"incentive.osu_m365": 0.6, "incentive.osa_sell": 0.4}
 COLUMNS = {
     "partners": (
         *("mpn_id", "name", "kind", "parent_mpn_id", "city", "country", "market", "status", "contact_email"),
@@ -39,6 +41,7 @@ COLUMNS = {
         *("subscription_id", "tenant_id", "product", "sku_string_id", "agreement", "seats", "trial", "started_on"),
         *("renews_on", "status", "replaces_subscription_id"),
     ),
+    "enrolments": ("mpn_id", "program", "agreement_signed_on", "bank_ok_on", "tax_ok_on"),
     "associations": ("subscription_id", "tenant_id", "mpn_id", "kind", "began_on", "ended_on"),
     "usage": USAGE,
     "corrections": USAGE,  # months that were corrected later; in a folder of their own, to be imported afterwards
@@ -98,6 +101,7 @@ class Maker:
         self.months: list[Month] = last_months(today, months)
         self.counts = dict.fromkeys(COLUMNS, 0)
         self.corrections_random = Random(f"corrections of {seed}")
+        self.enrolments_random = Random(f"enrolments of {seed}")
         self.locations: list[Partner] = []
         self.own_tenants: list[tuple[str, str, str, Partner]] = []  # name, country, tenant ID, partner
         self.cast_tenants: dict[str, str] = {}
@@ -136,7 +140,7 @@ class Maker:
             cells = (one.mpn_id, one.name, one.kind, one.parent, one.city, one.country, "developed", one.status)
             self._write("partners", *cells, email, language_of(one.country), own)
             if one.kind == "location":
-                self.locations.append(Partner(one.mpn_id, one.status))
+                self._location(Partner(one.mpn_id, one.status))
         others = self.wanted_partners - len(cast.PARTNERS)
         own_tenants = min(others // 4, (self.wanted_customers - len(cast.CUSTOMERS)) // 4)
         parent = ""
@@ -152,13 +156,26 @@ class Maker:
             if kind == "global":
                 parent, status = mpn_id, "active"
             else:
-                self.locations.append(Partner(mpn_id, status))
+                self._location(Partner(mpn_id, status))
                 if len(self.own_tenants) < own_tenants and status == "active":
                     tenant = self._uuid()
                     self.own_tenants.append((name, place.country, tenant, self.locations[-1]))
             above = parent if number % 9 in (5, 6, 7) else ""
             cells = (mpn_id, name, kind, above, place.city, place.country, place.market, status)
             self._write("partners", *cells, email, language_of(place.country), tenant)
+
+    def _location(self, partner: Partner) -> None:
+        """Keep a location, and write in which programmes it is enrolled; a part of that may not be complete yet."""
+        self.locations.append(partner)
+        chance = self.enrolments_random
+        for program, share in PROGRAMS.items():
+            if chance.random() < share:
+                signed = self.today - timedelta(chance.randrange(30, 2000))
+                bank, tax = (
+                    signed + timedelta(chance.randrange(30)) if chance.random() < complete else ""
+                    for complete in (0.9, 0.85)
+                )
+                self._write("enrolments", partner.mpn_id, program, signed, bank, tax)
 
     def _some_partner(self) -> Partner:
         """Return a location; those at the beginning of the file get most of the business."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from django.core.cache import caches
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, Sum
+from django.db.models import Count, Exists, F, Max, OuterRef, Prefetch, Q, Sum
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -47,7 +47,7 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
-from por.directory.access import partners_of
+from por.directory.access import enrolments_visible_to, partners_of
 from por.directory.forms import CustomerFilter, LocationFilter
 from por.directory.models import Customer, Partner, Subscription
 from por.directory.queries import formerly
@@ -188,7 +188,10 @@ def partner_location_list(request: Request) -> HttpResponse:
     actor = request.actor
     shown = Listing(
         request,
-        partners_of(actor).filter(kind=Partner.Kind.LOCATION).select_related("organisation"),
+        partners_of(actor)
+        .filter(kind=Partner.Kind.LOCATION)
+        .select_related("organisation")
+        .prefetch_related(Prefetch("enrolments", enrolments_visible_to(actor).order_by("program"))),
         order=("organisation__name", "pk"),
         form=LocationFilter(request.GET),
         count_text=locations_text,

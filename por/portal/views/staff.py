@@ -18,6 +18,7 @@ from associations.record.rules import AssociationKind
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
+from por.directory.access import enrolments_visible_to
 from por.directory.forms import CustomerFilter, PartnerFilter
 from por.directory.models import Customer, Partner, Sku, Subscription
 from por.directory.queries import formerly
@@ -178,6 +179,7 @@ def staff_partner_detail(request: Request, mpn_id: str) -> HttpResponse:
                 request.actor, list(locations.order_by("organisation__name", "pk")[:LOCATIONS_SHOWN])
             ),
             "kinds": [one | {"label": AssociationKind(one["kind"]).label} for one in kinds],
+            "enrolments": enrolments_visible_to(request.actor).filter(partner=partner).order_by("program"),
             "members": partner.organisation.memberships.count(),
             "events": events.newest_first()[:NEWEST],
         },

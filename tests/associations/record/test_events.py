@@ -119,6 +119,11 @@ NOW: dict[str, dict[str, Any]] = {
     "organisation.became_global": CHANGE,
     "organisation.contact_changed": {"name": "Nordvik Cloud AB"},
     "organisation.tenant_changed": CHANGE,
+    "organisation.enrolment_changed": {
+        "name": "Nordvik Cloud AB",
+        "program": "incentive.osu_m365",
+        "days": {"bank_ok_on": [None, "2026-03-01"], "tax_ok_on": ["2026-01-01", None]},
+    },
     "person.suspended": {},
     "person.reactivated": {},
     "estate.loaded": {"file": "usage.csv", "created": 4, "changed": 1},

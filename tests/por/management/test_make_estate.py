@@ -19,7 +19,7 @@ from por.directory.models import Customer, Partner, Sku, Subscription
 from por.directory.rules import Agreement, Product, Workload, normal_mpn_id
 
 TODAY = date(2026, 1, 1)
-FILES = ("partners", "customers", "subscriptions", "associations", "usage", "corrections/usage")
+FILES = ("partners", "customers", "subscriptions", "enrolments", "associations", "usage", "corrections/usage")
 Row = dict[str, str]
 Estate = dict[str, list[Row]]
 
@@ -263,3 +263,14 @@ def test_directory_that_cannot_be_written_is_refused_with_a_message(tmp_path: Pa
     (tmp_path / "file").touch()
     with pytest.raises(CommandError, match="cannot be written"):
         make(tmp_path / "file", subscriptions=30)
+
+
+def test_enrolments_are_of_locations_and_some_are_not_complete(estate: Estate) -> None:
+    locations = {row["mpn_id"] for row in estate["partners"] if row["kind"] == "location"}
+    enrolled = estate["enrolments"]
+    assert {row["mpn_id"] for row in enrolled} <= locations
+    assert len({(row["mpn_id"], row["program"]) for row in enrolled}) == len(enrolled)
+    assert (
+        {bool(row["tax_ok_on"]) for row in enrolled} == {bool(row["bank_ok_on"]) for row in enrolled} == {True, False}
+    )
+    assert all(day <= f"{TODAY}" for row in enrolled for day in (row["tax_ok_on"], row["bank_ok_on"]) if day)

@@ -45,10 +45,10 @@ def _parse(cells: Cells) -> EnrolmentLine:
         message = _("The ID of a programme begins with “incentive.”, such as incentive.osu_m365.")
         raise Unfit("program", "program_malformed", message)
     today = timezone.now().date()
-    for name in DAYS:
-        day = getattr(row, name)
+    for column in DAYS:
+        day = getattr(row, column)
         if day is not None and day > today:
-            raise Unfit(name, "day_in_future", _("The day cannot be in the future."))
+            raise Unfit(column, "day_in_future", _("The day cannot be in the future."))
     return row
 
 

@@ -412,6 +412,18 @@ BAD: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
             (f"2025-03,{S},exo,10,6,", " duplicate_row"),
         ],
     ),
+    "enrolments": (
+        [f"{P},incentive.osu_m365,2024-07-01,,"],
+        [
+            (f"{P},incentive.osu_m365,2024-07-02,,", " duplicate_row"),
+            (f"{P},osu_m365,2024-07-01,,", "program program_malformed"),
+            (f"{P},,2024-07-01,,", "program missing_value"),
+            (f"{G},incentive.osa_sell,2024-07-01,,", "mpn_id partner_is_global"),
+            ("9999999,incentive.osa_sell,2024-07-01,,", "mpn_id unknown_partner"),
+            (f"{P},incentive.osa_sell,2024-07-01,2999-01-01,", "bank_ok_on day_in_future"),
+            (f"{P},incentive.osa_sell,soon,,", "agreement_signed_on malformed_date"),
+        ],
+    ),
     "associations": (
         [f"{S},,{P},dpor,2024-08-01,2025-01-01", f",{T},{P},pal,2024-08-01,"],
         [

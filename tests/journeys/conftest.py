@@ -38,12 +38,18 @@ def member(email, name, organisation, role="administrator", **fields):
 member("astrid@ekholmen.example", "Astrid Lindahl", customer.organisation)
 member("sven@ekholmen.example", "Sven Åkerblom", customer.organisation, language="sv")
 member("vera@ekholmen.example", "Vera Holm", customer.organisation, role="viewer")
+# An organisation may check 20 IDs in a minute, and journeys are quicker: change requests have a customer of their own.
+asked = make_customer("Ljungdal Bygg AB", contact_email="it@ljungdal.example")
+member("aina@ljungdal.example", "Aina Ljung", asked.organisation)
+member("ove@ljungdal.example", "Ove Ström", asked.organisation, language="sv")
+member("siv@ljungdal.example", "Siv Dahl", asked.organisation, role="viewer")
 member("nils@nordvik.example", "Nils Nordvik", nordvik.organisation)
 member("nora@nordvik.example", "Nora Nordvik", nordvik.organisation, role="viewer", language="sv")
 member("hanna@halden.example", "Hanna Halden", halden.organisation)
 member("bodil@varde.example", "Bodil Värde", company.organisation)
 print(json.dumps({
     "free": [str(make_subscription(customer).subscription_id) for _ in range(40)],
+    "contested": [str(make_subscription(asked).subscription_id) for _ in range(10)],
     "expired": str(make_subscription(customer, status="expired").subscription_id),
 }))
 """
@@ -57,7 +63,7 @@ class Stack(Product):
         self.url = f"http://127.0.0.1:{port}"
         self.password = (var / "demo_password").read_text()
         stage = json.loads(manage(var, "shell", "--no-imports", "-c", MAKE_STAGE).splitlines()[-1])
-        self.free, self.expired = stage["free"], stage["expired"]
+        self.free, self.contested, self.expired = stage["free"], stage["contested"], stage["expired"]
         self.signed_in: dict[tuple[str, bool, bool, bool], Any] = {}  # cookies, by browser
 
     def mail_to(self, address: str, subject: str = "", *, wait: float = 20) -> list[email.message.EmailMessage]:

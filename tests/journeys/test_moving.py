@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.journeys.test_change import ASTRID
+from tests.journeys.test_attach import ADMINISTRATOR
 
 pytestmark = pytest.mark.journey
 
@@ -16,7 +16,7 @@ IDS = {LUND: "6060897", UMEA: "6060903"}
 
 def test_customer_names_another_location_and_the_company_moves_subscriptions(stack, visitor):
     first, second = stack.free.pop(), stack.free.pop()
-    astrid, bodil = visitor(ASTRID), visitor(BODIL)
+    astrid, bodil = visitor(ADMINISTRATOR), visitor(BODIL)
     for subscription in (first, second):
         page = astrid.open(f"/c/subscriptions/{subscription}/")
         page.get_by_label("MPN ID (Partner ID)").fill(IDS[LUND])

@@ -268,10 +268,11 @@ def test_page_of_a_prepared_tab_has_the_rows_and_the_count_of_the_plain_one(
     readers: dict[str, Actor], reader: str, few: bool
 ) -> None:
     actor, shown = readers[reader], 0
+    filters = FILTERS if few and reader != "partner of none" else FILTERS[::3]  # some are enough to try the rest with
     keys: Any = (list(Subscription.objects.values_list("pk", flat=True)), []) if few else None
     for tabs_of, of, restrict in pages_of(actor):
         for tab in tabs_of(actor, None):
-            for given in FILTERS:
+            for given in filters:
                 form = SubscriptionFilter(given)
                 assert form.is_valid(), form.errors
                 assert form.is_simple

@@ -181,7 +181,11 @@ def import_changes() -> None:
         customers = [estates.customer(contact_email="first@vasterhamn.example")]
         before = estates.association(ended_on="2025-03-01")
         given = {"subscriptions": subscriptions, "customers": customers}
-        estates.load(estates.write(directory, partners=partners, associations=[before], **given))
+        estates.load(
+            estates.write(
+                directory, partners=partners, associations=[before], enrolments=[estates.enrolment()], **given
+            )
+        )
         other = {"contact_email": "second@nordvik.example", "tenant_id": estates.UNKNOWN, "name": "Nordvik Väst"}
         partners[0] = estates.partner("4471896", kind="global", **people)
         partners[1] = estates.partner("4471897", parent_mpn_id="4471899", **people)
@@ -190,7 +194,8 @@ def import_changes() -> None:
         rows = [estates.association(ended_on="2025-02-01"), after]
         customers[0]["contact_email"] = "second@vasterhamn.example"
         User.objects.create_user("second@vasterhamn.example", "four quiet words here", name="Ebba")
-        estates.load(estates.write(directory, partners=partners, associations=rows, **given))
+        enrolments = [estates.enrolment(tax_ok_on="2024-08-01")]
+        estates.load(estates.write(directory, partners=partners, associations=rows, enrolments=enrolments, **given))
         customers.append(estates.customer(estates.OTHER_TENANT, contact_email="first@alm.example", name="Alm AB"))
         for tenant in (estates.OTHER_TENANT, estates.TENANT):
             moved = [one | {"tenant_id": tenant} for one in subscriptions]

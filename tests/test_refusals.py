@@ -46,7 +46,15 @@ ORDER = {
 EXCLUSIVE = [{"sign-in", "right"}, {"no version", "old version"}, {"media type", "body"}]
 #: Writes that need no lock that someone else could hold for long, and that no state forbids; and one that says of each
 #: subscription what came of it.
-ALWAYS_POSSIBLE = {"bulk", "bulk_removals", "bulk_answers", "move", "notification_done", "notification_reopen"}
+ALWAYS_POSSIBLE = {
+    "bulk",
+    "bulk_removals",
+    "bulk_answers",
+    "bulk_invitations",
+    "move",
+    "notification_done",
+    "notification_reopen",
+}
 
 
 def id_in(ready: Ready) -> str:

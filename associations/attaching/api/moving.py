@@ -77,7 +77,10 @@ class Move(Endpoint):
         },
         problems={
             409: ["partner_suspended", "partner_closed"],
-            422: ["not_your_mpn_id", "partner_is_global", "same_location", "too_many_rows", "blank", "not_a_list"],
+            422: [
+                *("not_your_mpn_id", "mpn_id_malformed", "partner_is_global", "same_location", "too_many_rows"),
+                *("blank", "not_a_list"),
+            ],
         },
         writes=True,
     )

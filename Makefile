@@ -24,7 +24,7 @@ run: runtime                ## the whole product on this machine; Ctrl-C stops i
 
 test: development tools     ## all tests, on servers of their own
 	$(NOWHERE) $(BIN)/python manage.py compile_catalogues
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 4
 
 crawl: development         ## every address, method and role of tests/permissions.csv, one request each
 	$(BIN)/python -m pytest -m crawl tests/test_permissions.py

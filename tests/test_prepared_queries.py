@@ -100,9 +100,10 @@ FIVE = other.Statement(1)
 
 
 @pytest.mark.parametrize(
-    ("how", "few"), [("kept", 1000), ("kept", 3), ("forgotten", 3), ("not prepared", 1000)],
-    ids=["kept, few keys", "kept, many keys", "forgotten, many keys", "not prepared, few keys"],
-)  # fmt: skip
+    ("how", "few"),
+    [("kept", 1000), ("forgotten", 3), ("not prepared", 1000)],
+    ids=["kept, few keys", "forgotten, many keys", "not prepared, few keys"],
+)
 @pytest.mark.parametrize("name", HELD)
 def test_prepared_query_returns_what_its_plain_queryset_returns(estate, monkeypatch, name, how, few):
     monkeypatch.setattr(access, "FEW", few)

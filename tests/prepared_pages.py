@@ -382,11 +382,11 @@ def _shapes(estate: Estate) -> Iterator[tuple[Actor, Any, Any, Any, Prepared, An
 
 def pairs_of_pages(estate: Estate) -> Pairs:
     for _actor, _few, _shape, _of, prepared, plain in _shapes(estate):
-        for order in (queries.BY_CUSTOMER, queries.BY_PRODUCT):
-            yield Pair(
-                lambda prepared=prepared, order=order: _parts(prepared, order),
-                lambda plain=plain, order=order: _parts(plain, order),
-            )
+        order = estate.chance.choice([queries.BY_CUSTOMER, queries.BY_PRODUCT])
+        yield Pair(
+            lambda prepared=prepared, order=order: _parts(prepared, order),
+            lambda plain=plain, order=order: _parts(plain, order),
+        )
 
 
 def _parts(rows: Any, order: Any) -> list[Any]:

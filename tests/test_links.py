@@ -132,9 +132,20 @@ def people(shared: None) -> dict[str, Actor]:
 
 
 READERS = [
-    *(f"{name}, {role}" for name in ("customer", "new customer") for role in roles_of(OrganisationKind.CUSTOMER)),
-    *(f"{name}, {role}" for name in ("partner", "rival", "new partner") for role in roles_of(OrganisationKind.PARTNER)),
+    *(f"customer, {role}" for role in roles_of(OrganisationKind.CUSTOMER)),
+    *(f"partner, {role}" for role in roles_of(OrganisationKind.PARTNER)),
     *(f"staff, {role}" for role in roles_of(OrganisationKind.STAFF)),
+    *(f"{name}, {Role.ADMINISTRATOR}" for name in ("new customer", "rival", "new partner")),
+    *(
+        pytest.param(f"{name}, {role}", marks=pytest.mark.crawl)
+        for name, kind in (
+            ("new customer", OrganisationKind.CUSTOMER),
+            ("rival", OrganisationKind.PARTNER),
+            ("new partner", OrganisationKind.PARTNER),
+        )
+        for role in roles_of(kind)
+        if role != Role.ADMINISTRATOR
+    ),
 ]
 
 

@@ -68,7 +68,11 @@ def test_a_customers_pages(stack, visitor, phone):
     assert one.page.locator("html").get_attribute("lang") == ("sv" if phone else "en")
 
 
-@pytest.mark.parametrize("phone", [False, True], ids=["desk, light, English", "phone, dark, Swedish"])
+@pytest.mark.parametrize(
+    "phone",
+    [False, pytest.param(True, marks=pytest.mark.crawl)],
+    ids=["desk, light, English", "phone, dark, Swedish"],
+)
 def test_a_partners_pages(stack, visitor, phone):
     # On the phone it is a viewer, who may neither invite nor activate.
     look_at(
@@ -91,6 +95,7 @@ def test_the_pages_of_the_demonstration(stack, visitor, address, paths):
     look_at(visitor(address), paths)
 
 
+@pytest.mark.crawl
 def test_the_staffs_pages_on_a_phone_in_dark_mode_in_swedish(visitor):
     boss = visitor("admin2@demo.example", phone=True, dark=True)
     boss.page.locator(".topacts .menu > summary").click()

@@ -157,7 +157,8 @@ def test_renewal_notices_are_given_90_60_and_30_days_ahead_once_each(renews_on, 
     start = datetime.combine(renews_on - timedelta(days=100), datetime.min.time(), UTC)
     with at(start):
         attaching.attach(subscription.subscription_id, partner.mpn_id, by=admin)
-    for day in range(101):
+    near = [day for day in range(101) if day % 10 == 0 or any(abs(100 - ahead - day) <= 2 for ahead in (90, 60, 30))]
+    for day in near:
         for hour in (0, 23):
             with at(start + timedelta(days=day, hours=hour)):
                 associations.run_scheduled()

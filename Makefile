@@ -26,8 +26,8 @@ test: development tools     ## all tests, on servers of their own
 	$(NOWHERE) $(BIN)/python manage.py compile_catalogues
 	$(BIN)/python -m pytest -n 4
 
-crawl: development tools   ## every address, method and role of tests/permissions.csv, one request each; more readers of links and pages
-	$(BIN)/python -m pytest -m crawl tests/test_permissions.py tests/test_links.py tests/journeys
+crawl: development tools   ## every address, method and role of tests/permissions.csv, one request each, and more of what the tests try
+	$(BIN)/python -m pytest -n 4 -m crawl
 
 brokers: development tools  ## the whole product on RabbitMQ and behind a Sentinel
 	test -e /usr/lib/rabbitmq/bin/rabbitmq-server || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rabbitmq-server >/dev/null; }

@@ -284,6 +284,7 @@ def test_what_others_have_looks_like_what_does_not_exist(cast, address, role):
 TENANTS = ("customer_admin", "customer_viewer", "partner_admin", "partner_viewer", "token_read")
 
 
+@pytest.mark.crawl
 def test_what_others_have_changes_no_page_and_no_answer(cast):
     """Figures, counts and filters too: the same pages are compared byte by byte before and after twins came."""
 

@@ -262,7 +262,7 @@ def pages_of(actor: Actor) -> Iterator[tuple[Any, Any, Any]]:
             yield page
 
 
-@pytest.mark.parametrize("few", [True, False], ids=["small", "large"])
+@pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.crawl)], ids=["small", "large"])
 @pytest.mark.parametrize("reader", READERS[:-1])
 def test_page_of_a_prepared_tab_has_the_rows_and_the_count_of_the_plain_one(
     readers: dict[str, Actor], reader: str, few: bool

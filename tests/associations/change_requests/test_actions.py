@@ -416,7 +416,9 @@ def test_deadline_is_the_end_of_the_last_business_day_and_each_reminder_is_sent_
     hour = request.opened_at.replace(minute=0)
     while hour <= end + timedelta(days=3):
         with at(hour):
-            while change_requests.expire_and_remind():
+            for _twice in range(2):
+                if not change_requests.expire_and_remind():
+                    break
                 sent.append((case.events()[-1].removeprefix("change_request."), hour))
         hour += timedelta(hours=6) if hour.hour % 6 == 0 else timedelta(hours=1)
 

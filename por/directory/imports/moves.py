@@ -93,14 +93,15 @@ def join_by_time(staged: str, moment: str, unit: str) -> str:
 
     What was before a move is the former customer's. The day, or the month, of the move itself is the new one's.
     """
-    here = f"""
-        LEFT JOIN directory_subscription AS here
-            ON here.subscription_id = {staged}.subscription_id AND here.left_at IS NULL
-    """
+
+    def of_today(name: str) -> str:
+        on = f"{name}.subscription_id = {staged}.subscription_id AND {name}.left_at IS NULL"
+        return f"LEFT JOIN directory_subscription AS {name} ON {on}"
+
     if not Subscription.objects.filter(left_at__isnull=False).exists():
-        return here.replace("AS here", "AS subscription").replace("here.", "subscription.")
+        return of_today("subscription")
     return f"""
-        {here}
+        {of_today("here")}
         LEFT JOIN LATERAL (
             SELECT id FROM directory_subscription
             WHERE subscription_id = {staged}.subscription_id AND left_at IS NOT NULL

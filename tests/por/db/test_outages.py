@@ -310,14 +310,18 @@ def test_the_worker_keeps_its_connections_and_replaces_those_that_have_ended(pro
         wait_until(lambda: seen.add(last_used()) or len(seen) > number)
 
     def connections() -> set[int]:
+        """Return the worker's connections; the database's own parallel workers come and go with a query."""
         with product.database() as cursor:
-            cursor.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'por_worker'")
+            cursor.execute(
+                "SELECT pid FROM pg_stat_activity WHERE usename = 'por_worker' AND backend_type = 'client backend'"
+            )
             return {pid for (pid,) in cursor}
 
-    wait_for_tasks(8)  # both processes have a connection
+    wait_for_tasks(8)
     kept = connections()
+    assert kept
     wait_for_tasks(4)
-    assert connections() == kept
+    assert kept <= connections()  # the second process may only now have its first task
 
     def rests() -> bool:
         """Return whether no connection is used for some seconds, so no task runs. Tasks take less time than this."""

@@ -30,7 +30,6 @@ class AssociationsConfig(AppConfig):
         from por.directory.imports.moves import move_listeners
         from por.directory.imports.organisations import use_checks
         from por.directory.imports.subscriptions import change_listeners
-        from por.history.actions import recording as history
         from por.imports import whole
 
         bulk.wake.task = tasks.run_jobs
@@ -40,4 +39,3 @@ class AssociationsConfig(AppConfig):
         move_listeners.append(record_moves)
         changes.told_of_names.append(told_of_names)
         whole.register(ASSOCIATIONS, last=settle)
-        history.open_events()  # this is the last room, and no event can be registered after this

@@ -18,6 +18,7 @@ urlpatterns = [
     path("", include("por.notifications.urls")),
     path("", include("por.breaches.urls")),
     path("", include("associations.urls")),
+    path("", include("associations.claims.urls")),
     path("", include("por.portal.urls")),
 ]
 

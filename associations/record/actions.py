@@ -6,6 +6,7 @@ The caller has locked the unit and checked the rights, and records the event.
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import NamedTuple
 
 from associations.record.models import KEPT, REDATED, Association
 from associations.record.rules import AssociationKind, EndReason, Source
@@ -42,6 +43,23 @@ def draft(
         source=source,
         note=note.strip(),
     )
+
+
+class Claimed(NamedTuple):
+    """The claim that an association comes from: `workload` is empty where it is of a subscription."""
+
+    program: str
+    role: str
+    number: str
+    workload: str = ""
+
+
+def begin_claimed(of: Subscription | Customer, partner: Partner, claimed: Claimed, *, at: datetime) -> Association:
+    """Insert the association of one unit of an approved claim; return it. It begins when the claim is approved."""
+    association = draft(of, partner, kind=AssociationKind.CPOR, source=Source.CLAIM, began_at=at, attached_at=at)
+    association.program, association.role, association.workload = claimed.program, claimed.role, claimed.workload
+    association.claim_number = claimed.number
+    return begin(association)
 
 
 def begin(association: Association) -> Association:

@@ -52,10 +52,24 @@ class Right(StrEnum):
     MANAGE_ORGANISATION = "organisation.write"
     READ_METRICS = "metrics.read"
     READ_SENT_MAIL = "mail.read"
+    WRITE_CLAIMS = "claim.write"
+    WRITE_PROOFS = "proof.write"
+    LIST_PROOFS = "proof.list"
+    READ_PROOFS = "proof.read"
+    DISASSOCIATE = "claim.disassociate"
+    DECLINE_CLAIM = "claim.decline"
+    ANSWER_CONFLICT = "conflict.answer"
+    REVIEW_CLAIMS = "claim.review"
+    DECIDE_CONFLICTS = "conflict.decide"
+    WRITE_INTEREST = "interest.write"
+    END_CLAIM_BY_NUMBER = "claim.end_by_number"
 
 
 #: The number and the name of the organisation of platform staff. There is one.
 PLATFORM = ("house", "Programme office")
+
+#: What those at a partner may do with claims who may see its money.
+CLAIMING = frozenset({Right.WRITE_CLAIMS, Right.WRITE_PROOFS, Right.LIST_PROOFS, Right.READ_PROOFS, Right.DISASSOCIATE})
 
 #: Every member may read what their organisation may see; these are the rights beyond that.
 RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
@@ -69,6 +83,8 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
                 Right.ATTACH_MANY,
                 Right.ANSWER_CHANGE_REQUEST,
                 Right.ANSWER_INVITATION,
+                Right.DECLINE_CLAIM,
+                Right.ANSWER_CONFLICT,
                 Right.MANAGE_TOKENS,
                 Right.MANAGE_ORGANISATION,
             }
@@ -87,12 +103,23 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
                 Right.MANAGE_TOKENS,
                 Right.MANAGE_ORGANISATION,
             }
-        ),
-        Role.INCENTIVES: frozenset({Right.CHECK_PARTNER, Right.SUBMIT_STATEMENT, Right.MANAGE_TOKENS}),
+        )
+        | CLAIMING,
+        Role.INCENTIVES: frozenset({Right.CHECK_PARTNER, Right.SUBMIT_STATEMENT, Right.MANAGE_TOKENS}) | CLAIMING,
         Role.VIEWER: frozenset(),
     },
     OrganisationKind.STAFF: {
-        Role.REVIEWER: frozenset({Right.CHECK_PARTNER, Right.MANAGE_TOKENS}),
+        Role.REVIEWER: frozenset(
+            {
+                Right.CHECK_PARTNER,
+                Right.MANAGE_TOKENS,
+                Right.LIST_PROOFS,
+                Right.READ_PROOFS,
+                Right.REVIEW_CLAIMS,
+                Right.DECIDE_CONFLICTS,
+                Right.WRITE_INTEREST,
+            }
+        ),
         Role.PROGRAMME_ADMINISTRATOR: frozenset(
             {
                 Right.CHECK_PARTNER,
@@ -107,14 +134,24 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
                 Right.READ_SENT_MAIL,
             }
         ),
-        Role.SUPPORT: frozenset({Right.CHECK_PARTNER, Right.MANAGE_TOKENS}),
-        Role.AUDITOR: frozenset({Right.READ_IMPORTS, Right.READ_DELIVERIES, Right.READ_METRICS}),
+        Role.SUPPORT: frozenset(
+            {Right.CHECK_PARTNER, Right.MANAGE_TOKENS, Right.LIST_PROOFS, Right.END_CLAIM_BY_NUMBER}
+        ),
+        Role.AUDITOR: frozenset({Right.READ_IMPORTS, Right.READ_DELIVERIES, Right.READ_METRICS, Right.LIST_PROOFS}),
     },
 }
 
 #: Rights that change nothing, so that a read-only token has them too.
 READING = frozenset(
-    {Right.CHECK_PARTNER, Right.READ_IMPORTS, Right.READ_DELIVERIES, Right.READ_METRICS, Right.READ_SENT_MAIL}
+    {
+        Right.CHECK_PARTNER,
+        Right.READ_IMPORTS,
+        Right.READ_DELIVERIES,
+        Right.READ_METRICS,
+        Right.READ_SENT_MAIL,
+        Right.LIST_PROOFS,
+        Right.READ_PROOFS,
+    }
 )
 
 

@@ -8,10 +8,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from associations.change_requests.rules import CHANGE_REQUEST
+from associations.claims.rules import CLAIM, CONFLICT, CONSENT
 from associations.invitations.rules import INVITATION
 from associations.record.state_machines import StateMachine
 
-ALL = [CHANGE_REQUEST, INVITATION]
+ALL = [CHANGE_REQUEST, INVITATION, CLAIM, CONSENT, CONFLICT]
 FILE = settings.BASE_DIR / "docs" / "life-cycles.md"
 
 HEAD = """# Life cycles

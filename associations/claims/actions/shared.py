@@ -1,0 +1,159 @@
+"""What all verbs of claims share: the lock of the customer, the instant, the step, and the events."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from associations.claims.models import Claim, ClaimStep, ClaimUnit, Interest
+from associations.claims.policies import policy_on
+from associations.claims.rules import CLAIM, Reason
+from associations.record import locking, recording
+from associations.record.models import Association
+from por.accounts.models import SYSTEM, Actor
+from por.db.locks import lock_timeout_as_busy
+from por.directory.models import Customer
+from por.errors import NotFound, Refused, VersionConflict
+from por.history.actions import recording as history
+from por.programs.policies import Term
+
+
+def absent() -> NotFound:
+    """Return the refusal for a claim that does not exist, and the same for one the actor may not see."""
+    return NotFound("not_found", _("This claim does not exist, or you do not have access to it."))
+
+
+def locked(claim_id: int, right: str, *, by: Actor, version: int | None = None) -> Claim:
+    """Return the claim, its customer locked until the transaction ends.
+
+    Raises NotFound if the actor may not see it, Forbidden without the right, VersionConflict or Locked.
+    """
+    if not Claim.objects.visible_to(by).filter(pk=claim_id).exists():
+        raise absent()
+    by.require(right)
+    claim = locked_by_system(claim_id)
+    if version is not None and claim.version != version:
+        raise VersionConflict(
+            "stale", _("This claim has changed since you opened it. Check the changes, then try again.")
+        )
+    return claim
+
+
+def locked_by_system(claim_id: int) -> Claim:
+    """Return the claim with its customer, which is locked until the transaction ends, and its partner."""
+    lock_customer(Claim.objects.only("customer").get(pk=claim_id).customer_id)
+    return Claim.objects.select_related("customer__organisation", "partner__organisation").get(pk=claim_id)
+
+
+def lock_customer(customer_id: int) -> None:
+    """Lock the customer until the transaction ends: it is the lock of its claims, their units and conflicts."""
+    with lock_timeout_as_busy():
+        Customer.objects.select_for_update(no_key=True).only("pk").get(pk=customer_id)
+
+
+def units_of(claim: Claim) -> list[ClaimUnit]:
+    """Return the units of a claim with what events name, in the order they were claimed."""
+    return list(claim.units.select_related("subscription__sku", "association").order_by("pk"))
+
+
+def next_instant(claim: Claim) -> datetime:
+    """Return an instant after all steps of claims on this customer and after all instants of its claimed units."""
+    last = ClaimStep.objects.filter(claim__customer=claim.customer_id).order_by("-at")[:1]
+    return locking.next_instant(last, Association.objects.filter(~Q(program=""), customer=claim.customer_id))
+
+
+def require_no_interest(by: Actor, claims: Iterable[Claim]) -> None:
+    """Raise Refused, with the code `interest`, if the reviewer has an interest in a party of these claims."""
+    parties = {pk for one in claims for pk in (one.customer_id, one.partner_id, one.company_id)}
+    if Interest.objects.filter(reviewer=by.user_id, organisation__in=parties).exists():
+        raise Refused(
+            "interest", _("You have an interest in one of the parties. Another reviewer must decide about this claim.")
+        )
+
+
+def due(claim: Claim, term: Term | None, at: datetime) -> datetime | None:
+    """Return when a term ends that begins now, in business days of the customer; None where there is no term."""
+    if term is None:
+        return None
+    return term.end(at, ZoneInfo(claim.customer.organisation.time_zone), policy_on(at.date()).holidays)
+
+
+def step(
+    claim: Claim,
+    verb: str,
+    *,
+    by: Actor,
+    at: datetime,
+    reasons: Collection[Reason] = (),
+    note: str = "",
+    due_at: datetime | None = None,
+    changes: dict[str, Any] | None = None,
+) -> None:
+    """Let a claim take a step of its state machine; keep the step. The caller saves the claim."""
+    before = claim.status
+    claim.status = CLAIM.after(before, verb)
+    claim.version += 1
+    claim.due_at, claim.reminders = due_at, 0
+    ClaimStep.objects.create(
+        claim=claim,
+        verb=verb,
+        before=before,
+        after=claim.status,
+        at=at,
+        by=by.user,
+        by_name=by.name,
+        organisation=by.organisation,
+        reasons=list(reasons),
+        note=note.strip(),
+        due_at=due_at,
+        changes=changes or {},
+    )
+
+
+def about(claim: Claim) -> history.ObjectRef:
+    """Return the claim as events store it."""
+    return history.ObjectRef("claim", str(claim.pk), str(claim))
+
+
+def facts_of(claim: Claim, units: Sequence[ClaimUnit]) -> dict[str, Any]:
+    """Return the claim with these of its units as events store it."""
+    return {
+        "claim": claim.pk,
+        "number": claim.number,
+        "program": claim.program,
+        "role": claim.role,
+        "partner": recording.named(claim.partner),
+        "units": [_unit(one) for one in units],
+    }
+
+
+def _unit(unit: ClaimUnit) -> dict[str, str]:
+    if unit.subscription is None:
+        return {"workload": unit.workload}
+    return {"subscription": str(unit.subscription.subscription_id), "name": unit.label}
+
+
+def told(
+    verb: str, claim: Claim, units: Sequence[ClaimUnit], changes: dict[str, Any] | None = None
+) -> history.EventDraft:
+    """Return an event of the claim for the chain of its customer, which its partner reads too."""
+    found = facts_of(claim, units) | (changes or {})
+    return history.EventDraft(claim.customer_id, found, about(claim), [claim.partner_id], verb)
+
+
+def told_privately(
+    verb: str, claim: Claim, units: Sequence[ClaimUnit], changes: dict[str, Any] | None = None
+) -> history.EventDraft:
+    """Return an event of the claim for the chain of its partner, which the customer never reads."""
+    found = facts_of(claim, units) | (changes or {})
+    return history.EventDraft(claim.partner_id, found, about(claim), [], verb)
+
+
+def record(events: Sequence[history.EventDraft], *, by: Actor, at: datetime) -> None:
+    """Record the events of a verb, as its last statement."""
+    history.record_each(by=by, at=at, events=events, in_request=by != SYSTEM)

@@ -20,6 +20,7 @@ from associations.claims.rules import CHECKLIST, Program, Scan, own_fields
 from associations.record.policies import months_before
 from por.accounts.models import Actor
 from por.accounts.rules import Right
+from por.directory import actions as directory
 from por.directory.models import Partner, Usage
 from por.directory.rules import Workload
 from por.errors import RateLimited, Refused
@@ -50,6 +51,8 @@ def submit(claim_id: int, *, by: Actor, version: int | None = None) -> Claim:
     units = units_of(claim)
     is_first = claim.submitted_at is None
     policy = policy_on(now.date())
+    directory.lock([claim.partner_id])  # its account is not closed meanwhile
+    claim.partner.refresh_from_db(fields=["status"])
     step(claim, "submit", by=by, at=now, due_at=due(claim, policy.start_review_within, now))
     if found := missing(claim, units, by.today):
         raise found[0]

@@ -1,8 +1,8 @@
 """How gunicorn serves the product: `gunicorn --config python:por.serving por.wsgi:application`.
 
 A slow client holds a socket and never a thread: the main thread of a process collects each request, and only a request
-that is there as a whole goes to one of the threads. The threads read larger ones themselves, as uploads must be. Those
-get at most half of the threads.
+that is there as a whole goes to one of the threads. Proofs of execution, which many people send at a time, it collects
+in files. The threads read other large requests themselves, and those get at most half of the threads.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import re
 import selectors
 import signal
 import socket
+import tempfile
 import time
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 from gunicorn import glogging, util
-from gunicorn.http.unreader import SocketUnreader
+from gunicorn.http.unreader import SocketUnreader, Unreader
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from por.ops.logs import begin_request
@@ -76,9 +77,16 @@ SMALL = 64 * 1024
 #: Seconds that a client has to send them. A larger body has as many, and then has to come this fast: bytes a second.
 TIME_TO_SEND = 120
 SLOWEST = 16 * 1024
+#: The requests whose large bodies are collected in files: those of proofs of execution. A file of that size, with its
+#: form, and so many at a time.
+PROOFS = re.compile(rb"POST /(p|api/v1)/claims/[0-9]+/proofs/[ ?]")
+LARGEST_PROOF = 26 * 1024 * 1024
+MOST_PROOFS = 64
 #: Seconds that a client has to close its side of a connection that was closed.
 LINGER = 2
 TOO_LONG = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+EXPECT = re.compile(rb"\r\nexpect[ \t]*:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 
 
@@ -90,6 +98,14 @@ class Connection(TConn):  # type: ignore[misc]
         self.arrived = bytearray()
         self.watched = False
         self.large = False
+        self.file: IO[bytes] | None = None  # for a large body
+        self.missing = 0  # bytes of it
+        self.until = 0.0
+
+    def close(self, graceful: bool = False) -> None:
+        if self.file is not None:
+            self.file.close()
+        super().close(graceful)
 
 
 class InTime(SocketUnreader):  # type: ignore[misc]
@@ -109,6 +125,17 @@ class InTime(SocketUnreader):  # type: ignore[misc]
         return arrived
 
 
+class Collected(Unreader):  # type: ignore[misc]
+    """A large body that has come as a whole."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self.file = file
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        return self.file.read(max(SMALL, min(size_hint or 0, 16 * SMALL)))
+
+
 class Worker(ThreadWorker):  # type: ignore[misc]
     """gunicorn's threads, which get whole requests."""
 
@@ -116,6 +143,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*about, **more)
         self.large = 0
         self.large_ones: deque[Connection] = deque()  # that wait for a thread
+        self.collecting: list[Connection] = []  # in files
         self.closing: deque[Connection] = deque()
 
     def init_signals(self) -> None:
@@ -125,7 +153,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until the end of the process; then leave no client with an open connection that nobody reads."""
         super().run()
-        for conn in (*self.pending_conns, *self.large_ones, *self.closing):
+        for conn in (*self.pending_conns, *self.large_ones, *self.collecting, *self.closing):
             conn.close()
 
     def accept(self, listener: socket.socket) -> bool:
@@ -179,6 +207,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._unwatch(conn)
         if length is not None:
             self._hand_over(conn)
+        elif (missing := length_of_proof(conn.arrived[: end + 2])) and len(self.collecting) < MOST_PROOFS:
+            self._begin_file(conn, end + 4, missing)
         elif self.large < max(1, self.cfg.threads // 2):
             self._hand_over_large(conn)
         else:
@@ -196,9 +226,63 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         conn.arrived.clear()
         super().enqueue_req(conn)
 
+    def _begin_file(self, conn: Connection, end: int, length: int) -> None:
+        """Collect a large body in a file. The client that asks whether to send it is told to."""
+        head, body = bytes(conn.arrived[:end]), conn.arrived[end : end + length]
+        conn.arrived.clear()
+        conn.file = tempfile.TemporaryFile()  # noqa: SIM115  # it is closed with the connection
+        conn.missing, conn.until = length, time.monotonic() + TIME_TO_SEND
+        if EXPECT.search(head):
+            head = EXPECT.sub(b"", head)
+            with suppress(OSError):
+                conn.sock.send(CONTINUE)
+        conn.parser.unreader = Collected(conn.file)
+        conn.parser.unreader.unread(head)
+        self.collecting.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._add_to_file, conn))
+        self._add(conn, bytes(body))
+
+    def _add_to_file(self, conn: Connection, _socket: Any) -> None:
+        try:
+            arrived = conn.sock.recv(min(4 * SMALL, conn.missing))
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            arrived = b""
+        if arrived:
+            self._add(conn, arrived)
+        else:  # the client has gone
+            self._end_file(conn)
+            self._drop(conn)
+
+    def _add(self, conn: Connection, arrived: bytes) -> None:
+        assert conn.file is not None
+        try:
+            conn.file.write(arrived)
+            conn.missing -= len(arrived)
+            conn.until += len(arrived) / SLOWEST
+            if not conn.missing:
+                conn.file.seek(0)
+        except OSError:  # the disk is full
+            self._end_file(conn)
+            with suppress(OSError):
+                write_problem(conn.sock, 503, "Service Unavailable", "")
+            self._linger(conn)
+            return
+        if not conn.missing:
+            self._end_file(conn)
+            super().enqueue_req(conn)
+
+    def _end_file(self, conn: Connection) -> None:
+        self.collecting.remove(conn)
+        self.poller.unregister(conn.sock)
+
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        """Close the connection after a large request: to read the rest of its body would hold the thread."""
-        return not conn.large and bool(super()._keepalive_after(conn, keepalive))
+        """Close the connection after a large request: to read the rest of its body would hold the thread.
+
+        The parser of one that was collected in a file does not read the connection.
+        """
+        return not conn.large and conn.file is None and bool(super()._keepalive_after(conn, keepalive))
 
     def finish_request(self, conn: Connection, done: Any) -> None:
         if conn.large:
@@ -263,6 +347,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def murder_pending(self) -> None:
         """Close the connections whose time is over. gunicorn calls this every second."""
         super().murder_pending()
+        for conn in [one for one in self.collecting if one.until <= time.monotonic()]:
+            self._end_file(conn)
+            self._drop(conn)
         while self.closing and self.closing[0].timeout <= time.monotonic():
             conn = self.closing.popleft()
             self.poller.unregister(conn.sock)
@@ -284,6 +371,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
+        for conn in self.collecting:
+            conn.until = min(conn.until, deadline)
 
 
 def length_of_body(head: bytes | bytearray) -> int | None:
@@ -294,6 +383,17 @@ def length_of_body(head: bytes | bytearray) -> int | None:
             return None
         length = max(length, int(value))
     return length
+
+
+def length_of_proof(head: bytes | bytearray) -> int | None:
+    """Return how many bytes of a proof follow the head; None if it is another request, or one to be refused."""
+    if not PROOFS.match(head) or len(head) > SMALL:
+        return None
+    lengths = [value.strip() for name, value in FRAMING.findall(head) if name.lower() != b"expect"]
+    if len(lengths) != 1 or not lengths[0].isdigit() or b"chunked" in head.lower():
+        return None
+    length = int(lengths[0])
+    return length if length <= LARGEST_PROOF else None
 
 
 def write_problem(sock: socket.socket, status: int, reason: str, _message: str) -> None:

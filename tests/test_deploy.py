@@ -26,6 +26,7 @@ from django_prometheus.middleware import Metrics
 from gunicorn.config import Config
 from prometheus_client import REGISTRY
 
+from por import serving
 from por.ops import figures
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -195,7 +196,7 @@ def test_proxy_knows_the_web_servers_their_limits_and_the_headers_they_believe()
         ("proxy_set_header", "X-Forwarded-Proto $scheme"),
     } <= set(directives)
     sizes = [value for name, value in directives if name == "client_max_body_size"]
-    assert sizes == ["4m", "2g"]
+    assert sizes == ["4m", f"{serving.LARGEST_PROOF // 1024**2}m", "2g"]
     assert settings.LARGEST_UPLOAD == 2 * 1024**3
     waits = {int(value[:-1]) for name, value in directives if name == "proxy_read_timeout"}
     assert min(waits) > settings.REQUEST_SECONDS

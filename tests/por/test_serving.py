@@ -186,6 +186,64 @@ def test_large_bodies_that_are_slow_leave_threads_for_others(server):
             assert body_of(client.makefile("rb")) == b"100000", "each has its turn"
 
 
+LARGE = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+PROOF = b"POST /p/claims/12/proofs/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n"
+
+
+def test_proofs_that_are_slow_come_all_at_once_and_hold_no_thread(server):
+    with contextlib.ExitStack() as stack:
+        proofs = [stack.enter_context(server.connect()) for _ in range(20)]
+        for client in proofs:
+            client.sendall(PROOF + b"\r\n" + b"x" * 300_000)
+        for client in proofs:
+            client.settimeout(TIMEOUT)
+            client.sendall(b"x" * 600_000)  # more than the sockets hold, so the server has taken it
+        with server.connect() as client:  # a large request of another kind finds a thread
+            client.sendall(LARGE + b"x" * 100000)
+            assert body_of(client.makefile("rb")) == b"100000"
+        for client in proofs:
+            client.sendall(b"x" * 100_000)
+            answers = client.makefile("rb")
+            assert body_of(answers) == b"1000000"
+            assert answers.read() == b"", "the connection is closed"
+
+
+def test_client_that_asks_whether_to_send_a_proof_is_told_to(server):
+    with server.connect() as client:
+        client.sendall(PROOF + b"Expect: 100-continue\r\n\r\n")
+        answers = client.makefile("rb")
+        assert answers.readline() + answers.readline() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"x" * 1_000_000)
+        assert body_of(answers) == b"1000000"
+
+
+def test_proof_that_comes_too_slowly_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECONDS_TO_SEND", "1")
+    with started(tmp_path, f"{__name__}:application") as server, contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(server.connect()) for _ in range(20)]
+        for client in slow:
+            client.sendall(PROOF + b"\r\nx")
+        wait_until(lambda: sum(map(has_ended, slow)) == len(slow))
+        assert server.status() == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "length"),
+    [
+        (PROOF, 1_000_000),
+        (PROOF.replace(b"/p/", b"/api/v1/") + b"Expect: 100-continue\r\n", 1_000_000),
+        (PROOF.replace(b"/proofs/", b"/proofs/?next=1"), 1_000_000),
+        (PROOF.replace(b"POST", b"PUT"), None),
+        (PROOF.replace(b"/proofs/", b"/"), None),
+        (PROOF.replace(b"1000000", b"100000000"), None),
+        (PROOF + b"Content-Length: 5\r\n", None),
+        (PROOF + b"Transfer-Encoding: chunked\r\n", None),
+    ],
+)
+def test_only_proofs_of_a_known_length_are_collected_in_files(head, length):
+    assert web_server.length_of_proof(head) == length
+
+
 @pytest.mark.parametrize(
     ("head", "body", "answer"),
     [
@@ -211,9 +269,6 @@ def test_request_with_an_ambiguous_length_is_refused(server, framing):
     with server.connect() as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\nabcd")
         assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
-
-
-LARGE = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
 
 
 @pytest.mark.parametrize("begun", [HEAD, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx", LARGE + b"x"])

@@ -1,0 +1,221 @@
+"""Which files may be kept as a proof: the content decides, in a child process of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from django.utils import translation
+
+from por.documents import children
+from por.documents.checking import Checked, check
+from por.documents.child import looking
+from por.documents.child.faults import Fault
+from por.documents.kinds import CONTENT_TYPES, ENDINGS, LARGEST, Kind
+from por.documents.refusals import SENTENCES, refusal
+from por.errors import Refused
+from tests.por.documents import bad
+from tests.por.documents.archives import SAMPLES
+
+GOOD = sorted(path for path in SAMPLES.iterdir() if path.suffix != ".md")
+BAD = dict(bad.every())
+
+
+def look(content: bytes) -> str:
+    """Return what the child would answer, without a process: the type of the file, or the code of its refusal."""
+    try:
+        return looking.look_into(memoryview(content), BytesIO(content))[0]
+    except Fault as fault:
+        return fault.code
+
+
+def refused(content: bytes, name: str) -> str:
+    with pytest.raises(Refused) as refusal:
+        check(BytesIO(content), name)
+    assert refusal.value.field == "file"
+    return refusal.value.code
+
+
+# --- Good files -----------------------------------------------------------------------------------------------------
+
+
+def test_there_are_thirty_good_files_and_each_has_an_origin() -> None:
+    assert len(GOOD) >= 30
+    assert {path.suffix[1:] for path in GOOD} == set(Kind)
+    told = (SAMPLES / "README.md").read_text(encoding="utf-8")
+    assert [
+        path.name for path in GOOD if path.name not in told and path.stem.split("-")[0].split(".")[0] not in told
+    ] == []
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name)
+def test_file_of_a_real_program_is_accepted(path: Path) -> None:
+    with path.open("rb") as file:
+        checked = check(file, path.name)
+    assert checked.kind == ENDINGS[path.suffix[1:]]
+    assert (checked.name, checked.size) == (path.name, path.stat().st_size)
+    assert checked.content_type == CONTENT_TYPES[checked.kind]
+
+
+def test_file_in_memory_is_checked_as_one_on_disk() -> None:
+    checked = check(BytesIO(bad.sample("reportlab.pdf")), "Invoice.pdf")
+    assert checked.facts == {
+        "pages": 2,
+        "title": "Invoice 4711",
+        "author": "anonymous",
+        "producer": "ReportLab PDF Library - (opensource)",
+    }
+
+
+def test_mail_tells_who_wrote_it_and_what_is_attached() -> None:
+    facts = check(BytesIO(bad.sample("python-email.eml")), "mail.EML").facts
+    assert facts["subject"] == "Godkännande av arbetet"
+    assert [(one["name"], one["kind"]) for one in facts["attachments"]] == [
+        ("Faktura å.pdf", "pdf"),
+        ("plan.xlsx", "xlsx"),
+    ]
+
+
+def test_attachments_of_a_forwarded_mail_are_listed() -> None:
+    facts = check(BytesIO(bad.sample("python-email-forwarded.eml")), "mail.eml").facts
+    assert [one["kind"] for one in facts["attachments"]] == ["pdf", "xlsx"]
+
+
+def test_long_attachment_is_put_together_from_its_lines() -> None:
+    whole = bad.mail(("scan.pdf", bad.sample("libreoffice-writer.pdf")), ("again.pdf", bad.sample("chromium.pdf")))
+    assert [one["size"] for one in looking.look_into(memoryview(whole), BytesIO())[1]["attachments"]] == [
+        len(bad.sample("libreoffice-writer.pdf")),
+        len(bad.sample("chromium.pdf")),
+    ]
+
+
+def test_what_a_file_says_of_itself_has_no_unseen_characters() -> None:
+    mail = bad.mail(Subject="a\u202eb\u200bc" + "d" * 999)
+    assert check(BytesIO(mail), "a.eml").facts["subject"] == ("a b c" + "d" * 999)[:200]
+
+
+# --- Bad files ------------------------------------------------------------------------------------------------------
+
+
+def test_there_are_five_bad_files_of_each_kind() -> None:
+    assert {kind: len(files) for kind, files in bad.KINDS.items() if len(files) < 5} == {}
+
+
+@pytest.mark.parametrize("what", [name for name in BAD if not name.startswith("empty")])
+def test_bad_file_is_refused_for_what_is_wrong_with_it(what: str) -> None:
+    _what, _ending, make, code = BAD[what]
+    assert look(make()) == code
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        *(f"empty: nothing {ending}" for ending in Kind),
+        *(next(name for name in BAD if name.startswith(kind)) for kind in bad.KINDS),
+    ],
+)
+def test_bad_file_is_refused_by_the_child_with_a_sentence(what: str) -> None:
+    _what, ending, make, code = BAD[what]
+    assert refused(make(), f"Proof.{ending}") == code
+
+
+@pytest.mark.parametrize(
+    "name", ["typst.pdf", "ghostscript.png", "pillow-progressive.jpg", "libreoffice.docx", "python-email.eml"]
+)
+def test_file_cut_at_any_byte_is_refused(name: str) -> None:
+    whole = bad.sample(name)
+    assert look(whole) == name.rpartition(".")[2]
+    places = {*range(1, 300), *range(300, len(whole) - 300, 197), *range(len(whole) - 300, len(whole))}
+    accepted = [place for place in sorted(places) if place < len(whole) and look(whole[:place]) in set(Kind)]
+    line_end = len(whole) - len(whole.rstrip(b"\n"))
+    assert len(accepted) <= line_end, accepted  # only without the line end behind its last mark
+
+
+def test_file_of_another_type_than_its_name_says_is_refused() -> None:
+    for name, ending in {
+        "typst.pdf": "docx",
+        "libreoffice.docx": "xlsx",
+        "ghostscript.png": "jpg",
+        "poppler.jpg": "pdf",
+    }.items():
+        assert refused(bad.sample(name), f"Proof.{ending}") == "wrong_ending"
+    assert refused(bad.sample("python-email.eml"), "Proof.pdf") == "wrong_ending"
+
+
+def test_too_large_a_file_is_refused_before_it_is_read() -> None:
+    with tempfile.TemporaryFile() as file:
+        file.truncate(LARGEST + 1)
+        with pytest.raises(Refused) as refusal:
+            check(file, "Scan.pdf")
+    assert refusal.value.code == "file_too_large"
+    assert "25 MB" in str(refusal.value)
+
+
+def test_attachment_that_is_meant_is_named() -> None:
+    with pytest.raises(Refused, match=r"^run\.pdf in the mail: The attachment is of no type"):
+        check(BytesIO(bad.mail(("run.pdf", b"MZ\x90\0"))), "a.eml")
+
+
+def test_every_refusal_has_a_sentence_in_both_languages() -> None:
+    codes = {one[3] for one in BAD.values()} | {"file_too_large", "wrong_ending", "file_damaged"}
+    assert codes == set(SENTENCES)
+    details = {"named": "PDF", "found": "PNG"}
+    english = {code: str(refusal(code, details)) for code in SENTENCES}
+    with translation.override("sv"):
+        swedish = {code: str(refusal(code, details)) for code in SENTENCES}
+    assert [code for code in SENTENCES if english[code] == swedish[code]] == []
+
+
+def test_two_readers_agree_on_good_pdfs() -> None:
+    """pypdf is the referee: another reader finds the same pages and nothing that is encrypted."""
+    from pypdf import PdfReader
+
+    for path in GOOD:
+        if path.suffix == ".pdf":
+            with path.open("rb") as file:
+                _kind, facts = looking.look_into(memoryview(path.read_bytes()), file)
+            other = PdfReader(path)
+            assert (len(other.pages), other.is_encrypted, list(other.attachments)) == (facts["pages"], False, [])
+
+
+# --- The child ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limits", [{"output": 0}, {"patience": 0}])
+def test_child_that_dies_refuses_its_file_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]
+) -> None:
+    content = bad.objects(20_000)
+    monkeypatch.setattr(children, "LOOK", replace(children.LOOK, **limits))
+    assert refused(content, "a.pdf") == "file_too_complex"
+    monkeypatch.undo()
+    assert isinstance(check(BytesIO(content), "a.pdf"), Checked)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "__import__('socket').socket()",
+        "open('/etc/passwd')",
+        "open('/tmp/por-escape', 'w')",
+        "__import__('os').pipe()",
+        "__import__('subprocess').Popen(['true'], stdin=-1)",
+        "bytearray(300_000_000)",
+        "__import__('resource').setrlimit(__import__('resource').RLIMIT_CORE, (1, 1)) or 1/0",
+    ],
+)
+def test_limited_child_reaches_nothing(attempt: str, run_child: Callable[[str], int]) -> None:
+    assert run_child("1 + 1") == 0
+    assert run_child(attempt) != 0
+
+
+def test_limited_child_that_never_ends_is_ended(run_child: Callable[[str], int]) -> None:
+    assert run_child("exec('while True: pass')") < 0
+
+
+def test_child_knows_no_secret(run_child: Callable[[str], int]) -> None:
+    assert run_child("1 / (not {'SECRET_KEY', 'DATABASE_URL', 'REDIS_URL'} & set(__import__('os').environ))") == 0

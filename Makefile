@@ -81,12 +81,13 @@ runtime: python
 development: python
 	$(PYTHON) -m por.embedded.venv requirements-dev.lock
 
-# What the tests need that is not a Python package: a browser, gettext and openssl.
+# What the tests need that is not a Python package: a browser, gettext, openssl and the scanner of ClamAV.
 tools:
 	missing=""; \
 	command -v chromium-headless-shell >/dev/null || missing="$$missing chromium-headless-shell fonts-liberation"; \
 	command -v msgfmt >/dev/null || missing="$$missing gettext"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	test -e /usr/sbin/clamd || missing="$$missing clamav-daemon"; \
 	test -z "$$missing" && exit 0; \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		echo "Installing$$missing …"; \

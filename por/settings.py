@@ -383,6 +383,9 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 50
 #: The most bytes that the files of one uploaded estate may have in total, unpacked.
 LARGEST_UPLOAD = env.int("LARGEST_UPLOAD_MB", default=2048) * 1024 * 1024
 
+#: The daemon of ClamAV that scans proofs: unix:///path or tcp://host:port. Without it they are shown as not scanned.
+CLAMAV_URL = env.str("CLAMAV_URL", default="")
+
 # --- Static files -----------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]

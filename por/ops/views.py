@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from functools import cache
 
 from celery import current_app
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.cache import caches
 from django.core.cache.backends.redis import RedisCache
@@ -21,6 +22,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import get_resolver
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from por.documents.scanning import check_scanner
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +43,14 @@ def livez(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Answer whether the servers that the product needs answer. Name each component, and give no details."""
+    """Answer whether the servers that the product needs answer. Name each component, and give no details.
+
+    The scanner is named where there is one, and the product is ready without it: files wait for it.
+    """
+    checks = COMPONENTS | ({"scanner": _scanner} if settings.CLAMAV_URL else {})
     # In threads and on connections of their own: what hangs is left behind, and the answer is sent in time.
-    threads = ThreadPoolExecutor(len(COMPONENTS))
-    asked = {name: threads.submit(check) for name, check in COMPONENTS.items()}
+    threads = ThreadPoolExecutor(len(checks))
+    asked = {name: threads.submit(check) for name, check in checks.items()}
     threads.shutdown(wait=False)
     wait(asked.values(), timeout=TIMEOUT)
     components = {}
@@ -52,7 +59,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
         components[name] = "failed" if failure else "ok"
         if failure:
             logger.warning("%s is not ready", name, exc_info=failure)
-    ready = set(components.values()) == {"ok"}
+    ready = all(components[name] == "ok" for name in COMPONENTS)
     body = {"status": "ready" if ready else "not ready", "components": components}
     return JsonResponse(body, status=200 if ready else 503)
 
@@ -110,6 +117,10 @@ def _cache() -> None:
 
 def _storage() -> None:
     storages["default"].check()  # type: ignore[attr-defined]  # one of por.files
+
+
+def _scanner() -> None:
+    check_scanner(TIMEOUT / 2)
 
 
 COMPONENTS: dict[str, Callable[[], None]] = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from por.documents.kinds import MB
+from por.documents.kinds import MB, MOST_DRAWN
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class Limits:
 
 
 LOOK = Limits(memory=160 * MB, seconds=2, output=MB, patience=10)
+DRAW = Limits(memory=512 * MB, seconds=15, output=2 * MOST_DRAWN, patience=75)
 
 
 class Died(Exception):

@@ -46,3 +46,8 @@ MOST_OBJECTS = 100_000
 MOST_PARTS = 100
 DEEPEST_MAIL = 3  # mails in a mail
 LONGEST_FACT = 200
+
+# --- What is drawn
+MOST_PAGES_DRAWN = 20
+MOST_DRAWN = 20 * MB  # of all pictures of one file
+PICTURE_SIDE = 1_400  # pixels of the longer side

@@ -1,4 +1,4 @@
-"""The child process: `python -m por.documents.child look`. It reads the file from its standard input."""
+"""The child process: `python -m por.documents.child look|draw`. It reads the file from its standard input."""
 
 from __future__ import annotations
 
@@ -29,5 +29,13 @@ def look(*most: int) -> None:
     sys.stdout.write(json.dumps(answer))
 
 
+def draw(*most: int) -> None:
+    """Write pictures of the first pages. Whatever goes wrong ends the process: then there are none."""
+    from por.documents.child import drawing
+
+    limit(*most)
+    drawing.draw(sys.stdin.buffer, sys.stdout.buffer)
+
+
 if __name__ == "__main__":
-    {"look": look}[sys.argv[1]](*map(int, sys.argv[2:]))
+    {"look": look, "draw": draw}[sys.argv[1]](*map(int, sys.argv[2:]))

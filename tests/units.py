@@ -17,7 +17,7 @@ LONGEST = [
     ("tests/test_every_address.py",),
     ("tests/por/embedded/",),
     ("tests/por/db/test_outages.py",),
-    ("tests/por/history/test_seals.py", "tests/por/test_files.py"),  # on one S3 server
+    ("tests/por/history/test_seals.py", "tests/por/test_files.py", "tests/por/test_proof_files.py"),  # on one S3 server
     ("tests/test_schemathesis.py",),
     ("tests/test_fuzz.py",),
     ("tests/associations/record/test_state_machine.py",),

@@ -423,6 +423,7 @@ LOGGING = {
         "django.server": {"handlers": [], "propagate": True},
         # Tasks that look for work run every few seconds. Metrics count them; only what goes wrong has a line.
         **{name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.beat", "celery.worker.strategy")},
+        "fontTools": {"level": "WARNING"},  # has a line for each table of a typeface in a PDF
     },
 }
 

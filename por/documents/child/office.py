@@ -108,15 +108,12 @@ def read_xml(data: memoryview, member: Member, start: Start | None, facts: Facts
 
 
 def _note_properties(parser: expat.XMLParserType, facts: Facts) -> None:
-    inside: list[str] = []
+    pieces: list[str] = []
 
-    def begin(tag: str, attributes: Mapping[str, str]) -> None:
-        inside[:] = [_PROPERTIES.get(tag.rpartition(" ")[2], "")]
+    def end(tag: str) -> None:
+        if name := _PROPERTIES.get(tag.rpartition(" ")[2]):
+            facts[name] = text_of("".join(pieces))
 
-    def note(text: str) -> None:
-        if inside and inside[0]:
-            facts[inside[0]] = text_of(str(facts.get(inside[0], "")) + text)
-
-    parser.StartElementHandler = begin
-    parser.EndElementHandler = lambda tag: inside.clear()
-    parser.CharacterDataHandler = note
+    parser.StartElementHandler = lambda tag, attributes: pieces.clear()
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = pieces.append

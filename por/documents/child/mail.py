@@ -8,16 +8,17 @@ import quopri
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from email.message import EmailMessage
+from email.header import decode_header, make_header
+from email.message import Message
 from email.parser import BytesFeedParser
-from email.policy import default
+from email.policy import compat32
 from typing import Any, cast
 
 from por.documents.child.facts import Facts, text_of
 from por.documents.child.faults import Fault
-from por.documents.kinds import DEEPEST_MAIL, MOST_PARTS, Kind
+from por.documents.kinds import DEEPEST_MAIL, LONGEST_FACT, MB, MOST_PARTS, Kind
 
-HEAD = 65_536
+HEAD = MB  # the header may name thousands of recipients
 _HEADERS = {"subject": "subject", "sender": "from", "recipients": "to", "sent": "date"}
 _ANY_OF = {b"date", b"message-id", b"received", b"mime-version"}
 _HALF = (
@@ -54,11 +55,20 @@ def look_into(data: memoryview, look: LookInto, depth: int) -> Facts:
     if not re.search(rb"\n\r?\n", data):
         raise Fault("file_truncated")  # in its header
     mail = _Mail(data)
-    facts: Facts = {name: text_of(mail.top[header]) for name, header in _HEADERS.items() if mail.top[header]}
+    facts: Facts = {name: said for name, header in _HEADERS.items() if (said := _decoded(mail.top[header]))}
     facts["attachments"] = [
         found for part, level in _parts(mail.top, depth) if (found := _attachment(mail, part, look, level))
     ]
     return facts
+
+
+def _decoded(value: object) -> str:
+    """Return a header or a name as people read it. Only its beginning is looked at: it may be long."""
+    beginning = str(value or "")[: 10 * LONGEST_FACT]
+    try:
+        return text_of(make_header(decode_header(beginning)))
+    except (ValueError, LookupError, defects.HeaderParseError):
+        return text_of(beginning)
 
 
 class _Mail:
@@ -68,12 +78,12 @@ class _Mail:
         self._data = data
         self._mark = secrets.token_hex(16).encode()
         self._count = 0
-        parser = BytesFeedParser(self._part, policy=default)
+        parser = BytesFeedParser(self._part, policy=compat32)  # the newer one reads long headers slowly
         for piece in self._pieces():
             parser.feed(piece)
-        self.top: EmailMessage = parser.close()
+        self.top: Message = parser.close()
 
-    def content_of(self, part: EmailMessage) -> bytes:
+    def content_of(self, part: Message) -> bytes:
         """Return the content of a part that holds no others. Raises ValueError if it is cut off."""
         text: Any = part.get_payload()
         restored = re.sub(self._mark + rb" (\d+) (\d+)\n", self._restored, text.encode("utf-8", "surrogateescape"))
@@ -94,14 +104,14 @@ class _Mail:
         for place in range(start, end, BLOCK):
             yield bytes(self._data[place : min(place + BLOCK, end)])
 
-    def _part(self, *_: Any, **__: Any) -> EmailMessage:
+    def _part(self, *_: Any, **__: Any) -> Message:
         self._count += 1
         if self._count > MOST_PARTS:
             raise Fault("mail_parts")
-        return EmailMessage(default)
+        return Message()
 
 
-def _parts(part: EmailMessage, depth: int) -> Iterator[tuple[EmailMessage, int]]:
+def _parts(part: Message, depth: int) -> Iterator[tuple[Message, int]]:
     """Yield a part and those in it, with the number of mails around them. Raises Fault if one is cut off."""
     if any(isinstance(defect, _HALF) for defect in part.defects):
         raise Fault("file_truncated")
@@ -109,11 +119,11 @@ def _parts(part: EmailMessage, depth: int) -> Iterator[tuple[EmailMessage, int]]
         raise Fault("mail_nested")
     yield part, depth
     if part.is_multipart():
-        for one in cast(list[EmailMessage], part.get_payload()):
+        for one in cast(list[Message], part.get_payload()):
             yield from _parts(one, depth + (part.get_content_type() == "message/rfc822"))
 
 
-def _attachment(mail: _Mail, part: EmailMessage, look: LookInto, depth: int) -> Facts | None:
+def _attachment(mail: _Mail, part: Message, look: LookInto, depth: int) -> Facts | None:
     """Return what an attachment is; None for the words of the mail and for what only holds other parts."""
     content_type = part.get_content_type()
     if content_type in _ENCRYPTED:
@@ -121,7 +131,7 @@ def _attachment(mail: _Mail, part: EmailMessage, look: LookInto, depth: int) -> 
     is_words = content_type in _WORDS and part.get_content_disposition() != "attachment"
     if part.is_multipart() or is_words or content_type in _SIGNATURES:
         return None
-    name = text_of(part.get_filename() or content_type)
+    name = _decoded(part.get_filename()) or content_type
     try:
         content = mail.content_of(part)
     except ValueError:

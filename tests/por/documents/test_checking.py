@@ -80,6 +80,23 @@ def test_mail_tells_who_wrote_it_and_what_is_attached() -> None:
     ]
 
 
+def test_mail_to_thousands_is_accepted() -> None:
+    recipients = ",\n ".join(f'"Person {number}" <person{number}@contoso.example>' for number in range(10_000))
+    content = bad.mail().replace(b"Date:", f"To: {recipients}\nDate:".encode(), 1)
+    assert check(BytesIO(content), "mail.eml").facts["recipients"].startswith('"Person 0" <person0@')
+
+
+@pytest.mark.parametrize("sender", ["=?utf-9?q?a?= <a@b.example>", "=?utf-8?b?a?=", "a b: c, d;", "\udcff", "<<>>@,;"])
+def test_mail_with_an_odd_sender_is_accepted(sender: str) -> None:
+    content = bad.mail().replace(b"a@b.example", sender.encode("utf-8", "surrogateescape"), 1)
+    assert check(BytesIO(content), "mail.eml").facts["sender"]
+
+
+def test_encoded_name_of_an_attachment_is_decoded() -> None:
+    content = bad.mail(("a.pdf", bad.sample("typst.pdf"))).replace(b'"a.pdf"', b'"=?utf-8?q?Avtal_=C3=A5.pdf?="')
+    assert [one["name"] for one in check(BytesIO(content), "mail.eml").facts["attachments"]] == ["Avtal å.pdf"]
+
+
 def test_attachments_of_a_forwarded_mail_are_listed() -> None:
     facts = check(BytesIO(bad.sample("python-email-forwarded.eml")), "mail.eml").facts
     assert [one["kind"] for one in facts["attachments"]] == ["pdf", "xlsx"]

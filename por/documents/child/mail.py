@@ -86,11 +86,11 @@ class _Mail:
     def content_of(self, part: Message) -> bytes:
         """Return the content of a part that holds no others. Raises ValueError if it is cut off."""
         text: Any = part.get_payload()
-        restored = re.sub(self._mark + rb" (\d+) (\d+)\n", self._restored, text.encode("utf-8", "surrogateescape"))
-        return _DECODE[str(part.get("content-transfer-encoding", "7bit")).strip().lower()](restored)
-
-    def _restored(self, found: re.Match[bytes]) -> bytes:
-        return bytes(self._data[int(found[1]) : int(found[2])])
+        words, *runs = re.split(self._mark + rb" (\d+) (\d+)\n", text.encode("utf-8", "surrogateescape"))
+        pieces: list[bytes | memoryview] = [words]
+        for start, end, words in zip(runs[::3], runs[1::3], runs[2::3], strict=True):
+            pieces += [self._data[int(start) : int(end)], words]
+        return _DECODE[str(part.get("content-transfer-encoding", "7bit")).strip().lower()](b"".join(pieces))
 
     def _pieces(self) -> Iterator[bytes]:
         place = 0

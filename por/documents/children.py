@@ -29,7 +29,7 @@ class Limits:
     patience: int
 
 
-LOOK = Limits(memory=160 * MB, seconds=2, output=MB, patience=10)
+LOOK = Limits(memory=110 * MB, seconds=2, output=MB, patience=10)
 DRAW = Limits(memory=512 * MB, seconds=15, output=2 * MOST_DRAWN, patience=75)
 
 

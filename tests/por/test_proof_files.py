@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -49,6 +50,12 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path, settings: Any) -> Bu
 def using(settings: Any, backend: str, options: dict[str, Any]) -> Any:
     settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": backend, "OPTIONS": options}}
     return storages["default"]
+
+
+@pytest.fixture(scope="module")
+def bucket(s3: dict[str, Any]) -> Bucket:
+    """Return the bucket without a disturbed network between. One for all tests: a client is slow to make."""
+    return Bucket(**s3)
 
 
 def names(storage: Bucket | Directory) -> set[str]:
@@ -117,22 +124,19 @@ def test_day_of_a_released_file_begins_with_its_release(tmp_path: Path, settings
         assert copy.read() == b"x"
 
 
-@pytest.mark.parametrize("what", ["storing", "fetching"])
-def test_large_file_passes_in_pieces(storage: Bucket | Directory, tmp_path: Path, what: str) -> None:
+def test_large_file_passes_in_pieces(storage: Bucket | Directory, tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:
         for _ in range(25):
             file.write(CONTENT[: 1024 * 1024])
+    proofs.store(BytesIO(b"x"))  # makes the client
+    tracemalloc.start()
     with path.open("rb") as file:
         stored = proofs.store(file)
-        tracemalloc.start()
-        if what == "storing":
-            proofs.store(file)
-        else:
-            with proofs.fetched(stored.name, stored.sha256):
-                pass
-        _now, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
+    with proofs.fetched(stored.name, stored.sha256):
+        pass
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     assert peak < 8 * 1024 * 1024
 
 
@@ -157,20 +161,17 @@ def test_link_saves_the_file_under_its_name(linked: str) -> None:
     assert "X-Amz-Expires=60" in linked
 
 
-@pytest.mark.parametrize(
-    ("part", "other"),
-    [
+def test_link_that_was_changed_opens_nothing(linked: str) -> None:
+    for part, other in [
         ("application%2Fpdf", "text%2Fhtml"),
         ("attachment", "inline"),
         ("X-Amz-Expires=60", "X-Amz-Expires=6000"),
         ("proofs/", "quarantine/"),
         ("&X-Amz-Signature=", "&X-Amz-Signature=0"),
-    ],
-)
-def test_link_that_was_changed_opens_nothing(linked: str, part: str, other: str) -> None:
-    assert part in linked
-    with pytest.raises(HTTPError, match="403"):
-        urlopen(linked.replace(part, other))
+    ]:
+        assert part in linked
+        with pytest.raises(HTTPError, match="403"):
+            urlopen(linked.replace(part, other))
 
 
 def test_link_opens_nothing_for_another_verb_or_after_its_time(linked: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,23 +261,30 @@ def between(endpoint: str, *, up: int | None = None, down: int | None = None, ha
         thread.join()
 
 
-@pytest.mark.parametrize("after", [0, 100, 700, 5_000, 1_000_000, 2_000_000])
-def test_upload_that_is_cut_at_any_byte_promises_nothing(s3: dict[str, Any], settings: Any, after: int) -> None:
-    before = names(using(settings, "por.files.bucket.Bucket", s3))
+@pytest.mark.parametrize(
+    "after", [0, 700, 2_000_000, *(pytest.param(one, marks=pytest.mark.crawl) for one in (100, 5_000, 1_000_000))]
+)
+def test_upload_that_is_cut_at_any_byte_promises_nothing(
+    s3: dict[str, Any], bucket: Bucket, settings: Any, after: int
+) -> None:
+    before = names(bucket)
     with between(s3["endpoint_url"], up=after) as address:
         using(settings, "por.files.bucket.Bucket", s3 | {"endpoint_url": address})
         with pytest.raises(Unavailable), of_storage():
             proofs.store(BytesIO(CONTENT))
-    assert names(using(settings, "por.files.bucket.Bucket", s3)) == before
+    assert names(bucket) == before
 
 
-@pytest.mark.parametrize("after", [0, 10, 400, 5_000, 1_000_000, 2_000_000])
-def test_download_that_is_cut_at_any_byte_gives_nothing(s3: dict[str, Any], settings: Any, after: int) -> None:
-    using(settings, "por.files.bucket.Bucket", s3)
-    stored = proofs.store(BytesIO(CONTENT))
+@pytest.mark.parametrize(
+    "after", [0, 400, 2_000_000, *(pytest.param(one, marks=pytest.mark.crawl) for one in (10, 5_000, 1_000_000))]
+)
+def test_download_that_is_cut_at_any_byte_gives_nothing(
+    s3: dict[str, Any], bucket: Bucket, settings: Any, after: int
+) -> None:
+    name = bucket.save(f"quarantine/{uuid.uuid4()}", ContentFile(CONTENT))
     with between(s3["endpoint_url"], down=after) as address:
         using(settings, "por.files.bucket.Bucket", s3 | {"endpoint_url": address})
-        with pytest.raises(Unavailable), of_storage(), proofs.fetched(stored.name, stored.sha256):
+        with pytest.raises(Unavailable), of_storage(), proofs.fetched(name, hashlib.sha256(CONTENT).hexdigest()):
             pass
 
 
@@ -309,7 +317,7 @@ def test_storage_that_is_away_promises_nothing(s3: dict[str, Any], settings: Any
         pass
 
 
-@pytest.mark.parametrize("room", [0, 1, 4_096, 1_000_000, len(CONTENT) - 1])
+@pytest.mark.parametrize("room", [0, 4_096, len(CONTENT) - 1])
 def test_full_disk_promises_nothing(tmp_path: Path, settings: Any, room: int) -> None:
     storage = using(settings, "por.files.directory.Directory", {"location": str(tmp_path)})
     _soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

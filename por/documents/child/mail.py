@@ -7,11 +7,13 @@ import email.errors as defects
 import quopri
 import re
 import secrets
-from collections.abc import Callable, Iterator
+import string
+from collections.abc import Callable, Iterable, Iterator
 from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesFeedParser
 from email.policy import compat32
+from io import BytesIO
 from typing import Any, cast
 
 from por.documents.child.facts import Facts, text_of
@@ -32,12 +34,12 @@ _SIGNATURES = {"application/pkcs7-signature", "application/x-pkcs7-signature", "
 _ENCRYPTED = {"multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"}
 _WORDS = {"text/plain", "text/html"}
 _DECODE: dict[str, Callable[[bytes], bytes]] = {
-    "base64": binascii.a2b_base64,
     "quoted-printable": quopri.decodestring,
     **dict.fromkeys(("7bit", "8bit", "binary"), bytes),
 }
+_NOT_BASE64 = bytes(range(256)).translate(None, string.ascii_letters.encode() + string.digits.encode() + b"+/=")
 #: Many lines of base64. The library would make an object of each, and take five times their size.
-_RUN = re.compile(rb"^(?:[A-Za-z0-9+/]{40,76}\r?\n){64,}", re.MULTILINE)
+_RUN = re.compile(rb"^(?:[A-Za-z0-9+/]{40,76}+\r?\n){64,}+", re.MULTILINE)  # possessive: nothing to go back to
 BLOCK = 1 << 16
 
 LookInto = Callable[[bytes, int], tuple[Kind, Facts]]
@@ -90,7 +92,8 @@ class _Mail:
         pieces: list[bytes | memoryview] = [words]
         for start, end, words in zip(runs[::3], runs[1::3], runs[2::3], strict=True):
             pieces += [self._data[int(start) : int(end)], words]
-        return _DECODE[str(part.get("content-transfer-encoding", "7bit")).strip().lower()](b"".join(pieces))
+        encoding = str(part.get("content-transfer-encoding", "7bit")).strip().lower()
+        return _from_base64(pieces) if encoding == "base64" else _DECODE[encoding](b"".join(pieces))
 
     def _pieces(self) -> Iterator[bytes]:
         place = 0
@@ -109,6 +112,25 @@ class _Mail:
         if self._count > MOST_PARTS:
             raise Fault("mail_parts")
         return Message()
+
+
+def _from_base64(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """Return what pieces of base64 hold. Raises ValueError if it is cut off, or goes on behind its end.
+
+    Block by block: the content would else lie in memory three times.
+    """
+    found, rest, is_ended = BytesIO(), b"", False
+    for piece in pieces:
+        for place in range(0, len(piece), BLOCK):
+            text = rest + bytes(piece[place : place + BLOCK]).translate(None, _NOT_BASE64)
+            if is_ended and text:
+                raise ValueError("There is more behind the end")
+            whole = len(text) - len(text) % 4
+            found.write(binascii.a2b_base64(text[:whole], strict_mode=True))
+            rest, is_ended = text[whole:], is_ended or text[:whole].endswith(b"=")
+    if rest:
+        raise ValueError("A part of four characters is missing")
+    return found.getvalue()
 
 
 def _parts(part: Message, depth: int) -> Iterator[tuple[Message, int]]:

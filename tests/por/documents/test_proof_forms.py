@@ -69,22 +69,22 @@ def test_form_has_the_data_of_the_claim_in_both_languages(
     assert [one for one in said + known if one not in found] == []
 
 
-@pytest.mark.parametrize(("write", "words", "ending"), BOTH)
-def test_form_itself_may_be_uploaded(write: Write, words: Words, ending: str) -> None:
-    checked = check(BytesIO(write(FORM)), f"Form.{ending}")
-    assert checked.facts["author"] == FORM.partner
+def test_form_itself_may_be_uploaded() -> None:
+    assert check(BytesIO(as_docx(FORM)), "Form.docx").facts["author"] == FORM.partner
 
 
 @pytest.mark.parametrize(("write", "words", "ending"), BOTH)
 def test_form_of_many_units_and_long_names_is_complete(write: Write, words: Words, ending: str) -> None:
-    units = [f"Subscription {number} of a very long product name" for number in range(300)]
+    units = [f"Subscription {number} of a very long product name" for number in range(100)]
     found = words(write(replace(FORM, units=units, customer="Ö" * 300, project="x" * 300)))
     assert [one for one in units if one not in found] == []
     assert found.replace(" ", "").count("Ö" * 300) == 1
 
 
-def test_pdf_is_in_our_typeface_and_can_be_drawn() -> None:
+def test_pdf_may_be_uploaded_is_in_our_typeface_and_can_be_drawn() -> None:
     content = as_pdf(FORM)
     fonts = pypdf.PdfReader(BytesIO(content)).pages[0]["/Resources"]["/Font"]
     assert {str(font.get_object()["/BaseFont"]).rpartition("+")[2] for font in fonts.values()} == {"Inter"}
-    assert draw(BytesIO(content), check(BytesIO(content), "a.pdf").kind)
+    checked = check(BytesIO(content), "a.pdf")
+    assert checked.facts["author"] == FORM.partner
+    assert draw(BytesIO(content), checked.kind)

@@ -7,6 +7,7 @@ from django.urls.converters import UUIDConverter
 
 from associations.attaching.api import activation, moving, record
 from associations.change_requests import api as change_requests
+from associations.claims.api import claims
 from associations.invitations import api as invitations
 from associations.jobs import api as jobs
 from associations.receipts import api as receipts
@@ -58,6 +59,11 @@ v1 = [
     path("bulk/answers/", jobs.BulkAnswer.as_view(), name="bulk_answers"),
     path("bulk/invitations/", jobs.BulkInvite.as_view(), name="bulk_invitations"),
     path("jobs/<int:job_id>/", jobs.JobDetail.as_view(), name="job"),
+    path("claims/", claims.ClaimList.as_view(), name="claims"),
+    path("claims/<int:claim_id>/", claims.ClaimDetail.as_view(), name="claim"),
+    path("claims/<int:claim_id>/submit/", claims.Submit.as_view(), name="claim_submit"),
+    path("claims/<int:claim_id>/withdraw/", claims.Withdraw.as_view(), name="claim_withdraw"),
+    path("claims/<int:claim_id>/comments/", claims.Comments.as_view(), name="claim_comments"),
     path("associations/", associations.AssociationList.as_view(), name="associations"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/<int:notification_id>/done/", notifications.Done.as_view(), name="notification_done"),

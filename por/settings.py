@@ -331,6 +331,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "associations", "description": "All associations of the caller, of every kind."},
         {"name": "bulk", "description": "One thing done to many subscriptions."},
         {"name": "change-requests", "description": "Which of several partners is doing the work."},
+        {"name": "claims", "description": "What partners claim to work for, with their files and comments."},
         {"name": "customers", "description": "Customers, with the numbers of their subscriptions."},
         {"name": "invitations", "description": "Partners that ask to be the partner of record."},
         {"name": "jobs", "description": "What is done row by row."},

@@ -39,6 +39,9 @@ class Api:
     def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return self._send("post", path, body, headers)
 
+    def patch(self, path: str, body: Any = None, **headers: str) -> Any:
+        return self._send("patch", path, body, headers)
+
     def delete(self, path: str, body: Any = None, **headers: str) -> Any:
         return self._send("delete", path, body, headers)
 

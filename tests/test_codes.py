@@ -26,6 +26,8 @@ ROOMS = ("por", "associations")
 REFUSALS = {"Refused", "NotFound", "Forbidden", "Locked", "RateLimited", "VersionConflict"}
 STEPS = {f"change_request_{status}" for status in ("open", "answered", "expired", "cancelled")}
 START = {"began_on_in_future", "began_on_too_early", "overlaps_another_period"}
+STATUSES = {f"claim_{one}" for one in ("is_draft", "submitted", "under_review", "action_required", "disputed")}
+CONFLICTS = {f"conflict_{status}" for status in ("open", "decided", "closed")}
 #: Codes that a function on the way names and this operation does not answer with. Change requests are taken from a
 #: status that has the step (STEPS); no start is entered (START); and for some the comment says why.
 IMPOSSIBLE: dict[str, set[str]] = {
@@ -42,6 +44,13 @@ IMPOSSIBLE: dict[str, set[str]] = {
     "accept": STEPS
     | START
     | {"subscription_expired", "subscription_suspended", "mpn_id_malformed", "partner_not_found"},
+    # A draft is new; what is no MPN ID is no location of one's own.
+    "claim_draft": {"claim_is_no_draft", "unit_approved", "not_found", "mpn_id_malformed"},
+    # Each verb is refused in the statuses from which it takes no step; a conflict is opened or closed on the way.
+    "claim_change": CONFLICTS | {"claim_is_draft", "claim_action_required", "mpn_id_malformed"},
+    "claim_submit": CONFLICTS | {"claim_is_draft", "claim_action_required", "subscription_id_malformed"},
+    "claim_withdraw": CONFLICTS | STATUSES,
+    "claim_comment": {"claim_approved", "claim_rejected"} | (STATUSES - {"claim_is_draft"}),
 }
 #: The operations in docs/api.md whose outcomes have codes of their own.
 OUTCOMES = {

@@ -38,6 +38,7 @@ from por.history.models import Event
 from por.imports.actions import mappings
 from por.imports.actions import requests as imports
 from por.notifications.models import Delivery, Notification
+from tests import claims
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.guards import Guard, Methods, OnlyFor, OnlyPosts, SignedIn, guard_of, stops
 
@@ -130,6 +131,7 @@ def cast(shared: None) -> Cast:
         "suspended": suspended,
     }
     invited = invitations.invite(customer.tenant_id, [subscription.subscription_id], by=people["partner_admin"])
+    claim = claims.make_submitted(customer, people["partner_admin"])
     token, read = accounts.create_token(admin.user, admin.organisation, name="read", read_only=True)
     _token, write = accounts.create_token(admin.user, admin.organisation, name="write", read_only=False)
     clients = {
@@ -147,6 +149,8 @@ def cast(shared: None) -> Cast:
         "invitation_id": invited.invitation_id,
         "event_id": Event.objects.earliest("pk").pk,
         "request_id": request.pk,
+        "claim_id": claim.pk,
+        "page": "contacts",
         "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,
         "notification_id": Notification.objects.get(membership__user=admin.user).pk,
         "signed": signing.sign(Association.objects.earliest("pk").pk),

@@ -17,11 +17,13 @@ from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import undo as undoing
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
+from associations.claims.actions import drafting
+from associations.claims.models import Claim
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
 from associations.record.models import Association
 from por.api.views import document
-from por.directory.models import Partner, Subscription
+from por.directory.models import Customer, Partner, Subscription
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner
 from tests.test_writes import NEW, PERSONAL, RECIPES, Ready
@@ -100,6 +102,18 @@ def suspend_partner(ready: Ready) -> None:
     Partner.objects.filter(pk=ready.owner.organisation_id).update(status="suspended")
 
 
+def withdraw_claim(ready: Ready) -> None:
+    drafting.withdraw(int(id_in(ready)), by=ready.owner)
+
+
+def draft_too_many(ready: Ready) -> None:
+    partner = Partner.objects.select_related("organisation").get(pk=ready.owner.organisation_id)
+    customer = Customer.objects.get(tenant_id=ready.body["tenant_id"])
+    of = {"customer": customer, "partner": partner, "company": partner.organisation}
+    now = timezone.now()
+    Claim.objects.bulk_create(Claim(origin="api", created_at=now, **of) for _each in range(drafting.MOST_DRAFTS))
+
+
 #: What makes each write impossible by the state of the record.
 SPOIL: dict[str, Callable[[Ready], None]] = {
     "attach": expire,
@@ -113,6 +127,11 @@ SPOIL: dict[str, Callable[[Ready], None]] = {
     "revoke": revoke,
     "invite": suspend_partner,
     "activate": expire_where_it_is_seen,
+    "claim_draft": draft_too_many,
+    "claim_change": withdraw_claim,
+    "claim_submit": withdraw_claim,
+    "claim_withdraw": withdraw_claim,
+    "claim_comment": withdraw_claim,
 }
 
 

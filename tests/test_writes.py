@@ -20,6 +20,8 @@ from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.change_requests.models import ChangeRequest
+from associations.claims.actions import reviewing
+from associations.claims.models import Claim, Comment
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
 from associations.jobs.models import Job
@@ -30,8 +32,9 @@ from por.history.actions.relaying import relay
 from por.history.models import Event, Outbox
 from por.notifications.actions import inbox
 from por.notifications.models import Notification
+from tests import claims
 from tests.api import Api
-from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -243,6 +246,44 @@ def of_the_inbox(suffix: str) -> Callable[[], Ready]:
     return make
 
 
+def of_a_claim(
+    suffix: str, body: Any, other_body: Any, *, in_status: str = "draft", method: str = "post"
+) -> Callable[[], Ready]:
+    """Return the recipe of a write to a claim in this status."""
+
+    def make() -> Ready:
+        customer, owner = make_customer(), make_member(make_partner().organisation)
+        if in_status == "draft":
+            claim = claims.make_draft(customer, owner)
+            claims.add_proof(claim, owner)
+        else:
+            claim = claims.make_submitted(customer, owner)
+        if in_status == "action_required":
+            reviewer = make_staff()
+            reviewing.start_review(claim.pk, by=reviewer)
+            reviewing.ask(claim.pk, ["dates"], by=reviewer)
+        counted = Comment.objects.filter(claim=claim).count
+        return Ready(
+            method,
+            f"claims/{claim.pk}/{suffix}",
+            f"claims/{claim.pk + 100_000}/{suffix}",
+            body,
+            other_body,
+            owner,
+            counted if suffix == "comments/" else lambda: Claim.objects.get(pk=claim.pk).version,
+        )
+
+    return make
+
+
+def of_no_claim_yet() -> Ready:
+    """Return the write that drafts a claim."""
+    customer = make_customer(domain="vasterhamn.example")
+    body = {"tenant_id": str(customer.tenant_id), "domain": customer.domain}
+    owner = make_member(make_partner().organisation)
+    return Ready("post", "claims/", "claims/", body, {**body, "name": "Other"}, owner, Claim.objects.count)
+
+
 #: How each write is prepared, by its name in the document.
 RECIPES: dict[str, Callable[[], Ready]] = {
     "attach": of_a_record("put", {"mpn_id": "{mpn_id}"}, {"mpn_id": "{mpn_id}", "note": "Other"}, held=False),
@@ -264,12 +305,17 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "report": of_an_invitation({"reason": "No"}, {"reason": "Other"}, suffix="report/", by="customer"),
     "revoke": of_an_invitation({}, {"x": "Other"}, suffix="revoke/", by="partner"),
     "activate": of_open_licensing,
+    "claim_draft": of_no_claim_yet,
+    "claim_change": of_a_claim("", {"name": "New"}, {"name": "Other"}, in_status="action_required", method="patch"),
+    "claim_submit": of_a_claim("submit/", {}, {"x": "Other"}),
+    "claim_withdraw": of_a_claim("withdraw/", {"text": "Over"}, {"text": "Other"}, in_status="submitted"),
+    "claim_comment": of_a_claim("comments/", {"text": "See page 2."}, {"text": "Other"}, in_status="submitted"),
     "notification_done": of_the_inbox("done/"),
     "notification_reopen": of_the_inbox("reopen/"),
 }
 #: Writes that make something new, so they have no target of someone else. And activating: any partner that knows the ID
 #: may do it, and a stranger's MPN ID gives nothing away.
-NEW = {"bulk", "bulk_removals", "bulk_answers", "bulk_invitations", "invite", "activate", "move"}
+NEW = {"bulk", "bulk_removals", "bulk_answers", "bulk_invitations", "invite", "activate", "move", "claim_draft"}
 #: Writes to something of one's own, for which no role is needed.
 PERSONAL = {"notification_done", "notification_reopen"}
 

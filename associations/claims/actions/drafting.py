@@ -5,13 +5,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions import conflicts
-from associations.claims.actions.shared import locked, next_instant, record, step, told, told_privately, units_of
+from associations.claims.actions.shared import (
+    lock_customer,
+    locked,
+    next_instant,
+    record,
+    step,
+    told,
+    told_privately,
+    units_of,
+)
 from associations.claims.events.claims import ClaimEvent
 from associations.claims.models import Claim, ClaimUnit
 from associations.claims.policies import policy_on
@@ -107,11 +116,12 @@ def normal_domain(text: str) -> str:
 def draft(tenant_id: str, domain: str, fields: Fields, *, by: Actor, origin: Origin) -> Claim:
     """Return a new draft for the customer with this tenant ID and domain. Nobody else sees it until it is submitted.
 
-    The location is the actor's own, or one of its company that `mpn_id` names. Raises what find_customer raises, and
-    Refused: `too_many_drafts`, or on a field.
+    The location is the actor's own, or one of its company that `mpn_id` names. Raises what find_customer raises,
+    Locked, and Refused: `too_many_drafts`, or on a field.
     """
     customer = find_customer(tenant_id, domain, by=by)
     with transaction.atomic():
+        lock_customer(customer.pk)
         partner = _location(fields["mpn_id"], by=by) if fields.get("mpn_id") else _own_location(by)
         company = partner.organisation.parent_id or partner.pk
         _require_few_drafts(company)
@@ -312,32 +322,27 @@ def _require_workload(workload: str, offered: Claimable) -> None:
 def claimable_subscription(customer: int, entered: str, offered: Claimable) -> Subscription:
     """Return the subscription of the customer with this ID, if it can be claimed. Raises Refused with its own code."""
 
-    def refused(code: str, message: Any) -> Refused:
-        return Refused(code, message, field="subscription_ids")
-
+    field, message = "subscription_ids", _("A subscription ID is a GUID. Copy it from the subscription.")
     if not is_guid(entered):
-        raise refused("subscription_id_malformed", _("A subscription ID is a GUID. Copy it from the subscription."))
+        raise Refused("subscription_id_malformed", message, field=field)
     found = Subscription.objects.select_related("sku").filter(
         customer=customer, subscription_id=uuid.UUID(entered.strip())
     )
     subscription = found.order_by(HERE_FIRST).first()
     if subscription is None or subscription.left_at is not None:
-        raise refused(
-            "not_on_tenant", _("This tenant has no such subscription. A new one can take some days to appear.")
-        )
+        message = _("This tenant has no such subscription. A new one can take some days to appear.")
+        raise Refused("not_on_tenant", message, field=field)
     if subscription.product not in offered.products:
         names = ", ".join(str(one.label) for one in offered.products)
-        message = _("This is a subscription of another product. The programme is for: %(names)s.") % {"names": names}
+        other = _("This is a subscription of another product. The programme is for: %(names)s.") % {"names": names}
         none = _("This programme takes claims of workloads, not of subscriptions.")
-        raise refused("wrong_product", message if names else none)
+        raise Refused("wrong_product", other if names else none, field=field)
     if subscription.agreement == Agreement.CSP:
-        raise refused(
-            "sold_through_csp", _("This subscription was sold by a Cloud Solution Provider: it cannot be claimed.")
-        )
+        message = _("This subscription was sold by a Cloud Solution Provider: it cannot be claimed.")
+        raise Refused("sold_through_csp", message, field=field)
     if subscription.status not in CLAIMABLE_STATUSES:
-        raise refused(
-            "subscription_not_active", _("Only an active subscription, or one in its grace period, can be claimed.")
-        )
+        message = _("Only an active subscription, or one in its grace period, can be claimed.")
+        raise Refused("subscription_not_active", message, field=field)
     return subscription
 
 

@@ -43,6 +43,14 @@ LOAD = {"dry_run": False, "created": 1, "changed": 0, "unchanged": 4, "failed": 
 CHANGE = {"name": "Nordvik Cloud AB", "before": "Nordvik AB", "now": "Nordvik Cloud AB"}
 CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA", "CSP"]}
 
+CLAIM = {
+    "claim": 3,
+    "number": "CPR-0000003",
+    "program": "osu_m365",
+    "role": "usage",
+    "partner": PARTNER,
+    "units": [{"workload": "exo"}],
+}
 #: A payload of each verb as it is recorded now.
 MOVED = {**ASSOCIATION, "former": PARTNER, "to": PARTNER, "former_association": 6}
 NOW: dict[str, dict[str, Any]] = {
@@ -101,6 +109,8 @@ NOW: dict[str, dict[str, Any]] = {
         "customers": 1,
         "seats": None,
     },
+    "claim.commented": {**CLAIM, "comment": 4},
+    "claim.noted": {**CLAIM, "comment": 4},
     "bulk.requested": {"rows": 900, "dry_run": True, "action": "remove"},
     "delivery.replayed": {"event": 5, "status": "dead", "attempts": 12},
     "outbox.replayed": {"verb": "invitation.sent", "attempts": 12, "dead_at": "2026-03-01T09:30:00+00:00"},

@@ -1,0 +1,188 @@
+"""Claims as one reader may see them: the list, one of them, and what waits for its partner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.utils import timezone
+
+from associations.claims.models import (
+    Claim,
+    ClaimQuerySet,
+    ClaimUnit,
+    Comment,
+    Conflict,
+    ConflictSide,
+    Proof,
+    ProofUnit,
+)
+from associations.claims.rules import LIVE, READABLE, ClaimStatus, ConflictStatus, Scan, Turn
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind, Right
+from por.web.formatting import Deadline
+
+#: The views of a partner's list, with the statuses of each.
+VIEWS: dict[str, Sequence[str]] = {
+    "": ClaimStatus.values,
+    "drafts": [ClaimStatus.DRAFT],
+    "in_review": [ClaimStatus.SUBMITTED, ClaimStatus.UNDER_REVIEW, ClaimStatus.DISPUTED],
+    "action_required": [ClaimStatus.ACTION_REQUIRED],
+    "approved": [ClaimStatus.APPROVED],
+    "ended": [ClaimStatus.REJECTED, ClaimStatus.REJECTED_FINAL, ClaimStatus.WITHDRAWN, ClaimStatus.ENDED],
+}
+CONTESTED = "contested"
+
+
+# --- Sight ----------------------------------------------------------------------------------------------------------
+
+
+def is_claimant(actor: Actor) -> bool:
+    """Return whether the actor belongs to a partner: all claims that it sees are those of its company."""
+    return actor.kind == OrganisationKind.PARTNER
+
+
+def may_read_all(actor: Actor) -> bool:
+    """Return whether the actor reads more of a claim than who, units, status and contacts: a customer does not."""
+    return is_claimant(actor) or actor.is_staff
+
+
+def comments_of(actor: Actor, claim: Claim) -> QuerySet[Comment]:
+    """Return the comments that the actor may read, oldest first; staff alone read internal ones. None without right."""
+    if not actor.may(Right.LIST_PROOFS):
+        return Comment.objects.none()
+    found = Comment.objects.filter(claim=claim).select_related("organisation").order_by("at", "pk")
+    return found if actor.is_staff else found.filter(internal=False)
+
+
+# --- Lists ----------------------------------------------------------------------------------------------------------
+
+
+def open_sides() -> QuerySet[ConflictSide]:
+    """Return the sides of open conflicts whose claim still claims the unit: it may have left one that goes on."""
+    same = Q(subscription=OuterRef("conflict__subscription")) | Q(subscription=None)
+    unit = ClaimUnit.objects.filter(same, claim=OuterRef("claim"), live=True, workload=OuterRef("conflict__workload"))
+    return ConflictSide.objects.filter(Exists(unit), conflict__status=ConflictStatus.OPEN)
+
+
+def contested(claims: QuerySet[Claim]) -> QuerySet[Claim]:
+    """Return those of the claims that are a side of an open conflict."""
+    return claims.filter(pk__in=open_sides().values("claim"), status__in=LIVE)
+
+
+def without_readable_proof() -> QuerySet[ClaimUnit]:
+    """Return the units for which there is no file that can be opened."""
+    readable = ProofUnit.objects.filter(unit=OuterRef("pk"), proof__scan__in=READABLE)
+    return ClaimUnit.objects.filter(~Exists(readable))
+
+
+def claims_for_listing(actor: Actor) -> ClaimQuerySet:
+    """Return the claims that the actor may see, as rows of a list: with `newest_proof_at` and `is_contested`."""
+    newest = Proof.objects.filter(claim=OuterRef("pk")).exclude(scan=Scan.INFECTED).order_by("-uploaded_at", "-pk")
+    return (
+        Claim.objects.visible_to(actor)
+        .for_listing()
+        .annotate(
+            newest_proof_at=Subquery(newest.values("uploaded_at")[:1]),
+            is_contested=Exists(open_sides().filter(claim=OuterRef("pk"))),
+        )
+    )
+
+
+def claims_with_all(actor: Actor) -> ClaimQuerySet:
+    """Return the claims that the actor may see, with what the API shows of each: their proofs and open conflicts."""
+    return (
+        Claim.objects.visible_to(actor)
+        .for_listing()
+        .prefetch_related(
+            Prefetch("proofs", Proof.objects.order_by("-number")),
+            Prefetch("sides", open_sides().order_by("conflict")),
+        )
+    )
+
+
+def counts_of(actor: Actor) -> dict[str, int]:
+    """Return how many claims each view of a partner's list has. It takes two queries."""
+    visible = Claim.objects.visible_to(actor).order_by()
+    by_status = dict(visible.values_list("status").annotate(count=Count("pk")))
+    counts = {key: sum(by_status.get(one, 0) for one in statuses) for key, statuses in VIEWS.items()}
+    return counts | {CONTESTED: contested(visible).count()}
+
+
+def in_view(claims: QuerySet[Claim], key: str) -> QuerySet[Claim]:
+    """Return those of the claims that a view of the list shows."""
+    if key == CONTESTED:
+        return contested(claims)
+    return claims.filter(status__in=VIEWS[key]) if key else claims
+
+
+def search(claims: QuerySet[Claim], text: str, *, names: bool) -> QuerySet[Claim]:
+    """Return the claims whose number, customer or partner has this text, or with `names` whose own name has it."""
+    found = (
+        Q(number__icontains=text)
+        | Q(customer__organisation__name__icontains=text)
+        | Q(partner__organisation__name__icontains=text)
+        | Q(customer__organisation__number=text.lower())
+        | Q(partner__mpn_id=text)
+    )
+    return claims.filter(found | Q(name__icontains=text) if names else found)
+
+
+def waiting_for_partner(claims: QuerySet[Claim]) -> QuerySet[Claim]:
+    """Return the claims about which a reviewer has asked the partner."""
+    return claims.filter(status=ClaimStatus.ACTION_REQUIRED)
+
+
+def next_due(actor: Actor, count: int) -> list[Claim]:
+    """Return the claims that wait for the partner, those that are due first at the top."""
+    found = waiting_for_partner(Claim.objects.visible_to(actor)).select_related("customer__organisation")
+    return list(found.order_by("due_at", "pk")[:count])
+
+
+# --- One claim ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Due:
+    """When the step that is waited for is due, as an instant, and as a day where it ends with one at the customer."""
+
+    at: datetime
+    deadline: Deadline | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.at <= timezone.now()
+
+
+def due_at(claim: Claim) -> datetime | None:
+    """Return when the step that is waited for is due: while the customer can decline, that."""
+    return claim.consent_due_at if claim.turn == Turn.CUSTOMER else claim.due_at
+
+
+def due_of(claim: Claim) -> Due | None:
+    """Return the same as a day in the customer's zone, where it ends with a day there."""
+    if (at := due_at(claim)) is None:
+        return None
+    zone = ZoneInfo(claim.customer.organisation.time_zone)
+    last = (at - timedelta(microseconds=1)).astimezone(zone)
+    ends_there = at.astimezone(zone).date() > last.date()
+    return Due(at, Deadline(last.date(), at) if ends_there else None)
+
+
+def open_conflicts(claim: Claim) -> list[Conflict]:
+    """Return the open conflicts about the units of a claim."""
+    return [one.conflict for one in open_sides().filter(claim=claim).select_related("conflict").order_by("conflict")]
+
+
+def newest_proof_at(proofs: Iterable[Proof]) -> datetime | None:
+    """Return when the newest of these files was uploaded; one with malware does not count."""
+    return max((one.uploaded_at for one in proofs if one.scan != Scan.INFECTED), default=None)
+
+
+def as_partner_sees(rows: Sequence[Any]) -> list[tuple[Claim, Due | None]]:
+    """Return the rows of a list, each with when it is due."""
+    return [(one, due_of(one)) for one in rows]

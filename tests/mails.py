@@ -19,6 +19,7 @@ from associations.attaching.actions import activation, ending, moving, undo
 from associations.attaching.actions import attach as attaching
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
+from associations.claims.actions import assigning
 from associations.imports import record_changes
 from associations.invitations import actions as invitations
 from associations.legacy_forms import actions as legacy_forms
@@ -35,6 +36,7 @@ from por.notifications.messages import compose
 from por.notifications.models import Delivery
 from por.notifications.passwords import PASSWORD, send_password_link
 from tests import estates
+from tests.claims import make_submitted
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription, make_user
 
 #: The app labels of the product; tables of sessions and of the framework are left out.
@@ -222,6 +224,12 @@ def add_to_staff() -> None:
     accounts.add_to_staff("new@house.example", name="Nour", role="support", by=make_staff("programme_administrator"))
 
 
+def assign_a_claim() -> None:
+    """Let a reviewer give a claim to another one."""
+    claim = make_submitted(make_customer(), make_member(make_partner().organisation))
+    assigning.assign(claim.pk, make_staff().user_id, by=make_staff())
+
+
 def ask_for_a_password() -> None:
     """Ask for a link to choose a password."""
     person = make_user("Ines", email="ines@house.example")
@@ -239,6 +247,7 @@ CAUSES: list[Callable[[], None]] = [
     import_changes,
     remind_of_legacy_forms,
     add_to_staff,
+    assign_a_claim,
     ask_for_a_password,
 ]
 

@@ -8,7 +8,7 @@ class ClaimsConfig(AppConfig):
 
     def ready(self) -> None:
         from associations.claims import policies, programs  # noqa: F401  # a wrong file stops the start
-        from associations.claims.events import claims, comments, conflicts  # noqa: F401  # importing them registers them
+        from associations.claims.events import claims, comments, conflicts, reviews  # noqa: F401  # importing them registers them
         from por.history.actions import recording as history
 
         history.open_events()  # this is the last room, and no event can be registered after this

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.rules import (
     LIVE,
+    PENDING,
     TURNS,
     ClaimStatus,
     ConflictStatus,
@@ -34,6 +36,8 @@ from por.directory.access import partner_ids
 from por.directory.models import Customer, Partner, Subscription
 from por.directory.rules import Workload
 
+#: When a claim is due, for the order of a list: one without a term comes after all others.
+DUE = Coalesce("due_at", Value(datetime(9999, 1, 1, tzinfo=UTC)))
 #: A draft has never been submitted; a claim that was withdrawn may have been one.
 SUBMITTED_ONCE = Q(submitted_at__isnull=False)
 
@@ -95,6 +99,10 @@ class Claim(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)  # rejected, withdrawn or ended
     reminders = models.PositiveSmallIntegerField(default=0)  # sent or missed, of the present step
     disputes = models.PositiveSmallIntegerField(default=0)
+    #: The reviewer who has it. It is a matter of the house, so it gives the claim no new version.
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
     version = models.PositiveIntegerField(default=1)
 
     objects = ClaimQuerySet.as_manager()
@@ -128,6 +136,8 @@ class Claim(models.Model):
             models.Index(fields=["customer", "-id"], name="claims_of_a_customer"),
             models.Index(fields=["company"], name="claims_of_a_company"),
             models.Index(fields=["status", "due_at", "id"], name="claims_by_due"),
+            models.Index(DUE, "id", condition=Q(status__in=sorted(PENDING)), name="claims_to_review"),
+            models.Index(fields=["assigned_to"], condition=Q(assigned_to__isnull=False), name="claims_of_a_reviewer"),
             models.Index(
                 fields=["consent_due_at"], condition=Q(consent=Consent.PENDING), name="claims_waiting_for_consent"
             ),

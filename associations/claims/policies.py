@@ -30,6 +30,8 @@ class Policy:
     acknowledged_within_months: int
     conflict_within: Term | None
     claims_a_day: int
+    transaction_within_days: int
+    public_sector_disclosure: bool
     holidays: tuple[date, ...]
 
 

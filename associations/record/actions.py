@@ -54,9 +54,13 @@ class Claimed(NamedTuple):
     workload: str = ""
 
 
-def begin_claimed(of: Subscription | Customer, partner: Partner, claimed: Claimed, *, at: datetime) -> Association:
-    """Insert the association of one unit of an approved claim; return it. It begins when the claim is approved."""
-    association = draft(of, partner, kind=AssociationKind.CPOR, source=Source.CLAIM, began_at=at, attached_at=at)
+def begin_claimed(
+    of: Subscription | Customer, partner: Partner, claimed: Claimed, *, at: datetime, began_at: datetime | None = None
+) -> Association:
+    """Insert the association of one unit of a claim that is approved now; return it. It begins now unless told."""
+    association = draft(
+        of, partner, kind=AssociationKind.CPOR, source=Source.CLAIM, began_at=began_at or at, attached_at=at
+    )
     association.program, association.role, association.workload = claimed.program, claimed.role, claimed.workload
     association.claim_number = claimed.number
     return begin(association)

@@ -132,6 +132,7 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
                 Right.MANAGE_ORGANISATION,
                 Right.READ_METRICS,
                 Right.READ_SENT_MAIL,
+                Right.WRITE_INTEREST,
             }
         ),
         Role.SUPPORT: frozenset(

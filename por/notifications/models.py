@@ -23,6 +23,9 @@ class Topic(models.TextChoices):
     CHANGE = "change", _("Change requests, statements and answers")
     INVITATION = "invitation", _("Invitations and activations")
     RENEWAL = "renewal", _("Subscriptions: renewals, changes and legacy forms")
+    CLAIM = "claim", _("Claims: submitted, decided, declined or ended")
+    PROOF = "proof", _("Proofs of execution")
+    CONFLICT = "conflict", _("Conflicting claims")
 
     @property
     def key(self) -> str:

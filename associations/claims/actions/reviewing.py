@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions import conflicts
@@ -27,11 +28,12 @@ from associations.claims.rules import GIVEN_BY_REVIEWER, READABLE, ClaimStatus, 
 from associations.record import actions as associations
 from associations.record import describing, recording
 from associations.record.models import Association
+from associations.record.rules import AssociationKind
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.db.locks import lock_timeout_as_busy
 from por.directory import actions as directory
-from por.directory.models import Subscription
+from por.directory.models import Customer, Subscription
 from por.errors import Refused
 from por.history.actions import recording as history
 
@@ -47,8 +49,8 @@ def to_review(claim_id: int, *, by: Actor, version: int | None) -> Claim:
 def start_review(claim_id: int, *, by: Actor, version: int | None = None) -> Claim:
     """Start the review of a submitted claim; return it. Each unit needs a file that can be opened.
 
-    Raises NotFound, Forbidden, VersionConflict, Locked, or Refused: with the code of the status, `interest` or
-    `scan_pending`.
+    The claim is assigned to the reviewer if nobody has it. Raises NotFound, Forbidden, VersionConflict, Locked, or
+    Refused: with the code of the status, `interest` or `scan_pending`.
     """
     claim = to_review(claim_id, by=by, version=version)
     now = next_instant(claim)
@@ -56,6 +58,7 @@ def start_review(claim_id: int, *, by: Actor, version: int | None = None) -> Cla
     within = policy_on((claim.submitted_at or now).date()).review_within
     step(claim, "start review", by=by, at=now, due_at=due(claim, within, now))
     require_readable(units)
+    claim.assigned_to = claim.assigned_to or by.user
     claim.save()
     record([told_privately(ClaimEvent.REVIEW_STARTED, claim, units)], by=by, at=now)
     return claim
@@ -80,7 +83,7 @@ def ask(claim_id: int, reasons: Collection[str], *, by: Actor, note: str = "", v
     `reasons`.
     """
     claim = to_review(claim_id, by=by, version=version)
-    given = checked(reasons)
+    given = checked(reasons, claim)
     now = next_instant(claim)
     units = units_of(claim)
     due_at = due(claim, policy_on(now.date()).answer_within, now)
@@ -91,9 +94,24 @@ def ask(claim_id: int, reasons: Collection[str], *, by: Actor, note: str = "", v
     return claim
 
 
-def checked(reasons: Collection[str]) -> list[Reason]:
+def reasons_for(claim: Claim) -> list[Reason]:
+    """Return the reasons that a reviewer may give for a claim. Only the public sector needs a disclosure."""
+    return [one for one in GIVEN_BY_REVIEWER if one != Reason.NO_DISCLOSURE or is_public_sector(claim)]
+
+
+def is_public_sector(claim: Claim) -> bool:
+    return claim.customer.segment == Customer.Segment.PUBLIC_SECTOR
+
+
+def needs_disclosure(claim: Claim, day: date) -> bool:
+    """Return whether the proof must have the disclosure for the public sector, if the claim is decided on a day."""
+    return is_public_sector(claim) and policy_on(day).public_sector_disclosure
+
+
+def checked(reasons: Collection[str], claim: Claim) -> list[Reason]:
     """Return the reasons that a reviewer gives, in the order of the list. Raises Refused on `reasons`."""
-    if unknown := set(reasons) - set(GIVEN_BY_REVIEWER):
+    known = reasons_for(claim)
+    if unknown := set(reasons) - set(known):
         raise Refused(
             "reason_unknown",
             _("%(unknown)s is not in the list of reasons.") % {"unknown": min(unknown)},
@@ -101,19 +119,26 @@ def checked(reasons: Collection[str]) -> list[Reason]:
         )
     if not reasons:
         raise Refused("reason_missing", _("Choose at least one reason."), field="reasons")
-    return [one for one in GIVEN_BY_REVIEWER if one in reasons]
+    return [one for one in known if one in reasons]
 
 
 @transaction.atomic
-def approve(claim_id: int, *, by: Actor, note: str = "", version: int | None = None) -> Claim:
+def approve(claim_id: int, *, by: Actor, note: str = "", disclosed: bool = False, version: int | None = None) -> Claim:
     """Approve a claim; return it. The partner is associated with each of its units from now on.
 
-    Raises NotFound, Forbidden, VersionConflict, Locked, or Refused: with the code of the status, `conflict_open`,
-    `interest`, `partner_closed`, or that of a subscription that is not active.
+    `disclosed` says that the proof has the disclosure that a customer in the public sector needs. Raises NotFound,
+    Forbidden, VersionConflict, Locked, or Refused: with the code of the status, `conflict_open`, `interest`,
+    `partner_closed`, that of a subscription that is not active, or `disclosure_missing` on `disclosed`.
     """
     claim = to_review(claim_id, by=by, version=version)
-    conflicts.require_none_open(claim)
     now = next_instant(claim)
+    if needs_disclosure(claim, now.date()) and not disclosed:
+        raise Refused(
+            "disclosure_missing",
+            _("This customer is in the public sector. Confirm that the proof has the disclosure, or ask for it."),
+            field="disclosed",
+        )
+    conflicts.require_none_open(claim)
     event = approve_locked(claim, units_of(claim), "approve", by=by, at=now, note=note)
     record([event], by=by, at=now)
     return claim
@@ -124,7 +149,8 @@ def approve_locked(
 ) -> history.EventDraft:
     """Approve a claim with those of its units that are live; return the event. The caller has locked the customer.
 
-    The policy of this day says until when the customer can decline.
+    The policy of this day says until when the customer can decline. The associations begin now; those of a claim that
+    first lacked the disclosure of the public sector begin at its first submit, unless another one held the unit since.
     """
     live = [one for one in units if one.live]
     subscriptions = _locked_subscriptions(live)
@@ -137,10 +163,12 @@ def approve_locked(
     claim.closed_at = None
     claim.save()
     begun: list[Association] = []
+    first = claim.submitted_at if is_public_sector(claim) and _lacked_disclosure(claim) else None
     for unit in live:
         of = claim.customer if unit.subscription_id is None else subscriptions[unit.subscription_id]
         claimed = associations.Claimed(unit.program, unit.role, claim.number, unit.workload)
-        unit.association = associations.begin_claimed(of, claim.partner, claimed, at=at)
+        began_at = first if first is not None and _is_free_since(first, unit) else at
+        unit.association = associations.begin_claimed(of, claim.partner, claimed, at=at, began_at=began_at)
         unit.outcome = Outcome.HELD
         unit.save(update_fields=["association", "outcome"])
         begun.append(unit.association)
@@ -150,6 +178,21 @@ def approve_locked(
         "fingerprints": describing.fingerprints_of(*begun),
     }
     return told(ClaimEvent.APPROVED, claim, live, changes)
+
+
+def _lacked_disclosure(claim: Claim) -> bool:
+    """Return whether a reviewer has asked for the disclosure, or rejected the claim without it."""
+    return claim.steps.filter(reasons__contains=[Reason.NO_DISCLOSURE]).exists()
+
+
+def _is_free_since(since: datetime, unit: ClaimUnit) -> bool:
+    """Return whether no association of a claim has held this workload or subscription since then."""
+    held = Association.objects.not_undone().filter(kind=AssociationKind.CPOR, program=unit.program)
+    if unit.subscription_id is None:
+        held = held.filter(customer=unit.customer_id, workload=unit.workload)
+    else:
+        held = held.filter(subscription=unit.subscription_id, role=unit.role)
+    return not held.filter(Q(ended_at=None) | Q(ended_at__gt=since)).exists()
 
 
 def _locked_subscriptions(units: Sequence[ClaimUnit]) -> dict[int, Subscription]:
@@ -172,7 +215,7 @@ def reject(claim_id: int, reasons: Collection[str], *, by: Actor, note: str = ""
     `interest`, or on `reasons`.
     """
     claim = to_review(claim_id, by=by, version=version)
-    given = checked(reasons)
+    given = checked(reasons, claim)
     conflicts.require_none_open(claim)
     now = next_instant(claim)
     events = reject_locked(claim, units_of(claim), "reject", by=by, at=now, reasons=given, note=note)

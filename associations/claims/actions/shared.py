@@ -67,10 +67,15 @@ def next_instant(claim: Claim) -> datetime:
     return locking.next_instant(last, Association.objects.filter(~Q(program=""), customer=claim.customer_id))
 
 
+def has_interest(reviewer: int | None, claims: Iterable[Claim]) -> bool:
+    """Return whether this person has an interest in a party of these claims."""
+    parties = {pk for one in claims for pk in (one.customer_id, one.partner_id, one.company_id)}
+    return Interest.objects.filter(reviewer=reviewer, organisation__in=parties).exists()
+
+
 def require_no_interest(by: Actor, claims: Iterable[Claim]) -> None:
     """Raise Refused, with the code `interest`, if the reviewer has an interest in a party of these claims."""
-    parties = {pk for one in claims for pk in (one.customer_id, one.partner_id, one.company_id)}
-    if Interest.objects.filter(reviewer=by.user_id, organisation__in=parties).exists():
+    if has_interest(by.user_id, claims):
         raise Refused(
             "interest", _("You have an interest in one of the parties. Another reviewer must decide about this claim.")
         )

@@ -25,8 +25,6 @@ from por.directory.models import Partner, Usage
 from por.directory.rules import Workload
 from por.errors import RateLimited, Refused
 
-#: OSA Sell: so many days after the transaction. Partner Center, submit-osa-claim 2019-04.
-TRANSACTION_DAYS = 90
 #: What a claim must have, with the message for each field that is empty.
 CONTACTS = {
     "name": _("Enter a name for the claim."),
@@ -77,13 +75,13 @@ def missing(claim: Claim, units: Sequence[ClaimUnit], today: date) -> list[Refus
         if not getattr(claim, name):
             found.append(Refused("field_missing", _("Enter: %(label)s.") % {"label": label}, field=name))
     if claim.transaction_on is not None and not (
-        today - timedelta(days=TRANSACTION_DAYS) <= claim.transaction_on <= today
+        today - timedelta(days=policy.transaction_within_days) <= claim.transaction_on <= today
     ):
         found.append(
             Refused(
                 "transaction_too_old",
                 _("The transaction must be at most %(days)s days ago, and not in the future.")
-                % {"days": TRANSACTION_DAYS},
+                % {"days": policy.transaction_within_days},
                 field="transaction_on",
             )
         )

@@ -64,9 +64,9 @@ def notify_actor(event: Event, message: Mail) -> None:
         _notify(Notice(event, message, event.actor_organisation_id, event.actor_id, done_at=event.at))
 
 
-def notify_member(event: Event, message: Mail, *, user_id: int, organisation_id: int) -> None:
-    """Notify one member, with a mail that they cannot turn off; do nothing if the person is no longer a member."""
-    _notify(Notice(event, message, organisation_id, user_id, always=True))
+def notify_member(event: Event, message: Mail, *, user_id: int, organisation_id: int, always: bool = True) -> None:
+    """Notify one member; do nothing if the person is no longer a member. They cannot turn the mail off if `always`."""
+    _notify(Notice(event, message, organisation_id, user_id, always=always))
 
 
 def notify_former_member(event: Event, message: Mail, *, user_id: int, organisation_id: int) -> None:

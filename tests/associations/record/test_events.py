@@ -24,6 +24,7 @@ from tests.factories import make_customer, make_member, make_partner, make_staff
 
 ROOT = Path(__file__).parents[3]
 PARTNER = {"mpn_id": "4471902", "name": "Nordvik Cloud AB"}
+REVIEWER = {"user": 4, "name": "Robin Falk"}
 ASSOCIATION = {
     "association": 7,
     "partner": PARTNER,
@@ -111,6 +112,9 @@ NOW: dict[str, dict[str, Any]] = {
     },
     "claim.commented": {**CLAIM, "comment": 4},
     "claim.noted": {**CLAIM, "comment": 4},
+    "claim.assigned": {"claim": 5, "partner": PARTNER, "to": {"user": 4, "name": "Robin Falk"}},
+    "interest.marked": {"interested_in": {"number": "4471902", "name": "Nordvik Cloud AB"}, "reviewer": REVIEWER},
+    "interest.removed": {"interested_in": {"number": "4471902", "name": "Nordvik Cloud AB"}, "reviewer": REVIEWER},
     "bulk.requested": {"rows": 900, "dry_run": True, "action": "remove"},
     "delivery.replayed": {"event": 5, "status": "dead", "attempts": 12},
     "outbox.replayed": {"verb": "invitation.sent", "attempts": 12, "dead_at": "2026-03-01T09:30:00+00:00"},
@@ -311,7 +315,8 @@ def test_every_event_is_in_a_filter_for_staff_and_for_its_other_readers(one_of_e
     internal = {
         pk
         for (name, _kind), pk in one_of_each.items()
-        if name.partition(".")[0] in {"member", "person"} and not name.endswith("_by_file")
+        if name.partition(".")[0] in {"member", "person", "interest"} and not name.endswith("_by_file")
+        or name == "claim.assigned"
     }
     again = {pk for (name, _kind), pk in one_of_each.items() if name.endswith(".replayed")}
     assert set(one_of_each.values()) - found[HistoryFilter] == internal | again

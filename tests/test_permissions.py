@@ -26,6 +26,7 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from associations.attaching.actions import attach as attaching
+from associations.claims.actions import interests
 from associations.invitations import actions as invitations
 from associations.jobs.actions import bulk
 from associations.record import signing
@@ -151,6 +152,7 @@ def cast(shared: None) -> Cast:
         "request_id": request.pk,
         "claim_id": claim.pk,
         "page": "contacts",
+        "interest_id": interests.mark(make_partner("Of interest").mpn_id, by=people["reviewer"]).pk,
         "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,
         "notification_id": Notification.objects.get(membership__user=admin.user).pk,
         "signed": signing.sign(Association.objects.earliest("pk").pk),

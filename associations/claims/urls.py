@@ -1,7 +1,20 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
+
+from associations.claims.views import customer, staff
 
 app_name = "claims"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("c/claims/", customer.customer_claim_list, name="customer_claim_list"),
+    path("c/claims/<int:claim_id>/", customer.customer_claim, name="customer_claim"),
+    path("a/claims/", staff.review_list, name="review_list"),
+    path("a/claims/next/", staff.review_next, name="review_next"),
+    path("a/claims/<int:claim_id>/", staff.review_claim, name="review_claim"),
+    path("a/claims/<int:claim_id>/start/", staff.review_start, name="review_start"),
+    path("a/claims/<int:claim_id>/decide/", staff.review_decide, name="review_decide"),
+    path("a/claims/<int:claim_id>/assign/", staff.review_assign, name="review_assign"),
+    path("a/interests/", staff.interest_list, name="interest_list"),
+    path("a/interests/<int:interest_id>/remove/", staff.interest_remove, name="interest_remove"),
+]

@@ -25,6 +25,16 @@
     else target.click();
   });
 
+  // --- J and K go from row to row of a list; Enter opens the link that has the focus
+  document.addEventListener("keydown", (event) => {
+    if (root.dataset.shortcuts === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!["j", "k"].includes(event.key) || event.target.closest("input, textarea, select, [contenteditable]")) return;
+    const links = [...document.querySelectorAll("[data-rows] tbody th a")];
+    const here = links.indexOf(document.activeElement);
+    const next = event.key === "j" ? here + 1 : Math.max(here - 1, 0);
+    links[Math.min(next, links.length - 1)]?.focus();
+  });
+
   // --- A form that is being sent is not sent twice
   const busy = (form) => form.querySelectorAll("[aria-busy]");
   document.addEventListener("submit", (event) => {

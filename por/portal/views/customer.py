@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from associations.change_requests import queries as change_requests
+from associations.claims.queries import customers as claims
 from associations.invitations import queries as invitations
 from associations.record import timeline
 from associations.record.access import newest_events
@@ -24,6 +25,8 @@ from por.portal.queries import FEW, OwnSubscriptions, waiting
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, counted, partners_text, subscriptions_text
 from por.web.pages import as_of_context
+
+THREE = 3  # cards of what the customer can do; renewals, also listed below, then have none
 
 
 @require_safe
@@ -44,6 +47,7 @@ def customer_home(request: Request) -> HttpResponse:
         "%(n)s change request waits for your answer", "%(n)s change requests wait for your answer", asked
     ) % {"n": counted(asked)}
     invited = invitations.waiting_for(actor, 2)
+    claimed = claims.waiting_for_consent(actor, 2)
     return render(
         request,
         "portal/customer_home.html",
@@ -54,11 +58,13 @@ def customer_home(request: Request) -> HttpResponse:
             "question": next(iter(change_requests.next_due(actor, 1)), None),
             "several_title": asked_title if asked > 1 else "",
             "invitations": invited,
+            "claims": claimed,
+            "claim_deadline": claims.deadline_of(claimed[0]) if claimed else None,
             "without_title": without_title if without_count else "",
             "without_all": _all_of(without_count),
             "without": own.without_partner() if without_count else [],
             "renewing_title": renewing_title if renewing_count else "",
-            "has_three": all((asked, invited, without_count)),  # renewals, also listed below, then have no card
+            "has_three": sum(map(bool, (asked, invited, claimed, without_count))) >= THREE,
             "renewing_all": _all_of(renewing_count),
             "renewing": own.renewing() if renewing_count else [],
             "events": timeline.items(actor, newest_events(actor, FEW)),

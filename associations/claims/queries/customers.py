@@ -1,0 +1,94 @@
+"""What a customer sees of claims: who claims what, and until when it can decline."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from associations.claims.models import Claim, ClaimUnit, Proof
+from associations.claims.policies import policy_on
+from associations.claims.rules import PENDING, ClaimStatus, Consent, Scan
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+from por.directory.models import ServicePlan, Subscription
+from por.web.formatting import Deadline
+from por.web.lists import ListTab
+
+#: The claim that was made last is at the top.
+NEWEST_FIRST = ("-pk",)
+#: How many claims the page of a subscription shows.
+FEW = 5
+
+
+def claims_for_customer(actor: Actor) -> QuerySet[Claim]:
+    """Return the claims on this customer, with their units and the date of the newest proof; nothing of its file."""
+    return Claim.objects.visible_to(actor).for_listing().annotate(newest_proof_at=newest_proof_at())
+
+
+def newest_proof_at() -> Subquery:
+    """Return a subquery for when the newest proof of a claim was uploaded; one with malware does not count."""
+    sound = Proof.objects.filter(claim=OuterRef("pk")).exclude(scan=Scan.INFECTED).order_by()
+    return Subquery(sound.values("claim").annotate(at=Max("uploaded_at")).values("at"))
+
+
+def customer_tabs() -> list[ListTab]:
+    """Return the saved views of a customer's list."""
+    in_term = Q(status=ClaimStatus.APPROVED, consent=Consent.PENDING, consent_due_at__gt=timezone.now())
+    return [
+        ListTab("", _("All"), lambda found: found),
+        ListTab("decline", _("To accept or decline"), lambda found: found.filter(in_term)),
+        ListTab("approved", _("Approved"), lambda found: found.filter(status=ClaimStatus.APPROVED)),
+        ListTab("review", _("In review"), lambda found: found.filter(status__in=sorted(PENDING))),
+    ]
+
+
+def waiting_for_consent(actor: Actor, count: int) -> list[Claim]:
+    """Return the approved claims that a customer can still decline, those whose term ends first at the top."""
+    found = Claim.objects.visible_to(actor).filter(
+        status=ClaimStatus.APPROVED, consent=Consent.PENDING, consent_due_at__gt=timezone.now()
+    )
+    of_units = found.select_related("customer__organisation", "partner__organisation").prefetch_related("units")
+    return list(of_units.order_by("consent_due_at", "pk")[:count])
+
+
+def is_in_term(claim: Claim, at: datetime) -> bool:
+    """Return whether the customer's silence is no consent yet."""
+    return claim.consent == Consent.PENDING and claim.consent_due_at is not None and at < claim.consent_due_at
+
+
+def can_decline(claim: Claim, at: datetime) -> bool:
+    """Return whether the customer can decline the claim at this instant."""
+    if claim.status != ClaimStatus.APPROVED or claim.approved_at is None:
+        return False
+    return is_in_term(claim, at) or policy_on(claim.approved_at.date()).decline_after_consent
+
+
+def deadline_of(claim: Claim) -> Deadline | None:
+    """Return the last day of the customer's term; None where it has none, or does not end with a day there."""
+    if claim.consent_due_at is None:
+        return None
+    zone = ZoneInfo(claim.customer.organisation.time_zone)
+    last = (claim.consent_due_at - timedelta(microseconds=1)).astimezone(zone).date()
+    return Deadline(last, claim.consent_due_at) if claim.consent_due_at.astimezone(zone).date() > last else None
+
+
+def claimed_on(actor: Actor, subscription: Subscription) -> list[ClaimUnit]:
+    """Return the claims that are open or approved on a subscription and on its workloads, the newest first.
+
+    Only for customers and staff: they may know who claims what.
+    """
+    if actor.kind not in (OrganisationKind.CUSTOMER, OrganisationKind.STAFF):
+        return []
+    workloads = ServicePlan.objects.filter(skus=subscription.sku_id).exclude(workload="").values("workload")
+    units = ClaimUnit.objects.filter(
+        Q(subscription=subscription) | Q(subscription=None, customer=subscription.customer_id, workload__in=workloads),
+        live=True,
+        claim__in=Claim.objects.visible_to(actor),
+    )
+    return list(
+        units.select_related("claim__partner__organisation", "subscription__sku").order_by("-claim", "pk")[:FEW]
+    )

@@ -1,0 +1,215 @@
+"""What staff see: the queue of claims, one claim with all it has, and the interests of reviewers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from associations.claims.actions.interests import marks_for_others
+from associations.claims.models import DUE, Claim, ClaimStep, Comment, Interest, Proof
+from associations.claims.queries.customers import newest_proof_at
+from associations.claims.rules import PENDING, ClaimStatus, Reason
+from por.accounts.models import Actor
+from por.accounts.rules import Right
+from por.web.formatting import number_text, start_of_day
+from por.web.lists import ListTab, countable
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+#: The statuses in which the reviewer has to act.
+TO_REVIEW = (ClaimStatus.SUBMITTED, ClaimStatus.UNDER_REVIEW, ClaimStatus.DISPUTED)
+#: The claim that is due first is at the top; `due` is never null.
+BY_DUE = ("due", "pk")
+
+
+def claims_for_queue(actor: Actor) -> QuerySet[Claim]:
+    """Return the claims that staff see, with what a row of the queue shows. Takes one more query for the units."""
+    found = Claim.objects.visible_to(actor).for_listing().select_related("assigned_to")
+    return found.annotate(due=DUE, newest_proof_at=newest_proof_at())
+
+
+def tabs(actor: Actor) -> list[ListTab]:
+    """Return the saved views of the queue."""
+    tomorrow = start_of_day(timezone.localdate() + timedelta(days=1))
+    pending = Q(status__in=sorted(PENDING))
+
+    def tab(key: str, label: LazyText, which: Q, order: Sequence[str] = BY_DUE) -> ListTab:
+        return ListTab(key, label, lambda found: found.filter(which), order=order)
+
+    return [
+        tab("", _("To review"), Q(status__in=TO_REVIEW)),
+        tab("mine", _("Mine"), pending & Q(assigned_to=actor.user_id)),
+        tab("today", _("Due today"), Q(status__in=TO_REVIEW, due_at__lt=tomorrow)),
+        tab("partner", _("Waiting for the partner"), Q(status=ClaimStatus.ACTION_REQUIRED)),
+        tab("disputed", _("Disputed"), Q(status=ClaimStatus.DISPUTED)),
+        tab("all", _("All"), Q(), order=("-pk",)),
+    ]
+
+
+def counts_of(actor: Actor, of: Sequence[ListTab]) -> Mapping[str, int]:
+    """Return how many claims each view has, by its key. Takes one query."""
+    parts: list[str] = []
+    given: list[Any] = []
+    for tab in of:
+        sql, parameters = countable(tab.filter(Claim.objects.visible_to(actor))).query.sql_with_params()
+        parts.append(f"(SELECT count(*) FROM ({sql}) AS counted)")
+        given += parameters
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(parts)}", given)  # noqa: S608  # the parts are Django's own SQL
+        counts = cursor.fetchone()
+    return dict(zip([tab.key for tab in of], counts, strict=True))
+
+
+def next_to_review(actor: Actor, *, after: int | None = None) -> Claim | None:
+    """Return the claim that this reviewer should open next: the first one due that nobody else has; None if none waits.
+
+    Those in whose parties the reviewer has an interest are left out, and the claim `after` which they ask.
+    """
+    interested_in = Interest.objects.filter(reviewer=actor.user_id).values("organisation")
+    waiting = Claim.objects.visible_to(actor).filter(status__in=TO_REVIEW)
+    waiting = waiting.filter(Q(assigned_to=None) | Q(assigned_to=actor.user_id))
+    for party in ("customer", "partner", "company"):
+        waiting = waiting.exclude(**{f"{party}__in": interested_in})
+    if after is not None:
+        waiting = waiting.exclude(pk=after)
+    return waiting.annotate(due=DUE).order_by(*BY_DUE).first()
+
+
+def interest_of(actor: Actor, claim: Claim) -> Interest | None:
+    """Return the reader's own interest in a party of the claim; None if there is none."""
+    parties = {claim.customer_id, claim.partner_id, claim.company_id}
+    return Interest.objects.select_related("organisation").filter(
+        reviewer=actor.user_id, organisation__in=parties
+    ).first()  # fmt: skip
+
+
+def interests_for_listing(actor: Actor) -> QuerySet[Interest]:
+    """Return the reviewer's own interests; all of them for those who mark them for others, and for other staff."""
+    found = Interest.objects.select_related("reviewer", "organisation")
+    if actor.may(Right.REVIEW_CLAIMS) and not marks_for_others(actor):
+        found = found.filter(reviewer=actor.user_id)
+    return found
+
+
+# --- One claim ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class File:
+    """A proof with the units that it is for."""
+
+    proof: Proof
+    units: list[str]
+
+
+@dataclass(frozen=True)
+class Papers:
+    """What only some staff read of a claim: its proofs, newest first, and its comments, oldest first."""
+
+    proofs: list[File]
+    comments: list[Comment]
+
+
+def papers_of(actor: Actor, claim: Claim) -> Papers | None:
+    """Return the proofs and comments of a claim; None for readers without the right."""
+    if not actor.may(Right.LIST_PROOFS):
+        return None
+    proofs = claim.proofs.prefetch_related("units__subscription__sku").order_by("-uploaded_at", "-number")
+    return Papers(
+        [File(one, [unit.label for unit in one.units.all()]) for one in proofs],
+        list(claim.comments.select_related("organisation").order_by("at", "pk")),
+    )
+
+
+#: The words for the steps of a claim: icon, tone and sentence.
+STEPS: dict[str, tuple[str, str, LazyText]] = {
+    "submit": ("send", "info", _("Submitted")),
+    "change": ("info", "", _("Changed by the partner")),
+    "withdraw": ("x", "", _("Withdrawn by the partner")),
+    "start review": ("clock", "info", _("Review started")),
+    "ask": ("help", "info", _("More information requested")),
+    "approve": ("check", "ok", _("Approved")),
+    "reject": ("x", "bad", _("Rejected")),
+    "dispute": ("flag", "info", _("The partner disputed the rejection")),
+    "decline": ("x", "bad", _("Declined by the customer")),
+    "disassociate": ("x", "", _("Ended by the partner")),
+    "end by number": ("x", "", _("Ended by support")),
+    "[won]": ("check", "ok", _("Approved: the conflict was decided for this claim")),
+    "[lost]": ("x", "bad", _("Lost: the conflict was decided for another claim")),
+    "[no answer]": ("x", "bad", _("Rejected: the partner did not answer in time")),
+    "[no dispute]": ("x", "", _("The time to dispute the rejection is over")),
+    "[nothing left]": ("x", "", _("Nothing is left that can be claimed")),
+}
+
+
+@dataclass(frozen=True)
+class StepItem:
+    """A step of a claim, in the shape that templates/ui/timeline.html shows."""
+
+    icon: str
+    tone: str
+    sentence: str
+    at: datetime
+    by: str
+    reason: str
+
+
+def steps_of(claim: Claim) -> list[StepItem]:
+    """Return the steps of a claim, newest first, each with the reasons and the note of the reviewer."""
+    return [_item(one) for one in claim.steps.select_related("organisation").order_by("-at", "-pk")]
+
+
+def _item(step: ClaimStep) -> StepItem:
+    icon, tone, sentence = STEPS.get(step.verb, ("info", "", step.verb))
+    by = ", ".join(filter(None, [step.by_name, step.organisation.name if step.organisation else ""]))
+    reasons = [str(Reason(one).label) for one in step.reasons]
+    return StepItem(icon, tone, str(sentence), step.at, by, "; ".join([*reasons, *filter(None, [step.note])]))
+
+
+# --- Words about time -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Left:
+    """How long it is until something is due, in words; `tone` says how urgent it is."""
+
+    text: str
+    tone: str
+
+
+def time_left(due_at: datetime | None) -> Left | None:
+    """Return how long it is until then: "Overdue by 2 h", "5 h left", "3 days left"; None where nothing is due."""
+    if due_at is None:
+        return None
+    left = due_at - timezone.now()
+    hours = int(abs(left).total_seconds() // 3600)
+    over = left < timedelta(0)
+    if hours < 1:
+        return Left(str(_("Overdue by less than 1 h") if over else _("Less than 1 h left")), "bad" if over else "warn")
+    if hours < 48:
+        short = _("Overdue by %(n)s h") if over else _("%(n)s h left")
+        return Left(str(short % {"n": number_text(hours)}), "bad" if over else "warn" if hours < 24 else "")
+    days = hours // 24
+    if over:
+        text = ngettext("Overdue by %(n)s day", "Overdue by %(n)s days", days)
+        return Left(text % {"n": number_text(days)}, "bad")
+    return Left(ngettext("%(n)s day left", "%(n)s days left", days) % {"n": number_text(days)}, "")
+
+
+def age_text(since: datetime | None) -> str:
+    """Return how long ago it was: "5 h", "3 days"."""
+    if since is None:
+        return ""
+    hours = int((timezone.now() - since).total_seconds() // 3600)
+    if hours < 48:
+        return str(_("%(n)s h") % {"n": number_text(max(hours, 0))})
+    return ngettext("%(n)s day", "%(n)s days", hours // 24) % {"n": number_text(hours // 24)}

@@ -1,0 +1,67 @@
+"""A customer's pages about claims: the list, and one claim with what it means."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from associations.claims.actions.conflicts import open_conflicts
+from associations.claims.queries import customers, reviews
+from associations.claims.rules import ClaimStatus
+from associations.claims.views.staff import claims_text
+from associations.record import timeline
+from associations.record.access import events_visible_to
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.rules import OrganisationKind, Right
+from por.errors import NotFound
+from por.web.lists import Listing
+from por.web.pages import NOT_YOURS
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER)
+def customer_claim_list(request: Request) -> HttpResponse:
+    actor, tabs = request.actor, customers.customer_tabs()
+    shown = Listing(
+        request,
+        customers.claims_for_customer(actor),
+        order=customers.NEWEST_FIRST,
+        tabs=tabs,
+        count_text=claims_text,
+        counts=lambda: reviews.counts_of(actor, tabs),
+    )
+    now = timezone.now()
+    rows = [
+        (one, customers.is_in_term(one, now) and one.status == ClaimStatus.APPROVED, customers.deadline_of(one))
+        for one in shown.page.rows
+    ]
+    return render(request, "claims/customer_list.html", shown.context | {"rows": rows})
+
+
+@require_safe
+@only(OrganisationKind.CUSTOMER)
+def customer_claim(request: Request, claim_id: int) -> HttpResponse:
+    """Show who claims what, and what an approved claim means. It shows no file, comment or reason."""
+    actor, now = request.actor, timezone.now()
+    claim = customers.claims_for_customer(actor).filter(pk=claim_id).first()
+    if claim is None:
+        raise NotFound("not_found", NOT_YOURS)
+    events = events_visible_to(actor).filter(object_kind="claim", object_id=str(claim.pk)).order_by("-id")
+    can_decline = customers.can_decline(claim, now)
+    return render(
+        request,
+        "claims/customer_claim.html",
+        {
+            "claim": claim,
+            "conflicts": open_conflicts(claim),
+            "is_approved": claim.status == ClaimStatus.APPROVED,
+            "in_term": customers.is_in_term(claim, now),
+            "deadline": customers.deadline_of(claim),
+            "can_decline": can_decline,
+            "may_decline": can_decline and actor.may(Right.DECLINE_CLAIM),
+            "items": timeline.items(actor, events, here=True),
+        },
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from celery import shared_task
 
 from associations.attaching.actions.ending import end_due
@@ -14,13 +16,17 @@ from associations.renewals.actions import give_notice_of_renewals
 from por.db import outages
 from por.db.locks import advisory_lock
 
+#: What is due in the rooms above this one. Each returns how many things it has done.
+also_due: list[Callable[[], int]] = []
+
 
 def run_scheduled() -> int:
     """Do everything that is due, once, however late or often this is called; return how many things were done."""
     with advisory_lock("keep time") as mine:
         if not mine:
             return 0
-        return end_due() + expire_and_remind() + expire_invitations() + give_notice_of_renewals() + remind_of_forms()
+        done = end_due() + expire_and_remind() + expire_invitations() + give_notice_of_renewals() + remind_of_forms()
+        return done + sum(act() for act in also_due)
 
 
 @shared_task

@@ -19,7 +19,9 @@ from associations.attaching.actions import activation, ending, moving, undo
 from associations.attaching.actions import attach as attaching
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
-from associations.claims.actions import assigning
+from associations.claims.actions import assigning, outside, reviewing, scheduled, submitting
+from associations.claims.actions import ending as claims_ending
+from associations.claims.models import Claim
 from associations.imports import record_changes
 from associations.invitations import actions as invitations
 from associations.legacy_forms import actions as legacy_forms
@@ -27,7 +29,7 @@ from associations.record.models import Association
 from associations.record.rules import AssociationKind, Source
 from associations.renewals import actions as renewals
 from por.accounts import actions as accounts
-from por.accounts.models import Actor, User
+from por.accounts.models import Actor, Organisation, User
 from por.directory.models import Subscription
 from por.history.actions.relaying import relay
 from por.notifications.actions import holding
@@ -36,11 +38,11 @@ from por.notifications.messages import compose
 from por.notifications.models import Delivery
 from por.notifications.passwords import PASSWORD, send_password_link
 from tests import estates
-from tests.claims import make_submitted
+from tests.claims import make_approved, make_submitted, make_under_review
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription, make_user
 
 #: The app labels of the product; tables of sessions and of the framework are left out.
-ROOMS = ["history", "accounts", "estate", "notifications", "directory", "associations"]
+ROOMS = ["history", "accounts", "estate", "notifications", "directory", "associations", "claims"]
 
 
 def undo_after_its_mail(subscription_id: uuid.UUID, *, by: Actor) -> Association | None:
@@ -219,6 +221,59 @@ def remind_of_legacy_forms() -> None:
     legacy_forms.remind_of_forms(date(2015, 11, 2))
 
 
+def decide_claims() -> None:
+    """Ask about a claim and remind of that, reject it, approve others, and let the customer answer or be silent.
+
+    A partner of record is told of an approval.
+    """
+    customer, partner, other, reviewer = make_customer(), make_partner(), make_partner(), make_staff()
+    admin, claimant = make_member(customer.organisation), make_member(partner.organisation)
+    make_member(other.organisation)
+    of_record = make_subscription(customer, product="crm_online", sku_string_id="CRMSTANDARD")
+    attaching.attach(of_record.subscription_id, other.mpn_id, by=admin)
+    asked = make_under_review(customer, claimant, "exo", reviewer=reviewer)
+    reviewing.ask(asked.pk, ["dates", "no_products"], by=reviewer, note="Which year is this?")
+    Claim.objects.filter(pk=asked.pk).update(due_at=timezone.now() + timedelta(minutes=1))
+    scheduled.remind(asked.pk)
+    submitting.submit(asked.pk, by=claimant)
+    reviewing.start_review(asked.pk, by=reviewer)
+    reviewing.reject(asked.pk, ["insufficient"], by=reviewer, note="It shows no work.")
+    declined, silent = (make_approved(customer, claimant, of, reviewer=reviewer) for of in ("teams", of_record))
+    claims_ending.decline(declined.pk, by=admin, note="We do not know them.")
+    Claim.objects.filter(pk=silent.pk).update(consent_due_at=timezone.now())
+    scheduled.lapse_consent(silent.pk)
+    claims_ending.disassociate(silent.pk, "Our work is done.", by=claimant)
+
+
+def end_claims_by_files() -> None:
+    """Let claimed subscriptions come near their renewal, expire, and go on; let two claimants become one company."""
+    customer, partner, rival, reviewer = make_customer(), make_partner(), make_partner(), make_staff()
+    make_member(customer.organisation)
+    claimant, other = make_member(partner.organisation), make_member(rival.organisation)
+    renews_on = timezone.now().date() + timedelta(days=30)
+    crm = [
+        make_subscription(customer, product="crm_online", sku_string_id="CRMSTANDARD", renews_on=renews_on)
+        for _each in range(3)
+    ]
+    make_approved(customer, claimant, *crm[:2], reviewer=reviewer)
+    make_submitted(customer, claimant, crm[2])
+    make_submitted(customer, claimant, "exo")
+    make_submitted(customer, other, "exo", "spo")
+    scheduled.give_notice_of_renewals()
+
+    def load(status: str, *subscriptions: Subscription) -> None:
+        Subscription.objects.filter(pk__in=[one.pk for one in subscriptions]).update(status=status)
+        ending.reopen_taken_back()
+        ending.end_overtaken()
+        outside.follow_files()
+
+    load("expired", crm[0])
+    load("expired", *crm[1:])
+    company = make_partner(kind="global").organisation
+    Organisation.objects.filter(pk__in=[partner.pk, rival.pk]).update(parent=company)
+    load("active", crm[0])
+
+
 def add_to_staff() -> None:
     """Add a new person to platform staff."""
     accounts.add_to_staff("new@house.example", name="Nour", role="support", by=make_staff("programme_administrator"))
@@ -246,6 +301,8 @@ CAUSES: list[Callable[[], None]] = [
     change_and_renew_subscriptions,
     import_changes,
     remind_of_legacy_forms,
+    decide_claims,
+    end_claims_by_files,
     add_to_staff,
     assign_a_claim,
     ask_for_a_password,

@@ -180,6 +180,9 @@ class ClaimUnit(models.Model):
     paid_units = models.PositiveIntegerField(null=True, blank=True)
     active_users = models.PositiveIntegerField(null=True, blank=True)
     month = models.DateField(null=True, blank=True)
+    # Of which renewal the partner was told last, and how many days ahead.
+    noticed_renewal = models.DateField(null=True, blank=True)
+    noticed_days = models.PositiveSmallIntegerField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("unit of a claim")

@@ -22,11 +22,13 @@ class Policy:
     decline_after_consent: bool
     dispute_within: Term
     disputes: int
+    dispute_review_within: Term | None
     most_recent_proof_first: bool
     proof_on_approved: bool
     edit_submitted: bool
     migrated_proof_deadline: date | None
     migrated_proof_reminders: tuple[int, ...]
+    renewal_notice_days: tuple[int, ...]
     acknowledged_within_months: int
     conflict_within: Term | None
     claims_a_day: int

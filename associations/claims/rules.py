@@ -109,6 +109,7 @@ CLAIM = StateMachine(
             "[lost]": ClaimStatus.REJECTED_FINAL,
             "[nothing left]": ClaimStatus.WITHDRAWN,
         },
+        ClaimStatus.ENDED: {"[goes on]": ClaimStatus.APPROVED},
     },
     refusals={
         ClaimStatus.DRAFT: ("claim_is_draft", _("This claim is a draft. Submit it first.")),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
+from associations.claims.events.claims import ClaimEvent
 from associations.claims.models import Claim, ClaimStep, ClaimUnit, Interest
 from associations.claims.policies import policy_on
 from associations.claims.rules import CLAIM, Reason
 from associations.record import locking, recording
-from associations.record.models import Association
+from associations.record.models import Association, SeenUsage
 from por.accounts.models import SYSTEM, Actor
 from por.db.locks import lock_timeout_as_busy
 from por.directory.models import Customer
@@ -160,5 +162,29 @@ def told_privately(
 
 
 def record(events: Sequence[history.EventDraft], *, by: Actor, at: datetime) -> None:
-    """Record the events of a verb, as its last statement."""
-    history.record_each(by=by, at=at, events=events, in_request=by != SYSTEM)
+    """Record the events of a verb, as its last statement. An approval is told to those who are of record there."""
+    told_too = [other for one in events if one.verb == ClaimEvent.APPROVED for other in _to_partners_of_record(one)]
+    history.record_each(by=by, at=at, events=[*events, *told_too], in_request=by != SYSTEM)
+
+
+def _to_partners_of_record(approved: history.EventDraft) -> Iterator[history.EventDraft]:
+    """Yield an event for each other company's partner of record of what was approved, in the chain of that partner.
+
+    It does not say which partner has the claim.
+    """
+    claim = Claim.objects.select_related("customer__organisation").get(pk=approved.changes["claim"])
+    units: dict[int, list[dict[str, str]]] = defaultdict(list)
+    of_record = Association.objects.open().of_record().filter(customer=claim.customer_id)
+    of_record = of_record.exclude(partner=claim.company_id).exclude(partner__organisation__parent=claim.company_id)
+    for unit in claim.units.filter(live=True).select_related("subscription__sku").order_by("pk"):
+        on = Q(subscription=unit.subscription_id)
+        if unit.subscription_id is None:
+            on = Exists(
+                SeenUsage.objects.filter(association=unit.association_id, subscription=OuterRef("subscription"))
+            )
+        for pk in of_record.filter(on).values_list("partner", flat=True).order_by("partner").distinct():
+            units[pk].append(_unit(unit))
+    about = history.ObjectRef("customer", str(claim.customer.tenant_id), claim.customer.organisation.name)
+    for pk, theirs in units.items():
+        changes = {"program": claim.program, "units": theirs}
+        yield history.EventDraft(pk, changes, about, [], ClaimEvent.OTHER_APPROVED)

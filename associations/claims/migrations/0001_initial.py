@@ -363,6 +363,8 @@ class Migration(migrations.Migration):
                 ("paid_units", models.PositiveIntegerField(blank=True, null=True)),
                 ("active_users", models.PositiveIntegerField(blank=True, null=True)),
                 ("month", models.DateField(blank=True, null=True)),
+                ("noticed_renewal", models.DateField(blank=True, null=True)),
+                ("noticed_days", models.PositiveSmallIntegerField(blank=True, null=True)),
                 (
                     "association",
                     models.OneToOneField(

@@ -42,16 +42,16 @@ REQUEST = {"change_request": 3, "partner": PARTNER}
 REPLACED = {"partner": PARTNER, "replaces": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"}
 LOAD = {"dry_run": False, "created": 1, "changed": 0, "unchanged": 4, "failed": 0, "ended": 0, "reopened": 0}
 CHANGE = {"name": "Nordvik Cloud AB", "before": "Nordvik AB", "now": "Nordvik Cloud AB"}
-CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA", "CSP"]}
-
 CLAIM = {
-    "claim": 3,
-    "number": "CPR-0000003",
+    "claim": 7,
+    "number": "CPR-0000007",
     "program": "osu_m365",
     "role": "usage",
     "partner": PARTNER,
-    "units": [{"workload": "exo"}],
+    "units": [{"workload": "exo"}, {"subscription": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21", "name": "Dynamics 365"}],
 }
+CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA", "CSP"]}
+
 #: A payload of each verb as it is recorded now.
 MOVED = {**ASSOCIATION, "former": PARTNER, "to": PARTNER, "former_association": 6}
 NOW: dict[str, dict[str, Any]] = {
@@ -115,6 +115,25 @@ NOW: dict[str, dict[str, Any]] = {
     "claim.assigned": {"claim": 5, "partner": PARTNER, "to": {"user": 4, "name": "Robin Falk"}},
     "interest.marked": {"interested_in": {"number": "4471902", "name": "Nordvik Cloud AB"}, "reviewer": REVIEWER},
     "interest.removed": {"interested_in": {"number": "4471902", "name": "Nordvik Cloud AB"}, "reviewer": REVIEWER},
+    "claim.submitted": {**CLAIM, "again": False},
+    "claim.changed": {**CLAIM, "fields": ["name", "units"]},
+    "claim.withdrawn": CLAIM,
+    "claim.review_started": CLAIM,
+    "claim.asked": {**CLAIM, "due_at": "2026-04-01T22:00:00+00:00"},
+    "claim.approved": {**CLAIM, "consent_due_at": None, "fingerprints": ASSOCIATION["fingerprints"]},
+    "claim.other_approved": {"program": "osu_m365", "units": CLAIM["units"]},
+    "claim.rejected": {**CLAIM, "final": False, "due_at": "2026-04-01T22:00:00+00:00"},
+    "claim.declined": {**CLAIM, "struck": True, "fingerprints": ASSOCIATION["fingerprints"]},
+    "claim.consent_lapsed": CLAIM,
+    "claim.ended": {**CLAIM, "end_reason": "disassociated", "fingerprints": ASSOCIATION["fingerprints"]},
+    "claim.unit_ended": {**CLAIM, "end_reason": "subscription_expired"},
+    "claim.unit_lost": {**CLAIM, "fingerprints": {}},
+    "claim.dropped": {**CLAIM, "end_reason": "partner_closed"},
+    "claim.goes_on": CLAIM,
+    "claim.disputed": CLAIM,
+    "claim.dispute_lapsed": CLAIM,
+    "claim.reminded": {**CLAIM, "due_at": "2026-04-01T22:00:00+00:00", "reminder": 1},
+    "claim.renewal_due": {**CLAIM, "renews_on": "2027-01-01", "days": 30},
     "bulk.requested": {"rows": 900, "dry_run": True, "action": "remove"},
     "delivery.replayed": {"event": 5, "status": "dead", "attempts": 12},
     "outbox.replayed": {"verb": "invitation.sent", "attempts": 12, "dead_at": "2026-03-01T09:30:00+00:00"},
@@ -182,6 +201,8 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
             }
         },
     ),
+    ("claim.asked", {**CLAIM, "due_at": None}),
+    ("claim.rejected", {**CLAIM, "final": True, "due_at": None}),
     ("organisation.parent_changed", {**CHANGE, "now": ""}),
     ("subscription.moved_in", {}),
     ("organisation.became_location", {**CHANGE, "now": ""}),
@@ -349,7 +370,7 @@ WRITERS = [
     for path in sorted((ROOT / room).rglob("*.py"))
     if "migrations" not in path.parts
     and (
-        {"actions", "actions.py", "record", "imports", "imports.py"} & {*path.relative_to(ROOT).parts}
+        {"actions", "actions.py", "events", "record", "imports", "imports.py"} & {*path.relative_to(ROOT).parts}
         or path.name.endswith("events.py")
     )
 ]

@@ -177,12 +177,9 @@ def _to_partners_of_record(approved: history.EventDraft) -> Iterator[history.Eve
     of_record = Association.objects.open().of_record().filter(customer=claim.customer_id)
     of_record = of_record.exclude(partner=claim.company_id).exclude(partner__organisation__parent=claim.company_id)
     for unit in claim.units.filter(live=True).select_related("subscription__sku").order_by("pk"):
-        on = Q(subscription=unit.subscription_id)
-        if unit.subscription_id is None:
-            on = Exists(
-                SeenUsage.objects.filter(association=unit.association_id, subscription=OuterRef("subscription"))
-            )
-        for pk in of_record.filter(on).values_list("partner", flat=True).order_by("partner").distinct():
+        shown = SeenUsage.objects.filter(association=unit.association_id, subscription=OuterRef("subscription"))
+        there = of_record.filter(Exists(shown)).order_by("partner")
+        for pk in there.values_list("partner", flat=True).distinct():
             units[pk].append(_unit(unit))
     about = history.ObjectRef("customer", str(claim.customer.tenant_id), claim.customer.organisation.name)
     for pk, theirs in units.items():

@@ -59,6 +59,13 @@ def association(mpn_id: str = PARTNER, **cells: str) -> Row:
     } | cells  # fmt: skip
 
 
+def claim(claim_number: str = "CPR-900001", **cells: str) -> Row:
+    return {
+        "claim_number": claim_number, "name": "Exchange FRP Migrated FRP", "mpn_id": PARTNER, "tenant_id": TENANT,
+        "program": "osu_m365", "workloads": "exo;teams", "subscription_ids": "", "approved_on": "2024-09-01",
+    } | cells  # fmt: skip
+
+
 def usage(month: str = "2025-03", **cells: str) -> Row:
     return {
         "month": month, "subscription_id": SUBSCRIPTION, "workload": "exo", "paid_units": "420",

@@ -7,10 +7,12 @@ class ClaimsConfig(AppConfig):
     verbose_name = _("Claims")
 
     def ready(self) -> None:
-        from associations.claims import figures, policies, programs  # noqa: F401  # a wrong file stops the start
+        # Importing events and figures registers them, and a wrong file of rules stops the start.
+        from associations.claims import figures, policies, programs  # noqa: F401
         from associations.claims.actions.outside import settle, uses_of
         from associations.claims.actions.scheduled import run_due
-        from associations.claims.events import claims, comments, conflicts, endings, reviews  # noqa: F401  # importing them registers them
+        from associations.claims.events import claims, comments, conflicts, endings, imports, reviews  # noqa: F401
+        from associations.claims.imports.files import CLAIMS
         from associations.tasks import also_due
         from por.directory.imports.organisations import use_checks
         from por.history.actions import recording as history
@@ -18,6 +20,5 @@ class ClaimsConfig(AppConfig):
 
         also_due.append(run_due)
         use_checks.append(uses_of)
-        whole.register(last=settle)
-
+        whole.register(CLAIMS, last=settle)
         history.open_events()  # this is the last room, and no event can be registered after this

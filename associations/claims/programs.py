@@ -71,3 +71,12 @@ def claimable(program: Program, day: date) -> Claimable | None:
         products.says if products else (),
         {role: one.says for role, one in found.items() if one is not None},
     )
+
+
+def claimable_then(program: Program, day: date) -> Claimable:
+    """Return what could be claimed on a day; before the programme began, what it began with."""
+    known = PROGRAMS[program]
+    began = min(one.since for one in (*known.workloads, *known.products) if one.since is not None)
+    found = claimable(program, max(day, began))
+    assert found is not None
+    return found

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 NAME_LENGTH = 200
 NOTE_LENGTH = 2000
+NUMBER_LENGTH = 40
+#: A claim whose name contains this was migrated without proof of execution. The notice of June 2020 says so.
+MIGRATED = "FRP Migrated FRP"
 
 
 class Program(TextChoices):
@@ -130,6 +133,10 @@ CLAIM = StateMachine(
         ClaimStatus.ENDED: ("claim_ended", _("This claim has ended.")),
     },
 )
+
+
+#: The verbs of steps that an import makes. They are no part of the state machine: a file says what was so already.
+IMPORTED, CORRECTED = "[imported]", "[corrected by a file]"
 
 
 class Consent(TextChoices):

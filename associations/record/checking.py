@@ -95,7 +95,8 @@ ORDER BY chain LIMIT %(most)s
 
 # The rows of an import that is under way are described once its file is in, and until then its counts wait.
 _WAITS = """
-    SELECT FROM estate_loaded AS loaded WHERE loaded.file = 'associations.csv' AND loaded.organisation_id = customer_id
+    SELECT FROM estate_loaded AS loaded
+    WHERE loaded.file IN ('associations.csv', 'claims.csv') AND loaded.organisation_id = customer_id
 """
 # The keys of customers are no constants here, nor are the chains in SAID: PostgreSQL would take long to plan so many.
 _DIFFERENT = f"""

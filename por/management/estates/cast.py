@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 NORDVIK = "4471902"
 NORDVIK_GROUP = "4471000"
@@ -49,12 +50,24 @@ class CastSubscription:
 
 
 @dataclass(frozen=True)
+class CastClaim:
+    """A claim that was approved elsewhere: of workloads, or of all subscriptions of CRM Online."""
+
+    name: str
+    mpn_id: str
+    approved_on: int | date  # days ago, or the date
+    workloads: tuple[str, ...] = ()
+    of_crm: bool = False
+
+
+@dataclass(frozen=True)
 class CastCustomer:
     name: str
     domain: str
     segment: str
     subscriptions: tuple[CastSubscription, ...]
     held: tuple[Held, ...] = ()  # of the tenant
+    claims: tuple[CastClaim, ...] = ()
 
 
 PARTNERS = (
@@ -96,6 +109,11 @@ CUSTOMERS = (
             ),
             CastSubscription("office365", "ENTERPRISEPREMIUM", "MOSP", 25, 12, renews_in=18, trial=True),
         ),
+        claims=(
+            CastClaim("Exchange FRP Migrated FRP", NORDVIK, date(2020, 2, 3), ("exo", "spo")),
+            CastClaim("Devices FRP Migrated FRP", HALDEN, date(2020, 3, 16), ("intune", "aadp")),
+            CastClaim("Dynamics at Västerhamn", NORDVIK, 150, of_crm=True),
+        ),
     ),
     CastCustomer(
         "Almviks kommun",
@@ -124,6 +142,10 @@ CUSTOMERS = (
             Held(NORDVIK, 500, None, "pal"),
             Held(NORDVIK_OY, 610, 430, "fasttrack"),
         ),
+        (
+            CastClaim("Teams FRP Migrated FRP", NORDVIK, date(2020, 5, 11), ("teams", "yammer")),
+            CastClaim("Office at Almvik", HALDEN, 400, ("proplus",)),
+        ),
     ),
     CastCustomer(
         "Brosund Bygg AB",
@@ -150,6 +172,7 @@ CUSTOMERS = (
             CastSubscription("aadp", "AAD_PREMIUM_P2", "EAS", 980, 480, (Held(NORDVIK, 440),), renews_in=40),
             CastSubscription("crm_online", "CRMSTANDARD", "EA", 64, 560, (Held(HALDEN, 520),)),
         ),
+        claims=(CastClaim("Dynamics at Hagelby", HALDEN, 300, of_crm=True),),
     ),
     CastCustomer(
         "Torsnäs Hamn AB",

@@ -57,6 +57,11 @@ def workloads_of(sku: str, random: Random) -> list[str]:
     return ordered[:ALWAYS] + [ordered[place] for place in sorted(chosen)]
 
 
+def all_workloads_of(sku: str) -> set[str]:
+    """Return all workloads of the SKU."""
+    return _workloads()[sku] if sku else set()
+
+
 @cache
 def _workloads() -> dict[str, set[str]]:
     """Return for each SKU the workloads of its service plans."""

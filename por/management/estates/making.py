@@ -17,7 +17,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from associations.record.policies import digital_only
-from por.management.estates import cast
+from por.management.estates import cast, claims
 from por.management.estates.catalogue import agreement_and_sku, workloads_of
 from por.management.estates.names import NORDIC, PARTNER_TRADES, PLACES, TRADES, company, domain_of, language_of
 from por.management.estates.usage import Figures, Month, corrected, last_months, usage_of
@@ -43,6 +43,9 @@ COLUMNS = {
     ),
     "enrolments": ("mpn_id", "program", "agreement_signed_on", "bank_ok_on", "tax_ok_on"),
     "associations": ("subscription_id", "tenant_id", "mpn_id", "kind", "began_on", "ended_on"),
+    "claims": (
+        *("claim_number", "name", "mpn_id", "tenant_id", "program", "workloads", "subscription_ids", "approved_on"),
+    ),
     "usage": USAGE,
     "corrections": USAGE,  # months that were corrected later; in a folder of their own, to be imported afterwards
 }
@@ -102,6 +105,7 @@ class Maker:
         self.counts = dict.fromkeys(COLUMNS, 0)
         self.corrections_random = Random(f"corrections of {seed}")
         self.enrolments_random = Random(f"enrolments of {seed}")
+        self.claims = claims.Maker(Random(f"claims of {seed}"), today)
         self.locations: list[Partner] = []
         self.own_tenants: list[tuple[str, str, str, Partner]] = []  # name, country, tenant ID, partner
         self.cast_tenants: dict[str, str] = {}
@@ -193,6 +197,8 @@ class Maker:
             left -= len(one.subscriptions[:left])
             for held in one.held:
                 self._associate("", tenant, [self._cast_period(held, since=None)])
+            for row in self.claims.of_cast(tenant, one):
+                self._write("claims", *row)
         others = self.wanted_customers - len(cast.CUSTOMERS)
         shares = [0] * others
         for _ in range(left):
@@ -202,6 +208,9 @@ class Maker:
             customer = self._customer(number)
             self._tenant_associations(customer)
             self._subscriptions(customer, share)
+            claimant = customer.usual.mpn_id if customer.usual.status == "active" else ""
+            for row in self.claims.of(customer.tenant_id, claimant):
+                self._write("claims", *row)
 
     def _customer(self, number: int) -> Customer:
         if number < len(self.own_tenants):
@@ -268,6 +277,7 @@ class Maker:
 
     def _subscription(self, one: Subscription, tenant: str, record: Iterable[Period], *, growing: bool) -> None:
         """Write a subscription, its associations and its usage."""
+        self.claims.note(one.subscription_id, one.product, one.sku, one.started_on, is_over=one.status == "expired")
         cells = (one.subscription_id, tenant, one.product, one.sku, one.agreement)
         seats = "" if one.seats is None else one.seats
         dates = (one.started_on, one.renews_on)

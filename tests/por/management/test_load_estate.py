@@ -16,6 +16,7 @@ from django.core.management.base import CommandError, SystemCheckError
 from django.db import connection, transaction
 from django.utils import timezone
 
+from associations.claims.models import Claim
 from associations.record.models import Association
 from por.accounts.models import Membership, Organisation, User
 from por.directory.models import Customer, Partner, Subscription, Usage
@@ -110,8 +111,9 @@ def test_killed_import_that_is_repeated_ends_in_the_same_rows(tmp_path: Path, mo
     assert load(complete).failure == ""
     repeated = load(complete)
     assert "Nothing has changed." in repeated.out
-    counts = [model._default_manager.count() for model in (Partner, Customer, Subscription, Association, Usage)]
-    files = ("partners", "customers", "subscriptions", "associations", "usage")
+    counts = [model._default_manager.count() for model in (Partner, Customer, Subscription, Usage, Claim)]
+    counts.append(Association.objects.filter(program="").count())  # the others are of claims
+    files = ("partners", "customers", "subscriptions", "usage", "claims", "associations")
     assert counts == [len((complete / f"{name}.csv").read_text(encoding="utf-8").splitlines()) - 1 for name in files]
 
 
@@ -440,6 +442,30 @@ BAD: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
             (f"{S},,{P2},osa_form,2024-08-01,", "kind digital_only"),
         ],
     ),
+    "claims": (
+        [f"CPR-1,Mail FRP Migrated FRP,{P},{T},osu_m365,exo;teams,,2024-08-01"],
+        [
+            (f"CPR-1,Mail,{P},{T},osu_m365,spo,,2024-08-01", " duplicate_row"),
+            (f",Mail,{P},{T},osu_m365,spo,,2024-08-01", "claim_number missing_value"),
+            (f"CPR-2,,{P},{T},osu_m365,spo,,2024-08-01", "name missing_value"),
+            (f"CPR-3,Mail,{G},{T},osu_m365,spo,,2024-08-01", "mpn_id partner_is_global"),
+            (f"CPR-4,Mail,9999999,{T},osu_m365,spo,,2024-08-01", "mpn_id unknown_partner"),
+            (f"CPR-5,Mail,{P},{Z},osu_m365,spo,,2024-08-01", "tenant_id unknown_customer"),
+            (f"CPR-6,Mail,{P},{T},osu,spo,,2024-08-01", "program unknown_value"),
+            (f"CPR-7,Mail,{P},{T},osu_m365,mail,,2024-08-01", "workloads unknown_workload"),
+            (f"CPR-8,Mail,{P},{T},osu_m365,spo;SharePoint,,2024-08-01", "workloads unit_twice"),
+            (f"CPR-9,Mail,{P},{T},osu_m365,,,2024-08-01", "workloads missing_value"),
+            (f"CPR-10,Mail,{P},{T},osu_m365,crm,,2024-08-01", "workloads wrong_unit_for_program"),
+            (f"CPR-11,Mail,{P},{T},osu_m365,spo,{S},2024-08-01", "subscription_ids wrong_unit_for_program"),
+            (f"CPR-12,CRM,{P},{T},osu_bizapps,,{S},2024-08-01", "subscription_ids wrong_unit_for_program"),
+            (f"CPR-13,CRM,{P},{T},osu_bizapps,,CRM Online,2024-08-01", "subscription_ids malformed_guid"),
+            (f"CPR-14,CRM,{P},{T},osa_sell,,{Z},2024-08-01", "subscription_ids unknown_subscription"),
+            (f"CPR-15,CRM,{P},{T2},osa_sell,,{S},2024-08-01", "subscription_ids not_on_tenant"),
+            (f"CPR-16,CRM,{P},{T},osa_sell,,{S},2024-06-30", "approved_on began_before_subscription"),
+            (f"CPR-17,Mail,{P},{T},osu_m365,spo,,2999-01-01", "approved_on day_in_future"),
+            (f"CPR-18,Mail,{P2},{T},osu_m365,spo;exo,,2024-08-02", "approved_on overlaps_another_period"),
+        ],
+    ),
 }
 
 
@@ -466,7 +492,8 @@ CODE = re.compile(r'(?:Unfit|refuse)\(\s*(?:column|"\w*"),\s*"(\w+)"')
 def test_every_code_is_documented() -> None:
     """The documentation must list each code in the source and no other, because programs rely on the codes."""
     root = Path(__file__).parents[3]
-    sources = [*(root / "por/imports").glob("*.py"), *(root / "por/directory/imports").glob("*.py")]
+    rooms = ("por/imports", "por/directory/imports", "associations/claims/imports")
+    sources = [source for room in rooms for source in (root / room).glob("*.py")]
     found = {"unknown_partner", "unknown_customer", "unknown_subscription"}
     for source in [*sources, root / "associations/imports.py", root / "associations/merging.py"]:
         found |= set(CODE.findall(source.read_text(encoding="utf-8")))
@@ -497,7 +524,12 @@ def rows_and_events() -> dict[str, list[tuple[Any, ...]]]:
         "associations": rows_of(
             Association,
             *("subscription__subscription_id", "customer__tenant_id", "partner__mpn_id", "kind", "began_at"),
-            *("ended_at", "end_reason", "source"),
+            *("ended_at", "end_reason", "source", "program", "role", "workload", "claim_number", "undone_at"),
+        ),
+        "claims": rows_of(
+            Claim,
+            *("number", "name", "partner__mpn_id", "customer__tenant_id", "program", "role", "status", "consent"),
+            *("approved_at", "version", "units__workload", "units__subscription__subscription_id"),
         ),
         "events": event_counts(),
     }

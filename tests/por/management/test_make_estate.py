@@ -19,7 +19,7 @@ from por.directory.models import Customer, Partner, Sku, Subscription
 from por.directory.rules import Agreement, Product, Workload, normal_mpn_id
 
 TODAY = date(2026, 1, 1)
-FILES = ("partners", "customers", "subscriptions", "enrolments", "associations", "usage", "corrections/usage")
+FILES = ("partners", "customers", "subscriptions", "enrolments", "associations", "claims", "usage", "corrections/usage")
 Row = dict[str, str]
 Estate = dict[str, list[Row]]
 
@@ -274,3 +274,21 @@ def test_enrolments_are_of_locations_and_some_are_not_complete(estate: Estate) -
         {bool(row["tax_ok_on"]) for row in enrolled} == {bool(row["bank_ok_on"]) for row in enrolled} == {True, False}
     )
     assert all(day <= f"{TODAY}" for row in enrolled for day in (row["tax_ok_on"], row["bank_ok_on"]) if day)
+
+
+def test_claims_are_of_what_the_customer_has_and_some_were_migrated_without_proof(estate: Estate) -> None:
+    numbers = [row["claim_number"] for row in estate["claims"]]
+    assert len(numbers) == len(set(numbers)) > 20
+    migrated = [row for row in estate["claims"] if "FRP Migrated FRP" in row["name"]]
+    assert len(migrated) > 5
+    assert all("2019-10-01" <= row["approved_on"] <= "2020-06-01" for row in migrated)
+    assert {row["program"] for row in estate["claims"]} == {"osu_m365", "osu_bizapps"}
+    tenant_of = {row["subscription_id"]: row["tenant_id"] for row in estate["subscriptions"]}
+    held = set()
+    for row in estate["claims"]:
+        assert bool(row["workloads"]) != bool(row["subscription_ids"])
+        for one in filter(None, row["subscription_ids"].split(";")):
+            assert tenant_of[one] == row["tenant_id"]
+        units = {(row["tenant_id"], one) for one in (row["workloads"] or row["subscription_ids"]).split(";")}
+        assert not units & held
+        held |= units

@@ -210,6 +210,16 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 60},
     },
     "forget-uploads": {"task": "por.imports.tasks.forget", "schedule": 60.0, "options": {"expires": 60}},
+    "examine-proofs": {
+        "task": "associations.claims.tasks.examine_proofs",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    "remove-unnamed-files": {
+        "task": "associations.claims.tasks.remove_unnamed_files",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "purge-sessions": {"task": "por.accounts.tasks.purge_sessions", "schedule": 60.0, "options": {"expires": 60}},
 }
 

@@ -19,9 +19,10 @@ from associations.attaching.actions import activation, ending, moving, undo
 from associations.attaching.actions import attach as attaching
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
-from associations.claims.actions import assigning, outside, reviewing, scheduled, submitting
+from associations.claims.actions import assigning, examining, outside, reviewing, scheduled, submitting
 from associations.claims.actions import ending as claims_ending
 from associations.claims.models import Claim
+from associations.claims.rules import Scan
 from associations.imports import record_changes
 from associations.invitations import actions as invitations
 from associations.legacy_forms import actions as legacy_forms
@@ -37,7 +38,7 @@ from por.notifications.actions.delivering import find_recipient
 from por.notifications.messages import compose
 from por.notifications.models import Delivery
 from por.notifications.passwords import PASSWORD, send_password_link
-from tests import estates
+from tests import claims, estates
 from tests.claims import make_approved, make_submitted, make_under_review
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription, make_user
 
@@ -274,6 +275,13 @@ def end_claims_by_files() -> None:
     load("active", crm[0])
 
 
+def find_malware() -> None:
+    """Find malware in a file of a claim."""
+    member = make_member(make_partner().organisation)
+    proof = claims.add_proof(claims.make_draft(make_customer(), member), member, scan=Scan.PENDING)
+    examining._keep(proof, Scan.INFECTED, proof.stored_as, "Eicar")
+
+
 def add_to_staff() -> None:
     """Add a new person to platform staff."""
     accounts.add_to_staff("new@house.example", name="Nour", role="support", by=make_staff("programme_administrator"))
@@ -303,6 +311,7 @@ CAUSES: list[Callable[[], None]] = [
     remind_of_legacy_forms,
     decide_claims,
     end_claims_by_files,
+    find_malware,
     add_to_staff,
     assign_a_claim,
     ask_for_a_password,

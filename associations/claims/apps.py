@@ -8,16 +8,25 @@ class ClaimsConfig(AppConfig):
 
     def ready(self) -> None:
         # Importing events and figures registers them, and a wrong file of rules stops the start.
-        from associations.claims import figures, policies, programs  # noqa: F401
+        from associations.claims import figures, policies, programs, tasks  # noqa: F401
+        from associations.claims.actions import proofs
         from associations.claims.actions.outside import settle, uses_of
         from associations.claims.actions.scheduled import run_due
-        from associations.claims.events import claims, comments, conflicts, endings, imports, reviews  # noqa: F401
+        from associations.claims.events import (  # noqa: F401
+            claims,
+            comments,
+            conflicts,
+            endings,
+            imports,
+            reviews,
+        )
         from associations.claims.imports.files import CLAIMS
         from associations.tasks import also_due
         from por.directory.imports.organisations import use_checks
         from por.history.actions import recording as history
         from por.imports import whole
 
+        proofs.wake.task = tasks.examine_proofs
         also_due.append(run_due)
         use_checks.append(uses_of)
         whole.register(CLAIMS, last=settle)

@@ -300,3 +300,14 @@ def own_fields(program: str, role: str) -> dict[str, LazyText]:
     if role == Role.REVENUE:
         return {"seller": _("Seller of the solution"), "solution": _("Name of the product or solution")}
     return {}
+
+
+# --- Proofs -----------------------------------------------------------------------------------------------------------
+
+#: The statuses in which files can be added, whatever the policy of the day. Others depend on it: see actions.proofs.
+TAKES_PROOF = frozenset({ClaimStatus.DRAFT, ClaimStatus.SUBMITTED, ClaimStatus.ACTION_REQUIRED, ClaimStatus.DISPUTED})
+DESCRIPTION_LENGTH = 2000
+#: The most files of one upload and of one claim, and the most bytes of all files of a company.
+MOST_FILES_AT_ONCE = 10
+MOST_PROOFS = 100
+MOST_BYTES_OF_A_COMPANY = 20 * 1024**3

@@ -13,9 +13,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import IO, TYPE_CHECKING, cast
 
 from django.core.files import File
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
 from por.files.pieces import PIECE
@@ -84,6 +86,37 @@ def fetched(name: str, sha256: str) -> Iterator[IO[bytes]]:
 def link(name: str, *, filename: str, content_type: str) -> str | None:
     """Return a link that saves the file, valid for a minute; None where the product sends the file itself."""
     return _storage().link(name, filename=filename, content_type=content_type, seconds=LINK_SECONDS)
+
+
+def discard(name: str) -> None:
+    """Delete a file of an upload that was refused."""
+    _storage().delete(name)
+
+
+def keep_page(name: str, page: int, picture: bytes) -> None:
+    """Keep the picture of a page of a released file. One that is there already is the same."""
+    storage, place = _storage(), page_name(name, page)
+    if not storage.exists(place):
+        storage.save(place, ContentFile(picture))
+
+
+def page_name(name: str, page: int) -> str:
+    return f"{PROOFS}/{name.rpartition('/')[2]}.{page}.png"
+
+
+def file_of(name: str) -> str:
+    """Return the name of the file itself, which a picture of one of its pages belongs to."""
+    return name.partition(".")[0]
+
+
+def pieces(name: str) -> Iterator[bytes]:
+    """Return the content of a file, piece by piece; the first is fetched at once, so that an outage shows early.
+
+    Raises FileNotFoundError.
+    """
+    found = _storage().pieces(name)
+    first = next(found, b"")
+    return chain([first], found)
 
 
 def remove_unnamed(named_of: Callable[[Collection[str]], set[str]], now: datetime) -> int:

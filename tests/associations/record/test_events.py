@@ -60,6 +60,14 @@ CLAIM = {
     "units": [{"workload": "exo"}, {"subscription": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21", "name": "Dynamics 365"}],
 }
 CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA", "CSP"]}
+PROVED = {
+    "claim": 5,
+    "number": "CPR-0000005",
+    "program": "osu_m365",
+    "role": "usage",
+    "partner": PARTNER,
+    "units": [{"workload": "exo"}],
+}
 
 #: A payload of each verb as it is recorded now.
 MOVED = {**ASSOCIATION, "former": PARTNER, "to": PARTNER, "former_association": 6}
@@ -178,6 +186,8 @@ NOW: dict[str, dict[str, Any]] = {
     "estate.mapping_kept": {"files": ["usage.csv"], "sha256": "3f0c5a0c"},
     "estate.mapping_changed": {"files": ["usage.csv"], "sha256": "3f0c5a0d"},
     "estate.mapping_removed": {"files": ["usage.csv"], "sha256": "3f0c5a0d"},
+    "proof.uploaded": {**PROVED, "proofs": [1, 2]},
+    "proof.infected": {**PROVED, "proof": 1},
 }
 #: Payloads of other shapes that are or were recorded too.
 OTHERS: list[tuple[str, dict[str, Any]]] = [

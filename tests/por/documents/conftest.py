@@ -1,20 +1,12 @@
 from __future__ import annotations
 
-import getpass
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from por.documents import children
-from por.embedded.processes import Processes
-
-#: What every scanner takes for malware, put together here so that no scanner finds it in our sources.
-EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-STANDARD-ANTIVIRUS-TEST-FILE!" + b"$H+H*"
 
 
 @pytest.fixture
@@ -31,22 +23,3 @@ def run_child() -> Callable[[str], int]:
         return done.returncode
 
     return run
-
-
-@pytest.fixture(scope="session")
-def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the socket of ClamAV's daemon. It knows one piece of malware: the EICAR test file, anywhere in a file."""
-    program = shutil.which("clamd", path="/usr/sbin:/usr/local/sbin:" + os.environ["PATH"])
-    if program is None:
-        pytest.skip("clamd is not installed: `make tools`, or `apt-get install clamav-daemon`")
-    place = tmp_path_factory.mktemp("clamd")
-    (place / "db").mkdir()
-    (place / "db" / "tests.ndb").write_text(f"Partner.Test.EICAR:0:*:{EICAR.hex()}\n")
-    socket = place / "clamd.sock"
-    settings = ["Foreground yes", f"DatabaseDirectory {place / 'db'}", f"LocalSocket {socket}", "StreamMaxLength 25M"]
-    settings += ["MaxFileSize 25M", f"User {getpass.getuser()}", f"TemporaryDirectory {place}"]
-    (place / "clamd.conf").write_text("\n".join(settings) + "\n")
-    with Processes(place, {}) as processes:
-        server = processes.start("clamd", [program, "-c", place / "clamd.conf"])
-        processes.wait_for(server, socket.is_socket)
-        yield socket

@@ -18,7 +18,7 @@ from por.documents.kinds import LARGEST
 from por.documents.scanning import Outcome, Scan, scan
 from tests.por.documents import bad
 from tests.por.documents.archives import DOCX, changed
-from tests.por.documents.conftest import EICAR
+from tests.servers import EICAR
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from django.urls.converters import UUIDConverter
 
 from associations.attaching.api import activation, moving, record
 from associations.change_requests import api as change_requests
-from associations.claims.api import claims
+from associations.claims.api import claims, reviews
 from associations.invitations import api as invitations
 from associations.jobs import api as jobs
 from associations.receipts import api as receipts
@@ -63,6 +63,10 @@ v1 = [
     path("claims/<int:claim_id>/", claims.ClaimDetail.as_view(), name="claim"),
     path("claims/<int:claim_id>/submit/", claims.Submit.as_view(), name="claim_submit"),
     path("claims/<int:claim_id>/withdraw/", claims.Withdraw.as_view(), name="claim_withdraw"),
+    path("claims/<int:claim_id>/start-review/", reviews.StartReview.as_view(), name="claim_start_review"),
+    path("claims/<int:claim_id>/ask/", reviews.Ask.as_view(), name="claim_ask"),
+    path("claims/<int:claim_id>/approve/", reviews.Approve.as_view(), name="claim_approve"),
+    path("claims/<int:claim_id>/reject/", reviews.Reject.as_view(), name="claim_reject"),
     path("claims/<int:claim_id>/comments/", claims.Comments.as_view(), name="claim_comments"),
     path("associations/", associations.AssociationList.as_view(), name="associations"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),

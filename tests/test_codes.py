@@ -50,6 +50,13 @@ IMPOSSIBLE: dict[str, set[str]] = {
     "claim_change": CONFLICTS | {"claim_is_draft", "claim_action_required", "mpn_id_malformed"},
     "claim_submit": CONFLICTS | {"claim_is_draft", "claim_action_required", "subscription_id_malformed"},
     "claim_withdraw": CONFLICTS | STATUSES,
+    "claim_start_review": {"claim_is_draft", "claim_submitted"},
+    "claim_ask": {"claim_is_draft", "claim_under_review"},
+    # The partner is that of the claim.
+    "claim_approve": (CONFLICTS - {"conflict_open"})
+    | {"claim_is_draft", "claim_under_review", "claim_disputed"}
+    | {"mpn_id_malformed", "partner_not_found"},
+    "claim_reject": (CONFLICTS - {"conflict_open"}) | {"claim_is_draft", "claim_under_review", "claim_disputed"},
     "claim_comment": {"claim_approved", "claim_rejected"} | (STATUSES - {"claim_is_draft"}),
 }
 #: The operations in docs/api.md whose outcomes have codes of their own.

@@ -106,6 +106,11 @@ def withdraw_claim(ready: Ready) -> None:
     drafting.withdraw(int(id_in(ready)), by=ready.owner)
 
 
+def withdraw_reviewed(ready: Ready) -> None:
+    claim = Claim.objects.select_related("partner__organisation").get(pk=id_in(ready))
+    drafting.withdraw(claim.pk, by=make_member(claim.partner.organisation))
+
+
 def draft_too_many(ready: Ready) -> None:
     partner = Partner.objects.select_related("organisation").get(pk=ready.owner.organisation_id)
     customer = Customer.objects.get(tenant_id=ready.body["tenant_id"])
@@ -132,6 +137,10 @@ SPOIL: dict[str, Callable[[Ready], None]] = {
     "claim_submit": withdraw_claim,
     "claim_withdraw": withdraw_claim,
     "claim_comment": withdraw_claim,
+    "claim_start_review": withdraw_reviewed,
+    "claim_ask": withdraw_reviewed,
+    "claim_approve": withdraw_reviewed,
+    "claim_reject": withdraw_reviewed,
 }
 
 

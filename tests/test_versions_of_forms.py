@@ -18,16 +18,19 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.urls import resolve, reverse
 from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.change_requests.models import ChangeRequest
-from por.directory.models import Subscription
+from associations.claims.models import Claim
+from por.directory.models import Partner, Subscription
 from por.history.models import Event
 from por.imports.actions import mappings
 from por.imports.models import KeptMapping
+from tests.claims import make_submitted, make_under_review
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.pages import signed_in
 
@@ -64,6 +67,7 @@ class Shown:
     fields: dict[str, str] = field(default_factory=dict)
     address: str = ""
     mapping: KeptMapping | None = None  # instead of the subscription
+    claim: Claim | None = None  # instead of the subscription
 
     def press(self, client: Client | None = None) -> Any:
         return (client or self.client).post(self.address, self.fields)
@@ -73,12 +77,16 @@ class Shown:
         """Return the versions of the subscription and of its change requests, or that of the mapping."""
         if self.mapping:
             return set(KeptMapping.objects.filter(pk=self.mapping.pk).values_list("version", flat=True))
+        if self.claim:
+            return set(Claim.objects.filter(pk=self.claim.pk).values_list("version", flat=True))
         requests = ChangeRequest.objects.filter(subscription=self.subscription)
         return {Subscription.objects.get(pk=self.subscription.pk).version, *requests.values_list("version", flat=True)}
 
     def events(self) -> int:
         if self.mapping:
             return Event.objects.filter(object_kind="mapping", object_id=str(self.mapping.pk)).count()
+        if self.claim:
+            return Event.objects.filter(object_kind="claim", object_id=str(self.claim.pk)).count()
         return Event.objects.filter(object_id=str(self.subscription.subscription_id)).count()
 
 
@@ -136,11 +144,30 @@ def show(name: str) -> Shown:
                 "change request",
             )
             return _with_form(shown, name, mpn_id=other.mpn_id)
+        case "claims:review_start" | "claims:review_decide":
+            return show_claim(subscription, ours, name)
         case "estate:mapping_detail" | "estate:mapping_remove":
             return show_mapping(subscription, name)
         case _:
             raise AssertionError(f"no page here shows the form to {name}")
     return _with_form(Shown(subscription, page, client, meanwhile), name)
+
+
+def show_claim(subscription: Subscription, partner: Partner, name: str) -> Shown:
+    """Return the page of a claim as its reviewer sees it, which a colleague changes meanwhile."""
+    customer, claimant, reviewer = subscription.customer, make_member(partner.organisation), make_staff()
+    entered = {}
+    if name == "claims:review_start":
+        claim = make_submitted(customer, claimant)
+    else:
+        claim, entered = make_under_review(customer, claimant, reviewer=reviewer), {"decision": "ask"}
+    client = signed_in(reviewer)
+
+    def change() -> None:
+        Claim.objects.filter(pk=claim.pk).update(version=F("version") + 1)
+
+    shown = Shown(subscription, client.get(f"/a/claims/{claim.pk}/"), client, change, "claim", claim=claim)
+    return _with_form(shown, name, **entered)
 
 
 def show_mapping(subscription: Subscription, name: str) -> Shown:

@@ -8,6 +8,7 @@ from django.urls.converters import UUIDConverter
 from associations.attaching.api import activation, moving, record
 from associations.change_requests import api as change_requests
 from associations.claims.api import claims, reviews
+from associations.claims.api import endings as claim_endings
 from associations.invitations import api as invitations
 from associations.jobs import api as jobs
 from associations.receipts import api as receipts
@@ -67,6 +68,9 @@ v1 = [
     path("claims/<int:claim_id>/ask/", reviews.Ask.as_view(), name="claim_ask"),
     path("claims/<int:claim_id>/approve/", reviews.Approve.as_view(), name="claim_approve"),
     path("claims/<int:claim_id>/reject/", reviews.Reject.as_view(), name="claim_reject"),
+    path("claims/<int:claim_id>/decline/", claim_endings.Decline.as_view(), name="claim_decline"),
+    path("claims/<int:claim_id>/disassociate/", claim_endings.Disassociate.as_view(), name="claim_disassociate"),
+    path("claims/<int:claim_id>/dispute/", claim_endings.Dispute.as_view(), name="claim_dispute"),
     path("claims/<int:claim_id>/comments/", claims.Comments.as_view(), name="claim_comments"),
     path("associations/", associations.AssociationList.as_view(), name="associations"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),

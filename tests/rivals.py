@@ -19,8 +19,10 @@ Rival = Callable[[], Any]
 
 #: The caller's lock on the subscription, which every verb takes first.
 LOCK = re.compile(r"directory_subscription.* FOR NO KEY UPDATE(?: OF \S+)?", re.DOTALL)
+#: The lock on the customer, which every verb of claims takes first.
+CUSTOMER_LOCK = re.compile(r"directory_customer.* FOR NO KEY UPDATE(?: OF \S+)?", re.DOTALL)
 _CLAUSE = re.compile(r" FOR (?:NO KEY UPDATE|SHARE)(?: OF \S+)?")
-WRITE = re.compile(r"\s*(?:INSERT INTO|UPDATE) \"?(?:associations_association|directory_subscription)")
+WRITE = re.compile(r"\s*(?:INSERT INTO|UPDATE) \"?(?:associations_association|directory_subscription|claims_claim)")
 EVENT = re.compile(r"INSERT INTO history_event")
 #: Seconds; longer than anything takes. The database itself gives up waiting for a lock sooner.
 TIMEOUT = 20
@@ -31,9 +33,9 @@ class NeverWaited(AssertionError):
 
 
 @contextmanager
-def before_the_lock(rival: Rival) -> Iterator[None]:
+def before_the_lock(rival: Rival, lock: re.Pattern[str] = LOCK) -> Iterator[None]:
     """Let the rival act and commit after what the caller has read so far, before it takes its lock."""
-    with _at(LOCK, lambda: _elsewhere(rival).result(TIMEOUT)):
+    with _at(lock, lambda: _elsewhere(rival).result(TIMEOUT)):
         yield
 
 
@@ -52,7 +54,7 @@ def before_the_write_without_a_lock(rival: Rival) -> Iterator[None]:
 
 
 @contextmanager
-def holding_the_lock(rival: Rival) -> Iterator[None]:
+def holding_the_lock(rival: Rival, lock: re.Pattern[str] = LOCK) -> Iterator[None]:
     """Let the rival act before the caller's lock, and commit when the caller waits. Raise NeverWaited."""
     acted = threading.Event()
     with connection.cursor() as cursor:
@@ -75,7 +77,7 @@ def holding_the_lock(rival: Rival) -> Iterator[None]:
         assert acted.wait(TIMEOUT)
 
     try:
-        with _at(LOCK, meet):
+        with _at(lock, meet):
             yield
     finally:
         over.set()

@@ -57,6 +57,9 @@ IMPOSSIBLE: dict[str, set[str]] = {
     | {"claim_is_draft", "claim_under_review", "claim_disputed"}
     | {"mpn_id_malformed", "partner_not_found"},
     "claim_reject": (CONFLICTS - {"conflict_open"}) | {"claim_is_draft", "claim_under_review", "claim_disputed"},
+    "claim_decline": CONFLICTS | {"claim_approved", "claim_is_draft", "consent_pending", "consent_declined"},
+    "claim_disassociate": CONFLICTS | {"claim_approved"},
+    "claim_dispute": CONFLICTS | {"claim_rejected"},
     "claim_comment": {"claim_approved", "claim_rejected"} | (STATUSES - {"claim_is_draft"}),
 }
 #: The operations in docs/api.md whose outcomes have codes of their own.

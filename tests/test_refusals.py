@@ -17,7 +17,8 @@ from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import undo as undoing
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
-from associations.claims.actions import drafting
+from associations.claims.actions import again, drafting
+from associations.claims.actions import ending as claims_ending
 from associations.claims.models import Claim
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
@@ -102,6 +103,15 @@ def suspend_partner(ready: Ready) -> None:
     Partner.objects.filter(pk=ready.owner.organisation_id).update(status="suspended")
 
 
+def end_claim(ready: Ready) -> None:
+    claim = Claim.objects.get(pk=id_in(ready))
+    claims_ending.disassociate(claim.pk, "Over.", by=make_member(claim.partner.organisation))
+
+
+def dispute_claim(ready: Ready) -> None:
+    again.dispute(int(id_in(ready)), "Page 3.", by=ready.owner)
+
+
 def withdraw_claim(ready: Ready) -> None:
     drafting.withdraw(int(id_in(ready)), by=ready.owner)
 
@@ -136,6 +146,9 @@ SPOIL: dict[str, Callable[[Ready], None]] = {
     "claim_change": withdraw_claim,
     "claim_submit": withdraw_claim,
     "claim_withdraw": withdraw_claim,
+    "claim_decline": end_claim,
+    "claim_disassociate": end_claim,
+    "claim_dispute": dispute_claim,
     "claim_comment": withdraw_claim,
     "claim_start_review": withdraw_reviewed,
     "claim_ask": withdraw_reviewed,

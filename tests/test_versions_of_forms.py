@@ -25,12 +25,13 @@ from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.change_requests.models import ChangeRequest
+from associations.claims.actions import reviewing
 from associations.claims.models import Claim
 from por.directory.models import Partner, Subscription
 from por.history.models import Event
 from por.imports.actions import mappings
 from por.imports.models import KeptMapping
-from tests.claims import make_submitted, make_under_review
+from tests.claims import make_approved, make_submitted, make_under_review
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.pages import signed_in
 
@@ -74,19 +75,19 @@ class Shown:
 
     @property
     def versions(self) -> set[int]:
-        """Return the versions of the subscription and of its change requests, or that of the mapping."""
-        if self.mapping:
-            return set(KeptMapping.objects.filter(pk=self.mapping.pk).values_list("version", flat=True))
+        """Return the versions of the subscription and of its change requests, or that of the mapping or claim."""
         if self.claim:
             return set(Claim.objects.filter(pk=self.claim.pk).values_list("version", flat=True))
+        if self.mapping:
+            return set(KeptMapping.objects.filter(pk=self.mapping.pk).values_list("version", flat=True))
         requests = ChangeRequest.objects.filter(subscription=self.subscription)
         return {Subscription.objects.get(pk=self.subscription.pk).version, *requests.values_list("version", flat=True)}
 
     def events(self) -> int:
-        if self.mapping:
-            return Event.objects.filter(object_kind="mapping", object_id=str(self.mapping.pk)).count()
         if self.claim:
             return Event.objects.filter(object_kind="claim", object_id=str(self.claim.pk)).count()
+        if self.mapping:
+            return Event.objects.filter(object_kind="mapping", object_id=str(self.mapping.pk)).count()
         return Event.objects.filter(object_id=str(self.subscription.subscription_id)).count()
 
 
@@ -145,15 +146,17 @@ def show(name: str) -> Shown:
             )
             return _with_form(shown, name, mpn_id=other.mpn_id)
         case "claims:review_start" | "claims:review_decide":
-            return show_claim(subscription, ours, name)
+            return show_review(subscription, ours, name)
         case "estate:mapping_detail" | "estate:mapping_remove":
             return show_mapping(subscription, name)
+        case _ if name.startswith("claims:"):
+            return show_claim(subscription, name)
         case _:
             raise AssertionError(f"no page here shows the form to {name}")
     return _with_form(Shown(subscription, page, client, meanwhile), name)
 
 
-def show_claim(subscription: Subscription, partner: Partner, name: str) -> Shown:
+def show_review(subscription: Subscription, partner: Partner, name: str) -> Shown:
     """Return the page of a claim as its reviewer sees it, which a colleague changes meanwhile."""
     customer, claimant, reviewer = subscription.customer, make_member(partner.organisation), make_staff()
     entered = {}
@@ -168,6 +171,29 @@ def show_claim(subscription: Subscription, partner: Partner, name: str) -> Shown
 
     shown = Shown(subscription, client.get(f"/a/claims/{claim.pk}/"), client, change, "claim", claim=claim)
     return _with_form(shown, name, **entered)
+
+
+def show_claim(subscription: Subscription, name: str) -> Shown:
+    """Return the page that asks about a claim, which changes meanwhile."""
+    customer, partner, reviewer = subscription.customer, make_partner(), make_staff()
+    claimant = make_member(partner.organisation)
+    if name == "claims:claim_dispute":
+        claim = make_under_review(customer, claimant, reviewer=reviewer)
+        claim = reviewing.reject(claim.pk, ["insufficient"], by=reviewer)
+    else:
+        claim = make_approved(customer, claimant, reviewer=reviewer)
+    by = {"claims:claim_decline": make_member(customer.organisation), "claims:claim_end": make_staff("support")}
+    client = signed_in(by.get(name, claimant))
+    if name == "claims:claim_end":
+        page = client.get(reverse(name), {"number": claim.number})
+    else:
+        page = client.get(reverse(name, args=[claim.pk]))
+
+    def change() -> None:
+        Claim.objects.filter(pk=claim.pk).update(version=F("version") + 1)
+
+    asked = {"text" if name == "claims:claim_dispute" else "reason": "Page 3 shows our work."}
+    return _with_form(Shown(subscription, page, client, change, "claim", claim=claim), name, **asked)
 
 
 def show_mapping(subscription: Subscription, name: str) -> Shown:

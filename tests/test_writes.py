@@ -284,6 +284,15 @@ def of_a_review(suffix: str, body: Any, other_body: Any) -> Callable[[], Ready]:
         claim = claims.make_submitted(customer, claimant)
         if suffix != "start-review/":
             reviewing.start_review(claim.pk, by=reviewer)
+def of_a_decided_claim(suffix: str, field: str, *, by: str = "partner") -> Callable[[], Ready]:
+    """Return the recipe of a write to an approved claim, or to a rejected one for a dispute."""
+
+        customer, owner, reviewer = make_customer(), make_member(make_partner().organisation), make_staff()
+        claim = claims.make_under_review(customer, owner, reviewer=reviewer)
+        if suffix == "dispute/":
+            reviewing.reject(claim.pk, ["insufficient"], by=reviewer)
+        else:
+            reviewing.approve(claim.pk, by=reviewer)
         return Ready(
             "post",
             f"claims/{claim.pk}/{suffix}",
@@ -291,6 +300,9 @@ def of_a_review(suffix: str, body: Any, other_body: Any) -> Callable[[], Ready]:
             body,
             other_body,
             reviewer,
+            {field: "Page 3."},
+            {field: "Other"},
+            make_member(customer.organisation) if by == "customer" else owner,
             lambda: Claim.objects.get(pk=claim.pk).version,
         )
 
@@ -330,6 +342,9 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "claim_change": of_a_claim("", {"name": "New"}, {"name": "Other"}, in_status="action_required", method="patch"),
     "claim_submit": of_a_claim("submit/", {}, {"x": "Other"}),
     "claim_withdraw": of_a_claim("withdraw/", {"text": "Over"}, {"text": "Other"}, in_status="submitted"),
+    "claim_decline": of_a_decided_claim("decline/", "reason", by="customer"),
+    "claim_disassociate": of_a_decided_claim("disassociate/", "reason"),
+    "claim_dispute": of_a_decided_claim("dispute/", "text"),
     "claim_comment": of_a_claim("comments/", {"text": "See page 2."}, {"text": "Other"}, in_status="submitted"),
     "claim_start_review": of_a_review("start-review/", {}, {"x": "Other"}),
     "claim_ask": of_a_review("ask/", {"reasons": ["dates"]}, {"reasons": ["no_proof"]}),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.claims.views import customer, staff
+from associations.claims.views import customer, endings, staff
 
 app_name = "claims"
 
@@ -17,4 +17,9 @@ urlpatterns = [
     path("a/claims/<int:claim_id>/assign/", staff.review_assign, name="review_assign"),
     path("a/interests/", staff.interest_list, name="interest_list"),
     path("a/interests/<int:interest_id>/remove/", staff.interest_remove, name="interest_remove"),
+    path("c/claims/<int:claim_id>/decline/", endings.claim_decline, name="claim_decline"),
+    path("p/claims/<int:claim_id>/disassociate/", endings.claim_disassociate, name="claim_disassociate"),
+    path("p/claims/<int:claim_id>/dispute/", endings.claim_dispute, name="claim_dispute"),
+    path("p/claims/<int:claim_id>/again/", endings.claim_again, name="claim_again"),
+    path("a/claims/end/", endings.claim_end, name="claim_end"),
 ]

@@ -98,6 +98,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/a/change-requests/", _("Change requests"), "help"),
         Link("/a/claims/", _("Claims"), "award"),
         Link("/a/interests/", _("Interests"), "flag", right=Right.WRITE_INTEREST),
+        Link("/a/claims/end/", _("End by claim number"), "x", right=Right.END_CLAIM_BY_NUMBER),
         Link("/a/gaps/", _("Gaps"), "flag"),
         Link("/a/history/", _("History"), "clock"),
         Link("/a/deliveries/", _("Messages"), "send", right=Right.READ_DELIVERIES),

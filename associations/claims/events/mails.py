@@ -122,7 +122,7 @@ def _context(event: Event, claim: Claim) -> ClaimContext:
         "partner": changes["partner"]["name"],
         "claim": changes["number"],
         "units": units,
-        "due": _until(claim, datetime.fromisoformat(due_at)) if due_at else "",
+        "due": until_text(claim, datetime.fromisoformat(due_at)) if due_at else "",
         "renews_on": day_text(date.fromisoformat(renews_on)) if renews_on else "",
         "why": why_text(changes),
         "ended_by": _ended_by(event, claim),
@@ -140,7 +140,7 @@ def _ended_by(event: Event, claim: Claim) -> str:
     return "partner" if event.actor_organisation_id in {claim.partner_id, claim.company_id} else "support"
 
 
-def _until(claim: Claim, instant: datetime) -> str:
+def until_text(claim: Claim, instant: datetime) -> str:
     """Return until when something is possible: the end of a day of the customer, or an instant."""
     zone = claim.customer.organisation.time_zone
     day = zones.day_in(zone, instant - timedelta(microseconds=1))

@@ -53,6 +53,9 @@ def _parse(cells: Cells) -> AssociationLine:
         began_on=cells.required_day("began_on"),
         ended_on=cells.day("ended_on"),
     )
+    if row.kind == AssociationKind.CPOR:
+        message = _("Claims come from claims.csv, with their number, programme and units.")
+        raise Unfit("kind", "cpor_comes_from_claims", message)
     if (subscription is None) == (tenant is None):
         raise Unfit("subscription_id", "one_of_subscription_and_tenant", _("Enter either a subscription or a tenant."))
     if row.of_tenant and subscription:
@@ -69,7 +72,7 @@ def _parse(cells: Cells) -> AssociationLine:
     return row
 
 
-_OF_SUBSCRIPTION = "|".join(kind for kind in AssociationKind.values if kind not in TENANT_KINDS)
+_OF_SUBSCRIPTION = "|".join(sorted(set(AssociationKind.values) - TENANT_KINDS - {AssociationKind.CPOR}))
 _PLAIN = re.compile(
     rf"(?:{GUID},,[0-9]{{4,10}},(?:{_OF_SUBSCRIPTION})|,{GUID},[0-9]{{4,10}},(?:{'|'.join(TENANT_KINDS)}))"
     rf",({DAY}),({DAY})?".encode()

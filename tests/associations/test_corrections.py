@@ -193,7 +193,7 @@ def test_file_without_the_column_of_ends_changes_no_end(estate: Path) -> None:
     day = (timezone.now().date() + timedelta(days=9)).isoformat()
     rows = [
         association(ended_on="2025-01-31"),
-        association(RIVAL, kind="cpor", ended_on=day),
+        association(RIVAL, kind="transacting", ended_on=day),
         association(subscription_id=OTHER_SUBSCRIPTION),
     ]
     assert load_one(estate, "associations", *rows).failure == ""

@@ -298,7 +298,7 @@ def test_load_explains_all_that_it_does_to_an_association(directory):
 
 
 def test_load_of_a_reason_that_comes_and_goes_is_explained(directory):
-    estates.load_one(directory, "associations", estates.association(), estates.association(kind="cpor"))
+    estates.load_one(directory, "associations", estates.association(), estates.association(kind="csp"))
     for status in ("closed", "active"):
         assert not estates.load_one(
             directory, "partners", estates.partner(status=status), estates.partner(estates.RIVAL)

@@ -19,7 +19,7 @@ from associations.attaching.actions import activation, ending, moving, undo
 from associations.attaching.actions import attach as attaching
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
-from associations.claims.actions import assigning, examining, outside, reviewing, scheduled, submitting
+from associations.claims.actions import assigning, examining, migrated, outside, reviewing, scheduled, submitting
 from associations.claims.actions import ending as claims_ending
 from associations.claims.models import Claim
 from associations.claims.rules import Scan
@@ -282,6 +282,16 @@ def find_malware() -> None:
     examining._keep(proof, Scan.INFECTED, proof.stored_as, "Eicar")
 
 
+def remind_of_migrated_claims() -> None:
+    """Send the reminder for a claim that was migrated without proof."""
+    with tempfile.TemporaryDirectory() as folder:
+        people = {"contact_email": "first@nordvik.example"}
+        given: Any = {"partners": [estates.partner(**people)], "customers": [estates.customer()]}
+        estates.load(estates.write(Path(folder), claims=[estates.claim()], **given))
+    make_member(Organisation.objects.get(number=estates.PARTNER))
+    migrated.remind_of_proofs(date(2020, 6, 1))
+
+
 def add_to_staff() -> None:
     """Add a new person to platform staff."""
     accounts.add_to_staff("new@house.example", name="Nour", role="support", by=make_staff("programme_administrator"))
@@ -309,6 +319,7 @@ CAUSES: list[Callable[[], None]] = [
     change_and_renew_subscriptions,
     import_changes,
     remind_of_legacy_forms,
+    remind_of_migrated_claims,
     decide_claims,
     end_claims_by_files,
     find_malware,

@@ -284,9 +284,23 @@ def of_a_review(suffix: str, body: Any, other_body: Any) -> Callable[[], Ready]:
         claim = claims.make_submitted(customer, claimant)
         if suffix != "start-review/":
             reviewing.start_review(claim.pk, by=reviewer)
+        return Ready(
+            "post",
+            f"claims/{claim.pk}/{suffix}",
+            f"claims/{claim.pk + 100_000}/{suffix}",
+            body,
+            other_body,
+            reviewer,
+            lambda: Claim.objects.get(pk=claim.pk).version,
+        )
+
+    return make
+
+
 def of_a_decided_claim(suffix: str, field: str, *, by: str = "partner") -> Callable[[], Ready]:
     """Return the recipe of a write to an approved claim, or to a rejected one for a dispute."""
 
+    def make() -> Ready:
         customer, owner, reviewer = make_customer(), make_member(make_partner().organisation), make_staff()
         claim = claims.make_under_review(customer, owner, reviewer=reviewer)
         if suffix == "dispute/":
@@ -297,9 +311,6 @@ def of_a_decided_claim(suffix: str, field: str, *, by: str = "partner") -> Calla
             "post",
             f"claims/{claim.pk}/{suffix}",
             f"claims/{claim.pk + 100_000}/{suffix}",
-            body,
-            other_body,
-            reviewer,
             {field: "Page 3."},
             {field: "Other"},
             make_member(customer.organisation) if by == "customer" else owner,

@@ -9,7 +9,8 @@ class ClaimsConfig(AppConfig):
     def ready(self) -> None:
         # Importing events and figures registers them, and a wrong file of rules stops the start.
         from associations.claims import figures, policies, programs, tasks  # noqa: F401
-        from associations.claims.actions import proofs
+        from associations.claims.actions import proofs as proof_actions
+        from associations.claims.actions.migrated import remind_of_proofs
         from associations.claims.actions.outside import settle, uses_of
         from associations.claims.actions.scheduled import run_due
         from associations.claims.events import (  # noqa: F401
@@ -18,6 +19,8 @@ class ClaimsConfig(AppConfig):
             conflicts,
             endings,
             imports,
+            migrated,
+            proofs,
             reviews,
         )
         from associations.claims.imports.files import CLAIMS
@@ -26,8 +29,8 @@ class ClaimsConfig(AppConfig):
         from por.history.actions import recording as history
         from por.imports import whole
 
-        proofs.wake.task = tasks.examine_proofs
-        also_due.append(run_due)
+        proof_actions.wake.task = tasks.examine_proofs
+        also_due.extend([run_due, remind_of_proofs])
         use_checks.append(uses_of)
         whole.register(CLAIMS, last=settle)
         history.open_events()  # this is the last room, and no event can be registered after this

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -15,6 +16,7 @@ from rest_framework.response import Response
 from associations.claims.actions import commenting, drafting, submitting
 from associations.claims.actions.shared import absent
 from associations.claims.models import Claim, ClaimUnit
+from associations.claims.queries.as_of import as_then, claims_then, with_all_then
 from associations.claims.queries.claims import (
     claims_with_all,
     comments_of,
@@ -22,6 +24,7 @@ from associations.claims.queries.claims import (
     search,
     without_readable_proof,
 )
+from associations.claims.queries.migrated import unproved
 from associations.claims.rules import LIVE, ClaimStatus, Origin, Program
 from associations.claims.schemas.claims import (
     COMMENT_EXAMPLE,
@@ -47,7 +50,7 @@ from por.api.lists import filtered, listing
 from por.api.schema import described, page_of
 from por.directory.actions import malformed
 from por.directory.rules import Workload, normal_mpn_id
-from por.web.filters import SEARCH_WITHIN, FilterForm, SearchField, check_length
+from por.web.filters import SEARCH_WITHIN, AsOfForm, SearchField, check_length
 
 COLUMNS = [
     "id",
@@ -108,7 +111,17 @@ COMMENT_COLUMNS = ["id", "by", "organisation", "text", "at", "internal"]
 STALE = _("This claim has changed since you read it. Read it again, then try again.")
 
 
-class ClaimFilter(FilterForm):
+class AsOf(AsOfForm):
+    """The day as of which claims are shown."""
+
+    as_of = forms.DateField(
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        help_text="Status, consent, due day, files and open conflicts at the end of this UTC day; the rest is today’s.",
+    )
+
+
+class ClaimFilter(AsOf):
     """The filters of the list; all may be left out."""
 
     status = forms.ChoiceField(choices=ClaimStatus.choices, required=False)
@@ -132,9 +145,10 @@ class ClaimFilter(FilterForm):
 
     def apply(self, claims: QuerySet[Claim], actor: Actor) -> QuerySet[Claim]:
         given: dict[str, Any] = self.cleaned_data
-        for name in ("status", "program"):
+        status = "status" if self.day is None else "status_then"
+        for name, column in (("status", status), ("program", "program")):
             if given[name]:
-                claims = claims.filter(**{name: given[name]})
+                claims = claims.filter(**{column: given[name]})
         if given["workload"]:
             claims = claims.filter(Exists(ClaimUnit.objects.filter(claim=OuterRef("pk"), workload=given["workload"])))
         if given["mpn_id"]:
@@ -142,8 +156,9 @@ class ClaimFilter(FilterForm):
         if given["tenant_id"]:
             claims = claims.filter(customer__tenant_id=given["tenant_id"])
         if given["needs_proof"]:
-            needs = Exists(without_readable_proof().filter(claim=OuterRef("pk")))
-            waiting = claims.filter(needs, status__in=[ClaimStatus.DRAFT, *LIVE])
+            units = without_readable_proof() if self.day is None else unproved(self.day)
+            needs = Exists(units.filter(claim=OuterRef("pk")))
+            waiting = claims.filter(needs, **{f"{status}__in": [ClaimStatus.DRAFT, *LIVE]})
             claims = waiting if given["needs_proof"] == "true" else claims.exclude(pk__in=waiting.values("pk"))
         if given["search"]:
             check_length(given["search"], of_all=actor.is_staff)
@@ -156,19 +171,21 @@ class ClaimList(Endpoint):
         "claims",
         "Claims",
         """The claims of a partner, or those that were submitted to a customer, newest first. Platform staff get all
-        that were submitted. A customer reads who, units, status and contacts.""",
+        that were submitted. A customer reads who, units, status and contacts. With `as_of`, those that existed at the
+        end of that day, as they were then.""",
         answers={200: ClaimShape},
         example=page_of(EXAMPLE),
         filters=ClaimFilter,
-        problems={422: ["mpn_id_malformed", "search_too_short"]},
+        problems={422: ["mpn_id_malformed", "search_too_short", "as_of_in_future"]},
         is_list=True,
     )
     def get(self, request: Request) -> HttpResponseBase:
         actor = actor_of(request)
+        filters = filtered(request, ClaimFilter)
         return listing(
             request,
-            filtered(request, ClaimFilter).apply(claims_with_all(actor), actor),
-            lambda page: [claim_shape(actor, one) for one in page],
+            filters.apply(_claims(actor, filters.day), actor),
+            lambda page: [claim_shape(actor, one if filters.day is None else as_then(one)) for one in page],
             order=("-pk",),
             columns=COLUMNS,
             name="claims",
@@ -212,13 +229,15 @@ class ClaimDetail(Endpoint):
     @described(
         "claim",
         "One claim",
-        "With its files, for who may read their list, and its open conflicts.",
+        """With its files, for who may read their list, and its open conflicts. With `as_of`, as it was at the end of
+        that day.""",
         answers={200: ClaimShape},
         example=EXAMPLE,
-        problems=NOT_FOUND,
+        filters=AsOf,
+        problems=NOT_FOUND | {422: ["as_of_in_future"]},
     )
     def get(self, request: Request, claim_id: int) -> Response:
-        return _answered(actor_of(request), claim_id)
+        return _answered(actor_of(request), claim_id, day=filtered(request, AsOf).day)
 
     @described(
         "claim_change",
@@ -367,8 +386,14 @@ def _get_visible(actor: Actor, claim_id: int) -> Claim:
     return found
 
 
-def _answered(actor: Actor, claim_id: int, *, status: int = 200) -> Response:
-    found = claims_with_all(actor).filter(pk=claim_id).first()
+def _claims(actor: Actor, day: date | None) -> QuerySet[Claim]:
+    """Return the claims that the actor may see, as they are, or those that existed at the end of a day."""
+    return claims_with_all(actor) if day is None else with_all_then(claims_then(actor, day), day)
+
+
+def _answered(actor: Actor, claim_id: int, *, status: int = 200, day: date | None = None) -> Response:
+    found = _claims(actor, day).filter(pk=claim_id).first()
     if found is None:
         raise absent()
-    return Response(claim_shape(actor, found), status=status, headers={"ETag": etag(found.version)})
+    shape = claim_shape(actor, found if day is None else as_then(found))
+    return Response(shape, status=status, headers={"ETag": etag(found.version)})

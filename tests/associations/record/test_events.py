@@ -40,15 +40,6 @@ REOPENED = {
 }
 REQUEST = {"change_request": 3, "partner": PARTNER}
 REPLACED = {"partner": PARTNER, "replaces": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"}
-CLAIM = {
-    "claim": 7,
-    "number": "CPR-0000007",
-    "program": "osu_m365",
-    "role": "usage",
-    "partner": PARTNER,
-    "units": [{"workload": "exo"}],
-}
-APPROVED = {**CLAIM, "approved_at": "2020-03-02T00:00:00+00:00", "consent_due_at": None}
 LOAD = {"dry_run": False, "created": 1, "changed": 0, "unchanged": 4, "failed": 0, "ended": 0, "reopened": 0}
 CHANGE = {"name": "Nordvik Cloud AB", "before": "Nordvik AB", "now": "Nordvik Cloud AB"}
 CLAIM = {
@@ -59,6 +50,7 @@ CLAIM = {
     "partner": PARTNER,
     "units": [{"workload": "exo"}, {"subscription": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21", "name": "Dynamics 365"}],
 }
+APPROVED = {**CLAIM, "approved_at": "2020-03-02T00:00:00+00:00", "consent_due_at": None}
 CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA", "CSP"]}
 PROVED = {
     "claim": 5,
@@ -177,6 +169,7 @@ NOW: dict[str, dict[str, Any]] = {
     "person.suspended": {},
     "person.reactivated": {},
     "claim.imported": APPROVED,
+    "migrated_claims.reminded": {"deadline": "2020-06-30", "reminder": 30, "claims": 3, "customers": 2},
     "claim.corrected": {**APPROVED, "fields": ["name"], "approved_at_before": "2020-03-01T00:00:00+00:00"},
     "estate.loaded": {"file": "usage.csv", "created": 4, "changed": 1},
     "estate.load_requested": {"dry_run": True, "files": {"usage.csv": 1200}},

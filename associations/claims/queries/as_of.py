@@ -1,0 +1,72 @@
+"""Claims as they were at the end of a UTC day: status, consent, what was due, files and open conflicts.
+
+Their steps tell it. A claim that a file brought has existed since it was approved; all else that a claim says, such as
+its name, units and contacts, is as it is now.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from django.db.models import Case, DateTimeField, F, OuterRef, Prefetch, Q, Subquery, TextField, Value, When
+from django.db.models.functions import Coalesce
+
+from associations.claims.models import Claim, ClaimQuerySet, ClaimStep, ConflictSide, Proof
+from associations.claims.rules import ClaimStatus, Consent, Origin
+from associations.record.models import end_of
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
+
+
+def claims_then(actor: Actor, day: date) -> ClaimQuerySet:
+    """Return the claims that existed then, of those that the actor may see, each with how it was.
+
+    `status_then`, `consent_then` and `due_then` can be filtered by. Give each row to `as_then` before it is shown.
+    """
+    end = end_of(day)
+    steps = ClaimStep.objects.filter(claim=OuterRef("pk"), at__lt=end).order_by("-at", "-pk")
+    submitted = Q(submitted_at__lt=end)
+    drafted = Q(created_at__lt=end) & ~Q(origin=Origin.ESTATE)
+    existed = submitted | drafted if _sees_drafts(actor) else submitted
+    return (
+        Claim.objects.visible_to(actor)
+        .filter(existed)
+        .annotate(
+            status_then=Coalesce(
+                Subquery(steps.values("after")[:1]), Value(ClaimStatus.DRAFT), output_field=TextField()
+            ),
+            consent_then=Case(
+                When(~Q(approved_at__lt=end) | Q(approved_at=None), then=Value("")),
+                When(closed_at__lt=end, then=F("consent")),
+                When(Q(consent_due_at=None) | Q(consent_due_at__lt=end), then=Value(Consent.LAPSED)),
+                default=Value(Consent.PENDING),
+                output_field=TextField(),
+            ),
+            due_then=Subquery(steps.values("due_at")[:1], output_field=DateTimeField()),
+        )
+    )
+
+
+def _sees_drafts(actor: Actor) -> bool:
+    """Return whether the actor is the claimant: only a claimant sees drafts."""
+    return actor.kind == OrganisationKind.PARTNER
+
+
+def with_all_then(claims: ClaimQuerySet, day: date) -> ClaimQuerySet:
+    """Return the claims with what the API shows of each: the files of then, and the conflicts that were open."""
+    end = end_of(day)
+    was_open = Q(conflict__closed_at=None) | Q(conflict__closed_at__gte=end)
+    return claims.for_listing().prefetch_related(
+        Prefetch("proofs", Proof.objects.filter(uploaded_at__lt=end).order_by("-number")),
+        Prefetch("sides", ConflictSide.objects.filter(was_open, joined_at__lt=end).order_by("conflict")),
+    )
+
+
+def as_then(claim: Any) -> Claim:
+    """Return a claim that `claims_then` has found as it was then. Never save the result."""
+    one: Claim = claim
+    one.status, one.consent, one.due_at = claim.status_then, claim.consent_then, claim.due_then
+    if one.status != ClaimStatus.ENDED:
+        one.end_reason = ""
+    return one

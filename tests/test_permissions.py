@@ -26,7 +26,8 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 
 from associations.attaching.actions import attach as attaching
-from associations.claims.actions import interests
+from associations.claims.actions import interests, proofs, submitting
+from associations.claims.actions.examining import examine
 from associations.invitations import actions as invitations
 from associations.jobs.actions import bulk
 from associations.record import signing
@@ -41,6 +42,7 @@ from por.imports.actions import requests as imports
 from por.notifications.models import Delivery, Notification
 from tests import claims
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.files import PDF
 from tests.guards import Guard, Methods, OnlyFor, OnlyPosts, SignedIn, guard_of, stops
 
 TABLE = Path(__file__).with_name("permissions.csv")
@@ -143,7 +145,16 @@ def cast(shared: None) -> Cast:
     for role, person in people.items():
         clients[role] = Client()
         clients[role].force_login(person.user)
+    claim = claims.make_draft(customer, people["partner_admin"])
+    said = proofs.Said(["exo"], people["partner_admin"].today)
+    proofs.upload(claim.pk, [ContentFile(PDF, "a.pdf")], said, by=people["partner_admin"])
+    examine()
+    submitting.submit(claim.pk, by=people["partner_admin"])
     values = {
+        "claim_id": claim.pk,
+        "number": 1,
+        "page": 1,
+        "ending": "docx",
         "subscription_id": subscription.subscription_id,
         "tenant_id": customer.tenant_id,
         "mpn_id": partner.mpn_id,

@@ -307,7 +307,8 @@ def own_fields(program: str, role: str) -> dict[str, LazyText]:
 #: The statuses in which files can be added, whatever the policy of the day. Others depend on it: see actions.proofs.
 TAKES_PROOF = frozenset({ClaimStatus.DRAFT, ClaimStatus.SUBMITTED, ClaimStatus.ACTION_REQUIRED, ClaimStatus.DISPUTED})
 DESCRIPTION_LENGTH = 2000
-#: The most files of one upload and of one claim, and the most bytes of all files of a company.
+#: The most files of one upload and of one claim, and the most bytes of one upload and of all files of a company.
 MOST_FILES_AT_ONCE = 10
 MOST_PROOFS = 100
+MOST_BYTES_AT_ONCE = 100 * 1024**2
 MOST_BYTES_OF_A_COMPANY = 20 * 1024**3

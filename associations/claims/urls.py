@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.claims.views import customer, endings, staff
+from associations.claims.views import customer, endings, proofs, staff
 
 app_name = "claims"
 
@@ -22,4 +22,23 @@ urlpatterns = [
     path("p/claims/<int:claim_id>/dispute/", endings.claim_dispute, name="claim_dispute"),
     path("p/claims/<int:claim_id>/again/", endings.claim_again, name="claim_again"),
     path("a/claims/end/", endings.claim_end, name="claim_end"),
+    path("p/claims/<int:claim_id>/proofs/", proofs.proofs, name="proofs"),
+    path("p/claims/<int:claim_id>/proofs/checklist/", proofs.check, name="checklist"),
+    path("p/claims/<int:claim_id>/proofs/form.<str:ending>", proofs.proof_form, name="proof_form"),
+    path("p/claims/<int:claim_id>/proofs/<int:number>/", proofs.proof, name="proof"),
+    path("p/claims/<int:claim_id>/proofs/<int:number>/download/", proofs.proof_download, name="proof_download"),
+    path("p/claims/<int:claim_id>/proofs/<int:number>/pages/<int:page>/", proofs.proof_page, name="proof_page"),
+    path("a/claims/<int:claim_id>/proofs/", proofs.review_proofs, name="review_proofs"),
+    path("a/claims/<int:claim_id>/proofs/<int:number>/", proofs.review_proof, name="review_proof"),
+    path(
+        "a/claims/<int:claim_id>/proofs/<int:number>/download/",
+        proofs.review_proof_download,
+        name="review_proof_download",
+    ),
+    path(
+        "a/claims/<int:claim_id>/proofs/<int:number>/pages/<int:page>/",
+        proofs.review_proof_page,
+        name="review_proof_page",
+    ),
+    path("files/<str:signed>/", proofs.file, name="file"),
 ]

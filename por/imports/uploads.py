@@ -54,9 +54,9 @@ UNREADABLE = (BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedEr
 class Limit(FileUploadHandler):
     """The first of the upload handlers. It discards uploads that are too large, so that no other handler saves them."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         super().__init__()
-        self.left = settings.LARGEST_UPLOAD
+        self.left = settings.LARGEST_UPLOAD if most is None else most
         self.is_passed = False
 
     def handle_raw_input(

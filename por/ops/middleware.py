@@ -77,7 +77,7 @@ class HeadersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         if not (settings.DEBUG and response.status_code in (404, 500)):  # Django's own pages for developers
-            response.headers[HEADER] = self.policy
+            response.headers.setdefault(HEADER, self.policy)  # what people have uploaded is sent with a stricter one
         response.headers["Permissions-Policy"] = settings.PERMISSIONS_POLICY
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         return response

@@ -191,9 +191,8 @@ def change(claim_id: int, fields: Fields, *, by: Actor, version: int | None = No
     """
     claim = locked(claim_id, Right.WRITE_CLAIMS, by=by, version=version)
     now = next_instant(claim)
-    if claim.status == ClaimStatus.SUBMITTED and not policy_on(now.date()).edit_submitted:
-        raise Refused(*CLAIM.refusals[ClaimStatus.SUBMITTED])
-    CLAIM.after(claim.status, "change")
+    if not may_change(claim, now.date()):
+        raise Refused(*CLAIM.refusals[ClaimStatus(claim.status)])
     before = units_of(claim)
     changed = _apply(claim, fields, by=by)
     if not changed:
@@ -214,6 +213,13 @@ def change(claim_id: int, fields: Fields, *, by: Actor, version: int | None = No
     events += conflicts.take(claim, [one for one in units if not one.live], at=now)
     record([*events, told_privately(ClaimEvent.CHANGED, claim, units, {"fields": changed})], by=by, at=now)
     return claim
+
+
+def may_change(claim: Claim, day: date) -> bool:
+    """Return whether a claim can be changed on this day."""
+    if claim.status == ClaimStatus.SUBMITTED and not policy_on(day).edit_submitted:
+        return False
+    return CLAIM.allows(claim.status, "change")
 
 
 def _apply(claim: Claim, fields: Fields, *, by: Actor) -> list[str]:

@@ -7,7 +7,7 @@ from django.urls.converters import UUIDConverter
 
 from associations.attaching.api import activation, moving, record
 from associations.change_requests import api as change_requests
-from associations.claims.api import claims, reviews
+from associations.claims.api import claims, conflicts, reviews
 from associations.claims.api import endings as claim_endings
 from associations.invitations import api as invitations
 from associations.jobs import api as jobs
@@ -73,6 +73,12 @@ v1 = [
     path("claims/<int:claim_id>/dispute/", claim_endings.Dispute.as_view(), name="claim_dispute"),
     path("claims/<int:claim_id>/comments/", claims.Comments.as_view(), name="claim_comments"),
     path("associations/", associations.AssociationList.as_view(), name="associations"),
+    path("conflicts/", conflicts.ConflictList.as_view(), name="conflicts"),
+    path("conflicts/<int:conflict_id>/", conflicts.ConflictDetail.as_view(), name="conflict"),
+    path("conflicts/<int:conflict_id>/decide/", conflicts.Decide.as_view(), name="decide"),
+    path("conflicts/<int:conflict_id>/ask-customer/", conflicts.AskCustomer.as_view(), name="ask_customer"),
+    path("conflicts/<int:conflict_id>/ask-proof/", conflicts.AskProof.as_view(), name="ask_proof"),
+    path("conflicts/<int:conflict_id>/answer/", conflicts.AnswerConflict.as_view(), name="answer_conflict"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/<int:notification_id>/done/", notifications.Done.as_view(), name="notification_done"),
     path("notifications/<int:notification_id>/reopen/", notifications.Reopen.as_view(), name="notification_reopen"),

@@ -343,6 +343,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "bulk", "description": "One thing done to many subscriptions."},
         {"name": "change-requests", "description": "Which of several partners is doing the work."},
         {"name": "claims", "description": "What partners claim to work for, with their files and comments."},
+        {"name": "conflicts", "description": "What several partners claim, until a reviewer has decided."},
         {"name": "customers", "description": "Customers, with the numbers of their subscriptions."},
         {"name": "invitations", "description": "Partners that ask to be the partner of record."},
         {"name": "jobs", "description": "What is done row by row."},

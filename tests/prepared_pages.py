@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from associations.change_requests import queries as questions
 from associations.change_requests.models import ChangeRequest
+from associations.claims.models import Conflict
 from associations.gaps import queries as gaps
 from associations.gaps import views as gap_views
 from associations.invitations import queries as invitations
@@ -123,10 +124,12 @@ def pairs_of_badges(estate: Estate) -> Pairs:
     for actor in actors(estate):
         lines = Notification.objects.visible_to(actor).open().values_list(Value("inbox"))
         asked = ChangeRequest.objects.visible_to(actor).open().values_list(Value("help"))
+        conflicts = Conflict.objects.visible_to(actor).open().values_list(Value("scales"))
+        contested = conflicts.filter(answer=None) if actor.kind == "customer" else conflicts
         given = {"user": actor.user_id, "organisation": actor.organisation_id}
         yield Pair(
             lambda actor=actor, given=given: sorted(home._waiting(Reader.of(actor)).values(**given)),
-            lambda lines=lines, asked=asked: sorted([*lines, *asked]),
+            lambda lines=lines, asked=asked, contested=contested: sorted([*lines, *asked, *contested]),
         )
 
 

@@ -134,7 +134,6 @@ def cast(shared: None) -> Cast:
         "suspended": suspended,
     }
     invited = invitations.invite(customer.tenant_id, [subscription.subscription_id], by=people["partner_admin"])
-    claim = claims.make_submitted(customer, people["partner_admin"])
     token, read = accounts.create_token(admin.user, admin.organisation, name="read", read_only=True)
     _token, write = accounts.create_token(admin.user, admin.organisation, name="write", read_only=False)
     clients = {
@@ -161,8 +160,6 @@ def cast(shared: None) -> Cast:
         "invitation_id": invited.invitation_id,
         "event_id": Event.objects.earliest("pk").pk,
         "request_id": request.pk,
-        "claim_id": claim.pk,
-        "page": "contacts",
         "interest_id": interests.mark(make_partner("Of interest").mpn_id, by=people["reviewer"]).pk,
         "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,
         "notification_id": Notification.objects.get(membership__user=admin.user).pk,

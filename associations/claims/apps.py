@@ -17,6 +17,7 @@ class ClaimsConfig(AppConfig):
             claims,
             comments,
             conflicts,
+            deciding,
             endings,
             imports,
             migrated,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -34,10 +35,18 @@ from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
 from por.directory.access import partner_ids
 from por.directory.models import Customer, Partner, Subscription
-from por.directory.rules import Workload
+from por.directory.rules import Product, Workload
+from por.web.formatting import Deadline
 
 #: When a claim is due, for the order of a list: one without a term comes after all others.
 DUE = Coalesce("due_at", Value(datetime(9999, 1, 1, tzinfo=UTC)))
+#: The product that stands for a workload on pages, where it is not Office 365.
+OF_PRODUCT: dict[str, Product] = {
+    Workload.INTUNE: Product.INTUNE,
+    Workload.AADP: Product.AADP,
+    Workload.AIP: Product.AADP,
+    Workload.CRM: Product.CRM_ONLINE,
+}
 #: A draft has never been submitted; a claim that was withdrawn may have been one.
 SUBMITTED_ONCE = Q(submitted_at__isnull=False)
 
@@ -330,6 +339,13 @@ class ConflictQuerySet(models.QuerySet["Conflict"]):
     def open(self) -> Self:
         return self.filter(status=ConflictStatus.OPEN)
 
+    def for_listing(self) -> Self:
+        """Return them with all that a row shows. It takes one more query, however many there are."""
+        sides = ConflictSide.objects.select_related("claim__partner__organisation").order_by("pk")
+        return self.select_related(
+            "customer__organisation", "subscription__sku", "winner__partner__organisation", "answer__partner"
+        ).prefetch_related(models.Prefetch("sides", sides))
+
     def visible_to(self, actor: Actor) -> Self:
         """Return a customer's own or those a partner company has a claim in; all for staff, none for anyone else."""
         if actor.is_staff:
@@ -346,7 +362,7 @@ class Conflict(models.Model):
     """Two or more companies claim one unit, and a reviewer decides. A unit has one open conflict at a time.
 
     `winner` is null while it is open, and where no proof suffices. A decision is carried out once its winner has no
-    other open conflict.
+    other open conflict. If the winner leaves before, the conflict is closed, and nothing comes of the decision.
     """
 
     program = models.CharField(max_length=20, choices=Program.choices)
@@ -401,6 +417,21 @@ class Conflict(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label}, {self.customer}"
+
+    @property
+    def product(self) -> str:
+        """Return the product whose colour stands for it on pages."""
+        if self.subscription is not None:
+            return self.subscription.product
+        return OF_PRODUCT.get(self.workload, Product.OFFICE365)
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """Return the last day for the decision in the customer's time zone; None where there is no term."""
+        if self.due_at is None:
+            return None
+        zone = ZoneInfo(self.customer.organisation.time_zone)
+        return Deadline((self.due_at - timedelta(microseconds=1)).astimezone(zone).date(), self.due_at)
 
     @property
     def label(self) -> str:

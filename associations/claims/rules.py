@@ -171,7 +171,7 @@ CONSENT = StateMachine(
 class ConflictStatus(TextChoices):
     OPEN = "open", _("Waiting for a decision")
     DECIDED = "decided", _("Decided")
-    CLOSED = "closed", _("Closed: one claim is left")
+    CLOSED = "closed", _("Closed: nothing is left to decide")
 
 
 CONFLICT = StateMachine(
@@ -186,11 +186,15 @@ CONFLICT = StateMachine(
             "decide": ConflictStatus.DECIDED,
             "[one claim is left]": ConflictStatus.CLOSED,
         },
+        ConflictStatus.DECIDED: {
+            "[carried out]": ConflictStatus.DECIDED,
+            "[the winner leaves]": ConflictStatus.CLOSED,
+        },
     },
     refusals={
         ConflictStatus.OPEN: ("conflict_open", _("A reviewer must decide the conflict about this claim first.")),
         ConflictStatus.DECIDED: ("conflict_decided", _("This conflict has been decided.")),
-        ConflictStatus.CLOSED: ("conflict_closed", _("This conflict is closed, because one claim is left.")),
+        ConflictStatus.CLOSED: ("conflict_closed", _("This conflict is closed, because nothing is left to decide.")),
     },
 )
 

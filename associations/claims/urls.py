@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.claims.views import customer, endings, proofs, staff
+from associations.claims.views import conflicts, customer, endings, proofs, staff
 
 app_name = "claims"
 
@@ -41,4 +41,22 @@ urlpatterns = [
         name="review_proof_page",
     ),
     path("files/<str:signed>/", proofs.file, name="file"),
+    path("c/conflicts/", conflicts.customer_conflict_list, name="customer_conflict_list"),
+    path("c/conflicts/<int:conflict_id>/", conflicts.customer_conflict, name="customer_conflict"),
+    path("c/conflicts/<int:conflict_id>/answer/", conflicts.customer_conflict_answer, name="customer_conflict_answer"),
+    path("p/conflicts/", conflicts.conflict_list, name="conflict_list"),
+    path("p/conflicts/<int:conflict_id>/", conflicts.conflict, name="conflict"),
+    path("a/conflicts/", conflicts.review_conflict_list, name="review_conflict_list"),
+    path("a/conflicts/<int:conflict_id>/", conflicts.review_conflict, name="review_conflict"),
+    path("a/conflicts/<int:conflict_id>/decide/", conflicts.review_conflict_decide, name="review_conflict_decide"),
+    path(
+        "a/conflicts/<int:conflict_id>/ask-customer/",
+        conflicts.review_conflict_ask_customer,
+        name="review_conflict_ask_customer",
+    ),
+    path(
+        "a/conflicts/<int:conflict_id>/ask-proof/",
+        conflicts.review_conflict_ask_proof,
+        name="review_conflict_ask_proof",
+    ),
 ]

@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import Count, F, Q, QuerySet, Value
 
 from associations.change_requests.models import ChangeRequest
+from associations.claims.models import Conflict
 from associations.record.access import Reader, subscriptions_visible_to
 from associations.record.models import Association
 from associations.record.queries import (
@@ -25,7 +26,7 @@ from associations.record.queries import (
 from associations.record.rules import AssociationKind
 from associations.record.usage import MonthOfUsage, by_change, newest_sql
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.db.prepared import Param, PreparedQuery
 from por.directory.access import partners_of
 from por.directory.models import Customer, Partner, Subscription, Usage
@@ -81,15 +82,21 @@ _RENEWING = PreparedQuery(lambda: _renewing().order_by("renews_on", "pk")[:FEW])
 
 
 def waiting(actor: Actor) -> dict[str, int]:
-    """Return how many lines of the inbox and, but for staff, how many change requests are open, by the links' icons.
+    """Return how many lines of the inbox, change requests and conflicts wait for the reader, by the links' icons.
 
-    Each is counted up to one more than MANY. Every page has these numbers, so one query counts both.
+    Each is counted up to one more than MANY. Every page has these numbers, so one query counts all. Staff have no
+    change requests, and only those who decide have conflicts.
     """
     if actor.is_staff:
-        return {"inbox": notifications.open_lines(actor)}
+        counts = {"inbox": notifications.open_lines(actor)}
+        return counts | (
+            {"scales": Conflict.objects.open()[: notifications.MANY + 1].count()}
+            if actor.may(Right.DECIDE_CONFLICTS)
+            else {}
+        )
     found = _waiting(Reader.of(actor)).values(user=actor.user_id, organisation=actor.organisation_id)
     counts = Counter(icon for (icon,) in found)
-    return {icon: counts[icon] for icon in ("inbox", "help")}
+    return {icon: counts[icon] for icon in ("inbox", "help", "scales")}
 
 
 @lru_cache(maxsize=256)
@@ -97,7 +104,12 @@ def _waiting(reader: Reader) -> PreparedQuery[Any]:
     def build() -> QuerySet[Any, Any]:
         lines = notifications.open_of_reader().values_list(Value("inbox"))
         asked = ChangeRequest.objects.visible_to(reader.actor()).open().values_list(Value("help"))
-        return lines[: notifications.MANY + 1].union(asked[: notifications.MANY + 1], all=True)
+        conflicts = Conflict.objects.visible_to(reader.actor()).open()
+        if reader.kind == OrganisationKind.CUSTOMER:
+            conflicts = conflicts.filter(answer=None)
+        contested = conflicts.values_list(Value("scales"))
+        arms = (asked, contested)
+        return lines[: notifications.MANY + 1].union(*(one[: notifications.MANY + 1] for one in arms), all=True)
 
     return PreparedQuery(build)
 

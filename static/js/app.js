@@ -35,6 +35,13 @@
     links[Math.min(next, links.length - 1)]?.focus();
   });
 
+  // --- Ctrl and Enter send a form that says so, also while typing
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    const form = event.target.form ?? event.target.closest("form");
+    if (form?.matches("[data-ctrl-enter]")) form.requestSubmit(form.querySelector("button.btn--p"));
+  });
+
   // --- A form that is being sent is not sent twice
   const busy = (form) => form.querySelectorAll("[aria-busy]");
   document.addEventListener("submit", (event) => {

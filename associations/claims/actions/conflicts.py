@@ -1,4 +1,4 @@
-"""Conflicts: a second company claims a unit, a side leaves, and a reviewer decides. The caller locks the customer."""
+"""Conflicts: a second company claims a unit, and a side leaves. The caller locks the customer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -13,7 +14,7 @@ from associations.claims.actions.shared import due
 from associations.claims.events.conflicts import ConflictEvent
 from associations.claims.models import Claim, ClaimUnit, Conflict, ConflictSide
 from associations.claims.policies import policy_on
-from associations.claims.rules import CONFLICT, ClaimStatus, ConflictStatus
+from associations.claims.rules import CONFLICT, ClaimStatus, ConflictStatus, Outcome
 from associations.record import recording
 from por.errors import Refused
 from por.history.actions import recording as history
@@ -26,7 +27,7 @@ def take(claim: Claim, units: Sequence[ClaimUnit], *, at: datetime) -> list[hist
     """
     events = []
     for unit in units:
-        rivals = list(_others(unit).select_related("claim__partner__organisation"))
+        rivals = list(others(unit).select_related("claim__partner__organisation"))
         if any(one.company_id == unit.company_id for one in rivals):
             raise Refused(
                 "own_company_holds",
@@ -41,12 +42,21 @@ def take(claim: Claim, units: Sequence[ClaimUnit], *, at: datetime) -> list[hist
     return events
 
 
-def _others(unit: ClaimUnit) -> Any:
+def others(unit: ClaimUnit) -> models.QuerySet[ClaimUnit]:
     """Return the live units of other claims on the same workload or subscription."""
-    found = ClaimUnit.objects.filter(live=True, program=unit.program, workload=unit.workload)
-    if unit.workload:
-        return found.filter(customer=unit.customer_id, subscription=None).exclude(claim=unit.claim_id)
-    return found.filter(subscription=unit.subscription_id, role=unit.role).exclude(claim=unit.claim_id)
+    return live_on(unit).exclude(claim=unit.claim_id)
+
+
+def live_on(of: ClaimUnit | Conflict) -> models.QuerySet[ClaimUnit]:
+    """Return the live units of all claims on the workload or subscription of a unit, or of a conflict."""
+    return ClaimUnit.objects.filter(_same(of), live=True).order_by("pk")
+
+
+def _same(of: ClaimUnit | Conflict) -> Q:
+    """Return the condition for units and conflicts on the same workload or subscription."""
+    if of.workload:
+        return Q(customer=of.customer_id, program=of.program, workload=of.workload, subscription=None)
+    return Q(subscription=of.subscription_id, program=of.program, role=of.role)
 
 
 def _open_or_join(claim: Claim, unit: ClaimUnit, rivals: Sequence[Claim], *, at: datetime) -> history.EventDraft:
@@ -77,10 +87,13 @@ def _open_or_join(claim: Claim, unit: ClaimUnit, rivals: Sequence[Claim], *, at:
 
 def open_on(unit: ClaimUnit) -> Conflict | None:
     """Return the open conflict about the workload or subscription of a unit; None if there is none."""
-    found = Conflict.objects.open().filter(program=unit.program)
-    if unit.workload:
-        return found.filter(customer=unit.customer_id, workload=unit.workload, subscription=None).first()
-    return found.filter(subscription=unit.subscription_id, role=unit.role).first()
+    return Conflict.objects.open().filter(_same(unit)).select_related("customer__organisation").first()
+
+
+def waiting_on(unit: ClaimUnit) -> models.QuerySet[Conflict]:
+    """Return the decisions about the workload or subscription of a unit that are not carried out yet."""
+    decided = Conflict.objects.filter(_same(unit), status=ConflictStatus.DECIDED, carried_out_at=None)
+    return decided.exclude(winner=None).order_by("pk")
 
 
 def open_conflicts(claim: Claim) -> list[Conflict]:
@@ -106,14 +119,15 @@ def require_none_open(claim: Claim) -> None:
 def leave(claim: Claim, units: Sequence[ClaimUnit], *, at: datetime) -> list[history.EventDraft]:
     """Free units of a claim; close each of their open conflicts where one claim is left. Return the events.
 
-    Nobody is approved by that.
+    Nobody is approved by that. A decision for the claim that is not carried out yet lapses.
     """
     events = []
     ClaimUnit.objects.filter(pk__in=[one.pk for one in units]).update(live=False)
     for unit in units:
         unit.live = False
+        events += lapse(claim, unit, at=at)
         conflict = open_on(unit)
-        if conflict is None or _others(unit).count() > 1:
+        if conflict is None or len(_contenders(unit)) > 1:
             continue
         sides = [one.claim for one in sides_of(conflict)]
         conflict.status = CONFLICT.after(conflict.status, "[one claim is left]")
@@ -121,6 +135,33 @@ def leave(claim: Claim, units: Sequence[ClaimUnit], *, at: datetime) -> list[his
         conflict.version += 1
         conflict.save(update_fields=["status", "closed_at", "version"])
         events.append(told(ConflictEvent.CLOSED, conflict, sides, {"partner": recording.named(claim.partner)}))
+    return events
+
+
+def _contenders(unit: ClaimUnit) -> list[ClaimUnit]:
+    """Return the live units of other claims that still contend for it.
+
+    A holder does not, if it has lost a decision that one of them has won and that is not carried out yet.
+    """
+    found = list(others(unit))
+    if waiting_on(unit).filter(winner__in=[one.claim_id for one in found]).exists():
+        return [one for one in found if one.outcome != Outcome.HELD]
+    return found
+
+
+def lapse(claim: Claim, unit: ClaimUnit, *, at: datetime) -> list[history.EventDraft]:
+    """Close the conflicts that were decided for a claim which no longer has the unit. Return the events.
+
+    What was decided for it and not carried out yet comes to nothing: who holds the unit keeps it.
+    """
+    events = []
+    for conflict in waiting_on(unit).filter(winner=claim.pk):
+        conflict.status = CONFLICT.after(conflict.status, "[the winner leaves]")
+        conflict.closed_at = at
+        conflict.version += 1
+        conflict.save(update_fields=["status", "closed_at", "version"])
+        sides = [one.claim for one in sides_of(conflict)]
+        events.append(told(ConflictEvent.LAPSED, conflict, sides, {"partner": recording.named(claim.partner)}))
     return events
 
 

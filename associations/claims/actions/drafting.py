@@ -210,7 +210,7 @@ def change(claim_id: int, fields: Fields, *, by: Actor, version: int | None = No
     units = units_of(claim)
     kept = {one.key for one in units}
     events = conflicts.leave(claim, [one for one in before if one.live and one.key not in kept], at=now)
-    events += conflicts.take(claim, [one for one in units if not one.live], at=now)
+    events += conflicts.take(claim, [one for one in units if not one.live and not one.outcome], at=now)
     record([*events, told_privately(ClaimEvent.CHANGED, claim, units, {"fields": changed})], by=by, at=now)
     return claim
 

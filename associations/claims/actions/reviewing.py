@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions import conflicts
+from associations.claims.actions.carrying_out import carry_out
 from associations.claims.actions.shared import (
     due,
     locked,
@@ -139,18 +140,18 @@ def approve(claim_id: int, *, by: Actor, note: str = "", disclosed: bool = False
             field="disclosed",
         )
     conflicts.require_none_open(claim)
-    event = approve_locked(claim, units_of(claim), "approve", by=by, at=now, note=note)
-    record([event], by=by, at=now)
+    record(approve_locked(claim, units_of(claim), "approve", by=by, at=now, note=note), by=by, at=now)
     return claim
 
 
 def approve_locked(
     claim: Claim, units: Sequence[ClaimUnit], verb: str, *, by: Actor, at: datetime, note: str = ""
-) -> history.EventDraft:
-    """Approve a claim with those of its units that are live; return the event. The caller has locked the customer.
+) -> list[history.EventDraft]:
+    """Approve a claim with those of its units that are live; return the events. The caller has locked the customer.
 
-    The policy of this day says until when the customer can decline. The associations begin now; those of a claim that
-    first lacked the disclosure of the public sector begin at its first submit, unless another one held the unit since.
+    Decisions for the claim are carried out: who held a unit loses it. The policy of this day says until when the
+    customer can decline. The associations begin now; those of a claim that first lacked the disclosure of the public
+    sector begin at its first submit, unless another one held the unit since.
     """
     live = [one for one in units if one.live]
     subscriptions = _locked_subscriptions(live)
@@ -162,6 +163,7 @@ def approve_locked(
     claim.consent_due_at = due(claim, within, at)
     claim.closed_at = None
     claim.save()
+    freed = carry_out(claim, live, by=by, at=at)
     begun: list[Association] = []
     first = claim.submitted_at if is_public_sector(claim) and _lacked_disclosure(claim) else None
     for unit in live:
@@ -177,7 +179,7 @@ def approve_locked(
         "consent_due_at": claim.consent_due_at and claim.consent_due_at.isoformat(),
         "fingerprints": describing.fingerprints_of(*begun),
     }
-    return told(ClaimEvent.APPROVED, claim, live, changes)
+    return [*freed, told(ClaimEvent.APPROVED, claim, live, changes)]
 
 
 def _lacked_disclosure(claim: Claim) -> bool:

@@ -63,10 +63,11 @@ def units_of(claim: Claim) -> list[ClaimUnit]:
     return list(claim.units.select_related("subscription__sku", "association").order_by("pk"))
 
 
-def next_instant(claim: Claim) -> datetime:
+def next_instant(claim: Claim, *, after: datetime | None = None) -> datetime:
     """Return an instant after all steps of claims on this customer and after all instants of its claimed units."""
     last = ClaimStep.objects.filter(claim__customer=claim.customer_id).order_by("-at")[:1]
-    return locking.next_instant(last, Association.objects.filter(~Q(program=""), customer=claim.customer_id))
+    units = Association.objects.filter(~Q(program=""), customer=claim.customer_id)
+    return locking.next_instant(last, units, after=after)
 
 
 def has_interest(reviewer: int | None, claims: Iterable[Claim]) -> bool:

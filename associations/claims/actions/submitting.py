@@ -60,7 +60,7 @@ def submit(claim_id: int, *, by: Actor, version: int | None = None) -> Claim:
         claim.number = _number(claim)
         _keep_usage(units)
     claim.save()
-    events = conflicts.take(claim, [one for one in units if not one.live], at=now)
+    events = conflicts.take(claim, [one for one in units if not one.live and not one.outcome], at=now)
     record([told(ClaimEvent.SUBMITTED, claim, units, {"again": not is_first}), *events], by=by, at=now)
     return claim
 

@@ -28,14 +28,18 @@ class ClaimPayload(WithPartner):
     units: list[Unit]
 
 
-class ConflictPayload(WithPartner):
-    """A conflict, and the partner whose step it was. `sides` is how many partners claim the unit."""
+class AboutConflict(TypedDict):
+    """A conflict. `sides` is how many partners claim the unit."""
 
     conflict: int
     program: str
     role: str
     unit: Unit
     sides: int
+
+
+class ConflictPayload(AboutConflict, WithPartner):
+    """A conflict, and the partner whose step it was."""
 
 
 CLAIMS = event_group("claims", _("Claims"))

@@ -508,7 +508,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("open", "Waiting for a decision"),
                             ("decided", "Decided"),
-                            ("closed", "Closed: one claim is left"),
+                            ("closed", "Closed: nothing is left to decide"),
                         ],
                         default="open",
                         max_length=10,

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from associations.change_requests import queries as questions
 from associations.change_requests.models import ChangeRequest
-from associations.claims.models import Conflict
+from associations.claims.models import Claim, Conflict
 from associations.gaps import queries as gaps
 from associations.gaps import views as gap_views
 from associations.invitations import queries as invitations
@@ -121,15 +121,23 @@ def pairs_of_due(estate: Estate) -> Pairs:
 
 
 def pairs_of_badges(estate: Estate) -> Pairs:
+    for partner in estate.partners[:2]:
+        of = {"customer": estate.customers[0], "partner": partner, "company": partner.organisation}
+        said = {"number": f"CPR-{partner.pk}", "program": "osu_m365", "role": "usage", "origin": "api"}
+        at = {"created_at": timezone.now(), "submitted_at": timezone.now()}
+        Claim.objects.get_or_create(status="action_required", **of, **said, defaults=at)
     for actor in actors(estate):
         lines = Notification.objects.visible_to(actor).open().values_list(Value("inbox"))
         asked = ChangeRequest.objects.visible_to(actor).open().values_list(Value("help"))
         conflicts = Conflict.objects.visible_to(actor).open().values_list(Value("scales"))
         contested = conflicts.filter(answer=None) if actor.kind == "customer" else conflicts
+        own = partners_of(actor) if actor.kind == "partner" else []
+        claims = Claim.objects.filter(status="action_required", partner__in=own).values_list(Value("award"))
+        all_of = (lines, asked, contested, claims)
         given = {"user": actor.user_id, "organisation": actor.organisation_id}
         yield Pair(
             lambda actor=actor, given=given: sorted(home._waiting(Reader.of(actor)).values(**given)),
-            lambda lines=lines, asked=asked, contested=contested: sorted([*lines, *asked, *contested]),
+            lambda all_of=all_of: sorted(row for one in all_of for row in one),
         )
 
 

@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.change_requests.models import ChangeRequest
-from associations.claims.actions import reviewing
+from associations.claims.actions import drafting, reviewing
 from associations.claims.models import Claim
 from por.directory.models import Partner, Subscription
 from por.history.models import Event
@@ -147,6 +147,8 @@ def show(name: str) -> Shown:
             return _with_form(shown, name, mpn_id=other.mpn_id)
         case "claims:review_start" | "claims:review_decide":
             return show_review(subscription, ours, name)
+        case "claims:claim_edit" | "claims:claim_withdraw":
+            return show_waiting(subscription, name)
         case "estate:mapping_detail" | "estate:mapping_remove":
             return show_mapping(subscription, name)
         case _ if name.startswith("claims:"):
@@ -194,6 +196,22 @@ def show_claim(subscription: Subscription, name: str) -> Shown:
 
     asked = {"text" if name == "claims:claim_dispute" else "reason": "Page 3 shows our work."}
     return _with_form(Shown(subscription, page, client, change, "claim", claim=claim), name, **asked)
+
+
+def show_waiting(subscription: Subscription, name: str) -> Shown:
+    """Return a page of a claim that waits for its partner, which a colleague changes meanwhile."""
+    by, reviewer = make_member(make_partner().organisation), make_staff()
+    claim, client = make_under_review(subscription.customer, by, reviewer=reviewer), signed_in(by)
+    reviewing.ask(claim.pk, ["dates"], by=reviewer)
+    pages = {"claims:claim_edit": [claim.pk, "contacts"], "claims:claim_withdraw": [claim.pk]}
+    page = client.get(reverse(name if name == "claims:claim_edit" else "claims:claim", args=pages[name]))
+
+    def change() -> None:
+        drafting.change(claim.pk, {"customer_contact_name": "Theirs"}, by=by)
+
+    shown = Shown(subscription, page, client, change, "claim", claim=claim)
+    entered = {} if name == "claims:claim_withdraw" else {"customer_contact_name": "Mine"}
+    return _with_form(shown, name, **entered)
 
 
 def show_mapping(subscription: Subscription, name: str) -> Shown:

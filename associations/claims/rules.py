@@ -18,6 +18,10 @@ NOTE_LENGTH = 2000
 NUMBER_LENGTH = 40
 #: A claim whose name contains this was migrated without proof of execution. The notice of June 2020 says so.
 MIGRATED = "FRP Migrated FRP"
+#: Of Microsoft 365 workloads, those with fewer paid units, or with a larger share of them in use when they are claimed,
+#: earn nothing: facts of 2021. The limits of other programmes are not published.
+LEAST_PAID_UNITS = 150
+MOST_ACTIVE_PERCENT = 40
 
 
 class Program(TextChoices):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.claims.views import conflicts, customer, endings, proofs, staff
+from associations.claims.views import conflicts, customer, endings, partner, proofs, staff, wizard
 
 app_name = "claims"
 
@@ -59,4 +59,10 @@ urlpatterns = [
         conflicts.review_conflict_ask_proof,
         name="review_conflict_ask_proof",
     ),
+    path("p/claims/", partner.partner_claim_list, name="claim_list"),
+    path("p/claims/new/", wizard.claim_new, name="claim_new"),
+    path("p/claims/<int:claim_id>/", partner.partner_claim, name="claim"),
+    path("p/claims/<int:claim_id>/edit/<str:page>/", wizard.claim_edit, name="claim_edit"),
+    path("p/claims/<int:claim_id>/comment/", partner.partner_claim_comment, name="claim_comment"),
+    path("p/claims/<int:claim_id>/withdraw/", partner.partner_claim_withdraw, name="claim_withdraw"),
 ]

@@ -83,6 +83,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/p/customers/", _("Customers"), "people"),
         Link("/p/locations/", _("Locations"), "building", shown=lambda actor: bool(actor.below)),
         Link("/p/subscriptions/", _("Subscriptions"), "layers"),
+        Link("/p/claims/", _("Claims"), "award"),
         Link("/p/change-requests/", _("Change requests"), "help"),
         Link("/p/conflicts/", _("Conflicts"), "scales"),
         Link("/p/invitations/", _("Invitations"), "send"),

@@ -13,7 +13,8 @@ from django.db import connection
 from django.db.models import Count, F, Q, QuerySet, Value
 
 from associations.change_requests.models import ChangeRequest
-from associations.claims.models import Conflict
+from associations.claims.models import Claim, Conflict
+from associations.claims.queries.claims import waiting_for_partner
 from associations.record.access import Reader, subscriptions_visible_to
 from associations.record.models import Association
 from associations.record.queries import (
@@ -84,8 +85,8 @@ _RENEWING = PreparedQuery(lambda: _renewing().order_by("renews_on", "pk")[:FEW])
 def waiting(actor: Actor) -> dict[str, int]:
     """Return how many lines of the inbox, change requests and conflicts wait for the reader, by the links' icons.
 
-    Each is counted up to one more than MANY. Every page has these numbers, so one query counts all. Staff have no
-    change requests, and only those who decide have conflicts.
+    For a partner, also how many claims wait for it. Each is counted up to one more than MANY. Every page has these
+    numbers, so one query counts all. Staff have no change requests, and only those who decide have conflicts.
     """
     if actor.is_staff:
         counts = {"inbox": notifications.open_lines(actor)}
@@ -96,7 +97,10 @@ def waiting(actor: Actor) -> dict[str, int]:
         )
     found = _waiting(Reader.of(actor)).values(user=actor.user_id, organisation=actor.organisation_id)
     counts = Counter(icon for (icon,) in found)
-    return {icon: counts[icon] for icon in ("inbox", "help", "scales")}
+    icons = (
+        ("inbox", "help", "scales", "award") if actor.kind == OrganisationKind.PARTNER else ("inbox", "help", "scales")
+    )
+    return {icon: counts[icon] for icon in icons}
 
 
 @lru_cache(maxsize=256)
@@ -107,8 +111,9 @@ def _waiting(reader: Reader) -> PreparedQuery[Any]:
         conflicts = Conflict.objects.visible_to(reader.actor()).open()
         if reader.kind == OrganisationKind.CUSTOMER:
             conflicts = conflicts.filter(answer=None)
-        contested = conflicts.values_list(Value("scales"))
-        arms = (asked, contested)
+        arms: list[QuerySet[Any, Any]] = [asked, conflicts.values_list(Value("scales"))]
+        if reader.kind == OrganisationKind.PARTNER:
+            arms.append(waiting_for_partner(Claim.objects.visible_to(reader.actor())).values_list(Value("award")))
         return lines[: notifications.MANY + 1].union(*(one[: notifications.MANY + 1] for one in arms), all=True)
 
     return PreparedQuery(build)

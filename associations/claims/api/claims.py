@@ -15,12 +15,13 @@ from rest_framework.response import Response
 
 from associations.claims.actions import commenting, drafting, submitting
 from associations.claims.actions.shared import absent
-from associations.claims.models import Claim, ClaimUnit
+from associations.claims.models import Claim
 from associations.claims.queries.as_of import as_then, claims_then, with_all_then
 from associations.claims.queries.claims import (
     claims_with_all,
     comments_of,
     is_claimant,
+    of_workload,
     search,
     without_readable_proof,
 )
@@ -150,7 +151,7 @@ class ClaimFilter(AsOf):
             if given[name]:
                 claims = claims.filter(**{column: given[name]})
         if given["workload"]:
-            claims = claims.filter(Exists(ClaimUnit.objects.filter(claim=OuterRef("pk"), workload=given["workload"])))
+            claims = of_workload(claims, given["workload"])
         if given["mpn_id"]:
             claims = claims.filter(partner__mpn_id=given["mpn_id"])
         if given["tenant_id"]:

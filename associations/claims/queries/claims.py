@@ -120,6 +120,11 @@ def in_view(claims: QuerySet[Claim], key: str) -> QuerySet[Claim]:
     return claims.filter(status__in=VIEWS[key]) if key else claims
 
 
+def of_workload(claims: QuerySet[Claim], workload: str) -> QuerySet[Claim]:
+    """Return those of the claims that name this workload."""
+    return claims.filter(Exists(ClaimUnit.objects.filter(claim=OuterRef("pk"), workload=workload)))
+
+
 def search(claims: QuerySet[Claim], text: str, *, names: bool) -> QuerySet[Claim]:
     """Return the claims whose number, customer or partner has this text, or with `names` whose own name has it."""
     found = (

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations.change_requests import queries as change_requests
+from associations.claims.queries import claims
 from associations.gaps import queries as gaps
 from associations.record import queries, timeline
 from associations.record.access import (
@@ -77,6 +78,7 @@ def partner_home(request: Request) -> HttpResponse:
     kept = cast(Figures, caches["local"].get_or_set(key, lambda: _figures(actor, today)))
     counts, use, seats = kept.counts, kept.use, kept.seats
     asked = change_requests.next_due(actor, MOST_TO_DO + 1)
+    claims_to_do = [(one, claims.due_of(one)) for one in claims.next_due(actor, max(1, MOST_TO_DO - len(asked)))]
     money = figures.money(use)
     spent = [sum(filter(None, month)) for month in zip(*(line.values for line in money.series), strict=True)]
     home, needing = reverse("associations:partner_subscription_list"), counts["attention"]
@@ -84,8 +86,10 @@ def partner_home(request: Request) -> HttpResponse:
         request,
         "portal/partner_home.html",
         {
-            "asked": asked[:MOST_TO_DO],
-            "more_asked": len(asked) > MOST_TO_DO,
+            "asked": asked[: MOST_TO_DO - len(claims_to_do)],
+            "more_asked": len(asked) > MOST_TO_DO - len(claims_to_do),
+            "claims_to_do": claims_to_do,
+            "may_claim": actor.may(Right.WRITE_CLAIMS),
             "may_invite": actor.may(Right.INVITE),
             "may_state": actor.may(Right.SUBMIT_STATEMENT),
             "filter": SubscriptionFilter(),

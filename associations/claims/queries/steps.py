@@ -1,0 +1,61 @@
+"""The steps of a claim in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy as _
+
+from associations.claims.models import ClaimStep
+from associations.claims.rules import Reason
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+#: How each verb reads, with its icon and tone.
+WORDS: dict[str, tuple[LazyText, str, str]] = {
+    "submit": (_("Submitted"), "send", "info"),
+    "change": (_("Changed"), "info", ""),
+    "withdraw": (_("Withdrawn"), "x", ""),
+    "start review": (_("The review started"), "clock", "info"),
+    "ask": (_("The reviewer asked for more"), "help", "info"),
+    "approve": (_("Approved"), "check", "ok"),
+    "reject": (_("Rejected"), "x", "bad"),
+    "dispute": (_("The rejection was disputed"), "help", "info"),
+    "decline": (_("The customer declined"), "x", "bad"),
+    "disassociate": (_("The partner ended the association"), "x", ""),
+    "end by number": (_("Support ended the association"), "x", "bad"),
+    "[won]": (_("Approved by the decision about the conflict"), "check", "ok"),
+    "[lost]": (_("Another partner’s claim was approved"), "x", "bad"),
+    "[no answer]": (_("Rejected, because no answer came in time"), "x", "bad"),
+    "[no dispute]": (_("The time to dispute the rejection is over"), "clock", ""),
+    "[nothing left]": (_("Nothing is left of the claim"), "x", ""),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of the timeline of a claim."""
+
+    sentence: LazyText | str
+    icon: str
+    tone: str
+    at: datetime
+    by: str
+    reasons: list[str]
+    note: str
+
+
+def steps_of(steps: Iterable[ClaimStep], *, with_notes: bool) -> list[Step]:
+    """Return the steps in words; their notes are for who may read comments."""
+    return [_step(one, with_notes=with_notes) for one in steps]
+
+
+def _step(one: ClaimStep, *, with_notes: bool) -> Step:
+    sentence, icon, tone = WORDS.get(one.verb, (one.get_after_display(), "info", ""))
+    by = ", ".join(filter(None, (one.by_name, one.organisation.name if one.organisation else "")))
+    reasons = [str(Reason(reason).label) for reason in one.reasons]
+    return Step(sentence, icon, tone, one.at, by, reasons, one.note if with_notes else "")

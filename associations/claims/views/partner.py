@@ -1,0 +1,186 @@
+"""A partner's claims: the list, the page of one, its comments, and withdrawing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_safe
+
+from associations.claims.actions import commenting, drafting
+from associations.claims.actions.shared import units_of
+from associations.claims.exports import claims_csv
+from associations.claims.forms.claims import ClaimFilter, CommentForm, WithdrawForm
+from associations.claims.models import Claim, ClaimStep
+from associations.claims.policies import policy_on
+from associations.claims.queries.claims import (
+    CONTESTED,
+    as_partner_sees,
+    claims_for_listing,
+    comments_of,
+    counts_of,
+    due_of,
+    in_view,
+    open_conflicts,
+)
+from associations.claims.queries.steps import steps_of
+from associations.claims.queries.units import kept
+from associations.claims.rules import CLAIM, ClaimStatus
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind, Right
+from por.errors import NotFound
+from por.web.lists import Listing, ListTab, counted
+from por.web.pages import NOT_YOURS, posted, render_page, submit
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+
+def _tab(key: str, label: LazyText) -> ListTab:
+    def shown(found: QuerySet[Claim]) -> QuerySet[Claim]:
+        return in_view(found, key)
+
+    return ListTab(key, label, shown)
+
+
+TABS = [
+    _tab("", gettext_lazy("All")),
+    _tab("drafts", gettext_lazy("Drafts")),
+    _tab("in_review", gettext_lazy("In review")),
+    _tab("action_required", gettext_lazy("Action required")),
+    _tab("approved", gettext_lazy("Approved")),
+    _tab(CONTESTED, gettext_lazy("Contested")),
+    _tab("ended", gettext_lazy("Rejected or ended")),
+]
+#: The statuses in which a partner can claim the same again.
+OVER = (ClaimStatus.REJECTED, ClaimStatus.REJECTED_FINAL, ClaimStatus.WITHDRAWN, ClaimStatus.ENDED)
+
+
+def _claims_text(count: int) -> str:
+    return ngettext("%(n)s claim", "%(n)s claims", count) % {"n": counted(count)}
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_claim_list(request: Request) -> HttpResponseBase:
+    """Show the claims of the company, newest first. The file has exactly those that match."""
+    actor = request.actor
+    shown = Listing(
+        request,
+        claims_for_listing(actor),
+        order=("-pk",),
+        tabs=TABS,
+        form=ClaimFilter(request.GET),
+        count_text=_claims_text,
+        counts=lambda: counts_of(actor),
+    )
+    if shown.wants_csv:
+        return claims_csv(shown.ordered)
+    context = shown.context | {"rows": as_partner_sees(shown.page.rows), "may_claim": actor.may(Right.WRITE_CLAIMS)}
+    return render_page(request, "claims/partner_claim_list.html", context, part="list", status=shown.status)
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_claim(request: Request, claim_id: int) -> HttpResponse:
+    return to_partner(request, get_visible(request.actor, claim_id))
+
+
+@posted("claims:claim")
+@only(OrganisationKind.PARTNER)
+def partner_claim_comment(request: Request, claim_id: int) -> HttpResponse:
+    """Add a comment. The form has no version: a comment does not depend on what else has happened."""
+    actor = request.actor
+    claim = get_visible(actor, claim_id, to=Right.WRITE_CLAIMS)
+    form = CommentForm(request.POST)
+    sent = submit(form, lambda: commenting.comment(claim_id, form.cleaned_data["text"], by=actor))
+    if sent.is_done:
+        messages.success(request, _("Comment added. The reviewer can read it."))
+        return redirect("claims:claim", claim_id)
+    return to_partner(request, get_visible(actor, claim.pk), comment=form, status=sent.status)
+
+
+@posted("claims:claim")
+@only(OrganisationKind.PARTNER)
+def partner_claim_withdraw(request: Request, claim_id: int) -> HttpResponse:
+    """Withdraw a claim. A second click changes nothing and gets the same answer."""
+    actor = request.actor
+    get_visible(actor, claim_id, to=Right.WRITE_CLAIMS)
+    form = WithdrawForm(request.POST)
+
+    def withdraw() -> Claim:
+        given = form.cleaned_data
+        return drafting.withdraw(claim_id, by=actor, version=given["version"], note=given["note"])
+
+    sent = submit(form, withdraw)
+    claim = get_visible(actor, claim_id)
+    if sent.is_done or (sent.refused and claim.status == ClaimStatus.WITHDRAWN):
+        if sent.is_done:
+            messages.success(request, _("Claim withdrawn."))
+        return redirect("claims:claim", claim_id)
+    return to_partner(request, claim, withdraw=form, status=sent.status)
+
+
+def get_visible(actor: Actor, claim_id: int, *, to: Right | None = None) -> Claim:
+    """Return the claim. Raise NotFound if the actor may not see it, or Forbidden without the right `to`."""
+    found = Claim.objects.visible_to(actor).select_related("customer__organisation", "partner__organisation")
+    claim = found.filter(pk=claim_id).first()
+    if claim is None:
+        raise NotFound("not_found", NOT_YOURS)
+    if to:
+        actor.require(to)
+    return claim
+
+
+def can_be_changed(claim: Claim) -> bool:
+    """Return whether its partner can change the claim now."""
+    if claim.status == ClaimStatus.SUBMITTED:
+        return policy_on(timezone.now().date()).edit_submitted
+    return "change" in CLAIM.steps.get(claim.status, {})
+
+
+def to_partner(
+    request: Request,
+    claim: Claim,
+    *,
+    form: forms.Form | None = None,
+    comment: CommentForm | None = None,
+    withdraw: WithdrawForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """Show the page of a claim to its partner. A form that was sent has its errors."""
+    actor = request.actor
+    may_write, may_list = actor.may(Right.WRITE_CLAIMS), actor.may(Right.LIST_PROOFS)
+    steps = ClaimStep.objects.filter(claim=claim).select_related("organisation").order_by("-at", "-pk")
+    is_sent = claim.submitted_at is not None
+    context: dict[str, Any] = {
+        "claim": claim,
+        "form": form or comment or withdraw,
+        "units": [(unit, kept(claim, unit)) for unit in units_of(claim)],
+        "due": due_of(claim),
+        "steps": steps_of(steps, with_notes=may_list),
+        "conflicts": open_conflicts(claim),
+        "may_list": may_list,
+        "proofs": list(claim.proofs.order_by("-number")) if may_list else [],
+        "proof_list": None,  # what claims/proofs.html shows
+        "comments": list(comments_of(actor, claim)),
+        "may_comment": may_write and claim.status not in commenting.CLOSED,
+        "comment_form": comment or CommentForm(),
+        "withdraw_form": withdraw or WithdrawForm(initial={"version": claim.version}),
+        "may_change": may_write and can_be_changed(claim),
+        "may_withdraw": may_write and "withdraw" in CLAIM.steps.get(claim.status, {}),
+        "may_dispute": may_write and claim.status == ClaimStatus.REJECTED and bool(claim.due_at),
+        "may_claim_again": may_write and is_sent and claim.status in OVER,
+        "may_disassociate": claim.status == ClaimStatus.APPROVED and actor.may(Right.DISASSOCIATE),
+    }
+    return render(request, "claims/partner_claim.html", context, status=status)

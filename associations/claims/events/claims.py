@@ -181,14 +181,12 @@ APPROVED_MAIL = to_partner(
     subject=_("Your claim %(claim)s for %(customer)s was approved"),
     paragraphs=(
         _("You are associated with %(units)s at %(customer)s, and can see the seats and the usage."),
-        (
-            Choice(
-                "due",
-                {"": _("The association counts from now on.")},
-                _("The customer can decline until %(due)s. If it does, the association counts for nothing."),
-            ),
-            NOT_ASKED,
+        Choice(
+            "due",
+            {"": _("The association counts from now on.")},
+            _("The customer can decline until %(due)s. If it does, the association counts for nothing."),
         ),
+        NOT_ASKED,
         _("Whether the association earns incentives is decided by the rules of the programme."),
     ),
     inbox=_("The claim for %(units)s was approved."),
@@ -282,7 +280,7 @@ OTHER_MAIL = mail(
     paragraphs=(
         _("Another partner has an approved claim for %(units)s at %(customer)s, where you are the partner of record."),
         _(
-            "You stay the partner of record. What the programmes pay for %(units)s follows the claim. If you do this "
+            "You stay the partner of record. For the incentives of the programme, the claim counts. If you do this "
             "work, you can claim it too: then a reviewer decides by the proof."
         ),
     ),

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 from django.test import Client
+from django.utils.translation import gettext_lazy
 
 from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
 from por.directory.models import Partner
 from por.history.models import Event
 from por.notifications import messages, queries
 from por.notifications.actions import notifying
 from por.notifications.actions.notifying import Notice
 from por.notifications.forms import AS_TOPIC
-from por.notifications.models import How, Preference
+from por.notifications.models import How, Preference, Topic
 from por.notifications.views import MAILS_ON_A_PAGE
 from tests.associations.change_requests.test_views import text_of
 from tests.factories import make_customer, make_member, make_partner, make_staff
@@ -33,7 +35,11 @@ def test_by_default_all_mail_is_immediate_and_each_kind_of_organisation_has_its_
     page = signed_in(make_member(partner.organisation)).get(CHOOSE)
     fields = page.context["form"].fields
     topics = {name: field.initial for name, field in fields.items() if name.startswith("topic_")}
-    assert (len(topics), set(topics.values())) == (4, {How.AT_ONCE})
+    assert {name.rpartition("-")[0] for name in topics} == {
+        topic.key for topic, _mails in messages.choosable("partner")
+    }
+    assert {Topic.RECORD.key, Topic.CLAIM.key} < {name.rpartition("-")[0] for name in topics}
+    assert set(topics.values()) == {How.AT_ONCE}
     assert {field.initial for name, field in fields.items() if name not in topics} == {AS_TOPIC}
     assert any(name.startswith("record_attached-") for name in fields)
     assert not any(name.startswith("record_attached_receipt-") for name in fields)
@@ -116,6 +122,34 @@ def test_unknown_choice_is_refused_and_nothing_is_saved(partner):
     assert page.status_code == 422
     assert "There is a problem" in page.text
     assert not Preference.objects.exists()
+
+
+def test_member_of_staff_chooses_how_to_get_a_message_to_staff(monkeypatch):
+    monkeypatch.setattr(messages, "_mails", dict(messages._mails))
+    messages.mail(
+        "thing_to_staff",
+        Topic.CLAIM,
+        to=(OrganisationKind.STAFF,),
+        title=gettext_lazy("Confirmation: claim submitted"),
+        subject="",
+        paragraphs=(),
+        context=lambda event: {"rows": []},
+        action=gettext_lazy("Open the claim"),
+        url=lambda event: "/a/",
+        inbox=None,
+    )
+    member = make_staff()
+    client, organisation = signed_in(member), member.organisation
+    assert organisation is not None
+    key = member.user.memberships.get().pk
+    assert f"thing_to_staff-{key}" in client.get(CHOOSE).context["form"].fields
+    assert f"thing_to_staff-{key}" not in form_of(signed_in(make_member(make_partner().organisation)))
+
+    client.post(CHOOSE, {f"topic_claim-{key}": "digest"})
+
+    notice = Notice(Event(), messages._mails["thing_to_staff"], organisation.pk)
+    (mine,) = [one for one in notifying._members([notice])[organisation.pk] if one.pk == key]
+    assert notifying._wanted(notice, mine, notifying._choices([notice], {organisation.pk: [mine]})) == How.DIGEST
 
 
 def test_choices_are_per_organisation_and_only_for_oneself():

@@ -135,8 +135,9 @@ def _context(event: Event, claim: Claim) -> ClaimContext:
 
 
 def _ended_by(event: Event, claim: Claim) -> str:
-    if event.actor_organisation_id is None:
-        return "system"
+    """Return which side ended a claim; "" where that follows from something else, which the reason says."""
+    if event.changes.get("end_reason") != EndReason.DISASSOCIATED:
+        return ""
     return "partner" if event.actor_organisation_id in {claim.partner_id, claim.company_id} else "support"
 
 

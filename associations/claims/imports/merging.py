@@ -30,6 +30,8 @@ from por.imports.reading import Unfit
 
 #: The role of every claim in a programme that files bring; files do not name one.
 ROLES = {Program.OSU_M365: Role.USAGE, Program.OSU_BIZAPPS: Role.USAGE, Program.OSA_SELL: Role.PRESALES}
+#: The steps that only files cause.
+FROM_FILES = (IMPORTED, CORRECTED, "[nothing left]", "[goes on]")
 
 
 @dataclass(slots=True)
@@ -116,7 +118,7 @@ class _Known:
             self.units[unit.claim_id].append(unit)
         self.in_conflict = set(ConflictSide.objects.filter(claim__in=pks).values_list("claim", flat=True))
         self.proved = set(ProofUnit.objects.filter(unit__claim__in=pks).values_list("unit", flat=True))
-        steps = ClaimStep.objects.filter(claim__in=pks).exclude(verb__in=[IMPORTED, CORRECTED])
+        steps = ClaimStep.objects.filter(claim__in=pks).exclude(verb__in=FROM_FILES)
         self.stepped = set(steps.values_list("claim", flat=True))
         self.periods = _periods(keys)
 
@@ -193,7 +195,7 @@ class _Known:
             or stored.status != ClaimStatus.APPROVED
             or stored.pk in self.stepped
             or stored.pk in self.in_conflict
-            or any(one.outcome != Outcome.HELD for one in self.units[stored.pk])
+            or any(map(_was_taken, self.units[stored.pk]))
             or any(one.pk in self.proved for one in gone)
         ):
             raise Unfit(
@@ -210,6 +212,13 @@ class _Known:
         units = ", ".join(sorted(one.workload or str(_id_of(one)) for one in self.units[stored.pk]))
         day = f"{stored.approved_at:%Y-%m-%d}" if stored.approved_at else "–"
         return f"{stored.name}, {units}, {day}, {stored.get_status_display()}"
+
+
+def _was_taken(unit: ClaimUnit) -> bool:
+    """Return whether a decision or a person has taken the unit; an end that files made is no such thing."""
+    ended = unit.association is not None and unit.association.ended_at is not None
+    reason = unit.association.end_reason if unit.association else ""
+    return unit.outcome == Outcome.LOST or (ended and reason not in FROM_OUTSIDE)
 
 
 def _ids(row: ClaimLine) -> list[str]:

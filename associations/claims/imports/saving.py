@@ -168,9 +168,9 @@ class _Corrected(NamedTuple):
     step: ClaimStep
 
 
-def _correct(one: Correction, *, at: datetime) -> _Corrected:
+def _correct(correction: Correction, *, at: datetime) -> _Corrected:
     """Change a stored claim, and free the units that its line no longer names: they were never its own."""
-    claim, wanted = one
+    claim, wanted = correction
     units = shared.units_of(claim)
     gone = [unit for unit in units if unit.key not in wanted.keys]
     kept = [unit for unit in units if unit.key in wanted.keys]
@@ -189,7 +189,9 @@ def _correct(one: Correction, *, at: datetime) -> _Corrected:
         _approve(claim, wanted.approved_at, now=at)
         for unit in kept:
             assert unit.association is not None
-            record.redate(unit.association, began_at=wanted.approved_at, ended_at=None)
+            one = unit.association
+            ends = {"ended_at": one.ended_at, "end_reason": one.end_reason, "end_inferred": one.end_inferred}
+            record.redate(one, began_at=wanted.approved_at, **ends)
     claim.name = wanted.name
     claim.version += 1
     claim.save()

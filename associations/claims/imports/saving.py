@@ -190,8 +190,13 @@ def _correct(correction: Correction, *, at: datetime) -> _Corrected:
         for unit in kept:
             assert unit.association is not None
             one = unit.association
-            ends = {"ended_at": one.ended_at, "end_reason": one.end_reason, "end_inferred": one.end_inferred}
-            record.redate(one, began_at=wanted.approved_at, **ends)
+            record.redate(
+                one,
+                began_at=wanted.approved_at,
+                ended_at=one.ended_at,
+                end_reason=one.end_reason,
+                end_inferred=one.end_inferred,
+            )
     claim.name = wanted.name
     claim.version += 1
     claim.save()

@@ -19,6 +19,7 @@ from por.accounts.rules import PLATFORM, OrganisationKind, Role
 from por.directory.models import Subscription
 from por.directory.rules import Agreement, Product
 from por.management.estates import cast
+from por.management.estates.claiming import Claiming
 
 SUBSCRIPTIONS = 120
 SEED = 1
@@ -66,6 +67,7 @@ class Command(BaseCommand):
                 self._import_estate()
                 _add_people(password)
                 _leave_open_requests()
+                Claiming(_actor("partner"), _actor("rival"), _actor("reviewer")).make_all(_actor("customer"))
             self.stdout.write("The demo has its estate and its people.")
         else:
             changed = _update_passwords(password)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import date
 from io import StringIO
 from typing import Any
 
@@ -8,10 +9,16 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import override_settings
 
+from associations.claims.models import Claim, Conflict, Proof
+from associations.claims.queries.as_of import claims_then
+from associations.claims.queries.migrated import without_proof
+from associations.claims.rules import ClaimStatus
+from associations.record import checking
 from associations.record.models import Association
-from por.accounts.models import Membership, User
+from por.accounts.models import Actor, Membership, User
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.embedded.up import PEOPLE
+from por.history.actions import verifying
 from por.history.models import Event
 
 PASSWORD = "four quiet words here"
@@ -38,7 +45,7 @@ def demo(shared: None) -> None:
 
 
 def content() -> list[Any]:
-    models = (User, Membership, Customer, Partner, Subscription, Association, Usage, Event)
+    models = (User, Membership, Customer, Partner, Subscription, Association, Usage, Claim, Proof, Event)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 
@@ -69,6 +76,22 @@ def test_demo_has_an_estate_and_all_its_people(demo: None) -> None:
     assert Association.objects.open().of_record().filter(partner=arvid.organisation.partner).count() > 10
     elin = Membership.objects.get(user__email="customer@demo.example")
     assert elin.organisation.customer.subscriptions.count() == 10
+
+
+def test_demo_has_claims_in_every_state(demo: None) -> None:
+    assert set(Claim.objects.values_list("status", flat=True)) == set(ClaimStatus)
+    approved = Claim.objects.filter(status=ClaimStatus.APPROVED)
+    assert set(approved.values_list("consent", flat=True)) == {"pending", "lapsed"}
+    assert set(Claim.objects.values_list("end_reason", flat=True)) == {"", "customer_declined", "disassociated"}
+    assert sorted(Conflict.objects.values_list("status", flat=True)) == ["decided", "open"]
+    assert Conflict.objects.get(status="open").sides.count() == 2
+    arvid = Membership.objects.get(user__email="partner@demo.example")
+    partner = Actor(user=arvid.user, organisation=arvid.organisation, role=arvid.role)
+    july = date(2020, 7, 15)
+    migrated = claims_then(partner, july).filter(without_proof(july))
+    assert {"Exchange FRP Migrated FRP", "Teams FRP Migrated FRP"} <= set(migrated.values_list("name", flat=True))
+    assert list(verifying.verify()) == []
+    assert list(checking.examine()) == []
 
 
 def test_second_run_changes_nothing(demo: None) -> None:

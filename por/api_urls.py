@@ -7,7 +7,7 @@ from django.urls.converters import UUIDConverter
 
 from associations.attaching.api import activation, moving, record
 from associations.change_requests import api as change_requests
-from associations.claims.api import claims, conflicts, reviews
+from associations.claims.api import claims, conflicts, proofs, reviews
 from associations.claims.api import endings as claim_endings
 from associations.invitations import api as invitations
 from associations.jobs import api as jobs
@@ -18,6 +18,7 @@ from por.api import views
 from por.directory import api as directory
 from por.notifications import api as notifications
 from por.portal import api as portal
+from por.web.bounds import bounds_its_body
 
 
 class GuidConverter(UUIDConverter):
@@ -79,6 +80,9 @@ v1 = [
     path("conflicts/<int:conflict_id>/ask-customer/", conflicts.AskCustomer.as_view(), name="ask_customer"),
     path("conflicts/<int:conflict_id>/ask-proof/", conflicts.AskProof.as_view(), name="ask_proof"),
     path("conflicts/<int:conflict_id>/answer/", conflicts.AnswerConflict.as_view(), name="answer_conflict"),
+    path("claims/<int:claim_id>/proofs/", bounds_its_body(proofs.Proofs.as_view()), name="proofs"),
+    path("claims/<int:claim_id>/proofs/<int:number>/", proofs.ProofDetail.as_view(), name="proof"),
+    path("claims/<int:claim_id>/proofs/<int:number>/link/", proofs.ProofLink.as_view(), name="proof_link"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/<int:notification_id>/done/", notifications.Done.as_view(), name="notification_done"),
     path("notifications/<int:notification_id>/reopen/", notifications.Reopen.as_view(), name="notification_reopen"),

@@ -14,6 +14,7 @@ from django.test import Client
 from django.urls import Resolver404, resolve
 
 from associations.attaching.actions import moving
+from associations.claims import rules as claims
 from associations.jobs.actions import bulk
 from associations.jobs.actions import rows as sent
 from associations.jobs.forms import BulkForm
@@ -24,6 +25,7 @@ from por.accounts.models import Actor
 from por.api import parsers
 from por.api.views import document
 from por.breaches import rules as breaches
+from por.documents import kinds
 from por.imports import mapping, uploads
 from por.imports import rules as imports
 from por.wsgi import application
@@ -34,7 +36,7 @@ from tests.test_permissions import ROWS
 
 MANY = 64 * 1024 * 1024
 #: The addresses that take larger bodies and have a bound of their own.
-BOUND_ITSELF = {"/a/loads/"}
+BOUND_ITSELF = {"/a/loads/", "/p/claims/<claim_id>/proofs/", "/api/v1/claims/<claim_id>/proofs/"}
 CSRF = "a" * 32
 
 
@@ -193,7 +195,7 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
         r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text.split("## How large a request may be")[1], re.MULTILINE
     )
     listed = {
-        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:15]
+        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:18]
     }
     assert listed == {
         "the head of a request": [serving.SMALL, 4094, 100, 8190],
@@ -224,5 +226,15 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
             imports.MOST_KEPT,
             mapping.LONGEST,
             imports.LONGEST_NAME,
+        ],
+        "the files of one upload of proof; one of them, and all together": [
+            claims.MOST_FILES_AT_ONCE,
+            kinds.LARGEST // 1024**2,
+            claims.MOST_BYTES_AT_ONCE // 1024**2,
+        ],
+        "the name of such a file, and what is said about it": [kinds.LONGEST_NAME, claims.DESCRIPTION_LENGTH],
+        "the files of one claim; the bytes of all files of a company": [
+            claims.MOST_PROOFS,
+            claims.MOST_BYTES_OF_A_COMPANY // 1024**3,
         ],
     }

@@ -15,7 +15,9 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
@@ -35,6 +37,7 @@ from por.notifications.models import Notification
 from tests import claims
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.files import PDF
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -328,6 +331,36 @@ def of_no_claim_yet() -> Ready:
     return Ready("post", "claims/", "claims/", body, {**body, "name": "Other"}, owner, Claim.objects.count)
 
 
+@dataclass
+class ReadyForFiles(Ready):
+    """A write that takes a form with files. Its body has them as bytes, by their names."""
+
+    def send(self, api: Api, body: Any = None, *, path: str = "", **headers: str) -> Any:
+        api.client.raise_request_exception = False
+        fields = {**(self.body if body is None else body)}
+        files = fields.pop("file", {})
+        fields["file"] = [SimpleUploadedFile(name, content) for name, content in files.items()]
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        form = encode_multipart(BOUNDARY, fields)
+        return api.post(path or self.path, form, **{**given, "Content-Type": MULTIPART_CONTENT})
+
+
+def of_a_claim() -> ReadyForFiles:
+    """Return the recipe of an upload of proof."""
+    owner = make_member(make_partner().organisation)
+    claim = claims.make_draft(make_customer(), owner)
+    body = {"file": {"a.pdf": PDF}, "units": ["exo"], "acknowledged_on": timezone.now().date().isoformat()}
+    return ReadyForFiles(
+        "post",
+        f"claims/{claim.pk}/proofs/",
+        f"claims/{claim.pk + 100_000}/proofs/",
+        body,
+        {**body, "file": {"a.pdf": PDF + b"\n"}},
+        owner,
+        lambda: Claim.objects.get(pk=claim.pk).version,
+    )
+
+
 #: How each write is prepared, by its name in the document.
 RECIPES: dict[str, Callable[[], Ready]] = {
     "attach": of_a_record("put", {"mpn_id": "{mpn_id}"}, {"mpn_id": "{mpn_id}", "note": "Other"}, held=False),
@@ -363,7 +396,10 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "claim_reject": of_a_review("reject/", {"reasons": ["dates"]}, {"reasons": ["no_proof"]}),
     "notification_done": of_the_inbox("done/"),
     "notification_reopen": of_the_inbox("reopen/"),
+    "upload_proof": of_a_claim,
 }
+#: Writes that take a form with files, and no JSON.
+OF_FILES = {"upload_proof"}
 #: Writes that make something new, so they have no target of someone else. And activating: any partner that knows the ID
 #: may do it, and a stranger's MPN ID gives nothing away.
 NEW = {"bulk", "bulk_removals", "bulk_answers", "bulk_invitations", "invite", "activate", "move", "claim_draft"}
@@ -373,6 +409,7 @@ OF_STAFF = {"claim_start_review", "claim_ask", "claim_approve", "claim_reject"}
 PERSONAL = {"notification_done", "notification_reopen"}
 
 each_write = pytest.mark.parametrize("name", RECIPES)
+each_write_of_json = pytest.mark.parametrize("name", [name for name in RECIPES if name not in OF_FILES])
 #: Writes that replace or end something, so they must name the version they have seen.
 VERSIONED = [name for name in RECIPES if "If-Match" in OPERATIONS[name][1]]
 each_versioned_write = pytest.mark.parametrize("name", VERSIONED)
@@ -564,7 +601,7 @@ def test_a_body_with_an_unknown_field_is_refused_with_its_name(name):
     assert [error["field"] for error in response.json()["errors"]] == ["unheard_of"]
 
 
-@each_write
+@each_write_of_json
 @pytest.mark.parametrize("body", [b"[]", b'"text"', b"7", b"null", b"true"])
 def test_a_body_that_is_not_an_object_is_refused(name, body):
     ready = RECIPES[name]()
@@ -573,7 +610,7 @@ def test_a_body_that_is_not_an_object_is_refused(name, body):
         refused(ready.send(ready.ours(), body, If_Match="*"), 422, "body_not_an_object")
 
 
-@each_write
+@each_write_of_json
 @pytest.mark.parametrize("body", [b"{", b"{'a': 1}", b"\xff\xfe", b'{"a": NaN}', b'{"a": "\\ud800"}', b"[" * 50_000])
 def test_a_body_that_is_not_json_is_refused(name, body):
     ready = RECIPES[name]()

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import SuspiciousOperation
+from django.core.files.uploadedfile import UploadedFile
 from django.db import connection, transaction
+from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -199,5 +201,12 @@ def _keep(request: Request, key: str, response: Response) -> None:
 
 def _digest(request: Request) -> str:
     """Return a digest of method, address and content, the same however the JSON is spaced and ordered."""
-    content = json.dumps(request.data, sort_keys=True)
+    data = request.data
+    named = dict(data.lists()) if isinstance(data, MultiValueDict) else data
+    content = json.dumps(named, sort_keys=True, default=_digest_of_file)
     return hashlib.sha256(f"{request.method} {request.get_full_path()}\n{content}".encode()).hexdigest()
+
+
+def _digest_of_file(file: UploadedFile[bytes]) -> list[str | None]:
+    file.seek(0)
+    return [file.name, hashlib.file_digest(file, "sha256").hexdigest()]

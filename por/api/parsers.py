@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
-from rest_framework.parsers import BaseParser, JSONParser
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser, JSONParser, MultiPartParser
 
 from por.api.problems import FieldError, Invalid
 
@@ -81,3 +82,13 @@ class CsvParser(BaseParser):
             return {"csv": stream.read().decode("utf-8-sig")}
         except UnicodeDecodeError:
             raise Invalid("malformed_csv", _("The request body is not valid CSV in UTF-8.")) from None
+
+
+class FilesParser(MultiPartParser):
+    """A parser of forms with files."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except ParseError:
+            raise Invalid("malformed_form", _("The request body is not a valid form with files.")) from None

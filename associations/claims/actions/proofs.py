@@ -130,7 +130,7 @@ def _keep(claim_id: int, kept: Sequence[_Kept], said: Said, *, by: Actor, versio
     claim = locked(claim_id, Right.WRITE_PROOFS, by=by, version=version)
     last = claim.proofs.aggregate(number=Max("number"), at=Max("uploaded_at"))
     now = _after(next_instant(claim), last["at"])
-    _require_open(claim, now.date())
+    _require_open(claim, by.today)
     units = _units(claim, said.units)
     number = last["number"] or 0
     _require_room(claim, number, kept)

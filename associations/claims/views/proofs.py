@@ -142,7 +142,8 @@ def proof_form(request: Request, claim_id: int, ending: str) -> HttpResponse:
     write = {"docx": proof_forms.as_docx, "pdf": proof_forms.as_pdf}.get(ending)
     if write is None:
         raise NotFound("not_found", _("The form is there as DOCX and as PDF."))
-    name = f"{_('proof-of-execution')}-{claim.number or claim.pk}.{ending}"
+    stem = _("proof-of-execution")  # here, because makemessages does not read f-strings
+    name = f"{stem}-{claim.number or claim.pk}.{ending}"
     response = HttpResponse(write(queries.form_of(claim)), content_type=CONTENT_TYPES[Kind(ending)])
     response["Content-Disposition"] = content_disposition_header(True, name)
     response["Content-Language"] = get_language() or "en"

@@ -328,3 +328,9 @@ def test_list_takes_the_same_queries_however_long_it_is(customer, claimant, web,
     web.get(f"/p/claims/{claim.pk}/proofs/")
     with django_assert_max_num_queries(12):
         web.get(f"/p/claims/{claim.pk}/proofs/")
+
+
+def test_pages_are_in_swedish_too(customer, claimant):
+    claim = make_draft(customer, claimant)
+    page = signed_in(claimant, language="sv").get(f"/p/claims/{claim.pk}/proofs/").content.decode()
+    assert "Varför anspråk avslås" in page

@@ -15,6 +15,7 @@ urlpatterns = [
     path("a/claims/<int:claim_id>/start/", staff.review_start, name="review_start"),
     path("a/claims/<int:claim_id>/decide/", staff.review_decide, name="review_decide"),
     path("a/claims/<int:claim_id>/assign/", staff.review_assign, name="review_assign"),
+    path("a/claims/<int:claim_id>/comment/", staff.review_comment, name="review_comment"),
     path("a/interests/", staff.interest_list, name="interest_list"),
     path("a/interests/<int:interest_id>/remove/", staff.interest_remove, name="interest_remove"),
     path("c/claims/<int:claim_id>/decline/", endings.claim_decline, name="claim_decline"),

@@ -100,6 +100,20 @@ class AssignForm(forms.Form):
         cast(forms.ChoiceField, self.fields["reviewer"]).choices = [(one.user_id, str(one.user)) for one in members]
 
 
+class StaffCommentForm(forms.Form):
+    """A comment of staff on a claim."""
+
+    text = forms.CharField(
+        label=_("Comment"),
+        max_length=NOTE_LENGTH,
+        error_messages={"required": _("Enter a comment.")},
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+    internal = forms.BooleanField(
+        label=_("Only for platform staff"), help_text=_("Otherwise the partner can read this too."), required=False
+    )
+
+
 class InterestForm(forms.Form):
     """An organisation by its number, why, and the reviewer if it is not the one who enters it."""
 

@@ -14,9 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from associations.claims.actions.interests import marks_for_others
-from associations.claims.models import DUE, Claim, ClaimStep, Comment, Interest, Proof
+from associations.claims.models import DUE, Claim, Comment, Interest, Proof
 from associations.claims.queries.customers import newest_proof_at
-from associations.claims.rules import PENDING, ClaimStatus, Reason
+from associations.claims.queries.steps import steps_of
+from associations.claims.rules import PENDING, ClaimStatus
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.web.formatting import number_text, start_of_day
@@ -130,27 +131,6 @@ def papers_of(actor: Actor, claim: Claim) -> Papers | None:
     )
 
 
-#: The words for the steps of a claim: icon, tone and sentence.
-STEPS: dict[str, tuple[str, str, LazyText]] = {
-    "submit": ("send", "info", _("Submitted")),
-    "change": ("info", "", _("Changed by the partner")),
-    "withdraw": ("x", "", _("Withdrawn by the partner")),
-    "start review": ("clock", "info", _("Review started")),
-    "ask": ("help", "info", _("More information requested")),
-    "approve": ("check", "ok", _("Approved")),
-    "reject": ("x", "bad", _("Rejected")),
-    "dispute": ("flag", "info", _("The partner disputed the rejection")),
-    "decline": ("x", "bad", _("Declined by the customer")),
-    "disassociate": ("x", "", _("Ended by the partner")),
-    "end by number": ("x", "", _("Ended by support")),
-    "[won]": ("check", "ok", _("Approved: the conflict was decided for this claim")),
-    "[lost]": ("x", "bad", _("Lost: the conflict was decided for another claim")),
-    "[no answer]": ("x", "bad", _("Rejected: the partner did not answer in time")),
-    "[no dispute]": ("x", "", _("The time to dispute the rejection is over")),
-    "[nothing left]": ("x", "", _("Nothing is left that can be claimed")),
-}
-
-
 @dataclass(frozen=True)
 class StepItem:
     """A step of a claim, in the shape that templates/ui/timeline.html shows."""
@@ -163,16 +143,15 @@ class StepItem:
     reason: str
 
 
-def steps_of(claim: Claim) -> list[StepItem]:
-    """Return the steps of a claim, newest first, each with the reasons and the note of the reviewer."""
-    return [_item(one) for one in claim.steps.select_related("organisation").order_by("-at", "-pk")]
-
-
-def _item(step: ClaimStep) -> StepItem:
-    icon, tone, sentence = STEPS.get(step.verb, ("info", "", step.verb))
-    by = ", ".join(filter(None, [step.by_name, step.organisation.name if step.organisation else ""]))
-    reasons = [str(Reason(one).label) for one in step.reasons]
-    return StepItem(icon, tone, str(sentence), step.at, by, "; ".join([*reasons, *filter(None, [step.note])]))
+def items_of(actor: Actor, claim: Claim) -> list[StepItem]:
+    """Return the steps of a claim, newest first, with their reasons, and with their notes for who reads comments."""
+    steps = claim.steps.select_related("organisation").order_by("-at", "-pk")
+    return [
+        StepItem(
+            one.icon, one.tone, str(one.sentence), one.at, one.by, "; ".join(filter(None, [*one.reasons, one.note]))
+        )
+        for one in steps_of(steps, with_notes=actor.may(Right.LIST_PROOFS))
+    ]
 
 
 # --- Words about time -----------------------------------------------------------------------------------------------

@@ -11,10 +11,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from associations.claims.actions import assigning, interests, reviewing
+from associations.claims.actions import assigning, commenting, interests, reviewing
 from associations.claims.actions.conflicts import open_conflicts
 from associations.claims.actions.interests import marks_for_others, may_change
-from associations.claims.forms.reviews import AssignForm, DecideForm, InterestForm, QueueFilter, StartForm
+from associations.claims.forms.reviews import (
+    AssignForm,
+    DecideForm,
+    InterestForm,
+    QueueFilter,
+    StaffCommentForm,
+    StartForm,
+)
 from associations.claims.models import Claim
 from associations.claims.queries import reviews
 from associations.claims.rules import CHECKLIST, CLAIM, PENDING, ClaimStatus, own_fields
@@ -145,6 +152,23 @@ def review_assign(request: Request, claim_id: int) -> HttpResponse:
     return _show(request, claim_id, form=form, status=sent.status)
 
 
+@posted("claims:review_claim")
+@only(OrganisationKind.STAFF, to=Right.REVIEW_CLAIMS)
+def review_comment(request: Request, claim_id: int) -> HttpResponse:
+    """Add a comment for the partner, or for staff alone."""
+    form = StaffCommentForm(request.POST, auto_id="comment_%s")
+    sent = submit(
+        form,
+        lambda: commenting.comment(
+            claim_id, form.cleaned_data["text"], by=request.actor, internal=form.cleaned_data["internal"]
+        ),
+    )
+    if sent.is_done:
+        messages.success(request, _("Comment added."))
+        return redirect("claims:review_claim", claim_id)
+    return _show(request, claim_id, form=form, status=sent.status)
+
+
 def _get(actor: Actor, claim_id: int) -> Claim:
     """Return the claim. Raises NotFound for a draft, which only its partner sees."""
     found = reviews.claims_for_queue(actor).filter(pk=claim_id).first()
@@ -161,7 +185,7 @@ def _show(
     request: Request,
     claim_id: int,
     *,
-    form: StartForm | AssignForm | None = None,
+    form: StartForm | AssignForm | StaffCommentForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """Show the claim with all it has. `form` is the one that was sent, with its errors."""
@@ -187,7 +211,7 @@ def _show(
             "left": reviews.time_left(claim.due_at) if claim.status in PENDING else None,
             "checklist": [(one.label, one in claim.checked) for one in CHECKLIST],
             "papers": reviews.papers_of(actor, claim),
-            "items": reviews.steps_of(claim),
+            "items": reviews.items_of(actor, claim),
             "conflicts": conflicts,
             "interest": interest,
             "form": form,
@@ -200,6 +224,9 @@ def _show(
             "opens_next": not decide.is_bound or "next" in request.POST,
             "needs_disclosure": reviewing.needs_disclosure(claim, actor.today),
             "assign_form": assign if members else None,
+            "comment_form": (form if isinstance(form, StaffCommentForm) else StaffCommentForm(auto_id="comment_%s"))
+            if claim.status not in commenting.CLOSED and actor.may(Right.REVIEW_CLAIMS)
+            else None,
             "may_read_proofs": actor.may(Right.READ_PROOFS),
             "may_review": actor.may(Right.REVIEW_CLAIMS),
         },

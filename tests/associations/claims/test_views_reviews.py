@@ -148,7 +148,7 @@ def test_reviewer_sees_all_that_a_claim_has(customer, claimant, reader, web):
     for text in (
         claim.number, claim.name, "Exchange Online", "SharePoint Online", "Karin Lund", "Head of IT",
         "karin.lund@vasterhamn.example", "amira@nordvik.example", claim.proofs.get().filename, "No malware found",
-        "We moved their mail.", "Dates are missing or too old; See page 2.", "Review started", reader.name,
+        "We moved their mail.", "Dates are missing or too old; See page 2.", "The review started", reader.name,
     ):  # fmt: skip
         assert text in page, text
     assert {f'value="{one}"' for one in ("approve", "ask", "reject")} <= set(packed(page).replace(">", " ").split())
@@ -169,6 +169,20 @@ def test_other_staff_see_the_claim_without_buttons(customer, claimant, role, rea
     assert (claim.proofs.get().filename in page) == reads_papers
     assert web.get(QUEUE).status_code == 200
     assert decide(web, claim, "approve").status_code == 403
+
+
+def test_reviewer_comments_for_the_partner_or_for_staff_alone(customer, claimant, web):
+    claim = make_submitted(customer, claimant)
+
+    assert web.post(page_of(claim, "comment/"), {"text": "  "}).status_code == 422
+    assert web.post(page_of(claim, "comment/"), {"text": "Which page?"}).status_code == 302
+    assert web.post(page_of(claim, "comment/"), {"text": "Odd.", "internal": "on"}).status_code == 302
+
+    assert [(one.text, one.internal) for one in Comment.objects.order_by("pk")] == [
+        ("Which page?", False),
+        ("Odd.", True),
+    ]
+    assert "Only staff read this" in web.get(page_of(claim)).text
 
 
 def test_draft_is_absent_for_staff(customer, claimant, web):

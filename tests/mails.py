@@ -19,9 +19,19 @@ from associations.attaching.actions import activation, ending, moving, undo
 from associations.attaching.actions import attach as attaching
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
-from associations.claims.actions import assigning, examining, migrated, outside, reviewing, scheduled, submitting
+from associations.claims.actions import (
+    assigning,
+    deciding,
+    drafting,
+    examining,
+    migrated,
+    outside,
+    reviewing,
+    scheduled,
+    submitting,
+)
 from associations.claims.actions import ending as claims_ending
-from associations.claims.models import Claim
+from associations.claims.models import Claim, Conflict
 from associations.claims.rules import Scan
 from associations.imports import record_changes
 from associations.invitations import actions as invitations
@@ -31,7 +41,7 @@ from associations.record.rules import AssociationKind, Source
 from associations.renewals import actions as renewals
 from por.accounts import actions as accounts
 from por.accounts.models import Actor, Organisation, User
-from por.directory.models import Subscription
+from por.directory.models import Customer, Subscription
 from por.history.actions.relaying import relay
 from por.notifications.actions import holding
 from por.notifications.actions.delivering import find_recipient
@@ -292,6 +302,31 @@ def remind_of_migrated_claims() -> None:
     migrated.remind_of_proofs(date(2020, 6, 1))
 
 
+def decide_conflicts() -> None:
+    """Ask about a conflict, decide it against a holder, later for one, and for nobody; let one close and one lapse."""
+    customer, reviewer = make_customer(), make_staff()
+    make_member(customer.organisation)
+    holder, rival, third = (make_member(make_partner().organisation) for _each in range(3))
+    make_approved(customer, holder, "exo", reviewer=reviewer)
+    first = make_submitted(customer, rival, "exo", "spo")
+    second = make_submitted(customer, third, "spo")
+    exo, spo = (Conflict.objects.get(customer=customer, workload=one) for one in ("exo", "spo"))
+    deciding.ask_customer(exo.pk, by=reviewer)
+    deciding.ask_proof(exo.pk, first.pk, by=reviewer, note="Please sign it.")
+    deciding.decide(exo.pk, first.pk, by=reviewer, note="It is the newest.")
+    drafting.withdraw(first.pk, by=rival)  # the decision lapses, and the other conflict closes
+    assert Conflict.objects.get(pk=spo.pk).status == "closed"
+    again = make_submitted(customer, rival, "spo")
+    deciding.decide(open_conflict(customer), again.pk, by=reviewer, note="It is the newest.")
+    make_submitted(customer, third, "exo")
+    deciding.decide(open_conflict(customer), None, by=reviewer, note="Neither.")
+    assert Claim.objects.get(pk=second.pk).status == "rejected"
+
+
+def open_conflict(customer: Customer) -> int:
+    return Conflict.objects.open().get(customer=customer).pk
+
+
 def add_to_staff() -> None:
     """Add a new person to platform staff."""
     accounts.add_to_staff("new@house.example", name="Nour", role="support", by=make_staff("programme_administrator"))
@@ -323,6 +358,7 @@ CAUSES: list[Callable[[], None]] = [
     decide_claims,
     end_claims_by_files,
     find_malware,
+    decide_conflicts,
     add_to_staff,
     assign_a_claim,
     ask_for_a_password,

@@ -28,6 +28,7 @@ STEPS = {f"change_request_{status}" for status in ("open", "answered", "expired"
 START = {"began_on_in_future", "began_on_too_early", "overlaps_another_period"}
 STATUSES = {f"claim_{one}" for one in ("is_draft", "submitted", "under_review", "action_required", "disputed")}
 CONFLICTS = {f"conflict_{status}" for status in ("open", "decided", "closed")}
+EVERY_STATUS = STATUSES | {f"claim_{one}" for one in ("approved", "rejected", "rejected_final", "withdrawn", "ended")}
 #: Codes that a function on the way names and this operation does not answer with. Change requests are taken from a
 #: status that has the step (STEPS); no start is entered (START); and for some the comment says why.
 IMPOSSIBLE: dict[str, set[str]] = {
@@ -60,6 +61,11 @@ IMPOSSIBLE: dict[str, set[str]] = {
     "claim_decline": CONFLICTS | {"claim_approved", "claim_is_draft", "consent_pending", "consent_declined"},
     "claim_disassociate": CONFLICTS | {"claim_approved"},
     "claim_dispute": CONFLICTS | {"claim_rejected"},
+    # A claim that is a side of an open conflict takes every step of its decision; its partner is known.
+    "conflict_decide": EVERY_STATUS | {"conflict_open", "mpn_id_malformed", "partner_not_found"},
+    "conflict_ask_proof": (EVERY_STATUS - {"claim_action_required"}) | {"conflict_open"},
+    "conflict_ask_customer": {"conflict_open"},
+    "conflict_answer": {"conflict_open"},
     "claim_comment": {"claim_approved", "claim_rejected"} | (STATUSES - {"claim_is_draft"}),
 }
 #: The operations in docs/api.md whose outcomes have codes of their own.

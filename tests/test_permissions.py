@@ -28,6 +28,7 @@ from django.urls import URLResolver, get_resolver
 from associations.attaching.actions import attach as attaching
 from associations.claims.actions import interests, proofs, submitting
 from associations.claims.actions.examining import examine
+from associations.claims.models import Conflict
 from associations.invitations import actions as invitations
 from associations.jobs.actions import bulk
 from associations.record import signing
@@ -149,10 +150,12 @@ def cast(shared: None) -> Cast:
     proofs.upload(claim.pk, [ContentFile(PDF, "a.pdf")], said, by=people["partner_admin"])
     examine()
     submitting.submit(claim.pk, by=people["partner_admin"])
+    claims.make_submitted(customer, make_member(make_partner("Third partner").organisation))
     values = {
         "claim_id": claim.pk,
         "number": 1,
-        "page": 1,
+        "page": "contacts",
+        "sheet": 1,
         "ending": "docx",
         "subscription_id": subscription.subscription_id,
         "tenant_id": customer.tenant_id,
@@ -161,6 +164,7 @@ def cast(shared: None) -> Cast:
         "event_id": Event.objects.earliest("pk").pk,
         "request_id": request.pk,
         "interest_id": interests.mark(make_partner("Of interest").mpn_id, by=people["reviewer"]).pk,
+        "conflict_id": Conflict.objects.get().pk,
         "delivery_id": Delivery.objects.filter(user=admin.user).get().pk,
         "notification_id": Notification.objects.get(membership__user=admin.user).pk,
         "signed": signing.sign(Association.objects.earliest("pk").pk),

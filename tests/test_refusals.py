@@ -17,7 +17,7 @@ from associations.attaching.actions import attach as attaching
 from associations.attaching.actions import undo as undoing
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
-from associations.claims.actions import again, drafting
+from associations.claims.actions import again, deciding, drafting
 from associations.claims.actions import ending as claims_ending
 from associations.claims.models import Claim
 from associations.invitations import actions as invitations
@@ -26,7 +26,7 @@ from associations.record.models import Association
 from por.api.views import document
 from por.directory.models import Customer, Partner, Subscription
 from tests.api import Api
-from tests.factories import make_customer, make_member, make_partner
+from tests.factories import make_customer, make_member, make_partner, make_staff
 from tests.test_writes import NEW, PERSONAL, RECIPES, Ready
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -121,6 +121,10 @@ def withdraw_reviewed(ready: Ready) -> None:
     drafting.withdraw(claim.pk, by=make_member(claim.partner.organisation))
 
 
+def decide_conflict(ready: Ready) -> None:
+    deciding.decide(int(id_in(ready)), None, note="Neither.", by=make_staff())
+
+
 def draft_too_many(ready: Ready) -> None:
     partner = Partner.objects.select_related("organisation").get(pk=ready.owner.organisation_id)
     customer = Customer.objects.get(tenant_id=ready.body["tenant_id"])
@@ -154,6 +158,10 @@ SPOIL: dict[str, Callable[[Ready], None]] = {
     "claim_ask": withdraw_reviewed,
     "claim_approve": withdraw_reviewed,
     "claim_reject": withdraw_reviewed,
+    "conflict_decide": decide_conflict,
+    "conflict_ask_customer": decide_conflict,
+    "conflict_ask_proof": decide_conflict,
+    "conflict_answer": decide_conflict,
 }
 
 

@@ -23,7 +23,7 @@ from django.utils import timezone
 from associations.attaching.actions import attach as attaching
 from associations.change_requests.models import ChangeRequest
 from associations.claims.actions import reviewing
-from associations.claims.models import Claim, Comment
+from associations.claims.models import Claim, Comment, Conflict
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
 from associations.jobs.models import Job
@@ -63,6 +63,7 @@ class Ready:
     other_body: Any  # as valid as the first, but not the same
     owner: Actor
     version: Callable[[], int]
+    events: int = 1  # how many it records
 
     def send(self, api: Api, body: Any = None, *, path: str = "", **headers: str) -> Any:
         api.client.raise_request_exception = False
@@ -323,6 +324,34 @@ def of_a_decided_claim(suffix: str, field: str, *, by: str = "partner") -> Calla
     return make
 
 
+def of_a_conflict(suffix: str, body: Any, other_body: Any, *, records: int = 1) -> Callable[[], Ready]:
+    """Return the recipe of a write to a conflict of two claims; `winner` and `claim` in its body name the second."""
+
+    def make() -> Ready:
+        customer = make_customer()
+        first, second = (
+            claims.make_submitted(customer, make_member(make_partner().organisation)) for _each in range(2)
+        )
+        pk = Conflict.objects.get(customer=customer).pk
+
+        def fill(template: Any) -> Any:
+            keys = {name: second.pk for name, value in template.items() if name in {"winner", "claim"} and value}
+            return template | keys
+
+        return Ready(
+            "post",
+            f"conflicts/{pk}/{suffix}",
+            f"conflicts/{pk + 100_000}/{suffix}",
+            fill(body),
+            fill(other_body),
+            make_member(customer.organisation) if suffix == "answer/" else make_staff(),
+            lambda: Conflict.objects.get(pk=pk).version,
+            records,
+        )
+
+    return make
+
+
 def of_no_claim_yet() -> Ready:
     """Return the write that drafts a claim."""
     customer = make_customer(domain="vasterhamn.example")
@@ -345,7 +374,7 @@ class ReadyForFiles(Ready):
         return api.post(path or self.path, form, **{**given, "Content-Type": MULTIPART_CONTENT})
 
 
-def of_a_claim() -> ReadyForFiles:
+def of_a_proof() -> ReadyForFiles:
     """Return the recipe of an upload of proof."""
     owner = make_member(make_partner().organisation)
     claim = claims.make_draft(make_customer(), owner)
@@ -394,9 +423,15 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "claim_ask": of_a_review("ask/", {"reasons": ["dates"]}, {"reasons": ["no_proof"]}),
     "claim_approve": of_a_review("approve/", {"note": "Complete."}, {"note": "Other"}),
     "claim_reject": of_a_review("reject/", {"reasons": ["dates"]}, {"reasons": ["no_proof"]}),
+    "conflict_decide": of_a_conflict(
+        "decide/", {"winner": True, "note": "Newest."}, {"winner": None, "note": "Other"}, records=3
+    ),
+    "conflict_ask_customer": of_a_conflict("ask-customer/", {}, {"x": "Other"}),
+    "conflict_ask_proof": of_a_conflict("ask-proof/", {"claim": True}, {"claim": True, "note": "Other"}),
+    "conflict_answer": of_a_conflict("answer/", {"mpn_id": None}, {"mpn_id": None, "text": "Other"}),
     "notification_done": of_the_inbox("done/"),
     "notification_reopen": of_the_inbox("reopen/"),
-    "upload_proof": of_a_claim,
+    "upload_proof": of_a_proof,
 }
 #: Writes that take a form with files, and no JSON.
 OF_FILES = {"upload_proof"}
@@ -405,6 +440,7 @@ OF_FILES = {"upload_proof"}
 NEW = {"bulk", "bulk_removals", "bulk_answers", "bulk_invitations", "invite", "activate", "move", "claim_draft"}
 #: Writes of platform staff, which is one organisation and sees everything.
 OF_STAFF = {"claim_start_review", "claim_ask", "claim_approve", "claim_reject"}
+OF_STAFF |= {"conflict_decide", "conflict_ask_customer", "conflict_ask_proof"}
 #: Writes to something of one's own, for which no role is needed.
 PERSONAL = {"notification_done", "notification_reopen"}
 
@@ -499,7 +535,7 @@ def test_two_writers_with_the_same_version_are_one_change_and_one_conflict(name)
         with ThreadPoolExecutor(2) as threads:
             done, stale = sorted(future.result() for future in [threads.submit(send), threads.submit(send)])
         assert (done < 300, stale) == (True, 412)
-        assert (ready.version(), events()) == (seen + 1, before + 1)
+        assert (ready.version(), events()) == (seen + 1, before + ready.events)
 
 
 # --- Keys -----------------------------------------------------------------------------------------------------------

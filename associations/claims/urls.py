@@ -28,7 +28,7 @@ urlpatterns = [
     path("p/claims/<int:claim_id>/proofs/form.<str:ending>", proofs.proof_form, name="proof_form"),
     path("p/claims/<int:claim_id>/proofs/<int:number>/", proofs.proof, name="proof"),
     path("p/claims/<int:claim_id>/proofs/<int:number>/download/", proofs.proof_download, name="proof_download"),
-    path("p/claims/<int:claim_id>/proofs/<int:number>/pages/<int:page>/", proofs.proof_page, name="proof_page"),
+    path("p/claims/<int:claim_id>/proofs/<int:number>/pages/<int:sheet>/", proofs.proof_page, name="proof_page"),
     path("a/claims/<int:claim_id>/proofs/", proofs.review_proofs, name="review_proofs"),
     path("a/claims/<int:claim_id>/proofs/<int:number>/", proofs.review_proof, name="review_proof"),
     path(
@@ -37,7 +37,7 @@ urlpatterns = [
         name="review_proof_download",
     ),
     path(
-        "a/claims/<int:claim_id>/proofs/<int:number>/pages/<int:page>/",
+        "a/claims/<int:claim_id>/proofs/<int:number>/pages/<int:sheet>/",
         proofs.review_proof_page,
         name="review_proof_page",
     ),

@@ -171,7 +171,7 @@ class ConflictDetail(Endpoint):
 
 class Decide(Endpoint):
     @described(
-        "decide",
+        "conflict_decide",
         "Decide a conflict",
         """For a reviewer. The sides that lose are rejected, or go on with what they have left. The winner is approved
         once it has no other open conflict; until then, a partner whose claim was approved before stays.""",
@@ -214,7 +214,7 @@ class Decide(Endpoint):
 
 class AskCustomer(Endpoint):
     @described(
-        "ask_customer",
+        "conflict_ask_customer",
         "Ask the customer",
         "For a reviewer. The customer's administrators are asked which partner is doing the work.",
         answers={200: ConflictShape},
@@ -235,7 +235,7 @@ class AskCustomer(Endpoint):
 
 class AskProof(Endpoint):
     @described(
-        "ask_proof",
+        "conflict_ask_proof",
         "Ask a side for more proof",
         """For a reviewer. A claim that is not approved waits for its partner from now on, and is rejected without an
         answer in time. An approved one stays as it is.""",
@@ -259,7 +259,7 @@ class AskProof(Endpoint):
 
 class AnswerConflict(Endpoint):
     @described(
-        "answer_conflict",
+        "conflict_answer",
         "Say which partner is doing the work",
         """For an administrator of the customer. The answer helps the reviewer, who decides by the proof. It can be
         changed until the decision.""",

@@ -158,8 +158,8 @@ def proof(request: Request, claim_id: int, number: int) -> HttpResponse:
 
 @require_safe
 @only(OrganisationKind.PARTNER, to=Right.READ_PROOFS)
-def proof_page(request: Request, claim_id: int, number: int, page: int) -> HttpResponse:
-    return _page(request, claim_id, number, page)
+def proof_page(request: Request, claim_id: int, number: int, sheet: int) -> HttpResponse:
+    return _page(request, claim_id, number, sheet)
 
 
 @require_safe
@@ -189,8 +189,8 @@ def review_proof(request: Request, claim_id: int, number: int) -> HttpResponse:
 
 @require_safe
 @only(OrganisationKind.STAFF, to=Right.READ_PROOFS)
-def review_proof_page(request: Request, claim_id: int, number: int, page: int) -> HttpResponse:
-    return _page(request, claim_id, number, page)
+def review_proof_page(request: Request, claim_id: int, number: int, sheet: int) -> HttpResponse:
+    return _page(request, claim_id, number, sheet)
 
 
 @require_safe

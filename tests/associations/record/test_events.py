@@ -51,6 +51,7 @@ CLAIM = {
     "units": [{"workload": "exo"}, {"subscription": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21", "name": "Dynamics 365"}],
 }
 APPROVED = {**CLAIM, "approved_at": "2020-03-02T00:00:00+00:00", "consent_due_at": None}
+CONFLICT = {"conflict": 4, "program": "osu_m365", "role": "usage", "unit": {"workload": "exo"}, "sides": 2}
 CHANGED = {"seats": [420, 400], "status": ["active", "grace"], "agreement": ["EA", "CSP"]}
 PROVED = {
     "claim": 5,
@@ -143,6 +144,14 @@ NOW: dict[str, dict[str, Any]] = {
     "claim.dispute_lapsed": CLAIM,
     "claim.reminded": {**CLAIM, "due_at": "2026-04-01T22:00:00+00:00", "reminder": 1},
     "claim.renewal_due": {**CLAIM, "renews_on": "2027-01-01", "days": 30},
+    "conflict.opened": {**CONFLICT, "partner": PARTNER},
+    "conflict.joined": {**CONFLICT, "partner": PARTNER},
+    "conflict.proof_asked": {**CONFLICT, "partner": PARTNER, "due_at": "2026-04-01T22:00:00+00:00"},
+    "conflict.customer_asked": CONFLICT,
+    "conflict.answered": {**CONFLICT, "partner": PARTNER},
+    "conflict.decided": {**CONFLICT, "partner": PARTNER, "holder": PARTNER, "waits": False},
+    "conflict.closed": {**CONFLICT, "partner": PARTNER},
+    "conflict.lapsed": {**CONFLICT, "partner": PARTNER},
     "bulk.requested": {"rows": 900, "dry_run": True, "action": "remove"},
     "delivery.replayed": {"event": 5, "status": "dead", "attempts": 12},
     "outbox.replayed": {"verb": "invitation.sent", "attempts": 12, "dead_at": "2026-03-01T09:30:00+00:00"},
@@ -216,6 +225,10 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("claim.asked", {**CLAIM, "due_at": None}),
+    ("conflict.proof_asked", {**CONFLICT, "partner": PARTNER, "due_at": None}),
+    ("conflict.answered", {**CONFLICT, "partner": None}),
+    ("conflict.decided", {**CONFLICT, "partner": None, "holder": None, "waits": False}),
+    ("conflict.decided", {**CONFLICT, "partner": PARTNER, "holder": None, "waits": True}),
     ("claim.rejected", {**CLAIM, "final": True, "due_at": None}),
     ("organisation.parent_changed", {**CHANGE, "now": ""}),
     ("subscription.moved_in", {}),
@@ -245,6 +258,8 @@ def stored(verb: str, changes: dict[str, Any], kind: str) -> Event:
 
 
 def object_id(kind: str) -> str:
+    if kind in {"claim", "conflict"}:
+        return "8"  # a page of the history has the events of all others with one ID
     return OBJECT if kind in {"subscription", "invitation", "customer"} else "7"
 
 

@@ -1,208 +1,172 @@
-"""What a claim shows: the subscriptions with the claimed workload, and its usage alone."""
+"""Who reads what of a claim: each party, each claim, each way to it. Nobody reads more than the table says."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from django.urls import reverse
 
-from associations.record.access import (
-    all_visible_to,
-    customers_visible_to,
-    few_keys,
-    restricted,
-    subscriptions_visible_to,
-    usage_visible_to,
-)
-from associations.record.holdings import holdings
-from associations.record.models import Association
-from associations.record.queries import get_visible
+from associations.attaching.actions import attach as attaching
+from associations.claims.actions import commenting, drafting, reviewing
+from associations.claims.models import Claim
 from por.accounts.models import Actor
-from por.directory.models import Customer, Partner, ServicePlan, Subscription, Usage
+from por.history.models import Event
 from tests.api import Api
-from tests.factories import make_customer, make_member, make_partner, make_subscription
+from tests.claims import make_draft, make_submitted
+from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.pages import signed_in
 
-MONTH = date(2026, 3, 1)
+#: What a claim has that not everyone may read. The words stand nowhere else.
+SECRETS = {
+    "name": "Secret name",
+    "proof": "secret-file",
+    "comment": "Secret comment",
+    "internal": "Secret among staff",
+    "note": "Secret note",
+    "draft": "Secret draft",
+}
+#: What each reader finds by any way: pages, API, files and events.
+MAY_READ: dict[str, set[str]] = {
+    "claimant": {"name", "proof", "comment", "note", "draft"},
+    "incentives": {"name", "proof", "comment", "note", "draft"},
+    "company": {"name", "proof", "comment", "note", "draft"},
+    "viewer": {"name", "draft"},
+    "rival": set(),
+    "of record": set(),
+    "customer": set(),
+    "customer viewer": set(),
+    "other customer": set(),
+    "reviewer": {"name", "proof", "comment", "internal"},
+    "support": {"name", "proof", "comment", "internal"},
+    "auditor": {"name", "proof", "comment", "internal"},
+    "programme administrator": {"name"},
+}
 
 
-@pytest.fixture
-def mail(customer: Customer) -> Subscription:
-    """Return a subscription with Exchange, SharePoint and other workloads, with usage of two."""
-    return used(make_subscription(customer), exo=300, spo=250)
+@pytest.fixture(scope="module")
+def case(shared: None) -> dict[str, Any]:
+    """Return a contested claim with a proof, comments and a note, a draft, and a person for each reader."""
+    customer, company = make_customer(), make_partner("Nordvik AB", kind="global")
+    partner = make_partner("Nordvik Cloud AB", parent=company.organisation)
+    holder, rival = make_partner("Halden Konsult AB"), make_partner("Rival AB")
+    claimant, admin = make_member(partner.organisation), make_member(customer.organisation)
+    people: dict[str, Actor] = {
+        "claimant": claimant,
+        "incentives": make_member(partner.organisation, "incentives"),
+        "company": make_member(company.organisation),
+        "viewer": make_member(partner.organisation, "viewer"),
+        "rival": make_member(rival.organisation),
+        "of record": make_member(holder.organisation),
+        "customer": admin,
+        "customer viewer": make_member(customer.organisation, "viewer"),
+        "other customer": make_member(make_customer("Ekholmen AB").organisation),
+        "reviewer": make_staff("reviewer"),
+        "support": make_staff("support"),
+        "auditor": make_staff("auditor"),
+        "programme administrator": make_staff("programme_administrator"),
+    }
+    attaching.attach(make_subscription(customer).subscription_id, holder.mpn_id, by=admin)
+    claim = make_submitted(customer, claimant, "exo", name=SECRETS["name"])
+    claim.proofs.update(filename="secret-file.pdf")
+    draft = make_draft(customer, claimant, "spo", name=SECRETS["draft"])
+    reviewing.start_review(claim.pk, by=people["reviewer"])
+    reviewing.ask(claim.pk, ["dates"], by=people["reviewer"], note=SECRETS["note"])
+    commenting.comment(claim.pk, SECRETS["comment"], by=claimant)
+    commenting.comment(claim.pk, SECRETS["internal"], by=people["reviewer"], internal=True)
+    make_submitted(customer, people["rival"], "exo")
+    over = make_submitted(customer, claimant, "teams", name="Over")
+    drafting.withdraw(over.pk, by=claimant, note="Secret note")
+    return {"claim": claim, "draft": draft, "over": over, "people": people}
 
 
-@pytest.fixture
-def others(customer: Customer) -> list[Subscription]:
-    """Return subscriptions without Exchange: of Azure, Intune alone, an unknown SKU; and one of another tenant."""
-    unknown = make_subscription(customer)
-    Subscription.objects.filter(pk=unknown.pk).update(sku=None)
-    return [
-        used(make_subscription(customer, product="azure"), azure=1),
-        used(make_subscription(customer, product="intune", sku_string_id="INTUNE_A"), intune=90),
-        used(unknown, exo=10),
-        used(make_subscription(make_customer("Ekholmen AB")), exo=20),
-    ]
-
-
-@pytest.fixture
-def claimant(partner: Partner) -> Actor:
-    return make_member(partner.organisation)
-
-
-def used(subscription: Subscription, **active: int) -> Subscription:
-    if subscription.product == "azure":
-        Subscription.objects.filter(pk=subscription.pk).update(sku=None)
-    for workload, people in active.items():
-        figures = {"paid_units": 420, "active_users": people}
-        Usage.objects.create(subscription=subscription, month=MONTH, workload=workload, **figures)
-    return subscription
-
-
-def claim(customer: Customer, partner: Partner, workload: str, **fields: Any) -> Association:
-    return Association.objects.create(
-        **{
-            "kind": "cpor",
-            "program": "osu_m365",
-            "role": "usage",
-            "workload": workload,
-            "customer": customer,
-            "partner": partner,
-            "source": "claim",
-            "began_at": datetime(2026, 1, 1, tzinfo=UTC),
-        }
-        | fields
-    )
-
-
-def seen(actor: Actor) -> list[Subscription]:
-    """Return the subscriptions that an actor sees, which all ways to find them agree about."""
-    found = list(subscriptions_visible_to(actor).order_by("pk"))
-    few = few_keys(actor)
-    assert few is not None
-    assert (
-        found
-        == list(all_visible_to(actor).order_by("pk"))
-        == list(restricted(Subscription.objects, *few).order_by("pk"))
-    )
-    listed = Api(actor).get("subscriptions/").json()["results"]
-    assert sorted(one["id"] for one in listed) == sorted(str(one.subscription_id) for one in found)
+def ways(case: dict[str, Any], reader: Actor) -> dict[str, str]:
+    """Return all that the reader gets of the claims, by the address or the name of the way."""
+    web, api, found = signed_in(reader), Api(reader), {}
+    paths = ["/p/claims/", "/p/claims/?search=Secret", "/p/claims/?format=csv"]
+    for one in (case["claim"], case["draft"], case["over"]):
+        paths += [f"/p/claims/{one.pk}/", f"/p/claims/{one.pk}/edit/summary/", f"/p/claims/{one.pk}/edit/contacts/"]
+        found |= {path: body(api.get(path)) for path in (f"claims/{one.pk}/", f"claims/{one.pk}/comments/")}
+    found |= {path: body(web.get(path)) for path in paths}
+    found |= {path: body(api.get(path)) for path in ("claims/", "claims/?search=Secret", "claims/?format=csv")}
     return found
 
 
-def used_by(actor: Actor) -> set[tuple[int, str]]:
-    return set(usage_visible_to(actor).values_list("subscription", "workload"))
+def body(response: Any) -> str:
+    if response.status_code not in (200, 422):
+        return ""
+    content = b"".join(response.streaming_content) if response.streaming else response.content
+    text: str = content.decode()
+    return text.replace('value="Secret"', "")
 
 
-def test_claim_of_a_workload_shows_the_subscriptions_that_have_it_and_its_usage(
-    customer, partner, claimant, mail, others
-):
-    claim(customer, partner, "exo")
+@pytest.mark.parametrize("name", MAY_READ)
+def test_reader_finds_by_any_way_what_it_may_read_and_nothing_else(case, name):
+    reader = case["people"][name]
+    found = ways(case, reader)
 
-    assert seen(claimant) == [mail]
-    assert used_by(claimant) == {(mail.pk, "exo")}
-    assert list(customers_visible_to(claimant)) == [customer]
-    months = Api(claimant).get(f"subscriptions/{mail.subscription_id}/usage/").json()["results"]
-    assert [one["active_users"] for one in months] == [300]
-    page = signed_in(claimant).get(reverse("portal:partner_customer_detail", args=[customer.tenant_id])).text
-    assert "Exchange Online," in page
-    assert "1 subscription" in page
-    for one in others:
-        assert Api(claimant).get(f"subscriptions/{one.subscription_id}/").status_code == 404
+    read = {secret for secret, words in SECRETS.items() if any(words in text for text in found.values())}
+    assert read == MAY_READ[name]
 
 
-def test_claims_of_several_workloads_add_up(customer, partner, claimant, mail, others):
-    claim(customer, partner, "exo")
-    claim(customer, partner, "intune")
-    claim(customer, make_partner("Rival AB"), "spo")
-
-    assert set(seen(claimant)) == {mail, others[1]}
-    assert used_by(claimant) == {(mail.pk, "exo"), (others[1].pk, "intune")}
-
-
-def test_right_for_the_tenant_shows_all_its_subscriptions_beside_a_claim(customer, partner, claimant, mail, others):
-    claim(customer, partner, "exo")
-    claim(customer, partner, "", kind="delegated_admin", program="", role="")
-
-    assert set(seen(claimant)) == {mail, *others[:3]}
-    assert used_by(claimant) == {(mail.pk, "exo")}
-
-
-def test_partner_of_record_with_a_claim_sees_every_workload(customer, partner, claimant, mail):
-    claim(customer, partner, "exo")
-    claim(customer, partner, "", kind="dpor", program="", role="", subscription=mail)
-
-    assert used_by(claimant) == {(mail.pk, "exo"), (mail.pk, "spo")}
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("claimant", {"claim", "draft", "over"}),
+        ("viewer", {"claim", "draft", "over"}),
+        ("rival", set()),
+        ("of record", set()),
+        ("customer", {"claim", "over"}),
+        ("other customer", set()),
+        ("reviewer", {"claim", "over"}),
+    ],
+)
+def test_claim_that_a_reader_may_not_see_is_absent(case, name, seen):
+    api = Api(case["people"][name])
+    listed = {one["id"] for one in api.get("claims/").json()["results"]}
+    for key in ("claim", "draft", "over"):
+        status = api.get(f"claims/{case[key].pk}/").status_code
+        assert (status == 200) == (case[key].pk in listed) == (key in seen), key
+        assert status in (200, 404)
 
 
-def test_claim_of_a_subscription_shows_that_one_with_all_its_usage(customer, partner, claimant, mail, others):
-    claim(customer, partner, "", program="osu_bizapps", subscription=mail)
+def test_customer_reads_who_units_status_and_contacts(case):
+    found = Api(case["people"]["customer"]).get(f"claims/{case['claim'].pk}/").json()
 
-    assert seen(claimant) == [mail]
-    assert used_by(claimant) == {(mail.pk, "exo"), (mail.pk, "spo")}
-
-
-def test_ended_claim_shows_the_months_it_covered_and_no_figure_of_today(customer, partner, claimant, mail):
-    Usage.objects.create(subscription=mail, month=date(2026, 4, 1), workload="exo", active_users=1)
-    claim(customer, partner, "exo", ended_at=datetime(2026, 4, 15, tzinfo=UTC))
-
-    assert seen(claimant) == [mail]
-    assert set(usage_visible_to(claimant).values_list("month", "workload")) == {(MONTH, "exo")}
-    assert get_visible(claimant, mail.subscription_id).seats is None
-    text = signed_in(claimant).get(reverse("portal:partner_subscription_usage", args=[mail.subscription_id])).text
-    assert "You can see Jan 2026 – Mar 2026 of Exchange Online because you had a claim" in text
+    assert found["status"] == "action_required"
+    assert (found["workloads"], found["customer_contact"]["name"]) == (["exo"], "Karin Lund")
+    assert found["proved_at"]
+    assert len(found["conflicts"]) == 1
+    hidden = {"name", "opt_out_of_payment", "transaction_on", "seller", "solution", "checked", "proofs", "due_at"}
+    assert {one for one in hidden if found[one] is not None} == set()
 
 
-def test_open_claim_shows_a_subscription_as_it_is_now(customer, partner, claimant, mail):
-    claim(customer, partner, "exo")
-
-    assert get_visible(claimant, mail.subscription_id).seats == mail.seats
-    text = signed_in(claimant).get(reverse("portal:partner_subscription_usage", args=[mail.subscription_id])).text
-    assert "You can see all months of Exchange Online because of your claim." in text
-    assert "You cannot see any months" not in text
+def test_customer_does_not_find_a_claim_by_the_name_that_the_partner_gave_it(case):
+    for name, found in (("customer", 0), ("reviewer", 1)):
+        page = Api(case["people"][name]).get("claims/", {"search": "Secret name"})
+        assert len(page.json()["results"]) == found
 
 
-def test_undone_claim_shows_nothing(customer, partner, claimant, mail):
-    claim(customer, partner, "exo", undone_at=datetime(2026, 2, 1, tzinfo=UTC))
-
-    assert seen(claimant) == []
-    assert used_by(claimant) == set()
-
-
-def test_global_account_sees_what_its_locations_have_claimed(customer, mail, others):
-    above = make_partner("Norden Group", kind="global")
-    claim(customer, make_partner("Norden Väst AB", parent=above.organisation), "exo")
-    company = make_member(above.organisation)
-
-    assert list(subscriptions_visible_to(company)) == list(all_visible_to(company)) == [mail]
-    assert used_by(company) == {(mail.pk, "exo")}
+def test_no_event_has_a_name_a_file_a_comment_or_a_note(case):
+    of_claims = Event.objects.filter(object_kind__in=["claim", "conflict"])
+    assert of_claims.count() > 5
+    for event in of_claims:
+        told = f"{event.changes} {event.reason} {event.object_name}"
+        assert "ecret" not in told, event.verb
 
 
-def test_customer_reads_which_workloads_a_partner_has_claimed_and_how_much_it_still_sees(
-    customer, partner, mail, others
-):
-    second = make_subscription(customer)
-    claim(customer, partner, "exo")
-    claim(customer, partner, "spo")
-
-    found = holdings(partner, [mail])
-
-    assert found.named() == "Claimed partner of record for 2 workloads"
-    assert found.others == 1, second
-    Association.objects.filter(workload="spo").update(ended_at=datetime(2026, 2, 1, tzinfo=UTC))
-    assert holdings(partner, [mail]).named() == "Claimed partner of record for 1 workload"
-    claim(customer, partner, "", program="osu_bizapps", subscription=second)
-    assert holdings(partner, [mail]).others == 1, "it is counted once"
-    claim(customer, partner, "", kind="pal", program="", role="")
-    assert holdings(partner, [mail]).others is None
+def test_events_stand_in_the_chain_of_who_may_read_them(case):
+    claim: Claim = case["claim"]
+    found = dict(Event.objects.filter(object_kind="claim", object_id=str(claim.pk)).values_list("verb", "chain"))
+    assert found == {
+        "claim.submitted": f"organisation:{claim.customer_id}",
+        "claim.review_started": f"organisation:{claim.partner_id}",
+        "claim.asked": f"organisation:{claim.partner_id}",
+        "claim.commented": f"organisation:{claim.partner_id}",
+        "claim.noted": "house",
+    }
 
 
-def test_sku_that_loses_a_workload_shows_nothing_more(customer, partner, claimant, mail):
-    """It is the catalogue that decides, and it is asked each time."""
-    claim(customer, partner, "exo")
-    assert seen(claimant) == [mail]
-    ServicePlan.objects.filter(workload="exo").update(workload="")
-    assert seen(claimant) == []
-    assert used_by(claimant) == set()
+def test_control_a_field_that_is_not_hidden_from_the_customer_is_found(case, monkeypatch):
+    monkeypatch.setattr("associations.claims.schemas.claims.may_read_all", lambda _actor: True)
+    found = ways(case, case["people"]["customer"])
+    assert any(SECRETS["name"] in text for text in found.values())

@@ -31,7 +31,7 @@ def at_once(*calls: Callable[[], Any]) -> list[str]:
         return sorted(pool.map(run, calls))
 
 
-def together(check: Callable[..., Any], *, rivals: int = 2, wait: float = 1) -> Callable[..., Any]:
+def together(check: Callable[..., Any], *, rivals: int = 2, wait: float = 3) -> Callable[..., Any]:
     """Return the check, after which each rival waits until the others have passed it too, or for `wait` seconds."""
     passed = threading.Barrier(rivals)
 

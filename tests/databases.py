@@ -112,11 +112,11 @@ def addresses(name: str = "") -> dict[str, str]:
 
 
 @contextmanager
-def empty_database(name: str) -> Iterator[dict[str, str]]:
-    """Make a database without tables; yield its addresses for each role, and drop it after."""
+def empty_database(name: str, *, like: str = "template1") -> Iterator[dict[str, str]]:
+    """Make a database without tables, or like another; yield its addresses for each role, and drop it after."""
     with _server() as cursor:
         cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        cursor.execute(f'CREATE DATABASE "{name}"')
+        cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
     try:
         yield addresses(name)
     finally:

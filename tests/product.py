@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import socket
 import subprocess
@@ -24,11 +25,19 @@ OURS |= {"ALLOWED_HOSTS", "SITE_URL", "FILES_ROOT", "STATIC_ROOT", "METRICS_TOKE
 TIMEOUT = 180  # seconds; longer than anything takes, so that only a hang fails
 
 
+#: Below the ports that Linux gives to connections and to who asks for any: one of those may go to somebody else in
+#: the seconds until a server of ours opens it.
+PORTS = range(10_000, 32_768)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+    """Return a port that is free, and most likely stays so until a server opens it."""
+    chance = random.SystemRandom()  # Hypothesis seeds the other one, alike in each process
+    while True:
+        number = chance.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", number))
+            return number
 
 
 def environment(var: Path, port: int = 0) -> dict[str, str]:

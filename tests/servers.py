@@ -12,7 +12,6 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from por.embedded import servers
 from por.embedded.home import Home
 from por.embedded.processes import Processes
 from tests import pooler
+from tests.product import free_port
 
 SETTINGS = {
     "SECRET_KEY": "only for tests, where nothing is secret",
@@ -106,7 +106,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     command = [Path(sys.executable).with_name("weed"), "server", f"-dir={place}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.preStopSeconds=0", "-filer"]
     command += ["-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={place / 's3.json'}"]
-    ports = dict(zip(SEAWEED_PORTS, _free_ports(len(SEAWEED_PORTS)), strict=True))
+    ports = {name: free_port() for name in SEAWEED_PORTS}
     command += [f"-{name}={port}" for name, port in ports.items()]
     options = {
         "bucket_name": "partner-of-record",
@@ -136,14 +136,6 @@ def _keys() -> str:
 
 #: The ports of each part. By default the second port is the first plus 10,000, which may be past the last port.
 SEAWEED_PORTS = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def _takes_a_file(options: dict[str, Any]) -> bool:

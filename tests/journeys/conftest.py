@@ -7,16 +7,19 @@ import email.message
 import email.policy
 import json
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.product import Product, free_port, manage, running
+from tests.product import Product, free_port, manage, running, wait_until
+
+#: Milliseconds; longer than a page takes on a busy machine, so that only what never comes fails.
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 
 #: Makes people, and enough subscriptions for each journey to have its own, by the product's models.
 MAKE_STAGE = """
@@ -66,16 +69,26 @@ class Stack(Product):
         self.free, self.contested, self.expired = stage["free"], stage["contested"], stage["expired"]
         self.signed_in: dict[tuple[str, bool, bool, bool], Any] = {}  # cookies, by browser
 
-    def mail_to(self, address: str, subject: str = "", *, wait: float = 20) -> list[email.message.EmailMessage]:
-        """Return the mails to an address, oldest first. Wait until there is one, or until the time is over."""
-        end = time.monotonic() + wait
-        while True:
+    def mail_to(
+        self, address: str, subject: str = "", *, about: str = "", times: int = 1
+    ) -> list[email.message.EmailMessage]:
+        """Return the mails to an address, oldest first: those whose text says this. Wait until there are so many."""
+        found: list[email.message.EmailMessage] = []
+
+        def are_there() -> bool:
             files = sorted((self.var / "mail" / "new").glob("*"), key=lambda file: file.stat().st_mtime_ns)
             mails = [email.message_from_bytes(file.read_bytes(), policy=email.policy.default) for file in files]
-            found = [mail for mail in mails if address in str(mail["To"]) and subject in str(mail["Subject"])]
-            if found or time.monotonic() > end:
-                return found  # type: ignore[return-value]
-            time.sleep(0.1)
+            found[:] = [
+                mail
+                for mail in mails
+                if address in str(mail["To"])
+                and subject in str(mail["Subject"])
+                and about in mail.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+            ]
+            return len(found) >= times
+
+        wait_until(are_there)
+        return found
 
 
 @pytest.fixture(scope="package")
@@ -131,6 +144,7 @@ class Visitor:
 
     def look(self) -> None:
         """Check that the page is accessible, keeps its security policy, has one h1 and does not scroll sideways."""
+        self.page.wait_for_load_state()  # a button may have opened it
         where = self.page.url
         breaches = self.page.evaluate("window.breaches")
         assert not breaches, (where, breaches)
@@ -157,7 +171,7 @@ def visitor(stack: Stack, browser: Browser) -> Iterator[Callable[..., Visitor]]:
             reduced_motion="reduce",
             java_script_enabled=scripts,
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE)
         visitor = Visitor(stack, context)
         met.append(visitor)
         if address:

@@ -6,14 +6,13 @@ Each gets e-mails and pages with what they may know, for each answer and without
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Stack, Visitor
-from tests.product import TIMEOUT, manage
+from tests.product import manage
 
 pytestmark = pytest.mark.journey
 
@@ -45,14 +44,7 @@ class Contest:
     def mail(self, address: str, subject: str) -> str:
         """Return the text of the newest mail about this change request; wait for it."""
         path = self.partner_page if address in {NILS, HANNA} else self.customer_page
-        deadline = time.monotonic() + TIMEOUT
-        while time.monotonic() < deadline:
-            texts = [mail.get_body(("plain",)).get_content() for mail in self.stack.mail_to(address, subject)]
-            found = [text for text in texts if f"{path}\n" in text]
-            if found:
-                return found[-1]
-            time.sleep(0.2)
-        raise AssertionError(f"no mail to {address} about {path}: {subject}")
+        return self.stack.mail_to(address, subject, about=f"{path}\n")[-1].get_body(("plain",)).get_content()
 
     def answer(self, choice: str, words: str = "") -> Page:
         page = self.aina.open(self.customer_page)

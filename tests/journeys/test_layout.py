@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.journeys.test_attach import ADMINISTRATOR, NAME, NORDVIK, SWEDE, detail
 
@@ -20,7 +21,7 @@ def test_id_field_stands_within_the_first_500_pixels_of_a_phone_and_has_the_focu
     field = page.locator("#id_mpn_id")
     assert page.evaluate("scrollY") == 0
     assert bottom(field) <= 500
-    assert page.evaluate("document.activeElement.id") == "id_mpn_id"
+    expect(field).to_be_focused()
     assert page.locator("nav.crumbs").count() == 1
     assert page.locator("main ol.trail").bounding_box()["y"] > bottom(field)  # the path in the portal is no second one
 

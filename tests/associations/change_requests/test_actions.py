@@ -420,12 +420,12 @@ def test_deadline_is_the_end_of_the_last_business_day_and_each_reminder_is_sent_
                 if not change_requests.expire_and_remind():
                     break
                 sent.append((case.events()[-1].removeprefix("change_request."), hour))
-        hour += timedelta(hours=6) if hour.hour % 6 == 0 else timedelta(hours=1)
+        hour += timedelta(hours=12) if hour.hour % 12 == 0 else timedelta(hours=1)
 
     moments = [*change_requests.reminders_of(request), end]
     assert [what for what, _hour in sent] == ["reminded", "reminded", "expired"]
     assert all(
-        moment <= hour < moment + timedelta(hours=6) for (_what, hour), moment in zip(sent, moments, strict=True)
+        moment <= hour < moment + timedelta(hours=12) for (_what, hour), moment in zip(sent, moments, strict=True)
     )
     assert (case.request.status, case.of_record()) == ("expired", "Nordvik Cloud AB")
 

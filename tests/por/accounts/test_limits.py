@@ -44,9 +44,9 @@ def elin() -> User:
 
 @pytest.fixture
 def wait(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Return a function that lets time pass, for the limits and for the cache."""
-    real, passed = time.time, [0.0]
-    monkeypatch.setattr(time, "time", lambda: real() + passed[0])
+    """Return a function that lets time pass, for the limits and for the cache. Between its calls, limits see none."""
+    began, passed = time.time(), [0.0]
+    monkeypatch.setattr(time, "time", lambda: began + passed[0])
 
     def pass_time(seconds: float) -> None:
         passed[0] += seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from select import select
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from por.db.base import DatabaseWrapper
 from por.db.prepared import Param, PreparedQuery
 from por.directory.models import Partner
 from tests.por.db.test_outages import as_owner_elsewhere
+from tests.product import TIMEOUT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -84,6 +86,7 @@ def test_a_connection_with_something_to_read_is_kept():
     before = backend()
     with as_owner_elsewhere() as cursor:
         cursor.execute("NOTIFY something")
+    assert select([connection.connection], [], [], TIMEOUT)[0], "it has come"
     close_old_connections()
 
     assert backend() == before

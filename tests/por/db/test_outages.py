@@ -219,6 +219,13 @@ def change(product: Product, token: str, path: str, key: str, mpn_id: str = "") 
     )
 
 
+def not_ready(product: Product) -> tuple[str, str]:
+    """Return what a probe that is not ready says of database and broker. Each has a second: ask again if it is busy."""
+    ready = product.ask("GET", "/readyz")
+    assert ready.status == 503
+    return ready.json["components"]["database"], ready.json["components"]["broker"]
+
+
 def a_partner(product: Product, token: str) -> str:
     found = product.ask("GET", "/api/v1/associations/?kind=dpor", Authorization=f"Bearer {token}")
     return str(found.json["results"][0]["partner"]["mpn_id"])
@@ -235,8 +242,8 @@ def test_without_the_database_everything_is_503_and_recovers_by_itself(product, 
         page = product.ask("GET", "/c/")
         answer = change(product, token, subscription_path, "away", mpn_id)
         as_session = product.ask("GET", "/api/v1/me/")
-        ready, alive = product.ask("GET", "/readyz"), product.status("/livez")
-        metrics = product.metrics()
+        wait_until(lambda: not_ready(product) == ("failed", "ok"))
+        alive, metrics = product.status("/livez"), product.metrics()
 
     assert (page.status, page.headers["Retry-After"]) == (503, "10")
     assert AWAY in page.text
@@ -244,11 +251,6 @@ def test_without_the_database_everything_is_503_and_recovers_by_itself(product, 
         assert (problem.status, problem.json["code"], problem.json["detail"]) == (503, "unavailable", AWAY)
         assert problem.headers["Content-Type"] == "application/problem+json"
         assert "Retry-After" in problem.headers
-    assert (ready.status, ready.json["components"]["database"], ready.json["components"]["broker"]) == (
-        503,
-        "failed",
-        "ok",
-    )
     assert alive == 200
     assert metrics.status == 200
     assert "\ndatabase_answers 0.0\n" in metrics.text
@@ -290,7 +292,9 @@ def test_every_request_is_answered_after_connections_have_ended(product, token, 
         end_connections(product)
         assert ask().status == status
 
-    os.kill(product.pid("postgresql"), signal.SIGINT)
+    before = product.pid("postgresql")
+    os.kill(before, signal.SIGINT)
+    wait_until(lambda: product.find("postgresql") not in (None, before))
     wait_until(lambda: product.status("/readyz") == 200)
     with ThreadPoolExecutor(12) as pool:
         answers = pool.map(lambda _number: product.ask("GET", "/api/v1/me/", **bearer).status, range(24))
@@ -301,36 +305,42 @@ def test_the_worker_keeps_its_connections_and_replaces_those_that_have_ended(pro
     log = product.var / "log" / "worker.log"
 
     def last_used() -> Any:
+        """Return when a connection was used last, and whether none is in use now."""
         with product.database() as cursor:
-            cursor.execute("SELECT max(state_change) FROM pg_stat_activity WHERE usename = 'por_worker'")
-            return cursor.fetchone()[0]
+            cursor.execute(
+                "SELECT max(state_change), bool_and(state = 'idle') FROM pg_stat_activity WHERE usename = 'por_worker'"
+            )
+            return cursor.fetchone()
 
     def wait_for_tasks(number: int) -> None:
-        seen = {last_used()}
-        wait_until(lambda: seen.add(last_used()) or len(seen) > number)
+        seen = {last_used()[0]}
+        wait_until(lambda: seen.add(last_used()[0]) or len(seen) > number)
 
     def connections() -> set[int]:
-        """Return the worker's connections; the database's own parallel workers come and go with a query."""
+        """Return the worker's connections. A task may have more, and the database's own workers have a query."""
         with product.database() as cursor:
             cursor.execute(
                 "SELECT pid FROM pg_stat_activity WHERE usename = 'por_worker' AND backend_type = 'client backend'"
             )
             return {pid for (pid,) in cursor}
 
-    wait_for_tasks(8)
-    kept = connections()
-    assert kept
-    wait_for_tasks(4)
-    assert kept <= connections()  # the second process may only now have its first task
-
     def rests() -> bool:
         """Return whether no connection is used for some seconds, so no task runs. Tasks take less time than this."""
         before = last_used()
         time.sleep(3)
-        return bool(last_used() == before)
+        return before[1] and bool(last_used() == before)
+
+    wait_for_tasks(4)
+    with hung(product, "beat"):
+        wait_until(rests)
+        kept = connections()
+    assert kept
+    wait_for_tasks(8)
 
     with hung(product, "beat"):
         wait_until(rests)
+        assert kept <= connections()  # the second process may have had its first task since
+        assert len(connections()) <= len(product.children("worker"))
         end_connections(product)
     lines = log.read_text().count("A server is not available")
     wait_for_tasks(4)
@@ -388,13 +398,9 @@ def test_without_the_cache_everything_works_and_guessing_still_has_a_bound(produ
         assert stranger.status("/c/") == 200
         guesses = (stranger_to(product).sign_in("partner", "not this one").status for _ in range(31))
         assert 429 in guesses, "each of the two processes counts for itself"
-        ready, alive = product.ask("GET", "/readyz"), product.status("/livez")
+        wait_until(lambda: not_ready(product) == ("ok", "failed"))
+        alive = product.status("/livez")
 
-    assert (ready.status, ready.json["components"]["broker"], ready.json["components"]["database"]) == (
-        503,
-        "failed",
-        "ok",
-    )
     assert alive == 200
     wait_until(lambda: product.status("/readyz") == 200)
 

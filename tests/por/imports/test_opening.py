@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from associations.record.models import Association
 from por.accounts.models import Membership, Organisation
 from por.directory.models import Customer, Partner, Subscription, Usage
+from por.imports import opening
 from por.imports.actions import running
 from por.imports.models import Import
 from tests.estates import (
@@ -75,15 +77,25 @@ def test_file_is_read_in_any_common_form(tmp_path: Path, separator: str, end: st
     assert list(names) == [(NAME, "SE"), ("Ek AB", "")]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le", "utf-8"])
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_long_file_in_another_encoding_is_read_to_its_end(tmp_path: Path, encoding: str, end: str) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "end", "block", "count"),
+    [
+        *product(["utf-16-be", "utf-16-le", "utf-8"], ["\n", "\r\n", "\r"], [997], [400]),
+        ("utf-16-le", "\r\n", opening.BLOCK, 9000),
+    ],
+)
+def test_long_file_in_another_encoding_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, end: str, block: int, count: int
+) -> None:
     """The blocks in which a file is read end within characters and within line ends."""
-    rows = [f"{number:08}-0000-4000-8000-000000000000,Ångström {number} Å,,,,," for number in range(9_000)]
+    monkeypatch.setattr(opening, "BLOCK", block)
+    rows = [f"{number:08}-0000-4000-8000-000000000000,Ångström {number} Å,,,,," for number in range(count)]
     mark = "\ufeff" if encoding.startswith("utf-16") else ""
-    loaded = load_text(tmp_path, mark + end.join([HEADER, *rows]), encoding=encoding)
-    assert "9000 created, 0 changed, 0 unchanged, 0 failed" in loaded.out
-    assert Organisation.objects.filter(name__regex="^Ångström [0-9]+ Å$").count() == 9_000
+    text = mark + end.join([HEADER, *rows])
+    assert len(text.encode(encoding)) > 3 * block
+    loaded = load_text(tmp_path, text, encoding=encoding)
+    assert f"{count} created, 0 changed, 0 unchanged, 0 failed" in loaded.out
+    assert Organisation.objects.filter(name__regex="^Ångström [0-9]+ Å$").count() == count
 
 
 def test_half_a_character_at_the_end_costs_only_its_row(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from django.db import connection
 
 from por.db.grants import as_owner
-from tests.databases import empty_database
+from tests.databases import TEMPLATE, empty_database
 from tests.product import ROOT
 
 #: As if the application came through a pooler, which knows the database by another name, and was away.
@@ -75,7 +75,7 @@ def test_migrate_uses_host_port_and_name_of_the_owners_address_and_grants_each_r
 
 
 def test_one_role_for_web_server_and_worker_has_the_rights_of_both_until_the_worker_gets_its_own():
-    with empty_database(f"{connection.settings_dict['NAME']}_owner") as addresses:
+    with empty_database(f"{connection.settings_dict['NAME']}_owner", like=TEMPLATE) as addresses:
         denied = []
         for worker in ("", "por_worker", "por_app"):
             assert migrate(addresses["DATABASE_OWNER_URL"], worker=worker).returncode == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -20,6 +19,7 @@ from por.history.models import Event
 from por.notifications import messages
 from por.notifications.actions.delivering import deliver
 from por.notifications.models import Topic
+from tests.product import free_port
 
 
 def context(event: Event) -> dict[str, object]:
@@ -76,12 +76,6 @@ class MailServer:
     @property
     def recipients(self) -> list[str]:
         return sorted(mail["To"] for mail in self.received)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture

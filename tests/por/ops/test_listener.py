@@ -71,7 +71,7 @@ def test_worker_shows_what_its_children_count(port, tmp_path):
     with a_worker(tmp_path) as log:
         tasks.relay.delay()
         wait_until(lambda: has(port, 'tasks_total{state="SUCCESS",task="por.history.tasks.relay"} '))
-        assert has(port, 'task_seconds_total{task="por.history.tasks.relay"} ')
+        wait_until(lambda: has(port, 'task_seconds_total{task="por.history.tasks.relay"} '))
         assert_closed_to_others(port)
         assert "por.history.tasks.relay[" not in log.read_text(), "such tasks run every few seconds, day and night"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 from django.db import connection
 
 from por.errors import Refused
+from tests.product import wait_until
 
 
 def at_once(*calls: Callable[[], Any]) -> list[str]:
@@ -31,14 +31,23 @@ def at_once(*calls: Callable[[], Any]) -> list[str]:
         return sorted(pool.map(run, calls))
 
 
-def together(check: Callable[..., Any], *, rivals: int = 2, wait: float = 3) -> Callable[..., Any]:
-    """Return the check, after which each rival waits until the others have passed it too, or for `wait` seconds."""
-    passed = threading.Barrier(rivals)
+def together(check: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the check, after which one of two rivals waits until the other has passed it too, or waits for a lock."""
+    passed: list[Any] = []
 
     def checked(*args: Any, **kwargs: Any) -> Any:
         answer = check(*args, **kwargs)
-        with suppress(threading.BrokenBarrierError):
-            passed.wait(wait)
+        passed.append(answer)
+        wait_until(lambda: len(passed) > 1 or _keeps_another_waiting())
         return answer
 
     return checked
+
+
+def _keeps_another_waiting() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+        )
+        (found,) = cursor.fetchone()
+    return bool(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -51,6 +52,13 @@ def django_db_setup(django_db_blocker: Any, django_db_modify_db_settings: None) 
     yield
     with django_db_blocker.unblock():
         databases.drop_clone()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage not walk again and again over all modules and tests, which stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

@@ -48,7 +48,7 @@ def subscription(subscription_id: str = SUBSCRIPTION, **cells: str) -> Row:
     return {
         "subscription_id": subscription_id, "tenant_id": TENANT, "product": "office365",
         "sku_string_id": "ENTERPRISEPACK", "agreement": "EA", "seats": "420", "trial": "0",
-        "started_on": "2024-07-01", "renews_on": "2027-06-30", "status": "active", "replaces_subscription_id": "",
+        "started_on": "2024-07-01", "renews_on": "2036-06-30", "status": "active", "replaces_subscription_id": "",
     } | cells  # fmt: skip
 
 

@@ -72,7 +72,7 @@ def make_subscription(customer: Customer, **fields: Any) -> Subscription:
             "agreement": "EA",
             "seats": 420,
             "started_on": date(2024, 7, 1),
-            "renews_on": date(2027, 6, 30),
+            "renews_on": date(2036, 6, 30),  # far away: no notice is due in a test
         }
         | fields
     )

@@ -268,13 +268,13 @@ def test_changed_subscription_with_a_partner_of_record_records_one_event_with_th
     load_associations(estate, association())
     load_one(estate, "subscriptions", subscription(seats="500", renews_on="2027-12-31"))
     event = Event.objects.get(verb="subscription.changed")
-    assert event.changes["subscription"] == {"seats": [420, 500], "renews_on": ["2027-06-30", "2027-12-31"]}
+    assert event.changes["subscription"] == {"seats": [420, 500], "renews_on": ["2036-06-30", "2027-12-31"]}
     assert (event.object_id, event.parties) == (SUBSCRIPTION, [Partner.objects.get(mpn_id=PARTNER).pk])
     assert list(verify()) == []
 
     reader = Actor(user=None, organisation=Organisation.objects.get(number=PARTNER))
     [line] = timeline.items(reader, [event], here=True)
-    assert line.reason == "Seats: 420 → 500, Renewal: 30 Jun 2027 → 31 Dec 2027"
+    assert line.reason == "Seats: 420 → 500, Renewal: 30 Jun 2036 → 31 Dec 2027"
 
     load_one(estate, "subscriptions", subscription(seats="500", renews_on="2027-12-31"))
     load_one(estate, "subscriptions", subscription(seats="500", renews_on="2027-12-31", status="expired"))

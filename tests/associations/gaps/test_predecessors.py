@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -15,7 +16,7 @@ from associations.gaps.queries import gaps_of
 from associations.record.models import Association
 from associations.record.policies import policy_on
 from por.directory.models import Partner, Subscription
-from tests.associations.gaps.test_queries import TODAY, ago, associate
+from tests.associations.gaps.test_queries import ago, associate, today
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.pages import queries, signed_in
 
@@ -25,13 +26,13 @@ ENDED = 20  # days ago
 
 @pytest.fixture
 def new(customer) -> Subscription:
-    day = TODAY - timedelta(days=ENDED)
+    day = today() - timedelta(days=ENDED)
     return make_subscription(customer, started_on=day, renews_on=day + timedelta(days=365), seats=400)
 
 
 def expired(customer, partner: Partner | None, **fields) -> Subscription:
     """Return an old subscription that ended when the new one began, with its last partner of record."""
-    day = TODAY - timedelta(days=ENDED)
+    day = today() - timedelta(days=ENDED)
     given = {"status": "expired", "started_on": day - timedelta(days=365), "renews_on": day, "seats": 420} | fields
     made = make_subscription(customer, **given)
     if partner is not None:
@@ -71,6 +72,14 @@ def test_one_that_two_gaps_may_have_renewed_is_listed_for_both_and_suggested_for
     assert likely(admin, new) == ([(old, partner)], None)
 
 
+def with_days(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with a day where they say how many days ago it was."""
+    return {
+        name: today() - timedelta(days=value) if name.endswith("_on") and value else value
+        for name, value in fields.items()
+    }
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -78,13 +87,13 @@ def test_one_that_two_gaps_may_have_renewed_is_listed_for_both_and_suggested_for
         {"seats": 350},
         {"seats": 470},
         {"product": "intune"},
-        {"started_on": TODAY - timedelta(days=ENDED - 31)},
+        {"started_on": ENDED - 31},
     ],
     ids=str,
 )
 def test_one_that_does_not_fit_takes_no_suggestion_away(customer, partner, admin, new, fields):
     old = expired(customer, partner)
-    make_subscription(customer, **{"started_on": new.started_on, "seats": 400} | fields)
+    make_subscription(customer, **{"started_on": new.started_on, "seats": 400} | with_days(fields))
     make_subscription(make_customer(), started_on=new.started_on, seats=400)
     held = make_subscription(customer, started_on=new.started_on, seats=400)
     associate(held, make_partner())
@@ -99,21 +108,21 @@ def test_one_that_does_not_fit_takes_no_suggestion_away(customer, partner, admin
         {"seats": 445},
         {"seats": 359},
         {"seats": None},
-        {"renews_on": TODAY - timedelta(days=ENDED + 31)},
-        {"renews_on": TODAY - timedelta(days=ENDED - 31)},
+        {"renews_on": ENDED + 31},
+        {"renews_on": ENDED - 31},
         {"renews_on": None},
-        {"started_on": TODAY - timedelta(days=ENDED)},
+        {"started_on": ENDED},
     ],
     ids=str,
 )
 def test_another_product_size_or_day_is_no_predecessor(customer, partner, admin, new, fields):
-    expired(customer, partner, **fields)
+    expired(customer, partner, **with_days(fields))
     assert likely(admin, new) == ([], None)
 
 
 @pytest.mark.parametrize("fields", [{"seats": 440}, {"seats": 360}], ids=str)
 def test_bounds_belong_to_what_is_near(customer, partner, admin, new, fields):
-    policy = policy_on(TODAY)
+    policy = policy_on(today())
     assert (policy.predecessor_days, policy.predecessor_seats_percent) == (30, 10)
     for days in (-30, 30):
         old = expired(customer, partner, renews_on=new.started_on + timedelta(days=days), **fields)
@@ -123,7 +132,7 @@ def test_bounds_belong_to_what_is_near(customer, partner, admin, new, fields):
 
 
 def test_consumption_without_seats_is_compared_by_the_day_alone(customer, partner, admin):
-    day = TODAY - timedelta(days=ENDED)
+    day = today() - timedelta(days=ENDED)
     azure = make_subscription(
         customer, product="azure", seats=None, started_on=day, renews_on=day + timedelta(days=365)
     )

@@ -25,12 +25,15 @@ from tests.factories import make_customer, make_member, make_partner, make_subsc
 from tests.pages import queries, signed_in
 
 CUSTOMERS, PARTNERS = reverse("associations:customer_gaps"), reverse("associations:partner_gaps")
-TODAY = timezone.now().date()
 HALDEN = "Halden Konsult AB"
 
 
+def today() -> date:
+    return timezone.now().date()
+
+
 def ago(days: int) -> datetime:
-    return datetime.combine(TODAY - timedelta(days=days), datetime.min.time(), UTC)
+    return datetime.combine(today() - timedelta(days=days), datetime.min.time(), UTC)
 
 
 def associate(where: Subscription | Customer, partner: Partner, kind: str = "dpor", **fields: Any) -> Association:
@@ -49,7 +52,7 @@ def halden() -> Partner:
 @pytest.fixture
 def estate(customer: Customer, partner: Partner, halden: Partner) -> dict[str, Subscription]:
     """One subscription of each sort. Nordvik administers the tenant, so it sees them all."""
-    far, started = TODAY + timedelta(days=300), TODAY - timedelta(days=500)
+    far, started = today() + timedelta(days=300), today() - timedelta(days=500)
 
     def make(**fields: Any) -> Subscription:
         return make_subscription(customer, **({"renews_on": far, "started_on": started} | fields))
@@ -60,16 +63,16 @@ def estate(customer: Customer, partner: Partner, halden: Partner) -> dict[str, S
         "removed": make(),
         "paused and free": make(status="grace"),
         "suspended and free": make(status="suspended"),
-        "renewing": make(renews_on=TODAY + timedelta(days=90)),
-        "not so soon": make(renews_on=TODAY + timedelta(days=91)),
-        "in grace": make(status="grace", renews_on=TODAY - timedelta(days=9)),
-        "expired": make(status="expired", renews_on=TODAY - timedelta(days=60)),
+        "renewing": make(renews_on=today() + timedelta(days=90)),
+        "not so soon": make(renews_on=today() + timedelta(days=91)),
+        "in grace": make(status="grace", renews_on=today() - timedelta(days=9)),
+        "expired": make(status="expired", renews_on=today() - timedelta(days=60)),
         "halden's": make(),
-        "halden's, renewing": make(renews_on=TODAY + timedelta(days=10)),
-        "halden's, expired": make(status="expired", renews_on=TODAY - timedelta(days=30)),
+        "halden's, renewing": make(renews_on=today() + timedelta(days=10)),
+        "halden's, expired": make(status="expired", renews_on=today() - timedelta(days=30)),
     }
-    found["replacing"] = make(replaces=found["expired"], started_on=TODAY - timedelta(days=60))
-    found["replacing halden's"] = make(replaces=found["halden's, expired"], started_on=TODAY - timedelta(days=30))
+    found["replacing"] = make(replaces=found["expired"], started_on=today() - timedelta(days=60))
+    found["replacing halden's"] = make(replaces=found["halden's, expired"], started_on=today() - timedelta(days=30))
     for name in ("well", "renewing", "not so soon", "in grace"):
         associate(found[name], partner)
     for name in ("halden's", "halden's, renewing"):
@@ -100,7 +103,7 @@ def shown(web: Client, address: str, estate: dict[str, Subscription]) -> dict[st
 
 
 def day(back: int) -> date:
-    return TODAY - timedelta(days=back)
+    return today() - timedelta(days=back)
 
 
 def test_customer_sees_every_gap_with_its_reason_and_day(elin, estate):
@@ -128,7 +131,7 @@ def test_gaps_are_the_same_in_every_time_zone(partner, customer, zone):
     """An association that ended an hour before the UTC day of the renewal did not end with the subscription."""
     actor = make_member(partner.organisation)
     expired = {
-        hours: make_subscription(customer, status="expired", renews_on=TODAY - timedelta(days=30)).pk
+        hours: make_subscription(customer, status="expired", renews_on=today() - timedelta(days=30)).pk
         for hours in (-1, 0, 23)
     }
     for hours, pk in expired.items():
@@ -273,8 +276,8 @@ def _random_subscriptions(chance: random.Random, customer: Customer) -> list[Sub
     for _number in range(25):
         status = chance.choice(["active", "active", "grace", "suspended", "expired"])
         replaces = chance.choice(found) if found and chance.random() < 0.5 else None
-        renews_on = TODAY + timedelta(days=chance.choice([-400, -40, 0, 10, 90, 91, 300]))
-        started_on = TODAY - timedelta(days=500)
+        renews_on = today() + timedelta(days=chance.choice([-400, -40, 0, 10, 90, 91, 300]))
+        started_on = today() - timedelta(days=500)
         fields = {"status": status, "replaces": replaces, "renews_on": renews_on, "started_on": started_on}
         found.append(make_subscription(customer, **fields))
     return found

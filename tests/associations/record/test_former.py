@@ -23,9 +23,9 @@ from tests.factories import make_customer, make_member, make_partner, make_staff
 from tests.pages import signed_in
 
 #: What is loaded after the end, and what the partner knew.
-LATER: dict[str, Any] = {"seats": 98765, "status": "grace", "renews_on": date(2031, 5, 17)}
-KNOWN: dict[str, Any] = {"seats": 420, "status": "active", "renews_on": "2027-06-30"}
-NEW = {"seats": 98765, "status": "grace", "renews_on": "2031-05-17"}
+LATER: dict[str, Any] = {"seats": 98765, "status": "grace", "renews_on": date(2041, 5, 17)}
+KNOWN: dict[str, Any] = {"seats": 420, "status": "active", "renews_on": "2036-06-30"}
+NEW = {"seats": 98765, "status": "grace", "renews_on": "2041-05-17"}
 UNKNOWN = {"seats": None, "status": None, "renews_on": None}
 
 
@@ -82,13 +82,13 @@ def test_lists_files_and_filters_use_what_was_known_at_the_end(subscription, rem
     for more in ({}, {"as_of": today}):
         assert found(amira, status="active", **more)
         assert not found(amira, status="grace", **more)
-        assert found(amira, renews_before="2027-07-01", **more)
-        assert not found(amira, renews_before="2027-06-30", **more)
+        assert found(amira, renews_before="2036-07-01", **more)
+        assert not found(amira, renews_before="2036-06-30", **more)
         assert not found(admin, status="active", **more)
-        assert not found(admin, renews_before="2027-07-01", **more)
+        assert not found(admin, renews_before="2036-07-01", **more)
     text = b"".join(Api(amira).get("subscriptions/", {"format": "csv"})).decode()
     (line,) = csv.DictReader(io.StringIO(text))
-    assert (line["seats"], line["status"], line["renews_on"]) == ("420", "active", "2027-06-30")
+    assert (line["seats"], line["status"], line["renews_on"]) == ("420", "active", "2036-06-30")
 
 
 def test_pages_show_what_was_known_at_the_end(subscription, removed, amira, customer):
@@ -107,7 +107,7 @@ def test_pages_show_what_was_known_at_the_end(subscription, removed, amira, cust
         text = re.sub("<select.*?</select>|<input[^>]*>", "", b"".join(web.get(page)).decode(), flags=re.DOTALL)
         for seats in ("98765", "98,765", "98\xa0765"):
             assert seats not in text, page
-        for day in ("2031-05-17", "17 May 2031"):
+        for day in ("2041-05-17", "17 May 2041"):
             assert day not in text, page
         assert "grace" not in text.lower(), page
     assert "420" in b"".join(web.get(pages[1])).decode()

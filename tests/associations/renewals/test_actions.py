@@ -27,7 +27,9 @@ from tests.factories import make_customer, make_member, make_partner, make_subsc
 
 pytestmark = pytest.mark.usefixtures("any_time")
 
-TODAY = timezone.now().date()
+
+def today() -> date:
+    return timezone.now().date()
 
 
 class Renewed:
@@ -42,7 +44,7 @@ class Renewed:
         self.held = attaching.attach(self.old.subscription_id, self.partner.mpn_id, by=self.admin).association
         Association.objects.filter(pk=self.held.pk).update(began_at=datetime(2025, 1, 1, tzinfo=UTC))
         self.new = make_subscription(
-            self.customer, agreement=new, started_on=TODAY - timedelta(days=started), replaces=self.old
+            self.customer, agreement=new, started_on=today() - timedelta(days=started), replaces=self.old
         )
         if expired:
             Subscription.objects.filter(pk=self.old.pk).update(status="expired")
@@ -107,7 +109,7 @@ def test_link_in_the_mail_fills_in_the_partner_and_one_click_confirms():
 
 def test_each_replacement_gets_the_partner_and_an_active_subscription_keeps_it():
     case = Renewed(expired=False)
-    other = make_subscription(case.customer, agreement="MOSP", started_on=TODAY, replaces=case.old)
+    other = make_subscription(case.customer, agreement="MOSP", started_on=today(), replaces=case.old)
 
     imports.settle(unread_report())
 
@@ -170,15 +172,15 @@ def test_renewal_notices_are_given_90_60_and_30_days_ahead_once_each(renews_on, 
 
 def test_missed_notices_are_given_once_or_dropped_if_too_late(customer, partner):
     admin = make_member(customer.organisation)
-    subscription = make_subscription(customer, renews_on=TODAY + timedelta(days=57))
-    other = make_subscription(customer, renews_on=TODAY + timedelta(days=45))
+    subscription = make_subscription(customer, renews_on=today() + timedelta(days=57))
+    other = make_subscription(customer, renews_on=today() + timedelta(days=45))
     for one in (subscription, other):
         attaching.attach(one.subscription_id, partner.mpn_id, by=admin)
 
     assert (renewals.give_notice_of_renewals(), renewals.give_notice_of_renewals()) == (1, 0)
 
     assert renewal() == [57]
-    Subscription.objects.filter(pk=subscription.pk).update(renews_on=TODAY + timedelta(days=88))
+    Subscription.objects.filter(pk=subscription.pk).update(renews_on=today() + timedelta(days=88))
     assert renewals.give_notice_of_renewals() == 1  # a new day is a new renewal
 
 

@@ -84,7 +84,7 @@ def test_subscription_has_the_fields_of_the_contract(api, subscription, partner,
         "trial": False,
         "status": "active",
         "started_on": "2024-07-01",
-        "renews_on": "2027-06-30",
+        "renews_on": "2036-06-30",
         "missing_since": None,
         "partner_of_record": {
             "mpn_id": partner.mpn_id,
@@ -181,7 +181,7 @@ def test_list_of_associations_names_an_invalid_parameter(api, query, field, code
 
 def test_subscriptions_are_filtered(api, customer, partner, admin):
     held = make_subscription(customer)
-    free = make_subscription(customer, product="azure", agreement="MOSA", renews_on=date(2030, 1, 1))
+    free = make_subscription(customer, product="azure", agreement="MOSA", renews_on=date(2040, 1, 1))
     attach(held, partner, admin)
 
     def ids(**query: str) -> list[str]:
@@ -191,7 +191,7 @@ def test_subscriptions_are_filtered(api, customer, partner, admin):
     assert ids(partner_of_record="none") == [str(free.subscription_id)]
     assert ids(partner_of_record=partner.mpn_id) == [str(held.subscription_id)]
     assert ids(product="azure") == ids(agreement="MOSA") == [str(free.subscription_id)]
-    assert ids(renews_before="2028-01-01") == [str(held.subscription_id)]
+    assert ids(renews_before="2037-01-01") == [str(held.subscription_id)]
     assert ids(tenant_id=str(uuid.uuid4())) == []
     assert ids(status="expired") == []
     assert api.get("subscriptions/", {"anything": "else"}).status_code == 422

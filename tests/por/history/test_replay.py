@@ -107,7 +107,7 @@ def test_all_given_up_events_are_replayed_and_each_replay_is_recorded():
 def replay_twice(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
     """Replay an event twice at the same time; return both outcomes, and how many replays were recorded.
 
-    The first one commits a second after it has changed the row; the other one comes before that.
+    The first one commits once the other one waits for the row that it has changed, or has changed it too.
     """
     event, one, other = make_dead(), make_staff(ADMINISTRATOR), make_staff(ADMINISTRATOR)
     monkeypatch.setattr(relaying, "record", together(relaying.record))

@@ -100,7 +100,7 @@ def test_all_failed_messages_are_replayed_and_no_others():
 def replay_twice(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], int]:
     """Let two administrators replay a message at the same time; return outcomes and number of events.
 
-    The first one commits a second after it has changed the row; the other one comes before that.
+    The first one commits once the other one waits for the row that it has changed, or has changed it too.
     """
     delivery, one, other = make_delivery(), make_staff(ADMINISTRATOR), make_staff(ADMINISTRATOR)
     monkeypatch.setattr(delivering.history, "record", together(delivering.history.record))

@@ -103,11 +103,12 @@ def estate(partner: Partner) -> dict[str, Subscription]:
         ("?search=almvik", {"seats", "azure"}, 120, 80, "100.10"),
         ("?view=own", {"own"}, 10, 10, None),
         ("?view=former", {"former"}, 9000, 8003, None),
-        (f"?as_of={month(2)}", {"seats", "azure", "lagging", "own"}, 170, 98, "102.10"),
-        (f"?as_of={month(3)}&view=former", set(), None, None, None),
+        ("?as_of={months[2]}", {"seats", "azure", "lagging", "own"}, 170, 98, "102.10"),
+        ("?as_of={months[3]}&view=former", set(), None, None, None),
     ],
 )
 def test_key_figures_are_the_sums_of_the_rows_of_the_file(web, estate, query, names, paid, active, money):
+    query = query.format(months=[month(back) for back in range(4)])
     page = web.get(ALL + query)
     rows = rows_of(web.get(f"{ALL}{query}{'&' if query else '?'}format=csv"))
     totals = page.context["totals"] or usage.Totals(0, None, None, None)
@@ -240,13 +241,14 @@ def customers(admin: Actor) -> Client:
         ("?months=12", [0, 1, 12]),
         ("?months=24", [0, 1, 12, 13, 24]),
         ("?months=all", [0, 1, 12, 13, 24, 25, 40]),
-        (f"?as_of={month(1)}", [1, 12, 13]),
-        (f"?as_of={month(13)}&months=24", [13, 24, 25]),
+        ("?as_of={months[1]}", [1, 12, 13]),
+        ("?as_of={months[13]}&months=24", [13, 24, 25]),
     ],
 )
 def test_period_has_its_full_months_and_the_running_one(customers, subscription, query, backs):
     for back in (0, 1, 12, 13, 24, 25, 40):
         used(subscription, month(back), paid_units=10, active_users=back)
+    query = query.format(months=[month(back) for back in range(14)])
     address = page_of(subscription, whose="subscription_usage") + query
 
     page = customers.get(address)
@@ -300,7 +302,7 @@ def test_corrected_figure_is_marked_with_the_day_of_the_correction(customers, su
     [
         ("?months=7", "Select a valid choice"),
         ("?as_of=tomorrow", "Enter a date as year-month-day"),
-        (f"?as_of={date.today() + timedelta(days=2)}", "must be today or in the past"),
+        ("?as_of=2126-01-01", "must be today or in the past"),
         ("?as_of=2020-01-14", "The subscription had not started on that date. Choose a later date."),
     ],
 )
@@ -347,11 +349,9 @@ def test_other_pages_link_to_usage(web, estate, customers):
     assert "Almviks kommun" in {chip.value for chip in shown.context["chips"]}
 
 
-@pytest.mark.parametrize(
-    "query", ["", "?months=24", "?months=all", "?view=own", "?search=almvik", f"?as_of={month(2)}"]
-)
+@pytest.mark.parametrize("query", ["", "?months=24", "?months=all", "?view=own", "?search=almvik", "?as_of={month}"])
 def test_sums_of_the_whole_record_are_those_of_its_rows(web, estate, query, monkeypatch):
-    names = ("totals", "rows_of_figures")
+    names, query = ("totals", "rows_of_figures"), query.format(month=month(2))
     page = web.get(ALL + query)
     monkeypatch.setattr(usage_views, "_is_whole_record", lambda *_any: False)
     plain = web.get(ALL + query)

@@ -38,9 +38,11 @@ from por.api.views import document
 from por.history.actions.relaying import relay
 from por.notifications.models import Notification
 from por.wsgi import application
+from tests import claims
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.fuzzing import chains, fuzz
+from tests.test_writes import OF_FILES
 
 #: Requests to each operation as each role: fitting ones, and others.
 EXAMPLES = 3
@@ -76,6 +78,8 @@ class Estate:
         wanted = make_subscription(customer).subscription_id
         invited = invitations.invite(customer.tenant_id, [wanted], by=seller)
         job = bulk.request([bulk.Pair(str(subscription.subscription_id), partner.mpn_id)], dry_run=True, by=admin)
+        claim = claims.make_draft(customer, seller)
+        claims.add_proof(claim, seller)
         people: dict[str, Actor] = {
             "customer": admin,
             "partner": seller,
@@ -92,6 +96,8 @@ class Estate:
         self.paths = {
             role: {
                 "request_id": request.pk,
+                "claim_id": claim.pk,
+                "number": 1,
                 "invitation_id": str(invited.invitation_id),
                 "job_id": job.pk,
                 "notification_id": notification[role] or 1,
@@ -227,6 +233,7 @@ def test_nearly_every_operation_was_done_at_least_once():
     """A run that ends at 404 and 422 everywhere would show nothing."""
     if len(answered) < len(OPERATIONS):
         pytest.skip("the operations were not all asked")
+    asked = set(OPERATIONS) - OF_FILES  # no file that is made up is one that may be uploaded
     done = [name for name, statuses in answered.items() if min(statuses) < 300]
 
-    assert len(done) >= 0.9 * len(OPERATIONS), sorted(set(OPERATIONS) - set(done))
+    assert len(done) >= 0.9 * len(asked), sorted(asked - set(done))

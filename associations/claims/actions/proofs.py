@@ -12,10 +12,11 @@ from typing import IO
 from django.core.files import File
 from django.db import connection, transaction
 from django.db.models import Max, Sum
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions.conflicts import open_conflicts
-from associations.claims.actions.shared import absent, locked, next_instant, record, told_privately, units_of
+from associations.claims.actions.shared import about, absent, locked, next_instant, record, told_privately, units_of
 from associations.claims.events.proofs import ProofEvent
 from associations.claims.models import Claim, ClaimUnit, Proof, ProofUnit
 from associations.claims.policies import policy_on
@@ -36,6 +37,7 @@ from por.db import outages
 from por.documents.checking import Checked, check
 from por.errors import Refused
 from por.files import proofs as files
+from por.history.actions import recording as history
 from por.ops import watchdog
 from por.queue.wake import Wake
 
@@ -174,6 +176,14 @@ def _forget(kept: Sequence[_Kept]) -> None:
             files.discard(one.stored.name)
         except Exception as error:  # an error of the disk, the network or the client
             logger.warning("A refused file could not be deleted (%s).", type(error).__name__)
+
+
+@transaction.atomic
+def record_opening(claim_id: int, number: int, *, by: Actor) -> None:
+    """Record that someone opens a file, in the chain of the system: neither partner nor customer reads who."""
+    claim = Claim.objects.get(pk=claim_id)
+    changes = {"claim": claim.pk, "proof": number}
+    history.record(ProofEvent.OPENED, about(claim), by=by, at=timezone.now(), chain=None, changes=changes)
 
 
 # --- What an upload needs --------------------------------------------------------------------------------------------

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Any, TypedDict
 
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpResponseBase
-from django.utils import timezone
+from django.http import HttpResponseBase, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from associations.claims.actions.proofs import Said, unit_key, upload
+from associations.claims.actions.proofs import Said, record_opening, unit_key, upload
 from associations.claims.models import Claim, Proof
 from associations.claims.queries import proofs as queries
 from associations.claims.rules import DESCRIPTION_LENGTH, MOST_BYTES_AT_ONCE, Preview, Scan
@@ -29,14 +27,17 @@ from por.api.schema import Day, Is, Timestamp, described, page_of, timestamp
 from por.db import outages
 from por.documents.refusals import SENTENCES
 from por.errors import Refused
-from por.files.proofs import LINK_SECONDS
 from por.imports.uploads import Limit
 from por.ops import watchdog
 
 
 class ProofShape(TypedDict):
-    """A file of a claim. `units` are workloads and IDs of subscriptions. `pages` is how many pictures there are."""
+    """A file of a claim. `units` are workloads and IDs of subscriptions. `pages` is how many pictures there are.
 
+    `id` and `number` are its number within the claim.
+    """
+
+    id: int
     number: int
     filename: str
     content_type: str
@@ -52,29 +53,17 @@ class ProofShape(TypedDict):
     pages: int
 
 
-class UploadedShape(TypedDict):
-    """The files of an upload."""
-
-    proofs: list[ProofShape]
-
-
-class LinkShape(TypedDict):
-    """A link that saves the file until it expires. It needs no token."""
-
-    url: str
-    expires_at: Timestamp
-
-
 class ProofBody(serializers.Serializer[Any]):
-    """Files, and what they are for. A form as browsers send it: `file` and `units` may be there several times."""
+    """A file, and what it is for. A form as browsers send it: `units` may be there several times."""
 
-    file = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
+    file = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False, max_length=1)
     units = serializers.ListField(child=serializers.CharField(max_length=40), allow_empty=False)
     acknowledged_on = serializers.DateField()
     description = serializers.CharField(required=False, allow_blank=True, max_length=DESCRIPTION_LENGTH)
 
 
 EXAMPLE = {
+    "id": 1,
     "number": 1,
     "filename": "statement-of-work.pdf",
     "content_type": "application/pdf",
@@ -88,10 +77,6 @@ EXAMPLE = {
     "scan": "clean",
     "preview": "drawn",
     "pages": 3,
-}
-LINK_EXAMPLE = {
-    "url": "https://partner-of-record.example/files/MQ:1w9Zx8:5f0c/",
-    "expires_at": "2026-03-02T09:42:07Z",
 }
 COLUMNS = [name for name in EXAMPLE if name != "units"]
 STALE = _("This claim has changed since you opened it. Check the changes, then try again.")
@@ -147,10 +132,10 @@ class Proofs(Endpoint):
     @described(
         "upload_proof",
         "Upload proof",
-        """For those at the partner who may upload. Sends files as `multipart/form-data`; all are added to the claim, or
-        none. A file is scanned before anybody can open it, and can be changed or deleted by nobody.""",
-        answers={201: UploadedShape},
-        example={"proofs": [EXAMPLE]},
+        """For those at the partner who may upload. Sends a file as `multipart/form-data`. It is scanned before anybody
+        can open it, and can be changed or deleted by nobody.""",
+        answers={201: ProofShape},
+        example=EXAMPLE,
         body=ProofBody,
         problems=NOT_FOUND
         | {
@@ -173,8 +158,8 @@ class Proofs(Endpoint):
                 raise body
             given = entered(request, ProofBody)
             said = Said(given["units"], given["acknowledged_on"], given.get("description", ""))
-            found = upload(claim_id, given["file"], said, by=actor, version=version)
-            return Response({"proofs": [_shape(one) for one in found]}, status=201)
+            (proof,) = upload(claim_id, given["file"], said, by=actor, version=version)
+            return Response(_shape(proof), status=201)
 
         return write(request, Right.WRITE_PROOFS, add, Target(find, STALE))
 
@@ -211,24 +196,26 @@ class ProofDetail(Endpoint):
         return Response(_shape(queries.proof_of(claim, number)))
 
 
-class ProofLink(Endpoint):
+class ProofContent(Endpoint):
     @described(
-        "proof_link",
-        "Link to a file",
-        """A link that saves the file as an attachment, for one minute. It needs no token, so give it to nobody. For
-        the claimant; reviewers get one only for types of which there are no pictures.""",
-        answers={200: LinkShape},
-        example=LINK_EXAMPLE,
-        problems=NOT_FOUND | {403: ["no_right", "proof_in_viewer"], 409: ["scan_pending", "proof_infected"]},
+        "proof_content",
+        "Save a file",
+        """Leads to a link that saves the file as an attachment. The link is valid for one minute and needs no token, so
+        give it to nobody. For the claimant and for reviewers; each opening is recorded.""",
+        answers={302: None},
+        example=None,
+        problems=NOT_FOUND | {403: ["no_right"], 409: ["scan_pending", "proof_infected"]},
     )
-    def get(self, request: Request, claim_id: int, number: int) -> Response:
-        expires_at = timezone.now() + timedelta(seconds=LINK_SECONDS)
-        url = request.build_absolute_uri(queries.link_to(claim_id, number, by=actor_of(request)))
-        return Response({"url": url, "expires_at": timestamp(expires_at)})
+    def get(self, request: Request, claim_id: int, number: int) -> HttpResponseBase:
+        actor = actor_of(request)
+        link = queries.link_to(claim_id, number, by=actor)
+        record_opening(claim_id, number, by=actor)
+        return HttpResponseRedirect(link)
 
 
 def _shape(one: Proof) -> ProofShape:
     return {
+        "id": one.number,
         "number": one.number,
         "filename": one.filename,
         "content_type": one.content_type,

@@ -12,21 +12,32 @@ from associations.claims.events.shared import CLAIM, CLAIMS, ClaimPayload
 from associations.claims.models import Proof
 from por.accounts.models import Membership
 from por.accounts.rules import OrganisationKind, Right
-from por.history.events import EventType, register
+from por.history.events import EventType, event_group, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_member, notify_organisation
 from por.notifications.messages import MailContext, mail
+
+#: Only staff read who opened a file.
+OPENINGS = event_group("openings", _("Files opened"), internal=True)
 
 
 class ProofEvent(EventType):
     UPLOADED = "proof.uploaded"
     INFECTED = "proof.infected"
+    OPENED = "proof.opened"
 
 
 class Uploaded(ClaimPayload):
     """The numbers of the files within the claim."""
 
     proofs: list[int]
+
+
+class Opened(TypedDict):
+    """The claim, and the number of the file within it."""
+
+    claim: int
+    proof: int
 
 
 class Infected(ClaimPayload):
@@ -124,4 +135,16 @@ register(
     link=CLAIM,
     mails=(INFECTED,),
     notify=_notify,
+)
+register(
+    ProofEvent.OPENED,
+    payload=Opened,
+    about=("claim",),
+    here=_("File {proof} of the claim was opened"),
+    elsewhere=_("File {proof} of the claim {object} was opened"),
+    icon="eye",
+    tone="",
+    groups=(OPENINGS,),
+    link=CLAIM,
+    mails=(),
 )

@@ -15,12 +15,12 @@ from django.utils.translation import gettext_lazy as _
 from associations.claims.actions.proofs import unit_key
 from associations.claims.actions.shared import absent
 from associations.claims.models import Claim, ClaimUnit, Proof
-from associations.claims.rules import READABLE, Preview, Scan
+from associations.claims.rules import READABLE, Scan
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.db import outages
 from por.documents.proof_forms import ProofForm
-from por.errors import Forbidden, NotFound, Refused
+from por.errors import NotFound, Refused
 from por.files import proofs as files
 
 #: Signs the links of files that no bucket serves.
@@ -77,16 +77,9 @@ def opened(claim_id: int, number: int, *, by: Actor) -> Proof:
     return proof
 
 
-def may_download(proof: Proof, *, by: Actor) -> bool:
-    """Return whether the actor may have the file itself: staff only if it has no pictures of its pages."""
-    return proof.scan in READABLE and by.may(Right.READ_PROOFS) and (not by.is_staff or proof.preview == Preview.NONE)
-
-
 def link_to(claim_id: int, number: int, *, by: Actor) -> str:
     """Return a link that saves the file, valid for a minute. Raises what `opened` raises, or Unavailable."""
     proof = opened(claim_id, number, by=by)
-    if not may_download(proof, by=by):
-        raise Forbidden("proof_in_viewer", _("Reviewers look at this file in the viewer."))
     with outages.of_storage():
         link = files.link(proof.stored_as, filename=proof.filename, content_type=proof.content_type)
     return link or reverse("claims:file", args=[SIGNER.sign(str(proof.pk))])

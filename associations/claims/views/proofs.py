@@ -17,13 +17,14 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from associations.claims.actions import drafting
-from associations.claims.actions.proofs import takes_proof, upload
+from associations.claims.actions.proofs import record_opening, takes_proof, upload
 from associations.claims.forms.proofs import ChecklistForm, ProofForm
 from associations.claims.models import Claim, Proof
 from associations.claims.queries import proofs as queries
 from associations.claims.rules import CHECKLIST, MOST_BYTES_AT_ONCE, READABLE, Preview, Scan
 from por.accounts.guards import only
 from por.accounts.middleware import Request
+from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.db import outages
 from por.documents import proof_forms
@@ -70,7 +71,7 @@ def _rows(request: Request, claim: Claim) -> list[Row]:
             ", ".join(unit.label for unit in one.units.all()),
             TONES[Scan(one.scan)],
             reverse(view, args=[claim.pk, one.number]) if opens and one.preview == Preview.DRAWN else "",
-            reverse(download, args=[claim.pk, one.number]) if queries.may_download(one, by=actor) else "",
+            reverse(download, args=[claim.pk, one.number]) if _offers_file(one, actor) else "",
         )
         for one in queries.proofs_of(claim)
     ]
@@ -165,7 +166,7 @@ def proof_page(request: Request, claim_id: int, number: int, sheet: int) -> Http
 @require_safe
 @only(OrganisationKind.PARTNER, to=Right.READ_PROOFS)
 def proof_download(request: Request, claim_id: int, number: int) -> HttpResponse:
-    return HttpResponseRedirect(queries.link_to(claim_id, number, by=request.actor))
+    return _save(request, claim_id, number)
 
 
 # --- Staff ------------------------------------------------------------------------------------------------------------
@@ -196,14 +197,29 @@ def review_proof_page(request: Request, claim_id: int, number: int, sheet: int) 
 @require_safe
 @only(OrganisationKind.STAFF, to=Right.READ_PROOFS)
 def review_proof_download(request: Request, claim_id: int, number: int) -> HttpResponse:
-    return HttpResponseRedirect(queries.link_to(claim_id, number, by=request.actor))
+    return _save(request, claim_id, number)
 
 
 # --- Both -------------------------------------------------------------------------------------------------------------
 
 
+def _offers_file(proof: Proof, actor: Actor) -> bool:
+    """Return whether a page offers to save the file itself: to staff only if it has no pictures of its pages."""
+    readable = proof.scan in READABLE and actor.may(Right.READ_PROOFS)
+    return readable and (not actor.is_staff or proof.preview == Preview.NONE)
+
+
+def _save(request: Request, claim_id: int, number: int) -> HttpResponse:
+    link = queries.link_to(claim_id, number, by=request.actor)
+    if request.method == "GET":
+        record_opening(claim_id, number, by=request.actor)
+    return HttpResponseRedirect(link)
+
+
 def _viewer(request: Request, claim_id: int, number: int) -> HttpResponse:
     one = queries.opened(claim_id, number, by=request.actor)
+    if request.method == "GET":
+        record_opening(claim_id, number, by=request.actor)
     staff = request.actor.is_staff
     place = "claims:review_proof_page" if staff else "claims:proof_page"
     context = {
@@ -214,7 +230,7 @@ def _viewer(request: Request, claim_id: int, number: int) -> HttpResponse:
         "download_url": reverse(
             "claims:review_proof_download" if staff else "claims:proof_download", args=[claim_id, number]
         )
-        if queries.may_download(one, by=request.actor)
+        if _offers_file(one, request.actor)
         else "",
     }
     return render(request, "claims/proof.html", context)

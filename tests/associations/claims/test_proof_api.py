@@ -18,6 +18,7 @@ from associations.claims.models import Claim, Proof
 from associations.claims.rules import Scan
 from por.accounts.models import Actor
 from por.directory.models import Customer, Partner
+from por.history.models import Event
 from tests.api import Api
 from tests.claims import add_proof, make_draft, make_submitted
 from tests.factories import make_member, make_partner, make_staff
@@ -64,10 +65,12 @@ def wrong(answer: Any) -> tuple[int, str, list[str]]:
 
 
 def test_files_are_uploaded_listed_and_read(ours, claim, claimant):
-    answer = send(ours, claim, ("a.pdf", PDF), ("b.png", PNG), units=["exo", "spo"], description="Signed")
+    answers = [
+        send(ours, claim, one, units=["exo", "spo"], description="Signed") for one in (("a.pdf", PDF), ("b.png", PNG))
+    ]
 
-    assert answer.status_code == 201
-    first, second = answer.json()["proofs"]
+    assert [one.status_code for one in answers] == [201, 201]
+    first, second = (one.json() for one in answers)
     assert (first["number"], first["filename"], first["scan"], first["units"]) == (
         1,
         "a.pdf",
@@ -84,13 +87,13 @@ def test_files_are_uploaded_listed_and_read(ours, claim, claimant):
 
 def test_file_is_saved_by_its_link_without_a_token(ours, claim):
     send(ours, claim, ("a.pdf", PDF))
-    assert wrong(ours.get(f"claims/{claim.pk}/proofs/1/link/")) == (409, "scan_pending", [])
+    assert wrong(ours.get(f"claims/{claim.pk}/proofs/1/content/")) == (409, "scan_pending", [])
     examine()
 
-    link = ours.get(f"claims/{claim.pk}/proofs/1/link/").json()["url"]
+    link = ours.get(f"claims/{claim.pk}/proofs/1/content/")["Location"]
 
-    assert link.startswith("http://testserver/files/")
-    answer = Client().get(link.removeprefix("http://testserver"))
+    assert link.startswith("/files/")
+    answer = Client().get(link)
     assert b"".join(answer) == PDF
     assert answer["Content-Security-Policy"] == "sandbox; default-src 'none'"
 
@@ -100,7 +103,7 @@ def test_file_in_a_bucket_is_saved_by_its_link(ours, claim, s3, settings):
     send(ours, claim, ("Godkännande.pdf", PDF))
     examine()
 
-    link = ours.get(f"claims/{claim.pk}/proofs/1/link/").json()["url"]
+    link = ours.get(f"claims/{claim.pk}/proofs/1/content/")["Location"]
 
     answer = urlopen(link)
     assert answer.read() == PDF
@@ -113,19 +116,33 @@ def ours_of(claim: Claim) -> Actor:
     return make_member(claim.partner.organisation)
 
 
-def test_reviewer_gets_links_only_for_what_has_no_pictures(ours, claim, claimant, customer):
-    send(ours, claim, ("a.pdf", PDF), ("b.docx", DOCX))
+def test_each_opening_is_recorded_where_only_staff_read_it(ours, claim, claimant):
+    send(ours, claim, ("a.pdf", PDF))
+    send(ours, claim, ("b.docx", DOCX))
     examine()
     Claim.objects.filter(pk=claim.pk).update(status="submitted", submitted_at=timezone.now(), number="CPR-1")
-    reviewer = Api(make_staff())
-    assert wrong(reviewer.get(f"claims/{claim.pk}/proofs/1/link/"))[:2] == (403, "proof_in_viewer")
-    assert reviewer.get(f"claims/{claim.pk}/proofs/2/link/").status_code == 200
-    assert len(reviewer.get(f"claims/{claim.pk}/proofs/").json()["results"]) == 2
+    person = make_staff()
+
+    for number in (1, 2):
+        assert Api(person).get(f"claims/{claim.pk}/proofs/{number}/content/").status_code == 302
+    signed_in(person).get(f"/a/claims/{claim.pk}/proofs/1/")
+    signed_in(claimant).get(f"/p/claims/{claim.pk}/proofs/1/download/")
+
+    opened = Event.objects.filter(verb="proof.opened").order_by("pk")
+    assert [one.changes["proof"] for one in opened] == [1, 2, 1, 1]
+    assert [one.actor_id for one in opened] == [person.user_id] * 3 + [claimant.user_id]
+    assert {one.chain for one in opened} == {"house"}
+    assert len(Api(person).get(f"claims/{claim.pk}/proofs/").json()["results"]) == 2
+
+
+def test_one_file_comes_at_a_time(ours, claim):
+    assert wrong(send(ours, claim, ("a.pdf", PDF), ("b.png", PNG)))[::2] == (422, ["file"])
+    assert not Proof.objects.exists()
 
 
 def test_infected_file_has_no_link(ours, claim, claimant):
     add_proof(claim, claimant, scan=Scan.INFECTED)
-    assert wrong(ours.get(f"claims/{claim.pk}/proofs/1/link/")) == (409, "proof_infected", [])
+    assert wrong(ours.get(f"claims/{claim.pk}/proofs/1/content/")) == (409, "proof_infected", [])
 
 
 @pytest.mark.parametrize(
@@ -209,7 +226,7 @@ def test_upload_that_is_sent_again_is_done_once(ours, claim):
 def test_strangers_learn_nothing(claim, customer, claimant):
     submitted = make_submitted(customer, claimant, "teams")
     rival = Api(make_member(make_partner("Rival AB").organisation))
-    for path in ("", "1/", "1/link/"):
+    for path in ("", "1/", "1/content/"):
         there = wrong(rival.get(f"claims/{submitted.pk}/proofs/{path}"))
         assert there == wrong(rival.get(f"claims/{submitted.pk + 1000}/proofs/{path}")) == (404, "not_found", [])
     assert wrong(send(rival, submitted, ("a.pdf", PDF))) == (404, "not_found", [])

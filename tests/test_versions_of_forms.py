@@ -25,8 +25,8 @@ from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.change_requests.models import ChangeRequest
-from associations.claims.actions import drafting, reviewing
-from associations.claims.models import Claim
+from associations.claims.actions import deciding, drafting, reviewing
+from associations.claims.models import Claim, Conflict
 from por.directory.models import Partner, Subscription
 from por.history.models import Event
 from por.imports.actions import mappings
@@ -69,13 +69,16 @@ class Shown:
     address: str = ""
     mapping: KeptMapping | None = None  # instead of the subscription
     claim: Claim | None = None  # instead of the subscription
+    conflict: Conflict | None = None  # instead of the subscription
 
     def press(self, client: Client | None = None) -> Any:
         return (client or self.client).post(self.address, self.fields)
 
     @property
     def versions(self) -> set[int]:
-        """Return the versions of the subscription and of its change requests, or that of the mapping or claim."""
+        """Return the versions of the subscription and of its change requests, or that of what is instead of it."""
+        if self.conflict:
+            return set(Conflict.objects.filter(pk=self.conflict.pk).values_list("version", flat=True))
         if self.claim:
             return set(Claim.objects.filter(pk=self.claim.pk).values_list("version", flat=True))
         if self.mapping:
@@ -84,6 +87,8 @@ class Shown:
         return {Subscription.objects.get(pk=self.subscription.pk).version, *requests.values_list("version", flat=True)}
 
     def events(self) -> int:
+        if self.conflict:
+            return Event.objects.filter(object_kind="conflict", object_id=str(self.conflict.pk)).count()
         if self.claim:
             return Event.objects.filter(object_kind="claim", object_id=str(self.claim.pk)).count()
         if self.mapping:
@@ -151,6 +156,8 @@ def show(name: str) -> Shown:
             return show_waiting(subscription, name)
         case "estate:mapping_detail" | "estate:mapping_remove":
             return show_mapping(subscription, name)
+        case "claims:review_conflict_decide" | "claims:customer_conflict_answer":
+            return show_conflict(subscription, name)
         case _ if name.startswith("claims:"):
             return show_claim(subscription, name)
         case _:
@@ -212,6 +219,24 @@ def show_waiting(subscription: Subscription, name: str) -> Shown:
     shown = Shown(subscription, page, client, change, "claim", claim=claim)
     entered = {} if name == "claims:claim_withdraw" else {"customer_contact_name": "Mine"}
     return _with_form(shown, name, **entered)
+
+
+def show_conflict(subscription: Subscription, name: str) -> Shown:
+    """Return the page of a conflict, which the customer is asked about meanwhile."""
+    customer, reviewer = subscription.customer, make_staff()
+    for _each in range(2):
+        make_submitted(customer, make_member(make_partner().organisation))
+    conflict = Conflict.objects.get(customer=customer)
+    by = reviewer if name == "claims:review_conflict_decide" else make_member(customer.organisation)
+    page_of_it = name.removesuffix("_decide").removesuffix("_answer")
+    client = signed_in(by)
+    page = client.get(reverse(page_of_it, args=[conflict.pk]))
+
+    def ask() -> None:
+        deciding.ask_customer(conflict.pk, by=reviewer)
+
+    entered = {"mpn_id": "none"} if by is not reviewer else {"winner": "none", "note": "Neither shows it."}
+    return _with_form(Shown(subscription, page, client, ask, "conflict", conflict=conflict), name, **entered)
 
 
 def show_mapping(subscription: Subscription, name: str) -> Shown:

@@ -10,6 +10,7 @@ from django.http import StreamingHttpResponse
 from django.utils.translation import gettext as _
 
 from associations.claims.models import Claim
+from associations.claims.queries.as_of import as_then
 from associations.claims.queries.claims import due_at
 from por.web.csv_export import CHUNK
 from por.web.lists import csv_file
@@ -41,14 +42,16 @@ CLAIM_COLUMNS = [
 ]
 
 
-def claims_csv(claims: QuerySet[Claim]) -> StreamingHttpResponse:
-    """Return the file of these claims, which are those of claims_for_listing."""
-    return csv_file(_("claims"), CLAIM_COLUMNS, _rows(claims))
+def claims_csv(claims: QuerySet[Claim], *, past: bool = False) -> StreamingHttpResponse:
+    """Return the file of these claims, which are those of claims_for_listing, or of a day that is `past`."""
+    return csv_file(_("claims"), CLAIM_COLUMNS, _rows(claims, past))
 
 
-def _rows(claims: QuerySet[Claim]) -> Iterator[list[Any]]:
+def _rows(claims: QuerySet[Claim], past: bool) -> Iterator[list[Any]]:
     rows: QuerySet[Any] = claims
     for one in rows.iterator(chunk_size=CHUNK):
+        if past:
+            as_then(one)
         units = one.units.all()
         yield [
             one.pk,

@@ -19,11 +19,11 @@ from por.accounts.models import Actor
 from por.directory.models import Partner, Subscription
 from por.directory.rules import Workload
 from por.errors import Refused
-from por.web.filters import DAY, SEARCH_WITHIN, Choices, FilterForm, SearchField
+from por.web.filters import DAY, SEARCH_WITHIN, AsOfForm, Choices, SearchField
 
 
-class ClaimFilter(FilterForm):
-    """The filters of a partner's list of claims."""
+class ClaimFilter(AsOfForm):
+    """The filters of a partner's list of claims. With `as_of`, it shows them as they were."""
 
     search = SearchField(least=SEARCH_WITHIN)
     status = forms.ChoiceField(
@@ -38,9 +38,10 @@ class ClaimFilter(FilterForm):
 
     def apply(self, claims: QuerySet[Claim], actor: Actor) -> QuerySet[Claim]:
         given: dict[str, Any] = self.cleaned_data
-        for name in ("status", "program"):
+        status = "status" if self.day is None else "status_then"
+        for name, column in (("status", status), ("program", "program")):
             if given[name]:
-                claims = claims.filter(**{name: given[name]})
+                claims = claims.filter(**{column: given[name]})
         if given["workload"]:
             claims = queries.of_workload(claims, given["workload"])
         return queries.search(claims, given["search"], names=True) if given["search"] else claims

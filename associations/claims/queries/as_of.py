@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from django.db.models import Case, DateTimeField, F, OuterRef, Prefetch, Q, Subquery, TextField, Value, When
+from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Prefetch, Q, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce
 
 from associations.claims.models import Claim, ClaimQuerySet, ClaimStep, ConflictSide, Proof
-from associations.claims.rules import ClaimStatus, Consent, Origin
+from associations.claims.rules import ClaimStatus, Consent, Origin, Scan
 from associations.record.models import end_of
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
@@ -60,6 +60,22 @@ def with_all_then(claims: ClaimQuerySet, day: date) -> ClaimQuerySet:
     return claims.for_listing().prefetch_related(
         Prefetch("proofs", Proof.objects.filter(uploaded_at__lt=end).order_by("-number")),
         Prefetch("sides", ConflictSide.objects.filter(was_open, joined_at__lt=end).order_by("conflict")),
+    )
+
+
+def listed_then(actor: Actor, day: date) -> ClaimQuerySet:
+    """Return the same claims as rows of a list, as claims_for_listing does: with the newest file of then."""
+    end = end_of(day)
+    newest = Proof.objects.filter(claim=OuterRef("pk"), uploaded_at__lt=end).exclude(scan=Scan.INFECTED)
+    was_open = Q(conflict__closed_at=None) | Q(conflict__closed_at__gte=end)
+    sides = ConflictSide.objects.filter(was_open, claim=OuterRef("pk"), joined_at__lt=end)
+    return (
+        claims_then(actor, day)
+        .for_listing()
+        .annotate(
+            newest_proof_at=Subquery(newest.order_by("-uploaded_at", "-pk").values("uploaded_at")[:1]),
+            is_contested=Exists(sides),
+        )
     )
 
 

@@ -117,7 +117,10 @@ def review_conflict(request: Request, conflict_id: int) -> HttpResponse:
 @posted("claims:review_conflict")
 @only(OrganisationKind.STAFF)
 def review_conflict_decide(request: Request, conflict_id: int) -> HttpResponse:
-    """Decide, and open the conflict that is due next. Where somebody else was faster, their decision is shown."""
+    """Decide, and open the conflict that is due next. A second click does the same and changes nothing.
+
+    Where somebody else was faster, their decision is shown.
+    """
     actor = request.actor
     visible = _get_visible(actor, conflict_id, to=Right.DECIDE_CONFLICTS)
     form = DecideForm(_verdicts(visible), visible.present, request.POST)
@@ -133,8 +136,11 @@ def review_conflict_decide(request: Request, conflict_id: int) -> HttpResponse:
         ),
     )
     if not sent.is_done:
-        visible = _get_visible(actor, conflict_id) if sent.refused else visible
-        return _to_reviewer(request, visible, decide=form, status=sent.status)
+        if sent.refused is None:
+            return _to_reviewer(request, visible, decide=form, status=sent.status)
+        visible = _get_visible(actor, conflict_id)
+        if not _is_decision(visible, form, actor):
+            return _to_reviewer(request, visible, decide=form, status=sent.status)
     messages.success(request, _("Decided. We tell all sides and the customer."))
     following = next_to_decide(actor)
     if following is None:
@@ -171,6 +177,13 @@ def review_conflict_ask_proof(request: Request, conflict_id: int) -> HttpRespons
         return _to_reviewer(request, visible, ask=form, status=sent.status)
     messages.success(request, _("We have asked the partner for more proof."))
     return redirect("claims:review_conflict", conflict_id)
+
+
+def _is_decision(visible: VisibleConflict, form: DecideForm, actor: Actor) -> bool:
+    """Return whether this is already the decision: by the first of two clicks."""
+    one, given = visible.conflict, form.cleaned_data
+    decided = (one.decided_by_id, one.winner_id, one.note)
+    return one.status == ConflictStatus.DECIDED and decided == (actor.user_id, form.chosen, given["note"])
 
 
 def _verdicts(visible: VisibleConflict) -> list[tuple[str, str]]:
@@ -252,10 +265,22 @@ def customer_conflict_answer(request: Request, conflict_id: int) -> HttpResponse
         ),
     )
     if not sent.is_done:
-        visible = _get_visible(actor, conflict_id) if sent.refused else visible
-        return _to_customer(request, visible, form=form, status=sent.status)
+        if sent.refused is None:
+            return _to_customer(request, visible, form=form, status=sent.status)
+        visible = _get_visible(actor, conflict_id)
+        if not _is_answer(visible, form, actor):
+            return _to_customer(request, visible, form=form, status=sent.status)
     messages.success(request, _("The reviewer can read your answer. You can change it until the decision."))
     return redirect("claims:customer_conflict", conflict_id)
+
+
+def _is_answer(visible: VisibleConflict, form: AnswerConflictForm, actor: Actor) -> bool:
+    """Return whether this is already the answer: by the first of two clicks."""
+    one = visible.answer
+    if one is None:
+        return False
+    given = (actor.user_id, form.chosen, form.cleaned_data["text"])
+    return (one.by_id, one.partner.mpn_id if one.partner else None, one.text) == given
 
 
 def _answers(visible: VisibleConflict) -> list[tuple[str, str]]:

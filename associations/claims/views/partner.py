@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -21,6 +22,7 @@ from associations.claims.exports import claims_csv
 from associations.claims.forms.claims import ClaimFilter, CommentForm, WithdrawForm
 from associations.claims.models import Claim, ClaimStep
 from associations.claims.policies import policy_on
+from associations.claims.queries.as_of import as_then, listed_then
 from associations.claims.queries.claims import (
     CONTESTED,
     as_partner_sees,
@@ -31,6 +33,7 @@ from associations.claims.queries.claims import (
     in_view,
     open_conflicts,
 )
+from associations.claims.queries.migrated import expiring, warning, without_proof
 from associations.claims.queries.steps import steps_of
 from associations.claims.queries.units import kept
 from associations.claims.rules import CLAIM, ClaimStatus
@@ -40,7 +43,7 @@ from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.errors import NotFound
 from por.web.lists import Listing, ListTab, counted
-from por.web.pages import NOT_YOURS, posted, render_page, submit
+from por.web.pages import NOT_YOURS, as_of_context, posted, render_page, submit
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -53,15 +56,30 @@ def _tab(key: str, label: LazyText) -> ListTab:
     return ListTab(key, label, shown)
 
 
+WITHOUT_PROOF = "without_proof"
+EXPIRING = "expiring"
 TABS = [
     _tab("", gettext_lazy("All")),
     _tab("drafts", gettext_lazy("Drafts")),
     _tab("in_review", gettext_lazy("In review")),
     _tab("action_required", gettext_lazy("Action required")),
     _tab("approved", gettext_lazy("Approved")),
+    ListTab(WITHOUT_PROOF, gettext_lazy("Migrated without proof"), lambda found: found.filter(without_proof())),
+    ListTab(EXPIRING, gettext_lazy("Expiring"), lambda found: found.filter(expiring(timezone.localdate()))),
     _tab(CONTESTED, gettext_lazy("Contested")),
     _tab("ended", gettext_lazy("Rejected or ended")),
 ]
+
+
+def _tabs_then(day: date) -> list[ListTab]:
+    """Return the views of the list as of a day. The others are today's."""
+    return [
+        ListTab("", gettext_lazy("All"), lambda found: found),
+        ListTab("approved", gettext_lazy("Approved"), lambda found: found.filter(status_then=ClaimStatus.APPROVED)),
+        ListTab(WITHOUT_PROOF, gettext_lazy("Migrated without proof"), lambda found: found.filter(without_proof(day))),
+    ]
+
+
 #: The statuses in which a partner can claim the same again.
 OVER = (ClaimStatus.REJECTED, ClaimStatus.REJECTED_FINAL, ClaimStatus.WITHDRAWN, ClaimStatus.ENDED)
 
@@ -73,21 +91,38 @@ def _claims_text(count: int) -> str:
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_claim_list(request: Request) -> HttpResponseBase:
-    """Show the claims of the company, newest first. The file has exactly those that match."""
-    actor = request.actor
+    """Show the claims of the company, newest first, or as they were on a day. The file has exactly those that match."""
+    actor, form = request.actor, ClaimFilter(request.GET)
+    day = form.day if form.is_valid() else None
     shown = Listing(
         request,
-        claims_for_listing(actor),
+        claims_for_listing(actor) if day is None else listed_then(actor, day),
         order=("-pk",),
-        tabs=TABS,
-        form=ClaimFilter(request.GET),
+        tabs=TABS if day is None else _tabs_then(day),
+        form=form,
         count_text=_claims_text,
-        counts=lambda: counts_of(actor),
+        as_of_query="" if day is None else f"?as_of={day.isoformat()}",
+        counts=(lambda: _counts(actor)) if day is None else None,
     )
     if shown.wants_csv:
-        return claims_csv(shown.ordered)
-    context = shown.context | {"rows": as_partner_sees(shown.page.rows), "may_claim": actor.may(Right.WRITE_CLAIMS)}
+        return claims_csv(shown.ordered, past=day is not None)
+    rows = shown.page.rows if day is None else [as_then(one) for one in shown.page.rows]
+    context = {
+        **shown.context,
+        **as_of_context(request, form),
+        "rows": as_partner_sees(rows),
+        "may_claim": day is None and actor.may(Right.WRITE_CLAIMS),
+    }
     return render_page(request, "claims/partner_claim_list.html", context, part="list", status=shown.status)
+
+
+def _counts(actor: Actor) -> dict[str, int]:
+    visible = Claim.objects.visible_to(actor)
+    more = visible.aggregate(
+        without_proof=Count("pk", filter=without_proof()),
+        expiring=Count("pk", filter=expiring(timezone.localdate())),
+    )
+    return {**counts_of(actor), WITHOUT_PROOF: more["without_proof"], EXPIRING: more["expiring"]}
 
 
 @require_safe
@@ -168,6 +203,7 @@ def to_partner(
         "form": form or comment or withdraw,
         "units": [(unit, kept(claim, unit)) for unit in units_of(claim)],
         "due": due_of(claim),
+        "warning": warning(claim, timezone.localdate()),
         "steps": steps_of(steps, with_notes=may_list),
         "conflicts": open_conflicts(claim),
         "may_list": may_list,

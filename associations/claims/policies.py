@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from associations.claims.rules import Program
@@ -43,3 +43,8 @@ POLICIES = DatedPolicies(Path(__file__).parent / "policies.yaml", Policy)
 def policy_on(day: date) -> Policy:
     """Return the policy in force on a day; before the first one, that one."""
     return POLICIES.on(day)
+
+
+def policy_of(moment: datetime) -> Policy:
+    """Return the policy in force on the UTC day of an instant."""
+    return policy_on(moment.date())

@@ -10,7 +10,7 @@ from associations.claims.actions import conflicts, drafting
 from associations.claims.actions.shared import absent, due, locked, next_instant, record, step, told, units_of
 from associations.claims.events.endings import EndingEvent
 from associations.claims.models import Claim, ClaimUnit
-from associations.claims.policies import policy_on
+from associations.claims.policies import policy_of, policy_on
 from associations.claims.programs import Claimable, claimable
 from associations.claims.rules import CLAIM, ClaimStatus, Origin, Outcome, Program, own_fields
 from associations.record.access import subscriptions_visible_to
@@ -47,9 +47,7 @@ def dispute(claim_id: int, text: str, *, by: Actor, version: int | None = None) 
     units = [one for one in units_of(claim) if reason_against(claim, one) is None]
     if not units:
         raise Refused("nothing_to_claim", _("Nothing of this claim can be claimed any more."))
-    step(
-        claim, "dispute", by=by, at=now, note=text, due_at=due(claim, policy_on(now.date()).dispute_review_within, now)
-    )
+    step(claim, "dispute", by=by, at=now, note=text, due_at=due(claim, policy_of(now).dispute_review_within, now))
     claim.disputes += 1
     claim.closed_at = None
     claim.save()
@@ -78,7 +76,7 @@ def _disputes(claim: Claim) -> int:
     rejected = claim.closed_at
     if rejected is None:  # it is disputed now
         rejected = claim.steps.filter(after=ClaimStatus.REJECTED).latest("at").at
-    return policy_on(rejected.date()).disputes
+    return policy_of(rejected).disputes
 
 
 def _too_late() -> Refused:
@@ -128,7 +126,7 @@ def _said(claim: Claim, by: Actor) -> drafting.Fields:
     }
     if claim.partner.status == Partner.Status.ACTIVE and claim.partner.kind == Partner.Kind.LOCATION:
         fields["mpn_id"] = claim.partner.mpn_id
-    today = next_instant(claim).date()
+    today = by.today
     takes = claim.program in policy_on(today).takes_claims
     offered = claimable(Program(claim.program), today) if takes else None
     if offered is None or claim.role not in offered.roles:

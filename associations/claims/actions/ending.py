@@ -14,7 +14,7 @@ from associations.claims.actions import conflicts
 from associations.claims.actions.shared import locked, next_instant, record, step, told, units_of
 from associations.claims.events.endings import EndingEvent
 from associations.claims.models import Claim, ClaimUnit
-from associations.claims.policies import policy_on
+from associations.claims.policies import policy_of
 from associations.claims.rules import CLAIM, CONSENT, ClaimStatus, Consent, Outcome
 from associations.record import actions as associations
 from associations.record import describing, recording
@@ -61,7 +61,7 @@ def is_in_term(claim: Claim, at: datetime) -> bool:
 
 def _decline_after_consent(claim: Claim) -> bool:
     assert claim.approved_at is not None
-    return policy_on(claim.approved_at.date()).decline_after_consent
+    return policy_of(claim.approved_at).decline_after_consent
 
 
 def can_decline(claim: Claim, at: datetime) -> bool:

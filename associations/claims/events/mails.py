@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.claims.events.shared import ClaimPayload, Unit
 from associations.claims.models import Claim, ClaimStep
-from associations.claims.policies import policy_on
+from associations.claims.policies import policy_of
 from associations.claims.rules import Program, Reason
 from associations.record.events import PartnerName, partner_name
 from associations.record.rules import EndReason
@@ -127,7 +127,7 @@ def _context(event: Event, claim: Claim) -> ClaimContext:
         "why": why_text(changes),
         "ended_by": _ended_by(event, claim),
         "struck": changes.get("struck", False),
-        "can_decline_later": approved is not None and policy_on(approved.date()).decline_after_consent,
+        "can_decline_later": approved is not None and policy_of(approved).decline_after_consent,
         "unreached": unreached(event),
         "rows": rows,
         "reason": [],

@@ -17,6 +17,7 @@ from associations.record.rules import EndReason
 from por.accounts.models import Actor, Organisation
 from por.directory.models import Customer, Partner, Subscription
 from por.history.models import Event
+from tests import estates
 from tests.claims import make_approved, make_draft, make_submitted, make_under_review
 from tests.factories import make_member, make_partner, make_staff, make_subscription
 
@@ -283,3 +284,25 @@ def test_location_with_claims_that_wait_is_still_used(customer, partner, claiman
     make_submitted(customer, claimant)
 
     assert list(outside.uses_of([partner.pk])) == [(partner.pk, "claims that wait for a decision: 1")]
+
+
+# --- A whole import -------------------------------------------------------------------------------------------------
+
+
+def test_import_ends_the_claim_with_the_subscription_and_takes_that_back(tmp_path):
+    """The claims follow in the import itself, once its files are in."""
+    subscription = estates.subscription(product="crm_online", sku_string_id="CRMSTANDARD")
+    partners, customers = [estates.partner()], [estates.customer()]
+
+    def load(status: str) -> None:
+        files = {"partners": partners, "customers": customers, "subscriptions": [subscription | {"status": status}]}
+        estates.load(estates.write(tmp_path, **files))
+
+    load("active")
+    claimed = Subscription.objects.get()
+    claim = make_approved(claimed.customer, make_member(Partner.objects.get().organisation), claimed)
+    load("expired")
+    assert state(claim) == (ClaimStatus.ENDED, EndReason.SUBSCRIPTION_EXPIRED, [Outcome.ENDED])
+    load("active")
+    assert state(claim) == (ClaimStatus.APPROVED, "", [Outcome.HELD])
+    assert list(checking.examine()) == []

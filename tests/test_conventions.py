@@ -86,6 +86,7 @@ UTC_DAYS = {
     "associations/attaching/actions/activation.py",
     "associations/attaching/actions/ending.py",
     "associations/claims/actions/migrated.py",
+    "associations/claims/actions/reviewing.py",
     "associations/claims/imports/files.py",
     "associations/imports.py",
     "associations/legacy_forms/actions.py",

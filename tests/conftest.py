@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +55,22 @@ def django_db_setup(django_db_blocker: Any, django_db_modify_db_settings: None) 
     yield
     with django_db_blocker.unblock():
         databases.drop_clone()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Let one process of a parallel run read the tests before the others if none of them is compiled yet.
+
+    Otherwise each process compiles all of them, which takes more than half of its start.
+    """
+    here = Path(__file__).with_name("__pycache__")
+    if sys.dont_write_bytecode or "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    with (here / "reading").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not any(here.glob("test_writes.*.pyc")):  # one of the last
+            return (yield)
+    return (yield)
 
 
 @pytest.hookimpl(trylast=True)

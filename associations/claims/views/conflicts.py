@@ -17,6 +17,7 @@ from associations.claims.actions import deciding
 from associations.claims.forms.conflicts import AnswerConflictForm, AskProofForm, DecideForm
 from associations.claims.models import Conflict
 from associations.claims.queries.conflicts import (
+    BEFORE_ALL,
     DUE,
     VisibleConflict,
     conflict_for,
@@ -187,8 +188,9 @@ def _is_decision(visible: VisibleConflict, form: DecideForm, actor: Actor) -> bo
 
 
 def _verdicts(visible: VisibleConflict) -> list[tuple[str, str]]:
-    """Return the choices of the decision: the partners that still claim it, and none."""
-    sides = [(str(one.claim.pk), one.claim.partner.organisation.name) for one in visible.present]
+    """Return the choices of the decision in the order of the columns: the partners that still claim it, and none."""
+    present = sorted(visible.present, key=lambda one: one.newest_proof_at or BEFORE_ALL, reverse=True)
+    sides = [(str(one.claim.pk), one.claim.partner.organisation.name) for one in present]
     return [*sides, (DecideForm.NONE, _("No proof is enough"))]
 
 

@@ -208,7 +208,6 @@ def to_partner(
         "conflicts": open_conflicts(claim),
         "may_list": may_list,
         "proofs": list(claim.proofs.order_by("-number")) if may_list else [],
-        "proof_list": None,  # what claims/proofs.html shows
         "comments": list(comments_of(actor, claim)),
         "may_comment": may_write and claim.status not in commenting.CLOSED,
         "comment_form": comment or CommentForm(),

@@ -328,5 +328,4 @@ def _summary(actor: Actor, claim: Claim) -> dict[str, Any]:
         "units": [(unit, known[key_of(unit)]) for unit in units],
         "missing": missing,
         "proofs": list(claim.proofs.order_by("-number")),
-        "proof_list": None,  # what claims/proofs.html shows
     }

@@ -142,6 +142,7 @@ class Claim(models.Model):
         ]
         indexes = [
             models.Index(fields=["partner", "-id"], name="claims_of_a_partner"),
+            models.Index(fields=["partner", "status", "-id"], name="claims_of_a_partner_by_status"),
             models.Index(fields=["customer", "-id"], name="claims_of_a_customer"),
             models.Index(fields=["company"], name="claims_of_a_company"),
             models.Index(fields=["status", "due_at", "id"], name="claims_by_due"),
@@ -219,6 +220,7 @@ class ClaimUnit(models.Model):
                 name="one_live_claim_of_a_company_per_subscription",
             ),
         ]
+        indexes = [models.Index(fields=["claim"], name="units_of_a_claim")]
 
     def __str__(self) -> str:
         return self.label

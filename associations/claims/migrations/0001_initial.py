@@ -769,6 +769,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="claim",
+            index=models.Index(fields=["partner", "status", "-id"], name="claims_of_a_partner_by_status"),
+        ),
+        migrations.AddIndex(
+            model_name="claim",
             index=models.Index(fields=["customer", "-id"], name="claims_of_a_customer"),
         ),
         migrations.AddIndex(
@@ -858,6 +862,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="claimstep",
             index=models.Index(fields=["claim", "at", "id"], name="steps_of_a_claim"),
+        ),
+        migrations.AddIndex(
+            model_name="claimunit",
+            index=models.Index(fields=["claim"], name="units_of_a_claim"),
         ),
         migrations.AddConstraint(
             model_name="claimunit",

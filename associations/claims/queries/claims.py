@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from associations.claims.models import (
@@ -63,10 +63,17 @@ def comments_of(actor: Actor, claim: Claim) -> QuerySet[Comment]:
 
 
 def open_sides() -> QuerySet[ConflictSide]:
-    """Return the sides of open conflicts whose claim still claims the unit: it may have left one that goes on."""
-    same = Q(subscription=OuterRef("conflict__subscription")) | Q(subscription=None)
-    unit = ClaimUnit.objects.filter(same, claim=OuterRef("claim"), live=True, workload=OuterRef("conflict__workload"))
-    return ConflictSide.objects.filter(Exists(unit), conflict__status=ConflictStatus.OPEN)
+    """Return the sides of open conflicts whose claim still claims the unit: it may have left one that goes on.
+
+    They are found from the open conflicts, which are few, whichever claims are asked for.
+    """
+    same = Q(claim__units__subscription=F("conflict__subscription")) | Q(claim__units__subscription=None)
+    return ConflictSide.objects.filter(
+        same,
+        conflict__status=ConflictStatus.OPEN,
+        claim__units__live=True,
+        claim__units__workload=F("conflict__workload"),
+    )
 
 
 def contested(claims: QuerySet[Claim]) -> QuerySet[Claim]:

@@ -50,7 +50,12 @@ member("nils@nordvik.example", "Nils Nordvik", nordvik.organisation)
 member("nora@nordvik.example", "Nora Nordvik", nordvik.organisation, role="viewer", language="sv")
 member("hanna@halden.example", "Hanna Halden", halden.organisation)
 member("bodil@varde.example", "Bodil Värde", company.organisation)
+from por.accounts.models import Actor
+from tests.claims import make_draft
+person = User.objects.get(email="nils@nordvik.example")
+nils = Actor(user=person, organisation=nordvik.organisation, role="administrator")
 print(json.dumps({
+    "claims": [make_draft(customer, nils, "exo", "teams").pk for _ in range(3)],
     "free": [str(make_subscription(customer).subscription_id) for _ in range(40)],
     "contested": [str(make_subscription(asked).subscription_id) for _ in range(10)],
     "expired": str(make_subscription(customer, status="expired").subscription_id),
@@ -67,6 +72,7 @@ class Stack(Product):
         self.password = (var / "demo_password").read_text()
         stage = json.loads(manage(var, "shell", "--no-imports", "-c", MAKE_STAGE).splitlines()[-1])
         self.free, self.contested, self.expired = stage["free"], stage["contested"], stage["expired"]
+        self.claims = stage["claims"]
         self.signed_in: dict[tuple[str, bool, bool, bool], Any] = {}  # cookies, by browser
 
     def mail_to(

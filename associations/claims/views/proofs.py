@@ -128,8 +128,8 @@ def check(request: Request, claim_id: int) -> HttpResponseBase:
     form = ChecklistForm(request.POST)
     sent = submit(form, lambda: drafting.change(claim_id, {"checked": form.cleaned_data["checked"]}, by=request.actor))
     if not sent.is_done:
-        refused = form.errors if sent.refused is None else sent.refused.message
-        messages.error(request, str(refused))
+        wrong = [str(one) for errors in form.errors.values() for one in errors]
+        messages.error(request, wrong[0])
         return _list(request, claim, ProofForm(claim=claim), status=sent.status)
     messages.success(request, _("Checklist saved."))
     return redirect("claims:proofs", claim_id)

@@ -55,7 +55,7 @@ def claim_decline(request: Request, claim_id: int) -> HttpResponse:
         if sent.is_done:
             messages.success(request, _("You declined the claim. We tell the partner."))
         return redirect(CUSTOMER_PAGE, claim_id)
-    claim.refresh_from_db()
+    claim = _visible(request, claim_id)  # as the refusal has found it
     refusal = CLAIM.refusals[claim.status][1] if claim.status != ClaimStatus.APPROVED else None
     if refusal is None and not ending.can_decline(claim, timezone.now()):
         refusal = CONSENT.refusals[Consent.LAPSED][1]
@@ -151,7 +151,7 @@ def _partner(
         if sent.is_done:
             messages.success(request, done)
         return redirect(PARTNER_PAGE, claim.pk)
-    claim.refresh_from_db()
+    claim = _visible(request, claim.pk)  # as the refusal has found it
     refusal = None if CLAIM.allows(claim.status, verb) else CLAIM.refusals[claim.status][1]
     return _page(request, template, claim, form, sent, refusal=refusal, **context)
 

@@ -85,9 +85,11 @@ def test_the_product_asks_no_other_server_over_http():
 UTC_DAYS = {
     "associations/attaching/actions/activation.py",
     "associations/attaching/actions/ending.py",
+    "associations/claims/actions/drafting.py",
     "associations/claims/actions/migrated.py",
     "associations/claims/actions/reviewing.py",
     "associations/claims/imports/files.py",
+    "associations/claims/views/wizard.py",
     "associations/imports.py",
     "associations/legacy_forms/actions.py",
     "associations/merging.py",

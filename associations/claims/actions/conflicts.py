@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from associations.claims.actions.shared import due
 from associations.claims.events.conflicts import ConflictEvent
 from associations.claims.models import Claim, ClaimUnit, Conflict, ConflictSide
-from associations.claims.policies import policy_on
+from associations.claims.policies import policy_of
 from associations.claims.rules import CONFLICT, ClaimStatus, ConflictStatus, Outcome
 from associations.record import recording
 from por.errors import Refused
@@ -70,7 +70,7 @@ def _open_or_join(claim: Claim, unit: ClaimUnit, rivals: Sequence[Claim], *, at:
             workload=unit.workload,
             subscription=unit.subscription,
             opened_at=at,
-            due_at=due(claim, policy_on(at.date()).conflict_within, at),
+            due_at=due(claim, policy_of(at).conflict_within, at),
         )
     else:
         conflict.status = CONFLICT.after(conflict.status, "[another claim]")

@@ -26,7 +26,7 @@ from associations.claims.actions.shared import (
 from associations.claims.events.conflicts import ConflictEvent
 from associations.claims.events.endings import EndingEvent
 from associations.claims.models import Claim, ClaimUnit, Comment, Conflict, ConflictSide, CustomerAnswer, Proof
-from associations.claims.policies import policy_on
+from associations.claims.policies import policy_of
 from associations.claims.rules import CHECKLIST, CONFLICT, NOTE_LENGTH, READABLE, ClaimStatus, Outcome, Reason, Scan
 from associations.record import recording
 from por.accounts.models import Actor
@@ -214,7 +214,7 @@ def _start_reviews(sides: Sequence[Contender], *, by: Actor, at: datetime) -> No
     """Start the review of those that are only submitted: by the decision it has taken place."""
     for one in sides:
         if one.claim.status == ClaimStatus.SUBMITTED:
-            within = policy_on((one.claim.submitted_at or at).date()).review_within
+            within = policy_of(one.claim.submitted_at or at).review_within
             step(one.claim, "start review", by=by, at=at, due_at=due(one.claim, within, at))
 
 
@@ -250,7 +250,7 @@ def ask_proof(conflict_id: int, claim_id: int, *, by: Actor, note: str = "", ver
     claim, due_at = side.claim, None
     if claim.status not in {ClaimStatus.APPROVED, ClaimStatus.DISPUTED}:
         _start_reviews([side], by=by, at=at)
-        due_at = due(claim, policy_on(at.date()).answer_within, at)
+        due_at = due(claim, policy_of(at).answer_within, at)
         step(claim, "ask", by=by, at=at, note=text, due_at=due_at)
         claim.save()
     if text and by.organisation is not None:

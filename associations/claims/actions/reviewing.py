@@ -24,7 +24,7 @@ from associations.claims.actions.shared import (
 )
 from associations.claims.events.claims import ClaimEvent
 from associations.claims.models import Claim, ClaimUnit, ProofUnit
-from associations.claims.policies import policy_on
+from associations.claims.policies import policy_of, policy_on
 from associations.claims.rules import GIVEN_BY_REVIEWER, READABLE, ClaimStatus, Consent, Outcome, Reason
 from associations.record import actions as associations
 from associations.record import describing, recording
@@ -56,7 +56,7 @@ def start_review(claim_id: int, *, by: Actor, version: int | None = None) -> Cla
     claim = to_review(claim_id, by=by, version=version)
     now = next_instant(claim)
     units = units_of(claim)
-    within = policy_on((claim.submitted_at or now).date()).review_within
+    within = policy_of(claim.submitted_at or now).review_within
     step(claim, "start review", by=by, at=now, due_at=due(claim, within, now))
     require_readable(units)
     claim.assigned_to = claim.assigned_to or by.user
@@ -87,7 +87,7 @@ def ask(claim_id: int, reasons: Collection[str], *, by: Actor, note: str = "", v
     given = checked(reasons, claim)
     now = next_instant(claim)
     units = units_of(claim)
-    due_at = due(claim, policy_on(now.date()).answer_within, now)
+    due_at = due(claim, policy_of(now).answer_within, now)
     step(claim, "ask", by=by, at=now, reasons=given, note=note, due_at=due_at)
     claim.save()
     changes = {"due_at": due_at and due_at.isoformat()}
@@ -158,7 +158,7 @@ def approve_locked(
     directory.require_attachable(directory.locked(claim.partner_id))
     step(claim, verb, by=by, at=at, note=note)
     claim.approved_at = at
-    within = policy_on(at.date()).consent_lapses_after
+    within = policy_of(at).consent_lapses_after
     claim.consent = Consent.LAPSED if within is None else Consent.PENDING
     claim.consent_due_at = due(claim, within, at)
     claim.closed_at = None
@@ -236,7 +236,7 @@ def reject_locked(
     note: str = "",
 ) -> list[history.EventDraft]:
     """Reject a claim and free its units; return the events. The caller has locked the customer."""
-    policy = policy_on(at.date())
+    policy = policy_of(at)
     may_dispute = claim.status != ClaimStatus.DISPUTED and claim.disputes < policy.disputes
     due_at = due(claim, policy.dispute_within, at) if may_dispute else None
     step(claim, verb, by=by, at=at, reasons=reasons, note=note, due_at=due_at)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.claims.events.claims import ClaimEvent
 from associations.claims.models import Claim, ClaimStep, ClaimUnit, Interest
-from associations.claims.policies import policy_on
+from associations.claims.policies import policy_of
 from associations.claims.rules import CLAIM, Reason
 from associations.record import locking, recording
 from associations.record.models import Association, SeenUsage
@@ -88,7 +88,7 @@ def due(claim: Claim, term: Term | None, at: datetime) -> datetime | None:
     """Return when a term ends that begins now, in business days of the customer; None where there is no term."""
     if term is None:
         return None
-    return term.end(at, ZoneInfo(claim.customer.organisation.time_zone), policy_on(at.date()).holidays)
+    return term.end(at, ZoneInfo(claim.customer.organisation.time_zone), policy_of(at).holidays)
 
 
 def step(

@@ -14,7 +14,7 @@ from associations.claims.actions.drafting import claimable_subscription
 from associations.claims.actions.shared import due, locked, next_instant, record, step, told, units_of
 from associations.claims.events.claims import ClaimEvent
 from associations.claims.models import Claim, ClaimUnit, Proof
-from associations.claims.policies import Policy, policy_on
+from associations.claims.policies import Policy, policy_of, policy_on
 from associations.claims.programs import claimable
 from associations.claims.rules import CHECKLIST, Program, Scan, own_fields
 from associations.record.policies import months_before
@@ -48,7 +48,7 @@ def submit(claim_id: int, *, by: Actor, version: int | None = None) -> Claim:
     now = next_instant(claim)
     units = units_of(claim)
     is_first = claim.submitted_at is None
-    policy = policy_on(now.date())
+    policy = policy_of(now)
     directory.lock([claim.partner_id])  # its account is not closed meanwhile
     claim.partner.refresh_from_db(fields=["status"])
     step(claim, "submit", by=by, at=now, due_at=due(claim, policy.start_review_within, now))

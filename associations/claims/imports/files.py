@@ -88,15 +88,16 @@ _STORED = """
     FROM claims_claim AS claim
     JOIN directory_partner AS partner ON partner.organisation_id = claim.partner_id
     JOIN directory_customer AS customer ON customer.organisation_id = claim.customer_id
-    CROSS JOIN LATERAL (
-        SELECT coalesce(string_agg(workload, ';' ORDER BY workload COLLATE "C")
+    JOIN (
+        SELECT unit.claim_id,
+            coalesce(string_agg(workload, ';' ORDER BY workload COLLATE "C")
                 FILTER (WHERE unit.subscription_id IS NULL), '') AS workloads,
             coalesce(string_agg(subscription.subscription_id::text, ';' ORDER BY subscription.subscription_id), '')
                 AS subscription_ids
         FROM claims_claimunit AS unit LEFT JOIN directory_subscription AS subscription
             ON subscription.id = unit.subscription_id
-        WHERE unit.claim_id = claim.id
-    ) AS unit
+        GROUP BY unit.claim_id
+    ) AS unit ON unit.claim_id = claim.id
     WHERE claim.number IN (SELECT claim_number FROM estate_staged_claims)
 """
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from associations.claims.imports.saving import Correction, Wanted, save
@@ -69,7 +68,6 @@ class _Line(NamedTuple):
 def merge(rows: Sequence[ClaimLine], outcome: Counts) -> None:
     """Merge lines, all of each customer one after another, in the transaction of the batch."""
     known = _Known(rows)
-    now = timezone.now()
     created: list[Wanted] = []
     corrected: list[Correction] = []
     for _tenant, lines in groupby(rows, key=attrgetter("tenant_id")):
@@ -89,9 +87,9 @@ def merge(rows: Sequence[ClaimLine], outcome: Counts) -> None:
                 created.append(line.wanted)
                 outcome.created[line.wanted.customer.pk] += 1
             else:
-                corrected.append(Correction(line.stored, line.wanted))
+                corrected.append(Correction(line.stored, line.wanted, known.units[line.stored.pk]))
                 outcome.changed[line.wanted.customer.pk] += 1
-    save(created, corrected, at=now)
+    save(created, corrected)
 
 
 class _Known:
@@ -111,10 +109,12 @@ class _Known:
         directory.lock([one.pk for one in partners])
         self.partners = {one.mpn_id: one for one in partners.select_related("organisation").all()}
         claims = Claim.objects.filter(number__in=[row.claim_number for row in rows])
-        self.claims = {one.number: one for one in claims.select_related("partner", "customer__organisation")}
+        named = claims.select_related("partner__organisation", "customer__organisation")
+        self.claims = {one.number: one for one in named}
         pks = [one.pk for one in self.claims.values()]
         self.units: dict[int, list[ClaimUnit]] = defaultdict(list)
-        for unit in ClaimUnit.objects.filter(claim__in=pks).select_related("subscription", "association"):
+        units = ClaimUnit.objects.filter(claim__in=pks).select_related("subscription__sku", "association")
+        for unit in units.order_by("pk"):
             self.units[unit.claim_id].append(unit)
         self.in_conflict = set(ConflictSide.objects.filter(claim__in=pks).values_list("claim", flat=True))
         self.proved = set(ProofUnit.objects.filter(unit__claim__in=pks).values_list("unit", flat=True))

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.utils import timezone
 
 from associations.claims.actions import shared
 from associations.claims.events.imports import ClaimFileEvent
 from associations.claims.models import Claim, ClaimStep, ClaimUnit
-from associations.claims.policies import policy_on
+from associations.claims.policies import policy_of
 from associations.claims.rules import CORRECTED, IMPORTED, ClaimStatus, Consent, Origin, Outcome, Program, Role
 from associations.record import actions as record
 from associations.record import bulk, describing, recording
@@ -24,6 +25,10 @@ from por.history.actions import recording as history
 from por.imports.events import ImportEvent
 
 Key = tuple[str | int | None, ...]
+
+
+#: What a correction changes of a claim.
+CORRECTABLE = ("name", "submitted_at", "approved_at", "consent", "consent_due_at", "version")
 
 
 class Wanted(NamedTuple):
@@ -65,19 +70,22 @@ class Wanted(NamedTuple):
 
 
 class Correction(NamedTuple):
-    """A claim that files gave, and what a line says of it now."""
+    """A claim that files gave, with its units, and what a line says of it now."""
 
     stored: Claim
     wanted: Wanted
+    units: Sequence[ClaimUnit]
 
 
-def save(created: Sequence[Wanted], corrected: Sequence[Correction], *, at: datetime) -> None:
+def save(created: Sequence[Wanted], corrected: Sequence[Correction]) -> None:
     """Save new and corrected claims with their associations. The events are the last: a first import has none.
 
     What is freed comes before what is taken. The caller has locked the customers, the subscriptions and the partners,
     and no two claims overlap.
     """
+    at = timezone.now()
     changes = [_correct(one, at=at) for one in corrected]
+    Claim.objects.bulk_update([one.claim for one in changes], CORRECTABLE, batch_size=500)
     claims = [_new(one, at=at) for one in created]
     Claim.objects.bulk_create(claims)
     pairs = list(zip(claims, created, strict=True))
@@ -86,7 +94,8 @@ def save(created: Sequence[Wanted], corrected: Sequence[Correction], *, at: date
     begun = _begin(new, at=at)
     steps = [_step(claim, IMPORTED, "", claim.approved_at or at, {}) for claim in claims]
     ClaimStep.objects.bulk_create([*steps, *(one.step for one in changes)])
-    recording.bump_all([unit.subscription_id for _claim, unit in new])
+    touched = [unit for one in changes for unit in (*one.gone, *one.kept)]
+    recording.bump_all(unit.subscription_id for unit in (*touched, *(unit for _claim, unit in new)))
     known = _known({claim.customer_id for claim in claims})
     events = [
         _told(ClaimFileEvent.IMPORTED, claim, begun[claim.pk], _approval(claim))
@@ -95,10 +104,10 @@ def save(created: Sequence[Wanted], corrected: Sequence[Correction], *, at: date
     ]
     for one in changes:
         units = [*one.kept, *begun.get(one.claim.pk, ())]
-        others = [*one.struck, *(unit.association for unit in one.kept if unit.association)]
+        others = [unit.association for unit in one.gone if unit.association]
         facts = {**_approval(one.claim), **one.before, "fields": one.fields}
         events.append(_told(ClaimFileEvent.CORRECTED, one.claim, units, facts, others))
-    history.record_each(by=SYSTEM, at=at, events=events)
+    history.record_each(by=SYSTEM, at=timezone.now(), events=events)
 
 
 def _new(wanted: Wanted, *, at: datetime) -> Claim:
@@ -122,7 +131,7 @@ def _new(wanted: Wanted, *, at: datetime) -> Claim:
 def _approve(claim: Claim, approved_at: datetime, *, now: datetime) -> None:
     """Let a claim have been submitted and approved then. The customer can decline while the term of that day runs."""
     claim.submitted_at = claim.approved_at = approved_at
-    claim.consent_due_at = shared.due(claim, policy_on(approved_at.date()).consent_lapses_after, approved_at)
+    claim.consent_due_at = shared.due(claim, policy_of(approved_at).consent_lapses_after, approved_at)
     runs = claim.consent_due_at is not None and claim.consent_due_at > now
     claim.consent = Consent.PENDING if runs else Consent.LAPSED
 
@@ -162,7 +171,7 @@ class _Corrected(NamedTuple):
     claim: Claim
     kept: list[ClaimUnit]
     new: list[ClaimUnit]
-    struck: list[Association]
+    gone: list[ClaimUnit]
     before: dict[str, str]
     fields: list[str]
     step: ClaimStep
@@ -170,16 +179,17 @@ class _Corrected(NamedTuple):
 
 def _correct(correction: Correction, *, at: datetime) -> _Corrected:
     """Change a stored claim, and free the units that its line no longer names: they were never its own."""
-    claim, wanted = correction
-    units = shared.units_of(claim)
-    gone = [unit for unit in units if unit.key not in wanted.keys]
-    kept = [unit for unit in units if unit.key in wanted.keys]
+    claim, wanted, units = correction
+    keys = set(wanted.keys)
+    gone = [unit for unit in units if unit.key not in keys]
+    kept = [unit for unit in units if unit.key in keys]
     known = {unit.key for unit in kept}
     new = [unit for unit in wanted.units if unit.key not in known]
-    struck = [unit.association for unit in gone if unit.association]
-    for association in struck:
-        record.strike(association, at=at)
-    ClaimUnit.objects.filter(pk__in=[unit.pk for unit in gone]).delete()
+    for unit in gone:
+        if unit.association is not None:
+            record.strike(unit.association, at=at)
+    if gone:
+        ClaimUnit.objects.filter(pk__in=[unit.pk for unit in gone]).delete()
     moved = claim.approved_at != wanted.approved_at
     assert claim.approved_at is not None
     before = {"approved_at_before": claim.approved_at.isoformat()} if moved else {}
@@ -199,11 +209,9 @@ def _correct(correction: Correction, *, at: datetime) -> _Corrected:
             )
     claim.name = wanted.name
     claim.version += 1
-    claim.save()
-    recording.bump_all([unit.subscription_id for unit in (*gone, *(kept if moved else ()))])
     step_at = wanted.approved_at if moved else at
     step = _step(claim, CORRECTED, claim.status, step_at, {"fields": fields})
-    return _Corrected(claim, kept, new, struck, before, fields, step)
+    return _Corrected(claim, kept, new, gone, before, fields, step)
 
 
 def _approval(claim: Claim) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.models import Claim, ClaimUnit, Proof
-from associations.claims.policies import policy_on
+from associations.claims.policies import policy_of
 from associations.claims.rules import PENDING, ClaimStatus, Consent, Scan
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
@@ -64,7 +64,7 @@ def can_decline(claim: Claim, at: datetime) -> bool:
     """Return whether the customer can decline the claim at this instant."""
     if claim.status != ClaimStatus.APPROVED or claim.approved_at is None:
         return False
-    return is_in_term(claim, at) or policy_on(claim.approved_at.date()).decline_after_consent
+    return is_in_term(claim, at) or policy_of(claim.approved_at).decline_after_consent
 
 
 def deadline_of(claim: Claim) -> Deadline | None:

@@ -21,7 +21,7 @@ from associations.claims.actions.shared import units_of
 from associations.claims.exports import claims_csv
 from associations.claims.forms.claims import ClaimFilter, CommentForm, WithdrawForm
 from associations.claims.models import Claim, ClaimStep
-from associations.claims.policies import policy_on
+from associations.claims.policies import policy_of
 from associations.claims.queries.as_of import as_then, listed_then
 from associations.claims.queries.claims import (
     CONTESTED,
@@ -180,7 +180,7 @@ def get_visible(actor: Actor, claim_id: int, *, to: Right | None = None) -> Clai
 def can_be_changed(claim: Claim) -> bool:
     """Return whether its partner can change the claim now."""
     if claim.status == ClaimStatus.SUBMITTED:
-        return policy_on(timezone.now().date()).edit_submitted
+        return policy_of(timezone.now()).edit_submitted
     return "change" in CLAIM.steps.get(claim.status, {})
 
 

@@ -25,7 +25,7 @@ from tests.rivals import CUSTOMER_LOCK, before_the_lock, before_the_write_withou
 
 pytestmark = pytest.mark.usefixtures("committed")
 
-stored_claims = import_module("associations.claims.migrations.0002_stored_claims")
+stored_claims = import_module("associations.claims.migrations.0005_stored_claims")
 MOMENTS: dict[str, Callable[[Callable[[], Any]], AbstractContextManager[None]]] = {
     "before": partial(before_the_lock, lock=CUSTOMER_LOCK),
     "holding": partial(holding_the_lock, lock=CUSTOMER_LOCK),

@@ -17,7 +17,7 @@ from por.history.actions import verifying
 from por.history.models import Event
 from tests.factories import make_customer, make_partner, make_subscription
 
-migrations = import_module("associations.claims.migrations.0002_stored_claims")
+migrations = import_module("associations.claims.migrations.0005_stored_claims")
 MAIL = {"sku_string_id": "EXCHANGESTANDARD"}
 CRM = {"product": "crm_online", "sku_string_id": "CRMSTANDARD"}
 

@@ -279,7 +279,7 @@ def _named(unit: Unit, sources: Any) -> dict[str, str]:
 class Migration(migrations.Migration):
     atomic = False
     dependencies = [
-        ("claims", "0001_initial"),
+        ("claims", "0004_conflicts"),
         ("associations", "0030_seen_usage"),
         ("directory", "0015_enrolments"),
         ("accounts", "0009_former_names"),

@@ -94,6 +94,7 @@ TEMPLATES = [
             ],
             "builtins": ["django.templatetags.i18n", "por.web.templatetags.ui", "por.directory.templatetags"],
             "libraries": {
+                "claims": "associations.claims.templatetags",
                 "happened": "por.portal.templatetags",
                 "legacy": "associations.legacy_forms.templatetags",
                 "rows": "associations.subscriptions.templatetags",

@@ -15,6 +15,7 @@ from por.history.actions import recording as history
 from por.history.actions import relaying, verifying
 from por.history.models import Event, Outbox, Party
 from por.ops.logs import request_id
+from por.queue import work
 from por.queue.rules import LEASE, MAX_ATTEMPTS, backoff
 from tests.factories import make_customer, make_member
 
@@ -140,6 +141,7 @@ def test_handler_that_fails_is_called_again_later_and_does_not_delay_others(monk
         handled.append(event.pk)
 
     monkeypatch.setattr(history, "_handlers", {"thing.done": [handle]})
+    monkeypatch.setattr(work, "backoff", lambda _attempts: timedelta(minutes=1))
     poison, good = record(reason="poison"), record(about="2")
     assert relaying.relay() == 2
     assert handled == [good]

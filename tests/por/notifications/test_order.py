@@ -46,6 +46,12 @@ def _own_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(messages._mails, "record_attached", MAIL)
 
 
+@pytest.fixture(autouse=True)
+def _long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no second try be due before a test says so, however slow the machine is."""
+    monkeypatch.setattr(work, "backoff", lambda _attempts: timedelta(minutes=1))
+
+
 def tell(partner: Partner, thing: str, *, by: Actor = SYSTEM) -> int:
     """Notify the members of the partner of an event about a thing; return the event."""
     about = history.ObjectRef("thing", thing, thing)

@@ -171,6 +171,7 @@ def test_control_event_overtakes_if_nothing_holds_it_back(handled, monkeypatch):
 
 
 def test_event_waits_for_the_next_try_of_an_earlier_one_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(work, "backoff", lambda _attempts: timedelta(minutes=1))
     tried: list[int] = []
 
     def handle(event: Event) -> None:

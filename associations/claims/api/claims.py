@@ -36,10 +36,11 @@ from associations.claims.schemas.claims import (
     CommentShape,
     DraftBody,
     NoBody,
-    NoteBody,
+    WordsBody,
     claim_shape,
     comment_shape,
     fields_of,
+    words_of,
 )
 from associations.record.schemas import NOT_FOUND
 from por.accounts.authentication import actor_of
@@ -298,10 +299,11 @@ class Withdraw(Endpoint):
     @described(
         "claim_withdraw",
         "Withdraw a claim",
-        "For the partner, until the claim is decided. An open conflict about it closes if one other claim is left.",
+        """For the partner, until the claim is decided. An open conflict about it closes if one other claim is left. The
+        reviewer reads why.""",
         answers={200: ClaimShape},
         example=EXAMPLE | {"status": "withdrawn", "due_at": None, "whose_turn": "nobody"},
-        body=NoteBody,
+        body=WordsBody,
         body_example={"text": "Another location does the work."},
         problems=NOT_FOUND | {409: DECIDED, 412: ["stale"]},
         writes=True,
@@ -309,7 +311,7 @@ class Withdraw(Endpoint):
     def post(self, request: Request, claim_id: int) -> Response:
         def withdraw(version: int | None) -> Response:
             actor = actor_of(request)
-            note = entered(request, NoteBody).get("text", "")
+            note = words_of(entered(request, WordsBody))
             drafting.withdraw(claim_id, by=actor, version=version, note=note)
             return _answered(actor, claim_id)
 

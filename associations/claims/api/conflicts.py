@@ -16,6 +16,7 @@ from associations.claims.actions import deciding
 from associations.claims.models import Conflict, ConflictQuerySet
 from associations.claims.queries.conflicts import visible_conflicts
 from associations.claims.rules import NOTE_LENGTH, ConflictStatus, Program
+from associations.claims.schemas.claims import words_of
 from associations.claims.schemas.conflicts import ConflictShape, conflict_shape
 from associations.record.schemas import CUSTOMER_EXAMPLE, NOT_FOUND, PARTNER_EXAMPLE
 from por.accounts.authentication import actor_of
@@ -52,7 +53,13 @@ class DecideBody(serializers.Serializer[Any]):
     """The claim that the reviewer decides for, or null where no proof is enough."""
 
     winner = serializers.IntegerField(allow_null=True, help_text="The claim; null: no proof is enough.")
-    note = serializers.CharField(max_length=NOTE_LENGTH, help_text="Why. All sides and the customer read it.")
+    reason = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=NOTE_LENGTH,
+        help_text="Why, in a few words. One of reason and note is needed; all sides and the customer read both.",
+    )
+    note = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
     checklists = serializers.ListField(child=ChecklistBody(), required=False, max_length=50)
 
 
@@ -191,7 +198,7 @@ class Decide(Endpoint):
                 "partner_is_global",
             ],
             412: ["stale"],
-            422: ["blank", "note_missing", "not_a_side", "reason_unknown"],
+            422: ["note_missing", "not_a_side", "reason_unknown"],
         },
         writes=True,
     )
@@ -202,7 +209,7 @@ class Decide(Endpoint):
             deciding.decide(
                 conflict_id,
                 given["winner"],
-                note=given["note"],
+                note=words_of(given, "reason", "note"),
                 checklists=checklists,
                 by=actor_of(request),
                 version=version,

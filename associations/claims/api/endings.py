@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,8 +10,7 @@ from associations.claims.actions.shared import absent
 from associations.claims.api.claims import DECIDED, STALE
 from associations.claims.models import Claim
 from associations.claims.queries.claims import claims_with_all
-from associations.claims.rules import NOTE_LENGTH
-from associations.claims.schemas.claims import EXAMPLE, ClaimShape, claim_shape
+from associations.claims.schemas.claims import EXAMPLE, ClaimShape, WordsBody, claim_shape, words_of
 from associations.record.schemas import NOT_FOUND
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
@@ -28,24 +24,6 @@ PENDING = ["claim_is_draft", "claim_submitted", "claim_under_review", "claim_act
 NOT_APPROVED = [*PENDING, *(one for one in DECIDED if one != "claim_approved")]
 
 
-class DeclineBody(serializers.Serializer[Any]):
-    """Why the customer declines, which is optional. The partner reads it."""
-
-    reason = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
-
-
-class DisassociateBody(serializers.Serializer[Any]):
-    """Why the partner ends the claim. Platform staff read it."""
-
-    reason = serializers.CharField(max_length=NOTE_LENGTH)
-
-
-class DisputeBody(serializers.Serializer[Any]):
-    """Why the claim should be approved. The reviewer reads it."""
-
-    text = serializers.CharField(max_length=NOTE_LENGTH)
-
-
 ENDED = EXAMPLE | {"status": "ended", "due_at": None, "whose_turn": "nobody", "version": 6}
 
 
@@ -55,45 +33,48 @@ class Decline(Endpoint):
         "Decline a claim",
         """For an administrator of the customer. Within the term after the approval, the association counts for nothing,
         as if it had never been. After it, it ends now, if the claim was approved on a day whose policy lets the
-        customer decline then.""",
+        customer decline then. The partner reads why.""",
         answers={200: ClaimShape},
         example=ENDED | {"consent": "declined", "end_reason": "customer_declined"},
-        body=DeclineBody,
+        body=WordsBody,
         body_example={"reason": "They do no work for us."},
-        problems=NOT_FOUND | {409: [*(one for one in NOT_APPROVED if one != "claim_is_draft"), "decline_too_late"]},
+        problems=NOT_FOUND
+        | {
+            409: [*(one for one in NOT_APPROVED if one != "claim_is_draft"), "decline_too_late"],
+            412: ["stale"],
+        },
         writes=True,
-        versioned=True,
     )
     def post(self, request: Request, claim_id: int) -> Response:
         def decline(version: int | None) -> Response:
             actor = actor_of(request)
-            note = entered(request, DeclineBody).get("reason", "")
+            note = words_of(entered(request, WordsBody))
             ending.decline(claim_id, by=actor, note=note, version=version)
             return _answered(actor, claim_id)
 
-        return write(request, Right.DECLINE_CLAIM, decline, _target(request, claim_id, must_match=True))
+        return write(request, Right.DECLINE_CLAIM, decline, _target(request, claim_id))
 
 
 class Disassociate(Endpoint):
     @described(
         "claim_disassociate",
         "End a claim",
-        "For the partner. Its associations end now, and what was counted until now stays. This cannot be undone.",
+        """For the partner, which must say why. Its associations end now, and what was counted until now stays. This
+        cannot be undone. Platform staff read why.""",
         answers={200: ClaimShape},
         example=ENDED | {"consent": "lapsed", "end_reason": "disassociated"},
-        body=DisassociateBody,
+        body=WordsBody,
         body_example={"reason": "Our contract has ended."},
-        problems=NOT_FOUND | {409: NOT_APPROVED, 422: ["blank", "reason_missing"]},
+        problems=NOT_FOUND | {409: NOT_APPROVED, 412: ["stale"], 422: ["reason_missing"]},
         writes=True,
-        versioned=True,
     )
     def post(self, request: Request, claim_id: int) -> Response:
         def disassociate(version: int | None) -> Response:
             actor = actor_of(request)
-            ending.disassociate(claim_id, entered(request, DisassociateBody)["reason"], by=actor, version=version)
+            ending.disassociate(claim_id, words_of(entered(request, WordsBody)), by=actor, version=version)
             return _answered(actor, claim_id)
 
-        return write(request, Right.DISASSOCIATE, disassociate, _target(request, claim_id, must_match=True))
+        return write(request, Right.DISASSOCIATE, disassociate, _target(request, claim_id))
 
 
 class Dispute(Endpoint):
@@ -101,10 +82,10 @@ class Dispute(Endpoint):
         "claim_dispute",
         "Dispute a rejection",
         """For the partner, once, until `due_at` of the rejected claim. Its units are claimed again: where another
-        company has one by now, a conflict opens.""",
+        company has one by now, a conflict opens. Say why the claim should be approved: the reviewer reads it.""",
         answers={200: ClaimShape},
         example=EXAMPLE | {"status": "disputed", "version": 6},
-        body=DisputeBody,
+        body=WordsBody,
         body_example={"text": "Page 3 shows our work."},
         problems=NOT_FOUND
         | {
@@ -117,21 +98,21 @@ class Dispute(Endpoint):
                 "own_company_holds",
             ],
             412: ["stale"],
-            422: ["blank", "text_missing"],
+            422: ["text_missing"],
         },
         writes=True,
     )
     def post(self, request: Request, claim_id: int) -> Response:
         def dispute(version: int | None) -> Response:
             actor = actor_of(request)
-            again.dispute(claim_id, entered(request, DisputeBody)["text"], by=actor, version=version)
+            again.dispute(claim_id, words_of(entered(request, WordsBody)), by=actor, version=version)
             return _answered(actor, claim_id)
 
         return write(request, Right.WRITE_CLAIMS, dispute, _target(request, claim_id))
 
 
-def _target(request: Request, claim_id: int, *, must_match: bool = False) -> Target:
-    return Target(lambda: _get(actor_of(request), claim_id), STALE, must_match)
+def _target(request: Request, claim_id: int) -> Target:
+    return Target(lambda: _get(actor_of(request), claim_id), STALE)
 
 
 def _get(actor: Actor, claim_id: int) -> Claim:

@@ -158,10 +158,16 @@ class DraftBody(ClaimBody):
     domain = serializers.CharField(max_length=300)
 
 
-class NoteBody(serializers.Serializer[Any]):
-    """Why, which is optional. The reviewer reads it."""
+class WordsBody(serializers.Serializer[Any]):
+    """Why, in a few words, in more, or in both. Who reads it is said with each address."""
 
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
     text = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
+
+
+def words_of(given: dict[str, Any], *names: str) -> str:
+    """Return what was entered in these fields, by default in those of WordsBody, one below the other."""
+    return "\n".join(given[one].strip() for one in names or ("reason", "text") if given.get(one, "").strip())
 
 
 class NoBody(serializers.Serializer[Any]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -25,6 +24,8 @@ from tests.factories import make_member, make_partner, make_staff
 from tests.files import PDF, PNG, SAMPLES, stored_names, use_directory
 from tests.pages import signed_in
 from tests.por.documents import bad
+from tests.test_bounds import CSRF, Body
+from tests.test_bounds import send as send_body
 
 DOCX = (SAMPLES / "libreoffice.docx").read_bytes()
 
@@ -235,7 +236,7 @@ def test_strangers_learn_nothing(claim, customer, claimant):
 def test_session_needs_its_token_in_the_header_and_reads_no_body_without_it(claim, claimant):
     careful = Client(enforce_csrf_checks=True)
     careful.force_login(claimant.user)
-    body = encode_multipart(BOUNDARY, {"csrfmiddlewaretoken": "x" * 64, "file": SimpleUploadedFile("a.pdf", PDF)})
-    answer = careful.generic("POST", f"/api/v1/claims/{claim.pk}/proofs/", body, content_type=MULTIPART_CONTENT)
-    assert (answer.status_code, json.loads(answer.content)["code"]) == (403, "csrf_failed")
-    assert not Proof.objects.exists()
+    careful.cookies["csrf"] = CSRF
+    body = Body()
+    answer = send_body(careful, f"/api/v1/claims/{claim.pk}/proofs/", body, "multipart/form-data; boundary=x")
+    assert (answer.status_code, answer.json()["code"], body.taken) == (403, "csrf_failed", 0)

@@ -66,6 +66,8 @@ IMPOSSIBLE: dict[str, set[str]] = {
     "conflict_ask_proof": (EVERY_STATUS - {"claim_action_required"}) | {"conflict_open"},
     "conflict_ask_customer": {"conflict_open"},
     "conflict_answer": {"conflict_open"},
+    # These take files. What a name may hold is checked by codes of its own.
+    "upload_proof": (STATUSES - {"claim_under_review"}) | {"direction_mark"},
     "claim_comment": {"claim_approved", "claim_rejected"} | (STATUSES - {"claim_is_draft"}),
 }
 #: The operations in docs/api.md whose outcomes have codes of their own.

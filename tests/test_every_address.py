@@ -148,7 +148,7 @@ def test_every_answer_has_the_headers_for_browsers(looks):
     policies = {str(one): one.answer.headers["Content-Security-Policy"] for one in looks}
     sandboxed = {one for one, policy in policies.items() if policy == SANDBOXED["Content-Security-Policy"]}
     assert {one for one, policy in policies.items() if "script-src 'self'" not in policy} == sandboxed
-    assert all("/proofs/<number>/pages/<page>/" in one for one in sandboxed)
+    assert all("/proofs/<number>/pages/<sheet>/" in one for one in sandboxed)
 
 
 def test_no_cache_keeps_what_only_some_may_read(looks):

@@ -186,7 +186,7 @@ class ProofDetail(Endpoint):
     @described(
         "proof",
         "One file of a claim",
-        "What is known of it. The file itself is behind the link.",
+        "What is known of it. Its content has an address of its own.",
         answers={200: ProofShape},
         example=EXAMPLE,
         problems=NOT_FOUND | {403: ["no_right"]},

@@ -52,8 +52,8 @@ class PartnerContactShape(TypedDict):
     email: str
 
 
-class ProofShape(TypedDict):
-    """A file that shows the partner's work. `number` counts those of the claim."""
+class ListedProofShape(TypedDict):
+    """A file that shows the partner's work. `id` and `number` are its number within the claim."""
 
     id: int
     number: int
@@ -94,7 +94,7 @@ class ClaimShape(TypedDict):
     end_reason: EndReasonCode | None
     due_at: Timestamp | None
     whose_turn: TurnCode
-    proofs: list[ProofShape] | None
+    proofs: list[ListedProofShape] | None
     proved_at: Timestamp | None
     conflicts: list[int]
     version: int
@@ -228,9 +228,9 @@ def claim_shape(actor: Actor, one: Claim) -> ClaimShape:
     }
 
 
-def _proof(one: Proof) -> ProofShape:
+def _proof(one: Proof) -> ListedProofShape:
     return {
-        "id": one.pk,
+        "id": one.number,
         "number": one.number,
         "filename": one.filename,
         "size": one.size,
@@ -277,7 +277,7 @@ EXAMPLE = {
     "whose_turn": "reviewer",
     "proofs": [
         {
-            "id": 812,
+            "id": 1,
             "number": 1,
             "filename": "acknowledgement.pdf",
             "size": 48213,

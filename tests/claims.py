@@ -73,10 +73,12 @@ def add_proof(claim: Claim, by: Actor, scan: Scan = Scan.CLEAN, **fields: Any) -
     return proof
 
 
-def make_submitted(customer: Customer, by: Actor, *of: str | Subscription, **fields: Any) -> Claim:
-    """Return a submitted claim."""
+def make_submitted(
+    customer: Customer, by: Actor, *of: str | Subscription, proof: dict[str, Any] | None = None, **fields: Any
+) -> Claim:
+    """Return a submitted claim. `proof` is what the row of its proof has."""
     claim = make_draft(customer, by, *of, **fields)
-    add_proof(claim, by)
+    add_proof(claim, by, **(proof or {}))
     return submitting.submit(claim.pk, by=by)
 
 

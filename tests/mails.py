@@ -21,6 +21,7 @@ from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
 from associations.claims.actions import (
     assigning,
+    commenting,
     deciding,
     drafting,
     examining,
@@ -333,9 +334,12 @@ def add_to_staff() -> None:
 
 
 def assign_a_claim() -> None:
-    """Let a reviewer give a claim to another one."""
-    claim = make_submitted(make_customer(), make_member(make_partner().organisation))
-    assigning.assign(claim.pk, make_staff().user_id, by=make_staff())
+    """Let a reviewer give a claim to another one, to whom the partner writes, and who answers."""
+    claimant, reviewer = make_member(make_partner().organisation), make_staff()
+    claim = make_submitted(make_customer(), claimant)
+    assigning.assign(claim.pk, reviewer.user_id, by=make_staff())
+    commenting.comment(claim.pk, "Page 3 is signed.", by=claimant)
+    commenting.comment(claim.pk, "Thank you.", by=reviewer)
 
 
 def ask_for_a_password() -> None:

@@ -61,6 +61,8 @@ def places(schema: dict[str, Any], place: Place = ()) -> Iterator[tuple[Place, d
 
 
 def types(schema: dict[str, Any]) -> set[str]:
+    if "oneOf" in schema:
+        return {kind for one in schema["oneOf"] for kind in types(one)}
     given = schema.get("type", "object")
     return set(given) if isinstance(given, list) else {given}
 
@@ -78,7 +80,7 @@ def put(body: Any, place: Place, value: Any) -> Any:
     first, rest = place[0], place[1:]
     body = deepcopy(body)
     if rest and isinstance(body, dict):
-        body.setdefault(first, {})
+        body.setdefault(first, [{}] if rest[0] == 0 else {})
     body[first] = put(body[first], rest, value) if rest else value
     return body
 

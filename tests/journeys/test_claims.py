@@ -112,7 +112,7 @@ def test_migrated_claim_gets_its_proof_and_support_ends_it_by_its_number(stack, 
     row.get_by_role("link").first.click()
     expect(page.get_by_text("the most recent proof of each side is reviewed first")).to_be_visible()
     partner.look()
-    page.get_by_role("link", name="Add a proof").click()
+    page.get_by_role("link", name="View proofs").click()
     upload(page, "libreoffice-writer.pdf")
     expect(page.get_by_text("libreoffice-writer.pdf").first).to_be_visible()
     page = partner.open("/p/claims/?view=without_proof")

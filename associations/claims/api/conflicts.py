@@ -198,7 +198,7 @@ class Decide(Endpoint):
                 "partner_is_global",
             ],
             412: ["stale"],
-            422: ["note_missing", "not_a_side", "reason_unknown"],
+            422: ["not_a_list", "note_missing", "not_a_side", "reason_unknown"],
         },
         writes=True,
     )

@@ -33,6 +33,9 @@ WORDS: dict[str, tuple[LazyText, str, str]] = {
     "[no answer]": (_("Rejected, because no answer came in time"), "x", "bad"),
     "[no dispute]": (_("The time to dispute the rejection is over"), "clock", ""),
     "[nothing left]": (_("Nothing is left of the claim"), "x", ""),
+    "[goes on]": (_("The claim goes on, as a later file says"), "undo", "ok"),
+    "[imported]": (_("Approved elsewhere, and imported from a file"), "check", "ok"),
+    "[corrected by a file]": (_("Corrected by a file"), "info", ""),
 }
 
 

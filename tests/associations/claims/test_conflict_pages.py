@@ -19,6 +19,9 @@ from tests.pages import queries, signed_in
 HOUR = timedelta(hours=1)
 
 
+SECRET = "Secret of Halden"
+
+
 @pytest.fixture
 def claimant(partner: Partner) -> Actor:
     return make_member(partner.organisation)
@@ -38,8 +41,7 @@ def reviewer() -> Actor:
 def conflict(customer, claimant, rival) -> Conflict:
     """Return a conflict of an approved claim and a newer one, whose proof is older."""
     make_approved(customer, claimant)
-    make_submitted(customer, rival)
-    Proof.objects.filter(claim__status="submitted").update(uploaded_at=timezone.now() - 30 * 24 * HOUR)
+    make_submitted(customer, rival, proof={"uploaded_at": timezone.now() - 30 * 24 * HOUR, "description": SECRET})
     return Conflict.objects.get()
 
 
@@ -65,7 +67,9 @@ def test_side_with_the_newest_proof_is_looked_at_first_whoever_claimed_first(con
 
 
 def test_equal_instants_lead_to_no_lead_and_a_note(conflict, reviewer):
-    Proof.objects.update(uploaded_at=timezone.now())
+    now = timezone.now()
+    for claim in Claim.objects.all():
+        add_proof(claim, reviewer, uploaded_at=now)
     page = signed_in(reviewer).get(url("review_conflict", conflict)).text
     assert lead_of(page) is None
     assert "The newest proofs came at the same instant" in page
@@ -155,13 +159,12 @@ def test_claimant_sees_who_the_others_are_and_when_their_newest_proof_came_and_n
 ):
     deciding.answer(conflict.pk, None, by=admin, text="They both left.")
     theirs = Claim.objects.get(partner=rival.organisation_id)
-    Proof.objects.filter(claim=theirs).update(description="Secret of Halden")
     conflict.sides.filter(claim=theirs).update(missing=["dates"])
     page = signed_in(claimant).get(url("conflict", conflict)).text
 
     assert "Halden Systems AB" in page
     assert "None of them is doing the work" in page
-    for hidden in ("They both left", "Secret of Halden", theirs.number, "statement-of-work", "Dates are missing"):
+    for hidden in ("They both left", SECRET, theirs.number, "statement-of-work", "Dates are missing"):
         assert hidden not in page, hidden
     assert "Dates are missing" in signed_in(rival).get(url("conflict", conflict)).text
 

@@ -8,15 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.utils import timezone
 
-from associations.claims.actions import conflicts, deciding, drafting, reviewing, submitting
-from associations.claims.actions.shared import locked_by_system, record
+from associations.claims.actions import conflicts, deciding, drafting, reviewing, scheduled, submitting
 from associations.claims.models import Claim, Conflict
 from associations.record import checking
 from associations.record.models import Association
-from por.accounts.models import Actor
 from por.errors import Refused
 from tests.claims import make_submitted
 from tests.factories import make_customer, make_member, make_partner, make_staff
@@ -209,7 +206,7 @@ class Walk:
             "approve": lambda: reviewing.approve(pk, by=self.reviewer),
             "reject": lambda: reviewing.reject(pk, ["insufficient"], by=self.reviewer),
             "submit_again": lambda: submitting.submit(pk, by=by) if claim_waits(pk) else refuse(),
-            "give_up": lambda: give_up(pk, self.reviewer),
+            "give_up": lambda: give_up(pk),
         }
         self.both(f"{name} {pk}", lambda: getattr(self.model, name)(claim), product[name])
 
@@ -262,11 +259,11 @@ def refuse() -> None:
     raise Refused("not_now", "It is no draft, and waits for nothing.")
 
 
-@transaction.atomic
-def give_up(pk: int, by: Actor) -> None:
-    claim = locked_by_system(pk)
-    at = timezone.now()
-    record(deciding.give_up(claim, by=by, at=at), by=by, at=at)
+def give_up(pk: int) -> None:
+    """Let the time for the partner's answer end."""
+    Claim.objects.filter(pk=pk, status="action_required").update(due_at=timezone.now())
+    if not scheduled.reject_unanswered(pk):
+        refuse()
 
 
 @pytest.mark.parametrize("seed", range(2))

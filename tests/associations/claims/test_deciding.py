@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 from django.utils import timezone
 
-from associations.claims.actions import deciding, drafting, reviewing
+from associations.claims.actions import deciding, drafting, reviewing, scheduled
 from associations.claims.models import Claim, ClaimStep, Comment, Conflict, CustomerAnswer, Interest
 from associations.claims.rules import ClaimStatus
 from associations.record.models import Association
@@ -354,16 +354,16 @@ def test_approved_side_that_is_asked_for_proof_stays_as_it_is(customer, claimant
         deciding.ask_proof(on("exo").pk, held.pk + 100, by=reviewer)
 
 
-def test_side_that_gives_up_loses_its_units_and_its_conflicts_close(customer, claimant, rival, reviewer):
+def test_side_that_does_not_answer_loses_its_units_and_its_conflicts_close(customer, claimant, rival, reviewer):
     first, second = make_submitted(customer, claimant, "exo", "spo"), make_submitted(customer, rival)
     deciding.ask_proof(on("exo").pk, first.pk, by=reviewer)
+    Claim.objects.filter(pk=first.pk).update(due_at=timezone.now())
 
-    claim = Claim.objects.select_related("customer__organisation", "partner__organisation").get(pk=first.pk)
-    events = deciding.give_up(claim, by=reviewer, at=timezone.now())
+    assert scheduled.reject_unanswered(first.pk)
 
     assert state(first) == (ClaimStatus.REJECTED, {"exo": "free", "spo": "free"})
-    assert [one.verb for one in events] == ["claim.rejected", "conflict.closed"]
     assert state(second)[0] == ClaimStatus.SUBMITTED
+    assert Event.objects.get(verb="conflict.closed").changes["partner"]["mpn_id"] == first.partner.mpn_id
 
 
 def test_customer_answers_and_changes_its_answer_until_the_decision(customer, claimant, rival, admin, reviewer):

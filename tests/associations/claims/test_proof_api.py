@@ -171,7 +171,7 @@ def test_what_is_wrong_is_named_with_its_field(ours, claim, fields, code, field)
 @pytest.mark.parametrize("ending", ["pdf", "docx", "xlsx", "png", "jpg", "eml"])
 def test_bad_file_leaves_no_row_and_no_file(ours, claim, ending):
     _what, _ending, make, code = next(one for one in dict(bad.every()).values() if one[1] == ending)
-    assert wrong(send(ours, claim, ("ok.png", PNG), (f"a.{ending}", make()))) == (422, code, ["file"])
+    assert wrong(send(ours, claim, (f"a.{ending}", make()))) == (422, code, ["file"])
     assert not Proof.objects.exists()
     assert stored_names() == set()
 

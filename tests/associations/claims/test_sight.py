@@ -66,8 +66,7 @@ def case(shared: None) -> dict[str, Any]:
         "programme administrator": make_staff("programme_administrator"),
     }
     attaching.attach(make_subscription(customer).subscription_id, holder.mpn_id, by=admin)
-    claim = make_submitted(customer, claimant, "exo", name=SECRETS["name"])
-    claim.proofs.update(filename="secret-file.pdf")
+    claim = make_submitted(customer, claimant, "exo", name=SECRETS["name"], proof={"filename": "secret-file.pdf"})
     draft = make_draft(customer, claimant, "spo", name=SECRETS["draft"])
     reviewing.start_review(claim.pk, by=people["reviewer"])
     reviewing.ask(claim.pk, ["dates"], by=people["reviewer"], note=SECRETS["note"])

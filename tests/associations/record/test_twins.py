@@ -37,7 +37,7 @@ QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), print_b
 HUNT = settings(QUIET, derandomize=True, database=None, phases=[Phase.generate], report_multiple_bugs=False)
 
 SUBSCRIPTIONS, TENANTS, PARTNERS = ["mail", "cloud", "other mail"], ["tenant", "other tenant"], ["nordvik", "halden"]
-OTHER_KINDS = sorted(set(AssociationKind.values) - TENANT_KINDS - {AssociationKind.DPOR})
+OTHER_KINDS = sorted(set(AssociationKind.values) - TENANT_KINDS - {AssociationKind.DPOR, AssociationKind.CPOR})
 
 
 @dataclass(frozen=True)

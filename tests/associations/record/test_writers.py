@@ -37,8 +37,13 @@ SQL = re.compile(
     rf"\s+(?:\"?public\"?\.)?\"?{Association._meta.db_table}\b",
     re.IGNORECASE,
 )
-#: Set on an object that is not saved there: an association as it was on a day, and a row of a page.
+#: Set on what is no association, or is not saved there: claims have an end reason too; an association as it was on a
+#: day, and a row of a page.
 NEVER_SAVED = {
+    ("associations/claims/actions/carrying_out.py", "claim.end_reason"),
+    ("associations/claims/actions/ending.py", "claim.end_reason"),
+    ("associations/claims/actions/outside.py", "claim.end_reason"),
+    ("associations/claims/queries/as_of.py", "one.end_reason"),
     ("associations/record/models.py", "self.ended_at"),
     ("associations/record/models.py", "self.end_reason"),
     ("associations/record/models.py", "self.end_note"),

@@ -42,7 +42,8 @@ fuzz: development           ## odd requests to every form and endpoint, for FUZZ
 chaos: development tools    ## the long races and faults: ten minutes of faults, restarts and a release, every race for a minute, then fuzz
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest tests/chaos; outcome=$$?; cat var/chaos/*.json; exit $$outcome
 	RACE_SECONDS=$${RACE_SECONDS:-60} HYPOTHESIS_PROFILE=chaos $(BIN)/python -m pytest -m "chaos or not chaos" \
-		tests/associations/record/test_races.py tests/associations/record/test_state_machine.py tests/test_writes.py tests/test_idempotency.py
+		tests/associations/record/test_races.py tests/associations/record/test_state_machine.py tests/test_writes.py \
+		tests/test_idempotency.py tests/por/db/test_outages.py
 	test -e /usr/sbin/pgbouncer || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null; }
 	POOLER=1 $(BIN)/python -m pytest -m "chaos or not chaos" $(POOLED)
 	$(MAKE) fuzz

@@ -294,12 +294,13 @@ def find_malware() -> None:
 
 
 def remind_of_migrated_claims() -> None:
-    """Send the reminder for a claim that was migrated without proof."""
+    """Send the reminder for a claim that was migrated without proof, of a partner and a customer of its own."""
+    mpn_id, tenant_id = "4470099", "5f0c8f0e-1a53-4a86-8b0d-3f6f0f3f7b99"
+    of = {"mpn_id": mpn_id, "tenant_id": tenant_id}
     with tempfile.TemporaryDirectory() as folder:
-        people = {"contact_email": "first@nordvik.example"}
-        given: Any = {"partners": [estates.partner(**people)], "customers": [estates.customer()]}
-        estates.load(estates.write(Path(folder), claims=[estates.claim()], **given))
-    make_member(Organisation.objects.get(number=estates.PARTNER))
+        given: Any = {"partners": [estates.partner(mpn_id)], "customers": [estates.customer(tenant_id)]}
+        estates.load(estates.write(Path(folder), claims=[estates.claim(**of)], **given))
+    make_member(Organisation.objects.get(number=mpn_id))
     migrated.remind_of_proofs(date(2020, 6, 1))
 
 

@@ -101,7 +101,11 @@ FIVE = other.Statement(1)
 
 @pytest.mark.parametrize(
     ("how", "few"),
-    [("kept", 1000), ("forgotten", 3), pytest.param("not prepared", 1000, marks=pytest.mark.crawl)],
+    [
+        ("kept", 1000),
+        pytest.param("forgotten", 3, marks=pytest.mark.crawl),
+        pytest.param("not prepared", 1000, marks=pytest.mark.crawl),
+    ],
     ids=["kept, few keys", "forgotten, many keys", "not prepared, few keys"],
 )
 @pytest.mark.parametrize("name", HELD)

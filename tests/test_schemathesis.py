@@ -183,7 +183,10 @@ def test_what_an_answer_names_is_asked_for_next(estate):
     """Follow chains: a request takes what the answer before it names, such as an invitation that was just listed."""
     followed: Counter[str] = Counter()
 
-    class Chain(schema.as_state_machine()):  # type: ignore[misc]
+    # A claim is rarely in the status that the next request needs.
+    others = schema.exclude(path_regex=r"/(claims|conflicts)/")
+
+    class Chain(others.as_state_machine()):  # type: ignore[misc]
         role = ""
 
         def setup(self) -> None:
@@ -211,7 +214,7 @@ def test_what_an_answer_names_is_asked_for_next(estate):
 
     for role in ROLES:
         Chain.role = role
-        Chain.run(settings=chains(8 * EXAMPLES))
+        Chain.run(settings=chains(4 * EXAMPLES))
     assert len(followed) >= 3, followed
 
 
@@ -234,7 +237,7 @@ def test_nearly_every_operation_was_done_at_least_once():
     if len(answered) < len(OPERATIONS):
         pytest.skip("the operations were not all asked")
     # No file that is made up is one that may be uploaded, and a claim or a conflict is rarely in the right status.
-    asked = {name for name in OPERATIONS if not name.startswith(("claim_", "conflict_"))} - OF_FILES
+    asked = {name for name in OPERATIONS if not name.startswith(("claim", "conflict", "proof"))} - OF_FILES
     done = [name for name, statuses in answered.items() if name in asked and min(statuses) < 300]
 
     assert len(done) >= 0.9 * len(asked), sorted(asked - set(done))

@@ -335,7 +335,11 @@ def of_a_conflict(suffix: str, body: Any, other_body: Any, *, records: int = 1) 
         pk = Conflict.objects.get(customer=customer).pk
 
         def fill(template: Any) -> Any:
-            keys = {name: second.pk for name, value in template.items() if name in {"winner", "claim"} and value}
+            keys: dict[str, Any] = {
+                name: second.pk for name, value in template.items() if name in {"winner", "claim"} and value
+            }
+            if "checklists" in template:
+                keys["checklists"] = [{"claim": second.pk, "missing": ["dates"]}]
             return template | keys
 
         return Ready(
@@ -424,7 +428,10 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "claim_approve": of_a_review("approve/", {"note": "Complete."}, {"note": "Other"}),
     "claim_reject": of_a_review("reject/", {"reasons": ["dates"]}, {"reasons": ["no_proof"]}),
     "conflict_decide": of_a_conflict(
-        "decide/", {"winner": True, "note": "Newest."}, {"winner": None, "note": "Other"}, records=3
+        "decide/",
+        {"winner": True, "note": "Newest.", "checklists": True},
+        {"winner": None, "note": "Other"},
+        records=3,
     ),
     "conflict_ask_customer": of_a_conflict("ask-customer/", {}, {"x": "Other"}),
     "conflict_ask_proof": of_a_conflict("ask-proof/", {"claim": True}, {"claim": True, "note": "Other"}),

@@ -80,6 +80,7 @@ def test_large_text_is_twice_as_large(reader):
     assert page.evaluate("getComputedStyle(document.body).fontSize") == "28px"  # 14 pixels for others
 
 
+@pytest.mark.crawl
 @pytest.mark.parametrize("address", [ADMINISTRATOR, SWEDE], ids=["English", "Swedish"])
 def test_customers_pages_keep_all_text(stack, reader, address):
     one = reader(address)
@@ -92,15 +93,18 @@ def test_customers_pages_keep_all_text(stack, reader, address):
     assert page.evaluate(CUT) == []
 
 
+@pytest.mark.crawl
 @pytest.mark.parametrize("address", [NILS, "partner@demo.example"], ids=["new partner", "partner"])
 def test_partners_pages_keep_all_text(reader, address):
     assert faults(reader(address), [*PARTNERS, *ADMINISTRATORS]) == []
 
 
+@pytest.mark.crawl
 def test_staffs_pages_keep_all_text(reader):
     assert faults(reader("admin@demo.example"), STAFFS) == []
 
 
+@pytest.mark.crawl
 def test_pages_of_a_customer_with_much_to_do_keep_all_text(reader):
     paths = ["/c/", "/c/subscriptions/", "/c/change-requests/", "/c/change-requests/1/", "/c/usage/", "/inbox/"]
     assert faults(reader("customer@demo.example"), paths) == []

@@ -49,7 +49,9 @@ def look_at(one, paths: list[str]) -> None:
     assert len(set(titles.values())) == len(titles), titles
 
 
-@pytest.mark.parametrize("phone", [False, True], ids=["desk, light, English", "phone, dark, Swedish"])
+@pytest.mark.parametrize(
+    "phone", [False, pytest.param(True, marks=pytest.mark.crawl)], ids=["desk, light, English", "phone, dark, Swedish"]
+)
 def test_a_customers_pages(stack, visitor, phone):
     one = visitor(SWEDE if phone else ADMINISTRATOR, phone=phone, dark=phone)
     subscription = stack.free[0]

@@ -283,7 +283,7 @@ def test_later_start_for_the_same_partner_moves_its_start_too(subscription, part
         "partner_of_record.dated_forward",
         start_of(day).isoformat(),
     )
-    tomorrow = timezone.now().date() + timedelta(days=1)
+    tomorrow = admin.today + timedelta(days=1)
     refused("began_on_in_future", attach, subscription, partner, admin, began_on=tomorrow, field="began_on")
 
 
@@ -312,7 +312,7 @@ def test_moved_start_is_not_undone_over_a_period_that_a_file_has_put_there(subsc
 
 
 def test_start_in_the_future_or_too_far_back_is_refused(customer, partner, admin):
-    today = timezone.now().date()
+    today = admin.today
     old = make_subscription(customer, started_on=date(2014, 1, 1))
     young = make_subscription(customer, started_on=today - timedelta(days=10))
 

@@ -84,7 +84,7 @@ def test_activation_needs_open_licensing_an_active_subscription_and_the_right(ca
     refused("not_found", activate, case, case.one, kind=NotFound)  # the partner may not know that it exists
     case.attach(case.one, case.nordvik)
     refused("not_open_licensing", activate, case, case.one)
-    tomorrow = activation.StatedConsent("Elin", "elin@vasterhamn.example", timezone.now().date() + timedelta(days=1))
+    tomorrow = activation.StatedConsent("Elin", "elin@vasterhamn.example", case.arvid.today + timedelta(days=1))
     refused("consent_in_future", activate, case, open_one, consent=tomorrow, field="consent")
     for status in ("grace", "suspended", "expired"):
         Subscription.objects.filter(pk=open_one.pk).update(status=status)
@@ -101,7 +101,7 @@ def test_activation_needs_open_licensing_an_active_subscription_and_the_right(ca
 
 
 def test_consent_is_from_the_last_twelve_months_and_not_before_the_subscription(case, open_one):
-    today = timezone.now().date()
+    today = case.arvid.today
 
     def consent(day: date) -> activation.StatedConsent:
         return activation.StatedConsent("Elin", "elin@vasterhamn.example", day)

@@ -16,6 +16,7 @@ from associations.attaching.actions import attach as attaching
 from associations.attaching.models import Consent
 from associations.record.models import Association
 from por.accounts.models import Actor
+from por.accounts.zones import day_in
 from por.directory.models import Customer, Partner, Subscription
 from por.history.models import Event
 from tests.factories import make_member, make_partner, make_subscription
@@ -95,7 +96,7 @@ def test_every_refusal_to_activate_is_shown_at_its_field(partner_web, customer, 
     )
     attach(subscription, partner)  # so that it may be seen, and is of another agreement
     good = {"subscription_id": open_one.subscription_id, "mpn_id": partner.mpn_id, **CONSENT}
-    tomorrow = (timezone.now().date() + timedelta(days=1)).isoformat()
+    tomorrow = (day_in(partner.organisation.time_zone, timezone.now()) + timedelta(days=1)).isoformat()
     for wrong, field, words in [
         ({"subscription_id": "12"}, "subscription_id", "32 characters"),
         ({"subscription_id": uuid.uuid4()}, "subscription_id", "We could not find a subscription from Open licensing"),

@@ -23,7 +23,9 @@ from tests.rivals import CUSTOMER_LOCK, before_the_lock, before_the_write_withou
 
 pytestmark = pytest.mark.usefixtures("committed")
 
-each_moment = pytest.mark.parametrize("moment", [before_the_lock, holding_the_lock])
+each_moment = pytest.mark.parametrize(
+    "moment", [before_the_lock, pytest.param(holding_the_lock, marks=pytest.mark.crawl)]
+)
 
 
 class Contest:

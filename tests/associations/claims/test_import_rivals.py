@@ -99,6 +99,7 @@ def test_rival_that_submits_after_a_file_opens_a_conflict(scene):
     assert Conflict.objects.get(customer=scene.customer).sides.count() == 2
 
 
+@pytest.mark.crawl
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_stored_claim_is_not_migrated_to_what_a_rival_submits_meanwhile(scene, moment):
     scene.store()
@@ -107,6 +108,7 @@ def test_stored_claim_is_not_migrated_to_what_a_rival_submits_meanwhile(scene, m
     assert scene.holders() == ["Rival AB"]
 
 
+@pytest.mark.crawl
 def test_control_migration_without_locks_migrates_it(scene):
     scene.store()
     with before_the_write_without_a_lock(scene.submit):

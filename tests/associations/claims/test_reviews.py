@@ -75,7 +75,10 @@ def test_reviewer_who_takes_a_claim_is_not_told_and_taking_it_twice_is_one_event
 
 def test_mail_to_the_assigned_one_can_be_turned_off(customer, claimant, reviewer):
     other = make_staff()
-    assert [message.name for _topic, mails in choosable("staff") for message in mails] == ["claim_assigned"]
+    assert [message.name for _topic, mails in choosable("staff") for message in mails] == [
+        "claim_answered",
+        "claim_assigned",
+    ]
     choose(other.user.memberships.get(), {Topic.CLAIM.key: How.OFF})
 
     assigning.assign(make_submitted(customer, claimant).pk, other.user_id, by=reviewer)

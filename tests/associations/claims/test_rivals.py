@@ -116,7 +116,10 @@ def answer_to(act: Callable[[], Any]) -> str:
         return refused.code
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+#: The crawl has the second moment of each.
+@pytest.mark.parametrize(
+    "moment", [pytest.param(one, marks=[pytest.mark.crawl] if n else []) for n, one in enumerate(MOMENTS)]
+)
 @pytest.mark.parametrize(("status", "caller", "rival", "answer"), CASES)
 def test_one_of_two_at_the_same_moment_is_done_and_the_record_is_exact(moment, status, caller, rival, answer):
     scene = Scene(status)

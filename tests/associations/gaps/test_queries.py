@@ -19,6 +19,7 @@ from associations.gaps.queries import all_gaps, at_risk, count_of_gaps, counts, 
 from associations.record import access
 from associations.record.models import Association
 from associations.record.queries import without_partner
+from por.accounts import zones
 from por.directory.models import Customer, Partner, Subscription
 from por.web import lists
 from tests.factories import make_customer, make_member, make_partner, make_subscription
@@ -29,7 +30,8 @@ HALDEN = "Halden Konsult AB"
 
 
 def today() -> date:
-    return timezone.now().date()
+    """Return the day it is for the readers here, which begins before the UTC day."""
+    return zones.day_in(zones.DEFAULT, timezone.now())
 
 
 def ago(days: int) -> datetime:

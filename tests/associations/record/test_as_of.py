@@ -128,9 +128,9 @@ def test_seats_status_renewal_and_version_are_those_of_today(api, subscription):
 
 
 @pytest.mark.parametrize("path", ["subscriptions/", "associations/", "subscriptions/{id}/"])
-def test_future_day_and_malformed_day_are_refused(api, subscription, path):
+def test_future_day_and_malformed_day_are_refused(api, admin, subscription, path):
     path = path.replace("{id}", str(subscription.subscription_id))
-    tomorrow = timezone.now().date() + timedelta(days=1)
+    tomorrow = admin.today + timedelta(days=1)
     for as_of, code in [(tomorrow, "as_of_in_future"), ("9999-12-31", "as_of_in_future"), ("2015-02-29", "invalid")]:
         answer = api.get(path, {"as_of": str(as_of)})
         assert (answer.status_code, answer.json()["code"]) == (422, code)

@@ -172,15 +172,15 @@ def test_renewal_notices_are_given_90_60_and_30_days_ahead_once_each(renews_on, 
 
 def test_missed_notices_are_given_once_or_dropped_if_too_late(customer, partner):
     admin = make_member(customer.organisation)
-    subscription = make_subscription(customer, renews_on=today() + timedelta(days=57))
-    other = make_subscription(customer, renews_on=today() + timedelta(days=45))
+    subscription = make_subscription(customer, renews_on=admin.today + timedelta(days=57))
+    other = make_subscription(customer, renews_on=admin.today + timedelta(days=45))
     for one in (subscription, other):
         attaching.attach(one.subscription_id, partner.mpn_id, by=admin)
 
     assert (renewals.give_notice_of_renewals(), renewals.give_notice_of_renewals()) == (1, 0)
 
     assert renewal() == [57]
-    Subscription.objects.filter(pk=subscription.pk).update(renews_on=today() + timedelta(days=88))
+    Subscription.objects.filter(pk=subscription.pk).update(renews_on=admin.today + timedelta(days=88))
     assert renewals.give_notice_of_renewals() == 1  # a new day is a new renewal
 
 

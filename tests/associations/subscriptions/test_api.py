@@ -409,12 +409,12 @@ def test_attaching_refuses_by_the_codes_of_the_contract(api, customer, partner, 
     def put(subscription: Subscription, **body: Any):
         return api.put(record(subscription), {"mpn_id": partner.mpn_id} | body, If_Match="*")
 
-    free = make_subscription(customer, started_on=timezone.now().date() - timedelta(days=90))
+    free = make_subscription(customer, started_on=admin.today - timedelta(days=90))
     company = make_partner("A company", kind="global")
     asleep = make_partner("Asleep", status="suspended")
     held = make_subscription(customer)
     attach(held, make_partner("Rival AB"), admin)
-    today = timezone.now().date()
+    today = admin.today
 
     assert put(held).status_code == 202
     refused(put(held, began_on=(today - timedelta(days=1)).isoformat()), 422, "overlaps_another_period", "began_on")

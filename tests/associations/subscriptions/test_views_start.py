@@ -52,7 +52,7 @@ def test_wrong_start_is_corrected_either_way_and_undone(subscription, held, admi
 
 
 def test_start_in_the_future_is_refused_at_its_field(subscription, held, admin):
-    day = (timezone.now().date() + timedelta(days=1)).isoformat()
+    day = (admin.today + timedelta(days=1)).isoformat()
     response = signed_in(admin).post(f"{page(subscription)}start/", {"version": version(subscription), "began_on": day})
     assert response.status_code == 422
     assert '<a href="#start_began_on">' in response.text

@@ -272,6 +272,7 @@ def end_connections(product: Product) -> None:
         )
 
 
+@pytest.mark.chaos
 def test_every_request_is_answered_after_connections_have_ended(product, token, subscription_path):
     mpn_id = a_partner(product, token)
     assert product.status("/c/") == 200, "still signed in"
@@ -301,6 +302,7 @@ def test_every_request_is_answered_after_connections_have_ended(product, token, 
     assert set(answers) == {200}
 
 
+@pytest.mark.chaos
 def test_the_worker_keeps_its_connections_and_replaces_those_that_have_ended(product):
     log = product.var / "log" / "worker.log"
 
@@ -349,6 +351,7 @@ def test_the_worker_keeps_its_connections_and_replaces_those_that_have_ended(pro
     assert log.read_text().count("A server is not available") == lines
 
 
+@pytest.mark.chaos
 def test_readyz_does_not_wait_for_a_hung_database(product):
     with hung(product, "postgresql"):
         began = time.monotonic()
@@ -361,6 +364,7 @@ def test_readyz_does_not_wait_for_a_hung_database(product):
     wait_until(lambda: product.status("/readyz") == 200)
 
 
+@pytest.mark.chaos
 def test_requests_that_a_hung_database_holds_are_answered(product, token):
     """There are more of them than the web server has threads."""
 
@@ -384,6 +388,7 @@ def stranger_to(product: Product) -> Product:
     return Product(product.run, product.var, product.port)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("fault", [away, hung])
 def test_without_the_cache_everything_works_and_guessing_still_has_a_bound(product, token, subscription_path, fault):
     mpn_id = a_partner(product, token)
@@ -413,6 +418,7 @@ def test_none_of_these_outages_was_a_500_or_put_an_address_into_a_log(product):
     assert "customer@demo.example" not in (product.var / "log" / "web.log").read_text()
 
 
+@pytest.mark.chaos
 def test_a_server_that_keeps_dying_ends_the_run_and_is_named(product):
     """It ends the product of this file too, so this is the last test."""
     family = descendants(product.run.pid)

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from associations.attaching.actions.attach import attach
 from por.accounts.models import Actor
@@ -32,8 +31,8 @@ def held(customer: Customer, partner: Partner, admin: Actor, **fields: object) -
 
 
 @pytest.fixture
-def estate(customer: Customer, partner: Partner, admin: Actor) -> dict[str, Subscription]:
-    soon = timezone.now().date() + timedelta(days=30)
+def estate(customer: Customer, partner: Partner, admin: Actor, reader: Actor) -> dict[str, Subscription]:
+    soon = reader.today + timedelta(days=30)
     found = {
         "quiet": held(customer, partner, admin),
         "renewing": held(customer, partner, admin, renews_on=soon),

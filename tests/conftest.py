@@ -6,6 +6,7 @@ import fcntl
 import gc
 import os
 import sys
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,41 @@ from tests.units import Units
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Units:
     return Units(config, log)
+
+
+#: Files whose tests try one thing with many values. Of each such test, one of so many cases runs every day, and the
+#: crawl has the others.
+ONE_OF = {
+    "tests/associations/attaching/test_rivals.py": 2,
+    "tests/associations/claims/test_rivals.py": 2,
+    "tests/associations/claims/test_sight.py": 2,
+    "tests/associations/record/test_sums.py": 2,
+    "tests/associations/record/test_visibility.py": 2,
+    "tests/associations/test_corrections.py": 2,
+    "tests/associations/test_days.py": 2,
+    "tests/por/directory/test_imports.py": 2,
+    "tests/por/imports/test_opening.py": 3,
+    "tests/test_bodies.py": 2,
+    "tests/test_fuzz.py": 3,
+    "tests/test_prepared_pages.py": 2,
+    "tests/test_prepared_queries.py": 2,
+    "tests/test_refusals.py": 3,
+    "tests/test_storable.py": 2,
+    "tests/test_writes.py": 3,
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark for the crawl the cases that do not run every day."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        share = ONE_OF.get(item.nodeid.partition("::")[0], 1)
+        if hasattr(item, "callspec") and item.get_closest_marker("crawl") is None:
+            if seen[name] % share:
+                item.add_marker(pytest.mark.crawl)
+            seen[name] += 1
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -179,6 +179,7 @@ def test_cookies_of_a_site_with_https_belong_to_this_host_alone():
     assert settings.SESSION_COOKIE_HTTPONLY
 
 
+@pytest.mark.crawl
 def test_a_file_is_for_saving_and_not_for_showing(cast):
     files = [
         answer

@@ -191,6 +191,7 @@ def read_whole(statement: Statement, given: dict[str, Any], mode: str = "auto") 
         return set(re.findall(rf"Seq Scan on ({LARGE}) ", "\n".join(line for (line,) in cursor.fetchall())))
 
 
+@pytest.mark.crawl
 def test_plans_kept_since_before_a_load_read_no_table_as_a_whole_that_new_plans_do_not(estate, monkeypatch):
     monkeypatch.setattr(prepared, "MOST_KEPT", 10_000)  # all of them at once
     forget_all()

@@ -159,6 +159,7 @@ def test_the_partner_of_record_stays_or_neither_partner_is_of_record(
     expect(page.get_by_role("heading", name=NORDVIK)).to_have_count(1 if choice == NORDVIK else 0)
 
 
+@pytest.mark.crawl
 def test_without_an_answer_the_partner_of_record_stays_in_swedish_on_a_phone_in_dark_mode(stack, visitor):
     case = contest(stack, visitor)
     ove = visitor(OVE, phone=True, dark=True)

@@ -133,6 +133,7 @@ def test_processes_write_bytecode_whatever_the_shell_says(tmp_path: Path, monkey
     assert step.log.read_text() == "False\n"
 
 
+@pytest.mark.crawl
 def test_preparing_waits_for_a_database_that_starts_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in OURS & os.environ.keys():
         monkeypatch.delenv(name)

@@ -74,6 +74,7 @@ def test_migrate_uses_host_port_and_name_of_the_owners_address_and_grants_each_r
         assert (is_denied(web, MARK), is_denied(worker, MARK)) == (True, False)
 
 
+@pytest.mark.crawl
 def test_one_role_for_web_server_and_worker_has_the_rights_of_both_until_the_worker_gets_its_own():
     with empty_database(f"{connection.settings_dict['NAME']}_owner", like=TEMPLATE) as addresses:
         denied = []

@@ -131,10 +131,11 @@ def alive(processes: set[tuple[int, str]]) -> set[int]:
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
+    """Return once it has happened. It need not last: it is asked once at a time, and not again after a yes."""
     deadline = time.monotonic() + TIMEOUT
-    while not happened() and time.monotonic() < deadline:
+    while not happened():
+        assert time.monotonic() < deadline, "it has not happened"
         time.sleep(0.1)
-    assert happened()
 
 
 class Answer(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.urls import Resolver404, resolve
 from django.utils import timezone
@@ -14,6 +14,7 @@ from por.accounts.limits import Window
 from por.accounts.models import Actor
 from por.breaches.models import Breach
 from por.breaches.rules import KEYWORDS, OTHER, Report
+from por.db.locks import one_at_a_time
 
 #: The most rows. A stranger's reports have no page and name no host, so they fill a small part of them.
 MOST_ROWS = 500
@@ -59,8 +60,7 @@ def _count(directive: str, blocked: str, page: str) -> None:
     known = Breach.objects.filter(**this)
     if known.update(count=F("count") + 1, last_at=now):
         return
-    with connection.cursor() as cursor:  # new rows come one after another, so that there are never too many
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('breaches'))")
+    one_at_a_time("breaches")  # new rows come one after another, so that there are never too many
     if known.update(count=F("count") + 1, last_at=now):
         return
     Breach.objects.create(**this, first_at=now, last_at=now)

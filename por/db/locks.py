@@ -73,6 +73,12 @@ def is_held(work: str) -> bool:
     return found
 
 
+def one_at_a_time(work: str, number: int = 0) -> None:
+    """Wait until no other transaction does this work with this number; others wait until this transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s), %s)", [work, number])
+
+
 @contextmanager
 def advisory_lock(work: str, numbers: Sequence[int] = (0,)) -> Iterator[Held | None]:
     """Yield the lock of this work with the first number that is free, until the block ends or the worker dies.

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor
 from por.accounts.rules import Right
+from por.db.locks import one_at_a_time
 from por.db.prepared import Param, PreparedQuery
 from por.directory.models import CheckOfId, Partner
 from por.directory.rules import is_guid, normal_mpn_id
@@ -174,8 +175,7 @@ def _wait(by: Actor, *, of_job: bool = False) -> int:
 
     An advisory lock lets one transaction at a time count.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('check of id'), %s)", [by.organisation_id])
+    one_at_a_time("check of id", by.organisation_id or 0)
     now = timezone.now()
     minute, day = now - timedelta(minutes=1), now - timedelta(days=1)
     tries = CheckOfId.objects.filter(organisation=by.organisation_id, at__gt=day).exclude(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TypedDict
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions import conflicts
@@ -28,6 +28,7 @@ from associations.claims.programs import Claimable, claimable
 from associations.claims.rules import CHECKLIST, CLAIM, ClaimStatus, Origin, Program, Reason, Role, own_fields
 from por.accounts.models import Actor
 from por.accounts.rules import Right
+from por.db.locks import one_at_a_time
 from por.directory import actions as directory
 from por.directory.access import partners_of
 from por.directory.models import HERE_FIRST, Customer, Partner, Subscription
@@ -142,8 +143,7 @@ def draft(tenant_id: str, domain: str, fields: Fields, *, by: Actor, origin: Ori
 
 
 def _require_few_drafts(company: int) -> None:
-    with connection.cursor() as cursor:  # one transaction at a time counts
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('drafts of claims'), %s)", [company])
+    one_at_a_time("drafts of claims", company)
     if Claim.objects.filter(company=company, status=ClaimStatus.DRAFT).count() >= MOST_DRAFTS:
         raise Refused(
             "too_many_drafts",

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import IO
 
 from django.core.files import File
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max, Sum
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -34,6 +34,7 @@ from associations.record.policies import months_before
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.db import outages
+from por.db.locks import one_at_a_time
 from por.documents.checking import Checked, check
 from por.errors import Refused
 from por.files import proofs as files
@@ -242,8 +243,7 @@ def _require_room(claim: Claim, number: int, kept: Sequence[_Kept]) -> None:
     if number + len(kept) > MOST_PROOFS:
         text = _("A claim can have up to %(most)s files.") % {"most": MOST_PROOFS}
         raise Refused("too_many_proofs", text)
-    with connection.cursor() as cursor:  # one transaction at a time counts
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('files of proofs'), %s)", [claim.company_id])
+    one_at_a_time("files of proofs", claim.company_id)
     held = Proof.objects.filter(claim__company=claim.company_id).aggregate(size=Sum("size"))["size"] or 0
     if held + sum(one.stored.size for one in kept) > MOST_BYTES_OF_A_COMPANY:
         text = _("The files of your company take %(most)s GB, and more cannot be kept. Ask support.") % {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max, Sum
 from django.utils.translation import gettext_lazy as _
 
@@ -20,6 +20,7 @@ from associations.claims.rules import CHECKLIST, Program, Scan, own_fields
 from associations.record.policies import months_before
 from por.accounts.models import Actor
 from por.accounts.rules import Right
+from por.db.locks import one_at_a_time
 from por.directory import actions as directory
 from por.directory.models import Partner, Usage
 from por.directory.rules import Workload
@@ -143,8 +144,7 @@ def _wrong_proofs(claim: Claim, units: Sequence[ClaimUnit], policy: Policy, toda
 
 
 def _require_few_claims(claim: Claim, policy: Policy) -> None:
-    with connection.cursor() as cursor:  # one transaction at a time counts
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('claims of a day'), %s)", [claim.company_id])
+    one_at_a_time("claims of a day", claim.company_id)
     day, now = timedelta(days=1), next_instant(claim)
     sent = Claim.objects.filter(company=claim.company_id, submitted_at__gt=now - day).order_by("-submitted_at")
     oldest = sent[policy.claims_a_day - 1 : policy.claims_a_day].first()

@@ -114,7 +114,7 @@ def rows_after_a_race(admin: Actor, *, locked: bool) -> int:
 
     def meet(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
         """Let all wait for each other after their new row, and after the deletion of the oldest."""
-        outcome = execute("SELECT 1" if "advisory" in sql and not locked else sql, *rest)
+        outcome = execute("SELECT %s, %s" if "advisory" in sql and not locked else sql, *rest)
         if sql.startswith(("INSERT", "DELETE")):
             with suppress(BrokenBarrierError):
                 met.wait(1)

@@ -75,7 +75,12 @@ class Partner(RowModel):
 
     def is_of_same_company_as(self, other: Partner) -> bool:
         """Return whether both belong to one global account, or one is the account above the other."""
-        return (self.organisation.parent_id or self.pk) == (other.organisation.parent_id or other.pk)
+        return self.company_id == other.company_id
+
+    @property
+    def company_id(self) -> int:
+        """Return the key of the global account that a location belongs to, or of the partner itself."""
+        return self.organisation.parent_id or self.pk
 
 
 class Enrolment(models.Model):

@@ -65,6 +65,10 @@ def subscriptions_text(count: int) -> str:
     return ngettext("%(n)s subscription", "%(n)s subscriptions", count) % {"n": counted(count)}
 
 
+def claims_text(count: int) -> str:
+    return ngettext("%(n)s claim", "%(n)s claims", count) % {"n": counted(count)}
+
+
 def events_text(count: int) -> str:
     return ngettext("%(n)s event", "%(n)s events", count) % {"n": counted(count)}
 

@@ -7,7 +7,17 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.attaching.actions.ending import end_reason_from_outside
 from associations.claims.actions import conflicts, drafting
-from associations.claims.actions.shared import absent, due, locked, next_instant, record, step, told, units_of
+from associations.claims.actions.shared import (
+    absent,
+    due,
+    lock_partner,
+    locked,
+    next_instant,
+    record,
+    step,
+    told,
+    units_of,
+)
 from associations.claims.events.endings import EndingEvent
 from associations.claims.models import Claim, ClaimUnit
 from associations.claims.policies import policy_of, policy_on
@@ -17,7 +27,6 @@ from associations.record.access import subscriptions_visible_to
 from associations.record.rules import AssociationKind, EndReason
 from por.accounts.models import Actor
 from por.accounts.rules import Right
-from por.directory import actions as directory
 from por.directory.models import Partner, Subscription
 from por.errors import Refused
 
@@ -42,8 +51,7 @@ def dispute(claim_id: int, text: str, *, by: Actor, version: int | None = None) 
         raise _too_late()
     if not text.strip():
         raise Refused("text_missing", _("Enter why the claim should be approved."), field="text")
-    directory.lock([claim.partner_id])  # its account is not closed meanwhile
-    claim.partner.refresh_from_db(fields=["status"])
+    lock_partner(claim)
     units = [one for one in units_of(claim) if reason_against(claim, one) is None]
     if not units:
         raise Refused("nothing_to_claim", _("Nothing of this claim can be claimed any more."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -45,10 +45,10 @@ def comment(claim_id: int, text: str, *, by: Actor, internal: bool = False) -> C
         )
     if internal and not by.is_staff:
         raise Refused("internal_is_for_staff", _("Only platform staff write internal comments."), field="internal")
-    _require_few(claim, by)
+    now = next_instant(claim)
+    _require_few(claim, by, now)
     if claim.status in CLOSED:
         raise Refused(*CLAIM.refusals[claim.status])
-    now = next_instant(claim)
     of: Any = by.organisation  # who has the right has an organisation
     written = Comment.objects.create(
         claim=claim, by=by.user, by_name=by.name, organisation=of, text=text, at=now, internal=internal
@@ -62,8 +62,8 @@ def comment(claim_id: int, text: str, *, by: Actor, internal: bool = False) -> C
     return written
 
 
-def _require_few(claim: Claim, by: Actor) -> None:
-    day, now = timedelta(days=1), next_instant(claim)
+def _require_few(claim: Claim, by: Actor, now: datetime) -> None:
+    day = timedelta(days=1)
     today = Comment.objects.filter(claim=claim, organisation=by.organisation_id, at__gt=now - day).order_by("-at")
     if oldest := today[MOST_COMMENTS - 1 : MOST_COMMENTS].first():
         raise RateLimited(

@@ -129,12 +129,7 @@ def leave(claim: Claim, units: Sequence[ClaimUnit], *, at: datetime) -> list[his
         conflict = open_on(unit)
         if conflict is None or len(_contenders(unit)) > 1:
             continue
-        sides = [one.claim for one in sides_of(conflict)]
-        conflict.status = CONFLICT.after(conflict.status, "[one claim is left]")
-        conflict.closed_at = at
-        conflict.version += 1
-        conflict.save(update_fields=["status", "closed_at", "version"])
-        events.append(told(ConflictEvent.CLOSED, conflict, sides, {"partner": recording.named(claim.partner)}))
+        events.append(_close(conflict, claim, "[one claim is left]", ConflictEvent.CLOSED, at=at))
     return events
 
 
@@ -154,15 +149,20 @@ def lapse(claim: Claim, unit: ClaimUnit, *, at: datetime) -> list[history.EventD
 
     What was decided for it and not carried out yet comes to nothing: who holds the unit keeps it.
     """
-    events = []
-    for conflict in waiting_on(unit).filter(winner=claim.pk):
-        conflict.status = CONFLICT.after(conflict.status, "[the winner leaves]")
-        conflict.closed_at = at
-        conflict.version += 1
-        conflict.save(update_fields=["status", "closed_at", "version"])
-        sides = [one.claim for one in sides_of(conflict)]
-        events.append(told(ConflictEvent.LAPSED, conflict, sides, {"partner": recording.named(claim.partner)}))
-    return events
+    return [
+        _close(conflict, claim, "[the winner leaves]", ConflictEvent.LAPSED, at=at)
+        for conflict in waiting_on(unit).filter(winner=claim.pk)
+    ]
+
+
+def _close(conflict: Conflict, left_by: Claim, step: str, event: str, *, at: datetime) -> history.EventDraft:
+    """Close a conflict because a claim has left it; return the event, which names the partner of that claim."""
+    conflict.status = CONFLICT.after(conflict.status, step)
+    conflict.closed_at = at
+    conflict.version += 1
+    conflict.save(update_fields=["status", "closed_at", "version"])
+    sides = [one.claim for one in sides_of(conflict)]
+    return told(event, conflict, sides, {"partner": recording.named(left_by.partner)})
 
 
 def sides_of(conflict: Conflict) -> list[ConflictSide]:

@@ -23,9 +23,9 @@ from associations.claims.actions.shared import (
 )
 from associations.claims.events.claims import ClaimEvent
 from associations.claims.models import Claim, ClaimUnit
-from associations.claims.policies import policy_on
+from associations.claims.policies import Policy, policy_of, policy_on
 from associations.claims.programs import Claimable, claimable
-from associations.claims.rules import CHECKLIST, CLAIM, ClaimStatus, Origin, Program, Reason, Role, own_fields
+from associations.claims.rules import CHECKLIST, CLAIM, ClaimStatus, Origin, Program, Role, own_fields
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.db.locks import one_at_a_time
@@ -124,7 +124,7 @@ def draft(tenant_id: str, domain: str, fields: Fields, *, by: Actor, origin: Ori
     with transaction.atomic():
         lock_customer(customer.pk)
         partner = _location(fields["mpn_id"], by=by) if fields.get("mpn_id") else _own_location(by)
-        company = partner.organisation.parent_id or partner.pk
+        company = partner.company_id
         _require_few_drafts(company)
         claim = Claim(
             customer=customer,
@@ -135,9 +135,10 @@ def draft(tenant_id: str, domain: str, fields: Fields, *, by: Actor, origin: Ori
             partner_contact_name=by.name[:150],
             partner_contact_email=by.user.email if by.user else "",
         )
-        claim.created_at = next_instant(claim)
+        now = next_instant(claim)
+        claim.created_at = now
         claim.save()
-        _apply(claim, fields, by=by)
+        _apply(claim, fields, by=by, today=now.date())
         claim.save()
     return claim
 
@@ -191,10 +192,10 @@ def change(claim_id: int, fields: Fields, *, by: Actor, version: int | None = No
     """
     claim = locked(claim_id, Right.WRITE_CLAIMS, by=by, version=version)
     now = next_instant(claim)
-    if not may_change(claim, now.date()):
+    if not may_change(claim, policy_of(now)):
         raise Refused(*CLAIM.refusals[ClaimStatus(claim.status)])
     before = units_of(claim)
-    changed = _apply(claim, fields, by=by)
+    changed = _apply(claim, fields, by=by, today=now.date())
     if not changed:
         return claim
     if claim.status == ClaimStatus.DRAFT:
@@ -215,14 +216,14 @@ def change(claim_id: int, fields: Fields, *, by: Actor, version: int | None = No
     return claim
 
 
-def may_change(claim: Claim, day: date) -> bool:
-    """Return whether a claim can be changed on this day."""
-    if claim.status == ClaimStatus.SUBMITTED and not policy_on(day).edit_submitted:
+def may_change(claim: Claim, policy: Policy) -> bool:
+    """Return whether a claim can be changed under the policy of a day."""
+    if claim.status == ClaimStatus.SUBMITTED and not policy.edit_submitted:
         return False
     return CLAIM.allows(claim.status, "change")
 
 
-def _apply(claim: Claim, fields: Fields, *, by: Actor) -> list[str]:
+def _apply(claim: Claim, fields: Fields, *, by: Actor, today: date) -> list[str]:
     """Set what the fields say, and the units; return the names of those that have changed. The caller saves the claim.
 
     Raises Refused on the first field that is wrong.
@@ -237,10 +238,10 @@ def _apply(claim: Claim, fields: Fields, *, by: Actor) -> list[str]:
         )
     if "mpn_id" in fields and normal_mpn_id(fields["mpn_id"]) != claim.partner.mpn_id:
         claim.partner = _location(fields["mpn_id"], by=by)
-        claim.company_id = claim.partner.organisation.parent_id or claim.partner_id
+        claim.company_id = claim.partner.company_id
         changed.append("mpn_id")
     if {"program", "role"} & fields.keys():
-        changed += _set_program(claim, fields)
+        changed += _set_program(claim, fields, today)
     for name in PLAIN:
         if name in fields and fields[name] != getattr(claim, name):  # type: ignore[literal-required]
             setattr(claim, name, fields[name])  # type: ignore[literal-required]
@@ -254,16 +255,15 @@ def _apply(claim: Claim, fields: Fields, *, by: Actor) -> list[str]:
             )
         claim.checked = [one for one in CHECKLIST if one in fields["checked"]]
         changed.append("checked")
-    if {"workloads", "subscription_ids"} & fields.keys() and _set_units(claim, fields, by=by):
+    if {"workloads", "subscription_ids"} & fields.keys() and _set_units(claim, fields, today):
         changed.append("units")
     return changed
 
 
-def _set_program(claim: Claim, fields: Fields) -> list[str]:
+def _set_program(claim: Claim, fields: Fields, today: date) -> list[str]:
     program, role = fields.get("program", claim.program), fields.get("role", claim.role)
     if (program, role) == (claim.program, claim.role):
         return []
-    today = next_instant(claim).date()
     if program not in Program.values or program not in policy_on(today).takes_claims:
         raise Refused("program_unknown", _("Choose a programme that takes claims."), field="program")
     offered = claimable(Program(program), today)
@@ -279,11 +279,11 @@ def _set_program(claim: Claim, fields: Fields) -> list[str]:
     return ["program", "role"]
 
 
-def _set_units(claim: Claim, fields: Fields, *, by: Actor) -> bool:
+def _set_units(claim: Claim, fields: Fields, today: date) -> bool:
     """Make the units of the claim those that the fields name; return whether any has changed."""
     if not claim.program or not claim.role:
         raise Refused("program_missing", _("Choose the programme and the role first."), field="program")
-    offered = claimable(Program(claim.program), next_instant(claim).date())
+    offered = claimable(Program(claim.program), today)
     assert offered is not None
     wanted: dict[tuple[str | int | None, ...], ClaimUnit] = {}
     of = {
@@ -371,11 +371,6 @@ def withdraw(claim_id: int, *, by: Actor, version: int | None = None, note: str 
     events.append(told(ClaimEvent.WITHDRAWN, claim, units))
     record(events, by=by, at=now)
     return claim
-
-
-def checklist(claim: Claim) -> list[tuple[Reason, bool]]:
-    """Return the checklist, with what the partner has checked."""
-    return [(one, one in claim.checked) for one in CHECKLIST]
 
 
 def roles_of(program: str, day: date) -> list[Role]:

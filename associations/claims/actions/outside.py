@@ -197,16 +197,10 @@ def _is_open_again(unit: ClaimUnit) -> bool:
     return unit.outcome == Outcome.ENDED and association is not None and association.is_in_force
 
 
-def _same(unit: ClaimUnit) -> QuerySet[ClaimUnit]:
-    """Return the live units of the same company on the same workload or subscription."""
-    found = ClaimUnit.objects.filter(live=True, company=unit.company_id, program=unit.program, workload=unit.workload)
-    if unit.workload:
-        return found.filter(customer=unit.customer_id, subscription=None)
-    return found.filter(subscription=unit.subscription_id, role=unit.role)
-
-
 def _own_rivals(unit: ClaimUnit) -> list[Claim]:
-    claims = Claim.objects.filter(pk__in=_same(unit).exclude(claim=unit.claim_id).values("claim"))
+    """Return the other claims of the same company that have the unit."""
+    own = conflicts.others(unit).filter(company=unit.company_id)
+    claims = Claim.objects.filter(pk__in=own.order_by().values("claim"))
     return list(claims.select_related("customer__organisation", "partner__organisation").order_by("pk"))
 
 

@@ -19,6 +19,7 @@ from associations.record import locking, recording
 from associations.record.models import Association, SeenUsage
 from por.accounts.models import SYSTEM, Actor
 from por.db.locks import lock_timeout_as_busy
+from por.directory import actions as directory
 from por.directory.models import Customer
 from por.errors import NotFound, Refused, VersionConflict
 from por.history.actions import recording as history
@@ -56,6 +57,12 @@ def lock_customer(customer_id: int) -> None:
     """Lock the customer until the transaction ends: it is the lock of its claims, their units and conflicts."""
     with lock_timeout_as_busy():
         Customer.objects.select_for_update(no_key=True).only("pk").get(pk=customer_id)
+
+
+def lock_partner(claim: Claim) -> None:
+    """Lock the location of a claim until the transaction ends, so that its account is not closed meanwhile."""
+    directory.lock([claim.partner_id])
+    claim.partner.refresh_from_db(fields=["status"])
 
 
 def units_of(claim: Claim) -> list[ClaimUnit]:

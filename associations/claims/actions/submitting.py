@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Max, Sum
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions import conflicts
 from associations.claims.actions.drafting import claimable_subscription
-from associations.claims.actions.shared import due, locked, next_instant, record, step, told, units_of
+from associations.claims.actions.shared import due, lock_partner, locked, next_instant, record, step, told, units_of
 from associations.claims.events.claims import ClaimEvent
 from associations.claims.models import Claim, ClaimUnit, Proof
 from associations.claims.policies import Policy, policy_of, policy_on
@@ -21,7 +21,6 @@ from associations.record.policies import months_before
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.db.locks import one_at_a_time
-from por.directory import actions as directory
 from por.directory.models import Partner, Usage
 from por.directory.rules import Workload
 from por.errors import RateLimited, Refused
@@ -50,13 +49,12 @@ def submit(claim_id: int, *, by: Actor, version: int | None = None) -> Claim:
     units = units_of(claim)
     is_first = claim.submitted_at is None
     policy = policy_of(now)
-    directory.lock([claim.partner_id])  # its account is not closed meanwhile
-    claim.partner.refresh_from_db(fields=["status"])
+    lock_partner(claim)
     step(claim, "submit", by=by, at=now, due_at=due(claim, policy.start_review_within, now))
     if found := missing(claim, units, by.today):
         raise found[0]
     if is_first:
-        _require_few_claims(claim, policy)
+        _require_few_claims(claim, policy, now)
         claim.submitted_at = now
         claim.number = _number(claim)
         _keep_usage(units)
@@ -143,9 +141,9 @@ def _wrong_proofs(claim: Claim, units: Sequence[ClaimUnit], policy: Policy, toda
     return found
 
 
-def _require_few_claims(claim: Claim, policy: Policy) -> None:
+def _require_few_claims(claim: Claim, policy: Policy, now: datetime) -> None:
     one_at_a_time("claims of a day", claim.company_id)
-    day, now = timedelta(days=1), next_instant(claim)
+    day = timedelta(days=1)
     sent = Claim.objects.filter(company=claim.company_id, submitted_at__gt=now - day).order_by("-submitted_at")
     oldest = sent[policy.claims_a_day - 1 : policy.claims_a_day].first()
     if oldest is not None and oldest.submitted_at is not None:

@@ -66,7 +66,7 @@ class Wanted(NamedTuple):
 
     @property
     def company(self) -> int:
-        return self.partner.organisation.parent_id or self.partner.pk
+        return self.partner.company_id
 
 
 class Correction(NamedTuple):

@@ -179,10 +179,14 @@ def due_of(claim: Claim) -> Due | None:
     """Return the same as a day in the customer's zone, where it ends with a day there."""
     if (at := due_at(claim)) is None:
         return None
+    return Due(at, last_day(claim, at))
+
+
+def last_day(claim: Claim, at: datetime) -> Deadline | None:
+    """Return the last day of a term that ends then, in the customer's zone; None if it ends within a day."""
     zone = ZoneInfo(claim.customer.organisation.time_zone)
-    last = (at - timedelta(microseconds=1)).astimezone(zone)
-    ends_there = at.astimezone(zone).date() > last.date()
-    return Due(at, Deadline(last.date(), at) if ends_there else None)
+    day = (at - timedelta(microseconds=1)).astimezone(zone).date()
+    return Deadline(day, at) if at.astimezone(zone).date() > day else None
 
 
 def open_conflicts(claim: Claim) -> list[Conflict]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
-
 from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.models import Claim, ClaimUnit, Proof
-from associations.claims.policies import policy_of
+from associations.claims.queries.claims import last_day
 from associations.claims.rules import PENDING, ClaimStatus, Consent, Scan
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
@@ -55,25 +52,9 @@ def waiting_for_consent(actor: Actor, count: int) -> list[Claim]:
     return list(of_units.order_by("consent_due_at", "pk")[:count])
 
 
-def is_in_term(claim: Claim, at: datetime) -> bool:
-    """Return whether the customer's silence is no consent yet."""
-    return claim.consent == Consent.PENDING and claim.consent_due_at is not None and at < claim.consent_due_at
-
-
-def can_decline(claim: Claim, at: datetime) -> bool:
-    """Return whether the customer can decline the claim at this instant."""
-    if claim.status != ClaimStatus.APPROVED or claim.approved_at is None:
-        return False
-    return is_in_term(claim, at) or policy_of(claim.approved_at).decline_after_consent
-
-
 def deadline_of(claim: Claim) -> Deadline | None:
     """Return the last day of the customer's term; None where it has none, or does not end with a day there."""
-    if claim.consent_due_at is None:
-        return None
-    zone = ZoneInfo(claim.customer.organisation.time_zone)
-    last = (claim.consent_due_at - timedelta(microseconds=1)).astimezone(zone).date()
-    return Deadline(last, claim.consent_due_at) if claim.consent_due_at.astimezone(zone).date() > last else None
+    return last_day(claim, claim.consent_due_at) if claim.consent_due_at else None
 
 
 def claimed_on(actor: Actor, subscription: Subscription) -> list[ClaimUnit]:

@@ -8,16 +8,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from associations.claims.actions.conflicts import open_conflicts
+from associations.claims.actions.ending import can_decline, is_in_term
 from associations.claims.queries import customers, reviews
 from associations.claims.rules import ClaimStatus
-from associations.claims.views.staff import claims_text
 from associations.record import timeline
 from associations.record.access import events_visible_to
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
 from por.errors import NotFound
-from por.web.lists import Listing
+from por.web.lists import Listing, claims_text
 from por.web.pages import NOT_YOURS
 
 
@@ -35,7 +35,7 @@ def customer_claim_list(request: Request) -> HttpResponse:
     )
     now = timezone.now()
     rows = [
-        (one, customers.is_in_term(one, now) and one.status == ClaimStatus.APPROVED, customers.deadline_of(one))
+        (one, is_in_term(one, now) and one.status == ClaimStatus.APPROVED, customers.deadline_of(one))
         for one in shown.page.rows
     ]
     return render(request, "claims/customer_list.html", shown.context | {"rows": rows})
@@ -50,7 +50,7 @@ def customer_claim(request: Request, claim_id: int) -> HttpResponse:
     if claim is None:
         raise NotFound("not_found", NOT_YOURS)
     events = events_visible_to(actor).filter(object_kind="claim", object_id=str(claim.pk)).order_by("-id")
-    can_decline = customers.can_decline(claim, now)
+    declinable = can_decline(claim, now)
     return render(
         request,
         "claims/customer_claim.html",
@@ -58,10 +58,10 @@ def customer_claim(request: Request, claim_id: int) -> HttpResponse:
             "claim": claim,
             "conflicts": open_conflicts(claim),
             "is_approved": claim.status == ClaimStatus.APPROVED,
-            "in_term": customers.is_in_term(claim, now),
+            "in_term": is_in_term(claim, now),
             "deadline": customers.deadline_of(claim),
-            "can_decline": can_decline,
-            "may_decline": can_decline and actor.may(Right.DECLINE_CLAIM),
+            "can_decline": declinable,
+            "may_decline": declinable and actor.may(Right.DECLINE_CLAIM),
             "items": timeline.items(actor, events, here=True),
         },
     )

@@ -13,10 +13,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from associations.claims.actions import commenting, drafting
+from associations.claims.actions import again, commenting, drafting
 from associations.claims.actions.shared import units_of
 from associations.claims.exports import claims_csv
 from associations.claims.forms.claims import ClaimFilter, CommentForm, WithdrawForm
@@ -42,7 +42,7 @@ from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.errors import NotFound
-from por.web.lists import Listing, ListTab, counted
+from por.web.lists import Listing, ListTab, claims_text
 from por.web.pages import NOT_YOURS, as_of_context, posted, render_page, submit
 
 if TYPE_CHECKING:
@@ -80,14 +80,6 @@ def _tabs_then(day: date) -> list[ListTab]:
     ]
 
 
-#: The statuses in which a partner can claim the same again.
-OVER = (ClaimStatus.REJECTED, ClaimStatus.REJECTED_FINAL, ClaimStatus.WITHDRAWN, ClaimStatus.ENDED)
-
-
-def _claims_text(count: int) -> str:
-    return ngettext("%(n)s claim", "%(n)s claims", count) % {"n": counted(count)}
-
-
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_claim_list(request: Request) -> HttpResponseBase:
@@ -100,7 +92,7 @@ def partner_claim_list(request: Request) -> HttpResponseBase:
         order=("-pk",),
         tabs=TABS if day is None else _tabs_then(day),
         form=form,
-        count_text=_claims_text,
+        count_text=claims_text,
         as_of_query="" if day is None else f"?as_of={day.isoformat()}",
         counts=(lambda: _counts(actor)) if day is None else None,
     )
@@ -179,9 +171,7 @@ def get_visible(actor: Actor, claim_id: int, *, to: Right | None = None) -> Clai
 
 def can_be_changed(claim: Claim) -> bool:
     """Return whether its partner can change the claim now."""
-    if claim.status == ClaimStatus.SUBMITTED:
-        return policy_of(timezone.now()).edit_submitted
-    return "change" in CLAIM.steps.get(claim.status, {})
+    return drafting.may_change(claim, policy_of(timezone.now()))
 
 
 def to_partner(
@@ -213,9 +203,9 @@ def to_partner(
         "comment_form": comment or CommentForm(),
         "withdraw_form": withdraw or WithdrawForm(initial={"version": claim.version}),
         "may_change": may_write and can_be_changed(claim),
-        "may_withdraw": may_write and "withdraw" in CLAIM.steps.get(claim.status, {}),
+        "may_withdraw": may_write and CLAIM.allows(claim.status, "withdraw"),
         "may_dispute": may_write and claim.status == ClaimStatus.REJECTED and bool(claim.due_at),
-        "may_claim_again": may_write and is_sent and claim.status in OVER,
+        "may_claim_again": may_write and is_sent and claim.status in again.OVER,
         "may_disassociate": claim.status == ClaimStatus.APPROVED and actor.may(Right.DISASSOCIATE),
     }
     return render(request, "claims/partner_claim.html", context, status=status)

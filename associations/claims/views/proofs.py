@@ -22,6 +22,7 @@ from associations.claims.forms.proofs import ChecklistForm, ProofForm
 from associations.claims.models import Claim, Proof
 from associations.claims.queries import proofs as queries
 from associations.claims.rules import CHECKLIST, MOST_BYTES_AT_ONCE, READABLE, Preview, Scan
+from associations.claims.views.partner import can_be_changed
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -115,7 +116,7 @@ def _list(request: Request, claim: Claim, form: ProofForm, *, status: int = 200)
         "form": form,
         "may_upload": actor.may(Right.WRITE_PROOFS) and takes_proof(claim, actor.today),
         "checklist": [(one.value, one.label, one in claim.checked) for one in CHECKLIST],
-        "may_check": actor.may(Right.WRITE_CLAIMS) and drafting.may_change(claim, actor.today),
+        "may_check": actor.may(Right.WRITE_CLAIMS) and can_be_changed(claim),
     }
     return render(request, "claims/proofs.html", context, status=status)
 

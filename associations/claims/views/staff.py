@@ -8,7 +8,6 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from associations.claims.actions import assigning, commenting, interests, reviewing
@@ -30,7 +29,7 @@ from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.errors import NotFound
-from por.web.lists import Listing, counted
+from por.web.lists import Listing, claims_text
 from por.web.pages import NOT_YOURS, posted, render_page, submit
 
 #: What a claim is after each decision.
@@ -39,10 +38,6 @@ DECIDED = {
     DecideForm.APPROVE: {ClaimStatus.APPROVED},
     DecideForm.REJECT: {ClaimStatus.REJECTED, ClaimStatus.REJECTED_FINAL},
 }
-
-
-def claims_text(count: int) -> str:
-    return ngettext("%(n)s claim", "%(n)s claims", count) % {"n": counted(count)}
 
 
 @require_safe

@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from associations.claims.actions import reviewing
+from associations.claims.actions.ending import can_decline
 from associations.claims.models import Claim, Comment
-from associations.claims.queries.customers import can_decline, deadline_of
+from associations.claims.queries.customers import deadline_of
 from associations.claims.rules import Consent, Reason
 from por.accounts.models import Actor, Organisation
 from por.directory.models import Partner

@@ -275,6 +275,8 @@ TURNS: dict[str, Turn] = {
     ClaimStatus.DISPUTED: Turn.REVIEWER,
     ClaimStatus.REJECTED: Turn.PARTNER,
 }
+#: The statuses in which a claim waits for the reviewer.
+TO_REVIEW = tuple(status for status, turn in TURNS.items() if turn == Turn.REVIEWER)
 
 
 class Scan(TextChoices):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions.shared import due
@@ -98,15 +98,20 @@ def waiting_on(unit: ClaimUnit) -> models.QuerySet[Conflict]:
 
 def open_conflicts(claim: Claim) -> list[Conflict]:
     """Return the open conflicts that a claim is a live side of."""
-    return list(
-        Conflict.objects.open()
-        .filter(sides__claim=claim)
-        .filter(
-            Q(subscription=None, workload__in=claim.units.filter(live=True).values("workload"))
-            | Q(subscription__in=claim.units.filter(live=True).values("subscription"))
-        )
-        .distinct()
-        .order_by("pk")
+    return [one.conflict for one in open_sides().filter(claim=claim).select_related("conflict").order_by("conflict")]
+
+
+def open_sides() -> models.QuerySet[ConflictSide]:
+    """Return the sides of open conflicts whose claim still claims the unit: it may have left one that goes on.
+
+    They are found from the open conflicts, which are few, whichever claims are asked for.
+    """
+    same = Q(claim__units__subscription=F("conflict__subscription")) | Q(claim__units__subscription=None)
+    return ConflictSide.objects.filter(
+        same,
+        conflict__status=ConflictStatus.OPEN,
+        claim__units__live=True,
+        claim__units__workload=F("conflict__workload"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -22,17 +22,21 @@ def unproved(day: date | None = None) -> QuerySet[ClaimUnit]:
 
     With a day, they are the units that were in force at its end.
     """
-    files = ProofUnit.objects.filter(unit=OuterRef("pk"), proof__scan__in=READABLE)
     if day is None:
-        return ClaimUnit.objects.filter(~Exists(files), live=True)
+        return without_readable_proof().filter(live=True)
     end = end_of(day)
     in_force = Q(association__ended_at=None) | Q(association__ended_at__gte=end)
-    return ClaimUnit.objects.filter(
-        ~Exists(files.filter(proof__uploaded_at__lt=end)),
-        in_force,
-        association__began_at__lt=end,
-        association__undone_at=None,
+    return without_readable_proof(before=end).filter(
+        in_force, association__began_at__lt=end, association__undone_at=None
     )
+
+
+def without_readable_proof(before: datetime | None = None) -> QuerySet[ClaimUnit]:
+    """Return the units for which there is no file that can be opened, or for which there was none before."""
+    files = ProofUnit.objects.filter(unit=OuterRef("pk"), proof__scan__in=READABLE)
+    if before is not None:
+        files = files.filter(proof__uploaded_at__lt=before)
+    return ClaimUnit.objects.filter(~Exists(files))
 
 
 def without_proof(day: date | None = None) -> Q:

@@ -23,15 +23,13 @@ from associations.claims.actions.shared import (
 from associations.claims.events.endings import EndingEvent
 from associations.claims.models import Claim, ClaimStep, ClaimUnit
 from associations.claims.policies import policy_on
-from associations.claims.rules import CONSENT, TURNS, ClaimStatus, Consent, Reason, Turn
+from associations.claims.rules import CONSENT, TO_REVIEW, ClaimStatus, Consent, Reason
 from associations.record.policies import policy_on as record_policy_on
 from por.accounts import zones
 from por.accounts.models import SYSTEM
 from por.directory.models import Subscription
 from por.errors import Locked
 
-#: The statuses in which a claim waits for the reviewer.
-OURS = [status for status, turn in TURNS.items() if turn == Turn.REVIEWER]
 #: How often a partner is reminded of one answer.
 REMINDERS = 2
 
@@ -158,7 +156,7 @@ def live_units(claim: Claim) -> list[ClaimUnit]:
 
 def overdue() -> int:
     """Return how many claims a reviewer should have handled by now. They are shown and counted; nothing happens."""
-    return Claim.objects.filter(status__in=OURS, due_at__lte=timezone.now()).count()
+    return Claim.objects.filter(status__in=TO_REVIEW, due_at__lte=timezone.now()).count()
 
 
 # --- Renewals -------------------------------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.events.claims import ClaimEvent
-from associations.claims.models import Claim, ClaimStep, ClaimUnit, Interest
+from associations.claims.models import Claim, ClaimStep, ClaimUnit, Conflict, Interest
 from associations.claims.policies import policy_of
 from associations.claims.rules import CLAIM, Reason
 from associations.record import locking, recording
@@ -20,7 +20,8 @@ from associations.record.models import Association, SeenUsage
 from por.accounts.models import SYSTEM, Actor
 from por.db.locks import lock_timeout_as_busy
 from por.directory import actions as directory
-from por.directory.models import Customer
+from por.directory.models import Customer, Usage
+from por.directory.rules import Workload
 from por.errors import NotFound, Refused, VersionConflict
 from por.history.actions import recording as history
 from por.programs.policies import Term
@@ -68,6 +69,19 @@ def lock_partner(claim: Claim) -> None:
 def units_of(claim: Claim) -> list[ClaimUnit]:
     """Return the units of a claim with what events name, in the order they were claimed."""
     return list(claim.units.select_related("subscription__sku", "association").order_by("pk"))
+
+
+def usage_of_units(customer: int, workloads: Collection[str], subscriptions: Collection[int]) -> Q:
+    """Return the condition for the usage of units: a workload counts on all subscriptions of the customer."""
+    of_workloads = Q(subscription__customer=customer, workload__in=workloads)
+    return of_workloads | Q(subscription__in=subscriptions, workload=Workload.CRM)
+
+
+def usage_on(of: ClaimUnit | Conflict) -> QuerySet[Usage]:
+    """Return what is known now of the usage of a unit, or of what a conflict is about."""
+    workloads = [of.workload] if of.workload else []
+    subscriptions = [of.subscription_id] if of.subscription_id else []
+    return Usage.objects.current().filter(usage_of_units(of.customer_id, workloads, subscriptions))
 
 
 def next_instant(claim: Claim, *, after: datetime | None = None) -> datetime:

@@ -11,7 +11,17 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions import conflicts
 from associations.claims.actions.drafting import claimable_subscription
-from associations.claims.actions.shared import due, lock_partner, locked, next_instant, record, step, told, units_of
+from associations.claims.actions.shared import (
+    due,
+    lock_partner,
+    locked,
+    next_instant,
+    record,
+    step,
+    told,
+    units_of,
+    usage_on,
+)
 from associations.claims.events.claims import ClaimEvent
 from associations.claims.models import Claim, ClaimUnit, Proof
 from associations.claims.policies import Policy, policy_of, policy_on
@@ -21,8 +31,7 @@ from associations.record.policies import months_before
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.db.locks import one_at_a_time
-from por.directory.models import Partner, Usage
-from por.directory.rules import Workload
+from por.directory.models import Partner
 from por.errors import RateLimited, Refused
 
 #: What a claim must have, with the message for each field that is empty.
@@ -170,15 +179,8 @@ def _keep_usage(units: Sequence[ClaimUnit]) -> None:
 
 
 def usage_of(unit: ClaimUnit) -> tuple[date | None, int | None, int | None]:
-    """Return the last month that is known of a unit, its paid units and its active users; None for what is not known.
-
-    A workload is counted over all subscriptions of the tenant.
-    """
-    usage = Usage.objects.current()
-    if unit.subscription_id is not None:
-        usage = usage.filter(subscription=unit.subscription_id, workload=Workload.CRM)
-    else:
-        usage = usage.filter(subscription__customer=unit.customer_id, workload=unit.workload)
+    """Return the last month that is known of a unit, its paid units and active users; None for what is not known."""
+    usage = usage_on(unit)
     month = usage.aggregate(month=Max("month"))["month"]
     if month is None:
         return None, None, None

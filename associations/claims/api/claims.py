@@ -23,9 +23,8 @@ from associations.claims.queries.claims import (
     is_claimant,
     of_workload,
     search,
-    without_readable_proof,
 )
-from associations.claims.queries.migrated import unproved
+from associations.claims.queries.migrated import unproved, without_readable_proof
 from associations.claims.rules import LIVE, ClaimStatus, Origin, Program
 from associations.claims.schemas.claims import (
     COMMENT_EXAMPLE,

@@ -13,10 +13,11 @@ from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Prefetch,
 from django.db.models.functions import Coalesce
 
 from associations.claims.models import Claim, ClaimQuerySet, ClaimStep, ConflictSide, Proof
-from associations.claims.rules import ClaimStatus, Consent, Origin, Scan
+from associations.claims.queries.claims import is_claimant
+from associations.claims.queries.proofs import newest_proof_at
+from associations.claims.rules import ClaimStatus, Consent, Origin
 from associations.record.models import end_of
 from por.accounts.models import Actor
-from por.accounts.rules import OrganisationKind
 
 
 def claims_then(actor: Actor, day: date) -> ClaimQuerySet:
@@ -28,7 +29,7 @@ def claims_then(actor: Actor, day: date) -> ClaimQuerySet:
     steps = ClaimStep.objects.filter(claim=OuterRef("pk"), at__lt=end).order_by("-at", "-pk")
     submitted = Q(submitted_at__lt=end)
     drafted = Q(created_at__lt=end) & ~Q(origin=Origin.ESTATE)
-    existed = submitted | drafted if _sees_drafts(actor) else submitted
+    existed = submitted | drafted if is_claimant(actor) else submitted  # nobody else sees drafts
     return (
         Claim.objects.visible_to(actor)
         .filter(existed)
@@ -48,11 +49,6 @@ def claims_then(actor: Actor, day: date) -> ClaimQuerySet:
     )
 
 
-def _sees_drafts(actor: Actor) -> bool:
-    """Return whether the actor is the claimant: only a claimant sees drafts."""
-    return actor.kind == OrganisationKind.PARTNER
-
-
 def with_all_then(claims: ClaimQuerySet, day: date) -> ClaimQuerySet:
     """Return the claims with what the API shows of each: the files of then, and the conflicts that were open."""
     end = end_of(day)
@@ -66,14 +62,13 @@ def with_all_then(claims: ClaimQuerySet, day: date) -> ClaimQuerySet:
 def listed_then(actor: Actor, day: date) -> ClaimQuerySet:
     """Return the same claims as rows of a list, as claims_for_listing does: with the newest file of then."""
     end = end_of(day)
-    newest = Proof.objects.filter(claim=OuterRef("pk"), uploaded_at__lt=end).exclude(scan=Scan.INFECTED)
     was_open = Q(conflict__closed_at=None) | Q(conflict__closed_at__gte=end)
     sides = ConflictSide.objects.filter(was_open, claim=OuterRef("pk"), joined_at__lt=end)
     return (
         claims_then(actor, day)
         .for_listing()
         .annotate(
-            newest_proof_at=Subquery(newest.order_by("-uploaded_at", "-pk").values("uploaded_at")[:1]),
+            newest_proof_at=newest_proof_at(before=end),
             is_contested=Exists(sides),
         )
     )

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 
+from associations.claims.actions.conflicts import open_sides
 from associations.claims.models import (
     Claim,
     ClaimQuerySet,
     ClaimUnit,
     Comment,
-    Conflict,
-    ConflictSide,
     Proof,
-    ProofUnit,
 )
-from associations.claims.rules import LIVE, READABLE, ClaimStatus, ConflictStatus, Scan, Turn
+from associations.claims.queries.proofs import newest_proof_at
+from associations.claims.rules import LIVE, READABLE, ClaimStatus, Turn
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.web.formatting import Deadline
@@ -62,39 +61,18 @@ def comments_of(actor: Actor, claim: Claim) -> QuerySet[Comment]:
 # --- Lists ----------------------------------------------------------------------------------------------------------
 
 
-def open_sides() -> QuerySet[ConflictSide]:
-    """Return the sides of open conflicts whose claim still claims the unit: it may have left one that goes on.
-
-    They are found from the open conflicts, which are few, whichever claims are asked for.
-    """
-    same = Q(claim__units__subscription=F("conflict__subscription")) | Q(claim__units__subscription=None)
-    return ConflictSide.objects.filter(
-        same,
-        conflict__status=ConflictStatus.OPEN,
-        claim__units__live=True,
-        claim__units__workload=F("conflict__workload"),
-    )
-
-
 def contested(claims: QuerySet[Claim]) -> QuerySet[Claim]:
     """Return those of the claims that are a side of an open conflict."""
     return claims.filter(pk__in=open_sides().values("claim"), status__in=LIVE)
 
 
-def without_readable_proof() -> QuerySet[ClaimUnit]:
-    """Return the units for which there is no file that can be opened."""
-    readable = ProofUnit.objects.filter(unit=OuterRef("pk"), proof__scan__in=READABLE)
-    return ClaimUnit.objects.filter(~Exists(readable))
-
-
 def claims_for_listing(actor: Actor) -> ClaimQuerySet:
     """Return the claims that the actor may see, as rows of a list: with `newest_proof_at` and `is_contested`."""
-    newest = Proof.objects.filter(claim=OuterRef("pk")).exclude(scan=Scan.INFECTED).order_by("-uploaded_at", "-pk")
     return (
         Claim.objects.visible_to(actor)
         .for_listing()
         .annotate(
-            newest_proof_at=Subquery(newest.values("uploaded_at")[:1]),
+            newest_proof_at=newest_proof_at(),
             is_contested=Exists(open_sides().filter(claim=OuterRef("pk"))),
         )
     )
@@ -189,14 +167,9 @@ def last_day(claim: Claim, at: datetime) -> Deadline | None:
     return Deadline(day, at) if at.astimezone(zone).date() > day else None
 
 
-def open_conflicts(claim: Claim) -> list[Conflict]:
-    """Return the open conflicts about the units of a claim."""
-    return [one.conflict for one in open_sides().filter(claim=claim).select_related("conflict").order_by("conflict")]
-
-
-def newest_proof_at(proofs: Iterable[Proof]) -> datetime | None:
-    """Return when the newest of these files was uploaded; one with malware does not count."""
-    return max((one.uploaded_at for one in proofs if one.scan != Scan.INFECTED), default=None)
+def proved_at(claim: Claim) -> datetime | None:
+    """Return the same as newest_proof_at of a claim whose files have been read."""
+    return max((one.uploaded_at for one in claim.proofs.all() if one.scan in READABLE), default=None)
 
 
 def as_partner_sees(rows: Sequence[Any]) -> list[tuple[Claim, Due | None]]:

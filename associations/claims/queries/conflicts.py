@@ -10,6 +10,7 @@ from typing import NamedTuple
 from django.db.models import Count, Max, Min, Q, Sum, Value
 from django.db.models.functions import Coalesce
 
+from associations.claims.actions.shared import usage_on
 from associations.claims.models import (
     Claim,
     ClaimUnit,
@@ -27,8 +28,6 @@ from associations.record.rules import AssociationKind
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.access import is_own
-from por.directory.models import Usage
-from por.directory.rules import Workload
 
 #: A unit of a claim: the key of the claim, and what it is.
 UnitKey = tuple[int, str, int | None]
@@ -247,13 +246,8 @@ def _add_facts(conflict: Conflict, sides: dict[int, SideForReview]) -> None:
 
 def usage_months(conflict: Conflict) -> list[tuple[date, int | None, int | None]]:
     """Return the last twelve known months of what is claimed, oldest first: paid units and active users."""
-    usage = Usage.objects.current()
-    if conflict.subscription_id is not None:
-        usage = usage.filter(subscription=conflict.subscription_id, workload=Workload.CRM)
-    else:
-        usage = usage.filter(subscription__customer=conflict.customer_id, workload=conflict.workload)
-    rows = usage.values_list("month").annotate(paid=Sum("paid_units"), active=Sum("active_users")).order_by("-month")
-    return list(reversed(rows[:12]))
+    months = usage_on(conflict).values_list("month").annotate(paid=Sum("paid_units"), active=Sum("active_users"))
+    return list(reversed(months.order_by("-month")[:12]))
 
 
 def next_to_decide(actor: Actor, *, after: Conflict | None = None) -> Conflict | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from associations.claims.models import Claim, ClaimUnit, Proof
+from associations.claims.models import Claim, ClaimUnit
 from associations.claims.queries.claims import last_day
-from associations.claims.rules import PENDING, ClaimStatus, Consent, Scan
+from associations.claims.queries.proofs import newest_proof_at
+from associations.claims.rules import PENDING, ClaimStatus, Consent
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.directory.models import ServicePlan, Subscription
@@ -24,12 +25,6 @@ FEW = 5
 def claims_for_customer(actor: Actor) -> QuerySet[Claim]:
     """Return the claims on this customer, with their units and the date of the newest proof; nothing of its file."""
     return Claim.objects.visible_to(actor).for_listing().annotate(newest_proof_at=newest_proof_at())
-
-
-def newest_proof_at() -> Subquery:
-    """Return a subquery for when the newest proof of a claim was uploaded; one with malware does not count."""
-    sound = Proof.objects.filter(claim=OuterRef("pk")).exclude(scan=Scan.INFECTED).order_by()
-    return Subquery(sound.values("claim").annotate(at=Max("uploaded_at")).values("at"))
 
 
 def customer_tabs() -> list[ListTab]:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions.migrated import unproved as unproved
 from associations.claims.actions.migrated import without_proof as without_proof
+from associations.claims.actions.migrated import without_readable_proof as without_readable_proof
 from associations.claims.models import Claim, ClaimUnit
 from associations.claims.policies import policy_on
 from associations.claims.rules import ClaimStatus

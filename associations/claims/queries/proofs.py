@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.core import signing
-from django.db.models import Max, Prefetch
+from django.db.models import OuterRef, Prefetch, Subquery
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -50,12 +50,15 @@ def proofs_of(claim: Claim) -> list[Proof]:
     return list(claim.proofs.prefetch_related(Prefetch("units", units)).order_by("-number"))
 
 
-def newest_proof_at(claim: Claim) -> datetime | None:
-    """Return when the newest file that can be opened was uploaded: all that customers and rivals learn of files."""
-    newest: datetime | None = Proof.objects.filter(claim=claim, scan__in=READABLE).aggregate(at=Max("uploaded_at"))[
-        "at"
-    ]
-    return newest
+def newest_proof_at(before: datetime | None = None) -> Subquery:
+    """Return a subquery for when the newest file of a claim was uploaded that can be opened, of all or of those before.
+
+    Customers and rivals learn no more of files.
+    """
+    found = Proof.objects.filter(claim=OuterRef("pk"), scan__in=READABLE)
+    if before is not None:
+        found = found.filter(uploaded_at__lt=before)
+    return Subquery(found.order_by("-uploaded_at").values("uploaded_at")[:1])
 
 
 def proof_of(claim: Claim, number: int) -> Proof:

@@ -15,9 +15,9 @@ from django.utils.translation import ngettext
 
 from associations.claims.actions.interests import marks_for_others
 from associations.claims.models import DUE, Claim, Comment, Interest, Proof
-from associations.claims.queries.customers import newest_proof_at
+from associations.claims.queries.proofs import newest_proof_at
 from associations.claims.queries.steps import steps_of
-from associations.claims.rules import PENDING, ClaimStatus
+from associations.claims.rules import PENDING, TO_REVIEW, ClaimStatus
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.web.formatting import number_text, start_of_day
@@ -26,8 +26,6 @@ from por.web.lists import ListTab, countable
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
 
-#: The statuses in which the reviewer has to act.
-TO_REVIEW = (ClaimStatus.SUBMITTED, ClaimStatus.UNDER_REVIEW, ClaimStatus.DISPUTED)
 #: The claim that is due first is at the top; `due` is never null.
 BY_DUE = ("due", "pk")
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 from django.db.models import Count, Q, QuerySet, Sum
 
+from associations.claims.actions.shared import usage_of_units
 from associations.claims.models import Claim, ClaimUnit
 from associations.claims.programs import Claimable
 from associations.claims.rules import LEAST_PAID_UNITS, MOST_ACTIVE_PERCENT, Program
 from associations.record.access import subscriptions_visible_to, usage_visible_to
 from por.accounts.models import Actor
 from por.directory.models import Subscription, Usage
-from por.directory.rules import Agreement, Workload
+from por.directory.rules import Agreement
 
 #: A unit of a customer in a programme and role: a workload, or the key of a subscription.
 Key = str | int
@@ -116,11 +117,9 @@ def _usage(
     """Return the last month of each unit of which the actor may see all usage: a sum would tell of the rest."""
     found: dict[Key, UnitUsage] = {}
     for key, asked in (
-        ("workload", Q(subscription__customer=customer, workload__in=workloads) if workloads else None),
-        ("subscription", Q(subscription__in=subscriptions, workload=Workload.CRM) if subscriptions else None),
+        ("workload", usage_of_units(customer, workloads, [])),
+        ("subscription", usage_of_units(customer, [], subscriptions)),
     ):
-        if asked is None:
-            continue
         newest: dict[Key, Any] = {}
         for unit, month, paid, active, rows in _monthly(Usage.objects.current().filter(asked), key):
             if unit not in newest or newest[unit][0].month < month:

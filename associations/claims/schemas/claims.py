@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from associations.claims.actions.drafting import Fields
 from associations.claims.models import Claim, Comment, Proof
-from associations.claims.queries.claims import due_at, may_read_all, newest_proof_at
+from associations.claims.queries.claims import due_at, may_read_all, proved_at
 from associations.claims.rules import (
     CHECKLIST,
     NAME_LENGTH,
@@ -69,7 +69,8 @@ class ClaimShape(TypedDict):
     """A partner says that it does the work for some workloads or subscriptions of a customer.
 
     A customer reads who, units, status and contacts; other fields are null for it. `proofs` is null for who may not
-    read the list of files; `proved_at` is when the newest one was uploaded. `conflicts` are the open ones.
+    read the list of files; `proved_at` is when the newest one was uploaded that can be opened. `conflicts` are the
+    open ones.
     """
 
     id: int
@@ -192,7 +193,7 @@ def fields_of(given: dict[str, Any]) -> Fields:
 def claim_shape(actor: Actor, one: Claim) -> ClaimShape:
     """Return a claim of claims_with_all as the actor may read it."""
     reads_all = may_read_all(actor)
-    due, proved_at = due_at(one), newest_proof_at(one.proofs.all())
+    due, proved = due_at(one), proved_at(one)
     units = list(one.units.all())
     return {
         "id": one.pk,
@@ -222,7 +223,7 @@ def claim_shape(actor: Actor, one: Claim) -> ClaimShape:
         "due_at": timestamp(due) if due and (reads_all or due == one.consent_due_at) else None,
         "whose_turn": one.turn.value,
         "proofs": [_proof(proof) for proof in one.proofs.all()] if actor.may(Right.LIST_PROOFS) else None,
-        "proved_at": timestamp(proved_at) if proved_at else None,
+        "proved_at": timestamp(proved) if proved else None,
         "conflicts": [side.conflict_id for side in one.sides.all()],
         "version": one.version,
     }

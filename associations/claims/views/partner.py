@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from associations.claims.actions import again, commenting, drafting
+from associations.claims.actions.conflicts import open_conflicts
 from associations.claims.actions.shared import units_of
 from associations.claims.exports import claims_csv
 from associations.claims.forms.claims import ClaimFilter, CommentForm, WithdrawForm
@@ -31,7 +32,6 @@ from associations.claims.queries.claims import (
     counts_of,
     due_of,
     in_view,
-    open_conflicts,
 )
 from associations.claims.queries.migrated import expiring, warning, without_proof
 from associations.claims.queries.steps import steps_of

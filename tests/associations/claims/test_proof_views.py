@@ -15,7 +15,11 @@ from django.utils import timezone
 from associations.claims.actions.examining import examine
 from associations.claims.models import Claim, Proof
 from associations.claims.queries import proofs as queries
-from associations.claims.rules import CHECKLIST, Scan
+from associations.claims.queries.as_of import listed_then
+from associations.claims.queries.claims import claims_for_listing, claims_with_all, proved_at
+from associations.claims.queries.customers import claims_for_customer
+from associations.claims.queries.reviews import claims_for_queue
+from associations.claims.rules import CHECKLIST, READABLE, Scan
 from associations.record.access import events_visible_to
 from por.accounts.models import Actor
 from por.accounts.rules import Role
@@ -302,12 +306,24 @@ def test_draft_and_its_files_are_seen_by_the_claimant_alone(customer, claimant, 
         assert signed_in(readers[who]).get(f"/a/claims/{claim.pk}/proofs/").status_code == 404
 
 
-def test_customer_and_rival_learn_only_when_the_newest_file_came(customer, claimant):
+@pytest.mark.parametrize("scan", sorted(set(Scan) - set(READABLE)))
+def test_newest_proof_of_every_list_is_the_newest_that_can_be_opened(customer, admin, claimant, scan):
     claim = make_submitted(customer, claimant)
-    assert queries.newest_proof_at(claim) == claim.proofs.get().uploaded_at
-    add_proof(claim, claimant, scan=Scan.INFECTED, uploaded_at=timezone.now() + timedelta(days=1))
-    assert queries.newest_proof_at(claim) == claim.proofs.get(number=1).uploaded_at
-    assert queries.newest_proof_at(make_draft(customer, claimant, "spo")) is None
+    first = claim.proofs.get().uploaded_at
+    add_proof(claim, claimant, scan=scan, uploaded_at=first + timedelta(seconds=1))
+    lists = [
+        claims_for_customer(admin),
+        claims_for_queue(make_staff()),
+        claims_for_listing(claimant),
+        listed_then(claimant, timezone.now().date() + timedelta(days=1)),
+    ]
+    assert [one.newest_proof_at for found in lists for one in found] == [first] * 4
+    (shown,) = claims_with_all(claimant)
+    assert proved_at(shown) == first
+    claim.proofs.filter(scan=scan).update(scan=Scan.CLEAN)
+    assert [one.newest_proof_at for found in lists for one in found.all()] == [first + timedelta(seconds=1)] * 4
+    claim.proofs.update(scan=Scan.INFECTED)
+    assert [one.newest_proof_at for found in lists for one in found.all()] == [None] * 4
 
 
 def test_history_of_the_customer_and_of_viewers_holds_no_file_name(customer, claimant, readers, web):

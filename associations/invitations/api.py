@@ -37,7 +37,7 @@ from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.accounts.writes import Target, write
-from por.api.endpoint import Endpoint, entered, etag
+from por.api.endpoint import Endpoint, NoBody, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import Guid, Is, Timestamp, described, page_of, timestamp
 from por.web.filters import FilterForm
@@ -89,10 +89,6 @@ class ReasonBody(serializers.Serializer[Any]):
     """The reason, which is optional."""
 
     reason = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
-
-
-class NoBody(serializers.Serializer[Any]):
-    """An empty body."""
 
 
 class InvitationFilter(FilterForm):

@@ -52,6 +52,10 @@ class TrueOrFalseField(serializers.BooleanField):
         return data
 
 
+class NoBody(serializers.Serializer[Any]):
+    """An empty body."""
+
+
 class Endpoint(APIView):
     """One address of the API."""
 

@@ -9,14 +9,13 @@ from typing import Any, Literal, TypedDict
 from django import forms
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.writes import Target, write
-from por.api.endpoint import Endpoint, entered
+from por.api.endpoint import Endpoint, NoBody, entered
 from por.api.lists import filtered, listing
 from por.api.schema import Timestamp, described
 from por.notifications.actions import inbox
@@ -71,10 +70,6 @@ class InboxFilter(FilterForm):
         return notifications.filter(done_at__isnull=status == "open") if status else notifications
 
 
-class NothingBody(serializers.Serializer[Any]):
-    """Nothing."""
-
-
 class NotificationList(Endpoint):
     @described(
         "notifications",
@@ -106,7 +101,7 @@ class Done(Endpoint):
         "Only for the caller. Nothing changes if it is already done.",
         answers={200: NotificationShape},
         example=EXAMPLE | {"status": "done", "done_at": "2026-03-02T10:02:44.110903Z"},
-        body=NothingBody,
+        body=NoBody,
         problems=NOT_FOUND,
         writes=True,
     )
@@ -121,7 +116,7 @@ class Reopen(Endpoint):
         "Only for the caller. Nothing changes if it is already open.",
         answers={200: NotificationShape},
         example=EXAMPLE,
-        body=NothingBody,
+        body=NoBody,
         problems=NOT_FOUND,
         writes=True,
     )
@@ -133,7 +128,7 @@ def _put(request: Request, notification_id: int, verb: Callable[..., Notificatio
     actor: Actor = actor_of(request)
 
     def work(_version: int | None) -> Response:
-        entered(request, NothingBody)
+        entered(request, NoBody)
         return Response(_shape(verb(notification_id, by=actor), actor))
 
     return write(request, "", work, Target(lambda: _get_visible(actor, notification_id)))

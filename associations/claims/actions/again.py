@@ -8,7 +8,6 @@ from django.utils.translation import gettext_lazy as _
 from associations.attaching.actions.ending import end_reason_from_outside
 from associations.claims.actions import conflicts, drafting
 from associations.claims.actions.shared import (
-    absent,
     due,
     lock_partner,
     locked,
@@ -17,6 +16,7 @@ from associations.claims.actions.shared import (
     step,
     told,
     units_of,
+    visible,
 )
 from associations.claims.events.endings import EndingEvent
 from associations.claims.models import Claim, ClaimUnit
@@ -107,10 +107,7 @@ def claim_again(claim_id: int, *, by: Actor) -> Claim:
     the checklist are left out: the partner adds and checks them again. Raises NotFound, Forbidden, RateLimited, or
     Refused: with the code of the status, or what keeps a draft from being made.
     """
-    found = Claim.objects.visible_to(by).select_related("customer", "partner").filter(pk=claim_id)
-    if (claim := found.first()) is None:
-        raise absent()
-    by.require(Right.WRITE_CLAIMS)
+    claim = visible(claim_id, by=by, to=Right.WRITE_CLAIMS)
     if claim.status not in OVER:
         raise Refused(*CLAIM.refusals[claim.status])
     tenant_id = str(claim.customer.tenant_id)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions.conflicts import open_conflicts
-from associations.claims.actions.shared import about, absent, locked, next_instant, record, told_privately, units_of
+from associations.claims.actions.shared import about, locked, next_instant, record, told_privately, units_of, visible
 from associations.claims.events.proofs import ProofEvent
 from associations.claims.models import Claim, ClaimUnit, Proof, ProofUnit
 from associations.claims.policies import policy_on
@@ -74,10 +74,7 @@ def upload(
     Raises NotFound, Forbidden, VersionConflict, Locked, Unavailable, or Refused: with the code of the status, or on
     `file`, `units`, `acknowledged_on` or `description`.
     """
-    claim = Claim.objects.visible_to(by).filter(pk=claim_id).first()
-    if claim is None:
-        raise absent()
-    by.require(Right.WRITE_PROOFS)
+    claim = visible(claim_id, by=by, to=Right.WRITE_PROOFS)
     _require_open(claim, by.today)  # once more under the lock: here it spares the work
     _units(claim, said.units)
     _require_date(said.acknowledged_on, by.today)

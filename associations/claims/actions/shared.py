@@ -32,14 +32,33 @@ def absent() -> NotFound:
     return NotFound("not_found", _("This claim does not exist, or you do not have access to it."))
 
 
+def visible(claim_id: int, *, by: Actor, to: str | None = None) -> Claim:
+    """Return the claim with its customer and partner.
+
+    Raises NotFound if the actor may not see it, Forbidden without the right `to`.
+    """
+    claim = one_of(
+        Claim.objects.visible_to(by).select_related("customer__organisation", "partner__organisation"), claim_id
+    )
+    if to:
+        by.require(to)
+    return claim
+
+
+def one_of(claims: QuerySet[Claim], claim_id: int) -> Claim:
+    """Return the one of these claims with this key. Raises NotFound."""
+    claim = claims.filter(pk=claim_id).first()
+    if claim is None:
+        raise absent()
+    return claim
+
+
 def locked(claim_id: int, right: str, *, by: Actor, version: int | None = None) -> Claim:
     """Return the claim, its customer locked until the transaction ends.
 
     Raises NotFound if the actor may not see it, Forbidden without the right, VersionConflict or Locked.
     """
-    if not Claim.objects.visible_to(by).filter(pk=claim_id).exists():
-        raise absent()
-    by.require(right)
+    visible(claim_id, by=by, to=right)
     claim = locked_by_system(claim_id)
     if version is not None and claim.version != version:
         raise VersionConflict(

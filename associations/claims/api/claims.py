@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from associations.claims.actions import commenting, drafting, submitting
-from associations.claims.actions.shared import absent
+from associations.claims.actions.shared import one_of, visible
 from associations.claims.models import Claim
 from associations.claims.queries.as_of import as_then, claims_then, with_all_then
 from associations.claims.queries.claims import (
@@ -34,7 +34,6 @@ from associations.claims.schemas.claims import (
     CommentBody,
     CommentShape,
     DraftBody,
-    NoBody,
     WordsBody,
     claim_shape,
     comment_shape,
@@ -46,7 +45,7 @@ from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.accounts.writes import Target, write
-from por.api.endpoint import Endpoint, entered, etag
+from por.api.endpoint import Endpoint, NoBody, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import described, page_of
 from por.directory.actions import malformed
@@ -221,7 +220,7 @@ class ClaimList(Endpoint):
         def draft(_version: int | None) -> Response:
             given = entered(request, DraftBody)
             claim = drafting.draft(given["tenant_id"], given["domain"], fields_of(given), by=actor, origin=Origin.API)
-            return _answered(actor, claim.pk, status=201)
+            return answered(actor, claim.pk, status=201)
 
         return write(request, Right.WRITE_CLAIMS, draft)
 
@@ -238,7 +237,7 @@ class ClaimDetail(Endpoint):
         problems=NOT_FOUND | {422: ["as_of_in_future"]},
     )
     def get(self, request: Request, claim_id: int) -> Response:
-        return _answered(actor_of(request), claim_id, day=filtered(request, AsOf).day)
+        return answered(actor_of(request), claim_id, day=filtered(request, AsOf).day)
 
     @described(
         "claim_change",
@@ -258,12 +257,10 @@ class ClaimDetail(Endpoint):
         versioned=True,
     )
     def patch(self, request: Request, claim_id: int) -> Response:
-        def change(version: int | None) -> Response:
-            actor = actor_of(request)
+        def change(actor: Actor, version: int | None) -> None:
             drafting.change(claim_id, fields_of(entered(request, ClaimBody)), by=actor, version=version)
-            return _answered(actor, claim_id)
 
-        return _write(request, claim_id, Right.WRITE_CLAIMS, change, must_match=True)
+        return write_claim(request, claim_id, Right.WRITE_CLAIMS, change, must_match=True)
 
 
 class Submit(Endpoint):
@@ -285,13 +282,11 @@ class Submit(Endpoint):
         writes=True,
     )
     def post(self, request: Request, claim_id: int) -> Response:
-        def submit(version: int | None) -> Response:
-            actor = actor_of(request)
+        def submit(actor: Actor, version: int | None) -> None:
             entered(request, NoBody)
             submitting.submit(claim_id, by=actor, version=version)
-            return _answered(actor, claim_id)
 
-        return _write(request, claim_id, Right.WRITE_CLAIMS, submit)
+        return write_claim(request, claim_id, Right.WRITE_CLAIMS, submit)
 
 
 class Withdraw(Endpoint):
@@ -308,13 +303,11 @@ class Withdraw(Endpoint):
         writes=True,
     )
     def post(self, request: Request, claim_id: int) -> Response:
-        def withdraw(version: int | None) -> Response:
-            actor = actor_of(request)
+        def withdraw(actor: Actor, version: int | None) -> None:
             note = words_of(entered(request, WordsBody))
             drafting.withdraw(claim_id, by=actor, version=version, note=note)
-            return _answered(actor, claim_id)
 
-        return _write(request, claim_id, Right.WRITE_CLAIMS, withdraw)
+        return write_claim(request, claim_id, Right.WRITE_CLAIMS, withdraw)
 
 
 class Comments(Endpoint):
@@ -329,8 +322,7 @@ class Comments(Endpoint):
     )
     def get(self, request: Request, claim_id: int) -> HttpResponseBase:
         actor = actor_of(request)
-        claim = _get_visible(actor, claim_id)
-        actor.require(Right.LIST_PROOFS)
+        claim = visible(claim_id, by=actor, to=Right.LIST_PROOFS)
         return listing(
             request,
             comments_of(actor, claim),
@@ -366,36 +358,34 @@ class Comments(Endpoint):
             return Response(comment_shape(written), status=201)
 
         right = commenting.right_to_comment(actor_of(request))
-        return write(request, right, comment, Target(lambda: _get_visible(actor_of(request), claim_id)))
+        return write(request, right, comment, Target(lambda: visible(claim_id, by=actor_of(request))))
 
 
-def _write(
+def write_claim(
     request: Request,
     claim_id: int,
     right: str,
-    work: Callable[[int | None], Response],
+    verb: Callable[[Actor, int | None], object],
     *,
     must_match: bool = False,
 ) -> Response:
-    target = Target(lambda: _get_visible(actor_of(request), claim_id), STALE, must_match)
-    return write(request, right, work, target)
+    """Let the actor do a verb on a claim of this version; return the claim as the actor may read it then."""
+    actor = actor_of(request)
+
+    def work(version: int | None) -> Response:
+        verb(actor, version)
+        return answered(actor, claim_id)
+
+    return write(request, right, work, Target(lambda: visible(claim_id, by=actor), STALE, must_match))
 
 
-def _get_visible(actor: Actor, claim_id: int) -> Claim:
-    found = Claim.objects.visible_to(actor).filter(pk=claim_id).first()
-    if found is None:
-        raise absent()
-    return found
+def answered(actor: Actor, claim_id: int, *, status: int = 200, day: date | None = None) -> Response:
+    """Return the answer with a claim as the actor may read it, now or at the end of a day. Raises NotFound."""
+    found = one_of(_claims(actor, day), claim_id)
+    shape = claim_shape(actor, found if day is None else as_then(found))
+    return Response(shape, status=status, headers={"ETag": etag(found.version)})
 
 
 def _claims(actor: Actor, day: date | None) -> QuerySet[Claim]:
     """Return the claims that the actor may see, as they are, or those that existed at the end of a day."""
     return claims_with_all(actor) if day is None else with_all_then(claims_then(actor, day), day)
-
-
-def _answered(actor: Actor, claim_id: int, *, status: int = 200, day: date | None = None) -> Response:
-    found = _claims(actor, day).filter(pk=claim_id).first()
-    if found is None:
-        raise absent()
-    shape = claim_shape(actor, found if day is None else as_then(found))
-    return Response(shape, status=status, headers={"ETag": etag(found.version)})

@@ -23,7 +23,7 @@ from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.accounts.writes import Target, write
-from por.api.endpoint import DigitsField, Endpoint, entered, etag
+from por.api.endpoint import DigitsField, Endpoint, NoBody, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import described, page_of
 from por.directory.rules import Workload
@@ -70,10 +70,6 @@ class AskProofBody(serializers.Serializer[Any]):
     note = serializers.CharField(
         required=False, allow_blank=True, max_length=NOTE_LENGTH, help_text="What is needed. Only its partner reads it."
     )
-
-
-class NothingBody(serializers.Serializer[Any]):
-    """Nothing."""
 
 
 class ConflictAnswerBody(serializers.Serializer[Any]):
@@ -226,14 +222,14 @@ class AskCustomer(Endpoint):
         "For a reviewer. The customer's administrators are asked which partner is doing the work.",
         answers={200: ConflictShape},
         example=EXAMPLE | {"asked_customer_at": "2026-03-03T08:00:00Z"},
-        body=NothingBody,
+        body=NoBody,
         body_example={},
         problems=NOT_FOUND | {409: [*CLOSED, "interest"], 412: ["stale"]},
         writes=True,
     )
     def post(self, request: Request, conflict_id: int) -> Response:
         def ask(version: int | None) -> Response:
-            entered(request, NothingBody)
+            entered(request, NoBody)
             deciding.ask_customer(conflict_id, by=actor_of(request), version=version)
             return _answered(actor_of(request), conflict_id)
 

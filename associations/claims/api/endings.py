@@ -6,24 +6,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from associations.claims.actions import again, ending
-from associations.claims.actions.shared import absent
-from associations.claims.api.claims import DECIDED, STALE
-from associations.claims.models import Claim
-from associations.claims.queries.claims import claims_with_all
-from associations.claims.schemas.claims import EXAMPLE, ClaimShape, WordsBody, claim_shape, words_of
+from associations.claims.api.claims import DECIDED, write_claim
+from associations.claims.schemas.claims import EXAMPLE, ClaimShape, WordsBody, words_of
 from associations.record.schemas import NOT_FOUND
-from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import Right
-from por.accounts.writes import Target, write
-from por.api.endpoint import Endpoint, entered, etag
+from por.api.endpoint import Endpoint, entered
 from por.api.schema import described
 
 PENDING = ["claim_is_draft", "claim_submitted", "claim_under_review", "claim_action_required", "claim_disputed"]
 #: The statuses in which a claim has nothing to end.
 NOT_APPROVED = [*PENDING, *(one for one in DECIDED if one != "claim_approved")]
-
-
 ENDED = EXAMPLE | {"status": "ended", "due_at": None, "whose_turn": "nobody", "version": 6}
 
 
@@ -46,13 +39,11 @@ class Decline(Endpoint):
         writes=True,
     )
     def post(self, request: Request, claim_id: int) -> Response:
-        def decline(version: int | None) -> Response:
-            actor = actor_of(request)
+        def decline(actor: Actor, version: int | None) -> None:
             note = words_of(entered(request, WordsBody))
             ending.decline(claim_id, by=actor, note=note, version=version)
-            return _answered(actor, claim_id)
 
-        return write(request, Right.DECLINE_CLAIM, decline, _target(request, claim_id))
+        return write_claim(request, claim_id, Right.DECLINE_CLAIM, decline)
 
 
 class Disassociate(Endpoint):
@@ -69,12 +60,10 @@ class Disassociate(Endpoint):
         writes=True,
     )
     def post(self, request: Request, claim_id: int) -> Response:
-        def disassociate(version: int | None) -> Response:
-            actor = actor_of(request)
+        def disassociate(actor: Actor, version: int | None) -> None:
             ending.disassociate(claim_id, words_of(entered(request, WordsBody)), by=actor, version=version)
-            return _answered(actor, claim_id)
 
-        return write(request, Right.DISASSOCIATE, disassociate, _target(request, claim_id))
+        return write_claim(request, claim_id, Right.DISASSOCIATE, disassociate)
 
 
 class Dispute(Endpoint):
@@ -103,25 +92,7 @@ class Dispute(Endpoint):
         writes=True,
     )
     def post(self, request: Request, claim_id: int) -> Response:
-        def dispute(version: int | None) -> Response:
-            actor = actor_of(request)
+        def dispute(actor: Actor, version: int | None) -> None:
             again.dispute(claim_id, words_of(entered(request, WordsBody)), by=actor, version=version)
-            return _answered(actor, claim_id)
 
-        return write(request, Right.WRITE_CLAIMS, dispute, _target(request, claim_id))
-
-
-def _target(request: Request, claim_id: int) -> Target:
-    return Target(lambda: _get(actor_of(request), claim_id), STALE)
-
-
-def _get(actor: Actor, claim_id: int) -> Claim:
-    found = claims_with_all(actor).filter(pk=claim_id).first()
-    if found is None:
-        raise absent()
-    return found
-
-
-def _answered(actor: Actor, claim_id: int) -> Response:
-    claim = _get(actor, claim_id)
-    return Response(claim_shape(actor, claim), headers={"ETag": etag(claim.version)})
+        return write_claim(request, claim_id, Right.WRITE_CLAIMS, dispute)

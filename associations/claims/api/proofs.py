@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from associations.claims.actions.proofs import Said, record_opening, unit_key, upload
+from associations.claims.actions.shared import visible
 from associations.claims.models import Claim, Proof
 from associations.claims.queries import proofs as queries
 from associations.claims.rules import DESCRIPTION_LENGTH, MOST_BYTES_AT_ONCE, Preview, Scan
@@ -119,7 +120,7 @@ class Proofs(Endpoint):
         is_list=True,
     )
     def get(self, request: Request, claim_id: int) -> HttpResponseBase:
-        claim = queries.visible_claim(claim_id, by=actor_of(request), to=Right.LIST_PROOFS)
+        claim = visible(claim_id, by=actor_of(request), to=Right.LIST_PROOFS)
         return listing(
             request,
             Proof.objects.filter(claim=claim).prefetch_related("units__subscription"),
@@ -149,7 +150,7 @@ class Proofs(Endpoint):
         actor = actor_of(request)
 
         def find() -> Claim:
-            return queries.visible_claim(claim_id, by=actor, to=Right.WRITE_PROOFS)
+            return visible(claim_id, by=actor, to=Right.WRITE_PROOFS)
 
         body = _read(request) if actor.may(Right.WRITE_PROOFS) and _is_there(claim_id, request) else None
 
@@ -192,7 +193,7 @@ class ProofDetail(Endpoint):
         problems=NOT_FOUND | {403: ["no_right"]},
     )
     def get(self, request: Request, claim_id: int, number: int) -> Response:
-        claim = queries.visible_claim(claim_id, by=actor_of(request), to=Right.LIST_PROOFS)
+        claim = visible(claim_id, by=actor_of(request), to=Right.LIST_PROOFS)
         return Response(_shape(queries.proof_of(claim, number)))
 
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from associations.claims.actions import reviewing
-from associations.claims.actions.shared import absent
-from associations.claims.api.claims import OVER, STALE
+from associations.claims.api.claims import OVER, write_claim
 from associations.claims.models import Claim
-from associations.claims.queries.claims import claims_with_all
-from associations.claims.schemas.claims import EXAMPLE, ClaimShape, NoBody, claim_shape
+from associations.claims.schemas.claims import EXAMPLE, ClaimShape
 from associations.claims.schemas.reviews import ApproveBody, ReasonsBody
 from associations.record.schemas import NOT_FOUND
-from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import Right
-from por.accounts.writes import Target, write
-from por.api.endpoint import Endpoint, entered, etag
+from por.api.endpoint import Endpoint, NoBody, entered
 from por.api.schema import described
 
 #: The statuses in which no reviewer can do anything, and that the reviewer has an interest.
@@ -46,7 +39,7 @@ class StartReview(Endpoint):
             entered(request, NoBody)
             return reviewing.start_review(claim_id, by=actor, version=version)
 
-        return _write(request, claim_id, start)
+        return write_claim(request, claim_id, Right.REVIEW_CLAIMS, start)
 
 
 class Ask(Endpoint):
@@ -66,7 +59,7 @@ class Ask(Endpoint):
             given = entered(request, ReasonsBody)
             return reviewing.ask(claim_id, given["reasons"], by=actor, note=given.get("note", ""), version=version)
 
-        return _write(request, claim_id, ask)
+        return write_claim(request, claim_id, Right.REVIEW_CLAIMS, ask)
 
 
 class Approve(Endpoint):
@@ -104,7 +97,7 @@ class Approve(Endpoint):
                 claim_id, by=actor, note=given.get("note", ""), disclosed=disclosed, version=version
             )
 
-        return _write(request, claim_id, approve)
+        return write_claim(request, claim_id, Right.REVIEW_CLAIMS, approve)
 
 
 class Reject(Endpoint):
@@ -124,22 +117,4 @@ class Reject(Endpoint):
             given = entered(request, ReasonsBody)
             return reviewing.reject(claim_id, given["reasons"], by=actor, note=given.get("note", ""), version=version)
 
-        return _write(request, claim_id, reject)
-
-
-def _write(request: Request, claim_id: int, verb: Callable[[Actor, int | None], Claim]) -> Response:
-    """Return the claim after the verb."""
-
-    def find() -> Any:
-        found = Claim.objects.visible_to(actor_of(request)).filter(pk=claim_id).first()
-        if found is None:
-            raise absent()
-        return found
-
-    def work(version: int | None) -> Response:
-        actor = actor_of(request)
-        verb(actor, version)
-        claim = claims_with_all(actor).get(pk=claim_id)
-        return Response(claim_shape(actor, claim), headers={"ETag": etag(claim.version)})
-
-    return write(request, Right.REVIEW_CLAIMS, work, Target(find, STALE))
+        return write_claim(request, claim_id, Right.REVIEW_CLAIMS, reject)

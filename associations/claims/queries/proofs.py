@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions.proofs import unit_key
-from associations.claims.actions.shared import absent
+from associations.claims.actions.shared import visible
 from associations.claims.models import Claim, ClaimUnit, Proof
 from associations.claims.rules import READABLE, Scan
 from por.accounts.models import Actor
@@ -32,16 +32,6 @@ CLOSED = {
     Scan.FAILED: ("scan_pending", _("This file could not be scanned yet. We try again every few minutes.")),
     Scan.INFECTED: ("proof_infected", _("Our scan found malware in this file. Nobody can open it.")),
 }
-
-
-def visible_claim(claim_id: int, *, by: Actor, to: Right) -> Claim:
-    """Return a claim whose files the actor may list or read. Raises NotFound, or Forbidden without the right."""
-    claims = Claim.objects.visible_to(by).select_related("customer__organisation", "partner__organisation")
-    claim = claims.filter(pk=claim_id).first()
-    if claim is None:
-        raise absent()
-    by.require(to)
-    return claim
 
 
 def proofs_of(claim: Claim) -> list[Proof]:
@@ -74,7 +64,7 @@ def opened(claim_id: int, number: int, *, by: Actor) -> Proof:
 
     Raises NotFound, Forbidden, or Refused: `scan_pending` or `proof_infected`.
     """
-    proof = proof_of(visible_claim(claim_id, by=by, to=Right.READ_PROOFS), number)
+    proof = proof_of(visible(claim_id, by=by, to=Right.READ_PROOFS), number)
     if proof.scan not in READABLE:
         raise Refused(*CLOSED[Scan(proof.scan)])
     return proof

@@ -171,10 +171,6 @@ def words_of(given: dict[str, Any], *names: str) -> str:
     return "\n".join(given[one].strip() for one in names or ("reason", "text") if given.get(one, "").strip())
 
 
-class NoBody(serializers.Serializer[Any]):
-    """An empty body."""
-
-
 class CommentBody(serializers.Serializer[Any]):
     """A comment. `internal` is for platform staff."""
 

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from associations.claims.actions.conflicts import open_conflicts
 from associations.claims.actions.ending import can_decline, is_in_term
+from associations.claims.actions.shared import one_of
 from associations.claims.queries import customers, reviews
 from associations.claims.rules import ClaimStatus
 from associations.record import timeline
@@ -16,9 +17,7 @@ from associations.record.access import events_visible_to
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
-from por.errors import NotFound
 from por.web.lists import Listing, claims_text
-from por.web.pages import NOT_YOURS
 
 
 @require_safe
@@ -46,9 +45,7 @@ def customer_claim_list(request: Request) -> HttpResponse:
 def customer_claim(request: Request, claim_id: int) -> HttpResponse:
     """Show who claims what, and what an approved claim means. It shows no file, comment or reason."""
     actor, now = request.actor, timezone.now()
-    claim = customers.claims_for_customer(actor).filter(pk=claim_id).first()
-    if claim is None:
-        raise NotFound("not_found", NOT_YOURS)
+    claim = one_of(customers.claims_for_customer(actor), claim_id)
     events = events_visible_to(actor).filter(object_kind="claim", object_id=str(claim.pk)).order_by("-id")
     declinable = can_decline(claim, now)
     return render(

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from associations.claims.actions import again, ending
-from associations.claims.actions.shared import absent
+from associations.claims.actions.shared import one_of
 from associations.claims.events.mails import until_text
 from associations.claims.forms.endings import (
     DeclineForm,
@@ -162,10 +162,7 @@ def _is_now(claim_id: int, status: ClaimStatus) -> bool:
 
 
 def _visible(request: Request, claim_id: int) -> Claim:
-    claim = Claim.objects.visible_to(request.actor).for_listing().filter(pk=claim_id).first()
-    if claim is None:
-        raise absent()
-    return claim
+    return one_of(Claim.objects.visible_to(request.actor).for_listing(), claim_id)
 
 
 def _page(

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from associations.claims.actions import again, commenting, drafting
 from associations.claims.actions.conflicts import open_conflicts
-from associations.claims.actions.shared import units_of
+from associations.claims.actions.shared import units_of, visible
 from associations.claims.exports import claims_csv
 from associations.claims.forms.claims import ClaimFilter, CommentForm, WithdrawForm
 from associations.claims.models import Claim, ClaimStep
@@ -41,9 +41,8 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
-from por.errors import NotFound
 from por.web.lists import Listing, ListTab, claims_text
-from por.web.pages import NOT_YOURS, as_of_context, posted, render_page, submit
+from por.web.pages import as_of_context, posted, render_page, submit
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -120,7 +119,7 @@ def _counts(actor: Actor) -> dict[str, int]:
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_claim(request: Request, claim_id: int) -> HttpResponse:
-    return to_partner(request, get_visible(request.actor, claim_id))
+    return to_partner(request, visible(claim_id, by=request.actor))
 
 
 @posted("claims:claim")
@@ -128,13 +127,13 @@ def partner_claim(request: Request, claim_id: int) -> HttpResponse:
 def partner_claim_comment(request: Request, claim_id: int) -> HttpResponse:
     """Add a comment. The form has no version: a comment does not depend on what else has happened."""
     actor = request.actor
-    claim = get_visible(actor, claim_id, to=Right.WRITE_CLAIMS)
+    claim = visible(claim_id, by=actor, to=Right.WRITE_CLAIMS)
     form = CommentForm(request.POST)
     sent = submit(form, lambda: commenting.comment(claim_id, form.cleaned_data["text"], by=actor))
     if sent.is_done:
         messages.success(request, _("Comment added. The reviewer can read it."))
         return redirect("claims:claim", claim_id)
-    return to_partner(request, get_visible(actor, claim.pk), comment=form, status=sent.status)
+    return to_partner(request, visible(claim.pk, by=actor), comment=form, status=sent.status)
 
 
 @posted("claims:claim")
@@ -142,7 +141,7 @@ def partner_claim_comment(request: Request, claim_id: int) -> HttpResponse:
 def partner_claim_withdraw(request: Request, claim_id: int) -> HttpResponse:
     """Withdraw a claim. A second click changes nothing and gets the same answer."""
     actor = request.actor
-    get_visible(actor, claim_id, to=Right.WRITE_CLAIMS)
+    visible(claim_id, by=actor, to=Right.WRITE_CLAIMS)
     form = WithdrawForm(request.POST)
 
     def withdraw() -> Claim:
@@ -150,23 +149,12 @@ def partner_claim_withdraw(request: Request, claim_id: int) -> HttpResponse:
         return drafting.withdraw(claim_id, by=actor, version=given["version"], note=given["note"])
 
     sent = submit(form, withdraw)
-    claim = get_visible(actor, claim_id)
+    claim = visible(claim_id, by=actor)
     if sent.is_done or (sent.refused and claim.status == ClaimStatus.WITHDRAWN):
         if sent.is_done:
             messages.success(request, _("Claim withdrawn."))
         return redirect("claims:claim", claim_id)
     return to_partner(request, claim, withdraw=form, status=sent.status)
-
-
-def get_visible(actor: Actor, claim_id: int, *, to: Right | None = None) -> Claim:
-    """Return the claim. Raise NotFound if the actor may not see it, or Forbidden without the right `to`."""
-    found = Claim.objects.visible_to(actor).select_related("customer__organisation", "partner__organisation")
-    claim = found.filter(pk=claim_id).first()
-    if claim is None:
-        raise NotFound("not_found", NOT_YOURS)
-    if to:
-        actor.require(to)
-    return claim
 
 
 def can_be_changed(claim: Claim) -> bool:

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from associations.claims.actions import drafting
 from associations.claims.actions.proofs import record_opening, takes_proof, upload
+from associations.claims.actions.shared import visible
 from associations.claims.forms.proofs import ChecklistForm, ProofForm
 from associations.claims.models import Claim, Proof
 from associations.claims.queries import proofs as queries
@@ -86,7 +87,7 @@ def _rows(request: Request, claim: Claim) -> list[Row]:
 @require_http_methods(["GET", "HEAD", "POST"])
 @only(OrganisationKind.PARTNER, to=Right.LIST_PROOFS)
 def proofs(request: Request, claim_id: int) -> HttpResponseBase:
-    claim = queries.visible_claim(claim_id, by=request.actor, to=Right.LIST_PROOFS)
+    claim = visible(claim_id, by=request.actor, to=Right.LIST_PROOFS)
     if request.method != "POST":
         return _list(request, claim, ProofForm(claim=claim))
     request.actor.require(Right.WRITE_PROOFS)
@@ -125,7 +126,7 @@ def _list(request: Request, claim: Claim, form: ProofForm, *, status: int = 200)
 @only(OrganisationKind.PARTNER, to=Right.WRITE_CLAIMS)
 def check(request: Request, claim_id: int) -> HttpResponseBase:
     """Keep which points of the checklist the partner has found in its proof."""
-    claim = queries.visible_claim(claim_id, by=request.actor, to=Right.WRITE_CLAIMS)
+    claim = visible(claim_id, by=request.actor, to=Right.WRITE_CLAIMS)
     form = ChecklistForm(request.POST)
     sent = submit(form, lambda: drafting.change(claim_id, {"checked": form.cleaned_data["checked"]}, by=request.actor))
     if not sent.is_done:
@@ -140,7 +141,7 @@ def check(request: Request, claim_id: int) -> HttpResponseBase:
 @only(OrganisationKind.PARTNER, to=Right.WRITE_PROOFS)
 def proof_form(request: Request, claim_id: int, ending: str) -> HttpResponse:
     """Return the form for a proof, filled with the data of the claim."""
-    claim = queries.visible_claim(claim_id, by=request.actor, to=Right.WRITE_PROOFS)
+    claim = visible(claim_id, by=request.actor, to=Right.WRITE_PROOFS)
     write = {"docx": proof_forms.as_docx, "pdf": proof_forms.as_pdf}.get(ending)
     if write is None:
         raise NotFound("not_found", _("The form is there as DOCX and as PDF."))
@@ -176,7 +177,7 @@ def proof_download(request: Request, claim_id: int, number: int) -> HttpResponse
 @require_safe
 @only(OrganisationKind.STAFF, to=Right.LIST_PROOFS)
 def review_proofs(request: Request, claim_id: int) -> HttpResponse:
-    claim = queries.visible_claim(claim_id, by=request.actor, to=Right.LIST_PROOFS)
+    claim = visible(claim_id, by=request.actor, to=Right.LIST_PROOFS)
     checklist = [(one.value, one.label, one in claim.checked) for one in CHECKLIST]
     return render(
         request, "claims/proofs.html", {"claim": claim, "rows": _rows(request, claim), "checklist": checklist}
@@ -224,7 +225,7 @@ def _viewer(request: Request, claim_id: int, number: int) -> HttpResponse:
     staff = request.actor.is_staff
     place = "claims:review_proof_page" if staff else "claims:proof_page"
     context = {
-        "claim": queries.visible_claim(claim_id, by=request.actor, to=Right.READ_PROOFS),
+        "claim": visible(claim_id, by=request.actor, to=Right.READ_PROOFS),
         "proof": one,
         "pages": [reverse(place, args=[claim_id, number, page]) for page in range(1, one.pages + 1)],
         "list_url": reverse("claims:review_proofs" if staff else "claims:proofs", args=[claim_id]),

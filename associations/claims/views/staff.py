@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from associations.claims.actions import assigning, commenting, interests, reviewing
 from associations.claims.actions.conflicts import open_conflicts
 from associations.claims.actions.interests import marks_for_others, may_change
+from associations.claims.actions.shared import one_of
 from associations.claims.forms.reviews import (
     AssignForm,
     DecideForm,
@@ -28,9 +29,8 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
-from por.errors import NotFound
 from por.web.lists import Listing, claims_text
-from por.web.pages import NOT_YOURS, posted, render_page, submit
+from por.web.pages import posted, render_page, submit
 
 #: What a claim is after each decision.
 DECIDED = {
@@ -166,10 +166,7 @@ def review_comment(request: Request, claim_id: int) -> HttpResponse:
 
 def _get(actor: Actor, claim_id: int) -> Claim:
     """Return the claim. Raises NotFound for a draft, which only its partner sees."""
-    found = reviews.claims_for_queue(actor).filter(pk=claim_id).first()
-    if found is None:
-        raise NotFound("not_found", NOT_YOURS)
-    return found
+    return one_of(reviews.claims_for_queue(actor), claim_id)
 
 
 def _is_in(actor: Actor, claim_id: int, statuses: set[ClaimStatus]) -> bool:

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_http_methods
 
 from associations.claims.actions import drafting, submitting
 from associations.claims.actions.drafting import Fields
-from associations.claims.actions.shared import units_of
+from associations.claims.actions.shared import units_of, visible
 from associations.claims.forms.claims import (
     ContactsForm,
     NameForm,
@@ -36,7 +36,7 @@ from associations.claims.policies import policy_on
 from associations.claims.programs import Claimable, claimable
 from associations.claims.queries.units import key_of, known_of, subscriptions_to_choose
 from associations.claims.rules import CHECKLIST, ClaimStatus, Origin, Program
-from associations.claims.views.partner import can_be_changed, get_visible, to_partner
+from associations.claims.views.partner import can_be_changed, to_partner
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -113,7 +113,7 @@ def claim_edit(request: Request, claim_id: int, page: str) -> HttpResponse:
     """Show a page of the claim; keep what it gets, and go on to the next page."""
     if page not in PAGES:
         raise NotFound("not_found", NOT_YOURS)
-    claim = get_visible(request.actor, claim_id, to=Right.WRITE_CLAIMS)
+    claim = visible(claim_id, by=request.actor, to=Right.WRITE_CLAIMS)
     if request.method == "POST":
         return _save(request, claim, page)
     if not can_be_changed(claim):
@@ -132,7 +132,7 @@ def _save(request: Request, claim: Claim, page: str) -> HttpResponse:
         return submitting.submit(claim.pk, by=actor, version=changed.version) if submits else changed
 
     sent = submit(form, keep, reword=_reword(form))
-    fresh = get_visible(actor, claim.pk)
+    fresh = visible(claim.pk, by=actor)
     was_sent_twice = isinstance(sent.refused, VersionConflict) and (
         fresh.status == ClaimStatus.SUBMITTED
         if submits

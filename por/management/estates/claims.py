@@ -23,11 +23,13 @@ Row = tuple[str, str, str, str, str, str, str, date]
 class Maker:
     """What a customer has, subscription by subscription, and then the rows of its claims.
 
-    Its chance is its own, so that the other files of an estate are as they would be without claims.
+    Its chance is its own, so that the other files of an estate are as they would be without claims. The numbers of
+    claims depend on the seed, so that another estate can be loaded into the same database.
     """
 
-    def __init__(self, chance: Random, today: date) -> None:
-        self.chance = chance
+    def __init__(self, seed: int, today: date) -> None:
+        self.chance = Random(f"claims of {seed}")
+        self.series = Random(f"numbers of claims of {seed}").randrange(10**6)
         self.today = today
         self.number = 0
         self._workloads: dict[str, date] = {}  # with the first day on which a subscription has it
@@ -94,5 +96,5 @@ class Maker:
         self, name: str, mpn_id: str, tenant_id: str, program: str, workloads: list[str], ids: list[str], day: date
     ) -> Row:
         self.number += 1
-        number = f"CPR-19{self.number:07d}"
+        number = f"CPR-{self.series:06d}-{self.number:06d}"
         return number, name, mpn_id, tenant_id, program, ";".join(workloads), ";".join(ids), day

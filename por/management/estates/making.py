@@ -105,7 +105,7 @@ class Maker:
         self.counts = dict.fromkeys(COLUMNS, 0)
         self.corrections_random = Random(f"corrections of {seed}")
         self.enrolments_random = Random(f"enrolments of {seed}")
-        self.claims = claims.Maker(Random(f"claims of {seed}"), today)
+        self.claims = claims.Maker(seed, today)
         self.locations: list[Partner] = []
         self.own_tenants: list[tuple[str, str, str, Partner]] = []  # name, country, tenant ID, partner
         self.cast_tenants: dict[str, str] = {}

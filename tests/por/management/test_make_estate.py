@@ -276,6 +276,14 @@ def test_enrolments_are_of_locations_and_some_are_not_complete(estate: Estate) -
     assert all(day <= f"{TODAY}" for row in enrolled for day in (row["tax_ok_on"], row["bank_ok_on"]) if day)
 
 
+def test_estates_of_two_seeds_have_no_claim_number_in_common(tmp_path: Path) -> None:
+    made = [rows(make(tmp_path / str(seed), subscriptions=300, seed=seed)) for seed in (1, 2)]
+    first, second = ({row["claim_number"] for row in one["claims"]} for one in made)
+    assert first
+    assert second
+    assert not first & second
+
+
 def test_claims_are_of_what_the_customer_has_and_some_were_migrated_without_proof(estate: Estate) -> None:
     numbers = [row["claim_number"] for row in estate["claims"]]
     assert len(numbers) == len(set(numbers)) > 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from django.db.models import TextChoices
@@ -238,6 +239,13 @@ CHECKLIST = (
     Reason.NO_DESCRIPTION,
     Reason.NO_PRODUCTS,
 )
+
+
+def checklist(found: Collection[str]) -> list[tuple[Reason, bool]]:
+    """Return each point of the checklist with whether it is among those that were found."""
+    return [(one, one in found) for one in CHECKLIST]
+
+
 #: The reasons that a reviewer may give; the others follow from what has happened.
 GIVEN_BY_REVIEWER = (
     *CHECKLIST,

@@ -22,7 +22,7 @@ from associations.claims.models import (
     ProofUnit,
 )
 from associations.claims.policies import POLICIES, policy_on
-from associations.claims.rules import CHECKLIST, READABLE, ConflictStatus, Outcome, Reason
+from associations.claims.rules import READABLE, ConflictStatus, Outcome, Reason
 from associations.record.models import Association
 from associations.record.rules import AssociationKind
 from por.accounts.models import Actor
@@ -63,11 +63,6 @@ class VisibleSide:
     def holds(self) -> bool:
         """Return whether the claim is approved with the unit."""
         return self.unit is not None and self.unit.outcome == Outcome.HELD and self.unit.live
-
-    @property
-    def checklist(self) -> list[tuple[Reason, bool]]:
-        """Return the checklist, with whether each point is there."""
-        return [(one, one not in (self.missing or [])) for one in CHECKLIST]
 
 
 @dataclass

@@ -14,9 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from associations.claims.actions.interests import marks_for_others
-from associations.claims.models import DUE, Claim, Comment, Interest, Proof
+from associations.claims.models import DUE, Claim, Interest
 from associations.claims.queries.proofs import newest_proof_at
-from associations.claims.queries.steps import steps_of
 from associations.claims.rules import PENDING, TO_REVIEW, ClaimStatus
 from por.accounts.models import Actor
 from por.accounts.rules import Right
@@ -97,59 +96,6 @@ def interests_for_listing(actor: Actor) -> QuerySet[Interest]:
     if actor.may(Right.REVIEW_CLAIMS) and not marks_for_others(actor):
         found = found.filter(reviewer=actor.user_id)
     return found
-
-
-# --- One claim ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class File:
-    """A proof with the units that it is for."""
-
-    proof: Proof
-    units: list[str]
-
-
-@dataclass(frozen=True)
-class Papers:
-    """What only some staff read of a claim: its proofs, newest first, and its comments, oldest first."""
-
-    proofs: list[File]
-    comments: list[Comment]
-
-
-def papers_of(actor: Actor, claim: Claim) -> Papers | None:
-    """Return the proofs and comments of a claim; None for readers without the right."""
-    if not actor.may(Right.LIST_PROOFS):
-        return None
-    proofs = claim.proofs.prefetch_related("units__subscription__sku").order_by("-uploaded_at", "-number")
-    return Papers(
-        [File(one, [unit.label for unit in one.units.all()]) for one in proofs],
-        list(claim.comments.select_related("organisation").order_by("at", "pk")),
-    )
-
-
-@dataclass(frozen=True)
-class StepItem:
-    """A step of a claim, in the shape that templates/ui/timeline.html shows."""
-
-    icon: str
-    tone: str
-    sentence: str
-    at: datetime
-    by: str
-    reason: str
-
-
-def items_of(actor: Actor, claim: Claim) -> list[StepItem]:
-    """Return the steps of a claim, newest first, with their reasons, and with their notes for who reads comments."""
-    steps = claim.steps.select_related("organisation").order_by("-at", "-pk")
-    return [
-        StepItem(
-            one.icon, one.tone, str(one.sentence), one.at, one.by, "; ".join(filter(None, [*one.reasons, one.note]))
-        )
-        for one in steps_of(steps, with_notes=actor.may(Right.LIST_PROOFS))
-    ]
 
 
 # --- Words about time -----------------------------------------------------------------------------------------------

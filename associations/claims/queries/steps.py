@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy as _
 
-from associations.claims.models import ClaimStep
+from associations.claims.models import Claim, ClaimStep
 from associations.claims.rules import Reason
+from por.accounts.models import Actor
+from por.accounts.rules import Right
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -41,7 +42,7 @@ WORDS: dict[str, tuple[LazyText, str, str]] = {
 
 @dataclass(frozen=True)
 class Step:
-    """A line of the timeline of a claim."""
+    """A line of the timeline of a claim, as templates/ui/timeline.html shows it."""
 
     sentence: LazyText | str
     icon: str
@@ -51,10 +52,16 @@ class Step:
     reasons: list[str]
     note: str
 
+    @property
+    def reason(self) -> str:
+        """Return the reasons and the note in one line."""
+        return "; ".join(filter(None, [*self.reasons, self.note]))
 
-def steps_of(steps: Iterable[ClaimStep], *, with_notes: bool) -> list[Step]:
-    """Return the steps in words; their notes are for who may read comments."""
-    return [_step(one, with_notes=with_notes) for one in steps]
+
+def steps_of(actor: Actor, claim: Claim) -> list[Step]:
+    """Return the steps of a claim in words, newest first; their notes are for who may read comments."""
+    steps = ClaimStep.objects.filter(claim=claim).select_related("organisation").order_by("-at", "-pk")
+    return [_step(one, with_notes=actor.may(Right.LIST_PROOFS)) for one in steps]
 
 
 def _step(one: ClaimStep, *, with_notes: bool) -> Step:

@@ -21,7 +21,7 @@ from associations.claims.actions.conflicts import open_conflicts
 from associations.claims.actions.shared import units_of, visible
 from associations.claims.exports import claims_csv
 from associations.claims.forms.claims import ClaimFilter, CommentForm, WithdrawForm
-from associations.claims.models import Claim, ClaimStep
+from associations.claims.models import Claim
 from associations.claims.policies import policy_of
 from associations.claims.queries.as_of import as_then, listed_then
 from associations.claims.queries.claims import (
@@ -174,7 +174,6 @@ def to_partner(
     """Show the page of a claim to its partner. A form that was sent has its errors."""
     actor = request.actor
     may_write, may_list = actor.may(Right.WRITE_CLAIMS), actor.may(Right.LIST_PROOFS)
-    steps = ClaimStep.objects.filter(claim=claim).select_related("organisation").order_by("-at", "-pk")
     is_sent = claim.submitted_at is not None
     context: dict[str, Any] = {
         "claim": claim,
@@ -182,7 +181,7 @@ def to_partner(
         "units": [(unit, kept(claim, unit)) for unit in units_of(claim)],
         "due": due_of(claim),
         "warning": warning(claim, timezone.localdate()),
-        "steps": steps_of(steps, with_notes=may_list),
+        "steps": steps_of(actor, claim),
         "conflicts": open_conflicts(claim),
         "may_list": may_list,
         "proofs": list(claim.proofs.order_by("-number")) if may_list else [],

@@ -22,7 +22,7 @@ from associations.claims.actions.shared import visible
 from associations.claims.forms.proofs import ChecklistForm, ProofForm
 from associations.claims.models import Claim, Proof
 from associations.claims.queries import proofs as queries
-from associations.claims.rules import CHECKLIST, MOST_BYTES_AT_ONCE, READABLE, Preview, Scan
+from associations.claims.rules import MOST_BYTES_AT_ONCE, READABLE, Preview, Scan, checklist
 from associations.claims.views.partner import can_be_changed
 from por.accounts.guards import only
 from por.accounts.middleware import Request
@@ -116,7 +116,7 @@ def _list(request: Request, claim: Claim, form: ProofForm, *, status: int = 200)
         "rows": _rows(request, claim),
         "form": form,
         "may_upload": actor.may(Right.WRITE_PROOFS) and takes_proof(claim, actor.today),
-        "checklist": [(one.value, one.label, one in claim.checked) for one in CHECKLIST],
+        "checklist": checklist(claim.checked),
         "may_check": actor.may(Right.WRITE_CLAIMS) and can_be_changed(claim),
     }
     return render(request, "claims/proofs.html", context, status=status)
@@ -178,9 +178,10 @@ def proof_download(request: Request, claim_id: int, number: int) -> HttpResponse
 @only(OrganisationKind.STAFF, to=Right.LIST_PROOFS)
 def review_proofs(request: Request, claim_id: int) -> HttpResponse:
     claim = visible(claim_id, by=request.actor, to=Right.LIST_PROOFS)
-    checklist = [(one.value, one.label, one in claim.checked) for one in CHECKLIST]
     return render(
-        request, "claims/proofs.html", {"claim": claim, "rows": _rows(request, claim), "checklist": checklist}
+        request,
+        "claims/proofs.html",
+        {"claim": claim, "rows": _rows(request, claim), "checklist": checklist(claim.checked)},
     )
 
 

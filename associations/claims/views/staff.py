@@ -24,7 +24,10 @@ from associations.claims.forms.reviews import (
 )
 from associations.claims.models import Claim
 from associations.claims.queries import reviews
-from associations.claims.rules import CHECKLIST, CLAIM, PENDING, ClaimStatus, own_fields
+from associations.claims.queries.claims import comments_of
+from associations.claims.queries.proofs import proofs_of
+from associations.claims.queries.steps import steps_of
+from associations.claims.rules import CHECKLIST, CLAIM, PENDING, ClaimStatus, checklist, own_fields
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -182,6 +185,7 @@ def _show(
 ) -> HttpResponse:
     """Show the claim with all it has. `form` is the one that was sent, with its errors."""
     actor, claim = request.actor, _get(request.actor, claim_id)
+    may_list = actor.may(Right.LIST_PROOFS)
     interest = reviews.interest_of(actor, claim) if actor.may(Right.REVIEW_CLAIMS) else None
     conflicts = open_conflicts(claim)
     possible = set(CLAIM.steps.get(claim.status, {})) if actor.may(Right.REVIEW_CLAIMS) and not interest else set()
@@ -192,7 +196,6 @@ def _show(
     assign = form if isinstance(form, AssignForm) else AssignForm(
         members, initial={"reviewer": claim.assigned_to_id or actor.user_id}, auto_id="assign_%s"
     )  # fmt: skip
-    checklist = set(CHECKLIST)
     return render(
         request,
         "claims/staff_claim.html",
@@ -201,17 +204,19 @@ def _show(
             "units": claim.units.select_related("subscription__sku", "association").order_by("pk"),
             "own": [(label, getattr(claim, name)) for name, label in own_fields(claim.program, claim.role).items()],
             "left": reviews.time_left(claim.due_at) if claim.status in PENDING else None,
-            "checklist": [(one.label, one in claim.checked) for one in CHECKLIST],
-            "papers": reviews.papers_of(actor, claim),
-            "items": reviews.items_of(actor, claim),
+            "checklist": checklist(claim.checked),
+            "may_list": may_list,
+            "proofs": proofs_of(claim) if may_list else [],
+            "comments": comments_of(actor, claim),
+            "items": steps_of(actor, claim),
             "conflicts": conflicts,
             "interest": interest,
             "form": form,
             "may_start": "start review" in possible,
             "decisions": decisions,
             "decide_form": decide,
-            "missing": [(one, one.label) for one in reasons if one in checklist],
-            "other_reasons": [(one, one.label) for one in reasons if one not in checklist],
+            "missing": [(one, one.label) for one in reasons if one in CHECKLIST],
+            "other_reasons": [(one, one.label) for one in reasons if one not in CHECKLIST],
             "chosen": request.POST.getlist("reasons") if decide.is_bound else [],
             "opens_next": not decide.is_bound or "next" in request.POST,
             "needs_disclosure": reviewing.needs_disclosure(claim, actor.today),

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,6 +149,17 @@ class Answer(NamedTuple):
     @property
     def json(self) -> Any:
         return json.loads(self.text)
+
+
+def form_with_file(name: str, content: bytes, **fields: str) -> tuple[bytes, str]:
+    """Return the body of a form with these fields and a file, as a browser sends it, and its content type."""
+    boundary = uuid.uuid4().hex
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'
+        for field, value in fields.items()
+    )
+    head += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    return head.encode() + content + f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
 PARTS = {

@@ -69,7 +69,7 @@ def _rows(claims: QuerySet[Claim], past: bool) -> Iterator[list[Any]]:
             one.role,
             " ".join(unit.workload for unit in units if unit.workload),
             " ".join(str(unit.subscription.subscription_id) for unit in units if unit.subscription),
-            one.is_contested,
+            bool(one.sides.all()),
             one.newest_proof_at,
             one.submitted_at,
             one.approved_at,

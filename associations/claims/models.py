@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Upper
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.rules import (
@@ -40,6 +41,7 @@ from por.web.formatting import Deadline
 
 #: When a claim is due, for the order of a list: one without a term comes after all others.
 DUE = Coalesce("due_at", Value(datetime(9999, 1, 1, tzinfo=UTC)))
+TRIGRAMS = "gin_trgm_ops"  # for parts of words; `icontains` compares upper-case text
 #: The product that stands for a workload on pages, where it is not Office 365.
 OF_PRODUCT: dict[str, Product] = {
     Workload.INTUNE: Product.INTUNE,
@@ -143,8 +145,10 @@ class Claim(models.Model):
         indexes = [
             models.Index(fields=["partner", "-id"], name="claims_of_a_partner"),
             models.Index(fields=["partner", "status", "-id"], name="claims_of_a_partner_by_status"),
+            models.Index(fields=["partner", "-id"], condition=Q(origin=Origin.ESTATE), name="claims_from_files"),
             models.Index(fields=["customer", "-id"], name="claims_of_a_customer"),
-            models.Index(fields=["company"], name="claims_of_a_company"),
+            models.Index(fields=["company", "submitted_at"], name="claims_of_a_company"),
+            GinIndex(OpClass(Upper("number"), TRIGRAMS), OpClass(Upper("name"), TRIGRAMS), name="claims_by_part"),
             models.Index(fields=["status", "due_at", "id"], name="claims_by_due"),
             models.Index(DUE, "id", condition=Q(status__in=sorted(PENDING)), name="claims_to_review"),
             models.Index(fields=["assigned_to"], condition=Q(assigned_to__isnull=False), name="claims_of_a_reviewer"),

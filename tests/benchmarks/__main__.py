@@ -2,7 +2,7 @@
 
 `ESTATE=directory` loads the files of that directory, or makes them there for the next time. `BENCH_ONLY=lists,mail`
 does only these parts. `BENCH_SECONDS` is the length of each measurement, `BENCH_SUSTAINED` that of the sustained one,
-and `BENCH_MAILS` the number of messages that wait.
+`BENCH_MAILS` the number of messages that wait, and `BENCH_CLAIMS` that of the claims.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import changing, jobs, loading, mailing, reading, starting, verifying
+from tests.benchmarks import changing, claims, jobs, loading, mailing, reading, starting, verifying
 from tests.benchmarks.product import Product, running
 from tests.benchmarks.rows import say, show
 
-PARTS = ("starts", "loads", "lists", "pages", "changes", "sustained", "mail", "jobs", "history")
+PARTS = ("starts", "loads", "lists", "pages", "changes", "sustained", "mail", "jobs", "history", "claims")
 SECONDS = int(os.environ.get("BENCH_SECONDS", "15"))
 SUSTAINED = int(os.environ.get("BENCH_SUSTAINED", "300"))
 MAILS = int(os.environ.get("BENCH_MAILS", "2000"))
@@ -48,7 +48,7 @@ def _measure(product: Product, estate: Path, parts: set[str]) -> None:
     if "loads" in parts:
         say("Importing it again, and copying its rows …")
         show("Loads", loading.HEAD, loading.measure(product, estate, first))
-    if parts <= {"starts", "loads", "history"}:
+    if parts <= {"starts", "loads", "history", "claims"}:
         stage: dict[str, Any] = {}
     else:
         say("Attaching and removing once on each subscription, to capture the statements …")
@@ -75,6 +75,13 @@ def _measure(product: Product, estate: Path, parts: set[str]) -> None:
         show("Jobs", jobs.HEAD, jobs.measure(product))
     if "history" in parts:
         show("History", verifying.HEAD, verifying.measure(product))
+    if "claims" in parts:
+        say(f"Adding {claims.CLAIMS:,} claims …")
+        claims.fill(product)
+        reads = json.loads(product.manage("shell", "--no-imports", "-c", claims.READS).splitlines()[-1])
+        show("Claims, one client", reading.HEAD, reading.measure(product, reads, None, SECONDS, readers=1))
+        looked_up = json.loads(product.manage("shell", "--no-imports", "-c", claims.LOOKUPS).splitlines()[-1])
+        show("What holds a unit, in the product", claims.HEAD, looked_up)
     _show_memory(at_rest, product.memory())
 
 

@@ -1,4 +1,4 @@
-"""How much processor time a process has used."""
+"""How much processor time a process has used, and how much memory it has."""
 
 from __future__ import annotations
 
@@ -29,3 +29,12 @@ def cpu_of_commands() -> float:
     """Return the milliseconds that the commands which this process has started, and which have ended, have used."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (used.ru_utime + used.ru_stime) * 1000
+
+
+def memory_of(pid: int) -> tuple[float, float]:
+    """Return the megabytes of a process: RSS, and PSS, which counts once what processes share. 0 if it has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        sizes = {name: int(size.split()[0]) / 1024 for name, size in (line.split(":") for line in lines)}
+        return sizes["Rss"], sizes["Pss"]
+    return 0.0, 0.0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests import product
-from tests.benchmarks.processor import cpu_of
+from tests.benchmarks.processor import cpu_of, memory_of
 from tests.benchmarks.sink import Sink
 from tests.product import ROOT, TIMEOUT, connected, environment, free_port
 
@@ -51,13 +51,8 @@ class Product(product.Product):
         """Return the megabytes of each part: RSS, and PSS, which counts once what processes share."""
         held: dict[str, tuple[float, float]] = {}
         for part, pids in self.processes().items():
-            rss = pss = 0.0
-            for pid in pids:
-                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-                    sizes = {name: int(size.split()[0]) / 1024 for name, size in (line.split(":") for line in lines)}
-                    rss, pss = rss + sizes["Rss"], pss + sizes["Pss"]
-            held[part] = rss, pss
+            sizes = [memory_of(pid) for pid in pids]
+            held[part] = sum(rss for rss, _pss in sizes), sum(pss for _rss, pss in sizes)
         return held
 
     def processes(self) -> dict[str, list[int]]:

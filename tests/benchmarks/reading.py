@@ -20,7 +20,12 @@ HEAD = [
 
 
 def measure(
-    product: Product, reads: list[dict[str, Any]], cold: dict[str, Any] | None, seconds: int
+    product: Product,
+    reads: list[dict[str, Any]],
+    cold: dict[str, Any] | None,
+    seconds: int,
+    *,
+    readers: int = READERS,
 ) -> list[list[str]]:
     """Return a row for the bare view, for the smallest answer, for each read, and for the cold dashboard if asked."""
     product.drain()
@@ -30,12 +35,12 @@ def measure(
             return {"web": server.cpu(), "postgresql": product.cpu()["postgresql"]}
 
         plan = {"port": server.port, "paths": ["/"], "headers": {}}
-        floor = _read("A bare Django view of 50 rows", plan, seconds, of_the_view)
+        floor = _read("A bare Django view of 50 rows", plan, seconds, of_the_view, readers)
     rows = [_cells("A bare Django view of 50 rows; 1 query", floor, floor)]
     smallest = {"title": "Smallest answer, `/livez`", "paths": ["/livez"], "headers": {}, "queries": 0}
     for read in [smallest, *reads]:
         plan = {"port": product.port, "paths": read["paths"], "headers": read["headers"]}
-        found = _read(read["title"], plan, seconds, product.cpu)
+        found = _read(read["title"], plan, seconds, product.cpu, readers)
         rows.append(_cells(f"{read['title']}; {read['queries']} queries", found, floor))
     if cold:
         say("The dashboard after each change …")
@@ -43,9 +48,9 @@ def measure(
     return rows
 
 
-def _read(title: str, plan: dict[str, Any], seconds: int, cpu: Any) -> Measured:
+def _read(title: str, plan: dict[str, Any], seconds: int, cpu: Any, readers: int) -> Measured:
     say(f"{title} …")
-    plan |= {"kind": "reading", "clients": READERS}
+    plan |= {"kind": "reading", "clients": readers}
     clients.run(plan | {"seconds": WARM_UP})
     before = cpu()
     figures = clients.run(plan | {"seconds": seconds})

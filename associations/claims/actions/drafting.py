@@ -145,7 +145,8 @@ def draft(tenant_id: str, domain: str, fields: Fields, *, by: Actor, origin: Ori
 
 def _require_few_drafts(company: int) -> None:
     one_at_a_time("drafts of claims", company)
-    if Claim.objects.filter(company=company, status=ClaimStatus.DRAFT).count() >= MOST_DRAFTS:
+    drafts = Claim.objects.filter(company=company, submitted_at=None, status=ClaimStatus.DRAFT)
+    if drafts.count() >= MOST_DRAFTS:
         raise Refused(
             "too_many_drafts",
             _("Your company has %(most)s drafts of claims. Submit or withdraw some of them first.")

@@ -44,8 +44,17 @@ def without_proof(day: date | None = None) -> Q:
 
     The name of a claim says nothing of that. With a day, it is for the claims of `as_of.claims_then`.
     """
-    approved = Q(status=ClaimStatus.APPROVED) if day is None else Q(status_then=ClaimStatus.APPROVED)
+    approved = Q(status=ClaimStatus.APPROVED) if day is None else approved_then(day)
     return approved & Q(origin=Origin.ESTATE) & Q(Exists(unproved(day).filter(claim=OuterRef("pk"))))
+
+
+def approved_then(day: date) -> Q:
+    """Return the condition for the claims of `as_of.claims_then` that were approved at the end of a day.
+
+    The steps of a claim tell it. They are only read of claims that could have been.
+    """
+    end = end_of(day)
+    return Q(Q(closed_at=None) | Q(closed_at__gte=end), approved_at__lt=end, status_then=ClaimStatus.APPROVED)
 
 
 def remind_of_proofs(today: date | None = None) -> int:

@@ -6,16 +6,14 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.models import Claim
+from associations.claims.queries.claims import search
 from associations.claims.rules import NOTE_LENGTH, ClaimStatus, Program, Reason
-from por.accounts.models import Actor, Membership, Organisation
+from por.accounts.models import Actor, Membership
 from por.web.filters import Choices, FilterForm, SearchField
-
-#: How many organisations with this part of a name are looked at.
-MOST_NAMED = 1000
 
 
 class QueueFilter(FilterForm):
@@ -43,11 +41,7 @@ class QueueFilter(FilterForm):
             if given[name]:
                 claims = claims.filter(**{name: given[name]})
         if text := given["search"]:
-            named = Organisation.objects.filter(name__icontains=text).values_list("pk", flat=True)
-            keys = list(named[:MOST_NAMED])
-            claims = claims.filter(
-                Q(number__istartswith=text) | Q(name__icontains=text) | Q(customer__in=keys) | Q(partner__in=keys)
-            )
+            claims = search(claims, text, names=True)
         return claims
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Prefetch, Q, Subquery, TextField, Value, When
+from django.db.models import Case, DateTimeField, F, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce
 
 from associations.claims.models import Claim, ClaimQuerySet, ClaimStep, ConflictSide, Proof
@@ -51,27 +51,23 @@ def claims_then(actor: Actor, day: date) -> ClaimQuerySet:
 
 def with_all_then(claims: ClaimQuerySet, day: date) -> ClaimQuerySet:
     """Return the claims with what the API shows of each: the files of then, and the conflicts that were open."""
-    end = end_of(day)
-    was_open = Q(conflict__closed_at=None) | Q(conflict__closed_at__gte=end)
     return claims.for_listing().prefetch_related(
-        Prefetch("proofs", Proof.objects.filter(uploaded_at__lt=end).order_by("-number")),
-        Prefetch("sides", ConflictSide.objects.filter(was_open, joined_at__lt=end).order_by("conflict")),
+        Prefetch("proofs", Proof.objects.filter(uploaded_at__lt=end_of(day)).order_by("-number")),
+        Prefetch("sides", _open_sides_then(day).order_by("conflict")),
     )
 
 
 def listed_then(actor: Actor, day: date) -> ClaimQuerySet:
     """Return the same claims as rows of a list, as claims_for_listing does: with the newest file of then."""
+    found = claims_then(actor, day).for_listing().annotate(newest_proof_at=newest_proof_at(before=end_of(day)))
+    return found.prefetch_related(Prefetch("sides", _open_sides_then(day)))
+
+
+def _open_sides_then(day: date) -> QuerySet[ConflictSide]:
+    """Return the sides of conflicts that were open at the end of the day."""
     end = end_of(day)
     was_open = Q(conflict__closed_at=None) | Q(conflict__closed_at__gte=end)
-    sides = ConflictSide.objects.filter(was_open, claim=OuterRef("pk"), joined_at__lt=end)
-    return (
-        claims_then(actor, day)
-        .for_listing()
-        .annotate(
-            newest_proof_at=newest_proof_at(before=end),
-            is_contested=Exists(sides),
-        )
-    )
+    return ConflictSide.objects.filter(was_open, joined_at__lt=end)
 
 
 def as_then(claim: Any) -> Claim:

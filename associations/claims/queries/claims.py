@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Exists, OuterRef, Prefetch, Q, QuerySet
+from django.db import connection
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from associations.claims.actions.conflicts import open_sides
@@ -21,9 +22,11 @@ from associations.claims.models import (
 )
 from associations.claims.queries.proofs import newest_proof_at
 from associations.claims.rules import LIVE, READABLE, ClaimStatus, Turn
-from por.accounts.models import Actor
+from associations.record.access import few_ids
+from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind, Right
 from por.web.formatting import Deadline
+from por.web.lists import ListTab, countable
 
 #: The views of a partner's list, with the statuses of each.
 VIEWS: dict[str, Sequence[str]] = {
@@ -34,7 +37,6 @@ VIEWS: dict[str, Sequence[str]] = {
     "approved": [ClaimStatus.APPROVED],
     "ended": [ClaimStatus.REJECTED, ClaimStatus.REJECTED_FINAL, ClaimStatus.WITHDRAWN, ClaimStatus.ENDED],
 }
-CONTESTED = "contested"
 
 
 # --- Sight ----------------------------------------------------------------------------------------------------------
@@ -66,16 +68,23 @@ def contested(claims: QuerySet[Claim]) -> QuerySet[Claim]:
     return claims.filter(pk__in=open_sides().values("claim"), status__in=LIVE)
 
 
+def contested_by_keys(claims: QuerySet[Claim]) -> QuerySet[Claim]:
+    """Return the same for a list. If they are few, their keys are read first.
+
+    Else the database joins all claims with their parties before it finds those.
+    """
+    found = contested(claims)
+    keys = few_ids(found.order_by().values_list("pk", flat=True))
+    return found if keys is None else claims.filter(pk__in=keys)
+
+
 def claims_for_listing(actor: Actor) -> ClaimQuerySet:
-    """Return the claims that the actor may see, as rows of a list: with `newest_proof_at` and `is_contested`."""
-    return (
-        Claim.objects.visible_to(actor)
-        .for_listing()
-        .annotate(
-            newest_proof_at=newest_proof_at(),
-            is_contested=Exists(open_sides().filter(claim=OuterRef("pk"))),
-        )
-    )
+    """Return the claims that the actor may see, as rows of a list: with `newest_proof_at`, and open conflicts alone.
+
+    The conflicts are read of the rows that are shown. As a column, they would be looked up for all claims first.
+    """
+    found = Claim.objects.visible_to(actor).for_listing().annotate(newest_proof_at=newest_proof_at())
+    return found.prefetch_related(Prefetch("sides", open_sides()))
 
 
 def claims_with_all(actor: Actor) -> ClaimQuerySet:
@@ -90,18 +99,22 @@ def claims_with_all(actor: Actor) -> ClaimQuerySet:
     )
 
 
-def counts_of(actor: Actor) -> dict[str, int]:
-    """Return how many claims each view of a partner's list has. It takes two queries."""
-    visible = Claim.objects.visible_to(actor).order_by()
-    by_status = dict(visible.values_list("status").annotate(count=Count("pk")))
-    counts = {key: sum(by_status.get(one, 0) for one in statuses) for key, statuses in VIEWS.items()}
-    return counts | {CONTESTED: contested(visible).count()}
+def counts_of(claims: QuerySet[Claim], of: Sequence[ListTab]) -> Mapping[str, int]:
+    """Return how many of the claims each view has, by its key. Takes one query."""
+    parts: list[str] = []
+    given: list[Any] = []
+    for tab in of:
+        sql, parameters = countable((tab.count or tab.filter)(claims)).query.sql_with_params()
+        parts.append(f"(SELECT count(*) FROM ({sql}) AS counted)")
+        given += parameters
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(parts)}", given)  # noqa: S608  # the parts are Django's own SQL
+        counts = cursor.fetchone()
+    return dict(zip([tab.key for tab in of], counts, strict=True))
 
 
 def in_view(claims: QuerySet[Claim], key: str) -> QuerySet[Claim]:
     """Return those of the claims that a view of the list shows."""
-    if key == CONTESTED:
-        return contested(claims)
     return claims.filter(status__in=VIEWS[key]) if key else claims
 
 
@@ -111,14 +124,14 @@ def of_workload(claims: QuerySet[Claim], workload: str) -> QuerySet[Claim]:
 
 
 def search(claims: QuerySet[Claim], text: str, *, names: bool) -> QuerySet[Claim]:
-    """Return the claims whose number, customer or partner has this text, or with `names` whose own name has it."""
-    found = (
-        Q(number__icontains=text)
-        | Q(customer__organisation__name__icontains=text)
-        | Q(partner__organisation__name__icontains=text)
-        | Q(customer__organisation__number=text.lower())
-        | Q(partner__mpn_id=text)
-    )
+    """Return the claims whose number, customer or partner has this text, or with `names` whose own name has it.
+
+    The organisations are looked for first: joined with each claim, their names would be compared once for each.
+    """
+    named = Organisation.objects.filter(Q(name__icontains=text) | Q(number=text.lower())).values_list("pk", flat=True)
+    few = few_ids(named)
+    parties = named if few is None else few
+    found = Q(number__icontains=text) | Q(customer__in=parties) | Q(partner__in=parties)
     return claims.filter(found | Q(name__icontains=text) if names else found)
 
 

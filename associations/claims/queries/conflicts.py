@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
-from django.db.models import Count, Max, Min, Q, Sum, Value
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q, Sum, Value
 from django.db.models.functions import Coalesce
 
 from associations.claims.actions.shared import usage_on
@@ -250,8 +250,9 @@ def next_to_decide(actor: Actor, *, after: Conflict | None = None) -> Conflict |
     found = Conflict.objects.visible_to(actor).open()
     if after is not None:
         found = found.exclude(pk=after.pk)
-    interests = Interest.objects.filter(reviewer=actor.user_id).values("organisation")
+    interests = list(Interest.objects.filter(reviewer=actor.user_id).values_list("organisation", flat=True))
     its = ConflictSide.objects.filter(
-        Q(claim__partner__in=interests) | Q(claim__company__in=interests) | Q(claim__customer__in=interests)
+        Q(claim__partner__in=interests) | Q(claim__company__in=interests) | Q(claim__customer__in=interests),
+        conflict=OuterRef("pk"),
     )
-    return found.exclude(pk__in=its.values("conflict")).order_by("due_at", "pk").first()
+    return found.exclude(Exists(its)).order_by("due_at", "pk").first()

@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from associations.claims.actions.migrated import approved_then as approved_then
 from associations.claims.actions.migrated import unproved as unproved
 from associations.claims.actions.migrated import without_proof as without_proof
 from associations.claims.actions.migrated import without_readable_proof as without_readable_proof

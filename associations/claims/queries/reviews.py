@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +19,7 @@ from associations.claims.rules import PENDING, TO_REVIEW, ClaimStatus
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.web.formatting import number_text, start_of_day
-from por.web.lists import ListTab, countable
+from por.web.lists import ListTab
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -51,20 +50,6 @@ def tabs(actor: Actor) -> list[ListTab]:
         tab("disputed", _("Disputed"), Q(status=ClaimStatus.DISPUTED)),
         tab("all", _("All"), Q(), order=("-pk",)),
     ]
-
-
-def counts_of(actor: Actor, of: Sequence[ListTab]) -> Mapping[str, int]:
-    """Return how many claims each view has, by its key. Takes one query."""
-    parts: list[str] = []
-    given: list[Any] = []
-    for tab in of:
-        sql, parameters = countable(tab.filter(Claim.objects.visible_to(actor))).query.sql_with_params()
-        parts.append(f"(SELECT count(*) FROM ({sql}) AS counted)")
-        given += parameters
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(parts)}", given)  # noqa: S608  # the parts are Django's own SQL
-        counts = cursor.fetchone()
-    return dict(zip([tab.key for tab in of], counts, strict=True))
 
 
 def next_to_review(actor: Actor, *, after: int | None = None) -> Claim | None:

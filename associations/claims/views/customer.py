@@ -10,7 +10,9 @@ from django.views.decorators.http import require_safe
 from associations.claims.actions.conflicts import open_conflicts
 from associations.claims.actions.ending import can_decline, is_in_term
 from associations.claims.actions.shared import one_of
-from associations.claims.queries import customers, reviews
+from associations.claims.models import Claim
+from associations.claims.queries import customers
+from associations.claims.queries.claims import counts_of
 from associations.claims.rules import ClaimStatus
 from associations.record import timeline
 from associations.record.access import events_visible_to
@@ -30,7 +32,7 @@ def customer_claim_list(request: Request) -> HttpResponse:
         order=customers.NEWEST_FIRST,
         tabs=tabs,
         count_text=claims_text,
-        counts=lambda: reviews.counts_of(actor, tabs),
+        counts=lambda: counts_of(Claim.objects.visible_to(actor), tabs),
     )
     now = timezone.now()
     rows = [

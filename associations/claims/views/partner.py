@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -23,23 +23,23 @@ from associations.claims.exports import claims_csv
 from associations.claims.forms.claims import ClaimFilter, CommentForm, WithdrawForm
 from associations.claims.models import Claim
 from associations.claims.policies import policy_of
-from associations.claims.queries.as_of import as_then, listed_then
+from associations.claims.queries.as_of import as_then, claims_then, listed_then
 from associations.claims.queries.claims import (
-    CONTESTED,
     as_partner_sees,
     claims_for_listing,
     comments_of,
+    contested,
+    contested_by_keys,
     counts_of,
     due_of,
     in_view,
 )
-from associations.claims.queries.migrated import expiring, warning, without_proof
+from associations.claims.queries.migrated import approved_then, expiring, warning, without_proof
 from associations.claims.queries.steps import steps_of
 from associations.claims.queries.units import kept
 from associations.claims.rules import CLAIM, ClaimStatus
 from por.accounts.guards import only
 from por.accounts.middleware import Request
-from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.web.lists import Listing, ListTab, claims_text
 from por.web.pages import as_of_context, posted, render_page, submit
@@ -57,6 +57,7 @@ def _tab(key: str, label: LazyText) -> ListTab:
 
 WITHOUT_PROOF = "without_proof"
 EXPIRING = "expiring"
+CONTESTED = "contested"
 TABS = [
     _tab("", gettext_lazy("All")),
     _tab("drafts", gettext_lazy("Drafts")),
@@ -65,7 +66,7 @@ TABS = [
     _tab("approved", gettext_lazy("Approved")),
     ListTab(WITHOUT_PROOF, gettext_lazy("Migrated without proof"), lambda found: found.filter(without_proof())),
     ListTab(EXPIRING, gettext_lazy("Expiring"), lambda found: found.filter(expiring(timezone.localdate()))),
-    _tab(CONTESTED, gettext_lazy("Contested")),
+    ListTab(CONTESTED, gettext_lazy("Contested"), contested_by_keys, count=contested),
     _tab("ended", gettext_lazy("Rejected or ended")),
 ]
 
@@ -74,7 +75,7 @@ def _tabs_then(day: date) -> list[ListTab]:
     """Return the views of the list as of a day. The others are today's."""
     return [
         ListTab("", gettext_lazy("All"), lambda found: found),
-        ListTab("approved", gettext_lazy("Approved"), lambda found: found.filter(status_then=ClaimStatus.APPROVED)),
+        ListTab("approved", gettext_lazy("Approved"), lambda found: found.filter(approved_then(day))),
         ListTab(WITHOUT_PROOF, gettext_lazy("Migrated without proof"), lambda found: found.filter(without_proof(day))),
     ]
 
@@ -85,15 +86,17 @@ def partner_claim_list(request: Request) -> HttpResponseBase:
     """Show the claims of the company, newest first, or as they were on a day. The file has exactly those that match."""
     actor, form = request.actor, ClaimFilter(request.GET)
     day = form.day if form.is_valid() else None
+    tabs = TABS if day is None else _tabs_then(day)
+    all_claims = Claim.objects.visible_to(actor) if day is None else claims_then(actor, day)
     shown = Listing(
         request,
         claims_for_listing(actor) if day is None else listed_then(actor, day),
         order=("-pk",),
-        tabs=TABS if day is None else _tabs_then(day),
+        tabs=tabs,
         form=form,
         count_text=claims_text,
         as_of_query="" if day is None else f"?as_of={day.isoformat()}",
-        counts=(lambda: _counts(actor)) if day is None else None,
+        counts=lambda: counts_of(all_claims, tabs),
     )
     if shown.wants_csv:
         return claims_csv(shown.ordered, past=day is not None)
@@ -105,15 +108,6 @@ def partner_claim_list(request: Request) -> HttpResponseBase:
         "may_claim": day is None and actor.may(Right.WRITE_CLAIMS),
     }
     return render_page(request, "claims/partner_claim_list.html", context, part="list", status=shown.status)
-
-
-def _counts(actor: Actor) -> dict[str, int]:
-    visible = Claim.objects.visible_to(actor)
-    more = visible.aggregate(
-        without_proof=Count("pk", filter=without_proof()),
-        expiring=Count("pk", filter=expiring(timezone.localdate())),
-    )
-    return {**counts_of(actor), WITHOUT_PROOF: more["without_proof"], EXPIRING: more["expiring"]}
 
 
 @require_safe

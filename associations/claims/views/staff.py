@@ -24,7 +24,7 @@ from associations.claims.forms.reviews import (
 )
 from associations.claims.models import Claim
 from associations.claims.queries import reviews
-from associations.claims.queries.claims import comments_of
+from associations.claims.queries.claims import comments_of, counts_of
 from associations.claims.queries.proofs import proofs_of
 from associations.claims.queries.steps import steps_of
 from associations.claims.rules import CHECKLIST, CLAIM, PENDING, ClaimStatus, checklist, own_fields
@@ -56,7 +56,7 @@ def review_list(request: Request) -> HttpResponse:
         form=QueueFilter(request.GET),
         tabs=tabs,
         count_text=claims_text,
-        counts=lambda: reviews.counts_of(actor, tabs),
+        counts=lambda: counts_of(Claim.objects.visible_to(actor), tabs),
     )
     rows = [
         (one, reviews.time_left(one.due_at) if one.status in PENDING else None, reviews.age_text(one.submitted_at))

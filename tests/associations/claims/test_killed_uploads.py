@@ -21,7 +21,7 @@ import pytest
 
 from por.files.proofs import PROOFS, QUARANTINE, UNNAMED_FOR
 from tests.files import PDF
-from tests.product import Answer, Product, free_port, manage, running, wait_until
+from tests.product import Answer, Product, form_with_file, free_port, manage, running, wait_until
 
 RECONCILE = "from associations.claims.actions.examining import remove_unnamed; print(remove_unnamed())"
 
@@ -61,19 +61,13 @@ def rows(product: Product, sql: str) -> list[tuple[Any, ...]]:
 
 
 def upload(product: Product, token: str, claim: dict[str, Any], content: bytes, key: str) -> Answer:
-    boundary = uuid.uuid4().hex
-    fields = {"units": "exo", "acknowledged_on": time.strftime("%Y-%m-%d", time.gmtime())}
-    parts = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in fields.items()
-    ]
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="proof.pdf"\r\n\r\n'
-    body = "".join(parts).encode() + head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    body, kind = form_with_file("proof.pdf", content, units="exo", acknowledged_on=today)
     return product.ask(
         "POST",
         f"/api/v1/claims/{claim['id']}/proofs/",
         body,
-        Content_Type=f"multipart/form-data; boundary={boundary}",
+        Content_Type=kind,
         Authorization=f"Bearer {token}",
         Idempotency_Key=key,
     )

@@ -17,6 +17,7 @@ from associations.claims.models import Claim
 from associations.claims.queries.claims import due_of
 from associations.claims.queries.steps import WORDS
 from associations.claims.rules import CLAIM, ClaimStatus
+from associations.record import access
 from por.accounts.models import Actor
 from por.directory.models import Customer, Partner
 from tests.claims import add_proof, make_approved, make_draft, make_submitted, make_under_review
@@ -116,6 +117,15 @@ def test_filters_find_by_status_programme_workload_number_and_names(web, case):
     assert web.get(LIST + "?search=x").status_code == 422
 
 
+@pytest.mark.parametrize(
+    "query", ["?view=contested", "?search=vik", "?search=CPR", "?search=for+al", "?search=Not+sent"]
+)
+def test_many_keys_are_found_as_few_are(web, case, monkeypatch, query):
+    few = listed(web, query)
+    monkeypatch.setattr(access, "FEW", 0)
+    assert listed(web, query) == few
+
+
 def test_file_has_exactly_what_the_list_shows(web, case):
     for query in ("", "?status=approved", "?view=ended", "?search=Not+sent"):
         response = web.get(f"{LIST}{query}{'&' if query else '?'}format=csv")
@@ -124,6 +134,11 @@ def test_file_has_exactly_what_the_list_shows(web, case):
         assert [int(row["claim_id"]) for row in rows] == listed(web, query)
     (row,) = rows
     assert (row["name"], row["status"], row["workloads"], row["contested"]) == ("Not sent", "draft", "intune", "0")
+
+
+def test_no_view_of_the_list_takes_more_than_ten_queries(web, case):
+    for query in ("", *(f"?view={key}" for key in tabs(web) if key), "?search=CPR", "?as_of=2026-01-01"):
+        assert queries(lambda query=query: web.get(LIST + query)) <= 10, query
 
 
 def test_queries_do_not_grow_with_claims_and_are_ten_at_most(web, case):

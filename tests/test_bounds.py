@@ -36,7 +36,12 @@ from tests.test_permissions import ROWS
 
 MANY = 64 * 1024 * 1024
 #: The addresses that take larger bodies and have a bound of their own.
-BOUND_ITSELF = {"/a/loads/", "/p/claims/<claim_id>/proofs/", "/api/v1/claims/<claim_id>/proofs/"}
+BOUND_ITSELF = {
+    "/a/loads/",
+    "/p/claims/proofs/",
+    "/p/claims/<claim_id>/proofs/",
+    "/api/v1/claims/<claim_id>/proofs/",
+}
 CSRF = "a" * 32
 
 
@@ -195,7 +200,7 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
         r"^\| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text.split("## How large a request may be")[1], re.MULTILINE
     )
     listed = {
-        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:18]
+        what: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*\d|\d", most)] for what, most in rows[1:19]
     }
     assert listed == {
         "the head of a request": [serving.SMALL, 4094, 100, 8190],
@@ -233,6 +238,10 @@ def test_list_of_bounds_in_the_documentation_is_true() -> None:
             claims.MOST_BYTES_AT_ONCE // 1024**2,
         ],
         "the name of such a file, and what is said about it": [kinds.LONGEST_NAME, claims.DESCRIPTION_LENGTH],
+        "the claims that get the same files at once; the bytes of all copies": [
+            claims.MOST_CLAIMS_AT_ONCE,
+            claims.MOST_BYTES_OF_COPIES // 1024**2,
+        ],
         "the files of one claim; the bytes of all files of a company": [
             claims.MOST_PROOFS,
             claims.MOST_BYTES_OF_A_COMPANY // 1024**3,

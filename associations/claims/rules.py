@@ -330,3 +330,6 @@ MOST_FILES_AT_ONCE = 10
 MOST_PROOFS = 100
 MOST_BYTES_AT_ONCE = 100 * 1024**2
 MOST_BYTES_OF_A_COMPANY = 20 * 1024**3
+#: The most claims that get the same files at once, as many as a page of the list has, and the most bytes of the copies.
+MOST_CLAIMS_AT_ONCE = 50
+MOST_BYTES_OF_COPIES = 500 * 1024**2

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.claims.views import conflicts, customer, endings, partner, proofs, staff, wizard
+from associations.claims.views import conflicts, customer, endings, partner, proofs, several_proofs, staff, wizard
 
 app_name = "claims"
 
@@ -23,6 +23,7 @@ urlpatterns = [
     path("p/claims/<int:claim_id>/dispute/", endings.claim_dispute, name="claim_dispute"),
     path("p/claims/<int:claim_id>/again/", endings.claim_again, name="claim_again"),
     path("a/claims/end/", endings.claim_end, name="claim_end"),
+    path("p/claims/proofs/", several_proofs.several_proofs, name="several_proofs"),
     path("p/claims/<int:claim_id>/proofs/", proofs.proofs, name="proofs"),
     path("p/claims/<int:claim_id>/proofs/checklist/", proofs.check, name="checklist"),
     path("p/claims/<int:claim_id>/proofs/form.<str:ending>", proofs.proof_form, name="proof_form"),

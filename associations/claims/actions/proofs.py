@@ -59,6 +59,15 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Found:
+    """A file that was checked. It is not stored yet."""
+
+    checked: Checked
+    file: IO[bytes]
+    sha256: str
+
+
+@dataclass(frozen=True)
 class _Kept:
     """A file that was checked and lies in quarantine."""
 
@@ -77,38 +86,45 @@ def upload(
     claim = visible(claim_id, by=by, to=Right.WRITE_PROOFS)
     _require_open(claim, by.today)  # once more under the lock: here it spares the work
     _units(claim, said.units)
-    _require_date(said.acknowledged_on, by.today)
-    if len(said.description) > DESCRIPTION_LENGTH:
-        text = _("The description can have up to %(most)s characters.") % {"most": DESCRIPTION_LENGTH}
-        raise Refused("description_too_long", text, field="description")
+    require_words(said, by)
+    with watchdog.unbounded():
+        found = checked_files(uploads)
+    return add(claim, found, said, by=by, version=version)
+
+
+def add(claim: Claim, found: Sequence[Found], said: Said, *, by: Actor, version: int | None = None) -> list[Proof]:
+    """Store files that were checked, and add them to a claim: all of them or none. Return them.
+
+    Raises what `upload` raises but for bad files.
+    """
+    _require_new(claim, {one.checked.name: one.sha256 for one in found})
     kept: list[_Kept] = []
     try:
-        with watchdog.unbounded():
-            _store(claim, uploads, kept)
-        return _keep(claim_id, kept, said, by=by, version=version)
+        with watchdog.unbounded(), outages.of_storage():  # no lock is held, however long that takes
+            for one in found:
+                kept.append(_Kept(one.checked, files.store(one.file)))
+        return _keep(claim.pk, kept, said, by=by, version=version)
     except Refused:  # after any other error the rows may have been committed
         _forget(kept)
         raise
 
 
-def _store(claim: Claim, uploads: Sequence[File[bytes]], kept: list[_Kept]) -> None:
-    """Check all files, then put them into quarantine. No lock is held, however long that takes."""
+def checked_files(uploads: Sequence[File[bytes]]) -> list[Found]:
+    """Return the files of an upload once all were checked. Raises Refused on `file`."""
     if not uploads:
         raise Refused("file_missing", _("Choose a file."), field="file")
     if len(uploads) > MOST_FILES_AT_ONCE:
         text = _("Choose at most %(most)s files at a time.") % {"most": MOST_FILES_AT_ONCE}
         raise Refused("too_many_files", text, field="file")
-    found: list[tuple[Checked, IO[bytes]]] = []
-    digests: set[str] = set()
+    found: list[Found] = []
     for one in uploads:
         assert one.file is not None
-        found.append((check(one.file, one.name or ""), one.file))
+        checked = check(one.file, one.name or "")
         digest = _digest(one.file)
-        _require_new(claim, {found[-1][0].name: digest}, digests)
-        digests.add(digest)
-    with outages.of_storage():
-        for checked, file in found:
-            kept.append(_Kept(checked, files.store(file)))
+        if any(other.sha256 == digest for other in found):
+            raise _already_there(checked.name)
+        found.append(Found(checked, one.file, digest))
+    return found
 
 
 def _digest(file: IO[bytes]) -> str:
@@ -116,13 +132,17 @@ def _digest(file: IO[bytes]) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # any file that can be read
 
 
-def _require_new(claim: Claim, named: dict[str, str], others: Collection[str] = ()) -> None:
+def _require_new(claim: Claim, named: dict[str, str]) -> None:
     """Raise Refused, with the code `proof_already_there`, if one of these files is with the claim already."""
     there = set(Proof.objects.filter(claim=claim, sha256__in=named.values()).values_list("sha256", flat=True))
     for name, digest in named.items():
-        if digest in there | set(others):
-            text = _("%(name)s is already with this claim. Choose another file.") % {"name": name}
-            raise Refused("proof_already_there", text, field="file")
+        if digest in there:
+            raise _already_there(name)
+
+
+def _already_there(name: str) -> Refused:
+    text = _("%(name)s is already with this claim. Choose another file.") % {"name": name}
+    return Refused("proof_already_there", text, field="file")
 
 
 @transaction.atomic
@@ -224,6 +244,14 @@ def _units(claim: Claim, named: Collection[str]) -> list[ClaimUnit]:
         text = _("%(unit)s is no unit of this claim.") % {"unit": unknown[0]}
         raise Refused("unit_unknown", text, field="units")
     return [there[one] for one in wanted]
+
+
+def require_words(said: Said, by: Actor) -> None:
+    """Raise Refused on `acknowledged_on` or `description`."""
+    _require_date(said.acknowledged_on, by.today)
+    if len(said.description) > DESCRIPTION_LENGTH:
+        text = _("The description can have up to %(most)s characters.") % {"most": DESCRIPTION_LENGTH}
+        raise Refused("description_too_long", text, field="description")
 
 
 def _require_date(day: date, today: date) -> None:

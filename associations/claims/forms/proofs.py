@@ -19,23 +19,21 @@ from associations.claims.rules import (
 from por.documents.kinds import ENDINGS, LARGEST
 from por.web.filters import DAY
 
+#: One digit more than the largest key has for certain.
+LONGEST_KEY = 19
+
 
 class FilesInput(forms.FileInput):
     allow_multiple_selected = True
 
 
-class ProofForm(forms.Form):
-    """Several files for some units of a claim, with the day of the customer's acknowledgement."""
+class FilesForm(forms.Form):
+    """Several files, with the day of the customer's acknowledgement."""
 
     file = forms.Field(
         label=_("Files"),
         widget=FilesInput(attrs={"accept": ",".join(f".{one}" for one in ENDINGS)}),
         error_messages={"required": _("Choose a file.")},
-    )
-    units = forms.MultipleChoiceField(
-        label=_("What it is for"),
-        widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": _("Choose at least one workload or subscription.")},
     )
     acknowledged_on = forms.DateField(
         label=_("Date of the customer’s acknowledgement"),
@@ -47,14 +45,9 @@ class ProofForm(forms.Form):
         label=_("Description"), required=False, max_length=DESCRIPTION_LENGTH, widget=forms.Textarea(attrs={"rows": 3})
     )
 
-    def __init__(self, *args: Any, claim: Claim, is_too_large: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, is_too_large: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_too_large = is_too_large
-        units = provable(claim)
-        field = self.fields["units"]
-        assert isinstance(field, forms.MultipleChoiceField)
-        field.choices = [(unit_key(one), one.label) for one in units]
-        self.initial.setdefault("units", [unit_key(one) for one in units])
         self.fields["file"].required = not is_too_large  # then none of them was kept
         self.fields["file"].help_text = _(
             "PDF, DOCX, XLSX, PNG, JPG or EML. Up to %(files)s files, each up to %(one)s, together up to %(all)s."
@@ -70,10 +63,51 @@ class ProofForm(forms.Form):
             raise forms.ValidationError(text % {"most": filesizeformat(MOST_BYTES_AT_ONCE)}, code="files_too_large")
         return self.cleaned_data["file"]
 
+
+class ProofForm(FilesForm):
+    """The same for some units of a claim."""
+
+    units = forms.MultipleChoiceField(
+        label=_("What it is for"),
+        widget=forms.CheckboxSelectMultiple,
+        error_messages={"required": _("Choose at least one workload or subscription.")},
+    )
+    field_order = ["file", "units"]
+
+    def __init__(self, *args: Any, claim: Claim, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        units = provable(claim)
+        field = self.fields["units"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(unit_key(one), one.label) for one in units]
+        self.initial.setdefault("units", [unit_key(one) for one in units])
+
     @property
     def said(self) -> Said:
         given = self.cleaned_data
         return Said(given["units"], given["acknowledged_on"], given["description"])
+
+
+class KeysField(forms.Field):
+    """Keys of claims, each once, in the order they were sent."""
+
+    widget = forms.MultipleHiddenInput
+
+    def to_python(self, value: list[str] | None) -> list[int]:
+        sent = list(dict.fromkeys(value or []))
+        if not all(one.isascii() and one.isdecimal() and len(one) < LONGEST_KEY for one in sent):
+            raise forms.ValidationError(_("This is not the ID of a claim."), code="invalid")
+        return [int(one) for one in sent]
+
+
+class ChosenClaimsForm(forms.Form):
+    """The claims that were selected in a list."""
+
+    claim = KeysField(required=False)
+
+
+class SeveralProofsForm(FilesForm, ChosenClaimsForm):
+    """The same files for several claims."""
 
 
 class ChecklistForm(forms.Form):

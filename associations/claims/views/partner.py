@@ -58,13 +58,16 @@ def _tab(key: str, label: LazyText) -> ListTab:
 WITHOUT_PROOF = "without_proof"
 EXPIRING = "expiring"
 CONTESTED = "contested"
+WITHOUT_PROOF_TAB = ListTab(
+    WITHOUT_PROOF, gettext_lazy("Migrated without proof"), lambda found: found.filter(without_proof())
+)
 TABS = [
     _tab("", gettext_lazy("All")),
     _tab("drafts", gettext_lazy("Drafts")),
     _tab("in_review", gettext_lazy("In review")),
     _tab("action_required", gettext_lazy("Action required")),
     _tab("approved", gettext_lazy("Approved")),
-    ListTab(WITHOUT_PROOF, gettext_lazy("Migrated without proof"), lambda found: found.filter(without_proof())),
+    WITHOUT_PROOF_TAB,
     ListTab(EXPIRING, gettext_lazy("Expiring"), lambda found: found.filter(expiring(timezone.localdate()))),
     ListTab(CONTESTED, gettext_lazy("Contested"), contested_by_keys, count=contested),
     _tab("ended", gettext_lazy("Rejected or ended")),
@@ -106,6 +109,7 @@ def partner_claim_list(request: Request) -> HttpResponseBase:
         **as_of_context(request, form),
         "rows": as_partner_sees(rows),
         "may_claim": day is None and actor.may(Right.WRITE_CLAIMS),
+        "selectable": shown.tab is WITHOUT_PROOF_TAB and actor.may(Right.WRITE_PROOFS),
     }
     return render_page(request, "claims/partner_claim_list.html", context, part="list", status=shown.status)
 

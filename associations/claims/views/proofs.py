@@ -91,11 +91,16 @@ def proofs(request: Request, claim_id: int) -> HttpResponseBase:
     if request.method != "POST":
         return _list(request, claim, ProofForm(claim=claim))
     request.actor.require(Right.WRITE_PROOFS)
+    return csrf_protect(_upload)(request, claim, is_too_large=read_files(request))
+
+
+def read_files(request: Request) -> bool:
+    """Read the whole body; return whether its files are too large. The database is not needed meanwhile."""
     limit = Limit(MOST_BYTES_AT_ONCE)
     request.upload_handlers.insert(0, limit)
     with watchdog.unbounded(), outages.of_storage():
-        request.POST  # noqa: B018  # reads the whole body; the database is not needed meanwhile
-    return csrf_protect(_upload)(request, claim, is_too_large=limit.is_passed)
+        request.POST  # noqa: B018
+    return limit.is_passed
 
 
 def _upload(request: Request, claim: Claim, *, is_too_large: bool) -> HttpResponseBase:

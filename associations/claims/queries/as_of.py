@@ -6,18 +6,23 @@ its name, units and contacts, is as it is now.
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Collection
+from datetime import date, datetime
 from typing import Any
 
 from django.db.models import Case, DateTimeField, F, OuterRef, Prefetch, Q, QuerySet, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce
 
-from associations.claims.models import Claim, ClaimQuerySet, ClaimStep, ConflictSide, Proof
+from associations.claims.actions.shared import one_of, units_of
+from associations.claims.models import Claim, ClaimQuerySet, ClaimStep, ClaimUnit, Conflict, ConflictSide, Proof
 from associations.claims.queries.claims import is_claimant
 from associations.claims.queries.proofs import newest_proof_at
-from associations.claims.rules import ClaimStatus, Consent, Origin
+from associations.claims.rules import ClaimStatus, ConflictStatus, Consent, Origin, Outcome
 from associations.record.models import end_of
 from por.accounts.models import Actor
+
+#: The outcomes of a unit that is held no longer.
+OVER = (Outcome.LOST, Outcome.ENDED)
 
 
 def claims_then(actor: Actor, day: date) -> ClaimQuerySet:
@@ -68,6 +73,35 @@ def _open_sides_then(day: date) -> QuerySet[ConflictSide]:
     end = end_of(day)
     was_open = Q(conflict__closed_at=None) | Q(conflict__closed_at__gte=end)
     return ConflictSide.objects.filter(was_open, joined_at__lt=end)
+
+
+def claim_then(actor: Actor, claim_id: int, day: date) -> Claim:
+    """Return one claim as it was then, with its files and open conflicts of then.
+
+    Raises NotFound if the actor saw no such claim then.
+    """
+    return as_then(one_of(with_all_then(claims_then(actor, day), day), claim_id))
+
+
+def units_then(claim: Claim, day: date) -> list[tuple[ClaimUnit, str]]:
+    """Return the units of a claim of `claim_then`, each with its outcome then, or "" while there was none.
+
+    A unit is held from the approval until its association ends or is struck; it is lost when a conflict was decided.
+    """
+    end = end_of(day)
+    decided = Conflict.objects.filter(sides__claim=claim, status=ConflictStatus.DECIDED, decided_at__lt=end)
+    lost = {(one.workload, one.subscription_id) for one in decided.exclude(winner=claim)}
+    return [(one, _outcome_then(one, claim, lost, end)) for one in units_of(claim)]
+
+
+def _outcome_then(unit: ClaimUnit, claim: Claim, lost: Collection[tuple[str, int | None]], end: datetime) -> str:
+    of = unit.association
+    if of is not None and of.began_at < end and claim.approved_at is not None and claim.approved_at < end:
+        ends = [one for one in (of.ended_at, of.undone_at) if one is not None]
+        if not ends or min(ends) >= end:
+            return Outcome.HELD
+        return unit.outcome if unit.outcome in OVER else Outcome.ENDED
+    return Outcome.LOST if unit.outcome == Outcome.LOST and (unit.workload, unit.subscription_id) in lost else ""
 
 
 def as_then(claim: Any) -> Claim:

@@ -10,9 +10,11 @@ from associations.claims.models import Claim, ClaimUnit
 from associations.claims.queries.claims import last_day
 from associations.claims.queries.proofs import newest_proof_at
 from associations.claims.rules import PENDING, ClaimStatus, Consent
+from associations.record.access import events_visible_to
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.directory.models import ServicePlan, Subscription
+from por.history.models import Event
 from por.web.formatting import Deadline
 from por.web.lists import ListTab
 
@@ -50,6 +52,11 @@ def waiting_for_consent(actor: Actor, count: int) -> list[Claim]:
 def deadline_of(claim: Claim) -> Deadline | None:
     """Return the last day of the customer's term; None where it has none, or does not end with a day there."""
     return last_day(claim, claim.consent_due_at) if claim.consent_due_at else None
+
+
+def events_of(actor: Actor, claim: Claim) -> QuerySet[Event]:
+    """Return the events of a claim that the actor may read, the newest first."""
+    return events_visible_to(actor).filter(object_kind="claim", object_id=str(claim.pk)).order_by("-id")
 
 
 def claimed_on(actor: Actor, subscription: Subscription) -> list[ClaimUnit]:

@@ -58,9 +58,14 @@ class Step:
         return "; ".join(filter(None, [*self.reasons, self.note]))
 
 
-def steps_of(actor: Actor, claim: Claim) -> list[Step]:
-    """Return the steps of a claim in words, newest first; their notes are for who may read comments."""
+def steps_of(actor: Actor, claim: Claim, before: datetime | None = None) -> list[Step]:
+    """Return the steps of a claim in words, newest first: all, or those before an instant.
+
+    Their notes are for who may read comments.
+    """
     steps = ClaimStep.objects.filter(claim=claim).select_related("organisation").order_by("-at", "-pk")
+    if before is not None:
+        steps = steps.filter(at__lt=before)
     return [_step(one, with_notes=actor.may(Right.LIST_PROOFS)) for one in steps]
 
 

@@ -14,11 +14,12 @@ from associations.claims.models import Claim
 from associations.claims.queries import customers
 from associations.claims.queries.claims import counts_of
 from associations.claims.rules import ClaimStatus
+from associations.claims.views.past import past_claim
 from associations.record import timeline
-from associations.record.access import events_visible_to
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
+from por.web.filters import AsOfForm
 from por.web.lists import Listing, claims_text
 
 
@@ -45,10 +46,14 @@ def customer_claim_list(request: Request) -> HttpResponse:
 @require_safe
 @only(OrganisationKind.CUSTOMER)
 def customer_claim(request: Request, claim_id: int) -> HttpResponse:
-    """Show who claims what, and what an approved claim means. It shows no file, comment or reason."""
-    actor, now = request.actor, timezone.now()
+    """Show who claims what, and what an approved claim means, or how it was at the end of a day.
+
+    It shows no file, comment or reason.
+    """
+    actor, now, past = request.actor, timezone.now(), AsOfForm(request.GET)
+    if past.is_valid() and past.day:
+        return past_claim(request, claim_id, past)
     claim = one_of(customers.claims_for_customer(actor), claim_id)
-    events = events_visible_to(actor).filter(object_kind="claim", object_id=str(claim.pk)).order_by("-id")
     declinable = can_decline(claim, now)
     return render(
         request,
@@ -61,6 +66,9 @@ def customer_claim(request: Request, claim_id: int) -> HttpResponse:
             "deadline": customers.deadline_of(claim),
             "can_decline": declinable,
             "may_decline": declinable and actor.may(Right.DECLINE_CLAIM),
-            "items": timeline.items(actor, events, here=True),
+            "items": timeline.items(actor, customers.events_of(actor, claim), here=True),
+            "form": past,
+            "as_of_form": past,
         },
+        status=422 if past.errors else 200,
     )

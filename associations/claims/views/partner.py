@@ -38,9 +38,11 @@ from associations.claims.queries.migrated import approved_then, expiring, warnin
 from associations.claims.queries.steps import steps_of
 from associations.claims.queries.units import kept
 from associations.claims.rules import CLAIM, ClaimStatus
+from associations.claims.views.past import past_claim
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
+from por.web.filters import AsOfForm
 from por.web.lists import Listing, ListTab, claims_text
 from por.web.pages import as_of_context, posted, render_page, submit
 
@@ -117,7 +119,11 @@ def partner_claim_list(request: Request) -> HttpResponseBase:
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_claim(request: Request, claim_id: int) -> HttpResponse:
-    return to_partner(request, visible(claim_id, by=request.actor))
+    """Show the claim, or how it was at the end of a day."""
+    past = AsOfForm(request.GET)
+    if past.is_valid() and past.day:
+        return past_claim(request, claim_id, past)
+    return to_partner(request, visible(claim_id, by=request.actor), past=past)
 
 
 @posted("claims:claim")
@@ -167,15 +173,17 @@ def to_partner(
     form: forms.Form | None = None,
     comment: CommentForm | None = None,
     withdraw: WithdrawForm | None = None,
+    past: AsOfForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """Show the page of a claim to its partner. A form that was sent has its errors."""
-    actor = request.actor
+    """Show the page of a claim to its partner. A form that was sent has its errors; `past` has the day to look back."""
+    actor, past = request.actor, past or AsOfForm({})
     may_write, may_list = actor.may(Right.WRITE_CLAIMS), actor.may(Right.LIST_PROOFS)
     is_sent = claim.submitted_at is not None
     context: dict[str, Any] = {
         "claim": claim,
-        "form": form or comment or withdraw,
+        "form": form or comment or withdraw or past,
+        "as_of_form": past,
         "units": [(unit, kept(claim, unit)) for unit in units_of(claim)],
         "due": due_of(claim),
         "warning": warning(claim, timezone.localdate()),
@@ -193,4 +201,4 @@ def to_partner(
         "may_claim_again": may_write and is_sent and claim.status in again.OVER,
         "may_disassociate": claim.status == ClaimStatus.APPROVED and actor.may(Right.DISASSOCIATE),
     }
-    return render(request, "claims/partner_claim.html", context, status=status)
+    return render(request, "claims/partner_claim.html", context, status=422 if past.errors else status)

@@ -28,10 +28,12 @@ from associations.claims.queries.claims import comments_of, counts_of
 from associations.claims.queries.proofs import proofs_of
 from associations.claims.queries.steps import steps_of
 from associations.claims.rules import CHECKLIST, CLAIM, PENDING, ClaimStatus, checklist, own_fields
+from associations.claims.views.past import past_claim
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
+from por.web.filters import AsOfForm
 from por.web.lists import Listing, claims_text
 from por.web.pages import posted, render_page, submit
 
@@ -87,7 +89,11 @@ def _next(request: Request, *, after: int | None) -> HttpResponse:
 @require_safe
 @only(OrganisationKind.STAFF)
 def review_claim(request: Request, claim_id: int) -> HttpResponse:
-    return _show(request, claim_id)
+    """Show the claim, or how it was at the end of a day."""
+    past = AsOfForm(request.GET)
+    if past.is_valid() and past.day:
+        return past_claim(request, claim_id, past)
+    return _show(request, claim_id, form=past, status=422 if past.errors else 200)
 
 
 @posted("claims:review_claim")
@@ -180,7 +186,7 @@ def _show(
     request: Request,
     claim_id: int,
     *,
-    form: StartForm | AssignForm | StaffCommentForm | None = None,
+    form: StartForm | AssignForm | StaffCommentForm | AsOfForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """Show the claim with all it has. `form` is the one that was sent, with its errors."""
@@ -212,6 +218,7 @@ def _show(
             "conflicts": conflicts,
             "interest": interest,
             "form": form,
+            "as_of_form": form if isinstance(form, AsOfForm) else AsOfForm({}),
             "may_start": "start review" in possible,
             "decisions": decisions,
             "decide_form": decide,

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 #: How many files are taken in one go, and how often those are tried again whose scan failed.
 BATCH = 20
 AGAIN = timedelta(minutes=5)
+#: The outcomes of a scan that are told, with their events.
+TOLD = {Scan.INFECTED: ProofEvent.INFECTED, Scan.FAILED: ProofEvent.SCAN_FAILED}
 KINDS = {content_type: kind for kind, content_type in CONTENT_TYPES.items()}
 
 
@@ -90,18 +92,21 @@ def scan(proof_id: int) -> None:
 
 @transaction.atomic
 def _keep(proof: Proof, outcome: Scan, stored_as: str, malware: str) -> None:
+    """Keep what the scanner says. The uploader is told of malware, and of the first scan that fails."""
     waiting = Proof.objects.filter(pk=proof.pk, scan__in=[Scan.PENDING, Scan.FAILED])
-    if outcome != Scan.INFECTED:
+    told = TOLD.get(outcome)
+    if told is None:
         waiting.update(scan=outcome, stored_as=stored_as)
         return
     claim = locked_by_system(proof.claim_id)  # for the order of its events
-    if not waiting.update(scan=outcome):
+    if not waiting.exclude(scan=outcome).update(scan=outcome):
         return
-    logger.warning("Malware in proof %s: %s", proof.pk, malware)
+    if malware:
+        logger.warning("Malware in proof %s: %s", proof.pk, malware)
     claim.name = claim.name or gettext("Draft")
     units = list(proof.units.select_related("subscription__sku").order_by("pk"))
     now = next_instant(claim)
-    record([told_privately(ProofEvent.INFECTED, claim, units, {"proof": proof.number})], by=SYSTEM, at=now)
+    record([told_privately(told, claim, units, {"proof": proof.number})], by=SYSTEM, at=now)
 
 
 def draw_pages(proof_id: int) -> None:

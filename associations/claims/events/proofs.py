@@ -15,7 +15,7 @@ from por.accounts.rules import OrganisationKind, Right
 from por.history.events import EventType, event_group, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_member, notify_organisation
-from por.notifications.messages import MailContext, mail
+from por.notifications.messages import Mail, MailContext, mail
 
 #: Only staff read who opened a file.
 OPENINGS = event_group("openings", _("Files opened"), internal=True)
@@ -24,6 +24,7 @@ OPENINGS = event_group("openings", _("Files opened"), internal=True)
 class ProofEvent(EventType):
     UPLOADED = "proof.uploaded"
     INFECTED = "proof.infected"
+    SCAN_FAILED = "proof.scan_failed"
     OPENED = "proof.opened"
 
 
@@ -40,13 +41,13 @@ class Opened(TypedDict):
     proof: int
 
 
-class Infected(ClaimPayload):
+class Scanned(ClaimPayload):
     """The number of the file within the claim."""
 
     proof: int
 
 
-class InfectedContext(MailContext):
+class ScannedContext(MailContext):
     claim: str
     number: int
 
@@ -60,7 +61,7 @@ def _proof(event: Event) -> Proof:
     return found.get(claim=int(event.object_id), number=event.changes["proof"])
 
 
-def _context(event: Event) -> InfectedContext:
+def _context(event: Event) -> ScannedContext:
     proof = _proof(event)
     return {
         "claim": event.object_name,
@@ -73,7 +74,7 @@ def _context(event: Event) -> InfectedContext:
     }
 
 
-def _number(payload: Infected) -> Number:
+def _number(payload: Scanned) -> Number:
     return {"proof": payload["proof"]}
 
 
@@ -100,15 +101,43 @@ INFECTED = mail(
 )
 
 
-def _notify(event: Event) -> None:
+SCAN_FAILED = mail(
+    "proof_scan_failed",
+    None,
+    to=(OrganisationKind.PARTNER,),
+    title=_("A file of yours could not be scanned"),
+    subject=_("A file for the claim %(claim)s could not be scanned yet"),
+    paragraphs=(
+        _("We could not scan a file that you uploaded for the claim %(claim)s. Nobody can open it until we have."),
+        _("We try again every few minutes, and you need not do anything. The page of proofs shows the outcome."),
+        _("If it stays so for a day, save the document again, and upload that."),
+    ),
+    context=_context,
+    action=_("View proofs"),
+    url=_page,
+    inbox=_("File %(proof)s of a claim could not be scanned yet. We try again every few minutes."),
+    values=_number,
+    may=Right.WRITE_PROOFS,
+)
+
+
+def _to_uploader(event: Event, message: Mail) -> None:
     """Tell who uploaded the file; everyone at the location who may upload, if that person has left."""
     proof = _proof(event)
     ours = [proof.claim.partner_id, proof.claim.company_id]
     members = Membership.objects.usable().filter(user=proof.uploaded_by_id, organisation__in=ours)
     if (uploader := members.order_by("pk").first()) is not None:
-        notify_member(event, INFECTED, user_id=uploader.user_id, organisation_id=uploader.organisation_id)
+        notify_member(event, message, user_id=uploader.user_id, organisation_id=uploader.organisation_id)
     else:
-        notify_organisation(event, INFECTED, organisation_id=proof.claim.partner_id)
+        notify_organisation(event, message, organisation_id=proof.claim.partner_id)
+
+
+def _infected(event: Event) -> None:
+    _to_uploader(event, INFECTED)
+
+
+def _scan_failed(event: Event) -> None:
+    _to_uploader(event, SCAN_FAILED)
 
 
 register(
@@ -125,7 +154,7 @@ register(
 )
 register(
     ProofEvent.INFECTED,
-    payload=Infected,
+    payload=Scanned,
     about=("claim",),
     here=_("The scan found malware in a file of {partner}"),
     elsewhere=_("The scan found malware in a file for the claim {object}"),
@@ -134,7 +163,20 @@ register(
     groups=(CLAIMS,),
     link=CLAIM,
     mails=(INFECTED,),
-    notify=_notify,
+    notify=_infected,
+)
+register(
+    ProofEvent.SCAN_FAILED,
+    payload=Scanned,
+    about=("claim",),
+    here=_("A file of {partner} could not be scanned yet"),
+    elsewhere=_("A file for the claim {object} could not be scanned yet"),
+    icon="clock",
+    tone="",
+    groups=(CLAIMS,),
+    link=CLAIM,
+    mails=(SCAN_FAILED,),
+    notify=_scan_failed,
 )
 register(
     ProofEvent.OPENED,

@@ -23,7 +23,8 @@ from por.errors import Refused
 from por.files import proofs as files
 from por.history.actions.relaying import relay
 from por.history.models import Event
-from por.notifications.models import Notification
+from por.notifications.messages import compose
+from por.notifications.models import Delivery, Notification
 from por.queue.models import PeriodicRun
 from tests.claims import make_draft
 from tests.factories import make_member, make_staff
@@ -136,6 +137,45 @@ def test_failed_scan_waits_and_is_tried_again(claim, claimant, settings):
 
     assert Proof.objects.get().scan == Scan.CLEAN
     assert reviewing.start_review(claim.pk, by=make_staff()).status == ClaimStatus.UNDER_REVIEW
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "could not be scanned yet"), ("sv", "har inte kunnat genomsökas än")]
+)
+def test_uploader_is_told_once_of_a_scan_that_fails(claim, claimant, settings, language, words):
+    claimant.user.language = language
+    claimant.user.save()
+    settings.CLAMAV_URL = "tcp://127.0.0.1:1"
+    make_member(claimant.organisation)
+    add(claim, claimant)
+    examine()
+    for _each in range(2):
+        later(minutes=6)
+        examine()
+
+    event = Event.objects.get(verb="proof.scan_failed")
+    assert (event.chain, event.changes["proof"], event.parties) == (f"organisation:{claim.partner_id}", 1, [])
+    assert "a.pdf" not in str(event.changes), "some who read events read no names of files"
+    relay()
+    (told,) = Notification.objects.filter(event=event)
+    assert told.membership.user == claimant.user
+    (sent,) = Delivery.objects.filter(event=event)
+    mail = compose(sent)
+    assert words in mail.subject
+    assert "a.pdf" in mail.body
+
+
+def test_malware_that_a_later_scan_finds_is_told_too(claim, claimant, settings):
+    settings.CLAMAV_URL = "tcp://127.0.0.1:1"
+    add(claim, claimant)
+    examine()
+    with answering(b"stream: Eicar FOUND\n") as settings.CLAMAV_URL:
+        later(minutes=6)
+        examine()
+    assert list(Event.objects.order_by("pk").filter(object_kind="claim").values_list("verb", flat=True)) == [
+        "proof.scan_failed",
+        "proof.infected",
+    ]
 
 
 def test_file_that_someone_changed_or_that_is_gone_is_never_clean(claim, claimant, storage, settings):

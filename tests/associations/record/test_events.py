@@ -190,6 +190,7 @@ NOW: dict[str, dict[str, Any]] = {
     "estate.mapping_removed": {"files": ["usage.csv"], "sha256": "3f0c5a0d"},
     "proof.uploaded": {**PROVED, "proofs": [1, 2]},
     "proof.infected": {**PROVED, "proof": 1},
+    "proof.scan_failed": {**PROVED, "proof": 1},
     "proof.opened": {"claim": 5, "proof": 1},
 }
 #: Payloads of other shapes that are or were recorded too.

@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
 
 from associations.claims.actions import drafting, reviewing, submitting
-from associations.claims.models import Claim, Conflict, Interest
+from associations.claims.models import Claim, ClaimStep, Conflict, Interest
 from associations.claims.rules import ClaimStatus, Consent, Origin
 from associations.record.models import Association
 from associations.record.rules import AssociationKind, Source
@@ -304,3 +306,21 @@ def test_only_a_reviewer_reviews(customer, claimant, admin):
             reviewing.start_review(claim.pk, by=other)
     with pytest.raises(NotFound):
         reviewing.start_review(claim.pk, by=make_member(make_partner("Third AB").organisation))
+
+
+def test_neither_web_server_nor_worker_changes_a_step_or_which_units_a_proof_is_for(customer, claimant):
+    make_submitted(customer, claimant)
+    statements = [
+        "UPDATE claims_claimstep SET at = now()",
+        "DELETE FROM claims_claimstep",
+        "UPDATE claims_proofunit SET unit_id = unit_id",
+    ]
+    for role in (settings.WEB_ROLE, settings.WORKER_ROLE):
+        for statement in statements:
+            with (
+                pytest.raises(DatabaseError, match="permission denied"),
+                transaction.atomic(),
+                connection.cursor() as cursor,
+            ):
+                cursor.execute(f'SET LOCAL ROLE "{role}"; {statement}')
+    assert ClaimStep.objects.count() == 1

@@ -10,9 +10,8 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from associations.claims.actions import ending, reviewing, submitting
 from associations.claims.actions.migrated import remind_of_proofs
-from associations.claims.models import Claim, ClaimStep
+from associations.claims.models import Claim
 from associations.claims.policies import policy_on
 from associations.claims.queries.as_of import as_then, claims_then
 from associations.claims.queries.migrated import expiring, warning, without_proof
@@ -22,7 +21,7 @@ from por.history.actions.relaying import relay
 from por.history.models import Event
 from tests import estates
 from tests.api import Api
-from tests.claims import add_proof, make_approved, make_draft, make_submitted
+from tests.claims import add_proof, make_approved, make_submitted
 from tests.estates import OTHER_SUBSCRIPTION, OTHER_TENANT, PARTNER, RIVAL, SUBSCRIPTION, TENANT, claim
 from tests.factories import make_member, make_staff
 from tests.pages import queries
@@ -171,44 +170,6 @@ def test_july_2020_shows_migrated_claims_without_proof_under_the_rule_of_the_mos
     add_proof(Claim.objects.get(number=FIRST), claimant, uploaded_at=datetime(2020, 7, 15, 23, 59, tzinfo=UTC))
     assert numbers(claims_then(staff, JULY).filter(without_proof(JULY))) == [SECOND, THIRD]
     assert numbers(claims_then(staff, date(2020, 7, 14)).filter(without_proof(date(2020, 7, 14)))) == [FIRST, THIRD]
-
-
-def test_each_step_is_seen_at_the_end_of_its_day_and_drafts_by_the_claimant_alone(tenant, claimant):
-    reviewer, customer = make_staff(), make_member(tenant.organisation)
-    draft = make_draft(tenant, claimant, "spo")
-    add_proof(draft, claimant)
-    submitting.submit(draft.pk, by=claimant)
-    reviewing.start_review(draft.pk, by=reviewer)
-    reviewing.ask(draft.pk, ["dates"], by=reviewer)
-    submitting.submit(draft.pk, by=claimant)
-    reviewing.start_review(draft.pk, by=reviewer)
-    one = reviewing.approve(draft.pk, by=reviewer)
-    ending.decline(one.pk, by=customer)
-    days = [timezone.now() - timedelta(days=back) for back in range(20, 8, -2)]
-    steps = list(ClaimStep.objects.filter(claim=one).order_by("pk"))
-    for step, at in zip(steps, [*days[:3], days[3], days[4], days[5], days[5] + timedelta(days=2)], strict=True):
-        ClaimStep.objects.filter(pk=step.pk).update(at=at)
-    Claim.objects.filter(pk=one.pk).update(
-        created_at=days[0] - timedelta(days=2), submitted_at=days[0], approved_at=days[5],
-        consent_due_at=days[5] + timedelta(days=7), closed_at=days[5] + timedelta(days=2),
-    )  # fmt: skip
-
-    def states(actor: Actor) -> list[tuple[str, str]]:
-        found = []
-        for at in (days[0] - timedelta(days=1), *days, days[5] + timedelta(days=2)):
-            rows = [as_then(row) for row in claims_then(actor, at.date()).filter(pk=one.pk)]
-            found.append((rows[0].status, rows[0].consent) if rows else ("", ""))
-        return found
-
-    wanted = [
-        ("submitted", ""), ("under_review", ""), ("action_required", ""), ("submitted", ""), ("under_review", ""),
-        ("approved", "pending"), ("ended", "declined"),
-    ]  # fmt: skip
-    assert states(claimant) == [("draft", ""), *wanted]
-    assert states(reviewer) == states(customer) == [("", ""), *wanted]
-    asked = as_then(claims_then(claimant, days[2].date()).get(pk=one.pk))
-    assert (asked.turn, asked.due_at) == ("partner", steps[2].due_at)
-    assert as_then(claims_then(claimant, days[5].date()).get(pk=one.pk)).end_reason == ""
 
 
 def test_day_that_a_file_corrects_is_the_day_from_which_a_claim_is_seen(estate, claimant, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from unittest import mock
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from associations.claims.actions import deciding, drafting, ending, reviewing, submitting
 from associations.claims.models import Claim, Conflict
+from associations.claims.queries.as_of import as_then, claims_then
 from por.accounts.models import Actor
 from por.directory.models import Partner
 from tests.api import Api
@@ -99,6 +100,25 @@ def test_page_and_api_show_status_turn_and_units_at_the_end_of_the_day(
         assert seen(reader, claim, day) == (status, turn, [outcome, outcome])
         answer = Api(reader).get(f"claims/{claim.pk}/", {"as_of": f"2026-03-{day:02}"}).json()
         assert (answer["status"], answer["whose_turn"]) == (status, turn)
+
+
+def test_list_has_status_and_consent_of_each_day(claim, claimant, admin, reviewer):
+    def states(actor: Actor) -> list[tuple[str, str]]:
+        found = []
+        for day in (1, 3, 4, 6, 8, 10, 12):
+            rows = [as_then(row) for row in claims_then(actor, date(*MARCH, day)).filter(pk=claim.pk)]
+            found.append((rows[0].status, rows[0].consent) if rows else ("", ""))
+        return found
+
+    wanted = [
+        ("submitted", ""), ("action_required", ""), ("under_review", ""), ("approved", "pending"),
+        ("ended", "declined"),
+    ]  # fmt: skip
+    assert states(claimant) == [("", ""), ("draft", ""), *wanted]
+    assert states(reviewer) == states(admin) == [("", ""), ("", ""), *wanted]
+    asked = as_then(claims_then(claimant, date(*MARCH, 6)).get(pk=claim.pk))
+    assert (asked.turn, asked.due_at) == ("partner", claim.steps.get(verb="ask").due_at)
+    assert as_then(claims_then(claimant, date(*MARCH, 11)).get(pk=claim.pk)).end_reason == ""
 
 
 def test_files_are_those_that_were_uploaded_by_then(claim, claimant, admin, reviewer):

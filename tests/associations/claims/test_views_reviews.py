@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from associations.claims.actions import assigning, interests, reviewing
+from associations.claims.actions import assigning, interests, reviewing, submitting
 from associations.claims.models import Claim, ClaimStep, Comment
 from associations.claims.rules import ClaimStatus, Reason
 from por.accounts.models import Actor
@@ -141,7 +141,9 @@ def test_reviewer_sees_all_that_a_claim_has(customer, claimant, reader, web):
     claim = make_under_review(customer, claimant, "exo", "spo", reviewer=reader)
     common = {"claim": claim, "organisation": claimant.organisation, "at": timezone.now()}
     Comment.objects.create(text="We moved their mail.", by_name=claimant.name, **common)
-    ClaimStep.objects.filter(claim=claim, verb="start review").update(reasons=["dates"], note="See page 2.")
+    reviewing.ask(claim.pk, ["dates"], by=reader, note="See page 2.")
+    submitting.submit(claim.pk, by=claimant)
+    reviewing.start_review(claim.pk, by=reader)
 
     page = web.get(page_of(claim)).text
 

@@ -12,7 +12,13 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.claims.actions import conflicts
 from associations.claims.actions.carrying_out import lose
-from associations.claims.actions.reviewing import approve_locked, reject_locked, require_readable
+from associations.claims.actions.reviewing import (
+    approve_locked,
+    needs_disclosure,
+    reject_locked,
+    require_disclosure,
+    require_readable,
+)
 from associations.claims.actions.shared import (
     due,
     lock_customer,
@@ -121,14 +127,17 @@ def decide(
     note: str,
     by: Actor,
     checklists: Checklists | None = None,
+    disclosed: bool = False,
     version: int | None = None,
 ) -> Conflict:
     """Decide for one of the claims, or that no proof suffices; return the conflict. All sides read the note.
 
     A pending side that has lost is out at once; a holder keeps its association until the decision is carried out, as
     soon as the winner has no other open conflict. A claim whose last open conflict this was is approved with the units
-    it has left, or rejected. Raises NotFound, Forbidden, VersionConflict, Locked, or Refused: on `note`, `winner` or
-    `checklists`, with the code of the status, `interest`, `scan_pending`, or why the winner cannot be approved.
+    it has left, or rejected. `disclosed` says that the proof of the winner has the disclosure that a customer in the
+    public sector needs. Raises NotFound, Forbidden, VersionConflict, Locked, or Refused: on `note`, `winner`,
+    `checklists` or `disclosed`, with the code of the status, `interest`, `scan_pending`, or why the winner cannot be
+    approved.
     """
     conflict, sides = _to_judge(conflict_id, "decide", by=by, version=version)
     text = _note(note)
@@ -139,6 +148,8 @@ def decide(
     pending = [one for one in sides if not one.holds]
     _require_scanned(pending, winner)
     at = _instant(conflict, sides)
+    if winner is not None and not winner.holds:
+        require_disclosure(winner.claim, at.date(), disclosed=disclosed)
     _lock_what_is_approved(pending)
     _start_reviews(pending, by=by, at=at)
     holder = next((one for one in sides if one.holds), None)
@@ -224,8 +235,11 @@ def _settle(one: Contender, *, is_winner: bool, by: Actor, at: datetime, note: s
     lost = [] if is_winner else [told(EndingEvent.UNIT_LOST, claim, [one.unit])]
     if not any(unit.live for unit in units):
         return reject_locked(claim, units, "[lost]", by=by, at=at, reasons=[Reason.CONFLICT_LOST], note=note)
-    # A company that is suspended meanwhile is not approved for the rest by the way: that waits for a reviewer.
-    may_be_approved = is_winner or claim.partner.status == Partner.Status.ACTIVE
+    # Nobody who is suspended meanwhile, or whose disclosure nobody has confirmed, is approved for the rest by the way:
+    # that waits for a reviewer.
+    may_be_approved = is_winner or (
+        claim.partner.status == Partner.Status.ACTIVE and not needs_disclosure(claim, at.date())
+    )
     if conflicts.open_conflicts(claim) or not may_be_approved:
         claim.version += 1
         claim.save()

@@ -109,6 +109,16 @@ def needs_disclosure(claim: Claim, day: date) -> bool:
     return is_public_sector(claim) and policy_on(day).public_sector_disclosure
 
 
+def require_disclosure(claim: Claim, day: date, *, disclosed: bool) -> None:
+    """Raise Refused on `disclosed` if the proof needs the disclosure, and the reviewer does not confirm it."""
+    if needs_disclosure(claim, day) and not disclosed:
+        raise Refused(
+            "disclosure_missing",
+            _("This customer is in the public sector. Confirm that the proof has the disclosure, or ask for it."),
+            field="disclosed",
+        )
+
+
 def checked(reasons: Collection[str], claim: Claim) -> list[Reason]:
     """Return the reasons that a reviewer gives, in the order of the list. Raises Refused on `reasons`."""
     known = reasons_for(claim)
@@ -133,12 +143,7 @@ def approve(claim_id: int, *, by: Actor, note: str = "", disclosed: bool = False
     """
     claim = to_review(claim_id, by=by, version=version)
     now = next_instant(claim)
-    if needs_disclosure(claim, now.date()) and not disclosed:
-        raise Refused(
-            "disclosure_missing",
-            _("This customer is in the public sector. Confirm that the proof has the disclosure, or ask for it."),
-            field="disclosed",
-        )
+    require_disclosure(claim, now.date(), disclosed=disclosed)
     conflicts.require_none_open(claim)
     record(approve_locked(claim, units_of(claim), "approve", by=by, at=now, note=note), by=by, at=now)
     return claim

@@ -23,7 +23,7 @@ from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
 from por.accounts.writes import Target, write
-from por.api.endpoint import DigitsField, Endpoint, NoBody, entered, etag
+from por.api.endpoint import DigitsField, Endpoint, NoBody, TrueOrFalseField, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import described, page_of
 from por.directory.rules import Workload
@@ -60,6 +60,10 @@ class DecideBody(serializers.Serializer[Any]):
         help_text="Why, in a few words. One of reason and note is needed; all sides and the customer read both.",
     )
     note = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
+    disclosed = TrueOrFalseField(
+        required=False,
+        help_text="The winner’s proof has the disclosure that a customer in the public sector needs.",
+    )
     checklists = serializers.ListField(child=ChecklistBody(), required=False, max_length=50)
 
 
@@ -194,7 +198,7 @@ class Decide(Endpoint):
                 "partner_is_global",
             ],
             412: ["stale"],
-            422: ["not_a_list", "note_missing", "not_a_side", "reason_unknown"],
+            422: ["not_a_list", "note_missing", "not_a_side", "reason_unknown", "disclosure_missing"],
         },
         writes=True,
     )
@@ -207,6 +211,7 @@ class Decide(Endpoint):
                 given["winner"],
                 note=words_of(given, "reason", "note"),
                 checklists=checklists,
+                disclosed=given.get("disclosed", False),
                 by=actor_of(request),
                 version=version,
             )

@@ -35,6 +35,8 @@ class DecideForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4}),
     )
 
+    disclosed = forms.BooleanField(label=_("The proof has the disclosure for the public sector"), required=False)
+
     def __init__(
         self, answers: Sequence[tuple[str, str]], sides: Sequence[VisibleSide], *args: Any, **kwargs: Any
     ) -> None:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
 from associations.claims.actions import deciding
+from associations.claims.actions.reviewing import needs_disclosure
 from associations.claims.forms.conflicts import AnswerConflictForm, AskProofForm, DecideForm
 from associations.claims.models import Conflict
 from associations.claims.queries.conflicts import (
@@ -132,6 +133,7 @@ def review_conflict_decide(request: Request, conflict_id: int) -> HttpResponse:
             form.chosen,
             note=form.cleaned_data["note"],
             checklists=form.checklists,
+            disclosed=form.cleaned_data["disclosed"],
             by=actor,
             version=form.cleaned_data["version"],
         ),
@@ -225,6 +227,7 @@ def _to_reviewer(
             "form": next((one for one in (decide, ask) if one is not None and one.errors), None),
             "decide_form": form,
             "ask_form": ask or AskProofForm(visible.present),
+            "needs_disclosure": any(needs_disclosure(one.claim, actor.today) for one in visible.present),
             "refusal": refusal,
             "following": following,
             "usage": months[-1] if months else None,

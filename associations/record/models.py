@@ -198,7 +198,12 @@ class Association(RowModel):
                 ),
                 name="an_association_is_of_a_subscription_a_workload_or_a_tenant",
             ),
-            # Imports have made claimed ones without a programme: of those nothing is known but the partner.
+            # Before there were claims, imports have made claimed ones without a programme. Of those that no migration
+            # could make a claim of, nothing is known but the partner.
+            models.CheckConstraint(
+                condition=~Q(kind=AssociationKind.CPOR) | ~Q(program="") | Q(source=Source.ESTATE),
+                name="a_claim_has_a_programme",
+            ),
             models.CheckConstraint(
                 condition=(
                     Q(program="", role="", workload="", claim_number="")

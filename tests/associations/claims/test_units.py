@@ -80,8 +80,15 @@ def test_claim_is_of_a_workload_or_a_subscription_and_nothing_else_has_a_program
     refused(programme, customer, partner, kind=AssociationKind.PAL, **ROLE)
     refused(programme, subscription, partner, kind=AssociationKind.DPOR, claim_number="CPR-1")
     refused(programme, subscription, partner, program="osu_bizapps")
-    refused(programme, subscription, partner, role="usage")
-    refused(programme, customer, partner, workload="exo")
+    refused(programme, subscription, partner, role="usage", source=Source.ESTATE)
+    refused(programme, customer, partner, workload="exo", source=Source.ESTATE)
+
+
+@pytest.mark.parametrize("source", sorted(set(Source.values) - {Source.ESTATE}))
+def test_association_of_a_claim_has_a_programme_whoever_makes_it(customer, subscription, partner, source):
+    refused("a_claim_has_a_programme", subscription, partner, source=source)
+    refused("a_claim_has_a_programme", customer, partner, source=source, workload="exo")
+    claimed(subscription, partner, source=source, **ROLE)
 
 
 def test_claims_that_imports_have_made_have_no_programme_and_may_be_several(subscription, partner):

@@ -72,7 +72,7 @@ ATTACKS = {
     "undone": ("UPDATE associations_association SET undone_at = now()", CHANGED),
     "reopened": ("UPDATE associations_association SET reopened_at = now()", CHANGED),
     "recorded earlier": ("UPDATE associations_association SET attached_at = attached_at - interval '1 day'", CHANGED),
-    "another kind": ("UPDATE associations_association SET kind = 'cpor'", CHANGED),
+    "another kind": ("UPDATE associations_association SET kind = 'csp'", CHANGED),
     "another source": ("UPDATE associations_association SET source = 'estate'", CHANGED),
     "another note": ("UPDATE associations_association SET note = 'They sell.'", CHANGED),
     "a text moved to the next column": ("UPDATE associations_association SET end_note = note, note = ''", CHANGED),

@@ -286,10 +286,11 @@ def end_claims_by_files() -> None:
     load("active", crm[0])
 
 
-def find_malware() -> None:
-    """Find malware in a file of a claim."""
+def scan_files() -> None:
+    """Find malware in a file of a claim, after a scan of it failed."""
     member = make_member(make_partner().organisation)
     proof = claims.add_proof(claims.make_draft(make_customer(), member), member, scan=Scan.PENDING)
+    examining._keep(proof, Scan.FAILED, proof.stored_as, "")
     examining._keep(proof, Scan.INFECTED, proof.stored_as, "Eicar")
 
 
@@ -302,6 +303,23 @@ def remind_of_migrated_claims() -> None:
         estates.load(estates.write(Path(folder), claims=[estates.claim(**of)], **given))
     make_member(Organisation.objects.get(number=mpn_id))
     migrated.remind_of_proofs(date(2020, 6, 1))
+
+
+def import_claims() -> None:
+    """Import a claim of a known customer, and correct it; the day after its approval the customer can still decline."""
+    mpn_id, tenant_id = "4470098", "5f0c8f0e-1a53-4a86-8b0d-3f6f0f3f7b98"
+    yesterday = (timezone.now() - timedelta(days=1)).date().isoformat()
+    first, later = (
+        estates.claim(f"CPR-98000{n}", mpn_id=mpn_id, tenant_id=tenant_id, workloads=of, approved_on=day)
+        for n, of, day in ((1, "exo", "2020-03-02"), (2, "spo", yesterday))
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        given: Any = {"partners": [estates.partner(mpn_id)], "customers": [estates.customer(tenant_id)]}
+        estates.load(estates.write(Path(folder), claims=[first], **given))
+        for number in (mpn_id, tenant_id):
+            make_member(Organisation.objects.get(number=number))
+        estates.load_one(Path(folder), "claims", first, later)
+        estates.load_one(Path(folder), "claims", first | {"workloads": "exo;teams"}, later)
 
 
 def decide_conflicts() -> None:
@@ -360,9 +378,10 @@ CAUSES: list[Callable[[], None]] = [
     import_changes,
     remind_of_legacy_forms,
     remind_of_migrated_claims,
+    import_claims,
     decide_claims,
     end_claims_by_files,
-    find_malware,
+    scan_files,
     decide_conflicts,
     add_to_staff,
     assign_a_claim,

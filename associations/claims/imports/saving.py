@@ -78,7 +78,9 @@ class Correction(NamedTuple):
 
 
 def save(created: Sequence[Wanted], corrected: Sequence[Correction]) -> None:
-    """Save new and corrected claims with their associations. The events are the last: a first import has none.
+    """Save new and corrected claims with their associations. The events are the last.
+
+    A first import has none, but for claims that the customer can still decline.
 
     What is freed comes before what is taken. The caller has locked the customers, the subscriptions and the partners,
     and no two claims overlap.
@@ -100,7 +102,7 @@ def save(created: Sequence[Wanted], corrected: Sequence[Correction]) -> None:
     events = [
         _told(ClaimFileEvent.IMPORTED, claim, begun[claim.pk], _approval(claim))
         for claim in claims
-        if claim.customer_id in known
+        if claim.customer_id in known or claim.consent == Consent.PENDING  # its silence would be consent
     ]
     for one in changes:
         units = [*one.kept, *begun.get(one.claim.pk, ())]

@@ -15,8 +15,12 @@ from associations.record.models import Association
 from por.accounts.models import Organisation
 from por.directory.models import Customer
 from por.history.actions import verifying
+from por.history.actions.relaying import relay
 from por.history.models import Event
 from por.imports import loading
+from por.notifications.actions import holding
+from por.notifications.messages import compose
+from por.notifications.models import Delivery, Notification
 from tests import estates
 from tests.claims import add_proof, make_submitted
 from tests.estates import GLOBAL, OTHER_SUBSCRIPTION, OTHER_TENANT, PARTNER, RIVAL, SUBSCRIPTION, TENANT, claim
@@ -121,6 +125,42 @@ def test_later_claims_are_told_to_the_customer_and_the_claimant(estate):
     assert event.changes["units"][0]["subscription"] == SUBSCRIPTION
     assert event.changes["consent_due_at"] is None
     assert "FRP" not in str(event.changes), "the name of a claim is the partner's own"
+
+
+def test_both_sides_get_one_mail_about_all_claims_of_an_import(estate):
+    load(estate, claim())
+    claimant, admin = (make_member(Organisation.objects.get(number=one)) for one in (PARTNER, TENANT))
+    load(estate, claim(workloads="exo"), claim(SECOND, workloads="spo"), claim(THIRD, workloads="yammer"))
+    relay()
+    assert holding.release() > 0
+
+    for reader in (claimant, admin):
+        sent = Delivery.objects.filter(user=reader.user, status="waiting")
+        (one,) = [compose(each) for each in sent]
+        assert "imported files made 3 changes" in one.subject
+        lines = Notification.objects.filter(membership__user=reader.user)
+        assert sorted(line.event.verb for line in lines) == ["claim.corrected", "claim.imported", "claim.imported"]
+
+
+def test_customer_is_told_at_once_of_a_first_import_that_it_can_still_decline(estate):
+    admin = make_member(Organisation.objects.get(number=TENANT))
+    yesterday = (timezone.now() - timedelta(days=1)).date()
+    load(estate, claim(workloads="exo"), claim(SECOND, workloads="spo", approved_on=f"{yesterday}"))
+
+    assert told() == ["claim.imported"], "the other one is part of estate.loaded"
+    assert list(checking.examine()) == []
+    relay()
+    holding.release()
+    (sent,) = Delivery.objects.filter(user=admin.user)
+    assert "decline the claim until" in compose(sent).body
+
+
+def test_customer_is_not_told_that_the_partner_renamed_its_claim(estate):
+    load(estate, claim())
+    claimant, admin = (make_member(Organisation.objects.get(number=one)) for one in (PARTNER, TENANT))
+    load(estate, claim(name="Mail"))
+    relay()
+    assert [one.user for one in Delivery.objects.filter(event__verb="claim.corrected")] == [claimant.user]
 
 
 def test_corrected_row_is_taken_and_told(estate):

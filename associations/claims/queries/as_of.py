@@ -17,9 +17,10 @@ from associations.claims.actions.shared import one_of, units_of
 from associations.claims.models import Claim, ClaimQuerySet, ClaimStep, ClaimUnit, Conflict, ConflictSide, Proof
 from associations.claims.queries.claims import is_claimant
 from associations.claims.queries.proofs import newest_proof_at
-from associations.claims.rules import ClaimStatus, ConflictStatus, Consent, Origin, Outcome
+from associations.claims.rules import LIVE, ClaimStatus, ConflictStatus, Consent, Origin, Outcome
 from associations.record.models import end_of
 from por.accounts.models import Actor
+from por.directory.models import Customer
 
 #: The outcomes of a unit that is held no longer.
 OVER = (Outcome.LOST, Outcome.ENDED)
@@ -73,6 +74,13 @@ def _open_sides_then(day: date) -> QuerySet[ConflictSide]:
     end = end_of(day)
     was_open = Q(conflict__closed_at=None) | Q(conflict__closed_at__gte=end)
     return ConflictSide.objects.filter(was_open, joined_at__lt=end)
+
+
+def open_then(actor: Actor, customer: Customer, day: date, count: int) -> list[Claim]:
+    """Return the claims on a customer that were approved or waited for a decision then, the newest first."""
+    found: Any = listed_then(actor, day)
+    rows = found.filter(customer=customer, status_then__in=LIVE).order_by("-pk")[:count]
+    return [as_then(one) for one in rows]
 
 
 def claim_then(actor: Actor, claim_id: int, day: date) -> Claim:

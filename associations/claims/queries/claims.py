@@ -25,6 +25,7 @@ from associations.claims.rules import LIVE, READABLE, ClaimStatus, Turn
 from associations.record.access import few_ids
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind, Right
+from por.directory.models import Customer
 from por.web.formatting import Deadline
 from por.web.lists import ListTab, countable
 
@@ -138,6 +139,12 @@ def search(claims: QuerySet[Claim], text: str, *, names: bool) -> QuerySet[Claim
 def waiting_for_partner(claims: QuerySet[Claim]) -> QuerySet[Claim]:
     """Return the claims about which a reviewer has asked the partner."""
     return claims.filter(status=ClaimStatus.ACTION_REQUIRED)
+
+
+def open_with(actor: Actor, customer: Customer, count: int) -> list[Claim]:
+    """Return the claims on a customer that are approved or wait for a decision, the newest first."""
+    found = claims_for_listing(actor).filter(customer=customer, status__in=LIVE)
+    return list(found.order_by("-pk")[:count])
 
 
 def next_due(actor: Actor, count: int) -> list[Claim]:

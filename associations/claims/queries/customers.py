@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from django.db.models import Q, QuerySet
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import date
+from typing import Any
+
+from django.db.models import Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.claims.models import Claim, ClaimUnit
+from associations.claims.queries.as_of import claims_then
 from associations.claims.queries.claims import last_day
 from associations.claims.queries.proofs import newest_proof_at
 from associations.claims.rules import PENDING, ClaimStatus, Consent
@@ -47,6 +54,18 @@ def waiting_for_consent(actor: Actor, count: int) -> list[Claim]:
     )
     of_units = found.select_related("customer__organisation", "partner__organisation").prefetch_related("units")
     return list(of_units.order_by("consent_due_at", "pk")[:count])
+
+
+def approved_by_partner(actor: Actor, partners: Collection[int], day: date | None) -> dict[int, list[Claim]]:
+    """Return the newest approved claims of each of these partners on the customer, now or at the end of a UTC day."""
+    found: QuerySet[Any] = Claim.objects.visible_to(actor) if day is None else claims_then(actor, day)
+    approved = found.filter(**{"status" if day is None else "status_then": ClaimStatus.APPROVED})
+    place = Window(RowNumber(), partition_by="partner", order_by="-pk")
+    rows: Any = approved.filter(partner__in=partners).annotate(place=place).filter(place__lte=FEW)
+    claims: dict[int, list[Claim]] = defaultdict(list)
+    for one in rows.for_listing().order_by(*NEWEST_FIRST):
+        claims[one.partner_id].append(one)
+    return claims
 
 
 def deadline_of(claim: Claim) -> Deadline | None:

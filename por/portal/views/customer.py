@@ -96,6 +96,7 @@ def customer_partners(request: Request) -> HttpResponse:
     )
     shown = Listing(request, partners, order=("organisation__name", "pk"), count_text=partners_text)
     page = shown.page
+    approved = claims.approved_by_partner(request.actor, [partner.pk for partner in page.rows], past.day)
     kinds: dict[int, list[str]] = {}
     for association in (
         live.filter(partner__in=[partner.pk for partner in page.rows]).order_by("kind").distinct("kind", "partner")
@@ -107,6 +108,7 @@ def customer_partners(request: Request) -> HttpResponse:
         {
             **shown.context,
             "partners": [(partner, kinds.get(partner.pk, [])) for partner in page.rows],
+            "approved": approved,
             "form": past,
             **as_of_context(request, past),
         },

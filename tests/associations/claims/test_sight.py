@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
+from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from associations.claims.actions import commenting, drafting, reviewing
-from associations.claims.models import Claim
+from associations.claims.models import Claim, ClaimQuerySet
 from por.accounts.models import Actor
+from por.history.actions.relaying import relay
 from por.history.models import Event
+from por.notifications.messages import compose
+from por.notifications.models import Delivery
 from tests.api import Api
 from tests.claims import make_draft, make_submitted
 from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
@@ -36,9 +42,9 @@ MAY_READ: dict[str, set[str]] = {
     "customer": set(),
     "customer viewer": set(),
     "other customer": set(),
-    "reviewer": {"name", "proof", "comment", "internal"},
-    "support": {"name", "proof", "comment", "internal"},
-    "auditor": {"name", "proof", "comment", "internal"},
+    "reviewer": {"name", "proof", "comment", "internal", "note"},
+    "support": {"name", "proof", "comment", "internal", "note"},
+    "auditor": {"name", "proof", "comment", "internal", "note"},
     "programme administrator": {"name"},
 }
 
@@ -75,18 +81,50 @@ def case(shared: None) -> dict[str, Any]:
     make_submitted(customer, people["rival"], "exo")
     over = make_submitted(customer, claimant, "teams", name="Over")
     drafting.withdraw(over.pk, by=claimant, note="Secret note")
+    relay()
     return {"claim": claim, "draft": draft, "over": over, "people": people}
+
+
+#: The places of the pages of partners, customers and staff. Each reader asks at all of them.
+PLACES = ("p", "c", "a")
 
 
 def ways(case: dict[str, Any], reader: Actor) -> dict[str, str]:
     """Return all that the reader gets of the claims, by the address or the name of the way."""
-    web, api, found = signed_in(reader), Api(reader), {}
-    paths = ["/p/claims/", "/p/claims/?search=Secret", "/p/claims/?format=csv"]
-    for one in (case["claim"], case["draft"], case["over"]):
-        paths += [f"/p/claims/{one.pk}/", f"/p/claims/{one.pk}/edit/summary/", f"/p/claims/{one.pk}/edit/contacts/"]
-        found |= {path: body(api.get(path)) for path in (f"claims/{one.pk}/", f"claims/{one.pk}/comments/")}
-    found |= {path: body(web.get(path)) for path in paths}
-    found |= {path: body(api.get(path)) for path in ("claims/", "claims/?search=Secret", "claims/?format=csv")}
+    claims = [case[name] for name in ("claim", "draft", "over")]
+    lists = [f"/{place}/claims/" for place in PLACES]
+    paths = [f"{path}{query}" for path in lists for query in ("", "?search=Secret", "?format=csv")]
+    paths += [f"/{place}/claims/{one.pk}/{part}" for place in PLACES for one in claims for part in ("", "proofs/")]
+    paths += [f"/p/claims/{one.pk}/edit/{page}/" for one in claims for page in ("summary", "contacts")]
+    paths += [f"/{place}/history/" for place in PLACES] + ["/c/", "/p/", "/a/", "/inbox/", "/c/partners/"]
+    paths += [f"/p/customers/{case['claim'].customer.tenant_id}/", f"/p/claims/proofs/?claim={case['claim'].pk}"]
+    web, api = signed_in(reader), Api(reader)
+    of_api = ["claims/", "claims/?search=Secret", "claims/?format=csv"]
+    of_api += [f"claims/{one.pk}/{part}" for one in claims for part in ("", "comments/", "proofs/", "proofs/1/")]
+    found = {path: body(web.get(path)) for path in paths} | {path: body(api.get(path)) for path in of_api}
+    return found | as_of(case, reader) | mails(reader)
+
+
+def as_of(case: dict[str, Any], reader: Actor) -> dict[str, str]:
+    """Return the same of the day on which all was made, as it is seen some days later."""
+    made, claims = timezone.now(), [case[name] for name in ("claim", "draft", "over")]
+    day = f"as_of={made.astimezone(UTC).date()}"
+    paths = [f"/{place}/claims/?{day}{query}" for place in PLACES for query in ("", "&search=Secret", "&format=csv")]
+    paths += [f"/{place}/claims/{one.pk}/?{day}" for place in PLACES for one in claims]
+    paths += [f"/c/partners/?{day}", f"/p/customers/{case['claim'].customer.tenant_id}/?{day}"]
+    of_api = [f"claims/?{day}", f"claims/?{day}&format=csv", *(f"claims/{one.pk}/?{day}" for one in claims)]
+    with mock.patch.object(timezone, "now", return_value=made + timedelta(days=3)):
+        web, api = signed_in(reader), Api(reader)
+        return {path: body(web.get(path)) for path in paths} | {path: body(api.get(path)) for path in of_api}
+
+
+def mails(reader: Actor) -> dict[str, str]:
+    """Return the mails of the reader."""
+    sent = Delivery.objects.filter(user=reader.user).select_related("event", "organisation", "user")
+    found = {}
+    for one in sent:
+        mail = compose(one)
+        found[f"mail {one.template} {one.pk}"] = f"{mail.subject} {mail.body} {mail.alternatives}"
     return found
 
 
@@ -104,7 +142,7 @@ def test_reader_finds_by_any_way_what_it_may_read_and_nothing_else(case, name):
     found = ways(case, reader)
 
     read = {secret for secret, words in SECRETS.items() if any(words in text for text in found.values())}
-    assert read == MAY_READ[name]
+    assert read == MAY_READ[name], {secret: [w for w in found if SECRETS[secret] in found[w]] for secret in read}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +201,65 @@ def test_events_stand_in_the_chain_of_who_may_read_them(case):
         "claim.commented": f"organisation:{claim.partner_id}",
         "claim.noted": "house",
     }
+
+
+#: Who may open the file of a claim, at an address of each kind: the others find nothing there, or are refused.
+MAY_OPEN = {
+    "/p/claims/{}/proofs/1/download/": {"claimant", "incentives", "company"},
+    "/a/claims/{}/proofs/1/download/": {"reviewer"},
+    "claims/{}/proofs/1/content/": {"claimant", "incentives", "company", "reviewer"},
+}
+
+
+@pytest.mark.parametrize("address", MAY_OPEN)
+def test_file_leads_to_a_link_for_those_alone_who_may_open_it(case, address):
+    path = address.format(case["claim"].pk)
+    statuses = {}
+    for name, reader in case["people"].items():
+        ask = signed_in(reader) if path.startswith("/") else Api(reader)
+        statuses[name] = ask.get(path).status_code
+    assert {name for name, status in statuses.items() if status == 302} == MAY_OPEN[address]
+    assert set(statuses.values()) <= {302, 403, 404}
+
+
+def test_pictures_of_pages_are_refused_to_all_who_may_not_open_the_file(case):
+    for place, may in (("p", {"claimant", "incentives", "company"}), ("a", {"reviewer"})):
+        for name, reader in case["people"].items():
+            if name not in may:
+                status = signed_in(reader).get(f"/{place}/claims/{case['claim'].pk}/proofs/1/pages/1/").status_code
+                assert status in (403, 404), name
+
+
+def test_each_reader_of_a_claim_gets_it_by_csv_as_of_a_day_and_by_mail(case):
+    """The ways of the matrix are real: a claimant finds its secret by each kind of them."""
+    found = ways(case, case["people"]["claimant"])
+    kinds = {
+        "csv": lambda way: way == "/p/claims/?format=csv",
+        "csv as of a day": lambda way: way.startswith("/p/claims/?as_of=") and way.endswith("format=csv"),
+        "csv of the API": lambda way: way == "claims/?format=csv",
+        "page as of a day": lambda way: way.startswith(f"/p/claims/{case['claim'].pk}/?as_of="),
+        "API as of a day": lambda way: way.startswith(f"claims/{case['claim'].pk}/?as_of="),
+        "mail": lambda way: way.startswith("mail "),
+    }
+    for kind, is_of in kinds.items():
+        assert any(SECRETS["name"] in text for way, text in found.items() if is_of(way)), kind
+
+
+def test_control_without_the_guard_of_claims_a_rival_finds_them_by_csv_and_as_of_a_day(case, monkeypatch):
+    monkeypatch.setattr(ClaimQuerySet, "visible_to", lambda self, _actor: self.all())
+    found = ways(case, case["people"]["rival"])
+    ways_of_name = {way for way, text in found.items() if SECRETS["name"] in text}
+    assert "/p/claims/?format=csv" in ways_of_name
+    assert any("as_of=" in way and "format=csv" in way for way in ways_of_name)
+    assert any(way.startswith(f"/p/claims/{case['claim'].pk}/?as_of=") for way in ways_of_name)
+
+
+def test_control_without_the_guard_of_a_past_day_the_customer_finds_name_file_and_note(case, monkeypatch):
+    monkeypatch.setattr("associations.claims.views.past.may_read_all", lambda _actor: True)
+    monkeypatch.setattr(Actor, "may", lambda _self, _right: True)
+    found = as_of(case, case["people"]["customer"])
+    page = next(text for way, text in found.items() if way.startswith(f"/c/claims/{case['claim'].pk}/?as_of="))
+    assert [words in page for words in (SECRETS["name"], SECRETS["proof"], SECRETS["note"])] == [True, True, True]
 
 
 def test_control_a_field_that_is_not_hidden_from_the_customer_is_found(case, monkeypatch):

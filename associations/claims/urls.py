@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from associations.claims.views import conflicts, customer, endings, partner, proofs, several_proofs, staff, wizard
+from associations.claims.views import conflicts, customer, endings, help, partner, proofs, several_proofs, staff, wizard
 
 app_name = "claims"
 
 urlpatterns = [
+    path("how-claims-work/", help.how_claims_work, name="how"),
     path("c/claims/", customer.customer_claim_list, name="customer_claim_list"),
     path("c/claims/<int:claim_id>/", customer.customer_claim, name="customer_claim"),
     path("a/claims/", staff.review_list, name="review_list"),

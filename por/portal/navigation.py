@@ -112,7 +112,11 @@ PAGES: dict[str, list[Link]] = {
     ],
 }
 MAIL_SINK = Link("/a/mail/", _("Sent emails"), "mail", right=Right.READ_SENT_MAIL)
-HELP = [Link("/what-counts/", _("Types of association"), "book"), Link("/api/docs/", _("API"), "code")]
+HELP = [
+    Link("/what-counts/", _("Types of association"), "book"),
+    Link("/how-claims-work/", _("How claims work"), "help"),
+    Link("/api/docs/", _("API"), "code"),
+]
 
 SEARCHES: dict[str, Search] = {
     OrganisationKind.CUSTOMER: Search("/c/subscriptions/", _("Find a subscription or partner")),

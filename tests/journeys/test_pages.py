@@ -16,6 +16,8 @@ SHARED = [
     "/me/mail/",
     "/api/docs/",
     "/what-counts/?as_of=2015-11-15",
+    "/how-claims-work/",
+    "/how-claims-work/?as_of=2020-07-15",
 ]
 CUSTOMERS = [
     *("/c/", "/c/subscriptions/", "/c/subscriptions/?search=nothing+of+the+kind", "/c/usage/", "/c/history/"),

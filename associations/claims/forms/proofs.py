@@ -6,10 +6,13 @@ from typing import Any
 
 from django import forms
 from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from associations.claims.actions.proofs import Said, provable, unit_key
 from associations.claims.models import Claim
+from associations.claims.policies import policy_on
 from associations.claims.rules import (
     CHECKLIST,
     DESCRIPTION_LENGTH,
@@ -37,7 +40,6 @@ class FilesForm(forms.Form):
     )
     acknowledged_on = forms.DateField(
         label=_("Date of the customer’s acknowledgement"),
-        help_text=_("The day on which the customer signed. It can be at most 12 months ago."),
         widget=DAY,
         error_messages={"required": _("Enter the date of the customer’s acknowledgement.")},
     )
@@ -48,6 +50,12 @@ class FilesForm(forms.Form):
     def __init__(self, *args: Any, is_too_large: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_too_large = is_too_large
+        months = policy_on(timezone.localdate()).acknowledged_within_months
+        self.fields["acknowledged_on"].help_text = ngettext(
+            "The day on which the customer signed. It can be at most %(n)s month ago.",
+            "The day on which the customer signed. It can be at most %(n)s months ago.",
+            months,
+        ) % {"n": months}
         self.fields["file"].required = not is_too_large  # then none of them was kept
         self.fields["file"].help_text = _(
             "PDF, DOCX, XLSX, PNG, JPG or EML. Up to %(files)s files, each up to %(one)s, together up to %(all)s."

@@ -58,7 +58,7 @@ class Claiming:
         first, second = (self.submitted(claimant, care, "Mail at Hagelby", "exo") for claimant in (rival, partner))
         (conflict,) = Conflict.objects.open().filter(sides__claim=first)
         note = "The customer’s acknowledgement of the newer proof names the work of this year."
-        decide(conflict.pk, second.pk, note=note, by=reviewer)
+        decide(conflict.pk, second.pk, note=note, disclosed=True, by=reviewer)
 
     def draft(self, by: Actor, customer: str, name: str, workload: str, **fields: Any) -> Claim:
         assert by.organisation is not None

@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "por.breaches",
     "associations",
     "associations.claims",
+    "competencies",
     "allauth",
     "allauth.account",
     "rest_framework",

@@ -22,7 +22,7 @@ from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_subscription
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = tuple(f"{ROOT / room}/" for room in ("por", "associations"))
+OURS = tuple(f"{ROOT / room}/" for room in ("por", "associations", "competencies"))
 
 
 def entered(work: Callable[[], Any]) -> tuple[int, int]:
@@ -104,7 +104,7 @@ def test_count(capsys: pytest.CaptureFixture[str]) -> None:
 
     lengths = sorted(
         node.end_lineno - node.lineno + 1
-        for room in ("por", "associations")
+        for room in ("por", "associations", "competencies")
         for path in (ROOT / room).rglob("*.py")
         if "migrations" not in path.parts
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

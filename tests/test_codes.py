@@ -22,7 +22,7 @@ from por.api.schema import ANYWHERE, VERSIONED, WRITING
 from por.api.views import document
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("por", "associations")
+ROOMS = ("por", "associations", "competencies")
 REFUSALS = {"Refused", "NotFound", "Forbidden", "Locked", "RateLimited", "VersionConflict"}
 STEPS = {f"change_request_{status}" for status in ("open", "answered", "expired", "cancelled")}
 START = {"began_on_in_future", "began_on_too_early", "overlaps_another_period"}

@@ -14,8 +14,11 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.units import LONGEST, Units, unit_of
 
 ROOT = Path(__file__).parents[1]
+#: The packages of the product.
+TOPS = ("associations", "competencies", "por")
 ROOMS = [
     ROOT / "associations",
+    ROOT / "competencies",
     *(
         ROOT / "por" / room
         for room in ("accounts", "breaches", "directory", "imports", "history", "notifications", "portal")
@@ -70,7 +73,7 @@ def test_the_product_asks_no_other_server_over_http():
     """So no address that someone enters can lead it to one. The one-command run asks whether it is ready itself."""
     asking = {
         str(path.relative_to(ROOT)): clients
-        for folder in ("por", "associations")
+        for folder in TOPS
         for path in (ROOT / folder).rglob("*.py")
         if "embedded" not in path.parts and (clients := clients_in(path.read_text(encoding="utf-8")))
     }
@@ -110,7 +113,7 @@ def test_today_is_the_readers_day_but_where_utc_days_are_meant():
     """Pages ask timezone.localdate(), and verbs their actor: else a reader meets two days for one moment."""
     found = {
         path.relative_to(ROOT).as_posix()
-        for top in ("por", "associations")
+        for top in TOPS
         for path in (ROOT / top).rglob("*.py")
         if _TODAY.search(path.read_text(encoding="utf-8"))
     }
@@ -122,7 +125,7 @@ def test_no_query_cuts_a_day_out_of_an_instant_in_the_zone_of_one_reader():
     cut = re.compile(r"__(date|month|year|hour)\b(?!_)|\bTrunc\w+\((?!.*tzinfo=)")
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
-        for top in ("por", "associations")
+        for top in TOPS
         for path in (ROOT / top).rglob("*.py")
         if "migrations" not in path.parts
         for line in path.read_text(encoding="utf-8").splitlines()
@@ -144,7 +147,7 @@ def test_a_template_that_cuts_off_the_utc_day_is_found(shown):
 def test_no_python_file_is_longer_than_500_lines():
     long = {
         str(path.relative_to(ROOT)): lines
-        for folder in ("por", "associations")
+        for folder in TOPS
         for path in (ROOT / folder).rglob("*.py")
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 500
     }
@@ -181,7 +184,7 @@ def test_a_long_line_of_a_template_is_found():
 
 def test_every_template_is_where_the_formatter_looks():
     """`make check` formats templates/ only."""
-    html = [path for room in ("associations", "por") for path in (ROOT / room).rglob("*.html")]
+    html = [path for room in TOPS for path in (ROOT / room).rglob("*.html")]
     assert html == []
 
 
@@ -234,7 +237,7 @@ def has_a_layer(module: str, layers: dict[str, set[str]]) -> bool:
 def modules() -> list[str]:
     return [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for folder in ("associations", "por")
+        for folder in TOPS
         for path in sorted((ROOT / folder).rglob("*.py"))
         if path.name != "__init__.py"
     ]

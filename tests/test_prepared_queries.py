@@ -66,7 +66,7 @@ def prepared_in(source: str, module: str) -> set[str]:
 def prepared_in_the_product() -> set[str]:
     return {
         name
-        for folder in ("por", "associations")
+        for folder in ("por", "associations", "competencies")
         for path in (ROOT / folder).rglob("*.py")
         if (module := ".".join(path.relative_to(ROOT).with_suffix("").parts)) not in MAKERS
         for name in prepared_in(path.read_text(encoding="utf-8"), module)

@@ -21,7 +21,7 @@ def test_no_message_is_missing_or_fuzzy(
     language: str, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Messages are collected from a copy of the sources; `make messages` updates the real catalogue for translators."""
-    for room in ("associations", "locale", "por", "templates"):
+    for room in ("associations", "competencies", "locale", "por", "templates"):
         shutil.copytree(ROOT / room, tmp_path / room)
     settings.LOCALE_PATHS = []
     monkeypatch.chdir(tmp_path)

@@ -27,11 +27,9 @@ class ClaimsConfig(AppConfig):
         from associations.claims.imports.files import CLAIMS
         from associations.tasks import also_due
         from por.directory.imports.organisations import use_checks
-        from por.history.actions import recording as history
         from por.imports import whole
 
         proof_actions.wake.task = tasks.examine_proofs
         also_due.extend([run_due, remind_of_proofs])
         use_checks.append(uses_of)
         whole.register(CLAIMS, last=settle)
-        history.open_events()  # this is the last room, and no event can be registered after this

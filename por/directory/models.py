@@ -1,8 +1,9 @@
-"""Partners, customers, SKUs, subscriptions, usage, and the checks of MPN IDs."""
+"""Partners, customers, SKUs, subscriptions, what is known of each month, and the checks of MPN IDs."""
 
 from __future__ import annotations
 
 from datetime import UTC, date
+from typing import TypeVar
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
@@ -14,7 +15,9 @@ from django.utils.translation import pgettext_lazy
 from por.accounts.models import Organisation
 from por.db.models import RowModel
 from por.directory.portals import Portal, portal_for
-from por.directory.rules import Agreement, Product, Workload
+from por.directory.rules import Agreement, Product, RevenueKind, Workload
+
+M = TypeVar("M", bound=models.Model)
 
 
 class Customer(RowModel):
@@ -100,6 +103,34 @@ class Enrolment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.program}, {self.partner}"
+
+
+class Credential(models.Model):
+    """A person passed an exam, or holds a certificate, at a location of a partner; the last day counts, too.
+
+    `person` is the name or the ID that the file gives. Nobody sees it on a page, and it is no account here.
+    """
+
+    person = models.CharField(max_length=200)
+    partner = models.ForeignKey(Partner, models.PROTECT, related_name="credentials")
+    credential = models.CharField(max_length=61)
+    valid_from = models.DateField()
+    valid_to = models.DateField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("credential")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person", "partner", "credential", "valid_from"], name="one_credential_from_a_day"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(valid_to=None) | models.Q(valid_to__gte=models.F("valid_from")),
+                name="a_credential_ends_after_it_begins",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.credential}, {self.partner}"
 
 
 class ServicePlan(models.Model):
@@ -221,8 +252,8 @@ class Subscription(RowModel):
         return self.product == Product.AZURE
 
 
-class UsageQuerySet(models.QuerySet["Usage"]):
-    def current(self) -> UsageQuerySet:
+class MonthlyQuerySet(models.QuerySet[M]):
+    def current(self) -> MonthlyQuerySet[M]:
         """Return the newest revision of each month: what is known now."""
         return self.filter(superseded_at=None)
 
@@ -246,7 +277,7 @@ class Usage(models.Model):
     known_from = models.DateTimeField(default=timezone.now)
     superseded_at = models.DateTimeField(null=True)
 
-    objects = UsageQuerySet.as_manager()
+    objects = MonthlyQuerySet.as_manager()
 
     class Meta:
         managed = False
@@ -255,6 +286,70 @@ class Usage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.month:%Y-%m} {self.workload}"
+
+
+class MonthlyFact(models.Model):
+    """What is known of one subscription in one month (`month` is its first day).
+
+    A correction inserts a revision and closes the one before, so no figure is overwritten.
+    """
+
+    month = models.DateField()
+    revision = models.PositiveSmallIntegerField(default=1)
+    known_from = models.DateTimeField(default=timezone.now)
+    superseded_at = models.DateTimeField(null=True)
+
+    objects = MonthlyQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+
+class Revenue(MonthlyFact):
+    """What a subscription was worth in one month, as its programme counts it; below 0 for a credit."""
+
+    pk = models.CompositePrimaryKey("subscription_id", "month", "kind", "revision")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="revenue", db_index=False)
+    kind = models.CharField(max_length=20, choices=RevenueKind.choices)
+    amount = models.DecimalField(max_digits=30, decimal_places=18)
+    currency = models.CharField(max_length=3)
+
+    class Meta:
+        verbose_name = _("revenue")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "month", "kind"],
+                condition=models.Q(superseded_at=None),
+                name="one_current_revenue_per_month",
+            ),
+            models.CheckConstraint(condition=models.Q(month__day=1), name="revenue_is_of_a_month"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m} {self.kind}"
+
+
+class Consumption(MonthlyFact):
+    """What a subscription consumed of one Azure service in one month, in US dollars; below 0 for a credit."""
+
+    pk = models.CompositePrimaryKey("subscription_id", "month", "service", "revision")
+    subscription = models.ForeignKey(Subscription, models.PROTECT, related_name="consumption", db_index=False)
+    service = models.CharField(max_length=100)
+    amount_usd = models.DecimalField(max_digits=30, decimal_places=18)
+
+    class Meta:
+        verbose_name = _("consumption")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "month", "service"],
+                condition=models.Q(superseded_at=None),
+                name="one_current_consumption_per_month",
+            ),
+            models.CheckConstraint(condition=models.Q(month__day=1), name="consumption_is_of_a_month"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m} {self.service}"
 
 
 class UsageVersion(models.Model):

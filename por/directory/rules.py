@@ -46,6 +46,13 @@ class Workload(TextChoices):
     AZURE = "azure", _("Azure")
 
 
+class RevenueKind(TextChoices):
+    NET_NEW_CLOUD = "net_new_cloud", _("Net new cloud revenue")
+    TOTAL = "total", _("Total revenue")
+
+
+#: A credential of a person: what it is and its name, such as exam:70-347.
+CREDENTIAL = r"[a-z][a-z_]{0,19}:[A-Z0-9][A-Z0-9._-]{0,39}"
 #: The ID of an incentive programme, such as incentive.osu_m365.
 ENROLMENT_PROGRAM = r"incentive\.[a-z0-9_]{1,30}"
 MPN_ID = re.compile(r"[0-9]{4,10}")

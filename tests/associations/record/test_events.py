@@ -397,7 +397,7 @@ def test_every_link_of_an_event_leads_to_a_page():
 #: Modules that declare or record events.
 WRITERS = [
     path
-    for room in ("por", "associations")
+    for room in ("por", "associations", "competencies")
     for path in sorted((ROOT / room).rglob("*.py"))
     if "migrations" not in path.parts
     and (

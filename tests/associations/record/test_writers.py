@@ -53,7 +53,9 @@ NEVER_SAVED = {
 
 def files() -> list[Path]:
     """Return the source files of the product without its migrations."""
-    found = [path for folder in ("por", "associations") for path in sorted((ROOT / folder).rglob("*.py"))]
+    found = [
+        path for folder in ("por", "associations", "competencies") for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
     return [path for path in found if "migrations" not in path.parts]
 
 

@@ -91,7 +91,7 @@ def test_a_button_without_a_form_can_be_refused():
 def test_pages_leave_refusals_to_submit_or_to_the_error_pages():
     found = {
         str(path.relative_to(ROOT))
-        for folder in ("associations", "por")
+        for folder in ("associations", "competencies", "por")
         for path in (ROOT / folder).rglob("*.py")
         if path.stem == "views" or path.parent.name == "views"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

@@ -19,7 +19,7 @@ def collected() -> set[str]:
 def test_every_file_that_a_page_names_is_collected() -> None:
     named = {
         name
-        for folder in ("templates", "por", "associations")
+        for folder in ("templates", "por", "associations", "competencies")
         for page in (ROOT / folder).rglob("*.html")
         for name in re.findall(r"""\bstatic[ (]["']([^"']+)["']""", page.read_text(encoding="utf-8"))
     }

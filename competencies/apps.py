@@ -9,6 +9,9 @@ class CompetenciesConfig(AppConfig):
     verbose_name = _("Competencies")
 
     def ready(self) -> None:
+        from competencies.imports import HOLDINGS
         from por.history.actions import recording as history
+        from por.imports import whole
 
+        whole.register(HOLDINGS)
         history.open_events()  # this is the last room, and no event can be registered after this

@@ -37,6 +37,32 @@ def enrolment(mpn_id: str = PARTNER, **cells: str) -> Row:
     } | cells  # fmt: skip
 
 
+def credential(mpn_id: str = PARTNER, **cells: str) -> Row:
+    return {
+        "person": "Tove Lind", "mpn_id": mpn_id, "credential": "exam:70-347", "valid_from": "2024-07-01",
+        "valid_to": "",
+    } | cells  # fmt: skip
+
+
+def holding(mpn_id: str = PARTNER, **cells: str) -> Row:
+    return {
+        "mpn_id": mpn_id, "program": "competency.smcs", "level": "silver", "anniversary_on": "2025-06-30",
+        "fee_paid_on": "2024-07-01",
+    } | cells  # fmt: skip
+
+
+def revenue(month: str = "2025-03", **cells: str) -> Row:
+    return {
+        "month": month, "subscription_id": SUBSCRIPTION, "amount": "1250.40", "currency": "EUR", "kind": "total",
+    } | cells  # fmt: skip
+
+
+def consumption(month: str = "2025-03", **cells: str) -> Row:
+    return {
+        "month": month, "subscription_id": SUBSCRIPTION, "service": "Azure App Service", "amount_usd": "312.5",
+    } | cells  # fmt: skip
+
+
 def customer(tenant_id: str = TENANT, **cells: str) -> Row:
     return {
         "tenant_id": tenant_id, "name": "Västerhamn Energi AB", "domain": "vasterhamn.example", "country": "SE",

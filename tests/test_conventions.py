@@ -100,9 +100,11 @@ UTC_DAYS = {
     "associations/record/sums.py",
     "associations/record/usage.py",
     "associations/renewals/actions.py",
+    "competencies/imports.py",
     "por/directory/imports/absent.py",
+    "por/directory/imports/credentials.py",
     "por/directory/imports/enrolments.py",
-    "por/directory/imports/usage.py",
+    "por/directory/imports/monthly.py",
     "por/management/commands/demo.py",
 }
 _TODAY = re.compile(r"\bnow(\(\))?\.date\(\)|\b(date|datetime)\.today\(|\butcnow\(")

@@ -14,6 +14,8 @@ from por.imports.mapping import sources_of
 
 #: The choices for a value of a file, beside our values: no row comes of it; the cell is empty.
 NO_ROW, EMPTY = "no row", "empty"
+#: Our columns whose amounts can be added up. Those of revenue cannot: they may be in several currencies.
+ADDED_UP = ("consumed_usd", "amount_usd")
 
 
 @dataclass
@@ -76,7 +78,7 @@ def table_of(
     if rows == "newest":
         part["newest"] = newest
     if rows == "sum":
-        part["sum"] = [name for name in ("consumed_usd",) if name in columns]
+        part["sum"] = [name for name in ADDED_UP if name in columns]
     return part | {"columns": columns}
 
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from por.imports import values, whole
-from por.imports.building import EMPTY, NO_ROW, Chosen, columns_of_key, guesses
+from por.imports.building import ADDED_UP, EMPTY, NO_ROW, Chosen, columns_of_key, guesses
 from por.imports.formats import WRITTEN
 from por.imports.loading import File
 from por.imports.mapping import LONGEST
@@ -268,7 +268,8 @@ class ColumnsForm(TitledForm):
             (FIRST, _("Take the first")),
             (NEWEST, _("Take the newest")),
         ]
-        return [*found, (SUM, _("Add up consumed_usd"))] if "consumed_usd" in self.file.columns.every else found
+        added = [column for column in self.file.columns.every if column in ADDED_UP]
+        return [*found, *((SUM, _("Add up %(column)s") % {"column": column}) for column in added)]
 
     @property
     def lines(self) -> list[dict[str, Any]]:

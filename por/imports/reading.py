@@ -223,6 +223,21 @@ class Cells:
             raise Unfit(column, "malformed_number", text % given)
         return value
 
+    def required_money(self, column: str) -> Decimal:
+        self.required(column)
+        value = self.money(column)
+        if value is None:
+            raise missing(column)
+        return value
+
+    def currency(self, column: str) -> str:
+        """Return the code of a currency in capital letters."""
+        code = self.required(column).upper()
+        if code not in values.currencies():
+            text = _("Enter the code of a currency, three letters, for example EUR.")
+            raise Unfit(column, "malformed_currency", text)
+        return code
+
     def _number(self, column: str, what: str) -> Decimal | None:
         value = self.given(column)
         if not value:
@@ -259,7 +274,7 @@ class Cells:
 
 #: What stands in for a cell that has a fault, by the method that was asked for it.
 STAND_INS = {
-    **dict.fromkeys(("refuse", "given", "required", "name", "text", "choice", "country", "email"), ""),
+    **dict.fromkeys(("refuse", "given", "required", "name", "text", "choice", "country", "currency", "email"), ""),
     "yes_or_no": False,
     "required_guid": uuid.UUID(int=0),
     **dict.fromkeys(("required_day", "month"), date(2000, 1, 1)),

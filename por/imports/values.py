@@ -82,6 +82,12 @@ def headers() -> Mapping[str, Sequence[str]]:
 
 
 @cache
+def currencies() -> frozenset[str]:
+    """Return the codes of all currencies, of past ones too; not those that stand for none, and for tests."""
+    return frozenset(Locale("en").currencies) - {"XXX", "XTS"}
+
+
+@cache
 def _tables() -> dict[str, Any]:
     tables: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("values.yaml").read_text(encoding="utf-8"))
     return tables

@@ -63,7 +63,7 @@ def _merge(rows: Sequence[EnrolmentLine], outcome: Outcome) -> None:
     for row in rows:
         partner = partners.get(row.mpn_id)
         try:
-            _check(partner)
+            _check(partner, row.mpn_id)
         except Unfit as unfit:
             outcome.refuse(row.line, unfit)
             continue
@@ -86,9 +86,9 @@ def _merge(rows: Sequence[EnrolmentLine], outcome: Outcome) -> None:
     history.record_each(by=SYSTEM, at=timezone.now(), events=events)
 
 
-def _check(partner: Partner | None) -> None:
+def _check(partner: Partner | None, mpn_id: str) -> None:
     if partner is None:
-        raise unknown("mpn_id", "partner")
+        raise unknown("mpn_id", "partner", mpn_id)
     if partner.kind == Partner.Kind.GLOBAL:
         raise Unfit("mpn_id", "partner_is_global", _("A location is enrolled, not the global account above it."))
 

@@ -9,8 +9,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from associations.record.models import Association
+from competencies.models import Holding
 from por.accounts.models import Membership, Organisation
-from por.directory.models import Customer, Partner, Subscription, Usage
+from por.directory.models import Credential, Customer, Partner, Subscription, Usage
 from por.imports import opening
 from por.imports.actions import running
 from por.imports.models import Import
@@ -24,7 +25,9 @@ from tests.estates import (
     Loaded,
     Row,
     association,
+    credential,
     customer,
+    holding,
     load,
     load_one,
     partner,
@@ -57,6 +60,8 @@ def estate(tmp_path: Path) -> Path:
             subscriptions=[subscription(OTHER_SUBSCRIPTION), subscription(replaces_subscription_id=OTHER_SUBSCRIPTION)],
             usage=[usage(consumed_usd="12.50")],
             associations=[association(ended_on="2025-01-01")],
+            credentials=[credential(valid_to="2026-06-30")],
+            holdings=[holding()],
         )
     )
     assert loaded.failure == ""
@@ -168,6 +173,8 @@ NEEDED = {
     "subscriptions": ["subscription_id", "tenant_id", "product", "agreement", "status"],
     "usage": ["month", "subscription_id", "workload", "active_users"],
     "associations": ["subscription_id", "mpn_id", "kind", "began_on"],
+    "credentials": ["person", "mpn_id", "credential", "valid_from"],
+    "holdings": ["mpn_id", "program", "level", "anniversary_on"],
 }
 ROWS: dict[str, list[Row]] = {
     "partners": [partner(GLOBAL, kind="global"), partner()],
@@ -175,6 +182,8 @@ ROWS: dict[str, list[Row]] = {
     "subscriptions": [subscription(OTHER_SUBSCRIPTION), subscription()],
     "usage": [usage()],
     "associations": [association()],
+    "credentials": [credential(valid_to="2026-06-30")],
+    "holdings": [holding()],
 }
 
 
@@ -186,6 +195,8 @@ def stored() -> list[object]:
         list(Subscription.objects.order_by("pk").values()),
         list(Usage.objects.values()),
         list(Association.objects.values()),
+        list(Credential.objects.values()),
+        list(Holding.objects.values()),
         list(Organisation.objects.order_by("pk").values()),
         list(Membership.objects.order_by("pk").values("organisation", "user", "role")),
     ]

@@ -426,6 +426,77 @@ BAD: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
             (f"{P},incentive.osa_sell,soon,,", "agreement_signed_on malformed_date"),
         ],
     ),
+    "credentials": (
+        [f"Tove Lind,{P},exam:70-347,2024-07-01,2026-06-30"],
+        [
+            (f"Tove Lind,{P},exam:70-347,2024-07-01,", " duplicate_row"),
+            (f",{P},exam:70-346,2024-07-01,", "person missing_value"),
+            (f"{'n' * 201},{P},exam:70-346,2024-07-01,", "person too_long"),
+            (f"=Tove,{P},exam:70-346,2024-07-01,", "person formula_cell"),
+            (f"Tove Lind,{G},exam:70-346,2024-07-01,", "mpn_id partner_is_global"),
+            ("Tove Lind,9999999,exam:70-346,2024-07-01,", "mpn_id unknown_partner"),
+            (f"Tove Lind,{P},70-346,2024-07-01,", "credential credential_malformed"),
+            (f"Tove Lind,{P},exam:{'7' * 41},2024-07-01,", "credential credential_malformed"),
+            (f"Tove Lind,{P},,2024-07-01,", "credential missing_value"),
+            (f"Tove Lind,{P},exam:70-346,,", "valid_from missing_value"),
+            (f"Tove Lind,{P},exam:70-346,2024-02-30,", "valid_from malformed_date"),
+            (f"Tove Lind,{P},exam:70-346,2999-01-01,", "valid_from day_far_ahead"),
+            (f"Tove Lind,{P},exam:70-346,2024-07-01,2024-06-30", "valid_to ends_before_it_begins"),
+        ],
+    ),
+    "revenue": (
+        [f"2025-03,{S},12.5,EUR,total"],
+        [
+            (f"2025-03,{S},13,EUR,total", " duplicate_row"),
+            (f"2025-13,{S},12.5,EUR,total", "month malformed_month"),
+            (f"2013-12,{S},12.5,EUR,total", "month month_out_of_range"),
+            (f"2035-12,{S},12.5,EUR,total", "month month_in_future"),
+            (f"2024-06,{S},12.5,EUR,total", "month month_before_start"),
+            (f"2025-03,{Z},12.5,EUR,total", "subscription_id unknown_subscription"),
+            (f"2025-04,{S},much,EUR,total", "amount malformed_number"),
+            (f"2025-04,{S},,EUR,total", "amount missing_value"),
+            (f"2025-04,{S},1234567890123,EUR,total", "amount malformed_number"),
+            (f"2025-04,{S},12.5,€,total", "currency malformed_currency"),
+            (f"2025-04,{S},12.5,ABC,total", "currency malformed_currency"),
+            (f"2025-04,{S},12.5,,total", "currency missing_value"),
+            (f"2025-04,{S},12.5,EUR,profit", "kind unknown_value"),
+            (f"2025-04,{S},12.5,EUR,", "kind missing_value"),
+        ],
+    ),
+    "consumption": (
+        [f"2025-03,{S},Azure App Service,12.5"],
+        [
+            (f"2025-03,{S},Azure App Service,13", " duplicate_row"),
+            (f"March,{S},Azure App Service,12.5", "month malformed_month"),
+            (f"2035-12,{S},Azure App Service,12.5", "month month_in_future"),
+            (f"2024-06,{S},Azure App Service,12.5", "month month_before_start"),
+            (f"2025-03,{Z},Azure App Service,12.5", "subscription_id unknown_subscription"),
+            ("2025-03,S-1,Azure App Service,12.5", "subscription_id malformed_guid"),
+            (f"2025-04,{S},,12.5", "service missing_value"),
+            (f"2025-04,{S},{'s' * 101},12.5", "service too_long"),
+            (f"2025-04,{S},=Azure,12.5", "service formula_cell"),
+            (f"2025-04,{S},Azure App Service,", "amount_usd missing_value"),
+            (f"2025-04,{S},Azure App Service,1e", "amount_usd malformed_number"),
+        ],
+    ),
+    "holdings": (
+        [f"{P},competency.smcs,silver,2025-06-30,2024-07-01", f"{G},pcs.modern_work,qualified,2025-06-30,"],
+        [
+            (f"{P},competency.smcs,gold,2025-06-30,2024-07-01", " duplicate_row"),
+            ("9999999,competency.smcs,silver,2026-06-30,", "mpn_id unknown_partner"),
+            (f"{P},smcs,silver,2026-06-30,", "program program_malformed"),
+            (f"{P},competency.Small Business,silver,2026-06-30,", "program program_malformed"),
+            (f"{P},competency.{'s' * 60},silver,2026-06-30,", "program program_malformed"),
+            (f"{P},,silver,2026-06-30,", "program missing_value"),
+            (f"{P},competency.smcs,bronze,2026-06-30,", "level unknown_value"),
+            (f"{P},competency.smcs,,2026-06-30,", "level missing_value"),
+            (f"{P},competency.smcs,silver,,", "anniversary_on missing_value"),
+            (f"{P},competency.smcs,silver,2999-01-01,", "anniversary_on anniversary_far_ahead"),
+            (f"{P},competency.smcs,silver,2024-06-30,2024-07-01", "fee_paid_on fee_after_anniversary"),
+            (f"{P},competency.smcs,silver,2024-06-30,2999-07-01", "fee_paid_on day_in_future"),
+            (f"{P},competency.smcs,silver,2024-06-30,soon", "fee_paid_on malformed_date"),
+        ],
+    ),
     "associations": (
         [f"{S},,{P},dpor,2024-08-01,2025-01-01", f",{T},{P},pal,2024-08-01,"],
         [
@@ -494,7 +565,7 @@ CODE = re.compile(r'(?:Unfit|refuse)\(\s*(?:column|"\w*"),\s*"(\w+)"')
 def test_every_code_is_documented() -> None:
     """The documentation must list each code in the source and no other, because programs rely on the codes."""
     root = Path(__file__).parents[3]
-    rooms = ("por/imports", "por/directory/imports", "associations/claims/imports")
+    rooms = ("por/imports", "por/directory/imports", "associations/claims/imports", "competencies")
     sources = [source for room in rooms for source in (root / room).glob("*.py")]
     found = {"unknown_partner", "unknown_customer", "unknown_subscription"}
     for source in [*sources, root / "associations/imports.py", root / "associations/merging.py"]:

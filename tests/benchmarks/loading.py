@@ -21,6 +21,10 @@ TABLES = (
     "directory_customer",
     "directory_subscription",
     "directory_usage",
+    "directory_credential",
+    "directory_revenue",
+    "directory_consumption",
+    "competencies_holding",
     "associations_association",
 )
 HEAD = [

@@ -17,7 +17,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from associations.record.policies import digital_only
-from por.management.estates import cast, claims
+from por.management.estates import cast, claims, facts
 from por.management.estates.catalogue import agreement_and_sku, workloads_of
 from por.management.estates.names import NORDIC, PARTNER_TRADES, PLACES, TRADES, company, domain_of, language_of
 from por.management.estates.usage import Figures, Month, corrected, last_months, usage_of
@@ -42,6 +42,10 @@ COLUMNS = {
         *("renews_on", "status", "replaces_subscription_id"),
     ),
     "enrolments": ("mpn_id", "program", "agreement_signed_on", "bank_ok_on", "tax_ok_on"),
+    "credentials": ("person", "mpn_id", "credential", "valid_from", "valid_to"),
+    "holdings": ("mpn_id", "program", "level", "anniversary_on", "fee_paid_on"),
+    "revenue": ("month", "subscription_id", "amount", "currency", "kind"),
+    "consumption": ("month", "subscription_id", "service", "amount_usd"),
     "associations": ("subscription_id", "tenant_id", "mpn_id", "kind", "began_on", "ended_on"),
     "claims": (
         *("claim_number", "name", "mpn_id", "tenant_id", "program", "workloads", "subscription_ids", "approved_on"),
@@ -106,6 +110,7 @@ class Maker:
         self.corrections_random = Random(f"corrections of {seed}")
         self.enrolments_random = Random(f"enrolments of {seed}")
         self.claims = claims.Maker(seed, today)
+        self.facts = facts.Maker(Random(f"facts of {seed}"), today)
         self.locations: list[Partner] = []
         self.own_tenants: list[tuple[str, str, str, Partner]] = []  # name, country, tenant ID, partner
         self.cast_tenants: dict[str, str] = {}
@@ -169,8 +174,15 @@ class Maker:
             self._write("partners", *cells, email, language_of(place.country), tenant)
 
     def _location(self, partner: Partner) -> None:
-        """Keep a location, and write in which programmes it is enrolled; a part of that may not be complete yet."""
+        """Keep a location, and write its people, what it holds, and in which programmes it is enrolled.
+
+        A part of an enrolment may not be complete yet.
+        """
         self.locations.append(partner)
+        for credential in self.facts.credentials(partner.mpn_id):
+            self._write("credentials", *credential)
+        for holding in self.facts.holdings(partner.mpn_id):
+            self._write("holdings", *holding)
         chance = self.enrolments_random
         for program, share in PROGRAMS.items():
             if chance.random() < share:
@@ -276,7 +288,7 @@ class Maker:
             self._subscription(subscription, customer.tenant_id, record, growing=self.random.random() < 0.7)
 
     def _subscription(self, one: Subscription, tenant: str, record: Iterable[Period], *, growing: bool) -> None:
-        """Write a subscription, its associations and its usage."""
+        """Write a subscription, its associations, and its figures by month."""
         self.claims.note(one.subscription_id, one.product, one.sku, one.started_on, is_over=one.status == "expired")
         cells = (one.subscription_id, tenant, one.product, one.sku, one.agreement)
         seats = "" if one.seats is None else one.seats
@@ -287,10 +299,17 @@ class Maker:
         if ended := one.ended_on():
             months = [month for month in months if month.first < ended]
         workloads = workloads_of(one.sku, self.random) if one.sku else ("azure",)
-        for used in usage_of(months, workloads, one.seats, self.random, growing=growing):
+        figures = list(usage_of(months, workloads, one.seats, self.random, growing=growing))
+        for used in figures:
             self._usage("usage", one, used)
             if self.corrections_random.random() < CORRECTED:
                 self._usage("corrections", one, corrected(used, self.corrections_random))
+        if one.product == "azure":
+            for consumed in self.facts.consumption(one.subscription_id, figures):
+                self._write("consumption", *consumed)
+        elif one.product == "crm_online" and not one.trial:
+            for row in self.facts.revenue(one.subscription_id, one.seats, months, one.started_on):
+                self._write("revenue", *row)
 
     def _usage(self, file: str, one: Subscription, used: Figures) -> None:
         month, *rest = used

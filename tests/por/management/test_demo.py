@@ -15,8 +15,9 @@ from associations.claims.queries.migrated import without_proof
 from associations.claims.rules import ClaimStatus
 from associations.record import checking
 from associations.record.models import Association
+from competencies.models import Holding
 from por.accounts.models import Actor, Membership, User
-from por.directory.models import Customer, Partner, Subscription, Usage
+from por.directory.models import Consumption, Credential, Customer, Partner, Revenue, Subscription, Usage
 from por.embedded.up import PEOPLE
 from por.history.actions import verifying
 from por.history.models import Event
@@ -45,7 +46,10 @@ def demo(shared: None) -> None:
 
 
 def content() -> list[Any]:
-    models = (User, Membership, Customer, Partner, Subscription, Association, Usage, Claim, Proof, Event)
+    models = (
+        *(User, Membership, Customer, Partner, Subscription, Association, Usage, Claim, Proof, Event),
+        *(Credential, Holding, Revenue, Consumption),
+    )
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 
@@ -74,6 +78,12 @@ def test_demo_has_an_estate_and_all_its_people(demo: None) -> None:
     arvid = Membership.objects.get(user__email="partner@demo.example")
     assert (arvid.organisation.name, arvid.role) == ("Nordvik Cloud AB", "administrator")
     assert Association.objects.open().of_record().filter(partner=arvid.organisation.partner).count() > 10
+    held = Holding.objects.filter(partner=arvid.organisation.partner)
+    assert {"competency.smcs", "pcs.modern_work"} == set(held.values_list("program", flat=True))
+    people = Credential.objects.filter(partner=arvid.organisation.partner)
+    assert people.values("person").distinct().count() == 4
+    assert Revenue.objects.exists()
+    assert Consumption.objects.exists()
     elin = Membership.objects.get(user__email="customer@demo.example")
     assert elin.organisation.customer.subscriptions.count() == 10
 

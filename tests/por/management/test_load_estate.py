@@ -18,8 +18,18 @@ from django.utils import timezone
 
 from associations.claims.models import Claim
 from associations.record.models import Association
+from competencies.models import Holding
 from por.accounts.models import Membership, Organisation, User
-from por.directory.models import Customer, Partner, Subscription, Usage
+from por.directory.models import (
+    Consumption,
+    Credential,
+    Customer,
+    Enrolment,
+    Partner,
+    Revenue,
+    Subscription,
+    Usage,
+)
 from por.history.actions.verifying import verify
 from por.history.models import Event
 from por.imports import loading, staging, whole
@@ -111,9 +121,13 @@ def test_killed_import_that_is_repeated_ends_in_the_same_rows(tmp_path: Path, mo
     assert load(complete).failure == ""
     repeated = load(complete)
     assert "Nothing has changed." in repeated.out
-    counts = [model._default_manager.count() for model in (Partner, Customer, Subscription, Usage, Claim)]
+    models = (Partner, Customer, Subscription, Usage, Claim, Credential, Holding, Revenue, Consumption)
+    counts = [model._default_manager.count() for model in models]
     counts.append(Association.objects.filter(program="").count())  # the others are of claims
-    files = ("partners", "customers", "subscriptions", "usage", "claims", "associations")
+    files = (
+        *("partners", "customers", "subscriptions", "usage", "claims", "credentials", "holdings", "revenue"),
+        *("consumption", "associations"),
+    )
     assert counts == [len((complete / f"{name}.csv").read_text(encoding="utf-8").splitlines()) - 1 for name in files]
 
 
@@ -594,6 +608,15 @@ def rows_and_events() -> dict[str, list[tuple[Any, ...]]]:
             *("subscription__subscription_id", "month", "workload", "revision", "paid_units", "active_users"),
             "consumed_usd",
         ),
+        "revenue": rows_of(Revenue, "subscription__subscription_id", "month", "kind", "revision", "amount", "currency"),
+        "consumption": rows_of(
+            Consumption, "subscription__subscription_id", "month", "service", "revision", "amount_usd"
+        ),
+        "credentials": rows_of(Credential, "person", "partner__mpn_id", "credential", "valid_from", "valid_to"),
+        "enrolments": rows_of(
+            Enrolment, "partner__mpn_id", "program", "agreement_signed_on", "bank_ok_on", "tax_ok_on"
+        ),
+        "holdings": rows_of(Holding, "partner__mpn_id", "program", "level", "anniversary_on", "fee_paid_on"),
         "associations": rows_of(
             Association,
             *("subscription__subscription_id", "customer__tenant_id", "partner__mpn_id", "kind", "began_at"),

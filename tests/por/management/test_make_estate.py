@@ -5,6 +5,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,13 @@ from associations.record.policies import digital_only
 from por.accounts.models import LANGUAGES
 from por.directory.models import Customer, Partner, Sku, Subscription
 from por.directory.rules import Agreement, Product, Workload, normal_mpn_id
+from por.management.estates import cast
 
 TODAY = date(2026, 1, 1)
-FILES = ("partners", "customers", "subscriptions", "enrolments", "associations", "claims", "usage", "corrections/usage")
+FILES = (
+    *("partners", "customers", "subscriptions", "enrolments", "credentials", "holdings", "associations", "claims"),
+    *("usage", "revenue", "consumption", "corrections/usage"),
+)
 Row = dict[str, str]
 Estate = dict[str, list[Row]]
 
@@ -82,6 +87,10 @@ def test_keys_are_unique_and_every_reference_is_to_an_existing_row(estate: Estat
     once("partners", "name")
     once("associations", "subscription_id", "tenant_id", "mpn_id", "kind", "began_on")
     once("usage", "month", "subscription_id", "workload")
+    once("revenue", "month", "subscription_id", "kind")
+    once("consumption", "month", "subscription_id", "service")
+    once("credentials", "person", "mpn_id", "credential", "valid_from")
+    once("holdings", "mpn_id", "program", "anniversary_on")
     subscriptions = once("subscriptions", "subscription_id")
     for row in estate["partners"]:
         assert row["parent_mpn_id"] in partners | {""}
@@ -300,3 +309,71 @@ def test_claims_are_of_what_the_customer_has_and_some_were_migrated_without_proo
         units = {(row["tenant_id"], one) for one in (row["workloads"] or row["subscription_ids"]).split(";")}
         assert not units & held
         held |= units
+
+
+def people(estate: Estate) -> dict[str, dict[str, set[str]]]:
+    """Return the credentials of each person, by location."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in estate["credentials"]:
+        found[row["mpn_id"]][row["person"]].add(row["credential"])
+    return found
+
+
+def test_locations_have_people_on_both_sides_of_a_threshold(estate: Estate) -> None:
+    locations = {row["mpn_id"] for row in estate["partners"] if row["kind"] == "location"}
+    found = people(estate)
+    assert found.keys() < locations  # some have nobody
+    both = {"exam:70-346", "exam:70-347"}
+    certified = {
+        mpn_id: sum(both <= names or "cert:MCSA-O365" in names for names in of_person.values())
+        for mpn_id, of_person in found.items()
+    }
+    assert {0, 1, 2} <= set(certified.values())
+    assert any(len(names & both) == 1 for of_person in found.values() for names in of_person.values())
+    for row in estate["credentials"]:
+        assert row["valid_from"] <= f"{TODAY}"
+        assert not row["valid_to"] or row["valid_to"] > row["valid_from"]
+    assert {bool(row["valid_to"]) for row in estate["credentials"]} == {True, False}
+
+
+def test_cast_has_a_partner_at_every_stage(estate: Estate) -> None:
+    found, held = people(estate), defaultdict(set)
+    for row in estate["holdings"]:
+        held[row["mpn_id"]].add((row["program"], row["level"]))
+    assert any({"exam:70-346", "exam:70-347", "cert:MCSA-O365"} <= names for names in found[cast.NORDVIK].values())
+    assert list(found[cast.HALDEN].values()) == [{"exam:70-347"}]
+    assert ("competency.smcs", "gold") in held[cast.NORDVIK]
+    assert ("competency.smcs", "silver") in held[cast.HALDEN]
+    assert cast.SULDAL not in held
+    assert cast.LYNGBY not in found
+
+
+def test_holdings_end_are_open_or_wait_for_their_fee(estate: Estate) -> None:
+    held = estate["holdings"]
+    assert {row["level"] for row in held} == {"silver", "gold", "qualified"}
+    assert {row["anniversary_on"] > f"{TODAY}" for row in held} == {True, False}
+    for row in held:
+        assert not row["fee_paid_on"] or row["fee_paid_on"] <= min(row["anniversary_on"], f"{TODAY}")
+        assert row["program"].startswith("pcs.") == (row["level"] == "qualified")
+        assert row["program"].startswith("pcs.") or row["anniversary_on"] <= "2022-10-02"
+
+
+def test_services_of_a_month_are_at_most_its_consumption(estate: Estate) -> None:
+    whole = {(row["month"], row["subscription_id"]): Decimal(row["consumed_usd"] or 0) for row in estate["usage"]}
+    parts: Counter[tuple[str, str]] = Counter()
+    for row in estate["consumption"]:
+        parts[row["month"], row["subscription_id"]] += Decimal(row["amount_usd"])
+    assert parts.keys() <= whole.keys()
+    assert all(part <= whole[key] + Decimal("0.05") for key, part in parts.items())
+    assert len({row["service"] for row in estate["consumption"] if row["service"].startswith("Virtual Machines")}) > 1
+
+
+def test_revenue_is_of_crm_online_from_its_start_and_the_first_month_is_net_new(estate: Estate) -> None:
+    started = {
+        row["subscription_id"]: row["started_on"] for row in estate["subscriptions"] if row["product"] == "crm_online"
+    }
+    first = {row["subscription_id"]: row["month"] for row in estate["revenue"] if row["kind"] == "net_new_cloud"}
+    assert {row["subscription_id"] for row in estate["revenue"]} <= started.keys()
+    assert first
+    assert all(started[subscription_id][:7] == month for subscription_id, month in first.items())
+    assert len({row["currency"] for row in estate["revenue"]}) == 3

@@ -11,6 +11,7 @@ class AssociationsConfig(AppConfig):
         from associations import tasks
         from associations.attaching import events, moving_events, start_events  # noqa: F401
         from associations.change_requests import answer_events  # noqa: F401
+        from associations.delegated_admin import events as delegated_admin_events  # noqa: F401
         from associations.imports import (
             ASSOCIATIONS,
             collisions_with_record,

@@ -4,6 +4,7 @@ from django.urls import path
 
 from associations.attaching.views import activation, moving, several
 from associations.change_requests import views as change_requests
+from associations.delegated_admin import views as delegated_admin
 from associations.gaps import views as gaps
 from associations.invitations import views as invitations
 from associations.jobs import views as jobs
@@ -17,6 +18,7 @@ app_name = "associations"
 SUBSCRIPTION = "c/subscriptions/<uuid:subscription_id>/"
 CHANGE_REQUEST = "c/change-requests/<int:request_id>/"
 INVITATION = "c/invitations/<uuid:invitation_id>/"
+ADMINISTRATOR = "c/delegated-administrators/<int:association_id>/"
 
 urlpatterns = [
     path("receipts/<str:signed>/", receipts.receipt, name="receipt"),
@@ -43,6 +45,8 @@ urlpatterns = [
     path(f"{INVITATION}accept/", invitations.invitation_accept, name="invitation_accept"),
     path(f"{INVITATION}decline/", invitations.invitation_decline, name="invitation_decline"),
     path(f"{INVITATION}report/", invitations.invitation_report, name="invitation_report"),
+    path(ADMINISTRATOR, delegated_admin.delegated_admin, name="delegated_admin"),
+    path(f"{ADMINISTRATOR}end/", delegated_admin.delegated_admin_end, name="delegated_admin_end"),
     path("c/gaps/", gaps.customer_gaps, name="customer_gaps"),
     path("p/subscriptions/", partner.partner_subscription_list, name="partner_subscription_list"),
     path("p/subscriptions/selected/", partner.partner_subscription_selected, name="partner_subscription_selected"),

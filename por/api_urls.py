@@ -9,6 +9,7 @@ from associations.attaching.api import activation, moving, record
 from associations.change_requests import api as change_requests
 from associations.claims.api import claims, conflicts, proofs, reviews
 from associations.claims.api import endings as claim_endings
+from associations.delegated_admin import api as delegated_admin
 from associations.invitations import api as invitations
 from associations.jobs import api as jobs
 from associations.receipts import api as receipts
@@ -74,6 +75,7 @@ v1 = [
     path("claims/<int:claim_id>/dispute/", claim_endings.Dispute.as_view(), name="claim_dispute"),
     path("claims/<int:claim_id>/comments/", claims.Comments.as_view(), name="claim_comments"),
     path("associations/", associations.AssociationList.as_view(), name="associations"),
+    path("associations/<int:association_id>/end/", delegated_admin.EndDelegatedAdmin.as_view(), name="end_association"),
     path("conflicts/", conflicts.ConflictList.as_view(), name="conflicts"),
     path("conflicts/<int:conflict_id>/", conflicts.ConflictDetail.as_view(), name="conflict"),
     path("conflicts/<int:conflict_id>/decide/", conflicts.Decide.as_view(), name="conflict_decide"),

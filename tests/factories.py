@@ -8,9 +8,12 @@ from datetime import date
 from typing import Any
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import transaction
 
+from associations.delegated_admin import actions as administrators
+from associations.record.models import Association
 from por.accounts import actions as accounts
-from por.accounts.models import Actor, Membership, Organisation, User
+from por.accounts.models import SYSTEM, Actor, Membership, Organisation, User
 from por.directory.models import Customer, Partner, Sku, Subscription
 
 _numbers = itertools.count(1)
@@ -59,6 +62,13 @@ def make_partner(name: str = "Nordvik Cloud AB", **fields: Any) -> Partner:
 def make_staff(role: str = "reviewer") -> Actor:
     organisation, _ = Organisation.objects.get_or_create(kind="staff", number="house", defaults={"name": "Platform"})
     return make_member(organisation, role)
+
+
+def make_administrator(customer: Customer, partner: Partner) -> Association:
+    """Make the partner a delegated administrator of the tenant; return the association."""
+    with transaction.atomic():
+        administrators.begin(administrators.locked_customer(customer.pk), partner, by=SYSTEM)
+    return Association.objects.open().get(customer=customer, partner=partner, kind="delegated_admin")
 
 
 def make_subscription(customer: Customer, **fields: Any) -> Subscription:

@@ -34,6 +34,7 @@ from associations.claims.actions import (
 from associations.claims.actions import ending as claims_ending
 from associations.claims.models import Claim, Conflict
 from associations.claims.rules import Scan
+from associations.delegated_admin import actions as delegated_admin
 from associations.imports import record_changes
 from associations.invitations import actions as invitations
 from associations.legacy_forms import actions as legacy_forms
@@ -153,9 +154,12 @@ def activate_and_invite() -> None:
     sent = []
     for _each in range(4):
         subscription = make_subscription(customer).subscription_id
-        sent.append((invitations.invite(customer.tenant_id, [subscription], by=inviter), subscription))
+        invitation = invitations.invite(customer.tenant_id, [subscription], by=inviter, delegated_admin=True)
+        sent.append((invitation, subscription))
     (accepted, subscription), (declined, _), (revoked, _), (late, _) = sent
-    invitations.accept(accepted.invitation_id, [subscription], by=admin)
+    invitations.accept(accepted.invitation_id, [subscription], by=admin, delegated_admin=True)
+    administrator = Association.objects.open().get(kind="delegated_admin", customer=customer)
+    delegated_admin.end(administrator.pk, by=admin, reason="The project is over.")
     invitations.decline(declined.invitation_id, by=admin, reason="We have another.")
     invitations.revoke(revoked.invitation_id, by=inviter)
     late.expires_at = timezone.now()

@@ -42,7 +42,7 @@ from por.imports.actions import mappings
 from por.imports.actions import requests as imports
 from por.notifications.models import Delivery, Notification
 from tests import claims
-from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.factories import make_administrator, make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.files import PDF
 from tests.guards import Guard, Methods, OnlyFor, OnlyPosts, SignedIn, guard_of, stops
 
@@ -161,6 +161,7 @@ def cast(shared: None) -> Cast:
         "tenant_id": customer.tenant_id,
         "mpn_id": partner.mpn_id,
         "invitation_id": invited.invitation_id,
+        "association_id": make_administrator(customer, partner).pk,
         "event_id": Event.objects.earliest("pk").pk,
         "request_id": request.pk,
         "interest_id": interests.mark(make_partner("Of interest").mpn_id, by=people["reviewer"]).pk,

@@ -20,6 +20,7 @@ from associations.change_requests.models import ChangeRequest
 from associations.claims.actions import again, deciding, drafting
 from associations.claims.actions import ending as claims_ending
 from associations.claims.models import Claim
+from associations.delegated_admin import actions as administrators
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
 from associations.record.models import Association
@@ -99,6 +100,10 @@ def revoke(ready: Ready) -> None:
     invitations.revoke(invitation.invitation_id, by=make_member(invitation.partner.organisation))
 
 
+def end_administrator(ready: Ready) -> None:
+    administrators.end(int(id_in(ready)), by=ready.owner)
+
+
 def suspend_partner(ready: Ready) -> None:
     Partner.objects.filter(pk=ready.owner.organisation_id).update(status="suspended")
 
@@ -145,6 +150,7 @@ SPOIL: dict[str, Callable[[Ready], None]] = {
     "report": revoke,
     "revoke": revoke,
     "invite": suspend_partner,
+    "end_association": end_administrator,
     "activate": expire_where_it_is_seen,
     "claim_draft": draft_too_many,
     "claim_change": withdraw_claim,

@@ -27,6 +27,7 @@ from associations.claims.models import Claim, Comment, Conflict
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
 from associations.jobs.models import Job
+from associations.record.models import Association
 from por.accounts.models import Actor, IdempotencyKey
 from por.api.views import document
 from por.directory.models import Subscription
@@ -36,7 +37,7 @@ from por.notifications.actions import inbox
 from por.notifications.models import Notification
 from tests import claims
 from tests.api import Api
-from tests.factories import make_customer, make_member, make_partner, make_staff, make_subscription
+from tests.factories import make_administrator, make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.files import PDF
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -176,6 +177,20 @@ def of_an_invitation(body: Any, other_body: Any, *, suffix: str, by: str) -> Cal
         )
 
     return make
+
+
+def of_a_delegated_administrator() -> Ready:
+    """Return the write that ends a delegated administrator."""
+    association = make_administrator(customer := make_customer(), make_partner())
+    return Ready(
+        "post",
+        f"associations/{association.pk}/end/",
+        "associations/999999/end/",
+        {"reason": "Over"},
+        {"reason": "Other"},
+        make_member(customer.organisation),
+        Association.objects.open().count,
+    )
 
 
 def of_no_invitation_yet() -> Ready:
@@ -414,6 +429,7 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "decline": of_an_invitation({"reason": "No"}, {"reason": "Other"}, suffix="decline/", by="customer"),
     "report": of_an_invitation({"reason": "No"}, {"reason": "Other"}, suffix="report/", by="customer"),
     "revoke": of_an_invitation({}, {"x": "Other"}, suffix="revoke/", by="partner"),
+    "end_association": of_a_delegated_administrator,
     "activate": of_open_licensing,
     "claim_draft": of_no_claim_yet,
     "claim_change": of_a_claim("", {"name": "New"}, {"name": "Other"}, in_status="action_required", method="patch"),

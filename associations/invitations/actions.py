@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -12,9 +13,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.attaching.actions.attach import attach_locked
+from associations.delegated_admin import actions as administrators
 from associations.invitations.events import InvitationEvent
 from associations.invitations.models import Invitation, Invited
-from associations.invitations.rules import INVITATION, InvitationStatus
+from associations.invitations.rules import INVITATION, Administering, InvitationStatus
 from associations.record import locking, recording
 from associations.record.access import subscriptions_visible_to
 from associations.record.policies import policy_on
@@ -34,8 +36,17 @@ MOST, A_DAY = 50, 200
 
 
 @transaction.atomic
-def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: Actor, message: str = "") -> Invitation:
+def invite(
+    tenant_id: uuid.UUID,
+    subscription_ids: Sequence[uuid.UUID],
+    *,
+    by: Actor,
+    message: str = "",
+    delegated_admin: bool = False,
+) -> Invitation:
     """Ask the customer to make the actor's location the partner of record. Nothing changes until it accepts.
+
+    With `delegated_admin`, it also asks to be a delegated administrator of the whole tenant.
 
     The partner gets the ids from the customer. If they do not belong together, the refusal is the same whatever exists,
     so it reveals nothing. A subscription cannot be in two open invitations of one partner. Raise Forbidden, Locked, or
@@ -78,6 +89,7 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
     invitation = Invitation.objects.create(
         partner=partner,
         customer=subscriptions[0].customer,
+        asks_to_administer=delegated_admin,
         message=message.strip(),
         sent_at=now,
         expires_on=deadline.day,
@@ -85,7 +97,8 @@ def invite(tenant_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: A
         sent_by=by.user,
     )
     Invited.objects.bulk_create(Invited(invitation=invitation, subscription=one) for one in subscriptions)
-    _record_event(InvitationEvent.SENT, invitation, by=by, at=now, reason=invitation.message)
+    asks: dict[str, Any] = {"delegated_admin": True} if delegated_admin else {}
+    _record_event(InvitationEvent.SENT, invitation, by=by, at=now, reason=invitation.message, **asks)
     return invitation
 
 
@@ -148,17 +161,26 @@ def _invitable(
 
 
 @transaction.atomic
-def accept(invitation_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: Actor) -> Invitation:
+def accept(
+    invitation_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, by: Actor, delegated_admin: bool = False
+) -> Invitation:
     """Attach the partner to these subscriptions in one step, and close the invitation, even if some were left out.
 
-    The outcome of each is in `invited`: attached, unchanged, change_requested, or refused with a code. Raise NotFound,
-    Forbidden, Locked, or Refused: on `subscription_ids` for one that was not invited, else by the status.
+    The outcome of each is in `invited`: attached, unchanged, change_requested, or refused with a code. If the
+    invitation asks for it, `delegated_admin` makes the partner a delegated administrator of the tenant too; then the
+    subscriptions may all be left out. Raise NotFound, Forbidden, Locked, or Refused: on `subscription_ids` and
+    `delegated_admin` for what was not invited, else by the status.
     """
     invitation = _get_visible(invitation_id, Right.ANSWER_INVITATION, by=by)
     wanted = set(subscription_ids)
     rows = {row.subscription.subscription_id: row for row in invitation.invited.select_related("subscription")}
-    if not wanted or wanted - rows.keys():
+    if delegated_admin and not invitation.asks_to_administer:
+        message = _("The invitation does not ask to be a delegated administrator.")
+        raise Refused("not_invited", message, field="delegated_admin")
+    if not (wanted or delegated_admin) or wanted - rows.keys():
         raise Refused("not_invited", _("Choose only subscriptions from the invitation."), field="subscription_ids")
+    if delegated_admin:
+        customer = administrators.locked_customer(invitation.customer_id)
     chosen = sorted((rows[one] for one in wanted), key=lambda row: row.subscription_id)
     with lock_timeout_as_busy():
         subscriptions = list(
@@ -180,8 +202,17 @@ def accept(invitation_id: uuid.UUID, subscription_ids: Sequence[uuid.UUID], *, b
         except Refused as refused:
             row.outcome, row.code = "refused", refused.code
         row.save(update_fields=["outcome", "code"])
-    outcomes = {str(row.subscription.subscription_id): row.code or row.outcome for row in chosen}
-    _record_event(InvitationEvent.ACCEPTED, invitation, by=by, at=now, outcomes=outcomes)
+    outcomes: dict[str, Any] = {
+        "outcomes": {str(row.subscription.subscription_id): row.code or row.outcome for row in chosen}
+    }
+    if invitation.asks_to_administer:
+        invitation.administering = Administering.LEFT_OUT
+        if delegated_admin:
+            is_new = administrators.begin(customer, partner, by=by)
+            invitation.administering = Administering.ACCEPTED if is_new else Administering.UNCHANGED
+        invitation.save(update_fields=["administering"])
+        outcomes["delegated_admin"] = str(invitation.administering)
+    _record_event(InvitationEvent.ACCEPTED, invitation, by=by, at=now, **outcomes)
     return invitation
 
 

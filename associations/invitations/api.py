@@ -10,6 +10,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,7 +18,7 @@ from associations.invitations import actions
 from associations.invitations.actions import MOST, absent
 from associations.invitations.models import Invitation
 from associations.invitations.queries import invitations_for_listing, reason_for, status_for, with_status
-from associations.invitations.rules import InvitationStatus
+from associations.invitations.rules import Administering, InvitationStatus
 from associations.record.rules import NOTE_LENGTH
 from associations.record.schemas import (
     CUSTOMER_EXAMPLE,
@@ -55,13 +56,19 @@ class InvitedShape(TypedDict):
 
 
 class InvitationShape(TypedDict):
-    """A partner's request to be the partner of record. `opened_at` is when someone at the customer first opened it."""
+    """A partner's request to be the partner of record. `opened_at` is when someone at the customer first opened it.
+
+    `delegated_admin` says whether it also asks to be a delegated administrator of the tenant. Its outcome is null until
+    the customer accepts the invitation.
+    """
 
     id: Guid
     status: Annotated[str, Is(enum=InvitationStatus.values)]
     partner: PartnerShape
     customer: CustomerShape
     subscriptions: list[InvitedShape]
+    delegated_admin: bool
+    delegated_admin_outcome: Annotated[str, Is(enum=Administering.values)] | None
     message: str
     sent_at: Timestamp
     expires_at: Timestamp
@@ -72,17 +79,28 @@ class InvitationShape(TypedDict):
 
 
 class InviteBody(serializers.Serializer[Any]):
-    """The customer, its subscriptions, and a message."""
+    """The customer, its subscriptions, whether to ask to be a delegated administrator too, and a message."""
 
     tenant_id = serializers.UUIDField()
     subscription_ids = serializers.ListField(child=serializers.UUIDField(), allow_empty=False, max_length=MOST)
+    delegated_admin = serializers.BooleanField(required=False)
     message = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
 
 
 class AcceptBody(serializers.Serializer[Any]):
-    """The subscriptions to accept for. The invitation cannot be used again, even if some are left out."""
+    """The subscriptions to accept for, and whether the partner becomes a delegated administrator, if it asks for that.
 
-    subscription_ids = serializers.ListField(child=serializers.UUIDField(), allow_empty=False, max_length=MOST)
+    The invitation cannot be used again, even if some are left out. With `delegated_admin`, all subscriptions can be.
+    """
+
+    subscription_ids = serializers.ListField(child=serializers.UUIDField(), max_length=MOST)
+    delegated_admin = serializers.BooleanField(required=False)
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if not given["subscription_ids"] and not given.get("delegated_admin"):
+            message = str(serializers.ListField.default_error_messages["empty"])
+            raise serializers.ValidationError({"subscription_ids": ErrorDetail(message, code="empty")})
+        return given
 
 
 class ReasonBody(serializers.Serializer[Any]):
@@ -121,6 +139,8 @@ EXAMPLE = {
             "code": None,
         }
     ],
+    "delegated_admin": False,
+    "delegated_admin_outcome": None,
     "message": "As agreed on Monday.",
     "sent_at": "2026-03-02T09:41:07.318402Z",
     "expires_at": "2026-04-01T09:41:07.318402Z",
@@ -138,6 +158,8 @@ COLUMNS = [
     "partner.name",
     "customer.tenant_id",
     "customer.name",
+    "delegated_admin",
+    "delegated_admin_outcome",
     "sent_at",
     "expires_at",
     "opened_at",
@@ -196,7 +218,11 @@ class InvitationList(Endpoint):
         def invite(_version: int | None) -> Response:
             given = entered(request, InviteBody)
             sent = actions.invite(
-                given["tenant_id"], given["subscription_ids"], by=actor, message=given.get("message", "")
+                given["tenant_id"],
+                given["subscription_ids"],
+                by=actor,
+                message=given.get("message", ""),
+                delegated_admin=given.get("delegated_admin", False),
             )
             return _answer(actor, sent.invitation_id, status=201)
 
@@ -221,7 +247,8 @@ class Accept(Endpoint):
         "accept",
         "Accept an invitation",
         """For an administrator of the customer. Accepts for some or all of the subscriptions, and answers with the
-        outcome for each. The invitation cannot be used again.""",
+        outcome for each. If the invitation asks for it, `delegated_admin` makes the partner a delegated administrator
+        of the tenant. The invitation cannot be used again.""",
         answers={200: InvitationShape},
         example=EXAMPLE,
         body=AcceptBody,
@@ -235,7 +262,9 @@ class Accept(Endpoint):
     )
     def post(self, request: Request, invitation_id: uuid.UUID) -> Response:
         def accept(actor: Actor) -> None:
-            actions.accept(invitation_id, entered(request, AcceptBody)["subscription_ids"], by=actor)
+            given = entered(request, AcceptBody)
+            administers = given.get("delegated_admin", False)
+            actions.accept(invitation_id, given["subscription_ids"], by=actor, delegated_admin=administers)
 
         return _write(request, invitation_id, Right.ANSWER_INVITATION, accept)
 
@@ -339,6 +368,8 @@ def _shape(actor: Actor, one: Invitation) -> InvitationShape:
             }
             for row in one.invited.all()
         ],
+        "delegated_admin": one.asks_to_administer,
+        "delegated_admin_outcome": one.administering or None,
         "message": one.message,
         "sent_at": timestamp(one.sent_at),
         "expires_at": timestamp(one.expires_at),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import NotRequired
 
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from associations.invitations.models import Invitation
+from associations.invitations.rules import Administering
 from associations.record.events import (
     TOLD_PARTNER,
     WithPartner,
@@ -18,7 +20,7 @@ from associations.record.events import (
     undo_until,
 )
 from por.accounts.rules import OrganisationKind, Right
-from por.history.events import EventType, Link, event_group, register
+from por.history.events import Choice, EventType, Link, event_group, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_actor
 from por.notifications.messages import MailContext, mail
@@ -37,10 +39,20 @@ class InvitationEvent(EventType):
     EXPIRED = "invitation.expired"
 
 
+class Sent(WithPartner):
+    """Whether it also asks to be a delegated administrator of the tenant."""
+
+    delegated_admin: NotRequired[bool]
+
+
 class Accepted(WithPartner):
-    """The outcome of each subscription, by its id: an outcome, or the code of a refusal."""
+    """The outcome of each subscription, by its id: an outcome, or the code of a refusal.
+
+    If the invitation asks to be a delegated administrator, what came of that.
+    """
 
     outcomes: dict[str, str]
+    delegated_admin: NotRequired[str]
 
 
 INVITATIONS = event_group("invitations", _("Invitations"))
@@ -61,6 +73,8 @@ class InvitationContext(MailContext):
     until: str
     undo_until: str
     unreached: str
+    #: What of being a delegated administrator the mail is about; "" if nothing.
+    administering: str
 
 
 def _context(event: Event) -> InvitationContext:
@@ -78,9 +92,12 @@ def _context(event: Event) -> InvitationContext:
         label = f"{subscription.name}, {str(subscription.subscription_id)[:8]}"
         value = f"{label}: {OUTCOMES.get(outcome, not_attached)}" if outcomes else label
         rows.append((gettext("Subscription"), value))
+    if invitation.asks_to_administer:
+        rows.append((gettext("Delegated administrator"), _administering(event)))
     if event.actor_name:
         rows.append((gettext("Done by"), event.actor_name))
     return {
+        "administering": event.changes.get("delegated_admin") or "",
         "customer": customer,
         "partner": partner.organisation.name,
         "mpn_id": partner.mpn_id,
@@ -90,6 +107,22 @@ def _context(event: Event) -> InvitationContext:
         "rows": rows,
         "reason": event.reason.splitlines(),
     }
+
+
+def _administering(event: Event) -> str:
+    """Return what came of the question to be a delegated administrator, or that it was asked."""
+    outcome = event.changes.get("delegated_admin")
+    return str(Administering(outcome).label) if outcome in Administering.values else gettext("Asked for")
+
+
+def _sent_detail(event: Event) -> str:
+    return gettext("Also asks to be a delegated administrator") if event.changes.get("delegated_admin") else ""
+
+
+def _accepted_detail(event: Event) -> str:
+    if "delegated_admin" not in event.changes:
+        return ""
+    return gettext("Delegated administrator: %(outcome)s") % {"outcome": _administering(event)}
 
 
 def _customer_page(event: Event) -> str:
@@ -130,7 +163,17 @@ SENT = to_customer(
             "changes until an administrator of your organisation accepts. You can accept for some or all of the "
             "subscriptions, decline, or report the invitation."
         ),
-        _("You can use this invitation once, until the end of %(until)s."),
+        Choice(
+            "administering",
+            {"": _("You can use this invitation once, until the end of %(until)s.")},
+            (
+                _(
+                    "%(partner)s also asks to be a delegated administrator of your tenant. That opens all your "
+                    "subscriptions to it: product, seats, status and renewal, but not usage. You can leave this out."
+                ),
+                _("You can use this invitation once, until the end of %(until)s."),
+            ),
+        ),
     ),
     inbox=_("%(partner)s asks to be your partner of record."),
     values=partner_name,
@@ -140,7 +183,7 @@ SENT = to_customer(
 
 register(
     InvitationEvent.SENT,
-    payload=WithPartner,
+    payload=Sent,
     about=("invitation",),
     here=_("{partner} sent the invitation"),
     elsewhere=_("{partner} sent an invitation to {object}"),
@@ -150,6 +193,7 @@ register(
     link=INVITATION,
     mails=(SENT,),
     notify=partial(notify_customer, message=SENT),
+    detail=_sent_detail,
 )
 
 REVOKED = to_customer(
@@ -197,6 +241,10 @@ register(
     mails=(),
 )
 
+UNDO_ATTACHED = _(
+    "If we attached the partner to a subscription, you can undo that on the page of the subscription until "
+    "%(undo_until)s. After that, you can remove the partner at any time."
+)
 ACCEPTED = to_partner(
     "invitation_accepted",
     title=_("Invitation accepted by the customer"),
@@ -214,9 +262,18 @@ ACCEPTED_RECEIPT = to_customer(
             TOLD_PARTNER,
             _("The result for each subscription is below."),
         ),
-        _(
-            "If we attached the partner to a subscription, you can undo that on the page of the subscription until "
-            "%(undo_until)s. After that, you can remove the partner at any time."
+        Choice(
+            "administering",
+            {
+                Administering.ACCEPTED: (
+                    UNDO_ATTACHED,
+                    _(
+                        "%(partner)s is now a delegated administrator of your tenant, and sees all your subscriptions "
+                        "without their usage. You can end that on the page of your partners at any time."
+                    ),
+                )
+            },
+            UNDO_ATTACHED,
         ),
     ),
     inbox=_("You accepted the invitation from %(partner)s."),
@@ -242,6 +299,7 @@ register(
     link=INVITATION,
     mails=(ACCEPTED, ACCEPTED_RECEIPT),
     notify=_accepted,
+    detail=_accepted_detail,
 )
 
 DECLINED = to_partner(

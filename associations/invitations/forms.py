@@ -45,6 +45,13 @@ class InviteForm(forms.Form):
         required=False,
         max_length=4000,
     )
+    delegated_admin = forms.BooleanField(
+        label=_("Also ask to be a delegated administrator"),
+        help_text=_(
+            "You would see all subscriptions of the customer, without their usage. The customer can leave this out."
+        ),
+        required=False,
+    )
     message = forms.CharField(
         label=_("Message"),
         help_text=_("The customer can read this in the email and next to your invitation."),
@@ -105,11 +112,16 @@ class InvitationFilter(FilterForm):
 
 
 class AcceptForm(forms.Form):
-    """Which of the invited subscriptions the customer accepts for."""
+    """Which of the invited subscriptions the customer accepts for, and whether the partner administers the tenant."""
 
-    subscription_ids = IdsField(
-        error_messages={"required": _("Choose at least one subscription, or decline the invitation.")}
-    )
+    subscription_ids = IdsField(required=False)
+    delegated_admin = forms.BooleanField(label=_("Also make the partner a delegated administrator"), required=False)
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if not self.errors and not given["subscription_ids"] and not given["delegated_admin"]:
+            self.add_error("subscription_ids", _("Choose at least one subscription, or decline the invitation."))
+        return given
 
 
 class DeclineForm(forms.Form):

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from associations.invitations.rules import InvitationStatus
+from associations.invitations.rules import Administering, InvitationStatus
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.directory.access import partner_ids
@@ -46,6 +46,11 @@ class Invitation(models.Model):
     partner = models.ForeignKey(Partner, models.PROTECT, related_name="invitations")
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="invitations")
     status = models.CharField(max_length=10, choices=InvitationStatus.choices, default=InvitationStatus.SENT)
+    #: Whether it also asks to be a delegated administrator of the tenant; what came of that, "" until it is accepted.
+    asks_to_administer = models.BooleanField(default=False, db_default=False)
+    administering = models.CharField(
+        max_length=12, choices=Administering.choices, blank=True, default="", db_default=""
+    )
     message = models.TextField(blank=True)
     sent_at = models.DateTimeField()
     expires_at = models.DateTimeField()  # the end of expires_on in the customer's time zone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from associations.record.state_machines import StateMachine
 
@@ -17,6 +18,14 @@ class InvitationStatus(TextChoices):
     REPORTED = "reported", _("Reported")
     REVOKED = "revoked", _("Withdrawn")
     EXPIRED = "expired", _("Expired")
+
+
+class Administering(TextChoices):
+    """What came of the question to be a delegated administrator, once the customer has accepted the invitation."""
+
+    ACCEPTED = "accepted", pgettext_lazy("delegated administrator", "Accepted")
+    UNCHANGED = "unchanged", _("Was a delegated administrator already")
+    LEFT_OUT = "left_out", _("Not accepted")
 
 
 INVITATION = StateMachine(

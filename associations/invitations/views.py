@@ -22,6 +22,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from associations.attaching.views.several import meaning, prospects
 from associations.attaching.views.shared import is_told_of_end
 from associations.change_requests.queries import told
+from associations.delegated_admin.actions import is_administrator
 from associations.invitations import actions
 from associations.invitations.events import ACCEPTED, DECLINED, SENT
 from associations.invitations.exports import invitations_csv
@@ -144,7 +145,8 @@ def invitation_opened(request: Request, invitation_id: uuid.UUID) -> HttpRespons
 @only(OrganisationKind.CUSTOMER)
 def invitation_accept(request: Request, invitation_id: uuid.UUID) -> HttpResponse:
     def accept(given: dict[str, Any]) -> None:
-        actions.accept(invitation_id, given["subscription_ids"], by=request.actor)
+        chosen, administers = given["subscription_ids"], given["delegated_admin"]
+        actions.accept(invitation_id, chosen, by=request.actor, delegated_admin=administers)
 
     return _answer(request, invitation_id, AcceptForm(request.POST), accept, InvitationStatus.ACCEPTED)
 
@@ -229,6 +231,7 @@ def _to_customer(
             "accept_form": accept or AcceptForm(),
             "decline_form": form if isinstance(form, DeclineForm) else DeclineForm(auto_id="decline_%s"),
             "report_form": form if isinstance(form, ReportForm) else ReportForm(auto_id="report_%s"),
+            "may_administer": found.asks_to_administer and not is_administrator(found.customer, found.partner),
             "said": effects,
             "holdings": holdings(found.partner, subscriptions) if effects else None,
             "told_of_end": not effects or is_told_of_end(found.partner),
@@ -329,7 +332,13 @@ def _reach(invitation: Invitation) -> Reach:
 
 def _invite(actor: Actor, form: InviteForm) -> Invitation:
     given = form.cleaned_data
-    return actions.invite(given["tenant_id"], form.wanted, by=actor, message=given["message"])
+    return actions.invite(
+        given["tenant_id"],
+        form.wanted,
+        by=actor,
+        message=given["message"],
+        delegated_admin=given["delegated_admin"],
+    )
 
 
 def _to_choose_from(actor: Actor, tenant: str) -> tuple[Customer | None, list[Subscription]]:

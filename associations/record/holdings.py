@@ -24,7 +24,10 @@ WAYS = {
     AssociationKind.DPOR: _("Remove the partner on the page of each subscription."),
     AssociationKind.CPOR: _("Decline the claim, or ask the partner to end it."),
     AssociationKind.PAL: _("Take away the access of the partner’s accounts to your Azure resources."),
-    AssociationKind.DELEGATED_ADMIN: _("End the partner’s roles in your admin centre, under partner relationships."),
+    AssociationKind.DELEGATED_ADMIN: _(
+        "End it on the page of your partners, and the partner’s roles in your admin centre, under partner "
+        "relationships."
+    ),
     AssociationKind.TRANSACTING: _("Buy the subscription from another partner, or let it expire."),
     AssociationKind.CSP: _("Move the subscription to another provider, or let it expire."),
     AssociationKind.OSA_FORM: _("Ask support to end the form."),
@@ -93,7 +96,8 @@ def _holding(kind: AssociationKind, count: int, partner: Partner) -> Holding:
         path = f"{reverse('associations:subscription_list')}?partner_of_record={partner.mpn_id}"
         return Holding(text % {"n": number_text(count)}, way, path)
     if kind in TENANT_KINDS:
-        return Holding(gettext("%(kind)s for your whole organisation") % {"kind": kind.label}, way)
+        path = reverse("portal:customer_partners") if kind == AssociationKind.DELEGATED_ADMIN else ""
+        return Holding(gettext("%(kind)s for your whole organisation") % {"kind": kind.label}, way, path)
     text = ngettext("%(kind)s for %(n)s subscription", "%(kind)s for %(n)s subscriptions", count)
     return Holding(text % {"kind": kind.label, "n": number_text(count)}, way)
 

@@ -17,6 +17,7 @@ from associations.invitations import queries as invitations
 from associations.record import timeline
 from associations.record.access import newest_events
 from associations.record.models import Association
+from associations.record.rules import AssociationKind
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.rules import OrganisationKind, Right
@@ -98,16 +99,19 @@ def customer_partners(request: Request) -> HttpResponse:
     page = shown.page
     approved = claims.approved_by_partner(request.actor, [partner.pk for partner in page.rows], past.day)
     kinds: dict[int, list[str]] = {}
+    administrators: dict[int, int] = {}
     for association in (
         live.filter(partner__in=[partner.pk for partner in page.rows]).order_by("kind").distinct("kind", "partner")
     ):
         kinds.setdefault(association.partner_id, []).append(association.get_kind_display())
+        if association.kind == AssociationKind.DELEGATED_ADMIN:
+            administrators[association.partner_id] = association.pk
     return render(
         request,
         "portal/customer_partners.html",
         {
             **shown.context,
-            "partners": [(partner, kinds.get(partner.pk, [])) for partner in page.rows],
+            "partners": [(partner, kinds.get(partner.pk, []), administrators.get(partner.pk)) for partner in page.rows],
             "approved": approved,
             "form": past,
             **as_of_context(request, past),

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 choices=[
                     ("accepted", "Accepted"),
-                    ("unchanged", "Was delegated administrator already"),
+                    ("unchanged", "Was a delegated administrator already"),
                     ("left_out", "Not accepted"),
                 ],
                 db_default="",

@@ -69,7 +69,7 @@ def test_each_other_association_is_named_with_its_way_to_end(subscription, partn
     ((text, way, path),) = found.held
     assert text.startswith(f"{kind.label} for ")
     assert way.endswith(".")
-    assert path == ""
+    assert path == ("/c/partners/" if kind == "delegated_admin" else "")
     assert found.is_administrator == (kind == "delegated_admin")
     assert found.is_seller == (kind in {"transacting", "csp"})
     assert found.others == (None if kind in TENANT_KINDS else 0)
@@ -137,7 +137,7 @@ def test_removing_says_what_the_partner_keeps_and_how_each_ends(web, subscriptio
     page = reverse("associations:subscription_detail", args=[subscription.subscription_id])
     kept = [
         EVERY,
-        "End the partner’s roles in your admin centre",
+        "End it on the page of your partners, and the partner’s roles in your admin centre",
         "Partner of record for 1 other subscription",
         "Remove the partner on the page of each subscription.",
     ]

@@ -207,7 +207,7 @@ def test_no_template_has_inline_scripts_styles_or_handlers():
 
 #: Rooms and features in which the order of the modules is not fixed: there it is enough that the room has a place.
 WITHOUT_FURNITURE = {
-    *(f"por.{room}" for room in ("db", "embedded", "files", "management", "programs", "queue", "web")),
+    *(f"por.{room}" for room in ("db", "embedded", "files", "management", "queue", "web")),
     "associations.migrations",
     "associations.templatetags",
 }

@@ -1,0 +1,843 @@
+"""The one adapter between worked examples and rules: which rule a case asks, and what its inputs are called there.
+
+It reads and names, and computes nothing. A case gives a part of the facts, so it is judged by those alone
+(`given_only`). Figures of the rule that stand among the inputs must equal those of the rule.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from associations.claims.policies import policy_of, policy_on
+from associations.kinds.queries import HowMany, what_counts
+from associations.record.rules import AssociationKind
+from por.programs import gates
+from por.programs.attribution import MonthOfCustomer, reduce_adds
+from por.programs.calendars import follow, month_end
+from por.programs.facts import Facts
+from por.programs.figures import Figure
+from por.programs.judging import judge, qualify, score_metric
+from por.programs.lifecycle import Standing, stage
+from por.programs.quantity import EVERYTHING, Q, exact, point
+from por.programs.reading import read_programs
+from por.programs.reducing import (
+    reduce_consumption_value,
+    reduce_entitlements,
+    reduce_instances,
+    reduce_track,
+)
+from por.programs.rules import Program, Retroactive, Version
+from por.programs.scoring import BestOfOptions, Ladder, Linear, PerUnit, RateTimesUnits, Scored
+
+ROOT = Path(__file__).parents[3]
+RULES = [ROOT / "competencies" / "rules", ROOT / "incentives" / "rules"]
+SOURCES = RULES[0] / "sources.yaml"
+#: What is expected in words for people. It is not compared.
+PROSE = {"rule", "resume_when", "result"}
+PROSE_PREFIX = "status_until_"
+#: Sums of the ledger of incentives, which is not built yet.
+WAITING = {
+    ("incentive.any", "adjustment"),
+    ("incentive.any", "cap_balance"),
+    ("incentive.any", "estimated_payment_month"),
+}
+Answer = Mapping[str, Any]
+
+
+class UnknownCase(LookupError):
+    """No rule is known for this programme and metric, or an input has a name that is not known there."""
+
+
+@cache
+def programs() -> dict[str, Program]:
+    return read_programs(RULES, SOURCES)
+
+
+def read_cases(file: Path) -> list[Case]:
+    loaded = json.loads(file.read_text(encoding="utf-8"), parse_float=Fraction)
+    return [Case.of(one) for one in loaded["examples"]]
+
+
+@dataclass
+class Case:
+    id: str
+    program: str
+    metric: str
+    inputs: Mapping[str, Any]
+    expected: Mapping[str, Any]
+    as_of: str
+    track: str | None
+    tolerance: Fraction
+    used: set[str] = field(default_factory=set)
+
+    @property
+    def day(self) -> date:
+        return _day(self.inputs, self.as_of)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Case:
+        inputs = given["inputs"]
+        return cls(
+            given["id"],
+            given["program"],
+            given["metric"],
+            inputs,
+            given["expected"],
+            given.get("as_of", ""),
+            given.get("track") or inputs.get("track"),
+            Fraction(given.get("tolerance", 0)),
+        )
+
+    def take(self, name: str, default: Any = None) -> Any:
+        self.used.add(name)
+        return self.inputs.get(name, default)
+
+    def version(self, program: str | None = None) -> Version:
+        name = self.program if program is None else program
+        found = programs()[name].on(self.day)
+        if found is None:
+            raise NoRule(f"{name} has no rule on {self.day}")
+        return found
+
+
+class NoRule(LookupError):
+    """No version is in force on the day, so that nothing can be said."""
+
+
+def _day(inputs: Mapping[str, Any], as_of: str) -> date:
+    """Return the day that decides the rules: the case's own month, else the end of the first period of `as_of`."""
+    for name, value in inputs.items():
+        if (name == "month" or name.endswith("_month")) and isinstance(value, str):
+            return month_end(date.fromisoformat(f"{value[:7]}-01"))
+    for pattern, read in _PERIODS:
+        if found := re.match(pattern, as_of.strip()):
+            return read(*found.groups())
+    raise ValueError(f"as_of {as_of!r} names no period")
+
+
+_PERIODS: list[tuple[str, Callable[..., date]]] = [
+    (r"FY(\d\d)", lambda year: date(2000 + int(year), 6, 30)),
+    (r"(\d{4})-H([12])", lambda year, half: date(int(year), 6, 30) if half == "1" else date(int(year), 12, 31)),
+    (r"(\d{4}-\d\d-\d\d)", date.fromisoformat),
+    (r"(\d{4}-(?:0[1-9]|1[0-2]))(?!\d)", lambda month: month_end(date.fromisoformat(f"{month}-01"))),
+    (r"(\d{4})", lambda year: date(int(year), 12, 31)),
+]
+
+
+def answer(case: Case) -> Answer:
+    """Return what the rules say about a case. Raises UnknownCase by name."""
+    handler = HANDLERS.get((case.program, case.metric))
+    if handler is None:
+        raise UnknownCase(f"no rule is known for ({case.program}, {case.metric})")
+    try:
+        given = handler(case)
+    except NoRule:
+        return dict.fromkeys(case.expected)
+    if unknown := case.inputs.keys() - case.used - {"track"}:
+        raise UnknownCase(f"{case.program}, {case.metric}: the input {min(unknown)} is not known")
+    return given
+
+
+def differences(case: Case) -> list[str]:
+    """Return where the answer differs from what the case expects."""
+    given = answer(case)
+    found = []
+    for name, expected in case.expected.items():
+        if name in PROSE or name.startswith(PROSE_PREFIX):
+            continue
+        if name not in given:
+            raise UnknownCase(f"{case.program}, {case.metric}: the result {name} is not known")
+        if not agrees(given[name], expected, case.tolerance, name):
+            found.append(f"{name}: {given[name]!r}, expected {expected!r} (rules of {case.day})")
+    return found
+
+
+def agrees(given: Any, expected: Any, tolerance: Fraction, name: str = "") -> bool:
+    if isinstance(expected, Mapping):
+        return all(one in given and agrees(given[one], value, tolerance) for one, value in expected.items())
+    if name.endswith("_any_of"):
+        return bool(set(given) & set(expected))
+    if expected in (None, "undetermined"):
+        return given is None
+    if isinstance(expected, bool) or isinstance(given, bool) or given is None:
+        return given is expected
+    if isinstance(expected, int | Fraction):
+        return abs(Fraction(given) - expected) <= tolerance
+    return given == expected
+
+
+# --- What is shared by the handlers ----------------------------------------------------------------------------------
+
+
+def said(value: Q) -> Any:
+    """Return a number, or None if it is undetermined."""
+    return value.low if value.known else None
+
+
+def value_of(given: Any) -> Any:
+    """Return an input as a fact. One that is given as null is unknown."""
+    if given is None or given == "unknown":
+        return EVERYTHING
+    if isinstance(given, bool):
+        return given
+    return word(given) if isinstance(given, str) else point(exact(given))
+
+
+def word(given: str) -> str:
+    """Return an association as the rules write it: "OSA form only" is osa_form."""
+    return given.lower().removesuffix(" only").strip().replace("-", "_").replace(" ", "_")
+
+
+def facts_of(case: Case, names: Mapping[str, str], **choice: str) -> Facts:
+    """Return the facts of a case by the names of the rule, with its choices."""
+    found: dict[str, Any] = {}
+    for given, fact in names.items():
+        if given in case.inputs:
+            for one in fact.split():
+                found.setdefault(one, value_of(case.take(given)))
+    market = case.take("market")
+    chosen = {
+        "market": None if market in ("any", "unknown") else market,
+        "track": case.track,
+        "path": word(case.take("path") or "") or None,
+        "option": case.take("option"),
+        **choice,
+    }
+    return Facts(found, {name: one for name, one in chosen.items() if one}, case.day, given_only=True)
+
+
+def same_figure(case: Case, name: str, figure: Figure, facts: Facts) -> None:
+    """Fail if the case gives a figure that is not that of the rule."""
+    if name in case.inputs:
+        assert point(exact(case.take(name))) == figure.of(facts.choice), f"{name} is not the figure of the rule"
+
+
+def scored(case: Case, metric: str, facts: Facts, program: str | None = None) -> Scored:
+    return score_metric(metric, case.version(program).metrics[metric], facts)
+
+
+# --- Levels and life cycle -------------------------------------------------------------------------------------------
+
+LEVEL_INPUTS: dict[str, dict[str, str]] = {
+    "competency.smcs": {
+        "people_with_70_347": "people_with_exam people",
+        "certified_people": "people_with_exam people",
+        "net_new_o365_customers_ttm": "net_new_customers new_customers",
+        "net_new_customers_ttm": "net_new_customers new_customers",
+        "new_customers_ttm": "net_new_customers new_customers",
+        "new_customers": "new_customers",
+        "lost_customers": "lost_customers",
+        "seats_sold_ttm": "seats_sold",
+        "pci_score": "pci_score",
+    },
+    "competency.cloud_productivity": {
+        "active_entitlements": "active_entitlements",
+        "certified_people": "certified_people",
+        "seats_sold_ttm": "seats_sold",
+    },
+    "competency.cloud_platform": {
+        "azure_consumption_usd_ttm": "azure_consumption",
+        "certified_people": "qualified_people",
+        "qualified_people": "qualified_people",
+        "assessed_people": "qualified_people",
+    },
+    "competency.enterprise_mobility_management": {
+        "new_ems_customers_ttm": "new_customers",
+        "active_entitlements": "active_entitlements",
+        "assessed_people": "assessed_people",
+    },
+    "competency.cloud_crm": {
+        "net_new_cloud_revenue_usd_ttm": "net_new_cloud_revenue",
+        "certified_people": "certified_people",
+        "seats_sold_ttm": "seats_sold",
+    },
+    "competency.cloud_business_applications": {
+        "net_new_cloud_revenue_usd_ttm": "net_new_cloud_revenue",
+        "total_revenue_usd": "total_revenue",
+        "total_revenue_usd_ttm": "total_revenue",
+        "technical_people": "technical_people",
+        "functional_people": "functional_people",
+        "pci_score": "pci_score",
+    },
+    "competency.data_analytics": {"power_bi_seats": "power_bi_seats", "certified_people": "certified_people"},
+    "competency.windows_and_devices": {"devices_ttm": "devices", "devices": "devices"},
+    "pci": {"pci_score": "pci_score"},
+    "action_pack.extras": {"seats_sold_ttm": "seats_sold"},
+}
+
+
+def level(case: Case) -> Answer:
+    program = programs()[case.program]
+    outcome = judge(program, case.version(), facts_of(case, LEVEL_INPUTS[case.program]))
+    return {"level": outcome.level, **{f"meets_{name}": outcome.meets(name) for name in program.levels}}
+
+
+def lifecycle(case: Case) -> Answer:
+    rule = case.version().lifecycle
+    assert rule is not None
+    anniversary = case.take("anniversary")
+    found = stage(
+        rule,
+        Standing(
+            case.take("all_metrics_met"),
+            case.take("started", True),  # who is in the report has begun
+            case.take("fee_paid"),
+            case.take("forecast_at_anniversary_below_threshold"),
+            date.fromisoformat(anniversary) if anniversary else None,
+        ),
+        date.fromisoformat(case.take("day")) if "day" in case.inputs else case.day,
+    )
+    return {"stage": found.name, "at_risk": found.at_risk}
+
+
+def entitlements(case: Case) -> Answer:
+    counted = case.version().metrics["active_entitlements"].only
+    assert counted is not None
+    assert counted.trial is False  # what is called trial_… is not among the workloads
+    active = {name.lower(): users for name, users in case.take("tenant").items()}
+    return {"active_entitlements": reduce_entitlements(active, counted.workload)}
+
+
+# --- Days ------------------------------------------------------------------------------------------------------------
+
+
+def days(given: str, names: Mapping[str, str], program: str | None = None) -> Callable[[Case], Answer]:
+    """Return a handler of a calendar: from the input's day or month to each of the days."""
+
+    def handler(case: Case) -> Answer:
+        calendar = case.version(program).calendar
+        begin = case.take(given)
+        begin = date.fromisoformat(begin if len(begin) > 7 else f"{begin}-01")
+        for ignored in ("kind", "payout_sent", "written_off_usd"):
+            case.take(ignored)
+        found = {name: follow(calendar[steps], begin) for name, steps in names.items()}
+        return {name: f"{day:%Y-%m}" if name.endswith("_in") else day.isoformat() for name, day in found.items()}
+
+    return handler
+
+
+def window(case: Case) -> Answer:
+    calendar = case.version().calendar
+    prefix = "enrolled_" if case.take("enrolled") else ""
+    named = [name for name in ("anniversary", "anniversary_month", "today") if name in case.inputs]
+    day = case.take(named[0])
+    case.take("today")
+    day = date.fromisoformat(day if len(day) > 7 else f"{day}-01")
+    return {f"window_{end}": follow(calendar[f"{prefix}window_{end}"], day).isoformat() for end in ("start", "end")}
+
+
+def cycle(case: Case) -> Answer:
+    figures = case.version().figures
+    return {kind: said(figures[f"cycle_day_{kind}"].value) for kind in case.take("kinds")}
+
+
+# --- Scores ----------------------------------------------------------------------------------------------------------
+
+
+def points(names: Mapping[str, str], metric: str = "", program: str | None = None, value: str = "value"):  # type: ignore[no-untyped-def]
+    """Return a handler of one metric. Its threshold and maximum must be those of the rule where the case has them."""
+
+    def handler(case: Case) -> Answer:
+        name = metric or case.metric
+        facts = facts_of(case, names)
+        score = case.version(program).metrics[name].score
+        for given in ("threshold", "threshold_usd"):
+            if isinstance(score, Linear):
+                same_figure(case, given, score.at, facts)
+        if isinstance(score, Linear | PerUnit):
+            same_figure(case, "max_points", score.max, facts)
+        found = scored(case, name, facts, program)
+        return {"points": said(found.points), value: said(found.value)}
+
+    return handler
+
+
+def growth_of_consultants(case: Case) -> Answer:
+    names = {
+        "baseline": "consultants_at_baseline",
+        "current": "consultants",
+        "certified_consultants_at_first_pci_competency": "consultants_at_first_competency",
+    }
+    months = case.version().figures["consultants_at_first_competency_valid_months"]
+    found = scored(case, case.metric, facts_of(case, names))
+    return {"points": said(found.points), "valid_months": said(months.value)}
+
+
+def large_deployments(case: Case) -> Answer:
+    threshold = case.version().figures["new_large_deployments_mau"]
+    facts = facts_of(case, {})
+    tenants = [
+        (one["mau_12m_ago"], one["max_mau_next_11m"], one.get("production_instances", 1))
+        for one in case.take("tenants")
+    ]
+    least = threshold.of(facts.choice)
+    counted = {reduce_instances(tenants, edge) for edge in (least.low, least.high)}
+    instances = Q(min(counted), max(counted))
+    found = scored(case, case.metric, facts.having(**{case.metric: instances}))
+    return {"qualifying_instances": said(instances), "points": said(found.points)}
+
+
+def ladder(prefix: str = "") -> Callable[[Case], Answer]:
+    def handler(case: Case) -> Answer:
+        facts = facts_of(case, {"elective_people": f"{prefix}elective"})
+        for number, people in enumerate(case.take("required_steps"), 1):
+            facts = facts.having(**{f"{prefix}required_{number}": value_of(people)})
+        score = case.version().metrics[case.metric].score
+        assert isinstance(score, Ladder)
+        rule = case.take("rule")
+        if rule is not None:
+            assert len(rule["required"]) == len(score.required), "other required steps than those of the rule"
+            for given, step in zip(rule["required"], score.required, strict=True):
+                assert point(given["min_people"]) == step.min_people.of(facts.choice)
+                assert point(given["points"]) == step.points.of(facts.choice)
+            assert point(exact(rule["elective_points"])) == score.elective_points.of(facts.choice)
+            assert point(rule["max"]) == score.max.of(facts.choice)
+        return {"points": said(scored(case, case.metric, facts).points)}
+
+    return handler
+
+
+def options(case: Case) -> Answer:
+    facts = facts_of(case, {})
+    score = case.version().metrics[case.metric].score
+    assert isinstance(score, BestOfOptions)
+    same_figure(case, "max_points", score.max, facts)
+    for kind, given in case.take("options").items():
+        option = score.options[kind.lower()]
+        assert option.track in ("", case.track), f"{kind} does not count in the track {case.track}"
+        if "threshold" in given:
+            assert point(exact(given["threshold"])) == option.at.of(facts.choice), "not the threshold of the rule"
+        facts = facts.having(**{f"{case.metric}.{kind.lower()}": value_of(given["growth"])})
+    found = scored(case, case.metric, facts)
+    raw = {kind.upper(): said(one) for kind, one in found.parts.items()}
+    return {"points": said(found.points), "raw_points": raw}
+
+
+def generic_adds(case: Case) -> Answer:
+    """Return the points in the area whose figures these are. The page of all areas shows one of them."""
+    for name, program in programs().items():
+        version = program.on(case.day)
+        score = (
+            version.metrics["net_customer_adds"].score if version and "net_customer_adds" in version.metrics else None
+        )
+        for track in program.choices["track"].of if name.startswith("pcs.") and "track" in program.choices else ():
+            facts = facts_of(case, {"net_adds": "net_customer_adds"}, track=track)
+            if score is not None and _figures(score, facts) == (case.take("threshold"), case.take("max_points")):
+                return {"points": said(scored(case, "net_customer_adds", facts, name).points)}
+    raise AssertionError("no area has these figures")
+
+
+def _figures(score: Any, facts: Facts) -> tuple[Any, Any]:
+    """Return the value that gives all points, and these."""
+    most = score.max.of(facts.choice)
+    full = score.at.of(facts.choice) if isinstance(score, Linear) else most / score.each.of(facts.choice)
+    return said(full), said(most)
+
+
+def qualification(case: Case) -> Answer:
+    rule = case.version().outcome
+    assert rule is not None
+    assert rule.qualified is not None
+    given = {name: value_of(one) for name, one in case.take("metric_points").items()}
+    qualified, _codes = qualify(rule.qualified, given, Facts({}))
+    return {"total": said(sum(given.values(), point(0))), "qualified": qualified}
+
+
+def passes(test: str, names: Mapping[str, str]) -> Callable[[Case], Answer]:
+    """Return a handler of a named test of a version: that of the track where there is one."""
+
+    def handler(case: Case) -> Answer:
+        tests = case.version().tests
+        named = f"{test}_{case.track}"
+        return {"eligible": tests[named if named in tests else test].check(facts_of(case, names)).met}
+
+    return handler
+
+
+def track_of_customers(case: Case) -> Answer:
+    small = case.version().tests["track_smb"]
+    met = small.check(facts_of(case, {"customers_total": "customers", "customers_smb": "customers_smb"})).met
+    return {"track": None if met is None else "smb" if met else "enterprise"}
+
+
+def track_of_enrolment(case: Case) -> Answer:
+    words = case.version().words
+    monthly = case.take("monthly_tracks_in_window")
+    return {"enrolment_track": reduce_track(monthly, words["enrolment_track_wins"], words["enrolment_track_other"])}
+
+
+def consumption_value(case: Case) -> Answer:
+    figures = case.version().figures
+    alone = {name: case.take(name) for name in ("workload", "units", "rate", "unit")}
+    lines = case.take("lines") or [alone]
+    for one in lines:
+        figure = figures[f"mcv_{word(one['workload'])}"]
+        assert one.get("rate") is None or point(exact(one["rate"])) == figure.value, "not the rate of the rule"
+    rates = [figures[f"mcv_{word(one['workload'])}"].value.low for one in lines]
+    units = [exact(one["units"]) for one in lines]
+    return {"mcv": reduce_consumption_value(zip(units, rates, strict=True))}
+
+
+# --- Attribution -----------------------------------------------------------------------------------------------------
+
+PCI_METRICS = ("net_new_revenue", "net_customer_adds", "new_deployments", "mau_growth")
+
+
+def attribution(case: Case) -> Answer:
+    rule = case.version().attribution
+    assert rule is not None
+    attached = {kind.lower(): partner for kind, partner in case.take("subscription").items()}
+    basis = re.sub(r"\W|sales.*|_", "", (case.take("cpor_basis") or "").split(" (")[0].lower())
+    return rule.credited(attached, {"pre": "presales"}.get(basis, basis), PCI_METRICS)
+
+
+def adds(case: Case) -> Answer:
+    version = case.version()
+    assert version.attribution is not None
+    case.take("scenario")
+    months = [
+        MonthOfCustomer(date.fromisoformat(f"{one['m']}-01"), one["customer_paid_seats"], one["partners"])
+        for one in case.take("events") or ()
+    ]
+    return {"credit": version.words["rewon_customer"], "net": reduce_adds(version.attribution, months)}
+
+
+# --- Incentives ------------------------------------------------------------------------------------------------------
+
+GATE_INPUTS = {
+    "association": "association",
+    "customer_tenant": "customer_tenant",
+    "partner_tenant": "partner_tenant",
+    "pau": "pau",
+    "mau": "mau",
+    "prior_hwm": "prior_hwm",
+    "agreement_signed": "agreement_signed",
+    "trial": "trial",
+    "workload": "workload",
+}
+
+
+def eligibility(case: Case) -> Answer:
+    case.take("month")
+    passed = gates.check(case.version().gates, facts_of(case, GATE_INPUTS), case.day)
+    codes = [one.code for one in passed.blocked if one.certain]
+    known = {"reason_code": codes[0] if codes else None, "reason_code_any_of": codes}
+    return {"eligible": passed.earns, **known}
+
+
+def fee(names: Mapping[str, str], metrics: Mapping[str, str]) -> Callable[[Case], Answer]:
+    """Return a handler of amounts: for each expected name a metric."""
+
+    def handler(case: Case) -> Answer:
+        case.take("months_managed")
+        product = case.take("product") or "office365"
+        facts = facts_of(case, names, product=word(product), acquired=case.take("acquired") or "")
+        for metric in metrics.values():
+            score = case.version().metrics[metric].score
+            if isinstance(score, RateTimesUnits):
+                shares = [one for one in score.times if isinstance(one, Figure)]
+                same_figure(case, "lever", shares[-1], facts) if shares else None
+        return {name: said(scored(case, metric, facts).points) for name, metric in metrics.items()}
+
+    return handler
+
+
+def high_water_mark(case: Case) -> Answer:
+    names = {"pau": "pau", "mau": "mau", "prior_hwm": "prior_hwm", "rate_usd": "rate", "max_earning_usd": "max_earning"}
+    found = scored(case, case.metric, facts_of(case, names))
+    return {
+        "opportunity_units": said(found.parts["opportunity_units"]),
+        "potential_earnings_usd": said(found.parts["potential"]),
+        "max_compensable_units": said(found.parts["max_units"]),
+        "capped_earning_usd": said(found.parts["capped"]),
+        "compensable_units": said(found.parts["units"]),
+        "earning_usd": said(found.points),
+    }
+
+
+def minimum(case: Case) -> Answer:
+    names = {"cumulative_unpaid_usd": "unpaid", "program_year_end": "program_year_end"}
+    released = case.version().tests["release"].check(facts_of(case, names)).met
+    return {"statement_issued": released, "held": None if released is None else not released}
+
+
+def active(case: Case) -> Answer:
+    version = case.version()
+    snapshot, last = (date.fromisoformat(case.take(one)) for one in ("snapshot", "last_intentional_action"))
+    since = {"days_since_last_action": point((snapshot - last).days)}
+    return {"active": version.tests["active"].check(Facts(since)).met}
+
+
+def named_value(name: str, result: str, names: Mapping[str, str]) -> Callable[[Case], Answer]:
+    def handler(case: Case) -> Answer:
+        version = case.version()
+        facts = facts_of(case, names)
+        if "gate" in case.inputs:
+            same_figure(case, "gate", version.figures["active_usage_gate"], facts)
+        return {result: said(version.values[name].of(facts))}
+
+    return handler
+
+
+# --- Rules of other rooms --------------------------------------------------------------------------------------------
+
+
+def consent(case: Case) -> Answer:
+    approved = datetime.fromisoformat(case.take("approved_on")).replace(tzinfo=UTC)
+    term = policy_of(approved).consent_lapses_after
+    if term is None:
+        return dict.fromkeys(case.expected)
+    return {
+        "customer_opt_out_business_days": term.days if term.business else None,
+        "customer_opt_out_days": None if term.business else term.days,
+        "sent_to_incentive_evaluation_on_or_after": term.end(approved, ZoneInfo("UTC")).date().isoformat(),
+    }
+
+
+def review(case: Case) -> Answer:
+    case.take("states")
+    policy = policy_on(case.day)
+    terms = {
+        "submitted_max_business_days": policy.start_review_within,
+        "review_business_days": policy.review_within,
+        "partner_response_business_days": policy.answer_within,
+    }
+    found: dict[str, Any] = {
+        name: term.days if term is not None and term.business else None for name, term in terms.items()
+    }
+    return {**found, "dispute_days_after_rejection": policy.dispute_within.days}
+
+
+def retroactivity(case: Case) -> Answer:
+    """Return whether what was before the association counts in the last twelve months of the day it was set."""
+    program = word(case.take("program"))
+    name = "competency.cloud_platform" if program in ("cloud_platform", "azure") else "competency.smcs"
+    version = case.version(name)
+    policy = version.policy(next(iter(version.metrics)), case.day)
+    day = date.fromisoformat(case.take("dpor_set_on"))
+    first, last = policy.window.span(day)
+    sold = case.take("subscription_sold_on")
+    months = case.take("azure_consumption_months")
+    before = date.fromisoformat(sold) if sold else date.fromisoformat(f"{months[0].partition('..')[2] or months[0]}-01")
+    return {"counts_in_ttm": policy.retroactive is Retroactive.WINDOW and first <= before <= last}
+
+
+def uniqueness(case: Case) -> Answer:
+    for name in ("subscription", "existing_por", "new_por"):
+        case.take(name)
+    (kind,) = [one for one in what_counts(case.day, ["how_many"]) if one.kind is AssociationKind.DPOR]
+    return {"count": 1 if kind.answers[0].says is HowMany.ONE else None}
+
+
+# --- The table -------------------------------------------------------------------------------------------------------
+
+ADDS = {"net_adds": "net_customer_adds"}
+AZURE_ADDS = {
+    "eligible_last_month": "eligible_last_month",
+    "eligible_same_month_last_year": "eligible_same_month_last_year",
+}
+AZURE_USAGE = {
+    "acr_last_month": "consumption_last_month",
+    "acr_same_month_last_year": "consumption_same_month_last_year",
+}
+MAU = {"mau_now": "mau_now", "mau_12_months_ago": "mau_12_months_ago"}
+REVENUE = {"net_new_revenue_usd": "net_new_revenue"}
+#: The generic programme of the three Azure areas, which share everything but skilling; a test holds that.
+AZURE = "pcs.azure.infrastructure"
+
+
+def _people(metric: str) -> Callable[[Case], Answer]:
+    return points({"certified_people": metric, "people": metric, "count": metric})
+
+
+def _pci(program: str) -> dict[tuple[str, str], Callable[[Case], Answer]]:
+    return {
+        (program, "net_new_revenue"): points(REVENUE),
+        (program, "net_customer_adds"): points(ADDS),
+        (program, "functional_consultants"): _people("functional_consultants"),
+        (program, "developers"): _people("developers"),
+        (program, "new_large_deployments"): large_deployments,
+        (program, "mau_growth"): points(MAU),
+    }
+
+
+def _modern_work() -> dict[tuple[str, str], Callable[[Case], Answer]]:
+    tenant = {"max_paid_licenses_in_any_workload": "paid_units", "was_smb_last_year": "was_smb_last_year"}
+    deployed = {
+        "mau": "mau",
+        "paid_licenses": "paid",
+        "claimed_within_12_months": "claimed_within_12_months",
+        "above_40_percent_at_claim": "above_40_percent_at_claim",
+        "already_above_40_percent_at_claim": "above_40_percent_at_claim",
+    }
+    program = "pcs.modern_work"
+    return {
+        (program, "net_customer_adds"): points(ADDS),
+        (program, "skilling_intermediate"): _people("skilling_intermediate"),
+        (program, "skilling_advanced"): _people("skilling_advanced"),
+        (program, "usage_growth"): options,
+        (program, "deployments"): options,
+        (program, "eligible_tenant"): passes("tenant", tenant),
+        (program, "eligible_deployment"): passes("deployed", deployed),
+    }
+
+
+def _azure() -> dict[tuple[str, str], Callable[[Case], Answer]]:
+    services = {"distinct_services_with_acr_gt_0_excluding_vm": "deployments"}
+    found: dict[tuple[str, str], Callable[[Case], Answer]] = {}
+    for program, rule in [
+        ("pcs.azure", AZURE),
+        *((f"pcs.azure.{area}", None) for area in ("data_ai", "infrastructure", "digital_app")),
+    ]:
+        found |= {
+            (program, "net_customer_adds"): points(AZURE_ADDS, program=rule, value="net_adds"),
+            (program, "usage_growth"): points(AZURE_USAGE, program=rule, value="growth_pct"),
+            (program, "deployments"): points(services, program=rule),
+        }
+    return found | {
+        ("pcs.azure", "eligible_customer"): _in(
+            AZURE,
+            passes("eligible_customer", {"acr_usd_best_of_last_two_months": "consumption_best_of_last_two_months"}),
+        ),
+        ("pcs.azure", "qualification_track"): _in(AZURE, track_of_customers),
+        ("pcs.azure", "enrolment_track"): _in(AZURE, track_of_enrolment),
+        ("pcs.azure.data_ai", "intermediate"): ladder(),
+        **{
+            (f"pcs.azure.{area}", step): ladder(f"{step}_")
+            for area in ("infrastructure", "digital_app")
+            for step in ("intermediate", "advanced")
+        },
+    }
+
+
+def _in(program: str, handler: Callable[[Case], Answer]) -> Callable[[Case], Answer]:
+    """Return a handler that asks the rules of another programme."""
+
+    def asked(case: Case) -> Answer:
+        case.program = program
+        return handler(case)
+
+    return asked
+
+
+def _business_applications() -> dict[tuple[str, str], Callable[[Case], Answer]]:
+    program = "pcs.business_applications"
+    return {
+        (program, "net_customer_adds"): points(ADDS),
+        (program, "intermediate_certifications"): _people("intermediate_certifications"),
+        (program, "advanced_certifications"): _people("advanced_certifications"),
+        (program, "usage_growth"): points(
+            {"mcv_last_month": "mcv_last_month", "mcv_same_month_last_year": "mcv_same_month_last_year"},
+            value="growth_pct",
+        ),
+        (program, "deployments"): points({"net_new_deployments": "deployments"}),
+        (program, "monthly_consumption_value"): consumption_value,
+        (program, "eligible_customer"): passes("customer", {"revenue_usd_in_month": "revenue_of_month"}),
+    }
+
+
+def _security() -> dict[tuple[str, str], Callable[[Case], Answer]]:
+    program = "pcs.security"
+    return {
+        (program, "net_customer_adds"): points(
+            {"azure_adds": "azure_adds", "m365_adds": "m365_adds"}, value="net_adds"
+        ),
+        (program, "intermediate"): ladder(),
+        (program, "usage_growth"): points(
+            {
+                "m365_protected_user_growth": "m365_protected_user_growth",
+                "azure_security_acr_growth_usd": "azure_security_growth",
+            }
+        ),
+        (program, "deployments"): points({"net_new_deployments": "deployments"}),
+    }
+
+
+def _incentives() -> dict[tuple[str, str], Callable[[Case], Answer]]:
+    seats = {"seats": "seats"}
+    sell = {**seats, "annual_value_per_seat_usd": "annual_value_per_seat_usd", "accelerator": "accelerator_due"}
+    used = {"active_users": "active_users", "rate_card_value_usd": "rate_card_value"}
+    aadp = {one: one for one in ("users_third_party_app", "users_sspr", "users_mfa")}
+    timeline = "payment_timeline"
+    return {
+        **{
+            (program, metric): eligibility
+            for metric in ("eligibility", "ineligibility")
+            for program in (
+                "incentive.any",
+                "incentive.azure",
+                "incentive.osa_sell",
+                "incentive.osu",
+                "incentive.osu_m365",
+                "incentive.osu_bizapps",
+                "incentive.mci_modern_work_usage",
+            )
+        },
+        ("incentive.any", "earning_start"): days("all_requirements_met_in", {"earning_start": "earning_start"}),
+        ("incentive.azure", timeline): days("consumption_month", {"computed_in": "computed_in", "paid_in": "paid_in"}),
+        ("incentive.mci_bizapps_presales", timeline): days(
+            "usage_month", {"earnings_available_by": "earnings_available_by"}
+        ),
+        ("incentive.mci_modern_work_usage", timeline): days(
+            "usage_month", {"earnings_available_by": "earnings_available_by"}
+        ),
+        ("incentive.mci_modern_work_usage", "compensable_units"): high_water_mark,
+        ("incentive.osa_osu", timeline): days("cycle_end", {"bank_deposit_by": "bank_deposit_by"}),
+        ("incentive.osa_osu", "cycle_day"): cycle,
+        ("incentive.osa_osu", "minimum_payment"): minimum,
+        ("incentive.osa_sell", "claim_cutoff"): days(
+            "month", {"monthly_cutoff": "monthly_cutoff", "claim_by": "claim_by"}
+        ),
+        ("incentive.osa_sell", "snapshot"): days("payment_month", {"snapshot_date": "snapshot"}),
+        ("incentive.osa_sell", "fee"): fee(
+            sell, {"sell_usd": "sell", "manage_usd_per_month": "manage_a_month", "accelerator_usd": "accelerator"}
+        ),
+        ("incentive.osu", "usage_fee"): fee(used, {"fee_usd": "usage_fee"}),
+        ("incentive.o365_advisor", "usage_fee"): fee(used, {"fee_usd": "usage_fee"}),
+        ("incentive.osu", "active_entitlement"): active,
+        ("incentive.osu", "active_usage_aadp"): named_value("active_users_of_aadp", "active_users", aadp),
+        ("incentive.fasttrack_fund", "tiered_amount"): fee(seats, {"amount_usd": "amount"}),
+        ("incentive.fasttrack_fund", "active_usage_gate"): named_value("required_active", "required_active", seats),
+        ("payout.marketplace", "recoupment"): days(
+            "write_off",
+            {
+                "negative_transaction_on": "negative_transaction_on",
+                "future_payouts_withheld_from": "future_payouts_withheld_from",
+            },
+        ),
+    }
+
+
+HANDLERS: dict[tuple[str, str], Callable[[Case], Answer]] = {
+    **{(program, "level"): level for program in LEVEL_INPUTS},
+    ("competency", "lifecycle"): lifecycle,
+    ("competency", "renewal_window"): days("purchase_date", {"renewal_window_opens": "renewal_opens"}),
+    ("competency.cloud_productivity", "active_entitlements"): entitlements,
+    ("pci", "attribution"): attribution,
+    ("pci", "net_customer_adds"): adds,
+    ("pci", "publication_date"): days("data_month", {"published_on": "published"}),
+    **_pci("pci.cba"),
+    **_pci("pci.smcs_cba_smb"),
+    ("pci.cba", "functional_consultant_growth"): growth_of_consultants,
+    ("pcs.generic", "net_customer_adds"): generic_adds,
+    ("pcs.generic", "qualification"): qualification,
+    ("pcs.generic", "qualification_window"): window,
+    **_modern_work(),
+    **_azure(),
+    **_business_applications(),
+    **_security(),
+    **_incentives(),
+    ("cpor", "consent"): consent,
+    ("cpor", "review_sla"): review,
+    ("por", "retroactivity"): retroactivity,
+    ("por", "uniqueness"): uniqueness,
+}

@@ -60,7 +60,18 @@ def _version(program: Program, version: Version) -> Iterator[Problem]:
             yield f"metrics.{name}.unit_test", f"{metric.unit_test} is no test of this version"
         if isinstance(metric.score, BandedRate):
             yield from _bands(f"metrics.{name}.score.bands", metric.score)
+    yield from _gates(version)
     yield from _outcome(program, version)
+
+
+def _gates(version: Version) -> Iterator[Problem]:
+    """Yield gates that have the same code on the same day."""
+    for number, one in enumerate(version.gates):
+        for before in version.gates[:number]:
+            starts = [day for day in (one.begins, before.begins) if day is not None]
+            first = max(starts, default=version.begins)
+            if one.code is before.code and one.in_force(first) and before.in_force(first):
+                yield f"gates.{number}.code", f"another gate has the code {one.code} on {first}"
 
 
 def _unit_tests(name: str, tracks: tuple[str, ...]) -> Iterator[str]:

@@ -7,7 +7,7 @@ could be. A comparison of intervals is true or false where all their points agre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from itertools import product
 from math import inf
@@ -137,10 +137,10 @@ def written(number: Number) -> int | str | None:
 
 
 def shown(number: Number, places: int) -> Decimal:
-    """Return a number rounded half up for showing. Nothing is judged by what is shown."""
-    whole = Fraction(number) * 10**places
-    halves = Decimal((whole.numerator * 2) // whole.denominator) / 2
-    return halves.to_integral_value(ROUND_HALF_UP).scaleb(-places)
+    """Return a number rounded for showing, halves away from zero. Nothing is judged by what is shown."""
+    whole = abs(Fraction(number)) * 10**places
+    rounded = Decimal((whole.numerator * 2 + whole.denominator) // (whole.denominator * 2)).scaleb(-places)
+    return rounded if number >= 0 else -rounded
 
 
 EVERYTHING = Q(-inf, inf)

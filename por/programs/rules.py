@@ -16,6 +16,9 @@ from por.programs.scoring import Score
 from por.programs.tests import Compare, Test
 from por.programs.values import Derivable
 
+#: Fields whose key in YAML is a word of Python.
+KEYS = {"begins": "from", "ends": "to"}
+
 
 class Family(StrEnum):
     COMPETENCY = "competency"

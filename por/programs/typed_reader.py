@@ -16,10 +16,8 @@ import yaml
 
 from por.programs.figures import Figure
 from por.programs.nodes import DEEPEST, Node, RuleError, line_of, pairs, tag
-from por.programs.rules import Program
+from por.programs.rules import KEYS, Program
 
-#: Fields whose key in YAML is a word of Python.
-KEYS = {"begins": "from", "ends": "to"}
 #: The most values read from one file; aliases count each time.
 MOST_VALUES = 100_000
 NOTHING: Mapping[str, Anything] = {}

@@ -33,9 +33,8 @@ class Fact:
     least: Number = -inf
 
     def of(self, facts: Facts) -> Q:
-        if facts.get(self.name) is None:
-            return Q(self.least, inf)
-        return facts.number(self.name)
+        value = facts.number(self.name)
+        return value if value.low >= self.least else Q(self.least, max(value.high, self.least))
 
     def missing(self, facts: Facts) -> Iterator[str]:
         """Yield the facts that are absent."""

@@ -27,7 +27,7 @@ from por.programs.facts import Facts
 from por.programs.figures import Figure
 from por.programs.judging import judge, qualify, score_metric
 from por.programs.lifecycle import Standing, stage
-from por.programs.quantity import EVERYTHING, Q, exact, point
+from por.programs.quantity import EVERYTHING, Number, Q, exact, point
 from por.programs.reading import read_programs
 from por.programs.reducing import (
     reduce_consumption_value,
@@ -475,16 +475,20 @@ def track_of_enrolment(case: Case) -> Answer:
     return {"enrolment_track": reduce_track(monthly, words["enrolment_track_wins"], words["enrolment_track_other"])}
 
 
+#: Short names of workloads on the page of Business Applications.
+WORKLOADS = {"ce": "customer_engagement", "f&o": "finance_and_operations", "power_apps_per_app": "power_apps"}
+
+
 def consumption_value(case: Case) -> Answer:
-    figures = case.version().figures
+    rates = {name.removeprefix("mcv_"): one for name, one in case.version().figures.items()}
     alone = {name: case.take(name) for name in ("workload", "units", "rate", "unit")}
     lines = case.take("lines") or [alone]
+    units: list[tuple[Number, Number]] = []
     for one in lines:
-        figure = figures[f"mcv_{word(one['workload'])}"]
-        assert one.get("rate") is None or point(exact(one["rate"])) == figure.value, "not the rate of the rule"
-    rates = [figures[f"mcv_{word(one['workload'])}"].value.low for one in lines]
-    units = [exact(one["units"]) for one in lines]
-    return {"mcv": reduce_consumption_value(zip(units, rates, strict=True))}
+        rate = rates[WORKLOADS.get(word(one["workload"]), word(one["workload"]))].value
+        assert one.get("rate") is None or point(exact(one["rate"])) == rate, "not the rate of the rule"
+        units.append((exact(one["units"]), rate.low))
+    return {"mcv": reduce_consumption_value(units)}
 
 
 # --- Attribution -----------------------------------------------------------------------------------------------------

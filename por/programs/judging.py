@@ -53,13 +53,18 @@ def judge(program: Program, version: Version, facts: Facts) -> Outcome:
     return _best([_judged(program, version, facts.chosen(track=track)) for track in choice.of], version)
 
 
+def judge_on(program: Program, facts: Facts) -> Outcome:
+    """Return the verdict by the rules of the facts' day; an undetermined one with `no_rule` where there are none."""
+    version = program.on(facts.day) if facts.day is not None else None
+    if version is None:
+        day = facts.day.isoformat() if facts.day is not None else None
+        return Outcome("", codes=(Code(Why.NO_RULE, {"program": program.id, "day": day}),))
+    return judge(program, version, facts)
+
+
 def judge_days(program: Program, days: Iterable[Facts]) -> bool | None:
     """Return whether a score qualifies on any of the days, each judged by the version in force on it."""
-    verdicts = []
-    for facts in days:
-        version = program.on(facts.day) if facts.day is not None else None
-        verdicts.append(judge(program, version, facts).qualified if version is not None else None)
-    return any_of(verdicts)
+    return any_of(judge_on(program, facts).qualified for facts in days)
 
 
 def score_metric(name: str, metric: Metric, facts: Facts) -> Scored:

@@ -13,7 +13,7 @@ from por.programs.calendars import COUNTING, DAYS, Move, Step
 from por.programs.figures import UNPUBLISHED, Figure, Status
 from por.programs.nodes import Node, line_of, pairs, tag
 from por.programs.quantity import EVERYTHING, exact, hull, point
-from por.programs.rules import COUNTED, Choice, LevelOption, Metric, OutcomeRule, Program, Version
+from por.programs.rules import COUNTED, Choice, LevelOption, Metric, OutcomeRule, Program, Qualified, Version
 from por.programs.scoring import KINDS, BestOfOptions, Score
 from por.programs.tests import All, Any, Compare, In, Is, Not, Operator, Same, Test
 from por.programs.typed_reader import TypedReader, nearest, said, shape
@@ -84,8 +84,11 @@ class Reader(TypedReader):
             self.defaults.status = self.read(Status, known["status"], f"{key}.status")
         return self.filled(Version, node, key)  # type: ignore[no-any-return]
 
+    def read(self, hint: Anything, node: Node, key: str) -> Anything:
+        return self.source_keys(node, key) if key.rpartition(".")[2] == "sources" else super().read(hint, node, key)
+
     def source_keys(self, node: Node, key: str) -> tuple[str, ...]:
-        found: tuple[str, ...] = self.read(tuple[str, ...], node, key)
+        found: tuple[str, ...] = super().read(tuple[str, ...], node, key)
         for one in found:
             if one not in self.sources:
                 raise self.error(node, key, f"{one} is no source of sources.yaml{nearest(one, self.sources)}")
@@ -126,7 +129,8 @@ class Reader(TypedReader):
             raise self.error(node, f"{key}.options", "levels stand either in options or alone")
         self.known(node, key, ("levels", "qualified"))
         levels = self.read(Mapping[str, Test], known["levels"], f"{key}.levels")
-        return OutcomeRule({"": LevelOption(levels)})
+        qualified = self.read(Qualified, known["qualified"], f"{key}.qualified") if "qualified" in known else None
+        return OutcomeRule({"": LevelOption(levels)}, qualified)
 
     # --- Figures, values, tests and scores
 

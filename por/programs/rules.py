@@ -93,6 +93,34 @@ class Kind(StrEnum):
     FASTTRACK = "fasttrack"
 
 
+class Product(StrEnum):
+    OFFICE365 = "office365"
+    INTUNE = "intune"
+    AADP = "aadp"
+    CRM_ONLINE = "crm_online"
+    EMS = "ems"
+    AZURE = "azure"
+
+
+class Workload(StrEnum):
+    EXO = "exo"
+    SPO = "spo"
+    SFB = "sfb"
+    TEAMS = "teams"
+    YAMMER = "yammer"
+    PROPLUS = "proplus"
+    INTUNE = "intune"
+    AADP = "aadp"
+    AIP = "aip"
+    CRM = "crm"
+    AZURE = "azure"
+
+
+class Revenue(StrEnum):
+    NET_NEW_CLOUD = "net_new_cloud"
+    TOTAL = "total"
+
+
 class Retroactive(StrEnum):
     WINDOW = "window"  #: who is credited at the end of the day has the whole window
     NONE = "none"  #: a month counts to who held at its end
@@ -126,13 +154,10 @@ class Credit:
 class Only:
     """Which rows count. Empty: all."""
 
-    product: tuple[str, ...] = ()
-    workload: tuple[str, ...] = ()
+    product: tuple[Product, ...] = ()
+    workload: tuple[Workload, ...] = ()
     trial: bool | None = None
-    agreement: tuple[str, ...] = ()
-    not_agreement: tuple[str, ...] = ()
-    segment: tuple[str, ...] = ()
-    revenue: str = ""
+    revenue: Revenue | None = None
     #: Services whose names begin so do not count.
     not_service: tuple[str, ...] = ()
 

@@ -141,7 +141,10 @@ class PerUnit:
         each, most = self.each.of(facts.choice), self.max.of(facts.choice)
         raw = value * each
         points = _between(raw, most)
-        code = Code(Why.MET if raw.low >= most.high else Why.SHORT_BY, _per_unit(name, value, each, most))
+        met = raw.gte(most)
+        unclear = Why.NO_FACTS if value.high == inf else Why.FACTS_INCOMPLETE
+        why = Why.MET if met else Why.SHORT_BY if met is False else unclear
+        code = Code(why, _per_unit(name, value, each, most))
         return Scored(value, points, (code, *_capped(name, raw.low > most.high, most)))
 
     def most(self, choice: Mapping[str, str]) -> Q:

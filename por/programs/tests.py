@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -67,9 +67,6 @@ class Compare:
             return Checked(None, (unpublished(self.label, self.figure.leaf(facts.choice)),), asked=False)
         return Checked(met, (reason(self, met, need, have, facts),))
 
-    def parts(self) -> Iterator[Test]:
-        yield self
-
 
 def reason(test: Compare, met: bool | None, need: Q, have: Q, facts: Facts) -> Code:
     """Return why a comparison is met, missed or undetermined, with what is needed and what there is."""
@@ -103,10 +100,7 @@ class Is:
     fact: str
 
     def check(self, facts: Facts) -> Checked:
-        return _of_word(facts, self.fact, True, facts.get(self.fact))
-
-    def parts(self) -> Iterator[Test]:
-        yield self
+        return _of_words(facts, (self.fact,), True, lambda have: have is True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +111,7 @@ class In:
     among: tuple[str, ...]
 
     def check(self, facts: Facts) -> Checked:
-        have = facts.get(self.fact)
-        return _of_word(facts, self.fact, list(self.among), have, None if have is None else have in self.among)
-
-    def parts(self) -> Iterator[Test]:
-        yield self
+        return _of_words(facts, (self.fact,), list(self.among), lambda have: have in self.among)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +121,18 @@ class Same:
     facts: tuple[str, str]
 
     def check(self, facts: Facts) -> Checked:
-        one, other = (facts.get(name) for name in self.facts)
-        missing = one is None or other is None
-        return _of_word(facts, self.facts[0], other, one, None if missing else one == other, missing=missing)
-
-    def parts(self) -> Iterator[Test]:
-        yield self
+        return _of_words(facts, self.facts, facts.get(self.facts[1]), lambda one, other: one == other)
 
 
-def _of_word(
-    facts: Facts, name: str, need: object, have: object, met: bool | None = None, missing: bool | None = None
-) -> Checked:
-    if have is None if missing is None else missing:
-        if facts.given_only:
-            return LEFT_OUT
-        return Checked(None, (Code(Why.NO_FACTS, {"metric": name, "need": need}),))
-    met = have is True if met is None else met
-    return Checked(met, (Code(Why.MET if met else Why.NOT_MET, {"metric": name, "need": need, "have": have}),))
+def _of_words(facts: Facts, names: tuple[str, ...], need: object, met: Callable[..., bool]) -> Checked:
+    """Return what words or a yes and no say. A quantity in their place stands for what is given as unknown."""
+    have = [facts.get(name) for name in names]
+    if facts.given_only and None in have:
+        return LEFT_OUT
+    if any(one is None or isinstance(one, Q) for one in have):
+        return Checked(None, (Code(Why.NO_FACTS, {"metric": names[0]}),))
+    said = met(*have)
+    return Checked(said, (Code(Why.MET if said else Why.NOT_MET, {"metric": names[0], "need": need, "have": have[0]}),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +143,6 @@ class Not:
         inner = self.test.check(facts)
         return Checked(None if inner.met is None else not inner.met, inner.codes, inner.asked)
 
-    def parts(self) -> Iterator[Test]:
-        yield from self.test.parts()
-
 
 @dataclass(frozen=True, slots=True)
 class All:
@@ -169,10 +151,6 @@ class All:
     def check(self, facts: Facts) -> Checked:
         return together([one.check(facts) for one in self.tests], all_of)
 
-    def parts(self) -> Iterator[Test]:
-        for one in self.tests:
-            yield from one.parts()
-
 
 @dataclass(frozen=True, slots=True)
 class Any:
@@ -180,10 +158,6 @@ class Any:
 
     def check(self, facts: Facts) -> Checked:
         return together([one.check(facts) for one in self.tests], any_of)
-
-    def parts(self) -> Iterator[Test]:
-        for one in self.tests:
-            yield from one.parts()
 
 
 Test = Compare | Is | In | Same | Not | All | Any

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from functools import cache
@@ -25,7 +25,7 @@ from por.programs.attribution import MonthOfCustomer, reduce_adds
 from por.programs.calendars import follow, month_end
 from por.programs.facts import Facts
 from por.programs.figures import Figure
-from por.programs.judging import judge, qualify, score_metric
+from por.programs.judging import NO_LEVEL, judge, qualify, score_metric
 from por.programs.lifecycle import Standing, stage
 from por.programs.quantity import EVERYTHING, Number, Q, exact, point
 from por.programs.reading import read_programs
@@ -167,7 +167,7 @@ def agrees(given: Any, expected: Any, tolerance: Fraction, name: str = "") -> bo
     if name.endswith("_any_of"):
         return bool(set(given) & set(expected))
     if expected in (None, "undetermined"):
-        return given is None
+        return given is None or (name == "level" and expected is None and given == NO_LEVEL)  # null: no level
     if isinstance(expected, bool) or isinstance(given, bool) or given is None:
         return given is expected
     if isinstance(expected, int | Fraction):
@@ -254,6 +254,7 @@ LEVEL_INPUTS: dict[str, dict[str, str]] = {
         "new_ems_customers_ttm": "new_customers",
         "active_entitlements": "active_entitlements",
         "assessed_people": "assessed_people",
+        "certified_people": "assessed_people",
     },
     "competency.cloud_crm": {
         "net_new_cloud_revenue_usd_ttm": "net_new_cloud_revenue",
@@ -284,7 +285,8 @@ def level(case: Case) -> Answer:
 def lifecycle(case: Case) -> Answer:
     rule = case.version().lifecycle
     assert rule is not None
-    anniversary = case.take("anniversary")
+    named = [name for name in ("anniversary", "anniversary_on", "anniversary_date") if name in case.inputs]
+    anniversary = case.take(named[0]) if named else None
     found = stage(
         rule,
         Standing(
@@ -452,13 +454,14 @@ def qualification(case: Case) -> Answer:
     return {"total": said(sum(given.values(), point(0))), "qualified": qualified}
 
 
-def passes(test: str, names: Mapping[str, str]) -> Callable[[Case], Answer]:
+def passes(test: str, names: Mapping[str, str], *, given_only: bool = True) -> Callable[[Case], Answer]:
     """Return a handler of a named test of a version: that of the track where there is one."""
 
     def handler(case: Case) -> Answer:
         tests = case.version().tests
         named = f"{test}_{case.track}"
-        return {"eligible": tests[named if named in tests else test].check(facts_of(case, names)).met}
+        facts = replace(facts_of(case, names), given_only=given_only)
+        return {"eligible": tests[named if named in tests else test].check(facts).met}
 
     return handler
 
@@ -690,7 +693,7 @@ def _modern_work() -> dict[tuple[str, str], Callable[[Case], Answer]]:
         (program, "skilling_advanced"): _people("skilling_advanced"),
         (program, "usage_growth"): options,
         (program, "deployments"): options,
-        (program, "eligible_tenant"): passes("tenant", tenant),
+        (program, "eligible_tenant"): passes("tenant", tenant, given_only=False),
         (program, "eligible_deployment"): passes("deployed", deployed),
     }
 

@@ -546,12 +546,10 @@ def designations() -> Iterator[Row]:
         ("smb", 301, False, False),
         ("smb", 5000, True, True),
     ):
-        given = {
-            "max_paid_licenses_in_any_workload": units,
-            "track": track,
-            "was_smb_last_year": "unknown" if before is None else before,
-        }
-        if before is not None:
+        given = {"max_paid_licenses_in_any_workload": units, "track": track, "was_smb_last_year": before}
+        yield row(mw, "eligible_tenant", "2026-06", given, {"eligible": eligible}, track)
+        if before is None:
+            del given["was_smb_last_year"]
             yield row(mw, "eligible_tenant", "2026-06", given, {"eligible": eligible}, track)
     for mau, paid, eligible in ((39, 100, False), (40, 100, True), (2, 5, True), (399, 1000, False), (0, 10, False)):
         yield row(mw, "eligible_deployment", "2026-06", {"mau": mau, "paid_licenses": paid}, {"eligible": eligible})

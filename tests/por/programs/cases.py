@@ -27,7 +27,7 @@ from por.programs.facts import Facts
 from por.programs.figures import Figure
 from por.programs.judging import NO_LEVEL, judge, qualify, score_metric
 from por.programs.lifecycle import Standing, stage
-from por.programs.quantity import EVERYTHING, Number, Q, exact, point
+from por.programs.quantity import EVERYTHING, Number, Q, exact, point, total
 from por.programs.reading import read_programs
 from por.programs.reducing import (
     reduce_consumption_value,
@@ -451,7 +451,7 @@ def qualification(case: Case) -> Answer:
     assert rule.qualified is not None
     given = {name: value_of(one) for name, one in case.take("metric_points").items()}
     qualified, _codes = qualify(rule.qualified, given, Facts({}))
-    return {"total": said(sum(given.values(), point(0))), "qualified": qualified}
+    return {"total": said(total(given.values())), "qualified": qualified}
 
 
 def passes(test: str, names: Mapping[str, str], *, given_only: bool = True) -> Callable[[Case], Answer]:

@@ -352,6 +352,20 @@ class Consumption(MonthlyFact):
         return f"{self.month:%Y-%m} {self.service}"
 
 
+class ReportedMonth(models.Model):
+    """A month of which the whole estate has some row of a file. Triggers insert it with the first one."""
+
+    pk = models.CompositePrimaryKey("file", "month")
+    file = models.CharField(max_length=20)
+    month = models.DateField()
+
+    class Meta:
+        verbose_name = "reported month"
+
+    def __str__(self) -> str:
+        return f"{self.file}, {self.month:%Y-%m}"
+
+
 class UsageVersion(models.Model):
     """The version of all usage. A trigger raises its number in each transaction that changes any."""
 

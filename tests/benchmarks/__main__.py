@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import changing, claims, jobs, loading, mailing, reading, starting, verifying
+from tests.benchmarks import changing, claims, jobs, loading, mailing, measuring, reading, starting, verifying
 from tests.benchmarks.product import Product, running
 from tests.benchmarks.rows import say, show
 
-PARTS = ("starts", "loads", "lists", "pages", "changes", "sustained", "mail", "jobs", "history", "claims")
+PARTS = ("starts", "loads", "lists", "pages", "changes", "sustained", "mail", "jobs", "history", "claims", "measures")
 SECONDS = int(os.environ.get("BENCH_SECONDS", "15"))
 SUSTAINED = int(os.environ.get("BENCH_SUSTAINED", "300"))
 MAILS = int(os.environ.get("BENCH_MAILS", "2000"))
@@ -48,7 +48,7 @@ def _measure(product: Product, estate: Path, parts: set[str]) -> None:
     if "loads" in parts:
         say("Importing it again, and copying its rows …")
         show("Loads", loading.HEAD, loading.measure(product, estate, first))
-    if parts <= {"starts", "loads", "history", "claims"}:
+    if parts <= {"starts", "loads", "history", "claims", "measures"}:
         stage: dict[str, Any] = {}
     else:
         say("Attaching and removing once on each subscription, to capture the statements …")
@@ -56,6 +56,9 @@ def _measure(product: Product, estate: Path, parts: set[str]) -> None:
         say("Waiting for what the import has made due …")
         product.settle()
     at_rest = product.memory()
+    if "measures" in parts:
+        say("Measuring all companies …")
+        show("Measures of competencies", measuring.HEAD, measuring.measure(product))
     if "lists" in parts:
         lists = reading.measure(product, stage["lists"], None, SECONDS)
         show(f"Lists by the API, {reading.READERS} clients", reading.HEAD, lists)

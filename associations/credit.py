@@ -1,0 +1,301 @@
+"""Who is credited for what on a day: the first part of the statement of every measure.
+
+A unit is a subscription, or a workload of one, with the company that is credited for it. A company is a global account
+with its locations, or a location without one, and has each unit once, whatever its locations and kinds. The part is
+SQL for all companies at once. With companies, it is the same SQL with one condition more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from typing import Any
+
+from associations.record.models import end_of
+from associations.record.rules import TENANT_KINDS, AssociationKind
+from por.directory.rules import Agreement, Product, Workload
+
+#: From this day on, who sells a subscription as a Cloud Solution Provider is its transacting partner (our reading).
+CSP_TRANSACTS_FROM = date(2016, 5, 24)
+
+
+class Retroactive(Enum):
+    """For which months an association counts.
+
+    With WINDOW, who is credited at the end of the day has all months of the window. With NONE, a month belongs to who
+    held at its end. With FROM_ATTACH as well, but not before the day on which the association was recorded.
+    """
+
+    WINDOW = "window"
+    NONE = "none"
+    FROM_ATTACH = "from_attach"
+
+
+class OwnTenant(Enum):
+    """Whether what a company's own tenant uses counts for the company."""
+
+    INCLUDE = "include"
+    EXCLUDE = "exclude"
+
+
+@dataclass(frozen=True)
+class KindsSince:
+    """Which kinds of association count from a day on. The better ones come first."""
+
+    since: date
+    kinds: tuple[AssociationKind, ...]
+
+
+@dataclass(frozen=True)
+class Credit:
+    """Which associations count in a rule, and for which months.
+
+    `yields` names kinds that count nothing where another partner, or the same one, holds a better kind of the same
+    unit. With `one_per_subscription`, only one association of each is left: the first kind, then the one that began
+    earlier, then the lower MPN ID. `programs` are the incentive programmes whose claims count.
+    """
+
+    kinds: tuple[KindsSince, ...]
+    retroactive: Retroactive = Retroactive.WINDOW
+    own_tenant: OwnTenant = OwnTenant.INCLUDE
+    one_per_subscription: bool = False
+    yields: tuple[tuple[AssociationKind, tuple[AssociationKind, ...]], ...] = ()
+    programs: tuple[str, ...] = ("osu_m365",)
+
+    def kinds_on(self, day: date) -> tuple[AssociationKind, ...]:
+        """Return the kinds that count on a day, the better ones first; none before the first entry."""
+        valid = [entry.kinds for entry in self.kinds if entry.since <= day]
+        kinds = valid[-1] if valid else ()
+        if AssociationKind.TRANSACTING in kinds and AssociationKind.CSP not in kinds and day >= CSP_TRANSACTS_FROM:
+            kinds = (*kinds, AssociationKind.CSP)
+        return kinds
+
+
+@dataclass(frozen=True)
+class Only:
+    """Which subscriptions and workloads a rule is about. What is empty or None excludes nothing."""
+
+    product: tuple[Product, ...] = ()
+    workload: tuple[Workload, ...] = ()
+    trial: bool | None = None
+    agreement: tuple[Agreement, ...] = ()
+    not_agreement: tuple[Agreement, ...] = ()
+    not_sku: tuple[str, ...] = ()
+    segment: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Units:
+    """The common table expressions that end with `units`, and their parameters.
+
+    `units` has the columns `company`, `customer_id` and `subscription_id`. With `by_workload`, there is a `workload` as
+    well; with `periods`, a multirange `held`. Without `periods`, it has who is credited at the end of the day.
+    """
+
+    sql: str
+    given: dict[str, Any]
+    by_workload: bool
+    periods: bool
+
+    def held_at(self, instant: str) -> str:
+        """Return the condition that a unit was held at an instant, which is SQL."""
+        return f"units.held @> {instant}" if self.periods else "true"
+
+    def with_rows_of(self, table: str) -> str:
+        """Return the condition that joins a unit with its rows of usage."""
+        condition = f"{table}.subscription_id = units.subscription_id"
+        return f"{condition} AND {table}.workload = units.workload" if self.by_workload else condition
+
+
+def units(
+    credit: Credit, only: Only, day: date, companies: Collection[int] | None = None, *, periods: bool = False
+) -> Units:
+    """Return who is credited for what: at the end of a UTC day, or with the periods that had begun by then.
+
+    `companies` are the keys of organisations: global accounts, and locations without one. None means all.
+    """
+    kinds = credit.kinds_on(day)
+    by_workload = AssociationKind.CPOR in kinds
+    if by_workload and not only.workload:
+        raise ValueError("Claims are of workloads, so a rule that counts them names its workloads.")
+    is_ranked = credit.one_per_subscription or any(kind in kinds for kind, _better in credit.yields)
+    given: dict[str, Any] = {
+        "credit_end": end_of(day),
+        "credit_day": day,
+        "credit_of_subscription": [kind.value for kind in kinds if kind not in TENANT_KINDS],
+        "credit_of_tenant": [kind.value for kind in kinds if kind in TENANT_KINDS],
+        "credit_ranks": [kind.value for kind in kinds],
+        "credit_programs": list(credit.programs),
+        "credit_companies": list(companies or ()),
+        "credit_workloads": list(only.workload),
+        "credit_products": list(only.product),
+        "credit_trial": only.trial,
+        "credit_agreement": list(only.agreement),
+        "credit_not_agreement": list(only.not_agreement),
+        "credit_not_sku": list(only.not_sku),
+        "credit_segment": list(only.segment),
+    }
+    for kind, better in credit.yields:
+        given[f"credit_better_than_{kind.value}"] = [one.value for one in better]
+    shape = _Shape(credit, kinds, only, by_workload, periods, is_ranked, companies is not None)
+    return Units(shape.sql(), given, by_workload, periods)
+
+
+# For counting, a row of a file was recorded on the day it began: the file tells of a record kept elsewhere. A claim
+# counts from its approval. A start that a person has moved back since counts from the start before.
+_RECORDED_AT = """
+    CASE WHEN one.source IN ('estate', 'claim') THEN greatest(one.began_at, one.began_at_before)
+        ELSE greatest(one.began_at, one.attached_at) END
+"""
+_HELD_AT_END = "one.began_at < %(credit_end)s AND (one.ended_at IS NULL OR one.ended_at >= %(credit_end)s)"
+# A tenant's association is for a subscription while it is this tenant's.
+_HERE = "tstzrange(subscription.came_at, subscription.left_at)"
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The parts of the statement that depend on the rule."""
+
+    credit: Credit
+    kinds: tuple[AssociationKind, ...]
+    only: Only
+    by_workload: bool
+    periods: bool
+    is_ranked: bool
+    is_for_some: bool
+
+    def sql(self) -> str:
+        ctes = [f"companies AS ({self._companies()})", f"associated AS ({self._associated()})"]
+        if self.credit.own_tenant is OwnTenant.EXCLUDE:
+            ctes.append(f"own_tenants AS ({_OWN_TENANTS})")
+        ctes.append(f"units AS ({self._units()})")
+        return ",\n".join(ctes)
+
+    def _companies(self) -> str:
+        some = "WHERE coalesce(organisation.parent_id, organisation.id) = ANY(%(credit_companies)s)"
+        # What a better kind takes away may be of any company.
+        narrowed = some if self.is_for_some and not self.is_ranked else ""
+        # By the table of partners, so that the planner knows that each association has one of them.
+        return f"""
+            SELECT partner.organisation_id AS partner_id, partner.mpn_id,
+                coalesce(organisation.parent_id, organisation.id) AS company
+            FROM directory_partner AS partner
+            JOIN accounts_organisation AS organisation ON organisation.id = partner.organisation_id {narrowed}
+        """
+
+    def _associated(self) -> str:
+        """Return SQL with a row for each association and each of its subscriptions, or workloads of these."""
+        branches = []
+        if any(kind not in TENANT_KINDS for kind in self.kinds) or not self.kinds:
+            each = "CROSS JOIN unnest(%(credit_workloads)s::text[]) AS of (workload)" if self.by_workload else ""
+            of = "one.kind = ANY(%(credit_of_subscription)s)"
+            if self.by_workload:
+                of += " AND (one.kind <> 'cpor' OR one.program = ANY(%(credit_programs)s))"
+            branches.append(self._branch("subscription.id = one.subscription_id", each, of, is_of_tenant=False))
+        if any(kind in TENANT_KINDS for kind in self.kinds):
+            each = "CROSS JOIN unnest(%(credit_workloads)s::text[]) AS of (workload)" if self.by_workload else ""
+            of = "one.kind = ANY(%(credit_of_tenant)s)"
+            branches.append(self._branch("subscription.customer_id = one.customer_id", each, of, is_of_tenant=True))
+        if self.by_workload:
+            each = "CROSS JOIN LATERAL (SELECT one.workload) AS of"
+            of = (
+                "one.kind = 'cpor' AND one.workload = ANY(%(credit_workloads)s)"
+                " AND one.program = ANY(%(credit_programs)s)"
+            )
+            branches.append(self._branch("subscription.customer_id = one.customer_id", each, of, is_of_tenant=True))
+        return " UNION ALL ".join(branches)
+
+    def _branch(self, join: str, each: str, of: str, *, is_of_tenant: bool) -> str:
+        columns = ["companies.company", "subscription.customer_id", "subscription.id AS subscription_id"]
+        if self.by_workload:
+            columns.append("of.workload")
+        if self.is_ranked:
+            columns += ["one.id AS association_id", "one.kind", "one.began_at", "companies.mpn_id"]
+        conditions = [of, "one.undone_at IS NULL", "subscription.started_on <= %(credit_day)s", *self._filters()]
+        recorded = _RECORDED_AT if self.credit.retroactive is Retroactive.FROM_ATTACH else "one.began_at"
+        if self.periods:
+            held = f"tstzrange({recorded}, one.ended_at)"
+            columns.append(f"{held} * {_HERE} AS held" if is_of_tenant else f"{held} AS held")
+            conditions.append(f"({recorded}) < least(one.ended_at, %(credit_end)s)")
+        else:
+            conditions += [_HELD_AT_END, f"({recorded}) < %(credit_end)s"]
+            if is_of_tenant:
+                conditions.append(f"{_HERE} @> %(credit_end)s - interval '1 microsecond'")
+        if self.is_for_some and self.is_ranked:
+            conditions.append(f"one.customer_id IN ({_THEIR_CUSTOMERS})")
+        return f"""
+            SELECT {", ".join(columns)}
+            FROM associations_association AS one JOIN companies USING (partner_id)
+            JOIN directory_subscription AS subscription ON {join} {each}
+            WHERE {" AND ".join(conditions)}
+        """
+
+    def _filters(self) -> list[str]:
+        only = self.only
+        filters = {
+            "subscription.product = ANY(%(credit_products)s)": only.product,
+            "subscription.is_trial = %(credit_trial)s": only.trial is not None,
+            "subscription.agreement = ANY(%(credit_agreement)s)": only.agreement,
+            "subscription.agreement <> ALL(%(credit_not_agreement)s)": only.not_agreement,
+            """coalesce(subscription.sku_id, 0) <> ALL(
+                ARRAY(SELECT id FROM directory_sku WHERE string = ANY(%(credit_not_sku)s))
+            )""": only.not_sku,
+            """subscription.customer_id IN (
+                SELECT organisation_id FROM directory_customer WHERE segment = ANY(%(credit_segment)s)
+            )""": only.segment,
+        }
+        return [condition for condition, is_asked in filters.items() if is_asked]
+
+    def _units(self) -> str:
+        unit = ["company", "customer_id", "subscription_id", *(["workload"] if self.by_workload else [])]
+        conditions = []
+        if self.is_ranked and self.is_for_some:
+            conditions.append("company = ANY(%(credit_companies)s)")
+        if self.credit.own_tenant is OwnTenant.EXCLUDE:
+            conditions.append("(company, customer_id) NOT IN (SELECT company, customer_id FROM own_tenants)")
+        if self.is_ranked and not self.periods:
+            conditions.append(f"NOT EXISTS (SELECT {self._better()})")
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        columns = ", ".join(unit)
+        if not self.periods:
+            return f"SELECT DISTINCT {columns} FROM associated {where}"
+        held = "held"
+        if self.is_ranked:
+            held = f"held::tstzmultirange - coalesce((SELECT range_agg(better.held) {self._better()}), '{{}}')"
+        return f"""
+            SELECT {columns}, range_agg(held) AS held
+            FROM (SELECT {columns}, {held} AS held FROM associated {where}) AS left_over GROUP BY {columns}
+        """
+
+    def _better(self) -> str:
+        """Return the end of a subquery: the associations of the same unit that take it away from one."""
+        yields = " ".join(
+            f"WHEN '{kind.value}' THEN better.kind = ANY(%(credit_better_than_{kind.value})s)"
+            for kind, _better in self.credit.yields
+            if kind in self.kinds
+        )
+        conditions = [f"CASE associated.kind {yields} ELSE false END"] if yields else []
+        if self.credit.one_per_subscription:
+            rank = (
+                '(array_position(%(credit_ranks)s::text[], {0}.kind::text), {0}.began_at, {0}.mpn_id COLLATE "C",'
+                " {0}.association_id)"
+            )
+            conditions.append(f"{rank.format('better')} < {rank.format('associated')}")
+        workload = "AND better.workload = associated.workload" if self.by_workload else ""
+        return f"""
+            FROM associated AS better
+            WHERE better.subscription_id = associated.subscription_id {workload} AND ({" OR ".join(conditions)})
+        """
+
+
+_OWN_TENANTS = """
+    SELECT company, customer.organisation_id AS customer_id
+    FROM companies JOIN directory_partner AS partner ON partner.organisation_id = partner_id
+    JOIN directory_customer AS customer ON customer.tenant_id = partner.own_tenant_id
+"""
+_THEIR_CUSTOMERS = """
+    SELECT of_theirs.customer_id FROM associations_association AS of_theirs
+    JOIN companies AS theirs USING (partner_id) WHERE theirs.company = ANY(%(credit_companies)s)
+"""

@@ -1,0 +1,292 @@
+"""From the rules of a programme to measures, from measures to facts, and from facts to verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from functools import cache
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+from associations.credit import Credit, KindsSince, Only, OwnTenant, Retroactive
+from associations.record.rules import AssociationKind
+from competencies.measures.asking import Ask, Figure, Measured, Size, Window, measured
+from competencies.measures.named import MEASURES
+from competencies.measures.tenants import tenants
+from por.directory.models import Partner
+from por.directory.rules import Product, Workload
+from por.programs.calendars import WindowKind, month_end, months_later, newest_month
+from por.programs.facts import TRACK, Facts
+from por.programs.judging import Outcome, judge, judge_days
+from por.programs.quantity import Q
+from por.programs.reading import SOURCES, read_programs
+from por.programs.rules import CreditPolicy, Measure, Metric, Program, Version
+from por.programs.scoring import BestOfOptions
+from por.programs.tests import All, Any, Compare, Is, Not, Operator, Test
+
+RULES = Path(__file__).parent / "rules"
+#: The programmes that are computed from what is stored. All others are judged from facts that someone gives.
+COMPUTED = (
+    "competency.smcs",
+    "competency.cloud_productivity",
+    "competency.cloud_platform",
+    "competency.enterprise_mobility_management",
+    "competency.cloud_crm",
+    "pcs.modern_work",
+    "pcs.azure.data_ai",
+    "pcs.azure.infrastructure",
+    "pcs.azure.digital_app",
+)
+EVER = date.min
+MARKET = "market"
+#: What the tests of rules call what a measure looks at.
+UNITS, WAS_SMALL, SPENT = "paid_units", "was_smb_last_year", "consumption_best_of_last_two_months"
+#: The test that finds the track of a company by its customers, and the facts it asks for.
+OF_TRACK, CUSTOMERS, SMALL_CUSTOMERS = "track_smb", "customers", "customers_smb"
+ENTERPRISE, SMB = "enterprise", "smb"
+
+
+@cache
+def programs() -> Mapping[str, Program]:
+    """Return the programmes that give competencies and designations, by id. Raises RuleErrors for wrong files."""
+    return read_programs([RULES], RULES / SOURCES)
+
+
+def attain(program: Program, day: date, companies: Collection[int] | None = None) -> dict[int, Outcome]:
+    """Return the verdict of each company on a day, by its key; none where no version is in force.
+
+    Each measure is one statement for all companies. A score that has to qualify on any day of some months is judged on
+    the days on which its facts can differ.
+    """
+    version = program.on(day)
+    if version is None:
+        return {}
+    facts = facts_of(program, version, day, companies)
+    outcomes = {company: judge(program, version, one) for company, one in facts.items()}
+    rule = version.outcome.qualified if version.outcome else None
+    if rule is None or rule.on_any_day_of_months is None:
+        return outcomes
+    earlier = [
+        facts_of(program, before, one, companies)
+        for one in _days_that_differ(day, rule.on_any_day_of_months)
+        if (before := program.on(one)) is not None
+    ]
+    return {
+        company: replace(outcome, qualified=judge_days(program, [facts[company], *(one[company] for one in earlier)]))
+        for company, outcome in outcomes.items()
+    }
+
+
+def _days_that_differ(day: date, months: int) -> list[date]:
+    """Return one day before this one for each newest month, from the first of the month so many months ago."""
+    first = months_later(day.replace(day=1), 1 - months)
+    ends = [month_end(months_later(first, number)) for number in range(months)]
+    days = [one for one in (first, *ends) if one < day]
+    return [one for one in days if newest_month(one) != newest_month(day)]
+
+
+def facts_of(
+    program: Program, version: Version, day: date, companies: Collection[int] | None = None
+) -> dict[int, Facts]:
+    """Return what is known of each company on a day, for all metrics that are measured."""
+    wanted = Partner.objects.filter(organisation__parent=None)
+    if companies is not None:
+        wanted = wanted.filter(pk__in=companies)
+    known: dict[int, dict[str, Q]] = {}
+    why: dict[int, dict[str, str]] = {}
+    found = [
+        (one.fact, measured(MEASURES[one.measure], one.ask)) for one in questions(program, version, day, companies)
+    ]
+    choices: dict[int, dict[str, str]] = {}
+    for company, market in wanted.values_list("pk", "market"):
+        known[company] = {fact: quantity(of.of(company)) for fact, of in found}
+        why[company] = {fact: reasons[0] for fact, of in found if (reasons := of.of(company).reasons)}
+        choices[company] = {MARKET: market} if market and MARKET in program.choices else {}
+    tracks = _tracks(program, version, day, companies)
+    return {
+        company: Facts(values, choices[company] | tracks(company), day, str(company), why[company])
+        for company, values in known.items()
+    }
+
+
+def quantity(figure: Figure) -> Q:
+    """Return a figure as the engine's quantity."""
+    return Q(
+        -inf if figure.low is None else Fraction(figure.low), inf if figure.high is None else Fraction(figure.high)
+    )
+
+
+# --- What is asked --------------------------------------------------------------------------------------------------
+
+
+class Question(NamedTuple):
+    """A fact that the rules name, and what a measure is asked for it."""
+
+    fact: str
+    measure: str
+    ask: Ask
+
+
+def questions(
+    program: Program, version: Version, day: date, companies: Collection[int] | None = None
+) -> Iterator[Question]:
+    """Yield what is asked for the metrics of a version. Those that cannot be measured are left unknown."""
+    of_tracks = program.choices[TRACK].of if TRACK in program.choices else ("",)
+    for name, metric in version.metrics.items():
+        if metric.measure is None or metric.measure not in MEASURES:
+            continue
+        for track in of_tracks:
+            suffix = f".{track}" if track else ""
+            ask = _ask(program, version, name, day, track, companies)
+            if metric.measure is Measure.PEOPLE and not ask.credentials:
+                continue  # the names of the credentials are not published
+            for fact, one in _asks(name, metric, ask):
+                yield Question(f"{fact}{suffix}", metric.measure, one)
+
+
+def _asks(name: str, metric: Metric, ask: Ask) -> Iterable[tuple[str, Ask]]:
+    """Yield what is asked for one metric: once, for each kind of association, or for two months apart."""
+    if isinstance(metric.score, BestOfOptions):
+        for kind in metric.score.options:
+            alone = replace(ask.credit, kinds=(KindsSince(EVER, (AssociationKind(kind),)),))
+            yield f"{name}.{kind}", replace(ask, credit=alone)
+    elif metric.measure is Measure.CONSUMPTION and ask.window.year_on_year:
+        month = replace(ask, window=Window(months=1))
+        yield "consumption_last_month", month
+        yield "consumption_same_month_last_year", replace(ask, window=Window(months=1, months_ago=ask.window.months))
+    else:
+        yield name, ask
+
+
+def _ask(
+    program: Program, version: Version, name: str, day: date, track: str, companies: Collection[int] | None
+) -> Ask:
+    metric, policy = version.metrics[name], version.policy(name, day, track)
+    window = policy.window
+    ask = Ask(
+        _credit(policy),
+        _only(policy),
+        day,
+        companies,
+        Window(
+            1 if window.kind is WindowKind.NEWEST_MONTH else window.months,
+            year_on_year=window.kind is WindowKind.YEAR_ON_YEAR,
+        ),
+        not_services=policy.only.not_service,
+        currency=program.currency or "USD",
+        credentials=metric.holding.on(day) if metric.holding else (),
+    )
+    if policy.only.revenue:
+        ask = replace(ask, revenue_kind=policy.only.revenue)
+    return _of_unit(ask, version, metric, track)
+
+
+def _credit(policy: CreditPolicy) -> Credit:
+    kinds = tuple(AssociationKind(kind) for kind in policy.kinds)
+    # CSP before PAL: who is linked to a tenant gets nothing for what somebody sells there.
+    is_yielding = policy.precedence and {AssociationKind.CSP, AssociationKind.PAL} <= set(kinds)
+    return Credit(
+        (KindsSince(EVER, kinds),),
+        Retroactive(policy.retroactive),
+        OwnTenant(policy.own_tenant),
+        yields=((AssociationKind.PAL, (AssociationKind.CSP,)),) if is_yielding else (),
+    )
+
+
+def _only(policy: CreditPolicy) -> Only:
+    only = policy.only
+    return Only(
+        product=tuple(map(Product, only.product)),
+        workload=tuple(map(Workload, only.workload)),
+        trial=only.trial,
+    )
+
+
+def _of_unit(ask: Ask, version: Version, metric: Metric, track: str) -> Ask:
+    """Return the question with what the version's test of a unit asks of a tenant: its size, or what it spent."""
+    names = (metric.unit_test, f"{metric.unit_test}_{track}") if metric.unit_test else ()
+    for test in (version.tests[name] for name in names if name in version.tests):
+        parts = [part for part in _leaves(test) if isinstance(part, Compare)]
+        for part in parts:
+            if list(part.value.names()) == [SPENT]:
+                return replace(ask, spending=_number(part, track))
+        bounds = [part for part in parts if list(part.value.names()) == [UNITS]]
+        if bounds:
+            is_promoted = any(isinstance(part, Is) and part.fact == WAS_SMALL for part in _leaves(test))
+            return replace(ask, size=_size(bounds, track, is_promoted))
+    return ask
+
+
+def _leaves(test: Test) -> Iterator[Test]:
+    """Yield the single tests that a test is made of."""
+    if isinstance(test, Not):
+        yield from _leaves(test.test)
+    elif isinstance(test, All | Any):
+        for one in test.tests:
+            yield from _leaves(one)
+    else:
+        yield test
+
+
+def _size(bounds: list[Compare], track: str, is_promoted: bool) -> Size:
+    least = {Operator.GTE: 0, Operator.GT: 1}
+    most = {Operator.LTE: 0, Operator.LT: -1}
+    lows = [int(_number(one, track)) + least[one.operator] for one in bounds if one.operator in least]
+    highs = [int(_number(one, track)) + most[one.operator] for one in bounds if one.operator in most]
+    return Size(min(lows), max(highs) if highs else None, promoted=is_promoted)
+
+
+def _number(test: Compare, track: str) -> Decimal:
+    figure = test.figure.of({TRACK: track} if track else {})
+    assert figure.known
+    exact = Fraction(figure.low)
+    return Decimal(exact.numerator) / exact.denominator
+
+
+# --- The track of a company -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Tracks:
+    """Finds the track of a company by the share of its small customers; none where the version has no such test."""
+
+    version: Version
+    customers: Measured | None = None
+    small: Measured | None = None
+    only: str = ""
+
+    def __call__(self, company: int) -> dict[str, str]:
+        if self.only:
+            return {TRACK: self.only}
+        if self.customers is None or self.small is None:
+            return {}
+        all_, small = quantity(self.customers.of(company)), quantity(self.small.of(company))
+        met = self.version.tests[OF_TRACK].check(Facts({CUSTOMERS: all_, SMALL_CUSTOMERS: small})).met
+        return {} if met is None else {TRACK: SMB if met else ENTERPRISE}
+
+
+def _tracks(program: Program, version: Version, day: date, companies: Collection[int] | None) -> _Tracks:
+    """Return how the track of a company is found: by its customers of last month, where the version says so.
+
+    A customer is whoever spends enough in the track with the lower limit. Where all tracks are the same, the first one
+    is taken.
+    """
+    spending = [
+        (track, ask)
+        for track in (program.choices[TRACK].of if TRACK in program.choices else ())
+        for name, metric in version.metrics.items()
+        if metric.measure is Measure.TENANTS
+        and (ask := _ask(program, version, name, day, track, companies)).spending is not None
+    ]
+    if not spending:
+        return _Tracks(version)
+    if OF_TRACK not in version.tests:
+        return _Tracks(version, only=spending[0][0])
+    ask = min((ask for _track, ask in spending), key=lambda one: one.spending or 0)
+    ask = replace(ask, window=Window(months=1))
+    small = replace(ask, only=replace(ask.only, segment=(SMB,)))
+    return _Tracks(version, measured(tenants, ask), measured(tenants, small))

@@ -1,0 +1,274 @@
+"""What a measure is asked, how its statement is put together and run, and what comes back.
+
+A measure is a function that takes an Ask and returns a Query. The statement is one for all companies; for some of them
+it has one condition more. The same rows are summed for a figure and listed as its evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum, IntFlag
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+
+from associations.credit import Credit, Only, Retroactive, Units, units
+from associations.record.models import end_of
+from associations.record.policies import months_before
+from por.directory.rules import Product
+from por.programs.calendars import month_end, newest_month
+
+
+class Caveat(IntFlag):
+    """What is not known of a figure. The values are bits, so that SQL can join them."""
+
+    MONTH_NOT_REPORTED = 1  # no row of the whole estate is of this month
+    MONTH_OF_DIFFERENCE_NOT_REPORTED = 2
+    SEATS_OF_TODAY = 4  # no month of usage says how many there were
+    SEATS_UNKNOWN = 8
+    OTHER_CURRENCY = 16
+    NO_FACTS = 32  # no row of the whole estate is of this file
+
+
+#: With these the figure may be larger than what is known, however much; with these it may be smaller as well.
+UPWARDS = Caveat.MONTH_NOT_REPORTED | Caveat.SEATS_UNKNOWN | Caveat.OTHER_CURRENCY | Caveat.NO_FACTS
+BOTH_WAYS = Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What is known of a quantity: it is between `low` and `high`. None means without a bound."""
+
+    low: Decimal | None
+    high: Decimal | None
+    caveats: Caveat = Caveat(0)
+
+    @classmethod
+    def of(cls, known: Decimal, caveats: Caveat) -> Figure:
+        """Return the interval of what is known with these caveats."""
+        if caveats & BOTH_WAYS:
+            return cls(None, None, caveats)
+        return cls(known, None if caveats & UPWARDS else known, caveats)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Return the codes of the caveats, such as seats_of_today."""
+        return [caveat.name.lower() for caveat in Caveat if caveat in self.caveats and caveat.name]
+
+
+class Of(Enum):
+    """Which figure of usage is added up."""
+
+    ACTIVE_USERS = "active_users"
+    PAID_UNITS = "paid_units"
+    CONSUMED_USD = "consumed_usd"
+
+
+@dataclass(frozen=True)
+class Window:
+    """The time a measure looks at: whole months up to the newest one, or the months' worth of days up to the day.
+
+    `year_on_year` takes off the same of a year before.
+    """
+
+    months: int = 12
+    months_ago: int = 0
+    year_on_year: bool = False
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of a tenant: its largest workload's paid units, which are in this range, both ends included.
+
+    With `promoted`, a tenant that was in the range a year before and is larger now is of this size, too.
+    """
+
+    low: int
+    high: int | None = None
+    promoted: bool = False
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of a measure. `companies` are keys of organisations; None means all.
+
+    The rest is for single measures: the products whose first subscription makes a tenant new, and whose last one loses
+    it (empty: those of `only`, or all); the size of tenants; the US dollars with which a tenant is a customer; the
+    share of paid units in use that makes a deployment; the beginnings of services that do not count; the kind and
+    currency of revenue; the credentials that a person needs, one of these sets.
+    """
+
+    credit: Credit
+    only: Only
+    day: date
+    companies: Collection[int] | None = None
+    window: Window = field(default_factory=Window)
+    first_of: tuple[Product, ...] | None = None
+    last_of: tuple[Product, ...] = (Product.OFFICE365,)
+    size: Size | None = None
+    spending: Decimal | None = None
+    share: Decimal = Decimal("0.40")
+    not_services: tuple[str, ...] = ()
+    revenue_kind: str = "net_new_cloud"
+    currency: str = "USD"
+    credentials: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def newest_month(self) -> date:
+        """Return the first day of the newest whole month: that of the day only if the day is its last."""
+        return months_before(newest_month(self.day), self.window.months_ago)
+
+    @property
+    def days_after(self) -> date:
+        """Return the day after which the window of days begins: the same day, months ago."""
+        return months_before(self.day, self.window.months)
+
+    @property
+    def months(self) -> list[date]:
+        """Return the whole months of the window, the oldest first."""
+        return [months_before(self.newest_month, back) for back in range(self.window.months)][::-1]
+
+    def units(self, *, periods: bool = False) -> Units:
+        return units(self.credit, self.only, self.day, self.companies, periods=periods)
+
+    def monthly_units(self) -> Units:
+        """Return the units of months: those of the day where they have the whole window, else with their periods."""
+        return self.units(periods=self.credit.retroactive is not Retroactive.WINDOW)
+
+
+def last_instant(month: date) -> datetime:
+    """Return the last instant of a month, in which it is decided whose it is."""
+    return end_of(month_end(month)) - timedelta(microseconds=1)
+
+
+class Part(NamedTuple):
+    """A part of a figure: a tenant, a subscription or a month of one, and how much it adds."""
+
+    customer: int | None
+    subscription: int | None
+    workload: str | None
+    month: date | None
+    amount: Decimal
+    caveats: Caveat
+
+
+@dataclass(frozen=True)
+class Query:
+    """A measure as SQL. `parts` selects company, customer_id, subscription_id, workload, month, amount and caveat.
+
+    `empty` is the caveat of a company without parts, as SQL.
+    """
+
+    ctes: tuple[str, ...]
+    parts: str
+    given: Mapping[str, Any]
+    empty: str = "0"
+
+    def figures(self) -> tuple[str, Mapping[str, Any]]:
+        """Return the statement with a row for each company, and one without a company for all others."""
+        return (
+            f"""
+            WITH {", ".join(self.ctes)}, parts AS ({self.parts})
+            SELECT company, coalesce(sum(amount), 0), bit_or(caveat) FROM parts GROUP BY company
+            UNION ALL SELECT NULL, 0, {self.empty}
+            """,
+            self.given,
+        )
+
+    def evidence(self) -> tuple[str, Mapping[str, Any]]:
+        """Return the statement with all parts of the figures."""
+        return (
+            f"""
+            WITH {", ".join(self.ctes)}, parts AS ({self.parts})
+            SELECT company, customer_id, subscription_id, workload, month, amount, caveat FROM parts
+            ORDER BY company, customer_id, subscription_id, month, workload
+            """,
+            self.given,
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures of companies, by their key. `others` is the figure of every company that is not named."""
+
+    companies: Mapping[int, Figure]
+    others: Figure
+
+    def of(self, company: int) -> Figure:
+        return self.companies.get(company, self.others)
+
+
+Measure = Callable[[Ask], Query]
+
+
+def measured(measure: Measure, ask: Ask) -> Measured:
+    """Return the figure of each company."""
+    rows = _rows(*measure(ask).figures(), of_all=ask.companies is None)
+    figures = {company: Figure.of(Decimal(amount), Caveat(caveat)) for company, amount, caveat in rows}
+    others = figures.pop(None)
+    return Measured(figures, others)
+
+
+def evidence(measure: Measure, ask: Ask) -> dict[int, list[Part]]:
+    """Return the parts that make the figure of each company."""
+    found: dict[int, list[Part]] = {}
+    rows = _rows(*measure(ask).evidence(), of_all=ask.companies is None)
+    for company, customer, subscription, workload, month, amount, caveat in rows:
+        part = Part(customer, subscription, workload, month, Decimal(amount), Caveat(caveat))
+        found.setdefault(company, []).append(part)
+    return found
+
+
+def _rows(sql: str, given: Mapping[str, Any], *, of_all: bool) -> list[tuple[Any, ...]]:
+    """Run a statement. That of all companies reads each table once.
+
+    The planner thinks that few units have been held at an instant, and would look for the rows of each unit.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        if of_all:
+            cursor.execute("SET LOCAL enable_nestloop = off")
+        cursor.execute(sql, given)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        if of_all:
+            cursor.execute("SET LOCAL enable_nestloop = on")  # for the rest of a transaction around this one
+    return rows
+
+
+# --- What several measures are made of ------------------------------------------------------------------------------
+
+
+def months_cte(months: Mapping[date, int]) -> tuple[str, dict[str, Any]]:
+    """Return the expression `months`, with the last instant of each and its sign in a difference."""
+    given = {
+        "months": list(months),
+        "instants": [last_instant(month) for month in months],
+        "signs": list(months.values()),
+    }
+    sql = """months AS (
+        SELECT * FROM unnest(%(months)s::date[], %(instants)s::timestamptz[], %(signs)s::int[])
+            AS month (month, instant, sign)
+    )"""
+    return sql, given
+
+
+def not_reported(file: str = "usage") -> str:
+    """Return the expression `not_reported`: those of `months` of which the whole estate has no row of a file."""
+    return f"""not_reported AS MATERIALIZED (
+        SELECT * FROM months WHERE month NOT IN (SELECT month FROM directory_reportedmonth WHERE file = '{file}')
+    )"""
+
+
+def caveats_of_months(of: Units, caveat: Caveat) -> str:
+    """Return SQL for the parts of companies that held a unit in a month that is not reported."""
+    return f"""
+        SELECT DISTINCT company, NULL::bigint, NULL::bigint, NULL::varchar, month, 0::numeric, {caveat.value}
+        FROM not_reported JOIN units ON {of.held_at("not_reported.instant")}
+    """
+
+
+def nothing_in(table: str) -> str:
+    """Return SQL for the caveat of a table without rows."""
+    return f"CASE WHEN EXISTS (SELECT FROM {table}) THEN 0 ELSE {Caveat.NO_FACTS.value} END"

@@ -1,0 +1,38 @@
+"""Each measure against an oracle that reads the same files: every company, every day, to the seat."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from django.utils import timezone
+
+from por.management.estates import making
+from tests import estates
+from tests.competencies.measures.cases import cases
+from tests.competencies.measures.comparing import differences
+from tests.competencies.measures.oracle import Oracle
+
+DAYS = [
+    *("2014-12-31", "2015-06-30", "2015-12-31", "2016-05-23", "2016-05-24", "2017-03-15", "2018-12-31", "2019-01-01"),
+    *("2020-02-29", "2020-10-05", "2022-10-03", "2024-02-29", "2025-12-31"),
+]
+
+
+@pytest.fixture(scope="module")
+def estate(shared: None, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
+    """Load an estate with twelve years of usage, and its corrections; return the oracle over the same files."""
+    directory = tmp_path_factory.mktemp("estate")
+    size = {"subscriptions": 150, "customers": 40, "partners": 24, "months": 143}
+    making.Maker(directory, seed=7, today=date(2026, 1, 1), **size).make()
+    refused = {}
+    for place, folder in enumerate((directory, directory / "corrections")):
+        for row in estates.load(folder).errors:
+            refused.setdefault(f"{place}/{row['file']}", set()).add(int(row["line"]))
+    return Oracle(directory, directory / "corrections", today=timezone.now().date(), refused=refused)
+
+
+@pytest.mark.parametrize("day", [*DAYS, "today"])
+def test_every_measure_says_what_the_files_say(estate, day):
+    on = timezone.now().date() if day == "today" else date.fromisoformat(day)
+    assert [line for case in cases(on) for line in differences(case, estate)] == []

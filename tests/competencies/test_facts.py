@@ -1,0 +1,158 @@
+"""From the rules to verdicts: what the YAML says reaches the measures, and the verdict follows from the files."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from competencies.facts import COMPUTED, attain, programs, questions
+from competencies.measures.named import MEASURES
+from por.directory.models import Partner
+from tests import estates
+from tests.estates import PARTNER, RIVAL
+
+
+def subscription_id(number: int) -> str:
+    return f"5c1d0f0e-7a53-4a86-8b0d-3f6f0f3f{number:04}"
+
+
+def tenant_id(number: int) -> str:
+    return f"0a2f6f52-5d0c-4a30-9d55-1d1f3f1f{number:04}"
+
+
+def verdicts(program: str, day: str, **only) -> dict[str, object]:
+    """Return the outcome of each company by MPN ID."""
+    names = dict(Partner.objects.values_list("pk", "mpn_id"))
+    found = attain(programs()[program], date.fromisoformat(day), **only)
+    return {names[company]: outcome for company, outcome in found.items()}
+
+
+def load(directory, *, began: str = "2016-06-15", kind: str = "dpor", customers: int = 4, seats: int = 10) -> None:
+    """Load two partners, and new customers of Office 365 with a month of usage, all of them with the first partner."""
+    numbers = range(customers)
+    loaded = estates.load(
+        estates.write(
+            directory,
+            partners=[estates.partner(PARTNER), estates.partner(RIVAL)],
+            customers=[estates.customer(tenant_id(one), domain=f"c{one}.example") for one in numbers],
+            subscriptions=[
+                estates.subscription(subscription_id(one), tenant_id=tenant_id(one), started_on="2015-09-01")
+                for one in numbers
+            ],
+            associations=[
+                estates.association(subscription_id=subscription_id(one), kind=kind, began_on=began) for one in numbers
+            ],
+            usage=[
+                estates.usage("2016-05", subscription_id=subscription_id(one), paid_units=str(seats)) for one in numbers
+            ],
+        )
+    )
+    assert not loaded.errors
+
+
+def test_every_computed_programme_asks_its_measures_on_each_day_of_its_versions():
+    for name in COMPUTED:
+        program = programs()[name]
+        for version in program.versions:
+            asked = [one.fact for one in questions(program, version, version.begins)]
+            assert asked or not any(metric.measure for metric in version.metrics.values()), version.id
+            assert len(set(asked)) == len(asked)
+            for one in questions(program, version, version.begins):
+                sql, given = MEASURES[one.measure](one.ask).figures()
+                assert sql % dict.fromkeys(given, "x")  # every parameter is given
+
+
+def test_four_new_customers_and_forty_seats_are_silver(tmp_path):
+    load(tmp_path)
+    found = verdicts("competency.smcs", "2016-06-30")
+
+    assert found[PARTNER].level == "silver"
+    assert found[RIVAL].level == "none"
+
+
+@pytest.mark.parametrize(("customers", "seats"), [(3, 100), (4, 9)])
+def test_too_few_customers_or_seats_are_no_silver(tmp_path, customers, seats):
+    load(tmp_path, customers=customers, seats=seats)
+
+    assert verdicts("competency.smcs", "2016-06-30")[PARTNER].level == "none"
+
+
+def test_a_partner_of_record_that_was_attached_later_has_the_whole_window(tmp_path):
+    """Worked example POR-RETRO-COMP: sold on 2015-09-01, attached on 2016-06-15."""
+    load(tmp_path)
+
+    assert verdicts("competency.smcs", "2016-06-14")[PARTNER].level == "none"
+    assert verdicts("competency.smcs", "2016-06-15")[PARTNER].level == "silver"
+
+
+def test_a_csp_partner_counts_from_the_day_on_which_transacting_partners_count(tmp_path):
+    load(tmp_path, began="2016-01-01", kind="csp")
+
+    assert verdicts("competency.smcs", "2016-05-23")[PARTNER].level == "none"
+    assert verdicts("competency.smcs", "2016-05-24")[PARTNER].level == "silver"
+
+
+def test_consumption_counts_for_the_window_until_2018_and_then_by_month(tmp_path):
+    """Worked example POR-RETRO-AZURE: attached in the middle of the window, its earlier months count no more."""
+    months = [f"{year}-{month:02}" for year in (2017, 2018, 2019) for month in range(1, 13)]
+    estates.load(
+        estates.write(
+            tmp_path,
+            partners=[estates.partner(market="developed")],
+            customers=[estates.customer()],
+            subscriptions=[estates.subscription(product="azure", sku_string_id="", seats="", started_on="2016-12-01")],
+            associations=[estates.association(began_on="2018-06-10")],
+            usage=[
+                estates.usage(month, workload="azure", paid_units="", active_users="", consumed_usd="1000")
+                for month in months
+            ],
+            credentials=[
+                {"person": "P", "mpn_id": PARTNER, "credential": "exam:70-533", "valid_from": "2017-01-01",
+                 "valid_to": ""},
+            ],
+        )
+    )  # fmt: skip
+
+    def consumed(day: str) -> object:
+        return verdicts("competency.cloud_platform", day)[PARTNER].metrics["azure_consumption"].value.low
+
+    assert consumed("2018-06-09") == 0
+    assert consumed("2018-12-30") == consumed("2018-12-31") == 12000
+    assert consumed("2019-01-01") == 7000  # from June 2018 on
+    assert consumed("2019-05-31") == 12000
+    people = verdicts("competency.cloud_platform", "2018-12-31")[PARTNER].metrics["qualified_people"].value.low
+    assert people == 1
+
+
+def test_a_month_without_any_report_leaves_a_level_undetermined_only_where_it_matters(tmp_path):
+    load(tmp_path)
+    found = verdicts("competency.cloud_productivity", "2016-07-31")
+
+    assert found[PARTNER].level is None or found[PARTNER].metrics["active_entitlements"].value.high > 10**9
+    assert found[RIVAL].level == "none"
+
+
+def test_some_companies_get_the_verdict_that_they_have_among_all(tmp_path):
+    load(tmp_path)
+    [key] = Partner.objects.filter(mpn_id=PARTNER).values_list("pk", flat=True)
+    for name in COMPUTED:
+        for day in ("2016-06-30", "2019-06-30", "2024-06-30"):
+            all_ = verdicts(name, day)
+            if all_:
+                assert verdicts(name, day, companies=[key]) == {PARTNER: all_[PARTNER]}
+
+
+def test_before_its_first_version_a_programme_gives_no_verdict(tmp_path):
+    load(tmp_path)
+
+    assert verdicts("competency.smcs", "2014-08-31") == {}
+
+
+def test_score_programmes_are_judged_without_any_facts(tmp_path):
+    load(tmp_path)
+    for name in COMPUTED:
+        if name.startswith("pcs."):
+            outcome = verdicts(name, "2024-06-15")[PARTNER]
+            assert outcome.qualified is not True
+            assert outcome.total.low >= 0

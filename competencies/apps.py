@@ -9,9 +9,16 @@ class CompetenciesConfig(AppConfig):
     verbose_name = _("Competencies")
 
     def ready(self) -> None:
+        from competencies import actions, events, tasks  # noqa: F401  # events register themselves
         from competencies.imports import HOLDINGS
         from por.history.actions import recording as history
+        from por.history.events import registered
         from por.imports import whole
 
-        whole.register(HOLDINGS)
+        actions.wake.task = tasks.recompute
+        whole.register(HOLDINGS, last=actions.after_import)
         history.open_events()  # this is the last room, and no event can be registered after this
+        # Which associations there are, and who may count for them, can change with any event about a customer.
+        for spec in registered():
+            history.on(spec.name, actions.recompute)
+        history.around(actions.together)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from functools import cache
 from math import inf
-from pathlib import Path
 from typing import NamedTuple
 
 from associations.credit import Credit, KindsSince, Only, OwnTenant, Retroactive
@@ -22,25 +20,11 @@ from por.directory.rules import Product, Workload
 from por.programs.calendars import WindowKind, month_end, months_later, newest_month
 from por.programs.facts import TRACK, Facts
 from por.programs.judging import Outcome, judge, judge_days
-from por.programs.quantity import Q
-from por.programs.reading import SOURCES, read_programs
+from por.programs.quantity import Q, exact, hull
 from por.programs.rules import CreditPolicy, Measure, Metric, Program, Version
 from por.programs.scoring import BestOfOptions
-from por.programs.tests import All, Any, Compare, Is, Not, Operator, Test
+from por.programs.tests import Compare, Is, Operator, parts_of
 
-RULES = Path(__file__).parent / "rules"
-#: The programmes that are computed from what is stored. All others are judged from facts that someone gives.
-COMPUTED = (
-    "competency.smcs",
-    "competency.cloud_productivity",
-    "competency.cloud_platform",
-    "competency.enterprise_mobility_management",
-    "competency.cloud_crm",
-    "pcs.modern_work",
-    "pcs.azure.data_ai",
-    "pcs.azure.infrastructure",
-    "pcs.azure.digital_app",
-)
 EVER = date.min
 MARKET = "market"
 #: What the tests of rules call what a measure looks at.
@@ -48,12 +32,6 @@ UNITS, WAS_SMALL, SPENT = "paid_units", "was_smb_last_year", "consumption_best_o
 #: The test that finds the track of a company by its customers, and the facts it asks for.
 OF_TRACK, CUSTOMERS, SMALL_CUSTOMERS = "track_smb", "customers", "customers_smb"
 ENTERPRISE, SMB = "enterprise", "smb"
-
-
-@cache
-def programs() -> Mapping[str, Program]:
-    """Return the programmes that give competencies and designations, by id. Raises RuleErrors for wrong files."""
-    return read_programs([RULES], RULES / SOURCES)
 
 
 def attain(program: Program, day: date, companies: Collection[int] | None = None) -> dict[int, Outcome]:
@@ -103,7 +81,7 @@ def facts_of(
     ]
     choices: dict[int, dict[str, str]] = {}
     for company, market in wanted.values_list("pk", "market"):
-        known[company] = {fact: quantity(of.of(company)) for fact, of in found}
+        known[company] = _of_any_track({fact: quantity(of.of(company)) for fact, of in found}, program)
         why[company] = {fact: reasons[0] for fact, of in found if (reasons := of.of(company).reasons)}
         choices[company] = {MARKET: market} if market and MARKET in program.choices else {}
     tracks = _tracks(program, version, day, companies)
@@ -113,22 +91,32 @@ def facts_of(
     }
 
 
+def _of_any_track(values: dict[str, Q], program: Program) -> dict[str, Q]:
+    """Return the facts of each track, and what they can be where the track is not known."""
+    if TRACK not in program.choices:
+        return values
+    each: dict[str, list[Q]] = {}
+    for fact, value in values.items():
+        each.setdefault(fact.rpartition(".")[0], []).append(value)
+    return values | {fact: hull(some) for fact, some in each.items()}
+
+
 def quantity(figure: Figure) -> Q:
     """Return a figure as the engine's quantity."""
-    return Q(
-        -inf if figure.low is None else Fraction(figure.low), inf if figure.high is None else Fraction(figure.high)
-    )
+    return Q(-inf if figure.low is None else exact(figure.low), inf if figure.high is None else exact(figure.high))
 
 
 # --- What is asked --------------------------------------------------------------------------------------------------
 
 
 class Question(NamedTuple):
-    """A fact that the rules name, and what a measure is asked for it."""
+    """A fact that the rules name, and what a measure is asked for it. It is of a metric, and perhaps of a track."""
 
     fact: str
     measure: str
     ask: Ask
+    metric: str
+    track: str
 
 
 def questions(
@@ -145,7 +133,7 @@ def questions(
             if metric.measure is Measure.PEOPLE and not ask.credentials:
                 continue  # the names of the credentials are not published
             for fact, one in _asks(name, metric, ask):
-                yield Question(f"{fact}{suffix}", metric.measure, one)
+                yield Question(f"{fact}{suffix}", metric.measure, one, name, track)
 
 
 def _asks(name: str, metric: Metric, ask: Ask) -> Iterable[tuple[str, Ask]]:
@@ -200,9 +188,7 @@ def _credit(policy: CreditPolicy) -> Credit:
 def _only(policy: CreditPolicy) -> Only:
     only = policy.only
     return Only(
-        product=tuple(map(Product, only.product)),
-        workload=tuple(map(Workload, only.workload)),
-        trial=only.trial,
+        product=tuple(map(Product, only.product)), workload=tuple(map(Workload, only.workload)), trial=only.trial
     )
 
 
@@ -210,26 +196,15 @@ def _of_unit(ask: Ask, version: Version, metric: Metric, track: str) -> Ask:
     """Return the question with what the version's test of a unit asks of a tenant: its size, or what it spent."""
     names = (metric.unit_test, f"{metric.unit_test}_{track}") if metric.unit_test else ()
     for test in (version.tests[name] for name in names if name in version.tests):
-        parts = [part for part in _leaves(test) if isinstance(part, Compare)]
+        parts = [part for part in parts_of(test) if isinstance(part, Compare)]
         for part in parts:
             if list(part.value.names()) == [SPENT]:
                 return replace(ask, spending=_number(part, track))
         bounds = [part for part in parts if list(part.value.names()) == [UNITS]]
         if bounds:
-            is_promoted = any(isinstance(part, Is) and part.fact == WAS_SMALL for part in _leaves(test))
+            is_promoted = any(isinstance(part, Is) and part.fact == WAS_SMALL for part in parts_of(test))
             return replace(ask, size=_size(bounds, track, is_promoted))
     return ask
-
-
-def _leaves(test: Test) -> Iterator[Test]:
-    """Yield the single tests that a test is made of."""
-    if isinstance(test, Not):
-        yield from _leaves(test.test)
-    elif isinstance(test, All | Any):
-        for one in test.tests:
-            yield from _leaves(one)
-    else:
-        yield test
 
 
 def _size(bounds: list[Compare], track: str, is_promoted: bool) -> Size:

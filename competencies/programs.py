@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
 
+from django.conf import settings
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from por.programs.reading import SOURCES, read_programs, read_sources
+from por.programs.rules import Program
+
+RULES = Path(__file__).parent / "rules"
 _ID = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+")
 LONGEST_ID = 60
+#: The programmes that are computed from what is stored, in the order in which they are shown. For the others, no file
+#: brings all facts.
+COMPUTED = (
+    "competency.smcs",
+    "competency.cloud_productivity",
+    "competency.cloud_platform",
+    "competency.enterprise_mobility_management",
+    "competency.cloud_crm",
+    "pcs.modern_work",
+    "pcs.azure.data_ai",
+    "pcs.azure.infrastructure",
+    "pcs.azure.digital_app",
+)
 
 
 class Level(TextChoices):
@@ -24,3 +46,21 @@ def is_program(text: str) -> bool:
     Only its form is checked. This is the one place that is asked, whichever programmes are known.
     """
     return len(text) <= LONGEST_ID and _ID.fullmatch(text) is not None
+
+
+@cache
+def programs() -> Mapping[str, Program]:
+    """Return all programmes by ID, as the files of rules have them. Raises RuleErrors that name file, line and key."""
+    return read_programs([RULES, Path(settings.BASE_DIR) / "incentives" / "rules"], RULES / SOURCES)
+
+
+@cache
+def sources() -> Mapping[str, str]:
+    """Return the sources of figures, by the key that figures name them with."""
+    return read_sources(RULES / SOURCES)
+
+
+def computed_on(day: date) -> list[Program]:
+    """Return the computed programmes that have rules in force on a day."""
+    found = [programs()[one] for one in COMPUTED]
+    return [one for one in found if (version := one.on(day)) is not None and version.begins <= day]

@@ -14,6 +14,7 @@ from associations.invitations import api as invitations
 from associations.jobs import api as jobs
 from associations.receipts import api as receipts
 from associations.subscriptions.api import associations, subscriptions
+from competencies import api as competencies
 from por.accounts import api as accounts
 from por.api import views
 from por.directory import api as directory
@@ -85,6 +86,8 @@ v1 = [
     path("claims/<int:claim_id>/proofs/", bounds_its_body(proofs.Proofs.as_view()), name="proofs"),
     path("claims/<int:claim_id>/proofs/<int:number>/", proofs.ProofDetail.as_view(), name="proof"),
     path("claims/<int:claim_id>/proofs/<int:number>/content/", proofs.ProofContent.as_view(), name="proof_content"),
+    path("competencies/", competencies.CompetencyList.as_view(), name="competencies"),
+    path("competencies/<str:program>/", competencies.CompetencyDetail.as_view(), name="competency"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/<int:notification_id>/done/", notifications.Done.as_view(), name="notification_done"),
     path("notifications/<int:notification_id>/reopen/", notifications.Reopen.as_view(), name="notification_reopen"),

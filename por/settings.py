@@ -221,6 +221,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "recompute": {"task": "competencies.tasks.recompute", "schedule": 10.0, "options": {"expires": 10}},
+    "recompute-all": {"task": "competencies.tasks.recompute_all", "schedule": 60.0, "options": {"expires": 60}},
     "purge-sessions": {"task": "por.accounts.tasks.purge_sessions", "schedule": 60.0, "options": {"expires": 60}},
 }
 
@@ -344,6 +346,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "bulk", "description": "One thing done to many subscriptions."},
         {"name": "change-requests", "description": "Which of several partners is doing the work."},
         {"name": "claims", "description": "What partners claim to work for, with their files and comments."},
+        {"name": "competencies", "description": "What a company has reached in the programmes of a day."},
         {"name": "conflicts", "description": "What several partners claim, until a reviewer has decided."},
         {"name": "customers", "description": "Customers, with the numbers of their subscriptions."},
         {"name": "invitations", "description": "Partners that ask to be the partner of record."},

@@ -19,6 +19,7 @@ urlpatterns = [
     path("", include("por.breaches.urls")),
     path("", include("associations.urls")),
     path("", include("associations.claims.urls")),
+    path("", include("competencies.urls")),
     path("", include("por.portal.urls")),
 ]
 

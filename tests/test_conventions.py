@@ -100,12 +100,14 @@ UTC_DAYS = {
     "associations/record/sums.py",
     "associations/record/usage.py",
     "associations/renewals/actions.py",
+    "competencies/actions.py",
     "competencies/imports.py",
     "por/directory/imports/absent.py",
     "por/directory/imports/credentials.py",
     "por/directory/imports/enrolments.py",
     "por/directory/imports/monthly.py",
     "por/management/commands/demo.py",
+    "por/management/commands/recompute.py",
 }
 _TODAY = re.compile(r"\bnow(\(\))?\.date\(\)|\b(date|datetime)\.today\(|\butcnow\(")
 _CUT_OFF = re.compile(r"{[{%][^}]*_at\.date\b|{[{%][^}]*\|(date|time)\b(?!:\"Y-m-d\")")

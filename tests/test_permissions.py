@@ -160,6 +160,7 @@ def cast(shared: None) -> Cast:
         "subscription_id": subscription.subscription_id,
         "tenant_id": customer.tenant_id,
         "mpn_id": partner.mpn_id,
+        "program": "pcs.modern_work",
         "invitation_id": invited.invitation_id,
         "association_id": make_administrator(customer, partner).pk,
         "event_id": Event.objects.earliest("pk").pk,

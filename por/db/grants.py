@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import connection
 
-#: Both may read and write everything, with three limits: history, and the steps and comments of claims, only grow; the
-#: trigger alone writes the heads of history; of a proof of execution only what the scan and the preview say can change,
-#: and not which units it is for.
-#: They create nothing: on a table of its own, a role could use the trigger's function.
+#: Both may read and write everything, with three limits: history, the steps and comments of claims, and the results of
+#: competencies only grow; the trigger alone writes the heads of history; of a proof of execution only what the scan and
+#: the preview say can change, and not which units it is for. They create nothing: on a table of its own, a role could
+#: use the trigger's function.
 GRANTS = """
 REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
@@ -24,19 +24,20 @@ GRANT EXECUTE ON FUNCTION history_replay_event(bigint), notifications_replay_del
 REVOKE UPDATE, DELETE ON history_event, history_party, history_seal FROM {role};
 REVOKE DELETE ON history_outbox, history_signedhead, history_round FROM {role};
 REVOKE INSERT, UPDATE, DELETE ON history_chainhead, django_migrations FROM {role};
-REVOKE UPDATE, DELETE ON claims_claimstep, claims_comment, claims_proof FROM {role};
+REVOKE UPDATE, DELETE ON claims_claimstep, claims_comment, claims_proof, competencies_attainment FROM {role};
 REVOKE UPDATE ON claims_proofunit FROM {role};
 GRANT UPDATE (scan, stored_as, pages, preview) ON claims_proof TO {role};
 """
 #: Where the worker has a role of its own, it alone works on the queues and signs history. The web server adds to the
 #: queues: events that wait, mails, and files to be scanned. It can neither mark a row as done nor delay, change or
-#: delete one, nor say that a file is clean.
+#: delete one, nor say that a file is clean. It adds no result of competencies.
 WEB_SERVER_ONLY_ADDS = """
 REVOKE INSERT, UPDATE, DELETE ON history_outbox FROM {role};
 GRANT INSERT (event_id, next_at, attempts, last_error, priority) ON history_outbox TO {role};
 REVOKE UPDATE, DELETE ON notifications_delivery FROM {role};
 REVOKE INSERT, UPDATE ON history_seal, history_signedhead, history_round FROM {role};
-REVOKE INSERT, UPDATE, DELETE ON associations_unexplained FROM {role};
+REVOKE INSERT, UPDATE, DELETE ON associations_unexplained, competencies_recompute FROM {role};
+REVOKE INSERT ON competencies_attainment FROM {role};
 REVOKE UPDATE (scan, stored_as, pages, preview) ON claims_proof FROM {role};
 """
 

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor, FormerName
+from por.directory.actions import malformed
 from por.directory.models import Customer, Partner
 from por.directory.rules import normal_mpn_id
 from por.web.filters import SEARCH_WITHIN, Choices, FilterForm, SearchField, check_length, ids_from
@@ -19,6 +20,20 @@ def _countries() -> list[tuple[str, Any]]:
     """Return the countries with partners, named and sorted in the reader's language."""
     codes = Partner.objects.exclude(country="").order_by("country").values_list("country", flat=True).distinct()
     return [("", _("All countries")), *sorted(((code, country_text(code)) for code in codes), key=lambda one: one[1])]
+
+
+class MpnIdField(forms.CharField):
+    """An MPN ID of a filter: empty, or as it is stored, however it is written."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+
+    def clean(self, value: Any) -> str:
+        text: str = super().clean(value)
+        mpn_id = normal_mpn_id(text) if text else ""
+        if mpn_id is None:
+            raise forms.ValidationError(malformed(text), code="mpn_id_malformed")
+        return mpn_id
 
 
 class PartnerFilter(FilterForm):

@@ -84,6 +84,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/p/locations/", _("Locations"), "building", shown=lambda actor: bool(actor.below)),
         Link("/p/subscriptions/", _("Subscriptions"), "layers"),
         Link("/p/claims/", _("Claims"), "award"),
+        Link("/p/competencies/", _("Competencies"), "target"),
         Link("/p/change-requests/", _("Change requests"), "help"),
         Link("/p/conflicts/", _("Conflicts"), "scales"),
         Link("/p/invitations/", _("Invitations"), "send"),
@@ -115,6 +116,7 @@ MAIL_SINK = Link("/a/mail/", _("Sent emails"), "mail", right=Right.READ_SENT_MAI
 HELP = [
     Link("/what-counts/", _("Types of association"), "book"),
     Link("/how-claims-work/", _("How claims work"), "help"),
+    Link("/programmes/", _("Programme rules"), "scales"),
     Link("/api/docs/", _("API"), "code"),
 ]
 

@@ -29,6 +29,7 @@ class Why(StrEnum):
     TOTAL_SHORT = "total_short"  #: {need, have, short}
     TOTAL_UNDETERMINED = "total_undetermined"  #: {need, have}
     BEST_TRACK = "best_track"  #: {track}
+    NOTHING_KNOWN = "nothing_known"  #: {}: nothing had been stored by then
     NO_RULE = "no_rule"  #: {program, day}: no version is in force or announced
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -161,6 +161,17 @@ class Any:
 
 
 Test = Compare | Is | In | Same | Not | All | Any
+
+
+def parts_of(test: Test) -> Iterator[Compare | Is | In | Same]:
+    """Yield the single tests that a test is made of."""
+    if isinstance(test, Not):
+        yield from parts_of(test.test)
+    elif isinstance(test, All | Any):
+        for one in test.tests:
+            yield from parts_of(one)
+    else:
+        yield test
 
 
 def together(checked: list[Checked], join: Callable[[list[bool | None]], bool | None]) -> Checked:

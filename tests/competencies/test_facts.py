@@ -6,8 +6,9 @@ from datetime import date
 
 import pytest
 
-from competencies.facts import COMPUTED, attain, programs, questions
+from competencies.facts import attain, questions
 from competencies.measures.named import MEASURES
+from competencies.programs import COMPUTED, programs
 from por.directory.models import Partner
 from tests import estates
 from tests.estates import PARTNER, RIVAL

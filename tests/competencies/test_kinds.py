@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from associations.kinds.queries import Competency, kinds
 from associations.kinds.rules import in_force
 from associations.record.rules import AssociationKind
-from competencies.facts import COMPUTED, programs
+from competencies.programs import COMPUTED, programs
 from por.programs.rules import Program, Version
 
 LEGACY = {"smcs", "cloud_productivity", "cloud_platform", "enterprise_mobility_management", "cloud_crm"}

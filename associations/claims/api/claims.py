@@ -48,8 +48,8 @@ from por.accounts.writes import Target, write
 from por.api.endpoint import Endpoint, NoBody, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import described, page_of
-from por.directory.actions import malformed
-from por.directory.rules import Workload, normal_mpn_id
+from por.directory.forms import MpnIdField
+from por.directory.rules import Workload
 from por.web.filters import SEARCH_WITHIN, AsOfForm, SearchField, check_length
 
 COLUMNS = [
@@ -127,7 +127,7 @@ class ClaimFilter(AsOf):
     status = forms.ChoiceField(choices=ClaimStatus.choices, required=False)
     program = forms.ChoiceField(choices=Program.choices, required=False)
     workload = forms.ChoiceField(choices=Workload.choices, required=False)
-    mpn_id = forms.CharField(required=False, max_length=40)
+    mpn_id = MpnIdField()
     tenant_id = forms.UUIDField(required=False)
     needs_proof = forms.ChoiceField(
         choices=[("true", "true"), ("false", "false")],
@@ -135,13 +135,6 @@ class ClaimFilter(AsOf):
         help_text="`true`: those that go on, with a unit for which no file can be opened; `false`: all others.",
     )
     search = SearchField(least=SEARCH_WITHIN, help_text="In numbers and names.")
-
-    def clean_mpn_id(self) -> str:
-        text: str = self.cleaned_data["mpn_id"]
-        mpn_id = normal_mpn_id(text) if text else ""
-        if mpn_id is None:
-            raise forms.ValidationError(malformed(text), code="mpn_id_malformed")
-        return mpn_id
 
     def apply(self, claims: QuerySet[Claim], actor: Actor) -> QuerySet[Claim]:
         given: dict[str, Any] = self.cleaned_data

@@ -18,9 +18,8 @@ from por.accounts.models import Actor
 from por.api.endpoint import Endpoint
 from por.api.lists import filtered, listing
 from por.api.schema import described, page_of
-from por.directory.actions import malformed
+from por.directory.forms import MpnIdField
 from por.directory.queries import show_names_on
-from por.directory.rules import normal_mpn_id
 from por.web.filters import AsOfForm
 
 ASSOCIATION_COLUMNS = [
@@ -51,7 +50,7 @@ class AssociationFilter(AsOfForm):
     """The filters of the list of associations; all may be left out."""
 
     kind = forms.ChoiceField(choices=AssociationKind.choices, required=False)
-    mpn_id = forms.CharField(required=False)
+    mpn_id = MpnIdField()
     tenant_id = forms.UUIDField(required=False)
     subscription = forms.UUIDField(required=False)
     in_force_on = forms.DateField(
@@ -59,13 +58,6 @@ class AssociationFilter(AsOfForm):
         validators=[MaxValueValidator(date(9999, 12, 30))],  # there is a day after it
         help_text="Those in force at the end of this UTC day.",
     )
-
-    def clean_mpn_id(self) -> str:
-        text: str = self.cleaned_data["mpn_id"]
-        mpn_id = normal_mpn_id(text) if text else ""
-        if mpn_id is None:
-            raise forms.ValidationError(malformed(text), code="mpn_id_malformed")
-        return mpn_id
 
     def apply(self, associations: AssociationQuerySet, actor: Actor) -> AssociationQuerySet:
         given = self.cleaned_data

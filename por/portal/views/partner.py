@@ -44,6 +44,8 @@ from associations.record.usage import (
 from associations.subscriptions import figures
 from associations.subscriptions.forms import SubscriptionFilter
 from associations.subscriptions.queries import needs_attention
+from competencies.queries import company_for, newest
+from competencies.shown import shown
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Actor
@@ -111,6 +113,7 @@ def partner_home(request: Request) -> HttpResponse:
             "rows": kept.rows,
             "locations": [] if counts["customers"] else _locations(actor),
             "events": timeline.items(actor, events),
+            "competencies": [shown(one) for one in newest(company_for(actor), today)],
         },
     )
 

@@ -64,7 +64,10 @@ PROVED = {
 
 #: A payload of each verb as it is recorded now.
 MOVED = {**ASSOCIATION, "former": PARTNER, "to": PARTNER, "former_association": 6}
+LEVEL = {"program": "competency.smcs", "level": "silver", "before": "none", "rule_version": "smcs-2015"}
 NOW: dict[str, dict[str, Any]] = {
+    "competency.reached": LEVEL,
+    "competency.lost": LEVEL | {"level": "none", "before": "silver"},
     "partner_of_record.attached": ASSOCIATION,
     "partner_of_record.removed": {**ASSOCIATION, "end_reason": "removed"},
     "partner_of_record.resigned": {**ASSOCIATION, "end_reason": "resigned"},

@@ -1,0 +1,126 @@
+"""Competencies over the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Any
+
+from django import forms
+from django.http import HttpResponseBase
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from competencies.queries import attained, attained_in, company_for, known, known_in
+from competencies.results import Result
+from competencies.schemas import EXAMPLE, CompetencyShape, competency_shape
+from por.accounts.authentication import actor_of
+from por.accounts.models import Actor, Organisation
+from por.accounts.rules import OrganisationKind
+from por.api.endpoint import Endpoint, wants_csv
+from por.api.lists import filtered
+from por.api.schema import described
+from por.directory.forms import MpnIdField
+from por.web.filters import DAY, AsOfForm
+from por.web.lists import csv_file
+
+
+class CompetencyFilter(AsOfForm):
+    """Whose competencies, and of when."""
+
+    mpn_id = MpnIdField(help_text="The partner, for staff. For a partner, its company or one of its locations.")
+    known_at = forms.DateField(
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        error_messages={"invalid": "Enter a date as year-month-day, for example 2026-03-31."},
+        help_text="Returns what was stored by the end of this UTC day. Nothing is computed again.",
+        widget=DAY,
+    )
+
+    def clean_known_at(self) -> date | None:
+        day: date | None = self.cleaned_data["known_at"]
+        if day is not None and day > timezone.localdate():
+            raise forms.ValidationError(_("The date must be today or in the past."), code="known_at_in_future")
+        return day
+
+    def results(self, actor: Actor) -> list[Result]:
+        """Return the results that are asked for. Raises NotFound for a partner that the actor may not see."""
+        company, day, known_at = self._asked(actor)
+        return known(company, day, known_at) if known_at else attained(company, day)
+
+    def result_of(self, actor: Actor, program: str) -> Result:
+        """Return the result of one programme. Raises NotFound if there is none that the actor may see."""
+        company, day, known_at = self._asked(actor)
+        return known_in(company, program, day, known_at) if known_at else attained_in(company, program, day)
+
+    def _asked(self, actor: Actor) -> tuple[Organisation, date, date | None]:
+        given = self.cleaned_data
+        return company_for(actor, given["mpn_id"]), self.day or timezone.localdate(), given["known_at"]
+
+
+PROBLEMS = {404: ["not_found"], 422: ["required", "mpn_id_malformed", "as_of_in_future", "known_at_in_future"]}
+COLUMNS = ["program", "title", "level", "next_level", "state", "valid_until", "rule_version", "metric", "unit"]
+COLUMNS += ["value", "at_least", "at_most", "met", "points", "most_points", "why"]
+
+
+class CompetencyList(Endpoint):
+    @described(
+        "competencies",
+        "Competencies",
+        """What a company has reached in each programme that had rules on the day: the level, what was measured and what
+        is missing. A global account and its locations are one company. With `as_of`, at the end of that day, by the
+        rules of that day, with what is known now. With `known_at`, what was stored by then. As CSV, a row for each
+        metric.""",
+        answers={200: list[CompetencyShape]},
+        example=[EXAMPLE],
+        filters=CompetencyFilter,
+        problems=PROBLEMS,
+        is_file=True,
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        is_csv = wants_csv(request)
+        asked = filtered(request, CompetencyFilter)
+        actor = actor_of(request)
+        found = [] if actor.kind == OrganisationKind.CUSTOMER else map(competency_shape, asked.results(actor))
+        return csv_file("competencies", COLUMNS, _lines(found), day=asked.day) if is_csv else Response(list(found))
+
+
+class CompetencyDetail(Endpoint):
+    @described(
+        "competency",
+        "Competency",
+        """What a company has reached in one programme, as in the list. 404 if the programme had no rules on the day, or
+        is not computed.""",
+        answers={200: CompetencyShape},
+        example=EXAMPLE,
+        filters=CompetencyFilter,
+        problems=PROBLEMS,
+    )
+    def get(self, request: Request, program: str) -> Response:
+        return Response(competency_shape(filtered(request, CompetencyFilter).result_of(actor_of(request), program)))
+
+
+def _lines(found: Iterable[CompetencyShape]) -> Iterator[list[Any]]:
+    for one in found:
+        for metric in one["metrics"]:
+            value = metric["value"]
+            yield [
+                one["program"],
+                one["title"],
+                one["level"],
+                one["next_level"],
+                one["state"],
+                one["valid_until"],
+                one["rule_version"],
+                metric["metric"],
+                value["unit"],
+                value["exact"],
+                value["at_least"],
+                value["at_most"],
+                metric["met"],
+                metric["points"],
+                metric["most_points"],
+                " ".join(why["detail"] for why in metric["why"]),
+            ]

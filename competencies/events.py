@@ -1,0 +1,148 @@
+"""A company reaches a level of a programme, or no longer has it: the texts of the events, and who is notified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TypedDict
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from competencies.words import LEVELS
+from por.accounts.rules import OrganisationKind
+from por.history.events import EventType, Link, event_group, register
+from por.history.models import Event
+from por.notifications.actions.notifying import notify_organisation
+from por.notifications.messages import Mail, mail
+from por.notifications.models import Topic
+
+
+class CompetencyEvent(EventType):
+    REACHED = "competency.reached"
+    LOST = "competency.lost"
+
+
+class LevelChanged(TypedDict):
+    """A level that was reached or lost, the level before, and the version of the rules."""
+
+    program: str
+    level: str
+    before: str | None  # null: it could not be said
+    rule_version: str
+
+
+COMPETENCIES = event_group("competencies", _("Competencies"))
+COMPETENCY = Link("competency", partner="competencies:partner_competency")
+
+
+class LevelContext(TypedDict):
+    program: str
+    level: str
+    before: str
+
+
+class LevelNames(TypedDict):
+    level: str
+    before: str
+
+
+def level_names(payload: LevelChanged) -> LevelNames:
+    """Return the levels of an event in the reader's language."""
+    before = payload["before"]
+    return {
+        "level": str(LEVELS[payload["level"]]),
+        "before": str(_("undetermined")) if before is None else str(LEVELS[before]),
+    }
+
+
+def _context(event: Event) -> LevelContext:
+    payload: LevelChanged = event.changes
+    return {"program": event.object_name, **level_names(payload)}
+
+
+def _page(event: Event) -> str:
+    return reverse("competencies:partner_competency", args=[event.object_id])
+
+
+def _to_company(event: Event, message: Mail) -> None:
+    """Notify the company: a global account, or a location without one."""
+    notify_organisation(event, message, organisation_id=int(event.chain.removeprefix("organisation:")))
+
+
+REACHED_MAIL = mail(
+    "competency_reached",
+    Topic.COMPETENCY,
+    to=(OrganisationKind.PARTNER,),
+    title=_("Level of a competency reached"),
+    subject=_("%(program)s: %(level)s reached"),
+    paragraphs=(
+        _("Your company now meets the requirements of %(program)s for the level %(level)s. Before, it was %(before)s."),
+        _("The page shows what was measured, and what the next level requires."),
+    ),
+    context=_context,
+    action=_("Show the competency"),
+    url=_page,
+    inbox=_("Your company now meets the requirements for the level %(level)s."),
+    values=level_names,
+)
+LOST_MAIL = mail(
+    "competency_lost",
+    Topic.COMPETENCY,
+    to=(OrganisationKind.PARTNER,),
+    title=_("Level of a competency no longer met"),
+    subject=_("%(program)s: %(before)s is no longer met"),
+    paragraphs=(
+        _(
+            "Your company no longer meets the requirements of %(program)s for the level %(before)s. The level is now "
+            "%(level)s."
+        ),
+        _("A level for which you have paid stays yours until its anniversary. The page shows what is missing."),
+    ),
+    context=_context,
+    action=_("Show the competency"),
+    url=_page,
+    inbox=_("Your company no longer meets the requirements for the level %(before)s."),
+    values=level_names,
+)
+
+register(
+    CompetencyEvent.REACHED,
+    payload=LevelChanged,
+    about=("competency",),
+    here=_("Requirements for a level met"),
+    elsewhere=_("{object}: requirements for a level met"),
+    icon="target",
+    tone="ok",
+    groups=(COMPETENCIES,),
+    link=COMPETENCY,
+    mails=(REACHED_MAIL,),
+    notify=partial(_to_company, message=REACHED_MAIL),
+)
+register(
+    CompetencyEvent.LOST,
+    payload=LevelChanged,
+    about=("competency",),
+    here=_("Requirements for a level no longer met"),
+    elsewhere=_("{object}: requirements for a level no longer met"),
+    icon="target",
+    tone="bad",
+    groups=(COMPETENCIES,),
+    link=COMPETENCY,
+    mails=(LOST_MAIL,),
+    notify=partial(_to_company, message=LOST_MAIL),
+)
+
+
+def change_of(levels: tuple[str, ...], before: str | None, now: str | None) -> CompetencyEvent | None:
+    """Return whether a level was reached or lost. What cannot be said is neither.
+
+    `levels` are those of the programme, the lowest first.
+    """
+    if now is None:
+        return None
+    rank: Mapping[str, int] = {level: number for number, level in enumerate(levels, 1)}
+    then, since = rank.get(before or "", 0), rank.get(now, 0)
+    if since > then:
+        return CompetencyEvent.REACHED
+    return CompetencyEvent.LOST if since < then else None

@@ -1,0 +1,191 @@
+"""What a company has reached in a programme on a day, and why: as it is stored, and as pages and the API read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from por.programs.codes import Code, Why
+from por.programs.judging import NO_LEVEL, Outcome
+from por.programs.lifecycle import Stage, StageName
+from por.programs.rules import Family, Program, Version
+
+#: The level of a score that qualifies.
+QUALIFIED = "qualified"
+
+
+class Amount(NamedTuple):
+    """A number, or the bounds of one that is not known. None is no bound."""
+
+    low: Fraction | None
+    high: Fraction | None
+
+    @classmethod
+    def of(cls, stored: Any) -> Amount:
+        """Return the amount that JSON has as 40, "45/7" or [low, high]."""
+        low, high = stored if isinstance(stored, list) else (stored, stored)
+        return cls(None if low is None else Fraction(low), None if high is None else Fraction(high))
+
+    @property
+    def is_known(self) -> bool:
+        return self.low is not None and self.low == self.high
+
+    @property
+    def is_unknown(self) -> bool:
+        return self.low is None and self.high is None
+
+
+class Reason(NamedTuple):
+    """Why something is as it is: a code with its figures."""
+
+    code: Why
+    figures: Mapping[str, Any]
+
+    def amount(self, name: str) -> Amount:
+        return Amount.of(self.figures.get(name, [None, None]))
+
+
+@dataclass(frozen=True)
+class LevelResult:
+    """Whether a level is reached; None if that is undetermined."""
+
+    level: str
+    met: bool | None
+    reasons: list[Reason]
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """What was measured for one metric, what it is worth, and what that says. Only metrics of scores have points."""
+
+    metric: str
+    value: Amount
+    points: Amount | None
+    most: Amount | None
+    reasons: list[Reason]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one programme. `level` is None if even the lowest level is undetermined.
+
+    `possible` is the highest level that is not excluded, and `next_level` the one to reach. `version` is that of the
+    rules it was judged by.
+    """
+
+    program: Program
+    version: Version
+    stage: Stage
+    level: str | None
+    possible: str
+    next_level: str | None
+    is_started: bool | None
+    track: str | None
+    total: Amount | None
+    levels: list[LevelResult]
+    metrics: list[MetricResult]
+    reasons: list[Reason]
+
+    @classmethod
+    def read(cls, program: Program, stored: Mapping[str, Any]) -> Result:
+        """Return the result that is stored."""
+        stage = stored["stage"]
+        until = stage["valid_until"]
+        return cls(
+            program,
+            next(one for one in program.versions if one.id == stored["version"]),
+            Stage(
+                None if stage["name"] is None else StageName(stage["name"]),
+                stage["at_risk"],
+                None if until is None else date.fromisoformat(until),
+            ),
+            stored["level"],
+            stored["possible"],
+            stored["next_level"],
+            stored["started"],
+            stored["track"],
+            _amount(stored["total"]),
+            [LevelResult(one["level"], one["met"], _reasons(one["why"])) for one in stored["levels"]],
+            [
+                MetricResult(
+                    one["metric"],
+                    Amount.of(one["value"]),
+                    _amount(one["points"]),
+                    _amount(one["most"]),
+                    _reasons(one["why"]),
+                )
+                for one in stored["metrics"]
+            ],
+            _reasons(stored["why"]),
+        )
+
+    @classmethod
+    def nothing_known(cls, program: Program, day: date) -> Result:
+        """Return the result where nothing had been stored about a programme that had rules on the day."""
+        version = program.on(day)
+        assert version is not None
+        reasons = [Reason(Why.NOTHING_KNOWN, {})]
+        return cls(program, version, Stage(None), None, NO_LEVEL, None, None, None, None, [], [], reasons)
+
+    def about(self, metric: str) -> Iterator[tuple[str, Reason]]:
+        """Yield what each level says of a metric, with the level."""
+        for level in self.levels:
+            for reason in level.reasons:
+                if reason.figures.get("metric") == metric:
+                    yield level.level, reason
+
+
+def _amount(stored: Any) -> Amount | None:
+    return None if stored is None else Amount.of(stored)
+
+
+def _reasons(stored: Iterable[Any]) -> list[Reason]:
+    return [Reason(Why(code), figures) for code, figures in stored]
+
+
+# --- Storing --------------------------------------------------------------------------------------------------------
+
+
+def stored(program: Program, outcome: Outcome, stage: Stage) -> dict[str, Any]:
+    """Return an outcome and its stage as JSON: the same for the same ones, so that two can be compared."""
+    version = next(one for one in program.versions if one.id == outcome.version)
+    choice = {} if outcome.track is None else {"track": outcome.track}
+    is_score = program.family is Family.SCORE
+    return {
+        "version": outcome.version,
+        "stage": {
+            "name": None if stage.name is None else stage.name.value,
+            "at_risk": stage.at_risk,
+            "valid_until": None if stage.valid_until is None else stage.valid_until.isoformat(),
+        },
+        "level": _of_score(outcome.qualified) if is_score else outcome.level,
+        "possible": (NO_LEVEL if outcome.qualified is False else QUALIFIED) if is_score else outcome.possible,
+        "next_level": (None if outcome.qualified else QUALIFIED) if is_score else outcome.next_level,
+        "started": outcome.started,
+        "track": outcome.track,
+        "total": None if outcome.total is None else outcome.total.json(),
+        "levels": [{"level": name, "met": one.met, "why": _written(one.codes)} for name, one in outcome.levels.items()],
+        "metrics": [
+            {
+                "metric": name,
+                "value": one.value.json(),
+                "points": None if rule.score is None else one.points.json(),
+                "most": None if rule.score is None else rule.score.most(choice).json(),
+                "why": _written(one.codes),
+            }
+            for name, rule in version.metrics.items()
+            if (one := outcome.metrics.get(name)) is not None
+        ],
+        "why": _written(outcome.codes),
+    }
+
+
+def _of_score(qualified: bool | None) -> str | None:
+    return None if qualified is None else QUALIFIED if qualified else NO_LEVEL
+
+
+def _written(codes: Iterable[Code]) -> list[list[Any]]:
+    return [[code.code.value, dict(code.figures)] for code in codes]

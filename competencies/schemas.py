@@ -1,0 +1,178 @@
+"""Competencies as the API returns them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, TypedDict
+
+from competencies.results import Amount, MetricResult, Reason, Result
+from competencies.words import is_met, meets_next, reason_text, unit_of
+from por.api.schema import Day, Is
+from por.programs.codes import Why
+from por.programs.lifecycle import StageName
+from por.programs.quantity import shown
+from por.programs.rules import Unit
+
+Number = Annotated[float | None, Is(description="Rounded to four places; everything is judged exactly.")]
+
+
+class AmountShape(TypedDict):
+    """What is known of a number: `exact`, or the bounds. Null is no bound; all three are null if nothing is known."""
+
+    exact: Number
+    at_least: Number
+    at_most: Number
+    unit: Annotated[str, Is(enum=[one.value for one in Unit])]
+
+
+class WhyShape(TypedDict):
+    """One reason: a stable code, a sentence in the reader's language, and the level it is about, if it is about one."""
+
+    code: Annotated[str, Is(enum=[one.value for one in Why])]
+    detail: str
+    level: str | None
+
+
+class ThresholdShape(TypedDict):
+    """What a level needs of a metric; null if the figure is not published. `met` is null if it cannot be said."""
+
+    level: str
+    needed: AmountShape | None
+    met: bool | None
+
+
+class MetricShape(TypedDict):
+    """What was measured. Only metrics of scores have points, of which there are at most `most_points`."""
+
+    metric: str
+    value: AmountShape
+    thresholds: list[ThresholdShape]
+    met: bool | None
+    points: Number
+    most_points: Number
+    why: list[WhyShape]
+
+
+class CompetencyShape(TypedDict):
+    """What the company has reached in a programme. `level` is null if it cannot be said, and "none" is a level.
+
+    `state` is null if it cannot be said, as where no holdings have been imported.
+    """
+
+    program: str
+    title: str
+    level: str | None
+    next_level: str | None
+    state: Annotated[str | None, Is(enum=[*(one.value for one in StageName), None])]
+    valid_until: Day | None
+    rule_version: str
+    track: str | None
+    total: AmountShape | None
+    metrics: list[MetricShape]
+    why: list[WhyShape]
+
+
+EXAMPLE: dict[str, Any] = {
+    "program": "competency.smcs",
+    "title": "Small and Midmarket Cloud Solutions",
+    "level": "silver",
+    "next_level": "gold",
+    "state": "active",
+    "valid_until": "2016-09-14",
+    "rule_version": "smcs-2015",
+    "track": None,
+    "total": None,
+    "metrics": [
+        {
+            "metric": "new_customers",
+            "value": {"exact": 12.0, "at_least": 12.0, "at_most": 12.0, "unit": "customers"},
+            "thresholds": [
+                {
+                    "level": "silver",
+                    "needed": {"exact": 4.0, "at_least": 4.0, "at_most": 4.0, "unit": "customers"},
+                    "met": True,
+                },
+                {
+                    "level": "gold",
+                    "needed": {"exact": 25.0, "at_least": 25.0, "at_most": 25.0, "unit": "customers"},
+                    "met": False,
+                },
+            ],
+            "met": False,
+            "points": None,
+            "most_points": None,
+            "why": [
+                {"code": "short_by", "detail": "Missing: 13 customers. There are 12 of 25 customers.", "level": "gold"}
+            ],
+        }
+    ],
+    "why": [],
+}
+
+
+def competency_shape(result: Result) -> CompetencyShape:
+    """Return what a company has reached in one programme."""
+    stage = result.stage
+    return {
+        "program": result.program.id,
+        "title": result.program.title,
+        "level": result.level,
+        "next_level": result.next_level,
+        "state": None if stage.name is None else stage.name.value,
+        "valid_until": None if stage.valid_until is None else stage.valid_until.isoformat(),
+        "rule_version": result.version.id,
+        "track": result.track,
+        "total": None if result.total is None or not _has_points(result) else _amount(result.total, Unit.POINTS),
+        "metrics": [_metric(result, one) for one in result.metrics],
+        "why": [_why(one, Unit.POINTS, one.figures.get("level")) for one in result.reasons],
+    }
+
+
+def _has_points(result: Result) -> bool:
+    return any(one.points is not None for one in result.metrics)
+
+
+def _metric(result: Result, metric: MetricResult) -> MetricShape:
+    rule = result.version.metrics[metric.metric]
+    unit = rule.unit
+    about = list(result.about(metric.metric))
+    return {
+        "metric": metric.metric,
+        "value": _amount(metric.value, unit),
+        "thresholds": [
+            {
+                "level": level,
+                "needed": None if reason.code is Why.FIGURE_NOT_PUBLISHED else _amount(reason.amount("need"), unit),
+                "met": is_met(reason),
+            }
+            for level, reason in about
+        ],
+        "met": meets_next(result, metric),
+        "points": None if metric.points is None else _exact(metric.points),
+        "most_points": None if metric.most is None else _exact(metric.most),
+        "why": [
+            *(_why(reason, unit_of(reason, rule), level) for level, reason in about),
+            *(_why(reason, unit_of(reason, rule), None) for reason in metric.reasons),
+        ],
+    }
+
+
+def _why(reason: Reason, unit: Unit, level: Any) -> WhyShape:
+    return {"code": reason.code.value, "detail": reason_text(reason, unit), "level": level}
+
+
+def _amount(amount: Amount, unit: Unit) -> AmountShape:
+    return {
+        "exact": _exact(amount),
+        "at_least": _rounded(amount.low),
+        "at_most": _rounded(amount.high),
+        "unit": unit.value,
+    }
+
+
+def _exact(amount: Amount) -> float | None:
+    return _rounded(amount.low) if amount.is_known else None
+
+
+def _rounded(number: Fraction | None) -> float | None:
+    return None if number is None else float(shown(number, 4))

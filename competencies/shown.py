@@ -1,0 +1,213 @@
+"""Results as pages show them: a row for each metric with what it needs, and what it says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+
+from competencies.evidence import Evidence
+from competencies.results import Amount, MetricResult, Reason, Result
+from competencies.words import (
+    LEVELS,
+    METRICS,
+    TRACKS,
+    amount_text,
+    is_met,
+    meets_next,
+    number_with_unit,
+    plain_number,
+    reason_text,
+    target_of,
+    unit_of,
+    words_of,
+)
+from por.directory.models import Customer
+from por.programs.codes import Why
+from por.programs.lifecycle import StageName
+from por.programs.rules import Family, Measure, Metric, Unit
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+STAGES: dict[StageName | None, tuple[LazyText, str]] = {
+    StageName.NONE: (gettext_lazy("Not started"), ""),
+    StageName.STARTED: (gettext_lazy("In progress"), "info"),
+    StageName.QUALIFIED: (pgettext_lazy("stage", "Qualified, fee not paid"), "ok"),
+    StageName.ACTIVE: (pgettext_lazy("stage", "Active"), "ok"),
+    StageName.LOST: (pgettext_lazy("stage", "Lost"), "bad"),
+    None: (gettext_lazy("Not known"), ""),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A sentence about a metric or a level, with its tone: ok, bad or info."""
+
+    text: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a level needs of a metric, and whether it is there."""
+
+    level: str
+    amount: str
+    met: bool | None
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A metric of a page. `share` of 100 says how much of what the next level needs is there; None if not known."""
+
+    key: str
+    name: str
+    have: str
+    needs: list[Need]
+    points: str
+    lines: list[Line]
+    share: Fraction | None
+    is_met: bool | None
+    is_asked: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A programme of a page."""
+
+    result: Result
+    level: str
+    next_level: str
+    stage: str
+    tone: str
+    total: str
+    total_share: Fraction | None
+    track: str
+    metrics: list[MetricRow]
+    lines: list[Line]
+
+    @property
+    def id(self) -> str:
+        return self.result.program.id
+
+    @property
+    def title(self) -> str:
+        return self.result.program.title
+
+    @property
+    def valid_until(self) -> date | None:
+        return self.result.stage.valid_until
+
+
+def shown(result: Result) -> Shown:
+    """Return what a page shows of a programme, in the reader's language."""
+    is_score = result.program.family is Family.SCORE
+    stage, tone = STAGES[result.stage.name]
+    level = _("Undetermined") if result.level is None else str(LEVELS[result.level])
+    return Shown(
+        result,
+        level,
+        str(LEVELS[result.next_level]) if result.next_level else "",
+        str(stage),
+        tone,
+        amount_text(result.total, Unit.POINTS) if is_score and result.total is not None else "",
+        _share(result.total, Amount.of(100)) if is_score and result.total is not None else None,
+        str(TRACKS[result.track]) if result.track else "",
+        [_row(result, one) for one in result.metrics],
+        list(dict.fromkeys(_line(one, Unit.POINTS) for one in result.reasons if not _is_open(one))),
+    )
+
+
+def _row(result: Result, metric: MetricResult) -> MetricRow:
+    unit, name = result.version.metrics[metric.metric].unit, str(METRICS[metric.metric])
+    about = list(result.about(metric.metric))
+    needs = [Need(str(LEVELS[level]), _need(reason, unit), is_met(reason)) for level, reason in about]
+    decisive = [reason for level, reason in about if level == target_of(result)]
+    rule = result.version.metrics[metric.metric]
+    lines = list(dict.fromkeys(_line(reason, unit_of(reason, rule)) for reason in (*decisive, *metric.reasons)))
+    points = ""
+    if metric.points is not None and metric.most is not None:
+        points = _("%(points)s of %(most)s") % {
+            "points": _plain(metric.points),
+            "most": amount_text(metric.most, Unit.POINTS),
+        }
+        share = _share(metric.points, metric.most)
+    else:
+        needed = [one.amount("need") for one in decisive if "need" in one.figures]
+        share = _share(metric.value, needed[0]) if needed else None
+    met, is_asked = meets_next(result, metric), bool(decisive) or metric.points is not None
+    return MetricRow(metric.metric, name, amount_text(metric.value, unit), needs, points, lines, share, met, is_asked)
+
+
+def _is_open(reason: Reason) -> bool:
+    """Return whether a metric may have points, so that nothing can be said of it that the total does not say."""
+    return reason.code is Why.AT_ZERO and not reason.amount("have").is_known
+
+
+def _plain(amount: Amount) -> str:
+    """Return points without their unit: 7.5, 10–20, at least 3."""
+    if amount.is_known and amount.low is not None:
+        return plain_number(amount.low)
+    if amount.low is not None and amount.high is not None:
+        return f"{plain_number(amount.low)}–{plain_number(amount.high)}"
+    return _("unknown")
+
+
+def _need(reason: Reason, unit: Unit) -> str:
+    if reason.code is Why.FIGURE_NOT_PUBLISHED:
+        return _("not published")
+    return amount_text(reason.amount("need"), unit)
+
+
+def _line(reason: Reason, unit: Unit) -> Line:
+    return Line(reason_text(reason, unit), words_of(reason).tone)
+
+
+def _share(have: Amount, need: Amount) -> Fraction | None:
+    """Return how much of a need is certainly there, in per cent, at most 100; None if either is unknown."""
+    if have.low is None or not need.is_known or not need.low:
+        return None
+    return max(Fraction(0), min(Fraction(100), have.low * 100 / need.low))
+
+
+def missing(page: Shown) -> Iterator[MetricRow]:
+    """Yield the metrics that keep the company from the next level."""
+    if page.result.next_level is not None:
+        yield from (row for row in page.metrics if row.is_asked and row.is_met is not True)
+
+
+@dataclass(frozen=True)
+class Who:
+    """The customers behind a metric, each with what it adds in words."""
+
+    metric: str
+    customers: list[tuple[Customer, str]]
+    more: int
+    hidden: int
+
+
+def who(result: Result, found: dict[str, Evidence]) -> list[Who]:
+    """Return who makes each metric, in the order of the metrics."""
+    return [
+        Who(
+            str(METRICS[name]),
+            [(one.customer, _of_measure(one.amount, metric)) for one in found[name].customers],
+            found[name].more,
+            found[name].hidden,
+        )
+        for name, metric in result.version.metrics.items()
+        if name in found
+    ]
+
+
+def _of_measure(amount: Decimal, metric: Metric) -> str:
+    """Return what a customer adds: what is measured, even where growth of it is what counts."""
+    unit = Unit.USD if metric.measure is Measure.CONSUMPTION else metric.unit
+    return number_with_unit(Fraction(amount), unit)

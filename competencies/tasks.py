@@ -1,0 +1,22 @@
+"""Tasks: each takes nothing, calls one verb, and may run twice."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from competencies import actions
+from por.db import outages
+
+
+@shared_task
+def recompute() -> None:
+    """Compute the competencies of the companies that wait: woken when there are some, and by the clock."""
+    with outages.tolerate_outage():
+        actions.run()
+
+
+@shared_task
+def recompute_all() -> None:
+    """Queue all companies: asked every minute, done every day."""
+    with outages.tolerate_outage():
+        actions.run_nightly()

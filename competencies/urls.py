@@ -1,0 +1,17 @@
+"""The addresses of competencies."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from competencies import views
+
+app_name = "competencies"
+urlpatterns = [
+    path("programmes/", views.programme_list, name="programme_list"),
+    path("programmes/<str:program>/", views.programme, name="programme"),
+    path("p/competencies/", views.partner_competencies, name="partner_competencies"),
+    path("p/competencies/<str:program>/", views.partner_competency, name="partner_competency"),
+    path("a/partners/<str:mpn_id>/competencies/", views.staff_competencies, name="staff_competencies"),
+    path("a/partners/<str:mpn_id>/competencies/<str:program>/", views.staff_competency, name="staff_competency"),
+]

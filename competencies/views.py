@@ -1,0 +1,118 @@
+"""The pages of competencies: those that a company has reached, and each of them in detail."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from competencies.browsing import by_family, page_of
+from competencies.evidence import evidence_of
+from competencies.programs import programs
+from competencies.queries import attained, attained_in, company_for
+from competencies.shown import missing, shown, who
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.models import Organisation
+from por.accounts.rules import OrganisationKind
+from por.errors import NotFound
+from por.web.filters import AsOfForm
+from por.web.pages import as_of_context
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_competencies(request: Request) -> HttpResponse:
+    return _list(request, company_for(request.actor))
+
+
+@require_safe
+@only(OrganisationKind.STAFF)
+def staff_competencies(request: Request, mpn_id: str) -> HttpResponse:
+    return _list(request, company_for(request.actor, mpn_id))
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_competency(request: Request, program: str) -> HttpResponse:
+    return _detail(request, company_for(request.actor), program)
+
+
+@require_safe
+@only(OrganisationKind.STAFF)
+def staff_competency(request: Request, mpn_id: str, program: str) -> HttpResponse:
+    return _detail(request, company_for(request.actor, mpn_id), program)
+
+
+@require_safe
+def programme_list(request: Request) -> HttpResponse:
+    """Show the programmes and the versions of their rules on a day, to everyone who is signed in."""
+    form, day, status = _asked(request)
+    return render(
+        request,
+        "competencies/programme_list.html",
+        {"families": by_family(day), "day": day, "form": form, **as_of_context(request, form)},
+        status=status,
+    )
+
+
+@require_safe
+def programme(request: Request, program: str) -> HttpResponse:
+    """Show the rules of a programme on a day: each figure with its source, who counts, and what has changed."""
+    form, day, status = _asked(request)
+    found = programs().get(program)
+    if found is None:
+        raise NotFound("not_found", _("There is no programme with this ID."))
+    version = found.on(day)
+    context = {
+        "program": found,
+        "page": page_of(found, version, day) if version is not None else None,
+        "is_announced": version is not None and day < version.begins,
+        "day": day,
+        "form": form,
+    }
+    return render(
+        request, "competencies/programme_detail.html", {**context, **as_of_context(request, form)}, status=status
+    )
+
+
+def _list(request: Request, company: Organisation) -> HttpResponse:
+    """Show what the company had reached in each programme of a day."""
+    form, day, status = _asked(request)
+    pages = [shown(one) for one in attained(company, day)]
+    return render(
+        request,
+        "competencies/competency_list.html",
+        {"company": company, "pages": pages, "day": day, "form": form, **as_of_context(request, form)},
+        status=status,
+    )
+
+
+def _detail(request: Request, company: Organisation, program: str) -> HttpResponse:
+    """Show one programme: what was measured, what is missing, and by which rules."""
+    form, day, status = _asked(request)
+    result = attained_in(company, program, day)
+    page = shown(result)
+    context: dict[str, Any] = {
+        "company": company,
+        "page": page,
+        "missing": list(missing(page)),
+        "who": who(result, evidence_of(request.actor, company, result, day)),
+        "day": day,
+        "form": form,
+    }
+    return render(
+        request, "competencies/competency_detail.html", {**context, **as_of_context(request, form)}, status=status
+    )
+
+
+def _asked(request: Request) -> tuple[AsOfForm, date, int]:
+    """Return the form of the day, the day that it asks for, and the status of the answer."""
+    form = AsOfForm(request.GET)
+    is_valid = form.is_valid()
+    return form, form.day or timezone.localdate(), 200 if is_valid else 422

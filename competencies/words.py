@@ -1,0 +1,296 @@
+"""What results are in words: metrics, amounts with their units, and why something is met or missed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext_lazy, pgettext_lazy
+
+from associations.record.rules import AssociationKind
+from competencies.results import QUALIFIED, Amount, MetricResult, Reason, Result
+from por.programs.codes import Why
+from por.programs.judging import NO_LEVEL, TOTAL
+from por.programs.quantity import all_of, shown
+from por.programs.rules import Measure, Metric, Unit
+from por.web.formatting import money_text, number_text
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
+#: The names of levels. The last one is of a score.
+LEVELS: Mapping[str, LazyText] = {
+    NO_LEVEL: pgettext_lazy("level", "None"),
+    "silver": gettext_lazy("Silver"),
+    "gold": gettext_lazy("Gold"),
+    QUALIFIED: pgettext_lazy("level", "Qualified"),
+    "additional": gettext_lazy("Additional benefits"),
+    "specialist": gettext_lazy("Specialisation"),
+}
+
+#: The names of metrics, and of the facts that tests ask for.
+METRICS: Mapping[str, LazyText] = {
+    "accelerator": gettext_lazy("Accelerator fee"),
+    "active_entitlements": gettext_lazy("Active entitlements"),
+    "active_users": gettext_lazy("Active users"),
+    "advanced": gettext_lazy("Advanced skilling"),
+    "advanced_elective": gettext_lazy("People with electives, advanced"),
+    "advanced_required_1": gettext_lazy("People with the required step, advanced"),
+    "advanced_certifications": gettext_lazy("Advanced certifications"),
+    "amount": gettext_lazy("Amount"),
+    "assessed_people": gettext_lazy("People with the assessments"),
+    "azure_consumption": gettext_lazy("Azure consumption"),
+    "certified_people": gettext_lazy("Certified people"),
+    "compensable_units": gettext_lazy("Compensable units"),
+    "consumption": gettext_lazy("Consumption"),
+    "consumption_fee": gettext_lazy("Consumption fee"),
+    "deployments": gettext_lazy("Deployments"),
+    "developers": gettext_lazy("Developers"),
+    "devices": gettext_lazy("Devices"),
+    "elective": gettext_lazy("People with electives"),
+    "functional_consultant_growth": gettext_lazy("Growth in functional consultants"),
+    "functional_consultants": gettext_lazy("Functional consultants"),
+    "functional_people": gettext_lazy("People with a functional exam"),
+    "intermediate": gettext_lazy("Intermediate skilling"),
+    "intermediate_elective": gettext_lazy("People with electives, intermediate"),
+    "intermediate_required_1": gettext_lazy("People with the required step, intermediate"),
+    "intermediate_certifications": gettext_lazy("Intermediate certifications"),
+    "lost_customers": gettext_lazy("Lost customers"),
+    "manage_a_month": gettext_lazy("Monthly management fee"),
+    "mau_growth": gettext_lazy("Growth in active users"),
+    "milestones": gettext_lazy("Milestones"),
+    "net_customer_adds": gettext_lazy("Net customer adds"),
+    "net_customer_adds_azure": gettext_lazy("Net customer adds, Azure"),
+    "net_customer_adds_m365": gettext_lazy("Net customer adds, Microsoft 365"),
+    "net_new_cloud_revenue": gettext_lazy("Net new cloud revenue"),
+    "net_new_customers": gettext_lazy("Net new customers"),
+    "net_new_revenue": gettext_lazy("Net new revenue"),
+    "new_customers": gettext_lazy("New customers"),
+    "new_large_deployments": gettext_lazy("New large deployments"),
+    "other_requirements": gettext_lazy("Other requirements"),
+    "pci_score": gettext_lazy("Partner contribution indicators"),
+    "people": gettext_lazy("People"),
+    "people_with_exam": gettext_lazy("People with the exam"),
+    "power_bi_seats": gettext_lazy("Power BI seats"),
+    "qualified_people": gettext_lazy("Qualified people"),
+    "references": gettext_lazy("Customer references"),
+    "required_1": gettext_lazy("People with the first required step"),
+    "required_2": gettext_lazy("People with the second required step"),
+    "seats_sold": gettext_lazy("Seats sold"),
+    "sell": gettext_lazy("Sell fee"),
+    "skilling_advanced": gettext_lazy("Advanced skilling"),
+    "skilling_intermediate": gettext_lazy("Intermediate skilling"),
+    "technical_people": gettext_lazy("People with a technical exam"),
+    TOTAL: gettext_lazy("Total score"),
+    "total_revenue": gettext_lazy("Total revenue"),
+    "usage_fee": gettext_lazy("Usage fee"),
+    "usage_growth": gettext_lazy("Usage growth"),
+}
+
+#: What a choice is, where a figure depends on it.
+CHOICES: Mapping[str, LazyText] = {
+    "market": gettext_lazy("market of the partner"),
+    "track": gettext_lazy("track"),
+    "option": gettext_lazy("option"),
+    "path": gettext_lazy("product path"),
+    "product": gettext_lazy("product"),
+    "acquired": gettext_lazy("date of acquisition"),
+}
+
+_UNITS: Mapping[Unit, Any] = {
+    Unit.CUSTOMERS: ngettext_lazy("%(n)s customer", "%(n)s customers", "count"),
+    Unit.SEATS: ngettext_lazy("%(n)s seat", "%(n)s seats", "count"),
+    Unit.ENTITLEMENTS: ngettext_lazy("%(n)s active entitlement", "%(n)s active entitlements", "count"),
+    Unit.USERS: ngettext_lazy("%(n)s user", "%(n)s users", "count"),
+    Unit.PEOPLE: ngettext_lazy("%(n)s person", "%(n)s people", "count"),
+    Unit.SERVICES: ngettext_lazy("%(n)s service", "%(n)s services", "count"),
+    Unit.DEPLOYMENTS: ngettext_lazy("%(n)s deployment", "%(n)s deployments", "count"),
+    Unit.DEVICES: ngettext_lazy("%(n)s device", "%(n)s devices", "count"),
+    Unit.POINTS: ngettext_lazy("%(n)s point", "%(n)s points", "count"),
+    Unit.REFERENCES: ngettext_lazy("%(n)s reference", "%(n)s references", "count"),
+    Unit.HOURS: ngettext_lazy("%(n)s hour", "%(n)s hours", "count"),
+}
+
+
+def amount_text(amount: Amount, unit: Unit) -> str:
+    """Return an amount in words: 12 customers, USD 15,000, 20 %, at least 40 seats, between 1 and 3 people, unknown."""
+    low, high = amount
+    if low is not None and low == high:
+        return number_with_unit(low, unit)
+    if low is None and high is None:
+        return _("unknown")
+    if high is None and low is not None:
+        return _("at least %(amount)s") % {"amount": number_with_unit(low, unit)}
+    if low is None and high is not None:
+        return _("at most %(amount)s") % {"amount": number_with_unit(high, unit)}
+    assert low is not None
+    assert high is not None
+    return _("between %(low)s and %(high)s") % {"low": plain_number(low), "high": number_with_unit(high, unit)}
+
+
+def number_with_unit(number: Fraction, unit: Unit) -> str:
+    """Return a number with its unit, rounded to two places."""
+    if unit is Unit.USD:
+        return money_text(shown(number, 2), "USD")
+    if unit is Unit.PERCENT:
+        return _("%(number)s%%") % {"number": plain_number(number)}
+    return str(_UNITS[unit] % {"n": plain_number(number), "count": 1 if number == 1 else 2})
+
+
+def plain_number(number: Fraction) -> str:
+    """Return a number rounded to two places, without places that are zero."""
+    rounded = shown(number, 2)
+    for places in (0, 1):
+        if rounded == rounded.quantize(Decimal(1).scaleb(-places)):
+            return number_text(rounded, places)
+    return number_text(rounded, 2)
+
+
+# --- Reasons --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Words:
+    """The sentence for a code. `figures` are the names in it that are amounts in the metric's unit.
+
+    `tone` is ok, bad or info: met, missed, or not known.
+    """
+
+    text: LazyText
+    tone: str
+
+
+SENTENCES: Mapping[Why, Words] = {
+    Why.MET: Words(gettext_lazy("Met: %(have)s. Required: %(need)s."), "ok"),
+    Why.SHORT_BY: Words(gettext_lazy("Missing: %(short)s. There are %(have)s of %(need)s."), "bad"),
+    Why.NOT_MET: Words(gettext_lazy("Not met: %(have)s."), "bad"),
+    Why.NO_FACTS: Words(gettext_lazy("No data about this has been imported, so it is not known."), "info"),
+    Why.FACTS_INCOMPLETE: Words(gettext_lazy("The data is not complete. Known: %(have)s. Required: %(need)s."), "info"),
+    Why.CHOICE_UNKNOWN: Words(
+        gettext_lazy("The requirement depends on the %(choice)s, which is not known: %(need)s. Measured: %(have)s."),
+        "info",
+    ),
+    Why.FIGURE_NOT_PUBLISHED: Words(
+        gettext_lazy("This was also required, but the figure was never published."), "info"
+    ),
+    Why.BELOW_BASELINE: Words(
+        gettext_lazy("No points: growth counts only from %(need)s a year before. Then it was %(have)s."), "bad"
+    ),
+    Why.BASELINE_UNKNOWN: Words(
+        gettext_lazy("It is not known how much there was a year before. Growth counts from %(need)s."), "info"
+    ),
+    Why.REQUIREMENT_MISSING: Words(gettext_lazy("No points, because a requirement for them is not met."), "bad"),
+    Why.REQUIRED_STEP_MISSING: Words(
+        gettext_lazy(
+            "Electives give no points until the required step is taken. Required: %(need)s. There are %(have)s."
+        ),
+        "bad",
+    ),
+    Why.CAPPED: Words(gettext_lazy("The maximum is reached: %(at)s."), "ok"),
+    Why.MIXED_OPTIONS: Words(
+        gettext_lazy("Types of association are not added up. The best one counts: %(best)s."), "info"
+    ),
+    Why.LEVEL_UNDETERMINED: Words(gettext_lazy("It cannot be said whether the level %(level)s is reached."), "info"),
+    Why.LEVEL_BELOW_MISSING: Words(
+        gettext_lazy("The requirements of %(level)s alone are met, but %(below)s is required as well."), "bad"
+    ),
+    Why.AT_ZERO: Words(gettext_lazy("%(metric)s has no points. Each metric must have some."), "bad"),
+    Why.TOTAL_SHORT: Words(gettext_lazy("Missing: %(short)s. There are %(have)s of %(need)s."), "bad"),
+    Why.TOTAL_UNDETERMINED: Words(gettext_lazy("The total is not known: %(have)s. Required: %(need)s."), "info"),
+    Why.BEST_TRACK: Words(gettext_lazy("The track with the best total counts: %(track)s."), "info"),
+    Why.NOTHING_KNOWN: Words(gettext_lazy("Nothing was known by then: no result had been stored."), "info"),
+    Why.NO_RULE: Words(gettext_lazy("There were no rules for this on that day."), "info"),
+}
+#: Codes whose amounts are points, whatever the metric counts.
+_OF_POINTS = (Why.CAPPED, Why.TOTAL_SHORT, Why.TOTAL_UNDETERMINED, Why.AT_ZERO, Why.MIXED_OPTIONS)
+#: The figure that a code has where its amounts are points by kinds of association.
+_POINTS = "points"
+#: The amounts in the figures of a code.
+_AMOUNTS = ("need", "have", "short", "baseline", "at")
+
+#: The ways to reach a level, where there are several.
+OPTIONS: Mapping[str, LazyText] = {
+    "office365": gettext_lazy("Office 365"),
+    "cba_smb": gettext_lazy("Partner contribution indicators"),
+    "enterprise": gettext_lazy("Enterprise"),
+    "smb": gettext_lazy("Small and medium-sized business"),
+    "customer_engagement": gettext_lazy("Customer Engagement"),
+    "operations": gettext_lazy("Operations"),
+    "office365_seats": gettext_lazy("Office 365 seats"),
+    "crm_online_seats": gettext_lazy("CRM Online seats"),
+    "advisory_hours": gettext_lazy("Advisory hours"),
+    "": gettext_lazy("Requirements"),
+}
+
+TRACKS: Mapping[str, LazyText] = {
+    "enterprise": gettext_lazy("Enterprise"),
+    "smb": gettext_lazy("Small and medium-sized business"),
+}
+
+_NAMES: Mapping[str, Callable[[str], str]] = {
+    "metric": lambda name: str(METRICS[name]),
+    "level": lambda name: str(LEVELS[name]),
+    "below": lambda name: str(LEVELS[name]),
+    "choice": lambda name: str(CHOICES[name]),
+    "track": lambda name: str(TRACKS[name]),
+    "best": lambda name: str(AssociationKind(name).label),
+}
+
+
+def unit_of(reason: Reason, metric: Metric) -> Unit:
+    """Return the unit of a reason's amounts: that of the metric, or of what it grew from."""
+    if reason.code in (Why.BELOW_BASELINE, Why.BASELINE_UNKNOWN) and metric.unit is Unit.PERCENT:
+        return Unit.USD if metric.measure is Measure.CONSUMPTION else Unit.USERS
+    return metric.unit
+
+
+def words_of(reason: Reason) -> Words:
+    """Return the sentence for a reason. A shortage whose size is not known is said as what is not known."""
+    have = reason.figures.get("have")
+    if reason.code in (Why.SHORT_BY, Why.FACTS_INCOMPLETE) and isinstance(have, list):
+        return SENTENCES[Why.NO_FACTS if have == [None, None] else Why.FACTS_INCOMPLETE]
+    return SENTENCES[reason.code]
+
+
+def reason_text(reason: Reason, unit: Unit) -> str:
+    """Return why something is so, in the reader's language. Amounts are of this unit, those of scores are points."""
+    figures = reason.figures
+    if reason.code in _OF_POINTS or figures.get("metric") == TOTAL or _POINTS in figures:
+        unit = Unit.POINTS
+    values: dict[str, str] = {}
+    for name, value in figures.items():
+        if name in _AMOUNTS:
+            values[name] = amount_text(reason.amount(name), unit)
+        elif (named := _NAMES.get(name)) is not None and isinstance(value, str):
+            values[name] = named(value)
+        else:
+            values[name] = str(value)
+    if reason.code in (Why.SHORT_BY, Why.TOTAL_SHORT) and (have := reason.amount("have")).is_known:
+        assert have.low is not None
+        values["have"] = plain_number(have.low)  # its unit stands beside it
+    return str(words_of(reason).text) % values
+
+
+def is_met(reason: Reason) -> bool | None:
+    """Return whether a reason says that something is met; None if it cannot be said."""
+    return {"ok": True, "bad": False}.get(words_of(reason).tone)
+
+
+def target_of(result: Result) -> str | None:
+    """Return the level to reach: the next one, or the highest if all are reached; None for a programme without."""
+    return result.next_level or next((one.level for one in reversed(result.levels)), None)
+
+
+def meets_next(result: Result, metric: MetricResult) -> bool | None:
+    """Return whether a metric has what the next level needs: for a score, all its points."""
+    if metric.points is not None and metric.most is not None:
+        low, full = metric.points.low, metric.most.high
+        if low is None or full is None:
+            return None
+        return True if low >= full else False if metric.points.is_known else None
+    met = [is_met(reason) for level, reason in result.about(metric.metric) if level == target_of(result)]
+    return all_of(met) if met else None

@@ -1,0 +1,120 @@
+"""Results in words: every code, metric, level and unit of every rule has its sentence or name."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from fractions import Fraction
+
+import pytest
+from django.utils import translation
+
+from competencies.programs import COMPUTED, computed_on, programs
+from competencies.results import Amount, Reason
+from competencies.words import CHOICES, LEVELS, METRICS, SENTENCES, TRACKS, amount_text, reason_text
+from por.programs.codes import Why
+from por.programs.rules import Unit
+
+PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+#: The figures that each code has, as por/programs/codes.py says.
+FIGURES = {
+    Why.MET: {"metric", "need", "have"},
+    Why.SHORT_BY: {"metric", "need", "have", "short"},
+    Why.NOT_MET: {"metric", "need", "have"},
+    Why.NO_FACTS: {"metric"},
+    Why.FACTS_INCOMPLETE: {"metric", "need", "have"},
+    Why.CHOICE_UNKNOWN: {"metric", "choice", "need", "have"},
+    Why.FIGURE_NOT_PUBLISHED: {"metric", "figure", "status"},
+    Why.BELOW_BASELINE: {"metric", "need", "have"},
+    Why.BASELINE_UNKNOWN: {"metric", "need", "have"},
+    Why.REQUIREMENT_MISSING: {"metric"},
+    Why.REQUIRED_STEP_MISSING: {"metric", "need", "have"},
+    Why.CAPPED: {"metric", "at"},
+    Why.MIXED_OPTIONS: {"metric", "best"},
+    Why.LEVEL_UNDETERMINED: {"level"},
+    Why.LEVEL_BELOW_MISSING: {"level", "below"},
+    Why.AT_ZERO: {"metric", "have"},
+    Why.TOTAL_SHORT: {"need", "have", "short"},
+    Why.TOTAL_UNDETERMINED: {"need", "have"},
+    Why.BEST_TRACK: {"track"},
+    Why.NOTHING_KNOWN: set(),
+    Why.NO_RULE: {"program", "day"},
+}
+
+
+def test_every_code_has_a_sentence_that_uses_only_its_figures() -> None:
+    assert SENTENCES.keys() == FIGURES.keys() == set(Why)
+    for code, words in SENTENCES.items():
+        for language in ("en", "sv"):
+            with translation.override(language):
+                assert set(PLACEHOLDER.findall(str(words.text))) <= FIGURES[code], (code, language)
+
+
+def test_every_metric_level_and_choice_of_every_rule_has_a_name() -> None:
+    metrics = {name for program in programs().values() for one in program.versions for name in one.metrics}
+    facts = {name for one in COMPUTED for name in programs()[one].facts if "required" in name or "elective" in name}
+    levels = {level for program in programs().values() for level in program.levels}
+    choices = {name for program in programs().values() for name in program.choices}
+    tracks = {
+        one for program in programs().values() if "track" in program.choices for one in program.choices["track"].of
+    }
+    assert metrics | facts <= METRICS.keys()
+    assert levels <= LEVELS.keys()
+    assert choices <= CHOICES.keys()
+    assert tracks <= TRACKS.keys()
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "english", "swedish"),
+    [
+        (12, Unit.CUSTOMERS, "12 customers", "12 kunder"),
+        (1, Unit.CUSTOMERS, "1 customer", "1 kund"),
+        (15000, Unit.USD, "USD 15,000", "15 000 USD"),
+        ("45/7", Unit.POINTS, "6.43 points", "6,43 poäng"),
+        (20, Unit.PERCENT, "20%", "20 %"),
+        ([40, None], Unit.SEATS, "at least 40 seats", "minst 40 licenser"),
+        ([None, 40], Unit.SEATS, "at most 40 seats", "högst 40 licenser"),
+        ([1, 3], Unit.PEOPLE, "between 1 and 3 people", "mellan 1 och 3 personer"),
+        ([None, None], Unit.PEOPLE, "unknown", "okänt"),
+        (-2, Unit.CUSTOMERS, "-2 customers", "-2 kunder"),
+    ],
+)
+def test_amount_is_said_with_its_unit(amount: object, unit: Unit, english: str, swedish: str) -> None:
+    said = {}
+    for language in ("en", "sv"):
+        with translation.override(language):
+            said[language] = amount_text(Amount.of(amount), unit).replace("\xa0", " ")
+    assert said == {"en": english, "sv": swedish}
+
+
+def test_reason_says_how_much_is_missing() -> None:
+    reason = Reason(Why.SHORT_BY, {"metric": "new_customers", "need": 4, "have": 3, "short": 1, "operator": "gte"})
+    assert reason_text(reason, Unit.CUSTOMERS) == "Missing: 1 customer. There are 3 of 4 customers."
+
+
+def test_shortage_of_unknown_size_is_said_as_what_is_not_known() -> None:
+    have = {"metric": "usage_growth", "need": 20, "short": [-20, None]}
+    unknown = Reason(Why.SHORT_BY, {**have, "have": [None, None]})
+    partly = Reason(Why.SHORT_BY, {**have, "have": [0, None]})
+    assert reason_text(unknown, Unit.PERCENT) == "No data about this has been imported, so it is not known."
+    assert reason_text(partly, Unit.PERCENT) == "The data is not complete. Known: at least 0%. Required: 20%."
+
+
+def test_points_are_said_as_points_whatever_the_metric_counts() -> None:
+    reason = Reason(Why.CAPPED, {"metric": "net_customer_adds", "at": 20})
+    assert reason_text(reason, Unit.CUSTOMERS) == "The maximum is reached: 20 points."
+
+
+def test_stored_fraction_is_read_exactly() -> None:
+    assert Amount.of("45/7") == (Fraction(45, 7), Fraction(45, 7))
+
+
+def test_computed_programmes_are_those_of_the_day() -> None:
+    def ids(day: str) -> list[str]:
+        return [one.id for one in computed_on(date.fromisoformat(day))]
+
+    assert ids("2014-08-31") == []
+    assert "competency.enterprise_mobility_management" not in ids("2015-09-30")
+    assert "competency.enterprise_mobility_management" in ids("2015-10-01")
+    assert {one.partition(".")[0] for one in ids("2022-10-02")} == {"competency"}
+    assert {one.partition(".")[0] for one in ids("2022-10-03")} == {"pcs"}

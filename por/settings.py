@@ -96,8 +96,11 @@ TEMPLATES = [
             "builtins": ["django.templatetags.i18n", "por.web.templatetags.ui", "por.directory.templatetags"],
             "libraries": {
                 "claims": "associations.claims.templatetags",
-                "happened": "por.portal.templatetags",
+                "gaps": "associations.gaps.templatetags",
+                "happened": "por.portal.templatetags.happened",
                 "legacy": "associations.legacy_forms.templatetags",
+                "organisations": "por.portal.templatetags.organisations",
+                "page": "por.web.templatetags.page",
                 "rows": "associations.subscriptions.templatetags",
             },
         },

@@ -30,7 +30,9 @@ from associations.subscriptions.views import listing
 from associations.subscriptions.views import partner as partners
 from associations.subscriptions.views.listing import of_any_partner
 from por.accounts import middleware, sessions
-from por.accounts.models import Actor, Membership, UserSession, keys_below
+from por.accounts import models as accounts
+from por.accounts.models import Actor, Membership, User, UserSession, keys_below
+from por.accounts.rules import OrganisationKind
 from por.db.keyset import Prepared, read_part
 from por.directory.access import partners_of
 from por.directory.models import Subscription
@@ -62,6 +64,10 @@ def values(prepared: Any, plain: Any, **given: Any) -> Pair:
     return Pair(lambda: prepared.values(**given), lambda: plain.all())
 
 
+def unordered(prepared: Any, plain: Any, **given: Any) -> Pair:
+    return Pair(lambda: sorted(prepared.values(**given)), lambda: sorted(plain.all()))
+
+
 def number(prepared: Any, plain: Any, **given: Any) -> Pair:
     return Pair(lambda: [prepared.number(**given)], lambda: [plain.count()])
 
@@ -87,17 +93,6 @@ def pairs_of_memberships(estate: Estate) -> Pairs:
     for actor in actors(estate):
         plain = Membership.objects.select_related("organisation").filter(user=actor.user_id)
         yield pair(middleware._MEMBERSHIPS, plain.annotate(below=keys_below("organisation")), user=actor.user_id)
-
-
-def pairs_of_lines(estate: Estate) -> Pairs:
-    event = Event.objects.order_by("pk")[0]
-    for actor in actors(estate):
-        member = Membership.objects.get(user=actor.user_id, organisation=actor.organisation_id)
-        for message in ("a", "b")[: member.pk % 2 + 1]:
-            Notification.objects.update_or_create(membership=member, event=event, message=message, about="1")
-    for actor in actors(estate):
-        plain = Notification.objects.visible_to(actor).open().values_list("pk")
-        yield values(inbox._OPEN, plain, user=actor.user_id, organisation=actor.organisation_id)
 
 
 def pairs_of_unreached(estate: Estate) -> Pairs:
@@ -126,9 +121,15 @@ def pairs_of_badges(estate: Estate) -> Pairs:
         said = {"number": f"CPR-{partner.pk}", "program": "osu_m365", "role": "usage", "origin": "api"}
         at = {"created_at": timezone.now(), "submitted_at": timezone.now()}
         Claim.objects.get_or_create(status="action_required", **of, **said, defaults=at)
+    event = Event.objects.order_by("pk")[0]
+    for actor in actors(estate):
+        member = Membership.objects.get(user=actor.user_id, organisation=actor.organisation_id)
+        for message in ("a", "b")[: member.pk % 2 + 1]:
+            Notification.objects.update_or_create(membership=member, event=event, message=message, about="1")
     for actor in actors(estate):
         lines = Notification.objects.visible_to(actor).open().values_list(Value("inbox"))
         asked = ChangeRequest.objects.visible_to(actor).open().values_list(Value("help"))
+        asked = asked.none() if actor.is_staff else asked
         conflicts = Conflict.objects.visible_to(actor).open().values_list(Value("scales"))
         contested = conflicts.filter(answer=None) if actor.kind == "customer" else conflicts
         own = partners_of(actor) if actor.kind == "partner" else []
@@ -136,7 +137,9 @@ def pairs_of_badges(estate: Estate) -> Pairs:
         all_of = (lines, asked, contested, claims)
         given = {"user": actor.user_id, "organisation": actor.organisation_id}
         yield Pair(
-            lambda actor=actor, given=given: sorted(home._waiting(Reader.of(actor)).values(**given)),
+            lambda actor=actor, given=given: sorted(
+                home._waiting(Reader.of(actor), home._WAITS[OrganisationKind(actor.kind)]).values(**given)
+            ),
             lambda all_of=all_of: sorted(row for one in all_of for row in one),
         )
 
@@ -372,7 +375,7 @@ PAGES: dict[str, list[tuple[Any, Any]]] = {
 }
 
 
-def _shapes(estate: Estate) -> Iterator[tuple[Actor, Any, Any, Any, Prepared, Any]]:
+def shapes(estate: Estate) -> Iterator[tuple[Actor, Any, Any, Any, Prepared, Any]]:
     for actor in actors(estate, "customer", "partner"):
         few = access.few_keys(actor)
         for tabs_of, of in PAGES[actor.kind]:
@@ -391,16 +394,21 @@ def _shapes(estate: Estate) -> Iterator[tuple[Actor, Any, Any, Any, Prepared, An
                     yield actor, few, shape, of, prepared, form.apply(tab.filter(found), actor)
 
 
+def pairs_of_people(_estate: Estate) -> Pairs:
+    for pk in [0, *User.objects.values_list("pk", flat=True)]:
+        yield pair(accounts._BY_KEY, User.objects.filter(pk=pk), pk=pk)
+
+
 def pairs_of_pages(estate: Estate) -> Pairs:
-    for _actor, _few, _shape, _of, prepared, plain in _shapes(estate):
+    for _actor, _few, _shape, _of, prepared, plain in shapes(estate):
         order = estate.chance.choice([queries.BY_CUSTOMER, queries.BY_PRODUCT])
         yield Pair(
-            lambda prepared=prepared, order=order: _parts(prepared, order),
-            lambda plain=plain, order=order: _parts(plain, order),
+            lambda prepared=prepared, order=order: parts(prepared, order),
+            lambda plain=plain, order=order: parts(plain, order),
         )
 
 
-def _parts(rows: Any, order: Any) -> list[Any]:
+def parts(rows: Any, order: Any) -> list[Any]:
     first = read_part(rows, order, 3)
     found = [*first.rows, count_of(rows)]
     if first.next:
@@ -410,7 +418,7 @@ def _parts(rows: Any, order: Any) -> list[Any]:
 
 
 def pairs_of_kinds(estate: Estate) -> Pairs:
-    for actor, few, shape, of, _prepared, _plain in _shapes(estate):
+    for actor, few, shape, of, _prepared, _plain in shapes(estate):
         found = of(actor, None)
         found = found if few is None else access.restricted(found, *few)
         if shape.tabs_of is gap_views._tabs and shape.tab == "":
@@ -442,8 +450,8 @@ HELD: dict[str, Callable[[Estate], Pairs]] = {
     "associations.subscriptions.views.listing._by_kind": pairs_of_kinds,
     "associations.subscriptions.views.listing.subscription_listing.prepared": pairs_of_pages,
     "por.accounts.middleware._MEMBERSHIPS": pairs_of_memberships,
+    "por.accounts.models._BY_KEY": pairs_of_people,
     "por.accounts.sessions._OPEN": pairs_of_sessions,
-    "por.notifications.queries._OPEN": pairs_of_lines,
     "por.portal.queries._waiting": pairs_of_badges,
     "por.notifications.queries._UNREACHED": pairs_of_unreached,
     **{

@@ -22,12 +22,12 @@ from por.db import prepared
 from por.db.base import DatabaseWrapper
 from por.db.prepared import Param, Statement, known_to
 from por.directory.models import Customer, Subscription, Usage
-from tests import prepared_pages
+from tests import prepared_figures, prepared_pages
 from tests.prepared import FIRST, Estate, forget_all, make_estate
 from tests.prepared import HELD as HELD_BY_VERBS
 
 ROOT = Path(__file__).parents[1]
-HELD = HELD_BY_VERBS | prepared_pages.HELD
+HELD = HELD_BY_VERBS | prepared_pages.HELD | prepared_figures.HELD
 
 
 # --- What there is --------------------------------------------------------------------------------------------------

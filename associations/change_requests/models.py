@@ -16,6 +16,7 @@ from associations.change_requests.rules import Cancellation, ChangeStatus
 from associations.record.models import Association
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
+from por.db.models import RowModel
 from por.directory.access import partner_ids
 from por.directory.models import Partner, Subscription
 from por.web.formatting import Deadline, last_utc_day
@@ -48,7 +49,7 @@ class ChangeRequestQuerySet(models.QuerySet["ChangeRequest"]):
         ).prefetch_related(models.Prefetch("challengers", challengers_for_listing()), "statements")
 
 
-class ChangeRequest(models.Model):
+class ChangeRequest(RowModel):
     """The customer is asked which partner is doing the work, because another one was proposed.
 
     The partner of record stays until the customer answers. `chosen` is the answer, null for neither, and `made` the
@@ -121,7 +122,7 @@ class ChangeRequest(models.Model):
         return {partner.pk: partner for partner in found}
 
 
-class Challenger(models.Model):
+class Challenger(RowModel):
     """A partner that was proposed while another one is the partner of record."""
 
     request = models.ForeignKey(ChangeRequest, models.CASCADE, related_name="challengers", db_index=False)
@@ -152,7 +153,7 @@ def choices_of(request: int | OuterRef) -> models.QuerySet[Challenger]:
     return open_accounts.exclude(Exact(company, own))
 
 
-class Statement(models.Model):
+class Statement(RowModel):
     """What a party does for the customer, in its own words. The other parties never read it."""
 
     request = models.ForeignKey(ChangeRequest, models.CASCADE, related_name="statements", db_index=False)

@@ -34,6 +34,7 @@ from associations.record.models import Association
 from associations.record.rules import EndReason
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
+from por.db.models import RowModel
 from por.directory.access import partner_ids
 from por.directory.models import Customer, Partner, Subscription
 from por.directory.rules import Product, Workload
@@ -71,7 +72,7 @@ class ClaimQuerySet(models.QuerySet["Claim"]):
         )
 
 
-class Claim(models.Model):
+class Claim(RowModel):
     """A partner says that it does the work for some workloads or subscriptions of a customer, in a programme and role.
 
     `company` is the global account of the partner, or the partner itself. `number` is given at the first submit, or
@@ -172,7 +173,7 @@ class Claim(models.Model):
         return self.status in LIVE
 
 
-class ClaimUnit(models.Model):
+class ClaimUnit(RowModel):
     """One unit of a claim: a workload of the tenant, or a subscription.
 
     It is live from the submit until the claim is rejected, withdrawn or ended, or the unit is lost or has ended. The
@@ -242,7 +243,7 @@ class ClaimUnit(models.Model):
         return (self.program, self.role, self.subscription_id)
 
 
-class ClaimStep(models.Model):
+class ClaimStep(RowModel):
     """One step of a claim. Rows are inserted, never changed; a claim as of a day is read from them."""
 
     claim = models.ForeignKey(Claim, models.CASCADE, related_name="steps", db_index=False)
@@ -289,7 +290,7 @@ class Comment(models.Model):
         return f"{self.claim_id}: {self.by_name}"
 
 
-class Proof(models.Model):
+class Proof(RowModel):
     """A file that shows the partner's work. It is numbered within its claim and never changed.
 
     `stored_as` is its name in the storage, in `quarantine/` until the scan has released it.
@@ -364,7 +365,7 @@ class ConflictQuerySet(models.QuerySet["Conflict"]):
         return self.none()
 
 
-class Conflict(models.Model):
+class Conflict(RowModel):
     """Two or more companies claim one unit, and a reviewer decides. A unit has one open conflict at a time.
 
     `winner` is null while it is open, and where no proof suffices. A decision is carried out once its winner has no
@@ -445,7 +446,7 @@ class Conflict(models.Model):
         return self.subscription.name if self.subscription else str(Workload(self.workload).label)
 
 
-class ConflictSide(models.Model):
+class ConflictSide(RowModel):
     """A claim that is a side of a conflict. `held_before` says that it was approved when the conflict was opened."""
 
     conflict = models.ForeignKey(Conflict, models.CASCADE, related_name="sides", db_index=False)
@@ -462,7 +463,7 @@ class ConflictSide(models.Model):
         return f"{self.conflict_id}: {self.claim_id}"
 
 
-class CustomerAnswer(models.Model):
+class CustomerAnswer(RowModel):
     """Which partner the customer says does the work; none for neither. It may change until the decision."""
 
     conflict = models.OneToOneField(Conflict, models.CASCADE, related_name="answer")

@@ -270,7 +270,10 @@ def gaps_of(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Gap]:
         newest[one.subscription_id] = one
     # A former partner may not see the status. It is told that a subscription expired if this ended its association.
     unseen = [one.pk for one in subscriptions if not one.status]
-    over = set(Subscription.objects.filter(_ended(actor), pk__in=unseen).values_list("pk", flat=True) if unseen else [])
+    over: set[int] = set()
+    if unseen:
+        ended = _over(Reader.of(actor), timezone.localdate())
+        over = {pk for (pk,) in ended.values(organisation=actor.organisation_id, ids=unseen)}
     found = [
         _gap(actor, one, newest.get(one.pk), newest.get(one.replaces_id), is_over=one.pk in over)
         for one in subscriptions
@@ -280,6 +283,13 @@ def gaps_of(actor: Actor, subscriptions: Sequence[Subscription]) -> list[Gap]:
     never = [gap.subscription for gap in found if gap.why == Why.NONE and gap.subscription.replaces_id is None]
     known = predecessors(never) if never else {}
     return [replace(gap, predecessors=known.get(gap.subscription.pk, ())) for gap in found]
+
+
+@lru_cache(maxsize=256)
+def _over(reader: Reader, _today: date) -> PreparedQuery[Any]:
+    """Return the query for the keys of those subscriptions that have expired under the partner, today."""
+    ended = Subscription.objects.filter(_ended(reader.actor()), AnyOf(F("pk"), Param("ids")))
+    return PreparedQuery(lambda: ended.values_list("pk"))
 
 
 #: The most predecessors that are named for a subscription: of two none is likely, and a third says no more.
@@ -293,27 +303,14 @@ def predecessors(subscriptions: Sequence[Subscription]) -> dict[int, list[Predec
     seats, that no other subscription replaces, and that had a partner of record at its end. Only for readers of the
     whole record. Takes four queries.
     """
-    near = timedelta(days=policy_on(timezone.localdate()).predecessor_days)
-    held = Association.objects.not_undone().of_record().filter(subscription=OuterRef("pk")).filter(_AT_THE_END)
-    before = Subscription.objects.filter(
-        _alike(F("seats"), OuterRef("seats")),
-        Exists(held),
-        ~Exists(Subscription.objects.filter(replaces=OuterRef("pk"))),
-        customer=OuterRef("customer"),
-        product=OuterRef("product"),
-        started_on__lt=OuterRef("started_on"),
-        renews_on__gte=OuterRef("started_on") - near,
-        renews_on__lte=OuterRef("started_on") + near,
-    )
-    keys = [one.pk for one in subscriptions]
-    likely = Subscription.objects.filter(pk__in=keys).annotate(
-        before=ArraySubquery(before.order_by("-renews_on", "pk").values("pk")[:NAMED])
-    )
-    found: dict[int, list[int]] = {pk: before for pk, before in likely.values_list("pk", "before") if before}
+    policy = policy_on(timezone.localdate())
+    near = timedelta(days=policy.predecessor_days)
+    likely = _likely(near, policy.predecessor_seats_percent).values(keys=[one.pk for one in subscriptions])
+    found: dict[int, list[int]] = {pk: before for pk, before in likely if before}
     wanted = {pk for before in found.values() for pk in before}
     if not wanted:
         return {}
-    renewals = _renewals(wanted, near)
+    renewals = _renewals(wanted, near, policy.predecessor_seats_percent)
     by_key = Subscription.objects.select_related("sku").in_bulk(wanted.union(*renewals.values()))
     last = Association.objects.not_undone().of_record().filter(_AT_THE_END, subscription__in=wanted)
     partners = {
@@ -333,7 +330,29 @@ def predecessors(subscriptions: Sequence[Subscription]) -> dict[int, list[Predec
     }
 
 
-def _renewals(wanted: Iterable[int], near: timedelta) -> dict[int, list[int]]:
+@lru_cache(maxsize=8)
+def _likely(near: timedelta, percent: int) -> PreparedQuery[Any]:
+    """Return the query for the keys of new subscriptions, each with those of its predecessors."""
+    held = Association.objects.not_undone().of_record().filter(subscription=OuterRef("pk")).filter(_AT_THE_END)
+    before = Subscription.objects.filter(
+        _alike(F("seats"), OuterRef("seats"), percent),
+        Exists(held),
+        ~Exists(Subscription.objects.filter(replaces=OuterRef("pk"))),
+        customer=OuterRef("customer"),
+        product=OuterRef("product"),
+        started_on__lt=OuterRef("started_on"),
+        renews_on__gte=OuterRef("started_on") - near,
+        renews_on__lte=OuterRef("started_on") + near,
+    )
+    keys = ArraySubquery(before.order_by("-renews_on", "pk").values("pk")[:NAMED])
+    return PreparedQuery(
+        lambda: (
+            Subscription.objects.filter(AnyOf(F("pk"), Param("keys"))).annotate(before=keys).values_list("pk", "before")
+        )
+    )
+
+
+def _renewals(wanted: Iterable[int], near: timedelta, percent: int) -> dict[int, list[int]]:
     """Return which subscriptions may have renewed each of these, by its key: up to NAMED of them.
 
     They fit as in `predecessors`, and never had a partner of record, or now have one that this one had.
@@ -343,7 +362,7 @@ def _renewals(wanted: Iterable[int], near: timedelta) -> dict[int, list[int]]:
     its_partners = of_record.filter(subscription=OuterRef(OuterRef(OuterRef("pk")))).values("partner")
     held = of_record.filter(subscription=OuterRef("pk"))
     after = Subscription.objects.filter(
-        _alike(OuterRef("seats"), F("seats")),
+        _alike(OuterRef("seats"), F("seats"), percent),
         ~Exists(held) & Q(status__in=CAN_LACK) | Q(Exists(held.filter(ended_at=None, partner__in=its_partners))),
         replaces=None,
         customer=OuterRef("customer"),
@@ -358,9 +377,8 @@ def _renewals(wanted: Iterable[int], near: timedelta) -> dict[int, list[int]]:
     return dict(found.values_list("pk", "after"))
 
 
-def _alike(old: F | OuterRef, new: F | OuterRef) -> Q:
+def _alike(old: F | OuterRef, new: F | OuterRef, percent: int) -> Q:
     """Return the condition that the new one has nearly as many seats as the old one; or both have none."""
-    percent = policy_on(timezone.localdate()).predecessor_seats_percent
     near = GreaterThanOrEqual(old, new * (100 - percent) / 100) & LessThanOrEqual(old, new * (100 + percent) / 100)
     return Q(near) | Q(IsNull(old, True)) & Q(IsNull(new, True))
 

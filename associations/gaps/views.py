@@ -53,6 +53,7 @@ def staff_gaps(request: Request) -> HttpResponseBase:
         order=BY_CUSTOMER,
         filters=GapFilter,
         file=_csv,
+        with_record=False,
         more=lambda _all, rows, _day: {"gaps": gaps_of(request.actor, rows)},
     )
 
@@ -73,6 +74,7 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
         by_kind=by_kind,
         totals=totals,
         file=_csv,
+        with_record=False,
         more=lambda _all, rows, _day: {"gaps": gaps_of(actor, rows)},
     )
 

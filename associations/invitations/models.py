@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from associations.invitations.rules import Administering, InvitationStatus
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
+from por.db.models import RowModel
 from por.directory.access import partner_ids
 from por.directory.models import Customer, Partner, Subscription
 from por.web.formatting import Deadline, last_utc_day
@@ -39,7 +40,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         )
 
 
-class Invitation(models.Model):
+class Invitation(RowModel):
     """A partner asks to be partner of record for some of a customer's subscriptions. Its link has `invitation_id`."""
 
     invitation_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
@@ -87,7 +88,7 @@ class Invitation(models.Model):
         return Deadline(self.expires_on, self.expires_at) if self.expires_on else last_utc_day(self.expires_at)
 
 
-class Invited(models.Model):
+class Invited(RowModel):
     """A subscription of an invitation, and the outcome once the customer has accepted."""
 
     invitation = models.ForeignKey(Invitation, models.CASCADE, related_name="invited", db_index=False)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
+from por.db.models import RowModel
 from por.directory.access import partner_ids
 
 
@@ -28,7 +29,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         return self.filter(status__in=[Job.Status.QUEUED, Job.Status.RUNNING])
 
 
-class Job(models.Model):
+class Job(RowModel):
     """Rows that a worker carries out one by one. A finished row stays finished if the worker dies."""
 
     class Action(models.TextChoices):
@@ -77,7 +78,7 @@ class Job(models.Model):
         return self.rows.exclude(outcome="").count()
 
 
-class JobRow(models.Model):
+class JobRow(RowModel):
     """A row as it was sent, and its outcome, in a dry run that of the trial. A row without outcome is unfinished."""
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="rows", db_index=False)

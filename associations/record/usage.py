@@ -124,7 +124,7 @@ class UseOfWorkload:
         return str(Workload(self.workload).label)
 
 
-def in_period(usage: QuerySet[Usage], since: date | None, until: date | None) -> QuerySet[Usage]:
+def in_period(usage: QuerySet[Usage], since: date | Param | None, until: date | Param | None) -> QuerySet[Usage]:
     """Return the usage from a month on, of months begun by a day; None leaves that side open."""
     if since is not None:
         usage = usage.filter(month__gte=since)
@@ -133,16 +133,18 @@ def in_period(usage: QuerySet[Usage], since: date | None, until: date | None) ->
 
 def use_of_workloads(usage: QuerySet[Usage]) -> list[UseOfWorkload]:
     """Return the usage by month and workload, oldest first."""
-    totals = usage.values("month", "workload").annotate(
+    return [UseOfWorkload(*one) for one in by_workload(usage)]
+
+
+def by_workload(usage: QuerySet[Usage]) -> QuerySet[Usage, Any]:
+    """Return the same usage as one row for each month and workload, with the fields of UseOfWorkload."""
+    totals = usage.values_list("month", "workload").annotate(
         paid=Sum("paid_units"),
         active=Sum("active_users"),
         money=Sum("consumed_usd"),
         corrected_at=Max("known_from", filter=Q(revision__gt=1)),
     )
-    return [
-        UseOfWorkload(one["month"], one["workload"], one["paid"], one["active"], one["money"], one["corrected_at"])
-        for one in totals.order_by("month", "workload")
-    ]
+    return totals.order_by("month", "workload")
 
 
 @dataclass(frozen=True)
@@ -201,11 +203,16 @@ class Totals:
 
 
 def totals(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> Totals:
-    """Return the sum of the newest month of each subscription in this usage, without reading the rows one by one."""
-    newest, given = newest_sql(subscriptions, usage)
+    """Return the sum of the newest month of each subscription in this usage."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*), sum(paid), sum(active), sum(money) FROM ({newest}) AS newest", given)
+        cursor.execute(*totals_sql(subscriptions, usage))
         return Totals(*cursor.fetchone())
+
+
+def totals_sql(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> tuple[str, list[Any]]:
+    """Return SQL, with its parameters, for Totals of this usage: the rows are not read one by one."""
+    newest, given = newest_sql(subscriptions, usage)
+    return f"SELECT count(*), sum(paid), sum(active), sum(money) FROM ({newest}) AS newest", given
 
 
 def newest_sql(subscriptions: QuerySet[Subscription], usage: QuerySet[Usage]) -> tuple[str, list[Any]]:

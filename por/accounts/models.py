@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from por.accounts import zones
 from por.accounts.rules import READING, OrganisationKind, Role, rights_of
 from por.db.models import RowModel
+from por.db.prepared import Param, PreparedQuery
 from por.errors import Forbidden
 
 LANGUAGES = [("en", _("English")), ("sv", _("Swedish"))]
@@ -42,6 +43,15 @@ class UserManager(BaseUserManager["User"]):
     def with_email(self, email: str) -> models.QuerySet[User]:
         """Return the person with this address, as a queryset of one or none."""
         return self.filter(email__iexact=email.strip())
+
+    def get(self, *args: Any, **given: Any) -> User:
+        """Return the one person that matches. By key alone, as each request with a session asks, it is prepared."""
+        if args or given.keys() != {"pk"} or not isinstance(given["pk"], int):
+            return super().get(*args, **given)
+        person = _BY_KEY.one(pk=given["pk"])
+        if person is None:
+            raise User.DoesNotExist
+        return person
 
     def get_by_natural_key(self, username: str | None) -> User:
         return self.get(email__iexact=username)
@@ -91,6 +101,9 @@ class User(RowModel, AbstractBaseUser):
     def zone_at(self, organisation: Organisation | None) -> str:
         """Return the time zone of the person when they act for this organisation."""
         return self.time_zone if self.own_time_zone or organisation is None else organisation.time_zone
+
+
+_BY_KEY = PreparedQuery(lambda: User.objects.filter(pk=Param("pk")))
 
 
 class Organisation(RowModel):

@@ -13,9 +13,10 @@ from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from django.core import signing
+from django.core.exceptions import EmptyResultSet
 from django.db.models import Model, Q, QuerySet
 
-from por.db.prepared import Param, PreparedQuery
+from por.db.prepared import Param, PreparedQuery, Statement
 
 Row = TypeVar("Row")
 
@@ -117,6 +118,28 @@ def _count(shape: Shape, most: int) -> PreparedQuery[Any]:
     return PreparedQuery(
         lambda: shape.rows().order_by().values("pk")[:most], planned_each_time=shape.planned_each_time, counts=True
     )
+
+
+def count_each(lists: Sequence[Prepared], most: int) -> list[int]:
+    """Return the number of rows of each list, at most this number. Take one query; a Param has one value in it."""
+    given = {name: value for one in lists for name, value in one.given.items()}
+    [counts] = _counts(tuple(one.shape for one in lists), most).rows(given)
+    return list(counts)
+
+
+@lru_cache(maxsize=256)
+def _counts(shapes: tuple[Shape, ...], most: int) -> Statement:
+    counts, given = [], list[Any]()
+    for shape in shapes:
+        try:
+            sql, values = shape.rows().order_by().values("pk")[:most].query.sql_with_params()
+        except EmptyResultSet:  # no row can match
+            counts.append("0")
+        else:
+            counts.append(f"(SELECT count(*) FROM ({sql}) AS counted)")
+            given += values
+    each_time = any(shape.planned_each_time for shape in shapes)
+    return Statement(f"SELECT {', '.join(counts)}", given, planned_each_time=each_time)
 
 
 def _beyond(

@@ -268,12 +268,11 @@ class _Maker:
         self.converters = tuple(compiler.get_converters(columns[: compiler.col_count]).items())
 
     def models(self, rows: list[Any]) -> list[Any]:
-        """Return the rows as models, with what came with them."""
-        found = []
+        """Return the rows as models, with what came with them. Rows that name the same thing share its object."""
+        found, known = list[Any](), dict[tuple[Any, Any], Any]()
         for row in map(self._converted, rows) if self.converters else rows:
             one = self.model.from_db(DEFAULT_DB_ALIAS, self.names, row[self.own])
-            for populator in self.related:
-                populator.populate(row, one)
+            _relate(one, self.related, row, known)
             for name, place in self.annotations:
                 setattr(one, name, row[place])
             found.append(one)
@@ -285,3 +284,17 @@ class _Maker:
             for convert in converters:
                 values[place] = convert(values[place], column, connections[DEFAULT_DB_ALIAS])
         return values
+
+
+def _relate(one: Any, populators: list[Any], row: Any, known: dict[tuple[Any, Any], Any]) -> None:
+    """Set what came with an object in its row, as Django's populators do, unless another row has brought it."""
+    for each in populators:
+        values = row[each.cols_start : each.cols_end]
+        key = each, values[each.pk_idx]
+        other = known.get(key)
+        if other is None and key[1] is not None:
+            other = known[key] = each.model_cls.from_db(each.db, each.init_list, values)
+            _relate(other, each.related_populators, row, known)
+        each.local_setter(one, other)
+        if other is not None:
+            each.remote_setter(other, one)

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor, FormerName
+from por.db.prepared import PreparedQuery
 from por.directory.actions import malformed
 from por.directory.models import Customer, Partner
 from por.directory.rules import normal_mpn_id
@@ -18,8 +19,13 @@ from por.web.formatting import country_text
 
 def _countries() -> list[tuple[str, Any]]:
     """Return the countries with partners, named and sorted in the reader's language."""
-    codes = Partner.objects.exclude(country="").order_by("country").values_list("country", flat=True).distinct()
-    return [("", _("All countries")), *sorted(((code, country_text(code)) for code in codes), key=lambda one: one[1])]
+    named = ((code, country_text(code)) for (code,) in _COUNTRIES.values())
+    return [("", _("All countries")), *sorted(named, key=lambda one: one[1])]
+
+
+_COUNTRIES: PreparedQuery[Any] = PreparedQuery(
+    lambda: Partner.objects.exclude(country="").order_by("country").values_list("country").distinct()
+)
 
 
 class MpnIdField(forms.CharField):
@@ -51,7 +57,11 @@ class PartnerFilter(FilterForm):
     market = forms.ChoiceField(
         label=_("Market"), choices=[("", _("All markets")), *Partner.Market.choices], required=False, widget=Choices
     )
-    country = forms.ChoiceField(label=_("Country"), choices=_countries, required=False, widget=Choices)
+    country = forms.ChoiceField(label=_("Country"), required=False, widget=Choices)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["country"].choices = _countries()  # type: ignore[attr-defined]  # read once, not at each use
 
     def apply(self, partners: QuerySet[Partner], actor: Actor) -> QuerySet[Partner]:
         given: dict[str, Any] = self.cleaned_data

@@ -13,9 +13,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from por.directory.models import Subscription
+from por.db.models import words_of
+from por.directory.models import Partner, Subscription
 from por.directory.rules import missing_by
-from por.web.formatting import NONE, day_text, days_left_text, money_text
+from por.web.formatting import NONE, country_text, day_text, days_left_text, money_text
 from por.web.frames import filled
 from por.web.templatetags import ui
 
@@ -28,7 +29,7 @@ class Cells:
     def __init__(self) -> None:
         self.language, self.today = get_language(), timezone.localdate()
         self.products, self.agreements, self.statuses = (
-            ui.choices(Subscription, name, self.language) for name in ("product", "agreement", "status")
+            words_of(Subscription._meta.get_field(name), self.language) for name in ("product", "agreement", "status")
         )
 
     def name(self, subscription: Subscription, url: str, query: str = "", customer: str = "") -> SafeString:
@@ -79,6 +80,24 @@ def subscription_status(subscription: Subscription) -> SafeString:
 def _status(status: str, word: str) -> SafeString:
     tone, icon = {"active": ("ok", "check"), "expired": ("neutral", "")}.get(status, ("warn", "alert"))
     return ui.badge(tone, word, icon)
+
+
+@register.simple_tag
+def partner_status(partner: Partner) -> SafeString:
+    """Return the status of a partner as a badge."""
+    return _partner_status(partner.status, partner.get_status_display())
+
+
+@lru_cache
+def _partner_status(status: str, word: str) -> SafeString:
+    tone, icon = {"active": ("ok", "check"), "suspended": ("warn", "alert")}.get(status, ("neutral", ""))
+    return ui.badge(tone, word, icon)
+
+
+@register.simple_tag
+def place(partner: Partner) -> str:
+    """Return where a partner is: its city and country, as far as they are known."""
+    return ", ".join(filter(None, [partner.city, country_text(partner.country)]))
 
 
 @register.simple_tag

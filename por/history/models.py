@@ -12,6 +12,7 @@ from django.db.models.functions import Upper
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from por.db.models import RowModel
 from por.ops.logs import Cause
 from por.queue.models import WorkRow, WorkRowQuerySet
 
@@ -30,7 +31,7 @@ class EventQuerySet(models.QuerySet["Event"]):
         )
 
 
-class Event(models.Model):
+class Event(RowModel):
     """Something that happened. Rows are inserted, never changed or deleted; triggers enforce this.
 
     Each event is in exactly one chain: `organisation:<id>` of the customer it is about, else of the

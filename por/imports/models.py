@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from por.db.models import RowModel
 from por.imports.loading import Tally
 from por.imports.reading import RowError
 from por.imports.rules import KEPT, LONGEST_NAME
@@ -29,7 +30,7 @@ class ImportQuerySet(models.QuerySet["Import"]):
         return self.filter(Q(status__in=[Import.Status.QUEUED, Import.Status.RUNNING]) | tried | asking)
 
 
-class Import(models.Model):
+class Import(RowModel):
     """An import of uploaded files, or a dry run of one, with its report.
 
     It runs in a worker that holds the lock of all imports (`only_import`). If another worker gets the lock while a row

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import LANGUAGES, Actor, Membership, Organisation
+from por.db.models import RowModel
 from por.history.models import Event
 from por.queue.models import WorkRow, WorkRowQuerySet
 
@@ -197,7 +198,7 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
         return self.filter(digest_at__isnull=False, digest=None)
 
 
-class Notification(models.Model):
+class Notification(RowModel):
     """A line of a member's inbox: one message about one event. The member marks it as done, and may reopen it.
 
     If the member wants such mail once a day, `digest_at` is when their digest is due, and `digest` the mail it was in.

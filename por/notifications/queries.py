@@ -35,20 +35,12 @@ KEPT_IN_VIEW = 500
 HEADERS = ["Message-ID", "X-Request-ID", "Auto-Submitted", "List-Unsubscribe"]
 
 
-def open_lines(actor: Actor) -> int:
-    """Return how many lines of the inbox are open, at most one more than MANY. The index of open lines answers it."""
-    return len(_OPEN.values(user=actor.user_id, organisation=actor.organisation_id))
-
-
 _READER = Actor(user=User(id=Param("user")), organisation=Organisation(id=Param("organisation")))
 
 
 def open_of_reader() -> NotificationQuerySet:
     """Return the open lines of a prepared query's reader, who is its parameters `user` and `organisation`."""
     return Notification.objects.visible_to(_READER).open()
-
-
-_OPEN: PreparedQuery[Any] = PreparedQuery(lambda: open_of_reader().values_list("pk")[: MANY + 1])
 
 
 def inbox(newest: list[Notification], *, actor: Actor) -> list[Group]:

@@ -15,7 +15,7 @@ from associations.record.usage import UseOfWorkload
 from associations.subscriptions.exports import chunks
 from associations.subscriptions.figures import percent_active
 from por.accounts.models import Actor
-from por.directory.models import Subscription, Usage
+from por.directory.models import Subscription
 from por.history.models import Event
 from por.portal.queries import newest_usage
 from por.web.csv_export import CHUNK
@@ -84,10 +84,10 @@ def months_csv(use: Sequence[UseOfWorkload], as_of: date | None) -> StreamingHtt
 
 
 def usage_csv(
-    actor: Actor, subscriptions: QuerySet[Subscription], usage: QuerySet[Usage], as_of: date | None
+    actor: Actor, subscriptions: QuerySet[Subscription], since: date | None, until: date, as_of: date | None
 ) -> StreamingHttpResponse:
-    """Return the file of these subscriptions, each with its newest month in this usage."""
-    return csv_file(_("usage"), USAGE_COLUMNS, _usage_rows(actor, subscriptions, usage, as_of), day=as_of)
+    """Return the file of these subscriptions, each with its newest month of a period."""
+    return csv_file(_("usage"), USAGE_COLUMNS, _usage_rows(actor, subscriptions, since, until, as_of), day=as_of)
 
 
 def all_events_csv(events: QuerySet[Event]) -> StreamingHttpResponse:
@@ -100,10 +100,10 @@ def all_events_csv(events: QuerySet[Event]) -> StreamingHttpResponse:
 
 
 def _usage_rows(
-    actor: Actor, subscriptions: QuerySet[Subscription], usage: QuerySet[Usage], as_of: date | None
+    actor: Actor, subscriptions: QuerySet[Subscription], since: date | None, until: date, as_of: date | None
 ) -> Iterator[list[Any]]:
     for chunk in chunks(subscriptions):
-        for row in newest_usage(actor, chunk, usage, as_of):
+        for row in newest_usage(actor, chunk, since, until, as_of):
             subscription, month = row.subscription, row.usage
             yield [
                 subscription.subscription_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
@@ -27,7 +27,7 @@ class Link:
     """A link of the side navigation. `current` is aria-current: "page" on its page, "true" on a page below it."""
 
     url: str
-    label: LazyText
+    label: LazyText = field(hash=False)  # its hash would be that of its translation
     icon: str
     current: Literal["page", "true", ""] = ""
     right: Right | None = None  # the right that the reader needs to see the link
@@ -48,8 +48,8 @@ class Link:
 class Group:
     """Some links under one title."""
 
-    links: list[Link]
-    title: LazyText | str = ""
+    links: tuple[Link, ...]
+    title: LazyText | str = field(default="", hash=False)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Search:
     """Where the search box in the header leads, and its hint about what it finds."""
 
     url: str
-    hint: LazyText
+    hint: LazyText = field(hash=False)
 
 
 INBOX = Link("/inbox/", _("Inbox"), "inbox")
@@ -113,6 +113,7 @@ PAGES: dict[str, list[Link]] = {
     ],
 }
 MAIL_SINK = Link("/a/mail/", _("Sent emails"), "mail", right=Right.READ_SENT_MAIL)
+_HELP = _("Help")
 HELP = [
     Link("/what-counts/", _("Types of association"), "book"),
     Link("/how-claims-work/", _("How claims work"), "help"),
@@ -140,7 +141,7 @@ def page(request: Request) -> dict[str, Any]:
         "role_name": f"{OrganisationKind(actor.kind).label}, {Role(actor.role).label}" if actor.organisation else "",
         "elsewhere": SimpleLazyObject(lambda: elsewhere(request)),
         "navigation": SimpleLazyObject(lambda: navigation(actor, request.path)),
-        "search": SimpleLazyObject(lambda: SEARCHES.get(actor.kind)),
+        "search": SEARCHES.get(actor.kind),
         "shortcuts_off": request.COOKIES.get("shortcuts") == "off",
         "theme": theme if theme in dict(THEMES) else "",
     }
@@ -173,6 +174,6 @@ def navigation(actor: Actor, path: str) -> list[Group]:
         if (not link.right or actor.may(link.right)) and (link.shown is None or link.shown(actor))
     ]
     return [
-        Group([home.on(path, is_home=True), *(link.on(path, is_home=False) for link in others)]),
-        Group([link.on(path, is_home=False) for link in HELP], title=_("Help")),
+        Group((home.on(path, is_home=True), *(link.on(path, is_home=False) for link in others))),
+        Group(tuple(link.on(path, is_home=False) for link in HELP), title=_HELP),
     ]

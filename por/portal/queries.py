@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
-from django.db import connection
 from django.db.models import Count, F, Q, QuerySet, Value
 
 from associations.change_requests.models import ChangeRequest
 from associations.claims.models import Claim, Conflict
 from associations.claims.queries.claims import waiting_for_partner
-from associations.record.access import Reader, subscriptions_visible_to
+from associations.record.access import Reader, subscriptions_visible_to, usage_visible_to
 from associations.record.models import Association
 from associations.record.queries import (
     RENEWING_WITHIN,
@@ -25,10 +24,22 @@ from associations.record.queries import (
     without_partner,
 )
 from associations.record.rules import AssociationKind
-from associations.record.usage import MonthOfUsage, by_change, newest_sql
+from associations.record.usage import (
+    MonthOfUsage,
+    Totals,
+    UseOfWorkload,
+    by_change,
+    by_workload,
+    in_period,
+    newest_sql,
+    totals,
+    totals_sql,
+    use_of_workloads,
+)
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
-from por.db.prepared import Param, PreparedQuery
+from por.db.keyset import Prepared, Shape
+from por.db.prepared import AnyOf, Param, PreparedQuery, Statement
 from por.directory.access import partners_of
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.notifications import queries as notifications
@@ -88,33 +99,40 @@ def waiting(actor: Actor) -> dict[str, int]:
     For a partner, also how many claims wait for it. Each is counted up to one more than MANY. Every page has these
     numbers, so one query counts all. Staff have no change requests, and only those who decide have conflicts.
     """
-    if actor.is_staff:
-        counts = {"inbox": notifications.open_lines(actor)}
-        return counts | (
-            {"scales": Conflict.objects.open()[: notifications.MANY + 1].count()}
-            if actor.may(Right.DECIDE_CONFLICTS)
-            else {}
-        )
-    found = _waiting(Reader.of(actor)).values(user=actor.user_id, organisation=actor.organisation_id)
+    waits = _WAITS[OrganisationKind(actor.kind)]
+    if actor.is_staff and not actor.may(Right.DECIDE_CONFLICTS):
+        waits = waits[:1]
+    found = _waiting(Reader.of(actor), waits).values(user=actor.user_id, organisation=actor.organisation_id)
     counts = Counter(icon for (icon,) in found)
-    icons = (
-        ("inbox", "help", "scales", "award") if actor.kind == OrganisationKind.PARTNER else ("inbox", "help", "scales")
-    )
-    return {icon: counts[icon] for icon in icons}
+    return {icon: counts[icon] for icon in waits}
+
+
+#: What can wait for readers, by the icons of the links, the inbox first.
+_WAITS: dict[OrganisationKind, tuple[str, ...]] = {
+    OrganisationKind.CUSTOMER: ("inbox", "help", "scales"),
+    OrganisationKind.PARTNER: ("inbox", "help", "scales", "award"),
+    OrganisationKind.STAFF: ("inbox", "scales"),
+}
 
 
 @lru_cache(maxsize=256)
-def _waiting(reader: Reader) -> PreparedQuery[Any]:
+def _waiting(reader: Reader, waits: tuple[str, ...]) -> PreparedQuery[Any]:
+    def conflicts() -> QuerySet[Any]:
+        if reader.kind == OrganisationKind.STAFF:
+            return Conflict.objects.open()
+        found = Conflict.objects.visible_to(reader.actor()).open()
+        return found.filter(answer=None) if reader.kind == OrganisationKind.CUSTOMER else found
+
+    found: dict[str, Callable[[], QuerySet[Any]]] = {
+        "inbox": notifications.open_of_reader,
+        "help": lambda: ChangeRequest.objects.visible_to(reader.actor()).open(),
+        "scales": conflicts,
+        "award": lambda: waiting_for_partner(Claim.objects.visible_to(reader.actor())),
+    }
+
     def build() -> QuerySet[Any, Any]:
-        lines = notifications.open_of_reader().values_list(Value("inbox"))
-        asked = ChangeRequest.objects.visible_to(reader.actor()).open().values_list(Value("help"))
-        conflicts = Conflict.objects.visible_to(reader.actor()).open()
-        if reader.kind == OrganisationKind.CUSTOMER:
-            conflicts = conflicts.filter(answer=None)
-        arms: list[QuerySet[Any, Any]] = [asked, conflicts.values_list(Value("scales"))]
-        if reader.kind == OrganisationKind.PARTNER:
-            arms.append(waiting_for_partner(Claim.objects.visible_to(reader.actor())).values_list(Value("award")))
-        return lines[: notifications.MANY + 1].union(*(one[: notifications.MANY + 1] for one in arms), all=True)
+        first, *others = (found[icon]().values_list(Value(icon))[: notifications.MANY + 1] for icon in waits)
+        return first.union(*others, all=True) if others else first
 
     return PreparedQuery(build)
 
@@ -129,19 +147,53 @@ class SubscriptionUsage:
 
 
 def newest_usage(
-    actor: Actor, subscriptions: Sequence[Subscription], usage: QuerySet[Usage], as_of: date | None
+    actor: Actor, subscriptions: Sequence[Subscription], since: date | None, until: date, as_of: date | None
 ) -> list[SubscriptionUsage]:
-    """Return the subscriptions in their order, each with its newest month in this usage. Takes at most two queries."""
+    """Return the subscriptions in their order, each with its newest month of a period. Takes at most two queries."""
     if not subscriptions:
         return []
-    these = Subscription.objects.filter(pk__in=[one.pk for one in subscriptions])
-    newest, given = newest_sql(these, usage)
-    with connection.cursor() as cursor:
-        cursor.execute(newest, given)
-        months = {pk: MonthOfUsage(*figures) for pk, *figures in cursor.fetchall()}
-    is_partner = actor.kind == OrganisationKind.PARTNER
-    own = set(of_own_tenant(these, actor, as_of).values_list("pk", flat=True)) if is_partner else set()
+    period = Period(Reader.of(actor), since is not None)
+    ids = [one.pk for one in subscriptions]
+    given = {"ids": ids, "since": since, "until": until, "organisation": actor.organisation_id}
+    months = {pk: MonthOfUsage(*figures) for pk, *figures in _newest(period).rows(given)}
+    own = _in_own_tenant(actor, ids, as_of) if actor.kind == OrganisationKind.PARTNER else set()
     return [SubscriptionUsage(one, one.pk in own, months.get(one.pk)) for one in subscriptions]
+
+
+@dataclass(frozen=True)
+class Period:
+    """What the SQL about the usage of a period depends on: the reader, and whether it begins with some month."""
+
+    reader: Reader
+    has_start: bool
+
+    def usage(self) -> QuerySet[Usage]:
+        return in_period(usage_visible_to(self.reader.actor()), Param("since") if self.has_start else None, _UNTIL)
+
+
+_UNTIL = Param("until")
+_THESE = AnyOf(F("pk"), Param("ids"))
+
+# What is added up depends on the months and on who asks, so PostgreSQL plans these queries each time.
+
+
+@lru_cache(maxsize=256)
+def _newest(period: Period) -> Statement:
+    return Statement(*newest_sql(Subscription.objects.filter(_THESE), period.usage()), planned_each_time=True)
+
+
+def _in_own_tenant(actor: Actor, ids: Sequence[int], as_of: date | None) -> set[int]:
+    """Return which of these subscriptions the partner uses itself."""
+    if as_of is not None:
+        these = Subscription.objects.filter(pk__in=ids)
+        return set(of_own_tenant(these, actor, as_of).values_list("pk", flat=True))
+    return {pk for (pk,) in _own_tenant(Reader.of(actor)).values(ids=list(ids), organisation=actor.organisation_id)}
+
+
+@lru_cache(maxsize=256)
+def _own_tenant(reader: Reader) -> PreparedQuery[Any]:
+    own = of_own_tenant(Subscription.objects.filter(_THESE), reader.actor())
+    return PreparedQuery(lambda: own.values_list("pk"))
 
 
 @dataclass(frozen=True)
@@ -157,13 +209,82 @@ class Change:
         return self.after - self.before
 
 
-def largest_changes(usage: QuerySet[Usage], earlier: date, later: date, count: int) -> list[Change]:
-    """Return the subscriptions whose number of active people has risen or fallen most, the largest change first."""
-    changes = list(by_change(usage, earlier, later)[:count])
-    subscriptions = Subscription.objects.select_related("customer__organisation", "sku").in_bulk(
-        [one["subscription_id"] for one in changes]
+class UsageOfList:
+    """The usage of all subscriptions of a list in a period, as the actor may see it. Each part is one query.
+
+    The list is prepared, or a queryset where it is built for one request.
+    """
+
+    def __init__(
+        self, actor: Actor, listed: QuerySet[Subscription] | Prepared, since: date | None, until: date
+    ) -> None:
+        self.listed = listed
+        self.period = Period(Reader.of(actor), since is not None)
+        of_list = listed.given if isinstance(listed, Prepared) else {}
+        self.given = {**of_list, "organisation": actor.organisation_id, "since": since, "until": until}
+        self.usage = in_period(usage_visible_to(actor), since, until)
+
+    def of_workloads(self) -> list[UseOfWorkload]:
+        """Return it by month and workload, oldest first."""
+        if isinstance(self.listed, QuerySet):
+            return use_of_workloads(self.usage.filter(subscription__in=self.listed.values("pk")))
+        found = _of_workloads(self.period, self.listed.shape).values(**self.given)
+        return [UseOfWorkload(*one) for one in found]
+
+    def totals(self) -> Totals:
+        """Return the sum of the newest month of each subscription; only where there is some usage."""
+        if isinstance(self.listed, QuerySet):
+            return totals(self.listed, self.usage)
+        [found] = _totals(self.period, self.listed.shape).rows(self.given)
+        return Totals(*found)
+
+    def largest_changes(
+        self, earlier: date, later: date, count: int, keys: Sequence[int] | None = None
+    ) -> list[Change]:
+        """Return the subscriptions whose number of active people has risen or fallen most, the largest change first.
+
+        With `keys`, they are looked for among these.
+        """
+        if keys is None and isinstance(self.listed, QuerySet):
+            usage = self.usage.filter(subscription__in=self.listed.values("pk"))
+            changes = list(by_change(usage, earlier, later).values_list(*_CHANGE)[:count])
+        else:
+            shape = self.listed.shape if isinstance(self.listed, Prepared) and keys is None else None
+            query = _largest_changes(self.period, shape, count)
+            changes = query.values(**self.given, earlier=earlier, later=later, keys=keys)
+        found = {one.pk: one for one in _BY_KEYS.all(ids=[pk for pk, *_rest in changes])}
+        return [Change(found[pk], before, after) for pk, before, after in changes]
+
+
+_CHANGE = ("subscription_id", "before", "after")
+
+
+@lru_cache(maxsize=256)
+def _of_workloads(period: Period, listed: Shape) -> PreparedQuery[Any]:
+    return PreparedQuery(
+        lambda: by_workload(period.usage().filter(subscription__in=listed.rows().values("pk"))), planned_each_time=True
     )
-    return [Change(subscriptions[one["subscription_id"]], one["before"], one["after"]) for one in changes]
+
+
+@lru_cache(maxsize=256)
+def _totals(period: Period, listed: Shape) -> Statement:
+    return Statement(*totals_sql(listed.rows(), period.usage()), planned_each_time=True)
+
+
+@lru_cache(maxsize=256)
+def _largest_changes(period: Period, listed: Shape | None, count: int) -> PreparedQuery[Any]:
+    """Return the query for the largest changes in a list, or among some keys."""
+    earlier, later = cast(date, Param("earlier")), cast(date, Param("later"))
+
+    def build() -> QuerySet[Usage, Any]:
+        these = AnyOf(F("subscription"), Param("keys"))
+        of_list = Q(subscription__in=listed.rows().values("pk")) if listed else Q(these)
+        return by_change(period.usage().filter(of_list), earlier, later).values_list(*_CHANGE)[:count]
+
+    return PreparedQuery(build, planned_each_time=True)
+
+
+_BY_KEYS = PreparedQuery(lambda: Subscription.objects.select_related("customer__organisation", "sku").filter(_THESE))
 
 
 # --- Customers and partners with their figures ---------------------------------------------------------------------
@@ -181,11 +302,23 @@ class CustomerRow:
 def customer_rows(actor: Actor, customers: Sequence[Customer]) -> list[CustomerRow]:
     """Return the customers in their order, with the figures of today. It takes two queries."""
     rows = {customer.pk: CustomerRow(customer) for customer in customers}
-    visible = subscriptions_visible_to(actor).filter(customer__in=list(rows))
-    for name, counted in (("subscriptions", visible), ("without_partner", without_partner(visible))):
-        for one in counted.order_by().values("customer_id").annotate(count=Count("pk")):
-            setattr(rows[one["customer_id"]], name, one["count"])
+    for name in ("subscriptions", "without_partner"):
+        counted = _of_customers(Reader.of(actor), name).values(ids=list(rows), organisation=actor.organisation_id)
+        for pk, count in counted:
+            setattr(rows[pk], name, count)
     return list(rows.values())
+
+
+@lru_cache(maxsize=256)
+def _of_customers(reader: Reader, name: str) -> PreparedQuery[Any]:
+    """Return the query for the keys of customers with the number of their subscriptions, or of those of this name."""
+
+    def build() -> QuerySet[Any, Any]:
+        visible = subscriptions_visible_to(reader.actor()).filter(AnyOf(F("customer"), Param("ids")))
+        counted = without_partner(visible) if name == "without_partner" else visible
+        return counted.order_by().values_list("customer_id").annotate(count=Count("pk"))
+
+    return PreparedQuery(build)
 
 
 @dataclass
@@ -201,17 +334,38 @@ class PartnerRow:
 def partner_rows(actor: Actor, partners: Sequence[Partner]) -> list[PartnerRow]:
     """Return the partners in their order, with the figures of today. It takes three queries."""
     rows = {partner.pk: PartnerRow(partner) for partner in partners}
-    children = Partner.objects.filter(organisation__parent__in=list(rows)).values("organisation__parent")
-    for one in children.annotate(locations=Count("pk")):
-        rows[one["organisation__parent"]].locations = one["locations"]
-    for whose in ("partner_id", "partner__organisation__parent_id"):
-        found = Association.objects.open().visible_to(actor).filter(**{f"{whose}__in": list(rows)})
-        for one in found.values(whose).annotate(
-            customers=Count("customer", distinct=True), of_record=Count("pk", filter=Q(kind=AssociationKind.DPOR))
-        ):
-            row = rows[one[whose]]
-            row.customers, row.of_record = one["customers"], one["of_record"]
+    ids = list(rows)
+    for pk, locations in _LOCATIONS.values(ids=ids):
+        rows[pk].locations = locations
+    for whose in ("partner", "partner__organisation__parent"):
+        figures = _of_partners(Reader.of(actor), whose).values(ids=ids, organisation=actor.organisation_id)
+        for pk, customers, of_record in figures:
+            rows[pk].customers, rows[pk].of_record = customers, of_record
     return list(rows.values())
+
+
+_LOCATIONS: PreparedQuery[Any] = PreparedQuery(
+    lambda: (
+        Partner.objects.filter(AnyOf(F("organisation__parent"), Param("ids")))
+        .values_list("organisation__parent")
+        .annotate(locations=Count("pk"))
+    )
+)
+
+
+@lru_cache(maxsize=256)
+def _of_partners(reader: Reader, whose: str) -> PreparedQuery[Any]:
+    """Return the query for the keys of partners, or of the companies above them, with the figures of the reader."""
+    of_record = Count("pk", filter=Q(kind=AssociationKind.DPOR))
+    return PreparedQuery(
+        lambda: (
+            Association.objects.open()
+            .visible_to(reader.actor())
+            .filter(AnyOf(F(whose), Param("ids")))
+            .values_list(whose)
+            .annotate(customers=Count("customer", distinct=True), of_record=of_record)
+        )
+    )
 
 
 def partners_visible_to(actor: Actor) -> QuerySet[Partner]:

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Self, TypeVar
 from django.db import models
 from django.utils import timezone
 
+from por.db.models import RowModel
+
 Row = TypeVar("Row", bound="WorkRow")
 
 
@@ -20,7 +22,7 @@ class WorkRowQuerySet(models.QuerySet[Row]):
         return self.waiting().filter(next_at__lte=timezone.now())
 
 
-class WorkRow(models.Model):
+class WorkRow(RowModel):
     """Work that is stored in a row of a table: a worker leases the row, does the work, and marks the row as done.
 
     A lease pushes `next_at` forward before the work begins. If the worker dies, the row becomes due again by itself.

@@ -151,7 +151,12 @@ def percent_text(part: int | Decimal | None, whole: int | Decimal | None) -> str
 
 def country_text(code: str) -> str:
     """Return the name of a country: Sweden · Sverige for SE; an unknown code as it is."""
-    return str(Locale(language()).territories.get(code, code))
+    return _country(code, language())
+
+
+@lru_cache(512)
+def _country(code: str, language: str) -> str:
+    return str(Locale(language).territories.get(code, code))
 
 
 def days_left_text(value: date | None, within: int = 90) -> str:

@@ -7,7 +7,7 @@ its own cells.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -39,7 +39,7 @@ class Frame:
     def __init__(self, template: str, *cells: str) -> None:
         self.template, self.cells = template, cells
 
-    def render(self, rows: Iterable[Mapping[str, str]], **flags: bool) -> SafeString:
+    def render(self, rows: Iterable[Mapping[str, str]], **flags: Hashable) -> SafeString:
         """Return the rows with these cells, escaped as in any template; the flags are further variables."""
         first, *parts = _parts(self.template, self.cells, tuple(flags.items()), get_language())
         shown = []
@@ -50,9 +50,9 @@ class Frame:
         return mark_safe("".join(shown))
 
 
-@lru_cache(64)
+@lru_cache(128)
 def _parts(
-    template: str, cells: tuple[str, ...], flags: tuple[tuple[str, bool], ...], _language: str | None
+    template: str, cells: tuple[str, ...], flags: tuple[tuple[str, Hashable], ...], _language: str | None
 ) -> list[tuple[str, str]]:
     """Return each cell of the row with the text after it; the first has no cell."""
     marks = {cell: mark_safe(f"\0{cell}\0") for cell in cells}

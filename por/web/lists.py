@@ -158,6 +158,19 @@ class Page(Generic[Row]):
     next: str
 
 
+@dataclass(frozen=True)
+class Whole:
+    """The shape of a list that is the same for all its readers."""
+
+    rows: Callable[[], QuerySet[Any]]
+    planned_each_time = False
+
+
+def prepared_whole(rows: Callable[[], QuerySet[Any]]) -> Prepared:
+    """Return a list that is the same for all its readers, prepared."""
+    return Prepared(rows().model, Whole(rows), {}, of_models=True)
+
+
 class Listing(Generic[Row]):
     """A list with tabs, filters and pages, as the address asks for it. Its rows are read when they are needed.
 
@@ -166,7 +179,7 @@ class Listing(Generic[Row]):
     `counts` returns how many rows each tab has without filters, by its key. Without it, each tab is counted by itself.
 
     `prepared` returns the same rows as prepared queries read them: those of the tab with this key, with or without the
-    filters.
+    filters. If only the whole of a list without tabs is prepared, `whole` is the function of a module that returns it.
     """
 
     def __init__(
@@ -181,6 +194,7 @@ class Listing(Generic[Row]):
         as_of_query: str = "",
         counts: Callable[[], Mapping[str, int]] | None = None,
         prepared: Callable[[str, bool], Prepared] | None = None,
+        whole: Callable[[], QuerySet[Row]] | None = None,
     ) -> None:
         self.request, self.base, self.tabs, self.as_of_query = request, base, tabs, as_of_query
         self.counts, self.prepared = counts, prepared
@@ -188,6 +202,8 @@ class Listing(Generic[Row]):
         self.tab = selected(tabs, request) if tabs else None
         self.order = (self.tab and self.tab.order) or order
         self.count_text = count_text
+        if whole and self.form.is_valid() and not self._filtered:
+            self.prepared = lambda _tab, _filtered: prepared_whole(whole)
 
     @property
     def wants_csv(self) -> bool:
@@ -205,7 +221,7 @@ class Listing(Generic[Row]):
         )
 
     @cached_property
-    def _rows(self) -> QuerySet[Row] | Prepared:
+    def matching(self) -> QuerySet[Row] | Prepared:
         """Return the same rows, prepared if they can be."""
         return self.prepared(self.tab.key if self.tab else "", True) if self.prepared else self.found
 
@@ -277,7 +293,7 @@ class Listing(Generic[Row]):
         if self.form.errors:
             return Page([], "", ""), 0
         try:
-            with statement_timeout() if self.form.has_time_limit else nullcontext():
+            with statement_timeout() if self.form.has_time_limit and self._filtered else nullcontext():
                 return self._page(), self._count() if self.count_text else 0
         except Refused as refused:
             self.form.add_error(None, str(refused.message))
@@ -287,17 +303,17 @@ class Listing(Generic[Row]):
         """Return the number of rows that match."""
         if self.tab and self.counts and not self._filtered:
             return self._counted[self.tab.key]
-        return count_of(self._rows)
+        return count_of(self.matching)
 
     def _page(self) -> Page[Row]:
         """Return the page that the address asks for; the first page if the cursor is not valid or past the end."""
         cursor = self.request.GET.get(CURSOR, "")
         try:
-            part = read_part(self._rows, self.order, PAGE_SIZE, cursor)
+            part = read_part(self.matching, self.order, PAGE_SIZE, cursor)
         except CursorInvalid:
             part = None
         if part is None or (cursor and not part.rows):
-            part = read_part(self._rows, self.order, PAGE_SIZE)
+            part = read_part(self.matching, self.order, PAGE_SIZE)
         return Page(
             part.rows,
             previous=address(self.request, **{CURSOR: part.previous}) if part.previous else "",

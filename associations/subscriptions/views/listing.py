@@ -16,16 +16,17 @@ from django.utils import timezone
 from associations.change_requests.queries import open_requests
 from associations.record import queries
 from associations.record.access import few_keys, newest_of, newest_of_customers, restricted
+from associations.record.former import show_as_seen
 from associations.subscriptions.exports import subscriptions_csv
 from associations.subscriptions.forms import ListShape, SubscriptionFilter, params
 from por.accounts.middleware import Request
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind, Right
-from por.db.keyset import Part, Prepared, read_part
+from por.db.keyset import Part, Prepared, count_each, read_part
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.models import Subscription
 from por.directory.queries import formerly
-from por.web.lists import CURSOR, PAGE_SIZE, Listing, ListTab, count_of, subscriptions_text
+from por.web.lists import COUNT_TO, CURSOR, PAGE_SIZE, Listing, ListTab, subscriptions_text
 from por.web.pages import as_of_context, render_page
 
 Kept = TypeVar("Kept")
@@ -144,7 +145,8 @@ def subscription_listing(
 
     def counted() -> Mapping[str, int]:
         if not by_kind:
-            return {tab.key: count_of(prepared(tab.key, False)) for tab in tabs}
+            counts = count_each([prepared(tab.key, False) for tab in tabs], COUNT_TO + 1)
+            return {tab.key: count for tab, count in zip(tabs, counts, strict=True)}
         shape = PageShape(whole, today, tabs_of, "", of, restrict)
         return totals(_by_kind(shape, by_kind).values(**params(actor, few, {})))
 
@@ -156,7 +158,7 @@ def subscription_listing(
         tabs=tabs,
         count_text=subscriptions_text,
         as_of_query=as_of_query,
-        counts=partial(kept, "counts", counted) if keeps else counted if by_kind else None,
+        counts=partial(kept, "counts", counted) if keeps else counted if by_kind or not form.day else None,
         prepared=prepared if form.is_valid() and form.is_simple else None,
     )
 
@@ -169,11 +171,13 @@ def subscription_page(
     filters: type[SubscriptionFilter] = SubscriptionFilter,
     file: Callable[[Actor, QuerySet[Subscription], date | None], HttpResponseBase] = subscriptions_csv,
     more: Callable[[QuerySet[Subscription], Sequence[Subscription], date | None], dict[str, Any]] = lambda *_: {},
+    with_record: bool = True,
     **of_list: Any,
 ) -> HttpResponseBase:
     """Return one page of a subscription_listing, or all of it as CSV.
 
     `more` returns further context for the template, from what the tabs choose from and from the rows of the page.
+    Without `with_record`, the template shows neither the record of a row nor its usage.
     """
     actor = request.actor
     form = filters(request.GET)
@@ -183,13 +187,15 @@ def subscription_page(
     if shown.wants_csv:
         return file(actor, shown.ordered, form.day)
     rows = shown.page.rows
-    named = queries.rows(actor, rows, form.day)
     text = form.cleaned_data.get("search", "")
+    named = queries.rows(actor, rows, form.day) if with_record or text else []
+    if not with_record:
+        show_as_seen(actor, rows)
     context = {
         **shown.context,
         "rows": named,
         "formerly": formerly(text, organisations_of(named)) if text else [],
-        "questions": {} if form.day else open_requests(actor, [one.pk for one in rows]),
+        "questions": open_requests(actor, [one.pk for one in rows]) if with_record and not form.day else {},
         "may_attach": actor.may(Right.ATTACH),
         "may_move": actor.may(Right.MOVE) and bool(actor.below),
         **past,

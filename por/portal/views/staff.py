@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -79,12 +79,17 @@ def staff_home(request: Request) -> HttpResponse:
 # --- Customers ------------------------------------------------------------------------------------------------------
 
 
+def _customers() -> QuerySet[Customer]:
+    return Customer.objects.select_related("organisation")
+
+
 @require_safe
 @only(OrganisationKind.STAFF)
 def staff_customer_list(request: Request) -> HttpResponse:
     shown = Listing(
         request,
-        Customer.objects.select_related("organisation"),
+        _customers(),
+        whole=_customers,
         order=("organisation__name", "pk"),
         form=CustomerFilter(request.GET),
         count_text=customers_text,
@@ -129,12 +134,17 @@ def staff_customer_detail(request: Request, tenant_id: uuid.UUID) -> HttpRespons
 # --- Partners -------------------------------------------------------------------------------------------------------
 
 
+def _partners() -> QuerySet[Partner]:
+    return Partner.objects.select_related("organisation__parent")
+
+
 @require_safe
 @only(OrganisationKind.STAFF)
 def staff_partner_list(request: Request) -> HttpResponse:
     shown = Listing(
         request,
-        Partner.objects.select_related("organisation__parent"),
+        _partners(),
+        whole=_partners,
         order=("organisation__name", "pk"),
         form=PartnerFilter(request.GET),
         count_text=partners_text,

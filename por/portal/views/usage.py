@@ -25,7 +25,6 @@ from associations.record.usage import (
     in_period,
     months_of_changes,
     months_seen,
-    totals,
     use_of_workloads,
 )
 from associations.subscriptions import figures
@@ -37,7 +36,7 @@ from por.accounts.rules import OrganisationKind
 from por.directory.models import Subscription
 from por.portal.exports import months_csv, usage_csv
 from por.portal.forms import UsageFilter, UsageForm
-from por.portal.queries import largest_changes, newest_usage
+from por.portal.queries import UsageOfList, newest_usage
 from por.web.lists import Listing, ListTab, address, wants_csv
 from por.web.pages import as_of_context, render_page
 
@@ -143,29 +142,27 @@ def _of_many(request: Request, tabs_of: TabsOf, of: Of, *, page: str) -> HttpRes
     form.is_valid()
     past = as_of_context(request, form)
     shown = subscription_listing(request, form, tabs_of, order=BY_CUSTOMER, as_of_query=past["as_of_query"], of=of)
-    each = in_period(usage_visible_to(actor), form.since, form.until)
     if shown.wants_csv:
-        return usage_csv(actor, shown.ordered, each, form.day)
+        return usage_csv(actor, shown.ordered, form.since, form.until, form.day)
     rows = shown.page.rows
-    usage = each.filter(subscription__in=shown.found.values("pk"))
+    usage = UsageOfList(actor, shown.matching, form.since, form.until)
     earlier, later = months_of_changes(form.until)
-    changing = usage
+    keys: list[int] | None = None
     newest: Totals | None
     if _is_whole_record(actor, shown):
         of_record = use_of_record(actor, form.since)
         use, newest = of_record.workloads, of_record.newest
-        if (keys := most_changed(actor, later, CHANGES)) is not None:
-            changing = each.filter(subscription__in=keys)
+        keys = most_changed(actor, later, CHANGES)
     else:
-        use = use_of_workloads(usage) if rows else []
-        newest = totals(shown.found, each) if use else None
+        use = usage.of_workloads() if rows else []
+        newest = usage.totals() if use else None
     context = {
         **shown.context,
         "of_partner": actor.kind == OrganisationKind.PARTNER,
         "usage_page": f"portal:{page}",
-        "rows": newest_usage(actor, rows, each, form.day),
+        "rows": newest_usage(actor, rows, form.since, form.until, form.day),
         "totals": newest if use else None,
-        "changes": largest_changes(changing, earlier, later, CHANGES) if use else [],
+        "changes": usage.largest_changes(earlier, later, CHANGES, keys) if use else [],
         "earlier": earlier,
         "later": later,
         "associated": not rows and shown.tab is shown.tabs[0] and subscriptions_visible_to(actor).exists(),

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django import template
-from django.db.models import Field, Model
 from django.forms import BoundField, CheckboxInput, RadioSelect
 from django.template.base import Node, Parser, Token
 from django.template.context import Context
@@ -270,19 +269,6 @@ def field(bound: BoundField, css: str = "") -> dict[str, Any]:
     kind = "choices" if isinstance(widget, RadioSelect) else "check" if isinstance(widget, CheckboxInput) else "input"
     attrs: dict[str, str | bool] = {"class": f"input {css}".strip(), "placeholder": False} if kind == "input" else {}
     return {"field": bound, "kind": kind, "widget": bound.as_widget(attrs=attrs)}
-
-
-@register.filter
-def choice(row: Model, field: str) -> str:
-    """Return the word for what a field with choices holds, as get_…_display does, without asking for it in each row."""
-    value: str = getattr(row, field)
-    return choices(type(row), field, get_language()).get(value, value)
-
-
-@lru_cache
-def choices(model: type[Model], name: str, _language: str | None) -> dict[Any, str]:
-    field = cast("Field[Any, Any]", model._meta.get_field(name))
-    return {value: str(label) for value, label in field.flatchoices}
 
 
 @register.simple_tag

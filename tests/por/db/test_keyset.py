@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core import signing
 
 from por.accounts.models import User
-from por.db.keyset import CursorInvalid, read_part, read_parts
+from por.db.keyset import CursorInvalid, Prepared, count_each, read_part, read_parts
+from por.db.prepared import Param
 from por.directory.models import Customer, Subscription
 from tests.factories import make_customer, make_subscription, make_user
 
@@ -113,3 +115,26 @@ def test_a_cursor_of_another_list_or_a_forged_one_is_refused(rows):
     for one in foreign:
         with pytest.raises(CursorInvalid):
             read_part(rows, ("pk",), 3, one)
+
+
+@dataclass(frozen=True)
+class OfProduct:
+    """The shape of a list of the subscriptions of a product, which is a Param; or of none at all."""
+
+    is_empty: bool = False
+    planned_each_time = False
+
+    def rows(self):
+        found = Subscription.objects.filter(product=Param("product"))
+        return found.none() if self.is_empty else found
+
+
+def test_lists_are_counted_together_up_to_a_number(rows, django_assert_num_queries):
+    product = rows[0].product
+    lists = [Prepared(Subscription, OfProduct(is_empty), {"product": product}) for is_empty in (False, True, False)]
+    of_it = rows.filter(product=product).count()
+    assert of_it > 1
+    with django_assert_num_queries(1):
+        assert count_each(lists, 100) == [of_it, 0, of_it]
+    assert count_each(lists, 1) == [1, 0, 1]
+    assert count_each(lists[1:2], 100) == [0]

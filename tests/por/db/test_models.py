@@ -9,10 +9,12 @@ from typing import Any
 
 from django.db import models
 from django.db.models.signals import post_init
+from django.utils.translation import override
 
 from associations.record.models import Association
 from por.accounts.models import Membership, Organisation
 from por.db.models import RowModel
+from por.db.prepared import PreparedQuery
 from por.directory.models import Customer, Partner, Sku, Subscription
 from tests.factories import make_customer, make_subscription
 
@@ -65,3 +67,29 @@ def test_an_object_can_be_changed_saved_and_kept_like_any_other(subscription: Su
     assert Subscription.objects.only("seats").get().get_deferred_fields()
     make_subscription(other)
     assert Subscription.objects.count() == 2
+
+
+def test_each_language_has_its_own_word_for_a_choice(subscription: Subscription) -> None:
+    subscription.status = Subscription.Status.SUSPENDED
+    for language in ("en", "sv", "en"):
+        with override(language):
+            assert subscription.get_status_display() == str(Subscription.Status.SUSPENDED.label)
+    assert subscription.get_status_display() == "Suspended"
+
+
+def test_a_value_that_is_no_choice_is_its_own_word(subscription: Subscription) -> None:
+    subscription.status = "hibernating"
+    assert subscription.get_status_display() == "hibernating"
+    assert Partner(market=None).get_market_display() is None  # type: ignore[misc]
+
+
+def test_rows_that_name_the_same_customer_share_its_object(subscription: Subscription) -> None:
+    make_subscription(subscription.customer)
+    make_subscription(make_customer("Other"))
+    query = PreparedQuery(lambda: Subscription.objects.select_related("customer__organisation", "sku").order_by("pk"))
+    first, second, third = query.all()
+    assert first.customer is second.customer
+    assert first.customer.organisation is second.customer.organisation
+    assert first.customer.organisation.customer is first.customer
+    assert third.customer.organisation.name == "Other"
+    assert [one.sku for one in (first, second, third)] == [one.sku for one in Subscription.objects.order_by("pk")]

@@ -77,3 +77,35 @@ def test_navigation_inbox_and_open_requests_take_two_queries(
     assert tables.count("notifications_notification") == 1
     assert tables.count("associations_changerequest") == 1
     assert not [one for one in asked if one["sql"].startswith('SELECT 1 AS "a" FROM "associations_association"')]
+
+
+def test_header_and_navigation_show_each_reader_their_own(admin: Actor, amira: Actor) -> None:
+    """They are written once for all readers, so what is one's own must be put in each time."""
+    for language, actor, other in [(one, *two) for one in ("en", "sv") for two in ((admin, amira), (amira, admin))]:
+        assert actor.user
+        assert actor.organisation
+        assert other.organisation
+        actor.user.language = language
+        actor.user.save()
+        page = signed_in(actor).get("/me")
+        top = page.text.partition("<header")[2].partition("<main")[0]
+        assert actor.organisation.name in top
+        assert other.organisation.name not in top
+        assert f"<b>{actor.user}</b>" in top
+        assert str(other.user) not in top
+        assert 'name="next" value="/me"' in top
+        assert str(page.context["csrf_token"]) in top
+        assert ("Sign out" in top) == (language == "en")
+
+
+def test_header_escapes_what_people_enter(admin: Actor) -> None:
+    assert admin.user
+    assert admin.organisation
+    admin.user.name = "<b>Ann</b> & \0x"[:13]
+    admin.user.save()
+    admin.organisation.name = "Al\"m's {0} <i>"
+    admin.organisation.save()
+    top = signed_in(admin).get("/me?x=%22%3E%3Cscript%3E").text.partition("<main")[0]
+    assert "&lt;b&gt;Ann&lt;/b&gt; &amp;" in top
+    assert "Al&quot;m&#x27;s {0} &lt;i&gt;" in top
+    assert "<script>" not in top

@@ -159,7 +159,7 @@ def test_gaps_of_a_large_partner_are_the_plain_ones_after_each_change_of_a_custo
         for key, found in plain.items():
             shown = web.get("/p/gaps/", {"view": key}).context
             counts = {str(tab.url).rpartition("=")[2] if "=" in tab.url else "": tab.count for tab in shown["tabs"]}
-            if [row.subscription for row in shown["rows"]] != list(found):
+            if [gap.subscription for gap in shown["gaps"]] != list(found):
                 wrong.append(f"rows of {key!r}")
             if counts != {name: rows.count() for name, rows in plain.items()}:
                 wrong.append(f"counts at {key!r}")

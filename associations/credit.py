@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
@@ -87,6 +87,20 @@ class Only:
 
 
 @dataclass(frozen=True)
+class Supposed:
+    """Associations as they would be if a company got some subscriptions and lost others at an instant.
+
+    The subscriptions are named by their keys. The company is the partner of record of those it gets, and its
+    associations with those it loses end. What it has with a whole tenant stays.
+    """
+
+    company: int
+    at: datetime
+    attached: tuple[int, ...] = ()
+    detached: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Units:
     """The common table expressions that end with `units`, and their parameters.
 
@@ -110,11 +124,18 @@ class Units:
 
 
 def units(
-    credit: Credit, only: Only, day: date, companies: Collection[int] | None = None, *, periods: bool = False
+    credit: Credit,
+    only: Only,
+    day: date,
+    companies: Collection[int] | None = None,
+    *,
+    periods: bool = False,
+    supposed: Supposed | None = None,
 ) -> Units:
     """Return who is credited for what: at the end of a UTC day, or with the periods that had begun by then.
 
-    `companies` are the keys of organisations: global accounts, and locations without one. None means all.
+    `companies` are the keys of organisations: global accounts, and locations without one. None means all. With
+    `supposed`, the result is right for its company alone.
     """
     kinds = credit.kinds_on(day)
     by_workload = AssociationKind.CPOR in kinds
@@ -139,7 +160,15 @@ def units(
     }
     for kind, better in credit.yields:
         given[f"credit_better_than_{kind.value}"] = [one.value for one in better]
-    shape = _Shape(credit, kinds, only, by_workload, periods, is_ranked, companies is not None)
+    if supposed is not None:
+        given |= {
+            "supposed_company": supposed.company,
+            "supposed_at": supposed.at,
+            "supposed_attached": list(supposed.attached),
+            "supposed_detached": list(supposed.detached),
+        }
+    table = "associations_association" if supposed is None else f"({_SUPPOSED})"
+    shape = _Shape(credit, kinds, only, by_workload, periods, is_ranked, companies is not None, table)
     return Units(shape.sql(), given, by_workload, periods)
 
 
@@ -165,6 +194,7 @@ class _Shape:
     periods: bool
     is_ranked: bool
     is_for_some: bool
+    associations: str
 
     def sql(self) -> str:
         ctes = [f"companies AS ({self._companies()})", f"associated AS ({self._associated()})"]
@@ -224,12 +254,18 @@ class _Shape:
             if is_of_tenant:
                 conditions.append(f"{_HERE} @> %(credit_end)s - interval '1 microsecond'")
         if self.is_for_some and self.is_ranked:
-            conditions.append(f"one.customer_id IN ({_THEIR_CUSTOMERS})")
+            conditions.append(f"one.customer_id IN ({self._their_customers()})")
         return f"""
             SELECT {", ".join(columns)}
-            FROM associations_association AS one JOIN companies USING (partner_id)
+            FROM {self.associations} AS one JOIN companies USING (partner_id)
             JOIN directory_subscription AS subscription ON {join} {each}
             WHERE {" AND ".join(conditions)}
+        """
+
+    def _their_customers(self) -> str:
+        return f"""
+            SELECT of_theirs.customer_id FROM {self.associations} AS of_theirs
+            JOIN companies AS theirs USING (partner_id) WHERE theirs.company = ANY(%(credit_companies)s)
         """
 
     def _filters(self) -> list[str]:
@@ -295,7 +331,17 @@ _OWN_TENANTS = """
     FROM companies JOIN directory_partner AS partner ON partner.organisation_id = partner_id
     JOIN directory_customer AS customer ON customer.tenant_id = partner.own_tenant_id
 """
-_THEIR_CUSTOMERS = """
-    SELECT of_theirs.customer_id FROM associations_association AS of_theirs
-    JOIN companies AS theirs USING (partner_id) WHERE theirs.company = ANY(%(credit_companies)s)
+# The associations as they would be. What ends before it begins has no instant, and no condition on instants takes it.
+_SUPPOSED = """
+    SELECT stored.id, stored.kind, stored.program, stored.workload, stored.customer_id, stored.subscription_id,
+        stored.partner_id, stored.began_at, stored.began_at_before, stored.attached_at, stored.undone_at, stored.source,
+        CASE WHEN stored.subscription_id = ANY(%(supposed_detached)s) AND stored.partner_id IN (
+            SELECT id FROM accounts_organisation WHERE coalesce(parent_id, id) = %(supposed_company)s
+        ) THEN least(stored.ended_at, %(supposed_at)s::timestamptz) ELSE stored.ended_at END AS ended_at
+    FROM associations_association AS stored
+    UNION ALL
+    SELECT -subscription.id, 'dpor', '', '', subscription.customer_id, subscription.id,
+        %(supposed_company)s::bigint, %(supposed_at)s::timestamptz, NULL, %(supposed_at)s::timestamptz, NULL,
+        'customer', NULL
+    FROM directory_subscription AS subscription WHERE subscription.id = ANY(%(supposed_attached)s)
 """

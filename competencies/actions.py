@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from competencies.events import LevelChanged, change_of
 from competencies.judged import judged
+from competencies.measures.asking import asked_once
 from competencies.models import Attainment, Recompute
 from competencies.programs import computed_on, programs
 from competencies.results import QUALIFIED
@@ -308,12 +309,13 @@ def _compute_day(day: date, companies: Collection[int], *, tell: bool) -> int:
     With `tell`, record an event for each level that a company has reached or lost since its result before.
     """
     before = _last(day, companies)
-    new = [
-        Attainment(company_id=company, program=program.id, day=day, level=result["level"], result=result)
-        for program in computed_on(day)
-        for company, result in judged(program, day, companies).items()
-        if (company, program.id) not in before or result != before[company, program.id].result
-    ]
+    with asked_once():
+        new = [
+            Attainment(company_id=company, program=program.id, day=day, level=result["level"], result=result)
+            for program in computed_on(day)
+            for company, result in judged(program, day, companies).items()
+            if (company, program.id) not in before or result != before[company, program.id].result
+        ]
     Attainment.objects.bulk_create(new, batch_size=1000)
     if tell:
         _record_changes(new, before)

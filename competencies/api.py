@@ -10,20 +10,25 @@ from django import forms
 from django.http import HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from competencies.forms import WhatIfFilter
+from competencies.measures.asking import Group
 from competencies.queries import attained, attained_in, company_for, known, known_in
 from competencies.results import Result
-from competencies.schemas import EXAMPLE, CompetencyShape, competency_shape
+from competencies.schemas import EXAMPLE, CompetencyShape, WhatIfShape, competency_shape, what_if_shape
+from competencies.supposing import WhatIf
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind
-from por.api.endpoint import Endpoint, wants_csv
+from por.accounts.writes import idempotent
+from por.api.endpoint import Endpoint, check_parameters, entered, wants_csv
 from por.api.lists import filtered
 from por.api.schema import described
 from por.directory.forms import MpnIdField
-from por.web.filters import DAY, AsOfForm
+from por.web.filters import DAY, AsOfForm, FilterForm
 from por.web.lists import csv_file
 
 
@@ -100,6 +105,100 @@ class CompetencyDetail(Endpoint):
     )
     def get(self, request: Request, program: str) -> Response:
         return Response(competency_shape(filtered(request, CompetencyFilter).result_of(actor_of(request), program)))
+
+
+class GroupBody(serializers.Serializer[Any]):
+    """So many people, each with the same credentials."""
+
+    credentials = serializers.ListField(
+        child=serializers.CharField(max_length=100), help_text="1 to 20, such as exam:70-347."
+    )
+    count = serializers.IntegerField(help_text="1 to 1,000.")
+
+
+class NamedBody(serializers.Serializer[Any]):
+    """A subscription that you see, or of a customer that you see."""
+
+    subscription_id = serializers.UUIDField()
+
+
+class WhatIfBody(serializers.Serializer[Any]):
+    """What would be. In all, up to 200 subscriptions and groups of people."""
+
+    attach = serializers.ListField(child=NamedBody(), default=list, help_text="Those that the company gets.")
+    detach = serializers.ListField(child=NamedBody(), default=list, help_text="Those that the company loses.")
+    people = serializers.ListField(child=GroupBody(), default=list, help_text="People who join the company.")
+    as_of = serializers.DateField(
+        required=False, help_text="The UTC day on which this would happen, and of which the results are: today."
+    )
+
+    def validate_as_of(self, day: date) -> date:
+        if day > timezone.localdate():
+            raise serializers.ValidationError(_("The date must be today or in the past."), code="as_of_in_future")
+        return day
+
+
+class Whose(FilterForm):
+    """Whose competencies."""
+
+    mpn_id = MpnIdField(help_text="The partner, for staff. For a partner, its company or one of its locations.")
+
+
+WHAT_IF_EXAMPLE = [{"program": EXAMPLE["program"], "today": EXAMPLE, "supposed": EXAMPLE | {"level": "gold"}}]
+REFUSED = ["required", "mpn_id_malformed", "as_of_in_future", "too_many_rows", "attached_and_detached"]
+REFUSED += ["count_out_of_range", "credentials_out_of_range", "credential_malformed"]
+
+
+class WhatIfAnswer(Endpoint):
+    @described(
+        "what_if",
+        "What would be",
+        """What the company would reach in each programme if it became the partner of record of some subscriptions, lost
+        others, or people joined it. Nothing is stored. It is computed as if all of this happened on the day, today or
+        `as_of`, beside what has been reached. `attach`, `detach` and `people` may be repeated, and the address can be
+        shared within the company.""",
+        answers={200: list[WhatIfShape]},
+        example=WHAT_IF_EXAMPLE,
+        filters=WhatIfFilter,
+        problems={404: ["not_found"], 422: [*REFUSED, "people_malformed"]},
+    )
+    def get(self, request: Request) -> Response:
+        asked, actor = filtered(request, WhatIfFilter), actor_of(request)
+        company = company_for(actor, asked.cleaned_data["mpn_id"])
+        return Response([what_if_shape(*one) for one in asked.results(company, actor)])
+
+    @described(
+        "ask_what_if",
+        "What would be, asked with a body",
+        """The same for longer questions. Nothing is stored, so a read-only token may ask. With an `Idempotency-Key` the
+        first answer is repeated.""",
+        answers={200: list[WhatIfShape]},
+        example=WHAT_IF_EXAMPLE,
+        body=WhatIfBody,
+        body_example={
+            "attach": [{"subscription_id": "0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"}],
+            "people": [{"credentials": ["exam:70-346", "exam:70-347"], "count": 2}],
+        },
+        filters=Whose,
+        problems={404: ["not_found"], 422: [*REFUSED, "not_a_list", "blank", "max_string_length", "date", "datetime"]},
+        writes=True,
+    )
+    def post(self, request: Request) -> Response:
+        actor = actor_of(request)
+
+        def answer() -> Response:
+            check_parameters(request)
+            given = entered(request, WhatIfBody)  # first, because a body may be too large for anyone
+            company = company_for(actor, filtered(request, Whose).cleaned_data["mpn_id"])
+            asked = WhatIf(
+                [one["subscription_id"] for one in given["attach"]],
+                [one["subscription_id"] for one in given["detach"]],
+                [Group(one["count"], tuple(one["credentials"])) for one in given["people"]],
+            )
+            day = given.get("as_of") or timezone.localdate()
+            return Response([what_if_shape(*one) for one in asked.results(company, day, actor)])
+
+        return idempotent(request, answer)
 
 
 def _lines(found: Iterable[CompetencyShape]) -> Iterator[list[Any]]:

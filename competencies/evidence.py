@@ -45,7 +45,7 @@ def evidence_of(actor: Actor, company: Organisation, result: Result, day: date) 
     Where a metric is measured for each kind of association, a customer counts with the kind that gives it most.
     """
     found: dict[str, dict[int, Decimal]] = {}
-    for question in questions(result.program, result.version, day, [company.pk]):
+    for question in questions(result.program, result.version, day, (company.pk,)):
         if question.track not in ("", result.track):
             continue
         amounts: dict[int, Decimal] = defaultdict(Decimal)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from associations.credit import Credit, KindsSince, Only, OwnTenant, Retroactive
 from associations.record.rules import AssociationKind
-from competencies.measures.asking import Ask, Figure, Measured, Size, Window, measured
+from competencies.measures.asking import Ask, Figure, Measured, Size, Suppose, Window, asked_once, measured
 from competencies.measures.named import MEASURES
 from competencies.measures.tenants import tenants
 from por.directory.models import Partner
@@ -34,22 +34,33 @@ OF_TRACK, CUSTOMERS, SMALL_CUSTOMERS = "track_smb", "customers", "customers_smb"
 ENTERPRISE, SMB = "enterprise", "smb"
 
 
-def attain(program: Program, day: date, companies: Collection[int] | None = None) -> dict[int, Outcome]:
+def attain(
+    program: Program, day: date, companies: Collection[int] | None = None, suppose: Suppose | None = None
+) -> dict[int, Outcome]:
     """Return the verdict of each company on a day, by its key; none where no version is in force.
+
+    With `suppose`, it is the verdict that would be, and right for the company that this is about.
 
     Each measure is one statement for all companies. A score that has to qualify on any day of some months is judged on
     the days on which its facts can differ.
     """
+    with asked_once():
+        return _attain(program, day, None if companies is None else tuple(companies), suppose)
+
+
+def _attain(
+    program: Program, day: date, companies: tuple[int, ...] | None, suppose: Suppose | None
+) -> dict[int, Outcome]:
     version = program.on(day)
     if version is None:
         return {}
-    facts = facts_of(program, version, day, companies)
+    facts = facts_of(program, version, day, companies, suppose)
     outcomes = {company: judge(program, version, one) for company, one in facts.items()}
     rule = version.outcome.qualified if version.outcome else None
     if rule is None or rule.on_any_day_of_months is None:
         return outcomes
     earlier = [
-        facts_of(program, before, one, companies)
+        facts_of(program, before, one, companies, suppose)
         for one in _days_that_differ(day, rule.on_any_day_of_months)
         if (before := program.on(one)) is not None
     ]
@@ -68,7 +79,11 @@ def _days_that_differ(day: date, months: int) -> list[date]:
 
 
 def facts_of(
-    program: Program, version: Version, day: date, companies: Collection[int] | None = None
+    program: Program,
+    version: Version,
+    day: date,
+    companies: tuple[int, ...] | None = None,
+    suppose: Suppose | None = None,
 ) -> dict[int, Facts]:
     """Return what is known of each company on a day, for all metrics that are measured."""
     wanted = Partner.objects.filter(organisation__parent=None)
@@ -77,14 +92,15 @@ def facts_of(
     known: dict[int, dict[str, Q]] = {}
     why: dict[int, dict[str, str]] = {}
     found = [
-        (one.fact, measured(MEASURES[one.measure], one.ask)) for one in questions(program, version, day, companies)
+        (one.fact, measured(MEASURES[one.measure], one.ask))
+        for one in questions(program, version, day, companies, suppose)
     ]
     choices: dict[int, dict[str, str]] = {}
     for company, market in wanted.values_list("pk", "market"):
         known[company] = _of_any_track({fact: quantity(of.of(company)) for fact, of in found}, program)
         why[company] = {fact: reasons[0] for fact, of in found if (reasons := of.of(company).reasons)}
         choices[company] = {MARKET: market} if market and MARKET in program.choices else {}
-    tracks = _tracks(program, version, day, companies)
+    tracks = _tracks(program, version, day, companies, suppose)
     return {
         company: Facts(values, choices[company] | tracks(company), day, str(company), why[company])
         for company, values in known.items()
@@ -120,7 +136,11 @@ class Question(NamedTuple):
 
 
 def questions(
-    program: Program, version: Version, day: date, companies: Collection[int] | None = None
+    program: Program,
+    version: Version,
+    day: date,
+    companies: tuple[int, ...] | None = None,
+    suppose: Suppose | None = None,
 ) -> Iterator[Question]:
     """Yield what is asked for the metrics of a version. Those that cannot be measured are left unknown."""
     of_tracks = program.choices[TRACK].of if TRACK in program.choices else ("",)
@@ -129,7 +149,7 @@ def questions(
             continue
         for track in of_tracks:
             suffix = f".{track}" if track else ""
-            ask = _ask(program, version, name, day, track, companies)
+            ask = _ask(program, version, name, day, track, companies, suppose)
             if metric.measure is Measure.PEOPLE and not ask.credentials:
                 continue  # the names of the credentials are not published
             for fact, one in _asks(name, metric, ask):
@@ -151,7 +171,13 @@ def _asks(name: str, metric: Metric, ask: Ask) -> Iterable[tuple[str, Ask]]:
 
 
 def _ask(
-    program: Program, version: Version, name: str, day: date, track: str, companies: Collection[int] | None
+    program: Program,
+    version: Version,
+    name: str,
+    day: date,
+    track: str,
+    companies: tuple[int, ...] | None,
+    suppose: Suppose | None,
 ) -> Ask:
     metric, policy = version.metrics[name], version.policy(name, day, track)
     window = policy.window
@@ -167,6 +193,7 @@ def _ask(
         not_services=policy.only.not_service,
         currency=program.currency or "USD",
         credentials=metric.holding.on(day) if metric.holding else (),
+        suppose=suppose,
     )
     if policy.only.revenue:
         ask = replace(ask, revenue_kind=policy.only.revenue)
@@ -244,7 +271,9 @@ class _Tracks:
         return {} if met is None else {TRACK: SMB if met else ENTERPRISE}
 
 
-def _tracks(program: Program, version: Version, day: date, companies: Collection[int] | None) -> _Tracks:
+def _tracks(
+    program: Program, version: Version, day: date, companies: tuple[int, ...] | None, suppose: Suppose | None
+) -> _Tracks:
     """Return how the track of a company is found: by its customers of last month, where the version says so.
 
     A customer is whoever spends enough in the track with the lower limit. Where all tracks are the same, the first one
@@ -255,7 +284,7 @@ def _tracks(program: Program, version: Version, day: date, companies: Collection
         for track in (program.choices[TRACK].of if TRACK in program.choices else ())
         for name, metric in version.metrics.items()
         if metric.measure is Measure.TENANTS
-        and (ask := _ask(program, version, name, day, track, companies)).spending is not None
+        and (ask := _ask(program, version, name, day, track, companies, suppose)).spending is not None
     ]
     if not spending:
         return _Tracks(version)

@@ -11,6 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from competencies.facts import attain
+from competencies.measures.asking import Suppose
 from competencies.models import Holding
 from competencies.programs import programs
 from competencies.results import stored
@@ -24,12 +25,17 @@ _LIFE_CYCLE = "competency"
 _OF_DESIGNATIONS = LifeCycle(years=1, override_months=0)
 
 
-def judged(program: Program, day: date, companies: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return by company what it had reached at the end of a day, by the rules of the day, as it is stored."""
+def judged(
+    program: Program, day: date, companies: Collection[int], suppose: Suppose | None = None
+) -> dict[int, dict[str, Any]]:
+    """Return by company what it had reached at the end of a day, by the rules of the day, as it is stored.
+
+    With `suppose`, it is what would have been reached by the company that this is about.
+    """
     held = _holdings(program.id, day, companies)
     return {
         company: stored(program, outcome, held.stage(program, company, outcome, day))
-        for company, outcome in attain(program, day, companies).items()
+        for company, outcome in attain(program, day, companies, suppose).items()
     }
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from associations.record.models import end_of
 from competencies.judged import judged
+from competencies.measures.asking import Suppose, asked_once
 from competencies.models import Attainment
 from competencies.programs import computed_on
 from competencies.results import Result
@@ -51,9 +52,10 @@ def absent() -> NotFound:
 # --- What it has reached --------------------------------------------------------------------------------------------
 
 
-def attained(company: Organisation, day: date) -> list[Result]:
-    """Return what a company had reached at the end of a day, computed from what is known now."""
-    return [_attained(program, company, day) for program in computed_on(day)]
+def attained(company: Organisation, day: date, suppose: Suppose | None = None) -> list[Result]:
+    """Return what a company had reached at the end of a day, computed from what is known now and perhaps supposed."""
+    with asked_once():
+        return [_attained(program, company, day, suppose) for program in computed_on(day)]
 
 
 def attained_in(company: Organisation, program_id: str, day: date) -> Result:
@@ -93,5 +95,5 @@ def _program(program_id: str, day: date) -> Program:
     return program
 
 
-def _attained(program: Program, company: Organisation, day: date) -> Result:
-    return Result.read(program, judged(program, day, [company.pk])[company.pk])
+def _attained(program: Program, company: Organisation, day: date, suppose: Suppose | None = None) -> Result:
+    return Result.read(program, judged(program, day, [company.pk], suppose)[company.pk])

@@ -72,6 +72,14 @@ class CompetencyShape(TypedDict):
     why: list[WhyShape]
 
 
+class WhatIfShape(TypedDict):
+    """What the company has reached in a programme on the day, and what it would reach."""
+
+    program: str
+    today: CompetencyShape
+    supposed: CompetencyShape
+
+
 EXAMPLE: dict[str, Any] = {
     "program": "competency.smcs",
     "title": "Small and Midmarket Cloud Solutions",
@@ -125,6 +133,15 @@ def competency_shape(result: Result) -> CompetencyShape:
         "total": None if result.total is None or not _has_points(result) else _amount(result.total, Unit.POINTS),
         "metrics": [_metric(result, one) for one in result.metrics],
         "why": [_why(one, Unit.POINTS, one.figures.get("level")) for one in result.reasons],
+    }
+
+
+def what_if_shape(today: Result, supposed: Result) -> WhatIfShape:
+    """Return what a company has reached and would reach in one programme."""
+    return {
+        "program": today.program.id,
+        "today": competency_shape(today),
+        "supposed": competency_shape(supposed),
     }
 
 

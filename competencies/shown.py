@@ -177,6 +177,33 @@ def _share(have: Amount, need: Amount) -> Fraction | None:
     return max(Fraction(0), min(Fraction(100), have.low * 100 / need.low))
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A programme of a page that says what would be: today's, the supposed one, and what changes in each metric."""
+
+    today: Shown
+    supposed: Shown
+    changes: list[str]
+
+    @property
+    def is_other_level(self) -> bool:
+        return self.today.level != self.supposed.level
+
+
+def compared(today: Result, supposed: Result) -> Compared:
+    """Return what a page shows of a programme and of what it would be, in the reader's language."""
+    before, after = shown(today), shown(supposed)
+    rows = {row.key: row for row in before.metrics}
+    changes = [
+        _("%(metric)s: %(before)s, then %(after)s") % {"metric": row.name, "before": old, "after": new}
+        for row in after.metrics
+        if row.key in rows
+        for old, new in ((rows[row.key].have, row.have), (rows[row.key].points, row.points))
+        if old != new
+    ]
+    return Compared(before, after, changes)
+
+
 def missing(page: Shown) -> Iterator[MetricRow]:
     """Yield the metrics that keep the company from the next level."""
     if page.result.next_level is not None:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("programmes/", views.programme_list, name="programme_list"),
     path("programmes/<str:program>/", views.programme, name="programme"),
     path("p/competencies/", views.partner_competencies, name="partner_competencies"),
+    path("p/competencies/what-if/", views.partner_what_if, name="partner_what_if"),
     path("p/competencies/<str:program>/", views.partner_competency, name="partner_competency"),
     path("a/partners/<str:mpn_id>/competencies/", views.staff_competencies, name="staff_competencies"),
     path("a/partners/<str:mpn_id>/competencies/<str:program>/", views.staff_competency, name="staff_competency"),

@@ -13,16 +13,17 @@ from django.views.decorators.http import require_safe
 
 from competencies.browsing import by_family, page_of
 from competencies.evidence import evidence_of
+from competencies.forms import WhatIfPageForm
 from competencies.programs import programs
 from competencies.queries import attained, attained_in, company_for
-from competencies.shown import missing, shown, who
+from competencies.shown import Compared, compared, missing, shown, who
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Organisation
 from por.accounts.rules import OrganisationKind
 from por.errors import NotFound
 from por.web.filters import AsOfForm
-from por.web.pages import as_of_context
+from por.web.pages import as_of_context, submit
 
 
 @require_safe
@@ -41,6 +42,22 @@ def staff_competencies(request: Request, mpn_id: str) -> HttpResponse:
 @only(OrganisationKind.PARTNER)
 def partner_competency(request: Request, program: str) -> HttpResponse:
     return _detail(request, company_for(request.actor), program)
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_what_if(request: Request) -> HttpResponse:
+    """Show what the company would reach. The address has the whole question, so that it can be shared."""
+    company, form = company_for(request.actor), WhatIfPageForm(request.GET, request.actor)
+    found: list[Compared] = []
+    if form.is_valid() and not form.is_asked:
+        status = 200
+    else:
+        sent = submit(form, lambda: [compared(*one) for one in form.results(company, request.actor)])
+        # Subscriptions that the reader may not see are named on the form.
+        found, status = sent.result or [], 404 if sent.is_done and form.errors else sent.status
+    context = {"company": company, "form": form, "found": found, "is_shown": form.is_asked and status == 200}
+    return render(request, "competencies/what_if.html", {**context, **as_of_context(request, form)}, status=status)
 
 
 @require_safe

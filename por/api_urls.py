@@ -87,6 +87,7 @@ v1 = [
     path("claims/<int:claim_id>/proofs/<int:number>/", proofs.ProofDetail.as_view(), name="proof"),
     path("claims/<int:claim_id>/proofs/<int:number>/content/", proofs.ProofContent.as_view(), name="proof_content"),
     path("competencies/", competencies.CompetencyList.as_view(), name="competencies"),
+    path("competencies/what-if/", competencies.WhatIfAnswer.as_view(), name="what_if"),
     path("competencies/<str:program>/", competencies.CompetencyDetail.as_view(), name="competency"),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/<int:notification_id>/done/", notifications.Done.as_view(), name="notification_done"),

@@ -38,6 +38,7 @@ logger_class = "por.serving.Log"
 preload_app = True  # the processes share the memory of the code, and a new one is ready at once
 control_socket_disable = True  # it would be in the home directory, one for all runs
 worker_connections = 1000
+limit_request_line = 8190  # the most there is: a shared "what if" names up to 200 subscriptions
 # Only the product reads what proxies tell of a request, if TRUSTED_PROXIES says that there are any.
 forwarded_allow_ips = forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}

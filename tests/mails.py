@@ -42,8 +42,9 @@ from associations.record.models import Association
 from associations.record.rules import AssociationKind, Source
 from associations.renewals import actions as renewals
 from por.accounts import actions as accounts
-from por.accounts.models import Actor, Organisation, User
+from por.accounts.models import SYSTEM, Actor, Organisation, User
 from por.directory.models import Customer, Subscription
+from por.history.actions import recording as history
 from por.history.actions.relaying import relay
 from por.notifications.actions import holding
 from por.notifications.actions.delivering import find_recipient
@@ -365,6 +366,17 @@ def assign_a_claim() -> None:
     commenting.comment(claim.pk, "Thank you.", by=reviewer)
 
 
+def reach_and_lose_a_level() -> None:
+    """Record that a company has reached a level and lost it, as the worker does."""
+    partner = make_partner()
+    make_member(partner.organisation)
+    about = history.ObjectRef("competency", "pcs.modern_work", "Solutions Partner for Modern Work")
+    for verb, level, before in (("competency.reached", "qualified", "none"), ("competency.lost", "none", "qualified")):
+        payload = {"program": about.id, "level": level, "before": before, "rule_version": "pcs-mw-2022"}
+        draft = history.EventDraft(partner.pk, payload, about, verb=verb)
+        history.record_each(by=SYSTEM, at=timezone.now(), events=[draft])
+
+
 def ask_for_a_password() -> None:
     """Ask for a link to choose a password."""
     person = make_user("Ines", email="ines@house.example")
@@ -389,6 +401,7 @@ CAUSES: list[Callable[[], None]] = [
     decide_conflicts,
     add_to_staff,
     assign_a_claim,
+    reach_and_lose_a_level,
     ask_for_a_password,
 ]
 

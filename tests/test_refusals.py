@@ -28,7 +28,7 @@ from por.api.views import document
 from por.directory.models import Customer, Partner, Subscription
 from tests.api import Api
 from tests.factories import make_customer, make_member, make_partner, make_staff
-from tests.test_writes import NEW, OF_FILES, PERSONAL, RECIPES, Ready
+from tests.test_writes import NEW, OF_FILES, PERSONAL, READS, RECIPES, Ready
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -181,6 +181,7 @@ def breakable(name: str) -> list[str]:
     answers = set(operation(name)["responses"])
     without = {
         "target": name in NEW,
+        "right": name in READS,
         "no version": "428" not in answers,
         "old version": "412" not in answers,
         "lock": name in ALWAYS_POSSIBLE,

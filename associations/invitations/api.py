@@ -38,7 +38,7 @@ from por.accounts.authentication import actor_of
 from por.accounts.models import Actor
 from por.accounts.rules import Right
 from por.accounts.writes import Target, write
-from por.api.endpoint import Endpoint, NoBody, entered, etag
+from por.api.endpoint import Endpoint, NoBody, TrueOrFalseField, entered, etag
 from por.api.lists import filtered, listing
 from por.api.schema import Guid, Is, Timestamp, described, page_of, timestamp
 from por.web.filters import FilterForm
@@ -83,7 +83,7 @@ class InviteBody(serializers.Serializer[Any]):
 
     tenant_id = serializers.UUIDField()
     subscription_ids = serializers.ListField(child=serializers.UUIDField(), allow_empty=False, max_length=MOST)
-    delegated_admin = serializers.BooleanField(required=False)
+    delegated_admin = TrueOrFalseField(required=False)
     message = serializers.CharField(required=False, allow_blank=True, max_length=NOTE_LENGTH)
 
 
@@ -94,7 +94,7 @@ class AcceptBody(serializers.Serializer[Any]):
     """
 
     subscription_ids = serializers.ListField(child=serializers.UUIDField(), max_length=MOST)
-    delegated_admin = serializers.BooleanField(required=False)
+    delegated_admin = TrueOrFalseField(required=False)
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         if not given["subscription_ids"] and not given.get("delegated_admin"):

@@ -6,7 +6,9 @@ it has one condition more. The same rows are summed for a figure and listed as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +17,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from associations.credit import Credit, Only, Retroactive, Units, units
+from associations.credit import Credit, Only, Retroactive, Supposed, Units, units
 from associations.record.models import end_of
 from associations.record.policies import months_before
 from por.directory.rules import Product
@@ -92,8 +94,27 @@ class Size:
 
 
 @dataclass(frozen=True)
+class Group:
+    """So many people, each with the same credentials."""
+
+    count: int
+    credentials: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Suppose:
+    """What would be from a day on: other associations of a company, and people who join it with their credentials."""
+
+    day: date
+    units: Supposed
+    people: tuple[Group, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ask:
     """What is asked of a measure. `companies` are keys of organisations; None means all.
+
+    With `suppose`, the answer is what would be, and right for the company that it is about.
 
     The rest is for single measures: the products whose first subscription makes a tenant new, and whose last one loses
     it (empty: those of `only`, or all); the size of tenants; the US dollars with which a tenant is a customer; the
@@ -104,7 +125,7 @@ class Ask:
     credit: Credit
     only: Only
     day: date
-    companies: Collection[int] | None = None
+    companies: tuple[int, ...] | None = None
     window: Window = field(default_factory=Window)
     first_of: tuple[Product, ...] | None = None
     last_of: tuple[Product, ...] = (Product.OFFICE365,)
@@ -115,6 +136,7 @@ class Ask:
     revenue_kind: str = "net_new_cloud"
     currency: str = "USD"
     credentials: tuple[tuple[str, ...], ...] = ()
+    suppose: Suppose | None = None
 
     @property
     def newest_month(self) -> date:
@@ -132,7 +154,8 @@ class Ask:
         return [months_before(self.newest_month, back) for back in range(self.window.months)][::-1]
 
     def units(self, *, periods: bool = False) -> Units:
-        return units(self.credit, self.only, self.day, self.companies, periods=periods)
+        supposed = self.suppose.units if self.suppose else None
+        return units(self.credit, self.only, self.day, self.companies, periods=periods, supposed=supposed)
 
     def monthly_units(self) -> Units:
         """Return the units of months: those of the day where they have the whole window, else with their periods."""
@@ -204,8 +227,33 @@ class Measured:
 Measure = Callable[[Ask], Query]
 
 
+_remembered: ContextVar[dict[tuple[Measure, Ask], Measured] | None] = ContextVar("remembered", default=None)
+
+
+@contextmanager
+def asked_once() -> Iterator[None]:
+    """Ask each question once within the block: programmes and their tracks have many in common."""
+    if _remembered.get() is not None:
+        yield
+        return
+    token = _remembered.set({})
+    try:
+        yield
+    finally:
+        _remembered.reset(token)
+
+
 def measured(measure: Measure, ask: Ask) -> Measured:
-    """Return the figure of each company."""
+    """Return the figure of each company; within `asked_once`, that of the first time."""
+    remembered = _remembered.get()
+    if remembered is None:
+        return _measured(measure, ask)
+    if (measure, ask) not in remembered:
+        remembered[measure, ask] = _measured(measure, ask)
+    return remembered[measure, ask]
+
+
+def _measured(measure: Measure, ask: Ask) -> Measured:
     rows = _rows(*measure(ask).figures(), of_all=ask.companies is None)
     figures = {company: Figure.of(Decimal(amount), Caveat(caveat)) for company, amount, caveat in rows}
     others = figures.pop(None)
@@ -227,7 +275,7 @@ def _rows(sql: str, given: Mapping[str, Any], *, of_all: bool) -> list[tuple[Any
 
     The planner thinks that few units have been held at an instant, and would look for the rows of each unit.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic() if of_all else nullcontext(), connection.cursor() as cursor:
         if of_all:
             cursor.execute("SET LOCAL enable_nestloop = off")
         cursor.execute(sql, given)

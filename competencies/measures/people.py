@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from competencies.measures.asking import Ask, Query, nothing_in
+from typing import Any
+
+from competencies.measures.asking import Ask, Query, Suppose, nothing_in
 
 
 def people(ask: Ask) -> Query:
     """Return the query of people who hold all credentials of one of the sets on the day, the last day included.
 
     A person counts at one company: that of the earliest of all their credentials valid on the day, and of the lower
-    MPN ID if two are of the same day. Only what they hold there counts.
+    MPN ID if two are of the same day. Only what they hold there counts. People who are supposed hold theirs nowhere
+    else, from the day on which they join.
     """
     sets = {f"set_{number}": list(names) for number, names in enumerate(ask.credentials)}
     any_set = " OR ".join(f"array_agg(valid.credential::text) @> %({name})s::text[]" for name in sets) or "false"
@@ -20,7 +23,26 @@ def people(ask: Ask) -> Query:
         FROM home JOIN valid USING (person, company) {some} GROUP BY person, company HAVING {any_set}
     """
     given = {"day": ask.day, "companies": list(ask.companies or ()), **sets}
-    return Query((_VALID, _HOME), parts, given, nothing_in("directory_credential"))
+    if ask.suppose is None or not ask.suppose.people:
+        return Query((_VALID, _HOME), parts, given, nothing_in("directory_credential"))
+    parts += f"UNION ALL {_SUPPOSED} HAVING {any_set}"
+    return Query((_VALID, _HOME), parts, given | _given(ask.suppose))
+
+
+def _given(suppose: Suppose) -> dict[str, Any]:
+    """Return the groups of people as columns: a row for each credential of each group."""
+    rows = [
+        (number, credential, group.count)
+        for number, group in enumerate(suppose.people)
+        for credential in group.credentials
+    ]
+    return {
+        "supposed_company": suppose.units.company,
+        "supposed_day": suppose.day,
+        "supposed_groups": [number for number, _credential, _count in rows],
+        "supposed_credentials": [credential for _number, credential, _count in rows],
+        "supposed_counts": [count for _number, _credential, count in rows],
+    }
 
 
 _VALID = """valid AS (
@@ -32,3 +54,10 @@ _VALID = """valid AS (
 _HOME = """home AS (
     SELECT DISTINCT ON (person) person, company FROM valid ORDER BY person, valid_from, mpn_id COLLATE "C"
 )"""
+_SUPPOSED = """
+    SELECT %(supposed_company)s::bigint, NULL::bigint, NULL::bigint, NULL::varchar, NULL::date,
+        max(valid.people)::numeric, 0
+    FROM unnest(%(supposed_groups)s::int[], %(supposed_credentials)s::text[], %(supposed_counts)s::int[])
+        AS valid (number, credential, people)
+    WHERE %(supposed_day)s::date <= %(day)s GROUP BY valid.number
+"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
@@ -93,16 +93,18 @@ def check_parameters(request: Request) -> None:
     """Raise Invalid for a parameter that the method does not know: it may be meant to change what the method does."""
     method = getattr(request.parser_context["view"], (request.method or "").lower(), None)
     known = getattr(method, "parameters", None)
-    if known is not None and (errors := list(islice(_unfit_parameters(request, known), MOST_ERRORS))):
-        raise invalid(errors)
+    if known is not None:
+        several: frozenset[str] = getattr(method, "several", frozenset())
+        if errors := list(islice(_unfit_parameters(request, known, several), MOST_ERRORS)):
+            raise invalid(errors)
 
 
-def _unfit_parameters(request: Request, known: Iterable[str]) -> Iterator[FieldError]:
-    """Yield the parameters of the query that there are not, and those that are there twice."""
+def _unfit_parameters(request: Request, known: Iterable[str], several: Collection[str]) -> Iterator[FieldError]:
+    """Yield the parameters of the query that there are not, and those that are there twice and may not be."""
     for name, values in request.query_params.lists():
         if name not in known:
             yield FieldError(name, "unknown_parameter", _unknown_parameter(name, known))
-        elif len(values) > 1:
+        elif len(values) > 1 and name not in several:
             yield FieldError(name, "parameter_twice", _("The query has this parameter twice. Send it once."))
 
 

@@ -27,6 +27,7 @@ from rest_framework import serializers
 
 from por.api.lists import MAX_PAGE_SIZE, PAGE_SIZE
 from por.api.problems import MEDIA_TYPE
+from por.web.filters import Lines
 
 
 def timestamp(moment: datetime) -> str:
@@ -258,6 +259,9 @@ def described(
     def mark(view: View) -> View:
         view.gives_csv = is_list or is_file  # type: ignore[attr-defined]
         view.parameters = frozenset(names)  # type: ignore[attr-defined]
+        view.several = frozenset(  # type: ignore[attr-defined]
+            name for name, field in (filters.base_fields if filters else {}).items() if isinstance(field.widget, Lines)
+        )
         return decorate(view)
 
     return mark
@@ -297,6 +301,8 @@ def _parameter(name: str, field: forms.Field) -> OpenApiParameter:
         schema["format"] = "date"
     if isinstance(field, forms.UUIDField):
         schema["format"] = "uuid"
+    if isinstance(field.widget, Lines):
+        schema = {"type": "array", "items": schema}
     return OpenApiParameter(name, schema, description=str(field.help_text))
 
 

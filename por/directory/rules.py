@@ -67,6 +67,13 @@ def is_guid(text: str) -> bool:
     return True
 
 
+def normal_credential(text: str) -> str | None:
+    """Return the credential as it is compared, its type in small and its name in capital letters; None if malformed."""
+    what, _colon, name = text.partition(":")
+    found = f"{what.strip().lower()}:{name.strip().upper()}"
+    return found if re.fullmatch(CREDENTIAL, found) else None
+
+
 def normal_mpn_id(text: str) -> str | None:
     """Return the ID without spaces and hyphens; None if it does not have 4 to 10 digits."""
     bare = re.sub(r"[\s\-\u2010-\u2015]", "", text)

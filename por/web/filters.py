@@ -55,6 +55,13 @@ DAY = DayInput(attrs={"type": "date"}, format="%Y-%m-%d")
 SEARCH_WITHIN, SEARCH_FROM = 2, 3
 
 
+class Lines(forms.Textarea):
+    """A text area with a line for each value. A query may also have its parameter several times."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> str:
+        return "\n".join(data.getlist(name))
+
+
 class FilterForm(forms.Form):
     """The filters of a list; all may be left out. A list without filters uses it as it is."""
 

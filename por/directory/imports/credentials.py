@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -14,7 +13,7 @@ from django.utils.translation import ngettext
 from por.directory.imports.common import required_mpn_id
 from por.directory.imports.of_partners import OfPartners
 from por.directory.models import Credential
-from por.directory.rules import CREDENTIAL
+from por.directory.rules import normal_credential
 from por.imports.loading import File, Line
 from por.imports.opening import Columns
 from por.imports.reading import Cells, Unfit
@@ -55,11 +54,7 @@ def _parse(cells: Cells) -> CredentialLine:
 
 
 def _credential(cells: Cells) -> str:
-    """Return the credential as it is compared: its type in small letters, its name in capital ones."""
-    text = cells.required("credential")
-    what, _colon, name = text.partition(":")
-    found = f"{what.strip().lower()}:{name.strip().upper()}"
-    if re.fullmatch(CREDENTIAL, found):
+    if (found := normal_credential(cells.required("credential"))) is not None:
         return found
     message = _("Enter the type of the credential, a colon and its name, such as exam:70-347 or cert:MCSA-O365.")
     return cells.refuse("credential", "credential_malformed", message)

@@ -313,7 +313,7 @@ def test_day_before_the_subscription_started_shows_an_error(web, subscription, n
 
 def test_customers_partners_are_those_of_the_day(web, subscription):
     page = web.get(url("customer_partners") + "?as_of=2015-11-15")
-    ((partner, kinds),) = page.context["partners"]
+    ((partner, kinds, _administrator),) = page.context["partners"]
     assert (partner.organisation.name, kinds, partner.of_record) == ("Halden Konsult AB", ["Partner of record"], 1)
     empty = web.get(url("customer_partners") + "?as_of=2015-06-30")
     assert "No partners on that date" in text(empty)

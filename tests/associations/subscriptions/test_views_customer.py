@@ -598,7 +598,7 @@ def test_partners_are_listed_with_the_number_their_link_shows(web, estate, custo
 
     response = web.get(reverse("portal:customer_partners"))
 
-    assert [(one.organisation.name, one.of_record, kinds) for one, kinds in response.context["partners"]] == [
+    assert [(one.organisation.name, one.of_record, kinds) for one, kinds, _admin in response.context["partners"]] == [
         ("Halden Konsult AB", 0, ["Delegated administrator"]),
         ("Nordvik Cloud AB", 2, ["Partner of record"]),
     ]

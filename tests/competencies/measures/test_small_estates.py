@@ -20,7 +20,7 @@ from tests.competencies.measures.small import Small
 EDGES = ["2016-05-23", "2016-05-24", "2018-12-31", "2019-01-01", "2020-02-29", "2023-02-28", "2024-02-29", "2025-03-31"]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), day=st.sampled_from(EDGES))
 def test_small_estates_with_every_edge_say_the_same(tmp_path_factory, seed, day):
     chance, on = Random(seed), date.fromisoformat(day)

@@ -1,0 +1,137 @@
+"""The question of what a company would reach, as an address has it: over the API, and on its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django import forms
+from django.utils import timezone
+from django.utils.datastructures import MultiValueDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from associations.record.access import all_visible_to
+from associations.record.forms import PastedIds
+from competencies.measures.asking import Group
+from competencies.supposing import Both, WhatIf, group_of
+from por.accounts.models import Actor, Organisation
+from por.directory.forms import MpnIdField
+from por.errors import NotFound, Refused
+from por.web.filters import AsOfForm, Lines
+
+
+def _ids(**given: Any) -> PastedIds:
+    return PastedIds(required=False, widget=Lines(attrs={"rows": 4, "spellcheck": "false"}), **given)
+
+
+class PeopleField(forms.CharField):
+    """Groups of people, a line for each: 2:exam:70-347+exam:70-346."""
+
+    widget = Lines
+
+    def clean(self, value: Any) -> list[Group]:
+        try:
+            return [group_of(line) for line in super().clean(value).splitlines() if line.strip()]
+        except Refused as refused:
+            raise forms.ValidationError(str(refused.message), code=refused.code) from None
+
+
+class WhatIfForm(AsOfForm):
+    """What would be: subscriptions that the company gets and loses, and people who join it."""
+
+    attach = _ids(
+        label=_("Subscriptions that you get"),
+        help_text=_("Enter one ID per line: of subscriptions that you see, or of your customers."),
+    )
+    detach = _ids(label=_("Subscriptions that you lose"), help_text=_("Enter one ID per line."))
+    people = PeopleField(
+        label=_("People who join you"),
+        required=False,
+        help_text=_("A number of people, a colon and what each of them holds: 2:exam:70-347+exam:70-346."),
+    )
+
+    def results(self, company: Organisation, actor: Actor) -> list[Both]:
+        """Return what the company has reached and would reach. A refusal names the parameter that it is about.
+
+        Raises NotFound for a subscription that the actor may not see; Refused for what cannot be asked.
+        """
+        try:
+            return self._question().results(company, self.day or timezone.localdate(), actor)
+        except NotFound:
+            raise
+        except Refused as refused:
+            field = (refused.field or "").partition(".")[0]
+            raise Refused(refused.code, refused.message, field=field) from None
+
+    def _question(self) -> WhatIf:
+        given = self.cleaned_data
+        return WhatIf(given["attach"], given["detach"], given["people"])
+
+
+class WhatIfFilter(WhatIfForm):
+    """The same for a company that is named by an MPN ID."""
+
+    mpn_id = MpnIdField(help_text="The partner, for staff. For a partner, its company or one of its locations.")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A group of people as it was entered."""
+
+    count: str
+    credentials: str
+
+
+class WhatIfPageForm(WhatIfForm):
+    """The form of the page: a row for each group of people. A row without a number is one person."""
+
+    def __init__(self, query: MultiValueDict[str, str], actor: Actor) -> None:
+        self.entered = list(_rows(query))
+        data = query.copy()
+        data.setlist("people", [f"{row.count or 1}:{row.credentials}" for row in self.entered])
+        super().__init__(data)
+        self.is_asked = any(one.strip() for name in ("attach", "detach", "people") for one in data.getlist(name))
+        self.fields["as_of"].label = _("On which day")
+        self.fields["as_of"].help_text = _("Today, or an earlier day with its rules.")
+        for name in ("attach", "detach"):
+            field = cast(PastedIds, self.fields[name])
+            field.known = all_visible_to(actor).values_list("subscription_id", flat=True)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Return the rows that were entered, and empty ones for more."""
+        return [*self.entered, *[Row("", "")] * max(1, 3 - len(self.entered))]
+
+    def results(self, company: Organisation, actor: Actor) -> list[Both]:
+        """Return what the company has reached and would reach; nothing if the actor may not see a subscription.
+
+        Each such subscription gets an error. Raises Refused for what cannot be asked.
+        """
+        try:
+            return super().results(company, actor)
+        except NotFound:
+            self._name_unseen(actor)
+            return []
+
+    def _name_unseen(self, actor: Actor) -> None:
+        """Add an error for each subscription that the actor may not see, where it was entered."""
+        asked = self._question()
+        unseen = set(asked.unseen(actor))
+        for name, ids in (("attach", asked.attach), ("detach", asked.detach)):
+            for one in ids:
+                if one in unseen:
+                    text = gettext("There is no subscription %(id)s, or you do not have access to it. Check the ID.")
+                    self.add_error(name, text % {"id": one})
+
+
+def _rows(query: MultiValueDict[str, str]) -> Iterable[Row]:
+    """Yield the groups of people of an address: those of the form, and those that are written as for the API."""
+    for text in query.getlist("people"):
+        for line in filter(str.strip, text.splitlines()):
+            count, _colon, credentials = line.partition(":")
+            yield Row(count.strip(), credentials.strip())
+    for count, credentials in zip(query.getlist("count"), query.getlist("credentials"), strict=False):
+        if count.strip() or credentials.strip():
+            yield Row(count.strip(), " ".join(credentials.split()))

@@ -59,15 +59,15 @@ _gathered: ContextVar[list[Change] | None] = ContextVar("gathered", default=None
 
 
 def recompute(event: Event) -> None:
-    """Queue the companies that are or were associated with the customer whom an event is about.
+    """Queue the companies that are or were associated with the customer whose associations an event has changed.
 
     The event's day may be later than that of which it tells: a date in its payload counts, if it is earlier.
     """
-    kind, _, organisation = event.chain.partition(":")
-    if kind != "organisation":
+    customer = history.organisation_of(event.chain)
+    if customer is None:
         return
     days = [event.at.astimezone(UTC).date(), *_days_in(event.changes)]
-    change = Change(int(organisation), min(days), priority_of(event.actor_id))
+    change = Change(customer, min(days), priority_of(event.actor_id))
     gathered = _gathered.get()
     if gathered is None:
         _queue_for([change])

@@ -12,13 +12,14 @@ class CompetenciesConfig(AppConfig):
         from competencies import actions, events, tasks  # noqa: F401  # events register themselves
         from competencies.imports import HOLDINGS
         from por.history.actions import recording as history
-        from por.history.events import registered
+        from por.history.events import keys, registered
         from por.imports import whole
 
         actions.wake.task = tasks.recompute
         whole.register(HOLDINGS, last=actions.after_import)
         history.open_events()  # this is the last room, and no event can be registered after this
-        # Which associations there are, and who may count for them, can change with any event about a customer.
         for spec in registered():
-            history.on(spec.name, actions.recompute)
+            required, optional = keys(spec.payload)
+            if "fingerprints" in required | optional:  # the event changes associations
+                history.on(spec.name, actions.recompute)
         history.around(actions.together)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from competencies.words import LEVELS
 from por.accounts.rules import OrganisationKind
+from por.history.actions.recording import organisation_of
 from por.history.events import EventType, Link, event_group, register
 from por.history.models import Event
 from por.notifications.actions.notifying import notify_organisation
@@ -67,7 +68,9 @@ def _page(event: Event) -> str:
 
 def _to_company(event: Event, message: Mail) -> None:
     """Notify the company: a global account, or a location without one."""
-    notify_organisation(event, message, organisation_id=int(event.chain.removeprefix("organisation:")))
+    company = organisation_of(event.chain)
+    assert company is not None
+    notify_organisation(event, message, organisation_id=company)
 
 
 REACHED_MAIL = mail(

@@ -120,6 +120,12 @@ def newest(day: date) -> date:
     return month if last_day(month) == day else month_before(day)
 
 
+def by_workload(rule: Rule, periods: str) -> str:
+    """Return SQL of periods with a row for each workload: one without a workload is of all that the rule is about."""
+    workloads = f"CASE WHEN workload IS NULL THEN {list(rule.workloads)} ELSE [workload] END"
+    return f"SELECT * REPLACE (unnest({workloads}) AS workload) FROM ({periods})"
+
+
 class Oracle:
     """The files of an estate, without the lines that the product refused, and the measures over them."""
 
@@ -208,10 +214,7 @@ class Oracle:
         periods = f"SELECT * FROM ({self._periods(rule)}) WHERE {in_force}"
         if rule.claims_first:
             better.append("one.kind = 'dpor' AND other.kind = 'cpor' AND other.workload = one.workload")
-            periods = f"""
-                SELECT * REPLACE (unnest(CASE WHEN workload IS NULL THEN {list(rule.workloads)} ELSE [workload] END)
-                    AS workload) FROM ({periods})
-            """
+            periods = by_workload(rule, periods)
         without = ""
         if better:
             without = f"""
@@ -423,16 +426,16 @@ class Oracle:
         year_before, end = back(month, 12), last_day(month)
         right, unsure = self._of_size(rule, month, track)
         since = self.db.execute(f"""
-            WITH period AS ({self._periods(rule)}), held AS (
+            WITH period AS ({by_workload(rule, self._periods(rule))}), held AS (
                 SELECT DISTINCT company, id, workload, tenant FROM period
                 WHERE began_on <= DATE '{end}' AND (ended_on IS NULL OR ended_on > DATE '{end}')
             )
             SELECT held.company, held.id, held.workload, max(start.began_on)
             FROM held JOIN period AS start ON start.company = held.company AND start.id = held.id
-                AND start.workload IS NOT DISTINCT FROM held.workload AND start.began_on <= DATE '{end}'
+                AND start.workload = held.workload AND start.began_on <= DATE '{end}'
             WHERE NOT EXISTS (
                 FROM period AS earlier WHERE earlier.company = start.company AND earlier.id = start.id
-                    AND earlier.workload IS NOT DISTINCT FROM start.workload AND earlier.began_on < start.began_on
+                    AND earlier.workload = start.workload AND earlier.began_on < start.began_on
                     AND (earlier.ended_on IS NULL OR earlier.ended_on >= start.began_on)
             ) GROUP BY ALL
         """).fetchall()
@@ -447,7 +450,7 @@ class Oracle:
         for company, tenant, subscription, workload, active, _paid in self._used_by(rule, month):
             if active is None or tenant not in right | unsure:
                 continue
-            base = compared.get((company, subscription, None)) or compared[company, subscription, workload]
+            base = compared[company, subscription, workload]
             row = self.db.execute(
                 "SELECT active FROM used WHERE id = ? AND workload = ? AND month = ?", [subscription, workload, base]
             ).fetchone()

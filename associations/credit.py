@@ -10,34 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import Enum
 from typing import Any
 
 from associations.record.models import end_of
 from associations.record.rules import TENANT_KINDS, AssociationKind
 from por.directory.rules import Agreement, Product, Workload
+from por.programs.rules import OwnTenant, Retroactive
 
 #: From this day on, who sells a subscription as a Cloud Solution Provider is its transacting partner (our reading).
 CSP_TRANSACTS_FROM = date(2016, 5, 24)
-
-
-class Retroactive(Enum):
-    """For which months an association counts.
-
-    With WINDOW, who is credited at the end of the day has all months of the window. With NONE, a month belongs to who
-    held at its end. With FROM_ATTACH as well, but not before the day on which the association was recorded.
-    """
-
-    WINDOW = "window"
-    NONE = "none"
-    FROM_ATTACH = "from_attach"
-
-
-class OwnTenant(Enum):
-    """Whether what a company's own tenant uses counts for the company."""
-
-    INCLUDE = "include"
-    EXCLUDE = "exclude"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from competencies.models import Attainment, Recompute
 from competencies.programs import computed_on, programs
 from competencies.results import QUALIFIED
 from por.accounts.models import SYSTEM
+from por.db.locks import one_at_a_time
 from por.history.actions import recording as history
 from por.history.models import Event
 from por.imports.loading import Report, Tally
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 #: Wakes the worker that computes.
 wake = Wake()
+#: The work for which a worker takes the lock of a company.
+WORK = "competencies"
 #: How many companies are computed together: a statement for each measure, whatever their number.
 TOGETHER = 500
 #: How often all companies are computed, whether anything was queued for them or not.
@@ -228,13 +231,13 @@ def _locked(most: int) -> Batch | None:
                 WHERE next_at <= now() AND attempts < %s ORDER BY priority, id LIMIT %s
             ), free AS MATERIALIZED (
                 SELECT company_id FROM (SELECT DISTINCT company_id FROM first ORDER BY company_id) AS one
-                WHERE pg_try_advisory_xact_lock(hashtext('competencies'), company_id::int)
+                WHERE pg_try_advisory_xact_lock(hashtext(%s), company_id::int)
             )
             SELECT waiting.id, waiting.company_id, waiting.since FROM competencies_recompute AS waiting
             JOIN free USING (company_id) WHERE waiting.next_at <= now()
             ORDER BY waiting.id FOR UPDATE OF waiting SKIP LOCKED
             """,
-            [MAX_ATTEMPTS, most],
+            [MAX_ATTEMPTS, most, WORK],
         )
         found = cursor.fetchall()
     if not found:
@@ -257,23 +260,12 @@ def compute_now(companies: Sequence[int], day: date) -> int:
     """Compute companies for a day, without the queue; return how many results were stored."""
     stored = 0
     for begin in range(0, len(companies), TOGETHER):
+        some = sorted(companies[begin : begin + TOGETHER])
         with transaction.atomic():
-            some = _alone_with(companies[begin : begin + TOGETHER])
+            for company in some:
+                one_at_a_time(WORK, company)
             stored += _compute_day(day, some, tell=day == timezone.now().date())
     return stored
-
-
-def _alone_with(companies: Sequence[int]) -> list[int]:
-    """Return the companies once no worker computes any of them, until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT company, pg_advisory_xact_lock(hashtext('competencies'), company::int)
-            FROM unnest(%s::bigint[]) AS one (company) ORDER BY company
-            """,
-            [sorted(companies)],
-        )
-        return [company for company, _lock in cursor.fetchall()]
 
 
 def compute(since: Mapping[int, date], today: date | None = None) -> int:
@@ -343,11 +335,7 @@ def _record_changes(new: Sequence[Attainment], before: Mapping[tuple[int, str], 
 
 def _last(day: date, companies: Collection[int]) -> dict[tuple[int, str], Attainment]:
     """Return the newest stored results up to a day, by company and programme."""
-    newest = (
-        Attainment.objects.filter(company__in=companies, day__lte=day)
-        .order_by("company", "program", "-day", "-recorded_at", "-pk")
-        .distinct("company", "program")
-    )
+    newest = Attainment.objects.filter(company__in=companies).newest(day)
     return {(one.company_id, one.program): one for one in newest}
 
 

@@ -9,12 +9,11 @@ from typing import Any
 from django import forms
 from django.http import HttpResponseBase
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from competencies.forms import WhatIfFilter
+from competencies.forms import WhatIfFilter, Whose
 from competencies.measures.asking import Group
 from competencies.queries import attained, attained_in, company_for, known, known_in
 from competencies.results import Result
@@ -27,15 +26,13 @@ from por.accounts.writes import idempotent
 from por.api.endpoint import Endpoint, check_parameters, entered, wants_csv
 from por.api.lists import filtered
 from por.api.schema import described
-from por.directory.forms import MpnIdField
-from por.web.filters import DAY, AsOfForm, FilterForm
+from por.web.filters import DAY, AsOfForm, check_not_in_future
 from por.web.lists import csv_file
 
 
-class CompetencyFilter(AsOfForm):
+class CompetencyFilter(Whose, AsOfForm):
     """Whose competencies, and of when."""
 
-    mpn_id = MpnIdField(help_text="The partner, for staff. For a partner, its company or one of its locations.")
     known_at = forms.DateField(
         required=False,
         input_formats=["%Y-%m-%d"],
@@ -46,8 +43,7 @@ class CompetencyFilter(AsOfForm):
 
     def clean_known_at(self) -> date | None:
         day: date | None = self.cleaned_data["known_at"]
-        if day is not None and day > timezone.localdate():
-            raise forms.ValidationError(_("The date must be today or in the past."), code="known_at_in_future")
+        check_not_in_future(day, "known_at_in_future")
         return day
 
     def results(self, actor: Actor) -> list[Result]:
@@ -133,15 +129,8 @@ class WhatIfBody(serializers.Serializer[Any]):
     )
 
     def validate_as_of(self, day: date) -> date:
-        if day > timezone.localdate():
-            raise serializers.ValidationError(_("The date must be today or in the past."), code="as_of_in_future")
+        check_not_in_future(day, "as_of_in_future")
         return day
-
-
-class Whose(FilterForm):
-    """Whose competencies."""
-
-    mpn_id = MpnIdField(help_text="The partner, for staff. For a partner, its company or one of its locations.")
 
 
 WHAT_IF_EXAMPLE = [{"program": EXAMPLE["program"], "today": EXAMPLE, "supposed": EXAMPLE | {"level": "gold"}}]

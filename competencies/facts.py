@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import inf
 from typing import NamedTuple
 
-from associations.credit import Credit, KindsSince, Only, OwnTenant, Retroactive
+from associations.credit import Credit, KindsSince, Only
 from associations.record.rules import AssociationKind
 from competencies.measures.asking import Ask, Figure, Measured, Size, Suppose, Window, asked_once, measured
 from competencies.measures.named import MEASURES
@@ -206,8 +206,8 @@ def _credit(policy: CreditPolicy) -> Credit:
     is_yielding = policy.precedence and {AssociationKind.CSP, AssociationKind.PAL} <= set(kinds)
     return Credit(
         (KindsSince(EVER, kinds),),
-        Retroactive(policy.retroactive),
-        OwnTenant(policy.own_tenant),
+        policy.retroactive,
+        policy.own_tenant,
         yields=((AssociationKind.PAL, (AssociationKind.CSP,)),) if is_yielding else (),
     )
 

@@ -19,7 +19,7 @@ from competencies.supposing import Both, WhatIf, group_of
 from por.accounts.models import Actor, Organisation
 from por.directory.forms import MpnIdField
 from por.errors import NotFound, Refused
-from por.web.filters import AsOfForm, Lines
+from por.web.filters import AsOfForm, FilterForm, Lines
 
 
 def _ids(**given: Any) -> PastedIds:
@@ -36,6 +36,12 @@ class PeopleField(forms.CharField):
             return [group_of(line) for line in super().clean(value).splitlines() if line.strip()]
         except Refused as refused:
             raise forms.ValidationError(str(refused.message), code=refused.code) from None
+
+
+class Whose(FilterForm):
+    """Whose competencies."""
+
+    mpn_id = MpnIdField(help_text="The partner, for staff. For a partner, its company or one of its locations.")
 
 
 class WhatIfForm(AsOfForm):
@@ -70,10 +76,8 @@ class WhatIfForm(AsOfForm):
         return WhatIf(given["attach"], given["detach"], given["people"])
 
 
-class WhatIfFilter(WhatIfForm):
+class WhatIfFilter(Whose, WhatIfForm):
     """The same for a company that is named by an MPN ID."""
-
-    mpn_id = MpnIdField(help_text="The partner, for staff. For a partner, its company or one of its locations.")
 
 
 @dataclass(frozen=True)

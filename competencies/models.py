@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+from typing import Self
+
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -39,6 +42,13 @@ class Holding(models.Model):
         return f"{self.program} {self.level}, {self.partner}"
 
 
+class AttainmentQuerySet(models.QuerySet["Attainment"]):
+    def newest(self, day: date) -> Self:
+        """Return the row of each company and programme that says what was reached on a day."""
+        newest_first = self.filter(day__lte=day).order_by("company", "program", "-day", "-recorded_at", "-pk")
+        return newest_first.distinct("company", "program")
+
+
 class Attainment(models.Model):
     """What a company had reached in a programme on a day, and why.
 
@@ -53,6 +63,8 @@ class Attainment(models.Model):
     level = models.CharField(max_length=10, null=True)  # noqa: DJ001  # None is undetermined, and "none" is a level
     result = models.JSONField()
     recorded_at = models.DateTimeField(db_default=Now())
+
+    objects = AttainmentQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("attainment")

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
-from pathlib import Path
 
 from django.conf import settings
 from django.db.models import TextChoices
@@ -16,7 +15,8 @@ from django.utils.translation import pgettext_lazy
 from por.programs.reading import SOURCES, read_programs, read_sources
 from por.programs.rules import Program
 
-RULES = Path(__file__).parent / "rules"
+#: The folders with programmes. The sources of both are in the first.
+FOLDERS = (settings.BASE_DIR / "competencies" / "rules", settings.BASE_DIR / "incentives" / "rules")
 _ID = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+")
 LONGEST_ID = 60
 #: The programmes that are computed from what is stored, in the order in which they are shown. For the others, no file
@@ -51,13 +51,13 @@ def is_program(text: str) -> bool:
 @cache
 def programs() -> Mapping[str, Program]:
     """Return all programmes by ID, as the files of rules have them. Raises RuleErrors that name file, line and key."""
-    return read_programs([RULES, Path(settings.BASE_DIR) / "incentives" / "rules"], RULES / SOURCES)
+    return read_programs(FOLDERS, FOLDERS[0] / SOURCES)
 
 
 @cache
 def sources() -> Mapping[str, str]:
     """Return the sources of figures, by the key that figures name them with."""
-    return read_sources(RULES / SOURCES)
+    return read_sources(FOLDERS[0] / SOURCES)
 
 
 def computed_on(day: date) -> list[Program]:

@@ -65,11 +65,7 @@ def attained_in(company: Organisation, program_id: str, day: date) -> Result:
 
 def known(company: Organisation, day: date, known_at: date) -> list[Result]:
     """Return what was stored about a day by the end of another: what was shown then. Nothing is computed."""
-    rows = (
-        Attainment.objects.filter(company=company, day__lte=day, recorded_at__lt=end_of(known_at))
-        .order_by("program", "-day", "-recorded_at", "-pk")
-        .distinct("program")
-    )
+    rows = Attainment.objects.filter(company=company, recorded_at__lt=end_of(known_at)).newest(day)
     found = {one.program: one.result for one in rows}
     return [
         Result.read(program, found[program.id]) if program.id in found else Result.nothing_known(program, day)

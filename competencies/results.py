@@ -72,17 +72,14 @@ class MetricResult:
 class Result:
     """The result of one programme. `level` is None if even the lowest level is undetermined.
 
-    `possible` is the highest level that is not excluded, and `next_level` the one to reach. `version` is that of the
-    rules it was judged by.
+    `next_level` is the one to reach. `version` is that of the rules it was judged by.
     """
 
     program: Program
     version: Version
     stage: Stage
     level: str | None
-    possible: str
     next_level: str | None
-    is_started: bool | None
     track: str | None
     total: Amount | None
     levels: list[LevelResult]
@@ -103,9 +100,7 @@ class Result:
                 None if until is None else date.fromisoformat(until),
             ),
             stored["level"],
-            stored["possible"],
             stored["next_level"],
-            stored["started"],
             stored["track"],
             _amount(stored["total"]),
             [LevelResult(one["level"], one["met"], _reasons(one["why"])) for one in stored["levels"]],
@@ -128,7 +123,7 @@ class Result:
         version = program.on(day)
         assert version is not None
         reasons = [Reason(Why.NOTHING_KNOWN, {})]
-        return cls(program, version, Stage(None), None, NO_LEVEL, None, None, None, None, [], [], reasons)
+        return cls(program, version, Stage(None), None, None, None, None, [], [], reasons)
 
     def about(self, metric: str) -> Iterator[tuple[str, Reason]]:
         """Yield what each level says of a metric, with the level."""

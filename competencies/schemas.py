@@ -130,7 +130,7 @@ def competency_shape(result: Result) -> CompetencyShape:
         "valid_until": None if stage.valid_until is None else stage.valid_until.isoformat(),
         "rule_version": result.version.id,
         "track": result.track,
-        "total": None if result.total is None or not _has_points(result) else _amount(result.total, Unit.POINTS),
+        "total": None if result.total is None else _amount(result.total, Unit.POINTS),
         "metrics": [_metric(result, one) for one in result.metrics],
         "why": [_why(one, Unit.POINTS, one.figures.get("level")) for one in result.reasons],
     }
@@ -143,10 +143,6 @@ def what_if_shape(today: Result, supposed: Result) -> WhatIfShape:
         "today": competency_shape(today),
         "supposed": competency_shape(supposed),
     }
-
-
-def _has_points(result: Result) -> bool:
-    return any(one.points is not None for one in result.metrics)
 
 
 def _metric(result: Result, metric: MetricResult) -> MetricShape:

@@ -31,7 +31,7 @@ from competencies.words import (
 from por.directory.models import Customer
 from por.programs.codes import Why
 from por.programs.lifecycle import StageName
-from por.programs.rules import Family, Measure, Metric, Unit
+from por.programs.rules import Measure, Metric, Unit
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -108,7 +108,6 @@ class Shown:
 
 def shown(result: Result) -> Shown:
     """Return what a page shows of a programme, in the reader's language."""
-    is_score = result.program.family is Family.SCORE
     stage, tone = STAGES[result.stage.name]
     level = _("Undetermined") if result.level is None else str(LEVELS[result.level])
     return Shown(
@@ -117,8 +116,8 @@ def shown(result: Result) -> Shown:
         str(LEVELS[result.next_level]) if result.next_level else "",
         str(stage),
         tone,
-        amount_text(result.total, Unit.POINTS) if is_score and result.total is not None else "",
-        _share(result.total, Amount.of(100)) if is_score and result.total is not None else None,
+        amount_text(result.total, Unit.POINTS) if result.total is not None else "",
+        _share(result.total, Amount.of(100)) if result.total is not None else None,
         str(TRACKS[result.track]) if result.track else "",
         [_row(result, one) for one in result.metrics],
         list(dict.fromkeys(_line(one, Unit.POINTS) for one in result.reasons if not _is_open(one))),

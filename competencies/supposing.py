@@ -64,9 +64,9 @@ class WhatIf:
     def _suppose(self, company: Organisation, day: date, actor: Actor) -> Suppose:
         self._check_rows()
         people = tuple(self._group(number) for number in range(len(self.people)))
-        if self.unseen(actor):
-            raise absent()
         keys = self._keys(actor)
+        if not keys.keys() >= {*self.attach, *self.detach}:
+            raise absent()
         units = Supposed(
             company.pk,
             # The reader's day may not have begun in UTC: a partner that is attached now is so from now on.

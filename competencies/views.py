@@ -56,8 +56,8 @@ def partner_what_if(request: Request) -> HttpResponse:
         sent = submit(form, lambda: [compared(*one) for one in form.results(company, request.actor)])
         # Subscriptions that the reader may not see are named on the form.
         found, status = sent.result or [], 404 if sent.is_done and form.errors else sent.status
-    context = {"company": company, "form": form, "found": found, "is_shown": form.is_asked and status == 200}
-    return render(request, "competencies/what_if.html", {**context, **as_of_context(request, form)}, status=status)
+    is_shown = form.is_asked and status == 200
+    return _render(request, "what_if", form, status, company=company, found=found, is_shown=is_shown)
 
 
 @require_safe
@@ -70,12 +70,7 @@ def staff_competency(request: Request, mpn_id: str, program: str) -> HttpRespons
 def programme_list(request: Request) -> HttpResponse:
     """Show the programmes and the versions of their rules on a day, to everyone who is signed in."""
     form, day, status = _asked(request)
-    return render(
-        request,
-        "competencies/programme_list.html",
-        {"families": by_family(day), "day": day, "form": form, **as_of_context(request, form)},
-        status=status,
-    )
+    return _render(request, "programme_list", form, status, families=by_family(day), day=day)
 
 
 @require_safe
@@ -86,15 +81,14 @@ def programme(request: Request, program: str) -> HttpResponse:
     if found is None:
         raise NotFound("not_found", _("There is no programme with this ID."))
     version = found.on(day)
-    context = {
-        "program": found,
-        "page": page_of(found, version, day) if version is not None else None,
-        "is_announced": version is not None and day < version.begins,
-        "day": day,
-        "form": form,
-    }
-    return render(
-        request, "competencies/programme_detail.html", {**context, **as_of_context(request, form)}, status=status
+    return _render(
+        request,
+        "programme_detail",
+        form,
+        status,
+        program=found,
+        page=page_of(found, version, day) if version is not None else None,
+        is_announced=version is not None and day < version.begins,
     )
 
 
@@ -102,12 +96,7 @@ def _list(request: Request, company: Organisation) -> HttpResponse:
     """Show what the company had reached in each programme of a day."""
     form, day, status = _asked(request)
     pages = [shown(one) for one in attained(company, day)]
-    return render(
-        request,
-        "competencies/competency_list.html",
-        {"company": company, "pages": pages, "day": day, "form": form, **as_of_context(request, form)},
-        status=status,
-    )
+    return _render(request, "competency_list", form, status, company=company, pages=pages)
 
 
 def _detail(request: Request, company: Organisation, program: str) -> HttpResponse:
@@ -115,17 +104,21 @@ def _detail(request: Request, company: Organisation, program: str) -> HttpRespon
     form, day, status = _asked(request)
     result = attained_in(company, program, day)
     page = shown(result)
-    context: dict[str, Any] = {
-        "company": company,
-        "page": page,
-        "missing": list(missing(page)),
-        "who": who(result, evidence_of(request.actor, company, result, day)),
-        "day": day,
-        "form": form,
-    }
-    return render(
-        request, "competencies/competency_detail.html", {**context, **as_of_context(request, form)}, status=status
+    return _render(
+        request,
+        "competency_detail",
+        form,
+        status,
+        company=company,
+        page=page,
+        missing=list(missing(page)),
+        who=who(result, evidence_of(request.actor, company, result, day)),
     )
+
+
+def _render(request: Request, name: str, form: AsOfForm, status: int, **context: Any) -> HttpResponse:
+    context |= {"form": form, **as_of_context(request, form)}
+    return render(request, f"competencies/{name}.html", context, status=status)
 
 
 def _asked(request: Request) -> tuple[AsOfForm, date, int]:

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from por.directory.rules import Agreement
+from por.programs.calendars import months_later
 from por.programs.policies import DatedPolicies, business_day_after
 
 
@@ -84,13 +85,4 @@ def months_before(day: date, months: int) -> date:
 
     It is at earliest the first day of the calendar.
     """
-    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
-    month += 1
-    if year < 1:
-        return date.min
-    for last in (day.day, 30, 29, 28):
-        try:
-            return date(year, month, min(day.day, last))
-        except ValueError:
-            continue
-    raise AssertionError("every month has 28 days")
+    return months_later(day, -months)

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
-from associations.credit import Credit, Only, Retroactive, Supposed, Units, units
+from associations.credit import Credit, Only, Supposed, Units, units
 from associations.record.models import end_of
 from associations.record.policies import months_before
 from por.directory.rules import Product
 from por.programs.calendars import month_end, newest_month
+from por.programs.rules import Retroactive
 
 
 class Caveat(IntFlag):

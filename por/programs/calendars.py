@@ -56,8 +56,13 @@ def follow(steps: Iterable[Step], day: date) -> date:
 
 
 def months_later(day: date, months: int) -> date:
-    """Return the same day of the month so many months later, at most that month's last."""
+    """Return the same day of the month so many months later, at most that month's last.
+
+    With a negative number it is earlier, at earliest the first day of the calendar.
+    """
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    if year < 1:
+        return date.min
     return _day_of(date(year, month + 1, 1), day.day)
 
 

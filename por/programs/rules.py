@@ -122,9 +122,11 @@ class Revenue(StrEnum):
 
 
 class Retroactive(StrEnum):
+    """For which months an association counts."""
+
     WINDOW = "window"  #: who is credited at the end of the day has the whole window
-    NONE = "none"  #: a month counts to who held at its end
-    FROM_ATTACH = "from_attach"  #: from the association on
+    NONE = "none"  #: a month counts for who held at its end
+    FROM_ATTACH = "from_attach"  #: so, but not before the day on which the association was recorded
 
 
 class CreditDay(StrEnum):
@@ -134,6 +136,8 @@ class CreditDay(StrEnum):
 
 
 class OwnTenant(StrEnum):
+    """Whether what a company's own tenant uses counts for the company."""
+
     INCLUDE = "include"
     EXCLUDE = "exclude"
 

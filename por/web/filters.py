@@ -77,6 +77,12 @@ class FilterForm(forms.Form):
         return {}
 
 
+def check_not_in_future(day: date | None, code: str) -> None:
+    """Raise ValidationError with this code for a day after the reader's today."""
+    if day is not None and day > timezone.localdate():
+        raise forms.ValidationError(_("The date must be today or in the past."), code=code)
+
+
 class AsOfForm(FilterForm):
     """The day of a page or an endpoint that can show the record as of the end of an earlier day."""
 
@@ -91,10 +97,8 @@ class AsOfForm(FilterForm):
 
     def clean_as_of(self) -> date | None:
         day: date | None = self.cleaned_data["as_of"]
-        today = timezone.localdate()
-        if day is not None and day > today:
-            raise forms.ValidationError(_("The date must be today or in the past."), code="as_of_in_future")
-        return None if day == today else day  # the reader's today is now, whichever UTC day that is
+        check_not_in_future(day, "as_of_in_future")
+        return None if day == timezone.localdate() else day  # the reader's today is now, whichever UTC day that is
 
     @property
     def day(self) -> date | None:

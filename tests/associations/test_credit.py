@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.db import connection
 
-from associations.credit import Credit, KindsSince, Only, OwnTenant, Retroactive, units
+from associations.credit import Credit, KindsSince, Only, units
 from associations.record.models import Association
 from associations.record.rules import AssociationKind as Kind
 from associations.record.rules import Source
 from por.directory.models import Partner, Subscription
 from por.directory.rules import Workload
+from por.programs.rules import OwnTenant, Retroactive
 from tests.factories import make_customer, make_partner, make_subscription
 
 DAY = date(2025, 6, 30)

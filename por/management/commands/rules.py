@@ -8,17 +8,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from competencies.programs import FOLDERS, sources
 from por.programs.nodes import RuleErrors
-from por.programs.reading import SOURCES, read_programs, read_sources
+from por.programs.reading import SOURCES, read_programs
 from por.programs.rules import Program, Version
 from por.programs.showing import differences, figures, lines
-
-#: The folders with programmes. The sources of both are in the first.
-FOLDERS = (settings.BASE_DIR / "competencies" / "rules", settings.BASE_DIR / "incentives" / "rules")
 
 
 class Command(BaseCommand):
@@ -60,7 +57,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Rules of {day.isoformat()}: {version.id}, {_span(version, day)}")
         for key, text in lines(version, day):
             self.stdout.write(f"  {key}: {text}")
-        known = read_sources(FOLDERS[0] / SOURCES)
+        known = sources()
         self.stdout.write("Sources:")
         used = {source for figure in figures(version) for source in figure.sources} | {*version.sources}
         for source in sorted(used):

@@ -12,11 +12,12 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from associations.credit import Credit, KindsSince, Only, OwnTenant, Retroactive
+from associations.credit import Credit, KindsSince, Only
 from associations.record.rules import AssociationKind as Kind
 from competencies.measures import growth, people, seats, sums, tenants
 from competencies.measures.asking import Ask, Query, Size, Window
 from por.directory.rules import Agreement, Product, Workload
+from por.programs.rules import OwnTenant, Retroactive
 from tests.competencies.measures.oracle import Known, Oracle, Rule, newest
 
 OFFICE, MOBILITY = ("exo", "spo", "sfb", "yammer", "proplus"), ("intune", "aip", "aadp")

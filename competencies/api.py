@@ -119,7 +119,7 @@ class NamedBody(serializers.Serializer[Any]):
 
 
 class WhatIfBody(serializers.Serializer[Any]):
-    """What would be. In all, up to 200 subscriptions and groups of people."""
+    """A what-if question. In all, up to 200 subscriptions and groups of people."""
 
     attach = serializers.ListField(child=NamedBody(), default=list, help_text="Those that the company gets.")
     detach = serializers.ListField(child=NamedBody(), default=list, help_text="Those that the company loses.")
@@ -141,7 +141,7 @@ REFUSED += ["count_out_of_range", "credentials_out_of_range", "credential_malfor
 class WhatIfAnswer(Endpoint):
     @described(
         "what_if",
-        "What would be",
+        "What if",
         """What the company would reach in each programme if it became the partner of record of some subscriptions, lost
         others, or people joined it. Nothing is stored. It is computed as if all of this happened on the day, today or
         `as_of`, beside what has been reached. `attach`, `detach` and `people` may be repeated, and the address can be
@@ -158,7 +158,7 @@ class WhatIfAnswer(Endpoint):
 
     @described(
         "ask_what_if",
-        "What would be, asked with a body",
+        "What if, asked in a body",
         """The same for longer questions. Nothing is stored, so a read-only token may ask. With an `Idempotency-Key` the
         first answer is repeated.""",
         answers={200: list[WhatIfShape]},

@@ -42,9 +42,13 @@ STATUSES: dict[Status, LazyText] = {
     Status.OURS: gettext_lazy("Our own rule"),
 }
 RETROACTIVE: dict[Retroactive, LazyText] = {
-    Retroactive.WINDOW: gettext_lazy("Whoever is credited on the day has the whole window, also from before."),
-    Retroactive.NONE: gettext_lazy("A month counts for whoever held at its end."),
-    Retroactive.FROM_ATTACH: gettext_lazy("A month counts for whoever held at its end, from the association on."),
+    Retroactive.WINDOW: gettext_lazy(
+        "The partner that is credited on the day is credited for the whole period, including the time before."
+    ),
+    Retroactive.NONE: gettext_lazy("Each month counts for the partner that was associated at its end."),
+    Retroactive.FROM_ATTACH: gettext_lazy(
+        "Each month counts for the partner that was associated at its end, from the day the association began."
+    ),
 }
 WINDOWS: dict[WindowKind, LazyText] = {
     WindowKind.DAYS: gettext_lazy("The last %(months)s months, to the day"),
@@ -233,7 +237,7 @@ def _counting(version: Version) -> Iterator[Shared]:
     ]
     yield Shared(_("Time"), [_window(version.window), *windows])
     own = (
-        _("Counts for competencies, and is never paid for.")
+        _("Counts towards competencies, but never earns incentives.")
         if version.own_tenant is OwnTenant.INCLUDE
         else _("Does not count.")
     )

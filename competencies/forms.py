@@ -1,4 +1,4 @@
-"""The question of what a company would reach, as an address has it: over the API, and on its page."""
+"""What-if questions as they stand in a URL: of the API, and of the page."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Whose(FilterForm):
 
 
 class WhatIfForm(AsOfForm):
-    """What would be: subscriptions that the company gets and loses, and people who join it."""
+    """A what-if question: subscriptions that the company gets and loses, and people who join it."""
 
     attach = _ids(
         label=_("Subscriptions that you get"),
@@ -77,7 +77,7 @@ class WhatIfForm(AsOfForm):
 
 
 class WhatIfFilter(Whose, WhatIfForm):
-    """The same for a company that is named by an MPN ID."""
+    """The same question about a company that is named by an MPN ID."""
 
 
 @dataclass(frozen=True)

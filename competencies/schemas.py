@@ -109,9 +109,7 @@ EXAMPLE: dict[str, Any] = {
             "met": False,
             "points": None,
             "most_points": None,
-            "why": [
-                {"code": "short_by", "detail": "Missing: 13 customers. There are 12 of 25 customers.", "level": "gold"}
-            ],
+            "why": [{"code": "short_by", "detail": "12 of 25 customers. Missing: 13 customers.", "level": "gold"}],
         }
     ],
     "why": [],

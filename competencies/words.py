@@ -166,7 +166,7 @@ class Words:
 
 SENTENCES: Mapping[Why, Words] = {
     Why.MET: Words(gettext_lazy("Met: %(have)s. Required: %(need)s."), "ok"),
-    Why.SHORT_BY: Words(gettext_lazy("Missing: %(short)s. There are %(have)s of %(need)s."), "bad"),
+    Why.SHORT_BY: Words(gettext_lazy("%(have)s of %(need)s. Missing: %(short)s."), "bad"),
     Why.NOT_MET: Words(gettext_lazy("Not met: %(have)s."), "bad"),
     Why.NO_FACTS: Words(gettext_lazy("No data about this has been imported, so it is not known."), "info"),
     Why.FACTS_INCOMPLETE: Words(gettext_lazy("The data is not complete. Known: %(have)s. Required: %(need)s."), "info"),
@@ -186,7 +186,7 @@ SENTENCES: Mapping[Why, Words] = {
     Why.REQUIREMENT_MISSING: Words(gettext_lazy("No points, because a requirement for them is not met."), "bad"),
     Why.REQUIRED_STEP_MISSING: Words(
         gettext_lazy(
-            "Electives give no points until the required step is taken. Required: %(need)s. There are %(have)s."
+            "Electives give no points until the required step is taken. Required: %(need)s. Measured: %(have)s."
         ),
         "bad",
     ),
@@ -194,12 +194,12 @@ SENTENCES: Mapping[Why, Words] = {
     Why.MIXED_OPTIONS: Words(
         gettext_lazy("Types of association are not added up. The best one counts: %(best)s."), "info"
     ),
-    Why.LEVEL_UNDETERMINED: Words(gettext_lazy("It cannot be said whether the level %(level)s is reached."), "info"),
+    Why.LEVEL_UNDETERMINED: Words(gettext_lazy("We cannot tell whether the level %(level)s is reached."), "info"),
     Why.LEVEL_BELOW_MISSING: Words(
         gettext_lazy("The requirements of %(level)s alone are met, but %(below)s is required as well."), "bad"
     ),
     Why.AT_ZERO: Words(gettext_lazy("%(metric)s has no points. Each metric must have some."), "bad"),
-    Why.TOTAL_SHORT: Words(gettext_lazy("Missing: %(short)s. There are %(have)s of %(need)s."), "bad"),
+    Why.TOTAL_SHORT: Words(gettext_lazy("%(have)s of %(need)s. Missing: %(short)s."), "bad"),
     Why.TOTAL_UNDETERMINED: Words(gettext_lazy("The total is not known: %(have)s. Required: %(need)s."), "info"),
     Why.BEST_TRACK: Words(gettext_lazy("The track with the best total counts: %(track)s."), "info"),
     Why.NOTHING_KNOWN: Words(gettext_lazy("Nothing was known by then: no result had been stored."), "info"),

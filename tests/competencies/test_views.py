@@ -39,8 +39,8 @@ def test_page_says_what_is_there_and_what_is_missing(tmp_path: Any) -> None:
 
     assert page.status_code == 200
     assert "Level: <b>Silver</b>" in text
-    assert "Missing: 21 customers. There are 4 of 25 customers." in text
-    assert "Missing: 210 seats. There are 40 of 250 seats." in text
+    assert "4 of 25 customers. Missing: 21 customers." in text
+    assert "40 of 250 seats. Missing: 210 seats." in text
     assert "This was also required, but the figure was never published." in text
 
 
@@ -194,7 +194,10 @@ def test_rules_show_each_figure_with_status_and_source_and_what_changed() -> Non
     assert "Developing: at least USD\xa010,000" in text
     assert "microsoftpartnercommunity.com" in text
     assert "+ retroactive: from_attach" in text
-    assert "A month counts for whoever held at its end, from the association on." in text
+    assert (
+        "Each month counts for the partner that was associated at its end, starting when the association was recorded."
+        in text
+    )
 
 
 @pytest.mark.django_db

@@ -89,7 +89,7 @@ def test_amount_is_said_with_its_unit(amount: object, unit: Unit, english: str, 
 
 def test_reason_says_how_much_is_missing() -> None:
     reason = Reason(Why.SHORT_BY, {"metric": "new_customers", "need": 4, "have": 3, "short": 1, "operator": "gte"})
-    assert reason_text(reason, Unit.CUSTOMERS) == "Missing: 1 customer. There are 3 of 4 customers."
+    assert reason_text(reason, Unit.CUSTOMERS) == "3 of 4 customers. Missing: 1 customer."
 
 
 def test_shortage_of_unknown_size_is_said_as_what_is_not_known() -> None:

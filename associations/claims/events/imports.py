@@ -41,8 +41,8 @@ class Corrected(Imported):
 IMPORTED_MAIL = to_partner(
     "claim_imported",
     Topic.CLAIM,
-    title=_("An import brought a claim of yours"),
-    subject=_("An import brought your claim %(claim)s for %(customer)s"),
+    title=_("An import added a claim of yours"),
+    subject=_("An import added your claim %(claim)s for %(customer)s"),
     paragraphs=(
         _("Imported files say that your claim for %(units)s at %(customer)s was approved. It counts from that day."),
         Choice(
@@ -52,13 +52,13 @@ IMPORTED_MAIL = to_partner(
         ),
         _("It has no proof of execution here. Add one while you still work for the customer."),
     ),
-    inbox=_("Imported files brought your claim for %(units)s."),
+    inbox=_("Imported files added your claim for %(units)s."),
 )
 IMPORTED_CUSTOMER_MAIL = to_customer(
     "claim_imported_customer",
     None,
-    title=_("An import brought a partner’s claim"),
-    subject=_("An import brought the claim of %(partner)s for %(units)s"),
+    title=_("An import added a partner’s claim"),
+    subject=_("An import added the claim of %(partner)s for %(units)s"),
     paragraphs=(
         _("Imported files say that %(partner)s was approved for the work on %(units)s at your organisation."),
         _("The partner can now see the seats and the usage of %(units)s. It cannot change anything."),
@@ -71,7 +71,7 @@ IMPORTED_CUSTOMER_MAIL = to_customer(
             ),
         ),
     ),
-    inbox=_("Imported files brought the claim of %(partner)s for %(units)s. If it is not right, say so."),
+    inbox=_("Imported files added the claim of %(partner)s for %(units)s. If it is not right, say so."),
     may=Right.DECLINE_CLAIM,
 )
 CORRECTED_MAIL = to_partner(

@@ -51,7 +51,10 @@ def term_text(term: Term) -> str:
 
 def _steps(policy: Policy) -> Iterator[Rule]:
     if policy.start_review_within:
-        text = _("A reviewer starts within %(term)s of the submit. If that is late, the claim stays as it is.")
+        text = _(
+            "A reviewer starts within %(term)s after the claim is submitted. "
+            "If the review starts late, the claim stays as it is."
+        )
         yield Rule(_("Start of the review"), text % {"term": term_text(policy.start_review_within)})
     if policy.review_within:
         text = _("The reviewer decides within %(term)s, or asks the partner for what is missing.")

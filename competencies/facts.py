@@ -18,6 +18,7 @@ from competencies.measures.tenants import tenants
 from por.directory.models import Partner
 from por.directory.rules import Product, Workload
 from por.programs.calendars import WindowKind, month_end, months_later, newest_month
+from por.programs.codes import Why
 from por.programs.facts import TRACK, Facts
 from por.programs.judging import Outcome, judge, judge_days
 from por.programs.quantity import Q, exact, hull
@@ -90,7 +91,7 @@ def facts_of(
     if companies is not None:
         wanted = wanted.filter(pk__in=companies)
     known: dict[int, dict[str, Q]] = {}
-    why: dict[int, dict[str, str]] = {}
+    why: dict[int, dict[str, tuple[Why, ...]]] = {}
     found = [
         (one.fact, measured(MEASURES[one.measure], one.ask))
         for one in questions(program, version, day, companies, suppose)
@@ -98,7 +99,7 @@ def facts_of(
     choices: dict[int, dict[str, str]] = {}
     for company, market in wanted.values_list("pk", "market"):
         known[company] = _of_any_track({fact: quantity(of.of(company)) for fact, of in found}, program)
-        why[company] = {fact: reasons[0] for fact, of in found if (reasons := of.of(company).reasons)}
+        why[company] = {fact: reasons for fact, of in found if (reasons := of.of(company).reasons)}
         choices[company] = {MARKET: market} if market and MARKET in program.choices else {}
     tracks = _tracks(program, version, day, companies, suppose)
     return {

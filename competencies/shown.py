@@ -65,7 +65,10 @@ class Need:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A metric of a page. `share` of 100 says how much of what the next level needs is there; None if not known."""
+    """A metric of a page. `share` of 100 says how much of what the next level needs is there; None if not known.
+
+    `notes` are those of `lines` that say what is not certain of what was measured.
+    """
 
     key: str
     name: str
@@ -73,6 +76,7 @@ class MetricRow:
     needs: list[Need]
     points: str
     lines: list[Line]
+    notes: list[Line]
     share: Fraction | None
     is_met: bool | None
     is_asked: bool
@@ -131,6 +135,7 @@ def _row(result: Result, metric: MetricResult) -> MetricRow:
     decisive = [reason for level, reason in about if level == target_of(result)]
     rule = result.version.metrics[metric.metric]
     lines = list(dict.fromkeys(_line(reason, unit_of(reason, rule)) for reason in (*decisive, *metric.reasons)))
+    notes = [] if metric.points is not None else [_line(reason, unit) for reason in metric.reasons]
     points = ""
     if metric.points is not None and metric.most is not None:
         points = _("%(points)s of %(most)s") % {
@@ -142,7 +147,8 @@ def _row(result: Result, metric: MetricResult) -> MetricRow:
         needed = [one.amount("need") for one in decisive if "need" in one.figures]
         share = _share(metric.value, needed[0]) if needed else None
     met, is_asked = meets_next(result, metric), bool(decisive) or metric.points is not None
-    return MetricRow(metric.metric, name, amount_text(metric.value, unit), needs, points, lines, share, met, is_asked)
+    have = amount_text(metric.value, unit)
+    return MetricRow(metric.metric, name, have, needs, points, lines, notes, share, met, is_asked)
 
 
 def _is_open(reason: Reason) -> bool:

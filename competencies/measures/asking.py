@@ -22,6 +22,7 @@ from associations.record.models import end_of
 from associations.record.policies import months_before
 from por.directory.rules import Product
 from por.programs.calendars import month_end, newest_month
+from por.programs.codes import Why
 from por.programs.rules import Retroactive
 
 
@@ -32,13 +33,22 @@ class Caveat(IntFlag):
     MONTH_OF_DIFFERENCE_NOT_REPORTED = 2
     SEATS_OF_TODAY = 4  # no month of usage says how many there were
     SEATS_UNKNOWN = 8
-    OTHER_CURRENCY = 16
+    CURRENCIES_DIFFER = 16  # an amount is in another currency than that of the rule
     NO_FACTS = 32  # no row of the whole estate is of this file
 
 
 #: With these the figure may be larger than what is known, however much; with these it may be smaller as well.
-UPWARDS = Caveat.MONTH_NOT_REPORTED | Caveat.SEATS_UNKNOWN | Caveat.OTHER_CURRENCY | Caveat.NO_FACTS
-BOTH_WAYS = Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED
+UPWARDS = Caveat.MONTH_NOT_REPORTED | Caveat.SEATS_UNKNOWN | Caveat.NO_FACTS
+BOTH_WAYS = Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED | Caveat.CURRENCIES_DIFFER
+#: What is said of a figure with each of them.
+SAID = {
+    Caveat.MONTH_NOT_REPORTED: Why.MONTHS_NOT_REPORTED,
+    Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED: Why.MONTHS_NOT_REPORTED,
+    Caveat.SEATS_OF_TODAY: Why.SEATS_OF_TODAY,
+    Caveat.SEATS_UNKNOWN: Why.SEATS_UNKNOWN,
+    Caveat.CURRENCIES_DIFFER: Why.CURRENCIES_DIFFER,
+    Caveat.NO_FACTS: Why.NO_FACTS,
+}
 
 
 @dataclass(frozen=True)
@@ -57,9 +67,9 @@ class Figure:
         return cls(known, None if caveats & UPWARDS else known, caveats)
 
     @property
-    def reasons(self) -> list[str]:
-        """Return the codes of the caveats, such as seats_of_today."""
-        return [caveat.name.lower() for caveat in Caveat if caveat in self.caveats and caveat.name]
+    def reasons(self) -> tuple[Why, ...]:
+        """Return what is said of the caveats, such as seats_of_today."""
+        return tuple(dict.fromkeys(SAID[caveat] for caveat in self.caveats))
 
 
 class Of(Enum):

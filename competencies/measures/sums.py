@@ -71,14 +71,14 @@ def _literal(text: str) -> str:
 def revenue(ask: Ask) -> Query:
     """Return the query of the revenue of credited units in the months of the window, in one currency.
 
-    Nothing is converted: what is in another currency makes the figure a lower bound.
+    Nothing is converted: with an amount in another currency the figure is unknown.
     """
     units = ask.monthly_units()
     months, given = months_cte(dict.fromkeys(ask.months, 1))
     parts = f"""
         SELECT units.company, units.customer_id, units.subscription_id, NULL::varchar AS workload, revenue.month,
             CASE WHEN revenue.currency = %(currency)s THEN revenue.amount ELSE 0 END AS amount,
-            CASE WHEN revenue.currency = %(currency)s THEN 0 ELSE {Caveat.OTHER_CURRENCY.value} END AS caveat
+            CASE WHEN revenue.currency = %(currency)s THEN 0 ELSE {Caveat.CURRENCIES_DIFFER.value} END AS caveat
         FROM units JOIN directory_revenue AS revenue USING (subscription_id)
         JOIN months ON months.month = revenue.month AND {units.held_at("months.instant")}
         WHERE revenue.superseded_at IS NULL AND revenue.kind = %(revenue_kind)s

@@ -29,6 +29,10 @@ class Why(StrEnum):
     TOTAL_SHORT = "total_short"  #: {need, have, short}
     TOTAL_UNDETERMINED = "total_undetermined"  #: {need, have}
     BEST_TRACK = "best_track"  #: {track}
+    SEATS_OF_TODAY = "seats_of_today"  #: {metric}: of some subscriptions no month tells the seats, so today's count
+    SEATS_UNKNOWN = "seats_unknown"  #: {metric}: of some subscriptions nothing tells the seats
+    MONTHS_NOT_REPORTED = "months_not_reported"  #: {metric}: no file has data of some of the months
+    CURRENCIES_DIFFER = "currencies_differ"  #: {metric}: some amounts are in another currency, and none is converted
     NOTHING_KNOWN = "nothing_known"  #: {}: nothing had been stored by then
     NO_RULE = "no_rule"  #: {program, day}: no version is in force or announced
 

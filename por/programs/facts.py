@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from por.programs.codes import Why
 from por.programs.quantity import EVERYTHING, Q
 
 #: A number, a yes or no, or a word.
@@ -18,16 +19,16 @@ TRACK = "track"
 class Facts:
     """The facts for one verdict. What has no value is unknown: there is no default.
 
-    `choice` names what applies: {"market": "developed", "track": "smb"}. `reasons` says by fact why it is as it is,
-    such as `seats_of_today`; they appear beside the codes. `given_only` leaves out tests of absent facts: only for
-    worked examples, which give a part of the facts.
+    `choice` names what applies: {"market": "developed", "track": "smb"}. `reasons` says by fact what is not certain of
+    it, such as `seats_of_today`; a metric that uses the fact has the code. `given_only` leaves out tests of absent
+    facts: only for worked examples, which give a part of the facts.
     """
 
     values: Mapping[str, Value]
     choice: Mapping[str, str] = field(default_factory=dict)
     day: date | None = None
     subject: str = ""
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, tuple[Why, ...]] = field(default_factory=dict)
     evidence: Mapping[str, object] = field(default_factory=dict)
     given_only: bool = False
 

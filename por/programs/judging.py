@@ -68,13 +68,34 @@ def judge_days(program: Program, days: Iterable[Facts]) -> bool | None:
 
 
 def score_metric(name: str, metric: Metric, facts: Facts) -> Scored:
-    """Return a metric's value and what it is worth."""
+    """Return a metric's value and what it is worth, with what is not certain of its facts."""
+    scored = _scored(name, metric, facts)
+    if not facts.reasons:
+        return scored
+    return replace(scored, codes=(*scored.codes, *_caveats(name, metric, facts)))
+
+
+def _scored(name: str, metric: Metric, facts: Facts) -> Scored:
     value = metric.value.of(facts)
     if metric.score is None:
         return Scored(value, ZERO)
     if metric.base is None and metric.requires is None:
         return metric.score.score(name, value, facts)
     return _conditional(name, metric, facts)
+
+
+def _caveats(name: str, metric: Metric, facts: Facts) -> tuple[Code, ...]:
+    """Return what is not certain of the facts behind a metric: its own, those of its options, those it follows from."""
+    behind = {name, *metric.value.names()}
+    track = facts.choice.get(TRACK)
+    found: dict[Why, None] = {}
+    for fact, reasons in facts.reasons.items():
+        first, *rest = fact.split(".")
+        if first in behind and (track is None or not rest or rest[-1] == track):
+            found |= dict.fromkeys(reasons)
+    if metric.score is None:
+        found.pop(Why.NO_FACTS, None)  # the tests of the levels say so
+    return tuple(Code(why, {"metric": name}) for why in found)
 
 
 def _conditional(name: str, metric: Metric, facts: Facts) -> Scored:

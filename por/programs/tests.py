@@ -71,8 +71,6 @@ class Compare:
 def reason(test: Compare, met: bool | None, need: Q, have: Q, facts: Facts) -> Code:
     """Return why a comparison is met, missed or undetermined, with what is needed and what there is."""
     figures: dict[str, object] = {"metric": test.label, "need": need.json(), "have": have.json()}
-    if (why := facts.reasons.get(test.label)) is not None:
-        figures["reason"] = why
     if met:
         return Code(Why.MET, figures)
     if met is False:

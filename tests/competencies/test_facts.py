@@ -126,6 +126,41 @@ def test_consumption_counts_for_the_window_until_2018_and_then_by_month(tmp_path
     assert people == 1
 
 
+def test_revenue_in_two_currencies_leaves_the_sum_and_the_level_undetermined(tmp_path):
+    """Nothing is converted, so even a large amount in one of them decides nothing: the other may be a credit."""
+    estates.load(
+        estates.write(
+            tmp_path,
+            partners=[estates.partner(market="developed")],
+            customers=[estates.customer()],
+            subscriptions=[estates.subscription(product="crm_online", sku_string_id="", started_on="2017-01-01")],
+            associations=[estates.association(began_on="2017-01-01")],
+            revenue=[
+                estates.revenue("2018-01", amount="500000", currency="USD", kind="net_new_cloud"),
+                estates.revenue("2018-02", amount="1", currency="SEK", kind="net_new_cloud"),
+            ],
+        )
+    )
+    found = verdicts("competency.cloud_crm", "2018-06-30")[PARTNER]
+
+    revenue = found.metrics["net_new_cloud_revenue"]
+    assert (revenue.value.known, [one.code for one in revenue.codes]) == (
+        False,
+        ["months_not_reported", "currencies_differ"],
+    )
+    assert found.levels["silver"].met is None
+    assert found.level is None
+
+
+def test_seats_of_today_are_said_where_no_month_tells_the_seats(tmp_path):
+    load(tmp_path, began="2015-09-01")
+    codes = {
+        day: [one.code for one in verdicts("competency.smcs", day)[PARTNER].metrics["seats_sold"].codes]
+        for day in ("2016-04-30", "2016-06-30")
+    }
+    assert codes == {"2016-04-30": ["seats_of_today"], "2016-06-30": []}
+
+
 def test_a_month_without_any_report_leaves_a_level_undetermined_only_where_it_matters(tmp_path):
     load(tmp_path)
     found = verdicts("competency.cloud_productivity", "2016-07-31")

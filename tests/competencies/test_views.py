@@ -195,8 +195,7 @@ def test_rules_show_each_figure_with_status_and_source_and_what_changed() -> Non
     assert "microsoftpartnercommunity.com" in text
     assert "+ retroactive: from_attach" in text
     assert (
-        "Each month counts for the partner that was associated at its end, starting when the association was recorded."
-        in text
+        "Each month counts for the partner that was associated at its end, from the day the association began." in text
     )
 
 

@@ -37,6 +37,10 @@ FIGURES = {
     Why.TOTAL_SHORT: {"need", "have", "short"},
     Why.TOTAL_UNDETERMINED: {"need", "have"},
     Why.BEST_TRACK: {"track"},
+    Why.SEATS_OF_TODAY: {"metric"},
+    Why.SEATS_UNKNOWN: {"metric"},
+    Why.MONTHS_NOT_REPORTED: {"metric"},
+    Why.CURRENCIES_DIFFER: {"metric"},
     Why.NOTHING_KNOWN: set(),
     Why.NO_RULE: {"program", "day"},
 }

@@ -547,9 +547,9 @@ class Oracle:
     def revenue(self, rule: Rule, kind: str) -> dict[str, Known]:
         rows, unsure = self._monthly(rule, "revenue", "amount::decimal(30, 10), currency", f"kind = '{kind}'")
         totals = dict.fromkeys(self.companies, Decimal(0))
+        differ = {company for company, _amount, currency in rows if currency != "USD"}
         for company, amount, currency in rows:
             if currency == "USD":
                 totals[company] += amount
-            else:
-                unsure.add(company)
-        return {one: (total, "at least" if one in unsure else "exactly") for one, total in totals.items()}
+        known = {one: (total, "at least" if one in unsure else "exactly") for one, total in totals.items()}
+        return known | {one: (known[one][0], "nothing") for one in differ}

@@ -94,10 +94,27 @@ def test_fact_of_which_only_bounds_are_known_says_so() -> None:
     assert code(outcome.levels["silver"].codes, Why.FACTS_INCOMPLETE)["have"] == [30, 50]
 
 
-def test_reason_of_a_fact_stands_beside_its_code() -> None:
-    facts = Facts({"new_customers": point(4), "seats_sold": point(9)}, reasons={"seats_sold": "seats_of_today"})
+def test_a_metric_says_what_is_not_certain_of_its_facts() -> None:
+    facts = Facts({"new_customers": point(4), "seats_sold": point(9)}, reasons={"seats_sold": (Why.SEATS_OF_TODAY,)})
     outcome = judge(*rules(SMCS, SUMMER_2015), facts)
-    assert code(outcome.levels["silver"].codes, Why.SHORT_BY)["reason"] == "seats_of_today"
+    assert code(outcome.metrics["seats_sold"].codes, Why.SEATS_OF_TODAY) == {"metric": "seats_sold"}
+    assert outcome.metrics["new_customers"].codes == ()
+
+
+def test_a_metric_that_follows_from_facts_says_what_is_not_certain_of_them() -> None:
+    facts = Facts(
+        {"new_customers": point(4), "lost_customers": point(1)}, reasons={"lost_customers": (Why.MONTHS_NOT_REPORTED,)}
+    )
+    outcome = judge(*rules(SMCS, SUMMER_2018), facts)
+    assert code(outcome.metrics["net_new_customers"].codes, Why.MONTHS_NOT_REPORTED) == {"metric": "net_new_customers"}
+
+
+def test_a_track_says_nothing_of_the_facts_of_another() -> None:
+    reasons = {"usage_growth.cpor.smb": (Why.MONTHS_NOT_REPORTED,), "deployments.cpor.enterprise": (Why.NO_FACTS,)}
+    program, version = rules("pcs.modern_work", date(2026, 6, 30))
+    outcome = judge(program, version, Facts({}, {"track": "enterprise"}, reasons=reasons))
+    assert Why.MONTHS_NOT_REPORTED not in {one.code for one in outcome.metrics["usage_growth"].codes}
+    assert code(outcome.metrics["deployments"].codes, Why.NO_FACTS) == {"metric": "deployments"}
 
 
 def test_gold_needs_silver() -> None:

@@ -18,7 +18,7 @@ from competencies.judged import judged
 from competencies.measures.asking import asked_once
 from competencies.models import Attainment, Recompute
 from competencies.programs import computed_on, programs
-from competencies.results import QUALIFIED
+from competencies.results import QUALIFIED, differs
 from por.accounts.models import SYSTEM
 from por.db.locks import one_at_a_time
 from por.history.actions import recording as history
@@ -306,7 +306,7 @@ def _compute_day(day: date, companies: Collection[int], *, tell: bool) -> int:
             Attainment(company_id=company, program=program.id, day=day, level=result["level"], result=result)
             for program in computed_on(day)
             for company, result in judged(program, day, companies).items()
-            if (company, program.id) not in before or result != before[company, program.id].result
+            if (company, program.id) not in before or differs(result, before[company, program.id].result)
         ]
     Attainment.objects.bulk_create(new, batch_size=1000)
     if tell:

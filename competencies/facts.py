@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from associations.credit import Credit, KindsSince, Only
 from associations.record.rules import AssociationKind
@@ -18,7 +18,6 @@ from competencies.measures.tenants import tenants
 from por.directory.models import Partner
 from por.directory.rules import Product, Workload
 from por.programs.calendars import WindowKind, month_end, months_later, newest_month
-from por.programs.codes import Why
 from por.programs.facts import TRACK, Facts
 from por.programs.judging import Outcome, judge, judge_days
 from por.programs.quantity import Q, exact, hull
@@ -62,7 +61,7 @@ def _attain(
         return outcomes
     earlier = [
         facts_of(program, before, one, companies, suppose)
-        for one in _days_that_differ(day, rule.on_any_day_of_months)
+        for one in days_that_differ(day, rule.on_any_day_of_months)
         if (before := program.on(one)) is not None
     ]
     return {
@@ -71,7 +70,7 @@ def _attain(
     }
 
 
-def _days_that_differ(day: date, months: int) -> list[date]:
+def days_that_differ(day: date, months: int) -> list[date]:
     """Return one day before this one for each newest month, from the first of the month so many months ago."""
     first = months_later(day.replace(day=1), 1 - months)
     ends = [month_end(months_later(first, number)) for number in range(months)]
@@ -87,24 +86,39 @@ def facts_of(
     suppose: Suppose | None = None,
 ) -> dict[int, Facts]:
     """Return what is known of each company on a day, for all metrics that are measured."""
-    wanted = Partner.objects.filter(organisation__parent=None)
-    if companies is not None:
-        wanted = wanted.filter(pk__in=companies)
-    known: dict[int, dict[str, Q]] = {}
-    why: dict[int, dict[str, tuple[Why, ...]]] = {}
     found = [
         (one.fact, measured(MEASURES[one.measure], one.ask))
         for one in questions(program, version, day, companies, suppose)
     ]
-    choices: dict[int, dict[str, str]] = {}
-    for company, market in wanted.values_list("pk", "market"):
-        known[company] = _of_any_track({fact: quantity(of.of(company)) for fact, of in found}, program)
-        why[company] = {fact: reasons for fact, of in found if (reasons := of.of(company).reasons)}
-        choices[company] = {MARKET: market} if market and MARKET in program.choices else {}
+    choices = choices_of(program, version, day, companies, suppose)
+    return {company: facts_from(found, program, company, choice, day) for company, choice in choices.items()}
+
+
+def facts_from(
+    found: Iterable[tuple[str, Figures]], program: Program, company: int, choice: Mapping[str, str], day: date
+) -> Facts:
+    """Return what is known of a company with these figures by fact, and with the choices that apply to it."""
+    figures = {fact: of.of(company) for fact, of in found}
+    values = _of_any_track({fact: quantity(figure) for fact, figure in figures.items()}, program)
+    why = {fact: reasons for fact, figure in figures.items() if (reasons := figure.reasons)}
+    return Facts(values, choice, day, str(company), why)
+
+
+def choices_of(
+    program: Program,
+    version: Version,
+    day: date,
+    companies: tuple[int, ...] | None = None,
+    suppose: Suppose | None = None,
+) -> dict[int, dict[str, str]]:
+    """Return which of a programme's choices apply to each company: its market, and its track."""
+    wanted = Partner.objects.filter(organisation__parent=None)
+    if companies is not None:
+        wanted = wanted.filter(pk__in=companies)
     tracks = _tracks(program, version, day, companies, suppose)
     return {
-        company: Facts(values, choices[company] | tracks(company), day, str(company), why[company])
-        for company, values in known.items()
+        company: ({MARKET: market} if market and MARKET in program.choices else {}) | tracks(company)
+        for company, market in wanted.values_list("pk", "market")
     }
 
 
@@ -124,6 +138,12 @@ def quantity(figure: Figure) -> Q:
 
 
 # --- What is asked --------------------------------------------------------------------------------------------------
+
+
+class Figures(Protocol):
+    """The figures of companies for one fact."""
+
+    def of(self, company: int) -> Figure: ...
 
 
 class Question(NamedTuple):

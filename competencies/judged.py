@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
 from competencies.facts import attain
-from competencies.measures.asking import Suppose
+from competencies.forecast import Forecast
+from competencies.measures.asking import Suppose, asked_once
 from competencies.models import Holding
 from competencies.programs import programs
-from competencies.results import stored
-from por.programs.judging import Outcome
-from por.programs.lifecycle import LifeCycle, Stage, Standing, stage
+from competencies.results import QUALIFIED, Ahead, stored
+from por.programs.judging import NO_LEVEL, Outcome
+from por.programs.lifecycle import LifeCycle, Stage, StageName, Standing, stage
 from por.programs.rules import Family, Program
 
 #: The programme that says how all competencies are held.
@@ -32,43 +33,91 @@ def judged(
 
     With `suppose`, it is what would have been reached by the company that this is about.
     """
-    held = _holdings(program.id, day, companies)
+    with asked_once():
+        held = _holdings(program.id, day, companies)
+        outcomes = attain(program, day, companies, suppose)
+        stages = {one: held.stage(program, one, outcome, day) for one, outcome in outcomes.items()}
+        ahead = _ahead(program, day, outcomes, held, stages, suppose)
     return {
-        company: stored(program, outcome, held.stage(program, company, outcome, day))
-        for company, outcome in attain(program, day, companies, suppose).items()
+        company: stored(program, outcome, *ahead.get(company, (stages[company], None, None)))
+        for company, outcome in outcomes.items()
     }
+
+
+class _Paid(NamedTuple):
+    """A level that is paid for until an anniversary."""
+
+    level: str
+    anniversary: date
 
 
 @dataclass(frozen=True)
 class _Holdings:
-    """The paid holdings of companies in a programme; whether any file ever named one."""
+    """The newest paid holding of companies in a programme; whether any file ever named one."""
 
-    by_company: Mapping[int, date]
+    by_company: Mapping[int, _Paid]
     are_known: bool
 
     def stage(self, program: Program, company: int, outcome: Outcome, day: date) -> Stage:
         """Return the stage of a company. A holding lasts until its anniversary, which is included."""
-        anniversary = self.by_company.get(company)
+        paid = self.by_company.get(company)
         standing = Standing(
             all_met=_all_met(program, outcome),
             started=outcome.started,
-            fee_paid=anniversary is not None if self.are_known else None,
-            anniversary_on=anniversary,
+            fee_paid=paid is not None if self.are_known else None,
+            anniversary_on=paid.anniversary if paid else None,
         )
         return stage(_life_cycle(program, day), standing, day)
 
 
 def _holdings(program: str, day: date, companies: Collection[int]) -> _Holdings:
-    """Return the anniversary of each company's newest paid holding. A fee that is paid later does not count yet."""
+    """Return each company's newest paid holding. A fee that is paid later does not count yet."""
     paid = (
         Holding.objects.filter(program=program, fee_paid_on__lte=day)
         .annotate(company=Coalesce(F("partner__organisation__parent"), F("partner")))
         .filter(company__in=companies)
         .order_by("anniversary_on")
-        .values_list("company", "anniversary_on")
+        .values_list("company", "level", "anniversary_on")
     )
-    found = dict(paid)
+    found = {company: _Paid(level, anniversary) for company, level, anniversary in paid}
     return _Holdings(found, bool(found) or Holding.objects.exists())
+
+
+def _ahead(
+    program: Program,
+    day: date,
+    outcomes: Mapping[int, Outcome],
+    held: _Holdings,
+    stages: Mapping[int, Stage],
+    suppose: Suppose | None,
+) -> dict[int, tuple[Stage, date | None, Ahead | None]]:
+    """Return what is seen ahead of the companies that have reached or paid for a level.
+
+    It is their stage with whether it is at risk, until when their level is safe, and the verdict of the anniversary.
+    """
+    active = {one for one, found in stages.items() if found.name is StageName.ACTIVE}
+    reached = {one: level for one, outcome in outcomes.items() if (level := _reached(program, outcome))}
+    forecast = Forecast(program, day, tuple(sorted(active | reached.keys())), suppose)
+    found = {}
+    for company in forecast.companies:
+        safe_until = forecast.safe_until(company, reached[company]) if company in reached else None
+        stage, ahead = stages[company], None
+        if company in active and stage.valid_until is not None:
+            level = held.by_company[company].level
+            level = level if level in program.levels else program.levels[0] if program.levels else QUALIFIED
+            met = forecast.meets(company, level, stage.valid_until)
+            outcome = forecast.on(company, stage.valid_until)
+            ahead = Ahead(stage.valid_until, level, outcome) if outcome is not None and met is not True else None
+            stage = replace(stage, at_risk=None if met is None else not met)
+        found[company] = stage, safe_until, ahead
+    return found
+
+
+def _reached(program: Program, outcome: Outcome) -> str | None:
+    """Return the highest level that is certainly reached."""
+    if program.family is Family.SCORE:
+        return QUALIFIED if outcome.qualified else None
+    return outcome.level if outcome.level != NO_LEVEL else None
 
 
 def _all_met(program: Program, outcome: Outcome) -> bool | None:

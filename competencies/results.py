@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -36,6 +36,14 @@ class Amount(NamedTuple):
     @property
     def is_unknown(self) -> bool:
         return self.low is None and self.high is None
+
+
+class Ahead(NamedTuple):
+    """What a paid level may lack at its anniversary: the verdict of that day, from what is known now."""
+
+    on: date
+    level: str
+    outcome: Outcome
 
 
 class Reason(NamedTuple):
@@ -72,7 +80,8 @@ class MetricResult:
 class Result:
     """The result of one programme. `level` is None if even the lowest level is undetermined.
 
-    `next_level` is the one to reach. `version` is that of the rules it was judged by.
+    `next_level` is the one to reach. `version` is that of the rules it was judged by. As a forecast, the level stays
+    until `safe_until`; None if no end is seen within a year. `ahead` is what a paid level may lack at its anniversary.
     """
 
     program: Program
@@ -85,6 +94,8 @@ class Result:
     levels: list[LevelResult]
     metrics: list[MetricResult]
     reasons: list[Reason]
+    safe_until: date | None = None
+    ahead: list[Reason] = field(default_factory=list)
 
     @classmethod
     def read(cls, program: Program, stored: Mapping[str, Any]) -> Result:
@@ -115,6 +126,8 @@ class Result:
                 for one in stored["metrics"]
             ],
             _reasons(stored["why"]),
+            None if (safe := stored.get("safe_until")) is None else date.fromisoformat(safe),
+            _reasons(stored.get("ahead", [])),
         )
 
     @classmethod
@@ -144,8 +157,19 @@ def _reasons(stored: Iterable[Any]) -> list[Reason]:
 # --- Storing --------------------------------------------------------------------------------------------------------
 
 
-def stored(program: Program, outcome: Outcome, stage: Stage) -> dict[str, Any]:
-    """Return an outcome and its stage as JSON: the same for the same ones, so that two can be compared."""
+#: What is stored of a forecast that changes from month to month. It makes no other result.
+_PASSING = "ahead"
+
+
+def differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two stored results, or their reasons, are not the same."""
+    return any(one.get(key) != other.get(key) for key in one.keys() | other.keys() if key != _PASSING)
+
+
+def stored(
+    program: Program, outcome: Outcome, stage: Stage, safe_until: date | None = None, ahead: Ahead | None = None
+) -> dict[str, Any]:
+    """Return an outcome, its stage and what is seen ahead as JSON: the same for the same ones, to compare two."""
     version = next(one for one in program.versions if one.id == outcome.version)
     choice = {} if outcome.track is None else {"track": outcome.track}
     is_score = program.family is Family.SCORE
@@ -175,7 +199,20 @@ def stored(program: Program, outcome: Outcome, stage: Stage) -> dict[str, Any]:
             if (one := outcome.metrics.get(name)) is not None
         ],
         "why": _written(outcome.codes),
+        "safe_until": None if safe_until is None else safe_until.isoformat(),
+        "ahead": [] if ahead is None else _written(_of_level(ahead)),
     }
+
+
+def _of_level(ahead: Ahead) -> Iterator[Code]:
+    """Yield what is said of a level, and of the levels it needs, on the day that is seen ahead."""
+    if not ahead.outcome.levels:
+        yield from ahead.outcome.codes
+        return
+    for name, checked in ahead.outcome.levels.items():
+        yield from checked.codes
+        if name == ahead.level:
+            return
 
 
 def _of_score(qualified: bool | None) -> str | None:

@@ -179,7 +179,10 @@ def last_instant(month: date) -> datetime:
 
 
 class Part(NamedTuple):
-    """A part of a figure: a tenant, a subscription or a month of one, and how much it adds."""
+    """A part of a figure: a tenant, a subscription or a month of one, and how much it adds.
+
+    `month` is the month that is counted, or the day in a window of days.
+    """
 
     customer: int | None
     subscription: int | None
@@ -208,6 +211,17 @@ class Query:
             WITH {", ".join(self.ctes)}, parts AS ({self.parts})
             SELECT company, coalesce(sum(amount), 0), bit_or(caveat) FROM parts GROUP BY company
             UNION ALL SELECT NULL, 0, {self.empty}
+            """,
+            self.given,
+        )
+
+    def dated(self) -> tuple[str, Mapping[str, Any]]:
+        """Return the statement with a row for each company and date of its parts, and one without for all others."""
+        return (
+            f"""
+            WITH {", ".join(self.ctes)}, parts AS ({self.parts})
+            SELECT company, month, sum(amount), bit_or(caveat) FROM parts GROUP BY company, month
+            UNION ALL SELECT NULL, NULL, 0, {self.empty}
             """,
             self.given,
         )
@@ -269,6 +283,26 @@ def _measured(measure: Measure, ask: Ask) -> Measured:
     figures = {company: Figure.of(Decimal(amount), Caveat(caveat)) for company, amount, caveat in rows}
     others = figures.pop(None)
     return Measured(figures, others)
+
+
+class Dated(NamedTuple):
+    """What a date adds to a figure: a month, or a day in a window of days."""
+
+    date: date
+    amount: Decimal
+    caveats: Caveat
+
+
+def dated(measure: Measure, ask: Ask) -> tuple[dict[int, list[Dated]], Caveat]:
+    """Return what each date adds to the figure of each company, and the caveats of every company that is not named."""
+    found: dict[int, list[Dated]] = {}
+    others = Caveat(0)
+    for company, day, amount, caveats in _rows(*measure(ask).dated(), of_all=ask.companies is None):
+        if company is None:
+            others = Caveat(caveats)
+        else:
+            found.setdefault(company, []).append(Dated(day, Decimal(amount), Caveat(caveats)))
+    return found, others
 
 
 def evidence(measure: Measure, ask: Ask) -> dict[int, list[Part]]:

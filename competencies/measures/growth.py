@@ -136,6 +136,6 @@ _USED_BEFORE = (
             AND usage.workload = claimed.workload
             AND usage.month = date_trunc('month', claimed.claimed_at AT TIME ZONE 'UTC')::date
         WHERE usage.superseded_at IS NULL
-        GROUP BY 1, 2, 3, 4 HAVING sum(usage.active_users) > %(share)s * sum(usage.paid_units)
+        GROUP BY 1, 2, 3, 4 HAVING sum(usage.active_users) > %(share)s * coalesce(sum(usage.paid_units), 0)
     )""",
 )

@@ -14,7 +14,7 @@ def seats_of_new_subscriptions(ask: Ask) -> Query:
     """
     units = ask.units()
     parts = f"""
-        SELECT company, customer_id, subscription_id, NULL::varchar AS workload, newest.month,
+        SELECT company, customer_id, subscription_id, NULL::varchar AS workload, started_on AS month,
             coalesce(newest.paid, seats, 0)::numeric AS amount, CASE
                 WHEN newest.paid IS NOT NULL THEN 0
                 WHEN seats IS NOT NULL THEN {Caveat.SEATS_OF_TODAY.value}
@@ -27,7 +27,7 @@ def seats_of_new_subscriptions(ask: Ask) -> Query:
 
 
 _SOLD = """sold AS (
-    SELECT units.company, units.customer_id, units.subscription_id, begun.seats
+    SELECT units.company, units.customer_id, units.subscription_id, begun.seats, begun.started_on
     FROM units JOIN directory_subscription AS begun ON begun.id = units.subscription_id
     WHERE begun.replaces_id IS NULL AND begun.started_on > %(days_after)s AND begun.started_on <= %(day)s
 )"""

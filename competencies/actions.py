@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
-from competencies.events import LevelChanged, change_of
+from competencies.events import CompetencyEvent, LevelAtRisk, LevelChanged, change_of
 from competencies.judged import judged
 from competencies.measures.asking import asked_once
 from competencies.models import Attainment, Recompute
@@ -298,7 +298,8 @@ def _days_stored(since: Mapping[int, date]) -> Iterable[tuple[int, date]]:
 def _compute_day(day: date, companies: Collection[int], *, tell: bool) -> int:
     """Compute the companies for a day, in all programmes of that day, and store what differs.
 
-    With `tell`, record an event for each level that a company has reached or lost since its result before.
+    With `tell`, record an event for each level that a company has reached or lost since its result before, and for each
+    paid one that has come to be at risk.
     """
     before = _last(day, companies)
     with asked_once():
@@ -315,8 +316,8 @@ def _compute_day(day: date, companies: Collection[int], *, tell: bool) -> int:
 
 
 def _record_changes(new: Sequence[Attainment], before: Mapping[tuple[int, str], Attainment]) -> None:
-    """Record which levels were reached or lost. The first result of a company is no change."""
-    drafts = []
+    """Record which levels were reached, lost, or are at risk. The first result of a company is no change."""
+    drafts = [*_at_risk([one for one in new if (one.company_id, one.program) in before])]
     for one in new:
         last, program = before.get((one.company_id, one.program)), programs()[one.program]
         levels = program.levels if program.family is Family.COMPETENCY else (QUALIFIED,)
@@ -331,6 +332,26 @@ def _record_changes(new: Sequence[Attainment], before: Mapping[tuple[int, str], 
             about = history.ObjectRef("competency", program.id, program.title)
             drafts.append(history.EventDraft(one.company_id, payload, about, verb=verb))
     history.record_each(by=SYSTEM, at=timezone.now(), events=drafts)
+
+
+def _at_risk(new: Sequence[Attainment]) -> Iterator[history.EventDraft]:
+    """Yield an event for each paid level that is at risk, once for each anniversary."""
+    at_risk = [one for one in new if one.result["stage"]["at_risk"]]
+    earlier = Attainment.objects.filter(
+        company__in={one.company_id for one in at_risk}, result__stage__at_risk=True
+    ).exclude(pk__in=[one.pk for one in at_risk])
+    known = set(earlier.values_list("company", "program", "result__stage__valid_until")) if at_risk else set()
+    for one in at_risk:
+        stage, program = one.result["stage"], programs()[one.program]
+        if (one.company_id, one.program, stage["valid_until"]) not in known:
+            payload: LevelAtRisk = {
+                "program": program.id,
+                "level": stage["paid_level"],
+                "anniversary_on": stage["valid_until"],
+                "rule_version": one.result["version"],
+            }
+            about = history.ObjectRef("competency", program.id, program.title)
+            yield history.EventDraft(one.company_id, payload, about, verb=CompetencyEvent.AT_RISK)
 
 
 def _last(day: date, companies: Collection[int]) -> dict[tuple[int, str], Attainment]:

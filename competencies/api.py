@@ -62,8 +62,8 @@ class CompetencyFilter(Whose, AsOfForm):
 
 
 PROBLEMS = {404: ["not_found"], 422: ["required", "mpn_id_malformed", "as_of_in_future", "known_at_in_future"]}
-COLUMNS = ["program", "title", "level", "next_level", "state", "valid_until", "rule_version", "metric", "unit"]
-COLUMNS += ["value", "at_least", "at_most", "met", "points", "most_points", "why"]
+COLUMNS = ["program", "title", "level", "next_level", "state", "valid_until", "at_risk", "safe_until", "rule_version"]
+COLUMNS += ["metric", "unit", "value", "at_least", "at_most", "met", "points", "most_points", "why"]
 
 
 class CompetencyList(Endpoint):
@@ -201,6 +201,8 @@ def _lines(found: Iterable[CompetencyShape]) -> Iterator[list[Any]]:
                 one["next_level"],
                 one["state"],
                 one["valid_until"],
+                one["at_risk"],
+                one["safe_until"],
                 one["rule_version"],
                 metric["metric"],
                 value["unit"],

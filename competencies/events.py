@@ -1,8 +1,9 @@
-"""A company reaches a level of a programme, or no longer has it: the texts of the events, and who is notified."""
+"""A company reaches a level of a programme, loses it, or may lose it: the texts of the events, and who is notified."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from functools import partial
 from typing import TypedDict
 
@@ -17,11 +18,13 @@ from por.history.models import Event
 from por.notifications.actions.notifying import notify_organisation
 from por.notifications.messages import Mail, mail
 from por.notifications.models import Topic
+from por.web.formatting import day_text
 
 
 class CompetencyEvent(EventType):
     REACHED = "competency.reached"
     LOST = "competency.lost"
+    AT_RISK = "competency.at_risk"
 
 
 class LevelChanged(TypedDict):
@@ -30,6 +33,15 @@ class LevelChanged(TypedDict):
     program: str
     level: str
     before: str | None  # null: it could not be said
+    rule_version: str
+
+
+class LevelAtRisk(TypedDict):
+    """A paid level that will not be met at its anniversary if nothing is added, and the version of the rules."""
+
+    program: str
+    level: str
+    anniversary_on: str
     rule_version: str
 
 
@@ -48,6 +60,15 @@ class LevelNames(TypedDict):
     before: str
 
 
+class RiskNames(TypedDict):
+    level: str
+    anniversary: str
+
+
+class RiskContext(RiskNames):
+    program: str
+
+
 def level_names(payload: LevelChanged) -> LevelNames:
     """Return the levels of an event in the reader's language."""
     before = payload["before"]
@@ -60,6 +81,16 @@ def level_names(payload: LevelChanged) -> LevelNames:
 def _context(event: Event) -> LevelContext:
     payload: LevelChanged = event.changes
     return {"program": event.object_name, **level_names(payload)}
+
+
+def risk_names(payload: LevelAtRisk) -> RiskNames:
+    """Return the level at risk and its anniversary in the reader's language."""
+    anniversary = date.fromisoformat(payload["anniversary_on"])
+    return {"level": str(LEVELS[payload["level"]]), "anniversary": day_text(anniversary)}
+
+
+def _risk_context(event: Event) -> RiskContext:
+    return {"program": event.object_name, **risk_names(event.changes)}
 
 
 def _page(event: Event) -> str:
@@ -108,6 +139,28 @@ LOST_MAIL = mail(
     inbox=_("Your company no longer meets the requirements for the level %(before)s."),
     values=level_names,
 )
+AT_RISK_MAIL = mail(
+    "competency_at_risk",
+    Topic.COMPETENCY,
+    to=(OrganisationKind.PARTNER,),
+    title=_("Paid level of a competency at risk"),
+    subject=_("%(program)s: %(level)s is at risk"),
+    paragraphs=(
+        _(
+            "If nothing is added, your company will not meet the requirements of %(program)s for the level %(level)s "
+            "at its anniversary on %(anniversary)s."
+        ),
+        _(
+            "This is a forecast from what is known now. The level stays yours until that day. "
+            "The page shows what will be missing."
+        ),
+    ),
+    context=_risk_context,
+    action=_("Show the competency"),
+    url=_page,
+    inbox=_("The level %(level)s is at risk at its anniversary on %(anniversary)s, if nothing is added."),
+    values=risk_names,
+)
 
 register(
     CompetencyEvent.REACHED,
@@ -134,6 +187,19 @@ register(
     link=COMPETENCY,
     mails=(LOST_MAIL,),
     notify=partial(_to_company, message=LOST_MAIL),
+)
+register(
+    CompetencyEvent.AT_RISK,
+    payload=LevelAtRisk,
+    about=("competency",),
+    here=_("Paid level at risk"),
+    elsewhere=_("{object}: paid level at risk"),
+    icon="target",
+    tone="bad",
+    groups=(COMPETENCIES,),
+    link=COMPETENCY,
+    mails=(AT_RISK_MAIL,),
+    notify=partial(_to_company, message=AT_RISK_MAIL),
 )
 
 

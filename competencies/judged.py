@@ -39,7 +39,7 @@ def judged(
         stages = {one: held.stage(program, one, outcome, day) for one, outcome in outcomes.items()}
         ahead = _ahead(program, day, outcomes, held, stages, suppose)
     return {
-        company: stored(program, outcome, *ahead.get(company, (stages[company], None, None)))
+        company: stored(program, outcome, *ahead.get(company, (stages[company], Ahead())))
         for company, outcome in outcomes.items()
     }
 
@@ -90,27 +90,31 @@ def _ahead(
     held: _Holdings,
     stages: Mapping[int, Stage],
     suppose: Suppose | None,
-) -> dict[int, tuple[Stage, date | None, Ahead | None]]:
-    """Return what is seen ahead of the companies that have reached or paid for a level.
-
-    It is their stage with whether it is at risk, until when their level is safe, and the verdict of the anniversary.
-    """
+) -> dict[int, tuple[Stage, Ahead]]:
+    """Return what is seen ahead of the companies that have reached or paid for a level, with their stage."""
     active = {one for one, found in stages.items() if found.name is StageName.ACTIVE}
     reached = {one: level for one, outcome in outcomes.items() if (level := _reached(program, outcome))}
     forecast = Forecast(program, day, tuple(sorted(active | reached.keys())), suppose)
     found = {}
     for company in forecast.companies:
-        safe_until = forecast.safe_until(company, reached[company]) if company in reached else None
-        stage, ahead = stages[company], None
+        stage, ahead = stages[company], Ahead()
+        if company in reached:
+            ahead = ahead._replace(safe_until=forecast.safe_until(company, reached[company]))
         if company in active and stage.valid_until is not None:
-            level = held.by_company[company].level
-            level = level if level in program.levels else program.levels[0] if program.levels else QUALIFIED
+            level = _level_of(program, held.by_company[company])
             met = forecast.meets(company, level, stage.valid_until)
-            outcome = forecast.on(company, stage.valid_until)
-            ahead = Ahead(stage.valid_until, level, outcome) if outcome is not None and met is not True else None
+            lacking = None if met else forecast.on(company, stage.valid_until)
+            ahead = ahead._replace(paid_level=level, lacking=lacking)
             stage = replace(stage, at_risk=None if met is None else not met)
-        found[company] = stage, safe_until, ahead
+        found[company] = stage, ahead
     return found
+
+
+def _level_of(program: Program, paid: _Paid) -> str:
+    """Return the level that is paid for; the lowest one if the programme has no such level."""
+    if program.family is Family.SCORE:
+        return QUALIFIED
+    return paid.level if paid.level in program.levels else program.levels[0]
 
 
 def _reached(program: Program, outcome: Outcome) -> str | None:

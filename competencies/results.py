@@ -39,11 +39,14 @@ class Amount(NamedTuple):
 
 
 class Ahead(NamedTuple):
-    """What a paid level may lack at its anniversary: the verdict of that day, from what is known now."""
+    """What is seen ahead: until when the level that is reached is safe; the paid level, if there is one.
 
-    on: date
-    level: str
-    outcome: Outcome
+    `lacking` is the verdict of the anniversary, from what is known now, if the paid level is not certainly met then.
+    """
+
+    safe_until: date | None = None
+    paid_level: str | None = None
+    lacking: Outcome | None = None
 
 
 class Reason(NamedTuple):
@@ -80,7 +83,7 @@ class MetricResult:
 class Result:
     """The result of one programme. `level` is None if even the lowest level is undetermined.
 
-    `next_level` is the one to reach. `version` is that of the rules it was judged by. As a forecast, the level stays
+    `next_level` is the one to reach. `version` is that of the rules it was judged by. With a forecast, the level stays
     until `safe_until`; None if no end is seen within a year. `ahead` is what a paid level may lack at its anniversary.
     """
 
@@ -94,6 +97,7 @@ class Result:
     levels: list[LevelResult]
     metrics: list[MetricResult]
     reasons: list[Reason]
+    has_forecast: bool = False
     safe_until: date | None = None
     ahead: list[Reason] = field(default_factory=list)
 
@@ -126,6 +130,7 @@ class Result:
                 for one in stored["metrics"]
             ],
             _reasons(stored["why"]),
+            "safe_until" in stored,
             None if (safe := stored.get("safe_until")) is None else date.fromisoformat(safe),
             _reasons(stored.get("ahead", [])),
         )
@@ -166,9 +171,7 @@ def differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return any(one.get(key) != other.get(key) for key in one.keys() | other.keys() if key != _PASSING)
 
 
-def stored(
-    program: Program, outcome: Outcome, stage: Stage, safe_until: date | None = None, ahead: Ahead | None = None
-) -> dict[str, Any]:
+def stored(program: Program, outcome: Outcome, stage: Stage, ahead: Ahead) -> dict[str, Any]:
     """Return an outcome, its stage and what is seen ahead as JSON: the same for the same ones, to compare two."""
     version = next(one for one in program.versions if one.id == outcome.version)
     choice = {} if outcome.track is None else {"track": outcome.track}
@@ -178,6 +181,7 @@ def stored(
         "stage": {
             "name": None if stage.name is None else stage.name.value,
             "at_risk": stage.at_risk,
+            "paid_level": ahead.paid_level,
             "valid_until": None if stage.valid_until is None else stage.valid_until.isoformat(),
         },
         "level": _of_score(outcome.qualified) if is_score else outcome.level,
@@ -199,19 +203,19 @@ def stored(
             if (one := outcome.metrics.get(name)) is not None
         ],
         "why": _written(outcome.codes),
-        "safe_until": None if safe_until is None else safe_until.isoformat(),
-        "ahead": [] if ahead is None else _written(_of_level(ahead)),
+        "safe_until": None if ahead.safe_until is None else ahead.safe_until.isoformat(),
+        "ahead": [] if ahead.lacking is None else _written(_of_level(ahead.lacking, ahead.paid_level)),
     }
 
 
-def _of_level(ahead: Ahead) -> Iterator[Code]:
-    """Yield what is said of a level, and of the levels it needs, on the day that is seen ahead."""
-    if not ahead.outcome.levels:
-        yield from ahead.outcome.codes
+def _of_level(outcome: Outcome, level: str | None) -> Iterator[Code]:
+    """Yield what is said of a level and of the levels it needs; of a score, what is said of the total."""
+    if not outcome.levels:
+        yield from outcome.codes
         return
-    for name, checked in ahead.outcome.levels.items():
+    for name, checked in outcome.levels.items():
         yield from checked.codes
-        if name == ahead.level:
+        if name == level:
             return
 
 

@@ -56,6 +56,10 @@ class MetricShape(TypedDict):
 class CompetencyShape(TypedDict):
     """What the company has reached in a programme. `level` is null if it cannot be said, and "none" is a level.
 
+    With what is known on the day, the level lasts until `safe_until`: null if no end is seen within a year. An active
+    level is `at_risk` if the requirements will not be met at its anniversary, `valid_until`; null if nobody can tell.
+    `ahead` says what may be missing then.
+
     `state` is null if it cannot be said, as where no holdings have been imported.
     """
 
@@ -65,6 +69,9 @@ class CompetencyShape(TypedDict):
     next_level: str | None
     state: Annotated[str | None, Is(enum=[*(one.value for one in StageName), None])]
     valid_until: Day | None
+    at_risk: bool | None
+    safe_until: Day | None
+    ahead: list[WhyShape]
     rule_version: str
     track: str | None
     total: AmountShape | None
@@ -87,6 +94,9 @@ EXAMPLE: dict[str, Any] = {
     "next_level": "gold",
     "state": "active",
     "valid_until": "2016-09-14",
+    "at_risk": False,
+    "safe_until": "2016-11-30",
+    "ahead": [],
     "rule_version": "smcs-2015",
     "track": None,
     "total": None,
@@ -126,6 +136,9 @@ def competency_shape(result: Result) -> CompetencyShape:
         "next_level": result.next_level,
         "state": None if stage.name is None else stage.name.value,
         "valid_until": None if stage.valid_until is None else stage.valid_until.isoformat(),
+        "at_risk": stage.at_risk,
+        "safe_until": None if result.safe_until is None else result.safe_until.isoformat(),
+        "ahead": [_ahead(one, result) for one in result.ahead],
         "rule_version": result.version.id,
         "track": result.track,
         "total": None if result.total is None else _amount(result.total, Unit.POINTS),
@@ -166,6 +179,11 @@ def _metric(result: Result, metric: MetricResult) -> MetricShape:
             *(_why(reason, unit_of(reason, rule), None) for reason in metric.reasons),
         ],
     }
+
+
+def _ahead(reason: Reason, result: Result) -> WhyShape:
+    rule = result.version.metrics.get(str(reason.figures.get("metric")))
+    return _why(reason, unit_of(reason, rule) if rule else Unit.POINTS, reason.figures.get("level"))
 
 
 def _why(reason: Reason, unit: Unit, level: Any) -> WhyShape:

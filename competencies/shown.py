@@ -30,8 +30,10 @@ from competencies.words import (
 )
 from por.directory.models import Customer
 from por.programs.codes import Why
+from por.programs.judging import NO_LEVEL
 from por.programs.lifecycle import StageName
 from por.programs.rules import Measure, Metric, Unit
+from por.web.formatting import day_text
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -44,6 +46,9 @@ STAGES: dict[StageName | None, tuple[LazyText, str]] = {
     StageName.LOST: (pgettext_lazy("stage", "Lost"), "bad"),
     None: (gettext_lazy("Not known"), ""),
 }
+AT_RISK: tuple[LazyText, str] = (gettext_lazy("Active, at risk"), "warn")
+#: Codes about levels that say no more than those of their metrics.
+_OF_LEVELS = (Why.LEVEL_UNDETERMINED, Why.BEST_TRACK)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Shown:
     track: str
     metrics: list[MetricRow]
     lines: list[Line]
+    forecast: list[str]
 
     @property
     def id(self) -> str:
@@ -112,7 +118,7 @@ class Shown:
 
 def shown(result: Result) -> Shown:
     """Return what a page shows of a programme, in the reader's language."""
-    stage, tone = STAGES[result.stage.name]
+    stage, tone = AT_RISK if result.stage.at_risk else STAGES[result.stage.name]
     level = _("Undetermined") if result.level is None else str(LEVELS[result.level])
     return Shown(
         result,
@@ -125,7 +131,43 @@ def shown(result: Result) -> Shown:
         str(TRACKS[result.track]) if result.track else "",
         [_row(result, one) for one in result.metrics],
         list(dict.fromkeys(_line(one, Unit.POINTS) for one in result.reasons if not _is_open(one))),
+        list(_forecast(result)),
     )
+
+
+def _forecast(result: Result) -> Iterator[str]:
+    """Yield what is said of the days to come: whether a paid level is at risk, and until when the level is safe."""
+    if not result.has_forecast:
+        return
+    until = result.stage.valid_until
+    if until is not None and (result.stage.at_risk or result.ahead):
+        text = (
+            _("At the anniversary on %(when)s the requirements will not be met, if nothing is added:")
+            if result.stage.at_risk
+            else _("Nobody can tell whether the requirements will be met at the anniversary on %(when)s:")
+        )
+        yield " ".join([text % {"when": day_text(until)}, *_lacking(result)])
+    if result.level not in (None, NO_LEVEL):
+        level = {"level": str(LEVELS[result.level])}
+        if result.safe_until is None:
+            yield _("Nothing that is known now ends the level %(level)s within a year.") % level
+        else:
+            text = _("With what is known now, the level %(level)s lasts until %(when)s.")
+            yield text % (level | {"when": day_text(result.safe_until)})
+
+
+def _lacking(result: Result) -> Iterator[str]:
+    """Yield what a paid level lacks at its anniversary, each with its metric."""
+    for reason in result.ahead:
+        if is_met(reason) is True or reason.code is Why.FIGURE_NOT_PUBLISHED or reason.code in _OF_LEVELS:
+            continue
+        metric = reason.figures.get("metric")
+        if not isinstance(metric, str) or metric not in METRICS:
+            yield reason_text(reason, Unit.POINTS)
+            continue
+        rule = result.version.metrics.get(metric)
+        text = reason_text(reason, unit_of(reason, rule) if rule else Unit.POINTS)
+        yield _("%(metric)s: %(text)s") % {"metric": METRICS[metric], "text": text}
 
 
 def _row(result: Result, metric: MetricResult) -> MetricRow:

@@ -27,7 +27,7 @@ class Topic(models.TextChoices):
     CLAIM = "claim", _("Claims: submitted, decided, declined or ended")
     PROOF = "proof", _("Proofs of execution")
     CONFLICT = "conflict", _("Conflicting claims")
-    COMPETENCY = "competency", _("Competencies: levels reached or lost")
+    COMPETENCY = "competency", _("Competencies: levels reached, at risk or lost")
 
     @property
     def key(self) -> str:

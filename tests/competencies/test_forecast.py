@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.urls import reverse
+from django.utils.html import strip_tags
 
 from competencies.judged import judged
 from competencies.programs import programs
@@ -14,6 +16,7 @@ from por.directory.models import Partner
 from tests import estates
 from tests.competencies.test_facts import subscription_id, tenant_id
 from tests.estates import PARTNER
+from tests.factories import make_member
 
 SMCS, AZURE = "competency.smcs", "competency.cloud_platform"
 
@@ -123,7 +126,9 @@ def test_a_paid_level_is_at_risk_if_it_will_not_be_met_at_its_anniversary(tmp_pa
     load(tmp_path, **sold(*FOUR), holdings=[holding(anniversary_on=anniversary)])
     found = result(SMCS, "2018-01-31")
 
-    assert found["stage"] == {"name": "active", "at_risk": at_risk, "valid_until": anniversary}
+    assert found["stage"] == {
+        "name": "active", "at_risk": at_risk, "paid_level": "silver", "valid_until": anniversary
+    }  # fmt: skip
     short = [figures for code, figures in found["ahead"] if code == "short_by"]
     assert [one["have"] for one in short] == ([] if not at_risk else [3 if anniversary == "2018-09-01" else 0])
 
@@ -170,3 +175,25 @@ def test_no_level_is_at_risk_at_an_anniversary_without_rules(tmp_path):
 def test_without_a_paid_holding_nothing_is_at_risk(tmp_path):
     load(tmp_path, **sold(*FOUR))
     assert result(SMCS, "2018-01-31")["stage"]["at_risk"] is None
+
+
+@pytest.mark.django_db
+def test_page_and_api_say_what_is_missing_at_the_anniversary_and_until_when_a_level_is_safe(tmp_path, client):
+    load(tmp_path, **sold(*FOUR), holdings=[holding(anniversary_on="2018-10-10")])
+    partner = Partner.objects.get(mpn_id=PARTNER)
+    member = make_member(partner.organisation)
+    client.force_login(member.user)
+    page = client.get(reverse("competencies:partner_competency", args=[SMCS]), {"as_of": "2018-01-31"}).text
+    text = " ".join(strip_tags(page).split())
+
+    assert "Active, at risk" in text
+    assert (
+        "At the anniversary on 10 Oct 2018 the requirements will not be met, if nothing is added: "
+        "Net new customers: 2 of 4 customers. Missing: 2 customers." in text
+    )
+    assert "With what is known now, the level Silver lasts until 31 Aug 2018." in text
+    answer = client.get(f"/api/v1/competencies/{SMCS}/", {"as_of": "2018-01-31"}).json()
+    assert (answer["state"], answer["at_risk"], answer["safe_until"]) == ("active", True, "2018-08-31")
+    assert [(one["code"], one["detail"]) for one in answer["ahead"]] == [
+        ("short_by", "2 of 4 customers. Missing: 2 customers.")
+    ]

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from competencies import actions
-from competencies.models import Attainment, Recompute
+from competencies.models import Attainment, Holding, Recompute
 from competencies.programs import computed_on
 from competencies.queries import attained, known, known_in
 from competencies.results import Result
@@ -209,6 +209,36 @@ def test_level_reached_and_lost_is_told_to_the_company_alone(monkeypatch: pytest
         assert (event.changes["level"], event.changes["before"]) == (level, before)
         assert Notification.objects.get(event=event).membership.user == person.user
         assert [one.recipient for one in Delivery.objects.filter(event=event)] == [person.user.email]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_paid_level_at_risk_is_told_once_for_each_anniversary() -> None:
+    subscription, admin = make_azure()
+    partner = make_partner()
+    person = make_member(partner.organisation)
+    attach_and_relay(subscription, partner, admin)
+    actions.run()
+
+    for anniversary in (today() + timedelta(days=30), today() + timedelta(days=395)):
+        Holding.objects.create(
+            partner=partner, program=AZURE, level="qualified", anniversary_on=anniversary, fee_paid_on=today()
+        )
+        for at_risk in (False, False):
+            actions.queue_all(today(), actions.OF_A_ROUND)
+            actions.run()
+            relay()
+            last = results(partner)[-1]
+            assert (last.result["stage"]["at_risk"], last.result["stage"]["paid_level"]) == (True, "qualified")
+            stage = last.result["stage"] | {"at_risk": at_risk}
+            Attainment.objects.create(
+                company=partner.organisation, program=AZURE, day=today(), level=last.level,
+                result=last.result | {"stage": stage},
+            )  # fmt: skip
+        event = Event.objects.filter(verb="competency.at_risk").latest("pk")
+        assert (event.chain, event.object_id) == (f"organisation:{partner.pk}", AZURE)
+        assert (event.changes["level"], event.changes["anniversary_on"]) == ("qualified", anniversary.isoformat())
+        assert [one.recipient for one in Delivery.objects.filter(event=event)] == [person.user.email]
+    assert Event.objects.filter(verb="competency.at_risk").count() == 2
 
 
 def _force_level(partner: Partner, level: str) -> None:

@@ -54,6 +54,8 @@ class Competency(TextChoices):
     NO = "no", _("No")
     CONTRIBUTION = "contribution", _("Only for the partner contribution indicators")
     NOT_CLOUD_PLATFORM = "not_cloud_platform", _("Yes, but not for Cloud Platform")
+    NOT_CLOUD_CRM = "not_cloud_crm", _("Yes, but not for Cloud CRM")
+    NOT_CLOUD_PLATFORM_OR_CRM = "not_cloud_platform_or_crm", _("Yes, but not for Cloud Platform and Cloud CRM")
     MOBILITY = "mobility", _("Only for Enterprise Mobility Management")
     MOBILITY_AND_PRODUCTIVITY = (
         "mobility_and_productivity",

@@ -39,7 +39,13 @@ def answer_on(kind: str, question: str, day: str) -> str:
         ("cpor", "competency", {"2022-10-02": "contribution", "2022-10-03": "designations_claimed"}),
         ("cpor", "incentive", {"2019-03-01": "crm", "2019-10-01": "yes", "2023-10-01": "not_recognition"}),
         ("delegated_admin", "competency", {"2016-05-23": "no", "2016-05-24": "not_cloud_platform", "2023-01-01": "no"}),
+        (
+            "delegated_admin",
+            "competency",
+            {"2017-06-30": "not_cloud_platform", "2017-07-01": "not_cloud_platform_or_crm"},
+        ),
         ("transacting", "competency", {"2016-05-23": "no", "2016-05-24": "yes", "2023-01-01": "unknown"}),
+        ("transacting", "competency", {"2017-06-30": "yes", "2017-07-01": "not_cloud_crm"}),
         ("transacting", "incentive", {"2015-01-01": "no", "2026-01-01": "no"}),
         ("csp", "competency", {"2016-05-23": "unknown", "2016-05-24": "yes", "2023-01-01": "designations_sold"}),
         ("osa_form", "set_by", {"2015-04-30": "form", "2015-05-01": "form_but_ea"}),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+import time
+from collections import Counter, defaultdict
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
@@ -13,21 +14,23 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
+from competencies.contributions import kept, used_of
 from competencies.events import CompetencyEvent, LevelAtRisk, LevelChanged, change_of
+from competencies.facts import EVER
 from competencies.judged import judged
 from competencies.measures.asking import asked_once
-from competencies.models import Attainment, Recompute
-from competencies.programs import computed_on, programs
+from competencies.models import Attainment, Recompute, Round
+from competencies.programs import computed_on, fingerprint, programs
 from competencies.results import QUALIFIED, differs
+from competencies.taking import Batch, days_stored, locked
 from por.accounts.models import SYSTEM
-from por.db.locks import one_at_a_time
 from por.history.actions import recording as history
 from por.history.models import Event
 from por.imports.loading import Report, Tally
 from por.ops.logs import Cause
 from por.programs.rules import Family
 from por.queue.periodic import due
-from por.queue.rules import MAX_ATTEMPTS, backoff, priority_of
+from por.queue.rules import LOADS_FOR, MAX_ATTEMPTS, backoff, priority_of
 from por.queue.wake import Wake
 from por.queue.work import Queue, text_of
 
@@ -35,16 +38,21 @@ logger = logging.getLogger(__name__)
 
 #: Wakes the worker that computes.
 wake = Wake()
-#: The work for which a worker takes the lock of a company.
-WORK = "competencies"
-#: How many companies are computed together: a statement for each measure, whatever their number.
-TOGETHER = 500
 #: How often all companies are computed, whether anything was queued for them or not.
 EVERY = timedelta(days=1)
-#: The priorities of all companies: behind what a person or the import of an association has caused.
-OF_AN_IMPORT, OF_A_ROUND = 2, 3
-#: How old the stored results are, at most, that an import computes again.
-LOOKS_BACK = timedelta(days=400)
+#: How long a release may take: until then some workers still have the rules of before.
+OF_A_RELEASE = timedelta(minutes=10)
+#: The priorities of rounds: behind what a person or the import of an association has caused, which have 0 and 1.
+_PRIORITIES = {
+    Round.Reason.COMMAND: 1,
+    Round.Reason.IMPORT: 2,
+    Round.Reason.NIGHTLY: 3,
+    Round.Reason.RULES: 3,
+}
+#: The priority of the days that are left when the newest ones are done.
+OF_OLDER_DAYS = 4
+#: How long the rows of a round wait.
+_WAITS = {Round.Reason.RULES: OF_A_RELEASE}
 
 
 # --- What has to be computed ----------------------------------------------------------------------------------------
@@ -139,61 +147,91 @@ def known_companies() -> list[int]:
         return [company for (company,) in cursor.fetchall()]
 
 
-def queue_all(since: date, priority: int) -> int:
-    """Queue all known companies in one statement; return how many."""
+@transaction.atomic
+def begin_round(
+    reason: Round.Reason, since: date, *, day: date | None = None, companies: Sequence[int] | None = None
+) -> Round | None:
+    """Queue all known companies, or some, in one statement, and return the round; None if there are none.
+
+    It computes today and the stored days since a day, or one day alone.
+    """
+    queued = known_companies() if companies is None else companies
+    if not queued:
+        return None
+    found = Round.objects.create(
+        reason=reason, since=None if since == EVER else since, rules=fingerprint(), companies=len(queued)
+    )
+    waits = _WAITS.get(reason, timedelta(0))
+    given: list[Any] = [day or since, day, found.pk, _PRIORITIES[reason], waits, list(queued)]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""
-            INSERT INTO competencies_recompute (company_id, since, priority)
-            SELECT company, %s, %s FROM ({_KNOWN}) AS known ORDER BY company
+            """
+            INSERT INTO competencies_recompute (company_id, since, until, round_id, priority, next_at)
+            SELECT company, %s, %s, %s, %s, now() + %s FROM unnest(%s::bigint[]) AS company
             """,
-            [since, priority],
+            given,
         )
-        count: int = cursor.rowcount
     wake.after_commit()
-    return count
+    return found
 
 
 def after_import(report: Report) -> None:
-    """Queue all companies after an import that has changed something: a file may bring facts of many of them."""
+    """Begin a round after an import that has changed something: a file may bring facts of many companies and days."""
     total = report.total if report.files else Tally()
     if not report.dry_run and (total.created or total.changed or report.ended or report.reopened):
-        queue_all(timezone.now().date() - LOOKS_BACK, OF_AN_IMPORT)
+        begin_round(Round.Reason.IMPORT, EVER)
 
 
-def run_nightly() -> int:
-    """Queue all companies once a day; return how many were queued."""
+def run_nightly() -> Round | None:
+    """Begin a round once a day; return it, or None."""
     with due("competencies of all", EVERY) as mine:
-        return queue_all(timezone.now().date(), OF_A_ROUND) if mine else 0
+        return begin_round(Round.Reason.NIGHTLY, timezone.now().date()) if mine else None
+
+
+def run_after_new_rules() -> Round | None:
+    """Begin a round if the rules are not those of the last round of all days; return it, or None.
+
+    While a release is rolled out, workers with the rules of before ask as well: so it is asked seldom, and a round
+    waits until they are gone.
+    """
+    with due("competencies after new rules", OF_A_RELEASE) as mine:
+        last = Round.objects.filter(since=None).order_by("-pk").first() if mine else None
+        is_new = mine and (last is None or last.rules != fingerprint())
+        return begin_round(Round.Reason.RULES, EVER) if is_new else None
 
 
 # --- In the worker --------------------------------------------------------------------------------------------------
-
-
-class Batch(NamedTuple):
-    """Companies that a worker computes: the rows that it has locked, and from which day on."""
-
-    rows: list[int]
-    since: dict[int, date]
 
 
 class Recomputations(Queue[Batch]):
     """The companies that wait. The rows of a batch stay locked until its results are stored, in one transaction.
 
     A worker that dies rolls it back, and the rows wait as before. A batch that fails is done again one by one, so only
-    the guilty company waits longer.
+    the guilty company waits longer. A worker does this for a moment, then other work of that worker gets its turn.
     """
 
-    def __init__(self) -> None:
+    run_for = LOADS_FOR
+
+    def __init__(self, of_round: int | None = None) -> None:
+        self.of_round = of_round
         self.done = 0
+        self.counts: dict[int, Counter[str]] = {}
 
     def take(self) -> Generator[list[Batch], None, None]:
-        while True:
+        is_over = False
+        while not is_over:
             with transaction.atomic():
-                batch = _locked(TOGETHER)
+                batch = locked(self.of_round)
                 if batch is None:
                     return
-                yield [batch]
+                if batch.is_full:
+                    wake.now()  # another worker helps
+                self.counts = defaultdict(Counter)
+                try:
+                    yield [batch]
+                except GeneratorExit:
+                    is_over = True  # what was done is kept
+                self._count()
 
     def cause_of(self, row: Batch) -> Cause:
         return Cause()
@@ -201,51 +239,59 @@ class Recomputations(Queue[Batch]):
     def work(self, row: Batch) -> None:
         """Compute and store in a savepoint, so that a failure leaves the rows locked."""
         with transaction.atomic():
-            self.done += compute(row.since)
-            Recompute.objects.filter(pk__in=row.rows).delete()
+            computed = compute(row)
+            done = [turn for turn in row.turns if computed.left is None or turn.since > computed.left]
+            Recompute.objects.filter(pk__in=[turn.key for turn in done]).delete()
+            _leave(set(row.keys) - {turn.key for turn in done}, computed)
+        self.done += computed.stored.total()
+        for turn in done:
+            if turn.round is not None:
+                has_changed = turn.has_changed or turn.company in computed.stored
+                was_given_up = turn.attempts >= MAX_ATTEMPTS
+                self.counts[turn.round].update(done=1, changed=int(has_changed), failed=-int(was_given_up))
 
     def give_back(self, row: Batch) -> None:
         """Do nothing: the transaction is gone, and the rows wait."""
 
     def fail(self, row: Batch, error: Exception) -> None:
         """Do each company alone; let one that fails alone wait longer after each try."""
-        if len(row.since) == 1:
-            logger.exception("The competencies of company %s could not be computed.", *row.since)
-            _put_off(row.rows, error)
+        turns = defaultdict(list)
+        for turn in row.turns:
+            turns[turn.company].append(turn)
+        if len(turns) > 1:
+            for some in turns.values():
+                self._try(Batch(some))
             return
-        for company, since in row.since.items():
-            rows = list(Recompute.objects.filter(pk__in=row.rows, company=company).values_list("pk", flat=True))
-            self._try(Batch(rows, {company: since}))
+        logger.exception("The competencies of company %s could not be computed.", *turns)
+        _put_off(row.keys, error)
+        for turn in row.turns:
+            if turn.round is not None and turn.attempts + 1 == MAX_ATTEMPTS:
+                self.counts[turn.round].update(failed=1)
+
+    def _count(self) -> None:
+        """Count in each round what was done, as the last statements of the transaction: other workers wait for them."""
+        if connection.closed_in_transaction:
+            return
+        with connection.cursor() as cursor:
+            for key, count in sorted(self.counts.items()):
+                cursor.execute(
+                    """
+                    UPDATE competencies_round SET done = done + %(done)s, changed = changed + %(changed)s,
+                        failed = failed + %(failed)s, ended_at = CASE
+                            WHEN done + failed + %(done)s + %(failed)s >= companies
+                            THEN coalesce(ended_at, clock_timestamp())
+                        END
+                    WHERE id = %(key)s
+                    """,
+                    {"done": count["done"], "changed": count["changed"], "failed": count["failed"], "key": key},
+                )
 
 
-def _locked(most: int) -> Batch | None:
-    """Return the waiting rows of some companies, locked, with the companies; None if none waits.
-
-    The lock of a company is held until the transaction ends: a row that came meanwhile waits for the next batch.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH first AS MATERIALIZED (
-                SELECT company_id FROM competencies_recompute
-                WHERE next_at <= now() AND attempts < %s ORDER BY priority, id LIMIT %s
-            ), free AS MATERIALIZED (
-                SELECT company_id FROM (SELECT DISTINCT company_id FROM first ORDER BY company_id) AS one
-                WHERE pg_try_advisory_xact_lock(hashtext(%s), company_id::int)
-            )
-            SELECT waiting.id, waiting.company_id, waiting.since FROM competencies_recompute AS waiting
-            JOIN free USING (company_id) WHERE waiting.next_at <= now()
-            ORDER BY waiting.id FOR UPDATE OF waiting SKIP LOCKED
-            """,
-            [MAX_ATTEMPTS, most, WORK],
-        )
-        found = cursor.fetchall()
-    if not found:
-        return None
-    since: dict[int, date] = {}
-    for _key, company, day in found:
-        since[company] = min(day, since.get(company, day))
-    return Batch([key for key, _company, _day in found], since)
+def _leave(keys: Collection[int], computed: Computed) -> None:
+    """Let rows wait for the days that are left."""
+    left = Recompute.objects.filter(pk__in=keys)
+    left.filter(company__in=computed.stored).update(has_changed=True)
+    left.update(until=computed.left, priority=OF_OLDER_DAYS)
 
 
 def _put_off(rows: Sequence[int], error: Exception) -> None:
@@ -256,112 +302,149 @@ def _put_off(rows: Sequence[int], error: Exception) -> None:
         row.save(update_fields=["attempts", "next_at", "last_error"])
 
 
-def compute_now(companies: Sequence[int], day: date) -> int:
-    """Compute companies for a day, without the queue; return how many results were stored."""
-    stored = 0
-    for begin in range(0, len(companies), TOGETHER):
-        some = sorted(companies[begin : begin + TOGETHER])
-        with transaction.atomic():
-            for company in some:
-                one_at_a_time(WORK, company)
-            stored += _compute_day(day, some, tell=day == timezone.now().date())
+class Computed(NamedTuple):
+    """How many results were stored, by company, and the newest day that is left; None if none is."""
+
+    stored: Counter[int]
+    left: date | None
+
+
+def compute(batch: Batch, today: date | None = None) -> Computed:
+    """Compute the companies for today and the newest of their stored days; return what was stored, and what is left.
+
+    The days go from the oldest on: a row says what was reached until the next one. Whether a level was reached or lost
+    is told by what was known before any of them.
+    """
+    today = today or timezone.now().date()
+    companies: dict[date, set[int]] = defaultdict(set)
+    days, left = days_stored(batch.spans)
+    for company, day in days:
+        companies[day].add(company)
+    for turn in batch.turns:
+        if turn.until is None or turn.until == turn.since:
+            companies[turn.until or today].add(turn.company)
+    now = companies.get(today, set())
+    before = _levels(today, now)
+    stored: Counter[int] = Counter()
+    for day in sorted(companies):
+        stored.update(_compute_day(day, companies[day]))
+    _record_changes(before, _levels(today, now & stored.keys()))
+    return Computed(stored, left)
+
+
+def _compute_day(day: date, companies: Collection[int]) -> Counter[int]:
+    """Compute the companies for a day, in all programmes of that day; return how many results differ, by company."""
+    before = {
+        (one.company_id, one.program): one.result
+        for one in Attainment.objects.filter(company__in=companies).newest(day)
+    }
+    with asked_once():
+        differing = [
+            (
+                program,
+                {
+                    company: result
+                    for company, result in judged(program, day, companies).items()
+                    if differs(result, before.get((company, program.id), {}))
+                },
+            )
+            for program in computed_on(day)
+        ]
+    stored = Counter(company for _program, results in differing for company in results)
+    used = used_of(stored) if stored else {}
+    new = []
+    for program, results in differing:
+        evidence = kept(program, day, results, used) if results else {}
+        new += [
+            Attainment(
+                company_id=company,
+                program=program.id,
+                day=day,
+                level=result["level"],
+                result=result,
+                evidence=evidence[company],
+            )
+            for company, result in results.items()
+        ]
+    Attainment.objects.bulk_create(new, batch_size=1000)
     return stored
 
 
-def compute(since: Mapping[int, date], today: date | None = None) -> int:
-    """Compute the companies for today and for each later day than theirs of which a result is stored.
+class Known(NamedTuple):
+    """A level that is stored, the version of the rules it was judged by, and the stage as it is stored."""
 
-    Return how many results were stored: those that differ from the one before.
-    """
-    today = today or timezone.now().date()
-    companies = defaultdict(list)
-    for company, day in _days_stored(since):
-        companies[day].append(company)
-    companies[today] = list(since)
-    return sum(_compute_day(day, companies[day], tell=day == today) for day in sorted(companies))
+    level: str | None
+    version: str
+    stage: Mapping[str, Any]
 
 
-def _days_stored(since: Mapping[int, date]) -> Iterable[tuple[int, date]]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT DISTINCT stored.company_id, stored.day FROM competencies_attainment AS stored
-            JOIN unnest(%s::bigint[], %s::date[]) AS wanted (company_id, since)
-                ON stored.company_id = wanted.company_id AND stored.day >= wanted.since
-            """,
-            [list(since), list(since.values())],
-        )
-        rows: list[tuple[int, date]] = cursor.fetchall()
-    return rows
+def _levels(day: date, companies: Collection[int]) -> dict[tuple[int, str], Known]:
+    """Return what is stored last up to a day, by company and programme."""
+    newest = Attainment.objects.filter(company__in=companies).newest(day) if companies else Attainment.objects.none()
+    rows = newest.values_list("company", "program", "level", "result__version", "result__stage")
+    return {(company, program): Known(*known) for company, program, *known in rows}
 
 
-def _compute_day(day: date, companies: Collection[int], *, tell: bool) -> int:
-    """Compute the companies for a day, in all programmes of that day, and store what differs.
-
-    With `tell`, record an event for each level that a company has reached or lost since its result before, and for each
-    paid one that has come to be at risk.
-    """
-    before = _last(day, companies)
-    with asked_once():
-        new = [
-            Attainment(company_id=company, program=program.id, day=day, level=result["level"], result=result)
-            for program in computed_on(day)
-            for company, result in judged(program, day, companies).items()
-            if (company, program.id) not in before or differs(result, before[company, program.id].result)
-        ]
-    Attainment.objects.bulk_create(new, batch_size=1000)
-    if tell:
-        _record_changes(new, before)
-    return len(new)
-
-
-def _record_changes(new: Sequence[Attainment], before: Mapping[tuple[int, str], Attainment]) -> None:
+def _record_changes(before: Mapping[tuple[int, str], Known], after: Mapping[tuple[int, str], Known]) -> None:
     """Record which levels were reached, lost, or are at risk. The first result of a company is no change."""
-    drafts = [*_at_risk([one for one in new if (one.company_id, one.program) in before])]
-    for one in new:
-        last, program = before.get((one.company_id, one.program)), programs()[one.program]
+    drafts = [*_at_risk(before, after)]
+    for (company, program_id), now in after.items():
+        last, program = before.get((company, program_id)), programs()[program_id]
         levels = program.levels if program.family is Family.COMPETENCY else (QUALIFIED,)
-        verb = None if last is None else change_of(levels, last.level, one.level)
-        if last is not None and verb is not None and one.level is not None:
+        verb = None if last is None else change_of(levels, last.level, now.level)
+        if last is not None and verb is not None and now.level is not None:
             payload: LevelChanged = {
                 "program": program.id,
-                "level": one.level,
+                "level": now.level,
                 "before": last.level,
-                "rule_version": one.result["version"],
+                "rule_version": now.version,
             }
             about = history.ObjectRef("competency", program.id, program.title)
-            drafts.append(history.EventDraft(one.company_id, payload, about, verb=verb))
+            drafts.append(history.EventDraft(company, payload, about, verb=verb))
     history.record_each(by=SYSTEM, at=timezone.now(), events=drafts)
 
 
-def _at_risk(new: Sequence[Attainment]) -> Iterator[history.EventDraft]:
-    """Yield an event for each paid level that is at risk, once for each anniversary."""
-    at_risk = [one for one in new if one.result["stage"]["at_risk"]]
-    earlier = Attainment.objects.filter(
-        company__in={one.company_id for one in at_risk}, result__stage__at_risk=True
-    ).exclude(pk__in=[one.pk for one in at_risk])
-    known = set(earlier.values_list("company", "program", "result__stage__valid_until")) if at_risk else set()
-    for one in at_risk:
-        stage, program = one.result["stage"], programs()[one.program]
-        if (one.company_id, one.program, stage["valid_until"]) not in known:
-            payload: LevelAtRisk = {
-                "program": program.id,
-                "level": stage["paid_level"],
-                "anniversary_on": stage["valid_until"],
-                "rule_version": one.result["version"],
-            }
-            about = history.ObjectRef("competency", program.id, program.title)
-            yield history.EventDraft(one.company_id, payload, about, verb=CompetencyEvent.AT_RISK)
-
-
-def _last(day: date, companies: Collection[int]) -> dict[tuple[int, str], Attainment]:
-    """Return the newest stored results up to a day, by company and programme."""
-    newest = Attainment.objects.filter(company__in=companies).newest(day)
-    return {(one.company_id, one.program): one for one in newest}
+def _at_risk(
+    before: Mapping[tuple[int, str], Known], after: Mapping[tuple[int, str], Known]
+) -> Iterator[history.EventDraft]:
+    """Yield an event for each paid level that has come to be at risk, once for each anniversary."""
+    at_risk = {
+        (f"organisation:{company}", program, now.stage["valid_until"]): (company, now)
+        for (company, program), now in after.items()
+        if now.stage["at_risk"] and (company, program) in before
+    }
+    told = Event.objects.filter(verb=CompetencyEvent.AT_RISK, chain__in={chain for chain, _program, _day in at_risk})
+    for key in told.values_list("chain", "object_id", "changes__anniversary_on") if at_risk else ():
+        at_risk.pop(key, None)
+    for (_chain, program_id, anniversary), (company, now) in at_risk.items():
+        program = programs()[program_id]
+        payload: LevelAtRisk = {
+            "program": program.id,
+            "level": now.stage["paid_level"],
+            "anniversary_on": anniversary,
+            "rule_version": now.version,
+        }
+        about = history.ObjectRef("competency", program.id, program.title)
+        yield history.EventDraft(company, payload, about, verb=CompetencyEvent.AT_RISK)
 
 
 def run() -> int:
-    """Compute the companies that wait; return how many results were stored."""
+    """Compute companies that wait, for a moment; return how many results were stored."""
     waiting = Recomputations()
     waiting.run()
+    if time.monotonic() >= waiting.until:
+        wake.now()  # there may be more
     return waiting.done
+
+
+def finish(round_: Round) -> Round:
+    """Compute until the round has ended, or only companies are left that could not be computed; return it."""
+    while True:
+        taken = Recomputations(round_.pk).run()
+        round_.refresh_from_db()
+        if round_.ended_at is not None:
+            return round_
+        if not taken:
+            if not Recompute.objects.filter(round=round_, attempts=0).exists():
+                return round_
+            time.sleep(0.2)  # other workers have the rest

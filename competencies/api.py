@@ -6,45 +6,45 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
-from django import forms
 from django.http import HttpResponseBase
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from competencies.forms import WhatIfFilter, Whose
+from competencies.evidence import Evidence, evidence_known, evidence_of
+from competencies.forms import KnownAtForm, WhatIfFilter, Whose
 from competencies.measures.asking import Group
+from competencies.models import Round
 from competencies.queries import attained, attained_in, company_for, known, known_in
 from competencies.results import Result
-from competencies.schemas import EXAMPLE, CompetencyShape, WhatIfShape, competency_shape, what_if_shape
+from competencies.schemas import (
+    DETAIL_EXAMPLE,
+    EXAMPLE,
+    ROUND_EXAMPLE,
+    CompetencyDetailShape,
+    CompetencyShape,
+    RoundShape,
+    WhatIfShape,
+    competency_shape,
+    detail_shape,
+    round_shape,
+    what_if_shape,
+)
 from competencies.supposing import WhatIf
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor, Organisation
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.accounts.writes import idempotent
 from por.api.endpoint import Endpoint, check_parameters, entered, wants_csv
-from por.api.lists import filtered
-from por.api.schema import described
-from por.web.filters import DAY, AsOfForm, check_not_in_future
+from por.api.lists import filtered, listing
+from por.api.schema import described, page_of
+from por.web.filters import check_not_in_future
 from por.web.lists import csv_file
 
 
-class CompetencyFilter(Whose, AsOfForm):
+class CompetencyFilter(Whose, KnownAtForm):
     """Whose competencies, and of when."""
-
-    known_at = forms.DateField(
-        required=False,
-        input_formats=["%Y-%m-%d"],
-        error_messages={"invalid": "Enter a date as year-month-day, for example 2026-03-31."},
-        help_text="Returns what was stored by the end of this UTC day. Nothing is computed again.",
-        widget=DAY,
-    )
-
-    def clean_known_at(self) -> date | None:
-        day: date | None = self.cleaned_data["known_at"]
-        check_not_in_future(day, "known_at_in_future")
-        return day
 
     def results(self, actor: Actor) -> list[Result]:
         """Return the results that are asked for. Raises NotFound for a partner that the actor may not see."""
@@ -55,6 +55,13 @@ class CompetencyFilter(Whose, AsOfForm):
         """Return the result of one programme. Raises NotFound if there is none that the actor may see."""
         company, day, known_at = self._asked(actor)
         return known_in(company, program, day, known_at) if known_at else attained_in(company, program, day)
+
+    def evidence_of(self, actor: Actor, result: Result) -> dict[str, Evidence]:
+        """Return which customers make the figures of a result, as far as the actor may see them."""
+        company, day, known_at = self._asked(actor)
+        if known_at:
+            return evidence_known(actor, company, result, day, known_at)
+        return evidence_of(actor, company, result, day)
 
     def _asked(self, actor: Actor) -> tuple[Organisation, date, date | None]:
         given = self.cleaned_data
@@ -92,15 +99,42 @@ class CompetencyDetail(Endpoint):
     @described(
         "competency",
         "Competency",
-        """What a company has reached in one programme, as in the list. 404 if the programme had no rules on the day, or
-        is not computed.""",
-        answers={200: CompetencyShape},
-        example=EXAMPLE,
+        """What a company has reached in one programme, as in the list, and the customers behind each metric that the
+        caller may see; of others the number. With `known_at` they are those that were kept with the result. 404 if the
+        programme had no rules on the day, or is not computed.""",
+        answers={200: CompetencyDetailShape},
+        example=DETAIL_EXAMPLE,
         filters=CompetencyFilter,
         problems=PROBLEMS,
     )
     def get(self, request: Request, program: str) -> Response:
-        return Response(competency_shape(filtered(request, CompetencyFilter).result_of(actor_of(request), program)))
+        asked, actor = filtered(request, CompetencyFilter), actor_of(request)
+        result = asked.result_of(actor, program)
+        return Response(detail_shape(result, asked.evidence_of(actor, result)))
+
+
+class RoundList(Endpoint):
+    @described(
+        "recomputations",
+        "Recomputations of competencies",
+        """The recomputations of many companies, newest first: by night, after an import, by command, and after new
+        rules. For platform staff who may read imports.""",
+        answers={200: RoundShape},
+        example=page_of(ROUND_EXAMPLE),
+        is_list=True,
+        is_file=True,
+        problems={403: ["no_right"]},
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        actor_of(request).require(Right.READ_IMPORTS)
+        return listing(
+            request,
+            Round.objects.all(),
+            lambda some: [round_shape(one) for one in some],
+            order=("-pk",),
+            columns=list(ROUND_EXAMPLE),
+            name="recomputations",
+        )
 
 
 class GroupBody(serializers.Serializer[Any]):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
 from associations.record.access import customers_visible_to
-from competencies.facts import questions
-from competencies.measures.asking import evidence
-from competencies.measures.named import MEASURES
+from associations.record.models import Association
+from competencies.contributions import contributions_of
+from competencies.queries import stored_on
 from competencies.results import Result
 from por.accounts.models import Actor, Organisation
+from por.directory.access import partner_ids
 from por.directory.models import Customer
+from por.programs.rules import Unit
 
 #: How many customers of each metric are named.
 MOST = 20
@@ -21,10 +23,10 @@ MOST = 20
 
 @dataclass(frozen=True)
 class Contribution:
-    """How much a customer adds to a figure."""
+    """How much a customer adds to a figure. `amount` is None if it comes from usage that the reader no longer sees."""
 
     customer: Customer
-    amount: Decimal
+    amount: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -39,28 +41,68 @@ class Evidence:
     hidden: int
 
 
+@dataclass(frozen=True)
+class _Amounts:
+    """What each customer adds, by its key, and how many more there are."""
+
+    customers: Mapping[int, Decimal]
+    more: int = 0
+
+
 def evidence_of(actor: Actor, company: Organisation, result: Result, day: date) -> dict[str, Evidence]:
-    """Return the evidence of each metric that counts customers or what they have.
+    """Return the evidence of each metric that counts customers or what they have, computed from what is known now."""
+    tracks = {company.pk: result.track}
+    found = contributions_of(result.program, result.version, day, [company.pk], tracks).get(company.pk, {})
+    return _visible(actor, result, {metric: _Amounts(amounts) for metric, amounts in found.items()})
 
-    Where a metric is measured for each kind of association, a customer counts with the kind that gives it most.
+
+def evidence_known(
+    actor: Actor, company: Organisation, result: Result, day: date, known_at: date
+) -> dict[str, Evidence]:
+    """Return the evidence that was kept with the result that was stored by the end of a day; none if it has none.
+
+    The reader sees the customers of today's lists, also former ones. All others are counted.
     """
-    found: dict[str, dict[int, Decimal]] = {}
-    for question in questions(result.program, result.version, day, (company.pk,)):
-        if question.track not in ("", result.track):
-            continue
-        amounts: dict[int, Decimal] = defaultdict(Decimal)
-        for part in evidence(MEASURES[question.measure], question.ask).get(company.pk, []):
-            if part.customer is not None:
-                amounts[part.customer] += part.amount
-        known = found.setdefault(question.metric, {})
-        for customer, amount in amounts.items():
-            known[customer] = max(amount, known.get(customer, amount))
-    visible = customers_visible_to(actor).filter(pk__in={customer for one in found.values() for customer in one})
-    customers = {one.pk: one for one in visible.select_related("organisation")}
-    return {metric: _shown(amounts, customers) for metric, amounts in found.items() if amounts}
+    row = stored_on(company, day, known_at).filter(program=result.program.id).first()
+    kept = row.evidence if row is not None else None
+    amounts = {
+        metric: _Amounts({customer: Decimal(amount) for customer, amount in one["customers"]}, one["rest"][0])
+        for metric, one in (kept or {"metrics": {}})["metrics"].items()
+    }
+    return _visible(actor, result, amounts)
 
 
-def _shown(amounts: dict[int, Decimal], customers: dict[int, Customer]) -> Evidence:
-    known = [Contribution(customers[pk], amount) for pk, amount in amounts.items() if pk in customers]
-    known.sort(key=lambda one: (-one.amount, one.customer.organisation.name, one.customer.pk))
-    return Evidence(known[:MOST], max(0, len(known) - MOST), len(amounts) - len(known))
+def _visible(actor: Actor, result: Result, found: Mapping[str, _Amounts]) -> dict[str, Evidence]:
+    keys = {customer for one in found.values() for customer in one.customers}
+    visible = customers_visible_to(actor).filter(pk__in=keys).select_related("organisation")
+    customers = {one.pk: one for one in visible}
+    former = _former(actor, customers)
+    return {
+        metric: _shown(one, customers, set() if _counts_customers(result, metric) else former)
+        for metric in result.version.metrics
+        if (one := found.get(metric)) is not None and one.customers
+    }
+
+
+def _former(actor: Actor, customers: Collection[int]) -> set[int]:
+    """Return the customers that a partner has no association with any more, so that it no longer sees their usage."""
+    if actor.is_staff:
+        return set()
+    open_ones = Association.objects.not_undone().filter(
+        partner__in=partner_ids(actor), customer__in=customers, ended_at=None
+    )
+    return set(customers) - set(open_ones.values_list("customer", flat=True))
+
+
+def _counts_customers(result: Result, metric: str) -> bool:
+    return result.version.metrics[metric].unit is Unit.CUSTOMERS
+
+
+def _shown(amounts: _Amounts, customers: Mapping[int, Customer], without_amount: set[int]) -> Evidence:
+    known = [(customers[pk], amount) for pk, amount in amounts.customers.items() if pk in customers]
+    known.sort(key=lambda one: (-one[1], one[0].organisation.name, one[0].pk))
+    return Evidence(
+        [Contribution(one, None if one.pk in without_amount else amount) for one, amount in known[:MOST]],
+        max(0, len(known) - MOST) + amounts.more,
+        len(amounts.customers) - len(known),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, cast
 
 from django import forms
@@ -19,7 +20,7 @@ from competencies.supposing import Both, WhatIf, group_of
 from por.accounts.models import Actor, Organisation
 from por.directory.forms import MpnIdField
 from por.errors import NotFound, Refused
-from por.web.filters import AsOfForm, FilterForm, Lines
+from por.web.filters import DAY, AsOfForm, FilterForm, Lines, check_not_in_future
 
 
 def _ids(**given: Any) -> PastedIds:
@@ -42,6 +43,28 @@ class Whose(FilterForm):
     """Whose competencies."""
 
     mpn_id = MpnIdField(help_text="The partner, for staff. For a partner, its company or one of its locations.")
+
+
+class KnownAtForm(AsOfForm):
+    """The day of which results are asked for, and the day by whose end they were known."""
+
+    known_at = forms.DateField(
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        error_messages={"invalid": _("Enter a date as year-month-day, for example 2026-03-31.")},
+        help_text="Returns what was stored by the end of this UTC day. Nothing is computed again.",
+        widget=DAY,
+    )
+
+    def clean_known_at(self) -> date | None:
+        day: date | None = self.cleaned_data["known_at"]
+        check_not_in_future(day, "known_at_in_future")
+        return day
+
+    @property
+    def by(self) -> date | None:
+        """Return the day of a valid form by whose end the results were known; None computes them now."""
+        return self.cleaned_data.get("known_at")
 
 
 class WhatIfForm(AsOfForm):

@@ -7,6 +7,7 @@ from typing import Self
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from competencies.programs import Level
@@ -54,7 +55,8 @@ class Attainment(models.Model):
 
     Rows are only inserted: one for a company, programme and day if what was reached, or why, is not that of the row
     before. So the newest row up to a day says what was reached then, and the newest of those recorded by another day
-    says what was known by then. `level` repeats that of the result; it is None where that is undetermined.
+    says what was known by then. `level` repeats that of the result; it is None where that is undetermined. `evidence`
+    is what made the result; rows are not compared by it.
     """
 
     company = models.ForeignKey(Organisation, models.PROTECT, related_name="attainments", db_index=False)
@@ -62,6 +64,7 @@ class Attainment(models.Model):
     day = models.DateField()
     level = models.CharField(max_length=10, null=True)  # noqa: DJ001  # None is undetermined, and "none" is a level
     result = models.JSONField()
+    evidence = models.JSONField(null=True)  # see competencies/contributions.py; None in rows from before it was kept
     recorded_at = models.DateTimeField(db_default=Now())
 
     objects = AttainmentQuerySet.as_manager()
@@ -76,15 +79,61 @@ class Attainment(models.Model):
         return f"{self.program} {self.level}, {self.company} on {self.day}"
 
 
-class Recompute(models.Model):
-    """A company whose attainments have to be computed again, for a day and all later ones.
+class Round(models.Model):
+    """A recomputation of many companies: why, how far it is, and how many of them have another result.
 
-    Whatever concerns the company inserts a row, so that no transaction waits for another. A worker takes all rows of a
-    company, computes once and deletes them in the same transaction. Rows with a smaller `priority` go first.
+    Each of its companies has a row of `Recompute`, and the transaction that deletes the row counts the company here. So
+    a worker that dies counts nothing, and the round ends with its last company. One that was given up is in `failed`.
+    """
+
+    class Reason(models.TextChoices):
+        NIGHTLY = "nightly", _("Nightly")
+        IMPORT = "import", _("After an import")
+        COMMAND = "command", _("By command")
+        RULES = "rules", _("After new rules")
+
+    reason = models.CharField(max_length=10, choices=Reason.choices)
+    since = models.DateField(null=True)  # the first stored day that is computed again; None if all are
+    rules = models.CharField(max_length=64)  # the fingerprint of the rules that were in the files when it began
+    companies = models.PositiveIntegerField()
+    done = models.PositiveIntegerField(default=0, db_default=0)
+    changed = models.PositiveIntegerField(default=0, db_default=0)
+    failed = models.PositiveIntegerField(default=0, db_default=0)
+    begun_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("round of recomputations")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(companies__gte=models.F("done") + models.F("failed")),
+                name="a_round_counts_each_company_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reason} of {self.begun_at:%Y-%m-%d}"
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the round took, or has taken until now."""
+        return max(0.0, ((self.ended_at or timezone.now()) - self.begun_at).total_seconds())
+
+
+class Recompute(models.Model):
+    """A company whose attainments have to be computed again: those of today, and the stored ones since a day.
+
+    Whatever concerns the company inserts a row, so that no transaction waits for another. A worker takes the rows of a
+    company, computes once and deletes them in the same transaction. Rows with a smaller `priority` go first. A row with
+    many days is done in parts, the newest days first: it stays with `until`, the newest day that is not done yet. Where
+    `until` is `since`, that one day is computed, whether something is stored about it or not.
     """
 
     company = models.ForeignKey(Organisation, models.PROTECT, related_name="+", db_index=False)
     since = models.DateField()
+    until = models.DateField(null=True)
+    round = models.ForeignKey(Round, models.PROTECT, null=True, related_name="+", db_index=False)
+    has_changed = models.BooleanField(default=False, db_default=False)  # a part that is done had another result
     priority = models.PositiveSmallIntegerField(default=0, db_default=0)
     next_at = models.DateTimeField(db_default=Now())
     attempts = models.PositiveSmallIntegerField(default=0, db_default=0)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
+from hashlib import sha256
 
 from django.conf import settings
 from django.db.models import TextChoices
@@ -52,6 +53,15 @@ def is_program(text: str) -> bool:
 def programs() -> Mapping[str, Program]:
     """Return all programmes by ID, as the files of rules have them. Raises RuleErrors that name file, line and key."""
     return read_programs(FOLDERS, FOLDERS[0] / SOURCES)
+
+
+@cache
+def fingerprint() -> str:
+    """Return the SHA-256 of the files with the rules of competencies. It differs once any of them is changed."""
+    found = sha256()
+    for path in sorted(FOLDERS[0].glob("*.yaml")):
+        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
 
 
 @cache

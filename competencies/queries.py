@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from associations.record.models import end_of
 from competencies.judged import judged
 from competencies.measures.asking import Suppose, asked_once
-from competencies.models import Attainment
+from competencies.models import Attainment, AttainmentQuerySet
 from competencies.programs import computed_on
 from competencies.results import Result
 from por.accounts.models import Actor, Organisation
@@ -65,12 +65,16 @@ def attained_in(company: Organisation, program_id: str, day: date) -> Result:
 
 def known(company: Organisation, day: date, known_at: date) -> list[Result]:
     """Return what was stored about a day by the end of another: what was shown then. Nothing is computed."""
-    rows = Attainment.objects.filter(company=company, recorded_at__lt=end_of(known_at)).newest(day)
-    found = {one.program: one.result for one in rows}
+    found = {one.program: one.result for one in stored_on(company, day, known_at)}
     return [
         Result.read(program, found[program.id]) if program.id in found else Result.nothing_known(program, day)
         for program in computed_on(day)
     ]
+
+
+def stored_on(company: Organisation, day: date, known_at: date) -> AttainmentQuerySet:
+    """Return the rows that say what had been reached on a day, as it was known at the end of another."""
+    return Attainment.objects.filter(company=company, recorded_at__lt=end_of(known_at)).newest(day)
 
 
 def newest(company: Organisation, day: date) -> list[Result]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -104,11 +104,11 @@ class Result:
     @classmethod
     def read(cls, program: Program, stored: Mapping[str, Any]) -> Result:
         """Return the result that is stored."""
-        stage = stored["stage"]
+        stage, version = stored["stage"], _version(program, stored)
         until = stage["valid_until"]
         return cls(
             program,
-            next(one for one in program.versions if one.id == stored["version"]),
+            version,
             Stage(
                 None if stage["name"] is None else StageName(stage["name"]),
                 stage["at_risk"],
@@ -128,6 +128,7 @@ class Result:
                     _reasons(one["why"]),
                 )
                 for one in stored["metrics"]
+                if one["metric"] in version.metrics
             ],
             _reasons(stored["why"]),
             "safe_until" in stored,
@@ -149,6 +150,20 @@ class Result:
             for reason in level.reasons:
                 if reason.figures.get("metric") == metric:
                     yield level.level, reason
+
+
+def _version(program: Program, stored: Mapping[str, Any]) -> Version:
+    """Return the version of the rules that a result was judged by.
+
+    The files may have changed since. A version that they no longer have, or a metric that it no longer has, is taken
+    from the newest one that has it: what was stored stays readable, whatever the rules say now.
+    """
+    found = next((one for one in program.versions if one.id == stored["version"]), None)
+    if found is not None and all(one["metric"] in found.metrics for one in stored["metrics"]):
+        return found
+    known = {name: metric for one in program.versions for name, metric in one.metrics.items()}
+    of_result = {one["metric"]: known[one["metric"]] for one in stored["metrics"] if one["metric"] in known}
+    return replace(found or program.versions[-1], id=stored["version"], metrics=of_result)
 
 
 def _amount(stored: Any) -> Amount | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, TypedDict
 
+from competencies.evidence import Evidence
+from competencies.models import Round
 from competencies.results import Amount, MetricResult, Reason, Result
 from competencies.words import is_met, meets_next, reason_text, unit_of
-from por.api.schema import Day, Is
+from por.api.schema import Day, Guid, Is, Timestamp, timestamp
 from por.programs.codes import Why
 from por.programs.lifecycle import StageName
 from por.programs.quantity import shown
@@ -79,6 +82,47 @@ class CompetencyShape(TypedDict):
     why: list[WhyShape]
 
 
+class CustomerAmountShape(TypedDict):
+    """A customer, and what it adds to the metric; null if that comes from usage that the caller no longer sees."""
+
+    tenant_id: Guid
+    name: str
+    amount: Number
+
+
+class MetricCustomersShape(TypedDict):
+    """The customers behind a metric, those that add most first. `more` are left out; `hidden` are not the caller's."""
+
+    metric: str
+    customers: list[CustomerAmountShape]
+    more: int
+    hidden: int
+
+
+class CompetencyDetailShape(CompetencyShape):
+    """What the company has reached in a programme, and the customers behind each metric that counts them."""
+
+    customers: list[MetricCustomersShape]
+
+
+class RoundShape(TypedDict):
+    """A recomputation of many companies. It ends when all of them are `done` or `failed`.
+
+    `changed` are those with another result. With `since`, stored days before it are not computed again.
+    """
+
+    id: int
+    reason: Annotated[str, Is(enum=Round.Reason.values)]
+    since: Day | None
+    companies: int
+    done: int
+    changed: int
+    failed: int
+    begun_at: Timestamp
+    ended_at: Timestamp | None
+    seconds: float
+
+
 class WhatIfShape(TypedDict):
     """What the company has reached in a programme on the day, and what it would reach."""
 
@@ -124,6 +168,30 @@ EXAMPLE: dict[str, Any] = {
     ],
     "why": [],
 }
+DETAIL_EXAMPLE = EXAMPLE | {
+    "customers": [
+        {
+            "metric": "new_customers",
+            "customers": [
+                {"tenant_id": "0a2f6f52-5d0c-4a30-9d55-1d1f3f1f0001", "name": "Fjord Energy AS", "amount": 1.0}
+            ],
+            "more": 0,
+            "hidden": 11,
+        }
+    ]
+}
+ROUND_EXAMPLE: dict[str, Any] = {
+    "id": 7,
+    "reason": "nightly",
+    "since": "2026-11-30",
+    "companies": 5000,
+    "done": 4500,
+    "changed": 12,
+    "failed": 0,
+    "begun_at": "2026-11-30T02:00:00Z",
+    "ended_at": None,
+    "seconds": 41.5,
+}
 
 
 def competency_shape(result: Result) -> CompetencyShape:
@@ -144,6 +212,45 @@ def competency_shape(result: Result) -> CompetencyShape:
         "total": None if result.total is None else _amount(result.total, Unit.POINTS),
         "metrics": [_metric(result, one) for one in result.metrics],
         "why": [_why(one, Unit.POINTS, one.figures.get("level")) for one in result.reasons],
+    }
+
+
+def detail_shape(result: Result, evidence: Mapping[str, Evidence]) -> CompetencyDetailShape:
+    """Return what a company has reached in one programme, with the customers behind each metric."""
+    return {
+        **competency_shape(result),
+        "customers": [
+            {
+                "metric": metric,
+                "customers": [
+                    {
+                        "tenant_id": str(one.customer.tenant_id),
+                        "name": one.customer.organisation.name,
+                        "amount": None if one.amount is None else _rounded(Fraction(one.amount)),
+                    }
+                    for one in found.customers
+                ],
+                "more": found.more,
+                "hidden": found.hidden,
+            }
+            for metric, found in evidence.items()
+        ],
+    }
+
+
+def round_shape(round_: Round) -> RoundShape:
+    """Return a recomputation of many companies."""
+    return {
+        "id": round_.pk,
+        "reason": round_.reason,
+        "since": None if round_.since is None else round_.since.isoformat(),
+        "companies": round_.companies,
+        "done": round_.done,
+        "changed": round_.changed,
+        "failed": round_.failed,
+        "begun_at": timestamp(round_.begun_at),
+        "ended_at": None if round_.ended_at is None else timestamp(round_.ended_at),
+        "seconds": round(round_.seconds, 1),
     }
 
 

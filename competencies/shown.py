@@ -281,7 +281,9 @@ def who(result: Result, found: dict[str, Evidence]) -> list[Who]:
     ]
 
 
-def _of_measure(amount: Decimal, metric: Metric) -> str:
-    """Return what a customer adds: what is measured, even where growth of it is what counts."""
+def _of_measure(amount: Decimal | None, metric: Metric) -> str:
+    """Return what a customer adds: what is measured, even where growth of it is what counts; "" if it is hidden."""
+    if amount is None:
+        return ""
     unit = Unit.USD if metric.measure is Measure.CONSUMPTION else metric.unit
     return number_with_unit(Fraction(amount), unit)

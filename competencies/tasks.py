@@ -17,6 +17,7 @@ def recompute() -> None:
 
 @shared_task
 def recompute_all() -> None:
-    """Queue all companies: asked every minute, done every day."""
+    """Begin the rounds that are due: asked every minute, done every day and after new rules."""
     with outages.tolerate_outage():
+        actions.run_after_new_rules()
         actions.run_nightly()

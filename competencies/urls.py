@@ -13,6 +13,7 @@ urlpatterns = [
     path("p/competencies/", views.partner_competencies, name="partner_competencies"),
     path("p/competencies/what-if/", views.partner_what_if, name="partner_what_if"),
     path("p/competencies/<str:program>/", views.partner_competency, name="partner_competency"),
+    path("a/recomputations/", views.round_list, name="round_list"),
     path("a/partners/<str:mpn_id>/competencies/", views.staff_competencies, name="staff_competencies"),
     path("a/partners/<str:mpn_id>/competencies/<str:program>/", views.staff_competency, name="staff_competency"),
 ]

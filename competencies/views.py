@@ -9,20 +9,23 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from competencies.browsing import by_family, page_of
-from competencies.evidence import evidence_of
-from competencies.forms import WhatIfPageForm
+from competencies.evidence import evidence_known, evidence_of
+from competencies.forms import KnownAtForm, WhatIfPageForm
+from competencies.models import Round
 from competencies.programs import programs
-from competencies.queries import attained, attained_in, company_for
+from competencies.queries import attained, attained_in, company_for, known, known_in
 from competencies.shown import Compared, compared, missing, shown, who
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Organisation
-from por.accounts.rules import OrganisationKind
+from por.accounts.rules import OrganisationKind, Right
 from por.errors import NotFound
 from por.web.filters import AsOfForm
+from por.web.lists import Listing, counted
 from por.web.pages import as_of_context, submit
 
 
@@ -66,6 +69,18 @@ def staff_competency(request: Request, mpn_id: str, program: str) -> HttpRespons
     return _detail(request, company_for(request.actor, mpn_id), program)
 
 
+def _rounds_text(count: int) -> str:
+    return ngettext("%(n)s recomputation", "%(n)s recomputations", count) % {"n": counted(count)}
+
+
+@require_safe
+@only(OrganisationKind.STAFF, to=Right.READ_IMPORTS)
+def round_list(request: Request) -> HttpResponse:
+    """Show the recomputations of many companies, the newest first."""
+    shown_ = Listing(request, Round.objects.all(), order=("-pk",), count_text=_rounds_text)
+    return render(request, "competencies/round_list.html", shown_.context)
+
+
 @require_safe
 def programme_list(request: Request) -> HttpResponse:
     """Show the programmes and the versions of their rules on a day, to everyone who is signed in."""
@@ -95,14 +110,20 @@ def programme(request: Request, program: str) -> HttpResponse:
 def _list(request: Request, company: Organisation) -> HttpResponse:
     """Show what the company had reached in each programme of a day."""
     form, day, status = _asked(request)
-    pages = [shown(one) for one in attained(company, day)]
+    found = known(company, day, form.by) if form.by else attained(company, day)
+    pages = [shown(one) for one in found]
     return _render(request, "competency_list", form, status, company=company, pages=pages)
 
 
 def _detail(request: Request, company: Organisation, program: str) -> HttpResponse:
     """Show one programme: what was measured, what is missing, and by which rules."""
     form, day, status = _asked(request)
-    result = attained_in(company, program, day)
+    if form.by:
+        result = known_in(company, program, day, form.by)
+        evidence = evidence_known(request.actor, company, result, day, form.by)
+    else:
+        result = attained_in(company, program, day)
+        evidence = evidence_of(request.actor, company, result, day)
     page = shown(result)
     return _render(
         request,
@@ -112,7 +133,7 @@ def _detail(request: Request, company: Organisation, program: str) -> HttpRespon
         company=company,
         page=page,
         missing=list(missing(page)),
-        who=who(result, evidence_of(request.actor, company, result, day)),
+        who=who(result, evidence),
     )
 
 
@@ -121,8 +142,8 @@ def _render(request: Request, name: str, form: AsOfForm, status: int, **context:
     return render(request, f"competencies/{name}.html", context, status=status)
 
 
-def _asked(request: Request) -> tuple[AsOfForm, date, int]:
+def _asked(request: Request) -> tuple[KnownAtForm, date, int]:
     """Return the form of the day, the day that it asks for, and the status of the answer."""
-    form = AsOfForm(request.GET)
+    form = KnownAtForm(request.GET)
     is_valid = form.is_valid()
     return form, form.day or timezone.localdate(), 200 if is_valid else 422

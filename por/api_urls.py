@@ -86,6 +86,7 @@ v1 = [
     path("claims/<int:claim_id>/proofs/", bounds_its_body(proofs.Proofs.as_view()), name="proofs"),
     path("claims/<int:claim_id>/proofs/<int:number>/", proofs.ProofDetail.as_view(), name="proof"),
     path("claims/<int:claim_id>/proofs/<int:number>/content/", proofs.ProofContent.as_view(), name="proof_content"),
+    path("recomputations/", competencies.RoundList.as_view(), name="recomputations"),
     path("competencies/", competencies.CompetencyList.as_view(), name="competencies"),
     path("competencies/what-if/", competencies.WhatIfAnswer.as_view(), name="what_if"),
     path("competencies/<str:program>/", competencies.CompetencyDetail.as_view(), name="competency"),

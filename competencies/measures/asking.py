@@ -237,6 +237,17 @@ class Query:
             self.given,
         )
 
+    def contributions(self) -> tuple[str, Mapping[str, Any]]:
+        """Return the statement with a row for each company and customer, and what the customer adds."""
+        return (
+            f"""
+            WITH {", ".join(self.ctes)}, parts AS ({self.parts})
+            SELECT company, customer_id, sum(amount) FROM parts WHERE customer_id IS NOT NULL
+            GROUP BY company, customer_id
+            """,
+            self.given,
+        )
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -313,6 +324,12 @@ def evidence(measure: Measure, ask: Ask) -> dict[int, list[Part]]:
         part = Part(customer, subscription, workload, month, Decimal(amount), Caveat(caveat))
         found.setdefault(company, []).append(part)
     return found
+
+
+def contributions(measure: Measure, ask: Ask) -> Iterator[tuple[int, int, Decimal]]:
+    """Yield company, customer and what the customer adds to the figure of the company."""
+    for company, customer, amount in _rows(*measure(ask).contributions(), of_all=ask.companies is None):
+        yield company, customer, Decimal(amount)
 
 
 def _rows(sql: str, given: Mapping[str, Any], *, of_all: bool) -> list[tuple[Any, ...]]:

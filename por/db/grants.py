@@ -36,7 +36,7 @@ REVOKE INSERT, UPDATE, DELETE ON history_outbox FROM {role};
 GRANT INSERT (event_id, next_at, attempts, last_error, priority) ON history_outbox TO {role};
 REVOKE UPDATE, DELETE ON notifications_delivery FROM {role};
 REVOKE INSERT, UPDATE ON history_seal, history_signedhead, history_round FROM {role};
-REVOKE INSERT, UPDATE, DELETE ON associations_unexplained, competencies_recompute FROM {role};
+REVOKE INSERT, UPDATE, DELETE ON associations_unexplained, competencies_recompute, competencies_round FROM {role};
 REVOKE INSERT ON competencies_attainment FROM {role};
 REVOKE UPDATE (scan, stored_as, pages, preview) ON claims_proof FROM {role};
 """

@@ -108,6 +108,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/a/history/", _("History"), "clock"),
         Link("/a/deliveries/", _("Messages"), "send", right=Right.READ_DELIVERIES),
         Link("/a/loads/", _("Imports"), "upload", right=Right.READ_IMPORTS),
+        Link("/a/recomputations/", _("Recomputations"), "target", right=Right.READ_IMPORTS),
         Link("/a/people/", _("People"), "person"),
         Link("/a/blocked/", _("Blocked content"), "shield", right=Right.READ_METRICS),
     ],

@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
 from competencies import actions
-from competencies.models import Attainment, Holding, Recompute
+from competencies.models import Attainment, Holding, Recompute, Round
 from competencies.programs import computed_on
 from competencies.queries import attained, known, known_in
 from competencies.results import Result
+from competencies.taking import Batch
 from por.accounts.models import Actor
 from por.directory.models import Partner, Subscription, Usage
 from por.history.actions.relaying import relay
@@ -91,7 +92,7 @@ def test_result_is_stored_once_and_again_only_when_it_differs() -> None:
     assert actions.run() == len(computed_on(today()))
     assert not Recompute.objects.exists()
 
-    actions.queue_all(today(), actions.OF_A_ROUND)
+    actions.begin_round(Round.Reason.NIGHTLY, today())
     assert actions.run() == 0
     before = len(results(partner))
     attaching.remove(subscription.subscription_id, by=admin, reason="No longer.")
@@ -165,10 +166,10 @@ def test_company_that_cannot_be_computed_waits_longer_and_holds_up_no_other(monk
     Recompute.objects.create(company=broken.organisation, since=today())
     compute = actions.compute
 
-    def fails(since: dict[int, date]) -> int:
-        if broken.pk in since:
+    def fails(batch: Batch) -> actions.Computed:
+        if broken.pk in batch.spans:
             raise ValueError("no such rule")
-        return compute(since)
+        return compute(batch)
 
     monkeypatch.setattr(actions, "compute", fails)
     actions.run()
@@ -201,7 +202,7 @@ def test_level_reached_and_lost_is_told_to_the_company_alone(monkeypatch: pytest
 
         _force_level(partner, before)
         monkeypatch.setattr(actions, "judged", changed)
-        actions.queue_all(today(), actions.OF_A_ROUND)
+        actions.begin_round(Round.Reason.NIGHTLY, today())
         actions.run()
         relay()
         event = Event.objects.filter(verb__startswith="competency.").latest("pk")
@@ -291,8 +292,10 @@ def test_nightly_round_queues_all_once_a_day() -> None:
     attach_and_relay(subscription, partner, admin)
     actions.run()
 
-    assert actions.run_nightly() == 1
-    assert actions.run_nightly() == 0
+    round_ = actions.run_nightly()
+    assert round_ is not None
+    assert round_.companies == Recompute.objects.filter(round=round_).count() == 1
+    assert actions.run_nightly() is None
 
 
 @pytest.mark.django_db

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from competencies import actions
+from competencies.models import Round
 from por.directory.models import Partner
 from por.directory.rules import normal_mpn_id
 
@@ -21,10 +22,20 @@ class Command(BaseCommand):
         parser.add_argument("--partner", metavar="MPN", help="the MPN ID of a company or of one of its locations")
 
     def handle(self, *args: Any, as_of: str | None, partner: str | None, **options: Any) -> None:
-        day = _day(as_of) if as_of else timezone.now().date()
-        companies = [_company(partner)] if partner else actions.known_companies()
-        stored = actions.compute_now(companies, day)
-        self.stdout.write(f"Companies computed for {day.isoformat()}: {len(companies)}. Results that differ: {stored}.")
+        day = _day(as_of) if as_of else None
+        today = timezone.now().date()
+        companies = [_company(partner)] if partner else None
+        begun = actions.begin_round(Round.Reason.COMMAND, day or today, day=day, companies=companies)
+        if begun is None:
+            self.stdout.write("No company has an association or a credential, so there is nothing to compute.")
+            return
+        done = actions.finish(begun)
+        self.stdout.write(
+            f"Companies computed for {(day or today).isoformat()}: {done.done}. With another result: {done.changed}."
+        )
+        if done.done < done.companies:
+            left = done.companies - done.done
+            raise CommandError(f"Companies that could not be computed: {left}. The worker tries them again.")
 
 
 def _day(text: str) -> date:

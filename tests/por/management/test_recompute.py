@@ -23,8 +23,8 @@ def recompute(*arguments: str) -> str:
 @pytest.mark.django_db
 def test_day_is_computed_for_all_and_a_second_time_nothing_differs(tmp_path: Any) -> None:
     load(tmp_path)
-    assert recompute("--as-of", "2016-06-30") == "Companies computed for 2016-06-30: 1. Results that differ: 5."
-    assert recompute("--as-of", "2016-06-30") == "Companies computed for 2016-06-30: 1. Results that differ: 0."
+    assert recompute("--as-of", "2016-06-30") == "Companies computed for 2016-06-30: 1. With another result: 1."
+    assert recompute("--as-of", "2016-06-30") == "Companies computed for 2016-06-30: 1. With another result: 0."
     stored = Attainment.objects.get(program="competency.smcs")
     assert (stored.level, stored.day.isoformat(), stored.company.number) == ("silver", "2016-06-30", PARTNER)
 

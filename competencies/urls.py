@@ -12,6 +12,7 @@ urlpatterns = [
     path("programmes/<str:program>/", views.programme, name="programme"),
     path("p/competencies/", views.partner_competencies, name="partner_competencies"),
     path("p/competencies/what-if/", views.partner_what_if, name="partner_what_if"),
+    path("p/help/retroactive/", views.retroactive, name="retroactive"),
     path("p/competencies/<str:program>/", views.partner_competency, name="partner_competency"),
     path("a/recomputations/", views.round_list, name="round_list"),
     path("a/partners/<str:mpn_id>/competencies/", views.staff_competencies, name="staff_competencies"),

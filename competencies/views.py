@@ -14,9 +14,11 @@ from django.views.decorators.http import require_safe
 
 from competencies.browsing import by_family, page_of
 from competencies.evidence import evidence_known, evidence_of
+from competencies.explained import days_table, months_table
 from competencies.forms import KnownAtForm, WhatIfPageForm
 from competencies.models import Round
-from competencies.programs import programs
+from competencies.months import days_of, months_of
+from competencies.programs import computed_on, programs
 from competencies.queries import attained, attained_in, company_for, known, known_in
 from competencies.shown import Compared, compared, missing, shown, who
 from por.accounts.guards import only
@@ -61,6 +63,18 @@ def partner_what_if(request: Request) -> HttpResponse:
         found, status = sent.result or [], 404 if sent.is_done and form.errors else sent.status
     is_shown = form.is_asked and status == 200
     return _render(request, "what_if", form, status, company=company, found=found, is_shown=is_shown)
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def retroactive(request: Request) -> HttpResponse:
+    """Explain by the reader's own data which earlier months count for a partner that is attached on a day."""
+    company = company_for(request.actor)
+    form, day, status = _asked(request)
+    examples = [
+        (program, months_table(one, day)) for program in computed_on(day) for one in months_of(company, program, day)
+    ]
+    return _render(request, "retroactive", form, status, company=company, day=day, examples=examples)
 
 
 @require_safe
@@ -121,9 +135,12 @@ def _detail(request: Request, company: Organisation, program: str) -> HttpRespon
     if form.by:
         result = known_in(company, program, day, form.by)
         evidence = evidence_known(request.actor, company, result, day, form.by)
+        months, days = [], []  # they were not stored
     else:
         result = attained_in(company, program, day)
         evidence = evidence_of(request.actor, company, result, day)
+        months = [months_table(one, day) for one in months_of(company, result.program, day, result.track)]
+        days = [days_table(one) for one in days_of(request.actor, company, result.program, day, result.track)]
     page = shown(result)
     return _render(
         request,
@@ -133,6 +150,8 @@ def _detail(request: Request, company: Organisation, program: str) -> HttpRespon
         company=company,
         page=page,
         missing=list(missing(page)),
+        months=months,
+        days=days,
         who=who(result, evidence),
     )
 

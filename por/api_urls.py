@@ -14,7 +14,8 @@ from associations.invitations import api as invitations
 from associations.jobs import api as jobs
 from associations.receipts import api as receipts
 from associations.subscriptions.api import associations, subscriptions
-from competencies import api as competencies
+from competencies.api import details as competency_details
+from competencies.api import levels as competencies
 from por.accounts import api as accounts
 from por.api import views
 from por.directory import api as directory
@@ -90,6 +91,11 @@ v1 = [
     path("competencies/", competencies.CompetencyList.as_view(), name="competencies"),
     path("competencies/what-if/", competencies.WhatIfAnswer.as_view(), name="what_if"),
     path("competencies/<str:program>/", competencies.CompetencyDetail.as_view(), name="competency"),
+    path(
+        "competencies/<str:program>/window/",
+        competency_details.CompetencyWindow.as_view(),
+        name="competency_window",
+    ),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/<int:notification_id>/done/", notifications.Done.as_view(), name="notification_done"),
     path("notifications/<int:notification_id>/reopen/", notifications.Reopen.as_view(), name="notification_reopen"),

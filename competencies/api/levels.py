@@ -79,8 +79,8 @@ class CompetencyList(Endpoint):
         "Competencies",
         """What a company has reached in each programme that had rules on the day: the level, what was measured and what
         is missing. A global account and its locations are one company. With `as_of`, at the end of that day, by the
-        rules of that day, with what is known now. With `known_at`, what was stored by then. As CSV, a row for each
-        metric.""",
+        rules of that day, with what is known now. With `known_at`, what was stored by then. Customers have none. As
+        CSV, a row for each metric.""",
         answers={200: list[CompetencyShape]},
         example=[EXAMPLE],
         filters=CompetencyFilter,

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from urllib.parse import urlencode
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from competencies.closing import MOST, Gap
 from competencies.months import DaysOf, MonthsOf
-from competencies.words import METRICS, number_with_unit
+from competencies.results import Amount
+from competencies.tracks import Tracks
+from competencies.words import METRICS, TRACKS, amount_text, number_with_unit
 from por.directory.models import Customer
+from por.programs.rules import Unit
 from por.web.formatting import day_text, month_text
 
 # --- Months and days ------------------------------------------------------------------------------------------------
@@ -114,3 +119,102 @@ def days_table(of: DaysOf) -> DaysTable:
         for one in of.leaving
     ]
     return DaysTable(of.metric, str(METRICS[of.metric]), rows, of.more, of.hidden)
+
+
+# --- Who would close a gap ------------------------------------------------------------------------------------------
+
+#: How many subscriptions the link to the what-if page names, so that its address is not too long.
+IN_A_LINK = 150
+
+
+@dataclass(frozen=True)
+class GapTable:
+    """A gap on a page: who would add how much to it, who closes it, and the query of the what-if page with them."""
+
+    key: str
+    name: str
+    missing: str
+    rows: list[tuple[Customer, str, str]]
+    more: int
+    hidden: int
+    said: str
+    query: str
+
+
+def gap_table(gap: Gap) -> GapTable:
+    """Return what a page shows of a gap."""
+    rows = [
+        (
+            one.customer,
+            number_with_unit(one.amount, gap.unit),
+            urlencode({"tenant_id": one.customer.tenant_id, "subscription": one.subscriptions}, doseq=True),
+        )
+        for one in gap.customers[:MOST]
+    ]
+    chosen = [one for customer in gap.chosen for one in customer.subscriptions][:IN_A_LINK]
+    return GapTable(
+        gap.metric,
+        str(METRICS[gap.metric]),
+        "" if gap.missing.is_unknown else amount_text(gap.missing, gap.unit),
+        rows,
+        max(0, len(gap.customers) - MOST),
+        gap.hidden,
+        closing_text(gap),
+        urlencode({"attach": chosen}, doseq=True),
+    )
+
+
+def closing_text(gap: Gap) -> str:
+    """Return whether customers close a gap, and how many of them are enough."""
+    if not gap.customers:
+        return _("No subscription that you see and that has no partner of record would add to this on that day.")
+    if gap.smallest is None:
+        total = number_with_unit(sum((one.amount for one in gap.customers), Fraction(0)), gap.unit)
+        return _("All of these together would add %(amount)s. That is not enough.") % {"amount": total}
+    return ngettext("The first customer closes the gap.", "The first %(n)s customers close the gap.", gap.smallest) % {
+        "n": gap.smallest
+    }
+
+
+# --- Tracks ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TracksTable:
+    """The tracks of a score on a page: their names, and a row for each metric with the points in each track."""
+
+    names: list[tuple[str, bool]]
+    rows: list[tuple[str, list[str]]]
+    totals: list[str]
+    said: str
+
+
+def tracks_table(tracks: Tracks) -> TracksTable:
+    """Return what a page shows of the tracks of a score."""
+    names = [(str(TRACKS[one.track or ""]), one.track == tracks.counts) for one in tracks.each]
+    rows = [
+        (str(METRICS[same[0].metric]), [_points(one.points, one.most) for one in same])
+        for same in zip(*(one.metrics for one in tracks.each), strict=True)
+        if same[0].points is not None
+    ]
+    totals = [amount_text(one.total or Amount(None, None), Unit.POINTS) for one in tracks.each]
+    return TracksTable(names, rows, totals, track_text(tracks))
+
+
+def track_text(tracks: Tracks) -> str:
+    """Return which track counts, and why."""
+    if tracks.counts is None:
+        if tracks.is_best:
+            return _("The track with the best total counts. It is not certain which one that is.")
+        return _("Your customers decide which track counts. Too little is known of them to say which one.")
+    name = TRACKS[tracks.counts]
+    if tracks.is_best:
+        return _("The track with the best total counts: %(track)s.") % {"track": name}
+    return _("Your customers decide which track counts: %(track)s.") % {"track": name}
+
+
+def _points(points: Amount | None, most: Amount | None) -> str:
+    have = amount_text(points or Amount(None, None), Unit.POINTS)
+    if most is None:
+        return have
+    return _("%(points)s of %(most)s") % {"points": have, "most": amount_text(most, Unit.POINTS)}

@@ -209,7 +209,7 @@ def competency_shape(result: Result) -> CompetencyShape:
         "ahead": [_ahead(one, result) for one in result.ahead],
         "rule_version": result.version.id,
         "track": result.track,
-        "total": None if result.total is None else _amount(result.total, Unit.POINTS),
+        "total": None if result.total is None else amount_shape(result.total, Unit.POINTS),
         "metrics": [_metric(result, one) for one in result.metrics],
         "why": [_why(one, Unit.POINTS, one.figures.get("level")) for one in result.reasons],
     }
@@ -269,11 +269,13 @@ def _metric(result: Result, metric: MetricResult) -> MetricShape:
     about = list(result.about(metric.metric))
     return {
         "metric": metric.metric,
-        "value": _amount(metric.value, unit),
+        "value": amount_shape(metric.value, unit),
         "thresholds": [
             {
                 "level": level,
-                "needed": None if reason.code is Why.FIGURE_NOT_PUBLISHED else _amount(reason.amount("need"), unit),
+                "needed": None
+                if reason.code is Why.FIGURE_NOT_PUBLISHED
+                else amount_shape(reason.amount("need"), unit),
                 "met": is_met(reason),
             }
             for level, reason in about
@@ -297,7 +299,8 @@ def _why(reason: Reason, unit: Unit, level: Any) -> WhyShape:
     return {"code": reason.code.value, "detail": reason_text(reason, unit), "level": level}
 
 
-def _amount(amount: Amount, unit: Unit) -> AmountShape:
+def amount_shape(amount: Amount, unit: Unit) -> AmountShape:
+    """Return an amount with its unit."""
     return {
         "exact": _exact(amount),
         "at_least": _rounded(amount.low),
@@ -311,4 +314,9 @@ def _exact(amount: Amount) -> float | None:
 
 
 def _rounded(number: Fraction | None) -> float | None:
-    return None if number is None else float(shown(number, 4))
+    return None if number is None else rounded(number)
+
+
+def rounded(number: Fraction) -> float:
+    """Return a number rounded to four places."""
+    return float(shown(number, 4))

@@ -13,14 +13,17 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from competencies.browsing import by_family, page_of
+from competencies.closing import gaps_of
 from competencies.evidence import evidence_known, evidence_of
-from competencies.explained import days_table, months_table
+from competencies.explained import days_table, gap_table, months_table, tracks_table
 from competencies.forms import KnownAtForm, WhatIfPageForm
 from competencies.models import Round
 from competencies.months import days_of, months_of
 from competencies.programs import computed_on, programs
 from competencies.queries import attained, attained_in, company_for, known, known_in
+from competencies.results import Result
 from competencies.shown import Compared, compared, missing, shown, who
+from competencies.tracks import tracks_of
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Organisation
@@ -134,13 +137,10 @@ def _detail(request: Request, company: Organisation, program: str) -> HttpRespon
     form, day, status = _asked(request)
     if form.by:
         result = known_in(company, program, day, form.by)
-        evidence = evidence_known(request.actor, company, result, day, form.by)
-        months, days = [], []  # they were not stored
+        evidence, more = evidence_known(request.actor, company, result, day, form.by), {}
     else:
         result = attained_in(company, program, day)
-        evidence = evidence_of(request.actor, company, result, day)
-        months = [months_table(one, day) for one in months_of(company, result.program, day, result.track)]
-        days = [days_table(one) for one in days_of(request.actor, company, result.program, day, result.track)]
+        evidence, more = evidence_of(request.actor, company, result, day), _explained(request, company, result, day)
     page = shown(result)
     return _render(
         request,
@@ -150,10 +150,21 @@ def _detail(request: Request, company: Organisation, program: str) -> HttpRespon
         company=company,
         page=page,
         missing=list(missing(page)),
-        months=months,
-        days=days,
         who=who(result, evidence),
+        **more,
     )
+
+
+def _explained(request: Request, company: Organisation, result: Result, day: date) -> dict[str, Any]:
+    """Return what explains a result beyond what is stored with it: tracks, gaps, months and days."""
+    program, track = result.program, result.track
+    tracks = tracks_of(company, result, day)
+    return {
+        "tracks": tracks_table(tracks) if tracks else None,
+        "gaps": [gap_table(one) for one in gaps_of(request.actor, company, result, day)],
+        "months": [months_table(one, day) for one in months_of(company, program, day, track)],
+        "days": [days_table(one) for one in days_of(request.actor, company, program, day, track)],
+    }
 
 
 def _render(request: Request, name: str, form: AsOfForm, status: int, **context: Any) -> HttpResponse:

@@ -96,6 +96,16 @@ v1 = [
         competency_details.CompetencyWindow.as_view(),
         name="competency_window",
     ),
+    path(
+        "competencies/<str:program>/closing/",
+        competency_details.CompetencyClosing.as_view(),
+        name="competency_closing",
+    ),
+    path(
+        "competencies/<str:program>/tracks/",
+        competency_details.CompetencyTracks.as_view(),
+        name="competency_tracks",
+    ),
     path("notifications/", notifications.NotificationList.as_view(), name="notifications"),
     path("notifications/<int:notification_id>/done/", notifications.Done.as_view(), name="notification_done"),
     path("notifications/<int:notification_id>/reopen/", notifications.Reopen.as_view(), name="notification_reopen"),

@@ -1,8 +1,8 @@
-"""What explains a competency, over the API: its months, and the days on which customers leave a window."""
+"""What explains a competency, over the API: its months, when customers leave a window, and who closes a gap."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, TypedDict
 
 from django.http import HttpResponseBase
@@ -11,10 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from competencies.api.levels import PROBLEMS
-from competencies.explained import counted_text
+from competencies.closing import Gap, gaps_of
+from competencies.explained import closing_text, counted_text, track_text
 from competencies.forms import Whose
 from competencies.months import MonthsOf, days_of, months_of
 from competencies.queries import attained_in, company_for
+from competencies.schemas import EXAMPLE, AmountShape, CompetencyShape, amount_shape, competency_shape, rounded
+from competencies.tracks import tracks_of
 from por.accounts.authentication import actor_of
 from por.api.endpoint import Endpoint, wants_csv
 from por.api.lists import filtered
@@ -170,3 +173,160 @@ def _lines(found: WindowShape) -> Iterator[list[Any]]:
         for one in days["leaving"]:
             said = [None, one["amount"], None, None, one["customer"], one["counts_from"], one["leaves_on"]]
             yield [found["program"], days["metric"], days["unit"], *said]
+
+
+# --- Who would close a gap ------------------------------------------------------------------------------------------
+
+
+class ClosingShape(TypedDict):
+    """A customer that would add to a figure if it attached the company to these subscriptions."""
+
+    tenant_id: str
+    customer: str
+    adds: float
+    subscriptions: list[str]
+
+
+class GapShape(TypedDict):
+    """What keeps the company from the next level, and who would add to it, those that would add most first.
+
+    The first `smallest` of them are the fewest that close the gap; null if all of them are not enough. `hidden` counts
+    customers of other locations of the company.
+    """
+
+    metric: str
+    missing: AmountShape
+    customers: list[ClosingShape]
+    smallest: int | None
+    hidden: int
+    detail: str
+
+
+GAP_EXAMPLE: GapShape = {
+    "metric": "seats_sold",
+    "missing": {"exact": 10.0, "at_least": 10.0, "at_most": 10.0, "unit": "seats"},
+    "customers": [
+        {
+            "tenant_id": "0a2f6f52-5d0c-4a30-9d55-1d1f3f1f0001",
+            "customer": "Fjällbo Kommun",
+            "adds": 15.0,
+            "subscriptions": ["0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"],
+        }
+    ],
+    "smallest": 1,
+    "hidden": 0,
+    "detail": "The first customer closes the gap.",
+}
+GAP_COLUMNS = ["program", "metric", "unit", "missing", "customer", "tenant_id", "adds", "subscriptions", "closes"]
+
+
+class CompetencyClosing(Endpoint):
+    @described(
+        "competency_closing",
+        "Customers that would close a gap",
+        """Which customers would add to what the next level is short of, if they attached the company to their
+        subscriptions that have no partner of record. Computed as a what-if is. Up to 200 subscriptions that you see are
+        tried, the largest first. Empty if no level is missed. As CSV, a row for each gap and customer.""",
+        answers={200: list[GapShape]},
+        example=[GAP_EXAMPLE],
+        filters=DetailFilter,
+        problems=OF_DAY,
+        is_file=True,
+    )
+    def get(self, request: Request, program: str) -> HttpResponseBase:
+        is_csv = wants_csv(request)
+        asked, actor = filtered(request, DetailFilter), actor_of(request)
+        company, day = company_for(actor, asked.cleaned_data["mpn_id"]), asked.day or timezone.localdate()
+        gaps = gaps_of(actor, company, attained_in(company, program, day), day)
+        if is_csv:
+            return csv_file("competency-closing", GAP_COLUMNS, _gap_lines(program, gaps), day=asked.day)
+        return Response([_gap(one) for one in gaps])
+
+
+def _gap(gap: Gap) -> GapShape:
+    return {
+        "metric": gap.metric,
+        "missing": amount_shape(gap.missing, gap.unit),
+        "customers": [
+            {
+                "tenant_id": str(one.customer.tenant_id),
+                "customer": one.customer.organisation.name,
+                "adds": rounded(one.amount),
+                "subscriptions": [str(key) for key in one.subscriptions],
+            }
+            for one in gap.customers
+        ],
+        "smallest": gap.smallest,
+        "hidden": gap.hidden,
+        "detail": closing_text(gap),
+    }
+
+
+def _gap_lines(program: str, gaps: Iterable[Gap]) -> Iterator[list[Any]]:
+    for gap in gaps:
+        missing = amount_shape(gap.missing, gap.unit)["exact"]
+        for number, one in enumerate(gap.customers):
+            yield [
+                program,
+                gap.metric,
+                gap.unit.value,
+                missing,
+                one.customer.organisation.name,
+                one.customer.tenant_id,
+                rounded(one.amount),
+                " ".join(map(str, one.subscriptions)),
+                gap.smallest is not None and number < gap.smallest,
+            ]
+
+
+# --- Tracks ---------------------------------------------------------------------------------------------------------
+
+
+class TracksShape(TypedDict):
+    """The tracks of a score: the result in each, and the one that counts; null if that is not certain."""
+
+    counts: str | None
+    detail: str
+    tracks: list[CompetencyShape]
+
+
+TRACK_COLUMNS = ["program", "track", "counts", "metric", "points", "most_points"]
+
+
+class CompetencyTracks(Endpoint):
+    @described(
+        "competency_tracks",
+        "Tracks of a score",
+        """What the company has in each track of a score, which one counts and why. Without tracks on that day, `tracks`
+        is empty. As CSV, a row for each track and metric.""",
+        answers={200: TracksShape},
+        example={
+            "counts": "smb",
+            "detail": "The track with the best total counts: Small and medium-sized business.",
+            "tracks": [EXAMPLE | {"track": "smb"}],
+        },
+        filters=DetailFilter,
+        problems=OF_DAY,
+        is_file=True,
+    )
+    def get(self, request: Request, program: str) -> HttpResponseBase:
+        is_csv = wants_csv(request)
+        asked, actor = filtered(request, DetailFilter), actor_of(request)
+        company, day = company_for(actor, asked.cleaned_data["mpn_id"]), asked.day or timezone.localdate()
+        tracks = tracks_of(company, attained_in(company, program, day), day)
+        found: TracksShape = {
+            "counts": tracks.counts if tracks else None,
+            "detail": track_text(tracks) if tracks else "",
+            "tracks": [competency_shape(one) for one in tracks.each] if tracks else [],
+        }
+        if is_csv:
+            return csv_file("competency-tracks", TRACK_COLUMNS, _track_lines(found), day=asked.day)
+        return Response(found)
+
+
+def _track_lines(found: TracksShape) -> Iterator[list[Any]]:
+    for one in found["tracks"]:
+        for metric in one["metrics"]:
+            counts = one["track"] == found["counts"]
+            points = [metric["points"], metric["most_points"]]
+            yield [one["program"], one["track"], counts, metric["metric"], *points]

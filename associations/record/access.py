@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Self
 
 from django.core.cache import caches
 from django.db import models
-from django.db.models import Count, Exists, F, Func, OuterRef, Q, Sum, Value
+from django.db.models import Count, Exists, F, Func, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Cast, Concat
+from django.db.models.lookups import IsNull
 
 from associations.record.models import Association, SeenUsage
 from por.accounts.models import Actor, Organisation
@@ -112,7 +113,7 @@ def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
         return Subscription.objects.filter(
             Exists(own.filter(subscription=OuterRef("pk")))
             | Exists(own.filter(customer=OuterRef("customer"), subscription=None, workload=""))
-            | Exists(seen_by_workload(actor).filter(subscription=OuterRef("pk")))
+            | shown_by_workload(actor)
         )
     return Subscription.objects.none()
 
@@ -140,6 +141,19 @@ def seen_by(actor: Actor) -> models.QuerySet[SeenUsage]:
 def seen_by_workload(actor: Actor) -> models.QuerySet[SeenUsage]:
     """Return what a partner's claims of workloads show."""
     return seen_by(actor).exclude(workload="")
+
+
+def shown_by_workload(actor: Actor, **claimed: Any) -> Q:
+    """Return the condition that a claim of a workload shows the actor the subscription of the outer query.
+
+    `claimed` restricts the claims. Few customers have one, so they are looked for first: to find all subscriptions that
+    are shown, the database would read the SKUs of all of them, for each list. A value is never found for all rows at
+    once, as `EXISTS` would be.
+    """
+    claims = Association.objects.not_undone().exclude(workload="").filter(partner__in=partner_ids(actor), **claimed)
+    shown = seen_by_workload(actor).filter(subscription=OuterRef("pk"), **claimed)
+    is_shown = IsNull(Subquery(shown.values("association_id")[:1]), False)
+    return Q(Exists(claims.filter(customer=OuterRef("customer")))) & Q(is_shown)
 
 
 def customers_visible_to(actor: Actor) -> models.QuerySet[Customer]:

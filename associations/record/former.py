@@ -11,10 +11,10 @@ from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BooleanField, Case, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.lookups import Exact, LessThan
 
-from associations.record.access import Reader, seen_by_workload
+from associations.record.access import Reader, shown_by_workload
 from associations.record.models import KEPT, Association, AssociationQuerySet
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
@@ -82,19 +82,21 @@ def renews_before(actor: Actor, day: date | Param) -> Q:
 
 
 def _seen(actor: Actor, now: Q, then: Any) -> Q:
-    """Return the first condition where the actor sees a subscription as it is now, and the second where it does not."""
+    """Return the first condition where the actor sees a subscription as it is now, and the second where it does not.
+
+    The database finds once what is in force. With "and" and "or" it would do so twice.
+    """
     if actor.kind != OrganisationKind.PARTNER:
         return now
-    in_force = _in_force(actor)
-    return in_force & now | ~in_force & Q(then)
+    return Q(Case(When(_in_force(actor), then=now), default=then, output_field=BooleanField()))
 
 
 def _in_force(actor: Actor) -> Q:
     """Return the condition that an association of the actor's with the subscription, or its tenant, is in force."""
     own = Association.objects.open().visible_to(actor)
     of_tenant = own.filter(customer=OuterRef("customer"), subscription=None, workload="")
-    of_workload = seen_by_workload(actor).filter(subscription=OuterRef("pk"), ended_at=None)
-    return Q(Exists(own.filter(subscription=OuterRef("pk")))) | Q(Exists(of_tenant)) | Q(Exists(of_workload))
+    of_workload = shown_by_workload(actor, ended_at=None)
+    return Q(Exists(own.filter(subscription=OuterRef("pk")))) | Q(Exists(of_tenant)) | of_workload
 
 
 def _last(actor: Actor, name: str) -> Subquery:

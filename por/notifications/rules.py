@@ -13,6 +13,8 @@ SENDERS = 4
 HELPS_WITHIN = timedelta(seconds=5)
 #: Seconds for which such a sender helps before it lets other work of its worker go first.
 HELPS_FOR = 2.0
+#: The mails in a minute that loads and the clock cause. More of them wait: no load sends thousands at once.
+OF_LOADS_A_MINUTE = 500
 
 
 def next_digest(now: datetime, time_zone: str) -> datetime:

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Max, Q
 from django.utils import timezone
 from django.utils.translation import get_language
 
@@ -23,7 +23,7 @@ from por.notifications.actions import delivering
 from por.notifications.actions.withdrawing import withdraw
 from por.notifications.messages import Mail
 from por.notifications.models import Delivery, How, Notification, Preference
-from por.notifications.rules import next_digest
+from por.notifications.rules import OF_LOADS_A_MINUTE, next_digest
 from por.queue.rules import priority_of
 
 logger = logging.getLogger(__name__)
@@ -142,8 +142,20 @@ def _send(notices: Sequence[Notice]) -> None:
             deliveries.append(_to_no_one(one.event, one.message, organisation))
             logger.warning("No one of organisation %s can be notified of event %s.", organisation.pk, one.event.pk)
     Notification.objects.bulk_create(lines, ignore_conflicts=True)
-    Delivery.objects.bulk_create(withdraw(deliveries), ignore_conflicts=True)
+    Delivery.objects.bulk_create(_paced(withdraw(deliveries)), ignore_conflicts=True)
     delivering.wake.after_commit()
+
+
+def _paced(deliveries: list[Delivery]) -> list[Delivery]:
+    """Return the deliveries; those that no person caused are due later if many of them wait, and never before those."""
+    of_loads = [one for one in deliveries if one.priority and one.status == Delivery.Status.WAITING]
+    if of_loads:
+        waiting = Delivery.objects.waiting().filter(priority__gt=0, is_taken=False)
+        found = waiting.aggregate(count=Count("pk"), last=Max("next_at"))
+        now = timezone.now()
+        for place, one in enumerate(of_loads, found["count"]):
+            one.next_at = max(now + timedelta(minutes=place // OF_LOADS_A_MINUTE), found["last"] or now)
+    return deliveries
 
 
 def _held_if(held: bool, delivery: Delivery) -> Delivery:

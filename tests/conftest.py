@@ -41,6 +41,7 @@ ONE_OF = {
     "tests/associations/record/test_visibility.py": 2,
     "tests/associations/test_corrections.py": 2,
     "tests/associations/test_days.py": 2,
+    "tests/competencies/measures/test_oracle.py": 2,
     "tests/por/directory/test_imports.py": 2,
     "tests/por/imports/test_opening.py": 3,
     "tests/test_bodies.py": 2,
@@ -49,6 +50,7 @@ ONE_OF = {
     "tests/test_prepared_queries.py": 2,
     "tests/test_refusals.py": 3,
     "tests/test_storable.py": 2,
+    "tests/test_versions_of_forms.py": 2,
     "tests/test_writes.py": 3,
 }
 

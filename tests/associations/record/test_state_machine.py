@@ -54,7 +54,7 @@ pytestmark = pytest.mark.usefixtures("any_time")
 
 CHAOS = os.environ.get("HYPOTHESIS_PROFILE") == "chaos"
 QUIET = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
-SHORT = settings(QUIET, max_examples=12, stateful_step_count=25)
+SHORT = settings(QUIET, max_examples=8, stateful_step_count=25)
 #: A whole night takes HYPOTHESIS_EXAMPLES=5000.
 LONG = settings(QUIET, max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "300")), stateful_step_count=50)
 #: After how many steps a reader looks: this takes more queries than everything else.

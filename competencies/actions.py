@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
-from competencies.contributions import kept, used_of
+from competencies.contributions import Asked, kept, used_of
 from competencies.events import CompetencyEvent, LevelAtRisk, LevelChanged, change_of
 from competencies.facts import EVER
 from competencies.judged import judged
@@ -352,9 +352,10 @@ def _compute_day(day: date, companies: Collection[int]) -> Counter[int]:
         ]
     stored = Counter(company for _program, results in differing for company in results)
     used = used_of(stored) if stored else {}
+    asked: Asked = {}
     new = []
     for program, results in differing:
-        evidence = kept(program, day, results, used) if results else {}
+        evidence = kept(program, day, results, used, asked) if results else {}
         new += [
             Attainment(
                 company_id=company,

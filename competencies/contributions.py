@@ -23,7 +23,7 @@ from django.db.models.functions import Coalesce
 
 from associations.record.models import Association
 from competencies.facts import questions
-from competencies.measures.asking import contributions
+from competencies.measures.asking import Ask, contributions
 from competencies.measures.named import MEASURES
 from por.directory.models import Customer, Partner
 from por.programs.rules import Program, Version
@@ -35,32 +35,47 @@ MOST_USED = 100
 
 #: What each customer adds, by its key, for each metric of a company.
 Amounts = Mapping[str, Mapping[int, Decimal]]
+#: What was asked, and the rows of company, customer and amount.
+Asked = dict[tuple[str, Ask], list[tuple[int, int, Decimal]]]
 
 
 def contributions_of(
-    program: Program, version: Version, day: date, companies: Collection[int], tracks: Mapping[int, str | None]
+    program: Program,
+    version: Version,
+    day: date,
+    companies: Collection[int],
+    tracks: Mapping[int, str | None],
+    asked: Asked | None = None,
 ) -> dict[int, Amounts]:
-    """Return what each customer adds to the metrics of companies, each by the rules of its track.
+    """Return what each customer adds to the metrics of companies that have a track or none, by the rules of it.
 
-    Where a metric is measured for each kind of association, a customer counts with the kind that gives it most.
+    Where a metric is measured for each kind of association, a customer counts with the kind that gives it most. What
+    was asked for the same companies before is in `asked`, and what is asked now is added.
     """
+    asked = {} if asked is None else asked
     found: dict[int, dict[str, dict[int, Decimal]]] = defaultdict(lambda: defaultdict(dict))
     for question in questions(program, version, day, tuple(sorted(companies))):
-        for company, customer, amount in contributions(MEASURES[question.measure], question.ask):
-            if question.track in ("", tracks[company]):
+        key = question.measure, question.ask
+        if key not in asked:
+            asked[key] = list(contributions(MEASURES[question.measure], question.ask))
+        for company, customer, amount in asked[key]:
+            if company in tracks and question.track in ("", tracks[company]):
                 known = found[company][question.metric]
                 known[customer] = max(amount, known.get(customer, amount))
     return {company: dict(metrics) for company, metrics in found.items()}
 
 
 def kept(
-    program: Program, day: date, results: Mapping[int, Mapping[str, Any]], used: Mapping[int, Any]
+    program: Program, day: date, results: Mapping[int, Mapping[str, Any]], used: Mapping[int, Any], asked: Asked
 ) -> dict[int, dict[str, Any]]:
-    """Return the evidence that is kept with the results of companies."""
+    """Return the evidence that is kept with the results of companies.
+
+    It is asked for all companies in `used`, so that programmes with the same measures ask once.
+    """
     version = program.on(day)
     assert version is not None
     tracks = {company: result["track"] for company, result in results.items()}
-    found = contributions_of(program, version, day, results, tracks)
+    found = contributions_of(program, version, day, used.keys(), tracks, asked)
     return {
         company: {
             "metrics": {metric: _kept(amounts) for metric, amounts in found.get(company, {}).items()},

@@ -14,7 +14,7 @@ from por.queue.rules import MAX_ATTEMPTS
 #: The work for which a worker takes the lock of a company.
 WORK = "competencies"
 #: How many companies are computed together: a statement for each measure, whatever their number.
-TOGETHER = 500
+TOGETHER = 50
 #: How many stored days are computed together, beside today.
 DAYS_TOGETHER = 10
 

@@ -7,10 +7,16 @@ from celery import shared_task
 from competencies import actions
 from por.db import outages
 
+#: Seconds. On a machine that is very busy, one batch takes longer than the limit of other tasks, and would never end.
+LONGEST = 1800
 
-@shared_task
+
+@shared_task(soft_time_limit=LONGEST, time_limit=LONGEST + 60, acks_late=False)
 def recompute() -> None:
-    """Compute the competencies of the companies that wait: woken when there are some, and by the clock."""
+    """Compute the competencies of the companies that wait: woken when there are some, and by the clock.
+
+    The message is acknowledged at once, because brokers send a long one again. The rows wait anyway.
+    """
     with outages.tolerate_outage():
         actions.run()
 

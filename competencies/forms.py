@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, cast
 
 from django import forms
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext
@@ -16,11 +17,13 @@ from django.utils.translation import gettext_lazy as _
 from associations.record.access import all_visible_to
 from associations.record.forms import PastedIds
 from competencies.measures.asking import Group
+from competencies.people import expiring_from, valid_on
 from competencies.supposing import Both, WhatIf, group_of
 from por.accounts.models import Actor, Organisation
 from por.directory.forms import MpnIdField
+from por.directory.models import Credential
 from por.errors import NotFound, Refused
-from por.web.filters import DAY, AsOfForm, FilterForm, Lines, check_not_in_future
+from por.web.filters import DAY, SEARCH_WITHIN, AsOfForm, Choices, FilterForm, Lines, SearchField, check_not_in_future
 
 
 def _ids(**given: Any) -> PastedIds:
@@ -65,6 +68,41 @@ class KnownAtForm(AsOfForm):
     def by(self) -> date | None:
         """Return the day of a valid form by whose end the results were known; None computes them now."""
         return self.cleaned_data.get("known_at")
+
+
+class PeopleFilter(AsOfForm):
+    """The filters of a company's people, as they are on a day."""
+
+    search = SearchField(least=SEARCH_WITHIN)
+    state = forms.ChoiceField(
+        label=_("Credentials"),
+        required=False,
+        widget=Choices,
+        choices=[
+            ("", _("All credentials")),
+            ("valid", _("Valid")),
+            ("expiring", _("Expires within 90 days")),
+            ("not_valid", _("Not valid")),
+        ],
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["as_of"].label = _("On which day")
+
+    def apply(self, rows: QuerySet[Credential], actor: Actor) -> QuerySet[Credential]:
+        given, day = self.cleaned_data, self.day or timezone.localdate()
+        if given["state"]:
+            is_valid = valid_on(day)
+            states = {"valid": is_valid, "expiring": expiring_from(day), "not_valid": ~is_valid}
+            rows = rows.filter(states[given["state"]])
+        if text := given["search"]:
+            rows = rows.filter(Q(person__icontains=text) | Q(credential__icontains=text))
+        return rows
+
+
+class PeopleOfPartner(Whose, PeopleFilter):
+    """The same, of a partner that is named by an MPN ID."""
 
 
 class WhatIfForm(AsOfForm):

@@ -13,8 +13,10 @@ urlpatterns = [
     path("p/competencies/", views.partner_competencies, name="partner_competencies"),
     path("p/competencies/what-if/", views.partner_what_if, name="partner_what_if"),
     path("p/help/retroactive/", views.retroactive, name="retroactive"),
+    path("p/competencies/people/", views.partner_people, name="partner_people"),
     path("p/competencies/<str:program>/", views.partner_competency, name="partner_competency"),
     path("a/recomputations/", views.round_list, name="round_list"),
     path("a/partners/<str:mpn_id>/competencies/", views.staff_competencies, name="staff_competencies"),
+    path("a/partners/<str:mpn_id>/competencies/people/", views.staff_people, name="staff_people"),
     path("a/partners/<str:mpn_id>/competencies/<str:program>/", views.staff_competency, name="staff_competency"),
 ]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -16,9 +20,10 @@ from competencies.browsing import by_family, page_of
 from competencies.closing import gaps_of
 from competencies.evidence import evidence_known, evidence_of
 from competencies.explained import days_table, gap_table, months_table, tracks_table
-from competencies.forms import KnownAtForm, WhatIfPageForm
+from competencies.forms import KnownAtForm, PeopleFilter, WhatIfPageForm
 from competencies.models import Round
 from competencies.months import days_of, months_of
+from competencies.people import ORDER, credentials_of, held
 from competencies.programs import computed_on, programs
 from competencies.queries import attained, attained_in, company_for, known, known_in
 from competencies.results import Result
@@ -28,10 +33,16 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Organisation
 from por.accounts.rules import OrganisationKind, Right
+from por.directory.models import Credential
 from por.errors import NotFound
 from por.web.filters import AsOfForm
-from por.web.lists import Listing, counted
-from por.web.pages import as_of_context, submit
+from por.web.lists import Listing, counted, csv_file
+from por.web.pages import as_of_context, render_page, submit
+
+#: Credentials of a file that are read at a time.
+BATCH = 500
+PEOPLE_COLUMNS = ["person", "credential", "valid_from", "valid_to", "location", "mpn_id", "counts_for"]
+PEOPLE_COLUMNS += ["counts_elsewhere"]
 
 
 @require_safe
@@ -78,6 +89,18 @@ def retroactive(request: Request) -> HttpResponse:
         (program, months_table(one, day)) for program in computed_on(day) for one in months_of(company, program, day)
     ]
     return _render(request, "retroactive", form, status, company=company, day=day, examples=examples)
+
+
+@require_safe
+@only(OrganisationKind.PARTNER)
+def partner_people(request: Request) -> HttpResponseBase:
+    return _people(request, company_for(request.actor))
+
+
+@require_safe
+@only(OrganisationKind.STAFF)
+def staff_people(request: Request, mpn_id: str) -> HttpResponseBase:
+    return _people(request, company_for(request.actor, mpn_id))
 
 
 @require_safe
@@ -165,6 +188,37 @@ def _explained(request: Request, company: Organisation, result: Result, day: dat
         "months": [months_table(one, day) for one in months_of(company, program, day, track)],
         "days": [days_table(one) for one in days_of(request.actor, company, program, day, track)],
     }
+
+
+def _people(request: Request, company: Organisation) -> HttpResponseBase:
+    """Show the company's people with their credentials, and what each of them counts for."""
+    found = Listing(
+        request, credentials_of(company), order=ORDER, form=PeopleFilter(request.GET), count_text=_credentials_text
+    )
+    day = (found.form.is_valid() and cast(PeopleFilter, found.form).day) or timezone.localdate()
+    if found.wants_csv:
+        rows = (line for some in _batches(found.ordered) for line in _people_lines(company, some, day))
+        return csv_file(str(_("people")), PEOPLE_COLUMNS, rows, day=day)
+    context = found.context | {"company": company, "rows": held(company, found.page.rows, day)}
+    return render_page(request, "competencies/people.html", context, part="list", status=found.status)
+
+
+def _batches(rows: QuerySet[Credential]) -> Iterator[list[Credential]]:
+    found = rows.iterator(BATCH)
+    while some := list(islice(found, BATCH)):
+        yield some
+
+
+def _credentials_text(count: int) -> str:
+    return ngettext("%(n)s credential", "%(n)s credentials", count) % {"n": counted(count)}
+
+
+def _people_lines(company: Organisation, rows: Sequence[Credential], day: date) -> Iterator[list[Any]]:
+    for one in held(company, rows, day):
+        shown = one.credential
+        location = [shown.partner.organisation.name, shown.partner.mpn_id]
+        said = ["; ".join(one.said), one.is_elsewhere]
+        yield [shown.person, shown.credential, shown.valid_from, shown.valid_to, *location, *said]
 
 
 def _render(request: Request, name: str, form: AsOfForm, status: int, **context: Any) -> HttpResponse:

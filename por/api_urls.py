@@ -90,6 +90,7 @@ v1 = [
     path("recomputations/", competencies.RoundList.as_view(), name="recomputations"),
     path("competencies/", competencies.CompetencyList.as_view(), name="competencies"),
     path("competencies/what-if/", competencies.WhatIfAnswer.as_view(), name="what_if"),
+    path("competencies/people/", competency_details.PeopleList.as_view(), name="competency_people"),
     path("competencies/<str:program>/", competencies.CompetencyDetail.as_view(), name="competency"),
     path(
         "competencies/<str:program>/window/",

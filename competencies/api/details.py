@@ -13,15 +13,16 @@ from rest_framework.response import Response
 from competencies.api.levels import PROBLEMS
 from competencies.closing import Gap, gaps_of
 from competencies.explained import closing_text, counted_text, track_text
-from competencies.forms import Whose
+from competencies.forms import PeopleOfPartner, Whose
 from competencies.months import MonthsOf, days_of, months_of
+from competencies.people import ORDER, Held, credentials_of, held
 from competencies.queries import attained_in, company_for
 from competencies.schemas import EXAMPLE, AmountShape, CompetencyShape, amount_shape, competency_shape, rounded
 from competencies.tracks import tracks_of
 from por.accounts.authentication import actor_of
 from por.api.endpoint import Endpoint, wants_csv
-from por.api.lists import filtered
-from por.api.schema import Day, Is, described
+from por.api.lists import filtered, listing
+from por.api.schema import Day, Is, described, page_of
 from por.programs.rules import Retroactive, Unit
 from por.web.filters import AsOfForm
 from por.web.lists import csv_file
@@ -330,3 +331,83 @@ def _track_lines(found: TracksShape) -> Iterator[list[Any]]:
             counts = one["track"] == found["counts"]
             points = [metric["points"], metric["most_points"]]
             yield [one["program"], one["track"], counts, metric["metric"], *points]
+
+
+# --- People ---------------------------------------------------------------------------------------------------------
+
+
+class CountsShape(TypedDict):
+    """A metric of a programme for which the person counts."""
+
+    program: str
+    metric: str
+
+
+class PersonShape(TypedDict):
+    """A credential of a person, as the file names them. `counts_elsewhere`: the person counts for another company."""
+
+    person: str
+    credential: str
+    valid_from: Day
+    valid_to: Day | None
+    mpn_id: str
+    is_valid: bool
+    expires_soon: Annotated[bool, Is(description="Valid, and its last day is within 90 days.")]
+    counts_for: list[CountsShape]
+    counts_elsewhere: bool
+
+
+PERSON_EXAMPLE: dict[str, Any] = {
+    "person": "P-1042",
+    "credential": "exam:70-347",
+    "valid_from": "2017-03-01",
+    "valid_to": None,
+    "mpn_id": "4471902",
+    "is_valid": True,
+    "expires_soon": False,
+    "counts_for": [{"program": "competency.smcs", "metric": "people_with_exam"}],
+    "counts_elsewhere": False,
+}
+PEOPLE_COLUMNS = ["person", "credential", "valid_from", "valid_to", "mpn_id", "is_valid", "expires_soon"]
+PEOPLE_COLUMNS += ["counts_elsewhere"]
+
+
+class PeopleList(Endpoint):
+    @described(
+        "competency_people",
+        "People and credentials",
+        """The people of a company with their credentials, as files bring them, and what each of them counts for on the
+        day. A person counts for one company: that of the earliest credential that is valid on the day. For the company
+        itself and for staff.""",
+        answers={200: PersonShape},
+        example=page_of(PERSON_EXAMPLE),
+        filters=PeopleOfPartner,
+        problems={404: OF_DAY[404], 422: [*OF_DAY[422], "search_too_short"]},
+        is_list=True,
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        asked, actor = filtered(request, PeopleOfPartner), actor_of(request)
+        company, day = company_for(actor, asked.cleaned_data["mpn_id"]), asked.day or timezone.localdate()
+        return listing(
+            request,
+            asked.apply(credentials_of(company), actor),
+            lambda page: [_person(one) for one in held(company, page, day)],
+            order=ORDER,
+            columns=PEOPLE_COLUMNS,
+            name="people",
+        )
+
+
+def _person(one: Held) -> PersonShape:
+    shown = one.credential
+    return {
+        "person": shown.person,
+        "credential": shown.credential,
+        "valid_from": shown.valid_from.isoformat(),
+        "valid_to": None if shown.valid_to is None else shown.valid_to.isoformat(),
+        "mpn_id": shown.partner.mpn_id,
+        "is_valid": one.is_valid,
+        "expires_soon": one.expires_soon,
+        "counts_for": [{"program": program.id, "metric": metric} for program, metric in one.counts],
+        "counts_elsewhere": one.is_elsewhere,
+    }

@@ -24,9 +24,9 @@ def people(ask: Ask) -> Query:
     """
     given = {"day": ask.day, "companies": list(ask.companies or ()), **sets}
     if ask.suppose is None or not ask.suppose.people:
-        return Query((_VALID, _HOME), parts, given, nothing_in("directory_credential"))
+        return Query((VALID, HOME), parts, given, nothing_in("directory_credential"))
     parts += f"UNION ALL {_SUPPOSED} HAVING {any_set}"
-    return Query((_VALID, _HOME), parts, given | _given(ask.suppose))
+    return Query((VALID, HOME), parts, given | _given(ask.suppose))
 
 
 def _given(suppose: Suppose) -> dict[str, Any]:
@@ -45,13 +45,13 @@ def _given(suppose: Suppose) -> dict[str, Any]:
     }
 
 
-_VALID = """valid AS (
+VALID = """valid AS (
     SELECT one.person, one.credential, one.valid_from, location.number AS mpn_id,
         coalesce(location.parent_id, location.id) AS company
     FROM directory_credential AS one JOIN accounts_organisation AS location ON location.id = one.partner_id
     WHERE one.valid_from <= %(day)s AND (one.valid_to IS NULL OR one.valid_to >= %(day)s)
 )"""
-_HOME = """home AS (
+HOME = """home AS (
     SELECT DISTINCT ON (person) person, company FROM valid ORDER BY person, valid_from, mpn_id COLLATE "C"
 )"""
 _SUPPOSED = """

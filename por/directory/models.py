@@ -108,7 +108,7 @@ class Enrolment(models.Model):
 class Credential(models.Model):
     """A person passed an exam, or holds a certificate, at a location of a partner; the last day counts, too.
 
-    `person` is the name or the ID that the file gives. Nobody sees it on a page, and it is no account here.
+    `person` is the name or the ID that the file gives. Its company and staff see it; it is no account here.
     """
 
     person = models.CharField(max_length=200)

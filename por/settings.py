@@ -358,6 +358,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "notifications", "description": "The inbox of the caller."},
         {"name": "partners", "description": "Partners, and finding one by its MPN ID."},
         {"name": "receipts", "description": "Links that prove who is the partner of record."},
+        {"name": "recomputations", "description": "How far the competencies of many companies have been computed."},
         {"name": "subscriptions", "description": "Subscriptions, and who is their partner of record."},
     ],
     "POSTPROCESSING_HOOKS": ["por.api.schema.add_components"],

@@ -102,6 +102,7 @@ UTC_DAYS = {
     "associations/renewals/actions.py",
     "competencies/actions.py",
     "competencies/imports.py",
+    "competencies/taking.py",
     "por/directory/imports/absent.py",
     "por/directory/imports/credentials.py",
     "por/directory/imports/enrolments.py",

@@ -71,7 +71,7 @@ def gaps_of(actor: Actor, company: Organisation, result: Result, day: date) -> l
     """Return the gaps to the next level that customers could close, in the order of the metrics.
 
     Tried are subscriptions that the company sees and that have no partner of record, with those that the reader sees
-    first. A gap that only people or time can close has no customers.
+    first. A gap that only time can close has no customers, and one that people close is none of customers.
     """
     wanted = list(_missing(result))
     if not wanted:
@@ -108,7 +108,9 @@ def _missing(result: Result) -> Iterator[_Wanted]:
         short = next((one.amount("short") for one in result.reasons if "short" in one.figures), Amount(None, None))
         yield _Wanted(TOTAL, None, short)
         return
-    for name in result.version.metrics:
+    for name, metric in result.version.metrics.items():
+        if metric.measure is Measure.PEOPLE:
+            continue  # no customer changes how many people there are
         for level, reason in result.about(name):
             need = reason.amount("need")
             if level == result.next_level and "short" in reason.figures and need.low is not None and need.is_known:

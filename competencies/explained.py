@@ -15,7 +15,7 @@ from competencies.closing import MOST, Gap
 from competencies.months import DaysOf, MonthsOf
 from competencies.results import Amount
 from competencies.tracks import Tracks
-from competencies.words import METRICS, TRACKS, amount_text, number_with_unit
+from competencies.words import METRICS, TRACKS, amount_text, number_with_unit, plain_amount
 from por.directory.models import Customer
 from por.programs.rules import Unit
 from por.web.formatting import day_text, month_text
@@ -57,7 +57,9 @@ def months_table(of: MonthsOf, day: date) -> MonthsTable:
         )
         for one in of.months
     ]
-    total = number_with_unit(Fraction(of.total), of.unit) if of.is_sum else ""
+    least = Fraction(of.total)
+    known = Amount(least, least if all(one.is_reported for one in of.months) else None)
+    total = amount_text(known, of.unit) if of.is_sum else ""
     return MonthsTable(of.metric, str(METRICS[of.metric]), rows, total, counted_text(of, day))
 
 
@@ -214,7 +216,7 @@ def track_text(tracks: Tracks) -> str:
 
 
 def _points(points: Amount | None, most: Amount | None) -> str:
-    have = amount_text(points or Amount(None, None), Unit.POINTS)
+    have = points or Amount(None, None)
     if most is None:
-        return have
-    return _("%(points)s of %(most)s") % {"points": have, "most": amount_text(most, Unit.POINTS)}
+        return amount_text(have, Unit.POINTS)
+    return _("%(points)s of %(most)s") % {"points": plain_amount(have), "most": amount_text(most, Unit.POINTS)}

@@ -22,7 +22,7 @@ from competencies.words import (
     is_met,
     meets_next,
     number_with_unit,
-    plain_number,
+    plain_amount,
     reason_text,
     target_of,
     unit_of,
@@ -181,7 +181,7 @@ def _row(result: Result, metric: MetricResult) -> MetricRow:
     points = ""
     if metric.points is not None and metric.most is not None:
         points = _("%(points)s of %(most)s") % {
-            "points": _plain(metric.points),
+            "points": plain_amount(metric.points),
             "most": amount_text(metric.most, Unit.POINTS),
         }
         share = _share(metric.points, metric.most)
@@ -196,15 +196,6 @@ def _row(result: Result, metric: MetricResult) -> MetricRow:
 def _is_open(reason: Reason) -> bool:
     """Return whether a metric may have points, so that nothing can be said of it that the total does not say."""
     return reason.code is Why.AT_ZERO and not reason.amount("have").is_known
-
-
-def _plain(amount: Amount) -> str:
-    """Return points without their unit: 7.5, 10–20, at least 3."""
-    if amount.is_known and amount.low is not None:
-        return plain_number(amount.low)
-    if amount.low is not None and amount.high is not None:
-        return f"{plain_number(amount.low)}–{plain_number(amount.high)}"
-    return _("unknown")
 
 
 def _need(reason: Reason, unit: Unit) -> str:

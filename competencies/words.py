@@ -141,6 +141,15 @@ def number_with_unit(number: Fraction, unit: Unit) -> str:
     return str(_UNITS[unit] % {"n": plain_number(number), "count": 1 if number == 1 else 2})
 
 
+def plain_amount(amount: Amount) -> str:
+    """Return points without their unit: 7.5, 10–20, at least 3."""
+    if amount.is_known and amount.low is not None:
+        return plain_number(amount.low)
+    if amount.low is not None and amount.high is not None:
+        return f"{plain_number(amount.low)}–{plain_number(amount.high)}"
+    return _("unknown")
+
+
 def plain_number(number: Fraction) -> str:
     """Return a number rounded to two places, without places that are zero."""
     rounded = shown(number, 2)

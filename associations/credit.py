@@ -85,8 +85,12 @@ class Supposed:
 class Units:
     """The common table expressions that end with `units`, and their parameters.
 
-    `units` has the columns `company`, `customer_id` and `subscription_id`. With `by_workload`, there is a `workload` as
-    well; with `periods`, a multirange `held`. Without `periods`, it has who is credited at the end of the day.
+    `units` has the columns `company`, `customer_id`, `subscription_id`, and `started_on` of the subscription. With
+    `by_workload`, there is a `workload` as well; with `periods`, a multirange `held`. Without `periods`, it has who is
+    credited at the end of the day.
+
+    With `periods`, the units of a day also answer for each day before on which the same kinds count: at an instant of
+    that day or earlier, and of subscriptions that had started by then.
     """
 
     sql: str
@@ -94,14 +98,26 @@ class Units:
     by_workload: bool
     periods: bool
 
-    def held_at(self, instant: str) -> str:
-        """Return the condition that a unit was held at an instant, which is SQL."""
-        return f"units.held @> {instant}" if self.periods else "true"
+    def held_at(self, instant: str, day: str = "") -> str:
+        """Return the condition that a unit was held at an instant, as of a day. Both are SQL."""
+        if not self.periods:
+            return "true"
+        held = contains("units.held", instant)
+        return f"{held} AND units.started_on <= {day}" if day else held
 
-    def with_rows_of(self, table: str) -> str:
+    def with_rows_of(self, table: str, of: str = "units") -> str:
         """Return the condition that joins a unit with its rows of usage."""
-        condition = f"{table}.subscription_id = units.subscription_id"
-        return f"{condition} AND {table}.workload = units.workload" if self.by_workload else condition
+        condition = f"{table}.subscription_id = {of}.subscription_id"
+        return f"{condition} AND {table}.workload = {of}.workload" if self.by_workload else condition
+
+
+def contains(range_: str, instant: str) -> str:
+    """Return the condition that a range, or several, contains an instant, as the planner should see it.
+
+    It cannot know how many do, and takes them for a hundredth. Of a coalesce it takes half, which is near enough: it
+    then neither looks for the rows of each unit nor compares all rows with all.
+    """
+    return f"coalesce({range_} @> {instant}, false)"
 
 
 def units(
@@ -185,7 +201,9 @@ class _Shape:
         return ",\n".join(ctes)
 
     def _companies(self) -> str:
-        some = "WHERE coalesce(organisation.parent_id, organisation.id) = ANY(%(credit_companies)s)"
+        # The same as that `company` is one of them, but indexes answer it.
+        some = """WHERE organisation.parent_id = ANY(%(credit_companies)s)
+            OR (organisation.parent_id IS NULL AND organisation.id = ANY(%(credit_companies)s))"""
         # What a better kind takes away may be of any company.
         narrowed = some if self.is_for_some and not self.is_ranked else ""
         # By the table of partners, so that the planner knows that each association has one of them.
@@ -220,6 +238,7 @@ class _Shape:
 
     def _branch(self, join: str, each: str, of: str, *, is_of_tenant: bool) -> str:
         columns = ["companies.company", "subscription.customer_id", "subscription.id AS subscription_id"]
+        columns.append("subscription.started_on")
         if self.by_workload:
             columns.append("of.workload")
         if self.is_ranked:
@@ -266,7 +285,7 @@ class _Shape:
         return [condition for condition, is_asked in filters.items() if is_asked]
 
     def _units(self) -> str:
-        unit = ["company", "customer_id", "subscription_id", *(["workload"] if self.by_workload else [])]
+        unit = ["company", "customer_id", "subscription_id", "started_on", *(["workload"] if self.by_workload else [])]
         conditions = []
         if self.is_ranked and self.is_for_some:
             conditions.append("company = ANY(%(credit_companies)s)")
@@ -317,7 +336,8 @@ _SUPPOSED = """
     SELECT stored.id, stored.kind, stored.program, stored.workload, stored.customer_id, stored.subscription_id,
         stored.partner_id, stored.began_at, stored.began_at_before, stored.attached_at, stored.undone_at, stored.source,
         CASE WHEN stored.subscription_id = ANY(%(supposed_detached)s) AND stored.partner_id IN (
-            SELECT id FROM accounts_organisation WHERE coalesce(parent_id, id) = %(supposed_company)s
+            SELECT id FROM accounts_organisation
+            WHERE parent_id = %(supposed_company)s OR (parent_id IS NULL AND id = %(supposed_company)s)
         ) THEN least(stored.ended_at, %(supposed_at)s::timestamptz) ELSE stored.ended_at END AS ended_at
     FROM associations_association AS stored
     UNION ALL

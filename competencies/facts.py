@@ -7,12 +7,25 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from math import inf
 from typing import NamedTuple, Protocol
 
 from associations.credit import Credit, KindsSince, Only
 from associations.record.rules import AssociationKind
-from competencies.measures.asking import Ask, Figure, Measured, Size, Suppose, Window, asked_once, measured
+from competencies.measures.asking import (
+    Ask,
+    Figure,
+    Measured,
+    Size,
+    Suppose,
+    Window,
+    ask_together,
+    asked_once,
+    measured,
+    once,
+)
+from competencies.measures.asking import Measure as MeasureOf
 from competencies.measures.named import MEASURES
 from competencies.measures.tenants import tenants
 from por.directory.models import Partner
@@ -41,8 +54,8 @@ def attain(
 
     With `suppose`, it is the verdict that would be, and right for the company that this is about.
 
-    Each measure is one statement for all companies. A score that has to qualify on any day of some months is judged on
-    the days on which its facts can differ.
+    Each measure is one statement for all companies, and for all days and tracks. A score that has to qualify on any day
+    of some months is judged on the days on which its facts can differ.
     """
     with asked_once():
         return _attain(program, day, None if companies is None else tuple(companies), suppose)
@@ -54,16 +67,17 @@ def _attain(
     version = program.on(day)
     if version is None:
         return {}
-    facts = facts_of(program, version, day, companies, suppose)
-    outcomes = {company: judge(program, version, one) for company, one in facts.items()}
     rule = version.outcome.qualified if version.outcome else None
-    if rule is None or rule.on_any_day_of_months is None:
+    months = rule.on_any_day_of_months if rule is not None else None
+    days = [(day, version)]
+    for one in days_that_differ(day, months) if months is not None else ():
+        if (before := program.on(one)) is not None:
+            days.append((one, before))
+    ask_together(question for one, of in days for question in _asked(program, of, one, companies, suppose))
+    facts, *earlier = (facts_of(program, of, one, companies, suppose) for one, of in days)
+    outcomes = {company: judge(program, version, one) for company, one in facts.items()}
+    if months is None:
         return outcomes
-    earlier = [
-        facts_of(program, before, one, companies, suppose)
-        for one in days_that_differ(day, rule.on_any_day_of_months)
-        if (before := program.on(one)) is not None
-    ]
     return {
         company: replace(outcome, qualified=judge_days(program, [facts[company], *(one[company] for one in earlier)]))
         for company, outcome in outcomes.items()
@@ -76,6 +90,16 @@ def days_that_differ(day: date, months: int) -> list[date]:
     ends = [month_end(months_later(first, number)) for number in range(months)]
     days = [one for one in (first, *ends) if one < day]
     return [one for one in days if newest_month(one) != newest_month(day)]
+
+
+def _asked(
+    program: Program, version: Version, day: date, companies: tuple[int, ...] | None, suppose: Suppose | None
+) -> Iterator[tuple[MeasureOf, Ask]]:
+    """Yield all that is asked for the facts of a day."""
+    for one in questions(program, version, day, companies, suppose):
+        yield MEASURES[one.measure], one.ask
+    for ask in _asks_of_track(program, version, day, companies, suppose):
+        yield tenants, ask
 
 
 def facts_of(
@@ -112,14 +136,19 @@ def choices_of(
     suppose: Suppose | None = None,
 ) -> dict[int, dict[str, str]]:
     """Return which of a programme's choices apply to each company: its market, and its track."""
-    wanted = Partner.objects.filter(organisation__parent=None)
-    if companies is not None:
-        wanted = wanted.filter(pk__in=companies)
     tracks = _tracks(program, version, day, companies, suppose)
     return {
         company: ({MARKET: market} if market and MARKET in program.choices else {}) | tracks(company)
-        for company, market in wanted.values_list("pk", "market")
+        for company, market in once(("markets", companies), partial(_markets, companies))
     }
+
+
+def _markets(companies: tuple[int, ...] | None) -> list[tuple[int, str]]:
+    """Return the companies with their markets."""
+    wanted = Partner.objects.filter(organisation__parent=None)
+    if companies is not None:
+        wanted = wanted.filter(pk__in=companies)
+    return list(wanted.values_list("pk", "market"))
 
 
 def _of_any_track(values: dict[str, Q], program: Program) -> dict[str, Q]:
@@ -214,11 +243,19 @@ def _ask(
         not_services=policy.only.not_service,
         currency=program.currency or "USD",
         credentials=metric.holding.on(day) if metric.holding else (),
-        suppose=suppose,
+        suppose=_that_matters(metric, suppose),
     )
     if policy.only.revenue:
         ask = replace(ask, revenue_kind=policy.only.revenue)
     return _of_unit(ask, version, metric, track)
+
+
+def _that_matters(metric: Metric, suppose: Suppose | None) -> Suppose | None:
+    """Return what is supposed if it can change a metric: people count people, all others count units."""
+    if suppose is None:
+        return None
+    supposed = suppose.people if metric.measure is Measure.PEOPLE else suppose.units.attached or suppose.units.detached
+    return suppose if supposed else None
 
 
 def _credit(policy: CreditPolicy) -> Credit:
@@ -297,21 +334,41 @@ def _tracks(
 ) -> _Tracks:
     """Return how the track of a company is found: by its customers of last month, where the version says so.
 
-    A customer is whoever spends enough in the track with the lower limit. Where all tracks are the same, the first one
-    is taken.
+    Where all tracks are the same, the first one is taken.
     """
-    spending = [
+    if OF_TRACK not in version.tests:
+        spending = _spending(program, version, day, companies, suppose)
+        return _Tracks(version, only=spending[0][0] if spending else "")
+    found = [measured(tenants, ask) for ask in _asks_of_track(program, version, day, companies, suppose)]
+    if not found:
+        return _Tracks(version)
+    customers, small = found
+    return _Tracks(version, customers, small)
+
+
+def _asks_of_track(
+    program: Program, version: Version, day: date, companies: tuple[int, ...] | None, suppose: Suppose | None
+) -> list[Ask]:
+    """Return what is asked to find the track of a company: its customers of last month, and the small ones.
+
+    A customer is whoever spends enough in the track with the lower limit.
+    """
+    spending = _spending(program, version, day, companies, suppose)
+    if not spending or OF_TRACK not in version.tests:
+        return []
+    ask = min((ask for _track, ask in spending), key=lambda one: one.spending or 0)
+    ask = replace(ask, window=Window(months=1))
+    return [ask, replace(ask, only=replace(ask.only, segment=(SMB,)))]
+
+
+def _spending(
+    program: Program, version: Version, day: date, companies: tuple[int, ...] | None, suppose: Suppose | None
+) -> list[tuple[str, Ask]]:
+    """Return what is asked of tenants by what they spend, by track."""
+    return [
         (track, ask)
         for track in (program.choices[TRACK].of if TRACK in program.choices else ())
         for name, metric in version.metrics.items()
         if metric.measure is Measure.TENANTS
         and (ask := _ask(program, version, name, day, track, companies, suppose)).spending is not None
     ]
-    if not spending:
-        return _Tracks(version)
-    if OF_TRACK not in version.tests:
-        return _Tracks(version, only=spending[0][0])
-    ask = min((ask for _track, ask in spending), key=lambda one: one.spending or 0)
-    ask = replace(ask, window=Window(months=1))
-    small = replace(ask, only=replace(ask.only, segment=(SMB,)))
-    return _Tracks(version, measured(tenants, ask), measured(tenants, small))

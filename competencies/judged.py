@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 
 from competencies.facts import attain
 from competencies.forecast import Forecast
-from competencies.measures.asking import Suppose, asked_once
+from competencies.measures.asking import Suppose, asked_once, once
 from competencies.models import Holding
 from competencies.programs import programs
 from competencies.results import QUALIFIED, Ahead, stored
@@ -35,9 +35,10 @@ def judged(
     """
     with asked_once():
         held = _holdings(program.id, day, companies)
-        outcomes = attain(program, day, companies, suppose)
+        outcomes = attain(program, day, some := tuple(companies), suppose)
         stages = {one: held.stage(program, one, outcome, day) for one, outcome in outcomes.items()}
-        ahead = _ahead(program, day, outcomes, held, stages, suppose)
+        # Of the same companies, although it is for some of them: what has been asked is not asked again.
+        ahead = _ahead(Forecast(program, day, some, suppose), outcomes, held, stages)
     return {
         company: stored(program, outcome, *ahead.get(company, (stages[company], Ahead())))
         for company, outcome in outcomes.items()
@@ -72,31 +73,35 @@ class _Holdings:
 
 def _holdings(program: str, day: date, companies: Collection[int]) -> _Holdings:
     """Return each company's newest paid holding. A fee that is paid later does not count yet."""
+    some = tuple(companies)
+    found, are_known = once(("holdings", day, some), lambda: _paid_by(day, some))
+    return _Holdings(found.get(program, {}), are_known)
+
+
+def _paid_by(day: date, companies: Collection[int]) -> tuple[dict[str, dict[int, _Paid]], bool]:
+    """Return the newest paid holdings by programme and company; whether any file ever named a holding."""
     paid = (
-        Holding.objects.filter(program=program, fee_paid_on__lte=day)
+        Holding.objects.filter(fee_paid_on__lte=day)
         .annotate(company=Coalesce(F("partner__organisation__parent"), F("partner")))
         .filter(company__in=companies)
         .order_by("anniversary_on")
-        .values_list("company", "level", "anniversary_on")
+        .values_list("program", "company", "level", "anniversary_on")
     )
-    found = {company: _Paid(level, anniversary) for company, level, anniversary in paid}
-    return _Holdings(found, bool(found) or Holding.objects.exists())
+    found: dict[str, dict[int, _Paid]] = {}
+    for program, company, level, anniversary in paid:
+        found.setdefault(program, {})[company] = _Paid(level, anniversary)
+    return found, bool(found) or Holding.objects.exists()
 
 
 def _ahead(
-    program: Program,
-    day: date,
-    outcomes: Mapping[int, Outcome],
-    held: _Holdings,
-    stages: Mapping[int, Stage],
-    suppose: Suppose | None,
+    forecast: Forecast, outcomes: Mapping[int, Outcome], held: _Holdings, stages: Mapping[int, Stage]
 ) -> dict[int, tuple[Stage, Ahead]]:
     """Return what is seen ahead of the companies that have reached or paid for a level, with their stage."""
     active = {one for one, found in stages.items() if found.name is StageName.ACTIVE}
+    program = forecast.program
     reached = {one: level for one, outcome in outcomes.items() if (level := _reached(program, outcome))}
-    forecast = Forecast(program, day, tuple(sorted(active | reached.keys())), suppose)
     found = {}
-    for company in forecast.companies:
+    for company in active | reached.keys():
         stage, ahead = stages[company], Ahead()
         if company in reached:
             ahead = ahead._replace(safe_until=forecast.safe_until(company, reached[company]))

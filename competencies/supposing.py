@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from associations.credit import Supposed
 from associations.record.access import customers_visible_to, subscriptions_visible_to
 from associations.record.models import start_of
-from competencies.measures.asking import Group, Suppose
+from competencies.measures.asking import Group, Suppose, asked_once
 from competencies.queries import absent, attained
 from competencies.results import Result
 from por.accounts.models import Actor, Organisation
@@ -54,7 +54,9 @@ class WhatIf:
         Raises Refused for what cannot be asked; NotFound for a subscription that the actor may not see.
         """
         suppose = self._suppose(company, day, actor)
-        return [Both(*pair) for pair in zip(attained(company, day), attained(company, day, suppose), strict=True)]
+        with asked_once():  # what the supposition does not change is asked for both together
+            pairs = zip(attained(company, day), attained(company, day, suppose), strict=True)
+            return [Both(*pair) for pair in pairs]
 
     def unseen(self, actor: Actor) -> list[UUID]:
         """Return the subscriptions that the actor may not see, or that do not exist."""

@@ -1,19 +1,20 @@
 """What a measure is asked, how its statement is put together and run, and what comes back.
 
 A measure is a function that takes an Ask and returns a Query. The statement is one for all companies; for some of them
-it has one condition more. The same rows are summed for a figure and listed as its evidence.
+it has one condition more. The same rows are summed for a figure and listed as its evidence. A measure of whole months
+takes several questions that differ in little, and its statement answers all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntFlag
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from django.db import connection, transaction
 
@@ -168,9 +169,22 @@ class Ask:
         supposed = self.suppose.units if self.suppose else None
         return units(self.credit, self.only, self.day, self.companies, periods=periods, supposed=supposed)
 
-    def monthly_units(self) -> Units:
-        """Return the units of months: those of the day where they have the whole window, else with their periods."""
-        return self.units(periods=self.credit.retroactive is not Retroactive.WINDOW)
+    @property
+    def caveat_of_month(self) -> Caveat:
+        """Return what a month without any report means: in a difference the figure may be smaller, too."""
+        year_on_year = self.window.year_on_year
+        return Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED if year_on_year else Caveat.MONTH_NOT_REPORTED
+
+    @property
+    def is_of_periods(self) -> bool:
+        """Return whether each month has its own holders; otherwise those of the day have the whole window."""
+        return self.credit.retroactive is not Retroactive.WINDOW
+
+
+def units_of(asks: Sequence[Ask], *, periods: bool = False) -> Units:
+    """Return the units of questions that differ in day, window, size and spending: with periods, those of all days."""
+    assert periods or len({ask.day for ask in asks}) == 1
+    return max(asks, key=lambda ask: ask.day).units(periods=periods)
 
 
 def last_instant(month: date) -> datetime:
@@ -194,9 +208,11 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Query:
-    """A measure as SQL. `parts` selects company, customer_id, subscription_id, workload, month, amount and caveat.
+    """A measure as SQL.
 
-    `empty` is the caveat of a company without parts, as SQL.
+    `parts` selects asked, company, customer_id, subscription_id, workload, month, amount and caveat. `asked` is the
+    place of a question among those that the statement answers. `empty` is the caveat of a company without parts, as
+    SQL.
     """
 
     ctes: tuple[str, ...]
@@ -205,12 +221,12 @@ class Query:
     empty: str = "0"
 
     def figures(self) -> tuple[str, Mapping[str, Any]]:
-        """Return the statement with a row for each company, and one without a company for all others."""
+        """Return the statement with a row for each question and company, and one without them for all others."""
         return (
             f"""
             WITH {", ".join(self.ctes)}, parts AS ({self.parts})
-            SELECT company, coalesce(sum(amount), 0), bit_or(caveat) FROM parts GROUP BY company
-            UNION ALL SELECT NULL, 0, {self.empty}
+            SELECT asked, company, coalesce(sum(amount), 0), bit_or(caveat) FROM parts GROUP BY asked, company
+            UNION ALL SELECT NULL, NULL, 0, {self.empty}
             """,
             self.given,
         )
@@ -261,9 +277,19 @@ class Measured:
 
 
 Measure = Callable[[Ask], Query]
+Several = TypeVar("Several", bound=Callable[..., Query])
+T = TypeVar("T")
+
+_of_several: set[Callable[..., Query]] = set()
 
 
-_remembered: ContextVar[dict[tuple[Measure, Ask], Measured] | None] = ContextVar("remembered", default=None)
+def of_several(measure: Several) -> Several:
+    """Mark a measure of whole months, which takes several questions that differ in day, window, size and spending."""
+    _of_several.add(measure)
+    return measure
+
+
+_remembered: ContextVar[dict[Hashable, Any] | None] = ContextVar("remembered", default=None)
 
 
 @contextmanager
@@ -279,21 +305,56 @@ def asked_once() -> Iterator[None]:
         _remembered.reset(token)
 
 
-def measured(measure: Measure, ask: Ask) -> Measured:
-    """Return the figure of each company; within `asked_once`, that of the first time."""
+def once(key: Hashable, work: Callable[[], T]) -> T:
+    """Return what the work returns; within `asked_once`, what it returned the first time."""
     remembered = _remembered.get()
     if remembered is None:
-        return _measured(measure, ask)
-    if (measure, ask) not in remembered:
-        remembered[measure, ask] = _measured(measure, ask)
-    return remembered[measure, ask]
+        return work()
+    if key not in remembered:
+        remembered[key] = work()
+    return cast(T, remembered[key])
 
 
-def _measured(measure: Measure, ask: Ask) -> Measured:
-    rows = _rows(*measure(ask).figures(), of_all=ask.companies is None)
-    figures = {company: Figure.of(Decimal(amount), Caveat(caveat)) for company, amount, caveat in rows}
-    others = figures.pop(None)
-    return Measured(figures, others)
+def measured(measure: Measure, ask: Ask) -> Measured:
+    """Return the figure of each company; within `asked_once`, that of the first time."""
+    return once((measure, ask), lambda: _measured(measure, (ask,))[0])
+
+
+def ask_together(questions: Iterable[tuple[Measure, Ask]]) -> None:
+    """Ask what is new of these, within `asked_once`: one statement for those that one statement can answer."""
+    remembered = _remembered.get()
+    assert remembered is not None
+    alike: dict[Hashable, list[Ask]] = {}
+    for measure, ask in dict.fromkeys(questions):
+        if (measure, ask) not in remembered:
+            alike.setdefault((measure, _in_common(measure, ask)), []).append(ask)
+    for (measure, _), asks in alike.items():  # type: ignore[misc]
+        for ask, found in zip(asks, _measured(measure, asks), strict=True):
+            remembered[measure, ask] = found
+
+
+def _in_common(measure: Measure, ask: Ask) -> Hashable:
+    """Return what questions have in common that one statement answers."""
+    if measure not in _of_several:
+        return ask
+    common = replace(ask, window=Window(), size=None, spending=None)
+    kinds = ask.credit.kinds_on(ask.day)
+    if ask.is_of_periods:
+        common = replace(common, day=date.max)
+    return common, kinds, ask.size is None, ask.spending is None
+
+
+def _measured(measure: Measure, asks: Sequence[Ask]) -> list[Measured]:
+    """Return the answer to each question."""
+    figures: list[dict[int, Figure]] = [{} for _ask in asks]
+    others = Figure.of(Decimal(0), Caveat(0))
+    for asked, company, amount, caveat in _rows(*measure(*asks).figures(), of_all=asks[0].companies is None):
+        figure = Figure.of(Decimal(amount), Caveat(caveat))
+        if asked is None:
+            others = figure
+        else:
+            figures[asked][company] = figure
+    return [Measured(one, others) for one in figures]
 
 
 class Dated(NamedTuple):
@@ -350,18 +411,51 @@ def _rows(sql: str, given: Mapping[str, Any], *, of_all: bool) -> list[tuple[Any
 # --- What several measures are made of ------------------------------------------------------------------------------
 
 
-def months_cte(months: Mapping[date, int]) -> tuple[str, dict[str, Any]]:
-    """Return the expression `months`, with the last instant of each and its sign in a difference."""
-    given = {
-        "months": list(months),
-        "instants": [last_instant(month) for month in months],
-        "signs": list(months.values()),
-    }
-    sql = """months AS (
-        SELECT * FROM unnest(%(months)s::date[], %(instants)s::timestamptz[], %(signs)s::int[])
-            AS month (month, instant, sign)
+def months_cte(
+    asks: Sequence[Ask], of: Callable[[Ask], Mapping[date, int]], name: str = "months"
+) -> tuple[str, dict[str, Any]]:
+    """Return the expression `months` and its parameters: the months of each question, by their signs in a difference.
+
+    The other columns are all in which questions differ: the day, the place of the size in `sizes_of`, the spending, and
+    the caveat of a month that is not reported.
+    """
+    sizes = sizes_of(asks)
+    rows = [
+        (asked, month, last_instant(month), sign, ask.day, sizes.index(ask.size) if ask.size else None, ask.spending)
+        + (ask.caveat_of_month.value,)
+        for asked, ask in enumerate(asks)
+        for month, sign in of(ask).items()
+    ]
+    given = {f"{name}_{column}": [row[place] for row in rows] for place, column in enumerate(_COLUMNS)}
+    arrays = ", ".join(f"%({name}_{column})s::{type_}[]" for column, type_ in _COLUMNS.items())
+    sql = f"{name} AS (SELECT * FROM unnest({arrays}) AS month ({', '.join(_COLUMNS)}))"
+    return sql, given | {name: sorted({row[1] for row in rows})}
+
+
+_COLUMNS = {
+    "asked": "int",
+    "month": "date",
+    "instant": "timestamptz",
+    "sign": "int",
+    "day": "date",
+    "size": "int",
+    "spending": "numeric",
+    "caveat": "int",
+}
+
+
+def sizes_of(asks: Sequence[Ask]) -> list[Size]:
+    """Return the different sizes that are asked for."""
+    return list(dict.fromkeys(ask.size for ask in asks if ask.size is not None))
+
+
+def held_cte(of: Units) -> str:
+    """Return the expression `held`: the units that were held at the end of each of the different `months`."""
+    workload = ", units.workload" if of.by_workload else ""
+    return f"""held AS (
+        SELECT units.company, units.customer_id, units.subscription_id, units.started_on, months.month {workload}
+        FROM units JOIN (SELECT DISTINCT month, instant FROM months) AS months ON {of.held_at("months.instant")}
     )"""
-    return sql, given
 
 
 def not_reported(file: str = "usage") -> str:
@@ -371,11 +465,15 @@ def not_reported(file: str = "usage") -> str:
     )"""
 
 
-def caveats_of_months(of: Units, caveat: Caveat) -> str:
-    """Return SQL for the parts of companies that held a unit in a month that is not reported."""
+def caveats_of_months(of: Units, caveat: Caveat | None = None) -> str:
+    """Return SQL for the parts of companies that held a unit in a month that is not reported.
+
+    Without a caveat, it is that of the month.
+    """
     return f"""
-        SELECT DISTINCT company, NULL::bigint, NULL::bigint, NULL::varchar, month, 0::numeric, {caveat.value}
-        FROM not_reported JOIN units ON {of.held_at("not_reported.instant")}
+        SELECT DISTINCT asked, company, NULL::bigint, NULL::bigint, NULL::varchar, month, 0::numeric,
+            {"caveat" if caveat is None else caveat.value}
+        FROM not_reported JOIN units ON {of.held_at("not_reported.instant", "not_reported.day")}
     """
 
 

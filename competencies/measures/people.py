@@ -18,8 +18,8 @@ def people(ask: Ask) -> Query:
     any_set = " OR ".join(f"array_agg(valid.credential::text) @> %({name})s::text[]" for name in sets) or "false"
     some = "WHERE company = ANY(%(companies)s)" if ask.companies is not None else ""
     parts = f"""
-        SELECT company, NULL::bigint AS customer_id, NULL::bigint AS subscription_id, NULL::varchar AS workload,
-            NULL::date AS month, 1::numeric AS amount, 0 AS caveat
+        SELECT 0 AS asked, company, NULL::bigint AS customer_id, NULL::bigint AS subscription_id,
+            NULL::varchar AS workload, NULL::date AS month, 1::numeric AS amount, 0 AS caveat
         FROM home JOIN valid USING (person, company) {some} GROUP BY person, company HAVING {any_set}
     """
     given = {"day": ask.day, "companies": list(ask.companies or ()), **sets}
@@ -55,7 +55,7 @@ HOME = """home AS (
     SELECT DISTINCT ON (person) person, company FROM valid ORDER BY person, valid_from, mpn_id COLLATE "C"
 )"""
 _SUPPOSED = """
-    SELECT %(supposed_company)s::bigint, NULL::bigint, NULL::bigint, NULL::varchar, NULL::date,
+    SELECT 0, %(supposed_company)s::bigint, NULL::bigint, NULL::bigint, NULL::varchar, NULL::date,
         max(valid.people)::numeric, 0
     FROM unnest(%(supposed_groups)s::int[], %(supposed_credentials)s::text[], %(supposed_counts)s::int[])
         AS valid (number, credential, people)

@@ -14,7 +14,7 @@ def seats_of_new_subscriptions(ask: Ask) -> Query:
     """
     units = ask.units()
     parts = f"""
-        SELECT company, customer_id, subscription_id, NULL::varchar AS workload, started_on AS month,
+        SELECT 0 AS asked, company, customer_id, subscription_id, NULL::varchar AS workload, started_on AS month,
             coalesce(newest.paid, seats, 0)::numeric AS amount, CASE
                 WHEN newest.paid IS NOT NULL THEN 0
                 WHEN seats IS NOT NULL THEN {Caveat.SEATS_OF_TODAY.value}

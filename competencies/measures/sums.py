@@ -2,65 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-from competencies.measures.asking import Ask, Caveat, Of, Query, Window, caveats_of_months, months_cte, not_reported
+from competencies.measures.asking import (
+    Ask,
+    Caveat,
+    Of,
+    Query,
+    caveats_of_months,
+    months_cte,
+    not_reported,
+    of_several,
+    units_of,
+)
 
-NEWEST_MONTH = Window(months=1)
 
-
-def active_entitlements(ask: Ask) -> Query:
+@of_several
+def active_entitlements(*asks: Ask) -> Query:
     """Return the query of active users of each workload of credited units, in the newest month."""
-    return _sum(_of_newest_month(ask), Of.ACTIVE_USERS)
+    return _sum(_of_newest_month(asks), Of.ACTIVE_USERS)
 
 
-def paid_units(ask: Ask) -> Query:
+@of_several
+def paid_units(*asks: Ask) -> Query:
     """Return the query of paid units of each workload of credited units, in the newest month."""
-    return _sum(_of_newest_month(ask), Of.PAID_UNITS)
+    return _sum(_of_newest_month(asks), Of.PAID_UNITS)
 
 
-def consumption(ask: Ask) -> Query:
+@of_several
+def consumption(*asks: Ask) -> Query:
     """Return the query of US dollars that credited units consumed in the months of the window."""
-    return _sum(ask, Of.CONSUMED_USD)
+    return _sum(asks, Of.CONSUMED_USD)
 
 
-def _of_newest_month(ask: Ask) -> Ask:
-    return replace(ask, window=replace(ask.window, months=1))
+def _of_newest_month(asks: Sequence[Ask]) -> list[Ask]:
+    return [replace(ask, window=replace(ask.window, months=1)) for ask in asks]
 
 
-def _sum(ask: Ask, of: Of) -> Query:
-    units = ask.monthly_units()
-    months, given = months_cte(dict.fromkeys(ask.months, 1))
-    workloads = "AND usage.workload = ANY(%(credit_workloads)s)" if ask.only.workload else ""
-    credited = f"AND {units.held_at('months.instant')}" if units.periods else ""
-    joined = "JOIN months USING (month)" if units.periods else ""
+def _months(asks: Sequence[Ask]) -> tuple[str, dict[str, Any]]:
+    return months_cte(asks, lambda ask: dict.fromkeys(ask.months, 1))
+
+
+def _sum(asks: Sequence[Ask], of: Of) -> Query:
+    units = units_of(asks, periods=asks[0].is_of_periods)
+    months, given = _months(asks)
+    workloads = "AND usage.workload = ANY(%(credit_workloads)s)" if asks[0].only.workload else ""
+    # Without periods, one question has its months without a look at each of them.
+    is_joined = units.periods or len(asks) > 1
     parts = f"""
-        SELECT units.company, units.customer_id, units.subscription_id, usage.workload, usage.month,
-            usage.{of.value} AS amount, 0 AS caveat
-        FROM units JOIN directory_usage AS usage ON {units.with_rows_of("usage")} {joined}
+        SELECT {"months.asked" if is_joined else "0 AS asked"}, units.company, units.customer_id, units.subscription_id,
+            usage.workload, usage.month, usage.{of.value} AS amount, 0 AS caveat
+        FROM units JOIN directory_usage AS usage ON {units.with_rows_of("usage")}
+            {"JOIN months USING (month)" if is_joined else ""}
         WHERE usage.superseded_at IS NULL AND usage.{of.value} IS NOT NULL
-            AND usage.month BETWEEN %(first)s AND %(last)s {workloads} {credited}
+            AND usage.month BETWEEN %(first)s AND %(last)s {workloads}
+            AND {units.held_at("months.instant", "months.day")}
         UNION ALL {caveats_of_months(units, Caveat.MONTH_NOT_REPORTED)}
     """
-    given |= {**units.given, "first": ask.months[0], "last": ask.months[-1]}
+    given |= {**units.given, "first": given["months"][0], "last": given["months"][-1]}
     return Query((units.sql, months, not_reported()), parts, given)
 
 
-def services(ask: Ask) -> Query:
+@of_several
+def services(*asks: Ask) -> Query:
     """Return the query of different Azure services that credited units consumed in the months of the window."""
-    units = ask.monthly_units()
-    months, given = months_cte(dict.fromkeys(ask.months, 1))
-    parts = f"""
-        SELECT DISTINCT units.company, NULL::bigint AS customer_id, NULL::bigint AS subscription_id,
-            consumption.service AS workload, NULL::date AS month, 1::numeric AS amount, 0 AS caveat
+    units = units_of(asks, periods=asks[0].is_of_periods)
+    months, given = _months(asks)
+    # One row for a service and month, because windows of several days have most months in common.
+    used = f"""used AS (
+        SELECT company, consumption.service, consumption.month, min(units.started_on) AS started_on
         FROM units JOIN directory_consumption AS consumption USING (subscription_id)
-        JOIN months ON months.month = consumption.month AND {units.held_at("months.instant")}
+        JOIN (SELECT DISTINCT month, instant FROM months) AS months
+            ON months.month = consumption.month AND {units.held_at("months.instant")}
         WHERE consumption.superseded_at IS NULL AND consumption.amount_usd > 0
             AND NOT consumption.service LIKE ANY(%(not_services)s::text[])
+        GROUP BY 1, 2, 3
+    )"""
+    parts = f"""
+        SELECT DISTINCT months.asked, company, NULL::bigint AS customer_id, NULL::bigint AS subscription_id,
+            service AS workload, NULL::date AS month, 1::numeric AS amount, 0 AS caveat
+        FROM used JOIN months ON months.month = used.month AND used.started_on <= months.day
         UNION ALL {caveats_of_months(units, Caveat.MONTH_NOT_REPORTED)}
     """
-    given |= {**units.given, "not_services": [f"{_literal(one)}%" for one in ask.not_services]}
-    return Query((units.sql, months, not_reported("consumption")), parts, given)
+    given |= {**units.given, "not_services": [f"{_literal(one)}%" for one in asks[0].not_services]}
+    return Query((units.sql, months, not_reported("consumption"), used), parts, given)
 
 
 def _literal(text: str) -> str:
@@ -68,21 +95,23 @@ def _literal(text: str) -> str:
     return "".join(f"\\{character}" if character in "\\%_" else character for character in text)
 
 
-def revenue(ask: Ask) -> Query:
+@of_several
+def revenue(*asks: Ask) -> Query:
     """Return the query of the revenue of credited units in the months of the window, in one currency.
 
     Nothing is converted: with an amount in another currency the figure is unknown.
     """
-    units = ask.monthly_units()
-    months, given = months_cte(dict.fromkeys(ask.months, 1))
+    units = units_of(asks, periods=asks[0].is_of_periods)
+    months, given = _months(asks)
     parts = f"""
-        SELECT units.company, units.customer_id, units.subscription_id, NULL::varchar AS workload, revenue.month,
+        SELECT months.asked, units.company, units.customer_id, units.subscription_id, NULL::varchar AS workload,
+            revenue.month,
             CASE WHEN revenue.currency = %(currency)s THEN revenue.amount ELSE 0 END AS amount,
             CASE WHEN revenue.currency = %(currency)s THEN 0 ELSE {Caveat.CURRENCIES_DIFFER.value} END AS caveat
         FROM units JOIN directory_revenue AS revenue USING (subscription_id)
-        JOIN months ON months.month = revenue.month AND {units.held_at("months.instant")}
+        JOIN months ON months.month = revenue.month AND {units.held_at("months.instant", "months.day")}
         WHERE revenue.superseded_at IS NULL AND revenue.kind = %(revenue_kind)s
         UNION ALL {caveats_of_months(units, Caveat.MONTH_NOT_REPORTED)}
     """
-    given |= {**units.given, "currency": ask.currency, "revenue_kind": ask.revenue_kind}
+    given |= {**units.given, "currency": asks[0].currency, "revenue_kind": asks[0].revenue_kind}
     return Query((units.sql, months, not_reported("revenue")), parts, given)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from associations.credit import Units
+from associations.credit import Units, contains
 from associations.record.models import end_of
 from associations.record.policies import months_before
 from competencies.measures.asking import (
     Ask,
-    Caveat,
     Query,
-    Size,
     caveats_of_months,
+    held_cte,
     months_cte,
     not_reported,
     nothing_in,
+    of_several,
+    sizes_of,
+    units_of,
 )
 from por.programs.calendars import newest_month
 
@@ -47,13 +50,14 @@ def net_new_tenants(ask: Ask) -> Query:
     return Query((units.sql, _FIRST, *_LOST), parts, {**units.given, **_given(ask)}, _EMPTY)
 
 
-def tenants(ask: Ask) -> Query:
+@of_several
+def tenants(*asks: Ask) -> Query:
     """Return the query of tenants held at the end of the newest month; of those of a year before, with year_on_year.
 
     With `size`, those of that size with a row of usage of a credited unit in the month. With `spending`, those that
     consumed so much on credited units in that month or the one before.
     """
-    return _spending(ask) if ask.spending is not None else _sized(ask)
+    return _sized(asks) if asks[0].spending is None else _spending(asks)
 
 
 # --- New and lost ---------------------------------------------------------------------------------------------------
@@ -84,7 +88,8 @@ _FIRST = """first AS (
 
 def _new(units: Units) -> str:
     return f"""
-        SELECT DISTINCT units.company, units.customer_id, NULL::bigint AS subscription_id, NULL::varchar AS workload,
+        SELECT DISTINCT 0 AS asked, units.company, units.customer_id, NULL::bigint AS subscription_id,
+            NULL::varchar AS workload,
             first.began_on AS month, 1::numeric AS amount, 0 AS caveat
         FROM units JOIN first USING (customer_id)
         WHERE {units.held_at("%(end)s - interval '1 microsecond'")}
@@ -132,111 +137,133 @@ _LOST = (
 
 def _lost(amount: str) -> str:
     return f"""
-        SELECT DISTINCT units.company, units.customer_id, NULL::bigint AS subscription_id, NULL::varchar AS workload,
+        SELECT DISTINCT 0 AS asked, units.company, units.customer_id, NULL::bigint AS subscription_id,
+            NULL::varchar AS workload,
             lost.lost_on AS month, {amount}::numeric AS amount, 0 AS caveat
         FROM units JOIN lost USING (customer_id)
-        WHERE units.held @> (lost.lost_on::timestamp AT TIME ZONE 'UTC' - interval '1 microsecond')
+        WHERE {contains("units.held", "(lost.lost_on::timestamp AT TIME ZONE 'UTC' - interval '1 microsecond')")}
     """
 
 
 # --- Of a month -----------------------------------------------------------------------------------------------------
 
 
-def _sized(ask: Ask) -> Query:
-    assert ask.size is not None
-    units = ask.units(periods=True)
-    signs = _signs(ask, months=1)
-    months, given = months_cte(signs)
-    size = sizes(ask.size, list(signs))
-    parts = f"""
-        SELECT DISTINCT units.company, units.customer_id, NULL::bigint AS subscription_id, NULL::varchar AS workload,
-            months.month, (months.sign * (1 - sized.caveat))::numeric AS amount,
-            sized.caveat * {caveat_of(ask).value} AS caveat
-        FROM units JOIN directory_usage AS usage ON {units.with_rows_of("usage")}
-        JOIN months ON months.month = usage.month AND {units.held_at("months.instant")}
-        JOIN sized ON sized.customer_id = units.customer_id AND sized.month = usage.month
+def _sized(asks: Sequence[Ask]) -> Query:
+    units = units_of(asks, periods=True)
+    months, given = months_cte(asks, lambda ask: newest_months(ask, 1))
+    size = sizes(asks, given["months"])
+    used = f"""used AS (
+        SELECT held.company, held.customer_id, held.month, min(held.started_on) AS started_on
+        FROM held JOIN directory_usage AS usage ON {units.with_rows_of("usage", "held")} AND usage.month = held.month
         WHERE usage.superseded_at IS NULL AND usage.month = ANY(%(months)s)
             AND usage.workload = ANY(%(credit_workloads)s)
-        UNION ALL {caveats_of_months(units, caveat_of(ask))}
+        GROUP BY 1, 2, 3
+    )"""
+    parts = f"""
+        SELECT months.asked, used.company, used.customer_id, NULL::bigint AS subscription_id,
+            NULL::varchar AS workload, used.month, (months.sign * (1 - sized.caveat))::numeric AS amount,
+            sized.caveat * months.caveat AS caveat
+        FROM used JOIN months ON months.month = used.month AND used.started_on <= months.day
+        JOIN sized ON sized.customer_id = used.customer_id AND sized.month = used.month AND sized.size = months.size
+        UNION ALL {caveats_of_months(units)}
     """
-    ctes = (units.sql, months, not_reported(), *size.ctes)
+    ctes = (units.sql, months, not_reported(), *size.ctes, held_cte(units), used)
     return Query(ctes, parts, {**units.given, **given, **size.given})
 
 
-def _spending(ask: Ask) -> Query:
+def _spending(asks: Sequence[Ask]) -> Query:
     """Return the query of tenants that consumed enough on credited units in one of two months."""
-    units = ask.units(periods=True)
-    months, given = months_cte(_signs(ask, months=2))
+    units = units_of(asks, periods=True)
+    months, given = months_cte(asks, lambda ask: newest_months(ask, 2))
     spent = f"""spent AS (
-        SELECT units.company, units.customer_id, usage.month, months.sign
-        FROM units JOIN directory_usage AS usage ON {units.with_rows_of("usage")}
-        JOIN months ON months.month = usage.month AND {units.held_at("months.instant")}
+        SELECT held.company, held.customer_id, held.month, months.day, sum(usage.consumed_usd) AS usd
+        FROM held JOIN (SELECT DISTINCT month, day FROM months) AS months
+            ON months.month = held.month AND held.started_on <= months.day
+        JOIN directory_usage AS usage ON {units.with_rows_of("usage", "held")} AND usage.month = held.month
         WHERE usage.superseded_at IS NULL AND usage.month = ANY(%(months)s)
-            {"AND usage.workload = ANY(%(credit_workloads)s)" if ask.only.workload else ""}
-        GROUP BY 1, 2, 3, 4 HAVING sum(usage.consumed_usd) >= %(spending)s
+            {"AND usage.workload = ANY(%(credit_workloads)s)" if asks[0].only.workload else ""}
+        GROUP BY 1, 2, 3, 4
     )"""
     parts = f"""
-        SELECT company, customer_id, NULL::bigint AS subscription_id, NULL::varchar AS workload,
+        SELECT asked, company, customer_id, NULL::bigint AS subscription_id, NULL::varchar AS workload,
             max(month) AS month, sign::numeric AS amount, 0 AS caveat
-        FROM spent GROUP BY company, customer_id, sign
-        UNION ALL {caveats_of_months(units, caveat_of(ask))}
+        FROM spent JOIN months USING (month, day) WHERE usd >= spending
+        GROUP BY asked, company, customer_id, sign
+        UNION ALL {caveats_of_months(units)}
     """
-    return Query((units.sql, months, not_reported(), spent), parts, {**units.given, **given, "spending": ask.spending})
+    ctes = (units.sql, months, not_reported(), held_cte(units), spent)
+    return Query(ctes, parts, {**units.given, **given})
 
 
-def _signs(ask: Ask, months: int) -> dict[date, int]:
+def newest_months(ask: Ask, months: int) -> dict[date, int]:
     """Return the newest months, which are added, and with year_on_year those of a year before, which are taken off."""
     newest = [months_before(ask.newest_month, back) for back in range(months)]
     before = [months_before(month, 12) for month in newest] if ask.window.year_on_year else []
     return dict.fromkeys(newest, 1) | dict.fromkeys(before, -1)
 
 
-def caveat_of(ask: Ask) -> Caveat:
-    """Return what a month without any report means: in a difference the figure may be smaller, too."""
-    return Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED if ask.window.year_on_year else Caveat.MONTH_NOT_REPORTED
+#: For so many companies, the months of each subscription are looked up.
+FEW = 10
 
 
 @dataclass(frozen=True)
 class Sized:
-    """The expressions that end with `sized`: tenants of a size by month; `caveat` is 1 where that is not certain."""
+    """The expressions that end with `sized`: tenants of each size by month; `caveat` is 1 where that is not certain.
+
+    `size` is the place of the size in `sizes_of`.
+    """
 
     ctes: tuple[str, ...]
     given: dict[str, Any]
 
 
-def sizes(size: Size, months: list[date]) -> Sized:
-    """Return the tenants of a size in these months, whoever their partner is.
+def sizes(asks: Sequence[Ask], months: list[date]) -> Sized:
+    """Return the tenants of each size in these months, whoever their partner is.
 
     A tenant that is too large now may have been promoted; if nothing is reported of a year before, nobody knows.
     """
-    before = [months_before(month, 12) for month in months] if size.promoted else []
-    given = {"size_months": [*months, *before], "size_low": size.low, "size_high": size.high or 2**31 - 1}
-    sizes = """sizes AS (
-        SELECT customer_id, month, max(units) AS units FROM (
+    found = sizes_of(asks)
+    assert found, "A tenant is counted by its size."
+    before = [months_before(month, 12) for month in months] if any(size.promoted for size in found) else []
+    given = {
+        "size_months": sorted({*months, *before}),
+        "size_numbers": list(range(len(found))),
+        "size_lows": [size.low for size in found],
+        "size_highs": [2**31 - 1 if size.high is None else size.high for size in found],
+        "size_promoted": [size.promoted for size in found],
+    }
+    companies = asks[0].companies
+    # Of all companies, nearly all tenants are credited to one.
+    credited = "" if companies is None else "AND subscription.customer_id IN (SELECT customer_id FROM units)"
+    # OFFSET keeps the planner from reading the months of everyone for the tenants of a few.
+    few = "OFFSET 0" if companies is not None and len(companies) <= FEW else ""
+    sizes = f"""sizes AS (
+        SELECT customer_id, month, max(units) AS units, max(max(units)) OVER (
+            PARTITION BY customer_id ORDER BY month
+            RANGE BETWEEN interval '1 year' PRECEDING AND interval '1 year' PRECEDING
+        ) AS before
+        FROM (
             SELECT subscription.customer_id, usage.month, usage.workload, sum(usage.paid_units) AS units
-            FROM directory_usage AS usage
-            JOIN directory_subscription AS subscription ON subscription.id = usage.subscription_id
-            WHERE usage.superseded_at IS NULL AND usage.month = ANY(%(size_months)s) AND NOT subscription.is_trial
-                AND usage.workload = ANY(%(credit_workloads)s)
-            GROUP BY 1, 2, 3
+            FROM directory_subscription AS subscription CROSS JOIN LATERAL (
+                SELECT month, workload, paid_units FROM directory_usage
+                WHERE subscription_id = subscription.id AND superseded_at IS NULL AND month = ANY(%(size_months)s)
+                    AND workload = ANY(%(credit_workloads)s) {few}
+            ) AS usage
+            WHERE NOT subscription.is_trial {credited} GROUP BY 1, 2, 3
         ) AS workloads GROUP BY customer_id, month
     )"""
-    if not size.promoted:
-        sized = """sized AS (
-            SELECT customer_id, month, 0 AS caveat FROM sizes WHERE units BETWEEN %(size_low)s AND %(size_high)s
-        )"""
-        return Sized((sizes, sized), given)
-    sized = """sized AS (
-        SELECT now.customer_id, now.month, CASE
-                WHEN now.units <= %(size_high)s OR before.units IS NOT NULL THEN 0 ELSE 1
-            END AS caveat
-        FROM sizes AS now LEFT JOIN sizes AS before ON before.customer_id = now.customer_id
-            AND before.month = (now.month - interval '1 year')::date
-        WHERE now.units BETWEEN %(size_low)s AND %(size_high)s OR (now.units > %(size_high)s AND (
-            before.units BETWEEN %(size_low)s AND %(size_high)s
-            OR (now.month - interval '1 year')::date NOT IN (
-                SELECT month FROM directory_reportedmonth WHERE file = 'usage'
-            )
-        ))
-    )"""
-    return Sized((sizes, sized), given)
+    return Sized((sizes, _SIZED), given)
+
+
+_SIZED = """sized AS (
+    SELECT asked.size, customer_id, month, CASE
+            WHEN units <= asked.high OR before IS NOT NULL THEN 0 ELSE 1
+        END AS caveat
+    FROM sizes
+    JOIN unnest(%(size_numbers)s::int[], %(size_lows)s::int[], %(size_highs)s::int[], %(size_promoted)s::bool[])
+        AS asked (size, low, high, promoted)
+    ON units BETWEEN asked.low AND asked.high OR (asked.promoted AND units > asked.high AND (
+        before BETWEEN asked.low AND asked.high
+        OR (month - interval '1 year')::date NOT IN (SELECT month FROM directory_reportedmonth WHERE file = 'usage')
+    ))
+)"""

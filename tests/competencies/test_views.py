@@ -12,6 +12,7 @@ from django.urls import reverse
 from associations.attaching.actions import attach as attaching
 from competencies import actions
 from por.accounts.models import Actor
+from por.directory.models import Subscription
 from por.history.actions.relaying import relay
 from tests import estates
 from tests.api import Api
@@ -203,3 +204,28 @@ def test_rules_show_each_figure_with_status_and_source_and_what_changed() -> Non
 def test_unknown_programme_is_absent() -> None:
     client = signed_in(make_member(make_customer().organisation))
     assert client.get(reverse("competencies:programme", args=["competency.nothing"])).status_code == 404
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("day", ["2018-06-30", "2024-06-30", "2025-12-31", "2026-06-15"])
+def test_pages_take_as_many_statements_whatever_the_number_of_customers_and_companies(tmp_path: Any, day: str) -> None:
+    """Days, tracks and programmes that ask the same of other months or sizes are answered by one statement."""
+    load(tmp_path, customers=2)
+    member = member_of(estates.PARTNER)
+    web, what_if = signed_in(member), reverse("competencies:partner_what_if")
+
+    def asked() -> tuple[int, int]:
+        held = Subscription.objects.order_by("pk")[0].subscription_id
+        return (
+            queries(lambda: web.get(LIST, {"as_of": day})),
+            queries(lambda: web.get(what_if, {"as_of": day, "detach": str(held)})),
+        )
+
+    few = asked()
+    load(tmp_path, customers=30)
+    for _ in range(5):
+        make_partner()
+
+    assert asked() == few
+    assert few[0] <= 40
+    assert few[1] <= 80

@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from competencies.measures.asking import ask_together, asked_once, measured
 from por.management.estates import making
 from tests import estates
 from tests.competencies.measures.cases import cases
@@ -36,3 +39,15 @@ def estate(shared: None, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
 def test_every_measure_says_what_the_files_say(estate, day):
     on = timezone.now().date() if day == "today" else date.fromisoformat(day)
     assert [line for case in cases(on) for line in differences(case, estate)] == []
+
+
+def test_one_statement_answers_several_days_sizes_and_windows_as_one_each_does(estate):
+    questions = {(case.measure, case.ask) for day in DAYS for case in cases(date.fromisoformat(day))}
+    alone = {question: measured(*question) for question in questions}
+    with asked_once(), CaptureQueriesContext(connection) as captured:
+        ask_together(questions)
+        together = {question: measured(*question) for question in questions}
+
+    assert sum(one["sql"].strip().startswith("WITH") for one in captured) < len(questions) / 2
+    different = [question for question in questions if together[question] != alone[question]]
+    assert [(measure.__name__, ask) for measure, ask in different] == []

@@ -86,6 +86,15 @@ def recompute(event: Event) -> None:
         gathered.append(change)
 
 
+def recompute_company(event: Event) -> None:
+    """Queue the company in whose chain an event is, for the first day of which it tells and all later ones."""
+    company = history.organisation_of(event.chain)
+    assert company is not None
+    since = min(event.at.astimezone(UTC).date(), *_days_in(event.changes))
+    Recompute.objects.create(company_id=company, since=since, priority=priority_of(event.actor_id))
+    wake.after_commit()
+
+
 @contextmanager
 def together() -> Iterator[None]:
     """Queue at the end of the block, for all events of a batch in one statement."""

@@ -93,11 +93,11 @@ def _risk_context(event: Event) -> RiskContext:
     return {"program": event.object_name, **risk_names(event.changes)}
 
 
-def _page(event: Event) -> str:
+def competency_page(event: Event) -> str:
     return reverse("competencies:partner_competency", args=[event.object_id])
 
 
-def _to_company(event: Event, message: Mail) -> None:
+def to_company(event: Event, message: Mail) -> None:
     """Notify the company: a global account, or a location without one."""
     company = organisation_of(event.chain)
     assert company is not None
@@ -116,7 +116,7 @@ REACHED_MAIL = mail(
     ),
     context=_context,
     action=_("Show the competency"),
-    url=_page,
+    url=competency_page,
     inbox=_("Your company now meets the requirements for the level %(level)s."),
     values=level_names,
 )
@@ -135,7 +135,7 @@ LOST_MAIL = mail(
     ),
     context=_context,
     action=_("Show the competency"),
-    url=_page,
+    url=competency_page,
     inbox=_("Your company no longer meets the requirements for the level %(before)s."),
     values=level_names,
 )
@@ -157,7 +157,7 @@ AT_RISK_MAIL = mail(
     ),
     context=_risk_context,
     action=_("Show the competency"),
-    url=_page,
+    url=competency_page,
     inbox=_("The level %(level)s is at risk at its anniversary on %(anniversary)s, if nothing is added."),
     values=risk_names,
 )
@@ -173,7 +173,7 @@ register(
     groups=(COMPETENCIES,),
     link=COMPETENCY,
     mails=(REACHED_MAIL,),
-    notify=partial(_to_company, message=REACHED_MAIL),
+    notify=partial(to_company, message=REACHED_MAIL),
 )
 register(
     CompetencyEvent.LOST,
@@ -186,7 +186,7 @@ register(
     groups=(COMPETENCIES,),
     link=COMPETENCY,
     mails=(LOST_MAIL,),
-    notify=partial(_to_company, message=LOST_MAIL),
+    notify=partial(to_company, message=LOST_MAIL),
 )
 register(
     CompetencyEvent.AT_RISK,
@@ -199,7 +199,7 @@ register(
     groups=(COMPETENCIES,),
     link=COMPETENCY,
     mails=(AT_RISK_MAIL,),
-    notify=partial(_to_company, message=AT_RISK_MAIL),
+    notify=partial(to_company, message=AT_RISK_MAIL),
 )
 
 

@@ -13,15 +13,13 @@ from django.db.models.functions import Coalesce
 from competencies.facts import attain
 from competencies.forecast import Forecast
 from competencies.measures.asking import Suppose, asked_once, once
-from competencies.models import Holding
-from competencies.programs import programs
+from competencies.models import Holding, Override
+from competencies.programs import life_cycle_on
 from competencies.results import QUALIFIED, Ahead, stored
 from por.programs.judging import NO_LEVEL, Outcome
 from por.programs.lifecycle import LifeCycle, Stage, StageName, Standing, stage
 from por.programs.rules import Family, Program
 
-#: The programme that says how all competencies are held.
-_LIFE_CYCLE = "competency"
 #: A designation is held until the anniversary in its row, whatever the rules of competencies say.
 _OF_DESIGNATIONS = LifeCycle(years=1, override_months=0)
 
@@ -34,13 +32,18 @@ def judged(
     With `suppose`, it is what would have been reached by the company that this is about.
     """
     with asked_once():
-        held = _holdings(program.id, day, companies)
+        held, overrides = _holdings(program.id, day, companies), _overrides(program, day, companies)
         outcomes = attain(program, day, some := tuple(companies), suppose)
-        stages = {one: held.stage(program, one, outcome, day) for one, outcome in outcomes.items()}
+        stages = {one: held.stage(program, one, outcome, day, overrides.get(one)) for one, outcome in outcomes.items()}
         # Of the same companies, although it is for some of them: what has been asked is not asked again.
         ahead = _ahead(Forecast(program, day, some, suppose), outcomes, held, stages)
     return {
-        company: stored(program, outcome, *ahead.get(company, (stages[company], Ahead())))
+        company: stored(
+            program,
+            outcome,
+            *ahead.get(company, (stages[company], Ahead())),
+            override_until=overrides[company].last_day if company in overrides else None,
+        )
         for company, outcome in outcomes.items()
     }
 
@@ -59,14 +62,19 @@ class _Holdings:
     by_company: Mapping[int, _Paid]
     are_known: bool
 
-    def stage(self, program: Program, company: int, outcome: Outcome, day: date) -> Stage:
-        """Return the stage of a company. A holding lasts until its anniversary, which is included."""
+    def stage(self, program: Program, company: int, outcome: Outcome, day: date, override: Override | None) -> Stage:
+        """Return the stage of a company. A holding lasts until its anniversary, which is included.
+
+        An override that is in force stands in for what is not met.
+        """
         paid = self.by_company.get(company)
         standing = Standing(
             all_met=_all_met(program, outcome),
             started=outcome.started,
             fee_paid=paid is not None if self.are_known else None,
             anniversary_on=paid.anniversary if paid else None,
+            override_on=override.begins_on if override else None,
+            override_until=override.last_day if override else None,
         )
         return stage(_life_cycle(program, day), standing, day)
 
@@ -91,6 +99,14 @@ def _paid_by(day: date, companies: Collection[int]) -> tuple[dict[str, dict[int,
     for program, company, level, anniversary in paid:
         found.setdefault(program, {})[company] = _Paid(level, anniversary)
     return found, bool(found) or Holding.objects.exists()
+
+
+def _overrides(program: Program, day: date, companies: Collection[int]) -> dict[int, Override]:
+    """Return by company the override of a day that holds longest. Only competencies have any."""
+    if program.family is not Family.COMPETENCY:
+        return {}
+    found = Override.objects.in_force(day).filter(program=program.id, company__in=companies)
+    return {one.company_id: one for one in sorted(found, key=lambda one: (one.last_day or day, one.pk))}
 
 
 def _ahead(
@@ -135,7 +151,5 @@ def _all_met(program: Program, outcome: Outcome) -> bool | None:
 
 
 def _life_cycle(program: Program, day: date) -> LifeCycle:
-    rule = programs()[_LIFE_CYCLE].on(day)
-    if program.family is Family.COMPETENCY and rule is not None and rule.lifecycle is not None:
-        return rule.lifecycle
-    return _OF_DESIGNATIONS
+    rule = life_cycle_on(day) if program.family is Family.COMPETENCY else None
+    return _OF_DESIGNATIONS if rule is None else rule

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Self
 
+from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from associations.record.rules import NOTE_LENGTH
+from competencies.override_rules import OverrideStatus
 from competencies.programs import Level
-from por.accounts.models import Organisation
+from por.accounts.models import Actor, Organisation
 from por.directory.models import Partner
 
 
@@ -41,6 +44,92 @@ class Holding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.program} {self.level}, {self.partner}"
+
+
+class OverrideQuerySet(models.QuerySet["Override"]):
+    def visible_to(self, actor: Actor) -> Self:
+        """Return all for platform staff, none for anyone else."""
+        return self.all() if actor.is_staff else self.none()
+
+    def for_listing(self) -> Self:
+        """Return them with all that a page or the API shows."""
+        return self.select_related("company")
+
+    def in_force(self, day: date) -> Self:
+        """Return those that stand in for a level at the end of a day. One that was ended early no longer does."""
+        not_ended = models.Q(ended_on=None) | models.Q(ended_on__gt=day)
+        return self.filter(not_ended, begins_on__lte=day, until__gte=day)  # one that is not given has no last day
+
+
+class Override(models.Model):
+    """The vendor's staff let a company have a level of a competency for some time, whatever is measured.
+
+    One of them asks and another one confirms. It holds from `begins_on`, which is the day of the confirmation unless
+    another day is asked for, until `until`; both days count. Ended early, it no longer holds on `ended_on`.
+    """
+
+    company = models.ForeignKey(Organisation, models.PROTECT, related_name="overrides", db_index=False)
+    program = models.CharField(max_length=60)
+    level = models.CharField(max_length=10, choices=Level.choices)
+    status = models.CharField(max_length=10, choices=OverrideStatus.choices, default=OverrideStatus.ASKED)
+    begins_on = models.DateField(null=True, blank=True)
+    until = models.DateField(null=True, blank=True)
+    ended_on = models.DateField(null=True, blank=True)
+    reason = models.CharField(max_length=NOTE_LENGTH)
+    decision_note = models.CharField(max_length=NOTE_LENGTH, blank=True, default="")
+    end_reason = models.CharField(max_length=NOTE_LENGTH, blank=True, default="")
+    asked_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    ended_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    asked_by_name = models.CharField(max_length=200)
+    decided_by_name = models.CharField(max_length=200, blank=True, default="")
+    ended_by_name = models.CharField(max_length=200, blank=True, default="")
+    version = models.PositiveIntegerField(default=1)
+
+    objects = OverrideQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("override")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["company", "program"],
+                condition=models.Q(status=OverrideStatus.ASKED),
+                name="one_open_override_of_a_programme",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(decided_by=models.F("asked_by")), name="an_override_needs_two_persons"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=[OverrideStatus.ASKED, OverrideStatus.DECLINED], until=None)
+                | models.Q(
+                    status__in=[OverrideStatus.GIVEN, OverrideStatus.ENDED],
+                    begins_on__isnull=False,
+                    until__gte=models.F("begins_on"),
+                ),
+                name="an_override_has_its_days_once_it_is_given",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status=OverrideStatus.ENDED, ended_on__gte=models.F("begins_on"))
+                | (~models.Q(status=OverrideStatus.ENDED) & models.Q(ended_on=None)),
+                name="an_override_has_a_day_of_its_end_if_ended",
+            ),
+        ]
+        indexes = [models.Index(fields=["company", "program", "-until"], name="overrides_of_a_company")]
+
+    def __str__(self) -> str:
+        return f"{self.program} {self.level}, {self.company}"
+
+    @property
+    def is_asked(self) -> bool:
+        return self.status == OverrideStatus.ASKED
+
+    @property
+    def last_day(self) -> date | None:
+        """Return the last day on which it holds, as known now; None before it is given."""
+        return self.until if self.ended_on is None else self.ended_on - timedelta(days=1)
 
 
 class AttainmentQuerySet(models.QuerySet["Attainment"]):

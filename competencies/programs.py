@@ -13,6 +13,7 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from por.programs.lifecycle import LifeCycle
 from por.programs.reading import SOURCES, read_programs, read_sources
 from por.programs.rules import Program
 
@@ -20,6 +21,8 @@ from por.programs.rules import Program
 FOLDERS = (settings.BASE_DIR / "competencies" / "rules", settings.BASE_DIR / "incentives" / "rules")
 _ID = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+")
 LONGEST_ID = 60
+#: The programme that says how all competencies are held.
+_LIFE_CYCLE = "competency"
 #: The programmes that are computed from what is stored, in the order in which they are shown. For the others, no file
 #: brings all facts.
 COMPUTED = (
@@ -74,3 +77,14 @@ def computed_on(day: date) -> list[Program]:
     """Return the computed programmes that have rules in force on a day."""
     found = [programs()[one] for one in COMPUTED]
     return [one for one in found if (version := one.on(day)) is not None and version.begins <= day]
+
+
+def life_cycle_on(day: date) -> LifeCycle | None:
+    """Return how all competencies are held on a day; None if there are no rules for that."""
+    version = programs()[_LIFE_CYCLE].on(day)
+    return None if version is None else version.lifecycle
+
+
+def last_day_of_rules(program_id: str) -> date | None:
+    """Return the last day on which a computed programme has rules; None if no end is known, or it is not computed."""
+    return programs()[program_id].versions[-1].ends if program_id in COMPUTED else None

@@ -83,6 +83,7 @@ class MetricResult:
 class Result:
     """The result of one programme. `level` is None if even the lowest level is undetermined.
 
+    `override_until` is the last day of an override by the vendor's staff that stands in for what is not met.
     `next_level` is the one to reach. `version` is that of the rules it was judged by. With a forecast, the level stays
     until `safe_until`; None if no end is seen within a year. `ahead` is what a paid level may lack at its anniversary.
     """
@@ -100,19 +101,19 @@ class Result:
     has_forecast: bool = False
     safe_until: date | None = None
     ahead: list[Reason] = field(default_factory=list)
+    override_until: date | None = None
 
     @classmethod
     def read(cls, program: Program, stored: Mapping[str, Any]) -> Result:
         """Return the result that is stored."""
         stage, version = stored["stage"], _version(program, stored)
-        until = stage["valid_until"]
         return cls(
             program,
             version,
             Stage(
                 None if stage["name"] is None else StageName(stage["name"]),
                 stage["at_risk"],
-                None if until is None else date.fromisoformat(until),
+                _day(stage["valid_until"]),
             ),
             stored["level"],
             stored["next_level"],
@@ -132,8 +133,9 @@ class Result:
             ],
             _reasons(stored["why"]),
             "safe_until" in stored,
-            None if (safe := stored.get("safe_until")) is None else date.fromisoformat(safe),
+            _day(stored.get("safe_until")),
             _reasons(stored.get("ahead", [])),
+            _day(stored.get("override_until")),
         )
 
     @classmethod
@@ -166,6 +168,10 @@ def _version(program: Program, stored: Mapping[str, Any]) -> Version:
     return replace(found or program.versions[-1], id=stored["version"], metrics=of_result)
 
 
+def _day(stored: str | None) -> date | None:
+    return None if stored is None else date.fromisoformat(stored)
+
+
 def _amount(stored: Any) -> Amount | None:
     return None if stored is None else Amount.of(stored)
 
@@ -186,7 +192,9 @@ def differs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return any(one.get(key) != other.get(key) for key in one.keys() | other.keys() if key != _PASSING)
 
 
-def stored(program: Program, outcome: Outcome, stage: Stage, ahead: Ahead) -> dict[str, Any]:
+def stored(
+    program: Program, outcome: Outcome, stage: Stage, ahead: Ahead, override_until: date | None = None
+) -> dict[str, Any]:
     """Return an outcome, its stage and what is seen ahead as JSON: the same for the same ones, to compare two."""
     version = next(one for one in program.versions if one.id == outcome.version)
     choice = {} if outcome.track is None else {"track": outcome.track}
@@ -220,6 +228,7 @@ def stored(program: Program, outcome: Outcome, stage: Stage, ahead: Ahead) -> di
         "why": _written(outcome.codes),
         "safe_until": None if ahead.safe_until is None else ahead.safe_until.isoformat(),
         "ahead": [] if ahead.lacking is None else _written(_of_level(ahead.lacking, ahead.paid_level)),
+        "override_until": None if override_until is None else override_until.isoformat(),
     }
 
 

@@ -63,7 +63,8 @@ class CompetencyShape(TypedDict):
     level is `at_risk` if the requirements will not be met at its anniversary, `valid_until`; null if nobody can tell.
     `ahead` says what may be missing then.
 
-    `state` is null if it cannot be said, as where no holdings have been imported.
+    `state` is null if it cannot be said, as where no holdings have been imported. Until `override_until`, an override
+    by platform staff stands in for what is not met.
     """
 
     program: str
@@ -75,6 +76,7 @@ class CompetencyShape(TypedDict):
     at_risk: bool | None
     safe_until: Day | None
     ahead: list[WhyShape]
+    override_until: Day | None
     rule_version: str
     track: str | None
     total: AmountShape | None
@@ -141,6 +143,7 @@ EXAMPLE: dict[str, Any] = {
     "at_risk": False,
     "safe_until": "2016-11-30",
     "ahead": [],
+    "override_until": None,
     "rule_version": "smcs-2015",
     "track": None,
     "total": None,
@@ -207,6 +210,7 @@ def competency_shape(result: Result) -> CompetencyShape:
         "at_risk": stage.at_risk,
         "safe_until": None if result.safe_until is None else result.safe_until.isoformat(),
         "ahead": [_ahead(one, result) for one in result.ahead],
+        "override_until": None if result.override_until is None else result.override_until.isoformat(),
         "rule_version": result.version.id,
         "track": result.track,
         "total": None if result.total is None else amount_shape(result.total, Unit.POINTS),

@@ -10,7 +10,7 @@ from typing import Any, cast
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -23,8 +23,9 @@ from competencies.explained import days_table, gap_table, months_table, tracks_t
 from competencies.forms import KnownAtForm, PeopleFilter, WhatIfPageForm
 from competencies.models import Round
 from competencies.months import days_of, months_of
+from competencies.override_queries import SentForm, card_of
 from competencies.people import ORDER, credentials_of, held
-from competencies.programs import computed_on, programs
+from competencies.programs import computed_on, last_day_of_rules, programs
 from competencies.queries import attained, attained_in, company_for, known, known_in
 from competencies.results import Result
 from competencies.shown import Compared, compared, missing, shown, who
@@ -60,7 +61,7 @@ def staff_competencies(request: Request, mpn_id: str) -> HttpResponse:
 @require_safe
 @only(OrganisationKind.PARTNER)
 def partner_competency(request: Request, program: str) -> HttpResponse:
-    return _detail(request, company_for(request.actor), program)
+    return detail(request, company_for(request.actor), program)
 
 
 @require_safe
@@ -106,7 +107,7 @@ def staff_people(request: Request, mpn_id: str) -> HttpResponseBase:
 @require_safe
 @only(OrganisationKind.STAFF)
 def staff_competency(request: Request, mpn_id: str, program: str) -> HttpResponse:
-    return _detail(request, company_for(request.actor, mpn_id), program)
+    return detail(request, company_for(request.actor, mpn_id), program)
 
 
 def _rounds_text(count: int) -> str:
@@ -155,9 +156,19 @@ def _list(request: Request, company: Organisation) -> HttpResponse:
     return _render(request, "competency_list", form, status, company=company, pages=pages)
 
 
-def _detail(request: Request, company: Organisation, program: str) -> HttpResponse:
-    """Show one programme: what was measured, what is missing, and by which rules."""
+def detail(request: Request, company: Organisation, program: str, sent: SentForm | None = None) -> HttpResponse:
+    """Show one programme: what was measured, what is missing, and by which rules; with `sent`, a form and its errors.
+
+    Without a day, a programme whose rules are over is shown on their last day.
+    """
     form, day, status = _asked(request)
+    last = last_day_of_rules(program) if form.day is None and status == 200 else None
+    if last is not None and last < day:
+        if sent is None:
+            asked = request.GET.copy()
+            asked["as_of"] = last.isoformat()
+            return redirect(f"{request.path}?{asked.urlencode()}")
+        day = last
     if form.by:
         result = known_in(company, program, day, form.by)
         evidence, more = evidence_known(request.actor, company, result, day, form.by), {}
@@ -169,11 +180,12 @@ def _detail(request: Request, company: Organisation, program: str) -> HttpRespon
         request,
         "competency_detail",
         form,
-        status,
+        sent.status if sent else status,
         company=company,
         page=page,
         missing=list(missing(page)),
         who=who(result, evidence),
+        override=card_of(request.actor, company, result.program, day, sent.form if sent else None),
         **more,
     )
 

@@ -14,6 +14,7 @@ from associations.invitations import api as invitations
 from associations.jobs import api as jobs
 from associations.receipts import api as receipts
 from associations.subscriptions.api import associations, subscriptions
+from competencies import override_api as overrides
 from competencies.api import details as competency_details
 from competencies.api import levels as competencies
 from por.accounts import api as accounts
@@ -91,6 +92,11 @@ v1 = [
     path("competencies/", competencies.CompetencyList.as_view(), name="competencies"),
     path("competencies/what-if/", competencies.WhatIfAnswer.as_view(), name="what_if"),
     path("competencies/people/", competency_details.PeopleList.as_view(), name="competency_people"),
+    path("competencies/overrides/", overrides.OverrideList.as_view(), name="overrides"),
+    path("competencies/overrides/<int:override_id>/", overrides.OverrideDetail.as_view(), name="override"),
+    path("competencies/overrides/<int:override_id>/confirm/", overrides.Confirm.as_view(), name="override_confirm"),
+    path("competencies/overrides/<int:override_id>/decline/", overrides.Decline.as_view(), name="override_decline"),
+    path("competencies/overrides/<int:override_id>/end/", overrides.End.as_view(), name="override_end"),
     path("competencies/<str:program>/", competencies.CompetencyDetail.as_view(), name="competency"),
     path(
         "competencies/<str:program>/window/",

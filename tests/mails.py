@@ -41,6 +41,7 @@ from associations.legacy_forms import actions as legacy_forms
 from associations.record.models import Association
 from associations.record.rules import AssociationKind, Source
 from associations.renewals import actions as renewals
+from competencies import override_actions
 from por.accounts import actions as accounts
 from por.accounts.models import SYSTEM, Actor, Organisation, User
 from por.directory.models import Customer, Subscription
@@ -377,6 +378,16 @@ def reach_and_lose_a_level() -> None:
         history.record_each(by=SYSTEM, at=timezone.now(), events=[draft])
 
 
+def give_and_end_an_override() -> None:
+    """Give an override of a competency, and end it early."""
+    company, first, second = make_partner().organisation, make_staff(), make_staff()
+    make_member(company)
+    day = date(2018, 3, 5)
+    asked = override_actions.ask(company, "competency.smcs", "silver", by=first, reason="Late files.", begins_on=day)
+    override_actions.confirm(asked.pk, by=second)
+    override_actions.end(asked.pk, by=second, reason="The files are there.", ended_on=date(2018, 4, 1))
+
+
 def ask_for_a_password() -> None:
     """Ask for a link to choose a password."""
     person = make_user("Ines", email="ines@house.example")
@@ -402,6 +413,7 @@ CAUSES: list[Callable[[], None]] = [
     add_to_staff,
     assign_a_claim,
     reach_and_lose_a_level,
+    give_and_end_an_override,
     ask_for_a_password,
 ]
 

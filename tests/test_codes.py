@@ -32,6 +32,9 @@ EVERY_STATUS = STATUSES | {f"claim_{one}" for one in ("approved", "rejected", "r
 #: Codes that a function on the way names and this operation does not answer with. Change requests are taken from a
 #: status that has the step (STEPS); no start is entered (START); and for some the comment says why.
 IMPOSSIBLE: dict[str, set[str]] = {
+    "override_confirm": {"override_asked"},  # the verb is for that status
+    "override_decline": {"override_asked"},
+    "override_end": {"override_given"},
     "attach": STEPS,
     "remove": STEPS,
     "undo": STEPS,

@@ -15,6 +15,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from copy import copy
+from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ from associations.invitations import actions as invitations
 from associations.jobs.actions import bulk
 from associations.record import signing
 from associations.record.models import Association
+from competencies import override_actions
 from por.accounts import actions as accounts
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
@@ -177,6 +179,14 @@ def cast(shared: None) -> Cast:
         ).pk,
         "job_id": bulk.request(
             [bulk.Pair(str(subscription.subscription_id), partner.mpn_id)], dry_run=True, by=admin
+        ).pk,
+        "override_id": override_actions.ask(
+            partner.organisation,
+            "competency.smcs",
+            "silver",
+            by=people["programme_admin"],
+            reason="Late files.",
+            begins_on=date(2018, 3, 5),
         ).pk,
         "pk": token.pk,
     }

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from os import environ
 from threading import Barrier
 from typing import Any
@@ -28,6 +29,8 @@ from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
 from associations.jobs.models import Job
 from associations.record.models import Association
+from competencies import override_actions
+from competencies.models import Override
 from por.accounts.models import Actor, IdempotencyKey
 from por.api.views import document
 from por.directory.models import Subscription
@@ -417,6 +420,42 @@ def of_a_question() -> Ready:
     return Ready("post", path, path, body, {"people": []}, owner, lambda: 1)
 
 
+def of_no_override_yet() -> Ready:
+    """Return the write that asks for an override."""
+    path = "competencies/overrides/"
+    body = {
+        "mpn_id": make_partner().mpn_id,
+        "program": "competency.smcs",
+        "level": "silver",
+        "reason": "Late files.",
+        "begins_on": "2018-03-05",
+    }
+    return Ready("post", path, path, body, {**body, "reason": "Other"}, make_staff(), Override.objects.count)
+
+
+def of_an_override(suffix: str, body: Any, other_body: Any) -> Callable[[], Ready]:
+    """Return the recipe of a write to an override that another person has asked for; given if it is to end."""
+
+    def make() -> Ready:
+        company, second, day = make_partner().organisation, make_staff(), date(2018, 3, 5)
+        asked = override_actions.ask(
+            company, "competency.smcs", "silver", by=make_staff(), reason="Late files.", begins_on=day
+        )
+        if suffix == "end/":
+            override_actions.confirm(asked.pk, by=second)
+        return Ready(
+            "post",
+            f"competencies/overrides/{asked.pk}/{suffix}",
+            f"competencies/overrides/{asked.pk + 100_000}/{suffix}",
+            body,
+            other_body,
+            second,
+            lambda: Override.objects.get(pk=asked.pk).version,
+        )
+
+    return make
+
+
 #: How each write is prepared, by its name in the document.
 RECIPES: dict[str, Callable[[], Ready]] = {
     "attach": of_a_record("put", {"mpn_id": "{mpn_id}"}, {"mpn_id": "{mpn_id}", "note": "Other"}, held=False),
@@ -464,16 +503,23 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "notification_reopen": of_the_inbox("reopen/"),
     "upload_proof": of_a_proof,
     "ask_what_if": of_a_question,
+    "override_ask": of_no_override_yet,
+    "override_confirm": of_an_override("confirm/", {"note": "Seen."}, {"note": "Other"}),
+    "override_decline": of_an_override("decline/", {"note": "Not needed."}, {"note": "Other"}),
+    "override_end": of_an_override(
+        "end/", {"reason": "Over.", "ended_on": "2018-04-01"}, {"reason": "Other", "ended_on": "2018-04-01"}
+    ),
 }
 #: Writes that take a form with files, and no JSON.
 OF_FILES = {"upload_proof"}
 #: Writes that make something new, so they have no target of someone else. And activating: any partner that knows the ID
 #: may do it, and a stranger's MPN ID gives nothing away.
 NEW = {"bulk", "bulk_removals", "bulk_answers", "bulk_invitations", "invite", "activate", "move", "claim_draft"}
-NEW |= {"ask_what_if"}
+NEW |= {"ask_what_if", "override_ask"}
 #: Writes of platform staff, which is one organisation and sees everything.
 OF_STAFF = {"claim_start_review", "claim_ask", "claim_approve", "claim_reject"}
 OF_STAFF |= {"conflict_decide", "conflict_ask_customer", "conflict_ask_proof"}
+OF_STAFF |= {"override_confirm", "override_decline", "override_end"}
 #: Writes to something of one's own, for which no role is needed.
 PERSONAL = {"notification_done", "notification_reopen"}
 #: What only reads, although it has a body: everyone may ask it who may read.

@@ -63,6 +63,7 @@ class Right(StrEnum):
     DECIDE_CONFLICTS = "conflict.decide"
     WRITE_INTEREST = "interest.write"
     END_CLAIM_BY_NUMBER = "claim.end_by_number"
+    WRITE_OVERRIDES = "override.write"
 
 
 #: The number and the name of the organisation of platform staff. There is one.
@@ -118,6 +119,7 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
                 Right.REVIEW_CLAIMS,
                 Right.DECIDE_CONFLICTS,
                 Right.WRITE_INTEREST,
+                Right.WRITE_OVERRIDES,
             }
         ),
         Role.PROGRAMME_ADMINISTRATOR: frozenset(
@@ -133,6 +135,7 @@ RIGHTS: dict[OrganisationKind, dict[Role, frozenset[Right]]] = {
                 Right.READ_METRICS,
                 Right.READ_SENT_MAIL,
                 Right.WRITE_INTEREST,
+                Right.WRITE_OVERRIDES,
             }
         ),
         Role.SUPPORT: frozenset(

@@ -104,6 +104,7 @@ PAGES: dict[str, list[Link]] = {
         Link("/a/interests/", _("Interests"), "flag", right=Right.WRITE_INTEREST),
         Link("/a/claims/end/", _("End by claim number"), "x", right=Right.END_CLAIM_BY_NUMBER),
         Link("/a/conflicts/", _("Conflicts"), "scales"),
+        Link("/a/overrides/", _("Overrides"), "ok"),
         Link("/a/gaps/", _("Gaps"), "flag"),
         Link("/a/history/", _("History"), "clock"),
         Link("/a/deliveries/", _("Messages"), "send", right=Right.READ_DELIVERIES),

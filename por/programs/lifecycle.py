@@ -53,7 +53,8 @@ class LifeCycle:
 class Standing:
     """What decides the stage on a day. None is not known.
 
-    `anniversary_on` is as held, before any extension. `override_on` is the day on which an override was granted.
+    `anniversary_on` is as held, before any extension. `override_on` is the day on which an override was granted, and
+    `override_until` its last day, if that is not the one of the rule.
     """
 
     all_met: bool | None = None
@@ -62,6 +63,7 @@ class Standing:
     forecast_below: bool | None = None
     anniversary_on: date | None = None
     override_on: date | None = None
+    override_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,6 @@ def stage(rule: LifeCycle, standing: Standing, day: date) -> Stage:
 def _met(rule: LifeCycle, standing: Standing, day: date) -> bool | None:
     """Return whether everything is met, or an override of the vendor's staff stands in for it."""
     granted = standing.override_on
-    if granted is not None and granted <= day <= rule.override_until(granted):
+    if granted is not None and granted <= day <= (standing.override_until or rule.override_until(granted)):
         return True
     return standing.all_met

@@ -65,7 +65,12 @@ PROVED = {
 #: A payload of each verb as it is recorded now.
 MOVED = {**ASSOCIATION, "former": PARTNER, "to": PARTNER, "former_association": 6}
 LEVEL = {"program": "competency.smcs", "level": "silver", "before": "none", "rule_version": "smcs-2015"}
+OVERRIDE = {"override": 7, "program": "competency.smcs", "level": "silver", "begins_on": "2018-03-05"}
 NOW: dict[str, dict[str, Any]] = {
+    "override.asked": OVERRIDE | {"begins_on": None},
+    "override.given": OVERRIDE | {"until": "2018-06-05"},
+    "override.declined": OVERRIDE,
+    "override.ended": OVERRIDE | {"until": "2018-06-05", "ended_on": "2018-04-01"},
     "competency.reached": LEVEL,
     "competency.lost": LEVEL | {"level": "none", "before": "silver"},
     "partner_of_record.attached": ASSOCIATION,

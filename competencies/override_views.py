@@ -1,0 +1,132 @@
+"""The pages of the staff about overrides: the list, and what they do on the page of a company's competency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_safe
+
+from competencies import override_actions as actions
+from competencies.models import Override
+from competencies.override_forms import AskForm, DecideForm, EndForm
+from competencies.override_queries import SentForm
+from competencies.override_rules import OverrideStatus
+from competencies.programs import programs
+from competencies.queries import absent, company_for
+from competencies.views import detail
+from por.accounts.guards import only
+from por.accounts.middleware import Request
+from por.accounts.models import Organisation
+from por.accounts.rules import OrganisationKind, Right
+from por.web.filters import AsOfForm
+from por.web.lists import Listing, ListTab, counted
+from por.web.pages import as_of_context, posted, submit
+
+PAGE = "competencies:staff_competency"
+TABS = [
+    ListTab("", gettext_lazy("Open"), lambda found: found.filter(status=OverrideStatus.ASKED), order=("pk",)),
+    ListTab("all", gettext_lazy("All"), lambda found: found, order=("-pk",)),
+]
+
+
+def _overrides_text(count: int) -> str:
+    return ngettext("%(n)s override", "%(n)s overrides", count) % {"n": counted(count)}
+
+
+@require_safe
+@only(OrganisationKind.STAFF)
+def override_list(request: Request) -> HttpResponse:
+    """Show the overrides that wait for a second person, the oldest first, or all, newest first."""
+    found = Override.objects.visible_to(request.actor).for_listing()
+    shown = Listing(request, found, order=("-pk",), tabs=TABS, count_text=_overrides_text)
+    rows = [(one, programs()[one.program].title, _page_of(one)) for one in shown.page.rows]
+    return render(request, "competencies/override_list.html", shown.context | {"rows": rows}, status=shown.status)
+
+
+def _page_of(override: Override) -> str:
+    """Return the page of its competency, on its first day where that has been named."""
+    day = f"?as_of={override.begins_on.isoformat()}" if override.begins_on else ""
+    return reverse(PAGE, args=[override.company.number, override.program]) + day
+
+
+@posted(PAGE)
+@only(OrganisationKind.STAFF, to=Right.WRITE_OVERRIDES)
+def override_ask(request: Request, mpn_id: str, program: str) -> HttpResponse:
+    company, found = company_for(request.actor, mpn_id), programs().get(program)
+    if found is None:
+        raise absent()
+    form = AskForm(found, request.POST)
+
+    def ask() -> Override:
+        return actions.ask(company, program, by=request.actor, **form.cleaned_data)
+
+    done = _("You asked for the override. Another person of platform staff confirms or declines it.")
+    return _send(request, company, program, form, ask, done=done)
+
+
+@posted(PAGE)
+@only(OrganisationKind.STAFF, to=Right.WRITE_OVERRIDES)
+def override_decide(request: Request, mpn_id: str, program: str) -> HttpResponse:
+    """Confirm or decline. A second click changes nothing and gets the same answer."""
+    company, form = company_for(request.actor, mpn_id), DecideForm(request.POST)
+    is_confirmed = request.POST.get("decision") == DecideForm.CONFIRM
+    verb = actions.confirm if is_confirmed else actions.decline
+
+    def decide() -> Override:
+        given = form.cleaned_data
+        return verb(_key(company, program, given["override"]), by=request.actor, note=given["note"])
+
+    done = _("The override is given. We tell the company.") if is_confirmed else _("The override is declined.")
+    again = "override_given" if is_confirmed else "override_declined"
+    return _send(request, company, program, form, decide, done=done, again=again)
+
+
+@posted(PAGE)
+@only(OrganisationKind.STAFF, to=Right.WRITE_OVERRIDES)
+def override_end(request: Request, mpn_id: str, program: str) -> HttpResponse:
+    """End an override early. A second click changes nothing and gets the same answer."""
+    company, form = company_for(request.actor, mpn_id), EndForm(request.POST)
+
+    def end() -> Override:
+        given = form.cleaned_data
+        key = _key(company, program, given["override"])
+        return actions.end(key, by=request.actor, reason=given["reason"], ended_on=given["ended_on"])
+
+    done = _("The override is ended. We tell the company.")
+    return _send(request, company, program, form, end, done=done, again="override_ended")
+
+
+def _key(company: Organisation, program: str, override_id: int) -> int:
+    """Return the key of an override of this page. Raises NotFound for one of another page."""
+    if not Override.objects.filter(pk=override_id, company=company, program=program).exists():
+        raise actions.absent()
+    return override_id
+
+
+def _send(
+    request: Request,
+    company: Organisation,
+    program: str,
+    form: forms.Form,
+    verb: Callable[[], Override],
+    *,
+    done: str,
+    again: str = "",
+) -> HttpResponse:
+    """Call the verb and show the page again. `again` is the code of the refusal that a second click gets."""
+    sent = submit(form, verb)
+    if sent.is_done:
+        messages.success(request, done)
+    if sent.is_done or (again and sent.refused is not None and sent.refused.code == again):
+        past = AsOfForm(request.GET)
+        past.is_valid()
+        query = as_of_context(request, past)["as_of_query"]
+        return redirect(reverse(PAGE, args=[company.number, program]) + query)
+    return detail(request, company, program, SentForm(form, sent.status))

@@ -1,0 +1,406 @@
+"""An override of a competency: one of the staff asks, another one confirms, and it stands in for what is not met."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from competencies import actions, override_actions
+from competencies.models import Attainment, Override, Recompute
+from competencies.queries import attained_in, known_in
+from competencies.results import Result
+from por.accounts.models import Actor
+from por.directory.models import Partner
+from por.errors import Forbidden, NotFound, Refused
+from por.history.actions.relaying import relay
+from por.history.models import Event
+from por.notifications.models import Delivery, Notification
+from por.programs.lifecycle import StageName
+from tests import estates
+from tests.at_once import at_once, together
+from tests.competencies.test_forecast import sold
+from tests.estates import PARTNER, holding
+from tests.factories import make_partner, make_staff
+
+SMCS = "competency.smcs"
+DAY = date(2018, 3, 5)
+
+
+@pytest.fixture
+def asker() -> Actor:
+    return make_staff("reviewer")
+
+
+@pytest.fixture
+def second() -> Actor:
+    return make_staff("programme_administrator")
+
+
+class Clock:
+    """Which day it is for the verbs. The database takes no event of another day, so the time stays that of today."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def set(self, day: date) -> None:
+        self._monkeypatch.setattr(override_actions, "_today", lambda: day)
+        self._monkeypatch.setattr(Actor, "today", day)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def ask(partner: Partner, asker: Actor, **given: Any) -> Override:
+    fields = {"program": SMCS, "level": "silver", "reason": "Their files are late.", "begins_on": DAY} | given
+    return override_actions.ask(partner.organisation, by=asker, **fields)
+
+
+def give(partner: Partner, asker: Actor, second: Actor, **given: Any) -> Override:
+    return override_actions.confirm(ask(partner, asker, **given).pk, by=second)
+
+
+def result(partner: Partner, day: date, program: str = SMCS) -> Result:
+    return attained_in(partner.organisation, program, day)
+
+
+def stage(partner: Partner, day: date) -> StageName | None:
+    return result(partner, day).stage.name
+
+
+def refusal(call: Any) -> tuple[str, str | None]:
+    with pytest.raises(Refused) as refused, transaction.atomic():
+        call()
+    return refused.value.code, refused.value.field
+
+
+def verbs(partner: Partner) -> list[str]:
+    found = Event.objects.filter(chain=f"organisation:{partner.pk}", verb__startswith="override.")
+    return list(found.order_by("pk").values_list("verb", flat=True))
+
+
+# --- Two persons ----------------------------------------------------------------------------------------------------
+
+
+def test_override_holds_only_once_another_person_confirms_it(partner, asker, second):
+    asked = ask(partner, asker)
+    assert result(partner, DAY).override_until is None
+
+    given = override_actions.confirm(asked.pk, by=second, note="Seen.")
+    assert (given.status, given.begins_on, given.until) == ("given", DAY, date(2018, 6, 5))
+    assert (given.asked_by, given.decided_by, given.decision_note) == (asker.user, second.user, "Seen.")
+    assert result(partner, DAY).override_until == date(2018, 6, 5)
+    assert verbs(partner) == ["override.asked", "override.given"]
+
+
+@pytest.mark.parametrize("verb", ["confirm", "decline"])
+def test_person_who_asked_cannot_decide_and_another_one_can(partner, asker, second, verb):
+    asked = ask(partner, asker)
+    decide = getattr(override_actions, verb)
+    assert refusal(lambda: decide(asked.pk, by=asker)) == ("own_request", None)
+    assert Override.objects.get().status == "asked"
+    assert verbs(partner) == ["override.asked"]
+
+    assert decide(asked.pk, by=second).status in {"given", "declined"}
+
+
+def test_database_refuses_one_person_for_both_acts(partner, asker, second):
+    """Control: with another person the same row can be stored."""
+    asked = ask(partner, asker)
+    days = {"status": "given", "begins_on": DAY, "until": DAY}
+    with pytest.raises(IntegrityError, match="an_override_needs_two_persons"), transaction.atomic():
+        Override.objects.filter(pk=asked.pk).update(decided_by=asker.user, **days)
+    assert Override.objects.filter(pk=asked.pk).update(decided_by=second.user, **days) == 1
+
+
+def test_declined_override_never_holds_and_another_one_can_be_asked_for(partner, asker, second):
+    override_actions.decline(ask(partner, asker).pk, by=second, note="Not needed.")
+    assert result(partner, DAY).override_until is None
+    assert verbs(partner) == ["override.asked", "override.declined"]
+    assert ask(partner, second).status == "asked"
+
+
+def test_decision_comes_once(partner, asker, second):
+    given = give(partner, asker, second)
+    assert refusal(lambda: override_actions.decline(given.pk, by=second)) == ("override_given", None)
+    assert refusal(lambda: override_actions.confirm(given.pk, by=second)) == ("override_given", None)
+    override_actions.end(given.pk, by=asker, reason="Over.", ended_on=DAY)
+    assert refusal(lambda: override_actions.end(given.pk, by=asker, reason="Over.")) == ("override_ended", None)
+    asked = ask(partner, asker)
+    assert refusal(lambda: override_actions.end(asked.pk, by=second, reason="Over.")) == ("override_asked", None)
+
+
+def test_one_request_is_open_for_a_company_and_programme(partner, asker, second):
+    ask(partner, asker)
+    assert refusal(lambda: ask(partner, second, level="gold")) == ("override_asked", None)
+    ask(partner, asker, program="competency.cloud_productivity")
+    ask(make_partner(), asker)
+    assert Override.objects.count() == 3
+
+
+@pytest.mark.parametrize("role", ["support", "auditor"])
+def test_roles_without_the_right_can_do_nothing(partner, asker, second, role):
+    given, other = give(partner, asker, second), make_staff(role)
+    asked = ask(partner, asker)
+    for call in (
+        lambda: ask(partner, other),
+        lambda: override_actions.confirm(asked.pk, by=other),
+        lambda: override_actions.decline(asked.pk, by=other),
+        lambda: override_actions.end(given.pk, by=other, reason="Over."),
+    ):
+        with pytest.raises(Forbidden):
+            call()
+
+
+def test_partner_finds_no_override_of_its_own(partner, asker, second, amira):
+    asked = ask(partner, asker)
+    with pytest.raises(Forbidden):
+        ask(partner, amira)
+    with pytest.raises(NotFound):
+        override_actions.confirm(asked.pk, by=amira)
+    assert not Override.objects.visible_to(amira).exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "field"),
+    [
+        ({"reason": "  "}, "reason_missing", "reason"),
+        ({"program": "competency.nothing"}, "not_a_competency", "program"),
+        ({"program": "pcs.modern_work", "level": "qualified"}, "not_a_competency", "program"),
+        ({"program": "competency"}, "not_a_competency", "program"),
+        ({"level": "qualified"}, "level_unknown", "level"),
+        ({"begins_on": date(2099, 1, 1)}, "begins_in_future", "begins_on"),
+        ({"begins_on": date(2014, 8, 31)}, "no_rules_on_day", "begins_on"),
+        ({"begins_on": date(2022, 10, 3)}, "no_rules_on_day", "begins_on"),
+        ({"begins_on": None}, "no_rules_on_day", "begins_on"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_its_field(partner, asker, given, code, field):
+    assert refusal(lambda: ask(partner, asker, **given)) == (code, field)
+    assert not Override.objects.exists()
+    assert not verbs(partner)
+
+
+# --- Its days -------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_first_day_it_holds_from_the_day_of_the_confirmation(partner, asker, second, clock):
+    clock.set(date(2018, 3, 1))
+    asked = ask(partner, asker, begins_on=None)
+    clock.set(DAY)
+    override_actions.confirm(asked.pk, by=second)
+
+    held = [day for day in _days(date(2018, 2, 25), date(2018, 6, 15)) if result(partner, day).override_until]
+    assert (held[0], held[-1]) == (DAY, date(2018, 6, 5))
+    assert len(held) == 93, "every day from the first to the last"
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+@pytest.mark.parametrize(
+    ("begins", "until"),
+    [
+        (date(2017, 11, 30), date(2018, 2, 28)),
+        (date(2019, 11, 30), date(2020, 2, 29)),
+        (date(2020, 1, 31), date(2020, 4, 30)),
+    ],
+)
+def test_three_months_end_on_the_last_day_of_a_shorter_month(partner, asker, second, begins, until):
+    assert give(partner, asker, second, begins_on=begins).until == until
+
+
+@pytest.mark.parametrize("ended", [DAY, date(2018, 4, 10), date(2018, 6, 5)])
+def test_ended_early_it_holds_until_the_day_before(partner, asker, second, ended):
+    given = give(partner, asker, second)
+    override_actions.end(given.pk, by=asker, reason="Their files are there.", ended_on=ended)
+
+    before, day = ended - timedelta(days=1), ended
+    assert result(partner, day).override_until is None
+    assert result(partner, before).override_until == (before if before >= DAY else None)
+    assert Event.objects.get(verb="override.ended").reason == "Their files are there."
+
+
+def test_end_lies_within_the_override_and_not_in_the_future(partner, asker, second, clock):
+    given = give(partner, asker, second)
+    for day in (DAY - timedelta(days=1), date(2018, 6, 6), None):
+        end = lambda day=day: override_actions.end(given.pk, by=asker, reason="Over.", ended_on=day)  # noqa: E731
+        assert refusal(end) == ("end_outside", "ended_on")
+    assert refusal(lambda: override_actions.end(given.pk, by=asker, reason=" ")) == ("reason_missing", "reason")
+
+    clock.set(date(2018, 4, 1))
+    later = lambda: override_actions.end(given.pk, by=asker, reason="Over.", ended_on=date(2018, 4, 2))  # noqa: E731
+    assert refusal(later) == ("end_outside", "ended_on")
+    assert override_actions.end(given.pk, by=asker, reason="Over.").ended_on == date(2018, 4, 1)
+
+
+def test_of_two_that_overlap_the_one_that_holds_longest_counts(partner, asker, second):
+    give(partner, asker, second)
+    later = give(partner, asker, second, begins_on=date(2018, 5, 1))
+    assert result(partner, date(2018, 4, 30)).override_until == date(2018, 6, 5)
+    assert result(partner, date(2018, 5, 1)).override_until == date(2018, 8, 1)
+    override_actions.end(later.pk, by=second, reason="Not needed.", ended_on=date(2018, 5, 1))
+    assert result(partner, date(2018, 5, 1)).override_until == date(2018, 6, 5)
+
+
+def test_last_day_is_that_of_the_day_it_was_given_even_if_a_later_rule_is_shorter(tmp_path, asker, second, monkeypatch):
+    partner = load(tmp_path)
+    given = give(partner, asker, second)
+    shorter = lambda self, day: day + timedelta(days=3)  # noqa: E731
+    monkeypatch.setattr("por.programs.lifecycle.LifeCycle.override_until", shorter)
+    assert result(partner, given.until).override_until == given.until == date(2018, 6, 5)
+    assert stage(partner, given.until) is not stage(partner, given.until + timedelta(days=1))
+    assert give(partner, asker, second).until == DAY + timedelta(days=3), "control: the rule is another one now"
+
+
+# --- What it stands in for ------------------------------------------------------------------------------------------
+
+
+def load(directory: Any, *holdings: dict[str, str]) -> Partner:
+    """Load a partner with one new customer of the four that silver needs. Without holdings, another company has one."""
+    rows = list(holdings) or [holding(estates.RIVAL)]
+    partners = [estates.partner(market="developed"), estates.partner(estates.RIVAL)]
+    files = estates.write(directory, partners=partners, holdings=rows, **sold("2017-09-01"))
+    assert not estates.load(files).errors
+    return Partner.objects.get(mpn_id=PARTNER)
+
+
+def test_company_that_meets_too_little_is_qualified_while_it_holds(tmp_path, asker, second):
+    partner = load(tmp_path)
+    give(partner, asker, second)
+    stages = [stage(partner, day) for day in (date(2018, 3, 4), DAY, date(2018, 6, 5), date(2018, 6, 6))]
+    assert stages == [StageName.STARTED, StageName.QUALIFIED, StageName.QUALIFIED, StageName.STARTED]
+    assert result(partner, DAY).level == "none", "what is measured stays what it is"
+
+
+def test_company_that_has_paid_stays_active_and_is_not_lost_after_its_anniversary(tmp_path, asker, second):
+    partner = load(tmp_path, holding(anniversary_on="2018-04-30", fee_paid_on="2017-04-30"))
+    give(partner, asker, second)
+    days = {
+        date(2018, 3, 4): StageName.ACTIVE,
+        date(2018, 4, 30): StageName.ACTIVE,
+        date(2018, 5, 1): StageName.QUALIFIED,
+        date(2018, 6, 5): StageName.QUALIFIED,
+        date(2018, 6, 6): StageName.LOST,
+    }
+    assert {day: stage(partner, day) for day in days} == days
+
+
+def test_override_is_of_one_company_and_one_competency(partner, asker, second):
+    give(partner, asker, second)
+    assert result(make_partner(), DAY).override_until is None
+    assert result(partner, DAY, "competency.cloud_productivity").override_until is None
+
+
+def test_scores_have_none_even_if_a_row_says_so(partner, asker, second):
+    given = give(partner, asker, second)
+    Override.objects.filter(pk=given.pk).update(program="pcs.modern_work", begins_on="2023-01-01", until="2023-04-01")
+    found = result(partner, date(2023, 2, 1), "pcs.modern_work")
+    assert (found.override_until, found.stage.name) == (None, None)
+
+
+def test_location_has_that_of_its_company(asker, second):
+    company = make_partner("Nordvik Group", kind="global")
+    make_partner(parent=company.organisation)
+    give(company, asker, second)
+    assert result(company, DAY).override_until == date(2018, 6, 5)
+
+
+# --- Stored and told ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_giving_and_ending_compute_the_stored_days_anew_and_what_was_stored_stays(partner, asker, second):
+    stored = Attainment.objects.filter(company=partner.pk, program=SMCS).order_by("pk")
+    given = {"company": partner.organisation, "program": SMCS, "level": "none", "result": {"override_until": None}}
+    for day in (date(2018, 3, 1), date(2018, 4, 20)):
+        Attainment.objects.create(day=day, **given)
+    asked = ask(partner, asker)
+    relay()
+    assert not Recompute.objects.exists(), "asking changes nothing"
+
+    override_actions.confirm(asked.pk, by=second)
+    relay()
+    assert [(one.company_id, one.since) for one in Recompute.objects.all()] == [(partner.pk, DAY)]
+    actions.run()
+    override_actions.end(asked.pk, by=second, reason="Over.", ended_on=date(2018, 4, 20))
+    relay()
+    assert Recompute.objects.get().since == DAY
+    actions.run()
+
+    assert [(str(one.day), one.result["override_until"]) for one in stored] == [
+        ("2018-03-01", None),
+        ("2018-04-20", None),
+        ("2018-04-20", "2018-06-05"),
+        ("2018-04-20", None),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_known_at_reads_an_override_that_was_stored(partner, asker, second):
+    give(partner, asker, second)
+    actions.compute_now([partner.pk], DAY)
+    today = timezone.now().date()
+    assert known_in(partner.organisation, SMCS, DAY, today).override_until == date(2018, 6, 5)
+    assert known_in(partner.organisation, SMCS, DAY, today - timedelta(days=1)).override_until is None
+
+
+def test_company_is_told_when_it_is_given_and_ended_and_not_when_it_is_asked_for(partner, asker, second, amira):
+    asked = ask(partner, asker)
+    relay()
+    assert not Delivery.objects.exists()
+    override_actions.confirm(asked.pk, by=second)
+    relay()
+    override_actions.end(asked.pk, by=second, reason="Over.", ended_on=date(2018, 4, 1))
+    relay()
+
+    told = Delivery.objects.order_by("pk").values_list("template", "recipient")
+    assert list(told) == [("override_given", amira.user.email), ("override_ended", amira.user.email)]
+    assert Notification.objects.filter(membership__user=amira.user).count() == 2
+
+
+def test_declining_tells_nobody(partner, asker, second, amira):
+    override_actions.decline(ask(partner, asker).pk, by=second)
+    relay()
+    assert not Delivery.objects.exists()
+
+
+# --- At the same moment ---------------------------------------------------------------------------------------------
+
+
+def _race(partner: Partner, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the outcomes of two who ask at once. Both look for an open one before either writes, if they can."""
+    monkeypatch.setattr(override_actions, "_require_none_open", together(override_actions._require_none_open))
+    one, other = make_staff(), make_staff()
+    return at_once(lambda: ask(partner, one), lambda: ask(partner, other))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_ask_at_once_one_is_refused(partner, monkeypatch):
+    assert _race(partner, monkeypatch) == ["done", "override_asked"]
+    assert Override.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_without_the_lock_only_the_constraint_stops_the_second(partner, monkeypatch):
+    monkeypatch.setattr(override_actions, "_lock", lambda company: None)
+    with pytest.raises(IntegrityError, match="one_open_override_of_a_programme"):
+        _race(partner, monkeypatch)
+    assert Override.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_a_confirmation_and_a_refusal_at_once_one_counts(partner, asker):
+    asked, one, other = ask(partner, asker), make_staff(), make_staff()
+    outcomes = at_once(
+        lambda: override_actions.confirm(asked.pk, by=one), lambda: override_actions.decline(asked.pk, by=other)
+    )
+    status = Override.objects.get().status
+    assert outcomes == ["done", f"override_{status}"]
+    assert len(verbs(partner)) == 2

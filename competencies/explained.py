@@ -80,8 +80,8 @@ def counted_text(of: MonthsOf, day: date) -> str:
     if of.counted == len(of.months):
         return (
             ngettext(
-                "Who becomes the partner of record on %(day)s has this month at once, although it is earlier.",
-                "Who becomes the partner of record on %(day)s has all %(n)s months at once, although they are earlier.",
+                "A partner attached on %(day)s immediately has this month, although it is earlier.",
+                "A partner attached on %(day)s immediately has all %(n)s months, although they are earlier.",
                 of.counted,
             )
             % values
@@ -89,14 +89,14 @@ def counted_text(of: MonthsOf, day: date) -> str:
     if of.counted:
         return (
             _(
-                "Who becomes the partner of record on %(day)s has %(n)s of %(all)s months: those from %(first)s on. "
+                "A partner attached on %(day)s has %(n)s of %(all)s months: those from %(first)s on. "
                 "All months are there from the end of %(full)s on."
             )
             % values
         )
     return (
         _(
-            "Who becomes the partner of record on %(day)s has none of these months. The first month that counts is "
+            "A partner attached on %(day)s has none of these months. The first month that counts is "
             "%(first)s, and all months are there from the end of %(full)s on."
         )
         % values

@@ -149,7 +149,7 @@ def _competency(program: str) -> Program:
     """Return the programme. Raise Refused on `program` unless it is a competency that is computed."""
     found = programs().get(program)
     if found is None or program not in COMPUTED or found.family is not Family.COMPETENCY:
-        message = _("This is no competency that is computed. Only those can have an override: scores cannot.")
+        message = _("Only competencies that are computed can have an override. Scores cannot.")
         raise Refused("not_a_competency", message, field="program")
     return found
 

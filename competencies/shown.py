@@ -144,7 +144,7 @@ def _forecast(result: Result) -> Iterator[str]:
         text = (
             _("At the anniversary on %(when)s the requirements will not be met, if nothing is added:")
             if result.stage.at_risk
-            else _("Nobody can tell whether the requirements will be met at the anniversary on %(when)s:")
+            else _("We cannot tell whether the requirements will be met at the anniversary on %(when)s:")
         )
         yield " ".join([text % {"when": day_text(until)}, *_lacking(result)])
     if result.level not in (None, NO_LEVEL):

@@ -212,10 +212,10 @@ SENTENCES: Mapping[Why, Words] = {
     Why.TOTAL_UNDETERMINED: Words(gettext_lazy("The total is not known: %(have)s. Required: %(need)s."), "info"),
     Why.BEST_TRACK: Words(gettext_lazy("The track with the best total counts: %(track)s."), "info"),
     Why.SEATS_OF_TODAY: Words(
-        gettext_lazy("For some subscriptions no month tells the number of seats, so today’s seats count."), "info"
+        gettext_lazy("For some subscriptions, no month reports the number of seats, so today’s number counts."), "info"
     ),
     Why.SEATS_UNKNOWN: Words(gettext_lazy("The number of seats of some subscriptions is not known."), "info"),
-    Why.MONTHS_NOT_REPORTED: Words(gettext_lazy("For some of the months no data has been imported."), "info"),
+    Why.MONTHS_NOT_REPORTED: Words(gettext_lazy("For some months, no data has been imported."), "info"),
     Why.CURRENCIES_DIFFER: Words(
         gettext_lazy("Some amounts are in other currencies. Nothing is converted, so the sum is not known."), "info"
     ),

@@ -91,7 +91,7 @@ WINDOW_EXAMPLE: WindowShape = {
             "retroactive": "window",
             "months": [{"month": "2018-06-01", "amount": 1000.0, "is_reported": True, "counts": True}],
             "total": 12000.0,
-            "detail": "Who becomes the partner of record on 10 Jul 2018 has all 12 months at once.",
+            "detail": "A partner attached on 10 Jul 2018 immediately has all 12 months, although they are earlier.",
         }
     ],
     "days": [],

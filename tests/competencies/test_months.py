@@ -121,7 +121,7 @@ def test_all_months_are_there_from_the_month_that_the_page_names(tmp_path: Any) 
 @pytest.mark.parametrize(
     ("day", "said"),
     [
-        ("2018-06-15", "Who becomes the partner of record on 15 Jun 2018 has all 12 months at once"),
+        ("2018-06-15", "A partner attached on 15 Jun 2018 immediately has all 12 months"),
         ("2019-06-15", "has none of these months. The first month that counts is Jun 2019"),
         ("2019-06-30", "has 1 of 12 months: those from Jun 2019 on."),
     ],

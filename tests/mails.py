@@ -378,6 +378,16 @@ def reach_and_lose_a_level() -> None:
         history.record_each(by=SYSTEM, at=timezone.now(), events=[draft])
 
 
+def put_a_paid_level_at_risk() -> None:
+    """Record that a paid level of a company is at risk, as the worker does."""
+    partner = make_partner()
+    make_member(partner.organisation)
+    about = history.ObjectRef("competency", "pcs.modern_work", "Solutions Partner for Modern Work")
+    payload = {"program": about.id, "level": "qualified", "anniversary_on": "2027-01-31", "rule_version": "pcs-mw-2022"}
+    draft = history.EventDraft(partner.pk, payload, about, verb="competency.at_risk")
+    history.record_each(by=SYSTEM, at=timezone.now(), events=[draft])
+
+
 def give_and_end_an_override() -> None:
     """Give an override of a competency, and end it early."""
     company, first, second = make_partner().organisation, make_staff(), make_staff()
@@ -413,6 +423,7 @@ CAUSES: list[Callable[[], None]] = [
     add_to_staff,
     assign_a_claim,
     reach_and_lose_a_level,
+    put_a_paid_level_at_risk,
     give_and_end_an_override,
     ask_for_a_password,
 ]

@@ -30,7 +30,7 @@ from por.imports import mapping, uploads
 from por.imports import rules as imports
 from por.wsgi import application
 from tests.api import Api, check
-from tests.factories import make_member, make_partner
+from tests.factories import make_member, make_partner, make_staff
 from tests.pages import signed_in
 from tests.test_permissions import ROWS
 
@@ -119,7 +119,7 @@ def test_every_operation_without_parameters_says_the_bound(admin: Actor) -> None
     ]
     assert "/api/v1/bulk/partner-of-record/" in found
     for path in found:
-        for actor in (admin, make_member(make_partner().organisation)):
+        for actor in (admin, make_member(make_partner().organisation), make_staff()):
             api = Api(actor)
             answer = send(api.client, path, Body(), "application/json", HTTP_AUTHORIZATION=api.headers["Authorization"])
             check("post", path, answer)

@@ -113,7 +113,7 @@ def test_a_list_is_a_file_where_the_caller_accepts_one(admin, path):
     if operation is None:
         return
     is_list = "text/csv" in operation["responses"]["200"]["content"]
-    api = next(one for one in map(Api, readers(admin)) if one.get(path).status_code != 403)
+    api = next(one for one in map(Api, readers(admin)) if one.get(path).status_code not in (403, 404))
 
     answer = api.get(path, Accept="text/csv")
 
@@ -133,7 +133,7 @@ def readers(admin):
     """Yield a customer, a partner and staff: each list is for one of them at least."""
     yield admin
     yield make_member(make_partner().organisation)
-    yield make_staff("administrator")
+    yield make_staff("auditor")
 
 
 def test_every_component_is_a_json_schema():

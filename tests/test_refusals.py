@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import date
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from associations.delegated_admin import actions as administrators
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
 from associations.record.models import Association
+from competencies import override_actions
 from por.api.views import document
 from por.directory.models import Customer, Partner, Subscription
 from tests.api import Api
@@ -138,8 +140,30 @@ def draft_too_many(ready: Ready) -> None:
     Claim.objects.bulk_create(Claim(origin="api", created_at=now, **of) for _each in range(drafting.MOST_DRAFTS))
 
 
+def ask_for_override(ready: Ready) -> None:
+    company = Partner.objects.select_related("organisation").get(mpn_id=ready.body["mpn_id"]).organisation
+    given = {"reason": "Late files.", "begins_on": date.fromisoformat(ready.body["begins_on"])}
+    override_actions.ask(company, ready.body["program"], ready.body["level"], by=make_staff(), **given)
+
+
+def override_in(ready: Ready) -> int:
+    return int(ready.path.split("/")[2])
+
+
+def decline_override(ready: Ready) -> None:
+    override_actions.decline(override_in(ready), by=make_staff(), note="Not needed.")
+
+
+def end_override(ready: Ready) -> None:
+    override_actions.end(override_in(ready), by=make_staff(), reason="Over.", ended_on=date(2018, 4, 1))
+
+
 #: What makes each write impossible by the state of the record.
 SPOIL: dict[str, Callable[[Ready], None]] = {
+    "override_ask": ask_for_override,
+    "override_confirm": decline_override,
+    "override_decline": decline_override,
+    "override_end": end_override,
     "attach": expire,
     "remove": remove,
     "undo": undo,
@@ -233,6 +257,8 @@ def everything_locked() -> Iterator[None]:
         with other.cursor() as cursor:
             for table in ("directory_customer", "directory_subscription", "associations_invitation"):
                 cursor.execute(f"SELECT FROM {table} FOR UPDATE")
+            # Overrides lock their company. Rows that name an organisation do not wait for this.
+            cursor.execute("SELECT FROM accounts_organisation FOR NO KEY UPDATE")
         yield
     finally:
         other.rollback()

@@ -241,8 +241,9 @@ def test_nearly_every_operation_was_done_at_least_once():
     if len(answered) < len(OPERATIONS):
         pytest.skip("the operations were not all asked")
     # No file that is made up is one that may be uploaded, and a claim or a conflict is rarely in the right status. Few
-    # associations may be ended.
-    asked = {name for name in OPERATIONS if not name.startswith(("claim", "conflict", "proof", "end_"))} - OF_FILES
+    # associations may be ended, and an override is for a company and a day that are rarely made up.
+    rare = ("claim", "conflict", "proof", "end_", "override")
+    asked = {name for name in OPERATIONS if not name.startswith(rare)} - OF_FILES
     done = [name for name, statuses in answered.items() if name in asked and min(statuses) < 300]
 
     assert len(done) >= 0.9 * len(asked), sorted(asked - set(done))

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -345,7 +346,7 @@ def test_giving_and_ending_compute_the_stored_days_anew_and_what_was_stored_stay
 @pytest.mark.django_db(transaction=True)
 def test_known_at_reads_an_override_that_was_stored(partner, asker, second):
     give(partner, asker, second)
-    actions.compute_now([partner.pk], DAY)
+    call_command("recompute", as_of=DAY.isoformat(), partner=partner.mpn_id)
     today = timezone.now().date()
     assert known_in(partner.organisation, SMCS, DAY, today).override_until == date(2018, 6, 5)
     assert known_in(partner.organisation, SMCS, DAY, today - timedelta(days=1)).override_until is None

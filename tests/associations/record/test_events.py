@@ -72,6 +72,12 @@ NOW: dict[str, dict[str, Any]] = {
     "override.declined": OVERRIDE,
     "override.ended": OVERRIDE | {"until": "2018-06-05", "ended_on": "2018-04-01"},
     "competency.reached": LEVEL,
+    "competency.at_risk": {
+        "program": "competency.smcs",
+        "level": "silver",
+        "anniversary_on": "2016-09-14",
+        "rule_version": "smcs-2015",
+    },
     "competency.lost": LEVEL | {"level": "none", "before": "silver"},
     "partner_of_record.attached": ASSOCIATION,
     "partner_of_record.removed": {**ASSOCIATION, "end_reason": "removed"},

@@ -17,6 +17,7 @@ from competencies.results import Amount, MetricResult, Reason, Result
 from competencies.words import (
     LEVELS,
     METRICS,
+    SENTENCES,
     TRACKS,
     amount_text,
     is_met,
@@ -47,8 +48,6 @@ STAGES: dict[StageName | None, tuple[LazyText, str]] = {
     None: (gettext_lazy("Not known"), ""),
 }
 AT_RISK: tuple[LazyText, str] = (gettext_lazy("Active, at risk"), "warn")
-#: Codes about levels that say no more than those of their metrics.
-_OF_LEVELS = (Why.LEVEL_UNDETERMINED, Why.BEST_TRACK)
 
 
 @dataclass(frozen=True)
@@ -140,13 +139,12 @@ def _forecast(result: Result) -> Iterator[str]:
     if not result.has_forecast:
         return
     until = result.stage.valid_until
-    if until is not None and (result.stage.at_risk or result.ahead):
-        text = (
-            _("At the anniversary on %(when)s the requirements will not be met, if nothing is added:")
-            if result.stage.at_risk
-            else _("We cannot tell whether the requirements will be met at the anniversary on %(when)s:")
-        )
-        yield " ".join([text % {"when": day_text(until)}, *_lacking(result)])
+    if until is not None and result.stage.at_risk:
+        text = _("At the anniversary on %(when)s the requirements will not be met, if nothing is added:")
+        yield " ".join([text % {"when": day_text(until)}, *dict.fromkeys(_lacking(result))])
+    elif until is not None and result.ahead:
+        text = _("We cannot tell whether the requirements will be met at the anniversary on %(when)s.")
+        yield text % {"when": day_text(until)}
     if result.level not in (None, NO_LEVEL):
         level = {"level": str(LEVELS[result.level])}
         if result.safe_until is None:
@@ -159,10 +157,10 @@ def _forecast(result: Result) -> Iterator[str]:
 def _lacking(result: Result) -> Iterator[str]:
     """Yield what a paid level lacks at its anniversary, each with its metric."""
     for reason in result.ahead:
-        if is_met(reason) is True or reason.code is Why.FIGURE_NOT_PUBLISHED or reason.code in _OF_LEVELS:
+        if is_met(reason) is not False or _is_open(reason):
             continue
         metric = reason.figures.get("metric")
-        if not isinstance(metric, str) or metric not in METRICS:
+        if not isinstance(metric, str) or metric not in METRICS or reason.code is Why.AT_ZERO:
             yield reason_text(reason, Unit.POINTS)
             continue
         rule = result.version.metrics.get(metric)
@@ -176,7 +174,10 @@ def _row(result: Result, metric: MetricResult) -> MetricRow:
     needs = [Need(str(LEVELS[level]), _need(reason, unit), is_met(reason)) for level, reason in about]
     decisive = [reason for level, reason in about if level == target_of(result)]
     rule = result.version.metrics[metric.metric]
-    lines = list(dict.fromkeys(_line(reason, unit_of(reason, rule)) for reason in (*decisive, *metric.reasons)))
+    said = [*decisive, *metric.reasons]
+    if any(reason.code is Why.MONTHS_NOT_REPORTED for reason in said):
+        said = [reason for reason in said if words_of(reason) is not SENTENCES[Why.NO_FACTS]]
+    lines = list(dict.fromkeys(_line(reason, unit_of(reason, rule)) for reason in said))
     notes = [] if metric.points is not None else [_line(reason, unit) for reason in metric.reasons]
     points = ""
     if metric.points is not None and metric.most is not None:

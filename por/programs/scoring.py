@@ -226,7 +226,8 @@ class BestOfOptions:
         leader = max(parts, key=lambda kind: parts[kind].low)
         why = Why.MIXED_OPTIONS if all(one.high < inf for one in parts.values()) else Why.FACTS_INCOMPLETE
         code = Code(why, {"metric": name, "best": leader, "points": known, "need": most.json(), "have": best.json()})
-        return Scored(best, _between(best, most), (code, *_capped(name, best.low > most.high, most)), parts)
+        value = facts.number(f"{name}.{leader}")  # what was measured for it, not what it is worth
+        return Scored(value, _between(best, most), (code, *_capped(name, best.low > most.high, most)), parts)
 
     def most(self, choice: Mapping[str, str]) -> Q:
         return self.max.of(choice)

@@ -184,7 +184,9 @@ def test_open_choice_is_tried_with_each_value() -> None:
 
 
 def test_parts_are_neither_rounded_nor_capped() -> None:
-    parts = scored(OPTIONS, {"m.cpor": 15, "m.dpor": 1}, track="big").parts
+    best = scored(OPTIONS, {"m.cpor": 15, "m.dpor": 1}, track="big")
+    assert best.value == point(15), "what was measured for the best kind, not its points"
+    parts = best.parts
     assert (parts["cpor"], parts["dpor"].json()) == (point(45), "3/4")
     parts = scored(MARK, {"now": 400, "pau": 1000, "base": 400, "rate": 3, "cap": 1000}).parts
     assert (parts["max_units"].json(), parts["potential"]) == ("1000/3", point(1800))

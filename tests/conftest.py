@@ -17,6 +17,7 @@ from django.core.cache import caches
 from django.db import transaction
 from django.test import Client, TransactionTestCase
 from django.test.utils import override_settings
+from django.utils import translation
 
 from por.accounts.models import Actor
 from por.celery import app
@@ -84,6 +85,12 @@ def _own_valkey() -> Iterator[None]:
 def _empty_local_cache() -> None:
     """Empty the cache: primary keys repeat from test to test, and so would the figures kept for them."""
     caches["local"].clear()
+
+
+@pytest.fixture(autouse=True)
+def _no_language_of_another_test() -> None:
+    """Forget the language that a request of an earlier test has left active in this process."""
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

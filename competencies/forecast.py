@@ -17,7 +17,7 @@ from operator import or_
 from competencies.facts import Figures, choices_of, days_that_differ, facts_from, facts_of, questions
 from competencies.measures.asking import Ask, Caveat, Dated, Figure, Suppose, dated, measured
 from competencies.measures.named import MEASURES
-from por.programs.calendars import month_end, months_later
+from por.programs.calendars import leaves_on, month_end, months_between, months_later
 from por.programs.facts import Facts
 from por.programs.judging import Outcome, judge
 from por.programs.quantity import any_of
@@ -88,14 +88,14 @@ class Forecast:
     _choices: dict[str, dict[int, dict[str, str]]] = field(default_factory=dict)
 
     def safe_until(self, company: int, level: str) -> date | None:
-        """Return the last day on which a level that is reached is certain to stay; None if none is seen in a year."""
+        """Return the last day on which a level that is reached is certain to be met; None if it stays for a year."""
         for before, day in pairwise([self.day, *self._days_of_change(company)]):
             if self.meets(company, level, day) is not True:
                 return max(before, day - timedelta(days=1))
         return None
 
     def meets(self, company: int, level: str, day: date) -> bool | None:
-        """Return whether a level will be met on a later day; None if nobody can say, as where no rules are known."""
+        """Return whether a level will be met on a later day; None if that cannot be told, as without rules."""
         outcome = self.on(company, day)
         if outcome is None:
             return None
@@ -120,8 +120,7 @@ class Forecast:
             begins = max(version.begins, first, self.day)
             if begins <= last and (version.ends is None or begins <= version.ends):
                 yield judge(self.program, version, self._facts_on(version, begins, company)).qualified
-        months = (last.year - first.year) * 12 + last.month - first.month + 1
-        for day in days_that_differ(self.day, months):
+        for day in days_that_differ(self.day, months_between(first, last) + 1):
             # A month is the newest one until the day before the next one ends.
             newest_until = month_end(months_later(day.replace(day=1), 1 if day == month_end(day) else 0)) - timedelta(1)
             before = self.program.on(day)
@@ -169,9 +168,8 @@ class Forecast:
         if version is not None:
             self._figures_on(version, self.day)
         for one in self._timelines.values():
-            for part in one.companies.get(company, ()) if not one.is_sum else ():
-                leaves = months_later(part.date, one.ask.window.months)
-                days |= {leaves, leaves + timedelta(days=1)}  # of a leap day it is the second one
+            if not one.is_sum:
+                days |= {leaves_on(part.date, one.ask.window.months) for part in one.companies.get(company, ())}
         return sorted(one for one in days if self.day < one <= last)
 
     def _days_of_rules(self, last: date) -> Iterator[date]:

@@ -32,8 +32,9 @@ def judged(
     With `suppose`, it is what would have been reached by the company that this is about.
     """
     with asked_once():
-        held, overrides = _holdings(program.id, day, companies), _overrides(program, day, companies)
-        outcomes = attain(program, day, some := tuple(companies), suppose)
+        some = tuple(companies)
+        held, overrides = _holdings(program.id, day, some), _overrides(program, day, some)
+        outcomes = attain(program, day, some, suppose)
         stages = {one: held.stage(program, one, outcome, day, overrides.get(one)) for one, outcome in outcomes.items()}
         # Of the same companies, although it is for some of them: what has been asked is not asked again.
         ahead = _ahead(Forecast(program, day, some, suppose), outcomes, held, stages)
@@ -79,14 +80,13 @@ class _Holdings:
         return stage(_life_cycle(program, day), standing, day)
 
 
-def _holdings(program: str, day: date, companies: Collection[int]) -> _Holdings:
+def _holdings(program: str, day: date, companies: tuple[int, ...]) -> _Holdings:
     """Return each company's newest paid holding. A fee that is paid later does not count yet."""
-    some = tuple(companies)
-    found, are_known = once(("holdings", day, some), lambda: _paid_by(day, some))
+    found, are_known = once(("holdings", day, companies), lambda: _paid_by(day, companies))
     return _Holdings(found.get(program, {}), are_known)
 
 
-def _paid_by(day: date, companies: Collection[int]) -> tuple[dict[str, dict[int, _Paid]], bool]:
+def _paid_by(day: date, companies: tuple[int, ...]) -> tuple[dict[str, dict[int, _Paid]], bool]:
     """Return the newest paid holdings by programme and company; whether any file ever named a holding."""
     paid = (
         Holding.objects.filter(fee_paid_on__lte=day)
@@ -101,12 +101,20 @@ def _paid_by(day: date, companies: Collection[int]) -> tuple[dict[str, dict[int,
     return found, bool(found) or Holding.objects.exists()
 
 
-def _overrides(program: Program, day: date, companies: Collection[int]) -> dict[int, Override]:
+def _overrides(program: Program, day: date, companies: tuple[int, ...]) -> dict[int, Override]:
     """Return by company the override of a day that holds longest. Only competencies have any."""
     if program.family is not Family.COMPETENCY:
         return {}
-    found = Override.objects.in_force(day).filter(program=program.id, company__in=companies)
-    return {one.company_id: one for one in sorted(found, key=lambda one: (one.last_day or day, one.pk))}
+    return once(("overrides", day, companies), lambda: _overrides_by(day, companies)).get(program.id, {})
+
+
+def _overrides_by(day: date, companies: tuple[int, ...]) -> dict[str, dict[int, Override]]:
+    """Return the overrides of a day that hold longest, by programme and company."""
+    found: dict[str, dict[int, Override]] = {}
+    in_force = Override.objects.in_force(day).filter(company__in=companies)
+    for one in sorted(in_force, key=lambda one: (one.last_day or day, one.pk)):
+        found.setdefault(one.program, {})[one.company_id] = one
+    return found
 
 
 def _ahead(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 
 from django.utils import timezone
@@ -21,7 +21,7 @@ from competencies.measures.asking import Ask, Caveat, Part, dated, evidence, las
 from competencies.measures.named import MEASURES
 from por.accounts.models import Actor, Organisation
 from por.directory.models import Customer
-from por.programs.calendars import months_later
+from por.programs.calendars import leaves_on, months_between, months_later
 from por.programs.rules import Measure, Program, Retroactive, Unit
 
 #: The measures that add up months, with the unit of what they add.
@@ -177,12 +177,8 @@ def _months(company: int, metric: str, asked: list[Question], day: date) -> Mont
         is_credited,
         kinds,
         first,
-        months_later(first, _months_between(found[0].month, found[-1].month)),
+        months_later(first, months_between(found[0].month, found[-1].month)),
     )
-
-
-def _months_between(first: date, last: date) -> int:
-    return (last.year - first.year) * 12 + last.month - first.month
 
 
 def _counts(month: date, ask: Ask, attached_at: datetime) -> bool:
@@ -204,9 +200,3 @@ def _days(asked: Question, parts: list[Part], customers: dict[int, Customer]) ->
     more = len({one.customer for one in seen} - {one.customer for one in seen[:MOST]})
     unit = OF_DAYS[Measure(asked.measure)]
     return DaysOf(asked.metric, unit, asked.ask.window.months, seen[:MOST], more, len(hidden))
-
-
-def leaves_on(counts_from: date, months: int) -> date:
-    """Return the first day on which a window of so many months to the day has left a day behind."""
-    day = months_later(counts_from, months)
-    return day if months_later(day, -months) >= counts_from else day + timedelta(days=1)

@@ -21,6 +21,7 @@ from competencies.closing import gaps_of
 from competencies.evidence import evidence_known, evidence_of
 from competencies.explained import days_table, gap_table, months_table, tracks_table
 from competencies.forms import KnownAtForm, PeopleFilter, WhatIfPageForm
+from competencies.measures.asking import asked_once
 from competencies.models import Round
 from competencies.months import days_of, months_of
 from competencies.override_queries import SentForm, card_of
@@ -169,12 +170,13 @@ def detail(request: Request, company: Organisation, program: str, sent: SentForm
             asked["as_of"] = last.isoformat()
             return redirect(f"{request.path}?{asked.urlencode()}")
         day = last
-    if form.by:
-        result = known_in(company, program, day, form.by)
-        evidence, more = evidence_known(request.actor, company, result, day, form.by), {}
-    else:
-        result = attained_in(company, program, day)
-        evidence, more = evidence_of(request.actor, company, result, day), _explained(request, company, result, day)
+    with asked_once():  # what explains a result asks much of what made it
+        if form.by:
+            result = known_in(company, program, day, form.by)
+            evidence, more = evidence_known(request.actor, company, result, day, form.by), {}
+        else:
+            result = attained_in(company, program, day)
+            evidence, more = evidence_of(request.actor, company, result, day), _explained(request, company, result, day)
     page = shown(result)
     return _render(
         request,

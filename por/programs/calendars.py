@@ -66,6 +66,17 @@ def months_later(day: date, months: int) -> date:
     return _day_of(date(year, month + 1, 1), day.day)
 
 
+def months_between(first: date, last: date) -> int:
+    """Return how many months later a month is, by any of their days."""
+    return (last.year - first.year) * 12 + last.month - first.month
+
+
+def leaves_on(counts_from: date, months: int) -> date:
+    """Return the first day on which a window of so many months to the day has left a day behind."""
+    day = months_later(counts_from, months)
+    return day if months_later(day, -months) >= counts_from else day + timedelta(days=1)
+
+
 def month_end(day: date) -> date:
     return _day_of(day, 31)
 

@@ -96,9 +96,12 @@ def guard_of(view: Callable[..., Any]) -> Guard:
     return (*signed_in, *_decorators(view))
 
 
-def stops(guard: Guard, method: str, role: str) -> bool:
-    """Return whether the guard answers this request, so that the view's own code never sees it."""
-    return any(step.stops(method, role) for step in guard)
+def stopped_by(guard: Guard, method: str, role: str) -> Guard:
+    """Return the steps up to the one that answers this request, so that later ones and the view never see it.
+
+    Empty if none does.
+    """
+    return next((guard[: number + 1] for number, step in enumerate(guard) if step.stops(method, role)), ())
 
 
 def _admission(cls: type[APIView]) -> Admitted:

@@ -23,6 +23,8 @@ import psycopg2
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"DATABASE_URL", "DATABASE_WORKER_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY"}
 OURS |= {"ALLOWED_HOSTS", "SITE_URL", "FILES_ROOT", "STATIC_ROOT", "METRICS_TOKEN", "BROKER_URL", "CACHE_URL"}
+#: What reading of a process raises that has ended: before it is opened, or between that and reading.
+ENDED = (FileNotFoundError, ProcessLookupError)
 TIMEOUT = 180  # seconds; longer than anything takes, so that only a hang fails
 
 
@@ -110,7 +112,7 @@ def descendants(pid: int) -> set[tuple[int, str]]:
     found = set()
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in task.read_text().split():
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(*ENDED):
                 found |= {(int(child), started(int(child)))} | descendants(int(child))
     return found
 
@@ -125,7 +127,7 @@ def alive(processes: set[tuple[int, str]]) -> set[int]:
     """Return the numbers of the processes that still run."""
     left = set()
     for pid, since in processes:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(*ENDED):
             if started(pid) == since:
                 left.add(pid)
     return left

@@ -225,7 +225,7 @@ def test_markup_in_a_name_is_text_on_every_page(looks):
 
 
 @given(st.one_of(st.text(max_size=40), st.sampled_from(whole.names()).flatmap(near)))
-@hypothesis.settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@hypothesis.settings(max_examples=50, deadline=None, database=None, derandomize=True)
 def test_no_other_name_of_a_file_is_taken(name):
     """The name of a file becomes that of its object in the store, so it may be none that leads elsewhere."""
     packed = BytesIO()

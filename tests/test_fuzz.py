@@ -98,6 +98,7 @@ def fields(cast: Cast) -> dict[str, dict[str, set[str]]]:
     return found
 
 
+@pytest.mark.crawl
 def test_the_fields_of_forms_are_found(fields):
     assert "mpn_id" in fields["c/subscriptions/<uuid:subscription_id>/check/"]
     assert {"rows", "file", "manner"} <= set(fields["c/bulk/"])
@@ -105,6 +106,7 @@ def test_the_fields_of_forms_are_found(fields):
     assert sum(len(names) for names in fields.values()) > 60
 
 
+@pytest.mark.crawl
 @pytest.mark.parametrize("address", FORMS)
 def test_a_form_takes_anything_without_a_500(cast, fields, address):
     role, path = reader_of(address), path_of(cast, address)

@@ -596,7 +596,7 @@ FAULTS = {
     "a statement is read by the others": Fault(request_queries, "_visible_request", read_by_all),
 }
 #: These run with the other tests; all of them run with `make chaos`.
-FEW = {"a version is not counted", "a rival is named"}
+FEW = {"a version is not counted"}
 #: Only a reader who looks finds these.
 SEEN = {
     "a rival is named",

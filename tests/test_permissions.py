@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import copy
 from datetime import date
@@ -234,6 +235,12 @@ def test_every_address_is_listed(ask):
     rows = [row for address in missing for row in rows_for(ask, address)]
 
     assert not missing, "Not in permissions.csv:\n" + "\n".join(rows or missing)
+
+
+def test_the_table_lists_each_address_and_method_once():
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        listed = Counter((row["url"], method) for row in csv.DictReader(file) for method in row["methods"].split())
+    assert [one for one, times in listed.items() if times > 1] == []
 
 
 def test_the_table_lists_only_addresses_that_exist():

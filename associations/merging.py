@@ -295,11 +295,9 @@ class _Merge:
             return _End(None, ends_on=row.ended_on)
         if reason == EndReason.SUBSCRIPTION_MOVED and isinstance(unit, Subscription) and unit.left_at is not None:
             return _End(unit.left_at, reason, is_inferred=True)
-        renewal = (
-            unit.renews_on if reason == EndReason.SUBSCRIPTION_EXPIRED and isinstance(unit, Subscription) else None
-        )
-        if renewal is not None and row.began_on < renewal <= today:
-            return _End(start_of(renewal), reason, is_inferred=True)
+        renewal = _renewal_of_expired(unit) if row.kind == AssociationKind.DPOR else None
+        if renewal is not None and row.began_on < renewal <= today:  # whatever has become of the partner since
+            return _End(start_of(renewal), EndReason.SUBSCRIPTION_EXPIRED, is_inferred=True)
         return _End(max(self.now, start_of(row.began_on) + TICK), reason, is_inferred=True)
 
     def _check_can_reopen(self, row: AssociationLine, ended: Association) -> None:
@@ -385,6 +383,10 @@ def _why_not(change: _Change, periods: Mapping[int, _Period], matched: Collectio
     stored = _iso(found.began_at.date(), found.ended_at and found.ended_at.date())
     values = {"file": _of_row(change.row), "stored": stored, "mpn_id": other.partner.mpn_id}
     return Unfit("began_on", "overlaps_another_period", message % values)
+
+
+def _renewal_of_expired(unit: Unit) -> date | None:
+    return unit.renews_on if isinstance(unit, Subscription) and unit.status == Subscription.Status.EXPIRED else None
 
 
 def _says_the_same(row: AssociationLine, stored: Association) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -616,6 +616,19 @@ def test_open_association_of_a_closed_partner_is_taken_and_has_ended(estate: Pat
         assert one.ended_at == one.attached_at
         assert (one.end_reason, one.end_inferred) == ("partner_closed", True)
     assert "Nothing has changed." in load_all(estate, associations=rows).out
+
+
+def test_record_of_a_closed_partner_had_ended_with_its_expired_subscription(estate: Path) -> None:
+    expired = subscription(UNKNOWN, status="expired", renews_on="2025-06-30")
+    row = association(subscription_id=UNKNOWN)
+    load_all(estate, partners=[CLOSED], subscriptions=[expired], associations=[row])
+    one = Association.objects.get()
+    assert (one.ended_at, one.end_reason, one.end_inferred) == (
+        start_of(date(2025, 6, 30)),
+        "subscription_expired",
+        True,
+    )
+    assert "Nothing has changed." in load_all(estate, partners=[OPEN], associations=[row]).out
 
 
 def test_association_with_a_known_end_is_open_until_then(estate: Path) -> None:

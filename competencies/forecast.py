@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from functools import reduce
 from itertools import pairwise
 from operator import or_
@@ -46,12 +47,12 @@ class Timeline:
         if not self.is_sum:
             return OnDay(self, {}, later.days_after)
         newest = self.ask.newest_month
-        months = {one: Decimal(1) for one in later.months if one <= newest}
-        coming = Decimal(sum(one > newest for one in later.months))
+        months = {one: Fraction(1) for one in later.months if one <= newest}
+        coming = sum(one > newest for one in later.months)
         if coming:
             for back in range(MONTHS_OF_MEAN):
                 month = months_later(newest, -back)
-                months[month] = months.get(month, Decimal(0)) + coming / MONTHS_OF_MEAN
+                months[month] = months.get(month, Fraction(0)) + Fraction(coming, MONTHS_OF_MEAN)
         return OnDay(self, months, None)
 
 
@@ -60,7 +61,7 @@ class OnDay:
     """The figures of a day to come: how often each month counts, or after which day what is known counts."""
 
     timeline: Timeline
-    months: Mapping[date, Decimal]
+    months: Mapping[date, Fraction]
     after: date | None
 
     def of(self, company: int) -> Figure:
@@ -71,7 +72,9 @@ class OnDay:
             parts = [one for one in parts if one.date > self.after]
         else:
             parts = [one for one in parts if one.date in self.months]
-        amount = sum((one.amount * self.months.get(one.date, 1) for one in parts), Decimal(0))
+        # Exact until the end: thirds that are rounded one by one would miss a threshold that is just met.
+        exact = sum((Fraction(one.amount) * self.months.get(one.date, 1) for one in parts), Fraction(0))
+        amount = Decimal(exact.numerator) / exact.denominator
         return Figure.of(amount, reduce(or_, (one.caveats for one in parts), Caveat(0)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from django.urls import reverse
 from django.utils.html import strip_tags
 
+from associations.credit import Credit, Only
+from competencies.forecast import Timeline
 from competencies.judged import judged
+from competencies.measures.asking import Ask, Caveat, Dated
 from competencies.programs import programs
 from por.directory.models import Partner
 from tests import estates
@@ -117,6 +121,15 @@ def test_a_steady_sum_is_safe_as_far_as_is_looked(tmp_path):
     azure(tmp_path, months(2016, 1, 12, "1250"))
     found = result(AZURE, "2016-12-31")
     assert (found["level"], found["safe_until"]) == ("silver", None)
+
+
+@pytest.mark.parametrize("day", ["2017-01-31", "2017-02-28", "2017-05-31", "2017-12-31"])
+def test_a_steady_sum_stays_the_same_to_the_cent_in_whatever_order_its_months_are_read(day):
+    ask = Ask(Credit(()), Only(), date(2016, 12, 31))
+    year = [Dated(date(2016, month, 1), Decimal("1250"), Caveat(0)) for month in range(1, 13)]
+    for first in range(12):
+        timeline = Timeline(ask, True, {1: year[first:] + year[:first]}, Caveat(0))
+        assert timeline.on(date.fromisoformat(day)).of(1).low == 15000
 
 
 @pytest.mark.parametrize(

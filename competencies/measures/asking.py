@@ -468,13 +468,19 @@ def not_reported(file: str = "usage") -> str:
 def caveats_of_months(of: Units, caveat: Caveat | None = None) -> str:
     """Return SQL for the parts of companies that held a unit in a month that is not reported.
 
-    Without a caveat, it is that of the month.
+    Without a caveat, it is that of the month. A subscription that began after a month certainly had nothing in it.
     """
     return f"""
         SELECT DISTINCT asked, company, NULL::bigint, NULL::bigint, NULL::varchar, month, 0::numeric,
             {"caveat" if caveat is None else caveat.value}
-        FROM not_reported JOIN units ON {of.held_at("not_reported.instant", "not_reported.day")}
+        FROM not_reported JOIN units ON {of.held_at("not_reported.instant")}
+            AND {begun_by_end_of("not_reported.month", "units")}
     """
+
+
+def begun_by_end_of(month: str, of: str) -> str:
+    """Return the condition that the subscription of a unit had begun by the end of a month. Both are SQL."""
+    return f"{of}.started_on < {month} + interval '1 month'"
 
 
 def nothing_in(table: str) -> str:

@@ -12,6 +12,7 @@ from competencies.measures.asking import (
     Ask,
     Caveat,
     Query,
+    begun_by_end_of,
     caveats_of_months,
     held_cte,
     months_cte,
@@ -40,7 +41,7 @@ def active_users(*asks: Ask) -> Query:
     workload = ", units.workload" if units.by_workload else ""
     held = f"""held AS (
         SELECT newest.asked, newest.month AS newest, newest.size, units.company, units.customer_id,
-            units.subscription_id {workload}, greatest(
+            units.subscription_id, units.started_on {workload}, greatest(
                 (newest.month - interval '1 year')::date,
                 date_trunc('month', lower(period.range) AT TIME ZONE 'UTC')::date
             ) AS since
@@ -62,6 +63,7 @@ def active_users(*asks: Ask) -> Query:
         SELECT DISTINCT held.asked, company, NULL::bigint, NULL::bigint, NULL::varchar, month, 0::numeric,
             {Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED.value}
         FROM not_reported JOIN held ON held.asked = not_reported.asked AND month IN (held.since, held.newest)
+            AND {begun_by_end_of("month", "held")}
     """
     given |= {**of_months, **units.given, **size.given}
     return Query((units.sql, newest, months, not_reported(), *size.ctes, held), parts, given)

@@ -140,7 +140,7 @@ def _lost(amount: str) -> str:
         SELECT DISTINCT 0 AS asked, units.company, units.customer_id, NULL::bigint AS subscription_id,
             NULL::varchar AS workload,
             lost.lost_on AS month, {amount}::numeric AS amount, 0 AS caveat
-        FROM units JOIN lost USING (customer_id)
+        FROM units JOIN lost ON lost.customer_id = units.customer_id AND units.started_on < lost.lost_on
         WHERE {contains("units.held", "(lost.lost_on::timestamp AT TIME ZONE 'UTC' - interval '1 microsecond')")}
     """
 

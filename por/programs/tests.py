@@ -82,8 +82,8 @@ def reason(test: Compare, met: bool | None, need: Q, have: Q, facts: Facts) -> C
         return unpublished(test.label, leaf)
     if have.high == inf and next(test.value.missing(facts), None) is not None:
         return Code(Why.NO_FACTS, figures)
-    if leaf.by:
-        return Code(Why.CHOICE_UNKNOWN, figures | {"choice": leaf.by})
+    if leaf.by and any(_COMPARED[test.operator](have, one.value) is not None for _names, one in leaf.leaves()):
+        return Code(Why.CHOICE_UNKNOWN, figures | {"choice": leaf.by})  # with the choice, it may be certain
     return Code(Why.FACTS_INCOMPLETE, figures)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from math import inf
 
 import pytest
 
@@ -10,6 +11,7 @@ from competencies.facts import attain, questions
 from competencies.measures.named import MEASURES
 from competencies.programs import COMPUTED, programs
 from por.directory.models import Partner
+from por.programs.codes import Why
 from tests import estates
 from tests.estates import PARTNER, RIVAL
 
@@ -167,6 +169,92 @@ def test_a_month_without_any_report_leaves_a_level_undetermined_only_where_it_ma
 
     assert found[PARTNER].level is None or found[PARTNER].metrics["active_entitlements"].value.high > 10**9
     assert found[RIVAL].level == "none"
+
+
+@pytest.mark.parametrize(("began", "is_open"), [("05-31", True), ("06-01", False)])
+@pytest.mark.parametrize(
+    ("program", "metric", "year", "kind", "value"),
+    [
+        ("competency.cloud_platform", "azure_consumption", 2016, "dpor", 700),
+        ("competency.cloud_platform", "azure_consumption", 2019, "dpor", 700),
+        ("pcs.azure.data_ai", "deployments", 2024, "pal", 1),  # the link to the tenant is older
+    ],
+)
+def test_a_subscription_leaves_nothing_open_of_the_months_before_it_began(
+    tmp_path, program, metric, year, kind, value, began, is_open
+):
+    """In the whole estate, neither usage nor services are reported before June."""
+    started = f"{year}-{began}"
+    of = {"subscription_id": "", "tenant_id": estates.TENANT} if kind == "pal" else {"began_on": started}
+    months = [f"{year}-{month:02}" for month in range(6, 13)]
+    loaded = estates.load(
+        estates.write(
+            tmp_path,
+            partners=[estates.partner()],
+            customers=[estates.customer()],
+            subscriptions=[estates.subscription(product="azure", sku_string_id="", seats="", started_on=started)],
+            associations=[estates.association(**{"kind": kind, "began_on": "2015-01-01"} | of)],
+            usage=[
+                estates.usage(month, workload="azure", paid_units="", active_users="", consumed_usd="100")
+                for month in months
+            ],
+            consumption=[estates.consumption(month) for month in months],
+        )
+    )
+    assert not loaded.errors
+
+    found = verdicts(program, f"{year}-12-31")[PARTNER].metrics[metric]
+    assert (found.value.low, found.value.high == inf) == (value, is_open)
+    assert (Why.MONTHS_NOT_REPORTED in {one.code for one in found.codes}) is is_open
+
+
+@pytest.mark.parametrize(("paid", "lost"), [("10", 1), ("0", 0)])
+def test_a_customer_that_never_paid_is_not_lost_by_a_delegated_administrator_of_before(tmp_path, paid, lost):
+    loaded = estates.load(
+        estates.write(
+            tmp_path,
+            partners=[estates.partner()],
+            customers=[estates.customer()],
+            subscriptions=[estates.subscription(started_on="2018-03-01")],
+            associations=[
+                estates.association(
+                    kind="delegated_admin", subscription_id="", tenant_id=estates.TENANT, began_on="2017-01-01"
+                )
+            ],
+            usage=[
+                estates.usage("2018-03", paid_units=paid, active_users="0"),
+                estates.usage("2018-04", paid_units="0", active_users="0"),
+            ],
+        )
+    )
+    assert not loaded.errors
+
+    metrics = verdicts("competency.smcs", "2018-06-30")[PARTNER].metrics
+    assert (metrics["new_customers"].value.low, metrics["lost_customers"].value.low) == (1, lost)
+
+
+def test_revenue_of_a_trial_does_not_count(tmp_path):
+    trial = "5c1d0f0e-7a53-4a86-8b0d-3f6f0f3f9999"
+    crm = {"product": "crm_online", "sku_string_id": "", "started_on": "2017-01-01"}
+    loaded = estates.load(
+        estates.write(
+            tmp_path,
+            partners=[estates.partner()],
+            customers=[estates.customer()],
+            subscriptions=[estates.subscription(**crm), estates.subscription(trial, trial="1", **crm)],
+            associations=[
+                estates.association(began_on="2017-01-01"),
+                estates.association(subscription_id=trial, began_on="2017-01-01"),
+            ],
+            revenue=[
+                estates.revenue("2018-01", amount="1000", currency="USD", kind="net_new_cloud"),
+                estates.revenue("2018-01", subscription_id=trial, amount="500", currency="USD", kind="net_new_cloud"),
+            ],
+        )
+    )
+    assert not loaded.errors
+
+    assert verdicts("competency.cloud_crm", "2018-06-30")[PARTNER].metrics["net_new_cloud_revenue"].value.low == 1000
 
 
 def test_some_companies_get_the_verdict_that_they_have_among_all(tmp_path):

@@ -56,10 +56,10 @@ CREATE TABLE period AS
     SELECT partner.company, partner.mpn_id, one.kind, subscription.id, subscription.tenant, NULL AS workload,
         one.began_on::date AS began_on, CASE
             WHEN one.ended_on IS NOT NULL THEN one.ended_on::date
-            WHEN partner.status = 'closed' THEN getvariable('today')
             WHEN one.kind = 'dpor' AND subscription.status = 'expired' THEN
                 CASE WHEN one.began_on::date < renews_on AND renews_on <= getvariable('today') THEN renews_on
                     ELSE getvariable('today') END
+            WHEN partner.status = 'closed' THEN getvariable('today')
         END AS ended_on
     FROM associations AS one JOIN partner USING (mpn_id)
     JOIN subscription ON subscription.id = one.subscription_id OR subscription.tenant = one.tenant_id
@@ -230,10 +230,14 @@ class Oracle:
         return self._held(rule, rule.day if rule.whole_window else last_day(month))
 
     def _has_units(self, rule: Rule, month: date) -> set[str]:
-        return {
-            row[0]
-            for row in self.db.execute(f"SELECT DISTINCT company FROM ({self._of_month(rule, month)})").fetchall()
-        }
+        return self._with_begun(self._of_month(rule, month), last_day(month))
+
+    def _with_begun(self, held: str, day: date) -> set[str]:
+        """Return the companies with a subscription that had begun by a day: others had nothing until then."""
+        rows = self.db.execute(f"""
+            SELECT DISTINCT company FROM ({held}) JOIN subscription USING (id) WHERE started_on <= DATE '{day}'
+        """).fetchall()
+        return {row[0] for row in rows}
 
     # --- Sums of months ---------------------------------------------------------------------------------------------
 
@@ -303,11 +307,9 @@ class Oracle:
         counts = dict.fromkeys(self.companies, Decimal(0))
         for tenant, lost_on in lost:
             if year_ago(day) < lost_on <= day:
-                holders = self.db.execute(
-                    f"SELECT DISTINCT company FROM ({self._held(rule, lost_on - timedelta(days=1))}) WHERE tenant = ?",
-                    [tenant],
-                ).fetchall()
-                for (company,) in holders:
+                before = lost_on - timedelta(days=1)
+                held = f"SELECT * FROM ({self._held(rule, before)}) WHERE tenant = '{tenant}'"
+                for company in self._with_begun(held, before):
                     counts[company] += 1
         return {company: (count, "exactly") for company, count in counts.items()}
 
@@ -385,8 +387,7 @@ class Oracle:
         }
 
     def _holders(self, rule: Rule, month: date) -> set[str]:
-        held = self._held(rule, last_day(month))
-        return {row[0] for row in self.db.execute(f"SELECT DISTINCT company FROM ({held})").fetchall()}
+        return self._with_begun(self._held(rule, last_day(month)), last_day(month))
 
     def tenants_of_size(self, rule: Rule, track: str) -> dict[str, Known]:
         def count(month: date) -> tuple[dict[str, set[str]], set[str]]:
@@ -444,9 +445,11 @@ class Oracle:
             for company, subscription, workload, began in since
         }
         totals: dict[str, Known] = dict.fromkeys(self.companies, (Decimal(0), "exactly"))
-        for (company, *_unit), base in compared.items():
-            if month not in self.reported or base not in self.reported:
-                totals[company] = totals[company][0], "nothing"
+        starts = dict(self.db.execute("SELECT id, started_on FROM subscription").fetchall())
+        for (company, subscription, _workload), base in compared.items():
+            for one in (month, base):
+                if one not in self.reported and starts[subscription] <= last_day(one):
+                    totals[company] = totals[company][0], "nothing"
         for company, tenant, subscription, workload, active, _paid in self._used_by(rule, month):
             if active is None or tenant not in right | unsure:
                 continue

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from itertools import product
+from math import inf
 from typing import Any
 
 import pytest
@@ -87,6 +88,17 @@ def test_unknown_market_makes_the_threshold_what_it_can_be(entitlements: int, me
     if met is None:
         found = code(outcome.levels["silver"].codes, Why.CHOICE_UNKNOWN)
         assert (found["choice"], found["need"]) == ("market", [1000, 2000])
+
+
+@pytest.mark.parametrize(("low", "why"), [(999, Why.FACTS_INCOMPLETE), (1000, Why.CHOICE_UNKNOWN)])
+def test_unknown_market_is_the_reason_only_where_a_market_would_decide(low: int, why: Why) -> None:
+    given = {"active_entitlements": Q(low, inf), "certified_people": 1}
+    outcome = verdict(CP, SUMMER_2018, given)
+    assert outcome.meets("silver") is None
+    assert code(outcome.levels["silver"].codes, why)["metric"] == "active_entitlements"
+    assert verdict(CP, SUMMER_2018, given, market="developed").meets("silver") is None
+    of_developing = verdict(CP, SUMMER_2018, given, market="developing")
+    assert of_developing.meets("silver") is (True if low >= 1000 else None)
 
 
 def test_fact_of_which_only_bounds_are_known_says_so() -> None:

@@ -44,6 +44,14 @@ def test_every_figure_has_a_known_source_and_a_status(program: Program) -> None:
             assert figure.published is (figure.status not in (Status.GATED, Status.UNKNOWN))
 
 
+@each_programme
+def test_a_metric_counts_trials_only_where_its_version_does(program: Program) -> None:
+    """What a metric says of its rows stands in place of what its version says, so it has to say all of it."""
+    for version in program.versions:
+        own = {name: metric.only.trial for name, metric in version.metrics.items() if metric.only is not None}
+        assert own == dict.fromkeys(own, version.only.trial if version.only.trial is not None else False), version.id
+
+
 def test_every_source_is_named_somewhere() -> None:
     """Those that no figure rests on are named in a note or a comment, or say what is not a figure."""
     texts = "".join(

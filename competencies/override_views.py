@@ -1,8 +1,9 @@
-"""The pages of the staff about overrides: the list, and what they do on the page of a company's competency."""
+"""The pages of the staff about overrides: the list, and the page of a company's competency with what they do on it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 from django import forms
 from django.contrib import messages
@@ -16,7 +17,7 @@ from django.views.decorators.http import require_safe
 from competencies import override_actions as actions
 from competencies.models import Override
 from competencies.override_forms import AskForm, DecideForm, EndForm
-from competencies.override_queries import SentForm
+from competencies.override_queries import OverrideCard, SentForm, card_of
 from competencies.override_rules import OverrideStatus
 from competencies.programs import programs
 from competencies.queries import absent, company_for
@@ -25,6 +26,7 @@ from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Organisation
 from por.accounts.rules import OrganisationKind, Right
+from por.programs.rules import Program
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, ListTab, counted
 from por.web.pages import as_of_context, posted, submit
@@ -54,6 +56,12 @@ def _page_of(override: Override) -> str:
     """Return the page of its competency, on its first day where that has been named."""
     day = f"?as_of={override.begins_on.isoformat()}" if override.begins_on else ""
     return reverse(PAGE, args=[override.company.number, override.program]) + day
+
+
+@require_safe
+@only(OrganisationKind.STAFF)
+def staff_competency(request: Request, mpn_id: str, program: str) -> HttpResponse:
+    return _show(request, company_for(request.actor, mpn_id), program)
 
 
 @posted(PAGE)
@@ -129,4 +137,13 @@ def _send(
         past.is_valid()
         query = as_of_context(request, past)["as_of_query"]
         return redirect(reverse(PAGE, args=[company.number, program]) + query)
-    return detail(request, company, program, SentForm(form, sent.status))
+    return _show(request, company, program, SentForm(form, sent.status))
+
+
+def _show(request: Request, company: Organisation, program: str, sent: SentForm | None = None) -> HttpResponse:
+    """Show the competency of a company with its overrides. `sent` is a form of them that was refused."""
+
+    def card(found: Program, day: date) -> OverrideCard | None:
+        return card_of(request.actor, company, found, day, sent.form if sent else None)
+
+    return detail(request, company, program, override=card, refused=sent.status if sent else None)

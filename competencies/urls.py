@@ -18,7 +18,11 @@ urlpatterns = [
     path("a/recomputations/", views.round_list, name="round_list"),
     path("a/partners/<str:mpn_id>/competencies/", views.staff_competencies, name="staff_competencies"),
     path("a/partners/<str:mpn_id>/competencies/people/", views.staff_people, name="staff_people"),
-    path("a/partners/<str:mpn_id>/competencies/<str:program>/", views.staff_competency, name="staff_competency"),
+    path(
+        "a/partners/<str:mpn_id>/competencies/<str:program>/",
+        override_views.staff_competency,
+        name="staff_competency",
+    ),
     path(
         "a/partners/<str:mpn_id>/competencies/<str:program>/override/ask/",
         override_views.override_ask,

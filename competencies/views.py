@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from itertools import islice
 from typing import Any, cast
@@ -24,7 +24,6 @@ from competencies.forms import KnownAtForm, PeopleFilter, WhatIfPageForm
 from competencies.measures.asking import asked_once
 from competencies.models import Round
 from competencies.months import days_of, months_of
-from competencies.override_queries import SentForm, card_of
 from competencies.people import ORDER, credentials_of, held
 from competencies.programs import computed_on, last_day_of_rules, programs
 from competencies.queries import attained, attained_in, company_for, known, known_in
@@ -37,6 +36,7 @@ from por.accounts.models import Organisation
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Credential
 from por.errors import NotFound
+from por.programs.rules import Program
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, counted, csv_file
 from por.web.pages import as_of_context, render_page, submit
@@ -105,12 +105,6 @@ def staff_people(request: Request, mpn_id: str) -> HttpResponseBase:
     return _people(request, company_for(request.actor, mpn_id))
 
 
-@require_safe
-@only(OrganisationKind.STAFF)
-def staff_competency(request: Request, mpn_id: str, program: str) -> HttpResponse:
-    return detail(request, company_for(request.actor, mpn_id), program)
-
-
 def _rounds_text(count: int) -> str:
     return ngettext("%(n)s recomputation", "%(n)s recomputations", count) % {"n": counted(count)}
 
@@ -157,15 +151,23 @@ def _list(request: Request, company: Organisation) -> HttpResponse:
     return _render(request, "competency_list", form, status, company=company, pages=pages)
 
 
-def detail(request: Request, company: Organisation, program: str, sent: SentForm | None = None) -> HttpResponse:
-    """Show one programme: what was measured, what is missing, and by which rules; with `sent`, a form and its errors.
+def detail(
+    request: Request,
+    company: Organisation,
+    program: str,
+    *,
+    override: Callable[[Program, date], object] | None = None,
+    refused: int | None = None,
+) -> HttpResponse:
+    """Show one programme: what was measured, what is missing, and by which rules.
 
+    `override` returns the card of its overrides on a day. `refused` is the status of a form in it that was refused.
     Without a day, a programme whose rules are over is shown on their last day.
     """
     form, day, status = _asked(request)
     last = last_day_of_rules(program) if form.day is None and status == 200 else None
     if last is not None and last < day:
-        if sent is None:
+        if refused is None:
             asked = request.GET.copy()
             asked["as_of"] = last.isoformat()
             return redirect(f"{request.path}?{asked.urlencode()}")
@@ -182,12 +184,12 @@ def detail(request: Request, company: Organisation, program: str, sent: SentForm
         request,
         "competency_detail",
         form,
-        sent.status if sent else status,
+        refused or status,
         company=company,
         page=page,
         missing=list(missing(page)),
         who=who(result, evidence),
-        override=card_of(request.actor, company, result.program, day, sent.form if sent else None),
+        override=override(result.program, day) if override else None,
         **more,
     )
 

@@ -9,8 +9,9 @@ class CompetenciesConfig(AppConfig):
     verbose_name = _("Competencies")
 
     def ready(self) -> None:
-        from competencies import actions, events, override_events, tasks  # noqa: F401  # events register themselves
+        from competencies import actions, events, tasks  # noqa: F401  # events register themselves
         from competencies.imports import HOLDINGS
+        from competencies.overrides.events import OverrideEvent
         from por.history.actions import recording as history
         from por.history.events import keys, registered
         from por.imports import whole
@@ -22,6 +23,6 @@ class CompetenciesConfig(AppConfig):
             required, optional = keys(spec.payload)
             if "fingerprints" in required | optional:  # the event changes associations
                 history.on(spec.name, actions.recompute)
-        for verb in (override_events.OverrideEvent.GIVEN, override_events.OverrideEvent.ENDED):
+        for verb in (OverrideEvent.GIVEN, OverrideEvent.ENDED):
             history.on(verb, actions.recompute_company)
         history.around(actions.together)

@@ -10,9 +10,9 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from associations.record.rules import NOTE_LENGTH
-from competencies.override_rules import OverrideStatus
 from competencies.programs import Level
 from por.accounts.models import Actor, Organisation
 from por.directory.models import Partner
@@ -44,6 +44,15 @@ class Holding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.program} {self.level}, {self.partner}"
+
+
+class OverrideStatus(models.TextChoices):
+    """The status of an override."""
+
+    ASKED = "asked", _("Waiting for a second person")
+    GIVEN = "given", pgettext_lazy("override", "Given")
+    DECLINED = "declined", pgettext_lazy("override", "Declined")
+    ENDED = "ended", _("Ended early")
 
 
 class OverrideQuerySet(models.QuerySet["Override"]):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from competencies import override_views, views
+from competencies import views
+from competencies.overrides import urls as overrides
 
 app_name = "competencies"
 urlpatterns = [
@@ -18,25 +19,5 @@ urlpatterns = [
     path("a/recomputations/", views.round_list, name="round_list"),
     path("a/partners/<str:mpn_id>/competencies/", views.staff_competencies, name="staff_competencies"),
     path("a/partners/<str:mpn_id>/competencies/people/", views.staff_people, name="staff_people"),
-    path(
-        "a/partners/<str:mpn_id>/competencies/<str:program>/",
-        override_views.staff_competency,
-        name="staff_competency",
-    ),
-    path(
-        "a/partners/<str:mpn_id>/competencies/<str:program>/override/ask/",
-        override_views.override_ask,
-        name="override_ask",
-    ),
-    path(
-        "a/partners/<str:mpn_id>/competencies/<str:program>/override/decide/",
-        override_views.override_decide,
-        name="override_decide",
-    ),
-    path(
-        "a/partners/<str:mpn_id>/competencies/<str:program>/override/end/",
-        override_views.override_end,
-        name="override_end",
-    ),
-    path("a/overrides/", override_views.override_list, name="override_list"),
+    *overrides.urlpatterns,
 ]

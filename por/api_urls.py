@@ -14,9 +14,9 @@ from associations.invitations import api as invitations
 from associations.jobs import api as jobs
 from associations.receipts import api as receipts
 from associations.subscriptions.api import associations, subscriptions
-from competencies import override_api as overrides
 from competencies.api import details as competency_details
 from competencies.api import levels as competencies
+from competencies.overrides import api as overrides
 from por.accounts import api as accounts
 from por.api import views
 from por.directory import api as directory

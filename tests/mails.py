@@ -41,7 +41,7 @@ from associations.legacy_forms import actions as legacy_forms
 from associations.record.models import Association
 from associations.record.rules import AssociationKind, Source
 from associations.renewals import actions as renewals
-from competencies import override_actions
+from competencies.overrides import actions as overrides
 from por.accounts import actions as accounts
 from por.accounts.models import SYSTEM, Actor, Organisation, User
 from por.directory.models import Customer, Subscription
@@ -393,9 +393,9 @@ def give_and_end_an_override() -> None:
     company, first, second = make_partner().organisation, make_staff(), make_staff()
     make_member(company)
     day = date(2018, 3, 5)
-    asked = override_actions.ask(company, "competency.smcs", "silver", by=first, reason="Late files.", begins_on=day)
-    override_actions.confirm(asked.pk, by=second)
-    override_actions.end(asked.pk, by=second, reason="The files are there.", ended_on=date(2018, 4, 1))
+    asked = overrides.ask(company, "competency.smcs", "silver", by=first, reason="Late files.", begins_on=day)
+    overrides.confirm(asked.pk, by=second)
+    overrides.end(asked.pk, by=second, reason="The files are there.", ended_on=date(2018, 4, 1))
 
 
 def ask_for_a_password() -> None:

@@ -35,7 +35,7 @@ from associations.invitations import actions as invitations
 from associations.jobs.actions import bulk
 from associations.record import signing
 from associations.record.models import Association
-from competencies import override_actions
+from competencies.overrides import actions as overrides
 from por.accounts import actions as accounts
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
@@ -181,7 +181,7 @@ def cast(shared: None) -> Cast:
         "job_id": bulk.request(
             [bulk.Pair(str(subscription.subscription_id), partner.mpn_id)], dry_run=True, by=admin
         ).pk,
-        "override_id": override_actions.ask(
+        "override_id": overrides.ask(
             partner.organisation,
             "competency.smcs",
             "silver",

@@ -25,7 +25,7 @@ from associations.delegated_admin import actions as administrators
 from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
 from associations.record.models import Association
-from competencies import override_actions
+from competencies.overrides import actions as overrides
 from por.api.views import document
 from por.directory.models import Customer, Partner, Subscription
 from tests.api import Api
@@ -143,7 +143,7 @@ def draft_too_many(ready: Ready) -> None:
 def ask_for_override(ready: Ready) -> None:
     company = Partner.objects.select_related("organisation").get(mpn_id=ready.body["mpn_id"]).organisation
     given = {"reason": "Late files.", "begins_on": date.fromisoformat(ready.body["begins_on"])}
-    override_actions.ask(company, ready.body["program"], ready.body["level"], by=make_staff(), **given)
+    overrides.ask(company, ready.body["program"], ready.body["level"], by=make_staff(), **given)
 
 
 def override_in(ready: Ready) -> int:
@@ -151,11 +151,11 @@ def override_in(ready: Ready) -> int:
 
 
 def decline_override(ready: Ready) -> None:
-    override_actions.decline(override_in(ready), by=make_staff(), note="Not needed.")
+    overrides.decline(override_in(ready), by=make_staff(), note="Not needed.")
 
 
 def end_override(ready: Ready) -> None:
-    override_actions.end(override_in(ready), by=make_staff(), reason="Over.", ended_on=date(2018, 4, 1))
+    overrides.end(override_in(ready), by=make_staff(), reason="Over.", ended_on=date(2018, 4, 1))
 
 
 #: What makes each write impossible by the state of the record.

@@ -29,8 +29,8 @@ from associations.invitations import actions as invitations
 from associations.invitations.models import Invitation
 from associations.jobs.models import Job
 from associations.record.models import Association
-from competencies import override_actions
 from competencies.models import Override
+from competencies.overrides import actions as overrides
 from por.accounts.models import Actor, IdempotencyKey
 from por.api.views import document
 from por.directory.models import Subscription
@@ -438,11 +438,11 @@ def of_an_override(suffix: str, body: Any, other_body: Any) -> Callable[[], Read
 
     def make() -> Ready:
         company, second, day = make_partner().organisation, make_staff(), date(2018, 3, 5)
-        asked = override_actions.ask(
+        asked = overrides.ask(
             company, "competency.smcs", "silver", by=make_staff(), reason="Late files.", begins_on=day
         )
         if suffix == "end/":
-            override_actions.confirm(asked.pk, by=second)
+            overrides.confirm(asked.pk, by=second)
         return Ready(
             "post",
             f"competencies/overrides/{asked.pk}/{suffix}",

@@ -11,7 +11,7 @@ from associations.change_requests.rules import CHANGE_REQUEST
 from associations.claims.rules import CLAIM, CONFLICT, CONSENT
 from associations.invitations.rules import INVITATION
 from associations.record.state_machines import StateMachine
-from competencies.override_rules import OVERRIDE
+from competencies.overrides.rules import OVERRIDE
 
 ALL = [CHANGE_REQUEST, INVITATION, CLAIM, CONSENT, CONFLICT, OVERRIDE]
 FILE = settings.BASE_DIR / "docs" / "life-cycles.md"

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from competencies.models import Override
 from tests.api import Api
-from tests.competencies.test_overrides import DAY, SMCS, ask, asker, give, second  # noqa: F401  # fixtures
+from tests.competencies.overrides.test_actions import DAY, SMCS, ask, asker, give, second  # noqa: F401  # fixtures
 from tests.factories import make_partner, make_staff
 from tests.pages import signed_in
 

@@ -10,8 +10,9 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from competencies import actions, override_actions
+from competencies import actions
 from competencies.models import Attainment, Override, Recompute
+from competencies.overrides import actions as overrides
 from competencies.queries import attained_in, known_in
 from competencies.results import Result
 from por.accounts.models import Actor
@@ -48,7 +49,7 @@ class Clock:
         self._monkeypatch = monkeypatch
 
     def set(self, day: date) -> None:
-        self._monkeypatch.setattr(override_actions, "_today", lambda: day)
+        self._monkeypatch.setattr(overrides, "_today", lambda: day)
         self._monkeypatch.setattr(Actor, "today", day)
 
 
@@ -59,11 +60,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def ask(partner: Partner, asker: Actor, **given: Any) -> Override:
     fields = {"program": SMCS, "level": "silver", "reason": "Their files are late.", "begins_on": DAY} | given
-    return override_actions.ask(partner.organisation, by=asker, **fields)
+    return overrides.ask(partner.organisation, by=asker, **fields)
 
 
 def give(partner: Partner, asker: Actor, second: Actor, **given: Any) -> Override:
-    return override_actions.confirm(ask(partner, asker, **given).pk, by=second)
+    return overrides.confirm(ask(partner, asker, **given).pk, by=second)
 
 
 def result(partner: Partner, day: date, program: str = SMCS) -> Result:
@@ -92,7 +93,7 @@ def test_override_holds_only_once_another_person_confirms_it(partner, asker, sec
     asked = ask(partner, asker)
     assert result(partner, DAY).override_until is None
 
-    given = override_actions.confirm(asked.pk, by=second, note="Seen.")
+    given = overrides.confirm(asked.pk, by=second, note="Seen.")
     assert (given.status, given.begins_on, given.until) == ("given", DAY, date(2018, 6, 5))
     assert (given.asked_by, given.decided_by, given.decision_note) == (asker.user, second.user, "Seen.")
     assert result(partner, DAY).override_until == date(2018, 6, 5)
@@ -102,7 +103,7 @@ def test_override_holds_only_once_another_person_confirms_it(partner, asker, sec
 @pytest.mark.parametrize("verb", ["confirm", "decline"])
 def test_person_who_asked_cannot_decide_and_another_one_can(partner, asker, second, verb):
     asked = ask(partner, asker)
-    decide = getattr(override_actions, verb)
+    decide = getattr(overrides, verb)
     assert refusal(lambda: decide(asked.pk, by=asker)) == ("own_request", None)
     assert Override.objects.get().status == "asked"
     assert verbs(partner) == ["override.asked"]
@@ -120,7 +121,7 @@ def test_database_refuses_one_person_for_both_acts(partner, asker, second):
 
 
 def test_declined_override_never_holds_and_another_one_can_be_asked_for(partner, asker, second):
-    override_actions.decline(ask(partner, asker).pk, by=second, note="Not needed.")
+    overrides.decline(ask(partner, asker).pk, by=second, note="Not needed.")
     assert result(partner, DAY).override_until is None
     assert verbs(partner) == ["override.asked", "override.declined"]
     assert ask(partner, second).status == "asked"
@@ -128,12 +129,12 @@ def test_declined_override_never_holds_and_another_one_can_be_asked_for(partner,
 
 def test_decision_comes_once(partner, asker, second):
     given = give(partner, asker, second)
-    assert refusal(lambda: override_actions.decline(given.pk, by=second)) == ("override_given", None)
-    assert refusal(lambda: override_actions.confirm(given.pk, by=second)) == ("override_given", None)
-    override_actions.end(given.pk, by=asker, reason="Over.", ended_on=DAY)
-    assert refusal(lambda: override_actions.end(given.pk, by=asker, reason="Over.")) == ("override_ended", None)
+    assert refusal(lambda: overrides.decline(given.pk, by=second)) == ("override_given", None)
+    assert refusal(lambda: overrides.confirm(given.pk, by=second)) == ("override_given", None)
+    overrides.end(given.pk, by=asker, reason="Over.", ended_on=DAY)
+    assert refusal(lambda: overrides.end(given.pk, by=asker, reason="Over.")) == ("override_ended", None)
     asked = ask(partner, asker)
-    assert refusal(lambda: override_actions.end(asked.pk, by=second, reason="Over.")) == ("override_asked", None)
+    assert refusal(lambda: overrides.end(asked.pk, by=second, reason="Over.")) == ("override_asked", None)
 
 
 def test_one_request_is_open_for_a_company_and_programme(partner, asker, second):
@@ -150,9 +151,9 @@ def test_roles_without_the_right_can_do_nothing(partner, asker, second, role):
     asked = ask(partner, asker)
     for call in (
         lambda: ask(partner, other),
-        lambda: override_actions.confirm(asked.pk, by=other),
-        lambda: override_actions.decline(asked.pk, by=other),
-        lambda: override_actions.end(given.pk, by=other, reason="Over."),
+        lambda: overrides.confirm(asked.pk, by=other),
+        lambda: overrides.decline(asked.pk, by=other),
+        lambda: overrides.end(given.pk, by=other, reason="Over."),
     ):
         with pytest.raises(Forbidden):
             call()
@@ -163,7 +164,7 @@ def test_partner_finds_no_override_of_its_own(partner, asker, second, amira):
     with pytest.raises(Forbidden):
         ask(partner, amira)
     with pytest.raises(NotFound):
-        override_actions.confirm(asked.pk, by=amira)
+        overrides.confirm(asked.pk, by=amira)
     assert not Override.objects.visible_to(amira).exists()
 
 
@@ -194,7 +195,7 @@ def test_without_a_first_day_it_holds_from_the_day_of_the_confirmation(partner, 
     clock.set(date(2018, 3, 1))
     asked = ask(partner, asker, begins_on=None)
     clock.set(DAY)
-    override_actions.confirm(asked.pk, by=second)
+    overrides.confirm(asked.pk, by=second)
 
     held = [day for day in _days(date(2018, 2, 25), date(2018, 6, 15)) if result(partner, day).override_until]
     assert (held[0], held[-1]) == (DAY, date(2018, 6, 5))
@@ -220,7 +221,7 @@ def test_three_months_end_on_the_last_day_of_a_shorter_month(partner, asker, sec
 @pytest.mark.parametrize("ended", [DAY, date(2018, 4, 10), date(2018, 6, 5)])
 def test_ended_early_it_holds_until_the_day_before(partner, asker, second, ended):
     given = give(partner, asker, second)
-    override_actions.end(given.pk, by=asker, reason="Their files are there.", ended_on=ended)
+    overrides.end(given.pk, by=asker, reason="Their files are there.", ended_on=ended)
 
     before, day = ended - timedelta(days=1), ended
     assert result(partner, day).override_until is None
@@ -231,14 +232,14 @@ def test_ended_early_it_holds_until_the_day_before(partner, asker, second, ended
 def test_end_lies_within_the_override_and_not_in_the_future(partner, asker, second, clock):
     given = give(partner, asker, second)
     for day in (DAY - timedelta(days=1), date(2018, 6, 6), None):
-        end = lambda day=day: override_actions.end(given.pk, by=asker, reason="Over.", ended_on=day)  # noqa: E731
+        end = lambda day=day: overrides.end(given.pk, by=asker, reason="Over.", ended_on=day)  # noqa: E731
         assert refusal(end) == ("end_outside", "ended_on")
-    assert refusal(lambda: override_actions.end(given.pk, by=asker, reason=" ")) == ("reason_missing", "reason")
+    assert refusal(lambda: overrides.end(given.pk, by=asker, reason=" ")) == ("reason_missing", "reason")
 
     clock.set(date(2018, 4, 1))
-    later = lambda: override_actions.end(given.pk, by=asker, reason="Over.", ended_on=date(2018, 4, 2))  # noqa: E731
+    later = lambda: overrides.end(given.pk, by=asker, reason="Over.", ended_on=date(2018, 4, 2))  # noqa: E731
     assert refusal(later) == ("end_outside", "ended_on")
-    assert override_actions.end(given.pk, by=asker, reason="Over.").ended_on == date(2018, 4, 1)
+    assert overrides.end(given.pk, by=asker, reason="Over.").ended_on == date(2018, 4, 1)
 
 
 def test_of_two_that_overlap_the_one_that_holds_longest_counts(partner, asker, second):
@@ -246,7 +247,7 @@ def test_of_two_that_overlap_the_one_that_holds_longest_counts(partner, asker, s
     later = give(partner, asker, second, begins_on=date(2018, 5, 1))
     assert result(partner, date(2018, 4, 30)).override_until == date(2018, 6, 5)
     assert result(partner, date(2018, 5, 1)).override_until == date(2018, 8, 1)
-    override_actions.end(later.pk, by=second, reason="Not needed.", ended_on=date(2018, 5, 1))
+    overrides.end(later.pk, by=second, reason="Not needed.", ended_on=date(2018, 5, 1))
     assert result(partner, date(2018, 5, 1)).override_until == date(2018, 6, 5)
 
 
@@ -326,11 +327,11 @@ def test_giving_and_ending_compute_the_stored_days_anew_and_what_was_stored_stay
     relay()
     assert not Recompute.objects.exists(), "asking changes nothing"
 
-    override_actions.confirm(asked.pk, by=second)
+    overrides.confirm(asked.pk, by=second)
     relay()
     assert [(one.company_id, one.since) for one in Recompute.objects.all()] == [(partner.pk, DAY)]
     actions.run()
-    override_actions.end(asked.pk, by=second, reason="Over.", ended_on=date(2018, 4, 20))
+    overrides.end(asked.pk, by=second, reason="Over.", ended_on=date(2018, 4, 20))
     relay()
     assert Recompute.objects.get().since == DAY
     actions.run()
@@ -356,9 +357,9 @@ def test_company_is_told_when_it_is_given_and_ended_and_not_when_it_is_asked_for
     asked = ask(partner, asker)
     relay()
     assert not Delivery.objects.exists()
-    override_actions.confirm(asked.pk, by=second)
+    overrides.confirm(asked.pk, by=second)
     relay()
-    override_actions.end(asked.pk, by=second, reason="Over.", ended_on=date(2018, 4, 1))
+    overrides.end(asked.pk, by=second, reason="Over.", ended_on=date(2018, 4, 1))
     relay()
 
     told = Delivery.objects.order_by("pk").values_list("template", "recipient")
@@ -367,7 +368,7 @@ def test_company_is_told_when_it_is_given_and_ended_and_not_when_it_is_asked_for
 
 
 def test_declining_tells_nobody(partner, asker, second, amira):
-    override_actions.decline(ask(partner, asker).pk, by=second)
+    overrides.decline(ask(partner, asker).pk, by=second)
     relay()
     assert not Delivery.objects.exists()
 
@@ -377,7 +378,7 @@ def test_declining_tells_nobody(partner, asker, second, amira):
 
 def _race(partner: Partner, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the outcomes of two who ask at once. Both look for an open one before either writes, if they can."""
-    monkeypatch.setattr(override_actions, "_require_none_open", together(override_actions._require_none_open))
+    monkeypatch.setattr(overrides, "_require_none_open", together(overrides._require_none_open))
     one, other = make_staff(), make_staff()
     return at_once(lambda: ask(partner, one), lambda: ask(partner, other))
 
@@ -390,7 +391,7 @@ def test_of_two_who_ask_at_once_one_is_refused(partner, monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_control_without_the_lock_only_the_constraint_stops_the_second(partner, monkeypatch):
-    monkeypatch.setattr(override_actions, "_lock", lambda company: None)
+    monkeypatch.setattr(overrides, "_lock", lambda company: None)
     with pytest.raises(IntegrityError, match="one_open_override_of_a_programme"):
         _race(partner, monkeypatch)
     assert Override.objects.count() == 1
@@ -399,9 +400,7 @@ def test_control_without_the_lock_only_the_constraint_stops_the_second(partner, 
 @pytest.mark.django_db(transaction=True)
 def test_of_a_confirmation_and_a_refusal_at_once_one_counts(partner, asker):
     asked, one, other = ask(partner, asker), make_staff(), make_staff()
-    outcomes = at_once(
-        lambda: override_actions.confirm(asked.pk, by=one), lambda: override_actions.decline(asked.pk, by=other)
-    )
+    outcomes = at_once(lambda: overrides.confirm(asked.pk, by=one), lambda: overrides.decline(asked.pk, by=other))
     status = Override.objects.get().status
     assert outcomes == ["done", f"override_{status}"]
     assert len(verbs(partner)) == 2

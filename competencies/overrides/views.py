@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 from django import forms
 from django.contrib import messages
@@ -14,19 +16,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
-from competencies import override_actions as actions
-from competencies.models import Override
-from competencies.override_forms import AskForm, DecideForm, EndForm
-from competencies.override_queries import OverrideCard, SentForm, card_of
-from competencies.override_rules import OverrideStatus
+from competencies.models import Override, OverrideStatus
+from competencies.overrides import actions
+from competencies.overrides.forms import AskForm, DecideForm, EndForm
+from competencies.overrides.queries import overrides_of
+from competencies.overrides.rules import OVERRIDE
 from competencies.programs import programs
 from competencies.queries import absent, company_for
 from competencies.views import detail
 from por.accounts.guards import only
 from por.accounts.middleware import Request
-from por.accounts.models import Organisation
+from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind, Right
-from por.programs.rules import Program
+from por.programs.rules import Family, Program
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, ListTab, counted
 from por.web.pages import as_of_context, posted, submit
@@ -49,7 +51,7 @@ def override_list(request: Request) -> HttpResponse:
     found = Override.objects.visible_to(request.actor).for_listing()
     shown = Listing(request, found, order=("-pk",), tabs=TABS, count_text=_overrides_text)
     rows = [(one, programs()[one.program].title, _page_of(one)) for one in shown.page.rows]
-    return render(request, "competencies/override_list.html", shown.context | {"rows": rows}, status=shown.status)
+    return render(request, "overrides/override_list.html", shown.context | {"rows": rows}, status=shown.status)
 
 
 def _page_of(override: Override) -> str:
@@ -147,3 +149,74 @@ def _show(request: Request, company: Organisation, program: str, sent: SentForm 
         return card_of(request.actor, company, found, day, sent.form if sent else None)
 
     return detail(request, company, program, override=card, refused=sent.status if sent else None)
+
+
+# --- The card of a competency ---------------------------------------------------------------------------------------
+
+
+class SentForm(NamedTuple):
+    """A form of the card that was refused, and the status of its page."""
+
+    form: forms.Form
+    status: int
+
+
+class Row(NamedTuple):
+    """An override, and the form that ends it early, if the reader may."""
+
+    override: Override
+    end: EndForm | None
+
+
+@dataclass(frozen=True)
+class OverrideCard:
+    """The overrides of a page for platform staff, the forms that its reader may send, and the one that was refused.
+
+    `asked` waits for a second person; `is_own` says whether the reader asked for it.
+    """
+
+    asked: Override | None
+    is_own: bool
+    rows: list[Row]
+    ask: AskForm | None
+    decide: DecideForm | None
+    sent: forms.Form | None
+
+
+def card_of(
+    actor: Actor, company: Organisation, program: Program, day: date, sent: forms.Form | None
+) -> OverrideCard | None:
+    """Return the card of a competency on a day; None for a score, and for readers who are not of the staff."""
+    if not actor.is_staff or program.family is not Family.COMPETENCY:
+        return None
+    found = overrides_of(actor, company, program.id)
+    asked = next((one for one in found if one.is_asked), None)
+    may = actor.may(Right.WRITE_OVERRIDES)
+    is_own = asked is not None and asked.asked_by_id == actor.user_id
+    return OverrideCard(
+        asked,
+        is_own,
+        [Row(one, _end(one, sent) if may else None) for one in found if not one.is_asked],
+        _ask(program, day, actor.today, sent) if may and asked is None else None,
+        _decide(asked, sent) if may and asked is not None and not is_own else None,
+        sent,
+    )
+
+
+def _ask(program: Program, day: date, today: date, sent: forms.Form | None) -> AskForm:
+    if isinstance(sent, AskForm):
+        return sent
+    return AskForm(program, initial={"begins_on": day} if day < today else {})
+
+
+def _decide(asked: Override, sent: forms.Form | None) -> DecideForm:
+    return sent if isinstance(sent, DecideForm) else DecideForm(initial={"override": asked.pk})
+
+
+def _end(override: Override, sent: forms.Form | None) -> EndForm | None:
+    """Return the form that ends an override; None where it cannot be ended."""
+    if not OVERRIDE.allows(override.status, "end"):
+        return None
+    if isinstance(sent, EndForm) and str(sent["override"].value()) == str(override.pk):
+        return sent
+    return EndForm(initial={"override": override.pk})

@@ -13,10 +13,10 @@ from rest_framework.response import Response
 
 from associations.record.rules import NOTE_LENGTH
 from associations.record.schemas import NOT_FOUND, PARTNER_EXAMPLE, PartnerShape
-from competencies import override_actions as actions
-from competencies.models import Override
-from competencies.override_forms import OverrideFilter
-from competencies.override_rules import OVERRIDE, OverrideStatus
+from competencies.models import Override, OverrideStatus
+from competencies.overrides import actions
+from competencies.overrides.forms import OverrideFilter
+from competencies.overrides.rules import OVERRIDE
 from competencies.queries import company_for
 from por.accounts.authentication import actor_of
 from por.accounts.models import Actor

@@ -8,9 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from competencies.models import Override
-from competencies.override_events import OverrideEvent
-from competencies.override_rules import OVERRIDE, OverrideStatus
+from competencies.models import Override, OverrideStatus
+from competencies.overrides.events import OverrideEvent
+from competencies.overrides.rules import OVERRIDE
 from competencies.programs import COMPUTED, life_cycle_on, programs
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import Right

@@ -8,8 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from associations.record.rules import NOTE_LENGTH
-from competencies.models import OverrideQuerySet
-from competencies.override_rules import OverrideStatus
+from competencies.models import OverrideQuerySet, OverrideStatus
 from competencies.words import LEVELS
 from por.accounts.models import Actor
 from por.directory.forms import MpnIdField

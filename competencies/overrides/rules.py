@@ -1,22 +1,11 @@
-"""The statuses of an override, and which verb can follow which."""
+"""Which verb can follow which status of an override."""
 
 from __future__ import annotations
 
-from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from associations.record.state_machines import StateMachine
-
-
-class OverrideStatus(TextChoices):
-    """The status of an override."""
-
-    ASKED = "asked", _("Waiting for a second person")
-    GIVEN = "given", pgettext_lazy("override", "Given")
-    DECLINED = "declined", pgettext_lazy("override", "Declined")
-    ENDED = "ended", _("Ended early")
-
+from competencies.models import OverrideStatus
 
 OVERRIDE = StateMachine(
     name="override",

@@ -23,6 +23,7 @@ from associations.claims.actions.shared import (
     due,
     lock_customer,
     next_instant,
+    parties_of,
     record,
     require_no_interest,
     step,
@@ -98,7 +99,7 @@ def _to_judge(conflict_id: int, verb: str, *, by: Actor, version: int | None) ->
     conflict = locked(conflict_id, Right.DECIDE_CONFLICTS, by=by, version=version)
     conflict.status = CONFLICT.after(conflict.status, verb)
     sides = contenders(conflict)
-    require_no_interest(by, [one.claim for one in sides])
+    require_no_interest(by, parties_of(one.claim for one in sides))
     return conflict, sides
 
 

@@ -15,6 +15,7 @@ from associations.claims.actions.shared import (
     due,
     locked,
     next_instant,
+    parties_of,
     record,
     require_no_interest,
     step,
@@ -42,7 +43,7 @@ from por.history.actions import recording as history
 def to_review(claim_id: int, *, by: Actor, version: int | None) -> Claim:
     """Return the claim, locked, for a reviewer who has no interest in its parties."""
     claim = locked(claim_id, Right.REVIEW_CLAIMS, by=by, version=version)
-    require_no_interest(by, [claim])
+    require_no_interest(by, parties_of([claim]))
     return claim
 
 

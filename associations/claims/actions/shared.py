@@ -17,7 +17,7 @@ from associations.claims.policies import policy_of
 from associations.claims.rules import CLAIM, Reason
 from associations.record import locking, recording
 from associations.record.models import Association, SeenUsage
-from por.accounts.models import SYSTEM, Actor
+from por.accounts.models import SYSTEM, Actor, Organisation
 from por.db.locks import lock_timeout_as_busy
 from por.directory import actions as directory
 from por.directory.models import Customer, Usage
@@ -112,16 +112,23 @@ def next_instant(claim: Claim, *, after: datetime | None = None) -> datetime:
 
 def has_interest(reviewer: int | None, claims: Iterable[Claim]) -> bool:
     """Return whether this person has an interest in a party of these claims."""
-    parties = {pk for one in claims for pk in (one.customer_id, one.partner_id, one.company_id)}
-    return Interest.objects.filter(reviewer=reviewer, organisation__in=parties).exists()
+    return interests_in(parties_of(claims), reviewer).exists()
 
 
-def require_no_interest(by: Actor, claims: Iterable[Claim]) -> None:
-    """Raise Refused, with the code `interest`, if the reviewer has an interest in a party of these claims."""
-    if has_interest(by.user_id, claims):
-        raise Refused(
-            "interest", _("You have an interest in one of the parties. Another reviewer must decide about this claim.")
-        )
+def require_no_interest(by: Actor, parties: Iterable[int] | QuerySet[Organisation]) -> None:
+    """Raise Refused, with the code `interest`, if the reviewer has an interest in one of these organisations."""
+    if interests_in(parties, by.user_id).exists():
+        raise Refused("interest", _("You have an interest in one of the parties. Another reviewer must decide."))
+
+
+def interests_in(parties: Iterable[int] | QuerySet[Organisation], reviewer: int | None) -> QuerySet[Interest]:
+    """Return the interests of this person in these organisations."""
+    return Interest.objects.filter(reviewer=reviewer, organisation__in=parties)
+
+
+def parties_of(claims: Iterable[Claim]) -> set[int]:
+    """Return the organisations that these claims concern: customers, partners and their companies."""
+    return {pk for one in claims for pk in (one.customer_id, one.partner_id, one.company_id)}
 
 
 def due(claim: Claim, term: Term | None, at: datetime) -> datetime | None:

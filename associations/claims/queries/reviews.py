@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,10 +13,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from associations.claims.actions.interests import marks_for_others
+from associations.claims.actions.shared import interests_in
 from associations.claims.models import DUE, Claim, Interest
 from associations.claims.queries.proofs import newest_proof_at
 from associations.claims.rules import PENDING, TO_REVIEW, ClaimStatus
-from por.accounts.models import Actor
+from por.accounts.models import Actor, Organisation
 from por.accounts.rules import Right
 from por.web.formatting import number_text, start_of_day
 from por.web.lists import ListTab
@@ -67,12 +68,9 @@ def next_to_review(actor: Actor, *, after: int | None = None) -> Claim | None:
     return waiting.annotate(due=DUE).order_by(*BY_DUE).first()
 
 
-def interest_of(actor: Actor, claim: Claim) -> Interest | None:
-    """Return the reader's own interest in a party of the claim; None if there is none."""
-    parties = {claim.customer_id, claim.partner_id, claim.company_id}
-    return Interest.objects.select_related("organisation").filter(
-        reviewer=actor.user_id, organisation__in=parties
-    ).first()  # fmt: skip
+def interest_in(actor: Actor, parties: Iterable[int] | QuerySet[Organisation]) -> Interest | None:
+    """Return the reader's own interest in one of these organisations; None if there is none."""
+    return interests_in(parties, actor.user_id).select_related("organisation").first()
 
 
 def interests_for_listing(actor: Actor) -> QuerySet[Interest]:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from associations.claims.actions import assigning, commenting, interests, reviewing
 from associations.claims.actions.conflicts import open_conflicts
 from associations.claims.actions.interests import marks_for_others, may_change
-from associations.claims.actions.shared import one_of
+from associations.claims.actions.shared import one_of, parties_of
 from associations.claims.forms.reviews import (
     AssignForm,
     DecideForm,
@@ -192,7 +192,7 @@ def _show(
     """Show the claim with all it has. `form` is the one that was sent, with its errors."""
     actor, claim = request.actor, _get(request.actor, claim_id)
     may_list = actor.may(Right.LIST_PROOFS)
-    interest = reviews.interest_of(actor, claim) if actor.may(Right.REVIEW_CLAIMS) else None
+    interest = reviews.interest_in(actor, parties_of([claim])) if actor.may(Right.REVIEW_CLAIMS) else None
     conflicts = open_conflicts(claim)
     possible = set(CLAIM.steps.get(claim.status, {})) if actor.may(Right.REVIEW_CLAIMS) and not interest else set()
     decisions = possible & ({DecideForm.ASK} if conflicts else {DecideForm.ASK, DecideForm.APPROVE, DecideForm.REJECT})

@@ -52,6 +52,7 @@ class OverrideStatus(models.TextChoices):
     ASKED = "asked", _("Waiting for a second person")
     GIVEN = "given", pgettext_lazy("override", "Given")
     DECLINED = "declined", pgettext_lazy("override", "Declined")
+    WITHDRAWN = "withdrawn", pgettext_lazy("override", "Withdrawn")
     ENDED = "ended", _("Ended early")
 
 
@@ -73,8 +74,9 @@ class OverrideQuerySet(models.QuerySet["Override"]):
 class Override(models.Model):
     """The vendor's staff let a company have a level of a competency for some time, whatever is measured.
 
-    One of them asks and another one confirms. It holds from `begins_on`, which is the day of the confirmation unless
-    another day is asked for, until `until`; both days count. Ended early, it no longer holds on `ended_on`.
+    One of them asks and another one confirms. Until then, who asked can withdraw it. It holds from `begins_on`, which
+    is the day of the confirmation unless another day is asked for, until `until`; both days count. Ended early, it no
+    longer holds on `ended_on`.
     """
 
     company = models.ForeignKey(Organisation, models.PROTECT, related_name="overrides", db_index=False)
@@ -86,9 +88,11 @@ class Override(models.Model):
     ended_on = models.DateField(null=True, blank=True)
     reason = models.CharField(max_length=NOTE_LENGTH)
     decision_note = models.CharField(max_length=NOTE_LENGTH, blank=True, default="")
+    withdrawal_note = models.CharField(max_length=NOTE_LENGTH, blank=True, default="", db_default="")
     end_reason = models.CharField(max_length=NOTE_LENGTH, blank=True, default="")
     asked_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
@@ -112,7 +116,9 @@ class Override(models.Model):
                 condition=~models.Q(decided_by=models.F("asked_by")), name="an_override_needs_two_persons"
             ),
             models.CheckConstraint(
-                condition=models.Q(status__in=[OverrideStatus.ASKED, OverrideStatus.DECLINED], until=None)
+                condition=models.Q(
+                    status__in=[OverrideStatus.ASKED, OverrideStatus.DECLINED, OverrideStatus.WITHDRAWN], until=None
+                )
                 | models.Q(
                     status__in=[OverrideStatus.GIVEN, OverrideStatus.ENDED],
                     begins_on__isnull=False,
@@ -125,6 +131,11 @@ class Override(models.Model):
                 | (~models.Q(status=OverrideStatus.ENDED) & models.Q(ended_on=None)),
                 name="an_override_has_a_day_of_its_end_if_ended",
             ),
+            models.CheckConstraint(
+                condition=models.Q(status=OverrideStatus.WITHDRAWN, withdrawn_at__isnull=False)
+                | (~models.Q(status=OverrideStatus.WITHDRAWN) & models.Q(withdrawn_at=None)),
+                name="an_override_has_an_instant_of_its_withdrawal",
+            ),
         ]
         indexes = [models.Index(fields=["company", "program", "-until"], name="overrides_of_a_company")]
 
@@ -134,6 +145,10 @@ class Override(models.Model):
     @property
     def is_asked(self) -> bool:
         return self.status == OverrideStatus.ASKED
+
+    def is_asked_by(self, actor: Actor) -> bool:
+        """Return whether the actor is the person who asked for it."""
+        return self.asked_by_id is not None and self.asked_by_id == actor.user_id
 
     @property
     def last_day(self) -> date | None:

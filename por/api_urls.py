@@ -96,6 +96,7 @@ v1 = [
     path("competencies/overrides/<int:override_id>/", overrides.OverrideDetail.as_view(), name="override"),
     path("competencies/overrides/<int:override_id>/confirm/", overrides.Confirm.as_view(), name="override_confirm"),
     path("competencies/overrides/<int:override_id>/decline/", overrides.Decline.as_view(), name="override_decline"),
+    path("competencies/overrides/<int:override_id>/withdraw/", overrides.Withdraw.as_view(), name="override_withdraw"),
     path("competencies/overrides/<int:override_id>/end/", overrides.End.as_view(), name="override_end"),
     path("competencies/<str:program>/", competencies.CompetencyDetail.as_view(), name="competency"),
     path(

@@ -34,6 +34,7 @@ EVERY_STATUS = STATUSES | {f"claim_{one}" for one in ("approved", "rejected", "r
 IMPOSSIBLE: dict[str, set[str]] = {
     "override_confirm": {"override_asked"},  # the verb is for that status
     "override_decline": {"override_asked"},
+    "override_withdraw": {"override_asked"},
     "override_end": {"override_given"},
     "attach": STEPS,
     "remove": STEPS,

@@ -163,6 +163,7 @@ SPOIL: dict[str, Callable[[Ready], None]] = {
     "override_ask": ask_for_override,
     "override_confirm": decline_override,
     "override_decline": decline_override,
+    "override_withdraw": decline_override,
     "override_end": end_override,
     "attach": expire,
     "remove": remove,

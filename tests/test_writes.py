@@ -434,13 +434,15 @@ def of_no_override_yet() -> Ready:
 
 
 def of_an_override(suffix: str, body: Any, other_body: Any) -> Callable[[], Ready]:
-    """Return the recipe of a write to an override that another person has asked for; given if it is to end."""
+    """Return the recipe of a write to an override that another person has asked for; given if it is to end.
+
+    Only who asked for it can withdraw it.
+    """
 
     def make() -> Ready:
-        company, second, day = make_partner().organisation, make_staff(), date(2018, 3, 5)
-        asked = overrides.ask(
-            company, "competency.smcs", "silver", by=make_staff(), reason="Late files.", begins_on=day
-        )
+        company, asker, day = make_partner().organisation, make_staff(), date(2018, 3, 5)
+        second = asker if suffix == "withdraw/" else make_staff()
+        asked = overrides.ask(company, "competency.smcs", "silver", by=asker, reason="Late files.", begins_on=day)
         if suffix == "end/":
             overrides.confirm(asked.pk, by=second)
         return Ready(
@@ -506,6 +508,7 @@ RECIPES: dict[str, Callable[[], Ready]] = {
     "override_ask": of_no_override_yet,
     "override_confirm": of_an_override("confirm/", {"note": "Seen."}, {"note": "Other"}),
     "override_decline": of_an_override("decline/", {"note": "Not needed."}, {"note": "Other"}),
+    "override_withdraw": of_an_override("withdraw/", {"note": "Late."}, {"note": "Other"}),
     "override_end": of_an_override(
         "end/", {"reason": "Over.", "ended_on": "2018-04-01"}, {"reason": "Other", "ended_on": "2018-04-01"}
     ),
@@ -519,7 +522,7 @@ NEW |= {"ask_what_if", "override_ask"}
 #: Writes of platform staff, which is one organisation and sees everything.
 OF_STAFF = {"claim_start_review", "claim_ask", "claim_approve", "claim_reject"}
 OF_STAFF |= {"conflict_decide", "conflict_ask_customer", "conflict_ask_proof"}
-OF_STAFF |= {"override_confirm", "override_decline", "override_end"}
+OF_STAFF |= {"override_confirm", "override_decline", "override_withdraw", "override_end"}
 #: Writes to something of one's own, for which no role is needed.
 PERSONAL = {"notification_done", "notification_reopen"}
 #: What only reads, although it has a body: everyone may ask it who may read.

@@ -481,7 +481,7 @@ class CustomerAnswer(RowModel):
 
 
 class Interest(models.Model):
-    """A reviewer has an interest in an organisation, and decides nothing about its claims."""
+    """A reviewer has an interest in an organisation, and decides nothing about its claims and overrides."""
 
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="interests", db_index=False)
     organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="+")

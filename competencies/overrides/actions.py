@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from associations.claims.actions.shared import require_no_interest
 from competencies.models import Override, OverrideStatus
 from competencies.overrides.events import OverrideEvent
 from competencies.overrides.rules import OVERRIDE
@@ -61,7 +63,7 @@ def ask(
 def confirm(override_id: int, *, by: Actor, note: str = "") -> Override:
     """Give an override that another person has asked for. It holds until the day that the rules of its first day name.
 
-    Raise NotFound, Forbidden, Locked, or Refused: `own_request`, or by the status.
+    Raise NotFound, Forbidden, Locked, or Refused: `interest`, `own_request`, or by the status.
     """
     override, now = _decide(override_id, "confirm", by=by, note=note)
     override.begins_on = override.begins_on or _today()
@@ -81,12 +83,31 @@ def decline(override_id: int, *, by: Actor, note: str = "") -> Override:
 
 
 @transaction.atomic
+def withdraw(override_id: int, *, by: Actor, note: str = "") -> Override:
+    """Take back one's own request for an override that nobody has decided yet.
+
+    Raise NotFound, Forbidden, Locked, or Refused: `not_own_request`, or by the status.
+    """
+    override = _locked(override_id, by=by)
+    override.status = OVERRIDE.after(override.status, "withdraw")
+    if not override.is_asked_by(by):
+        message = _("Another person asked for this override. Only they can withdraw it, but you can decline it.")
+        raise Refused("not_own_request", message)
+    override.withdrawn_at, override.withdrawal_note = max(timezone.now(), override.asked_at), note.strip()
+    override.version += 1
+    override.save()
+    _record(OverrideEvent.WITHDRAWN, override, by=by, at=override.withdrawn_at, reason=override.withdrawal_note)
+    return override
+
+
+@transaction.atomic
 def end(override_id: int, *, by: Actor, reason: str, ended_on: date | None = None) -> Override:
     """End an override that was given: on `ended_on`, today if that is None, and later it no longer holds.
 
-    Raise NotFound, Forbidden, Locked, or Refused: with a field for what was entered, else by the status.
+    Raise NotFound, Forbidden, Locked, or Refused: with a field for what was entered, else `interest` or by the status.
     """
     override = _locked(override_id, by=by)
+    require_no_interest(by, parties_of(override.company_id))
     text = _required(reason)
     override.status = OVERRIDE.after(override.status, "end")
     override.ended_on = _day_of_end(override, ended_on, by.today)
@@ -103,11 +124,17 @@ def absent() -> NotFound:
     return NotFound("not_found", _("This override does not exist, or you do not have access to it."))
 
 
+def parties_of(company: int) -> QuerySet[Organisation]:
+    """Return the organisations that an override concerns: the company with its locations."""
+    return Organisation.objects.filter(Q(pk=company) | Q(parent=company))
+
+
 def _decide(override_id: int, verb: str, *, by: Actor, note: str) -> tuple[Override, datetime]:
     """Return the override with the decision of a second person, and the instant of it. The caller saves it."""
     override = _locked(override_id, by=by)
+    require_no_interest(by, parties_of(override.company_id))
     status = OVERRIDE.after(override.status, verb)
-    if override.asked_by_id == by.user_id:
+    if override.is_asked_by(by):
         message = _("You asked for this override. Another person of platform staff must confirm or decline it.")
         raise Refused("own_request", message)
     now = max(timezone.now(), override.asked_at)
@@ -135,7 +162,9 @@ def _lock(company: int) -> None:
 
 def _require_none_open(company: Organisation, program: str) -> None:
     if Override.objects.filter(company=company, program=program, status=OverrideStatus.ASKED).exists():
-        message = _("An override of this competency already waits for a second person. Confirm or decline it first.")
+        message = _(
+            "An override of this competency already waits for a second person. Confirm, decline or withdraw it first."
+        )
         raise Refused("override_asked", message)
 
 
@@ -191,6 +220,7 @@ def _record(verb: OverrideEvent, override: Override, *, by: Actor, at: datetime,
     named = {
         OverrideEvent.ASKED: ("begins_on",),
         OverrideEvent.DECLINED: ("begins_on",),
+        OverrideEvent.WITHDRAWN: ("begins_on",),
         OverrideEvent.GIVEN: ("begins_on", "until"),
         OverrideEvent.ENDED: ("begins_on", "until", "ended_on"),
     }[verb]

@@ -50,6 +50,8 @@ class OverrideShape(TypedDict):
     note: str
     decided_by: str
     decided_at: Timestamp | None
+    withdrawal_note: str
+    withdrawn_at: Timestamp | None
     end_reason: str
     ended_by: str
     ended_at: Timestamp | None
@@ -94,6 +96,8 @@ EXAMPLE = {
     "note": "",
     "decided_by": "",
     "decided_at": None,
+    "withdrawal_note": "",
+    "withdrawn_at": None,
     "end_reason": "",
     "ended_by": "",
     "ended_at": None,
@@ -102,6 +106,8 @@ EXAMPLE = {
 _DECIDED = {"decided_by": "Ines Duarte", "decided_at": "2018-03-05T10:12:44.102938Z", "version": 2}
 GIVEN = EXAMPLE | _DECIDED | {"status": "given", "begins_on": "2018-03-05", "until": "2018-06-05"}
 DECLINED = EXAMPLE | _DECIDED | {"status": "declined"}
+_TAKEN_BACK = {"withdrawal_note": "Their files are there.", "withdrawn_at": "2018-03-05T10:12:44.102938Z"}
+WITHDRAWN = EXAMPLE | _TAKEN_BACK | {"status": "withdrawn", "version": 2}
 _ENDED = {"ended_by": "Robin Falk", "ended_at": "2018-04-01T08:02:11.502817Z", "end_reason": "Their files are there."}
 ENDED = GIVEN | _ENDED | {"status": "ended", "ended_on": "2018-04-01", "version": 3}
 COLUMNS = [name for name in EXAMPLE if name not in {"company", "version"}]
@@ -201,11 +207,11 @@ class Confirm(Endpoint):
         example=GIVEN,
         body=OverrideNoteBody,
         body_example={"note": "Seen."},
-        problems=NOT_FOUND | {409: [*_refusals("confirm"), "own_request", "no_rules_on_day"]},
+        problems=NOT_FOUND | {409: [*_refusals("confirm"), "interest", "own_request", "no_rules_on_day"]},
         writes=True,
     )
     def post(self, request: Request, override_id: int) -> Response:
-        return _decide(request, override_id, actions.confirm)
+        return _with_note(request, override_id, actions.confirm)
 
 
 class Decline(Endpoint):
@@ -217,11 +223,28 @@ class Decline(Endpoint):
         example=DECLINED,
         body=OverrideNoteBody,
         body_example={"note": "The files are there."},
-        problems=NOT_FOUND | {409: [*_refusals("decline"), "own_request"]},
+        problems=NOT_FOUND | {409: [*_refusals("decline"), "interest", "own_request"]},
         writes=True,
     )
     def post(self, request: Request, override_id: int) -> Response:
-        return _decide(request, override_id, actions.decline)
+        return _with_note(request, override_id, actions.decline)
+
+
+class Withdraw(Endpoint):
+    @described(
+        "override_withdraw",
+        "Withdraw a request for an override",
+        """For the person who asked for it, until another one has decided. The company is not told, but it can read the
+        note in its history.""",
+        answers={200: OverrideShape},
+        example=WITHDRAWN,
+        body=OverrideNoteBody,
+        body_example={"note": "Their files are there."},
+        problems=NOT_FOUND | {409: [*_refusals("withdraw"), "not_own_request"]},
+        writes=True,
+    )
+    def post(self, request: Request, override_id: int) -> Response:
+        return _with_note(request, override_id, actions.withdraw)
 
 
 class End(Endpoint):
@@ -234,7 +257,7 @@ class End(Endpoint):
         body=EndOverrideBody,
         body_example={"reason": "Their files are there."},
         problems=NOT_FOUND
-        | {409: _refusals("end"), 422: ["reason_missing", "end_outside", "blank", "date", "datetime"]},
+        | {409: [*_refusals("end"), "interest"], 422: ["reason_missing", "end_outside", "blank", "date", "datetime"]},
         writes=True,
     )
     def post(self, request: Request, override_id: int) -> Response:
@@ -251,11 +274,11 @@ def _mpn_id(text: str) -> str:
     return found
 
 
-def _decide(request: Request, override_id: int, verb: Callable[..., Override]) -> Response:
-    def decide(actor: Actor) -> None:
+def _with_note(request: Request, override_id: int, verb: Callable[..., Override]) -> Response:
+    def act(actor: Actor) -> None:
         verb(override_id, by=actor, note=entered(request, OverrideNoteBody).get("note", ""))
 
-    return _write(request, override_id, decide)
+    return _write(request, override_id, act)
 
 
 def _write(request: Request, override_id: int, work: Callable[[Actor], object]) -> Response:
@@ -296,6 +319,8 @@ def _shape(one: Override) -> OverrideShape:
         "note": one.decision_note,
         "decided_by": one.decided_by_name,
         "decided_at": _moment(one.decided_at),
+        "withdrawal_note": one.withdrawal_note,
+        "withdrawn_at": _moment(one.withdrawn_at),
         "end_reason": one.end_reason,
         "ended_by": one.ended_by_name,
         "ended_at": _moment(one.ended_at),

@@ -1,4 +1,4 @@
-"""An override is asked for, given, declined and ended: the texts of the events. The company is told of what holds."""
+"""The events of an override and their texts. The company is told of what holds: given, and ended early."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class OverrideEvent(EventType):
     ASKED = "override.asked"
     GIVEN = "override.given"
     DECLINED = "override.declined"
+    WITHDRAWN = "override.withdrawn"
     ENDED = "override.ended"
 
 
@@ -176,6 +177,18 @@ register(
     here=_("Override by platform staff declined"),
     elsewhere=_("{object}: override by platform staff declined"),
     icon="shield",
+    tone="",
+    groups=(COMPETENCIES,),
+    link=COMPETENCY,
+    mails=(),
+)
+register(
+    OverrideEvent.WITHDRAWN,
+    payload=Asked,
+    about=("competency",),
+    here=_("Request for an override withdrawn by platform staff"),
+    elsewhere=_("{object}: request for an override withdrawn by platform staff"),
+    icon="x",
     tone="",
     groups=(COMPETENCIES,),
     link=COMPETENCY,

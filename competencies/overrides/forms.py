@@ -65,6 +65,17 @@ class DecideForm(forms.Form):
         self.auto_id = "decide_%s"
 
 
+class WithdrawForm(forms.Form):
+    """Who asked for it takes the request back, with a reason that is optional."""
+
+    override = forms.IntegerField(widget=forms.HiddenInput)
+    note = _reason(_("Reason"), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.auto_id = "withdraw_%s"
+
+
 class EndForm(forms.Form):
     """One of the staff ends an override early."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from django import forms
 from django.contrib import messages
@@ -16,9 +16,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_safe
 
+from associations.claims.models import Interest
+from associations.claims.queries.reviews import interest_in
 from competencies.models import Override, OverrideStatus
 from competencies.overrides import actions
-from competencies.overrides.forms import AskForm, DecideForm, EndForm
+from competencies.overrides.forms import AskForm, DecideForm, EndForm, WithdrawForm
 from competencies.overrides.queries import overrides_of
 from competencies.overrides.rules import OVERRIDE
 from competencies.programs import programs
@@ -33,6 +35,7 @@ from por.web.filters import AsOfForm
 from por.web.lists import Listing, ListTab, counted
 from por.web.pages import as_of_context, posted, submit
 
+F = TypeVar("F", bound=forms.Form)
 PAGE = "competencies:staff_competency"
 TABS = [
     ListTab("", gettext_lazy("Open"), lambda found: found.filter(status=OverrideStatus.ASKED), order=("pk",)),
@@ -96,6 +99,19 @@ def override_decide(request: Request, mpn_id: str, program: str) -> HttpResponse
     done = _("The override is given. We tell the company.") if is_confirmed else _("The override is declined.")
     again = "override_given" if is_confirmed else "override_declined"
     return _send(request, company, program, form, decide, done=done, again=again)
+
+
+@posted(PAGE)
+@only(OrganisationKind.STAFF, to=Right.WRITE_OVERRIDES)
+def override_withdraw(request: Request, mpn_id: str, program: str) -> HttpResponse:
+    """Withdraw one's own request. A second click changes nothing and gets the same answer."""
+    company, form = company_for(request.actor, mpn_id), WithdrawForm(request.POST)
+
+    def withdraw() -> Override:
+        given = form.cleaned_data
+        return actions.withdraw(_key(company, program, given["override"]), by=request.actor, note=given["note"])
+
+    return _send(request, company, program, form, withdraw, done=_("Request withdrawn."), again="override_withdrawn")
 
 
 @posted(PAGE)
@@ -165,22 +181,24 @@ class Row(NamedTuple):
     """An override, and the form that ends it early, if the reader may."""
 
     override: Override
-    end: EndForm | None
+    end: EndForm | None = None
 
 
 @dataclass(frozen=True)
 class OverrideCard:
     """The overrides of a page for platform staff, the forms that its reader may send, and the one that was refused.
 
-    `asked` waits for a second person; `is_own` says whether the reader asked for it.
+    `asked` waits for a second person. With `withdraw`, the reader asked for it. With an `interest` of the reader in the
+    company, there are neither forms to decide nor to end.
     """
 
     asked: Override | None
-    is_own: bool
     rows: list[Row]
-    ask: AskForm | None
-    decide: DecideForm | None
-    sent: forms.Form | None
+    ask: AskForm | None = None
+    decide: DecideForm | None = None
+    withdraw: WithdrawForm | None = None
+    interest: Interest | None = None
+    sent: forms.Form | None = None
 
 
 def card_of(
@@ -191,15 +209,22 @@ def card_of(
         return None
     found = overrides_of(actor, company, program.id)
     asked = next((one for one in found if one.is_asked), None)
-    may = actor.may(Right.WRITE_OVERRIDES)
-    is_own = asked is not None and asked.asked_by_id == actor.user_id
+    if not actor.may(Right.WRITE_OVERRIDES):
+        return OverrideCard(asked, [Row(one) for one in found if not one.is_asked])
+    own = asked if asked is not None and asked.is_asked_by(actor) else None
+    to_decide = asked if own is None else None
+    to_end = [one for one in found if OVERRIDE.allows(one.status, "end")]
+    interest = interest_in(actor, actions.parties_of(company.pk)) if to_decide or to_end else None
+    if interest:
+        to_decide, to_end = None, []
     return OverrideCard(
         asked,
-        is_own,
-        [Row(one, _end(one, sent) if may else None) for one in found if not one.is_asked],
-        _ask(program, day, actor.today, sent) if may and asked is None else None,
-        _decide(asked, sent) if may and asked is not None and not is_own else None,
-        sent,
+        [Row(one, _form(EndForm, one, sent) if one in to_end else None) for one in found if not one.is_asked],
+        ask=_ask(program, day, actor.today, sent) if asked is None else None,
+        decide=_form(DecideForm, to_decide, sent) if to_decide else None,
+        withdraw=_form(WithdrawForm, own, sent) if own else None,
+        interest=interest,
+        sent=sent,
     )
 
 
@@ -209,14 +234,8 @@ def _ask(program: Program, day: date, today: date, sent: forms.Form | None) -> A
     return AskForm(program, initial={"begins_on": day} if day < today else {})
 
 
-def _decide(asked: Override, sent: forms.Form | None) -> DecideForm:
-    return sent if isinstance(sent, DecideForm) else DecideForm(initial={"override": asked.pk})
-
-
-def _end(override: Override, sent: forms.Form | None) -> EndForm | None:
-    """Return the form that ends an override; None where it cannot be ended."""
-    if not OVERRIDE.allows(override.status, "end"):
-        return None
-    if isinstance(sent, EndForm) and str(sent["override"].value()) == str(override.pk):
+def _form(kind: type[F], override: Override, sent: forms.Form | None) -> F:
+    """Return a form about an override: the one that was refused, if it is about this override, else a new one."""
+    if isinstance(sent, kind) and str(sent["override"].value()) == str(override.pk):
         return sent
-    return EndForm(initial={"override": override.pk})
+    return kind(initial={"override": override.pk})

@@ -1,4 +1,4 @@
-"""Interests: a reviewer does not decide about the claims of an organisation that they have an interest in."""
+"""Interests: a reviewer decides nothing about the claims and overrides of an organisation that they have one in."""
 
 from __future__ import annotations
 

@@ -70,6 +70,7 @@ NOW: dict[str, dict[str, Any]] = {
     "override.asked": OVERRIDE | {"begins_on": None},
     "override.given": OVERRIDE | {"until": "2018-06-05"},
     "override.declined": OVERRIDE,
+    "override.withdrawn": OVERRIDE,
     "override.ended": OVERRIDE | {"until": "2018-06-05", "ended_on": "2018-04-01"},
     "competency.reached": LEVEL,
     "competency.at_risk": {

@@ -10,6 +10,8 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from associations.claims.actions import interests
+from associations.claims.actions.shared import require_no_interest
 from competencies import actions
 from competencies.models import Attainment, Override, Recompute
 from competencies.overrides import actions as overrides
@@ -127,6 +129,68 @@ def test_declined_override_never_holds_and_another_one_can_be_asked_for(partner,
     assert ask(partner, second).status == "asked"
 
 
+def test_person_who_asked_withdraws_the_request_and_can_ask_for_another(partner, asker):
+    asked = ask(partner, asker)
+    withdrawn = overrides.withdraw(asked.pk, by=asker, note=" Their files are there. ")
+
+    assert (withdrawn.status, withdrawn.version, withdrawn.until) == ("withdrawn", 2, None)
+    assert (withdrawn.withdrawal_note, withdrawn.decided_by) == ("Their files are there.", None)
+    assert withdrawn.withdrawn_at >= withdrawn.asked_at
+    assert result(partner, DAY).override_until is None
+    assert verbs(partner) == ["override.asked", "override.withdrawn"]
+    assert Event.objects.get(verb="override.withdrawn").reason == "Their files are there."
+    assert ask(partner, asker).status == "asked"
+
+
+@pytest.mark.parametrize("role", ["reviewer", "programme_administrator"])
+def test_another_person_declines_but_does_not_withdraw_a_request(partner, asker, role):
+    asked, other = ask(partner, asker), make_staff(role)
+    assert refusal(lambda: overrides.withdraw(asked.pk, by=other)) == ("not_own_request", None)
+    assert (Override.objects.get().status, verbs(partner)) == ("asked", ["override.asked"])
+
+    assert overrides.decline(asked.pk, by=other).status == "declined"
+
+
+def test_request_whose_author_is_gone_is_declined_and_withdrawn_by_nobody(partner, asker, second):
+    asked = ask(partner, asker)
+    Override.objects.update(asked_by=None)
+    for one in (asker, second):
+        assert refusal(lambda one=one: overrides.withdraw(asked.pk, by=one)) == ("not_own_request", None)
+    assert overrides.decline(asked.pk, by=second).status == "declined"
+
+
+def test_request_is_withdrawn_before_it_is_decided_and_not_twice(partner, asker, second):
+    for decide, code in ((overrides.confirm, "override_given"), (overrides.decline, "override_declined")):
+        asked = ask(partner, asker)
+        decide(asked.pk, by=second)
+        assert refusal(lambda asked=asked: overrides.withdraw(asked.pk, by=asker)) == (code, None)
+    asked = ask(partner, asker)
+    overrides.withdraw(asked.pk, by=asker)
+    for late in (
+        lambda: overrides.withdraw(asked.pk, by=asker),
+        lambda: overrides.confirm(asked.pk, by=second),
+        lambda: overrides.decline(asked.pk, by=second),
+        lambda: overrides.end(asked.pk, by=second, reason="Over."),
+    ):
+        assert refusal(late) == ("override_withdrawn", None)
+
+
+def test_database_refuses_a_withdrawn_override_that_holds_or_has_no_instant(partner, asker):
+    """Control: as the verb writes it, the row can be stored."""
+    asked = ask(partner, asker)
+    for given, name in (
+        ({"status": "withdrawn"}, "an_override_has_an_instant_of_its_withdrawal"),
+        ({"withdrawn_at": timezone.now()}, "an_override_has_an_instant_of_its_withdrawal"),
+        (
+            {"status": "withdrawn", "withdrawn_at": timezone.now(), "begins_on": DAY, "until": DAY},
+            "an_override_has_its_days_once_it_is_given",
+        ),
+    ):
+        with pytest.raises(IntegrityError, match=name), transaction.atomic():
+            Override.objects.filter(pk=asked.pk).update(**given)
+    assert overrides.withdraw(asked.pk, by=asker).status == "withdrawn"
+
+
 def test_decision_comes_once(partner, asker, second):
     given = give(partner, asker, second)
     assert refusal(lambda: overrides.decline(given.pk, by=second)) == ("override_given", None)
@@ -153,6 +217,7 @@ def test_roles_without_the_right_can_do_nothing(partner, asker, second, role):
         lambda: ask(partner, other),
         lambda: overrides.confirm(asked.pk, by=other),
         lambda: overrides.decline(asked.pk, by=other),
+        lambda: overrides.withdraw(asked.pk, by=other),
         lambda: overrides.end(given.pk, by=other, reason="Over."),
     ):
         with pytest.raises(Forbidden):
@@ -165,6 +230,8 @@ def test_partner_finds_no_override_of_its_own(partner, asker, second, amira):
         ask(partner, amira)
     with pytest.raises(NotFound):
         overrides.confirm(asked.pk, by=amira)
+    with pytest.raises(NotFound):
+        overrides.withdraw(asked.pk, by=amira)
     assert not Override.objects.visible_to(amira).exists()
 
 
@@ -186,6 +253,56 @@ def test_what_cannot_be_asked_is_refused_with_its_field(partner, asker, given, c
     assert refusal(lambda: ask(partner, asker, **given)) == (code, field)
     assert not Override.objects.exists()
     assert not verbs(partner)
+
+
+# --- Interests ------------------------------------------------------------------------------------------------------
+
+
+def test_reviewer_with_an_interest_decides_nothing_until_it_is_removed(partner, asker):
+    reviewer = make_staff()
+    given, asked = give(partner, asker, reviewer), ask(partner, asker)
+    interest = interests.mark(partner.mpn_id, by=reviewer, note="My brother works there.")
+
+    for verb in (
+        lambda: overrides.confirm(asked.pk, by=reviewer),
+        lambda: overrides.decline(asked.pk, by=reviewer),
+        lambda: overrides.end(given.pk, by=reviewer, reason="Over.", ended_on=DAY),
+    ):
+        assert refusal(verb) == ("interest", None)
+    assert {one.status for one in Override.objects.all()} == {"given", "asked"}
+    assert verbs(partner) == ["override.asked", "override.given", "override.asked"]
+
+    interests.remove(interest.pk, by=reviewer)
+    assert overrides.confirm(asked.pk, by=reviewer).status == "given"
+    assert overrides.end(given.pk, by=reviewer, reason="Over.", ended_on=DAY).status == "ended"
+
+
+def test_refusal_for_an_interest_is_that_of_claims(partner, asker):
+    reviewer = make_staff()
+    asked = ask(partner, asker)
+    interests.mark(partner.mpn_id, by=reviewer)
+    with pytest.raises(Refused) as ours:
+        overrides.confirm(asked.pk, by=reviewer)
+    with pytest.raises(Refused) as of_claims:
+        require_no_interest(reviewer, {partner.pk})
+    assert (ours.value.code, str(ours.value.message)) == (of_claims.value.code, str(of_claims.value.message))
+
+
+def test_interest_in_a_location_is_one_in_its_company_and_none_in_another(asker):
+    company, other, reviewer = make_partner("Nordvik Group", kind="global"), make_partner(), make_staff()
+    location = make_partner(parent=company.organisation)
+    interests.mark(location.mpn_id, by=reviewer)
+
+    asked = ask(company, asker)
+    assert refusal(lambda: overrides.confirm(asked.pk, by=reviewer)) == ("interest", None)
+    assert overrides.confirm(ask(other, asker).pk, by=reviewer).status == "given"
+
+
+def test_interest_is_of_one_person_and_keeps_nobody_from_asking_or_withdrawing(partner, second):
+    reviewer = make_staff()
+    interests.mark(partner.mpn_id, by=reviewer)
+    overrides.withdraw(ask(partner, reviewer).pk, by=reviewer)
+    assert overrides.confirm(ask(partner, reviewer).pk, by=second).status == "given"
 
 
 # --- Its days -------------------------------------------------------------------------------------------------------
@@ -367,8 +484,9 @@ def test_company_is_told_when_it_is_given_and_ended_and_not_when_it_is_asked_for
     assert Notification.objects.filter(membership__user=amira.user).count() == 2
 
 
-def test_declining_tells_nobody(partner, asker, second, amira):
+def test_declining_and_withdrawing_tell_nobody(partner, asker, second, amira):
     overrides.decline(ask(partner, asker).pk, by=second)
+    overrides.withdraw(ask(partner, asker).pk, by=asker)
     relay()
     assert not Delivery.objects.exists()
 
@@ -397,10 +515,13 @@ def test_control_without_the_lock_only_the_constraint_stops_the_second(partner, 
     assert Override.objects.count() == 1
 
 
+@pytest.mark.parametrize("verb", ["decline", "withdraw"])
 @pytest.mark.django_db(transaction=True)
-def test_of_a_confirmation_and_a_refusal_at_once_one_counts(partner, asker):
+def test_of_a_confirmation_and_another_verb_at_once_one_counts(partner, asker, verb):
     asked, one, other = ask(partner, asker), make_staff(), make_staff()
-    outcomes = at_once(lambda: overrides.confirm(asked.pk, by=one), lambda: overrides.decline(asked.pk, by=other))
+    rival = {"decline": (overrides.decline, other), "withdraw": (overrides.withdraw, asker)}
+    call, by = rival[verb]
+    outcomes = at_once(lambda: overrides.confirm(asked.pk, by=one), lambda: call(asked.pk, by=by))
     status = Override.objects.get().status
     assert outcomes == ["done", f"override_{status}"]
     assert len(verbs(partner)) == 2

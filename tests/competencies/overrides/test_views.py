@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from associations.claims.actions import interests
 from competencies.models import Override
+from competencies.overrides import actions as overrides
 from tests.api import Api
 from tests.competencies.overrides.test_actions import DAY, SMCS, ask, asker, give, second  # noqa: F401  # fixtures
 from tests.factories import make_partner, make_staff
@@ -57,6 +59,58 @@ def test_two_of_the_staff_give_it_and_one_ends_it_on_the_page(partner, asker, se
     assert post(second, partner, "end", override=key, ended_on=DAY, reason="Over.").status_code == 302
     assert Override.objects.get().status == "ended"
     assert "Override by platform staff until" not in words(text(second, page(partner), **AS_OF))
+
+
+def test_who_asked_withdraws_the_request_on_the_page(partner, asker, second):  # noqa: F811
+    key = ask(partner, asker).pk
+    assert "Withdraw request" in text(asker, page(partner), **AS_OF)
+    assert "Withdraw request" not in text(second, page(partner), **AS_OF)
+    refused = post(second, partner, "withdraw", override=key)
+    assert refused.status_code == 409
+    assert "Only they can withdraw it, but you can decline it." in refused.content.decode()
+    assert "Confirm override" in refused.content.decode()
+
+    long = post(asker, partner, "withdraw", override=key, note="x" * 501)
+    assert long.status_code == 422
+    assert "x" * 501 in long.content.decode()
+    for _click in range(2):
+        sent = post(asker, partner, "withdraw", override=key, note="Their files are there.")
+        assert (sent.status_code, sent.headers["Location"]) == (302, f"{page(partner)}?as_of={DAY}")
+    shown = words(text(second, page(partner), **AS_OF))
+    assert f"Asked for and withdrawn by {asker.name}" in " ".join(shown.split())
+    assert "Their files are there." in shown
+    assert "Confirm override" not in shown
+
+
+def test_reviewer_with_an_interest_has_no_buttons_and_is_refused(partner, asker):  # noqa: F811
+    reviewer = make_staff()
+    given, asked = give(partner, asker, reviewer), ask(partner, asker)
+    assert "Confirm override" in text(reviewer, page(partner), **AS_OF)
+    interests.mark(partner.mpn_id, by=reviewer)
+
+    shown = text(reviewer, page(partner), **AS_OF)
+    assert f"Your interest in {partner.organisation.name} is marked." in shown
+    assert [one for one in ("Confirm override", "Decline override", "End override") if one in shown] == []
+    for verb, fields in (
+        ("decide", {"override": asked.pk, "decision": "confirm"}),
+        ("decide", {"override": asked.pk, "decision": "decline"}),
+        ("end", {"override": given.pk, "ended_on": DAY, "reason": "Over."}),
+    ):
+        refused = post(reviewer, partner, verb, **fields)
+        assert refused.status_code == 409
+        assert "You have an interest in one of the parties." in refused.content.decode()
+    assert {one.status for one in Override.objects.all()} == {"given", "asked"}
+
+
+def test_form_that_was_refused_is_not_shown_for_another_request(partner, asker, second):  # noqa: F811
+    """The first request was declined meanwhile, and another one is open: its form must not send the first one's key."""
+    first = ask(partner, asker)
+    overrides.decline(first.pk, by=second)
+    other = ask(partner, asker)
+    refused = post(second, partner, "decide", override=first.pk, decision="confirm", note="Seen.").content.decode()
+    assert "This override has been declined." in refused
+    assert f'name="override" value="{other.pk}"' in refused
+    assert f'name="override" value="{first.pk}"' not in refused
 
 
 def test_wrong_input_is_named_on_the_page_and_kept(partner, asker):  # noqa: F811
@@ -134,11 +188,34 @@ def test_api_asks_confirms_and_ends(partner, asker, second):  # noqa: F811
 
     own = Api(asker).post(f"{path}confirm/", {})
     assert (own.status_code, own.json()["code"]) == (409, "own_request")
+    other = Api(second).post(f"{path}withdraw/", {})
+    assert (other.status_code, other.json()["code"]) == (409, "not_own_request")
     assert Api(second).post(f"{path}confirm/", {"note": "Seen."}).json()["until"] == "2018-06-05"
     ended = Api(asker).post(f"{path}end/", {"reason": "Over.", "ended_on": "2018-04-01"}).json()
     assert (ended["status"], ended["ended_on"], ended["version"]) == ("ended", "2018-04-01", 3)
     assert [one["id"] for one in Api(second).get(API, {"status": "ended"}).json()["results"]] == [ended["id"]]
     assert Api(second).get(API, {"mpn_id": make_partner().mpn_id}).json()["results"] == []
+
+
+def test_api_withdraws_a_request(partner, asker, second):  # noqa: F811
+    path = f"{API}{ask(partner, asker).pk}/"
+    withdrawn = Api(asker).post(f"{path}withdraw/", {"note": "Not needed."}).json()
+    assert (withdrawn["status"], withdrawn["withdrawal_note"], withdrawn["version"]) == ("withdrawn", "Not needed.", 2)
+    assert withdrawn["withdrawn_at"]
+    assert [one["id"] for one in Api(second).get(API, {"status": "withdrawn"}).json()["results"]] == [withdrawn["id"]]
+
+
+def test_api_refuses_a_reviewer_with_an_interest(partner, asker, second):  # noqa: F811
+    given, asked, reviewer = give(partner, asker, second), ask(partner, asker), make_staff()
+    interests.mark(partner.mpn_id, by=reviewer)
+    for path, body in (
+        (f"{asked.pk}/confirm/", {}),
+        (f"{asked.pk}/decline/", {}),
+        (f"{given.pk}/end/", {"reason": "Over.", "ended_on": DAY.isoformat()}),
+    ):
+        refused = Api(reviewer).post(f"{API}{path}", body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "interest")
+    assert Api(second).post(f"{API}{asked.pk}/confirm/", {}).status_code == 200, "control: without an interest"
 
 
 def test_api_names_an_mpn_id_that_cannot_be(asker):  # noqa: F811

@@ -381,17 +381,21 @@ def _compute_day(day: date, companies: Collection[int]) -> Counter[int]:
 
 
 class Known(NamedTuple):
-    """A level that is stored, the version of the rules it was judged by, and the stage as it is stored."""
+    """A level that is stored, the version of the rules it was judged by, and the stage as it is stored.
+
+    With `is_kept`, only an override kept a paid level from being at risk.
+    """
 
     level: str | None
     version: str
     stage: Mapping[str, Any]
+    is_kept: bool | None
 
 
 def _levels(day: date, companies: Collection[int]) -> dict[tuple[int, str], Known]:
     """Return what is stored last up to a day, by company and programme."""
     newest = Attainment.objects.filter(company__in=companies).newest(day) if companies else Attainment.objects.none()
-    rows = newest.values_list("company", "program", "level", "result__version", "result__stage")
+    rows = newest.values_list("company", "program", "level", "result__version", "result__stage", "result__is_kept")
     return {(company, program): Known(*known) for company, program, *known in rows}
 
 
@@ -417,7 +421,10 @@ def _record_changes(before: Mapping[tuple[int, str], Known], after: Mapping[tupl
 def _at_risk(
     before: Mapping[tuple[int, str], Known], after: Mapping[tuple[int, str], Known]
 ) -> Iterator[history.EventDraft]:
-    """Yield an event for each paid level that has come to be at risk, once for each anniversary."""
+    """Yield an event for each paid level that has come to be at risk: once for each anniversary.
+
+    If an override had kept the level until now, that it is at risk is told again.
+    """
     at_risk = {
         (f"organisation:{company}", program, now.stage["valid_until"]): (company, now)
         for (company, program), now in after.items()
@@ -425,7 +432,8 @@ def _at_risk(
     }
     told = Event.objects.filter(verb=CompetencyEvent.AT_RISK, chain__in={chain for chain, _program, _day in at_risk})
     for key in told.values_list("chain", "object_id", "changes__anniversary_on") if at_risk else ():
-        at_risk.pop(key, None)
+        if key in at_risk and not before[at_risk[key][0], key[1]].is_kept:
+            del at_risk[key]
     for (_chain, program_id, anniversary), (company, now) in at_risk.items():
         program = programs()[program_id]
         payload: LevelAtRisk = {

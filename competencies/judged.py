@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -33,20 +33,17 @@ def judged(
     """
     with asked_once():
         some = tuple(companies)
-        held, overrides = _holdings(program.id, day, some), _overrides(program, day, some)
+        held = _held(program, day, some)
         outcomes = attain(program, day, some, suppose)
-        stages = {one: held.stage(program, one, outcome, day, overrides.get(one)) for one, outcome in outcomes.items()}
+        stages = {one: held.stage(one, outcome) for one, outcome in outcomes.items()}
         # Of the same companies, although it is for some of them: what has been asked is not asked again.
         ahead = _ahead(Forecast(program, day, some, suppose), outcomes, held, stages)
-    return {
-        company: stored(
-            program,
-            outcome,
-            *ahead.get(company, (stages[company], Ahead())),
-            override_until=overrides[company].last_day if company in overrides else None,
-        )
-        for company, outcome in outcomes.items()
-    }
+    found = {}
+    for company, outcome in outcomes.items():
+        stage, seen = ahead.get(company, (stages[company], Ahead()))
+        override = held.override(company)
+        found[company] = stored(program, outcome, stage, seen, override_until=override.last_day if override else None)
+    return found
 
 
 class _Paid(NamedTuple):
@@ -57,33 +54,64 @@ class _Paid(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Holdings:
-    """The newest paid holding of companies in a programme; whether any file ever named one."""
+class _Held:
+    """What companies hold of a programme on a day: the newest paid level, and overrides, the longest last.
 
-    by_company: Mapping[int, _Paid]
+    `are_known` says whether any file ever named a holding.
+    """
+
+    program: Program
+    day: date
+    paid: Mapping[int, _Paid]
     are_known: bool
+    overrides: Mapping[int, Sequence[Override]]
 
-    def stage(self, program: Program, company: int, outcome: Outcome, day: date, override: Override | None) -> Stage:
-        """Return the stage of a company. A holding lasts until its anniversary, which is included.
+    def level(self, company: int) -> str:
+        """Return the level that is paid for; the lowest one if the programme has no such level."""
+        if self.program.family is Family.SCORE:
+            return QUALIFIED
+        level = self.paid[company].level
+        return level if level in self.program.levels else self.program.levels[0]
 
-        An override that is in force stands in for what is not met.
+    def override(self, company: int, *, of: str | None = None) -> Override | None:
+        """Return the override that holds longest. With a level, it is one of that level or of a higher one."""
+        levels = self.program.levels[self.program.levels.index(of) :] if of else self.program.levels
+        return next((one for one in reversed(self.overrides.get(company, ())) if one.level in levels), None)
+
+    def stage(self, company: int, outcome: Outcome) -> Stage:
+        """Return the stage of a company. An override of any level stands in for what is not met."""
+        return self._stage(company, outcome, self.override(company), None)
+
+    def stage_with(self, company: int, outcome: Outcome, met: bool | None) -> Stage:
+        """Return the stage of a company that has paid, if its level is met at the anniversary; None is not known.
+
+        An override stands in for the level that it is of, and for those below.
         """
-        paid = self.by_company.get(company)
+        of = None if self.program.family is Family.SCORE else self.level(company)
+        return self._stage(company, outcome, self.override(company, of=of), None if met is None else not met)
+
+    def _stage(self, company: int, outcome: Outcome, override: Override | None, below: bool | None) -> Stage:
+        """Return the stage. A holding lasts until its anniversary, which is included."""
+        paid = self.paid.get(company)
         standing = Standing(
-            all_met=_all_met(program, outcome),
+            all_met=_all_met(self.program, outcome),
             started=outcome.started,
             fee_paid=paid is not None if self.are_known else None,
+            forecast_below=below,
             anniversary_on=paid.anniversary if paid else None,
             override_on=override.begins_on if override else None,
             override_until=override.last_day if override else None,
         )
-        return stage(_life_cycle(program, day), standing, day)
+        return stage(_life_cycle(self.program, self.day), standing, self.day)
 
 
-def _holdings(program: str, day: date, companies: tuple[int, ...]) -> _Holdings:
-    """Return each company's newest paid holding. A fee that is paid later does not count yet."""
-    found, are_known = once(("holdings", day, companies), lambda: _paid_by(day, companies))
-    return _Holdings(found.get(program, {}), are_known)
+def _held(program: Program, day: date, companies: tuple[int, ...]) -> _Held:
+    """Return what companies hold of a programme on a day. A fee that is paid later does not count yet."""
+    paid, are_known = once(("holdings", day, companies), lambda: _paid_by(day, companies))
+    overrides = {}
+    if program.family is Family.COMPETENCY:  # only competencies have any
+        overrides = once(("overrides", day, companies), lambda: _overrides_by(day, companies)).get(program.id, {})
+    return _Held(program, day, paid.get(program.id, {}), are_known, overrides)
 
 
 def _paid_by(day: date, companies: tuple[int, ...]) -> tuple[dict[str, dict[int, _Paid]], bool]:
@@ -101,24 +129,17 @@ def _paid_by(day: date, companies: tuple[int, ...]) -> tuple[dict[str, dict[int,
     return found, bool(found) or Holding.objects.exists()
 
 
-def _overrides(program: Program, day: date, companies: tuple[int, ...]) -> dict[int, Override]:
-    """Return by company the override of a day that holds longest. Only competencies have any."""
-    if program.family is not Family.COMPETENCY:
-        return {}
-    return once(("overrides", day, companies), lambda: _overrides_by(day, companies)).get(program.id, {})
-
-
-def _overrides_by(day: date, companies: tuple[int, ...]) -> dict[str, dict[int, Override]]:
-    """Return the overrides of a day that hold longest, by programme and company."""
-    found: dict[str, dict[int, Override]] = {}
+def _overrides_by(day: date, companies: tuple[int, ...]) -> dict[str, dict[int, list[Override]]]:
+    """Return the overrides of a day by programme and company, those that hold longest last."""
+    found: dict[str, dict[int, list[Override]]] = {}
     in_force = Override.objects.in_force(day).filter(company__in=companies)
     for one in sorted(in_force, key=lambda one: (one.last_day or day, one.pk)):
-        found.setdefault(one.program, {})[one.company_id] = one
+        found.setdefault(one.program, {}).setdefault(one.company_id, []).append(one)
     return found
 
 
 def _ahead(
-    forecast: Forecast, outcomes: Mapping[int, Outcome], held: _Holdings, stages: Mapping[int, Stage]
+    forecast: Forecast, outcomes: Mapping[int, Outcome], held: _Held, stages: Mapping[int, Stage]
 ) -> dict[int, tuple[Stage, Ahead]]:
     """Return what is seen ahead of the companies that have reached or paid for a level, with their stage."""
     active = {one for one, found in stages.items() if found.name is StageName.ACTIVE}
@@ -130,20 +151,14 @@ def _ahead(
         if company in reached:
             ahead = ahead._replace(safe_until=forecast.safe_until(company, reached[company]))
         if company in active and stage.valid_until is not None:
-            level = _level_of(program, held.by_company[company])
+            level = held.level(company)
             met = forecast.meets(company, level, stage.valid_until)
             lacking = None if met else forecast.on(company, stage.valid_until)
-            ahead = ahead._replace(paid_level=level, lacking=lacking)
-            stage = replace(stage, at_risk=None if met is None else not met)
+            stage = held.stage_with(company, outcomes[company], met)
+            is_kept = stage.at_risk is False and not met
+            ahead = ahead._replace(paid_level=level, lacking=lacking, is_kept=is_kept)
         found[company] = stage, ahead
     return found
-
-
-def _level_of(program: Program, paid: _Paid) -> str:
-    """Return the level that is paid for; the lowest one if the programme has no such level."""
-    if program.family is Family.SCORE:
-        return QUALIFIED
-    return paid.level if paid.level in program.levels else program.levels[0]
 
 
 def _reached(program: Program, outcome: Outcome) -> str | None:

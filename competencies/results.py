@@ -41,12 +41,14 @@ class Amount(NamedTuple):
 class Ahead(NamedTuple):
     """What is seen ahead: until when the level that is reached is safe; the paid level, if there is one.
 
-    `lacking` is the verdict of the anniversary, from what is known now, if the paid level is not certainly met then.
+    `lacking` is the verdict of the anniversary, from what is known now, if the paid level is not certainly met then. It
+    is kept all the same if an override by the vendor's staff holds on that day.
     """
 
     safe_until: date | None = None
     paid_level: str | None = None
     lacking: Outcome | None = None
+    is_kept: bool = False
 
 
 class Reason(NamedTuple):
@@ -86,6 +88,7 @@ class Result:
     `override_until` is the last day of an override by the vendor's staff that stands in for what is not met.
     `next_level` is the one to reach. `version` is that of the rules it was judged by. With a forecast, the level stays
     until `safe_until`; None if no end is seen within a year. `ahead` is what a paid level may lack at its anniversary.
+    With `is_kept`, such an override stands in for it on that day too.
     """
 
     program: Program
@@ -102,6 +105,7 @@ class Result:
     safe_until: date | None = None
     ahead: list[Reason] = field(default_factory=list)
     override_until: date | None = None
+    is_kept: bool = False
 
     @classmethod
     def read(cls, program: Program, stored: Mapping[str, Any]) -> Result:
@@ -136,6 +140,7 @@ class Result:
             _day(stored.get("safe_until")),
             _reasons(stored.get("ahead", [])),
             _day(stored.get("override_until")),
+            stored.get("is_kept", False),
         )
 
     @classmethod
@@ -229,6 +234,7 @@ def stored(
         "safe_until": None if ahead.safe_until is None else ahead.safe_until.isoformat(),
         "ahead": [] if ahead.lacking is None else _written(_of_level(ahead.lacking, ahead.paid_level)),
         "override_until": None if override_until is None else override_until.isoformat(),
+        **({"is_kept": True} if ahead.is_kept else {}),  # without it, a result is as it was before there was one
     }
 
 

@@ -60,8 +60,8 @@ class CompetencyShape(TypedDict):
     """What the company has reached in a programme. `level` is null if it cannot be said, and "none" is a level.
 
     With what is known on the day, the level lasts until `safe_until`: null if no end is seen within a year. An active
-    level is `at_risk` if the requirements will not be met at its anniversary, `valid_until`; null if nobody can tell.
-    `ahead` says what may be missing then.
+    level is `at_risk` if the requirements will not be met at its anniversary, `valid_until`, and no override of that
+    level or of a higher one holds on that day; null if nobody can tell. `ahead` says what may be missing then.
 
     `state` is null if it cannot be said, as where no holdings have been imported. Until `override_until`, an override
     by platform staff stands in for what is not met.

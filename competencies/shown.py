@@ -138,13 +138,15 @@ def _forecast(result: Result) -> Iterator[str]:
     """Yield what is said of the days to come: whether a paid level is at risk, and until when the level is safe."""
     if not result.has_forecast:
         return
-    until = result.stage.valid_until
-    if until is not None and result.stage.at_risk:
+    until, lacking = result.stage.valid_until, list(dict.fromkeys(_lacking(result)))
+    if until is not None and (result.stage.at_risk or (result.is_kept and lacking)):
         text = _("At the anniversary on %(when)s the requirements will not be met, if nothing is added:")
-        yield " ".join([text % {"when": day_text(until)}, *dict.fromkeys(_lacking(result))])
+        yield " ".join([text % {"when": day_text(until)}, *lacking])
     elif until is not None and result.ahead:
         text = _("We cannot tell whether the requirements will be met at the anniversary on %(when)s.")
         yield text % {"when": day_text(until)}
+    if result.is_kept:
+        yield _("The override by platform staff still holds at the anniversary, so the level is not at risk.")
     if result.level not in (None, NO_LEVEL):
         level = {"level": str(LEVELS[result.level])}
         if result.safe_until is None:

@@ -53,8 +53,9 @@ class LifeCycle:
 class Standing:
     """What decides the stage on a day. None is not known.
 
-    `anniversary_on` is as held, before any extension. `override_on` is the day on which an override was granted, and
-    `override_until` its last day, if that is not the one of the rule.
+    `forecast_below` is whether something that is measured will be too little at the anniversary. `anniversary_on` is as
+    held, before any extension. `override_on` is the day on which an override was granted, and `override_until` its last
+    day, if that is not the one of the rule.
     """
 
     all_met: bool | None = None
@@ -83,7 +84,7 @@ def stage(rule: LifeCycle, standing: Standing, day: date) -> Stage:
         return Stage(None)
     if standing.fee_paid is not False and (standing.fee_paid or until is not None):
         if until is None or day <= until:
-            return Stage(StageName.ACTIVE, standing.forecast_below, until)
+            return Stage(StageName.ACTIVE, _at_risk(rule, standing, until), until)
         if met is not True:
             return Stage(StageName.LOST if met is False else None, valid_until=until)
     if met:
@@ -96,7 +97,16 @@ def stage(rule: LifeCycle, standing: Standing, day: date) -> Stage:
 
 def _met(rule: LifeCycle, standing: Standing, day: date) -> bool | None:
     """Return whether everything is met, or an override of the vendor's staff stands in for it."""
+    return True if _is_overridden(rule, standing, day) else standing.all_met
+
+
+def _at_risk(rule: LifeCycle, standing: Standing, until: date | None) -> bool | None:
+    """Return whether too little will be met at the anniversary. An override that holds on that day stands in for it."""
+    if until is not None and _is_overridden(rule, standing, until):
+        return False
+    return standing.forecast_below
+
+
+def _is_overridden(rule: LifeCycle, standing: Standing, day: date) -> bool:
     granted = standing.override_on
-    if granted is not None and granted <= day <= (standing.override_until or rule.override_until(granted)):
-        return True
-    return standing.all_met
+    return granted is not None and granted <= day <= (standing.override_until or rule.override_until(granted))

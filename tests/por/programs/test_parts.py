@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -87,6 +88,12 @@ DAY = date(2019, 5, 1)
 LATER = date(2019, 6, 1)
 
 
+def _ending(until: date | None, *, forecast_below: bool | None = True) -> Standing:
+    """Return what decides about a paid level that is kept by an override until a day."""
+    held = {"all_met": False, "fee_paid": True, "forecast_below": forecast_below, "anniversary_on": LATER}
+    return Standing(**held, override_on=date(2019, 4, 15), override_until=until)
+
+
 @pytest.mark.parametrize(
     ("standing", "name", "at_risk"),
     [
@@ -100,6 +107,12 @@ LATER = date(2019, 6, 1)
         (Standing(all_met=True, fee_paid=True, anniversary_on=LATER), StageName.ACTIVE, None),
         (Standing(all_met=False, fee_paid=True, anniversary_on=LATER), StageName.ACTIVE, None),
         (Standing(all_met=True, fee_paid=True, anniversary_on=DAY, forecast_below=True), StageName.ACTIVE, True),
+        (_ending(date(2019, 5, 31)), StageName.ACTIVE, True),
+        (_ending(LATER), StageName.ACTIVE, False),
+        (_ending(date(2019, 6, 2)), StageName.ACTIVE, False),
+        (_ending(date(2019, 5, 31), forecast_below=None), StageName.ACTIVE, None),
+        (_ending(LATER, forecast_below=None), StageName.ACTIVE, False),
+        (_ending(None), StageName.ACTIVE, False),  # until 2019-07-15 by the rule
         (Standing(all_met=False, fee_paid=True, anniversary_on=date(2019, 4, 30)), StageName.LOST, None),
         (Standing(all_met=None, fee_paid=True, anniversary_on=date(2019, 4, 30)), None, None),
         (Standing(all_met=True, fee_paid=True, anniversary_on=date(2019, 4, 30)), StageName.QUALIFIED, None),
@@ -132,6 +145,14 @@ def test_anniversaries_of_early_2020_are_a_year_later(anniversary: date, until: 
     assert RULE.anniversary(months_later(anniversary, -12)) == RULE.extended(
         months_later(months_later(anniversary, -12), 12)
     )
+
+
+def test_override_has_to_hold_on_the_anniversary_as_extended() -> None:
+    anniversary, day = date(2020, 3, 31), date(2021, 3, 1)
+    for until, at_risk in ((date(2021, 3, 30), True), (date(2021, 3, 31), False)):
+        held = Standing(all_met=False, fee_paid=True, forecast_below=True, anniversary_on=anniversary)
+        found = stage(RULE, replace(held, override_on=date(2021, 2, 1), override_until=until), day)
+        assert (found.at_risk, found.valid_until) == (at_risk, date(2021, 3, 31))
 
 
 def test_override_holds_for_three_months() -> None:

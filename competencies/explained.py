@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -11,14 +12,23 @@ from urllib.parse import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from competencies.closing import MOST, Gap
+from competencies.closing import MOST, Closing, Gap, Gaps, Together
 from competencies.months import DaysOf, MonthsOf
 from competencies.results import Amount
 from competencies.tracks import Tracks
-from competencies.words import METRICS, TRACKS, amount_text, number_with_unit, plain_amount
+from competencies.words import (
+    LEVELS,
+    METRICS,
+    TRACKS,
+    amount_text,
+    is_met,
+    number_with_unit,
+    plain_amount,
+    reason_of,
+)
 from por.directory.models import Customer
-from por.programs.rules import Unit
-from por.web.formatting import day_text, month_text
+from por.programs.rules import Unit, Version
+from por.web.formatting import day_text, month_text, number_text
 
 # --- Months and days ------------------------------------------------------------------------------------------------
 
@@ -131,12 +141,16 @@ IN_A_LINK = 150
 
 @dataclass(frozen=True)
 class GapTable:
-    """A gap on a page: who would add how much to it, who closes it, and the query of the what-if page with them."""
+    """A gap on a page: who would add how much to it, who closes it, and the query of the what-if page with them.
+
+    A row has the customer, what it would add, and the query of the page that invites it; "" if none of its
+    subscriptions lacks a partner of record any more.
+    """
 
     key: str
     name: str
     missing: str
-    rows: list[tuple[Customer, str, str]]
+    rows: list[tuple[Customer, list[str], str]]
     more: int
     hidden: int
     said: str
@@ -145,15 +159,7 @@ class GapTable:
 
 def gap_table(gap: Gap) -> GapTable:
     """Return what a page shows of a gap."""
-    rows = [
-        (
-            one.customer,
-            number_with_unit(one.amount, gap.unit),
-            urlencode({"tenant_id": one.customer.tenant_id, "subscription": one.subscriptions}, doseq=True),
-        )
-        for one in gap.customers[:MOST]
-    ]
-    chosen = [one for customer in gap.chosen for one in customer.subscriptions][:IN_A_LINK]
+    rows = [(one.customer, [number_with_unit(one.amount, gap.unit)], _invite(one)) for one in gap.customers[:MOST]]
     return GapTable(
         gap.metric,
         str(METRICS[gap.metric]),
@@ -162,20 +168,84 @@ def gap_table(gap: Gap) -> GapTable:
         max(0, len(gap.customers) - MOST),
         gap.hidden,
         closing_text(gap),
-        urlencode({"attach": chosen}, doseq=True),
+        _attach(gap.chosen),
     )
+
+
+def _invite(one: Closing) -> str:
+    """Return the query of the page that invites a customer, with the subscriptions that can still be attached."""
+    named = {"tenant_id": one.customer.tenant_id, "subscription": one.free_today}
+    return urlencode(named, doseq=True) if one.free_today else ""
+
+
+def _attach(chosen: Iterable[Closing]) -> str:
+    """Return the query of the what-if page with all subscriptions of these customers."""
+    ids = [one for customer in chosen for one in customer.subscriptions][:IN_A_LINK]
+    return urlencode({"attach": ids}, doseq=True)
 
 
 def closing_text(gap: Gap) -> str:
     """Return whether customers close a gap, and how many of them are enough."""
     if not gap.customers:
-        return _("No subscription that you see and that has no partner of record would add to this on that day.")
+        return _("No subscription that you see and that had no partner of record on that day would add to this.")
     if gap.smallest is None:
         total = number_with_unit(sum((one.amount for one in gap.customers), Fraction(0)), gap.unit)
         return _("All of these together would add %(amount)s. That is not enough.") % {"amount": total}
     return ngettext("The first customer closes the gap.", "The first %(n)s customers close the gap.", gap.smallest) % {
         "n": gap.smallest
     }
+
+
+@dataclass(frozen=True)
+class TogetherTable:
+    """Who closes all gaps together, on a page: each customer with what it would add to each, and the same queries."""
+
+    said: list[str]
+    rows: list[tuple[Customer, list[str], str]]
+    more: int
+    hidden: int
+    query: str
+
+
+def together_table(gaps: Gaps, version: Version) -> TogetherTable | None:
+    """Return what a page shows of the customers that close all gaps together; None if there are not several gaps."""
+    if gaps.together is None:
+        return None
+    keys = [one.pk for one in gaps.together.customers]
+    adds: dict[int, list[str]] = {pk: [] for pk in keys}
+    rows: dict[int, Closing] = {}
+    for gap in gaps.each:
+        for one in gap.customers:
+            if one.customer.pk in adds:
+                text = {"metric": METRICS[gap.metric], "text": number_with_unit(one.amount, gap.unit)}
+                adds[one.customer.pk].append(_("%(metric)s: %(text)s") % text)
+                rows[one.customer.pk] = one
+    return TogetherTable(
+        list(together_text(gaps.together, version)),
+        [(rows[pk].customer, adds[pk], _invite(rows[pk])) for pk in keys[:MOST]],
+        max(0, len(keys) - MOST),
+        gaps.together.hidden,
+        _attach(rows[pk] for pk in keys),
+    )
+
+
+def together_text(together: Together, version: Version) -> Iterator[str]:
+    """Yield whether customers close all gaps together, and what is known of the level then."""
+    count, level = len(together.customers), {"level": LEVELS[together.level]}
+    if not count:
+        yield _("All customers that would add to one of these do not close all gaps together.")
+        return
+    if count == 1:
+        yield _("This customer alone closes all of these gaps.")
+    else:
+        text = _("These %(n)s customers close all of these gaps together. There may be fewer that do.")
+        yield text % {"n": number_text(count)}
+    if together.is_reached:
+        yield _("With them, the level %(level)s is reached.") % level
+        return
+    yield _("For the level %(level)s, this is not met then, or not known:") % level
+    left = (one for one in together.left if is_met(one) is not True)
+    yield from dict.fromkeys(reason_of(one, version) for one in left)
 
 
 # --- Tracks ---------------------------------------------------------------------------------------------------------

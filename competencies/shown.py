@@ -24,6 +24,7 @@ from competencies.words import (
     meets_next,
     number_with_unit,
     plain_amount,
+    reason_of,
     reason_text,
     target_of,
     unit_of,
@@ -159,15 +160,8 @@ def _forecast(result: Result) -> Iterator[str]:
 def _lacking(result: Result) -> Iterator[str]:
     """Yield what a paid level lacks at its anniversary, each with its metric."""
     for reason in result.ahead:
-        if is_met(reason) is not False or _is_open(reason):
-            continue
-        metric = reason.figures.get("metric")
-        if not isinstance(metric, str) or metric not in METRICS or reason.code is Why.AT_ZERO:
-            yield reason_text(reason, Unit.POINTS)
-            continue
-        rule = result.version.metrics.get(metric)
-        text = reason_text(reason, unit_of(reason, rule) if rule else Unit.POINTS)
-        yield _("%(metric)s: %(text)s") % {"metric": METRICS[metric], "text": text}
+        if is_met(reason) is False and not _is_open(reason):
+            yield reason_of(reason, result.version)
 
 
 def _row(result: Result, metric: MetricResult) -> MetricRow:

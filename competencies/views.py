@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 from competencies.browsing import by_family, page_of
 from competencies.closing import gaps_of
 from competencies.evidence import evidence_known, evidence_of
-from competencies.explained import days_table, gap_table, months_table, tracks_table
+from competencies.explained import days_table, gap_table, months_table, together_table, tracks_table
 from competencies.forms import KnownAtForm, PeopleFilter, WhatIfPageForm
 from competencies.measures.asking import asked_once
 from competencies.models import Round
@@ -197,10 +197,11 @@ def detail(
 def _explained(request: Request, company: Organisation, result: Result, day: date) -> dict[str, Any]:
     """Return what explains a result beyond what is stored with it: tracks, gaps, months and days."""
     program, track = result.program, result.track
-    tracks = tracks_of(company, result, day)
+    tracks, gaps = tracks_of(company, result, day), gaps_of(request.actor, company, result, day)
     return {
         "tracks": tracks_table(tracks) if tracks else None,
-        "gaps": [gap_table(one) for one in gaps_of(request.actor, company, result, day)],
+        "gaps": [gap_table(one) for one in gaps.each],
+        "together": together_table(gaps, result.version),
         "months": [months_table(one, day) for one in months_of(company, program, day, track)],
         "days": [days_table(one) for one in days_of(request.actor, company, program, day, track)],
     }

@@ -16,7 +16,7 @@ from competencies.results import QUALIFIED, Amount, MetricResult, Reason, Result
 from por.programs.codes import Why
 from por.programs.judging import NO_LEVEL, TOTAL
 from por.programs.quantity import all_of, shown
-from por.programs.rules import Measure, Metric, Unit
+from por.programs.rules import Measure, Metric, Unit, Version
 from por.web.formatting import money_text, number_text
 
 if TYPE_CHECKING:
@@ -290,6 +290,16 @@ def reason_text(reason: Reason, unit: Unit) -> str:
         assert have.low is not None
         values["have"] = plain_number(have.low)  # its unit stands beside it
     return str(words_of(reason).text) % values
+
+
+def reason_of(reason: Reason, version: Version) -> str:
+    """Return the same with the name of the metric before it, if the reason is about one."""
+    metric = reason.figures.get("metric")
+    if not isinstance(metric, str) or metric not in METRICS or reason.code is Why.AT_ZERO:
+        return reason_text(reason, Unit.POINTS)
+    rule = version.metrics.get(metric)
+    text = reason_text(reason, unit_of(reason, rule) if rule else Unit.POINTS)
+    return _("%(metric)s: %(text)s") % {"metric": METRICS[metric], "text": text}
 
 
 def is_met(reason: Reason) -> bool | None:

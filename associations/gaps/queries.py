@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from associations.record.access import Reader, few_keys, restricted, subscriptions_visible_to
-from associations.record.models import Association, AssociationQuerySet, start_of
+from associations.record.models import Association, AssociationQuerySet, end_of, start_of
 from associations.record.policies import months_before, policy_on
 from associations.record.queries import CAN_LACK
 from associations.record.rules import EndReason
@@ -98,14 +98,16 @@ def held_at_risk(actor: Actor) -> AssociationQuerySet:
     return held.exclude(subscription__status=Subscription.Status.EXPIRED)
 
 
-def without(actor: Actor) -> Q:
-    """Return the condition that there is no partner of record, as without_partner means it.
+def without(actor: Actor, as_of: date | None = None) -> Q:
+    """Return the condition that there is no partner of record, as without_partner means it; or was none on a past day.
 
-    A partner sees those of the customers that it serves now, and those that replace one of its own.
+    A partner sees those of the customers that it serves now, and those that replace one of its own: rights are those of
+    today.
     """
+    free = _free() if as_of is None else _free_on(as_of)
     if actor.kind != OrganisationKind.PARTNER:
-        return _free()
-    return _free() & (_replacing(actor) | _served(actor))
+        return free
+    return free & (_replacing(actor) | _served(actor))
 
 
 def at_risk(actor: Actor) -> Q:
@@ -151,6 +153,18 @@ def _served(actor: Actor) -> Q:
 def _free() -> Q:
     held = Association.objects.open().of_record().filter(subscription=OuterRef("pk"))
     return Q(status__in=CAN_LACK) & ~Q(Exists(held))
+
+
+def _free_on(day: date) -> Q:
+    """Return the condition that a subscription was its customer's at the end of a past day, without partner of record.
+
+    The status is today's: only one that has expired with a day up to then was certainly over.
+    """
+    end = end_of(day)
+    here = (Q(came_at=None) | Q(came_at__lt=end)) & (Q(left_at=None) | Q(left_at__gte=end))
+    over = Q(status=Subscription.Status.EXPIRED, left_at=None, renews_on__lte=day)
+    held = Association.objects.open(day).of_record().filter(subscription=OuterRef("pk"))
+    return Q(here, ~over, ~Q(Exists(held)), started_on__lte=day)
 
 
 def _replacing(actor: Actor) -> Q:

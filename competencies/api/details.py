@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any, TypedDict
 
 from django.http import HttpResponseBase
@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from competencies.api.levels import PROBLEMS
-from competencies.closing import Gap, gaps_of
+from competencies.closing import Gap, Gaps, gaps_of
 from competencies.explained import closing_text, counted_text, track_text
 from competencies.forms import PeopleOfPartner, Whose
 from competencies.months import MonthsOf, days_of, months_of
@@ -186,13 +186,17 @@ class ClosingShape(TypedDict):
     customer: str
     adds: float
     subscriptions: list[str]
+    free_today: list[str]
+    closes_all: bool
 
 
 class GapShape(TypedDict):
     """What keeps the company from the next level, and who would add to it, those that would add most first.
 
-    The first `smallest` of them are the fewest that close the gap; null if all of them are not enough. `hidden` counts
-    customers of other locations of the company.
+    The first `smallest` of them are the fewest that close the gap; null if all of them are not enough. `closes_all` is
+    true for customers that close all gaps of the level together, perhaps not the fewest, and for none if all are not
+    enough. `free_today` are those subscriptions that still have no partner of record. `hidden` counts customers of
+    other locations of the company.
     """
 
     metric: str
@@ -212,6 +216,8 @@ GAP_EXAMPLE: GapShape = {
             "customer": "Fjällbo Kommun",
             "adds": 15.0,
             "subscriptions": ["0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"],
+            "free_today": ["0a8f6f5e-3f0c-4b7e-8d53-5a0c5a0f9b21"],
+            "closes_all": True,
         }
     ],
     "smallest": 1,
@@ -219,6 +225,7 @@ GAP_EXAMPLE: GapShape = {
     "detail": "The first customer closes the gap.",
 }
 GAP_COLUMNS = ["program", "metric", "unit", "missing", "customer", "tenant_id", "adds", "subscriptions", "closes"]
+GAP_COLUMNS += ["free_today", "closes_all"]
 
 
 class CompetencyClosing(Endpoint):
@@ -226,8 +233,9 @@ class CompetencyClosing(Endpoint):
         "competency_closing",
         "Customers that would close a gap",
         """Which customers would add to what the next level is short of, if they attached the company to their
-        subscriptions that have no partner of record. Computed as a what-if is. Up to 200 subscriptions that you see are
-        tried, the largest first. Empty if no level is missed. As CSV, a row for each gap and customer.""",
+        subscriptions that had no partner of record at the end of the day. Computed as a what-if is. Up to 200
+        subscriptions that you see are tried, the largest first. Empty if no level is missed. As CSV, a row for each
+        gap and customer.""",
         answers={200: list[GapShape]},
         example=[GAP_EXAMPLE],
         filters=DetailFilter,
@@ -241,10 +249,10 @@ class CompetencyClosing(Endpoint):
         gaps = gaps_of(actor, company, attained_in(company, program, day), day)
         if is_csv:
             return csv_file("competency-closing", GAP_COLUMNS, _gap_lines(program, gaps), day=asked.day)
-        return Response([_gap(one) for one in gaps])
+        return Response([_gap(one, gaps.closers) for one in gaps.each])
 
 
-def _gap(gap: Gap) -> GapShape:
+def _gap(gap: Gap, closers: set[int]) -> GapShape:
     return {
         "metric": gap.metric,
         "missing": amount_shape(gap.missing, gap.unit),
@@ -254,6 +262,8 @@ def _gap(gap: Gap) -> GapShape:
                 "customer": one.customer.organisation.name,
                 "adds": rounded(one.amount),
                 "subscriptions": [str(key) for key in one.subscriptions],
+                "free_today": [str(key) for key in one.free_today],
+                "closes_all": one.customer.pk in closers,
             }
             for one in gap.customers
         ],
@@ -263,8 +273,8 @@ def _gap(gap: Gap) -> GapShape:
     }
 
 
-def _gap_lines(program: str, gaps: Iterable[Gap]) -> Iterator[list[Any]]:
-    for gap in gaps:
+def _gap_lines(program: str, gaps: Gaps) -> Iterator[list[Any]]:
+    for gap in gaps.each:
         missing = amount_shape(gap.missing, gap.unit)["exact"]
         for number, one in enumerate(gap.customers):
             yield [
@@ -277,6 +287,8 @@ def _gap_lines(program: str, gaps: Iterable[Gap]) -> Iterator[list[Any]]:
                 rounded(one.amount),
                 " ".join(map(str, one.subscriptions)),
                 gap.smallest is not None and number < gap.smallest,
+                " ".join(map(str, one.free_today)),
+                one.customer.pk in gaps.closers,
             ]
 
 

@@ -27,6 +27,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 self._asked = self.connection, cursor.fetchone() == (self.connection.info.backend_pid,)
         return self._asked[1]
 
+    @property
+    def is_listened_to(self) -> bool:
+        """Return whether anyone is told of the queries of this connection."""
+        return bool(self.execute_wrappers or self.queries_logged)
+
+    def cursor_of_the_driver(self) -> Any:
+        """Return a cursor without Django's around it, on a connection that stands as it does for one of Django's.
+
+        Whoever uses it turns the driver's errors into Django's, by wrap_database_errors.
+        """
+        self.close_if_health_check_failed()
+        if self.connection is None:
+            self.ensure_connection()
+        self.validate_no_broken_transaction()
+        with self.wrap_database_errors:
+            return self.connection.cursor()
+
     def is_usable(self) -> bool:
         """Return whether the connection still stands. Django asks before the first statement, outside a transaction.
 

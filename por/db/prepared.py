@@ -98,9 +98,9 @@ class PreparedQuery(Generic[M]):
         return next((row[0] for row in self.values(**given)), 0)
 
     def _rows(self, given: dict[str, Any]) -> tuple[Any, list[tuple[Any, ...]]]:
-        if self not in compiled:
-            compiled[self] = self._compile()
-        compiler, statement = compiled[self]
+        if (built := compiled.get(self)) is None:
+            built = compiled[self] = self._compile()
+        compiler, statement = built
         return compiler, statement.rows(given) if statement else []
 
     def _compile(self) -> tuple[Any, Statement | None]:
@@ -139,6 +139,7 @@ class Statement:
         self.sql = sql
         self.parameters = tuple(parameters)
         self.planned_each_time = planned_each_time
+        self.places = [place for place, one in enumerate(self.parameters) if isinstance(one, Param)]
         self.kept = ""  # the SQL as the server keeps it, with $1 in place of the first Param
         self.name = ""
         self.call = ""
@@ -147,21 +148,72 @@ class Statement:
         """Return the rows for these values of the Params."""
         values = [given[one.name] if isinstance(one, Param) else one for one in self.parameters]
         connection: Any = connections[DEFAULT_DB_ALIAS]
+        if connection.is_listened_to:
+            return self._told(connection, values)
+        cursor = connection.cursor_of_the_driver()
+        with connection.wrap_database_errors:
+            if self.planned_each_time or not connection.is_direct:
+                cursor.execute(self.sql, values)
+            else:
+                self.execute_on_server(cursor, known_to(connection), values)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+    def _told(self, connection: Any, values: list[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows by Django's cursor. It tells all that listens of one query with the SQL and the values."""
         with connection.cursor() as cursor:
             if not self.planned_each_time and connection.is_direct:
-                # Django, and all that listens to it, still sees one query with the SQL and the values.
                 cursor.cursor = _OnServer(cursor.cursor, self, known_to(connection))
             cursor.execute(self.sql, values)
             rows: list[tuple[Any, ...]] = cursor.fetchall()
         return rows
 
-    def write_for_server(self, cursor: Any) -> None:
+    def execute_on_server(self, cursor: Any, known: dict[str, bool], values: Sequence[Any]) -> None:
+        """Let the server keep the statement, then call it by name.
+
+        The server forgets all statements with the connection, and none when a transaction is rolled back.
+        """
+        if not self.name:
+            self._write_for_server(cursor)
+        try:
+            self._call(cursor, known, values)
+        except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.FeatureNotSupported) as error:
+            # The server was told to forget it, or a migration has changed its columns.
+            known.pop(self.name, None)
+            if isinstance(error, psycopg2.errors.FeatureNotSupported):
+                known[self.name] = False  # the server still has it
+            if cursor.connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
+                raise
+            cursor.execute(self.sql, values)
+
+    def _write_for_server(self, cursor: Any) -> None:
         """Write the SQL as the server keeps it. Its constants stay in it, so that indexes on a condition serve it."""
         places = iter(range(1, len(self.parameters) + 1))
         parts = [AsIs(f"${next(places)}") if isinstance(one, Param) else one for one in self.parameters]
         self.kept = cursor.mogrify(self.sql, parts).decode()
-        self.call = ", ".join("%s" for one in self.parameters if isinstance(one, Param))
-        self.name = f"por_{hashlib.sha256(self.kept.encode()).hexdigest()[:24]}"
+        name = f"por_{hashlib.sha256(self.kept.encode()).hexdigest()[:24]}"
+        self.call = f"EXECUTE {name}({', '.join('%s' for _ in self.places)})" if self.places else f"EXECUTE {name}"
+        self.name = name
+
+    def _call(self, cursor: Any, known: dict[str, bool], values: Sequence[Any]) -> None:
+        if not known.get(self.name):
+            if self.name in known:
+                _drop(cursor, known, self.name)
+            elif len(known) >= MOST_KEPT:
+                _drop(cursor, known, next(iter(known)))
+            cursor.execute(f"PREPARE {self.name} AS {self.kept}")
+        known.pop(self.name, None)
+        known[self.name] = True  # now it is the last
+        cursor.execute(self.call, [values[place] for place in self.places])
+
+
+def _drop(cursor: Any, known: dict[str, bool], name: str) -> None:
+    try:
+        cursor.execute(f"DEALLOCATE {name}")
+    except psycopg2.errors.InvalidSqlStatementName:  # it has been forgotten with all others
+        del known[name]
+        raise
+    del known[name]
 
 
 #: What this process has built. A test that changes how querysets are built replaces it by an empty one.
@@ -194,10 +246,7 @@ def prefetched(model: models.Model, name: str, rows: list[Any]) -> None:
 
 
 class _OnServer:
-    """The driver's cursor for one statement: it lets the server keep the statement, then calls it by name.
-
-    The server forgets all statements with the connection, and none when a transaction is rolled back.
-    """
+    """The driver's cursor for one statement, which the server keeps."""
 
     def __init__(self, cursor: Any, statement: Statement, known: dict[str, bool]) -> None:
         self.cursor, self.statement, self.known = cursor, statement, known
@@ -205,45 +254,10 @@ class _OnServer:
 
     def execute(self, sql: str, values: Sequence[Any]) -> None:
         self.values = values
-        statement = self.statement
-        if sql != statement.sql:  # a listener has changed it
+        if sql == self.statement.sql:
+            self.statement.execute_on_server(self.cursor, self.known, values)
+        else:  # a listener has changed it
             self.cursor.execute(sql, values)
-            return
-        if not statement.name:
-            statement.write_for_server(self.cursor)
-        try:
-            self._call()
-        except (psycopg2.errors.InvalidSqlStatementName, psycopg2.errors.FeatureNotSupported) as error:
-            # The server was told to forget it, or a migration has changed its columns.
-            self.known.pop(statement.name, None)
-            if isinstance(error, psycopg2.errors.FeatureNotSupported):
-                self.known[statement.name] = False  # the server still has it
-            if self.cursor.connection.info.transaction_status != TRANSACTION_STATUS_IDLE:
-                raise
-            self.cursor.execute(sql, values)
-
-    def _call(self) -> None:
-        statement = self.statement
-        if not self.known.get(statement.name):
-            if statement.name in self.known:
-                self._drop(statement.name)
-            elif len(self.known) >= MOST_KEPT:
-                self._drop(next(iter(self.known)))
-            self.cursor.execute(f"PREPARE {statement.name} AS {statement.kept}")
-        self.known.pop(statement.name, None)
-        self.known[statement.name] = True  # now it is the last
-        given = [value for one, value in zip(statement.parameters, self.values, strict=True) if isinstance(one, Param)]
-        self.cursor.execute(
-            f"EXECUTE {statement.name}({statement.call})" if given else f"EXECUTE {statement.name}", given
-        )
-
-    def _drop(self, name: str) -> None:
-        try:
-            self.cursor.execute(f"DEALLOCATE {name}")
-        except psycopg2.errors.InvalidSqlStatementName:  # it has been forgotten with all others
-            del self.known[name]
-            raise
-        del self.known[name]
 
     @property
     def query(self) -> bytes:

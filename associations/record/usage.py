@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import F, Max, Q, QuerySet, Sum, Window
@@ -25,8 +25,7 @@ from por.directory.models import Subscription, Usage
 from por.directory.rules import Workload
 
 
-@dataclass(frozen=True)
-class MonthOfUsage:
+class MonthOfUsage(NamedTuple):
     """One month of a subscription over all its workloads.
 
     Seats and people are those of the largest workload: a sum over workloads would count a person several times. Money
@@ -45,7 +44,7 @@ def newest_usage(ids: Sequence[int], as_of: date | None) -> dict[int, MonthOfUsa
     It is read from the end of the index. A ranking would read every month.
     """
     until = as_of or timezone.now().date()  # no month begins in the future
-    return {pk: MonthOfUsage(*month) for pk, *month in _NEWEST.rows({"ids": list(ids), "until": until})}
+    return {row[0]: MonthOfUsage._make(row[1:]) for row in _NEWEST.rows({"ids": list(ids), "until": until})}
 
 
 _NEWEST = Statement(

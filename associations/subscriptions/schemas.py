@@ -32,7 +32,7 @@ from por.api.schema import Day, Guid, Is, Money, Month, Timestamp, money, timest
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.access import is_own
 from por.directory.models import Subscription
-from por.directory.portals import portal_for
+from por.directory.portals import portal_code
 from por.directory.queries import name_on
 from por.directory.rules import missing_by
 
@@ -193,13 +193,13 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
             "product": one.product,
             "sku": {"sku_string_id": one.sku__string_id, "name": one.sku__name} if one.sku__string_id else None,
             "agreement": one.agreement,
-            "portal": portal_for(one.agreement, one.product).name.value,
+            "portal": portal_code(one.agreement, one.product),
             "seats": as_seen.seats,
             "trial": one.is_trial,
             "status": as_seen.status or None,
             "started_on": one.started_on.isoformat(),
             "renews_on": _text(as_seen.renews_on),
-            "missing_since": _text(missing_by(as_seen.missing_since, as_of)),
+            "missing_since": as_seen.missing_since and _text(missing_by(as_seen.missing_since, as_of)),
             "partner_of_record": of_record[one.pk] if one.pk in known else _HIDDEN if one.pk in holders else None,
             "change_request": question_shape(requests[one.pk]) if one.pk in requests else None,
             "usage": usage_shape(usage[one.pk]) if one.pk in usage else None,

@@ -11,13 +11,12 @@ from itertools import chain
 from typing import Any, TypeVar, cast
 
 from django.db.models import QuerySet
-from django.http import HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from por.api.endpoint import invalid, wants_csv
@@ -89,7 +88,7 @@ def _part(
     rows: Callable[[list[Any]], Sequence[Row]],
     order: Sequence[str],
     size: int,
-) -> Response:
+) -> HttpResponse:
     try:
         part = read_part(queryset, order, size, request.query_params.get("cursor", ""))
     except CursorInvalid:
@@ -100,7 +99,14 @@ def _part(
         name: replace_query_param(here, "cursor", cursor) if cursor else None
         for name, cursor in (("next", part.next), ("previous", part.previous))
     }
-    return Response({**links, "results": rows(part.rows)})
+    return written(request, {**links, "results": rows(part.rows)})
+
+
+def written(request: Request, data: Any) -> HttpResponse:
+    """Return the answer in JSON. A Response of the framework, which could have a template too, takes longer to make."""
+    renderer, media_type = request.accepted_renderer, request.accepted_media_type
+    content = renderer.render(data, media_type, request.parser_context)
+    return HttpResponse(content, content_type=renderer.media_type)
 
 
 def _page_size(request: Request) -> int:

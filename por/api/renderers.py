@@ -7,6 +7,9 @@ from typing import Any
 
 import orjson
 from rest_framework import renderers
+from rest_framework.utils import encoders
+
+_default = encoders.JSONEncoder().default
 
 
 class JSONRenderer(renderers.JSONRenderer):
@@ -17,7 +20,9 @@ class JSONRenderer(renderers.JSONRenderer):
     ) -> bytes:
         if data is None or self.get_indent(accepted_media_type or "", renderer_context or {}):
             return bytes(super().render(data, accepted_media_type, renderer_context))
-        written = orjson.dumps(data, default=self.encoder_class().default, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        written = orjson.dumps(data, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        if b"\xe2\x80" not in written:
+            return written
         # The framework escapes the two line separators that JavaScript did not allow in texts.
         return written.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
 

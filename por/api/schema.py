@@ -31,7 +31,8 @@ from por.web.filters import Lines
 
 
 def timestamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)  # the database gives all in UTC
+    return f"{in_utc.isoformat()[:-6]}Z"
 
 
 def money(amount: Decimal) -> str:

@@ -174,12 +174,12 @@ def _value(row: Any, name: str) -> Any:
 
 def _cursor(rows: QuerySet[Any, Row] | Prepared, row: Row, order: Sequence[str], *, backwards: bool) -> str:
     """Return the cursor of the part beyond a row. It is signed, so no caller can choose where a list continues."""
-    return signing.dumps([backwards, _place(row, order)], salt=_salt(rows, order))
+    return _signer(_salt(rows, order)).sign_object([backwards, _place(row, order)])
 
 
 def _read(cursor: str, rows: QuerySet[Any, Row] | Prepared, order: Sequence[str]) -> tuple[bool, list[Any]]:
     try:
-        backwards, place = cast("tuple[bool, list[Any]]", signing.loads(cursor, salt=_salt(rows, order)))
+        backwards, place = cast("tuple[bool, list[Any]]", _signer(_salt(rows, order)).unsign_object(cursor))
     except signing.BadSignature:
         raise CursorInvalid from None
     return backwards, place
@@ -187,3 +187,8 @@ def _read(cursor: str, rows: QuerySet[Any, Row] | Prepared, order: Sequence[str]
 
 def _salt(rows: QuerySet[Any, Row] | Prepared, order: Sequence[str]) -> str:
     return ",".join([rows.model._meta.label, *order])
+
+
+@lru_cache(maxsize=256)
+def _signer(salt: str) -> signing.TimestampSigner:
+    return signing.TimestampSigner(salt=salt)

@@ -39,4 +39,5 @@ def enrolments_visible_to(actor: Actor) -> models.QuerySet[Enrolment]:
 
 def is_own(actor: Actor, partner: int, company: int | None) -> bool:
     """Return whether a partner is one of partners_of, without a query. `company` is the organisation above it."""
-    return actor.organisation_id is not None and actor.organisation_id in (partner, company)
+    own = actor.organisation_id
+    return own is not None and own in (partner, company)

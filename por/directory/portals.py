@@ -88,6 +88,12 @@ def portal_for(agreement: str, product: str) -> Portal:
     return portals.get((agreement, product)) or portals.get((agreement, "*")) or portals["*", "*"]
 
 
+@lru_cache(maxsize=256)
+def portal_code(agreement: str, product: str) -> str:
+    """Return the name of the portal of an agreement and a product, as the API writes it."""
+    return portal_for(agreement, product).name.value
+
+
 ENTERPRISE = (Agreement.EA, Agreement.EAS, Agreement.CASA_EES)
 NOT_CSP = tuple(agreement for agreement in Agreement if agreement != Agreement.CSP)
 SEATS = tuple(product for product in Product if product != Product.AZURE)

@@ -68,7 +68,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "por.web.refusals.RefusalMiddleware",
     "por.ops.middleware.PageMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "por.ops.middleware.CountMiddleware",
 ]
 #: Not for probes, nor for calls of the API with a token: they have no session.
 PAGE_MIDDLEWARE = [

@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from csp.constants import HEADER
@@ -17,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware import common
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from django_prometheus.middleware import PrometheusAfterMiddleware
 
 from por.ops import watchdog
 from por.ops.logs import begin_request, route_of
@@ -81,6 +83,23 @@ class HeadersMiddleware:
         response.headers["Permissions-Policy"] = settings.PERMISSIONS_POLICY
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         return response
+
+
+class CountMiddleware(PrometheusAfterMiddleware):  # type: ignore[misc]
+    """The library's count of requests and answers. What it counts is looked up once for each set of labels.
+
+    A method that does not exist has one label for all, because it comes from the caller.
+    """
+
+    def label_metric(self, metric: Any, request: HttpRequest, response: Any = None, **labels: str) -> Any:
+        if "method" in labels:
+            labels["method"] = self._method(request)
+        return _labelled(metric, **labels) if labels else metric
+
+
+@lru_cache(maxsize=4096)
+def _labelled(metric: Any, **labels: str) -> Any:
+    return metric.labels(**labels)
 
 
 class PageMiddleware:

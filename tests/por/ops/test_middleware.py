@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils.module_loading import import_string
+from prometheus_client import REGISTRY
 
 from por.accounts.actions import create_token
 from tests.factories import make_member
@@ -113,3 +114,22 @@ def test_control_every_other_address_keeps_the_check_of_the_host_and_the_redirec
         assert Client().get(path, HTTP_HOST="10.1.2.3:8000").status_code == 400
         with override_settings(SECURE_SSL_REDIRECT=True):
             assert Client().get(path, HTTP_HOST="por.example").status_code == 301
+
+
+def counted(**labels: str) -> float:
+    return REGISTRY.get_sample_value("django_http_requests_latency_seconds_by_view_method_count", labels) or 0.0
+
+
+def test_answers_are_counted_by_address_and_method():
+    before = counted(view="livez", method="GET"), counted(view="readyz", method="GET")
+    for path in ("/livez", "/livez", "/readyz"):
+        Client().get(path)
+    assert (counted(view="livez", method="GET"), counted(view="readyz", method="GET")) == (before[0] + 2, before[1] + 1)
+
+
+def test_a_caller_cannot_add_figures_with_methods_that_do_not_exist():
+    before = counted(view="livez", method="<invalid method>")
+    for method in ("BREW", "WHEN"):
+        assert Client().generic(method, "/livez").status_code == 405
+        assert counted(view="livez", method=method) == 0
+    assert counted(view="livez", method="<invalid method>") == before + 2

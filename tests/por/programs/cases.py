@@ -1,7 +1,8 @@
 """The one adapter between worked examples and rules: which rule a case asks, and what its inputs are called there.
 
 It reads and names, and computes nothing. A case gives a part of the facts, so it is judged by those alone
-(`given_only`). Figures of the rule that stand among the inputs must equal those of the rule.
+(`given_only`). Figures of the rule that stand among the inputs must equal those of the rule. What is given as null is
+unknown: a fact that nobody loaded, a figure that nobody published, a day that nobody told.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from por.programs import gates
 from por.programs.attribution import MonthOfCustomer, reduce_adds
 from por.programs.calendars import follow, month_end
 from por.programs.facts import Facts
-from por.programs.figures import Figure
+from por.programs.figures import Figure, Status
 from por.programs.judging import NO_LEVEL, judge, qualify, score_metric
 from por.programs.lifecycle import Standing, stage
-from por.programs.quantity import EVERYTHING, Number, Q, exact, point, total
+from por.programs.quantity import EVERYTHING, Q, exact, point, total
 from por.programs.reading import read_programs
 from por.programs.reducing import (
     reduce_consumption_value,
@@ -37,6 +38,7 @@ from por.programs.reducing import (
 )
 from por.programs.rules import Program, Retroactive, Version
 from por.programs.scoring import BestOfOptions, Ladder, Linear, PerUnit, RateTimesUnits, Scored
+from por.programs.values import Derived
 
 ROOT = Path(__file__).parents[3]
 RULES = [ROOT / "competencies" / "rules", ROOT / "incentives" / "rules"]
@@ -163,7 +165,9 @@ def differences(case: Case) -> list[str]:
 
 def agrees(given: Any, expected: Any, tolerance: Fraction, name: str = "") -> bool:
     if isinstance(expected, Mapping):
-        return all(one in given and agrees(given[one], value, tolerance) for one, value in expected.items())
+        return isinstance(given, Mapping) and all(
+            one in given and agrees(given[one], value, tolerance) for one, value in expected.items()
+        )
     if name.endswith("_any_of"):
         return bool(set(given) & set(expected))
     if expected in (None, "undetermined"):
@@ -215,14 +219,34 @@ def facts_of(case: Case, names: Mapping[str, str], **choice: str) -> Facts:
     return Facts(found, {name: one for name, one in chosen.items() if one}, case.day, given_only=True)
 
 
-def same_figure(case: Case, name: str, figure: Figure, facts: Facts) -> None:
-    """Fail if the case gives a figure that is not that of the rule."""
-    if name in case.inputs:
-        assert point(exact(case.take(name))) == figure.of(facts.choice), f"{name} is not the figure of the rule"
+UNPUBLISHED = Figure(EVERYTHING, Status.UNKNOWN, (), published=False)
+
+
+def same(given: Any, figure: Figure, facts: Facts, name: str) -> Figure:
+    """Return the figure of the rule, which the case has to repeat; an unpublished one where the case has null."""
+    if given is None:
+        return UNPUBLISHED
+    assert point(exact(given)) == figure.of(facts.choice), f"{name} is not the figure of the rule"
+    return figure
+
+
+def same_figure(case: Case, name: str, figure: Figure, facts: Facts) -> Figure:
+    """Return the figure of the rule. The case does not have to name it."""
+    return same(case.take(name), figure, facts, name) if name in case.inputs else figure
+
+
+def day_of(given: str | None) -> date | None:
+    """Return a day, or the first one of a month; None if it is not told."""
+    return None if given is None else date.fromisoformat(given if len(given) > len("2021-03") else f"{given}-01")
 
 
 def scored(case: Case, metric: str, facts: Facts, program: str | None = None) -> Scored:
     return score_metric(metric, case.version(program).metrics[metric], facts)
+
+
+def scored_by(score: Any, case: Case, metric: str, facts: Facts, program: str | None = None) -> Scored:
+    """Return what a metric is worth by a score that stands in place of its own."""
+    return score_metric(metric, replace(case.version(program).metrics[metric], score=score), facts)
 
 
 # --- Levels and life cycle -------------------------------------------------------------------------------------------
@@ -305,8 +329,8 @@ def entitlements(case: Case) -> Answer:
     counted = case.version().metrics["active_entitlements"].only
     assert counted is not None
     assert counted.trial is False  # what is called trial_… is not among the workloads
-    active = {name.lower(): users for name, users in case.take("tenant").items()}
-    return {"active_entitlements": reduce_entitlements(active, counted.workload)}
+    active = {name.lower(): value_of(users) for name, users in case.take("tenant").items()}
+    return {"active_entitlements": said(reduce_entitlements(active, counted.workload))}
 
 
 # --- Days ------------------------------------------------------------------------------------------------------------
@@ -317,10 +341,11 @@ def days(given: str, names: Mapping[str, str], program: str | None = None) -> Ca
 
     def handler(case: Case) -> Answer:
         calendar = case.version(program).calendar
-        begin = case.take(given)
-        begin = date.fromisoformat(begin if len(begin) > 7 else f"{begin}-01")
+        begin = day_of(case.take(given))
         for ignored in ("kind", "payout_sent", "written_off_usd"):
             case.take(ignored)
+        if begin is None:
+            return dict.fromkeys(names)
         found = {name: follow(calendar[steps], begin) for name, steps in names.items()}
         return {name: f"{day:%Y-%m}" if name.endswith("_in") else day.isoformat() for name, day in found.items()}
 
@@ -331,10 +356,10 @@ def window(case: Case) -> Answer:
     calendar = case.version().calendar
     prefix = "enrolled_" if case.take("enrolled") else ""
     named = [name for name in ("anniversary", "anniversary_month", "today") if name in case.inputs]
-    day = case.take(named[0])
+    day = day_of(case.take(named[0]))
     case.take("today")
-    day = date.fromisoformat(day if len(day) > 7 else f"{day}-01")
-    return {f"window_{end}": follow(calendar[f"{prefix}window_{end}"], day).isoformat() for end in ("start", "end")}
+    steps = {f"window_{end}": calendar[f"{prefix}window_{end}"] for end in ("start", "end")}
+    return {name: None if day is None else follow(each, day).isoformat() for name, each in steps.items()}
 
 
 def cycle(case: Case) -> Answer:
@@ -354,10 +379,10 @@ def points(names: Mapping[str, str], metric: str = "", program: str | None = Non
         score = case.version(program).metrics[name].score
         for given in ("threshold", "threshold_usd"):
             if isinstance(score, Linear):
-                same_figure(case, given, score.at, facts)
+                score = replace(score, at=same_figure(case, given, score.at, facts))
         if isinstance(score, Linear | PerUnit):
-            same_figure(case, "max_points", score.max, facts)
-        found = scored(case, name, facts, program)
+            score = replace(score, max=same_figure(case, "max_points", score.max, facts))
+        found = scored_by(score, case, name, facts, program)
         return {"points": said(found.points), value: said(found.value)}
 
     return handler
@@ -378,12 +403,10 @@ def large_deployments(case: Case) -> Answer:
     threshold = case.version().figures["new_large_deployments_mau"]
     facts = facts_of(case, {})
     tenants = [
-        (one["mau_12m_ago"], one["max_mau_next_11m"], one.get("production_instances", 1))
+        (value_of(one["mau_12m_ago"]), value_of(one["max_mau_next_11m"]), value_of(one.get("production_instances", 1)))
         for one in case.take("tenants")
     ]
-    least = threshold.of(facts.choice)
-    counted = {reduce_instances(tenants, edge) for edge in (least.low, least.high)}
-    instances = Q(min(counted), max(counted))
+    instances = reduce_instances(tenants, threshold.of(facts.choice))
     found = scored(case, case.metric, facts.having(**{case.metric: instances}))
     return {"qualifying_instances": said(instances), "points": said(found.points)}
 
@@ -397,35 +420,47 @@ def ladder(prefix: str = "") -> Callable[[Case], Answer]:
         assert isinstance(score, Ladder)
         rule = case.take("rule")
         if rule is not None:
-            assert len(rule["required"]) == len(score.required), "other required steps than those of the rule"
-            for given, step in zip(rule["required"], score.required, strict=True):
-                assert point(given["min_people"]) == step.min_people.of(facts.choice)
-                assert point(given["points"]) == step.points.of(facts.choice)
-            assert point(exact(rule["elective_points"])) == score.elective_points.of(facts.choice)
-            assert point(rule["max"]) == score.max.of(facts.choice)
-        return {"points": said(scored(case, case.metric, facts).points)}
+            score = _ladder_of(rule, score, facts)
+        return {"points": said(scored_by(score, case, case.metric, facts).points)}
 
     return handler
+
+
+def _ladder_of(rule: Mapping[str, Any], score: Ladder, facts: Facts) -> Ladder:
+    """Return the ladder of the rule, with the figures that the case has."""
+
+    def of(given: Mapping[str, Any], of_rule: Any, *names: str) -> Any:
+        return replace(of_rule, **{name: same(given[name], getattr(of_rule, name), facts, name) for name in names})
+
+    assert len(rule["required"]) == len(score.required), "other required steps than those of the rule"
+    pairs = zip(rule["required"], score.required, strict=True)
+    steps = tuple(of(given, step, "min_people", "points") for given, step in pairs)
+    return replace(of(rule, score, "elective_points", "max"), required=steps)
 
 
 def options(case: Case) -> Answer:
     facts = facts_of(case, {})
     score = case.version().metrics[case.metric].score
     assert isinstance(score, BestOfOptions)
-    same_figure(case, "max_points", score.max, facts)
+    each = dict(score.options)
     for kind, given in case.take("options").items():
-        option = score.options[kind.lower()]
+        option = each[kind.lower()]
         assert option.track in ("", case.track), f"{kind} does not count in the track {case.track}"
         if "threshold" in given:
-            assert point(exact(given["threshold"])) == option.at.of(facts.choice), "not the threshold of the rule"
+            each[kind.lower()] = replace(option, at=same(given["threshold"], option.at, facts, "threshold"))
         facts = facts.having(**{f"{case.metric}.{kind.lower()}": value_of(given["growth"])})
-    found = scored(case, case.metric, facts)
+    score = replace(score, max=same_figure(case, "max_points", score.max, facts), options=each)
+    found = scored_by(score, case, case.metric, facts)
     raw = {kind.upper(): said(one) for kind, one in found.parts.items()}
     return {"points": said(found.points), "raw_points": raw}
 
 
 def generic_adds(case: Case) -> Answer:
-    """Return the points in the area whose figures these are. The page of all areas shows one of them."""
+    """Return the points in the area whose figures these are. The page of all areas shows one of them.
+
+    Figures of no area are judged as any area would: in proportion.
+    """
+    threshold, most = (value_of(case.take(one)) for one in ("threshold", "max_points"))
     for name, program in programs().items():
         version = program.on(case.day)
         score = (
@@ -433,16 +468,17 @@ def generic_adds(case: Case) -> Answer:
         )
         for track in program.choices["track"].of if name.startswith("pcs.") and "track" in program.choices else ():
             facts = facts_of(case, {"net_adds": "net_customer_adds"}, track=track)
-            if score is not None and _figures(score, facts) == (case.take("threshold"), case.take("max_points")):
+            if score is not None and _figures(score, facts) == (threshold, most):
                 return {"points": said(scored(case, "net_customer_adds", facts, name).points)}
-    raise AssertionError("no area has these figures")
+    of_case = Linear(*(replace(UNPUBLISHED, value=one, published=one.known) for one in (most, threshold)))
+    value = value_of(case.take("net_adds"))
+    return {"points": said(of_case.score(case.metric, value, Facts({})).points)}
 
 
-def _figures(score: Any, facts: Facts) -> tuple[Any, Any]:
+def _figures(score: Any, facts: Facts) -> tuple[Q, Q]:
     """Return the value that gives all points, and these."""
     most = score.max.of(facts.choice)
-    full = score.at.of(facts.choice) if isinstance(score, Linear) else most / score.each.of(facts.choice)
-    return said(full), said(most)
+    return score.at.of(facts.choice) if isinstance(score, Linear) else most / score.each.of(facts.choice), most
 
 
 def qualification(case: Case) -> Answer:
@@ -484,14 +520,15 @@ WORKLOADS = {"ce": "customer_engagement", "f&o": "finance_and_operations", "powe
 
 def consumption_value(case: Case) -> Answer:
     rates = {name.removeprefix("mcv_"): one for name, one in case.version().figures.items()}
-    alone = {name: case.take(name) for name in ("workload", "units", "rate", "unit")}
-    lines = case.take("lines") or [alone]
-    units: list[tuple[Number, Number]] = []
-    for one in lines:
-        rate = rates[WORKLOADS.get(word(one["workload"]), word(one["workload"]))].value
-        assert one.get("rate") is None or point(exact(one["rate"])) == rate, "not the rate of the rule"
-        units.append((exact(one["units"]), rate.low))
-    return {"mcv": reduce_consumption_value(units)}
+    alone = {name: case.take(name) for name in ("workload", "units", "rate", "unit") if name in case.inputs}
+    lines = case.take("lines")
+    units: list[tuple[Q, Q]] = []
+    for one in [alone] if lines is None else lines:
+        rate = rates[WORKLOADS.get(word(one["workload"]), word(one["workload"]))]
+        if "rate" in one:
+            rate = same(one["rate"], rate, Facts({}), "rate")
+        units.append((value_of(one["units"]), rate.value))
+    return {"mcv": said(reduce_consumption_value(units))}
 
 
 # --- Attribution -----------------------------------------------------------------------------------------------------
@@ -502,7 +539,7 @@ PCI_METRICS = ("net_new_revenue", "net_customer_adds", "new_deployments", "mau_g
 def attribution(case: Case) -> Answer:
     rule = case.version().attribution
     assert rule is not None
-    attached = {kind.lower(): partner for kind, partner in case.take("subscription").items()}
+    attached = {kind.lower(): partner for kind, partner in case.take("subscription").items() if partner is not None}
     basis = re.sub(r"\W|sales.*|_", "", (case.take("cpor_basis") or "").split(" (")[0].lower())
     return rule.credited(attached, {"pre": "presales"}.get(basis, basis), PCI_METRICS)
 
@@ -511,9 +548,12 @@ def adds(case: Case) -> Answer:
     version = case.version()
     assert version.attribution is not None
     case.take("scenario")
+    events = case.take("events") or ()
+    if any(one["customer_paid_seats"] is None for one in events):
+        return {"net": None}
     months = [
         MonthOfCustomer(date.fromisoformat(f"{one['m']}-01"), one["customer_paid_seats"], one["partners"])
-        for one in case.take("events") or ()
+        for one in events
     ]
     return {"credit": version.words["rewon_customer"], "net": reduce_adds(version.attribution, months)}
 
@@ -548,12 +588,14 @@ def fee(names: Mapping[str, str], metrics: Mapping[str, str]) -> Callable[[Case]
         case.take("months_managed")
         product = case.take("product") or "office365"
         facts = facts_of(case, names, product=word(product), acquired=case.take("acquired") or "")
-        for metric in metrics.values():
+        found = {}
+        for name, metric in metrics.items():
             score = case.version().metrics[metric].score
-            if isinstance(score, RateTimesUnits):
-                shares = [one for one in score.times if isinstance(one, Figure)]
-                same_figure(case, "lever", shares[-1], facts) if shares else None
-        return {name: said(scored(case, metric, facts).points) for name, metric in metrics.items()}
+            if isinstance(score, RateTimesUnits) and isinstance(score.times[-1], Figure):
+                lever = same_figure(case, "lever", score.times[-1], facts)
+                score = replace(score, times=(*score.times[:-1], lever))
+            found[name] = said(scored_by(score, case, metric, facts).points)
+        return found
 
     return handler
 
@@ -579,18 +621,19 @@ def minimum(case: Case) -> Answer:
 
 def active(case: Case) -> Answer:
     version = case.version()
-    snapshot, last = (date.fromisoformat(case.take(one)) for one in ("snapshot", "last_intentional_action"))
-    since = {"days_since_last_action": point((snapshot - last).days)}
-    return {"active": version.tests["active"].check(Facts(since)).met}
+    snapshot, last = (day_of(case.take(one)) for one in ("snapshot", "last_intentional_action"))
+    since = point((snapshot - last).days) if snapshot and last else EVERYTHING
+    return {"active": version.tests["active"].check(Facts({"days_since_last_action": since})).met}
 
 
 def named_value(name: str, result: str, names: Mapping[str, str]) -> Callable[[Case], Answer]:
     def handler(case: Case) -> Answer:
         version = case.version()
         facts = facts_of(case, names)
-        if "gate" in case.inputs:
-            same_figure(case, "gate", version.figures["active_usage_gate"], facts)
-        return {result: said(version.values[name].of(facts))}
+        value = version.values[name]
+        if "gate" in case.inputs and isinstance(value, Derived) and value.by is not None:
+            value = replace(value, by=same_figure(case, "gate", value.by, facts))
+        return {result: said(value.of(facts))}
 
     return handler
 
@@ -599,7 +642,10 @@ def named_value(name: str, result: str, names: Mapping[str, str]) -> Callable[[C
 
 
 def consent(case: Case) -> Answer:
-    approved = datetime.fromisoformat(case.take("approved_on")).replace(tzinfo=UTC)
+    day = day_of(case.take("approved_on"))
+    if day is None:
+        return dict.fromkeys(case.expected)
+    approved = datetime(day.year, day.month, day.day, tzinfo=UTC)
     term = policy_of(approved).consent_lapses_after
     if term is None:
         return dict.fromkeys(case.expected)
@@ -625,17 +671,24 @@ def review(case: Case) -> Answer:
 
 
 def retroactivity(case: Case) -> Answer:
-    """Return whether what was before the association counts in the last twelve months of the day it was set."""
+    """Return whether what was sold or consumed counts in the last twelve months for an association set on a day.
+
+    With the whole window, it may have been before the association. By months, a month counts to who held at its end.
+    """
     program = word(case.take("program"))
     name = "competency.cloud_platform" if program in ("cloud_platform", "azure") else "competency.smcs"
     version = case.version(name)
     policy = version.policy(next(iter(version.metrics)), case.day)
-    day = date.fromisoformat(case.take("dpor_set_on"))
+    day = day_of(case.take("dpor_set_on"))
+    sold, months = case.take("subscription_sold_on"), case.take("azure_consumption_months") or ()
+    ends = [end for one in months for end in one.split("..")]
+    days = [found for one in (sold, *ends) if (found := day_of(one)) is not None]
+    if day is None or not days:
+        return {"counts_in_ttm": None}
+    if policy.retroactive is not Retroactive.WINDOW:
+        return {"counts_in_ttm": all(month_end(one) >= day for one in days)}
     first, last = policy.window.span(day)
-    sold = case.take("subscription_sold_on")
-    months = case.take("azure_consumption_months")
-    before = date.fromisoformat(sold) if sold else date.fromisoformat(f"{months[0].partition('..')[2] or months[0]}-01")
-    return {"counts_in_ttm": policy.retroactive is Retroactive.WINDOW and first <= before <= last}
+    return {"counts_in_ttm": first <= days[-1] <= last}
 
 
 def uniqueness(case: Case) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from math import inf
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from por.programs.calendars import Move, Step, Window, WindowKind, follow, month
 from por.programs.codes import GateCode
 from por.programs.facts import Facts
 from por.programs.lifecycle import Extension, LifeCycle, Stage, StageName, Standing, stage
-from por.programs.quantity import point
+from por.programs.quantity import EVERYTHING, ZERO, Q, point
 from por.programs.reducing import reduce_consumption_value, reduce_entitlements, reduce_instances, reduce_track
 from tests.por.programs.cases import programs
 
@@ -292,15 +293,34 @@ def test_all_reasons_are_kept_in_the_order_of_the_gates() -> None:
 
 
 def test_person_in_three_workloads_counts_three_times() -> None:
-    assert reduce_entitlements({"exo": 1, "spo": 1, "sfb": 1, "other": 9}, ("exo", "spo", "sfb", "yammer")) == 3
+    active = {"exo": point(1), "spo": point(1), "sfb": point(1), "other": EVERYTHING}
+    assert reduce_entitlements(active, ("exo", "spo", "sfb", "yammer")) == point(3)
+    assert reduce_entitlements(active | {"spo": Q(0, inf)}, ("exo", "spo")) == Q(1, inf)
 
 
-@pytest.mark.parametrize(("before", "most", "counts"), [(249, 250, 2), (249, 249, 0), (250, 900, 0), (0, 900, 2)])
-def test_tenant_that_grew_past_the_threshold_brings_all_its_instances(before: int, most: int, counts: int) -> None:
-    assert reduce_instances([(before, most, 2)], 250) == counts
+@pytest.mark.parametrize(
+    ("before", "most", "counts"),
+    [
+        (point(249), point(250), point(2)),
+        (point(249), point(249), ZERO),
+        (point(250), point(900), ZERO),
+        (point(0), point(900), point(2)),
+        (EVERYTHING, point(900), Q(0, 2)),
+        (EVERYTHING, point(249), ZERO),
+    ],
+)
+def test_tenant_that_grew_past_the_threshold_brings_all_its_instances(before: Q, most: Q, counts: Q) -> None:
+    assert reduce_instances([(before, most, point(2))], point(250)) == counts
+
+
+def test_where_the_threshold_is_not_known_a_tenant_between_brings_none_or_all() -> None:
+    grown, between = (point(0), point(900), point(3)), (point(0), point(200), point(5))
+    assert reduce_instances([grown, between], Q(150, 250)) == Q(3, 8)
 
 
 def test_consumption_value_and_track_are_reduced() -> None:
-    assert reduce_consumption_value([(10, 1000), (0, 5)]) == 10_000
-    assert reduce_track(["enterprise", "smb"], "smb", "enterprise") == "smb"
+    assert reduce_consumption_value([(point(10), point(1000)), (point(0), point(5))]) == point(10_000)
+    assert reduce_consumption_value([(EVERYTHING, point(1000))]) == EVERYTHING
+    assert reduce_track(["enterprise", None, "smb"], "smb", "enterprise") == "smb"
     assert reduce_track(["enterprise"], "smb", "enterprise") == "enterprise"
+    assert reduce_track(["enterprise", None], "smb", "enterprise") is None

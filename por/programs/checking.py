@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date, timedelta
 from itertools import pairwise
+from typing import Any
 
+from por.programs.calendars import Window, WindowKind
+from por.programs.figures import Figure
 from por.programs.quantity import point, total
-from por.programs.rules import LevelOption, Program, Version
-from por.programs.scoring import BandedRate
+from por.programs.rules import Credit, Kind, LevelOption, Measure, Metric, Program, Version
+from por.programs.scoring import AllOrNothing, BandedRate, BestOfOptions, Milestone, Score
 from por.programs.tests import ENOUGH, All, Compare, Test
+from por.programs.values import Derived
 
 #: Where in a programme something is wrong, and what.
 Problem = tuple[str, str]
+_ID = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
+LONGEST_ID = 60
+#: As files of people have it.
+CREDENTIAL = r"[a-z][a-z_]{0,19}:[A-Z0-9][A-Z0-9._-]{0,39}"
+#: The longest windows, in months and in days, and the most months on a day of which a score can qualify.
+MOST_MONTHS, MOST_DAYS, MOST_MONTHS_OF_DAYS = 120, 3660, 24
+#: What nothing can be divided by, or what would leave nothing to reach.
+ABOVE_ZERO = frozenset({"at", "each", "max", "cap", "per"})
 
 
 def problems(program: Program) -> Iterator[Problem]:
     """Yield what is wrong in a programme, by key."""
+    if not _ID.fullmatch(program.id) or len(program.id) > LONGEST_ID:
+        yield "program", "an id has small letters, digits and underscores, with dots between its parts"
+    if not program.title.strip():
+        yield "title", "it is empty"
     if not program.versions:
         yield "versions", "a programme has one version or more"
     yield from _dates(program)
@@ -49,19 +67,105 @@ def _version(program: Program, version: Version) -> Iterator[Problem]:
         ("credit", version.credit),
         *((f"metrics.{name}.credit", one.credit) for name, one in version.metrics.items()),
     ]:
-        begins = [one.begins for one in credit if one.begins is not None]
-        if begins != sorted(begins):
-            yield where, "the entries are in the order of their days"
-        for number, one in enumerate(credit):
-            if one.track and one.track not in tracks:
-                yield f"{where}.{number}.track", f"{one.track} is no track of this programme"
+        yield from _credit(where, credit, version, tracks)
+    yield from _window("window", version.window)
     for name, metric in version.metrics.items():
+        at = f"metrics.{name}"
         if metric.unit_test and not any(test in version.tests for test in _unit_tests(metric.unit_test, tracks)):
-            yield f"metrics.{name}.unit_test", f"{metric.unit_test} is no test of this version"
-        if isinstance(metric.score, BandedRate):
-            yield from _bands(f"metrics.{name}.score.bands", metric.score)
+            yield f"{at}.unit_test", f"{metric.unit_test} is no test of this version"
+        if metric.window is not None:
+            yield from _window(f"{at}.window", metric.window)
+        yield from _holding(at, metric)
+        if metric.score is not None:
+            yield from _score(f"{at}.score", metric.score)
     yield from _gates(version)
     yield from _outcome(program, version)
+
+
+def _credit(where: str, credit: tuple[Credit, ...], version: Version, tracks: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield entries that credit nobody, or of which another one says the same day."""
+    for number, one in enumerate(credit):
+        at = f"{where}.{number}"
+        if not one.kinds:
+            yield f"{at}.kinds", "nobody would be credited: name one kind or more"
+        if one.track and one.track not in tracks:
+            yield f"{at}.track", f"{one.track} is no track of this programme"
+        if one.begins is not None and version.ends is not None and one.begins > version.ends:
+            yield f"{at}.from", f"it begins after the version ends on {version.ends}"
+        for before in credit[:number]:
+            if one.track == before.track and (one.begins or date.min) <= (before.begins or date.min):
+                yield f"{at}.from", "the entries are in the order of their days, and no two have the same day"
+                break
+
+
+def _window(at: str, window: Window) -> Iterator[Problem]:
+    if not 1 <= window.months <= MOST_MONTHS:
+        yield f"{at}.months", f"it is 1 to {MOST_MONTHS}"
+    if (window.kind is WindowKind.ROLLING_DAYS and window.days < 1) or not 0 <= window.days <= MOST_DAYS:
+        yield f"{at}.days", f"it is 1 to {MOST_DAYS}"
+
+
+def _holding(at: str, metric: Metric) -> Iterator[Problem]:
+    """Yield what people hold in no form that a file can have, or what everyone would hold."""
+    holding = metric.holding
+    if holding is None:
+        if metric.measure is Measure.PEOPLE:
+            yield f"{at}.holding", "it is missing: people are counted by what they hold"
+        return
+    if holding.complete and not holding.any_of:
+        yield f"{at}.holding.any_of", "it is empty: name a set, or say that the names are not complete"
+    for number, one in enumerate(holding.any_of):
+        if not one.of:
+            yield f"{at}.holding.any_of.{number}.of", "everyone holds an empty set: name one credential or more"
+        for place, credential in enumerate(one.of):
+            if not re.fullmatch(CREDENTIAL, credential):
+                reason = (
+                    f"{credential} has another form than exam:70-347: the type in small, the name in capital letters"
+                )
+                yield f"{at}.holding.any_of.{number}.of.{place}", reason
+
+
+def _score(at: str, score: Score) -> Iterator[Problem]:
+    """Yield figures that make no sense as points or amounts, and bands in another order."""
+    for figure, name in _figures(score):
+        known = [leaf.value for _names, leaf in figure.leaves() if leaf.published]
+        if any(one.low < 0 for one in known):
+            yield _in_version(figure), "it cannot be below 0"
+        elif name in ABOVE_ZERO and any(one.low == 0 for one in known):
+            yield _in_version(figure), "it has to be above 0"
+    if isinstance(score, BestOfOptions):
+        if not score.options:
+            yield f"{at}.options", "it is empty: name one kind of association or more"
+        for kind in score.options.keys() - set(Kind):
+            yield f"{at}.options.{kind}", f"{kind} is no kind of association: {', '.join(Kind)}"
+    if isinstance(score, BandedRate):
+        yield from _bands(f"{at}.bands", score)
+    if isinstance(score, AllOrNothing):
+        if not score.bands:
+            yield f"{at}.bands", "it is empty: name one band or more"
+        for number, band in enumerate(score.bands):
+            if (band.growth is None) is (band.at_least is None):
+                yield f"{at}.bands.{number}", "a band has either growth or at_least"
+    if isinstance(score, Milestone) and score.buckets == ():
+        yield f"{at}.buckets", "it is empty: write null if nobody published them"
+
+
+def _in_version(figure: Figure) -> str:
+    """Return the key of a figure within its version."""
+    _versions, _number, key = figure.key.split(".", 2)
+    return key
+
+
+def _figures(thing: Any, name: str = "") -> Iterator[tuple[Figure, str]]:
+    """Yield the figures of a score with the names of their fields."""
+    if isinstance(thing, Figure):
+        yield thing, name
+    elif isinstance(thing, tuple | Mapping):
+        for one in thing.values() if isinstance(thing, Mapping) else thing:
+            yield from _figures(one, name)
+    elif is_dataclass(thing) and not isinstance(thing, Compare | Derived):
+        for field in fields(thing):
+            yield from _figures(getattr(thing, field.name), field.name)
 
 
 def _gates(version: Version) -> Iterator[Problem]:
@@ -101,6 +205,9 @@ def _outcome(program: Program, version: Version) -> Iterator[Problem]:
         else:
             yield from _order(at, program.levels, option)
     if rule.qualified is not None:
+        months = rule.qualified.on_any_day_of_months
+        if months is not None and not 1 <= months <= MOST_MONTHS_OF_DAYS:
+            yield "outcome.qualified.on_any_day_of_months", f"it is 1 to {MOST_MONTHS_OF_DAYS}"
         scores = [metric.score for metric in version.metrics.values() if metric.score is not None]
         most = total(score.most({}) for score in scores)
         if scores and rule.qualified.min_total.value.gt(point(most.high)):

@@ -24,6 +24,9 @@ TOTAL = "total"
 _FIGURE_KEYS = ("value", "status", "sources", "blocks")
 _TESTS = ("all", "any", "not", "is", "same", "fact", "metric", "value")
 _NUMBERS = ("int", "float")
+#: The longest number that a rule can have, in characters, and the largest.
+LONGEST_NUMBER = 40
+LARGEST_NUMBER = 10**15
 
 
 @dataclass
@@ -182,10 +185,16 @@ class Reader(TypedReader):
 
     def number(self, node: Node, key: str) -> Anything:
         if isinstance(node, yaml.ScalarNode) and (tag(node) in _NUMBERS or (tag(node) == "str" and "/" in node.value)):
+            text = str(node.value)
+            if len(text) > LONGEST_NUMBER or "e" in text.lower():
+                raise self.error(node, key, f"{said(node)} is no exact number: write up to 40 digits, and no exponent")
             try:
-                return exact(str(node.value))
+                number = exact(text)
             except (ValueError, ZeroDivisionError) as error:
-                raise self.error(node, key, f"{node.value!r} is no exact number") from error
+                raise self.error(node, key, f"{said(node)} is no exact number") from error
+            if not -LARGEST_NUMBER <= number <= LARGEST_NUMBER:
+                raise self.error(node, key, f"{said(node)} is larger than any figure of a rule")
+            return number
         raise self.error(node, key, f"{said(node)} is no number")
 
     def factor(self, node: Node, key: str) -> Derivable | Figure:
@@ -207,6 +216,7 @@ class Reader(TypedReader):
 
     def derivable(self, node: Node, key: str) -> Derivable:
         """Return a value: a fact or a named value by its name, or one derivation."""
+        self.bounded(node, key)
         if not isinstance(node, yaml.MappingNode):
             name = str(getattr(node, "value", ""))
             return self.named[name] if name in self.named else self.fact(node, key)
@@ -225,6 +235,7 @@ class Reader(TypedReader):
         return Derived(how, parts, self.figure(known["by"], f"{key}.by") if "by" in known else None)
 
     def test(self, node: Node, key: str) -> Test:
+        self.bounded(node, key)
         known = self.mapping(node, key)
         kinds = [one for one in _TESTS if one in known]
         if len(kinds) != 1:

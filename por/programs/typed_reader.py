@@ -39,10 +39,7 @@ class TypedReader:
 
     def read(self, hint: Anything, node: Node, key: str) -> Anything:
         """Return what the node has, of the wanted type. Raises RuleError for this value, Recorded for inner ones."""
-        self.lines[key] = line_of(node)
-        self.count += 1
-        if self.count > MOST_VALUES or key.count(".") > DEEPEST:
-            raise self.error(node, key, "there is too much in this file, or it nests too deep")
+        self.bounded(node, key)
         optional = get_origin(hint) is UnionType and NoneType in get_args(hint)
         if optional and tag(node) == "null" and shape(hint) != frozenset({Figure}):
             return None
@@ -57,6 +54,13 @@ class TypedReader:
         if get_origin(hint) is not None:  # a Mapping
             return self.named_each(get_args(hint)[1], node, key)
         return self.filled(hint, node, key) if is_dataclass(hint) else self.scalar(hint, node, key)
+
+    def bounded(self, node: Node, key: str) -> None:
+        """Note the line of a key. Raises RuleError if there is too much, as where aliases multiply each other."""
+        self.lines[key] = line_of(node)
+        self.count += 1
+        if self.count > MOST_VALUES or key.count(".") > DEEPEST:
+            raise self.error(node, key, "there is too much in this file, or it nests too deep")
 
     def scalar(self, hint: Anything, node: Node, key: str) -> Anything:
         text = str(node.value) if isinstance(node, yaml.ScalarNode) else ""

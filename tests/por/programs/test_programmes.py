@@ -13,6 +13,7 @@ import pytest
 from associations.record.rules import AssociationKind
 from competencies.measures.asking import SAID
 from por.directory import rules as directory
+from por.programs.checking import CREDENTIAL
 from por.programs.codes import GateCode, Why
 from por.programs.figures import Status
 from por.programs.reading import read_sources
@@ -50,6 +51,10 @@ def test_a_metric_counts_trials_only_where_its_version_does(program: Program) ->
     for version in program.versions:
         own = {name: metric.only.trial for name, metric in version.metrics.items() if metric.only is not None}
         assert own == dict.fromkeys(own, version.only.trial if version.only.trial is not None else False), version.id
+
+
+def test_rules_ask_for_credentials_in_the_form_that_files_have() -> None:
+    assert directory.CREDENTIAL == CREDENTIAL
 
 
 def test_every_source_is_named_somewhere() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -102,7 +103,54 @@ WRONG = [
     ("sources: [A]\n    credit", "sources: [C]\n    credit", 12, "versions.0.sources", "C is no source"),
     ("sources: [A]\n    credit", "sources: A\n    credit", 12, "versions.0.sources", "no list"),
     ("kinds: [dpor]}", "kinds: [dpors]}", 14, "versions.0.credit.0.kinds.0", "did you mean dpor?"),
-    ("from: 2016-05-24", "from: 2014-05-24", 14, "versions.0.credit", "order of their days"),
+    ("from: 2016-05-24", "from: 2014-05-24", 15, "versions.0.credit.1.from", "order of their days"),
+    ("from: 2016-05-24", "from: 2015-09-01", 15, "versions.0.credit.1.from", "no two have the same day"),
+    ("from: 2016-05-24", "from: 2016-10-01", 15, "versions.0.credit.1.from", "after the version ends on 2016-09-30"),
+    ("kinds: [dpor]}", "kinds: []}", 14, "versions.0.credit.0.kinds", "name one kind or more"),
+    ("program: competency.some", "program: ../etc", 1, "program", "small letters, digits and underscores"),
+    ("title: Some", 'title: " "', 3, "title", "it is empty"),
+    ("months: 12}", "months: 0}", 16, "versions.0.window.months", "1 to 120"),
+    ("months: 12}", "months: 999999999}", 16, "versions.0.window.months", "1 to 120"),
+    ("kind: days, months: 12}", "kind: rolling_days}", 16, "versions.0.window.days", "1 to 3660"),
+    ("measure: new_tenants", "measure: people", 19, "versions.0.metrics.customers.holding", "it is missing"),
+    *(
+        ("measure: new_tenants", f"measure: people, holding: {holding}", 19, f"versions.0.metrics.customers.{key}", why)
+        for holding, key, why in [
+            ("{}", "holding.any_of", "it is empty"),
+            ("{any_of: [{of: []}]}", "holding.any_of.0.of", "everyone holds an empty set"),
+            ('{any_of: [{of: ["70-347"]}]}', "holding.any_of.0.of.0", "another form than exam:70-347"),
+            ('{any_of: [{of: ["cert:Mcsa"]}]}', "holding.any_of.0.of.0", "the name in capital letters"),
+        ]
+    ),
+    *(
+        ("{kind: linear, max: 10, at: 0.5}", score, 20, f"versions.0.metrics.growth.score.{key}", why)
+        for score, key, why in [
+            ("{kind: linear, max: 10, at: 0}", "at", "above 0"),
+            ("{kind: linear, max: -10, at: 1}", "max", "cannot be below 0"),
+            ("{kind: linear, max: 10, at: {big: 5, small: -5}}", "at", "cannot be below 0"),
+            ("{kind: per_unit, max: 10, each: 0}", "each", "above 0"),
+            ("{kind: best_of_options, max: 10, options: {}}", "options", "it is empty"),
+            ("{kind: best_of_options, max: 10, options: {dpors: {at: 5}}}", "options.dpors", "no kind of association"),
+            ("{kind: all_or_nothing, points: 1, base: earlier, now: later, bands: []}", "bands", "it is empty"),
+            (
+                "{kind: all_or_nothing, points: 1, base: earlier, now: later, bands: [{base: 1}]}",
+                "bands.0",
+                "either growth or at_least",
+            ),
+            ("{kind: milestone, size: earlier, paid: later, buckets: []}", "buckets", "it is empty"),
+            ("{kind: banded_rate, bands: [{above: 0, rate: -1}]}", "bands.0.rate", "cannot be below 0"),
+        ]
+    ),
+    ("at: 0.5", "at: 1.0e+999", 20, "versions.0.metrics.growth.score.at", "no exponent"),
+    ("at: 0.5", f"at: {'9' * 41}", 20, "versions.0.metrics.growth.score.at", "up to 40 digits"),
+    ("at: 0.5", f"at: 1{'0' * 15}.1", 20, "versions.0.metrics.growth.score.at", "larger than any figure"),
+    (
+        "    outcome:\n      levels:",
+        "    outcome:\n      qualified: {min_total: 5, each_above: 0, on_any_day_of_months: 0}\n      levels:",
+        26,
+        "versions.0.outcome.qualified.on_any_day_of_months",
+        "1 to 24",
+    ),
     ("kinds: [dpor]}", "kinds: [dpor], track: wide}", 14, "versions.0.credit.0.track", "no track"),
     ("kind: days", "kind: weeks", 16, "versions.0.window.kind", "none of days"),
     ("months: 12}", "months: twelve}", 16, "versions.0.window.months", "no whole number"),
@@ -307,8 +355,19 @@ def test_text_that_repeats_itself_without_end_is_an_error() -> None:
     assert any("too much" in why for _line, _key, why in errors_of(text))
 
 
-def test_text_that_nests_too_deep_is_an_error() -> None:
-    deep = "{not: " * (DEEPEST * 3) + "{is: member}" + "}" * (DEEPEST * 3)
+def test_text_that_repeats_itself_in_few_words_is_an_error_before_it_takes_long() -> None:
+    """Twelve lines would be 9 to the power of 12 tests, or values."""
+    begun = monotonic()
+    for first, kind, where in (("{is: member}", "all", "tests"), ("later", "sum", "values")):
+        lines = "".join(f"      t{n}: &t{n} {{{kind}: [{', '.join([f'*t{n - 1}'] * 9)}]}}\n" for n in range(1, 13))
+        text = GOOD.replace("    tests:\n", f"    {where}:\n      t0: &t0 {first}\n{lines}", 1)
+        assert any("too much" in why for _line, _key, why in errors_of(text)), where
+    assert monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("depth", [DEEPEST * 3, 3000])
+def test_text_that_nests_too_deep_is_an_error(depth: int) -> None:
+    deep = "{not: " * depth + "{is: member}" + "}" * depth
     text = GOOD.replace("      fits:", f"      deep: {deep}\n      fits:")
     assert any("too deep" in why for _line, _key, why in errors_of(text))
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from competencies.models import Holding
 from competencies.programs import Level, is_program
-from por.directory.imports.common import required_mpn_id
+from por.directory.imports.common import check_first_year, required_mpn_id
 from por.directory.imports.of_partners import OfPartners
 from por.imports.loading import File, Line
 from por.imports.opening import Columns
@@ -39,6 +39,8 @@ def _parse(cells: Cells) -> HoldingLine:
         anniversary_on=cells.required_day("anniversary_on"),
         fee_paid_on=cells.day("fee_paid_on"),
     )
+    check_first_year("anniversary_on", row.anniversary_on)
+    check_first_year("fee_paid_on", row.fee_paid_on)
     today = timezone.now().date()
     if row.anniversary_on > today + AHEAD:
         text = _("The anniversary is more than two years ahead. Correct it.")

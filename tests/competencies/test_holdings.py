@@ -81,6 +81,8 @@ def test_level_is_read_as_other_programs_write_it(estate, written):
         ({"level": "attained"}, "level", "unknown_value"),
         ({"anniversary_on": ""}, "anniversary_on", "missing_value"),
         ({"anniversary_on": day(900)}, "anniversary_on", "anniversary_far_ahead"),
+        ({"anniversary_on": "1989-12-31", "fee_paid_on": ""}, "anniversary_on", "day_too_early"),
+        ({"fee_paid_on": "1900-01-01"}, "fee_paid_on", "day_too_early"),
         ({"fee_paid_on": day(2), "anniversary_on": day(300)}, "fee_paid_on", "day_in_future"),
         ({"fee_paid_on": "2025-07-01"}, "fee_paid_on", "fee_after_anniversary"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -15,6 +16,8 @@ from por.imports.reading import Cells, Unfit
 #: What people write before an MPN ID, and the decimals that a spreadsheet writes after it.
 _LABEL = re.compile(r"(?:(?:MPN|PGA|Microsoft|Partner|PartnerOne|Location|Global|ID|No\.?)[\s_:#.-]*)+", re.IGNORECASE)
 _DECIMALS = re.compile(r"(?<=\d)[.,]0+$", re.ASCII)
+#: The first year of what people have passed and companies have paid. Spreadsheets write 1899 or 1900 for an empty cell.
+FIRST_YEAR = 1990
 
 
 def mpn_id(cells: Cells, column: str) -> str:
@@ -30,6 +33,13 @@ def mpn_id(cells: Cells, column: str) -> str:
 
 def required_mpn_id(cells: Cells, column: str) -> str:
     return mpn_id(cells, column) or cells.refuse(column, "missing_value", _("Enter a value."))
+
+
+def check_first_year(column: str, day: date | None) -> None:
+    """Raise Unfit for a day that is long before anything that a file can tell."""
+    if day is not None and day.year < FIRST_YEAR:
+        text = _("The day is before %(year)s. Correct it.")
+        raise Unfit(column, "day_too_early", text % {"year": FIRST_YEAR})
 
 
 def unknown(column: str, what: str, value: str = "") -> Unfit:

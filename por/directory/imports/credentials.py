@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from por.directory.imports.common import required_mpn_id
+from por.directory.imports.common import check_first_year, required_mpn_id
 from por.directory.imports.of_partners import OfPartners
 from por.directory.models import Credential
 from por.directory.rules import normal_credential
@@ -44,6 +44,7 @@ def _parse(cells: Cells) -> CredentialLine:
         valid_from=cells.required_day("valid_from"),
         valid_to=cells.day("valid_to"),
     )
+    check_first_year("valid_from", row.valid_from)
     if row.valid_from > timezone.now().date() + AHEAD:
         text = _("The day is more than a year ahead. Correct it, or import the row later.")
         raise Unfit("valid_from", "day_far_ahead", text)

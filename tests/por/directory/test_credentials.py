@@ -104,6 +104,7 @@ def test_credential_of_another_form_is_refused_with_an_example(estate, written):
         ({"valid_to": "2024-06-30"}, "valid_to", "ends_before_it_begins"),
         ({"valid_from": "soon"}, "valid_from", "malformed_date"),
         ({"valid_from": day(400)}, "valid_from", "day_far_ahead"),
+        ({"valid_from": "1899-12-30"}, "valid_from", "day_too_early"),
     ],
 )
 def test_row_that_cannot_be_is_refused_alone(estate, cells, column, code):

@@ -77,7 +77,7 @@ def test_who_asked_withdraws_the_request_on_the_page(partner, asker, second):  #
         sent = post(asker, partner, "withdraw", override=key, note="Their files are there.")
         assert (sent.status_code, sent.headers["Location"]) == (302, f"{page(partner)}?as_of={DAY}")
     shown = words(text(second, page(partner), **AS_OF))
-    assert f"Asked for and withdrawn by {asker.name}" in " ".join(shown.split())
+    assert f"Withdrawn by {asker.name}" in " ".join(shown.split())
     assert "Their files are there." in shown
     assert "Confirm override" not in shown
 

@@ -25,6 +25,7 @@ from associations.record.models import Association
 from competencies.facts import questions
 from competencies.measures.asking import Ask, contributions
 from competencies.measures.named import MEASURES
+from competencies.results import track_of_figures
 from por.directory.models import Customer, Partner
 from por.programs.rules import Program, Version
 
@@ -53,8 +54,11 @@ def contributions_of(
     was asked for the same companies before is in `asked`, and what is asked now is added.
     """
     asked = {} if asked is None else asked
+    wanted = {"", *tracks.values()}
     found: dict[int, dict[str, dict[int, Decimal]]] = defaultdict(lambda: defaultdict(dict))
     for question in questions(program, version, day, tuple(sorted(companies))):
+        if question.track not in wanted:
+            continue
         key = question.measure, question.ask
         if key not in asked:
             asked[key] = list(contributions(MEASURES[question.measure], question.ask))
@@ -74,7 +78,7 @@ def kept(
     """
     version = program.on(day)
     assert version is not None
-    tracks = {company: result["track"] for company, result in results.items()}
+    tracks = {company: track_of_figures(one["track"], one["why"]) for company, one in results.items()}
     found = contributions_of(program, version, day, used.keys(), tracks, asked)
     return {
         company: {

@@ -51,7 +51,7 @@ class _Amounts:
 
 def evidence_of(actor: Actor, company: Organisation, result: Result, day: date) -> dict[str, Evidence]:
     """Return the evidence of each metric that counts customers or what they have, computed from what is known now."""
-    tracks = {company.pk: result.track}
+    tracks = {company.pk: result.track_of_figures}
     found = contributions_of(result.program, result.version, day, [company.pk], tracks).get(company.pk, {})
     return _visible(actor, result, {metric: _Amounts(amounts) for metric, amounts in found.items()})
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from competencies.closing import MOST, Closing, Gap, Gaps, Together
-from competencies.months import DaysOf, MonthsOf
+from competencies.measures.asking import Caveat
+from competencies.months import Basis, DaysOf, Leaving, Month, MonthsOf
 from competencies.results import Amount
 from competencies.tracks import Tracks
 from competencies.words import (
@@ -30,29 +32,61 @@ from por.directory.models import Customer
 from por.programs.rules import Unit, Version
 from por.web.formatting import day_text, month_text, number_text
 
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise as LazyText
+
 # --- Months and days ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class MonthRow:
-    """A month of a page. `share` of 100 says how much it adds beside the month that adds most."""
+    """A month of a page. `share` of 100 says how much it has beside the month that has most; None if not known."""
 
     month: date
     name: str
     amount: str
-    share: Decimal
+    share: Decimal | None
     counts: bool
+    leaves_on: date
 
 
 @dataclass(frozen=True)
 class MonthsTable:
-    """The months of a metric on a page. `total` is empty where the metric is not their sum."""
+    """The months of a metric on a page. `total` is empty where there is no such number."""
 
     key: str
     name: str
     rows: list[MonthRow]
+    is_empty: bool
+    total_name: str
     total: str
-    said: str
+    leaves: str
+    said: list[str]
+
+
+_LEAVES = gettext_lazy("No longer counts on")
+#: What the months of a metric are, what they are together, and what happens on the day on which they leave.
+_OF_BASIS: dict[Basis, tuple[LazyText, LazyText, LazyText]] = {
+    Basis.SUM: (gettext_lazy("The months add up to the figure."), gettext_lazy("Sum"), _LEAVES),
+    Basis.LAST_USED: (
+        gettext_lazy("Each service is in the last month in which it was used, and counts until that month leaves."),
+        gettext_lazy("Sum"),
+        _LEAVES,
+    ),
+    Basis.COMPARED: (
+        gettext_lazy(
+            "The newest month is compared with a year before, or with the month in which the association began. Each "
+            "row has what grew since that month."
+        ),
+        gettext_lazy("Growth"),
+        gettext_lazy("Compared with a later month from"),
+    ),
+    Basis.AT_MONTH_END: (
+        gettext_lazy("What there was at the end of each month. The newest month counts, less that of a year before."),
+        gettext_lazy("Difference"),
+        gettext_lazy("Taken off from"),
+    ),
+}
 
 
 def months_table(of: MonthsOf, day: date) -> MonthsTable:
@@ -61,16 +95,43 @@ def months_table(of: MonthsOf, day: date) -> MonthsTable:
         MonthRow(
             one.month,
             month_text(one.month),
-            number_with_unit(Fraction(one.amount), of.unit) if one.is_reported else _("not reported"),
-            abs(one.amount) * 100 / of.largest if of.largest else Decimal(0),
+            _of_month(one, of.unit),
+            abs(one.amount) * 100 / of.largest if of.largest and one.is_reported else None,
             one.counts,
+            one.leaves_on,
         )
         for one in of.months
     ]
-    least = Fraction(of.total)
-    known = Amount(least, least if all(one.is_reported for one in of.months) else None)
-    total = amount_text(known, of.unit) if of.is_sum else ""
-    return MonthsTable(of.metric, str(METRICS[of.metric]), rows, total, counted_text(of, day))
+    about, total_name, leaves = _OF_BASIS[of.basis]
+    if of.basis is Basis.AT_MONTH_END and of.unit is Unit.USD:
+        about = gettext_lazy("What each month had. What counts is how much the newest month grew since a year before.")
+    name = str(METRICS[of.metric])
+    return MonthsTable(
+        of.metric,
+        f"{name}: {of.kind.label}" if of.kind else name,
+        rows,
+        of.is_empty,
+        str(total_name),
+        _total(of),
+        str(leaves),
+        [str(about), counted_text(of, day)],
+    )
+
+
+def _of_month(one: Month, unit: Unit) -> str:
+    amount = number_with_unit(Fraction(one.amount), unit)
+    if not one.is_reported:
+        return _("at least %(amount)s") % {"amount": amount} if one.amount > 0 else _("not reported")
+    if one.caveats & Caveat.CURRENCIES_DIFFER:
+        return _("%(amount)s, and amounts in other currencies") % {"amount": amount}
+    return amount
+
+
+def _total(of: MonthsOf) -> str:
+    if of.total is None:
+        return ""
+    low, high = (None if one is None else Fraction(one) for one in (of.total.low, of.total.high))
+    return amount_text(Amount(low, high), of.unit)
 
 
 def counted_text(of: MonthsOf, day: date) -> str:
@@ -87,30 +148,38 @@ def counted_text(of: MonthsOf, day: date) -> str:
         "n": of.counted,
         "all": len(of.months),
     }
-    if of.counted == len(of.months):
-        return (
-            ngettext(
-                "A partner attached on %(day)s immediately has this month, although it is earlier.",
-                "A partner attached on %(day)s immediately has all %(n)s months, although they are earlier.",
-                of.counted,
-            )
-            % values
+    if of.basis is Basis.COMPARED:
+        text = _(
+            "A partner attached on %(day)s is compared with %(first)s: what is added after that month counts. From the "
+            "end of %(full)s on, a whole year counts."
         )
-    if of.counted:
-        return (
-            _(
-                "A partner attached on %(day)s has %(n)s of %(all)s months: those from %(first)s on. "
-                "All months are there from the end of %(full)s on."
-            )
-            % values
+    elif of.basis is Basis.AT_MONTH_END and of.unit is Unit.USD:
+        text = _(
+            "For a partner attached on %(day)s, consumption counts from %(first)s on. From the end of %(full)s on, it "
+            "counts in both months that are compared."
         )
-    return (
-        _(
+    elif of.basis is Basis.AT_MONTH_END:
+        text = _(
+            "For a partner attached on %(day)s, a customer counts from the end of %(first)s on. From the end of "
+            "%(full)s on, it is taken off as well, as one of a year before."
+        )
+    elif of.counted == len(of.months):
+        text = ngettext(
+            "A partner attached on %(day)s immediately has this month, although it is earlier.",
+            "A partner attached on %(day)s immediately has all %(n)s months, although they are earlier.",
+            of.counted,
+        )
+    elif of.counted:
+        text = _(
+            "A partner attached on %(day)s has %(n)s of %(all)s months: those from %(first)s on. "
+            "All months are there from the end of %(full)s on."
+        )
+    else:
+        text = _(
             "A partner attached on %(day)s has none of these months. The first month that counts is "
             "%(first)s, and all months are there from the end of %(full)s on."
         )
-        % values
-    )
+    return text % values
 
 
 @dataclass(frozen=True)
@@ -126,11 +195,13 @@ class DaysTable:
 
 def days_table(of: DaysOf) -> DaysTable:
     """Return what a page shows of the days on which customers leave a window."""
-    rows = [
-        (one.customer, one.counts_from, one.leaves_on, number_with_unit(Fraction(one.amount), of.unit))
-        for one in of.leaving
-    ]
+    rows = [(one.customer, one.counts_from, one.leaves_on, _of_part(one, of.unit)) for one in of.leaving]
     return DaysTable(of.metric, str(METRICS[of.metric]), rows, of.more, of.hidden)
+
+
+def _of_part(one: Leaving, unit: Unit) -> str:
+    is_known = not one.caveats & Caveat.SEATS_UNKNOWN or one.amount
+    return number_with_unit(Fraction(one.amount), unit) if is_known else _("unknown")
 
 
 # --- Who would close a gap ------------------------------------------------------------------------------------------
@@ -253,24 +324,30 @@ def together_text(together: Together, version: Version) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class TracksTable:
-    """The tracks of a score on a page: their names, and a row for each metric with the points in each track."""
+    """The tracks of a score on a page: their names, and a row for each metric with the points in each track.
+
+    Points stand with the name of their track.
+    """
 
     names: list[tuple[str, bool]]
-    rows: list[tuple[str, list[str]]]
-    totals: list[str]
+    rows: list[tuple[str, list[tuple[str, str]]]]
+    totals: list[tuple[str, str]]
     said: str
 
 
 def tracks_table(tracks: Tracks) -> TracksTable:
     """Return what a page shows of the tracks of a score."""
-    names = [(str(TRACKS[one.track or ""]), one.track == tracks.counts) for one in tracks.each]
+    names = [str(TRACKS[one.track or ""]) for one in tracks.each]
     rows = [
-        (str(METRICS[same[0].metric]), [_points(one.points, one.most) for one in same])
+        (str(METRICS[same[0].metric]), list(zip([_points(one.points, one.most) for one in same], names, strict=True)))
         for same in zip(*(one.metrics for one in tracks.each), strict=True)
         if same[0].points is not None
     ]
     totals = [amount_text(one.total or Amount(None, None), Unit.POINTS) for one in tracks.each]
-    return TracksTable(names, rows, totals, track_text(tracks))
+    counts = [one.track == tracks.counts for one in tracks.each]
+    return TracksTable(
+        list(zip(names, counts, strict=True)), rows, list(zip(totals, names, strict=True)), track_text(tracks)
+    )
 
 
 def track_text(tracks: Tracks) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -32,7 +32,7 @@ from por.directory.models import Partner
 from por.directory.rules import Product, Workload
 from por.programs.calendars import WindowKind, month_end, months_later, newest_month
 from por.programs.facts import TRACK, Facts
-from por.programs.judging import Outcome, judge, judge_days
+from por.programs.judging import Outcome, judge, with_earlier
 from por.programs.quantity import Q, exact, hull
 from por.programs.rules import CreditPolicy, Measure, Metric, Program, Version
 from por.programs.scoring import BestOfOptions
@@ -67,21 +67,39 @@ def _attain(
     version = program.on(day)
     if version is None:
         return {}
-    rule = version.outcome.qualified if version.outcome else None
-    months = rule.on_any_day_of_months if rule is not None else None
-    days = [(day, version)]
-    for one in days_that_differ(day, months) if months is not None else ():
-        if (before := program.on(one)) is not None:
-            days.append((one, before))
-    ask_together(question for one, of in days for question in _asked(program, of, one, companies, suppose))
+    months = _months_of_score(version)
+    days = _days(program, version, day)
+    ask_together(asked_for(program, day, companies, suppose))
     facts, *earlier = (facts_of(program, of, one, companies, suppose) for one, of in days)
     outcomes = {company: judge(program, version, one) for company, one in facts.items()}
     if months is None:
         return outcomes
     return {
-        company: replace(outcome, qualified=judge_days(program, [facts[company], *(one[company] for one in earlier)]))
+        company: with_earlier(program, outcome, [one[company] for one in earlier], months)
         for company, outcome in outcomes.items()
     }
+
+
+def _months_of_score(version: Version) -> int | None:
+    """Return of how many months one is enough for a score to qualify; None where only the day itself counts."""
+    rule = version.outcome.qualified if version.outcome else None
+    return rule.on_any_day_of_months if rule is not None else None
+
+
+def _days(program: Program, version: Version, day: date) -> list[tuple[date, Version]]:
+    """Return the days that a verdict looks at, each with its rules: this one first, then the earliest."""
+    months = _months_of_score(version)
+    earlier = days_that_differ(day, months) if months is not None else []
+    return [(day, version), *((one, before) for one in earlier if (before := program.on(one)) is not None)]
+
+
+def asked_for(
+    program: Program, day: date, companies: tuple[int, ...] | None = None, suppose: Suppose | None = None
+) -> Iterator[tuple[MeasureOf, Ask]]:
+    """Yield all that is asked for the verdict of a day."""
+    version = program.on(day)
+    for one, of in _days(program, version, day) if version is not None else ():
+        yield from _asked(program, of, one, companies, suppose)
 
 
 def days_that_differ(day: date, months: int) -> list[date]:
@@ -191,8 +209,16 @@ def questions(
     day: date,
     companies: tuple[int, ...] | None = None,
     suppose: Suppose | None = None,
+) -> Sequence[Question]:
+    """Return what is asked for the metrics of a version. Those that cannot be measured are left unknown."""
+    # The version stands for itself: one that was stored may have other metrics than the one of today with its name.
+    key = ("questions", program.id, id(version), day, companies, suppose)
+    return once(key, lambda: (version, tuple(_questions(program, version, day, companies, suppose))))[1]
+
+
+def _questions(
+    program: Program, version: Version, day: date, companies: tuple[int, ...] | None, suppose: Suppose | None
 ) -> Iterator[Question]:
-    """Yield what is asked for the metrics of a version. Those that cannot be measured are left unknown."""
     of_tracks = program.choices[TRACK].of if TRACK in program.choices else ("",)
     for name, metric in version.metrics.items():
         if metric.measure is None or metric.measure not in MEASURES:
@@ -202,14 +228,16 @@ def questions(
             ask = _ask(program, version, name, day, track, companies, suppose)
             if metric.measure is Measure.PEOPLE and not ask.credentials:
                 continue  # the names of the credentials are not published
-            for fact, one in _asks(name, metric, ask):
+            for fact, one in _asks(name, metric, ask, track):
                 yield Question(f"{fact}{suffix}", metric.measure, one, name, track)
 
 
-def _asks(name: str, metric: Metric, ask: Ask) -> Iterable[tuple[str, Ask]]:
+def _asks(name: str, metric: Metric, ask: Ask, track: str) -> Iterable[tuple[str, Ask]]:
     """Yield what is asked for one metric: once, for each kind of association, or for two months apart."""
     if isinstance(metric.score, BestOfOptions):
-        for kind in metric.score.options:
+        for kind, option in metric.score.options.items():
+            if option.track not in ("", track):
+                continue
             alone = replace(ask.credit, kinds=(KindsSince(EVER, (AssociationKind(kind),)),))
             yield f"{name}.{kind}", replace(ask, credit=alone)
     elif metric.measure is Measure.CONSUMPTION and ask.window.year_on_year:

@@ -79,6 +79,13 @@ def computed_on(day: date) -> list[Program]:
     return [one for one in found if (version := one.on(day)) is not None and version.begins <= day]
 
 
+def without_rules(program_id: str, day: date) -> Program | None:
+    """Return a computed programme if it has no rules in force on a day."""
+    if program_id not in COMPUTED or any(one.id == program_id for one in computed_on(day)):
+        return None
+    return programs()[program_id]
+
+
 def life_cycle_on(day: date) -> LifeCycle | None:
     """Return how all competencies are held on a day; None if there are no rules for that."""
     version = programs()[_LIFE_CYCLE].on(day)

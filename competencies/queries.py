@@ -60,7 +60,7 @@ def attained(company: Organisation, day: date, suppose: Suppose | None = None) -
 
 def attained_in(company: Organisation, program_id: str, day: date) -> Result:
     """Return what a company had reached in one programme. Raises NotFound if it had no rules in force on that day."""
-    return _attained(_program(program_id, day), company, day)
+    return _attained(program_on(program_id, day), company, day)
 
 
 def known(company: Organisation, day: date, known_at: date) -> list[Result]:
@@ -84,11 +84,12 @@ def newest(company: Organisation, day: date) -> list[Result]:
 
 def known_in(company: Organisation, program_id: str, day: date, known_at: date) -> Result:
     """Return what was stored about one programme. Raises NotFound if it had no rules in force on that day."""
-    program = _program(program_id, day)
+    program = program_on(program_id, day)
     return next(one for one in known(company, day, known_at) if one.program is program)
 
 
-def _program(program_id: str, day: date) -> Program:
+def program_on(program_id: str, day: date) -> Program:
+    """Return a computed programme. Raises NotFound if it has no rules in force on the day."""
     program = next((one for one in computed_on(day) if one.id == program_id), None)
     if program is None:
         raise absent()

@@ -151,12 +151,22 @@ class Result:
         reasons = [Reason(Why.NOTHING_KNOWN, {})]
         return cls(program, version, Stage(None), None, None, None, None, [], [], reasons)
 
+    @property
+    def track_of_figures(self) -> str | None:
+        """Return the track whose figures these are, also where it is not certain that it counts."""
+        return track_of_figures(self.track, self.reasons)
+
     def about(self, metric: str) -> Iterator[tuple[str, Reason]]:
         """Yield what each level says of a metric, with the level."""
         for level in self.levels:
             for reason in level.reasons:
                 if reason.figures.get("metric") == metric:
                     yield level.level, reason
+
+
+def track_of_figures(track: str | None, reasons: Iterable[tuple[str, Mapping[str, Any]]]) -> str | None:
+    """Return the track whose figures a result has: that which counts, else that of which its reasons say so."""
+    return track or next((figures["track"] for code, figures in reasons if code == Why.TRACK_UNDETERMINED), None)
 
 
 def _version(program: Program, stored: Mapping[str, Any]) -> Version:

@@ -7,26 +7,27 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from competencies.evidence import Evidence
 from competencies.results import Amount, MetricResult, Reason, Result
+from competencies.ways import ways_of
 from competencies.words import (
     LEVELS,
     METRICS,
-    SENTENCES,
     TRACKS,
     amount_text,
+    decisive,
     is_met,
     meets_next,
     number_with_unit,
+    of_option,
     plain_amount,
     reason_of,
     reason_text,
-    target_of,
     unit_of,
     words_of,
 )
@@ -85,6 +86,7 @@ class MetricRow:
     share: Fraction | None
     is_met: bool | None
     is_asked: bool
+    reasons: list[Reason]
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Shown:
     next_level: str
     stage: str
     tone: str
+    about_stage: str
     total: str
     total_share: Fraction | None
     track: str
@@ -113,7 +116,8 @@ class Shown:
 
     @property
     def valid_until(self) -> date | None:
-        return self.result.stage.valid_until
+        """Return the last day of an active level."""
+        return self.result.stage.valid_until if self.result.stage.name is StageName.ACTIVE else None
 
 
 def shown(result: Result) -> Shown:
@@ -126,13 +130,44 @@ def shown(result: Result) -> Shown:
         str(LEVELS[result.next_level]) if result.next_level else "",
         str(stage),
         tone,
+        stage_text(result),
         amount_text(result.total, Unit.POINTS) if result.total is not None else "",
         _share(result.total, Amount.of(100)) if result.total is not None else None,
         str(TRACKS[result.track]) if result.track else "",
         [_row(result, one) for one in result.metrics],
-        list(dict.fromkeys(_line(one, Unit.POINTS) for one in result.reasons if not _is_open(one))),
+        list(
+            dict.fromkeys(
+                Line(reason_text(one, Unit.POINTS), words_of(one).tone) for one in result.reasons if not _is_open(one)
+            )
+        ),
         list(_forecast(result)),
     )
+
+
+def stage_text(result: Result) -> str:
+    """Return why a company is at its stage; "" for an active level, whose last day stands beside it."""
+    name, until = result.stage.name, result.stage.valid_until
+    lowest = result.levels[0].met if result.levels else {NO_LEVEL: False, None: None}.get(result.level, True)
+    if name is StageName.NONE:
+        return _("Nothing counts for this yet.")
+    if name is StageName.STARTED:
+        return _("Something counts already, but not all requirements are met.")
+    if name is StageName.QUALIFIED:
+        return _("The requirements are met. It becomes active on the day on which the fee is paid.")
+    if name is StageName.LOST:
+        return _("It was paid for until %(when)s, and the requirements are no longer met.") % {"when": day_text(until)}
+    if name is None and until is not None:
+        text = _("It was paid for until %(when)s. We cannot tell whether the requirements are still met.")
+        return text % {"when": day_text(until)}
+    if name is None and lowest:
+        return _(
+            "The requirements are met. It is not known whether the fee is paid, because no holdings have been imported."
+        )
+    if name is None and lowest is False:
+        return _("The requirements are not met. We cannot tell whether anything counts already.")
+    if name is None and result.metrics:
+        return _("We cannot tell whether the requirements are met, because not everything is known.")
+    return ""
 
 
 def _forecast(result: Result) -> Iterator[str]:
@@ -165,29 +200,43 @@ def _lacking(result: Result) -> Iterator[str]:
 
 
 def _row(result: Result, metric: MetricResult) -> MetricRow:
-    unit, name = result.version.metrics[metric.metric].unit, str(METRICS[metric.metric])
-    about = list(result.about(metric.metric))
-    needs = [Need(str(LEVELS[level]), _need(reason, unit), is_met(reason)) for level, reason in about]
-    decisive = [reason for level, reason in about if level == target_of(result)]
     rule = result.version.metrics[metric.metric]
-    said = [*decisive, *metric.reasons]
-    if any(reason.code is Why.MONTHS_NOT_REPORTED for reason in said):
-        said = [reason for reason in said if words_of(reason) is not SENTENCES[Why.NO_FACTS]]
-    lines = list(dict.fromkeys(_line(reason, unit_of(reason, rule)) for reason in said))
-    notes = [] if metric.points is not None else [_line(reason, unit) for reason in metric.reasons]
+    deciding = decisive(result, metric.metric)
+    reasons = [*deciding, *metric.reasons]
     points = ""
     if metric.points is not None and metric.most is not None:
         points = _("%(points)s of %(most)s") % {
             "points": plain_amount(metric.points),
             "most": amount_text(metric.most, Unit.POINTS),
         }
-        share = _share(metric.points, metric.most)
+        shares = [_share(metric.points, metric.most)]
     else:
-        needed = [one.amount("need") for one in decisive if "need" in one.figures]
-        share = _share(metric.value, needed[0]) if needed else None
-    met, is_asked = meets_next(result, metric), bool(decisive) or metric.points is not None
-    have = amount_text(metric.value, unit)
-    return MetricRow(metric.metric, name, have, needs, points, lines, notes, share, met, is_asked)
+        shares = [_share(metric.value, one.amount("need")) for one in deciding if "need" in one.figures]
+    return MetricRow(
+        metric.metric,
+        str(METRICS[metric.metric]),
+        amount_text(metric.value, rule.unit),
+        [_need(level, reason, rule.unit) for level, reason in result.about(metric.metric)],
+        points,
+        _lines(reasons, metric.metric, rule),
+        _lines(metric.reasons, metric.metric, rule) if metric.points is None else [],
+        max((one for one in shares if one is not None), default=None),
+        meets_next(result, metric),
+        bool(deciding) or metric.points is not None,
+        reasons,
+    )
+
+
+def _lines(reasons: list[Reason], name: str, rule: Metric) -> list[Line]:
+    """Return what is said of a metric. A reason about something that the metric follows from names it."""
+    lines = []
+    for one in reasons:
+        text = of_option(one, reason_text(one, unit_of(one, rule)))
+        about = one.figures.get("metric")
+        if isinstance(about, str) and about != name and about in METRICS:
+            text = _("%(metric)s: %(text)s") % {"metric": METRICS[about], "text": text}
+        lines.append(Line(text, words_of(one).tone))
+    return list(dict.fromkeys(lines))
 
 
 def _is_open(reason: Reason) -> bool:
@@ -195,19 +244,15 @@ def _is_open(reason: Reason) -> bool:
     return reason.code is Why.AT_ZERO and not reason.amount("have").is_known
 
 
-def _need(reason: Reason, unit: Unit) -> str:
-    if reason.code is Why.FIGURE_NOT_PUBLISHED:
-        return _("not published")
-    return amount_text(reason.amount("need"), unit)
-
-
-def _line(reason: Reason, unit: Unit) -> Line:
-    return Line(reason_text(reason, unit), words_of(reason).tone)
+def _need(level: str, reason: Reason, unit: Unit) -> Need:
+    is_published = reason.code is not Why.FIGURE_NOT_PUBLISHED
+    amount = amount_text(reason.amount("need"), unit) if is_published else _("not published")
+    return Need(of_option(reason, str(LEVELS[level])), amount, is_met(reason))
 
 
 def _share(have: Amount, need: Amount) -> Fraction | None:
     """Return how much of a need is certainly there, in per cent, at most 100; None if either is unknown."""
-    if have.low is None or not need.is_known or not need.low:
+    if have.low is None or not need.is_known or not need.low or (not have.low and not have.is_known):
         return None
     return max(Fraction(0), min(Fraction(100), have.low * 100 / need.low))
 
@@ -239,10 +284,19 @@ def compared(today: Result, supposed: Result) -> Compared:
     return Compared(before, after, changes)
 
 
-def missing(page: Shown) -> Iterator[MetricRow]:
-    """Yield the metrics that keep the company from the next level."""
+class Missing(NamedTuple):
+    """A metric that keeps the company from the next level, and what would reach it."""
+
+    row: MetricRow
+    ways: list[str]
+
+
+def missing(page: Shown, day: date) -> Iterator[Missing]:
+    """Yield the metrics that keep the company from the next level, each with what would reach it."""
     if page.result.next_level is not None:
-        yield from (row for row in page.metrics if row.is_asked and row.is_met is not True)
+        for row in page.metrics:
+            if row.is_asked and row.is_met is not True:
+                yield Missing(row, ways_of(page.result, row.key, row.reasons, day))
 
 
 @dataclass(frozen=True)

@@ -23,24 +23,27 @@ from competencies.explained import days_table, gap_table, months_table, together
 from competencies.forms import KnownAtForm, PeopleFilter, WhatIfPageForm
 from competencies.measures.asking import asked_once
 from competencies.models import Round
-from competencies.months import days_of, months_of
+from competencies.months import ask_ahead, days_of, months_of
 from competencies.people import ORDER, credentials_of, held
-from competencies.programs import computed_on, last_day_of_rules, programs
-from competencies.queries import attained, attained_in, company_for, known, known_in
+from competencies.programs import computed_on, last_day_of_rules, programs, without_rules
+from competencies.queries import attained, attained_in, company_for, known, known_in, program_on
 from competencies.results import Result
 from competencies.shown import Compared, compared, missing, shown, who
 from competencies.tracks import tracks_of
+from competencies.words import SENTENCES
 from por.accounts.guards import only
 from por.accounts.middleware import Request
 from por.accounts.models import Organisation
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Credential
 from por.errors import NotFound
+from por.programs.codes import Why
 from por.programs.rules import Program
 from por.web.filters import AsOfForm
 from por.web.lists import Listing, counted, csv_file
 from por.web.pages import as_of_context, render_page, submit
 
+NO_RULES = SENTENCES[Why.NO_RULE].text
 #: Credentials of a file that are read at a time.
 BATCH = 500
 PEOPLE_COLUMNS = ["person", "credential", "valid_from", "valid_to", "location", "mpn_id", "counts_for"]
@@ -87,9 +90,10 @@ def retroactive(request: Request) -> HttpResponse:
     """Explain by the reader's own data which earlier months count for a partner that is attached on a day."""
     company = company_for(request.actor)
     form, day, status = _asked(request)
-    examples = [
-        (program, months_table(one, day)) for program in computed_on(day) for one in months_of(company, program, day)
-    ]
+    programs = computed_on(day)
+    with asked_once(by_date=True):
+        ask_ahead(company, programs, day)
+        examples = [(one, months_table(of, day)) for one in programs for of in months_of(company, one, day)]
     return _render(request, "retroactive", form, status, company=company, day=day, examples=examples)
 
 
@@ -172,11 +176,14 @@ def detail(
             asked["as_of"] = last.isoformat()
             return redirect(f"{request.path}?{asked.urlencode()}")
         day = last
-    with asked_once():  # what explains a result asks much of what made it
+    if (found := without_rules(program, day)) is not None:
+        return _render(request, "no_rules", form, status, company=company, program=found, text=NO_RULES)
+    with asked_once(by_date=True):  # what explains a result asks much of what made it
         if form.by:
             result = known_in(company, program, day, form.by)
             evidence, more = evidence_known(request.actor, company, result, day, form.by), {}
         else:
+            ask_ahead(company, [program_on(program, day)], day)
             result = attained_in(company, program, day)
             evidence, more = evidence_of(request.actor, company, result, day), _explained(request, company, result, day)
     page = shown(result)
@@ -187,7 +194,7 @@ def detail(
         refused or status,
         company=company,
         page=page,
-        missing=list(missing(page)),
+        missing=list(missing(page, day)),
         who=who(result, evidence),
         override=override(result.program, day) if override else None,
         **more,
@@ -196,7 +203,7 @@ def detail(
 
 def _explained(request: Request, company: Organisation, result: Result, day: date) -> dict[str, Any]:
     """Return what explains a result beyond what is stored with it: tracks, gaps, months and days."""
-    program, track = result.program, result.track
+    program, track = result.program, result.track_of_figures
     tracks, gaps = tracks_of(company, result, day), gaps_of(request.actor, company, result, day)
     return {
         "tracks": tracks_table(tracks) if tracks else None,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
@@ -17,7 +19,7 @@ from por.programs.codes import Why
 from por.programs.judging import NO_LEVEL, TOTAL
 from por.programs.quantity import all_of, shown
 from por.programs.rules import Measure, Metric, Unit, Version
-from por.web.formatting import money_text, number_text
+from por.web.formatting import language, money_text, month_text, number_text
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -121,7 +123,7 @@ def amount_text(amount: Amount, unit: Unit) -> str:
     low, high = amount
     if low is not None and low == high:
         return number_with_unit(low, unit)
-    if low is None and high is None:
+    if high is None and not low:  # of what is counted, nobody has less than none
         return _("unknown")
     if high is None and low is not None:
         return _("at least %(amount)s") % {"amount": number_with_unit(low, unit)}
@@ -129,11 +131,17 @@ def amount_text(amount: Amount, unit: Unit) -> str:
         return _("at most %(amount)s") % {"amount": number_with_unit(high, unit)}
     assert low is not None
     assert high is not None
-    return _("between %(low)s and %(high)s") % {"low": plain_number(low), "high": number_with_unit(high, unit)}
+    least = number_with_unit(low, unit) if unit is Unit.USD else plain_number(low)
+    return _("between %(low)s and %(high)s") % {"low": least, "high": number_with_unit(high, unit)}
 
 
 def number_with_unit(number: Fraction, unit: Unit) -> str:
     """Return a number with its unit, rounded to two places."""
+    return _number_with_unit(number, unit, language())
+
+
+@lru_cache(4096)  # a page says the same numbers many times
+def _number_with_unit(number: Fraction, unit: Unit, _language: str) -> str:
     if unit is Unit.USD:
         return money_text(shown(number, 2), "USD")
     if unit is Unit.PERCENT:
@@ -177,14 +185,14 @@ SENTENCES: Mapping[Why, Words] = {
     Why.MET: Words(gettext_lazy("Met: %(have)s. Required: %(need)s."), "ok"),
     Why.SHORT_BY: Words(gettext_lazy("%(have)s of %(need)s. Missing: %(short)s."), "bad"),
     Why.NOT_MET: Words(gettext_lazy("Not met: %(have)s."), "bad"),
-    Why.NO_FACTS: Words(gettext_lazy("No data about this has been imported, so it is not known."), "info"),
+    Why.NO_FACTS: Words(gettext_lazy("No data about this has been imported."), "info"),
     Why.FACTS_INCOMPLETE: Words(gettext_lazy("The data is not complete. Known: %(have)s. Required: %(need)s."), "info"),
     Why.CHOICE_UNKNOWN: Words(
         gettext_lazy("The requirement depends on the %(choice)s, which is not known: %(need)s. Measured: %(have)s."),
         "info",
     ),
     Why.FIGURE_NOT_PUBLISHED: Words(
-        gettext_lazy("This was also required, but the figure was never published."), "info"
+        gettext_lazy("This was also required, but the figure was never published. It is left out."), "info"
     ),
     Why.BELOW_BASELINE: Words(
         gettext_lazy("No points: growth counts only from %(need)s a year before. Then it was %(have)s."), "bad"
@@ -201,7 +209,7 @@ SENTENCES: Mapping[Why, Words] = {
     ),
     Why.CAPPED: Words(gettext_lazy("The maximum is reached: %(at)s."), "ok"),
     Why.MIXED_OPTIONS: Words(
-        gettext_lazy("Types of association are not added up. The best one counts: %(best)s."), "info"
+        gettext_lazy("The best type of association counts, and they are not added up. %(each)s."), "info"
     ),
     Why.LEVEL_UNDETERMINED: Words(gettext_lazy("We cannot tell whether the level %(level)s is reached."), "info"),
     Why.LEVEL_BELOW_MISSING: Words(
@@ -211,6 +219,22 @@ SENTENCES: Mapping[Why, Words] = {
     Why.TOTAL_SHORT: Words(gettext_lazy("%(have)s of %(need)s. Missing: %(short)s."), "bad"),
     Why.TOTAL_UNDETERMINED: Words(gettext_lazy("The total is not known: %(have)s. Required: %(need)s."), "info"),
     Why.BEST_TRACK: Words(gettext_lazy("The track with the best total counts: %(track)s."), "info"),
+    Why.TRACK_UNDETERMINED: Words(
+        gettext_lazy(
+            "The track with the best total counts. It is not certain which one that is. These are the figures of the "
+            "track %(track)s."
+        ),
+        "info",
+    ),
+    Why.QUALIFIED_EARLIER: Words(
+        gettext_lazy("The figures of %(month)s qualify. One of the last %(months)s months is enough."), "ok"
+    ),
+    Why.EARLIER_UNDETERMINED: Words(
+        gettext_lazy(
+            "We cannot tell whether the figures of %(month)s qualify. One of the last %(months)s months is enough."
+        ),
+        "info",
+    ),
     Why.SEATS_OF_TODAY: Words(
         gettext_lazy("For some subscriptions, no month reports the number of seats, so today’s number counts."), "info"
     ),
@@ -219,9 +243,29 @@ SENTENCES: Mapping[Why, Words] = {
     Why.CURRENCIES_DIFFER: Words(
         gettext_lazy("Some amounts are in other currencies. Nothing is converted, so the sum is not known."), "info"
     ),
-    Why.NOTHING_KNOWN: Words(gettext_lazy("Nothing was known by then: no result had been stored."), "info"),
+    Why.NAMES_NOT_PUBLISHED: Words(
+        gettext_lazy("Which exams and certifications count was never published, so nobody is counted."), "info"
+    ),
+    Why.SOME_NAMES_NOT_PUBLISHED: Words(
+        gettext_lazy(
+            "Other credentials count as well, but their names were never published. Whoever has only those is not "
+            "counted."
+        ),
+        "info",
+    ),
+    Why.NOTHING_KNOWN: Words(
+        gettext_lazy("No result had been stored by then. The page of the same day says what is known now."), "info"
+    ),
     Why.NO_RULE: Words(gettext_lazy("There were no rules for this on that day."), "info"),
 }
+#: The sentence where nothing is known that could decide. What follows it says why.
+_NOT_KNOWN = Words(gettext_lazy("It is not known how much there is. Required: %(need)s."), "info")
+#: The sentence where a figure that was never published decides.
+_DECIDES = Words(
+    gettext_lazy("How much is required was never published, so nobody can tell whether it is met."), "info"
+)
+#: Shares are not so much of another share.
+_SHORT_OF_SHARE = gettext_lazy("Measured: %(have)s. Required: %(need)s.")
 #: Codes whose amounts are points, whatever the metric counts.
 _OF_POINTS = (Why.CAPPED, Why.TOTAL_SHORT, Why.TOTAL_UNDETERMINED, Why.AT_ZERO, Why.MIXED_OPTIONS)
 #: The figure that a code has where its amounts are points by kinds of association.
@@ -255,6 +299,7 @@ _NAMES: Mapping[str, Callable[[str], str]] = {
     "choice": lambda name: str(CHOICES[name]),
     "track": lambda name: str(TRACKS[name]),
     "best": lambda name: str(AssociationKind(name).label),
+    "month": lambda month: month_text(date.fromisoformat(month)),
 }
 
 
@@ -267,29 +312,64 @@ def unit_of(reason: Reason, metric: Metric) -> Unit:
 
 def words_of(reason: Reason) -> Words:
     """Return the sentence for a reason. A shortage whose size is not known is said as what is not known."""
-    have = reason.figures.get("have")
-    if reason.code in (Why.SHORT_BY, Why.FACTS_INCOMPLETE) and isinstance(have, list):
-        return SENTENCES[Why.NO_FACTS if have == [None, None] else Why.FACTS_INCOMPLETE]
-    return SENTENCES[reason.code]
+    code, have = reason.code, reason.figures.get("have")
+    if code is Why.FIGURE_NOT_PUBLISHED and reason.figures.get("blocks"):
+        return _DECIDES
+    if "need" in reason.figures and (code is Why.NO_FACTS or (code in _SHORT and have in _NOTHING)):
+        return _NOT_KNOWN
+    if code in _SHORT and isinstance(have, list):
+        return SENTENCES[Why.FACTS_INCOMPLETE]
+    return SENTENCES[code]
+
+
+#: The codes that say how much there is of what is needed, and what that is where nothing is known.
+_SHORT = (Why.SHORT_BY, Why.FACTS_INCOMPLETE)
+_NOTHING: tuple[Any, ...] = ([None, None], [0, None])
+
+
+class _Values(dict[str, str]):
+    """The figures of a sentence. What an older result lacks is unknown."""
+
+    def __missing__(self, name: str) -> str:
+        return _("unknown")
 
 
 def reason_text(reason: Reason, unit: Unit) -> str:
     """Return why something is so, in the reader's language. Amounts are of this unit, those of scores are points."""
     figures = reason.figures
+    of_metric = unit
     if reason.code in _OF_POINTS or figures.get("metric") == TOTAL or _POINTS in figures:
         unit = Unit.POINTS
-    values: dict[str, str] = {}
+    values = _Values()
     for name, value in figures.items():
         if name in _AMOUNTS:
             values[name] = amount_text(reason.amount(name), unit)
+        elif name == "each":
+            values[name] = _each(value, figures.get("best"), of_metric)
         elif (named := _NAMES.get(name)) is not None and isinstance(value, str):
             values[name] = named(value)
         else:
             values[name] = str(value)
+    words = words_of(reason)
     if reason.code in (Why.SHORT_BY, Why.TOTAL_SHORT) and (have := reason.amount("have")).is_known:
-        assert have.low is not None
-        values["have"] = plain_number(have.low)  # its unit stands beside it
-    return str(words_of(reason).text) % values
+        if unit is Unit.PERCENT:
+            return str(_SHORT_OF_SHARE) % values
+        if unit is not Unit.USD:
+            values["have"] = plain_amount(have)  # its unit stands beside it
+    return str(words.text) % values
+
+
+def _each(each: Mapping[str, Any], best: Any, unit: Unit) -> str:
+    """Return what there is by each type of association, and what gives all points, the best type first."""
+    return "; ".join(
+        _("%(kind)s: %(have)s of %(need)s")
+        % {
+            "kind": AssociationKind(kind).label,
+            "have": plain_amount(Amount.of(have)),
+            "need": amount_text(Amount.of(full), unit),
+        }
+        for kind, (have, full) in sorted(each.items(), key=lambda one: one[0] != best)
+    )
 
 
 def reason_of(reason: Reason, version: Version) -> str:
@@ -298,7 +378,7 @@ def reason_of(reason: Reason, version: Version) -> str:
     if not isinstance(metric, str) or metric not in METRICS or reason.code is Why.AT_ZERO:
         return reason_text(reason, Unit.POINTS)
     rule = version.metrics.get(metric)
-    text = reason_text(reason, unit_of(reason, rule) if rule else Unit.POINTS)
+    text = of_option(reason, reason_text(reason, unit_of(reason, rule) if rule else Unit.POINTS))
     return _("%(metric)s: %(text)s") % {"metric": METRICS[metric], "text": text}
 
 
@@ -312,6 +392,26 @@ def target_of(result: Result) -> str | None:
     return result.next_level or next((one.level for one in reversed(result.levels)), None)
 
 
+def decisive(result: Result, metric: str) -> list[Reason]:
+    """Return what the level to reach says of a metric. Of a level that is reached, only in the ways that reach it."""
+    level = next((one for one in result.levels if one.level == target_of(result)), None)
+    if level is None:
+        return []
+    missed = {_option(one) for one in level.reasons if is_met(one) is not True} if level.met else set()
+    return [one for one in level.reasons if one.figures.get("metric") == metric and _option(one) not in missed - {""}]
+
+
+def _option(reason: Reason) -> str:
+    """Return the way to a level that a reason is about; "" if there is one way only."""
+    return str(reason.figures.get("option", ""))
+
+
+def of_option(reason: Reason, text: str) -> str:
+    """Return a text with the way to a level that the reason is about, where there are several."""
+    option = _option(reason)
+    return _("%(option)s: %(text)s") % {"option": OPTIONS[option], "text": text} if option else text
+
+
 def meets_next(result: Result, metric: MetricResult) -> bool | None:
     """Return whether a metric has what the next level needs: for a score, all its points."""
     if metric.points is not None and metric.most is not None:
@@ -319,5 +419,5 @@ def meets_next(result: Result, metric: MetricResult) -> bool | None:
         if low is None or full is None:
             return None
         return True if low >= full else False if metric.points.is_known else None
-    met = [is_met(reason) for level, reason in result.about(metric.metric) if level == target_of(result)]
+    met = [is_met(reason) for reason in decisive(result, metric.metric)]
     return all_of(met) if met else None

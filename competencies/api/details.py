@@ -10,13 +10,15 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from associations.record.rules import AssociationKind
 from competencies.api.levels import PROBLEMS
 from competencies.closing import Gap, Gaps, gaps_of
 from competencies.explained import closing_text, counted_text, track_text
 from competencies.forms import PeopleOfPartner, Whose
-from competencies.months import MonthsOf, days_of, months_of
+from competencies.measures.asking import asked_once
+from competencies.months import Basis, MonthsOf, ask_ahead, days_of, months_of
 from competencies.people import ORDER, Held, credentials_of, held
-from competencies.queries import attained_in, company_for
+from competencies.queries import attained_in, company_for, program_on
 from competencies.schemas import EXAMPLE, AmountShape, CompetencyShape, amount_shape, competency_shape, rounded
 from competencies.tracks import tracks_of
 from por.accounts.authentication import actor_of
@@ -35,18 +37,29 @@ class DetailFilter(Whose, AsOfForm):
 
 
 class MonthShape(TypedDict):
-    """What a month adds. `counts` says whether it would count for a partner of record that is attached on the day."""
+    """What a month has. `counts` says whether it would count for a partner of record that is attached on the day.
+
+    `leaves_on` is the first day on which it no longer counts as it does on the day, if nothing is added.
+    """
 
     month: Day
     amount: float
     is_reported: Annotated[bool, Is(description="False if nothing was imported for the month.")]
     counts: bool
+    leaves_on: Day
 
 
 class MonthsShape(TypedDict):
-    """The months of a metric, each by its first day. `total` is null where the metric compares two months."""
+    """The months of a metric, each by its first day. `kind` is the type of association, if the best type counts.
+
+    By `basis`, a month has what it adds (`sum`), what was used in it for the last time (`last_used`), what grew since
+    it (`compared`), or what there was at its end (`at_month_end`): then the newest counts, less that of a year before.
+    `total` is the metric; null where that is not certain, or is a share.
+    """
 
     metric: str
+    kind: Annotated[str | None, Is(enum=[*AssociationKind.values, None])]
+    basis: Annotated[str, Is(enum=[one.value for one in Basis])]
     unit: Annotated[str, Is(enum=[one.value for one in Unit])]
     retroactive: Annotated[str, Is(enum=[one.value for one in Retroactive])]
     months: list[MonthShape]
@@ -87,9 +100,19 @@ WINDOW_EXAMPLE: WindowShape = {
     "months": [
         {
             "metric": "azure_consumption",
+            "kind": None,
+            "basis": "sum",
             "unit": "usd",
             "retroactive": "window",
-            "months": [{"month": "2018-06-01", "amount": 1000.0, "is_reported": True, "counts": True}],
+            "months": [
+                {
+                    "month": "2018-06-01",
+                    "amount": 1000.0,
+                    "is_reported": True,
+                    "counts": True,
+                    "leaves_on": "2019-06-30",
+                }
+            ],
             "total": 12000.0,
             "detail": "A partner attached on 10 Jul 2018 immediately has all 12 months, although they are earlier.",
         }
@@ -97,7 +120,7 @@ WINDOW_EXAMPLE: WindowShape = {
     "days": [],
 }
 COLUMNS = ["program", "metric", "unit", "month", "amount", "is_reported", "counts", "customer", "counts_from"]
-COLUMNS += ["leaves_on"]
+COLUMNS += ["leaves_on", "kind", "basis"]
 
 
 class CompetencyWindow(Endpoint):
@@ -117,38 +140,44 @@ class CompetencyWindow(Endpoint):
         is_csv = wants_csv(request)
         asked, actor = filtered(request, DetailFilter), actor_of(request)
         company, day = company_for(actor, asked.cleaned_data["mpn_id"]), asked.day or timezone.localdate()
-        result = attained_in(company, program, day)
-        found: WindowShape = {
-            "program": program,
-            "months": [
-                _months(one, counted_text(one, day)) for one in months_of(company, result.program, day, result.track)
-            ],
-            "days": [
-                {
-                    "metric": one.metric,
-                    "unit": one.unit.value,
-                    "leaving": [
-                        {
-                            "tenant_id": str(some.customer.tenant_id),
-                            "customer": some.customer.organisation.name,
-                            "amount": float(some.amount),
-                            "counts_from": some.counts_from.isoformat(),
-                            "leaves_on": some.leaves_on.isoformat(),
-                        }
-                        for some in one.leaving
-                    ],
-                    "more": one.more,
-                    "hidden": one.hidden,
-                }
-                for one in days_of(actor, company, result.program, day, result.track)
-            ],
-        }
+        with asked_once(by_date=True):
+            ask_ahead(company, [program_on(program, day)], day)
+            result = attained_in(company, program, day)
+            found: WindowShape = {
+                "program": program,
+                "months": [
+                    _months(one, counted_text(one, day))
+                    for one in months_of(company, result.program, day, result.track_of_figures)
+                ],
+                "days": [
+                    {
+                        "metric": one.metric,
+                        "unit": one.unit.value,
+                        "leaving": [
+                            {
+                                "tenant_id": str(some.customer.tenant_id),
+                                "customer": some.customer.organisation.name,
+                                "amount": float(some.amount),
+                                "counts_from": some.counts_from.isoformat(),
+                                "leaves_on": some.leaves_on.isoformat(),
+                            }
+                            for some in one.leaving
+                        ],
+                        "more": one.more,
+                        "hidden": one.hidden,
+                    }
+                    for one in days_of(actor, company, result.program, day, result.track_of_figures)
+                ],
+            }
         return csv_file("competency-window", COLUMNS, _lines(found), day=asked.day) if is_csv else Response(found)
 
 
 def _months(of: MonthsOf, detail: str) -> MonthsShape:
+    total = of.total
     return {
         "metric": of.metric,
+        "kind": of.kind.value if of.kind else None,
+        "basis": of.basis.value,
         "unit": of.unit.value,
         "retroactive": of.retroactive.value,
         "months": [
@@ -157,10 +186,11 @@ def _months(of: MonthsOf, detail: str) -> MonthsShape:
                 "amount": float(one.amount),
                 "is_reported": one.is_reported,
                 "counts": one.counts,
+                "leaves_on": one.leaves_on.isoformat(),
             }
             for one in of.months
         ],
-        "total": float(of.total) if of.is_sum else None,
+        "total": float(total.low) if total and total.low is not None and total.low == total.high else None,
         "detail": detail,
     }
 
@@ -169,11 +199,12 @@ def _lines(found: WindowShape) -> Iterator[list[Any]]:
     for metric in found["months"]:
         for month in metric["months"]:
             said = [month["month"], month["amount"], month["is_reported"], month["counts"]]
-            yield [found["program"], metric["metric"], metric["unit"], *said, None, None, None]
+            rest = [None, None, month["leaves_on"], metric["kind"], metric["basis"]]
+            yield [found["program"], metric["metric"], metric["unit"], *said, *rest]
     for days in found["days"]:
         for one in days["leaving"]:
             said = [None, one["amount"], None, None, one["customer"], one["counts_from"], one["leaves_on"]]
-            yield [found["program"], days["metric"], days["unit"], *said]
+            yield [found["program"], days["metric"], days["unit"], *said, None, None]
 
 
 # --- Who would close a gap ------------------------------------------------------------------------------------------

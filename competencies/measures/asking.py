@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntFlag
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, cast
 
 from django.db import connection, transaction
@@ -187,6 +188,7 @@ def units_of(asks: Sequence[Ask], *, periods: bool = False) -> Units:
     return max(asks, key=lambda ask: ask.day).units(periods=periods)
 
 
+@lru_cache(4096)
 def last_instant(month: date) -> datetime:
     """Return the last instant of a month, in which it is decided whose it is."""
     return end_of(month_end(month)) - timedelta(microseconds=1)
@@ -232,12 +234,13 @@ class Query:
         )
 
     def dated(self) -> tuple[str, Mapping[str, Any]]:
-        """Return the statement with a row for each company and date of its parts, and one without for all others."""
+        """Return the statement with a row for each question, company and date of its parts; one without for others."""
         return (
             f"""
             WITH {", ".join(self.ctes)}, parts AS ({self.parts})
-            SELECT company, month, sum(amount), bit_or(caveat) FROM parts GROUP BY company, month
-            UNION ALL SELECT NULL, NULL, 0, {self.empty}
+            SELECT asked, company, month, coalesce(sum(amount), 0), bit_or(caveat) FROM parts
+            GROUP BY asked, company, month
+            UNION ALL SELECT NULL, NULL, NULL, 0, {self.empty}
             """,
             self.given,
         )
@@ -289,16 +292,27 @@ def of_several(measure: Several) -> Several:
     return measure
 
 
-_remembered: ContextVar[dict[Hashable, Any] | None] = ContextVar("remembered", default=None)
+class _Remembered(dict[Hashable, Any]):
+    """The answers of a block in which each question is asked once; by date as well, if a page shows the dates."""
+
+    def __init__(self, *, by_date: bool) -> None:
+        super().__init__()
+        self.by_date = by_date
+
+
+_remembered: ContextVar[_Remembered | None] = ContextVar("remembered", default=None)
 
 
 @contextmanager
-def asked_once() -> Iterator[None]:
-    """Ask each question once within the block: programmes and their tracks have many in common."""
+def asked_once(*, by_date: bool = False) -> Iterator[None]:
+    """Ask each question once within the block: programmes and their tracks have many in common.
+
+    With `by_date`, each statement also tells what each date adds, so that this is not asked again.
+    """
     if _remembered.get() is not None:
         yield
         return
-    token = _remembered.set({})
+    token = _remembered.set(_Remembered(by_date=by_date))
     try:
         yield
     finally:
@@ -337,15 +351,22 @@ def _in_common(measure: Measure, ask: Ask) -> Hashable:
     """Return what questions have in common that one statement answers."""
     if measure not in _of_several:
         return ask
-    common = replace(ask, window=Window(), size=None, spending=None)
-    kinds = ask.credit.kinds_on(ask.day)
-    if ask.is_of_periods:
-        common = replace(common, day=date.max)
-    return common, kinds, ask.size is None, ask.spending is None
+    day = date.max if ask.is_of_periods else ask.day
+    same = tuple(getattr(ask, name) for name in _ALIKE)
+    return *same, day, ask.credit.kinds_on(ask.day), ask.size is None, ask.spending is None
+
+
+#: The fields that questions of one statement have in common.
+_ALIKE = tuple(one.name for one in fields(Ask) if one.name not in {"day", "window", "size", "spending"})
 
 
 def _measured(measure: Measure, asks: Sequence[Ask]) -> list[Measured]:
     """Return the answer to each question."""
+    remembered = _remembered.get()
+    if remembered is not None and remembered.by_date:
+        found = _dated(measure, asks)
+        remembered |= {(dated, measure, ask): one for ask, one in zip(asks, found, strict=True)}
+        return [one.measured for one in found]
     figures: list[dict[int, Figure]] = [{} for _ask in asks]
     others = Figure.of(Decimal(0), Caveat(0))
     for asked, company, amount, caveat in _rows(*measure(*asks).figures(), of_all=asks[0].companies is None):
@@ -365,16 +386,44 @@ class Dated(NamedTuple):
     caveats: Caveat
 
 
-def dated(measure: Measure, ask: Ask) -> tuple[dict[int, list[Dated]], Caveat]:
-    """Return what each date adds to the figure of each company, and the caveats of every company that is not named."""
-    found: dict[int, list[Dated]] = {}
+class ByDate(NamedTuple):
+    """What each date adds to the figures of companies, by their key, and the caveats of every other company."""
+
+    companies: Mapping[int, list[Dated]]
+    others: Caveat
+
+    @property
+    def measured(self) -> Measured:
+        """Return the figures."""
+        return Measured(
+            {company: figure_of(parts) for company, parts in self.companies.items()},
+            Figure.of(Decimal(0), self.others),
+        )
+
+
+def figure_of(parts: Iterable[Dated]) -> Figure:
+    """Return the figure that dates make together."""
+    known, caveats = Decimal(0), Caveat(0)
+    for one in parts:
+        known += one.amount
+        caveats |= one.caveats
+    return Figure.of(known, caveats)
+
+
+def dated(measure: Measure, ask: Ask) -> ByDate:
+    """Return what each date adds to the figure of each company; within `asked_once`, what it was the first time."""
+    return once((dated, measure, ask), lambda: _dated(measure, (ask,))[0])
+
+
+def _dated(measure: Measure, asks: Sequence[Ask]) -> list[ByDate]:
+    found: list[dict[int, list[Dated]]] = [{} for _ask in asks]
     others = Caveat(0)
-    for company, day, amount, caveats in _rows(*measure(ask).dated(), of_all=ask.companies is None):
-        if company is None:
+    for asked, company, day, amount, caveats in _rows(*measure(*asks).dated(), of_all=asks[0].companies is None):
+        if asked is None:
             others = Caveat(caveats)
         else:
-            found.setdefault(company, []).append(Dated(day, Decimal(amount), Caveat(caveats)))
-    return found, others
+            found[asked].setdefault(company, []).append(Dated(day, Decimal(amount), Caveat(caveats)))
+    return [ByDate(one, others) for one in found]
 
 
 def evidence(measure: Measure, ask: Ask) -> dict[int, list[Part]]:
@@ -406,83 +455,3 @@ def _rows(sql: str, given: Mapping[str, Any], *, of_all: bool) -> list[tuple[Any
         if of_all:
             cursor.execute("SET LOCAL enable_nestloop = on")  # for the rest of a transaction around this one
     return rows
-
-
-# --- What several measures are made of ------------------------------------------------------------------------------
-
-
-def months_cte(
-    asks: Sequence[Ask], of: Callable[[Ask], Mapping[date, int]], name: str = "months"
-) -> tuple[str, dict[str, Any]]:
-    """Return the expression `months` and its parameters: the months of each question, by their signs in a difference.
-
-    The other columns are all in which questions differ: the day, the place of the size in `sizes_of`, the spending, and
-    the caveat of a month that is not reported.
-    """
-    sizes = sizes_of(asks)
-    rows = [
-        (asked, month, last_instant(month), sign, ask.day, sizes.index(ask.size) if ask.size else None, ask.spending)
-        + (ask.caveat_of_month.value,)
-        for asked, ask in enumerate(asks)
-        for month, sign in of(ask).items()
-    ]
-    given = {f"{name}_{column}": [row[place] for row in rows] for place, column in enumerate(_COLUMNS)}
-    arrays = ", ".join(f"%({name}_{column})s::{type_}[]" for column, type_ in _COLUMNS.items())
-    sql = f"{name} AS (SELECT * FROM unnest({arrays}) AS month ({', '.join(_COLUMNS)}))"
-    return sql, given | {name: sorted({row[1] for row in rows})}
-
-
-_COLUMNS = {
-    "asked": "int",
-    "month": "date",
-    "instant": "timestamptz",
-    "sign": "int",
-    "day": "date",
-    "size": "int",
-    "spending": "numeric",
-    "caveat": "int",
-}
-
-
-def sizes_of(asks: Sequence[Ask]) -> list[Size]:
-    """Return the different sizes that are asked for."""
-    return list(dict.fromkeys(ask.size for ask in asks if ask.size is not None))
-
-
-def held_cte(of: Units) -> str:
-    """Return the expression `held`: the units that were held at the end of each of the different `months`."""
-    workload = ", units.workload" if of.by_workload else ""
-    return f"""held AS (
-        SELECT units.company, units.customer_id, units.subscription_id, units.started_on, months.month {workload}
-        FROM units JOIN (SELECT DISTINCT month, instant FROM months) AS months ON {of.held_at("months.instant")}
-    )"""
-
-
-def not_reported(file: str = "usage") -> str:
-    """Return the expression `not_reported`: those of `months` of which the whole estate has no row of a file."""
-    return f"""not_reported AS MATERIALIZED (
-        SELECT * FROM months WHERE month NOT IN (SELECT month FROM directory_reportedmonth WHERE file = '{file}')
-    )"""
-
-
-def caveats_of_months(of: Units, caveat: Caveat | None = None) -> str:
-    """Return SQL for the parts of companies that held a unit in a month that is not reported.
-
-    Without a caveat, it is that of the month. A subscription that began after a month certainly had nothing in it.
-    """
-    return f"""
-        SELECT DISTINCT asked, company, NULL::bigint, NULL::bigint, NULL::varchar, month, 0::numeric,
-            {"caveat" if caveat is None else caveat.value}
-        FROM not_reported JOIN units ON {of.held_at("not_reported.instant")}
-            AND {begun_by_end_of("not_reported.month", "units")}
-    """
-
-
-def begun_by_end_of(month: str, of: str) -> str:
-    """Return the condition that the subscription of a unit had begun by the end of a month. Both are SQL."""
-    return f"{of}.started_on < {month} + interval '1 month'"
-
-
-def nothing_in(table: str) -> str:
-    """Return SQL for the caveat of a table without rows."""
-    return f"CASE WHEN EXISTS (SELECT FROM {table}) THEN 0 ELSE {Caveat.NO_FACTS.value} END"

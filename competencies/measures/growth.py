@@ -8,18 +8,8 @@ from associations.credit import contains
 from associations.record.models import end_of
 from associations.record.policies import months_before
 from associations.record.rules import AssociationKind
-from competencies.measures.asking import (
-    Ask,
-    Caveat,
-    Query,
-    begun_by_end_of,
-    caveats_of_months,
-    held_cte,
-    months_cte,
-    not_reported,
-    of_several,
-    units_of,
-)
+from competencies.measures.asking import Ask, Caveat, Query, of_several, units_of
+from competencies.measures.parts import begun_by_end_of, caveats_of_months, held_cte, months_cte, not_reported
 from competencies.measures.tenants import newest_months, sizes
 from por.programs.calendars import month_end
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from competencies.measures.asking import Ask, Query, Suppose, nothing_in
+from competencies.measures.asking import Ask, Query, Suppose
+from competencies.measures.parts import nothing_in
 
 
 def people(ask: Ask) -> Query:

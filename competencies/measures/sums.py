@@ -6,17 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from competencies.measures.asking import (
-    Ask,
-    Caveat,
-    Of,
-    Query,
-    caveats_of_months,
-    months_cte,
-    not_reported,
-    of_several,
-    units_of,
-)
+from competencies.measures.asking import Ask, Caveat, Of, Query, of_several, units_of
+from competencies.measures.parts import caveats_of_months, months_cte, not_reported
 
 
 @of_several
@@ -67,7 +58,10 @@ def _sum(asks: Sequence[Ask], of: Of) -> Query:
 
 @of_several
 def services(*asks: Ask) -> Query:
-    """Return the query of different Azure services that credited units consumed in the months of the window."""
+    """Return the query of different Azure services that credited units consumed in the months of the window.
+
+    A service is of the last month in which it was used: as long as that one is in the window, the service counts.
+    """
     units = units_of(asks, periods=asks[0].is_of_periods)
     months, given = _months(asks)
     # One row for a service and month, because windows of several days have most months in common.
@@ -81,9 +75,10 @@ def services(*asks: Ask) -> Query:
         GROUP BY 1, 2, 3
     )"""
     parts = f"""
-        SELECT DISTINCT months.asked, company, NULL::bigint AS customer_id, NULL::bigint AS subscription_id,
-            service AS workload, NULL::date AS month, 1::numeric AS amount, 0 AS caveat
+        SELECT months.asked, company, NULL::bigint AS customer_id, NULL::bigint AS subscription_id,
+            service AS workload, max(used.month) AS month, 1::numeric AS amount, 0 AS caveat
         FROM used JOIN months ON months.month = used.month AND used.started_on <= months.day
+        GROUP BY months.asked, company, service
         UNION ALL {caveats_of_months(units, Caveat.MONTH_NOT_REPORTED)}
     """
     given |= {**units.given, "not_services": [f"{_literal(one)}%" for one in asks[0].not_services]}

@@ -10,18 +10,8 @@ from typing import Any
 from associations.credit import Units, contains
 from associations.record.models import end_of
 from associations.record.policies import months_before
-from competencies.measures.asking import (
-    Ask,
-    Query,
-    caveats_of_months,
-    held_cte,
-    months_cte,
-    not_reported,
-    nothing_in,
-    of_several,
-    sizes_of,
-    units_of,
-)
+from competencies.measures.asking import Ask, Query, of_several, units_of
+from competencies.measures.parts import caveats_of_months, held_cte, months_cte, not_reported, nothing_in, sizes_of
 from por.programs.calendars import newest_month
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
@@ -55,6 +56,10 @@ def follow(steps: Iterable[Step], day: date) -> date:
     return day
 
 
+# A page of a score asks for the same months thousands of times.
+
+
+@lru_cache(4096)
 def months_later(day: date, months: int) -> date:
     """Return the same day of the month so many months later, at most that month's last.
 
@@ -77,6 +82,7 @@ def leaves_on(counts_from: date, months: int) -> date:
     return day if months_later(day, -months) >= counts_from else day + timedelta(days=1)
 
 
+@lru_cache(4096)
 def month_end(day: date) -> date:
     return _day_of(day, 31)
 
@@ -85,6 +91,7 @@ def _day_of(day: date, number: int) -> date:
     return day.replace(day=min(number, monthrange(day.year, day.month)[1]))
 
 
+@lru_cache(4096)
 def newest_month(day: date) -> date:
     """Return the first of the newest whole month: the day's own only on its last day."""
     own = day.replace(day=1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from math import inf
 
+from por.programs.calendars import newest_month
 from por.programs.codes import Code, Why
 from por.programs.facts import TRACK, Facts
 from por.programs.quantity import ZERO, Q, agreed, all_of, any_of, hull, point, total
@@ -62,17 +64,34 @@ def judge_on(program: Program, facts: Facts) -> Outcome:
     return judge(program, version, facts)
 
 
-def judge_days(program: Program, days: Iterable[Facts]) -> bool | None:
-    """Return whether a score qualifies on any of the days, each judged by the version in force on it."""
-    return any_of(judge_on(program, facts).qualified for facts in days)
+def with_earlier(program: Program, outcome: Outcome, earlier: Sequence[Facts], months: int) -> Outcome:
+    """Return a verdict for which the days before count as well, the oldest first, and which of them decides it."""
+    if outcome.qualified:
+        return outcome
+    open_on: date | None = None
+    for facts in reversed(earlier):
+        qualified = judge_on(program, facts).qualified
+        if qualified:
+            return _decided(outcome, Why.QUALIFIED_EARLIER, facts.day, months, qualified)
+        if qualified is None and open_on is None:
+            open_on = facts.day
+    if open_on is None or outcome.qualified is None:
+        return outcome
+    return _decided(outcome, Why.EARLIER_UNDETERMINED, open_on, months, None)
+
+
+def _decided(outcome: Outcome, why: Why, day: date | None, months: int, qualified: bool | None) -> Outcome:
+    assert day is not None
+    code = Code(why, {"month": newest_month(day).isoformat(), "months": months})
+    return replace(outcome, qualified=qualified, codes=(*outcome.codes, code))
 
 
 def score_metric(name: str, metric: Metric, facts: Facts) -> Scored:
     """Return a metric's value and what it is worth, with what is not certain of its facts."""
     scored = _scored(name, metric, facts)
-    if not facts.reasons:
+    if not facts.reasons and metric.holding is None:
         return scored
-    return replace(scored, codes=(*scored.codes, *_caveats(name, metric, facts)))
+    return replace(scored, codes=(*scored.codes, *_caveats(name, metric, facts, scored.value)))
 
 
 def _scored(name: str, metric: Metric, facts: Facts) -> Scored:
@@ -84,7 +103,7 @@ def _scored(name: str, metric: Metric, facts: Facts) -> Scored:
     return _conditional(name, metric, facts)
 
 
-def _caveats(name: str, metric: Metric, facts: Facts) -> tuple[Code, ...]:
+def _caveats(name: str, metric: Metric, facts: Facts, value: Q) -> tuple[Code, ...]:
     """Return what is not certain of the facts behind a metric: its own, those of its options, those it follows from."""
     behind = {name, *metric.value.names()}
     track = facts.choice.get(TRACK)
@@ -93,8 +112,11 @@ def _caveats(name: str, metric: Metric, facts: Facts) -> tuple[Code, ...]:
         first, *rest = fact.split(".")
         if first in behind and (track is None or not rest or rest[-1] == track):
             found |= dict.fromkeys(reasons)
-    if metric.score is None:
-        found.pop(Why.NO_FACTS, None)  # the tests of the levels say so
+    if metric.holding is not None and not metric.holding.complete:
+        if metric.holding.any_of:
+            found[Why.SOME_NAMES_NOT_PUBLISHED] = None
+        elif not value.known:
+            found[Why.NAMES_NOT_PUBLISHED] = None
     return tuple(Code(why, {"metric": name}) for why in found)
 
 
@@ -232,8 +254,8 @@ def qualify(rule: Qualified, points: Mapping[str, Q], facts: Facts) -> tuple[boo
 def _best(tracks: list[Outcome], version: Version) -> Outcome:
     """Return the verdict of the track with the best total; of equal totals, the first.
 
-    Where several may be the best, it says what all of these say. A track that may be the best is judged by what its
-    total is then: at least that of the others.
+    Where several may be the best, it has the figures and reasons of the first of them, and qualifies if all of these
+    do. A track that may be the best is judged by what its total is then: at least that of the others.
     """
     assert version.outcome is not None
     leaders = [one for number, one in enumerate(tracks) if _may_lead(one, tracks[:number], tracks[number + 1 :])]
@@ -245,7 +267,7 @@ def _best(tracks: list[Outcome], version: Version) -> Outcome:
     qualified = agreed(_qualifies_from(rule, one, version, floor) for one in leaders)
     points = hull(one.total for one in leaders if one.total is not None)
     leader = leaders[0]
-    codes = tuple(code for one in leaders for code in one.codes)
+    codes = (*leader.codes, Code(Why.TRACK_UNDETERMINED, {"track": leader.track}))
     lead = Q(max(points.low, floor), points.high)
     return replace(leader, qualified=qualified, total=lead, track=None, codes=codes)
 

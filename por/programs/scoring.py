@@ -213,19 +213,23 @@ class BestOfOptions:
         most = self.max.of(facts.choice)
         track = facts.choice.get("track", "")
         parts: dict[str, Q] = {}
+        each: dict[str, object] = {}
         for kind, option in self.options.items():
             if track and option.track not in ("", track):
                 continue
             fact = f"{name}.{kind}"
             if not (facts.given_only and facts.get(fact) is None):
-                parts[kind] = _ratio(facts.number(fact), option.at.of(facts.choice)) * most
+                have, full = facts.number(fact), option.at.of(facts.choice)
+                parts[kind] = _ratio(have, full) * most
+                each[kind] = [have.json(), full.json()]
         if not parts:
             return Scored(value, _between(Q(-inf, inf), most), (Code(Why.NO_FACTS, {"metric": name}),))
         best = greatest(parts.values())
         known = {kind: one.json() for kind, one in parts.items()}
         leader = max(parts, key=lambda kind: parts[kind].low)
         why = Why.MIXED_OPTIONS if all(one.high < inf for one in parts.values()) else Why.FACTS_INCOMPLETE
-        code = Code(why, {"metric": name, "best": leader, "points": known, "need": most.json(), "have": best.json()})
+        figures = {"metric": name, "best": leader, "points": known, "each": each}
+        code = Code(why, figures | {"need": most.json(), "have": best.json()})
         value = facts.number(f"{name}.{leader}")  # what was measured for it, not what it is worth
         return Scored(value, _between(best, most), (code, *_capped(name, best.low > most.high, most)), parts)
 

@@ -88,7 +88,8 @@ def reason(test: Compare, met: bool | None, need: Q, have: Q, facts: Facts) -> C
 
 
 def unpublished(label: str, figure: Figure) -> Code:
-    return Code(Why.FIGURE_NOT_PUBLISHED, {"metric": label, "figure": figure.key, "status": str(figure.status)})
+    figures = {"metric": label, "figure": figure.key, "status": str(figure.status), "blocks": figure.blocks}
+    return Code(Why.FIGURE_NOT_PUBLISHED, figures)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,23 +24,28 @@ FIGURES = {
     Why.NO_FACTS: {"metric"},
     Why.FACTS_INCOMPLETE: {"metric", "need", "have"},
     Why.CHOICE_UNKNOWN: {"metric", "choice", "need", "have"},
-    Why.FIGURE_NOT_PUBLISHED: {"metric", "figure", "status"},
+    Why.FIGURE_NOT_PUBLISHED: {"metric", "figure", "status", "blocks"},
     Why.BELOW_BASELINE: {"metric", "need", "have"},
     Why.BASELINE_UNKNOWN: {"metric", "need", "have"},
     Why.REQUIREMENT_MISSING: {"metric"},
     Why.REQUIRED_STEP_MISSING: {"metric", "need", "have"},
     Why.CAPPED: {"metric", "at"},
-    Why.MIXED_OPTIONS: {"metric", "best"},
+    Why.MIXED_OPTIONS: {"metric", "best", "each"},
     Why.LEVEL_UNDETERMINED: {"level"},
     Why.LEVEL_BELOW_MISSING: {"level", "below"},
     Why.AT_ZERO: {"metric", "have"},
     Why.TOTAL_SHORT: {"need", "have", "short"},
     Why.TOTAL_UNDETERMINED: {"need", "have"},
     Why.BEST_TRACK: {"track"},
+    Why.TRACK_UNDETERMINED: {"track"},
+    Why.QUALIFIED_EARLIER: {"month", "months"},
+    Why.EARLIER_UNDETERMINED: {"month", "months"},
     Why.SEATS_OF_TODAY: {"metric"},
     Why.SEATS_UNKNOWN: {"metric"},
     Why.MONTHS_NOT_REPORTED: {"metric"},
     Why.CURRENCIES_DIFFER: {"metric"},
+    Why.NAMES_NOT_PUBLISHED: {"metric"},
+    Why.SOME_NAMES_NOT_PUBLISHED: {"metric"},
     Why.NOTHING_KNOWN: set(),
     Why.NO_RULE: {"program", "day"},
 }
@@ -77,6 +82,8 @@ def test_every_metric_level_and_choice_of_every_rule_has_a_name() -> None:
         ("45/7", Unit.POINTS, "6.43 points", "6,43 poäng"),
         (20, Unit.PERCENT, "20%", "20 %"),
         ([40, None], Unit.SEATS, "at least 40 seats", "minst 40 licenser"),
+        ([0, None], Unit.SEATS, "unknown", "okänt"),
+        ([10000, 15000], Unit.USD, "between USD 10,000 and USD 15,000", "mellan 10 000 USD och 15 000 USD"),
         ([None, 40], Unit.SEATS, "at most 40 seats", "högst 40 licenser"),
         ([1, 3], Unit.PEOPLE, "between 1 and 3 people", "mellan 1 och 3 personer"),
         ([None, None], Unit.PEOPLE, "unknown", "okänt"),
@@ -99,9 +106,21 @@ def test_reason_says_how_much_is_missing() -> None:
 def test_shortage_of_unknown_size_is_said_as_what_is_not_known() -> None:
     have = {"metric": "usage_growth", "need": 20, "short": [-20, None]}
     unknown = Reason(Why.SHORT_BY, {**have, "have": [None, None]})
-    partly = Reason(Why.SHORT_BY, {**have, "have": [0, None]})
-    assert reason_text(unknown, Unit.PERCENT) == "No data about this has been imported, so it is not known."
-    assert reason_text(partly, Unit.PERCENT) == "The data is not complete. Known: at least 0%. Required: 20%."
+    nothing = Reason(Why.SHORT_BY, {**have, "have": [0, None]})
+    partly = Reason(Why.SHORT_BY, {**have, "have": [5, None]})
+    assert reason_text(unknown, Unit.PERCENT) == "It is not known how much there is. Required: 20%."
+    assert reason_text(nothing, Unit.PERCENT) == "It is not known how much there is. Required: 20%."
+    assert reason_text(partly, Unit.PERCENT) == "The data is not complete. Known: at least 5%. Required: 20%."
+
+
+def test_share_is_no_part_of_another_share() -> None:
+    reason = Reason(Why.SHORT_BY, {"metric": "usage_growth", "need": 20, "have": 15, "short": 5, "operator": "gte"})
+    assert reason_text(reason, Unit.PERCENT) == "Measured: 15%. Required: 20%."
+
+
+def test_result_of_an_earlier_release_without_a_figure_is_still_said() -> None:
+    reason = Reason(Why.MIXED_OPTIONS, {"metric": "usage_growth", "best": "dpor", "points": {"dpor": 4}})
+    assert reason_text(reason, Unit.USERS).endswith("they are not added up. unknown.")
 
 
 def test_points_are_said_as_points_whatever_the_metric_counts() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from por.programs.codes import Code, Why
 from por.programs.facts import Facts
-from por.programs.judging import Outcome, judge, judge_days, judge_on
+from por.programs.judging import Outcome, judge, judge_on, with_earlier
 from por.programs.quantity import EVERYTHING, Q, point
 from por.programs.rules import Program, Version
 from tests.por.programs.cases import programs
@@ -273,10 +273,19 @@ def test_score_qualifies_if_one_day_of_the_window_does() -> None:
     poor = Facts({"net_customer_adds": point(0)}, {"track": "smb"}, SUMMER_2026)
     rich = Facts({name: point(one) for name, one in FULL.items()}, {"track": "smb"}, date(2026, 6, 30))
     unknown = Facts({}, {"track": "smb"}, date(2026, 5, 31))
-    assert judge_days(program, [poor, rich, unknown]) is True
-    assert judge_days(program, [poor, unknown]) is None
-    assert judge_days(program, [poor]) is False
-    assert judge_days(program, [Facts({}, {}, date(2001, 1, 1))]) is None
+    none = Facts({}, {}, date(2001, 1, 1))  # a day without rules
+
+    def judged(today: Facts, *earlier: Facts) -> tuple[bool | None, Code]:
+        outcome = with_earlier(program, judge_on(program, today), earlier, 6)
+        return outcome.qualified, outcome.codes[-1]
+
+    assert judged(poor, unknown, rich) == (True, (Why.QUALIFIED_EARLIER, {"month": "2026-06-01", "months": 6}))
+    assert judged(poor, rich, unknown) == (True, (Why.QUALIFIED_EARLIER, {"month": "2026-06-01", "months": 6}))
+    assert judged(poor, unknown) == (None, (Why.EARLIER_UNDETERMINED, {"month": "2026-05-01", "months": 6}))
+    assert judged(poor, none)[0] is None
+    assert judged(poor)[0] is False
+    assert judged(rich, unknown)[0] is True
+    assert judged(rich, unknown)[1].code is Why.MET
 
 
 def test_base_that_is_too_small_gives_no_points_and_says_so() -> None:

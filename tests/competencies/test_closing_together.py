@@ -212,4 +212,4 @@ def test_page_says_what_customers_cannot_close(tmp_path):
     said = text(actor, reverse("competencies:partner_competency", args=[EMM]), IN_JANUARY)
     assert "These 3 customers close all of these gaps together." in said
     after = said.partition("For the level Silver, this is not met then, or not known:")[2]
-    assert after.startswith("People with the assessments: 0 of 2 people. Missing: 2 people.")
+    assert after.startswith("People with the assessments: Enterprise: 0 of 2 people. Missing: 2 people.")

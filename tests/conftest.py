@@ -112,6 +112,12 @@ def django_db_setup(django_db_blocker: Any, django_db_modify_db_settings: None) 
         databases.drop_clone()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_dead_rows(django_db_setup: None, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        databases.vacuum()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, Any, Any]:
     """Let one process of a parallel run read the tests before the others if none of them is compiled yet.

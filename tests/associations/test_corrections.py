@@ -622,13 +622,11 @@ def test_record_of_a_closed_partner_had_ended_with_its_expired_subscription(esta
     expired = subscription(UNKNOWN, status="expired", renews_on="2025-06-30")
     row = association(subscription_id=UNKNOWN)
     load_all(estate, partners=[CLOSED], subscriptions=[expired], associations=[row])
-    one = Association.objects.get()
-    assert (one.ended_at, one.end_reason, one.end_inferred) == (
-        start_of(date(2025, 6, 30)),
-        "subscription_expired",
-        True,
-    )
-    assert "Nothing has changed." in load_all(estate, partners=[OPEN], associations=[row]).out
+    for partners in (CLOSED, OPEN):
+        assert "0 created, 0 changed, 1 unchanged" in load_all(estate, partners=[partners], associations=[row]).out
+        one = Association.objects.get()
+        ended = start_of(date(2025, 6, 30))
+        assert (one.ended_at, one.end_reason, one.end_inferred) == (ended, "subscription_expired", True)
 
 
 def test_association_with_a_known_end_is_open_until_then(estate: Path) -> None:

@@ -44,6 +44,8 @@ NEVER_SAVED = {
     ("associations/claims/actions/ending.py", "claim.end_reason"),
     ("associations/claims/actions/outside.py", "claim.end_reason"),
     ("associations/claims/queries/as_of.py", "one.end_reason"),
+    ("competencies/overrides/actions.py", "override.ended_at"),
+    ("competencies/overrides/actions.py", "override.end_reason"),
     ("associations/record/models.py", "self.ended_at"),
     ("associations/record/models.py", "self.end_reason"),
     ("associations/record/models.py", "self.end_note"),

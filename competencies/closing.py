@@ -1,19 +1,19 @@
 """Which customers would close a gap: what a level is short of, and who would add to it by attaching the company.
 
 What a customer would add comes from the same measures, and is judged by the same rules, as the answer of what if.
-Whether a subscription lacks a partner of record is that of the day, and what a reader may see is that of today.
+A subscription is tried if it had no partner of record on the day. What a reader may see is judged today.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
-from itertools import accumulate, islice
+from itertools import accumulate
 from math import isfinite
 from uuid import UUID
 
@@ -130,8 +130,10 @@ def gaps_of(actor: Actor, company: Organisation, result: Result, day: date) -> G
     trial = _Trial(result, day, company.pk, before, {name for one in wanted for name in _behind(result, one.metric)})
     # A customer that the reader sees is not hidden, although it may have subscriptions that the reader does not see.
     visible = {one.customer_id: one.customer for one in tried}
+    seen = trial.added(tried)
     unseen = {one: added for one, added in trial.added(others).items() if one not in visible}
-    found = _Found(tried, visible, _free_today(reader, tried, day), trial.added(tried), unseen)
+    amounts = {one.metric: trial.amounts(one, {**seen, **unseen}) for one in wanted}
+    found = _Found(tried, visible, _free_today(reader, tried, day), seen, unseen.keys(), amounts)
     return Gaps([trial.gap(one, found) for one in wanted], trial.together(found) if len(wanted) > 1 else None)
 
 
@@ -146,17 +148,22 @@ class _Wanted:
 
 @dataclass(frozen=True)
 class _Found:
-    """The subscriptions that were tried, their customers, and what each customer would add to each fact.
+    """The subscriptions that were tried, their customers, and what each customer would add to each fact and figure.
 
     `free_today` are the keys of those that still have no partner of record. `unseen` are the customers that the reader
-    may not see.
+    may not see. `amounts` has by metric how much larger its figure certainly would be, by customer.
     """
 
     tried: list[Subscription]
     visible: Mapping[int, Customer]
     free_today: set[int]
     seen: Mapping[int, Added]
-    unseen: Mapping[int, Added]
+    unseen: Collection[int]
+    amounts: Mapping[str, Mapping[int, Fraction]]
+
+    def adds(self, customer: int) -> bool:
+        """Return whether a customer would add to any of the gaps."""
+        return any(amounts[customer] > 0 for amounts in self.amounts.values())
 
 
 def _missing(result: Result) -> Iterator[_Wanted]:
@@ -167,9 +174,11 @@ def _missing(result: Result) -> Iterator[_Wanted]:
         short = next((one.amount("short") for one in result.reasons if "short" in one.figures), Amount(None, None))
         yield _Wanted(TOTAL, None, short)
         return
-    options = _options(result)
-    for name in result.version.metrics:
-        yield from islice((one for option in options.values() for one in option if one.metric == name), 1)
+    firsts: dict[str, _Wanted] = {}
+    for option in _options(result).values():
+        for one in option:
+            firsts.setdefault(one.metric, one)
+    yield from (firsts[name] for name in result.version.metrics if name in firsts)
 
 
 def _options(result: Result) -> dict[object, list[_Wanted]]:
@@ -255,9 +264,9 @@ class _Trial:
     # --- Figures ----------------------------------------------------------------------------------------------------
 
     def gap(self, wanted: _Wanted, found: _Found) -> Gap:
-        amounts = {customer: self._amount(wanted, added) for customer, added in found.seen.items()}
+        amounts = found.amounts[wanted.metric]
         order = sorted(
-            (customer for customer, amount in amounts.items() if amount > 0),
+            (customer for customer in found.seen if amounts[customer] > 0),
             key=lambda one: (-amounts[one], found.visible[one].organisation.name, one),
         )
         totals = accumulate((found.seen[one] for one in order), _plus)
@@ -279,18 +288,18 @@ class _Trial:
                 for customer in order
             ],
             smallest,
-            sum(self._amount(wanted, added) > 0 for added in found.unseen.values()),
+            sum(amounts[customer] > 0 for customer in found.unseen),
         )
 
     def together(self, found: _Found) -> Together | None:
         """Return who closes all gaps of the level; None if nobody adds to one, or customers close none that decides."""
         options, level = _options(self.result), self.result.next_level
-        hidden = sum(self._adds(options, added) for added in found.unseen.values())
+        hidden = sum(map(found.adds, found.unseen))
         if level is None or not all(options.values()):
             return None
-        if not any(self._adds(options, added) for added in found.seen.values()):
+        if not any(map(found.adds, found.seen)):
             return None
-        each = {name: self._closers(option, level, found.seen) for name, option in options.items()}
+        each = {name: self._closers(option, level, found) for name, option in options.items()}
         closed = [name for name, chosen in each.items() if chosen]
         if not closed:
             return Together(level, [], None, [], hidden)
@@ -300,10 +309,7 @@ class _Trial:
         left = [Reason(one.code, one.figures) for one in checked.codes if one.figures.get("option") == name]
         return Together(level, [found.visible[one] for one in chosen], checked.met, left, hidden)
 
-    def _adds(self, options: Mapping[object, list[_Wanted]], added: Added) -> bool:
-        return any(self._amount(one, added) > 0 for option in options.values() for one in option)
-
-    def _closers(self, option: list[_Wanted], level: str, seen: Mapping[int, Added]) -> list[int]:
+    def _closers(self, option: list[_Wanted], level: str, found: _Found) -> list[int]:
         """Return customers that close all gaps of an option together, each of which is needed; none if they cannot.
 
         Each is the one that adds most to what is still missing. So there may be fewer that do.
@@ -313,21 +319,21 @@ class _Trial:
             return []
         rest = {
             one: shares
-            for one, added in seen.items()
-            if max(shares := [float(self._amount(w, added) / s) for w, s in zip(option, short, strict=True)]) > 0
+            for one in found.seen
+            if max(shares := [float(found.amounts[w.metric][one] / s) for w, s in zip(option, short, strict=True)]) > 0
         }
         left, chosen, total = [1.0] * len(short), list[int](), Added()
         while rest:
             best = max(rest, key=lambda one: (sum(map(min, left, rest[one])), sum(rest[one]), -one))
             chosen.append(best)
-            total = _plus(total, seen[best])
+            total = _plus(total, found.seen[best])
             left = [max(0.0, missing - share) for missing, share in zip(left, rest.pop(best), strict=True)]
             if sum(left) < _ROUNDING and self._closes_all(option, level, total):
                 break
         else:
             return []
         for one in chosen[::-1]:
-            without = _plus(total, {fact: -amount for fact, amount in seen[one].items()})
+            without = _plus(total, {fact: -amount for fact, amount in found.seen[one].items()})
             if self._closes_all(option, level, without):
                 chosen.remove(one)
                 total = without
@@ -339,10 +345,14 @@ class _Trial:
     def _judged(self, added: Added) -> Outcome:
         return judge(self.result.program, self.result.version, self._with(added))
 
-    def _amount(self, wanted: _Wanted, added: Added) -> Fraction:
-        """Return how much larger a figure certainly would be; 0 if that is not known."""
-        now, then = self._figure(wanted, self.before), self._figure(wanted, self._with(added))
-        return Fraction(then.low) - Fraction(now.low) if isfinite(now.low) and isfinite(then.low) else Fraction(0)
+    def amounts(self, wanted: _Wanted, added: Mapping[int, Added]) -> dict[int, Fraction]:
+        """Return by customer how much larger a figure certainly would be; 0 if that is not known."""
+        now = self._figure(wanted, self.before).low
+        then = {one: self._figure(wanted, self._with(facts)).low for one, facts in added.items()}
+        return {
+            one: Fraction(low) - Fraction(now) if isfinite(now) and isfinite(low) else Fraction(0)
+            for one, low in then.items()
+        }
 
     def _figure(self, wanted: _Wanted, facts: Facts) -> Q:
         result = self.result

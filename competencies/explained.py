@@ -25,6 +25,7 @@ from competencies.words import (
     amount_text,
     is_met,
     number_with_unit,
+    of_metric,
     plain_amount,
     reason_of,
 )
@@ -288,8 +289,7 @@ def together_table(gaps: Gaps, version: Version) -> TogetherTable | None:
     for gap in gaps.each:
         for one in gap.customers:
             if one.customer.pk in adds:
-                text = {"metric": METRICS[gap.metric], "text": number_with_unit(one.amount, gap.unit)}
-                adds[one.customer.pk].append(_("%(metric)s: %(text)s") % text)
+                adds[one.customer.pk].append(of_metric(gap.metric, number_with_unit(one.amount, gap.unit)))
                 rows[one.customer.pk] = one
     return TogetherTable(
         list(together_text(gaps.together, version)),

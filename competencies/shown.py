@@ -24,6 +24,7 @@ from competencies.words import (
     is_met,
     meets_next,
     number_with_unit,
+    of_metric,
     of_option,
     plain_amount,
     reason_of,
@@ -234,7 +235,7 @@ def _lines(reasons: list[Reason], name: str, rule: Metric) -> list[Line]:
         text = of_option(one, reason_text(one, unit_of(one, rule)))
         about = one.figures.get("metric")
         if isinstance(about, str) and about != name and about in METRICS:
-            text = _("%(metric)s: %(text)s") % {"metric": METRICS[about], "text": text}
+            text = of_metric(about, text)
         lines.append(Line(text, words_of(one).tone))
     return list(dict.fromkeys(lines))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -93,9 +93,8 @@ COUNTS: Mapping[Measure, LazyText] = {
 }
 
 
-def ways_of(result: Result, name: str, reasons: Iterable[Reason], day: date) -> list[str]:
+def ways_of(result: Result, name: str, reasons: Sequence[Reason], day: date) -> list[str]:
     """Return what would have to be known of a metric, and what counts for it on a day, in the reader's language."""
-    reasons = list(reasons)
     asked = _asked(result, name, day)
     metric = result.version.metrics[name]
     measures = [*([metric.measure] if metric.measure else []), *(Measure(one.measure) for one in asked)]
@@ -107,7 +106,7 @@ def ways_of(result: Result, name: str, reasons: Iterable[Reason], day: date) -> 
     return [text for text in dict.fromkeys(found) if text]
 
 
-def _one_of(reasons: list[Reason]) -> Iterator[str]:
+def _one_of(reasons: Sequence[Reason]) -> Iterator[str]:
     """Yield in which ways a level can be reached, where there are several."""
     options = dict.fromkeys(str(one.figures["option"]) for one in reasons if "option" in one.figures)
     if options:

@@ -373,12 +373,17 @@ def _each(each: Mapping[str, Any], best: Any, unit: Unit) -> str:
 
 
 def reason_of(reason: Reason, version: Version) -> str:
-    """Return the same with the name of the metric before it, if the reason is about one."""
+    """Return why something is so, after the name of the metric if the reason is about one."""
     metric = reason.figures.get("metric")
     if not isinstance(metric, str) or metric not in METRICS or reason.code is Why.AT_ZERO:
         return reason_text(reason, Unit.POINTS)
     rule = version.metrics.get(metric)
     text = of_option(reason, reason_text(reason, unit_of(reason, rule) if rule else Unit.POINTS))
+    return of_metric(metric, text)
+
+
+def of_metric(metric: str, text: str) -> str:
+    """Return a text after the name of the metric that it is about."""
     return _("%(metric)s: %(text)s") % {"metric": METRICS[metric], "text": text}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -36,9 +36,20 @@ def _reason(label: Any, *, required: bool) -> forms.CharField:
     )
 
 
-class AskForm(forms.Form):
+class _CardForm(forms.Form):
+    """A form of the card of overrides. The page has several of them, so the IDs of its fields begin with its verb."""
+
+    verb: ClassVar[str]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.auto_id = f"{self.verb}_%s"
+
+
+class AskForm(_CardForm):
     """One of the staff asks for an override of a level."""
 
+    verb = "ask"
     level = forms.ChoiceField(label=_("Level"))
     begins_on = _day(
         label=_("First day"), help_text=_("Without a day, it begins on the day on which a second person confirms it.")
@@ -47,45 +58,39 @@ class AskForm(forms.Form):
 
     def __init__(self, program: Program, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.auto_id = "ask_%s"
         cast(forms.ChoiceField, self.fields["level"]).choices = [(one, LEVELS[one]) for one in program.levels]
 
 
-class DecideForm(forms.Form):
+class DecideForm(_CardForm):
     """Another one of the staff confirms or declines it."""
 
     CONFIRM, DECLINE = "confirm", "decline"
 
+    verb = "decide"
     override = forms.IntegerField(widget=forms.HiddenInput)
     decision = forms.ChoiceField(choices=[(CONFIRM, ""), (DECLINE, "")])
     note = _reason(_("Note"), required=False)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.auto_id = "decide_%s"
 
+class WithdrawForm(_CardForm):
+    """The person who asked for it takes the request back, with a reason that is optional."""
 
-class WithdrawForm(forms.Form):
-    """Who asked for it takes the request back, with a reason that is optional."""
-
+    verb = "withdraw"
     override = forms.IntegerField(widget=forms.HiddenInput)
     note = _reason(_("Reason"), required=False)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.auto_id = "withdraw_%s"
 
-
-class EndForm(forms.Form):
+class EndForm(_CardForm):
     """One of the staff ends an override early."""
 
+    verb = "end"
     override = forms.IntegerField(widget=forms.HiddenInput)
     ended_on = _day(label=_("First day without it"), help_text=_("Without a day, it ends today."))
     reason = _reason(_("Reason"), required=True)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.auto_id = f"end_{self['override'].value()}_%s"  # a page may have several of these forms
+        self.auto_id = f"{self.verb}_{self['override'].value()}_%s"  # a page may have several of these forms
 
 
 class OverrideFilter(FilterForm):

@@ -187,7 +187,8 @@ class Reader(TypedReader):
         if isinstance(node, yaml.ScalarNode) and (tag(node) in _NUMBERS or (tag(node) == "str" and "/" in node.value)):
             text = str(node.value)
             if len(text) > LONGEST_NUMBER or "e" in text.lower():
-                raise self.error(node, key, f"{said(node)} is no exact number: write up to 40 digits, and no exponent")
+                reason = f"{said(node)} is no exact number: write up to {LONGEST_NUMBER} digits, and no exponent"
+                raise self.error(node, key, reason)
             try:
                 number = exact(text)
             except (ValueError, ZeroDivisionError) as error:

@@ -1,4 +1,4 @@
-"""Interests: a reviewer decides nothing about the claims and overrides of an organisation that they have one in."""
+"""Interests: who has one in an organisation decides nothing about its claims and overrides."""
 
 from __future__ import annotations
 

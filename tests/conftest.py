@@ -114,6 +114,7 @@ def django_db_setup(django_db_blocker: Any, django_db_modify_db_settings: None) 
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_dead_rows(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Vacuum the database of this process before each file of tests."""
     with django_db_blocker.unblock():
         databases.vacuum()
 

@@ -69,9 +69,9 @@ def drop_clone() -> None:
 
 
 def vacuum() -> None:
-    """Remove the dead rows that tests have left, of tables that have many: nothing else does during a run.
+    """Remove dead rows from the tables in which tests have left many. Nothing else does so during a run.
 
-    The planner takes such a table for a small one. A query that reads it again and again then takes a minute.
+    The planner takes such a table for a small one, so a query that reads it many times could take a minute.
     """
     with closing(_as_owner(connection.settings_dict["NAME"])) as session:
         session.autocommit = True

@@ -23,7 +23,7 @@ import psycopg2
 ROOT = Path(__file__).resolve().parents[1]
 OURS = {"DATABASE_URL", "DATABASE_WORKER_URL", "DATABASE_OWNER_URL", "REDIS_URL", "EMAIL_URL", "SECRET_KEY"}
 OURS |= {"ALLOWED_HOSTS", "SITE_URL", "FILES_ROOT", "STATIC_ROOT", "METRICS_TOKEN", "BROKER_URL", "CACHE_URL"}
-#: What reading of a process raises that has ended: before it is opened, or between that and reading.
+#: The errors of reading about a process that has ended: before the file is opened, or before it is read.
 ENDED = (FileNotFoundError, ProcessLookupError)
 TIMEOUT = 180  # seconds; longer than anything takes, so that only a hang fails
 

@@ -257,8 +257,10 @@ class Case(NamedTuple):
 
     @property
     def answered_by(self) -> Any:
-        """Return the guards up to the one that answers, so that one request is enough for all with these; else the
-        address."""
+        """Return the guards up to the one that answers; the address if the view does.
+
+        One request is enough for all that begin with the same guards.
+        """
         return stopped_by(GUARDS[self.address], self.method, self.role) or self.address
 
     @property

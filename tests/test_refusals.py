@@ -209,8 +209,8 @@ def breakable(name: str) -> list[str]:
         "right": name in READS,
         "no version": "428" not in answers,
         "old version": "412" not in answers,
-        "lock": name in ALWAYS_POSSIBLE,
-        "state": name in ALWAYS_POSSIBLE,
+        "lock": name in ALWAYS_POSSIBLE | READS,
+        "state": name in ALWAYS_POSSIBLE | READS,
     }
     return [rule for rule in ORDER if not without.get(rule)]
 

@@ -238,8 +238,9 @@ def test_control_an_answer_that_the_document_does_not_have_is_found(estate, monk
         case.call_and_validate(headers=estate.headers["customer"], checks=CHECKS)
 
 
-def test_nearly_every_operation_was_done_at_least_once():
-    """A run that ends at 404 and 422 everywhere would show nothing."""
+@pytest.mark.parametrize("share", [0.8, pytest.param(0.9, marks=pytest.mark.crawl)])
+def test_nearly_every_operation_was_done_at_least_once(share):
+    """A run that ends at 404 and 422 everywhere would show nothing. The crawl sends more than `make test` does."""
     if len(answered) < len(OPERATIONS):
         pytest.skip("the operations were not all asked")
     # No file that is made up is one that may be uploaded, and a claim or a conflict is rarely in the right status. Few
@@ -248,4 +249,4 @@ def test_nearly_every_operation_was_done_at_least_once():
     asked = {name for name in OPERATIONS if not name.startswith(rare)} - OF_FILES
     done = [name for name, statuses in answered.items() if name in asked and min(statuses) < 300]
 
-    assert len(done) >= 0.8 * len(asked), sorted(asked - set(done))
+    assert len(done) >= share * len(asked), sorted(asked - set(done))

@@ -414,8 +414,11 @@ def of_a_proof() -> ReadyForFiles:
 
 def of_a_question() -> Ready:
     """Return the question of what would be, which changes nothing."""
-    owner = make_member(make_partner().organisation)
-    body = {"people": [{"credentials": ["exam:70-347"], "count": 2}], "attach": [], "detach": []}
+    partner, customer = make_partner(), make_customer()
+    owner = make_member(partner.organisation)
+    make_administrator(customer, partner)
+    free, held = ({"subscription_id": str(make_subscription(customer).subscription_id)} for _each in range(2))
+    body = {"people": [{"credentials": ["exam:70-347"], "count": 2}], "attach": [free], "detach": [held]}
     path = "competencies/what-if/"
     return Ready("post", path, path, body, {"people": []}, owner, lambda: 1)
 

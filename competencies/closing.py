@@ -14,7 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
 from itertools import accumulate
-from math import isfinite
+from math import inf, isfinite
 from uuid import UUID
 
 from django.db.models import F, QuerySet
@@ -103,7 +103,7 @@ class Gaps:
 
     @property
     def closers(self) -> set[int]:
-        """Return the keys of the customers that close all gaps together, or the only one."""
+        """Return the keys of the customers that close all gaps together, or the only gap."""
         if self.together is not None:
             return {one.pk for one in self.together.customers}
         if len(self.each) != 1 or self.each[0].smallest is None:
@@ -315,7 +315,7 @@ class _Trial:
         Each is the one that adds most to what is still missing. So there may be fewer that do.
         """
         short = [one.need - self._figure(one, self.before).low for one in option if one.need is not None]
-        if not all(isfinite(one) for one in short):
+        if not all(0 < one < inf for one in short):
             return []
         rest = {
             one: shares

@@ -10,6 +10,7 @@ from typing import TypedDict
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from competencies.models import Override
 from competencies.words import LEVELS
 from por.accounts.rules import OrganisationKind
 from por.history.actions.recording import organisation_of
@@ -102,6 +103,14 @@ def to_company(event: Event, message: Mail) -> None:
     company = organisation_of(event.chain)
     assert company is not None
     notify_organisation(event, message, organisation_id=company)
+
+
+def _notify_at_risk(event: Event) -> None:
+    """Notify the company, unless an override that was given since keeps the level at the anniversary."""
+    risk: LevelAtRisk = event.changes
+    kept = Override.objects.keeping(event.object_id, risk["level"], date.fromisoformat(risk["anniversary_on"]))
+    if not kept.filter(company=organisation_of(event.chain)).exists():
+        to_company(event, AT_RISK_MAIL)
 
 
 REACHED_MAIL = mail(
@@ -199,7 +208,7 @@ register(
     groups=(COMPETENCIES,),
     link=COMPETENCY,
     mails=(AT_RISK_MAIL,),
-    notify=partial(to_company, message=AT_RISK_MAIL),
+    notify=_notify_at_risk,
 )
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from associations.record.rules import NOTE_LENGTH
-from competencies.programs import Level
+from competencies.programs import Level, programs
 from por.accounts.models import Actor, Organisation
 from por.directory.models import Partner
 
@@ -69,6 +69,11 @@ class OverrideQuerySet(models.QuerySet["Override"]):
         """Return those that stand in for a level at the end of a day. One that was ended early no longer does."""
         not_ended = models.Q(ended_on=None) | models.Q(ended_on__gt=day)
         return self.filter(not_ended, begins_on__lte=day, until__gte=day)  # one that is not given has no last day
+
+    def keeping(self, program: str, level: str, day: date) -> Self:
+        """Return those that keep a level on a day: they are of it, or of a higher one."""
+        levels = programs()[program].levels
+        return self.in_force(day).filter(program=program, level__in=levels[levels.index(level) :])
 
 
 class Override(models.Model):

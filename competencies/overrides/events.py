@@ -9,11 +9,13 @@ from typing import TypedDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from competencies.events import COMPETENCIES, COMPETENCY, competency_page, to_company
+from competencies.events import COMPETENCIES, COMPETENCY, CompetencyEvent, competency_page, to_company
+from competencies.programs import programs
 from competencies.words import LEVELS
 from por.accounts.rules import OrganisationKind
 from por.history.events import EventType, register
 from por.history.models import Event
+from por.notifications.actions.withdrawing import withdraw_waiting
 from por.notifications.messages import mail
 from por.notifications.models import Topic
 from por.web.formatting import day_text
@@ -144,6 +146,21 @@ ENDED_MAIL = mail(
     values=_ended,
 )
 
+
+def _notify_given(event: Event) -> None:
+    """Notify the company. Mail that says that a level is at risk which the override keeps is withdrawn, if it waits."""
+    given: Given = event.changes
+    levels = programs()[event.object_id].levels
+    kept = levels[: levels.index(given["level"]) + 1]
+    at_risk = Event.objects.filter(chain=event.chain, object_id=event.object_id, verb=CompetencyEvent.AT_RISK)
+    withdraw_waiting(
+        one.pk
+        for one in at_risk
+        if one.changes["level"] in kept and given["begins_on"] <= one.changes["anniversary_on"] <= given["until"]
+    )
+    to_company(event, GIVEN_MAIL)
+
+
 register(
     OverrideEvent.ASKED,
     payload=Asked,
@@ -168,7 +185,7 @@ register(
     groups=(COMPETENCIES,),
     link=COMPETENCY,
     mails=(GIVEN_MAIL,),
-    notify=partial(to_company, message=GIVEN_MAIL),
+    notify=_notify_given,
 )
 register(
     OverrideEvent.DECLINED,

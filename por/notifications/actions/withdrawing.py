@@ -1,8 +1,8 @@
-"""Withdrawing mail about what has been undone, if it has not left."""
+"""Withdrawing mail about what has been undone or is no longer so, if it has not left."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from por.history.events import spec_of
 from por.history.models import Event
@@ -24,13 +24,19 @@ def withdraw(deliveries: Sequence[Delivery]) -> list[Delivery]:
         if one.event_id in undone.values() and one.status == Delivery.Status.WAITING:
             one.status = Delivery.Status.WITHDRAWN
             gone.add((one.event_id, one.organisation_id, one.recipient))
+    withdraw_waiting(undone.values())
     stored = Delivery.objects.filter(event__in=undone.values())
-    stored.waiting().filter(is_taken=False).update(status=Delivery.Status.WITHDRAWN)
     withdrawn = stored.filter(status=Delivery.Status.WITHDRAWN)  # by an earlier call too
     gone |= set(withdrawn.values_list("event_id", "organisation_id", "recipient"))
     return [
         one for one in deliveries if (undone.get(one.event_id or 0), one.organisation_id, one.recipient) not in gone
     ]
+
+
+def withdraw_waiting(events: Iterable[int]) -> None:
+    """Withdraw the mail about these events that waits and that no sender has taken. Lines of inboxes stay."""
+    waiting = Delivery.objects.filter(event__in=events).waiting().filter(is_taken=False)
+    waiting.update(status=Delivery.Status.WITHDRAWN)
 
 
 def _undone_by(event: Event) -> int | None:

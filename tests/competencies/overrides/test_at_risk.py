@@ -20,7 +20,7 @@ from por.accounts.models import Actor
 from por.directory.models import Partner
 from por.history.actions.relaying import relay
 from por.history.models import Event
-from por.notifications.models import Delivery
+from por.notifications.models import Delivery, Notification
 from por.programs.calendars import months_later
 from por.programs.lifecycle import StageName
 from tests import estates
@@ -222,10 +222,9 @@ def told(partner: Partner) -> int:
     return Event.objects.filter(chain=f"organisation:{partner.pk}", verb="competency.at_risk").count()
 
 
-@pytest.fixture
-def announced(tmp_path: Path) -> Partner:
-    """Return a partner that was told that its level is at risk."""
-    partner = load(tmp_path)
+def announced_for(directory: Path, level: str) -> Partner:
+    """Return a partner that was told that the level for which it has paid is at risk."""
+    partner = load(directory, level)
     held = partner.holdings.get()
     partner.holdings.all().delete()
     compute(partner)
@@ -233,6 +232,11 @@ def announced(tmp_path: Path) -> Partner:
     compute(partner)
     assert told(partner) == 1
     return partner
+
+
+@pytest.fixture
+def announced(tmp_path: Path) -> Partner:
+    return announced_for(tmp_path, "silver")
 
 
 def test_level_that_an_override_keeps_is_not_told_to_be_at_risk(tmp_path):
@@ -266,6 +270,49 @@ def test_level_is_told_to_be_at_risk_again_if_the_override_that_kept_it_is_ended
     event = Event.objects.filter(verb="competency.at_risk").latest("pk")
     assert event.changes["anniversary_on"] == ANNIVERSARY.isoformat()
     assert [one.recipient for one in Delivery.objects.filter(event=event)] == [reader.user.email]
+
+
+@pytest.mark.parametrize(
+    ("begins", "is_taken", "status"),
+    [
+        (DAY, False, "withdrawn"),
+        (DAY, True, "waiting"),  # a sender has it: it may have left
+        (until(ANNIVERSARY), False, "withdrawn"),
+        (until(ANNIVERSARY - ONE_DAY), False, "waiting"),
+    ],
+)
+def test_mail_about_the_risk_that_has_not_left_is_withdrawn_if_an_override_keeps_the_level(
+    announced, begins, is_taken, status
+):
+    make_member(announced.organisation)
+    relay()
+    mail = Delivery.objects.get(template="competency_at_risk")
+    assert mail.status == "waiting"
+    Delivery.objects.update(is_taken=is_taken)
+    give(announced, begins)
+    relay()
+    mail.refresh_from_db()
+    assert mail.status == status
+    assert Delivery.objects.get(template="override_given").status == "waiting", "the company is told of the override"
+
+
+@pytest.mark.parametrize(("begins", "mails"), [(until(ANNIVERSARY), 0), (until(ANNIVERSARY - ONE_DAY), 1)])
+def test_risk_that_is_relayed_with_the_override_that_keeps_the_level_is_not_told(announced, begins, mails):
+    make_member(announced.organisation)
+    give(announced, begins)
+    relay()
+    assert Delivery.objects.filter(template="competency_at_risk").count() == mails
+    assert Notification.objects.filter(message="competency_at_risk").count() == mails
+
+
+@pytest.mark.parametrize(("level", "status"), [("silver", "waiting"), ("gold", "withdrawn")])
+def test_mail_about_the_risk_of_gold_is_withdrawn_for_an_override_of_gold_alone(tmp_path, level, status):
+    partner = announced_for(tmp_path, "gold")
+    make_member(partner.organisation)
+    relay()
+    give(partner, DAY, level)
+    relay()
+    assert Delivery.objects.get(template="competency_at_risk").status == status
 
 
 def test_override_that_does_not_reach_the_anniversary_is_ended_without_telling_again(announced):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
@@ -175,10 +175,11 @@ def _forecast(result: Result) -> Iterator[str]:
     """Yield what is said of the days to come: whether a paid level is at risk, and until when the level is safe."""
     if not result.has_forecast:
         return
-    until, lacking = result.stage.valid_until, list(dict.fromkeys(_lacking(result)))
+    until, lacking = result.stage.valid_until, _lacking(result)
     if until is not None and (result.stage.at_risk or (result.is_kept and lacking)):
         text = _("At the anniversary on %(when)s the requirements will not be met, if nothing is added:")
-        yield " ".join([text % {"when": day_text(until)}, *lacking])
+        yield text % {"when": day_text(until)}
+        yield from lacking
     elif until is not None and result.ahead:
         text = _("We cannot tell whether the requirements will be met at the anniversary on %(when)s.")
         yield text % {"when": day_text(until)}
@@ -193,11 +194,17 @@ def _forecast(result: Result) -> Iterator[str]:
             yield text % (level | {"when": day_text(result.safe_until)})
 
 
-def _lacking(result: Result) -> Iterator[str]:
-    """Yield what a paid level lacks at its anniversary, each with its metric."""
+def _lacking(result: Result) -> list[str]:
+    """Return what a paid level lacks at its anniversary, each with its metric.
+
+    Of what several levels ask, the paid one asks most, and stands last.
+    """
+    texts: dict[Any, str] = {}
     for reason in result.ahead:
         if is_met(reason) is False and not _is_open(reason):
-            yield reason_of(reason, result.version)
+            figures = reason.figures
+            texts[figures.get("metric"), figures.get("option"), reason.code] = reason_of(reason, result.version)
+    return list(texts.values())
 
 
 def _row(result: Result, metric: MetricResult) -> MetricRow:

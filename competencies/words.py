@@ -132,7 +132,11 @@ def amount_text(amount: Amount, unit: Unit) -> str:
     assert low is not None
     assert high is not None
     least = number_with_unit(low, unit) if unit is Unit.USD else plain_number(low)
-    return _("between %(low)s and %(high)s") % {"low": least, "high": number_with_unit(high, unit)}
+    return _range_text(least, number_with_unit(high, unit))
+
+
+def _range_text(low: str, high: str) -> str:
+    return _("between %(low)s and %(high)s") % {"low": low, "high": high}
 
 
 def number_with_unit(number: Fraction, unit: Unit) -> str:
@@ -215,8 +219,8 @@ SENTENCES: Mapping[Why, Words] = {
     Why.LEVEL_BELOW_MISSING: Words(
         gettext_lazy("The requirements of %(level)s alone are met, but %(below)s is required as well."), "bad"
     ),
-    Why.AT_ZERO: Words(gettext_lazy("%(metric)s has no points. Each metric must have some."), "bad"),
-    Why.TOTAL_SHORT: Words(gettext_lazy("%(have)s of %(need)s. Missing: %(short)s."), "bad"),
+    Why.AT_ZERO: Words(gettext_lazy("%(metric)s: no points. Each metric must have some."), "bad"),
+    Why.TOTAL_SHORT: Words(gettext_lazy("Total: %(have)s of %(need)s. Missing: %(short)s."), "bad"),
     Why.TOTAL_UNDETERMINED: Words(gettext_lazy("The total is not known: %(have)s. Required: %(need)s."), "info"),
     Why.BEST_TRACK: Words(gettext_lazy("The track with the best total counts: %(track)s."), "info"),
     Why.TRACK_UNDETERMINED: Words(
@@ -259,7 +263,7 @@ SENTENCES: Mapping[Why, Words] = {
     Why.NO_RULE: Words(gettext_lazy("There were no rules for this on that day."), "info"),
 }
 #: The sentence where nothing is known that could decide. What follows it says why.
-_NOT_KNOWN = Words(gettext_lazy("It is not known how much there is. Required: %(need)s."), "info")
+_NOT_KNOWN = Words(gettext_lazy("The figure is not known. Required: %(need)s."), "info")
 #: The sentence where a figure that was never published decides.
 _DECIDES = Words(
     gettext_lazy("How much is required was never published, so nobody can tell whether it is met."), "info"
@@ -356,6 +360,8 @@ def reason_text(reason: Reason, unit: Unit) -> str:
             return str(_SHORT_OF_SHARE) % values
         if unit is not Unit.USD:
             values["have"] = plain_amount(have)  # its unit stands beside it
+    elif reason.code is Why.TOTAL_SHORT and have.low is not None and have.high is not None:
+        values["have"] = _range_text(plain_number(have.low), plain_number(have.high))
     return str(words.text) % values
 
 

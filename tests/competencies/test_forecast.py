@@ -191,6 +191,15 @@ def test_without_a_paid_holding_nothing_is_at_risk(tmp_path):
 
 
 @pytest.mark.django_db
+def test_page_says_once_what_both_a_paid_gold_and_the_silver_below_it_lack(tmp_path, client):
+    load(tmp_path, **sold(*FOUR), holdings=[holding(level="gold", anniversary_on="2018-10-10")])
+    client.force_login(make_member(Partner.objects.get(mpn_id=PARTNER).organisation).user)
+    page = client.get(reverse("competencies:partner_competency", args=[SMCS]), {"as_of": "2018-01-31"}).text
+    assert "if nothing is added: Net new customers: 2 of 25 customers. Missing: 23 customers." in " ".join(
+        strip_tags(page).split()
+    )
+
+
 def test_page_and_api_say_what_is_missing_at_the_anniversary_and_until_when_a_level_is_safe(tmp_path, client):
     load(tmp_path, **sold(*FOUR), holdings=[holding(anniversary_on="2018-10-10")])
     partner = Partner.objects.get(mpn_id=PARTNER)

@@ -108,8 +108,8 @@ def test_shortage_of_unknown_size_is_said_as_what_is_not_known() -> None:
     unknown = Reason(Why.SHORT_BY, {**have, "have": [None, None]})
     nothing = Reason(Why.SHORT_BY, {**have, "have": [0, None]})
     partly = Reason(Why.SHORT_BY, {**have, "have": [5, None]})
-    assert reason_text(unknown, Unit.PERCENT) == "It is not known how much there is. Required: 20%."
-    assert reason_text(nothing, Unit.PERCENT) == "It is not known how much there is. Required: 20%."
+    assert reason_text(unknown, Unit.PERCENT) == "The figure is not known. Required: 20%."
+    assert reason_text(nothing, Unit.PERCENT) == "The figure is not known. Required: 20%."
     assert reason_text(partly, Unit.PERCENT) == "The data is not complete. Known: at least 5%. Required: 20%."
 
 

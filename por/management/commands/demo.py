@@ -78,8 +78,8 @@ class Command(BaseCommand):
             today = timezone.now().date().isoformat()
             call_command(
                 *("make_estate", directory, "--subscriptions", str(SUBSCRIPTIONS), "--seed", str(SEED)),
-                # The newest whole month, and the same of a year before, with a month in between that is not over.
-                *("--today", today, "--months", "14"),
+                # Back to the last year of the competencies that ended in October 2022.
+                *("--today", today, "--months", "60"),
                 stdout=self.stdout,
             )
             for part in (directory, f"{directory}/corrections"):

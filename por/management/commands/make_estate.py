@@ -12,7 +12,7 @@ from por.management.estates.making import EARLIEST, Maker
 
 FEWEST_CUSTOMERS = len(cast.CUSTOMERS) + 1
 FEWEST_PARTNERS = len(cast.PARTNERS)
-MOST_MONTHS = 36
+MOST_MONTHS = 60
 
 
 class Command(BaseCommand):

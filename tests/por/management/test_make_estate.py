@@ -259,7 +259,7 @@ def test_cast_comes_first(estate: Estate) -> None:
     [
         (["--customers", "2"], "at least 10 customers"),
         (["--partners", "2"], "at least 10 customers and 6 partners"),
-        (["--months", "99"], "0 to 36 months"),
+        (["--months", "99"], "0 to 60 months"),
         (["--today", "2012-01-01"], "before 2017-01-01"),
     ],
 )

@@ -88,7 +88,8 @@ class Result:
     `override_until` is the last day of an override by the vendor's staff that stands in for what is not met.
     `next_level` is the one to reach. `version` is that of the rules it was judged by. With a forecast, the level stays
     until `safe_until`; None if no end is seen within a year. `ahead` is what a paid level may lack at its anniversary.
-    With `is_kept`, such an override stands in for it on that day too.
+    With `is_kept`, such an override stands in for it on that day too. `paid_level` is the one that an active company
+    has paid for, whatever is measured.
     """
 
     program: Program
@@ -106,6 +107,7 @@ class Result:
     ahead: list[Reason] = field(default_factory=list)
     override_until: date | None = None
     is_kept: bool = False
+    paid_level: str | None = None
 
     @classmethod
     def read(cls, program: Program, stored: Mapping[str, Any]) -> Result:
@@ -141,6 +143,7 @@ class Result:
             _reasons(stored.get("ahead", [])),
             _day(stored.get("override_until")),
             stored.get("is_kept", False),
+            stage.get("paid_level"),
         )
 
     @classmethod

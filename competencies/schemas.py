@@ -63,7 +63,8 @@ class CompetencyShape(TypedDict):
     level is `at_risk` if the requirements will not be met at its anniversary, `valid_until`, and no override of that
     level or of a higher one holds on that day; null if nobody can tell. `ahead` says what may be missing then.
 
-    `state` is null if it cannot be said, as where no holdings have been imported. Until `override_until`, an override
+    `state` is null if it cannot be said, as where no holdings have been imported. An active company has paid for
+    `paid_level`, whatever it has reached. Until `override_until`, an override
     by platform staff stands in for what is not met.
     """
 
@@ -72,6 +73,7 @@ class CompetencyShape(TypedDict):
     level: str | None
     next_level: str | None
     state: Annotated[str | None, Is(enum=[*(one.value for one in StageName), None])]
+    paid_level: str | None
     valid_until: Day | None
     at_risk: bool | None
     safe_until: Day | None
@@ -139,6 +141,7 @@ EXAMPLE: dict[str, Any] = {
     "level": "silver",
     "next_level": "gold",
     "state": "active",
+    "paid_level": "silver",
     "valid_until": "2016-09-14",
     "at_risk": False,
     "safe_until": "2016-11-30",
@@ -206,6 +209,7 @@ def competency_shape(result: Result) -> CompetencyShape:
         "level": result.level,
         "next_level": result.next_level,
         "state": None if stage.name is None else stage.name.value,
+        "paid_level": result.paid_level,
         "valid_until": None if stage.valid_until is None else stage.valid_until.isoformat(),
         "at_risk": stage.at_risk,
         "safe_until": None if result.safe_until is None else result.safe_until.isoformat(),

@@ -120,6 +120,11 @@ class Shown:
         """Return the last day of an active level."""
         return self.result.stage.valid_until if self.result.stage.name is StageName.ACTIVE else None
 
+    @property
+    def paid_level(self) -> str:
+        """Return the active level that is paid for; "" if nothing is."""
+        return str(LEVELS[self.result.paid_level]) if self.result.paid_level else ""
+
 
 def shown(result: Result) -> Shown:
     """Return what a page shows of a programme, in the reader's language."""

@@ -624,7 +624,14 @@ STAGES = [
         "The requirements are met. It becomes active on the day on which the fee is paid.",
         "Kraven är uppfyllda. Nivån blir aktiv den dag då avgiften betalas.",
     ),
-    (StageName.ACTIVE, PAYER, SMCS, "2018-01-31", "Valid until 10 Oct 2018", "Gäller till och med 10 okt. 2018"),
+    (
+        StageName.ACTIVE,
+        PAYER,
+        SMCS,
+        "2018-01-31",
+        "Paid level: Silver, valid until 10 Oct 2018",
+        "Betald nivå: Silver, gäller till och med 10 okt. 2018",
+    ),
     (
         StageName.LOST,
         LAPSED,

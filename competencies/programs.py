@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cache
 from hashlib import sha256
@@ -15,7 +15,8 @@ from django.utils.translation import pgettext_lazy
 
 from por.programs.lifecycle import LifeCycle
 from por.programs.reading import SOURCES, read_programs, read_sources
-from por.programs.rules import Program
+from por.programs.rules import Kind, Measure, Program
+from por.programs.scoring import BestOfOptions
 
 #: The folders with programmes. The sources of both are in the first.
 FOLDERS = (settings.BASE_DIR / "competencies" / "rules", settings.BASE_DIR / "incentives" / "rules")
@@ -71,6 +72,21 @@ def fingerprint() -> str:
 def sources() -> Mapping[str, str]:
     """Return the sources of figures, by the key that figures name them with."""
     return read_sources(FOLDERS[0] / SOURCES)
+
+
+def problems_of_computed(program: Program) -> Iterator[str]:
+    """Yield why a programme cannot be computed from what is stored, if it is one that should be."""
+    for version in program.versions if program.id in COMPUTED else ():
+        for name, metric in version.metrics.items():
+            kinds = {kind for credit in metric.credit or version.credit for kind in credit.kinds}
+            if isinstance(metric.score, BestOfOptions):
+                kinds = set(map(Kind, metric.score.options))
+            counts_units = metric.measure not in (None, Measure.PEOPLE)
+            if counts_units and Kind.CPOR in kinds and not (metric.only or version.only).workload:
+                yield (
+                    f"{program.file}: {version.id}: metrics.{name}.only.workload: it is empty: claims are of "
+                    "workloads, so name those that count"
+                )
 
 
 def computed_on(day: date) -> list[Program]:

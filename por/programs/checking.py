@@ -14,7 +14,7 @@ from por.programs.figures import Figure
 from por.programs.quantity import point, total
 from por.programs.rules import Credit, Kind, LevelOption, Measure, Metric, Program, Version
 from por.programs.scoring import AllOrNothing, BandedRate, BestOfOptions, Milestone, Score
-from por.programs.tests import ENOUGH, All, Compare, Test
+from por.programs.tests import ENOUGH, All, Compare, Test, parts_of
 from por.programs.values import Derived
 
 #: Where in a programme something is wrong, and what.
@@ -71,8 +71,7 @@ def _version(program: Program, version: Version) -> Iterator[Problem]:
     yield from _window("window", version.window)
     for name, metric in version.metrics.items():
         at = f"metrics.{name}"
-        if metric.unit_test and not any(test in version.tests for test in _unit_tests(metric.unit_test, tracks)):
-            yield f"{at}.unit_test", f"{metric.unit_test} is no test of this version"
+        yield from _unit_test(at, metric, version, tracks)
         if metric.window is not None:
             yield from _window(f"{at}.window", metric.window)
         yield from _holding(at, metric)
@@ -178,9 +177,17 @@ def _gates(version: Version) -> Iterator[Problem]:
                 yield f"gates.{number}.code", f"another gate has the code {one.code} on {first}"
 
 
-def _unit_tests(name: str, tracks: tuple[str, ...]) -> Iterator[str]:
-    yield name
-    yield from (f"{name}_{track}" for track in tracks)
+def _unit_test(at: str, metric: Metric, version: Version, tracks: tuple[str, ...]) -> Iterator[Problem]:
+    """Yield a test of units that does not exist, or whose numbers cannot be compared with."""
+    if not metric.unit_test:
+        return
+    names = (metric.unit_test, *(f"{metric.unit_test}_{track}" for track in tracks))
+    tests = [version.tests[name] for name in names if name in version.tests]
+    if not tests:
+        yield f"{at}.unit_test", f"{metric.unit_test} is no test of this version"
+    for part in (part for test in tests for part in parts_of(test) if isinstance(part, Compare)):
+        if metric.measure and not all(part.figure.of({"track": track}).known for track in tracks or ("",)):
+            yield _in_version(part.figure), f"{at}.unit_test compares units with it, so it has to be one known number"
 
 
 def _bands(at: str, score: BandedRate) -> Iterator[Problem]:

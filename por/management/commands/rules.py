@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from competencies.programs import FOLDERS, sources
+from competencies.programs import FOLDERS, problems_of_computed, sources
 from por.programs.nodes import RuleErrors
 from por.programs.reading import SOURCES, read_programs
 from por.programs.rules import Program, Version
@@ -41,6 +41,8 @@ class Command(BaseCommand):
     def check_rules(self, options: dict[str, Any]) -> None:
         """Write how much was read. Raises CommandError with every error."""
         programs = _read(options["folders"] or FOLDERS)
+        if found := [problem for program in programs.values() for problem in problems_of_computed(program)]:
+            raise CommandError("\n".join([*found, f"{len(found)} errors."]))
         versions = [version for program in programs.values() for version in program.versions]
         every = [figure for version in versions for figure in figures(version)]
         missing = sum(not figure.published for figure in every)

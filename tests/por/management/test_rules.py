@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+
+from competencies.programs import FOLDERS
 
 
 def rules(*arguments: str) -> str:
@@ -28,6 +31,42 @@ def test_check_names_every_error_with_file_line_and_key(tmp_path: Path) -> None:
     assert f"{tmp_path}/bad.yaml:2: famly: the key is not known; did you mean family?" in str(error.value)
     assert f"{tmp_path}/bad.yaml:1: family: it is missing" in str(error.value)
     assert "2 errors." in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "error"),
+    [
+        (
+            "pcs_modern_work.yaml",
+            "only: {trial: false, workload: [exo, spo, teams, yammer, proplus, intune]}",
+            "only: {trial: false}",
+            "pcs-mw-2022: metrics.net_customer_adds.only.workload: it is empty: claims are of workloads",
+        ),
+        (
+            "pcs_azure.yaml",
+            "consumption_best_of_last_two_months, gte: 1000",
+            "consumption_best_of_last_two_months, gte: {value: null, status: unknown}",
+            "unit_test compares units with it, so it has to be one known number",
+        ),
+        (
+            "pcs_azure.yaml",
+            "gte: {enterprise: 1000, smb: 500}",
+            "gte: {enterprise: 1000, smb: {value: null, status: unknown}}",
+            "unit_test compares units with it, so it has to be one known number",
+        ),
+    ],
+)
+def test_check_names_what_a_computed_programme_cannot_be_measured_by(
+    tmp_path: Path, file: str, before: str, after: str, error: str
+) -> None:
+    copytree(FOLDERS[0], tmp_path, dirs_exist_ok=True)
+    written = (tmp_path / file).read_text(encoding="utf-8")
+    assert before in written
+    (tmp_path / file).write_text(written.replace(before, after, 1), encoding="utf-8")
+    with pytest.raises(CommandError) as found:
+        rules("check", str(tmp_path))
+    assert error in str(found.value)
+    assert str(tmp_path / file) in str(found.value)
 
 
 def test_check_of_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
-from fractions import Fraction
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from associations.record.rules import AssociationKind
-from competencies.programs import programs, sources
-from competencies.words import LEVELS, METRICS, OPTIONS, TRACKS, number_with_unit, plain_number
-from por.directory.models import Partner
+from competencies.programs import programs
+from competencies.required import STATUSES, Requirement, credentials_text, requirements, source_texts
+from competencies.words import METRICS, TRACKS, of_metric
 from por.programs.calendars import Window, WindowKind
-from por.programs.figures import Figure, Status
-from por.programs.judging import TOTAL
-from por.programs.rules import Credit, Family, Metric, OwnTenant, Program, Retroactive, Unit, Version
-from por.programs.scoring import BestOfOptions, Ladder, Linear, PerUnit, Threshold
+from por.programs.facts import TRACK
+from por.programs.rules import (
+    Credit,
+    Family,
+    OwnTenant,
+    Precision,
+    Program,
+    Retroactive,
+    TrackRule,
+    Version,
+)
 from por.programs.showing import differences, lines
-from por.programs.tests import Compare, Operator, parts_of
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
@@ -32,14 +37,11 @@ FAMILIES: dict[Family, LazyText] = {
     Family.BENEFIT: gettext_lazy("Benefits"),
     Family.INCENTIVE: gettext_lazy("Incentives"),
 }
-STATUSES: dict[Status, LazyText] = {
-    Status.OFFICIAL: gettext_lazy("Official"),
-    Status.SECONDARY: gettext_lazy("Secondary source"),
-    Status.INFERRED: gettext_lazy("Our interpretation"),
-    Status.GATED: gettext_lazy("Published only to partners"),
-    Status.UNKNOWN: gettext_lazy("Not published"),
-    Status.SYNTHETIC: gettext_lazy("Made up for tests"),
-    Status.OURS: gettext_lazy("Our own rule"),
+PRECISIONS: dict[Precision, LazyText] = {
+    Precision.DAY: gettext_lazy("The days are exact."),
+    Precision.MONTH: gettext_lazy("Of these days, the sources name the months."),
+    Precision.HALF_YEAR: gettext_lazy("Of these days, the sources name half a year."),
+    Precision.UNKNOWN: gettext_lazy("No source names these days exactly."),
 }
 RETROACTIVE: dict[Retroactive, LazyText] = {
     Retroactive.WINDOW: gettext_lazy(
@@ -58,34 +60,6 @@ WINDOWS: dict[WindowKind, LazyText] = {
     WindowKind.SNAPSHOT: gettext_lazy("The day itself"),
     WindowKind.ROLLING_DAYS: gettext_lazy("The last %(days)s days"),
 }
-OPERATORS: dict[Operator, LazyText] = {
-    Operator.GTE: gettext_lazy("at least %(figure)s"),
-    Operator.GT: gettext_lazy("more than %(figure)s"),
-    Operator.LTE: gettext_lazy("at most %(figure)s"),
-    Operator.LT: gettext_lazy("less than %(figure)s"),
-    Operator.EQ: gettext_lazy("exactly %(figure)s"),
-}
-#: The values of choices that have a name of their own; the others are names of products.
-CHOICE_VALUES: dict[str, LazyText | str] = {**dict(Partner.Market.choices), **TRACKS}
-
-
-@dataclass(frozen=True)
-class Sourced:
-    """A figure in words, how sure it is, and the texts of its sources."""
-
-    text: str
-    status: str
-    sources: list[str]
-    is_published: bool
-
-
-@dataclass(frozen=True)
-class Requirement:
-    """What a metric must have, for a level or for points."""
-
-    what: str
-    metric: str
-    figures: list[Sourced]
 
 
 @dataclass(frozen=True)
@@ -97,16 +71,35 @@ class Shared:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What differs between the rules of two days: what it was and what it is; "" if there was or is nothing."""
+
+    name: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What differs from the rules of an earlier or later day: in words, and as the files of rules have it."""
+
+    day: date
+    version: Version
+    changes: list[Change]
+    lines: list[str]
+
+
+@dataclass(frozen=True)
 class VersionPage:
     """A version of a programme's rules on a day, as a page shows it."""
 
     version: Version
     status: str
+    precision: str
     sources: list[str]
     requirements: list[Requirement]
     facts: list[Shared]
     lines: list[tuple[str, str]]
-    changes: list[str]
 
 
 def by_family(day: date) -> list[tuple[LazyText, list[tuple[Program, Version | None]]]]:
@@ -119,121 +112,73 @@ def by_family(day: date) -> list[tuple[LazyText, list[tuple[Program, Version | N
 
 
 def page_of(program: Program, version: Version, day: date) -> VersionPage:
-    """Return what a page shows of a version. `changes` is what differs from the last day of the version before."""
-    now = lines(version, day)
-    number = program.versions.index(version)
-    earlier = program.versions[number - 1] if number else None
-    last = (earlier.ends or day) if earlier is not None else day
+    """Return what a page shows of a version."""
     return VersionPage(
         version,
         str(STATUSES[version.status]),
-        _texts(version.sources),
-        [*_levels(program, version), *_scores(version)],
-        [*_credit(version, day), *_counting(version), *_people(version, day)],
-        now,
-        differences(lines(earlier, last), now) if earlier is not None else [],
+        str(PRECISIONS[version.precision]),
+        source_texts(version.sources),
+        requirements(version),
+        [*_credit(version, day), *_counting(version), *_choosing(program, version), *_people(version, day)],
+        lines(version, day),
     )
 
 
-# --- What is required -----------------------------------------------------------------------------------------------
+# --- What differs ---------------------------------------------------------------------------------------------------
 
 
-def _levels(program: Program, version: Version) -> Iterator[Requirement]:
-    """Yield what each level asks of each metric."""
-    if version.outcome is None:
-        return
-    for name, option in version.outcome.options.items():
-        for level, test in option.levels.items():
-            what = str(LEVELS[level])
-            if len(version.outcome.options) > 1:
-                what = f"{what} ({OPTIONS[name]})"
-            for part in parts_of(test):
-                if isinstance(part, Compare):
-                    unit = _unit(version, part.label)
-                    figures = [_sourced(choices, leaf, unit, part.operator) for choices, leaf in part.figure.leaves()]
-                    yield Requirement(what, _metric(part.label), figures)
-    if (rule := version.outcome.qualified) is not None:
-        what = _("Qualified")
-        total = [_sourced(names, leaf, Unit.POINTS, Operator.GTE) for names, leaf in rule.min_total.leaves()]
-        yield Requirement(what, str(METRICS[TOTAL]), total)
-        each = [_sourced(names, leaf, Unit.POINTS, Operator.GT) for names, leaf in rule.each_above.leaves()]
-        yield Requirement(what, _("Each metric"), each)
+def day_before(program: Program, version: Version) -> date | None:
+    """Return the last day of the version before this one; None for the first one."""
+    return version.begins - timedelta(days=1) if version is not program.versions[0] else None
 
 
-def _scores(version: Version) -> Iterator[Requirement]:
-    """Yield what gives the most points of each metric."""
-    for name, metric in version.metrics.items():
-        if metric.score is None:
-            continue
-        for figure, unit in _figures_of(metric):
-            figures = [_sourced(choices, leaf, unit, Operator.GTE) for choices, leaf in figure.leaves()]
-            most = metric.score.most({})
-            points = plain_number(Fraction(most.high)) if most.known else ""
-            what = _("%(points)s points") % {"points": points} if points else _("Points")
-            yield Requirement(what, _metric(name), figures)
+def differences_from(program: Program, page: VersionPage, day: date, other: date) -> Differences | None:
+    """Return what differs on a day from the rules of another one; None if there were none on that."""
+    version = program.on(other)
+    if version is None:
+        return None
+    before, after = (_in_words(one) for one in (page_of(program, version, other), page))
+    changes = [
+        Change(name, before.get(name, ""), after.get(name, ""))
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+    return Differences(other, version, changes, differences(lines(version, other), lines(page.version, day)))
 
 
-def _figures_of(metric: Metric) -> Iterator[tuple[Figure, Unit]]:
-    score = metric.score
-    if isinstance(score, Linear | Threshold):
-        yield score.at, metric.unit
-    elif isinstance(score, BestOfOptions):
-        for option in score.options.values():
-            yield option.at, metric.unit
-    elif isinstance(score, PerUnit):
-        yield score.each, Unit.POINTS
-    elif isinstance(score, Ladder):
-        yield score.elective_points, Unit.POINTS
-
-
-def _metric(label: str) -> str:
-    return str(METRICS.get(label, label))
-
-
-def _unit(version: Version, label: str) -> Unit:
-    return version.metrics[label].unit if label in version.metrics else Unit.POINTS
-
-
-def _sourced(choices: Iterable[str], figure: Figure, unit: Unit, operator: Operator) -> Sourced:
-    """Return a figure in words, after the choices that lead to it: Developed: at least USD 15,000."""
-    text = _("not published")
-    if figure.published:
-        amount = number_with_unit(Fraction(figure.value.low), unit)
-        text = str(OPERATORS[operator]) % {"figure": amount}
-    names = ", ".join(str(CHOICE_VALUES.get(one, one)) for one in choices)
-    return Sourced(
-        f"{names}: {text}" if names else text, str(STATUSES[figure.status]), _texts(figure.sources), figure.published
-    )
-
-
-def _texts(keys: Iterable[str]) -> list[str]:
-    known = sources()
-    return [known[one] for one in keys]
+def _in_words(page: VersionPage) -> dict[str, str]:
+    """Return what a page says, by what it is about."""
+    found: dict[str, list[str]] = {_("Certainty"): [page.status], _("Sources"): page.sources}
+    for one in page.requirements:
+        found.setdefault(f"{one.what}: {one.metric}", []).append(one.text)
+    found |= {fact.name: fact.texts for fact in page.facts}
+    return {name: "; ".join(texts) for name, texts in found.items()}
 
 
 # --- How it is counted ----------------------------------------------------------------------------------------------
 
 
 def _credit(version: Version, day: date) -> Iterator[Shared]:
-    entries = [*version.credit, *(one for metric in version.metrics.values() for one in metric.credit)]
-    newest: dict[str, Credit] = {}
-    for one in entries:
-        if one.begins is None or one.begins <= day:
-            newest[one.track] = one
-    texts = []
-    for track, one in newest.items():
-        kinds = ", ".join(str(AssociationKind(kind.value).label) for kind in one.kinds)
-        texts.append(f"{TRACKS[track]}: {kinds}" if track else kinds)
+    """Yield which associations count on a day: for all metrics, and for those that have their own."""
+    texts = [*_kinds(version.credit, day)]
+    for name, metric in version.metrics.items():
+        own = _kinds(metric.credit, day)
+        texts += [of_metric(name, text) for text in own]
     if texts:
         yield Shared(_("Associations that count"), texts)
+
+
+def _kinds(credit: tuple[Credit, ...], day: date) -> Iterator[str]:
+    newest = {one.track: one for one in credit if one.begins is None or one.begins <= day}
+    for track, one in newest.items():
+        kinds = ", ".join(str(AssociationKind(kind.value).label) for kind in one.kinds)
+        yield f"{TRACKS[track]}: {kinds}" if track else kinds
 
 
 def _counting(version: Version) -> Iterator[Shared]:
     yield Shared(_("Months"), [str(RETROACTIVE[version.retroactive])])
     windows = [
-        f"{_metric(name)}: {_window(metric.window)}"
-        for name, metric in version.metrics.items()
-        if metric.window is not None
+        of_metric(name, _window(metric.window)) for name, metric in version.metrics.items() if metric.window is not None
     ]
     yield Shared(_("Time"), [_window(version.window), *windows])
     own = (
@@ -248,11 +193,22 @@ def _window(window: Window) -> str:
     return str(WINDOWS[window.kind]) % {"months": window.months, "days": window.days}
 
 
+def _choosing(program: Program, version: Version) -> Iterator[Shared]:
+    """Yield which track counts, and of which days one is enough."""
+    choice = program.choices.get(TRACK)
+    if choice is not None and choice.how is TrackRule.BEST_TOTAL:
+        yield Shared(_("Tracks"), [_("The track with the best total counts.")])
+    elif choice is not None and version.metrics:
+        yield Shared(_("Tracks"), [_("The customers decide which track counts.")])
+    rule = version.outcome.qualified if version.outcome is not None else None
+    if rule is not None and rule.on_any_day_of_months is not None:
+        text = _("It is enough to qualify in one of the last %(months)s months.")
+        yield Shared(_("Qualified"), [text % {"months": rule.on_any_day_of_months}])
+
+
 def _people(version: Version, day: date) -> Iterator[Shared]:
     for name, metric in version.metrics.items():
         if metric.holding is None:
             continue
-        sets = [_(" and ").join(one) for one in metric.holding.on(day)]
-        if not metric.holding.complete:
-            sets.append(_("Others whose names are not published. They are not counted."))
-        yield Shared(_metric(name), sets)
+        sets = credentials_text(metric.holding.on(day), is_complete=metric.holding.complete)
+        yield Shared(str(METRICS[name]), sets)

@@ -42,6 +42,18 @@ class PeopleField(forms.CharField):
             raise forms.ValidationError(str(refused.message), code=refused.code) from None
 
 
+class RulesForm(AsOfForm):
+    """The day of which rules are shown, and another day with whose rules they are compared."""
+
+    against = forms.DateField(
+        label=_("Compare with"),
+        required=False,
+        input_formats=["%Y-%m-%d"],
+        error_messages={"invalid": _("Enter a date as year-month-day, for example 2026-03-31.")},
+        widget=DAY,
+    )
+
+
 class Whose(FilterForm):
     """Whose competencies."""
 

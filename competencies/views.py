@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from competencies.browsing import by_family, page_of
+from competencies.browsing import by_family, day_before, differences_from, page_of
 from competencies.closing import gaps_of
 from competencies.evidence import evidence_known, evidence_of
 from competencies.explained import days_table, gap_table, months_table, together_table, tracks_table
-from competencies.forms import KnownAtForm, PeopleFilter, WhatIfPageForm
+from competencies.forms import KnownAtForm, PeopleFilter, RulesForm, WhatIfPageForm
 from competencies.measures.asking import asked_once
 from competencies.models import Round
 from competencies.months import ask_ahead, days_of, months_of
@@ -40,6 +40,7 @@ from por.errors import NotFound
 from por.programs.codes import Why
 from por.programs.rules import Program
 from por.web.filters import AsOfForm
+from por.web.formatting import day_text
 from por.web.lists import Listing, counted, csv_file
 from por.web.pages import as_of_context, render_page, submit
 
@@ -130,20 +131,29 @@ def programme_list(request: Request) -> HttpResponse:
 
 @require_safe
 def programme(request: Request, program: str) -> HttpResponse:
-    """Show the rules of a programme on a day: each figure with its source, who counts, and what has changed."""
-    form, day, status = _asked(request)
+    """Show the rules of a programme on a day: each figure with its source, who counts, and what differs from a day.
+
+    If no day is named, it is the last one of the version before.
+    """
     found = programs().get(program)
     if found is None:
         raise NotFound("not_found", _("There is no programme with this ID."))
+    form = RulesForm(request.GET)
+    status = 200 if form.is_valid() else 422
+    day = form.day or timezone.localdate()
     version = found.on(day)
+    page = page_of(found, version, day) if version is not None else None
+    other = (status == 200 and form.cleaned_data["against"]) or (version and day_before(found, version))
     return _render(
         request,
         "programme_detail",
         form,
         status,
         program=found,
-        page=page_of(found, version, day) if version is not None else None,
-        is_announced=version is not None and day < version.begins,
+        page=page,
+        other=other,
+        other_day=day_text(other) if other else "",
+        differences=differences_from(found, page, day, other) if page is not None and other else None,
     )
 
 

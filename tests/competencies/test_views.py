@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import html
 from datetime import date
 from functools import partial
 from typing import Any
 
 import pytest
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from associations.attaching.actions import attach as attaching
 from competencies import actions
+from competencies.programs import programs
+from competencies.required import CHOICE_VALUES
 from por.accounts.models import Actor
 from por.directory.models import Subscription
 from por.history.actions.relaying import relay
@@ -177,8 +181,6 @@ def test_number_of_queries_does_not_grow_with_customers() -> None:
 @pytest.mark.parametrize("day", ["2014-09-01", "2016-05-24", "2019-10-01", "2022-10-03", ""])
 @pytest.mark.parametrize("language", ["en", "sv"])
 def test_rules_of_every_programme_can_be_read_on_every_day_by_everyone(day: str, language: str) -> None:
-    from competencies.programs import programs
-
     client = signed_in(make_member(make_customer().organisation, "viewer"), language=language)
     query = {"as_of": day} if day else {}
     assert client.get(reverse("competencies:programme_list"), query).status_code == 200
@@ -195,9 +197,67 @@ def test_rules_show_each_figure_with_status_and_source_and_what_changed() -> Non
     assert "Developing: at least USD\xa010,000" in text
     assert "microsoftpartnercommunity.com" in text
     assert "+ retroactive: from_attach" in text
+    assert "What differs from 31 Dec 2018" in text
     assert (
         "Each month counts for the partner that was associated at its end, from the day the association began." in text
     )
+
+
+def words_of(page: str) -> str:
+    return " ".join(html.unescape(strip_tags(page)).split())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("program", "day", "said"),
+    [
+        ("pcs.modern_work", "2024-06-30", "30 points Usage growth: Partner of record Enterprise: at least 4,000 users"),
+        ("pcs.azure.data_ai", "2024-06-30", "30 points Net customer adds 10 points for each"),
+        ("pcs.azure.data_ai", "2024-06-30", "40 points People with the first required step at least 2 people"),
+        ("pcs.azure.data_ai", "2026-06-30", "The customers decide which track counts."),
+        ("pcs.modern_work", "2024-06-30", "It is enough to qualify in one of the last 6 months."),
+        ("pci.cba", "2020-09-01", "Customer Engagement, Developed: at least 10 customers"),
+        ("pci.cba", "2020-09-01", "Developed: from 15 people on: 35% more"),
+        ("competency.smcs", "2016-06-30", "Of these days, the sources name half a year."),
+        ("pcs.business_applications", "2024-06-30", "Usage growth: Claimed partner of record, Cloud Solution Provider"),
+    ],
+)
+def test_rules_say_what_gives_points_and_how(program: str, day: str, said: str) -> None:
+    client = signed_in(make_member(make_customer().organisation))
+    page = client.get(reverse("competencies:programme", args=[program]), {"as_of": day}).content.decode()
+    assert said in words_of(page)
+
+
+@pytest.mark.django_db
+def test_rules_of_two_days_are_compared_in_words() -> None:
+    client = signed_in(make_member(make_customer().organisation))
+    page = reverse("competencies:programme", args=["competency.smcs"])
+
+    def compared(day: str, **asked: str) -> str:
+        return words_of(client.get(page, {"as_of": day} | asked).content.decode())
+
+    assert "Gold: New customers at least 30 customers at least 25 customers" in compared(
+        "2016-01-01", against="2015-01-01"
+    )
+    assert "Nothing differs: the same rules applied on both days." in compared("2016-01-01", against="2015-12-01")
+    assert "There were no rules for this on that day." in compared("2016-01-01", against="2010-01-01")
+    assert "This is the first version." in compared("2015-01-01")
+    answer = client.get(page, {"as_of": "2016-01-01", "against": "yesterday"})
+    assert answer.status_code == 422
+    assert "Enter a date as year-month-day" in answer.content.decode()
+
+
+@pytest.mark.django_db
+def test_list_says_when_programmes_without_rules_had_some() -> None:
+    client = signed_in(make_member(make_customer().organisation))
+    text = words_of(client.get(reverse("competencies:programme_list")).content.decode())
+    assert "Small and Midmarket Cloud Solutions competency.smcs None 1 Sep 2014 to 2 Oct 2022" in text
+
+
+@pytest.mark.django_db
+def test_every_value_of_a_choice_has_a_name() -> None:
+    values = {value for one in programs().values() for choice in one.choices.values() for value in choice.of}
+    assert values <= CHOICE_VALUES.keys()
 
 
 @pytest.mark.django_db

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -13,8 +13,9 @@ from django.utils.translation import gettext as _
 
 from competencies.measures.people import HOME, VALID
 from competencies.programs import computed_on
+from competencies.required import Requirement, credentials_text, requirements
 from competencies.words import METRICS
-from por.accounts.models import Organisation
+from por.accounts.models import Actor, Organisation
 from por.directory.models import Credential
 from por.programs.rules import Measure, Program
 
@@ -24,17 +25,56 @@ ORDER = ("person", "credential", "valid_from", "pk")
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A metric of a programme that asks for people on a day: which credentials count, and how many people are required.
+
+    `is_complete` is false where further credentials count whose names are not published; then `sets` may be empty.
+    """
+
+    program: Program
+    metric: str
+    sets: tuple[tuple[str, ...], ...]
+    is_complete: bool
+    required: list[Requirement]
+
+    @property
+    def name(self) -> str:
+        return str(METRICS[self.metric])
+
+    @property
+    def needs(self) -> list[str]:
+        """Return how many people are required for what, in words."""
+        return [
+            _("%(what)s: %(text)s") % {"what": self._what(one), "text": figure.text}
+            for one in self.required
+            for figure in one.figures
+        ]
+
+    def _what(self, required: Requirement) -> str:
+        return required.what if required.metric == self.name else f"{required.what}, {required.metric}"
+
+    @property
+    def credentials(self) -> list[str]:
+        """Return which credentials count, in words."""
+        return credentials_text(self.sets, is_complete=self.is_complete)
+
+
+@dataclass(frozen=True)
 class Held:
     """A credential of a person. `counts` are the programmes and metrics for which the person counts with it.
 
-    `is_elsewhere` says that the person counts for another company, which is not named.
+    `lacking` has, where the credential counts only together with others, those of them that the person does not have.
+    `elsewhere` is the company for which the person counts, if that is another one; None if the reader may not know it.
     """
 
     credential: Credential
     counts: list[tuple[Program, str]]
+    lacking: list[tuple[Program, str, tuple[str, ...]]]
     is_valid: bool
     expires_soon: bool
     is_elsewhere: bool
+    elsewhere: Organisation | None
+    is_any_named: bool
 
     @property
     def said(self) -> list[str]:
@@ -43,6 +83,33 @@ class Held:
             _("%(programme)s: %(metric)s") % {"programme": program.title, "metric": METRICS[metric]}
             for program, metric in self.counts
         ]
+
+    @property
+    def why_not(self) -> str:
+        """Return why the person counts for nothing with it, and what would change that; "" if the person counts."""
+        if self.counts:
+            return ""
+        if self.elsewhere is not None:
+            text = _(
+                "Counts for %(company)s (MPN ID %(number)s), which had a valid credential of this person first. A "
+                "person counts for one company."
+            )
+            return text % {"company": self.elsewhere.name, "number": self.elsewhere.number}
+        if self.is_elsewhere:
+            return _(
+                "Counts for another company, which had a valid credential of this person first. A person counts for "
+                "one company. If that is wrong, ask platform staff to correct credentials.csv."
+            )
+        if not self.is_valid:
+            return _("Not valid on this day.")
+        if self.lacking:
+            program, metric, names = self.lacking[0]
+            text = _("Counts for %(programme)s (%(metric)s) only together with %(credentials)s.")
+            given = {"programme": program.title, "metric": METRICS[metric], "credentials": _(" and ").join(names)}
+            return text % given
+        if self.is_any_named:
+            return _("No programme of this day names this credential.")
+        return _("No programme of this day names the credentials that count, so nobody is counted.")
 
 
 def credentials_of(company: Organisation) -> QuerySet[Credential]:
@@ -61,8 +128,25 @@ def expiring_from(day: date) -> Q:
     return valid_on(day) & Q(valid_to__lte=day + SOON)
 
 
-def held(company: Organisation, rows: Sequence[Credential], day: date) -> list[Held]:
-    """Return some credentials of a company with what their people count for on a day, in three queries at most."""
+def asked_on(day: date) -> list[Asked]:
+    """Return the metrics of computed programmes that ask for people on a day."""
+    found = []
+    for program in computed_on(day):
+        version = program.on(day)
+        assert version is not None
+        needs = requirements(version)
+        for name, metric in version.metrics.items():
+            if metric.measure is Measure.PEOPLE and metric.holding is not None:
+                required = [one for one in needs if one.name == name]
+                found.append(Asked(program, name, metric.holding.on(day), metric.holding.complete, required))
+    return found
+
+
+def held(company: Organisation, rows: Sequence[Credential], day: date, actor: Actor) -> list[Held]:
+    """Return some credentials of a company with what their people count for on a day, in four queries at most.
+
+    Staff read for which other company somebody counts; a company does not.
+    """
     people = {one.person for one in rows}
     homes = _homes(people, day)
     owned: dict[str, set[str]] = defaultdict(set)
@@ -70,35 +154,39 @@ def held(company: Organisation, rows: Sequence[Credential], day: date) -> list[H
         credentials_of(company).filter(valid_on(day), person__in=people).values_list("person", "credential")
     ):
         owned[person].add(name)
-    asked = list(_asked(day))
-    return [_held(one, homes.get(one.person), company.pk, owned[one.person], asked, day) for one in rows]
+    others = Organisation.objects.in_bulk(set(homes.values()) - {company.pk}) if actor.is_staff else {}
+    asked = [one for one in asked_on(day) if one.sets]
+    return [_held(one, homes.get(one.person), company.pk, others, owned[one.person], asked, day) for one in rows]
 
 
 def _held(
     one: Credential,
     home: int | None,
     company: int,
+    others: Mapping[int, Organisation],
     owned: set[str],
-    asked: list[tuple[Program, str, tuple[tuple[str, ...], ...]]],
+    asked: list[Asked],
     day: date,
 ) -> Held:
     is_valid = one.valid_from <= day and (one.valid_to is None or one.valid_to >= day)
-    counts = [
-        (program, metric)
-        for program, metric, sets in asked
-        if is_valid and home == company and any(one.credential in names and owned >= set(names) for names in sets)
+    is_here = is_valid and home == company
+    of_one = [(of, names) for of in asked for names in of.sets if one.credential in names] if is_here else []
+    counts = {(of.program.id, of.metric): (of.program, of.metric) for of, names in of_one if owned >= set(names)}
+    lacking = [
+        (of.program, of.metric, tuple(name for name in names if name not in owned))
+        for of, names in of_one
+        if (of.program.id, of.metric) not in counts
     ]
-    soon = is_valid and one.valid_to is not None and one.valid_to <= day + SOON
-    return Held(one, counts, is_valid, soon, is_valid and home != company)
-
-
-def _asked(day: date) -> Iterator[tuple[Program, str, tuple[tuple[str, ...], ...]]]:
-    """Yield the metrics of people whose credentials are known, with the sets that are accepted on a day."""
-    for program in computed_on(day):
-        version = program.on(day)
-        for name, metric in version.metrics.items() if version else ():
-            if metric.measure is Measure.PEOPLE and metric.holding and (sets := metric.holding.on(day)):
-                yield program, name, sets
+    return Held(
+        one,
+        list(counts.values()),
+        lacking,
+        is_valid,
+        is_valid and one.valid_to is not None and one.valid_to <= day + SOON,
+        is_valid and not is_here,
+        others.get(home) if is_valid and home is not None else None,
+        bool(asked),
+    )
 
 
 def _homes(people: Collection[str], day: date) -> dict[str, int]:

@@ -24,7 +24,7 @@ from competencies.forms import KnownAtForm, PeopleFilter, RulesForm, WhatIfPageF
 from competencies.measures.asking import asked_once
 from competencies.models import Round
 from competencies.months import ask_ahead, days_of, months_of
-from competencies.people import ORDER, credentials_of, held
+from competencies.people import ORDER, asked_on, credentials_of, held
 from competencies.programs import computed_on, last_day_of_rules, programs, without_rules
 from competencies.queries import attained, attained_in, company_for, known, known_in, program_on
 from competencies.results import Result
@@ -33,7 +33,7 @@ from competencies.tracks import tracks_of
 from competencies.words import SENTENCES
 from por.accounts.guards import only
 from por.accounts.middleware import Request
-from por.accounts.models import Organisation
+from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.models import Credential
 from por.errors import NotFound
@@ -48,7 +48,7 @@ NO_RULES = SENTENCES[Why.NO_RULE].text
 #: Credentials of a file that are read at a time.
 BATCH = 500
 PEOPLE_COLUMNS = ["person", "credential", "valid_from", "valid_to", "location", "mpn_id", "counts_for"]
-PEOPLE_COLUMNS += ["counts_elsewhere"]
+PEOPLE_COLUMNS += ["counts_elsewhere", "why_not"]
 
 
 @require_safe
@@ -231,9 +231,14 @@ def _people(request: Request, company: Organisation) -> HttpResponseBase:
     )
     day = (found.form.is_valid() and cast(PeopleFilter, found.form).day) or timezone.localdate()
     if found.wants_csv:
-        rows = (line for some in _batches(found.ordered) for line in _people_lines(company, some, day))
+        rows = (line for some in _batches(found.ordered) for line in _people_lines(company, some, day, request.actor))
         return csv_file(str(_("people")), PEOPLE_COLUMNS, rows, day=day)
-    context = found.context | {"company": company, "rows": held(company, found.page.rows, day)}
+    context = found.context | {
+        "company": company,
+        "rows": held(company, found.page.rows, day, request.actor),
+        "asked": asked_on(day),
+        "day": day,
+    }
     return render_page(request, "competencies/people.html", context, part="list", status=found.status)
 
 
@@ -247,11 +252,11 @@ def _credentials_text(count: int) -> str:
     return ngettext("%(n)s credential", "%(n)s credentials", count) % {"n": counted(count)}
 
 
-def _people_lines(company: Organisation, rows: Sequence[Credential], day: date) -> Iterator[list[Any]]:
-    for one in held(company, rows, day):
+def _people_lines(company: Organisation, rows: Sequence[Credential], day: date, actor: Actor) -> Iterator[list[Any]]:
+    for one in held(company, rows, day, actor):
         shown = one.credential
         location = [shown.partner.organisation.name, shown.partner.mpn_id]
-        said = ["; ".join(one.said), one.is_elsewhere]
+        said = ["; ".join(one.said), one.is_elsewhere, one.why_not]
         yield [shown.person, shown.credential, shown.valid_from, shown.valid_to, *location, *said]
 
 

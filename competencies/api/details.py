@@ -398,6 +398,8 @@ class PersonShape(TypedDict):
     expires_soon: Annotated[bool, Is(description="Valid, and its last day is within 90 days.")]
     counts_for: list[CountsShape]
     counts_elsewhere: bool
+    counts_at: Annotated[str | None, Is(description="The MPN ID of the other company. For staff only.")]
+    why_not: Annotated[str, Is(description="Why the person counts for nothing with it; empty if the person counts.")]
 
 
 PERSON_EXAMPLE: dict[str, Any] = {
@@ -410,9 +412,11 @@ PERSON_EXAMPLE: dict[str, Any] = {
     "expires_soon": False,
     "counts_for": [{"program": "competency.smcs", "metric": "people_with_exam"}],
     "counts_elsewhere": False,
+    "counts_at": None,
+    "why_not": "",
 }
 PEOPLE_COLUMNS = ["person", "credential", "valid_from", "valid_to", "mpn_id", "is_valid", "expires_soon"]
-PEOPLE_COLUMNS += ["counts_elsewhere"]
+PEOPLE_COLUMNS += ["counts_for", "counts_elsewhere", "counts_at", "why_not"]
 
 
 class PeopleList(Endpoint):
@@ -434,7 +438,7 @@ class PeopleList(Endpoint):
         return listing(
             request,
             asked.apply(credentials_of(company), actor),
-            lambda page: [_person(one) for one in held(company, page, day)],
+            lambda page: [_person(one) for one in held(company, page, day, actor)],
             order=ORDER,
             columns=PEOPLE_COLUMNS,
             name="people",
@@ -453,4 +457,6 @@ def _person(one: Held) -> PersonShape:
         "expires_soon": one.expires_soon,
         "counts_for": [{"program": program.id, "metric": metric} for program, metric in one.counts],
         "counts_elsewhere": one.is_elsewhere,
+        "counts_at": one.elsewhere.number if one.elsewhere else None,
+        "why_not": one.why_not,
     }

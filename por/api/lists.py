@@ -126,7 +126,11 @@ def _csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
 
 
 def _cell(row: Any, path: str) -> Any:
+    """Return a cell of a row: of a list its parts, each with its values in order."""
     for name in path.split("."):
         row = row.get(name) if row is not None else None
+    if isinstance(row, list):
+        parts = (one.values() if isinstance(one, Mapping) else (one,) for one in row)
+        return "; ".join(" ".join(map(str, values)) for values in parts)
     # JSON has exact amounts as text; in a CSV a negative one is a number, not the start of a formula.
     return Decimal(row) if isinstance(row, str) and _BELOW_ZERO.fullmatch(row) else row

@@ -35,7 +35,7 @@ PARTNERS = [
         "/p/usage/",
         "/p/transition/?as_of=2015-11-15",
     ),
-    *("/p/history/", "/p/invitations/"),
+    *("/p/history/", "/p/invitations/", "/p/competencies/people/?as_of=2018-06-30"),
 ]
 ADMINISTRATORS = ["/p/invitations/new/", "/p/invitations/many/", "/p/activate/"]
 STAFFS = [

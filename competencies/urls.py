@@ -9,6 +9,7 @@ from competencies.overrides import urls as overrides
 
 app_name = "competencies"
 urlpatterns = [
+    path("how-competencies-work/", views.how_competencies_work, name="how"),
     path("programmes/", views.programme_list, name="programme_list"),
     path("programmes/<str:program>/", views.programme, name="programme"),
     path("p/competencies/", views.partner_competencies, name="partner_competencies"),

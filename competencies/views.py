@@ -21,6 +21,7 @@ from competencies.closing import gaps_of
 from competencies.evidence import evidence_known, evidence_of
 from competencies.explained import days_table, gap_table, months_table, together_table, tracks_table
 from competencies.forms import KnownAtForm, PeopleFilter, RulesForm, WhatIfPageForm
+from competencies.guide import words_on
 from competencies.measures.asking import asked_once
 from competencies.models import Round
 from competencies.months import ask_ahead, days_of, months_of
@@ -94,7 +95,8 @@ def retroactive(request: Request) -> HttpResponse:
     programs = computed_on(day)
     with asked_once(by_date=True):
         ask_ahead(company, programs, day)
-        examples = [(one, months_table(of, day)) for one in programs for of in months_of(company, one, day)]
+        found = [(one, [months_table(of, day) for of in months_of(company, one, day)]) for one in programs]
+    examples = [(program, tables) for program, tables in found if tables]
     return _render(request, "retroactive", form, status, company=company, day=day, examples=examples)
 
 
@@ -120,6 +122,13 @@ def round_list(request: Request) -> HttpResponse:
     """Show the recomputations of many companies, the newest first."""
     shown_ = Listing(request, Round.objects.all(), order=("-pk",), count_text=_rounds_text)
     return render(request, "competencies/round_list.html", shown_.context)
+
+
+@require_safe
+def how_competencies_work(request: Request) -> HttpResponse:
+    """Explain the words of competencies with the figures of a day, to everyone who is signed in."""
+    form, day, status = _asked(request)
+    return _render(request, "how", form, status, groups=words_on(day))
 
 
 @require_safe

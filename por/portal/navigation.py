@@ -119,6 +119,7 @@ _HELP = _("Help")
 HELP = [
     Link("/what-counts/", _("Types of association"), "book"),
     Link("/how-claims-work/", _("How claims work"), "help"),
+    Link("/how-competencies-work/", _("About competencies"), "target"),
     Link("/programmes/", _("Programme rules"), "scales"),
     Link("/api/docs/", _("API"), "code"),
 ]

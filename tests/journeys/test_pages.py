@@ -18,6 +18,7 @@ SHARED = [
     "/what-counts/?as_of=2015-11-15",
     "/how-claims-work/",
     "/how-claims-work/?as_of=2020-07-15",
+    "/how-competencies-work/",
     "/programmes/pcs.modern_work/",
     "/programmes/competency.smcs/?as_of=2016-01-01&against=2020-01-01",
 ]

@@ -355,11 +355,11 @@ def track_text(tracks: Tracks) -> str:
     if tracks.counts is None:
         if tracks.is_best:
             return _("The track with the best total counts. It is not certain which one that is.")
-        return _("Your customers decide which track counts. Too little is known of them to say which one.")
+        return _("The company’s customers decide which track counts. Too little is known of them to say which one.")
     name = TRACKS[tracks.counts]
     if tracks.is_best:
         return _("The track with the best total counts: %(track)s.") % {"track": name}
-    return _("Your customers decide which track counts: %(track)s.") % {"track": name}
+    return _("The company’s customers decide which track counts: %(track)s.") % {"track": name}
 
 
 def _points(points: Amount | None, most: Amount | None) -> str:

@@ -39,7 +39,9 @@ WAYS: Mapping[Why, LazyText] = {
         "Ask Microsoft which ones count. As soon as the rules name them, everyone counts who has them in "
         "credentials.csv."
     ),
-    Why.SOME_NAMES_NOT_PUBLISHED: gettext_lazy("Ask Microsoft whether other credentials of your people count."),
+    Why.SOME_NAMES_NOT_PUBLISHED: gettext_lazy(
+        "Ask Microsoft whether other credentials of the company’s people count."
+    ),
 }
 #: The file from which platform staff bring what is measured.
 FILES: Mapping[Measure, str] = {
@@ -73,13 +75,13 @@ COUNTS: Mapping[Measure, LazyText] = {
         "The seats of a subscription count if it began in the %(months)s months up to this day."
     ),
     Measure.TENANTS: gettext_lazy(
-        "A customer counts if you have it at the end of %(span)s and it has %(size)s. Those of a year before are taken "
-        "off."
+        "A customer counts if the company has it at the end of %(span)s and it has %(size)s. Those of a year before "
+        "are taken off."
     ),
     Measure.ACTIVE_ENTITLEMENTS: gettext_lazy("The active users of each workload in %(span)s count."),
     Measure.ACTIVE_USERS: gettext_lazy(
         "At customers with %(size)s, growth counts: how many more users are active in %(span)s than a year before, or "
-        "than in the month in which your association began."
+        "than in the month in which the association began."
     ),
     Measure.PAID_UNITS: gettext_lazy("The paid seats of each workload in %(span)s count."),
     Measure.CONSUMPTION: gettext_lazy("The consumption of %(span)s counts."),
@@ -157,8 +159,8 @@ def _counted(asked: list[Question]) -> Iterator[str]:
 
 
 _SPENT = gettext_lazy(
-    "A customer counts if you have it and it consumed at least %(usd)s of Azure in %(span)s or the month before. Those "
-    "of a year before are taken off."
+    "A customer counts if the company has it and it consumed at least %(usd)s of Azure in %(span)s or the month "
+    "before. Those of a year before are taken off."
 )
 _GROWN = gettext_lazy("What counts is how much the consumption of %(span)s is above that of %(before)s.")
 #: The measures that look at one month, whatever their window.

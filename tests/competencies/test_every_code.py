@@ -241,7 +241,7 @@ CASES = [
             "The best type of association counts, and they are not added up. Partner of record: 600 of 4,000 users; "
             "Claimed partner of record: 0 of 1,000 users.",
             "At customers with at least 301 paid seats of a workload, growth counts: how many more users are active in "
-            "May 2024 than a year before, or than in the month in which your association began.",
+            "May 2024 than a year before, or than in the month in which the association began.",
             "A customer with at least 301 paid seats of a workload counts once at least 40% of the paid seats of one "
             "workload are in use in May 2024. Those of a year before are taken off.",
         ),
@@ -249,7 +249,7 @@ CASES = [
             "Den bästa typen av anknytning räknas, och de läggs inte ihop. Partner of record: 600 av 4 000 användare; "
             "Partner of record genom ärende: 0 av 1 000 användare.",
             "Hos kunder med minst 301 betalda licenser för en arbetslast räknas ökningen: hur många fler användare som "
-            "är aktiva i maj 2024 än ett år tidigare, eller än i månaden då er anknytning började.",
+            "är aktiva i maj 2024 än ett år tidigare, eller än i månaden då anknytningen började.",
             "En kund med minst 301 betalda licenser för en arbetslast räknas när minst 40 % av de betalda licenserna "
             "för en arbetslast används i maj 2024. De som fanns ett år tidigare dras av.",
         ),
@@ -398,11 +398,11 @@ CASES = [
         (
             "Other credentials count as well, but their names were never published. Whoever has only those is not "
             "counted.",
-            "Ask Microsoft whether other credentials of your people count.",
+            "Ask Microsoft whether other credentials of the company’s people count.",
         ),
         (
             "Andra intyg räknas också, men deras namn publicerades aldrig. Den som bara har sådana räknas inte.",
-            "Fråga Microsoft om era medarbetares andra intyg räknas.",
+            "Fråga Microsoft om andra intyg som företagets medarbetare har räknas.",
         ),
     ),
     Case(

@@ -38,7 +38,7 @@ def test_track_that_counts_has_the_total_of_the_result(segment: str, track: str)
         .content.decode()
     )
     assert "Tracks compared" in text
-    assert "Your customers decide which track counts" in text
+    assert "customers decide which track counts" in text
 
 
 @pytest.mark.django_db

@@ -46,8 +46,8 @@ def _results(day: date) -> Iterator[Term]:
     yield Term(
         _("Level"),
         _(
-            "The highest level whose requirements are certainly met by what is measured. It is not the level that is "
-            "paid for: the stage says that."
+            "The highest level whose requirements are certainly met by what is measured, whether or not it is paid "
+            "for. The stage says that."
         ),
     )
     yield Term(

@@ -126,8 +126,15 @@ def _scores(version: Version) -> Iterator[Requirement]:
         if isinstance(metric.score, _OF_POINTS):
             most = metric.score.most({})
             points = plain_number(Fraction(most.high)) if most.known else ""
-            what = _("%(points)s points") % {"points": points} if points else _("Points")
-            yield from _score(what, name, metric)
+            yield from _score(_points(points, is_each=isinstance(metric.score, PerUnit | Ladder)), name, metric)
+
+
+def _points(points: str, *, is_each: bool) -> str:
+    """Return what is reached: all points with one figure, or up to so many where each unit or person has some."""
+    if not points:
+        return _("Points")
+    text = _("Up to %(points)s points") if is_each else _("%(points)s points")
+    return text % {"points": points}
 
 
 _OF_POINTS = (Linear, Threshold, BestOfOptions, PerUnit, Ladder, AllOrNothing)
@@ -202,6 +209,8 @@ def _after(choices: Iterable[str], text: str) -> str:
 def credentials_text(sets: Iterable[tuple[str, ...]], *, is_complete: bool) -> list[str]:
     """Return which credentials count for people, in words, and what is said of those whose names are not published."""
     found = [_(" and ").join(names) for names in sets]
+    if len(found) > 1:
+        found.insert(0, _("One of these is enough:"))
     if is_complete:
         return found
     if found:

@@ -17,6 +17,7 @@ from tests.factories import make_customer, make_member, make_partner, make_staff
 from tests.pages import signed_in
 
 PAGE = reverse("competencies:how")
+LINKED = ("partner_competencies", "partner_people", "partner_what_if", "retroactive", "programme_list")
 ASKED_FOR = [
     "Level", "Undetermined", "Requirement that is not published", "Score", "Override", "Lasts until", "As of",
     "What was shown on that day",
@@ -68,5 +69,8 @@ def test_everyone_reads_the_page_and_the_pages_of_competencies_lead_to_it() -> N
     for reader in (partner, make_member(make_customer().organisation, "viewer"), make_staff("auditor")):
         assert "Undetermined" in text_of(signed_in(reader).get(PAGE).content.decode())
     assert signed_in(partner).get(PAGE, {"as_of": "2099-01-01"}).status_code == 422
-    for name in ("competencies:partner_competencies", "competencies:partner_what_if", "competencies:retroactive"):
-        assert f'href="{PAGE}"' in signed_in(partner).get(reverse(name)).content.decode()
+    pages = [reverse(f"competencies:{name}") for name in LINKED]
+    pages.append(reverse("competencies:partner_competency", args=["pcs.modern_work"]))
+    for page in pages:
+        content = signed_in(partner).get(page).content.decode().partition("<main")[2]
+        assert f'href="{PAGE}' in content, page

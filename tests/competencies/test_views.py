@@ -212,8 +212,8 @@ def words_of(page: str) -> str:
     ("program", "day", "said"),
     [
         ("pcs.modern_work", "2024-06-30", "30 points Usage growth: Partner of record Enterprise: at least 4,000 users"),
-        ("pcs.azure.data_ai", "2024-06-30", "30 points Net customer adds 10 points for each"),
-        ("pcs.azure.data_ai", "2024-06-30", "40 points People with the first required step at least 2 people"),
+        ("pcs.azure.data_ai", "2024-06-30", "Up to 30 points Net customer adds 10 points for each"),
+        ("pcs.azure.data_ai", "2024-06-30", "Up to 40 points People with the first required step at least 2 people"),
         ("pcs.azure.data_ai", "2026-06-30", "The customers decide which track counts."),
         ("pcs.modern_work", "2024-06-30", "It is enough to qualify in one of the last 6 months."),
         ("pci.cba", "2020-09-01", "Customer Engagement, Developed: at least 10 customers"),

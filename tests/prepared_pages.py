@@ -210,7 +210,7 @@ def pairs_of_records(estate: Estate) -> Pairs:
     keys = [one.pk for one in estate.subscriptions]
     for ids in ([], keys, estate.chance.sample(keys, 20)):
         plain = Association.objects.open().filter(kind__in=["dpor", "osa_form"], subscription__in=ids)
-        yield pair(queries._RECORDS, plain.select_related("partner__organisation").order_by("began_at", "pk"), ids=ids)
+        yield pair(queries._RECORDS, queries.records_as_shown(plain).order_by("began_at", "pk"), ids=ids)
 
 
 def pairs_of_ends(estate: Estate) -> Pairs:
@@ -404,7 +404,7 @@ def pairs_of_pages(estate: Estate) -> Pairs:
         order = estate.chance.choice([queries.BY_CUSTOMER, queries.BY_PRODUCT])
         yield Pair(
             lambda prepared=prepared, order=order: parts(prepared, order),
-            lambda plain=plain, order=order: parts(plain, order),
+            lambda plain=plain, order=order: parts(queries.as_shown(plain), order),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.db.models import F
+from django.db.models import F, Model
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -327,6 +327,38 @@ def test_rows_have_the_same_partners_prepared_and_not(readers: dict[str, Actor])
         assert [(one.record, one.hidden, one.form) for one in prepared] == [
             (one.record, one.hidden, one.form) for one in plain
         ]
+
+
+PAGES_OF = {
+    "customer": ["/c/subscriptions/", "/c/usage/", "/c/gaps/"],
+    "partner": ["/p/subscriptions/", "/p/usage/", "/p/gaps/", "/p/transition/"],
+    "staff": ["/a/subscriptions/", "/a/gaps/"],
+}
+
+
+def test_no_page_of_a_list_reads_a_row_again(readers: dict[str, Actor], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field that the query of the list leaves out would be read by a query of its own, in each row."""
+    began = {"kind": "osa_form", "began_at": timezone.now() - timedelta(days=90), "source": "estate"}
+    for one in Subscription.objects.filter(associations__kind="dpor").select_related("customer").distinct():
+        location = partners_of(readers["location"])[0]
+        Association.objects.create(partner=location, customer=one.customer, subscription=one, **began)
+    Subscription.objects.filter(pk__in=list(Subscription.objects.values_list("pk", flat=True))[::5]).update(
+        missing_since=date(2026, 1, 1)
+    )
+    read_again: list[str] = []
+    monkeypatch.setattr(
+        Model, "refresh_from_db", lambda one, *_, fields=(), **__: read_again.append(f"{one!r} {fields}")
+    )
+    yesterday = timezone.now().date() - timedelta(days=1)
+    for kind, pages in PAGES_OF.items():
+        web = signed_in(readers[kind])
+        for page in pages:
+            views = [tab.url for tab in web.get(page).context["tabs"]] or [page]
+            queried = ["?product=office365", "?search=Almvik", f"?as_of={yesterday}"]
+            for address in [*views, *(f"{page}{query}" for query in queried)]:
+                answer = web.get(address)
+                assert answer.status_code == 200
+                assert not read_again, address
 
 
 def test_a_page_is_read_without_building_queries_anew(readers: dict[str, Actor]) -> None:

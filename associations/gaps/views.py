@@ -54,7 +54,7 @@ def staff_gaps(request: Request) -> HttpResponseBase:
         filters=GapFilter,
         file=_csv,
         with_record=False,
-        more=lambda _all, rows, _day: {"gaps": gaps_of(request.actor, rows)},
+        more=lambda _list, rows, _day: {"gaps": gaps_of(request.actor, rows)},
     )
 
 
@@ -75,7 +75,7 @@ def _page(request: Request, order: Sequence[str]) -> HttpResponseBase:
         totals=totals,
         file=_csv,
         with_record=False,
-        more=lambda _all, rows, _day: {"gaps": gaps_of(actor, rows)},
+        more=lambda _list, rows, _day: {"gaps": gaps_of(actor, rows)},
     )
 
 

@@ -23,7 +23,7 @@ from por.accounts.middleware import Request
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
 from por.directory.models import Subscription
-from por.web.lists import ListTab
+from por.web.lists import Listing, ListTab
 
 Subscriptions = QuerySet[Subscription]
 
@@ -71,8 +71,11 @@ def _with_another(actor: Actor, found: Subscriptions, as_of: date | None) -> Sub
     return found.filter(Exists(held), ~Exists(held.visible_to(actor)))
 
 
-def _progress(actor: Actor, base: Subscriptions, rows: Sequence[Subscription], as_of: date | None) -> dict[str, Any]:
+def _progress(
+    actor: Actor, listed: Listing[Subscription], _rows: Sequence[Subscription], as_of: date | None
+) -> dict[str, Any]:
     """Return the progress and the time that is left, for all subscriptions with a form, whatever the filters."""
+    base = listed.base
     day = as_of or timezone.localdate()
     policy, nothing_since = policy_on(day), forms_earn_nothing_since(day)
     still = _still_on_form(actor, base, as_of).aggregate(

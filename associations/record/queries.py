@@ -65,6 +65,21 @@ def for_listing(subscriptions: QuerySet[Subscription], as_of: date | None = None
     return found.filter(Q(came_at=None) | Q(came_at__lt=end_of(as_of)), started_on__lte=as_of)
 
 
+def as_shown(subscriptions: QuerySet[Subscription]) -> QuerySet[Subscription]:
+    """Return the same subscriptions of for_listing, with no more than the rows of pages show of them."""
+    return subscriptions.only(
+        *(
+            "subscription_id",
+            "customer__tenant_id",
+            "customer__organisation__name",
+            "product",
+            "sku__name",
+            "agreement",
+        ),
+        *("seats", "started_on", "renews_on", "status", "missing_since", "replaces", "version"),
+    )
+
+
 #: The statuses in which a subscription without a partner of record lacks one. In the others it can have none.
 CAN_LACK = (Subscription.Status.ACTIVE, Subscription.Status.GRACE)
 
@@ -165,10 +180,17 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
 
 
 def _records(open_then: AssociationQuerySet, ids: Any) -> AssociationQuerySet:
-    """Return the associations of record and the legacy forms of some subscriptions, with their partners."""
+    """Return the associations of record and the legacy forms of some subscriptions, with what rows show of them."""
     kinds = open_then.filter(kind__in=[AssociationKind.DPOR, AssociationKind.OSA_FORM])
-    of_these = kinds.filter(AnyOf(F("subscription"), ids))
-    return of_these.select_related("partner__organisation").order_by("began_at", "pk")
+    return records_as_shown(kinds.filter(AnyOf(F("subscription"), ids))).order_by("began_at", "pk")
+
+
+def records_as_shown(associations: AssociationQuerySet) -> AssociationQuerySet:
+    """Return the same associations with their partners, and no more of both than the rows of pages show."""
+    return associations.select_related("partner__organisation").only(
+        *("kind", "subscription", "customer", "began_at", "ended_at", "source"),
+        *("partner__mpn_id", "partner__own_tenant_id", "partner__organisation__name", "partner__organisation__parent"),
+    )
 
 
 _RECORDS = PreparedQuery(lambda: _records(Association.objects.open(), Param("ids")))

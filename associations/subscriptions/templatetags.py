@@ -47,36 +47,41 @@ _PARTNERS = Frame(
 )
 
 
+#: What the rows take from the context of their page. They look it up hundreds of times.
+_FROM_PAGE = ("actor", "as_of", "as_of_query", "questions", "with_trend")
+
+
 @register.simple_tag(takes_context=True)
 def customer_rows(context: Mapping[str, Any], legacy: str) -> SafeString:
     """Return the rows of a customer's list; `legacy` is the text about a legacy form."""
     rows: Iterable[Row] = context["rows"]
-    query = context["as_of_query"]
-    selectable = bool(context["may_attach"] and not context["as_of"])
+    page = {name: context.get(name) for name in _FROM_PAGE}
+    selectable = bool(context["may_attach"] and not page["as_of"])
     cells = Cells()
-    shown = (_customer_cells(context, cells, row, query, legacy) for row in rows)
+    shown = (_customer_cells(page, cells, row, legacy) for row in rows)
     return _CUSTOMERS.render(shown, selectable=selectable)
 
 
-def _customer_cells(context: Mapping[str, Any], cells: Cells, row: Row, query: str, legacy: str) -> dict[str, str]:
-    subscription = row.subscription
-    url = ui.address("associations:subscription_detail", subscription.subscription_id)
-    if row.record is None:
-        partner = _no_partner(context, cells, row)
+def _customer_cells(page: Mapping[str, Any], cells: Cells, row: Row, legacy: str) -> dict[str, str]:
+    subscription, record = row.subscription, row.record
+    key = str(subscription.subscription_id)
+    url = ui.address("associations:subscription_detail", key)
+    if record is None:
+        partner = _no_partner(page, cells, row)
     else:
         partner = filled(
             "<span>{}{}{}</span>",
-            row.record.partner.organisation.name,
-            filled(" {}", _badges(cells.language)["own"]) if row.record.is_own_tenant else "",
-            _request(context, row, "associations:change_request"),
+            record.partner.organisation.name,
+            filled(" {}", _badges(cells.language)["own"]) if record.is_own_tenant else "",
+            _request(page, row, "associations:change_request"),
         )
     return {
-        "key": str(subscription.subscription_id),
-        "label": f"{subscription.name}, {ui.short_id(subscription.subscription_id)}",
-        "name": cells.name(subscription, url, query),
+        "key": key,
+        "label": f"{subscription.name}, {ui.short_id(key)}",
+        "name": cells.name(subscription, url, page["as_of_query"] or ""),
         "agreement": cells.agreements[subscription.agreement],
         "partner": _with_form(partner, row, legacy),
-        **_common_cells(context, cells, row),
+        **_common_cells(page, cells, row),
     }
 
 
@@ -84,40 +89,35 @@ def _customer_cells(context: Mapping[str, Any], cells: Cells, row: Row, query: s
 def partner_rows(context: Mapping[str, Any], legacy: str) -> SafeString:
     """Return the rows of a table with customers, for a partner or for staff, as _partner_table.html describes it."""
     flags = {name: bool(context.get(name)) for name in ("of_customer", "with_trend")}
-    cells = Cells()
-    shown = (_partner_cells(context, cells, row, legacy, **flags) for row in context["rows"])
+    page, cells = {name: context.get(name) for name in _FROM_PAGE}, Cells()
+    shown = (_partner_cells(page, cells, row, legacy, **flags) for row in context["rows"])
     return _PARTNERS.render(shown, selectable=bool(context.get("selectable")), **flags)
 
 
 def _partner_cells(
-    context: Mapping[str, Any], cells: Cells, row: Any, legacy: str, *, of_customer: bool, with_trend: bool
+    page: Mapping[str, Any], cells: Cells, row: Any, legacy: str, *, of_customer: bool, with_trend: bool
 ) -> dict[str, str]:
     subscription = row.subscription
-    page, page_of_request = _PAGES[context["actor"].kind]
-    url = ui.address(page, subscription.subscription_id)
-    query = context.get("as_of_query", "")
+    key, name = str(subscription.subscription_id), subscription.name
+    address, page_of_request = _PAGES[page["actor"].kind]
+    url = ui.address(address, key)
+    query, customer = page["as_of_query"] or "", subscription.customer.organisation.name
     if of_customer:
         named = {"name": str(cells.name(subscription, url, query))}
     else:
         named = {
             "url": f"{url}{query}",
-            "customer": subscription.customer.organisation.name,
-            "product": subscription.name,
-            "short_id": ui.short_id(subscription.subscription_id),
+            "customer": customer,
+            "product": name,
+            "short_id": ui.short_id(key),
             "tile": ui.product_tile(subscription.product, "sm"),
         }
     trend = {"trend": charts.spark(row.trend)} if with_trend else {}
-    partner = _with_form(
-        filled("{}{}", _holder(context, cells, row), _request(context, row, page_of_request)), row, legacy
-    )
-    common = _common_cells(context, cells, row)
+    partner = _with_form(filled("{}{}", _holder(page, cells, row), _request(page, row, page_of_request)), row, legacy)
+    common = _common_cells(page, cells, row)
     if with_trend and subscription.status in ENDING:  # there is no column of the status
         common["renewal"] = filled("{}<br>{}", common["renewal"], common["status"])
-    chosen = {
-        "key": str(subscription.subscription_id),
-        "label": f"{subscription.customer.organisation.name}, {subscription.name}, "
-        f"{ui.short_id(subscription.subscription_id)}",
-    }
+    chosen = {"key": key, "label": f"{customer}, {name}, {ui.short_id(key)}"}
     return {**chosen, **named, **trend, "partner": partner, **common}
 
 
@@ -128,23 +128,23 @@ _PAGES = {
 }
 
 
-def _no_partner(context: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
+def _no_partner(page: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
     """Return "no partner" as the list and its counts mean it; a dash for a row that can have none."""
-    lacks = context.get("as_of") or row.subscription.status in CAN_LACK
+    lacks = page["as_of"] or row.subscription.status in CAN_LACK
     return _badges(cells.language)["none" if lacks else "cannot"]
 
 
-def _holder(context: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
+def _holder(page: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
     """Return who is the partner of record, as the reader may know it."""
     if row.record is None:
         if getattr(row, "hidden", False):
             return filled('<span class="muted">{}</span>', _("Another partner"))
-        return _no_partner(context, cells, row)
+        return _no_partner(page, cells, row)
     if row.record.is_own_tenant:
         return _badges(cells.language)["of_itself"]
     organisation, since = row.record.partner.organisation, ui.since(row.record.began_at)
-    if organisation.pk == context["actor"].organisation_id:  # a reader's own name says nothing in each row
-        return filled("<span>{}</span>", ui.day(row.record.began_at) if context.get("with_trend") else since)
+    if organisation.pk == page["actor"].organisation_id:  # a reader's own name says nothing in each row
+        return filled("<span>{}</span>", ui.day(row.record.began_at) if page["with_trend"] else since)
     return filled('<span>{}<br><span class="tiny muted">{}</span></span>', organisation.name, since)
 
 
@@ -206,25 +206,25 @@ def _badges(_language: str | None) -> dict[str, SafeString]:
     }
 
 
-def _common_cells(context: Mapping[str, Any], cells: Cells, row: Any) -> dict[str, str]:
+def _common_cells(page: Mapping[str, Any], cells: Cells, row: Any) -> dict[str, str]:
     subscription = row.subscription
     status: SafeString | str = cells.status(subscription)
-    if words := missing(subscription, context.get("as_of")):
+    if words := subscription.missing_since and missing(subscription, page["as_of"]):
         status = filled('{}<br><span class="tiny warnt">{}</span>', status, words)
     return {
-        "seats": ui.number(subscription.seats),
+        "seats": cells.seats(subscription),
         "used": cells.used(row.usage),
         "status": status,
         "renewal": cells.renewal(subscription),
     }
 
 
-def _request(context: Mapping[str, Any], row: Any, page: str) -> SafeString | str:
+def _request(page: Mapping[str, Any], row: Any, address: str) -> SafeString | str:
     """Return the link to the open change request of a row; empty if the reader may see none."""
-    questions = context.get("questions") or {}
+    questions = page["questions"] or {}
     if row.subscription.pk not in questions:
         return ""
-    given = {"questions": questions, "subscription": row.subscription, "page": page}
+    given = {"questions": questions, "subscription": row.subscription, "page": address}
     return render_to_string("subscriptions/_request_badge.html", given)
 
 

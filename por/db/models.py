@@ -15,8 +15,8 @@ from django.utils.translation import get_language
 class RowModel(models.Model):
     """A model whose rows become objects without its constructor, which looks at each field for a default.
 
-    Django lets a model say how it is made of a row. A row with fewer fields is made by the constructor, and so are
-    all while anything waits for its signals.
+    Django lets a model say how it is made of a row. A field that the row does not have is read when it is asked for.
+    The constructor makes all objects while anything waits for its signals.
     """
 
     class Meta:
@@ -24,7 +24,7 @@ class RowModel(models.Model):
 
     @classmethod
     def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **more: Any) -> Self:
-        if len(values) < len(cls._meta.concrete_fields) or pre_init.receivers or post_init.receivers:
+        if pre_init.receivers or post_init.receivers:
             return super().from_db(db, field_names, values, **more)
         one = cls.__new__(cls)
         one.__dict__.update(zip(field_names, values, strict=True))

@@ -235,7 +235,8 @@ class Subscription(RowModel):
     @property
     def name(self) -> str:
         """Return the name that people use: the SKU's, or the product's if the SKU is not known."""
-        return self.sku.name if self.sku else str(Product(self.product).label)
+        sku = self.sku
+        return sku.name if sku else str(Product(self.product).label)
 
     @property
     def portal(self) -> Portal:

@@ -29,7 +29,7 @@ class Cells:
     def __init__(self) -> None:
         self.language, self.today = get_language(), timezone.localdate()
         self.products, self.agreements, self.statuses = (
-            words_of(Subscription._meta.get_field(name), self.language) for name in ("product", "agreement", "status")
+            _words(name, self.language) for name in ("product", "agreement", "status")
         )
 
     def name(self, subscription: Subscription, url: str, query: str = "", customer: str = "") -> SafeString:
@@ -44,6 +44,10 @@ class Cells:
             customer or self.products[subscription.product],
             ui.short_id(subscription.subscription_id),
         )
+
+    def seats(self, subscription: Subscription) -> SafeString:
+        """Return the number of seats; a dash if it is unknown."""
+        return _number(subscription.seats, self.language)
 
     def status(self, subscription: Subscription) -> SafeString:
         """Return the status as a badge."""
@@ -61,6 +65,17 @@ class Cells:
         if usage and usage.consumed_usd is not None:
             return money_text(usage.consumed_usd, "USD")
         return _NOT_KNOWN
+
+
+@lru_cache
+def _words(field: str, language: str | None) -> dict[str, SafeString]:
+    words = words_of(Subscription._meta.get_field(field), language)
+    return {value: format_html("{}", word) for value, word in words.items()}
+
+
+@lru_cache(4096)
+def _number(value: int | None, _language: str | None) -> SafeString:
+    return format_html("{}", ui.number(value))
 
 
 _NOT_KNOWN = format_html('<span class="muted">{}</span>', NONE)

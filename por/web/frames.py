@@ -30,7 +30,7 @@ def escaped(text: Any) -> str:
 
 def filled(pattern: str, *values: Any) -> SafeString:
     """Return the pattern with these values, escaped, as Django's format_html does."""
-    return mark_safe(pattern.format(*map(escaped, values)))
+    return SafeString(pattern.format(*[one if type(one) is SafeString else escaped(one) for one in values]))
 
 
 class Frame:
@@ -46,8 +46,10 @@ class Frame:
         for row in rows:
             shown.append(first[1])
             for cell, text in parts:
-                shown += (escaped(row[cell]), text)
-        return mark_safe("".join(shown))
+                value = row[cell]
+                shown.append(value if type(value) is SafeString else escaped(value))
+                shown.append(text)
+        return SafeString("".join(shown))
 
 
 @lru_cache(128)

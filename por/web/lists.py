@@ -176,6 +176,11 @@ class Listing(Generic[Row]):
 
     If the filters are not valid or a search takes too long, the list is empty, and the form shows why.
 
+    `base` may be a function that returns the rows: a list that is prepared is read without them.
+
+    `as_shown` returns the same rows with no more of each than a page shows. Those of `prepared` have as much, and
+    those of a file all of it.
+
     `counts` returns how many rows each tab has without filters, by its key. Without it, each tab is counted by itself.
 
     `prepared` returns the same rows as prepared queries read them: those of the tab with this key, with or without the
@@ -185,7 +190,7 @@ class Listing(Generic[Row]):
     def __init__(
         self,
         request: Request,
-        base: QuerySet[Row],
+        base: QuerySet[Row] | Callable[[], QuerySet[Row]],
         *,
         order: Sequence[str],
         form: FilterForm | None = None,
@@ -195,8 +200,10 @@ class Listing(Generic[Row]):
         counts: Callable[[], Mapping[str, int]] | None = None,
         prepared: Callable[[str, bool], Prepared] | None = None,
         whole: Callable[[], QuerySet[Row]] | None = None,
+        as_shown: Callable[[QuerySet[Row]], QuerySet[Row]] = lambda found: found,
     ) -> None:
-        self.request, self.base, self.tabs, self.as_of_query = request, base, tabs, as_of_query
+        self.request, self.tabs, self.as_of_query = request, tabs, as_of_query
+        self._base, self.as_shown = base, as_shown
         self.counts, self.prepared = counts, prepared
         self.form = FilterForm(request.GET) if form is None else form
         self.tab = selected(tabs, request) if tabs else None
@@ -211,6 +218,11 @@ class Listing(Generic[Row]):
         return wants_csv(self.request) and not self.form.errors
 
     @cached_property
+    def base(self) -> QuerySet[Row]:
+        """Return what the tabs choose from."""
+        return self._base() if callable(self._base) else self._base
+
+    @cached_property
     def found(self) -> QuerySet[Row]:
         """Return all rows that match, in no order."""
         if not self.form.is_valid():
@@ -222,8 +234,8 @@ class Listing(Generic[Row]):
 
     @cached_property
     def matching(self) -> QuerySet[Row] | Prepared:
-        """Return the same rows, prepared if they can be."""
-        return self.prepared(self.tab.key if self.tab else "", True) if self.prepared else self.found
+        """Return the same rows as a page shows them, prepared if they can be."""
+        return self.prepared(self.tab.key if self.tab else "", True) if self.prepared else self.as_shown(self.found)
 
     @property
     def ordered(self) -> QuerySet[Row]:

@@ -57,7 +57,7 @@ class PageShape:
 
     def rows(self) -> QuerySet[Subscription]:
         tab = next(one for one in self.tabs_of(self.list.reader.actor(), None) if one.key == self.tab)
-        found = self.list.filtered(tab.filter(self.base()))
+        found = queries.as_shown(self.list.filtered(tab.filter(self.base())))
         return found.filter(AnyOf(F("pk"), Param("only"))) if self.only else found
 
     def base(self) -> QuerySet[Subscription]:
@@ -114,8 +114,11 @@ def subscription_listing(
     one of these customers, and with them the keys of the first rows. Each row is checked again when it is read.
     """
     actor, few, today = request.actor, few_keys(request.actor), timezone.localdate()
-    found = of(actor, form.day)
-    base = restrict(actor, found if few is None else restricted(found, *few), form.day)
+
+    def base() -> QuerySet[Subscription]:
+        found = of(actor, form.day)
+        return restrict(actor, found if few is None else restricted(found, *few), form.day)
+
     tabs = tabs_of(actor, form.day)
     keeps = actor.kind == OrganisationKind.PARTNER and few is None and not form.errors and not form.day
     whole = ListShape.of(actor, few, {})
@@ -160,6 +163,7 @@ def subscription_listing(
         as_of_query=as_of_query,
         counts=partial(kept, "counts", counted) if keeps else counted if by_kind or not form.day else None,
         prepared=prepared if form.is_valid() and form.is_simple else None,
+        as_shown=queries.as_shown,
     )
 
 
@@ -170,13 +174,13 @@ def subscription_page(
     *,
     filters: type[SubscriptionFilter] = SubscriptionFilter,
     file: Callable[[Actor, QuerySet[Subscription], date | None], HttpResponseBase] = subscriptions_csv,
-    more: Callable[[QuerySet[Subscription], Sequence[Subscription], date | None], dict[str, Any]] = lambda *_: {},
+    more: Callable[[Listing[Subscription], Sequence[Subscription], date | None], dict[str, Any]] = lambda *_: {},
     with_record: bool = True,
     **of_list: Any,
 ) -> HttpResponseBase:
     """Return one page of a subscription_listing, or all of it as CSV.
 
-    `more` returns further context for the template, from what the tabs choose from and from the rows of the page.
+    `more` returns further context for the template, from the list and from the rows of the page.
     Without `with_record`, the template shows neither the record of a row nor its usage.
     """
     actor = request.actor
@@ -199,6 +203,6 @@ def subscription_page(
         "may_attach": actor.may(Right.ATTACH),
         "may_move": actor.may(Right.MOVE) and bool(actor.below),
         **past,
-        **more(shown.base, rows, form.day),
+        **more(shown, rows, form.day),
     }
     return render_page(request, template, context, part="list", status=shown.status)

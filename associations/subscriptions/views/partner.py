@@ -73,7 +73,7 @@ def partner_subscription_list(request: Request) -> HttpResponseBase:
         _tabs,
         order=BY_CUSTOMER,
         of=of_any_partner,
-        more=lambda _all, _rows, day: {"selectable": day is None},
+        more=lambda _list, _rows, day: {"selectable": day is None},
     )
 
 

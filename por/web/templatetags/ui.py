@@ -272,7 +272,7 @@ def field(bound: BoundField, css: str = "") -> dict[str, Any]:
 
 
 @register.simple_tag
-def address(page: str, key: UUID) -> str:
+def address(page: str, key: UUID | str) -> str:
     """Return the address of the page about one thing. The form of the address is found once."""
     before, after = _around(page)
     return f"{before}{key}{after}"
@@ -286,7 +286,7 @@ def _around(page: str) -> tuple[str, str]:
 
 
 @register.filter
-def short_id(value: UUID) -> str:
+def short_id(value: UUID | str) -> str:
     """Return the first eight digits of a GUID, by which people tell two of them apart."""
     return str(value)[:8]
 

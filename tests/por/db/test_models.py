@@ -93,3 +93,11 @@ def test_rows_that_name_the_same_customer_share_its_object(subscription: Subscri
     assert first.customer.organisation.customer is first.customer
     assert third.customer.organisation.name == "Other"
     assert [one.sku for one in (first, second, third)] == [one.sku for one in Subscription.objects.order_by("pk")]
+
+
+def test_a_field_that_a_row_leaves_out_is_read_when_it_is_asked_for(subscription: Subscription) -> None:
+    quick = Subscription.objects.only("seats", "customer__tenant_id").select_related("customer").get()
+
+    assert quick.get_deferred_fields() >= {"status", "agreement"}
+    assert (quick.seats, quick.status) == (subscription.seats, subscription.status)
+    assert quick.customer.domain == subscription.customer.domain

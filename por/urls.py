@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from django.urls import include, path
+from collections.abc import Sequence
+from typing import Any
+
+from django.urls import ResolverMatch, URLResolver, include, path
+from django.urls.resolvers import RoutePattern
 
 from por.ops import views as probes
 from por.portal.views.metrics import metrics
 
+
+class Addresses(URLResolver):
+    """Addresses, of which those without parameters are looked for once: they lead to the same view each time."""
+
+    def __init__(self, patterns: Sequence[Any]) -> None:
+        super().__init__(RoutePattern(""), patterns)
+        self.known: dict[str, ResolverMatch] = {}
+
+    def resolve(self, path: str) -> ResolverMatch:
+        match = self.known.get(path) or super().resolve(path)
+        if match.route == path:
+            self.known[path] = match
+        return match
+
+
 # The addresses that programs ask come first, because Django tries the patterns in this order.
-urlpatterns = [
+addresses = [
     path("livez", probes.livez, name="livez"),
     path("readyz", probes.readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
@@ -22,6 +41,7 @@ urlpatterns = [
     path("", include("competencies.urls")),
     path("", include("por.portal.urls")),
 ]
+urlpatterns = [Addresses(addresses)]
 
 handler400 = "por.portal.views.errors.not_understood"
 handler500 = "por.portal.views.errors.failed"

@@ -42,7 +42,7 @@ def gap_rows(context: Mapping[str, Any]) -> SafeString:
 
 def _gap_cells(context: Mapping[str, Any], cells: Cells, gap: Gap, kind: str) -> dict[str, str]:
     subscription = gap.subscription
-    url = ui.address(_PAGES[OrganisationKind(kind)], subscription.subscription_id)
+    url = cells.url(_PAGES[OrganisationKind(kind)], subscription)
     if kind == OrganisationKind.CUSTOMER:
         named = {"name": str(cells.name(subscription, url, context["as_of_query"]))}
     else:
@@ -50,7 +50,7 @@ def _gap_cells(context: Mapping[str, Any], cells: Cells, gap: Gap, kind: str) ->
             "url": url,
             "customer": subscription.customer.organisation.name,
             "product": subscription.name,
-            "short_id": ui.short_id(subscription.subscription_id),
+            "short_id": cells.short_id(subscription),
             "tile": ui.product_tile(subscription.product, "sm"),
         }
     why = str(gap.why.label)
@@ -58,7 +58,7 @@ def _gap_cells(context: Mapping[str, Any], cells: Cells, gap: Gap, kind: str) ->
         why = filled('{}<br><span class="tiny muted">{}</span>', why, gap.partner.organisation.name)
     return {
         **named,
-        "seats": ui.number(subscription.seats),
+        "seats": cells.seats(subscription),
         "renewal": cells.renewal(subscription),
         "why": why,
         "since": ui.day(gap.since),

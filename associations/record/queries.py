@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 
@@ -35,8 +34,7 @@ BY_CUSTOMER = ("customer__organisation__name", "pk")
 BY_PRODUCT = ("product", "pk")
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A subscription as one reader sees it. `hidden`: its partner of record is one that the reader may not know.
 
     A partner that is not the partner of record now gets rows without usage: other pages show the months it covered.
@@ -157,20 +155,19 @@ def rows(actor: Actor, subscriptions: Sequence[Subscription], as_of: date | None
     known, usage = seen(actor, ids, holders, as_of)
     # The rights are those of today: who is of record now sees the subscription as it is now.
     in_force = {pk for pk in known if records[pk].ended_at is None}
-    show_as_seen(actor, [one for one in subscriptions if one.pk not in in_force])
+    show_as_seen(actor, [one for one, pk in zip(subscriptions, ids, strict=True) if pk not in in_force])
     result = []
-    for subscription in subscriptions:
-        record = records.get(subscription.pk)
+    for subscription, pk in zip(subscriptions, ids, strict=True):
+        record, is_known = records.get(pk), pk in known
         if record is not None:
             record.as_of(as_of).customer = subscription.customer
-        is_known = subscription.pk in known
         result.append(
             Row(
                 subscription,
                 record if is_known else None,
                 hidden=record is not None and not is_known,
-                usage=usage.get(subscription.pk),
-                form=forms.get(subscription.pk),
+                usage=usage.get(pk),
+                form=forms.get(pk),
             )
         )
     if as_of is not None:

@@ -23,7 +23,7 @@ from por.db.prepared import Param, PreparedQuery
 from por.directory.actions import malformed
 from por.directory.models import Partner, Subscription
 from por.directory.rules import Agreement, Product, normal_mpn_id
-from por.web.filters import SEARCH_WITHIN, AsOfForm, Choices, SearchField
+from por.web.filters import SEARCH_WITHIN, AsOfForm, Choices, SearchField, shares_fields
 
 #: Filters that are part of the SQL of a prepared list, and those whose values are Params.
 _CHOICES = ("product", "agreement", "status", "partner_of_record")
@@ -37,6 +37,7 @@ Few = tuple[list[int], list[int]] | None
 _BY_MPN_ID: PreparedQuery[Any] = PreparedQuery(lambda: Partner.objects.filter(mpn_id=Param("mpn_id")).values_list("pk"))
 
 
+@shares_fields
 class SubscriptionFilter(AsOfForm):
     """The filters of a list of subscriptions, the same on pages and in the API; all may be left out."""
 

@@ -136,12 +136,12 @@ def subscription_values(
     """
     as_text = TextField()
     found = subscriptions.annotate(
-        id_text=Cast("subscription_id", as_text),
+        shown_id=Cast("subscription_id", as_text),
         tenant_text=Cast("customer__tenant_id", as_text),
         customer_name=name_on(as_of, "customer__organisation"),
     )
     return found.values_list(
-        *("pk", "id_text", "tenant_text", "customer_name", "product", "sku__string_id", "sku__name"),
+        *("pk", "shown_id", "tenant_text", "customer_name", "product", "sku__string_id", "sku__name"),
         *("agreement", "seats", "is_trial", "status", "started_on", "renews_on", "version"),
         "missing_since",
         named=True,
@@ -188,7 +188,7 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
     shown = [(one, ended.get(one.pk, one)) for one in subscriptions]
     return [
         {
-            "id": one.id_text,
+            "id": one.shown_id,
             "customer": {"tenant_id": one.tenant_text, "name": one.customer_name},
             "product": one.product,
             "sku": {"sku_string_id": one.sku__string_id, "name": one.sku__name} if one.sku__string_id else None,

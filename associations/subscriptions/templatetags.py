@@ -10,6 +10,7 @@ from django import template
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from associations.record.queries import CAN_LACK, Row
@@ -17,6 +18,7 @@ from associations.subscriptions.queries import ENDING
 from por.accounts.rules import OrganisationKind
 from por.directory.templatetags import Cells, missing
 from por.web import charts
+from por.web.filters import FilterForm
 from por.web.formatting import NONE, month_text
 from por.web.frames import Frame, filled
 from por.web.templatetags import ui
@@ -64,8 +66,7 @@ def customer_rows(context: Mapping[str, Any], legacy: str) -> SafeString:
 
 def _customer_cells(page: Mapping[str, Any], cells: Cells, row: Row, legacy: str) -> dict[str, str]:
     subscription, record = row.subscription, row.record
-    key = str(subscription.subscription_id)
-    url = ui.address("associations:subscription_detail", key)
+    url = cells.url("associations:subscription_detail", subscription)
     if record is None:
         partner = _no_partner(page, cells, row)
     else:
@@ -76,8 +77,8 @@ def _customer_cells(page: Mapping[str, Any], cells: Cells, row: Row, legacy: str
             _request(page, row, "associations:change_request"),
         )
     return {
-        "key": key,
-        "label": f"{subscription.name}, {ui.short_id(key)}",
+        "key": subscription.id_text,
+        "label": f"{subscription.name}, {cells.short_id(subscription)}",
         "name": cells.name(subscription, url, page["as_of_query"] or ""),
         "agreement": cells.agreements[subscription.agreement],
         "partner": _with_form(partner, row, legacy),
@@ -98,18 +99,18 @@ def _partner_cells(
     page: Mapping[str, Any], cells: Cells, row: Any, legacy: str, *, of_customer: bool, with_trend: bool
 ) -> dict[str, str]:
     subscription = row.subscription
-    key, name = str(subscription.subscription_id), subscription.name
+    name, short_id = subscription.name, cells.short_id(subscription)
     address, page_of_request = _PAGES[page["actor"].kind]
-    url = ui.address(address, key)
+    url = cells.url(address, subscription)
     query, customer = page["as_of_query"] or "", subscription.customer.organisation.name
     if of_customer:
         named = {"name": str(cells.name(subscription, url, query))}
     else:
         named = {
-            "url": f"{url}{query}",
+            "url": f"{url}{query}" if query else url,
             "customer": customer,
             "product": name,
-            "short_id": ui.short_id(key),
+            "short_id": short_id,
             "tile": ui.product_tile(subscription.product, "sm"),
         }
     trend = {"trend": charts.spark(row.trend)} if with_trend else {}
@@ -117,7 +118,7 @@ def _partner_cells(
     common = _common_cells(page, cells, row)
     if with_trend and subscription.status in ENDING:  # there is no column of the status
         common["renewal"] = filled("{}<br>{}", common["renewal"], common["status"])
-    chosen = {"key": key, "label": f"{customer}, {name}, {ui.short_id(key)}"}
+    chosen = {"key": subscription.id_text, "label": f"{customer}, {name}, {short_id}"}
     return {**chosen, **named, **trend, "partner": partner, **common}
 
 
@@ -148,6 +149,54 @@ def _holder(page: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
     return filled('<span>{}<br><span class="tiny muted">{}</span></span>', organisation.name, since)
 
 
+# --- Filters --------------------------------------------------------------------------------------------------------
+
+#: What the address may have beside the filters that are shown, and the filters that not every list has.
+_HIDDEN, _SOME = ("tenant_id", "partner_of_record", "renews_before"), ("months", "as_of")
+_CHOICES = ("product", "agreement", "status")
+_FILTERS = Frame(
+    "subscriptions/_filter_bar.html",
+    *("path", "view", *_HIDDEN, "hint", "search", *_CHOICES, *_SOME, "as_of_label", "count_text", "csv_url"),
+)
+
+
+@register.simple_tag(takes_context=True)
+def subscription_filters(context: Mapping[str, Any], hint: str) -> SafeString:
+    """Return the filters of a list of subscriptions in one row, with its count."""
+    form, tab = context["form"], context["view"]
+    given = {name: form.data.get(name) or "" for name in (*_HIDDEN, "search")}
+    there = {name: name in form.fields for name in _SOME}
+    cells = {
+        **given,
+        **{name: _field(form, name) for name in _CHOICES},
+        **{name: _field(form, name) if there[name] else "" for name in _SOME},
+        "as_of_label": str(form.fields["as_of"].label) if there["as_of"] else "",
+        "path": context["request"].path,
+        "view": tab.key if tab else "",
+        "hint": hint,
+        "count_text": context["count_text"],
+        "csv_url": context["csv_url"],
+    }
+    flags = {f"has_{name}": bool(cells[name]) for name in ("view", *_HIDDEN, *_SOME)}
+    return _FILTERS.render([cells], search_failed="search" in form.errors, **flags)
+
+
+def _field(form: FilterForm, name: str) -> SafeString:
+    """Return the input of a filter. That of a value that fits is remembered; there are no more than choices.
+
+    A day is remembered only where none is given.
+    """
+    value = form.data.get(name) or ""
+    if name in form.errors or (value and name not in (*_CHOICES, "months")):
+        return form[name].as_widget()
+    return _empty_or_chosen(type(form), name, value, get_language())
+
+
+@lru_cache(512)
+def _empty_or_chosen(form: type[FilterForm], name: str, value: str, _language: str | None) -> SafeString:
+    return form({name: value})[name].as_widget()
+
+
 # --- Usage ----------------------------------------------------------------------------------------------------------
 
 _USAGE = Frame("portal/_usage_row.html", "name", "own", "month", "used", "share", "consumption")
@@ -163,7 +212,7 @@ def usage_rows(context: Mapping[str, Any]) -> SafeString:
         one, month = row.subscription, row.usage
         customer = one.customer.organisation.name if context["of_partner"] else ""
         return {
-            "name": cells.name(one, ui.address(page, one.subscription_id), query, customer),
+            "name": cells.name(one, cells.url(page, one), query, customer),
             "own": _badges(cells.language)["of_itself"] if row.own_use else "",
             "month": month_text(month.month) if month else NONE,
             "used": ui.use(month.active_users, month.paid_units) if month else NONE,

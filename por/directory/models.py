@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date
+from functools import cached_property
 from typing import TypeVar
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models.functions import Upper
 from django.utils import timezone
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -237,6 +239,11 @@ class Subscription(RowModel):
         """Return the name that people use: the SKU's, or the product's if the SKU is not known."""
         sku = self.sku
         return sku.name if sku else str(Product(self.product).label)
+
+    @cached_property
+    def id_text(self) -> SafeString:
+        """Return the ID as text: digits, letters and hyphens, of which none has to be escaped."""
+        return SafeString(self.subscription_id)
 
     @property
     def portal(self) -> Portal:

@@ -35,15 +35,22 @@ class Cells:
     def name(self, subscription: Subscription, url: str, query: str = "", customer: str = "") -> SafeString:
         """Return the name of a subscription as a link, above its product, or customer, and the beginning of its ID."""
         return filled(
-            '<span class="cell2">{}<span><a href="{}{}">{}</a>'
+            '<span class="cell2">{}<span><a href="{}">{}</a>'
             '<span class="muted tiny">{} · <span class="id">{}</span></span></span></span>',
             ui.product_tile(subscription.product, "sm"),
-            url,
-            query,
+            f"{url}{query}" if query else url,
             subscription.name,
             customer or self.products[subscription.product],
-            ui.short_id(subscription.subscription_id),
+            self.short_id(subscription),
         )
+
+    def short_id(self, subscription: Subscription) -> SafeString:
+        """Return the first eight digits of the ID."""
+        return SafeString(ui.short_id(subscription.id_text))
+
+    def url(self, page: str, subscription: Subscription) -> SafeString:
+        """Return the address of a page about the subscription. Addresses of ours have nothing to be escaped."""
+        return SafeString(ui.address(page, subscription.id_text))
 
     def seats(self, subscription: Subscription) -> SafeString:
         """Return the number of seats; a dash if it is unknown."""

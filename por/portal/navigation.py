@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
@@ -22,42 +23,42 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise as LazyText
 
 
-@dataclass(frozen=True)
+Mark = Literal["page", "true", ""]
+
+
+@dataclass(frozen=True, eq=False)  # hashed as what it is, because its label would be translated for that
 class Link:
     """A link of the side navigation. `current` is aria-current: "page" on its page, "true" on a page below it."""
 
     url: str
-    label: LazyText = field(hash=False)  # its hash would be that of its translation
+    label: LazyText
     icon: str
-    current: Literal["page", "true", ""] = ""
+    current: Mark = ""
     right: Right | None = None  # the right that the reader needs to see the link
     count: int | None = None  # how many things wait there
     shown: Callable[[Actor], bool] | None = None  # who sees the link, if not everyone
 
-    def on(self, path: str, *, is_home: bool) -> Link:
-        """Return the link as a page with this path shows it. A home is not marked on the pages below it."""
-        here: Literal["page", "true", ""] = ""
+    def mark(self, path: str, *, is_home: bool = False) -> Mark:
+        """Return aria-current on a page with this path. A home is not marked on the pages below it."""
         if path == self.url:
-            here = "page"
-        elif not is_home and path.startswith(self.url):
-            here = "true"
-        return replace(self, current=here)
+            return "page"
+        return "true" if not is_home and path.startswith(self.url) else ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Some links under one title."""
 
     links: tuple[Link, ...]
-    title: LazyText | str = field(default="", hash=False)
+    title: LazyText | str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Search:
     """Where the search box in the header leads, and its hint about what it finds."""
 
     url: str
-    hint: LazyText = field(hash=False)
+    hint: LazyText
 
 
 INBOX = Link("/inbox/", _("Inbox"), "inbox")
@@ -161,22 +162,32 @@ def elsewhere(request: Request) -> list[Membership]:
     ]
 
 
-def navigation(actor: Actor, path: str) -> list[Group]:
+def navigation(actor: Actor, path: str) -> tuple[Group, ...]:
     """Return the links that the actor may follow from here; none without an organisation."""
-    links = PAGES.get(actor.kind)
-    if not links:
-        return []
-    home, *others = links
+    if not (pages := PAGES.get(actor.kind)):
+        return ()
+    home, *others = pages
     if actor.is_staff and settings.MAIL_SINK:
         others.append(MAIL_SINK)
-    counts = waiting(actor)
-    others = [replace(link, count=counts.get(link.icon)) for link in others]
-    others = [
+    allowed = [
         link
         for link in others
         if (not link.right or actor.may(link.right)) and (link.shown is None or link.shown(actor))
     ]
-    return [
-        Group((home.on(path, is_home=True), *(link.on(path, is_home=False) for link in others))),
-        Group(tuple(link.on(path, is_home=False) for link in HELP), title=_HELP),
+    links = (home, *allowed, *HELP)
+    marks = (home.mark(path, is_home=True), *(link.mark(path) for link in links[1:]))
+    return _groups(links, marks, tuple(waiting(actor).items()))
+
+
+@lru_cache(256)
+def _groups(links: tuple[Link, ...], marks: tuple[Mark, ...], counts: tuple[tuple[str, int], ...]) -> tuple[Group, ...]:
+    """Return the links with their marks and counts. They are the same on most pages, so their markup is found by them.
+
+    Counts are by the icons of the links; those of the help have none.
+    """
+    by_icon, first = dict(counts), len(links) - len(HELP)
+    shown = [
+        replace(link, current=mark, count=by_icon.get(link.icon) if 0 < place < first else None)
+        for place, (link, mark) in enumerate(zip(links, marks, strict=True))
     ]
+    return Group(tuple(shown[:first])), Group(tuple(shown[first:]), title=_HELP)

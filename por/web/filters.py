@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.forms.renderers import get_default_renderer
@@ -60,6 +60,22 @@ class Lines(forms.Textarea):
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> str:
         return "\n".join(data.getlist(name))
+
+
+class _Shared(dict[str, forms.Field]):
+    """Fields that all forms of a class share. Django copies the fields of a class for each form."""
+
+    def __deepcopy__(self, _memo: Any) -> dict[str, forms.Field]:
+        return dict(self)
+
+
+Filters = TypeVar("Filters", bound="type[FilterForm]")
+
+
+def shares_fields(form: Filters) -> Filters:
+    """Let the forms of a class share its fields. None of them may change a field."""
+    form.base_fields = _Shared(form.base_fields)
+    return form
 
 
 class FilterForm(forms.Form):

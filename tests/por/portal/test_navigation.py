@@ -45,7 +45,7 @@ def test_current_page_and_the_page_above_are_marked(customer: Customer) -> None:
 
 
 def test_navigation_is_empty_without_an_organisation() -> None:
-    assert navigation(SYSTEM, "/") == []
+    assert navigation(SYSTEM, "/") == ()
 
 
 def test_link_to_sent_mail_needs_the_right_and_a_mail_sink(settings: Settings, tmp_path: Path) -> None:

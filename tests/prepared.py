@@ -311,7 +311,9 @@ def pairs_of_questions(estate: Estate) -> Iterator[Pair]:
             asked = questions._open_requests(Reader.of(actor))
             given = {"organisation": actor.organisation_id, "subscriptions": ids}
             seen = ChangeRequest.objects.visible_to(actor).open().filter(subscription__in=ids)
-            plain = seen.select_related("incumbent__partner__organisation")
+            plain = seen.select_related("incumbent__partner__organisation").annotate(
+                has_statement=questions._HAS_STATEMENT
+            )
             yield Pair(lambda asked=asked, given=given: asked.all(**given), plain.all)
 
 

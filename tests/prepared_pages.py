@@ -108,7 +108,7 @@ def pairs_of_unreached(estate: Estate) -> Pairs:
 def pairs_of_due(estate: Estate) -> Pairs:
     for actor in actors(estate):
         plain = ChangeRequest.objects.visible_to(actor).open().order_by("due_at", "pk")
-        plain = plain.select_related(
+        plain = plain.annotate(has_statement=questions._HAS_STATEMENT).select_related(
             *("subscription__sku", "subscription__customer__organisation"),
             *("incumbent__partner__organisation", "made", "chosen__organisation"),
         )

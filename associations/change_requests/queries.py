@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from django.db.models import F, Min
+from django.db.models import Exists, F, Min, OuterRef
 from django.utils import timezone
 
 from associations.change_requests.answer_events import SWITCHED_FROM, SWITCHED_TO, mails_of_answer
 from associations.change_requests.events import CONTESTED, NAMED, ChangeRequestEvent
 from associations.change_requests.models import (
+    Challenger,
     ChangeRequest,
     ChangeRequestQuerySet,
     Statement,
@@ -29,7 +31,7 @@ from associations.record.rules import EndReason, Source
 from associations.record.usage import MonthOfUsage, usage_by_month
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
-from por.db.prepared import AnyOf, Param, PreparedQuery, prefetched
+from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.access import is_own
 from por.directory.models import Partner, Subscription
 from por.notifications.actions.notifying import Reach, reach_of
@@ -196,12 +198,14 @@ def requests_for_listing(actor: Actor) -> ChangeRequestQuerySet:
 
 def visible_requests(actor: Actor, requests: Iterable[ChangeRequest]) -> list[VisibleRequest]:
     """Return change requests as the actor may know them, in the same order. It needs no query after for_listing."""
-    return [_visible_request(actor, request) for request in requests]
+    return [_visible_request(actor, one, one.challengers.all(), one.statements.all()) for one in requests]
 
 
-def _visible_request(actor: Actor, request: ChangeRequest) -> VisibleRequest:
+def _visible_request(
+    actor: Actor, request: ChangeRequest, challengers: Iterable[Challenger], given: Iterable[Statement]
+) -> VisibleRequest:
     is_partner = actor.kind == OrganisationKind.PARTNER
-    statements = {one.partner_id: one for one in request.statements.all()}
+    statements = {one.partner_id: one for one in given}
 
     def side(partner: Partner, since: datetime, *, is_incumbent: bool, note: str = "") -> Side:
         own = is_partner and is_own(actor, partner.pk, partner.organisation.parent_id)
@@ -214,7 +218,7 @@ def _visible_request(actor: Actor, request: ChangeRequest) -> VisibleRequest:
         request,
         [
             side(incumbent.partner, incumbent.began_at, is_incumbent=True),
-            *(side(one.partner, one.joined_at, is_incumbent=False, note=one.note) for one in request.challengers.all()),
+            *(side(one.partner, one.joined_at, is_incumbent=False, note=one.note) for one in challengers),
         ],
     )
 
@@ -225,20 +229,24 @@ def open_requests(actor: Actor, subscriptions: Sequence[int]) -> dict[int, Visib
     It comes with its parties alone: whoever asks has the subscriptions.
     """
     found = _open_requests(Reader.of(actor)).all(organisation=actor.organisation_id, subscriptions=list(subscriptions))
-    return {one.request.subscription_id: one for one in visible_requests(actor, _with_parties(found))}
+    return {one.request.subscription_id: one for one in _with_parties(actor, found)}
 
 
-def _with_parties(requests: list[ChangeRequest]) -> list[ChangeRequest]:
-    """Return the change requests with their challengers and statements, by prepared queries."""
-    by_key = {request.pk: request for request in requests}
-    for name, query in (("challengers", _CHALLENGERS), ("statements", _STATEMENTS)) if requests else ():
-        related: dict[int, list[Any]] = {pk: [] for pk in by_key}
-        for one in query.all(requests=list(by_key)):
-            one.request = by_key[one.request_id]
-            related[one.request_id].append(one)
-        for pk, rows in related.items():
-            prefetched(by_key[pk], name, rows)
-    return requests
+def _with_parties(actor: Actor, requests: list[ChangeRequest]) -> list[VisibleRequest]:
+    """Return change requests as the actor may know them: with challengers, and statements if there are any."""
+    if not requests:
+        return []
+    keys = {"requests": [one.pk for one in requests]}
+    challengers, statements = defaultdict[int, list[Challenger]](list), defaultdict[int, list[Statement]](list)
+    for challenger in _CHALLENGERS.all(**keys):
+        challengers[challenger.request_id].append(challenger)
+    if any(one.has_statement for one in requests):  # type: ignore[attr-defined]  # an annotation
+        for statement in _STATEMENTS.all(**keys):
+            statements[statement.request_id].append(statement)
+    return [_visible_request(actor, one, challengers[one.pk], statements[one.pk]) for one in requests]
+
+
+_HAS_STATEMENT = Exists(Statement.objects.filter(request=OuterRef("pk")))
 
 
 @lru_cache(maxsize=256)
@@ -249,6 +257,7 @@ def _open_requests(reader: Reader) -> PreparedQuery[ChangeRequest]:
             ChangeRequest.objects.visible_to(actor)
             .open()
             .select_related("incumbent__partner__organisation")
+            .annotate(has_statement=_HAS_STATEMENT)
             .filter(AnyOf(F("subscription"), Param("subscriptions")))
         ),
     )
@@ -265,12 +274,12 @@ _STATEMENTS: PreparedQuery[Any] = PreparedQuery(
 def next_due(actor: Actor, count: int) -> list[VisibleRequest]:
     """Return the open change requests the actor may see, the one due first at the top."""
     found = _next_due(Reader.of(actor), count).all(organisation=actor.organisation_id)
-    return visible_requests(actor, _with_parties(found))
+    return _with_parties(actor, found)
 
 
 @lru_cache(maxsize=256)
 def _next_due(reader: Reader, count: int) -> PreparedQuery[ChangeRequest]:
-    found = requests_for_listing(reader.actor()).open().order_by("due_at", "pk")
+    found = requests_for_listing(reader.actor()).open().annotate(has_statement=_HAS_STATEMENT).order_by("due_at", "pk")
     return PreparedQuery(lambda: found[:count])
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, MutableMapping, Sequence
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg2
@@ -72,12 +72,11 @@ class PreparedQuery(Generic[M]):
 
     def all(self, **given: Any) -> list[M]:
         """Return the rows as the queryset would: models with their annotations."""
-        compiler, rows = self._rows(given)
+        built, rows = self._rows(given)
         if not rows:
             return []
-        if compiler.maker is None:
-            compiler.maker = _Maker(compiler)
-        made: list[M] = compiler.maker.models(rows)
+        assert built.maker, "a values_list has no models"
+        made: list[M] = built.maker.models(rows)
         return made
 
     def values(self, **given: Any) -> list[tuple[Any, ...]]:
@@ -86,8 +85,8 @@ class PreparedQuery(Generic[M]):
 
     def named(self, **given: Any) -> list[Any]:
         """Return the rows of a `values_list` queryset as named tuples. Their types need no conversion by Django."""
-        compiler, rows = self._rows(given)
-        return list(map(compiler.row._make, rows))
+        built, rows = self._rows(given)
+        return list(map(built.row._make, rows))
 
     def one(self, **given: Any) -> M | None:
         """Return the first row, None if there is none."""
@@ -97,26 +96,36 @@ class PreparedQuery(Generic[M]):
         """Return the number of rows of a query that counts."""
         return next((row[0] for row in self.values(**given)), 0)
 
-    def _rows(self, given: dict[str, Any]) -> tuple[Any, list[tuple[Any, ...]]]:
+    def _rows(self, given: dict[str, Any]) -> tuple[Built, list[tuple[Any, ...]]]:
         if (built := compiled.get(self)) is None:
             built = compiled[self] = self._compile()
-        compiler, statement = built
-        return compiler, statement.rows(given) if statement else []
+        return built, built.statement.rows(given) if built.statement else []
 
-    def _compile(self) -> tuple[Any, Statement | None]:
+    def _compile(self) -> Built:
         queryset: Any = self.build()
         compiler: Any = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
-        compiler.row, compiler.maker = create_namedtuple_class(*(queryset._fields or [])), None
+        row = create_namedtuple_class(*(queryset._fields or []))
         if not queryset.query.distinct:  # its columns must stand in the order as they are
             compiler.get_select = partial(_without_lengths, compiler.get_select, compiler.connection)
         try:
             sql, parameters = compiler.as_sql()
         except EmptyResultSet:  # no row can match
-            return compiler, None
+            return Built(None, row, None)
         if self.counts:
             sql = f"SELECT count(*) FROM ({sql}) AS counted"
         statement = Statement(f"{sql} {self.lock}", parameters, planned_each_time=self.planned_each_time)
-        return compiler, statement
+        return Built(statement, row, _Maker(compiler) if queryset._fields is None else None)
+
+
+class Built(NamedTuple):
+    """What is kept of a query: its statement, if any row can match, and what its rows become.
+
+    The queryset and its compiler are not kept. They hold a hundred times as many objects.
+    """
+
+    statement: Statement | None
+    row: Any
+    maker: _Maker | None
 
 
 def _without_lengths(get_select: Callable[..., Any], connection: Any, *given: Any, **more: Any) -> Any:
@@ -217,7 +226,7 @@ def _drop(cursor: Any, known: dict[str, bool], name: str) -> None:
 
 
 #: What this process has built. A test that changes how querysets are built replaces it by an empty one.
-compiled: MutableMapping[PreparedQuery[Any], tuple[Any, Statement | None]] = WeakKeyDictionary()
+compiled: MutableMapping[PreparedQuery[Any], Built] = WeakKeyDictionary()
 
 #: The most statements that the server keeps for one connection, because they take memory. For a new one it then forgets
 #: the one that has not been used for longest.

@@ -20,6 +20,7 @@ from django.template.context import Context
 from django.template.defaulttags import URLNode
 from django.template.defaulttags import url as djangos_url
 from django.templatetags.i18n import TranslateNode, do_translate
+from django.templatetags.static import StaticNode, do_static
 from django.urls import get_script_prefix, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -104,6 +105,26 @@ def url_tag(parser: Parser, token: Token) -> Node:
     given: URLNode = djangos_url(parser, token)
     is_constant = isinstance(given.view_name.var, str)
     return Address(given) if is_constant and not (given.args or given.kwargs or given.asvar) else given
+
+
+class File(Node):
+    """The address of a file that the template names, found once."""
+
+    def __init__(self, file: StaticNode) -> None:
+        self.file = file
+        self.found = ""
+
+    def render(self, context: Context) -> str:
+        self.found = self.found or self.file.render(context)
+        return self.found
+
+
+@register.tag("static")
+def static_tag(parser: Parser, token: Token) -> Node:
+    """Return Django's tag of that name; where its file is always the same, one that remembers the address."""
+    given: StaticNode = do_static(parser, token)
+    is_constant = isinstance(given.path.var, str) and not given.path.filters
+    return File(given) if is_constant and given.varname is None else given
 
 
 @register.simple_tag

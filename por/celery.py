@@ -60,7 +60,10 @@ def count_task(task: Any, state: str = "", **_rest: Any) -> None:
 
 @signals.worker_before_create_process.connect
 def keep_memory_shared(**_rest: Any) -> None:
-    """Let no garbage collection of a new process write to the memory that it shares with its parent."""
+    """Load what each process would load for itself, and let no garbage collection write to the memory they share."""
+    from django.urls import get_resolver
+
+    _ = get_resolver().url_patterns  # mails have links, and the addresses lead to the code of all pages
     gc.collect()
     gc.freeze()
 

@@ -10,16 +10,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import click
 import kubernetes_validate
 import pytest
 import yaml
-from celery.bin.beat import beat
-from celery.bin.worker import worker
 from django.conf import settings
 from django.core.management import get_commands
 from django_prometheus.middleware import Metrics
@@ -27,6 +23,7 @@ from gunicorn.config import Config
 from prometheus_client import REGISTRY
 
 from por import serving
+from por.__main__ import parser
 from por.ops import figures
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -66,17 +63,11 @@ def assert_command_exists(command: list[str]) -> None:
             given = Config().parser().parse_args(arguments)
             assert [given.config, *given.args] == ["python:por.serving", "por.wsgi:application"]
             assert (ROOT / "por" / "serving.py").exists()
-        case "celery":
-            quiet, option, app, name, *rest = arguments
-            module, _, attribute = app.partition(":")
-            assert (quiet, option) == ("--quiet", "--app")
-            assert hasattr(import_module(module), attribute)
-            part = {"worker": worker, "beat": beat}[name]
-            _values, left, _order = part.make_parser(click.Context(part)).parse_args(rest)
-            assert left == []
-        case "python":
-            assert arguments[0] == "manage.py"
+        case "python" if arguments[0] == "manage.py":
             assert arguments[1] in get_commands()
+        case "python":
+            assert arguments[:2] == ["-m", "por"]
+            assert parser().parse_args(arguments[2:])
         case other:
             pytest.fail(f"{other} is no program of the product.")
 

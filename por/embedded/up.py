@@ -16,8 +16,7 @@ from .home import ROOT, Home
 from .processes import Command, Processes, Trouble
 
 MANAGE: Command = [sys.executable, ROOT / "manage.py"]
-#: Django's checks run in `prepare`.
-CELERY: Command = [sys.executable, "-m", "celery", "--quiet", "--skip-checks", "--app"]
+PART: Command = [sys.executable, "-m", "por"]
 
 PEOPLE = {
     "customer": "administrator of a customer",
@@ -94,8 +93,7 @@ def finish_preparing(processes: Processes) -> None:
 
 def _start_scheduler(processes: Processes, home: Home) -> None:
     """Start the scheduler. It needs the broker alone; what it sends before there is a worker waits or expires."""
-    beat: Command = ["beat", "--schedule", home.path / "beat-schedule", "--pidfile", ""]
-    processes.start("beat", [*CELERY, "por.clock:app", *beat, "--loglevel", "INFO"])
+    processes.start("beat", [*PART, "beat", "--schedule", home.path / "beat-schedule"])
 
 
 def _start_product(processes: Processes, home: Home, listener: socket.socket) -> None:
@@ -104,10 +102,10 @@ def _start_product(processes: Processes, home: Home, listener: socket.socket) ->
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir()
     processes.environment["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-    work: Command = ["worker", "--pool", "prefork", "--concurrency", "2", "--without-gossip", "--without-mingle"]
+    processes.environment["CELERY_SKIP_CHECKS"] = "true"  # `prepare` has run Django's
     worker = processes.start(
         "worker",
-        [*CELERY, "por.celery:app", *work, "--loglevel", "INFO"],
+        [*PART, "worker", "--concurrency", "2"],
         grace=20,  # SIGTERM lets running tasks end; a task that is cut short is delivered again
         orphan_signal=signal.SIGKILL,  # its broker has ended too, and its pool dies with it
         before_exec=_lower_priority,

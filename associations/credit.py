@@ -7,7 +7,7 @@ SQL for all companies at once. With companies, it is the same SQL with one condi
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -91,12 +91,15 @@ class Units:
 
     With `periods`, the units of a day also answer for each day before on which the same kinds count: at an instant of
     that day or earlier, and of subscriptions that had started by then.
+
+    With `by_index`, they are of some companies, and what belongs to them is looked up; otherwise whole tables are read.
     """
 
     sql: str
     given: dict[str, Any]
     by_workload: bool
     periods: bool
+    by_index: bool
 
     def held_at(self, instant: str, day: str = "") -> str:
         """Return the condition that a unit was held at an instant, as of a day. Both are SQL."""
@@ -105,10 +108,28 @@ class Units:
         held = contains("units.held", instant)
         return f"{held} AND units.started_on <= {day}" if day else held
 
-    def with_rows_of(self, table: str, of: str = "units") -> str:
-        """Return the condition that joins a unit with its rows of usage."""
-        condition = f"{table}.subscription_id = {of}.subscription_id"
-        return f"{condition} AND {table}.workload = {of}.workload" if self.by_workload else condition
+    def with_usage(self, *conditions: str, of: str = "units", alias: str = "usage") -> str:
+        """Return the part of a FROM clause that joins units with what is known now of their usage."""
+        on = [f"{alias}.subscription_id = {of}.subscription_id", f"{alias}.superseded_at IS NULL", *conditions]
+        if self.by_workload:
+            on.append(f"{alias}.workload = {of}.workload")
+        return self.rows_of("directory_usage", alias, on)
+
+    def rows_of(self, table: str, alias: str, on: Iterable[str]) -> str:
+        """Return the part of a FROM clause that joins the rows of a table that fulfil these conditions."""
+        return rows_of(table, alias, on, by_index=self.by_index)
+
+
+def rows_of(table: str, alias: str, on: Iterable[str], *, by_index: bool) -> str:
+    """Return the part of a FROM clause that joins the rows of a table that fulfil these conditions.
+
+    By index, they are looked up for each row so far, whatever the planner takes the number of these for: OFFSET keeps
+    it from reading the whole table.
+    """
+    where = " AND ".join(on)
+    if by_index:
+        return f"CROSS JOIN LATERAL (SELECT * FROM {table} AS {alias} WHERE {where} OFFSET 0) AS {alias}"
+    return f"JOIN {table} AS {alias} ON {where}"
 
 
 def contains(range_: str, instant: str) -> str:
@@ -166,7 +187,7 @@ def units(
         }
     table = "associations_association" if supposed is None else f"({_SUPPOSED})"
     shape = _Shape(credit, kinds, only, by_workload, periods, is_ranked, companies is not None, table)
-    return Units(shape.sql(), given, by_workload, periods)
+    return Units(shape.sql(), given, by_workload, periods, companies is not None)
 
 
 # For counting, a row of a file was recorded on the day it began: the file tells of a record kept elsewhere. A claim
@@ -194,25 +215,41 @@ class _Shape:
     associations: str
 
     def sql(self) -> str:
-        ctes = [f"companies AS ({self._companies()})", f"associated AS ({self._associated()})"]
+        ctes = [f"companies AS ({self._companies()})"]
+        if self.is_for_some and self.is_ranked:
+            ctes.append(f"their_customers AS ({self._their_customers()})")
+        ctes.append(f"associated AS ({self._associated()})")
         if self.credit.own_tenant is OwnTenant.EXCLUDE:
             ctes.append(f"own_tenants AS ({_OWN_TENANTS})")
         ctes.append(f"units AS ({self._units()})")
         return ",\n".join(ctes)
 
     def _companies(self) -> str:
-        # The same as that `company` is one of them, but indexes answer it.
-        some = """WHERE organisation.parent_id = ANY(%(credit_companies)s)
-            OR (organisation.parent_id IS NULL AND organisation.id = ANY(%(credit_companies)s))"""
+        columns = "partner.organisation_id AS partner_id, partner.mpn_id"
         # What a better kind takes away may be of any company.
-        narrowed = some if self.is_for_some and not self.is_ranked else ""
+        if self.is_narrow:
+            # The same as that `company` is one of them, but indexes answer it.
+            return f"""
+                SELECT {columns}, coalesce(organisation.parent_id, organisation.id) AS company
+                FROM accounts_organisation AS organisation
+                {self._rows("directory_partner", "partner", ["partner.organisation_id = organisation.id"])}
+                WHERE organisation.parent_id = ANY(%(credit_companies)s)
+                    OR (organisation.parent_id IS NULL AND organisation.id = ANY(%(credit_companies)s))
+            """
         # By the table of partners, so that the planner knows that each association has one of them.
         return f"""
-            SELECT partner.organisation_id AS partner_id, partner.mpn_id,
-                coalesce(organisation.parent_id, organisation.id) AS company
+            SELECT {columns}, coalesce(organisation.parent_id, organisation.id) AS company
             FROM directory_partner AS partner
-            JOIN accounts_organisation AS organisation ON organisation.id = partner.organisation_id {narrowed}
+            JOIN accounts_organisation AS organisation ON organisation.id = partner.organisation_id
         """
+
+    def _rows(self, table: str, alias: str, on: Iterable[str]) -> str:
+        return rows_of(table, alias, on, by_index=self.is_for_some)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Return whether only associations of the companies that are asked for count."""
+        return self.is_for_some and not self.is_ranked
 
     def _associated(self) -> str:
         """Return SQL with a row for each association and each of its subscriptions, or workloads of these."""
@@ -243,8 +280,9 @@ class _Shape:
             columns.append("of.workload")
         if self.is_ranked:
             columns += ["one.id AS association_id", "one.kind", "one.began_at", "companies.mpn_id"]
-        conditions = [of, "one.undone_at IS NULL", "subscription.started_on <= %(credit_day)s", *self._filters()]
+        conditions = [of, "one.undone_at IS NULL"]
         recorded = _RECORDED_AT if self.credit.retroactive is Retroactive.FROM_ATTACH else "one.began_at"
+        here = "true"
         if self.periods:
             held = f"tstzrange({recorded}, one.ended_at)"
             columns.append(f"{held} * {_HERE} AS held" if is_of_tenant else f"{held} AS held")
@@ -252,20 +290,25 @@ class _Shape:
         else:
             conditions += [_HELD_AT_END, f"({recorded}) < %(credit_end)s"]
             if is_of_tenant:
-                conditions.append(f"{_HERE} @> %(credit_end)s - interval '1 microsecond'")
+                here = f"{_HERE} @> %(credit_end)s - interval '1 microsecond'"
         if self.is_for_some and self.is_ranked:
-            conditions.append(f"one.customer_id IN ({self._their_customers()})")
+            rows = self._rows(self.associations, "one", ["one.customer_id = theirs.customer_id", *conditions])
+            associations = f"their_customers AS theirs {rows} JOIN companies ON companies.partner_id = one.partner_id"
+        else:
+            rows = self._rows(self.associations, "one", ["one.partner_id = companies.partner_id", *conditions])
+            associations = f"companies {rows}"
+        subscriptions = [join, "subscription.started_on <= %(credit_day)s", *self._filters()]
         return f"""
             SELECT {", ".join(columns)}
-            FROM {self.associations} AS one JOIN companies USING (partner_id)
-            JOIN directory_subscription AS subscription ON {join} {each}
-            WHERE {" AND ".join(conditions)}
+            FROM {associations} {self._rows("directory_subscription", "subscription", subscriptions)} {each}
+            WHERE {here}
         """
 
     def _their_customers(self) -> str:
         return f"""
-            SELECT of_theirs.customer_id FROM {self.associations} AS of_theirs
-            JOIN companies AS theirs USING (partner_id) WHERE theirs.company = ANY(%(credit_companies)s)
+            SELECT DISTINCT of_theirs.customer_id FROM companies AS theirs
+            {self._rows(self.associations, "of_theirs", ["of_theirs.partner_id = theirs.partner_id"])}
+            WHERE theirs.company = ANY(%(credit_companies)s)
         """
 
     def _filters(self) -> list[str]:
@@ -286,27 +329,30 @@ class _Shape:
 
     def _units(self) -> str:
         unit = ["company", "customer_id", "subscription_id", "started_on", *(["workload"] if self.by_workload else [])]
+        columns, of_one = ", ".join(unit), ", ".join(f"associated.{column}" for column in unit)
         conditions = []
         if self.is_ranked and self.is_for_some:
-            conditions.append("company = ANY(%(credit_companies)s)")
+            conditions.append("associated.company = ANY(%(credit_companies)s)")
         if self.credit.own_tenant is OwnTenant.EXCLUDE:
-            conditions.append("(company, customer_id) NOT IN (SELECT company, customer_id FROM own_tenants)")
+            conditions.append(
+                "(associated.company, associated.customer_id) NOT IN (SELECT company, customer_id FROM own_tenants)"
+            )
         if self.is_ranked and not self.periods:
-            conditions.append(f"NOT EXISTS (SELECT {self._better()})")
+            conditions.append(f"NOT EXISTS (SELECT FROM associated AS better WHERE {self._is_better()})")
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        columns = ", ".join(unit)
         if not self.periods:
-            return f"SELECT DISTINCT {columns} FROM associated {where}"
-        held = "held"
+            return f"SELECT DISTINCT {of_one} FROM associated {where}"
+        left_over = f"SELECT * FROM associated {where}"
         if self.is_ranked:
-            held = f"held::tstzmultirange - coalesce((SELECT range_agg(better.held) {self._better()}), '{{}}')"
-        return f"""
-            SELECT {columns}, range_agg(held) AS held
-            FROM (SELECT {columns}, {held} AS held FROM associated {where}) AS left_over GROUP BY {columns}
-        """
+            left_over = f"""
+                SELECT {of_one}, associated.held::tstzmultirange - coalesce(range_agg(better.held), '{{}}') AS held
+                FROM associated LEFT JOIN associated AS better ON {self._is_better()} {where}
+                GROUP BY associated.association_id, {of_one}, associated.held
+            """
+        return f"SELECT {columns}, range_agg(held) AS held FROM ({left_over}) AS left_over GROUP BY {columns}"
 
-    def _better(self) -> str:
-        """Return the end of a subquery: the associations of the same unit that take it away from one."""
+    def _is_better(self) -> str:
+        """Return the condition that an association takes the same unit away from another one."""
         yields = " ".join(
             f"WHEN '{kind.value}' THEN better.kind = ANY(%(credit_better_than_{kind.value})s)"
             for kind, _better in self.credit.yields
@@ -320,10 +366,7 @@ class _Shape:
             )
             conditions.append(f"{rank.format('better')} < {rank.format('associated')}")
         workload = "AND better.workload = associated.workload" if self.by_workload else ""
-        return f"""
-            FROM associated AS better
-            WHERE better.subscription_id = associated.subscription_id {workload} AND ({" OR ".join(conditions)})
-        """
+        return f"better.subscription_id = associated.subscription_id {workload} AND ({' OR '.join(conditions)})"
 
 
 _OWN_TENANTS = """

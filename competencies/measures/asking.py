@@ -8,7 +8,7 @@ takes several questions that differ in little, and its statement answers all of 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
@@ -17,7 +17,7 @@ from enum import Enum, IntFlag
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, cast
 
-from django.db import connection, transaction
+from django.db import connection
 
 from associations.credit import Credit, Only, Supposed, Units, units
 from associations.record.models import end_of
@@ -369,7 +369,7 @@ def _measured(measure: Measure, asks: Sequence[Ask]) -> list[Measured]:
         return [one.measured for one in found]
     figures: list[dict[int, Figure]] = [{} for _ask in asks]
     others = Figure.of(Decimal(0), Caveat(0))
-    for asked, company, amount, caveat in _rows(*measure(*asks).figures(), of_all=asks[0].companies is None):
+    for asked, company, amount, caveat in _rows(*measure(*asks).figures()):
         figure = Figure.of(Decimal(amount), Caveat(caveat))
         if asked is None:
             others = figure
@@ -418,7 +418,7 @@ def dated(measure: Measure, ask: Ask) -> ByDate:
 def _dated(measure: Measure, asks: Sequence[Ask]) -> list[ByDate]:
     found: list[dict[int, list[Dated]]] = [{} for _ask in asks]
     others = Caveat(0)
-    for asked, company, day, amount, caveats in _rows(*measure(*asks).dated(), of_all=asks[0].companies is None):
+    for asked, company, day, amount, caveats in _rows(*measure(*asks).dated()):
         if asked is None:
             others = Caveat(caveats)
         else:
@@ -429,7 +429,7 @@ def _dated(measure: Measure, asks: Sequence[Ask]) -> list[ByDate]:
 def evidence(measure: Measure, ask: Ask) -> dict[int, list[Part]]:
     """Return the parts that make the figure of each company."""
     found: dict[int, list[Part]] = {}
-    rows = _rows(*measure(ask).evidence(), of_all=ask.companies is None)
+    rows = _rows(*measure(ask).evidence())
     for company, customer, subscription, workload, month, amount, caveat in rows:
         part = Part(customer, subscription, workload, month, Decimal(amount), Caveat(caveat))
         found.setdefault(company, []).append(part)
@@ -438,20 +438,20 @@ def evidence(measure: Measure, ask: Ask) -> dict[int, list[Part]]:
 
 def contributions(measure: Measure, ask: Ask) -> Iterator[tuple[int, int, Decimal]]:
     """Yield company, customer and what the customer adds to the figure of the company."""
-    for company, customer, amount in _rows(*measure(ask).contributions(), of_all=ask.companies is None):
+    for company, customer, amount in _rows(*measure(ask).contributions()):
         yield company, customer, Decimal(amount)
 
 
-def _rows(sql: str, given: Mapping[str, Any], *, of_all: bool) -> list[tuple[Any, ...]]:
-    """Run a statement. That of all companies reads each table once.
+def _rows(sql: str, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run a statement. It has no nested loops but where it looks up the rows of something by LATERAL.
 
-    The planner thinks that few units have been held at an instant, and would look for the rows of each unit.
+    The planner cannot know how many units there are, nor how many were held at an instant: it takes them for few, and
+    would compare all rows with all.
     """
-    with transaction.atomic() if of_all else nullcontext(), connection.cursor() as cursor:
-        if of_all:
-            cursor.execute("SET LOCAL enable_nestloop = off")
-        cursor.execute(sql, given)
+    with connection.cursor() as cursor:
+        # Together, both are a transaction, at whose end the setting is gone. A transaction around them would keep it.
+        cursor.execute(f"SET LOCAL enable_nestloop = off; {sql}", given)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
-        if of_all:
-            cursor.execute("SET LOCAL enable_nestloop = on")  # for the rest of a transaction around this one
+        if connection.in_atomic_block:
+            cursor.execute("SET LOCAL enable_nestloop = on")
     return rows

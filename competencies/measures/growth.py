@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from associations.credit import contains
+from associations.credit import Units, contains
 from associations.record.models import end_of
 from associations.record.policies import months_before
 from associations.record.rules import AssociationKind
 from competencies.measures.asking import Ask, Caveat, Query, of_several, units_of
-from competencies.measures.parts import begun_by_end_of, caveats_of_months, held_cte, months_cte, not_reported
+from competencies.measures.parts import (
+    begun_by_end_of,
+    caveats_of_months,
+    held_cte,
+    months_cte,
+    not_reported,
+    usage_held,
+)
 from competencies.measures.tenants import newest_months, sizes
 from por.programs.calendars import month_end
 
@@ -27,7 +34,7 @@ def active_users(*asks: Ask) -> Query:
     months, of_months = months_cte(
         asks, lambda ask: {months_before(ask.newest_month, back): 1 for back in range(13)}, "months"
     )
-    size = sizes(asks, given["newest"])
+    size = sizes(units, asks, given["newest"])
     workload = ", units.workload" if units.by_workload else ""
     held = f"""held AS (
         SELECT newest.asked, newest.month AS newest, newest.size, units.company, units.customer_id,
@@ -38,17 +45,15 @@ def active_users(*asks: Ask) -> Query:
         FROM units JOIN newest ON {units.held_at("newest.instant", "newest.day")}
         CROSS JOIN LATERAL unnest(units.held) AS period (range) WHERE {contains("period.range", "newest.instant")}
     )"""
-    of_unit = "AND now.workload = held.workload" if units.by_workload else ""
+    on = ["now.month = held.newest", "now.month = ANY(%(newest)s)", "now.active_users IS NOT NULL"]
+    on.append("now.workload = ANY(%(credit_workloads)s)")
     parts = f"""
         SELECT held.asked, held.company, held.customer_id, held.subscription_id, now.workload, held.since AS month,
             ((now.active_users - coalesce(before.active_users, 0)) * (1 - sized.caveat))::numeric AS amount,
             sized.caveat * {Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED.value} AS caveat
-        FROM held JOIN directory_usage AS now
-            ON now.subscription_id = held.subscription_id AND now.month = held.newest {of_unit}
+        FROM held {units.with_usage(*on, of="held", alias="now")}
         JOIN sized ON sized.customer_id = held.customer_id AND sized.month = held.newest AND sized.size = held.size
         LEFT JOIN LATERAL ({_BEFORE}) AS before ON true
-        WHERE now.superseded_at IS NULL AND now.month = ANY(%(newest)s) AND now.active_users IS NOT NULL
-            AND now.workload = ANY(%(credit_workloads)s)
         UNION ALL
         SELECT DISTINCT held.asked, company, NULL::bigint, NULL::bigint, NULL::varchar, month, 0::numeric,
             {Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED.value}
@@ -76,16 +81,14 @@ def deployed_tenants(*asks: Ask) -> Query:
     """
     units = units_of(asks, periods=True)
     months, given = months_cte(asks, lambda ask: newest_months(ask, 1))
-    size = sizes(asks, given["months"])
+    size = sizes(units, asks, given["months"])
     is_claimed = asks[0].credit.kinds_on(asks[0].day) == (AssociationKind.CPOR,)
     # What is in use does not depend on the size, so questions of a day have it in common.
     reached = f"""reached AS (
         SELECT held.company, held.customer_id, usage.workload, held.month, months.day
         FROM held JOIN (SELECT DISTINCT month, day FROM months) AS months
             ON months.month = held.month AND held.started_on <= months.day
-        JOIN directory_usage AS usage ON {units.with_rows_of("usage", "held")} AND usage.month = held.month
-        WHERE usage.superseded_at IS NULL AND usage.month = ANY(%(months)s)
-            AND usage.workload = ANY(%(credit_workloads)s)
+        {usage_held(units, "usage.workload = ANY(%(credit_workloads)s)")}
         GROUP BY 1, 2, 3, 4, 5
         HAVING sum(usage.paid_units) > 0 AND sum(usage.active_users) >= %(share)s * sum(usage.paid_units)
     )"""
@@ -109,7 +112,7 @@ def deployed_tenants(*asks: Ask) -> Query:
     given |= {**units.given, **size.given, "share": asks[0].share}
     ctes = (units.sql, months, not_reported(), *size.ctes, held_cte(units), reached)
     if is_claimed:
-        ctes += _USED_BEFORE
+        ctes += (_CLAIMED, _used_before(units))
         given["claimed_after"] = [_claimed_after(month) for month in given["months"]]
     return Query(ctes, parts, given)
 
@@ -119,27 +122,27 @@ def _claimed_after(month: date) -> datetime:
     return end_of(months_before(month_end(month), 12))
 
 
-_USED_BEFORE = (
-    f"""claimed AS (
-        SELECT units.company, units.customer_id, units.workload, months.month, months.day,
-            min(lower(period.range)) AS claimed_at
-        FROM (
-            SELECT DISTINCT month, day, instant, since
-            FROM unnest(%(months)s::date[], %(claimed_after)s::timestamptz[]) AS recent (month, since)
-            JOIN months USING (month)
-        ) AS months
-        JOIN units ON {contains("units.held", "months.instant")} AND units.started_on <= months.day
-        CROSS JOIN LATERAL unnest(units.held) AS period (range) WHERE {contains("period.range", "months.instant")}
-        GROUP BY 1, 2, 3, 4, 5, months.since HAVING min(lower(period.range)) >= months.since
-    )""",
-    """used_before AS (
+_CLAIMED = f"""claimed AS (
+    SELECT units.company, units.customer_id, units.workload, months.month, months.day,
+        min(lower(period.range)) AS claimed_at
+    FROM (
+        SELECT DISTINCT month, day, instant, since
+        FROM unnest(%(months)s::date[], %(claimed_after)s::timestamptz[]) AS recent (month, since)
+        JOIN months USING (month)
+    ) AS months
+    JOIN units ON {contains("units.held", "months.instant")} AND units.started_on <= months.day
+    CROSS JOIN LATERAL unnest(units.held) AS period (range) WHERE {contains("period.range", "months.instant")}
+    GROUP BY 1, 2, 3, 4, 5, months.since HAVING min(lower(period.range)) >= months.since
+)"""
+
+
+def _used_before(units: Units) -> str:
+    """Return the expression `used_before`: claims whose workload was above the share in the month of the claim."""
+    in_month = "usage.month = date_trunc('month', claimed.claimed_at AT TIME ZONE 'UTC')::date"
+    return f"""used_before AS (
         SELECT claimed.company, claimed.customer_id, claimed.workload, claimed.month, claimed.day
         FROM claimed JOIN units ON units.company = claimed.company AND units.customer_id = claimed.customer_id
             AND units.workload = claimed.workload AND units.started_on <= claimed.day
-        JOIN directory_usage AS usage ON usage.subscription_id = units.subscription_id
-            AND usage.workload = claimed.workload
-            AND usage.month = date_trunc('month', claimed.claimed_at AT TIME ZONE 'UTC')::date
-        WHERE usage.superseded_at IS NULL
+        {units.with_usage(in_month)}
         GROUP BY 1, 2, 3, 4, 5 HAVING sum(usage.active_users) > %(share)s * coalesce(sum(usage.paid_units), 0)
-    )""",
-)
+    )"""

@@ -57,6 +57,11 @@ def held_cte(of: Units) -> str:
     )"""
 
 
+def usage_held(of: Units, *conditions: str) -> str:
+    """Return the part of a FROM clause that joins `held` with the rows of usage of each unit and month."""
+    return of.with_usage("usage.month = held.month", "usage.month = ANY(%(months)s)", *conditions, of="held")
+
+
 def not_reported(file: str = "usage") -> str:
     """Return the expression `not_reported`: those of `months` of which the whole estate has no row of a file."""
     return f"""not_reported AS MATERIALIZED (

@@ -23,15 +23,16 @@ def seats_of_new_subscriptions(ask: Ask) -> Query:
             END AS caveat
         FROM sold LEFT JOIN LATERAL ({_NEWEST}) AS newest ON true
     """
+    begun = ["begun.id = units.subscription_id", "begun.replaces_id IS NULL"]
+    begun += ["begun.started_on > %(days_after)s", "begun.started_on <= %(day)s"]
+    sold = f"""sold AS (
+        SELECT units.company, units.customer_id, units.subscription_id, begun.seats, begun.started_on
+        FROM units {units.rows_of("directory_subscription", "begun", begun)}
+    )"""
     given = {**units.given, "day": ask.day, "days_after": ask.days_after, "newest": newest_month(ask.day)}
-    return Query((units.sql, _SOLD), parts, given, nothing_in("directory_subscription"))
+    return Query((units.sql, sold), parts, given, nothing_in("directory_subscription"))
 
 
-_SOLD = """sold AS (
-    SELECT units.company, units.customer_id, units.subscription_id, begun.seats, begun.started_on
-    FROM units JOIN directory_subscription AS begun ON begun.id = units.subscription_id
-    WHERE begun.replaces_id IS NULL AND begun.started_on > %(days_after)s AND begun.started_on <= %(day)s
-)"""
 # Few subscriptions are new, so each one's months are looked up.
 _NEWEST = """
     SELECT usage.month, max(usage.paid_units) AS paid FROM directory_usage AS usage

@@ -39,17 +39,16 @@ def _months(asks: Sequence[Ask]) -> tuple[str, dict[str, Any]]:
 def _sum(asks: Sequence[Ask], of: Of) -> Query:
     units = units_of(asks, periods=asks[0].is_of_periods)
     months, given = _months(asks)
-    workloads = "AND usage.workload = ANY(%(credit_workloads)s)" if asks[0].only.workload else ""
+    on = [f"usage.{of.value} IS NOT NULL", "usage.month BETWEEN %(first)s AND %(last)s"]
+    if asks[0].only.workload:
+        on.append("usage.workload = ANY(%(credit_workloads)s)")
     # Without periods, one question has its months without a look at each of them.
     is_joined = units.periods or len(asks) > 1
     parts = f"""
         SELECT {"months.asked" if is_joined else "0 AS asked"}, units.company, units.customer_id, units.subscription_id,
             usage.workload, usage.month, usage.{of.value} AS amount, 0 AS caveat
-        FROM units JOIN directory_usage AS usage ON {units.with_rows_of("usage")}
-            {"JOIN months USING (month)" if is_joined else ""}
-        WHERE usage.superseded_at IS NULL AND usage.{of.value} IS NOT NULL
-            AND usage.month BETWEEN %(first)s AND %(last)s {workloads}
-            AND {units.held_at("months.instant", "months.day")}
+        FROM units {units.with_usage(*on)} {"JOIN months USING (month)" if is_joined else ""}
+        WHERE {units.held_at("months.instant", "months.day")}
         UNION ALL {caveats_of_months(units, Caveat.MONTH_NOT_REPORTED)}
     """
     given |= {**units.given, "first": given["months"][0], "last": given["months"][-1]}
@@ -64,14 +63,15 @@ def services(*asks: Ask) -> Query:
     """
     units = units_of(asks, periods=asks[0].is_of_periods)
     months, given = _months(asks)
+    on = ["consumption.subscription_id = units.subscription_id", "consumption.superseded_at IS NULL"]
+    on += ["consumption.month = ANY(%(months)s)", "consumption.amount_usd > 0"]
+    on.append("NOT consumption.service LIKE ANY(%(not_services)s::text[])")
     # One row for a service and month, because windows of several days have most months in common.
     used = f"""used AS (
         SELECT company, consumption.service, consumption.month, min(units.started_on) AS started_on
-        FROM units JOIN directory_consumption AS consumption USING (subscription_id)
+        FROM units {units.rows_of("directory_consumption", "consumption", on)}
         JOIN (SELECT DISTINCT month, instant FROM months) AS months
             ON months.month = consumption.month AND {units.held_at("months.instant")}
-        WHERE consumption.superseded_at IS NULL AND consumption.amount_usd > 0
-            AND NOT consumption.service LIKE ANY(%(not_services)s::text[])
         GROUP BY 1, 2, 3
     )"""
     parts = f"""
@@ -98,14 +98,15 @@ def revenue(*asks: Ask) -> Query:
     """
     units = units_of(asks, periods=asks[0].is_of_periods)
     months, given = _months(asks)
+    on = ["revenue.subscription_id = units.subscription_id", "revenue.superseded_at IS NULL"]
+    on += ["revenue.month = ANY(%(months)s)", "revenue.kind = %(revenue_kind)s"]
     parts = f"""
         SELECT months.asked, units.company, units.customer_id, units.subscription_id, NULL::varchar AS workload,
             revenue.month,
             CASE WHEN revenue.currency = %(currency)s THEN revenue.amount ELSE 0 END AS amount,
             CASE WHEN revenue.currency = %(currency)s THEN 0 ELSE {Caveat.CURRENCIES_DIFFER.value} END AS caveat
-        FROM units JOIN directory_revenue AS revenue USING (subscription_id)
+        FROM units {units.rows_of("directory_revenue", "revenue", on)}
         JOIN months ON months.month = revenue.month AND {units.held_at("months.instant", "months.day")}
-        WHERE revenue.superseded_at IS NULL AND revenue.kind = %(revenue_kind)s
         UNION ALL {caveats_of_months(units, Caveat.MONTH_NOT_REPORTED)}
     """
     given |= {**units.given, "currency": asks[0].currency, "revenue_kind": asks[0].revenue_kind}

@@ -11,7 +11,15 @@ from associations.credit import Units, contains
 from associations.record.models import end_of
 from associations.record.policies import months_before
 from competencies.measures.asking import Ask, Query, of_several, units_of
-from competencies.measures.parts import caveats_of_months, held_cte, months_cte, not_reported, nothing_in, sizes_of
+from competencies.measures.parts import (
+    caveats_of_months,
+    held_cte,
+    months_cte,
+    not_reported,
+    nothing_in,
+    sizes_of,
+    usage_held,
+)
 from por.programs.calendars import newest_month
 
 
@@ -21,7 +29,7 @@ def new_tenants(ask: Ask) -> Query:
     Whoever holds that one: a company has the tenant that is credited for a subscription of it at the end of the day.
     """
     units = ask.units()
-    return Query((units.sql, _FIRST), _new(units), {**units.given, **_given(ask)}, _EMPTY)
+    return Query((units.sql, _first(units)), _new(units), {**units.given, **_given(ask)}, _EMPTY)
 
 
 def lost_tenants(ask: Ask) -> Query:
@@ -30,14 +38,14 @@ def lost_tenants(ask: Ask) -> Query:
     It costs each company that was credited for a subscription of the tenant on the day before.
     """
     units = ask.units(periods=True)
-    return Query((units.sql, *_LOST), _lost("1"), {**units.given, **_given(ask)}, _EMPTY)
+    return Query((units.sql, *_going(units)), _lost("1"), {**units.given, **_given(ask)}, _EMPTY)
 
 
 def net_new_tenants(ask: Ask) -> Query:
     """Return the query of new tenants less lost ones. The figure may be negative."""
     units = ask.units(periods=True)
     parts = f"{_new(units)} UNION ALL {_lost('-1')}"
-    return Query((units.sql, _FIRST, *_LOST), parts, {**units.given, **_given(ask)}, _EMPTY)
+    return Query((units.sql, _first(units), *_going(units)), parts, {**units.given, **_given(ask)}, _EMPTY)
 
 
 @of_several
@@ -69,11 +77,28 @@ def _given(ask: Ask) -> dict[str, Any]:
     }
 
 
-_FIRST = """first AS (
-    SELECT customer_id, min(started_on) AS began_on FROM directory_subscription
-    WHERE NOT is_trial AND started_on <= %(day)s AND (%(any_product)s OR product = ANY(%(first_of)s))
-    GROUP BY customer_id HAVING min(started_on) > %(days_after)s
-)"""
+def _subscriptions(units: Units, *conditions: str) -> str:
+    """Return the part of a FROM clause with the subscriptions that fulfil these conditions: of units' customers only.
+
+    Of all companies, nearly all customers are credited to one.
+    """
+    if not units.by_index:
+        return (
+            f"(SELECT * FROM directory_subscription AS subscription WHERE {' AND '.join(conditions)}) AS subscription"
+        )
+    on = ["subscription.customer_id = theirs.customer_id", *conditions]
+    found = units.rows_of("directory_subscription", "subscription", on)
+    return f"(SELECT DISTINCT customer_id FROM units) AS theirs {found}"
+
+
+def _first(units: Units) -> str:
+    began = ["NOT subscription.is_trial", "subscription.started_on <= %(day)s"]
+    began.append("(%(any_product)s OR subscription.product = ANY(%(first_of)s))")
+    return f"""first AS (
+        SELECT subscription.customer_id, min(subscription.started_on) AS began_on
+        FROM {_subscriptions(units, *began)}
+        GROUP BY subscription.customer_id HAVING min(subscription.started_on) > %(days_after)s
+    )"""
 
 
 def _new(units: Units) -> str:
@@ -89,40 +114,40 @@ def _new(units: Units) -> str:
 # A subscription is gone on the first after its last paid month if its newest reported one says 0, or on the day it was
 # to be renewed if it has expired; one that moved to another tenant, on that day. One that was never paid is gone from
 # its start. Only tenants of which something went in the window need all their months.
-_LOST = (
-    """candidates AS (
-        SELECT customer_id FROM directory_subscription
-        WHERE product = ANY(%(last_of)s) AND NOT is_trial AND (
-            (status = 'expired' AND renews_on > %(days_after)s AND renews_on <= %(day)s)
-            OR left_at < %(end)s
-        )
-        UNION
-        SELECT subscription.customer_id
-        FROM directory_usage AS usage
-        JOIN directory_subscription AS subscription ON subscription.id = usage.subscription_id
-        WHERE product = ANY(%(last_of)s) AND NOT is_trial
-            AND superseded_at IS NULL AND paid_units = 0 AND month BETWEEN %(zeros_from)s AND %(newest)s
-    )""",
-    """going AS (
-        SELECT subscription.customer_id, least(
-            CASE WHEN status = 'expired' AND renews_on <= %(day)s THEN renews_on END,
-            CASE WHEN left_at < %(end)s THEN (left_at AT TIME ZONE 'UTC')::date END,
-            CASE WHEN usage.newest > usage.paid THEN (usage.paid + interval '1 month')::date
-                WHEN usage.newest IS NOT NULL AND usage.paid IS NULL THEN started_on END
-        ) AS gone_on
-        FROM directory_subscription AS subscription CROSS JOIN LATERAL (
-            SELECT max(month) AS newest, max(month) FILTER (WHERE paid_units > 0) AS paid FROM directory_usage
-            WHERE subscription_id = subscription.id AND superseded_at IS NULL
-                AND paid_units IS NOT NULL AND month <= %(newest)s
-        ) AS usage
-        WHERE product = ANY(%(last_of)s) AND NOT is_trial AND started_on <= %(day)s
-            AND customer_id IN (SELECT customer_id FROM candidates)
-    )""",
-    """lost AS (
-        SELECT customer_id, max(gone_on) AS lost_on FROM going GROUP BY customer_id
-        HAVING count(*) = count(gone_on) AND max(gone_on) > %(days_after)s AND max(gone_on) <= %(day)s
-    )""",
-)
+def _going(units: Units) -> tuple[str, ...]:
+    of_office = ("subscription.product = ANY(%(last_of)s)", "NOT subscription.is_trial")
+    went = """(subscription.left_at < %(end)s OR (
+        subscription.status = 'expired'
+        AND subscription.renews_on > %(days_after)s AND subscription.renews_on <= %(day)s
+    ))"""
+    zeros = ["usage.subscription_id = subscription.id", "usage.superseded_at IS NULL", "usage.paid_units = 0"]
+    zeros.append("usage.month BETWEEN %(zeros_from)s AND %(newest)s")
+    of_candidate = ["subscription.customer_id = candidates.customer_id", "subscription.started_on <= %(day)s"]
+    return (
+        f"""candidates AS (
+            SELECT subscription.customer_id FROM {_subscriptions(units, *of_office, went)}
+            UNION SELECT subscription.customer_id FROM {_subscriptions(units, *of_office)}
+            {units.rows_of("directory_usage", "usage", zeros)}
+        )""",
+        f"""going AS (
+            SELECT candidates.customer_id, least(
+                CASE WHEN status = 'expired' AND renews_on <= %(day)s THEN renews_on END,
+                CASE WHEN left_at < %(end)s THEN (left_at AT TIME ZONE 'UTC')::date END,
+                CASE WHEN usage.newest > usage.paid THEN (usage.paid + interval '1 month')::date
+                    WHEN usage.newest IS NOT NULL AND usage.paid IS NULL THEN started_on END
+            ) AS gone_on
+            FROM candidates {units.rows_of("directory_subscription", "subscription", [*of_candidate, *of_office])}
+            CROSS JOIN LATERAL (
+                SELECT max(month) AS newest, max(month) FILTER (WHERE paid_units > 0) AS paid FROM directory_usage
+                WHERE subscription_id = subscription.id AND superseded_at IS NULL
+                    AND paid_units IS NOT NULL AND month <= %(newest)s
+            ) AS usage
+        )""",
+        """lost AS (
+            SELECT customer_id, max(gone_on) AS lost_on FROM going GROUP BY customer_id
+            HAVING count(*) = count(gone_on) AND max(gone_on) > %(days_after)s AND max(gone_on) <= %(day)s
+        )""",
+    )
 
 
 def _lost(amount: str) -> str:
@@ -141,12 +166,10 @@ def _lost(amount: str) -> str:
 def _sized(asks: Sequence[Ask]) -> Query:
     units = units_of(asks, periods=True)
     months, given = months_cte(asks, lambda ask: newest_months(ask, 1))
-    size = sizes(asks, given["months"])
+    size = sizes(units, asks, given["months"])
     used = f"""used AS (
         SELECT held.company, held.customer_id, held.month, min(held.started_on) AS started_on
-        FROM held JOIN directory_usage AS usage ON {units.with_rows_of("usage", "held")} AND usage.month = held.month
-        WHERE usage.superseded_at IS NULL AND usage.month = ANY(%(months)s)
-            AND usage.workload = ANY(%(credit_workloads)s)
+        FROM held {usage_held(units, "usage.workload = ANY(%(credit_workloads)s)")}
         GROUP BY 1, 2, 3
     )"""
     parts = f"""
@@ -165,13 +188,12 @@ def _spending(asks: Sequence[Ask]) -> Query:
     """Return the query of tenants that consumed enough on credited units in one of two months."""
     units = units_of(asks, periods=True)
     months, given = months_cte(asks, lambda ask: newest_months(ask, 2))
+    of_workloads = ["usage.workload = ANY(%(credit_workloads)s)"] if asks[0].only.workload else []
     spent = f"""spent AS (
         SELECT held.company, held.customer_id, held.month, months.day, sum(usage.consumed_usd) AS usd
         FROM held JOIN (SELECT DISTINCT month, day FROM months) AS months
             ON months.month = held.month AND held.started_on <= months.day
-        JOIN directory_usage AS usage ON {units.with_rows_of("usage", "held")} AND usage.month = held.month
-        WHERE usage.superseded_at IS NULL AND usage.month = ANY(%(months)s)
-            {"AND usage.workload = ANY(%(credit_workloads)s)" if asks[0].only.workload else ""}
+        {usage_held(units, *of_workloads)}
         GROUP BY 1, 2, 3, 4
     )"""
     parts = f"""
@@ -192,10 +214,6 @@ def newest_months(ask: Ask, months: int) -> dict[date, int]:
     return dict.fromkeys(newest, 1) | dict.fromkeys(before, -1)
 
 
-#: For so many companies, the months of each subscription are looked up.
-FEW = 10
-
-
 @dataclass(frozen=True)
 class Sized:
     """The expressions that end with `sized`: tenants of each size by month; `caveat` is 1 where that is not certain.
@@ -207,7 +225,7 @@ class Sized:
     given: dict[str, Any]
 
 
-def sizes(asks: Sequence[Ask], months: list[date]) -> Sized:
+def sizes(units: Units, asks: Sequence[Ask], months: list[date]) -> Sized:
     """Return the tenants of each size in these months, whoever their partner is.
 
     A tenant that is too large now may have been promoted; if nothing is reported of a year before, nobody knows.
@@ -222,11 +240,8 @@ def sizes(asks: Sequence[Ask], months: list[date]) -> Sized:
         "size_highs": [2**31 - 1 if size.high is None else size.high for size in found],
         "size_promoted": [size.promoted for size in found],
     }
-    companies = asks[0].companies
-    # Of all companies, nearly all tenants are credited to one.
-    credited = "" if companies is None else "AND subscription.customer_id IN (SELECT customer_id FROM units)"
-    # OFFSET keeps the planner from reading the months of everyone for the tenants of a few.
-    few = "OFFSET 0" if companies is not None and len(companies) <= FEW else ""
+    on = ["usage.subscription_id = subscription.id", "usage.superseded_at IS NULL"]
+    on += ["usage.month = ANY(%(size_months)s)", "usage.workload = ANY(%(credit_workloads)s)"]
     sizes = f"""sizes AS (
         SELECT customer_id, month, max(units) AS units, max(max(units)) OVER (
             PARTITION BY customer_id ORDER BY month
@@ -234,12 +249,8 @@ def sizes(asks: Sequence[Ask], months: list[date]) -> Sized:
         ) AS before
         FROM (
             SELECT subscription.customer_id, usage.month, usage.workload, sum(usage.paid_units) AS units
-            FROM directory_subscription AS subscription CROSS JOIN LATERAL (
-                SELECT month, workload, paid_units FROM directory_usage
-                WHERE subscription_id = subscription.id AND superseded_at IS NULL AND month = ANY(%(size_months)s)
-                    AND workload = ANY(%(credit_workloads)s) {few}
-            ) AS usage
-            WHERE NOT subscription.is_trial {credited} GROUP BY 1, 2, 3
+            FROM {_subscriptions(units, "NOT subscription.is_trial")} {units.rows_of("directory_usage", "usage", on)}
+            GROUP BY 1, 2, 3
         ) AS workloads GROUP BY customer_id, month
     )"""
     return Sized((sizes, _SIZED), given)

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from competencies.measures.people import HOME, VALID
+from competencies.measures.people import HOME, valid
 from competencies.programs import computed_on
 from competencies.required import Requirement, credentials_text, requirements
 from competencies.words import METRICS
@@ -193,7 +193,7 @@ def _homes(people: Collection[str], day: date) -> dict[str, int]:
     """Return the company at which each person counts on a day, as the measure of people finds it."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"WITH {VALID}, {HOME} SELECT person, company FROM home WHERE person = ANY(%(people)s)",  # noqa: S608
+            f"WITH {valid('SELECT DISTINCT unnest(%(people)s::text[])')}, {HOME} SELECT person, company FROM home",  # noqa: S608
             {"day": day, "people": list(people)},
         )
         return dict(cursor.fetchall())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from associations.credit import rows_of
 from competencies.measures.asking import Ask, Query, Suppose
 from competencies.measures.parts import nothing_in
 
@@ -24,10 +25,11 @@ def people(ask: Ask) -> Query:
         FROM home JOIN valid USING (person, company) {some} GROUP BY person, company HAVING {any_set}
     """
     given = {"day": ask.day, "companies": list(ask.companies or ()), **sets}
+    ctes = (valid("" if ask.companies is None else _THEIRS), HOME)
     if ask.suppose is None or not ask.suppose.people:
-        return Query((VALID, HOME), parts, given, nothing_in("directory_credential"))
+        return Query(ctes, parts, given, nothing_in("directory_credential"))
     parts += f"UNION ALL {_SUPPOSED} HAVING {any_set}"
-    return Query((VALID, HOME), parts, given | _given(ask.suppose))
+    return Query(ctes, parts, given | _given(ask.suppose))
 
 
 def _given(suppose: Suppose) -> dict[str, Any]:
@@ -46,12 +48,32 @@ def _given(suppose: Suppose) -> dict[str, Any]:
     }
 
 
-VALID = """valid AS (
-    SELECT one.person, one.credential, one.valid_from, location.number AS mpn_id,
-        coalesce(location.parent_id, location.id) AS company
-    FROM directory_credential AS one JOIN accounts_organisation AS location ON location.id = one.partner_id
-    WHERE one.valid_from <= %(day)s AND (one.valid_to IS NULL OR one.valid_to >= %(day)s)
-)"""
+def valid(people: str = "") -> str:
+    """Return the expression `valid`: the credentials of a day, of everyone or of some people, who are looked up.
+
+    `people` is SQL with their names, each once.
+    """
+    of_day = ["one.valid_from <= %(day)s", "(one.valid_to IS NULL OR one.valid_to >= %(day)s)"]
+    found = f"(SELECT * FROM directory_credential AS one WHERE {' AND '.join(of_day)}) AS one"
+    if people:
+        on = ["one.person = theirs.person", *of_day]
+        found = f"({people}) AS theirs (person) {rows_of('directory_credential', 'one', on, by_index=True)}"
+    location = rows_of("accounts_organisation", "location", ["location.id = one.partner_id"], by_index=bool(people))
+    return f"""valid AS (
+        SELECT one.person, one.credential, one.valid_from, location.number AS mpn_id,
+            coalesce(location.parent_id, location.id) AS company
+        FROM {found} {location}
+    )"""
+
+
+# Whoever has had a credential at one of the companies may count for another one.
+_THEIRS = f"""
+    SELECT DISTINCT of_theirs.person FROM (
+        SELECT id FROM accounts_organisation
+        WHERE parent_id = ANY(%(companies)s) OR (parent_id IS NULL AND id = ANY(%(companies)s))
+    ) AS location
+    {rows_of("directory_credential", "of_theirs", ["of_theirs.partner_id = location.id"], by_index=True)}
+"""
 HOME = """home AS (
     SELECT DISTINCT ON (person) person, company FROM valid ORDER BY person, valid_from, mpn_id COLLATE "C"
 )"""

@@ -57,7 +57,7 @@ check: development tools    ## format of code and templates, lint, import contra
 	$(BIN)/python manage.py makemigrations --check --dry-run --verbosity 0
 	$(MAKE) test
 
-bench: development          ## what the product does in a second on an estate of SCALE, each beside its floor; BENCH_ONLY=lists,mail does a part
+bench: development          ## what the product does in a second on an estate of SCALE, each beside its floor; BENCH_ONLY=lists,mail does a part; BENCH_ONLY=measures goes up to SCALE=1000000
 	$(BIN)/python -m tests.benchmarks $(SCALE)
 
 messages: development tools ## update the catalogues from the sources, ready to be translated

@@ -36,13 +36,18 @@ def main() -> int:
         with running() as product:
             estate = Path(os.environ.get("ESTATE") or product.var / "estate")
             if not estate.exists():
-                say(f"Making an estate of {scale:,} subscriptions …")
-                product.manage("make_estate", str(estate), "--subscriptions", str(scale), "--seed", "2")
-            _measure(product, estate, parts)
+                imported = min(scale, measuring.IMPORTED) if parts == {"measures"} else scale
+                say(f"Making an estate of {imported:,} subscriptions …")
+                product.manage("make_estate", str(estate), "--subscriptions", str(imported), "--seed", "2")
+            if parts == {"measures"}:
+                with product.without_worker():
+                    _measure(product, estate, parts, scale)
+            else:
+                _measure(product, estate, parts, scale)
     return 0
 
 
-def _measure(product: Product, estate: Path, parts: set[str]) -> None:
+def _measure(product: Product, estate: Path, parts: set[str], scale: int) -> None:
     say(f"Importing {estate} …")
     first = loading.load(product, estate)
     if "loads" in parts:
@@ -57,8 +62,14 @@ def _measure(product: Product, estate: Path, parts: set[str]) -> None:
         product.settle()
     at_rest = product.memory()
     if "measures" in parts:
+        if parts == {"measures"}:
+            say("Copying the estate …")
+            measuring.copy(product, scale)
         say("Measuring all companies …")
-        show("Measures of competencies", measuring.HEAD, measuring.measure(product))
+        measures, programmes, peak = measuring.measure(product)
+        show("Measures of competencies", measuring.HEAD, measures)
+        show("Programmes", measuring.PROGRAMMES, programmes)
+        print(f"\nThe process had {peak:,.0f} MB at most. Load average {os.getloadavg()[0]:.1f}.", flush=True)
     if "lists" in parts:
         lists = reading.measure(product, stage["lists"], None, SECONDS)
         show(f"Lists by the API, {reading.READERS} clients", reading.HEAD, lists)

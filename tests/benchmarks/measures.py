@@ -1,14 +1,18 @@
-"""The measures of competencies, each beside a plain GROUP BY of its rows. Runs in the product."""
+"""The measures of competencies, each beside a plain GROUP BY of its rows, and all programmes. Runs in the product."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Count
@@ -16,9 +20,16 @@ from django.db.models import Count
 from associations.credit import KindsSince
 from associations.record.policies import months_before
 from associations.record.rules import AssociationKind
-from competencies.measures.asking import measured
+from competencies.actions import known_companies
+from competencies.facts import questions
+from competencies.judged import judged
+from competencies.measures.asking import asked_once, measured
+from competencies.programs import computed_on
+from competencies.taking import TOGETHER
 from por.directory.models import Usage
 from por.programs.calendars import month_end
+from tests.benchmarks.plain import plain
+from tests.benchmarks.processor import cpu_of
 from tests.competencies.measures.cases import EVER, MODERN_WORK, cases
 
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
@@ -99,11 +110,29 @@ PLAIN = {
 
 
 def run() -> str:
-    """Return the rows as JSON. Only partners of record are credited, as in the plain SQL."""
+    """Return the rows of the measures, those of the programmes, and the memory at the end, as JSON."""
     # The files may have been made long ago, and the demo is there as well.
     counted = Usage.objects.values("month").annotate(rows=Count("subscription")).order_by("-rows", "-month")
     newest = counted[0]["month"]
-    day = month_end(newest)
+    companies = _by_size()
+    return json.dumps([_measures(newest, companies[0]), _programmes(month_end(newest), companies), _peak()])
+
+
+def _by_size() -> list[int]:
+    """Return the companies with associations, the largest first."""
+    with connection.cursor() as cursor:
+        cursor.execute("""
+            SELECT coalesce(partner.parent_id, partner.id) FROM associations_association AS one
+            JOIN accounts_organisation AS partner ON partner.id = one.partner_id GROUP BY 1 ORDER BY count(*) DESC, 1
+        """)
+        return [company for (company,) in cursor.fetchall()]
+
+
+# --- Each measure ---------------------------------------------------------------------------------------------------
+
+
+def _measures(newest: date, largest: int) -> list[list[str]]:
+    """Return a row for each measure. Only partners of record are credited, as in the plain SQL."""
     given = {
         "newest": newest,
         "year": months_before(newest, 11),
@@ -111,39 +140,118 @@ def run() -> str:
         "words": list(MODERN_WORK),
     }
     of_record = (KindsSince(EVER, (AssociationKind.DPOR,)),)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT partner_id FROM associations_association GROUP BY 1 ORDER BY count(*) DESC LIMIT 1")
-        [(largest,)] = cursor.fetchall()
     rows = []
-    for case in cases(day):
-        if (plain := PLAIN.get(case.name)) is None:
+    for case in cases(month_end(newest)):
+        if (statement := PLAIN.get(case.name)) is None:
             continue
         ask = replace(case.ask, credit=replace(case.ask.credit, kinds=of_record))
-        of_one = replace(ask, companies=[largest])
-        took = _fastest(
+        ours, theirs, one = _median(
             partial(measured, case.measure, ask),
-            partial(_plain, plain, given),
-            partial(measured, case.measure, of_one),
+            partial(_plain, [(statement, given)]),
+            partial(measured, case.measure, replace(ask, companies=(largest,))),
         )
         count = len(measured(case.measure, ask).companies)
-        ours, theirs, one = took
-        figures = (f"{count:,}", f"{ours:.1f}", f"{theirs:.1f}", f"{ours / theirs:.2f}", f"{one:.1f}")
-        rows.append([f"{case.measure.__name__} ({case.name})", *figures])
-    return json.dumps(rows)
+        rows.append([f"{case.measure.__name__} ({case.name})", f"{count:,}", *_beside(ours, theirs), f"{one.ms:,.1f}"])
+    return rows
 
 
-def _plain(sql: str, given: Mapping[str, Any]) -> list[Any]:
+# --- All programmes -------------------------------------------------------------------------------------------------
+
+
+def _programmes(day: date, by_size: Sequence[int]) -> list[list[str]]:
+    """Return a row for companies of several sizes, and for as many as a round computes together."""
+    known = known_companies()
+    some = {
+        "the largest company": by_size[:1],
+        "one of the middle": by_size[len(by_size) // 2 :][:1],
+        "the smallest": by_size[-1:],
+        f"{TOGETHER} as in a round": known[: len(known) // TOGETHER * TOGETHER : len(known) // TOGETHER or 1][
+            :TOGETHER
+        ],
+    }
+    return [[name, *_of_companies(day, tuple(companies))] for name, companies in some.items()]
+
+
+def _of_companies(day: date, companies: tuple[int, ...]) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, given)
-        return cursor.fetchall()
+        cursor.execute(
+            "SELECT count(*) FROM associations_association JOIN accounts_organisation AS partner"
+            " ON partner.id = partner_id WHERE coalesce(partner.parent_id, partner.id) = ANY(%s)",
+            [list(companies)],
+        )
+        [(associations,)] = cursor.fetchall()
+        cursor.execute(
+            "SELECT id FROM accounts_organisation WHERE coalesce(parent_id, id) = ANY(%s)", [list(companies)]
+        )
+        partners = [partner for (partner,) in cursor.fetchall()]
+    asked = {
+        (one.measure, one.ask): one
+        for program in computed_on(day)
+        if (version := program.on(day))
+        for one in questions(program, version, day, companies)
+    }
+    ours, theirs = _median(
+        partial(_judged, day, companies), partial(_plain, [plain(one, partners) for one in asked.values()])
+    )
+    return [f"{associations:,}", f"{len(asked)}", *_beside(ours, theirs), f"{ours.python:,.0f}"]
 
 
-def _fastest(*works: Callable[[], Any]) -> list[float]:
-    """Return the milliseconds of the fastest run of each piece of work. They run in turn."""
-    best = [float("inf")] * len(works)
-    for _ in range(RUNS):
+def _judged(day: date, companies: tuple[int, ...]) -> None:
+    """Find what companies have reached in all programmes, as a page and a round do."""
+    with asked_once():
+        for program in computed_on(day):
+            judged(program, day, companies)
+
+
+# --- Times ----------------------------------------------------------------------------------------------------------
+
+
+class Took(NamedTuple):
+    """The milliseconds that something took, and those of processor time: in PostgreSQL, and here."""
+
+    ms: float
+    postgresql: float
+    python: float
+
+
+def _beside(ours: Took, theirs: Took) -> list[str]:
+    """Return the times of both and the ratios, of the time and of PostgreSQL's processor time."""
+    return [
+        *(f"{ours.ms:,.1f}", f"{theirs.ms:,.1f}", f"{ours.ms / theirs.ms:.2f}"),
+        *(f"{ours.postgresql:,.1f}", f"{theirs.postgresql:,.1f}", f"{ours.postgresql / theirs.postgresql:.2f}"),
+    ]
+
+
+def _plain(statements: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    with connection.cursor() as cursor:
+        for sql, given in statements:
+            cursor.execute(sql, given)
+            cursor.fetchall()
+
+
+def _median(*works: Callable[[], Any]) -> list[Took]:
+    """Return the medians of each piece of work. They run in turn, and once before that fills the caches."""
+    took: list[list[Took]] = [[] for _ in works]
+    for run in range(RUNS + 1):
         for place, work in enumerate(works):
-            began = time.perf_counter()
+            before = time.perf_counter(), _postgresql(), time.process_time()
             work()
-            best[place] = min(best[place], (time.perf_counter() - began) * 1000)
-    return best
+            after = time.perf_counter(), _postgresql(), time.process_time()
+            if run:
+                took[place].append(Took(*((end - start) * 1000 for start, end in zip(before, after, strict=True))))
+    return [Took(*map(statistics.median, zip(*some, strict=True))) for some in took]
+
+
+def _postgresql() -> float:
+    """Return the seconds of processor time of the session's process and of those that have helped it and ended."""
+    connection.ensure_connection()
+    session = connection.connection.info.backend_pid
+    own = int(Path(f"/proc/{session}/schedstat").read_text().split()[0]) / 1e9
+    server = int(Path(f"/proc/{session}/stat").read_text().rpartition(")")[2].split()[1])
+    return own + cpu_of(server) / 1000
+
+
+def _peak() -> float:
+    """Return the most megabytes of memory that this process has had."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    return int(found.group(1)) / 1024 if found else 0.0

@@ -204,7 +204,8 @@ def detail(
         else:
             ask_ahead(company, [program_on(program, day)], day)
             result = attained_in(company, program, day)
-            evidence, more = evidence_of(request.actor, company, result, day), _explained(request, company, result, day)
+            more = _explained(request, company, result, day)  # the evidence uses what it has asked for
+            evidence = evidence_of(request.actor, company, result, day)
     page = shown(result)
     return _render(
         request,

@@ -426,8 +426,12 @@ def _dated(measure: Measure, asks: Sequence[Ask]) -> list[ByDate]:
     return [ByDate(one, others) for one in found]
 
 
-def evidence(measure: Measure, ask: Ask) -> dict[int, list[Part]]:
-    """Return the parts that make the figure of each company."""
+def evidence(measure: Measure, ask: Ask) -> Mapping[int, Sequence[Part]]:
+    """Return the parts that make the figure of each company; within `asked_once`, those of the first time."""
+    return once((evidence, measure, ask), lambda: _evidence(measure, ask))
+
+
+def _evidence(measure: Measure, ask: Ask) -> dict[int, list[Part]]:
     found: dict[int, list[Part]] = {}
     rows = _rows(*measure(ask).evidence())
     for company, customer, subscription, workload, month, amount, caveat in rows:
@@ -437,9 +441,25 @@ def evidence(measure: Measure, ask: Ask) -> dict[int, list[Part]]:
 
 
 def contributions(measure: Measure, ask: Ask) -> Iterator[tuple[int, int, Decimal]]:
-    """Yield company, customer and what the customer adds to the figure of the company."""
+    """Yield company, customer and what the customer adds to the figure of the company.
+
+    Within `asked_once`, evidence that was asked for before is added up, which is the same.
+    """
+    remembered, key = _remembered.get(), (evidence, measure, ask)
+    if remembered is not None and key in remembered:
+        yield from _by_customer(remembered[key])
+        return
     for company, customer, amount in _rows(*measure(ask).contributions()):
         yield company, customer, Decimal(amount)
+
+
+def _by_customer(parts: Mapping[int, Sequence[Part]]) -> Iterator[tuple[int, int, Decimal]]:
+    for company, of_company in parts.items():
+        amounts: dict[int, Decimal] = {}
+        for part in of_company:
+            if part.customer is not None:
+                amounts[part.customer] = amounts.get(part.customer, Decimal(0)) + part.amount
+        yield from ((company, customer, amount) for customer, amount in amounts.items())
 
 
 def _rows(sql: str, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:

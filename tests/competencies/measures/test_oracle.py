@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from competencies.measures.asking import ask_together, asked_once, measured
+from competencies.measures.asking import ask_together, asked_once, contributions, evidence, measured
 from por.management.estates import making
 from tests import estates
 from tests.competencies.measures.cases import cases
@@ -51,3 +51,20 @@ def test_one_statement_answers_several_days_sizes_and_windows_as_one_each_does(e
     assert sum(one["sql"].strip().startswith("WITH") for one in captured) < len(questions) / 2
     different = [question for question in questions if together[question] != alone[question]]
     assert [(measure.__name__, ask) for measure, ask in different] == []
+
+
+@pytest.mark.parametrize("day", ["2018-12-31", "2024-02-29"])
+def test_evidence_is_asked_for_once_and_adds_up_to_what_each_customer_adds(day, estate):
+    questions = {(case.measure, case.ask) for case in cases(date.fromisoformat(day))}
+    alone = {question: sorted(contributions(*question)) for question in questions}
+    with asked_once():
+        for question in questions:
+            evidence(*question)
+        with CaptureQueriesContext(connection) as captured:
+            for question in questions:
+                evidence(*question)
+            added = {question: sorted(contributions(*question)) for question in questions}
+
+    assert len(captured) == 0
+    assert [(measure.__name__, ask) for measure, ask in questions if added[measure, ask] != alone[measure, ask]] == []
+    assert sum(map(bool, alone.values())) > len(questions) / 2

@@ -71,8 +71,10 @@ class OverrideQuerySet(models.QuerySet["Override"]):
         return self.filter(not_ended, begins_on__lte=day, until__gte=day)  # one that is not given has no last day
 
     def keeping(self, program: str, level: str, day: date) -> Self:
-        """Return those that keep a level on a day: they are of it, or of a higher one."""
+        """Return those that keep a level on a day: they are of it, or of a higher one. Of a score there are none."""
         levels = programs()[program].levels
+        if level not in levels:  # that of a score is that it qualifies
+            return self.none()
         return self.in_force(day).filter(program=program, level__in=levels[levels.index(level) :])
 
 

@@ -142,9 +142,9 @@ def _queue_for(changes: Sequence[Change]) -> None:
 
 
 _KNOWN = """
-    SELECT coalesce(parent_id, id) AS company FROM accounts_organisation AS partner
-    WHERE EXISTS (SELECT FROM associations_association WHERE partner_id = partner.id)
-        OR EXISTS (SELECT FROM directory_credential WHERE partner_id = partner.id)
+    SELECT coalesce(parent_id, id) AS company FROM accounts_organisation WHERE id IN (
+        SELECT partner_id FROM associations_association UNION SELECT partner_id FROM directory_credential
+    )
     UNION SELECT company_id FROM competencies_attainment
 """
 

@@ -7,7 +7,7 @@ SQL for all companies at once. With companies, it is the same SQL with one condi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -108,12 +108,22 @@ class Units:
         held = contains("units.held", instant)
         return f"{held} AND units.started_on <= {day}" if day else held
 
-    def with_usage(self, *conditions: str, of: str = "units", alias: str = "usage") -> str:
-        """Return the part of a FROM clause that joins units with what is known now of their usage."""
-        on = [f"{alias}.subscription_id = {of}.subscription_id", f"{alias}.superseded_at IS NULL", *conditions]
+    def with_usage(self, *conditions: str, of: str = "units", alias: str = "usage", on: Sequence[str] = ()) -> str:
+        """Return the part of a FROM clause that joins units with what is known now of their usage.
+
+        `conditions` are those of a row of usage alone, `on` those of a row and a unit. By index, the rows of each
+        subscription are looked up once, for all its months and workloads.
+        """
+        own = [f"{alias}.superseded_at IS NULL", *conditions]
+        both = [f"{alias}.subscription_id = {of}.subscription_id", *on]
         if self.by_workload:
-            on.append(f"{alias}.workload = {of}.workload")
-        return self.rows_of("directory_usage", alias, on)
+            both.append(f"{alias}.workload = {of}.workload")
+        rows = f"directory_usage AS {alias} WHERE {' AND '.join(own)}"
+        if self.by_index:
+            found = self.rows_of("directory_usage", alias, [f"{alias}.subscription_id = theirs.subscription_id", *own])
+            # OFFSET keeps the planner from going through all units for each subscription.
+            rows = f"(SELECT DISTINCT subscription_id FROM units) AS theirs {found} OFFSET 0"
+        return f"JOIN (SELECT {alias}.* FROM {rows}) AS {alias} ON {' AND '.join(both)}"
 
     def rows_of(self, table: str, alias: str, on: Iterable[str]) -> str:
         """Return the part of a FROM clause that joins the rows of a table that fulfil these conditions."""
@@ -220,14 +230,13 @@ class _Shape:
             ctes.append(f"their_customers AS ({self._their_customers()})")
         ctes.append(f"associated AS ({self._associated()})")
         if self.credit.own_tenant is OwnTenant.EXCLUDE:
-            ctes.append(f"own_tenants AS ({_OWN_TENANTS})")
+            ctes.append(f"own_tenants AS ({self._own_tenants()})")
         ctes.append(f"units AS ({self._units()})")
         return ",\n".join(ctes)
 
     def _companies(self) -> str:
         columns = "partner.organisation_id AS partner_id, partner.mpn_id"
-        # What a better kind takes away may be of any company.
-        if self.is_narrow:
+        if self.is_for_some:
             # The same as that `company` is one of them, but indexes answer it.
             return f"""
                 SELECT {columns}, coalesce(organisation.parent_id, organisation.id) AS company
@@ -245,11 +254,6 @@ class _Shape:
 
     def _rows(self, table: str, alias: str, on: Iterable[str]) -> str:
         return rows_of(table, alias, on, by_index=self.is_for_some)
-
-    @property
-    def is_narrow(self) -> bool:
-        """Return whether only associations of the companies that are asked for count."""
-        return self.is_for_some and not self.is_ranked
 
     def _associated(self) -> str:
         """Return SQL with a row for each association and each of its subscriptions, or workloads of these."""
@@ -293,7 +297,8 @@ class _Shape:
                 here = f"{_HERE} @> %(credit_end)s - interval '1 microsecond'"
         if self.is_for_some and self.is_ranked:
             rows = self._rows(self.associations, "one", ["one.customer_id = theirs.customer_id", *conditions])
-            associations = f"their_customers AS theirs {rows} JOIN companies ON companies.partner_id = one.partner_id"
+            # What a better kind takes away may be of any company.
+            associations = f"their_customers AS theirs {rows} CROSS JOIN LATERAL ({_HOLDER}) AS companies"
         else:
             rows = self._rows(self.associations, "one", ["one.partner_id = companies.partner_id", *conditions])
             associations = f"companies {rows}"
@@ -305,10 +310,18 @@ class _Shape:
         """
 
     def _their_customers(self) -> str:
+        of_theirs = ["of_theirs.partner_id = theirs.partner_id", "of_theirs.undone_at IS NULL"]
         return f"""
             SELECT DISTINCT of_theirs.customer_id FROM companies AS theirs
-            {self._rows(self.associations, "of_theirs", ["of_theirs.partner_id = theirs.partner_id"])}
-            WHERE theirs.company = ANY(%(credit_companies)s)
+            {self._rows(self.associations, "of_theirs", of_theirs)}
+        """
+
+    def _own_tenants(self) -> str:
+        of_partner = ["partner.organisation_id = companies.partner_id", "partner.own_tenant_id IS NOT NULL"]
+        return f"""
+            SELECT company, customer.organisation_id AS customer_id
+            FROM companies {self._rows("directory_partner", "partner", of_partner)}
+            {self._rows("directory_customer", "customer", ["customer.tenant_id = partner.own_tenant_id"])}
         """
 
     def _filters(self) -> list[str]:
@@ -369,10 +382,10 @@ class _Shape:
         return f"better.subscription_id = associated.subscription_id {workload} AND ({' OR '.join(conditions)})"
 
 
-_OWN_TENANTS = """
-    SELECT company, customer.organisation_id AS customer_id
-    FROM companies JOIN directory_partner AS partner ON partner.organisation_id = partner_id
-    JOIN directory_customer AS customer ON customer.tenant_id = partner.own_tenant_id
+_HOLDER = """
+    SELECT partner.mpn_id, coalesce(organisation.parent_id, organisation.id) AS company
+    FROM directory_partner AS partner JOIN accounts_organisation AS organisation ON organisation.id = one.partner_id
+    WHERE partner.organisation_id = one.partner_id OFFSET 0
 """
 # The associations as they would be. What ends before it begins has no instant, and no condition on instants takes it.
 _SUPPOSED = """

@@ -45,13 +45,12 @@ def active_users(*asks: Ask) -> Query:
         FROM units JOIN newest ON {units.held_at("newest.instant", "newest.day")}
         CROSS JOIN LATERAL unnest(units.held) AS period (range) WHERE {contains("period.range", "newest.instant")}
     )"""
-    on = ["now.month = held.newest", "now.month = ANY(%(newest)s)", "now.active_users IS NOT NULL"]
-    on.append("now.workload = ANY(%(credit_workloads)s)")
+    now = ["now.month = ANY(%(newest)s)", "now.active_users IS NOT NULL", "now.workload = ANY(%(credit_workloads)s)"]
     parts = f"""
         SELECT held.asked, held.company, held.customer_id, held.subscription_id, now.workload, held.since AS month,
             ((now.active_users - coalesce(before.active_users, 0)) * (1 - sized.caveat))::numeric AS amount,
             sized.caveat * {Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED.value} AS caveat
-        FROM held {units.with_usage(*on, of="held", alias="now")}
+        FROM held {units.with_usage(*now, of="held", alias="now", on=["now.month = held.newest"])}
         JOIN sized ON sized.customer_id = held.customer_id AND sized.month = held.newest AND sized.size = held.size
         LEFT JOIN LATERAL ({_BEFORE}) AS before ON true
         UNION ALL
@@ -143,6 +142,6 @@ def _used_before(units: Units) -> str:
         SELECT claimed.company, claimed.customer_id, claimed.workload, claimed.month, claimed.day
         FROM claimed JOIN units ON units.company = claimed.company AND units.customer_id = claimed.customer_id
             AND units.workload = claimed.workload AND units.started_on <= claimed.day
-        {units.with_usage(in_month)}
+        {units.with_usage(on=[in_month])}
         GROUP BY 1, 2, 3, 4, 5 HAVING sum(usage.active_users) > %(share)s * coalesce(sum(usage.paid_units), 0)
     )"""

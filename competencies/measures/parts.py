@@ -59,7 +59,8 @@ def held_cte(of: Units) -> str:
 
 def usage_held(of: Units, *conditions: str) -> str:
     """Return the part of a FROM clause that joins `held` with the rows of usage of each unit and month."""
-    return of.with_usage("usage.month = held.month", "usage.month = ANY(%(months)s)", *conditions, of="held")
+    in_months = "usage.month = ANY(%(months)s)"
+    return of.with_usage(in_months, *conditions, of="held", on=["usage.month = held.month"])
 
 
 def not_reported(file: str = "usage") -> str:

@@ -334,9 +334,7 @@ class _Shape:
             """coalesce(subscription.sku_id, 0) <> ALL(
                 ARRAY(SELECT id FROM directory_sku WHERE string = ANY(%(credit_not_sku)s))
             )""": only.not_sku,
-            """subscription.customer_id IN (
-                SELECT organisation_id FROM directory_customer WHERE segment = ANY(%(credit_segment)s)
-            )""": only.segment,
+            _SEGMENT_OF_ONE if self.is_for_some else _OF_SEGMENT: only.segment,
         }
         return [condition for condition, is_asked in filters.items() if is_asked]
 
@@ -382,6 +380,13 @@ class _Shape:
         return f"better.subscription_id = associated.subscription_id {workload} AND ({' OR '.join(conditions)})"
 
 
+_OF_SEGMENT = """subscription.customer_id IN (
+    SELECT organisation_id FROM directory_customer WHERE segment = ANY(%(credit_segment)s)
+)"""
+# The planner makes no join of this, which would read all customers for each subscription that is looked up.
+_SEGMENT_OF_ONE = """(
+    SELECT segment FROM directory_customer WHERE organisation_id = subscription.customer_id
+) = ANY(%(credit_segment)s)"""
 _HOLDER = """
     SELECT partner.mpn_id, coalesce(organisation.parent_id, organisation.id) AS company
     FROM directory_partner AS partner JOIN accounts_organisation AS organisation ON organisation.id = one.partner_id

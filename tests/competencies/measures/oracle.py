@@ -220,10 +220,12 @@ class Oracle:
             without = f"""
                 WHERE NOT EXISTS (FROM now AS other WHERE other.id = one.id AND ({" OR ".join(better)}))
             """
+        # A claim of other workloads is no unit of the rule.
+        counted = f"WHERE workload IS NULL OR workload IN {listed(rule.workloads)}" if rule.workloads else ""
         return f"""
             SELECT DISTINCT company, id, workload, tenant FROM (
                 WITH now AS ({periods}) SELECT * FROM now AS one {without}
-            )
+            ) {counted}
         """
 
     def _of_month(self, rule: Rule, month: date) -> str:

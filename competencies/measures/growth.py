@@ -46,11 +46,14 @@ def active_users(*asks: Ask) -> Query:
         CROSS JOIN LATERAL unnest(units.held) AS period (range) WHERE {contains("period.range", "newest.instant")}
     )"""
     now = ["now.month = ANY(%(newest)s)", "now.active_users IS NOT NULL", "now.workload = ANY(%(credit_workloads)s)"]
+    usage = units.with_usage(*now, of="held", alias="now", on=["now.month = held.newest"])
+    # OFFSET keeps the planner from joining the usage of all units with the sizes of all tenants, by their month alone.
     parts = f"""
-        SELECT held.asked, held.company, held.customer_id, held.subscription_id, now.workload, held.since AS month,
-            ((now.active_users - coalesce(before.active_users, 0)) * (1 - sized.caveat))::numeric AS amount,
+        SELECT held.asked, held.company, held.customer_id, held.subscription_id, held.used AS workload,
+            held.since AS month,
+            ((held.active_users - coalesce(before.active_users, 0)) * (1 - sized.caveat))::numeric AS amount,
             sized.caveat * {Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED.value} AS caveat
-        FROM held {units.with_usage(*now, of="held", alias="now", on=["now.month = held.newest"])}
+        FROM (SELECT held.*, now.workload AS used, now.active_users FROM held {usage} OFFSET 0) AS held
         JOIN sized ON sized.customer_id = held.customer_id AND sized.month = held.newest AND sized.size = held.size
         LEFT JOIN LATERAL ({_BEFORE}) AS before ON true
         UNION ALL
@@ -66,7 +69,7 @@ def active_users(*asks: Ask) -> Query:
 # Looked up for each unit, because the months differ: to read all of them would take far longer.
 _BEFORE = """
     SELECT earlier.active_users FROM directory_usage AS earlier
-    WHERE earlier.subscription_id = held.subscription_id AND earlier.workload = now.workload
+    WHERE earlier.subscription_id = held.subscription_id AND earlier.workload = held.used
         AND earlier.month = held.since AND earlier.superseded_at IS NULL LIMIT 1
 """
 

@@ -47,7 +47,7 @@ def _results(day: date) -> Iterator[Term]:
         _("Level"),
         _(
             "The highest level whose requirements are certainly met by what is measured, whether or not it is paid "
-            "for. The stage says that."
+            "for. The stage says whether it is."
         ),
     )
     yield Term(
@@ -201,7 +201,7 @@ def _figures() -> Iterator[Term]:
         _("Customers that would close the gap"),
         _(
             "Customers without a partner of record that would add to what is missing, if they attached the company. "
-            "They are computed as a what-if is."
+            "They are computed as on the what-if page."
         ),
     )
     yield Term(

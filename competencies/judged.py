@@ -75,7 +75,7 @@ class _Held:
 
     def override(self, company: int, *, of: str | None = None) -> Override | None:
         """Return the override that holds longest. With a level, it is one of that level or of a higher one."""
-        levels = self.program.levels[self.program.levels.index(of) :] if of else self.program.levels
+        levels = self.program.at_least(of) if of else self.program.levels
         return next((one for one in reversed(self.overrides.get(company, ())) if one.level in levels), None)
 
     def stage(self, company: int, outcome: Outcome) -> Stage:

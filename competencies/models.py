@@ -72,10 +72,7 @@ class OverrideQuerySet(models.QuerySet["Override"]):
 
     def keeping(self, program: str, level: str, day: date) -> Self:
         """Return those that keep a level on a day: they are of it, or of a higher one. Of a score there are none."""
-        levels = programs()[program].levels
-        if level not in levels:  # that of a score is that it qualifies
-            return self.none()
-        return self.in_force(day).filter(program=program, level__in=levels[levels.index(level) :])
+        return self.in_force(day).filter(program=program, level__in=programs()[program].at_least(level))
 
 
 class Override(models.Model):

@@ -150,13 +150,13 @@ ENDED_MAIL = mail(
 def _notify_given(event: Event) -> None:
     """Notify the company. Mail that says that a level is at risk which the override keeps is withdrawn, if it waits."""
     given: Given = event.changes
-    levels = programs()[event.object_id].levels
-    kept = levels[: levels.index(given["level"]) + 1]
+    program = programs()[event.object_id]
     at_risk = Event.objects.filter(chain=event.chain, object_id=event.object_id, verb=CompetencyEvent.AT_RISK)
     withdraw_waiting(
         one.pk
         for one in at_risk
-        if one.changes["level"] in kept and given["begins_on"] <= one.changes["anniversary_on"] <= given["until"]
+        if given["level"] in program.at_least(one.changes["level"])
+        and given["begins_on"] <= one.changes["anniversary_on"] <= given["until"]
     )
     to_company(event, GIVEN_MAIL)
 

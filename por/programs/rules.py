@@ -335,6 +335,10 @@ class Program:
     choices: Mapping[str, Choice] = field(default_factory=dict)
     facts: tuple[str, ...] = ()
 
+    def at_least(self, level: str) -> tuple[str, ...]:
+        """Return a level and those above it; none if the programme has no such level, as a score has none."""
+        return self.levels[self.levels.index(level) :] if level in self.levels else ()
+
     def on(self, day: date) -> Version | None:
         """Return the version in force on a day, else the one announced by then; None if there is none."""
         return next(

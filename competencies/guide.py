@@ -53,7 +53,7 @@ def _results(day: date) -> Iterator[Term]:
     yield Term(
         _("Undetermined"),
         _(
-            "Something decides that is not known: a month without data, a figure that nobody published, or the market "
+            "Something that decides is not known: a month without data, a figure that nobody published, or the market "
             "of the partner. What is not known never counts as 0, and never as met. Where the answer is certain "
             "anyway, it is given."
         ),
@@ -150,7 +150,7 @@ def _forecast() -> Iterator[Term]:
     )
     yield Term(
         _("We cannot tell"),
-        _("No rules are known for that day, or something decides that is not known. An undetermined day is not safe."),
+        _("No rules are known for that day, or something that decides is not known. An undetermined day is not safe."),
     )
 
 
@@ -158,8 +158,8 @@ def _days() -> Iterator[Term]:
     yield Term(
         _("As of"),
         _(
-            "What had been reached at the end of a past day, by the rules of that day, with what is known now. What "
-            "was corrected since then is in it. In the API it is as_of."
+            "What had been reached at the end of a past day, by the rules of that day, with what is known now. "
+            "Later corrections are included. In the API it is as_of."
         ),
     )
     yield Term(
@@ -194,7 +194,7 @@ def _figures() -> Iterator[Term]:
         _("New partner of record"),
         _(
             "Which months would count for a partner that is attached on the day of the page. In some programmes it has "
-            "the whole window at once, in others only the months from then on."
+            "the whole window immediately, in others only the months from then on."
         ),
     )
     yield Term(
@@ -206,5 +206,5 @@ def _figures() -> Iterator[Term]:
     )
     yield Term(
         _("Customers of other locations"),
-        _("They count for the company, but you are not told who they are. They are a number."),
+        _("They count for the company, but you are not told who they are. They are shown as a number."),
     )

@@ -36,8 +36,8 @@ WAYS: Mapping[Why, LazyText] = {
     Why.FIGURE_NOT_PUBLISHED: gettext_lazy("Only Microsoft can say what is required."),
     Why.BELOW_BASELINE: gettext_lazy("Points are possible as soon as the month of a year before has that much."),
     Why.NAMES_NOT_PUBLISHED: gettext_lazy(
-        "Ask Microsoft which ones count. As soon as the rules name them, everyone counts who has them in "
-        "credentials.csv."
+        "Ask Microsoft which ones count. As soon as the rules name them, everyone who has them in "
+        "credentials.csv counts."
     ),
     Why.SOME_NAMES_NOT_PUBLISHED: gettext_lazy(
         "Ask Microsoft whether other credentials of the company’s people count."

@@ -373,8 +373,8 @@ CASES = [
         (
             "The figure is not known. Required: 2 people.",
             "Which exams and certifications count was never published, so nobody is counted.",
-            "Ask Microsoft which ones count. As soon as the rules name them, everyone counts who has them in "
-            "credentials.csv.",
+            "Ask Microsoft which ones count. As soon as the rules name them, everyone who has them in "
+            "credentials.csv counts.",
         ),
         (
             "Siffran är inte känd. Krav: 2 personer.",

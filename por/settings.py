@@ -60,7 +60,7 @@ MIDDLEWARE = [
     "por.ops.middleware.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "por.ops.middleware.LocaleMiddleware",
     "por.ops.middleware.CommonMiddleware",
     "por.web.bounds.BoundsMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

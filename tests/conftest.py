@@ -18,6 +18,7 @@ from django.db import transaction
 from django.test import Client, TransactionTestCase
 from django.test.utils import override_settings
 from django.utils import translation
+from pytest_django.plugin import blocking_manager_key
 
 from por.accounts.models import Actor
 from por.celery import app
@@ -120,11 +121,15 @@ def _few_dead_rows(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, Any, Any]:
+def pytest_collection(session: pytest.Session) -> Generator[None, Any, Any]:
     """Let one process of a parallel run read the tests before the others if none of them is compiled yet.
 
-    Otherwise each process compiles all of them, which takes more than half of its start.
+    Otherwise each process compiles all of them, which takes more than half of its start. Another process migrates the
+    template of the databases meanwhile. No test runs before all have read the tests, and each needs a database.
     """
+    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+        with session.config.stash[blocking_manager_key].unblock():
+            databases.make_template()
     here = Path(__file__).with_name("__pycache__")
     if sys.dont_write_bytecode or "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from typing import Any
@@ -35,15 +35,17 @@ GUARDED = {"history_event", "history_party"}
 # --- Making ------------------------------------------------------------------------------------------------------
 
 
+def make_template() -> None:
+    """Make the template of this run, unless it is there, and leave Django's own database as it is."""
+    before = connection.settings_dict["NAME"]
+    with _template():
+        _use(before)
+
+
 def use_clone() -> None:
     """Make this process's database from the template, and let Django use it."""
     name = connection.creation._get_test_db_name()
-    with _server() as cursor:
-        # One process migrates; the others wait for it, however long that takes.
-        cursor.execute("SET lock_timeout = 0")
-        cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [TEMPLATE])
-        if not _is_ready(cursor):
-            _make_template(cursor)
+    with _template() as cursor:
         cursor.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
     _use(name)
@@ -81,10 +83,29 @@ def vacuum() -> None:
                 cursor.execute(f"VACUUM (SKIP_LOCKED, ANALYZE) {names}")
 
 
+def analyze(tables: Iterable[str]) -> None:
+    """Let the planner know the size of tables as it is committed. What a rolled-back test has let it know stays."""
+    address = addresses()["DATABASE_OWNER_URL"]  # beside Django's own session, which goes on
+    with closing(connection.Database.connect(address)) as session, session.cursor() as cursor:
+        cursor.execute(f"ANALYZE {', '.join(tables)}")
+        session.commit()
+
+
 def drop_template() -> None:
     """Drop the template at the end of a run, so that a server of your own is left as it was."""
     with _server() as cursor:
         cursor.execute(f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
+
+
+@contextmanager
+def _template() -> Iterator[Any]:
+    """Yield a session of the owner's once the template is there: one process migrates, and the others wait for it."""
+    with _server() as cursor:
+        cursor.execute("SET lock_timeout = 0")
+        cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [TEMPLATE])
+        if not _is_ready(cursor):
+            _make_template(cursor)
+        yield cursor
 
 
 def _is_ready(cursor: Any) -> bool:

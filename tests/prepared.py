@@ -14,22 +14,25 @@ from typing import Any
 from django.db import OperationalError, connection, models, transaction
 from django.db.models import Case, Exists, OuterRef, When
 from django.db.models.functions import Greatest
+from django.utils import timezone
 
 from associations.attaching.actions.attach import attach, remove
 from associations.change_requests import actions as change_requests
 from associations.change_requests import queries as questions
 from associations.change_requests.models import ChangeRequest, Statement, challengers_for_listing
+from associations.change_requests.schemas import question_shape, question_shapes
 from associations.record import access, events, locking, usage
 from associations.record.access import Reader, restrict_to_ids, subscriptions_visible_to, usage_visible_to
 from associations.record.models import Association
 from associations.record.queries import subscriptions_for_listing
-from associations.subscriptions import forms, schemas, searching
+from associations.subscriptions import forms, records, schemas, searching
 from associations.subscriptions.forms import SubscriptionFilter
 from associations.subscriptions.searching import Matches
 from por.accounts import actions as accounts
 from por.accounts.models import Actor, Membership, Organisation, Token, keys_below
 from por.db.keyset import Prepared, read_part, read_parts
 from por.directory import actions as directory
+from por.directory.access import partners_of
 from por.directory.models import Customer, Partner, ServicePlan, Sku, Subscription, Usage
 from por.directory.rules import Agreement, Product
 from por.web.filters import ids_from
@@ -317,6 +320,20 @@ def pairs_of_questions(estate: Estate) -> Iterator[Pair]:
             yield Pair(lambda asked=asked, given=given: asked.all(**given), plain.all)
 
 
+def pairs_of_shapes(estate: Estate) -> Iterator[Pair]:
+    keys = [one.pk for one in estate.subscriptions]
+    for actor in estate.readers.values():
+        for ids in ([], keys, estate.chance.sample(keys, 20)):
+            plain = questions.requests_for_listing(actor).open().filter(subscription__in=ids)
+            yield Pair(
+                lambda actor=actor, ids=ids: sorted(question_shapes(actor, ids).items()),
+                lambda actor=actor, plain=plain: sorted(
+                    (one.request.subscription_id, question_shape(one))
+                    for one in questions.visible_requests(actor, plain)
+                ),
+            )
+
+
 def pairs_of_usage(estate: Estate) -> Iterator[Pair]:
     keys = [one.pk for one in estate.subscriptions]
     for day in (date(2026, 3, 31), date(2026, 12, 31)):
@@ -388,16 +405,34 @@ def _by_digest(estate: Estate) -> Iterator[Pair]:
 
 
 def _records(estate: Estate) -> Iterator[Pair]:
-    names = ["partner__organisation__name" if name == "partner_name" else name for name in schemas._RECORD_VALUES[:-1]]
-    for ids in _lists_of(Subscription)(estate):
-        held = Association.objects.open().of_record().filter(subscription__in=ids)
-        contested = set(ChangeRequest.objects.open().values_list("subscription", flat=True))
-        yield Pair(
-            lambda ids=ids: sorted(schemas._RECORDS.values(ids=ids)),
-            lambda held=held, contested=contested: sorted(
-                (*row, row[0] in contested) for row in held.values_list(*names)
-            ),
-        )
+    day = timezone.now().date()
+    for actor in estate.readers.values():
+        for ids in _lists_of(Subscription)(estate):
+            yield Pair(
+                lambda actor=actor, ids=ids: sorted(records.records_of(actor, ids, None).items()),
+                lambda actor=actor, ids=ids: sorted(_plain_records(actor, ids, day).items()),
+            )
+
+
+def _plain_records(actor: Actor, ids: list[int], day: date) -> dict[int, records.Record]:
+    held = Association.objects.open().of_record().filter(subscription__in=ids).select_related("partner__organisation")
+    of_record = {one.subscription_id: one for one in held}
+    if actor.kind == "partner":
+        own = set(partners_of(actor).values_list("pk", flat=True))
+        ids_seen = [pk for pk, one in of_record.items() if one.partner_id in own]
+    else:
+        ids_seen = ids
+    months = usage.latest_usage(Usage.objects.current().filter(subscription__in=ids_seen), day)
+    contested = set(ChangeRequest.objects.open().values_list("subscription", flat=True))
+    found = {}
+    for pk in ids:
+        partner: tuple[Any, ...] = (None,) * 8
+        if one := of_record.get(pk):
+            organisation = one.partner.organisation
+            partner = (one.partner_id, organisation.parent_id, one.partner.mpn_id, organisation.name)
+            partner = (*partner, one.began_at, one.ended_at, one.source, pk in contested)
+        found[pk] = records.Record(*partner, *months.get(pk, (None,) * 4))
+    return found
 
 
 def _latest(subscription: int) -> Any:
@@ -438,8 +473,15 @@ HELD: dict[str, Callable[[Estate], Iterator[Pair]]] = {
         "requests",
         _lists_of(ChangeRequest),
     ),
+    "associations.change_requests.queries._open_questions": pairs_of_shapes,
     "associations.change_requests.queries._open_requests": pairs_of_questions,
     "associations.record.access._own": pairs_of_own,
+    "associations.record.events._ASSOCIATION": pairs(
+        events._ASSOCIATION,
+        lambda pk: Association.objects.filter(pk=pk).select_related("partner", "subscription"),
+        "association",
+        lambda estate: [0, *Association.objects.order_by("pk").values_list("pk", flat=True)[:40]],
+    ),
     "associations.record.events._SUBSCRIPTION": pairs(
         events._SUBSCRIPTION,
         lambda pk: Subscription.objects.filter(subscription_id=pk).select_related("customer__organisation", "sku"),
@@ -468,7 +510,7 @@ HELD: dict[str, Callable[[Estate], Iterator[Pair]]] = {
     "associations.record.usage._NEWEST": pairs_of_usage,
     "associations.subscriptions.forms.SubscriptionFilter.listed": pairs_of_lists,
     "associations.subscriptions.forms._BY_MPN_ID": pairs_of_holders,
-    "associations.subscriptions.schemas._RECORDS": _records,
+    "associations.subscriptions.records._with_usage": _records,
     "associations.subscriptions.searching._held": pairs_of_held,
     "associations.subscriptions.searching._names": pairs_of_names,
     "por.accounts.actions._USABLE_TOKEN": _by_digest,

@@ -14,6 +14,12 @@ from associations.record import access, queries
 from associations.record.access import Reader, usage_visible_to
 from associations.record.models import Association
 from associations.record.usage import MonthOfUsage, newest_sql
+from competencies.judged import judged
+from competencies.models import Attainment
+from competencies.programs import computed_on
+from competencies.queries import known, reached
+from competencies.results import Reached
+from por.accounts.models import Organisation
 from por.directory import forms as directory
 from por.directory.models import Partner, Subscription
 from por.portal import queries as home
@@ -162,8 +168,38 @@ def pairs_of_countries(_estate: Estate) -> Pairs:
     yield Pair(directory._COUNTRIES.values, lambda: sorted(set(named)))
 
 
+def pairs_of_reached(estate: Estate) -> Pairs:
+    """Yield what is stored of companies, also of undetermined levels, and of metrics that the rules do not know."""
+    today, choose = timezone.localdate(), estate.chance.choice
+    keys = [one.pk for one in estate.partners[:2]]
+    for program in computed_on(today):
+        for company, result in judged(program, today, keys).items():
+            for back in estate.chance.sample(range(9), 2):
+                odd = [{**one, "metric": "unknown"} for one in result["metrics"]]
+                stage = {"name": choose([None, "none", "active"]), "at_risk": choose([True, False])}
+                level, total = choose([None, None, "silver"]), choose([None, 40, "45/7", [10, None]])
+                more = {"level": level, "total": total, "metrics": choose([result["metrics"], odd, []])}
+                day, told = today - timedelta(days=back), result | more | {"stage": result["stage"] | stage}
+                rest = {"day": day, "level": level, "result": told}
+                Attainment.objects.create(company_id=company, program=program.id, **rest)
+    for partner in estate.partners[:3]:
+        for day in (today, today - timedelta(days=4)):
+            yield Pair(
+                lambda partner=partner, day=day: reached(partner.pk, day),
+                lambda partner=partner, day=day: _plain_reached(partner.organisation, day),
+            )
+
+
+def _plain_reached(company: Organisation, day: date) -> list[Reached]:
+    whole = known(company, day, timezone.localdate())
+    return [
+        Reached(one.program, one.stage, one.level, one.total) for one in whole if one.level is not None or one.metrics
+    ]
+
+
 #: A part of tests.prepared.HELD.
 HELD = {
+    "competencies.queries._REACHED": pairs_of_reached,
     "associations.gaps.queries._likely": pairs_of_predecessors,
     "associations.gaps.queries._over": pairs_of_ended,
     "por.directory.forms._COUNTRIES": pairs_of_countries,

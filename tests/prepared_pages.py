@@ -14,6 +14,8 @@ from django.utils import timezone
 from associations.change_requests import queries as questions
 from associations.change_requests.models import ChangeRequest
 from associations.claims.models import Claim, Conflict
+from associations.claims.queries import claims
+from associations.claims.queries import customers as customer_claims
 from associations.gaps import queries as gaps
 from associations.gaps import views as gap_views
 from associations.invitations import queries as invitations
@@ -66,10 +68,6 @@ def values(prepared: Any, plain: Any, **given: Any) -> Pair:
 
 def unordered(prepared: Any, plain: Any, **given: Any) -> Pair:
     return Pair(lambda: sorted(prepared.values(**given)), lambda: sorted(plain.all()))
-
-
-def number(prepared: Any, plain: Any, **given: Any) -> Pair:
-    return Pair(lambda: [prepared.number(**given)], lambda: [plain.count()])
 
 
 def pairs_of_sessions(estate: Estate) -> Pairs:
@@ -320,16 +318,19 @@ def pairs_of_home(name: str) -> Callable[[Estate], Pairs]:
                 until = today + queries.RENEWING_WITHIN
                 own = queries.subscriptions_for_listing(actor)
                 without, renewing = queries.without_partner(own), queries.renewing_between(own, today, until)
+                if name == "counts":
+                    yield Pair(
+                        lambda actor=actor, today=today: home.OwnSubscriptions(actor, today).counts(),
+                        lambda all_of=(own, without, renewing): [one.count() for one in all_of],
+                    )
+                    continue
                 plain: Any = {
-                    "_ALL": own,
-                    "_COUNT_WITHOUT": without,
-                    "_COUNT_RENEWING": renewing,
                     "_WITHOUT": without.order_by(F("seats").desc(nulls_last=True), "pk")[: home.FEW],
                     "_RENEWING": renewing.order_by("renews_on", "pk")[: home.FEW],
                 }[name]
                 query: Any = getattr(home, name)
                 given = {"organisation": actor.organisation_id, "today": today, "until": until}
-                yield (number if query.counts else pair)(query, plain, **given)
+                yield pair(query, plain, **given)
 
     return made
 
@@ -430,7 +431,42 @@ def pairs_of_kinds(estate: Estate) -> Pairs:
             )
 
 
+def claim_some(estate: Estate) -> None:
+    """Make claims that wait for their partner, and approved ones that their customer may decline, or could have."""
+    now = timezone.now()
+    for place, partner in enumerate(estate.partners[:3] * 4):
+        of = {"customer": estate.customers[place % 2], "partner": partner, "company": partner.organisation}
+        said = {"number": f"CPR-W{place}", "program": "osu_m365", "role": "usage", "origin": "api"}
+        due = now + timedelta(days=estate.chance.choice([1, 2, 3]))
+        waits: dict[str, Any] = {"status": "action_required", "due_at": due}
+        if place >= 6:
+            term = {"approved_at": now, "consent_due_at": due - timedelta(days=place % 3)}
+            waits = {"status": "approved", "consent": "pending", **term}
+        defaults = {"created_at": now, "submitted_at": now, **waits}
+        Claim.objects.update_or_create(**of, **said, defaults=defaults)
+
+
+def pairs_of_claims_due(estate: Estate) -> Pairs:
+    claim_some(estate)
+    for actor in actors(estate, "partner"):
+        plain = Claim.objects.filter(partner__in=partners_of(actor), status="action_required")
+        plain = plain.select_related("customer__organisation").order_by("due_at", "pk")[:4]
+        yield pair(claims._next_due(Reader.of(actor), 4), plain, organisation=actor.organisation_id)
+
+
+def pairs_of_consent(estate: Estate) -> Pairs:
+    claim_some(estate)
+    for actor in actors(estate, "customer"):
+        now = timezone.now()
+        plain = Claim.objects.filter(customer=actor.organisation_id, status="approved", consent="pending")
+        plain = plain.filter(consent_due_at__gt=now).select_related("customer__organisation", "partner__organisation")
+        plain = plain.order_by("consent_due_at", "pk")[:2]
+        yield pair(customer_claims._waiting_for_consent(2), plain, organisation=actor.organisation_id, now=now)
+
+
 HELD: dict[str, Callable[[Estate], Pairs]] = {
+    "associations.claims.queries.claims._next_due": pairs_of_claims_due,
+    "associations.claims.queries.customers._waiting_for_consent": pairs_of_consent,
     "associations.change_requests.queries._next_due": pairs_of_due,
     "associations.gaps.queries._records": pairs_of_gaps,
     "associations.invitations.queries._INVITED": pairs_of_invited,
@@ -454,9 +490,7 @@ HELD: dict[str, Callable[[Estate], Pairs]] = {
     "por.accounts.sessions._OPEN": pairs_of_sessions,
     "por.portal.queries._waiting": pairs_of_badges,
     "por.notifications.queries._UNREACHED": pairs_of_unreached,
-    **{
-        f"por.portal.queries.{name}": pairs_of_home(name)
-        for name in ("_ALL", "_COUNT_RENEWING", "_COUNT_WITHOUT", "_RENEWING", "_WITHOUT")
-    },
+    "por.portal.queries.OwnSubscriptions.counts": pairs_of_home("counts"),
+    **{f"por.portal.queries.{name}": pairs_of_home(name) for name in ("_RENEWING", "_WITHOUT")},
     "associations.record.access._NEWEST_IMPORT": pairs_of_imports,
 }

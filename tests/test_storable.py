@@ -134,11 +134,15 @@ LISTS = [
     "/c/", "/c/subscriptions/", "/c/history/", "/c/usage/", "/c/gaps/", "/c/change-requests/", "/c/invitations/",
     "/p/subscriptions/", "/p/customers/", "/p/history/", "/p/usage/", "/p/invitations/", "/p/invitations/new/",
     "/a/people/", "/a/partners/", "/a/history/", "/a/deliveries/", "/a/loads/", "/what-counts/", "/inbox/",
+    "/p/competencies/", "/p/competencies/people/", "/p/competencies/what-if/", "/p/competencies/pcs.modern_work/",
+    "/p/help/retroactive/", "/how-competencies-work/", "/programmes/", "/programmes/competency.smcs/",
+    "/a/recomputations/", "/a/overrides/",
 ]
 PARAMETERS = [
     "search", "status", "product", "cursor", "as_of", "renews_before", "tenant_id", "partner_of_record", "view",
     "mpn_id", "months", "event", "kind", "role", "country", "page", "verb", "since", "until", "about",
     "subscription", "format", "sort", "next", "page_size", "in_force_on",
+    "known_at", "against", "attach", "detach", "people", "count", "credentials",
 ]
 VALUES = ["%00", "a%00bc", "%FF%FE", "9" * 28, "-1", "0001-01-01", "9999-12-31", "%ED%A0%80", "1e400", "NaN"]
 # fmt: on

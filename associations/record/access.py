@@ -144,14 +144,19 @@ def seen_by_workload(actor: Actor) -> models.QuerySet[SeenUsage]:
 
 
 def shown_by_workload(actor: Actor, **claimed: Any) -> Q:
-    """Return the condition that a claim of a workload shows the actor the subscription of the outer query.
+    """Return the condition that a claim of a workload shows the actor the subscription of the outer query."""
+    return shown_by_claims(partner__in=partner_ids(actor), **claimed)
+
+
+def shown_by_claims(**claimed: Any) -> Q:
+    """Return the condition that one of the claims of workloads shows the subscription of the outer query.
 
     `claimed` restricts the claims. Few customers have one, so they are looked for first: to find all subscriptions that
     are shown, the database would read the SKUs of all of them, for each list. A value is never found for all rows at
     once, as `EXISTS` would be.
     """
-    claims = Association.objects.not_undone().exclude(workload="").filter(partner__in=partner_ids(actor), **claimed)
-    shown = seen_by_workload(actor).filter(subscription=OuterRef("pk"), **claimed)
+    claims = Association.objects.not_undone().exclude(workload="").filter(**claimed)
+    shown = SeenUsage.objects.exclude(workload="").filter(subscription=OuterRef("pk"), **claimed)
     is_shown = IsNull(Subquery(shown.values("association_id")[:1]), False)
     return Q(Exists(claims.filter(customer=OuterRef("customer")))) & Q(is_shown)
 

@@ -186,8 +186,16 @@ def rest_context(event: Event) -> RestContext:
     return _with_rest(event, _association(event))
 
 
+_ASSOCIATION = PreparedQuery(
+    lambda: Association.objects.select_related("partner", "subscription").filter(pk=Param("association"))
+)
+
+
 def _association(event: Event) -> Association:
-    return Association.objects.select_related("partner", "subscription").get(pk=event.changes["association"])
+    found = _ASSOCIATION.one(association=event.changes["association"])
+    if found is None:
+        raise Association.DoesNotExist
+    return found
 
 
 def _with_rest(event: Event, association: Association) -> RestContext:

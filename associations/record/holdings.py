@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from associations.record.models import Association, SeenUsage
+from associations.record.access import shown_by_claims
+from associations.record.models import Association
 from associations.record.rules import TENANT_KINDS, AssociationKind
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.models import Partner, Subscription
@@ -122,10 +123,9 @@ def _counted() -> QuerySet[Association, Any]:
     seen = Count("subscription", distinct=True, filter=other)
     tenants = Count("pk", filter=Q(subscription=None, workload=""))
     workloads = Count("pk", filter=Q(ended_at=None) & ~Q(workload=""))
-    claimed = SeenUsage.objects.filter(partner=Param("partner"), subscription=OuterRef("pk")).exclude(workload="")
     by_workload = Subscription.objects.filter(
         ~Q(AnyOf(F("pk"), Param("subscriptions"))),
-        Exists(claimed),
+        shown_by_claims(partner=Param("partner")),
         ~Exists(own.filter(subscription=OuterRef("pk"))),
         customer=Param("customer"),
     )

@@ -226,6 +226,12 @@ class Association(RowModel):
                 name="associations_of_a_partner",
             ),
             models.Index(
+                fields=["partner", "customer"],
+                include=["ended_at"],
+                condition=Q(subscription=None, undone_at=None, workload=""),
+                name="tenants_of_a_partner",
+            ),
+            models.Index(
                 fields=["partner", "customer", "workload"],
                 condition=Q(undone_at=None) & ~Q(workload=""),
                 name="claimed_workloads_of_a_partner",

@@ -194,7 +194,10 @@ _RECORDS = PreparedQuery(lambda: _records(Association.objects.open(), Param("ids
 
 
 def _is_own(actor: Actor, one: Association) -> bool:
-    return is_own(actor, one.partner_id, one.partner.organisation.parent_id)
+    if actor.kind != OrganisationKind.PARTNER:
+        return False
+    partner = one.partner_id  # mostly the reader's own, and the company above it needs no look
+    return partner == actor.organisation_id or is_own(actor, partner, one.partner.organisation.parent_id)
 
 
 def seen(

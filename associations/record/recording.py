@@ -12,6 +12,7 @@ from associations.record.describing import drafts, fingerprints_of
 from associations.record.events import Named
 from associations.record.models import Association
 from por.accounts.models import SYSTEM, Actor
+from por.db.prepared import Statement
 from por.directory.models import Customer, Partner, Subscription
 from por.history.actions import recording as history
 
@@ -83,7 +84,10 @@ def bump_all(subscriptions: Iterable[int | None]) -> None:
 def bump(subscription: Subscription) -> None:
     """Give the subscription a new version."""
     subscription.version += 1
-    Subscription.objects.filter(pk=subscription.pk).update(version=subscription.version)
+    _BUMP.rows({"version": subscription.version, "subscription": subscription.pk})
+
+
+_BUMP = Statement.named("UPDATE directory_subscription SET version = %(version)s WHERE id = %(subscription)s")
 
 
 def _about(unit: Subscription | Customer) -> history.ObjectRef:

@@ -43,18 +43,26 @@ def newest_usage(ids: Sequence[int], as_of: date | None) -> dict[int, MonthOfUsa
 
     It is read from the end of the index. A ranking would read every month.
     """
-    until = as_of or timezone.now().date()  # no month begins in the future
-    return {row[0]: MonthOfUsage._make(row[1:]) for row in _NEWEST.rows({"ids": list(ids), "until": until})}
+    given = {"ids": list(ids), "until": last_day(as_of)}
+    return {row[0]: MonthOfUsage._make(row[1:]) for row in _NEWEST.rows(given)}
 
 
+def last_day(as_of: date | None) -> date:
+    """Return the day by which the months that are read have begun: today at the latest."""
+    return as_of or timezone.now().date()
+
+
+#: SQL for the rows of the newest month of a subscription, one for each workload, of the months begun by a day.
+NEWEST_MONTH = """
+    SELECT month, paid_units, active_users, consumed_usd FROM directory_usage
+    WHERE subscription_id = {subscription} AND superseded_at IS NULL AND month <= %s
+    ORDER BY month DESC FETCH FIRST ROW WITH TIES
+"""
 _NEWEST = Statement(
-    """
+    f"""
     SELECT wanted.id, month, max(paid_units), max(active_users), sum(consumed_usd)
-    FROM unnest(%s::bigint[]) AS wanted (id), LATERAL (
-        SELECT month, paid_units, active_users, consumed_usd FROM directory_usage
-        WHERE subscription_id = wanted.id AND superseded_at IS NULL AND month <= %s
-        ORDER BY month DESC FETCH FIRST ROW WITH TIES
-    ) AS newest GROUP BY wanted.id, month
+    FROM unnest(%s::bigint[]) AS wanted (id), LATERAL ({NEWEST_MONTH.format(subscription="wanted.id")}) AS newest
+    GROUP BY wanted.id, month
     """,
     [Param("ids"), Param("until")],
 )

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from select import POLLIN, poll
 from typing import Any
+from uuid import UUID, SafeUUID
 
 import psycopg2
 from django.db.backends.postgresql import base
+from psycopg2.extensions import new_type, register_type
+
+
+def _uuid(text: str | None, _cursor: Any) -> UUID | None:
+    """Return the UUID that the server has written, as unpickling makes it: the constructor would look for mistakes."""
+    if text is None:
+        return None
+    made = UUID.__new__(UUID)
+    object.__setattr__(made, "int", int(text.replace("-", ""), 16))
+    object.__setattr__(made, "is_safe", _UNKNOWN)
+    return made
+
+
+_UNKNOWN = SafeUUID.unknown
+_UUID = new_type((2950,), "UUID", _uuid)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -14,6 +30,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     #: The driver's connection that was asked for its process, and whether that process is PostgreSQL's own.
     _asked: tuple[Any, bool] = (None, False)
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        connection = super().get_new_connection(conn_params)
+        register_type(_UUID, connection)
+        return connection
 
     @property
     def is_direct(self) -> bool:

@@ -38,6 +38,7 @@ REVOKE UPDATE, DELETE ON notifications_delivery FROM {role};
 REVOKE INSERT, UPDATE ON history_seal, history_signedhead, history_round FROM {role};
 REVOKE INSERT, UPDATE, DELETE ON associations_unexplained, competencies_recompute, competencies_round FROM {role};
 REVOKE INSERT ON competencies_attainment FROM {role};
+REVOKE INSERT, UPDATE, DELETE ON competencies_keptpart FROM {role};
 REVOKE UPDATE (scan, stored_as, pages, preview) ON claims_proof FROM {role};
 """
 

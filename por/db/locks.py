@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from threading import Lock
 from typing import Any, NamedTuple
 
-from django.db import Error, OperationalError, connection, transaction
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 
 from por.db import outages
@@ -45,15 +46,22 @@ def statement_timeout(seconds: float = SEARCH_FOR) -> Iterator[None]:
 
 
 class Held(NamedTuple):
-    """A lock that this worker alone has: its number, and the connection whose open transaction holds it."""
+    """A lock that this worker alone has: its number, and the connection whose open transaction holds it.
+
+    All threads of the worker may check it, one at a time (`turn`).
+    """
 
     number: int
     connection: Any
+    turn: Lock
 
     def check(self) -> None:
         """Raise OperationalError if the lock is lost with its connection, so that another worker may have it now."""
-        with self.connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        try:
+            with self.turn, self.connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except InterfaceError as error:  # another thread has found it lost
+            raise OperationalError(*error.args) from error
 
 
 def is_held(work: str) -> bool:
@@ -88,6 +96,7 @@ def advisory_lock(work: str, numbers: Sequence[int] = (0,)) -> Iterator[Held | N
     """
     with closing(connection.copy()) as own:
         own.set_autocommit(False)
+        own.inc_thread_sharing()
         with own.cursor() as cursor:
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             for number in numbers:
@@ -97,7 +106,7 @@ def advisory_lock(work: str, numbers: Sequence[int] = (0,)) -> Iterator[Held | N
             else:
                 number = None
         try:
-            yield None if number is None else Held(number, own)
+            yield None if number is None else Held(number, own, Lock())
         finally:
             with suppress(Error):  # it may be lost
                 own.rollback()

@@ -8,9 +8,10 @@ pooler may give each transaction another session, which does not know what this 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, MutableMapping, Sequence
+import re
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg2
@@ -135,17 +136,26 @@ def _without_lengths(get_select: Callable[..., Any], connection: Any, *given: An
     """
     columns, *rest = get_select(*given, **more)
     for place, (column, (sql, parameters), alias) in enumerate(columns):
-        type_, with_length, _length = (column.output_field.db_type(connection) or "").partition("(")
+        type_, with_length, length = (column.output_field.db_type(connection) or "").partition("(")
         if with_length and type_ in {"varchar", "numeric"}:
-            columns[place] = column, (f"{sql}::{type_}", parameters), alias
+            array = length.partition(")")[2]  # "[]" for an array of them
+            columns[place] = column, (f"{sql}::{type_}{array}", parameters), alias
     return columns, *rest
 
 
 class Statement:
-    """SQL that is asked again and again. Of its parameters, those that are Params get their value each time."""
+    """SQL that is asked again and again. Of its parameters, those that are Params get their value each time.
 
-    def __init__(self, sql: str, parameters: Sequence[Any], *, planned_each_time: bool = False) -> None:
-        self.sql = sql
+    `settings` are those of PostgreSQL with which it is planned, such as `enable_nestloop = off`. They are sent together
+    with it, which is a transaction at whose end they are gone. A transaction around them would keep them.
+    """
+
+    def __init__(
+        self, sql: str, parameters: Sequence[Any], *, planned_each_time: bool = False, settings: Sequence[str] = ()
+    ) -> None:
+        self.with_settings = "".join(f"SET LOCAL {one}; " for one in settings)
+        self.without_settings = "; ".join(f"SET LOCAL {one.partition(' ')[0]} TO DEFAULT" for one in settings)
+        self.sql = self.with_settings + sql
         self.parameters = tuple(parameters)
         self.planned_each_time = planned_each_time
         self.places = [place for place, one in enumerate(self.parameters) if isinstance(one, Param)]
@@ -153,8 +163,13 @@ class Statement:
         self.name = ""
         self.call = ""
 
-    def rows(self, given: dict[str, Any]) -> list[tuple[Any, ...]]:
-        """Return the rows for these values of the Params."""
+    @classmethod
+    def named(cls, sql: str, **more: Any) -> Self:
+        """Return the statement of SQL in which each Param stands by its name, as `%(name)s`."""
+        return cls(NAMED.sub("%s", sql), [Param(name) for name in NAMED.findall(sql)], **more)
+
+    def rows(self, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return the rows for these values of the Params; none if the statement has none."""
         values = [given[one.name] if isinstance(one, Param) else one for one in self.parameters]
         connection: Any = connections[DEFAULT_DB_ALIAS]
         if connection.is_listened_to:
@@ -165,16 +180,21 @@ class Statement:
                 cursor.execute(self.sql, values)
             else:
                 self.execute_on_server(cursor, known_to(connection), values)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            rows = _fetched(cursor)
+            if self.without_settings and connection.in_atomic_block:
+                cursor.execute(self.without_settings)
         return rows
 
     def _told(self, connection: Any, values: list[Any]) -> list[tuple[Any, ...]]:
         """Return the rows by Django's cursor. It tells all that listens of one query with the SQL and the values."""
         with connection.cursor() as cursor:
+            of_driver = cursor.cursor
             if not self.planned_each_time and connection.is_direct:
-                cursor.cursor = _OnServer(cursor.cursor, self, known_to(connection))
+                cursor.cursor = _OnServer(of_driver, self, known_to(connection))
             cursor.execute(self.sql, values)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            rows, cursor.cursor = _fetched(cursor), of_driver
+            if self.without_settings and connection.in_atomic_block:
+                cursor.execute(self.without_settings)
         return rows
 
     def execute_on_server(self, cursor: Any, known: dict[str, bool], values: Sequence[Any]) -> None:
@@ -199,9 +219,10 @@ class Statement:
         """Write the SQL as the server keeps it. Its constants stay in it, so that indexes on a condition serve it."""
         places = iter(range(1, len(self.parameters) + 1))
         parts = [AsIs(f"${next(places)}") if isinstance(one, Param) else one for one in self.parameters]
-        self.kept = cursor.mogrify(self.sql, parts).decode()
+        self.kept = cursor.mogrify(self.sql.removeprefix(self.with_settings), parts).decode()
         name = f"por_{hashlib.sha256(self.kept.encode()).hexdigest()[:24]}"
-        self.call = f"EXECUTE {name}({', '.join('%s' for _ in self.places)})" if self.places else f"EXECUTE {name}"
+        values = f"({', '.join('%s' for _ in self.places)})" if self.places else ""
+        self.call = f"{self.with_settings}EXECUTE {name}{values}"
         self.name = name
 
     def _call(self, cursor: Any, known: dict[str, bool], values: Sequence[Any]) -> None:
@@ -213,7 +234,26 @@ class Statement:
             cursor.execute(f"PREPARE {self.name} AS {self.kept}")
         known.pop(self.name, None)
         known[self.name] = True  # now it is the last
-        cursor.execute(self.call, [values[place] for place in self.places])
+        cursor.execute(self.call, [_written(values[place]) for place in self.places])
+
+
+#: A Param by its name in SQL.
+NAMED = re.compile(r"%\((\w+)\)s")
+
+
+def _written(value: Any) -> Any:
+    """Return a list of keys as the text of an array; any other value as it is.
+
+    The statement knows the type. The driver would write each key of the list as a value of its own, for ten times as
+    long.
+    """
+    if type(value) is list and value and all(type(one) is int for one in value):
+        return f"{{{','.join(map(str, value))}}}"
+    return value
+
+
+def _fetched(cursor: Any) -> list[tuple[Any, ...]]:
+    return cursor.fetchall() if cursor.description else []
 
 
 def _drop(cursor: Any, known: dict[str, bool], name: str) -> None:
@@ -312,12 +352,13 @@ class _Maker:
 def _relate(one: Any, populators: list[Any], row: Any, known: dict[tuple[Any, Any], Any]) -> None:
     """Set what came with an object in its row, as Django's populators do, unless another row has brought it."""
     for each in populators:
-        values = row[each.cols_start : each.cols_end]
-        key = each, values[each.pk_idx]
+        key = each, row[each.cols_start + each.pk_idx]
         other = known.get(key)
         if other is None and key[1] is not None:
+            values = row[each.cols_start : each.cols_end]
             other = known[key] = each.model_cls.from_db(each.db, each.init_list, values)
-            _relate(other, each.related_populators, row, known)
+            if each.related_populators:
+                _relate(other, each.related_populators, row, known)
         each.local_setter(one, other)
         if other is not None:
             each.remote_setter(other, one)

@@ -15,8 +15,10 @@ from csp.utils import build_policy
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
-from django.middleware import common
-from django.utils import timezone
+from django.http.response import HttpResponseBase
+from django.middleware import common, locale
+from django.utils import timezone, translation
+from django.utils.cache import patch_vary_headers
 from django.utils.module_loading import import_string
 from django_prometheus.middleware import PrometheusAfterMiddleware
 
@@ -64,6 +66,19 @@ class CommonMiddleware(common.CommonMiddleware):
 
     def process_request(self, request: HttpRequest) -> Any:
         return None if request.path_info in PROBES else super().process_request(request)
+
+
+class LocaleMiddleware(locale.LocaleMiddleware):
+    """Django's middleware without the search for a language at the beginning of the address: none of ours has one."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        translation.activate(translation.get_language_from_request(request))
+        request.LANGUAGE_CODE = translation.get_language()
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        patch_vary_headers(response, ["Accept-Language"])
+        response.headers.setdefault("Content-Language", translation.get_language())
+        return response
 
 
 class HeadersMiddleware:

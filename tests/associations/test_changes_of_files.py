@@ -117,7 +117,7 @@ def test_first_import_that_was_killed_stays_the_first(estate, monkeypatch):
     estates.load_one(estate, "subscriptions", *rows)
     new = [estates.association(subscription_id=row["subscription_id"]) for row in rows]
     with monkeypatch.context() as died:
-        died.setattr(loading, "_record", lambda file, report: None)
+        died.setattr(loading, "_record", lambda *_given: None)
         estates.load_one(estate, "associations", new[0])
     estates.load_one(estate, "associations", *new)
     assert Association.objects.count() == 4

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from django.db import connection
 
+from por.db.prepared import Statement
 from por.history.events import check_payload, registered
 from por.history.events import verify as verify_events
 from por.history.models import Event
@@ -109,25 +110,23 @@ def record(
     """
     check_payload(verb, changes or {})
     readers = sorted(set(parties))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _RECORD,
-            {
-                "chain": "house" if chain is None else f"organisation:{chain}",
-                **_common_columns(verb, by, at),
-                "object_kind": about.kind,
-                "object_id": about.id,
-                "object_name": about.name,
-                "changes": json.dumps(changes or {}, default=str),
-                "reason": reason,
-                "parties": json.dumps(readers),
-                "readers": readers,
-                "priority": priority_of(by.user_id),
-            },
-        )
-        event_id: int = cursor.fetchone()[0]
+    [(event_id,)] = _RECORD.rows(
+        {
+            "chain": "house" if chain is None else f"organisation:{chain}",
+            **_common_columns(verb, by, at),
+            "object_kind": about.kind,
+            "object_id": about.id,
+            "object_name": about.name,
+            "changes": json.dumps(changes or {}, default=str),
+            "reason": reason,
+            "parties": json.dumps(readers),
+            "readers": readers,
+            "priority": priority_of(by.user_id),
+        }
+    )
     wake.after_commit()
-    return event_id
+    recorded: int = event_id
+    return recorded
 
 
 def _common_columns(verb: str, by: Author, at: datetime) -> dict[str, Any]:
@@ -198,7 +197,7 @@ def record_each(
 
 
 # One round trip for the event, its readers and its outbox row. The trigger fills in seq, prev and hash.
-_RECORD = """
+_RECORD = Statement.named("""
 WITH event AS (
     INSERT INTO history_event (
         chain, seq, prev, hash, at, verb, actor_id, actor_name, actor_organisation_id, actor_organisation_name,
@@ -216,7 +215,7 @@ WITH event AS (
     SELECT event.id, statement_timestamp(), 0, '', %(priority)s FROM event
 )
 SELECT id FROM event
-"""
+""")
 
 
 _RECORD_EACH = """

@@ -320,7 +320,7 @@ def test_load_does_not_hide_what_was_changed_before(directory):
 
 def test_rows_of_a_load_under_way_are_not_reported(directory, monkeypatch):
     with monkeypatch.context() as died:
-        died.setattr(loading, "_record", lambda file, report: None)
+        died.setattr(loading, "_record", lambda *_given: None)
         estates.load_one(directory, "associations", estates.association())
     assert Association.objects.count() == 1
     assert (found(), described()) == ([], [])

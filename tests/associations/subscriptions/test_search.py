@@ -126,6 +126,14 @@ def test_parts_of_words_are_found_by_index():
 
 
 @pytest.mark.django_db
+def test_tenant_of_a_partner_is_found_by_its_own_index():
+    clear_statistics("associations_association")
+    own = Association.objects.not_undone().filter(partner=1, customer=2, subscription=None)
+    assert "Index Only Scan using tenants_of_a_partner" in plan(own.filter(workload="").values("customer", "ended_at"))
+    assert "tenants_of_a_partner" not in plan(own.values("customer", "ended_at")), "it has no claims of workloads"
+
+
+@pytest.mark.django_db
 def test_page_of_a_list_is_read_from_an_index_in_order(django_assert_num_queries):
     # Sorting few rows is as cheap as an index. Now it is chosen only if there is no index.
     clear_statistics("directory_subscription")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import uuid
 from collections.abc import Callable
 from select import select
 from typing import Any
@@ -18,6 +21,17 @@ from tests.product import TIMEOUT
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BY_NUMBER = PreparedQuery(lambda: Partner.objects.filter(mpn_id=Param("mpn_id")))
+
+
+@pytest.mark.parametrize("one", [uuid.UUID(int=0), uuid.UUID(int=2**128 - 1), uuid.uuid4()], ids=["0", "most", "any"])
+def test_an_id_that_is_read_is_like_one_that_is_made(one):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::uuid, NULL::uuid, ARRAY[%s::uuid, NULL]", [one, one])
+        read, none, several = cursor.fetchone()
+    assert (read, none, several) == (one, None, [one, None])
+    assert (type(read), hash(read), str(read), repr(read)) == (uuid.UUID, hash(one), str(one), repr(one))
+    assert (read.version, read.is_safe) == (one.version, one.is_safe)
+    assert pickle.loads(pickle.dumps(read)) == copy.deepcopy(read) == one
 
 
 def backend() -> int:

@@ -230,6 +230,22 @@ def test_values_of_every_type_reach_the_server(fresh, customer):
         assert query.all(**given | {missing: None}) == []
 
 
+@pytest.mark.parametrize(
+    ("given", "type_"),
+    [
+        ([1, -2, 2**62], "bigint[]"),
+        ([], "bigint[]"),
+        ([1, None], "bigint[]"),
+        ([True, False], "boolean[]"),
+        (["a,b", '"', "\\", "å", ""], "text[]"),
+    ],
+    ids=["keys", "none", "with a null", "booleans", "texts"],
+)
+def test_lists_reach_the_server_as_they_are(fresh, given, type_):
+    asked = Statement(f"SELECT %s::{type_}", [Param("given")])
+    assert [asked.rows({"given": given}) for _ in range(2)] == [[(given,)]] * 2
+
+
 def as_owner(sql: str) -> None:
     owner = settings.DATABASE_OWNER
     given = {"host": owner["HOST"], "port": owner["PORT"] or None, "user": owner["USER"], "password": owner["PASSWORD"]}
@@ -319,3 +335,46 @@ def test_a_full_connection_keeps_what_it_has_when_its_transaction_has_failed(fre
 
     assert other.one(pk=customer.pk) == customer
     assert BY_ID.all(ids=[customer.pk]) == [customer]
+
+
+# --- Settings -------------------------------------------------------------------------------------------------------
+
+SETTINGS = ["enable_nestloop = off", "plan_cache_mode = force_generic_plan"]
+NOW = "current_setting('enable_nestloop'), current_setting('plan_cache_mode')"
+
+
+def with_settings(sql: str) -> Statement:
+    return Statement(sql, [Param("pk")], settings=SETTINGS)
+
+
+@pytest.mark.parametrize("listened_to", [False, True])
+@pytest.mark.parametrize("direct", [False, True])
+def test_settings_hold_for_the_statement_alone(fresh, customer, monkeypatch, direct, listened_to):
+    monkeypatch.setattr(DatabaseWrapper, "is_direct", direct)
+    statement = with_settings(f"SELECT {NOW}, count(*) FROM directory_customer WHERE organisation_id = %s")
+    found = []
+    for _each in range(2):
+        if listened_to:
+            with CaptureQueriesContext(connection):
+                found += statement.rows({"pk": customer.pk})
+        else:
+            found += statement.rows({"pk": customer.pk})
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {NOW}")
+            assert cursor.fetchone() == ("on", "auto")
+
+    assert found == [("off", "force_generic_plan", 1)] * 2
+
+
+def test_a_statement_with_a_generic_plan_is_planned_once(fresh, customer):
+    statement = with_settings("SELECT count(*) FROM directory_customer WHERE organisation_id = %s")
+    for _each in range(3):
+        statement.rows({"pk": customer.pk})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements")
+        assert cursor.fetchall() == [(3, 0)]
+
+
+def test_a_statement_without_rows_returns_none(fresh, customer):
+    statement = with_settings("UPDATE directory_customer SET segment = '' WHERE organisation_id = %s")
+    assert statement.rows({"pk": customer.pk}) == []

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -19,22 +19,22 @@ from por.accounts.models import SYSTEM
 from por.db.locks import Held, advisory_lock
 from por.errors import Locked
 from por.history.actions import recording as history
+from por.imports.ahead import Ahead
 from por.imports.events import ImportEvent
 from por.imports.mapping import Source
 from por.imports.opening import Columns
 from por.imports.picking import Unstaged
+from por.imports.progress import MERGED, READ, Progress
 from por.imports.reading import Cells, RowError, Unfit
+from por.imports.second import Second
 from por.imports.staging import Plain, Refuse, Staged
+from por.imports.unknown import UNKNOWN_PARTNER, about_unknown
 
 R = TypeVar("R", bound="Line")
 
 BATCH = 5_000  # rows per transaction: enough to be fast, few enough that people do not wait long for its locks
 TRIES = 10  # as many lines with one key are tried, each after the one before it was refused
 EVENTS = 1_000  # per transaction: others who write to one of these chains wait for it
-
-
-UNKNOWN_PARTNER = "unknown_partner"
-NAMED = 20  # partners that a note names
 
 #: The work that only one worker does at a time.
 IMPORTING = "load of an estate"
@@ -166,7 +166,8 @@ class Report:
     """The report of an import. It calls `on_error` for each fault of a failed row, and `on_bytes` as it moves on.
 
     A dry run records no events; the caller rolls its transaction back. `held` is the lock of all imports. `is_complete`
-    says whether the files have all that there is of the customers that they name; None if nobody says it.
+    says whether the files have all that there is of the customers that they name; None if nobody says it. `second` is
+    the second connection, unless all is one transaction.
     """
 
     on_error: Callable[[RowError], None]
@@ -174,6 +175,7 @@ class Report:
     dry_run: bool = False
     held: Held | None = None
     is_complete: bool | None = None
+    second: Second | None = None
     files: dict[str, Tally] = field(default_factory=dict)
     #: How many associations ended because of what the files say of other things, and how many go on again.
     ended: int = 0
@@ -207,11 +209,14 @@ def _step(report: Report) -> Iterator[None]:
             report.held.check()
 
 
-def import_file(path: Path, file: File[R], report: Report, source: Source | None = None) -> None:
+def import_file(
+    path: Path, file: File[R], report: Report, source: Source | None = None, ahead: Ahead | None = None
+) -> None:
     """Import one file. Each batch is committed by itself, so an import that was stopped is simply repeated.
 
     With a source, the file is made of that first. Of several lines with one key the first is used. If it was refused,
-    the next one is tried, and with it all lines that were refused: what they refer to may be there now.
+    the next one is tried, and with it all lines that were refused: what they refer to may be there now. `ahead` is the
+    file, if the second connection stages it.
     """
     name = source.name_of(file.name) if source else file.name
     tally = report.files.setdefault(name, Tally())
@@ -223,16 +228,20 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
         for fault in faults:
             report.on_error(RowError(name, line, fault.column, fault.code, fault.reason, fault.value))
 
-    staged = Staged(file.stem, file.parse, file.plain() if file.plain else None, file.named_by)
     is_complete = report.is_complete
+    ahead = ahead if ahead and ahead.is_done() else None
+    staged = ahead.staged if ahead else _new_staged(file)
     if source is not None:
         is_complete = source.is_complete(file.name) if is_complete is None else is_complete
         named = (file.named_by, staged.unstaged) if file.named_by and is_complete else None
         report.notes += source.write(file.name, path, refuse, named)
-    progress = _Progress(path.stat().st_size, report.on_bytes)
+    progress = Progress(path.stat().st_size, report.on_bytes)
     absences = None
     with _step(report):
-        staged.fill(path, file.columns, refuse, progress.read)
+        if ahead:
+            ahead.tell(refuse, progress.read)
+        else:
+            staged.fill(path, file.columns, refuse, progress.read)
         if file.find_absent is not None:
             _use_more_memory()
             absences = file.find_absent(staged.unstaged, staged.count, is_complete)
@@ -244,7 +253,8 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
         refused: dict[int, Sequence[Unfit]] = {}
         with _step(report):
             _use_more_memory()
-            twins = staged.take_twins(file.key)
+            twins = ahead.twins if ahead and ahead.twins is not None else staged.take_twins(file.key)
+            ahead = None
             if source is not None and source.knows_starts_at_latest(file.name) and file.keep_starts is not None:
                 file.keep_starts()
             keep = refused.__setitem__ if twins or known else refuse
@@ -280,25 +290,33 @@ def import_file(path: Path, file: File[R], report: Report, source: Source | None
             staged.fill(path, file.columns, refuse, lambda count: None, {*tried, *known})
     if absences is not None:
         _mark(file, name, absences, report)
-    report.notes += _about_unknown(name, unknown)
+    report.notes += about_unknown(name, unknown)
     progress.reach(1)
     with _step(report):
         staged.empty()
-    _analyze_grown()
-    if not report.dry_run:
-        _record(file, report)
+    steps = [analyze_grown] if report.dry_run else [analyze_grown, *_recording(file, report)]
+    if report.second:
+        report.second.do(steps)
+    else:
+        for step in steps:
+            step()
 
 
-def _about_unknown(name: str, partners: Counter[str]) -> list[str]:
-    """Return a note of the partners that nobody knows, each with the number of rows that are without a home for it."""
-    if not partners:
-        return []
-    shown = ", ".join(f"{mpn_id} ({count})" for mpn_id, count in partners.most_common(NAMED))
-    text = _(
-        "%(name)s names partners that are not known, so these rows have no home: MPN ID %(partners)s. Import the "
-        "partners, then this file again."
-    )
-    return [text % {"name": name, "partners": shown + (", …" if len(partners) > NAMED else "")}]
+def _new_staged(file: File[Any]) -> Staged:
+    return Staged(file.stem, file.parse, file.plain() if file.plain else None, file.named_by)
+
+
+def stage_ahead(path: Path, file: File[Any], report: Report, second: Second) -> Ahead:
+    """Let the second connection stage a file, once it has staged those before it."""
+
+    def work(refuse: Refuse, moved: Callable[[int], None]) -> tuple[Staged, dict[int, int] | None]:
+        staged = _new_staged(file)
+        with _step(report):
+            staged.fill(path, file.columns, refuse, moved)
+            _use_more_memory()
+            return staged, staged.take_twins(file.key) if file.find_absent is None else None
+
+    return Ahead(second, work)
 
 
 def _mark(file: File[R], name: str, absences: Absences, report: Report) -> None:
@@ -336,7 +354,7 @@ def _repeats(first: int) -> Unfit:
     return Unfit("", "duplicate_row", message)
 
 
-def _merged(file: File[R], names: Sequence[str], count: int, report: Report, progress: _Progress) -> Iterator[Outcome]:
+def _merged(file: File[R], names: Sequence[str], count: int, report: Report, progress: Progress) -> Iterator[Outcome]:
     """Merge the found lines, batch by batch; yield the outcome of each once it is committed."""
 
     def merged(merge: Callable[[Outcome], None]) -> Outcome:
@@ -359,29 +377,6 @@ def _merged(file: File[R], names: Sequence[str], count: int, report: Report, pro
             yield merged(partial(file.merge, batch))
 
 
-#: The share of the work that is reading the file, and the share that is merging whole batches, about.
-READ, MERGED = 0.4, 0.5
-
-
-class _Progress:
-    """How far a file is, in bytes of the file: its size is all that is known at the start."""
-
-    def __init__(self, size: int, moved: Callable[[int], None]) -> None:
-        self._size = size
-        self._moved = moved
-        self._read = self._reported = 0
-
-    def read(self, count: int) -> None:
-        self._read += count
-        self.reach(READ * self._read / max(self._size, 1))
-
-    def reach(self, share: float) -> None:
-        ahead = int(self._size * min(share, 1)) - self._reported
-        if ahead > 0:
-            self._reported += ahead
-            self._moved(ahead)
-
-
 def _use_more_memory() -> None:
     """Give this transaction more memory: for the few statements that process a whole file."""
     with connection.cursor() as cursor:
@@ -398,7 +393,7 @@ def _find(file: File[R], staged: str) -> int:
     return count
 
 
-def _analyze_grown() -> None:
+def analyze_grown() -> None:
     """Let the database count the rows of the tables that have grown by a tenth, so that it plans for what is there."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT estate_analyze_grown()")
@@ -422,7 +417,7 @@ def _batches_of(rows: Iterable[R], unit: Callable[[R], Hashable] | None) -> Iter
         yield batch
 
 
-def _apart(file: File[R], names: Sequence[str], count: int, progress: _Progress) -> Iterator[R]:
+def _apart(file: File[R], names: Sequence[str], count: int, progress: Progress) -> Iterator[R]:
     for places in _batches(count):
         progress.reach(READ + MERGED + (1 - READ - MERGED) * places.after / count)
         with connection.cursor() as cursor:
@@ -465,29 +460,30 @@ def _count(file: str, outcome: Outcome) -> None:
         )
 
 
-def _record(file: File[R], report: Report) -> None:
-    """Record an event in the chain of each organisation whose rows changed, EVENTS of them per transaction."""
-    while True:
-        with _step(report), connection.cursor() as cursor:
-            # Up to a key, so that the index is used even if the database believes that the table is empty.
+def _recording(file: File[R], report: Report) -> list[Callable[[], None]]:
+    """Return the steps that record an event in the chain of each organisation whose rows changed, EVENTS in each."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT organisation_id FROM estate_loaded WHERE file = %s ORDER BY 1", [file.name])
+        found = [organisation for (organisation,) in cursor.fetchall()]
+    parts = [found[at : at + EVENTS] for at in range(0, len(found), EVENTS)]
+    return [partial(_record, file, report, part[0], part[-1]) for part in parts]
+
+
+def _record(file: File[R], report: Report, first: int, last: int) -> None:
+    """Record the events of the organisations with these keys and all between them."""
+    with _step(report):
+        with connection.cursor() as cursor:
             cursor.execute(
-                """
-                DELETE FROM estate_loaded WHERE file = %s AND organisation_id <= (
-                    SELECT max(organisation_id) FROM (
-                        SELECT organisation_id FROM estate_loaded WHERE file = %s ORDER BY organisation_id LIMIT %s
-                    ) AS next
-                )
-                RETURNING organisation_id, created, changed
-                """,
-                [file.name, file.name, EVENTS],
+                "DELETE FROM estate_loaded WHERE file = %s AND organisation_id BETWEEN %s AND %s"
+                " RETURNING organisation_id, created, changed",
+                [file.name, first, last],
             )
-            about = history.ObjectRef("estate", file.name, file.name)
-            events = [
-                history.EventDraft(organisation_id, {"file": file.name, "created": created, "changed": changed}, about)
-                for organisation_id, created, changed in cursor.fetchall()
-            ]
-            if not events:
-                return
-            history.record_each(ImportEvent.LOADED, by=SYSTEM, at=timezone.now(), events=events)
-            if file.recorded is not None:
-                file.recorded([event.chain for event in events])
+            counts = cursor.fetchall()
+        about = history.ObjectRef("estate", file.name, file.name)
+        events = [
+            history.EventDraft(organisation, {"file": file.name, "created": created, "changed": changed}, about)
+            for organisation, created, changed in counts
+        ]
+        history.record_each(ImportEvent.LOADED, by=SYSTEM, at=timezone.now(), events=events)
+        if file.recorded is not None:
+            file.recorded([event.chain for event in events])

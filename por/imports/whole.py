@@ -14,10 +14,11 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from por.errors import Refused
-from por.imports.loading import File, Report, import_file
+from por.imports.loading import File, Report, analyze_grown, import_file, stage_ahead
 from por.imports.mapping import Mapping, Source, best, profiles
 from por.imports.opening import Columns, columns_in
 from por.imports.rejected import Rejected
+from por.imports.second import second_connection
 
 #: The endings of names of files that may belong to an estate under another name.
 ENDINGS = (".csv", ".tsv", ".txt")
@@ -150,13 +151,19 @@ def import_all(files: MappingOf[str, Path], report: Report, sources: Sequence[So
     with transaction.atomic() if report.dry_run else nullcontext(), TemporaryDirectory(prefix="por-mapped-") as scratch:
         for source in sources:
             report.notes += source.notes()
-        for file in _in_encoding(encoding):
-            if file.name in files:
-                import_file(files[file.name], file, report)
-            for source in sources:
-                if file.name in source.mapping.files:
-                    import_file(Path(scratch) / file.name, file, report, source)
+        ours = _in_encoding(encoding)
+        with second_connection() as second:
+            report.second = second
+            given = [file for file in ours if file.name in files]
+            ahead = {file.name: stage_ahead(files[file.name], file, report, second) for file in given} if second else {}
+            for file in ours:
+                if file.name in files:
+                    import_file(files[file.name], file, report, ahead=ahead.get(file.name))
+                for source in sources:
+                    if file.name in source.mapping.files:
+                        import_file(Path(scratch) / file.name, file, report, source)
         for finish in _last:
             finish(report)
+        analyze_grown()
         if report.dry_run:
             transaction.set_rollback(True)

@@ -9,7 +9,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from django.db.models import Exists, F, Min, OuterRef
+from django.db.models import Exists, F, Min, OuterRef, Subquery
 from django.utils import timezone
 
 from associations.change_requests.answer_events import SWITCHED_FROM, SWITCHED_TO, mails_of_answer
@@ -269,6 +269,70 @@ _CHALLENGERS: PreparedQuery[Any] = PreparedQuery(
 _STATEMENTS: PreparedQuery[Any] = PreparedQuery(
     lambda: Statement.objects.filter(AnyOf(F("request"), Param("requests")))
 )
+
+
+class Question(NamedTuple):
+    """An open change request with its partner of record and one of its challengers, as values; their company is None
+    for a partner without one, and their statement for one that has written none.
+    """
+
+    subscription: int
+    request: int
+    status: str
+    opened_at: datetime
+    due_at: datetime
+    incumbent: int
+    incumbent_company: int | None
+    incumbent_mpn_id: str
+    incumbent_name: str
+    since: datetime
+    incumbent_statement: str | None
+    challenger: int | None
+    challenger_company: int | None
+    challenger_mpn_id: str
+    challenger_name: str
+    joined_at: datetime
+    challenger_statement: str | None
+    note: str
+
+
+def open_questions(actor: Actor, subscriptions: Sequence[int]) -> list[Question]:
+    """Return the same as open_requests by one query, as values: a row for each challenger, in their order.
+
+    Whoever shows them decides what the actor may read of the statements and notes.
+    """
+    given = {"organisation": actor.organisation_id, "subscriptions": list(subscriptions)}
+    return [Question._make(row) for row in _open_questions(Reader.of(actor)).values(**given)]
+
+
+@lru_cache(maxsize=256)
+def _open_questions(reader: Reader) -> PreparedQuery[Any]:
+    actor = reader.actor()
+
+    def statement_of(partner: str) -> Subquery:
+        return Subquery(Statement.objects.filter(request=OuterRef("pk"), partner=OuterRef(partner)).values("text"))
+
+    return PreparedQuery(
+        lambda: (
+            ChangeRequest.objects.visible_to(actor)
+            .open()
+            .filter(AnyOf(F("subscription"), Param("subscriptions")))
+            .annotate(of_incumbent=statement_of("incumbent__partner"), of_other=statement_of("challengers__partner"))
+            .order_by("challengers__pk")
+            .values_list(
+                *("subscription", "pk", "status", "opened_at", "due_at"),
+                *_party("incumbent__partner"),
+                *("incumbent__began_at", "of_incumbent"),
+                *_party("challengers__partner"),
+                *("challengers__joined_at", "of_other", "challengers__note"),
+            )
+        ),
+    )
+
+
+def _party(partner: str) -> tuple[str, ...]:
+    company, name = (f"{partner}__organisation__{field}" for field in ("parent", "name"))
+    return partner, company, f"{partner}__mpn_id", name
 
 
 def next_due(actor: Actor, count: int) -> list[VisibleRequest]:

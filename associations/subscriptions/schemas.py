@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any, TypedDict
 
-from django.db.models import Exists, F, OuterRef, QuerySet, TextField, Value
+from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
-from associations.change_requests.models import ChangeRequest
-from associations.change_requests.queries import open_requests
-from associations.change_requests.schemas import QuestionShape, question_shape
+from associations.change_requests.schemas import QuestionShape, question_shapes
 from associations.record.former import at_end
-from associations.record.models import Association, AssociationQuerySet
-from associations.record.queries import seen
 from associations.record.schemas import (
     PARTNER_EXAMPLE,
     SUBSCRIPTION_EXAMPLE,
@@ -26,11 +23,10 @@ from associations.record.schemas import (
     SourceCode,
     StatusCode,
 )
-from associations.record.usage import MonthOfUsage
+from associations.subscriptions.records import Record, records_of
 from por.accounts.models import Actor
+from por.accounts.rules import OrganisationKind
 from por.api.schema import Day, Guid, Is, Money, Month, Timestamp, money, timestamp
-from por.db.prepared import AnyOf, Param, PreparedQuery
-from por.directory.access import is_own
 from por.directory.models import Subscription
 from por.directory.portals import portal_code
 from por.directory.queries import name_on
@@ -118,12 +114,14 @@ class EventShape(TypedDict):
     reason: str
 
 
-def usage_shape(month: MonthOfUsage) -> UsageShape:
+def usage_shape(
+    month: date, paid_units: int | None, active_users: int | None, consumed_usd: Decimal | None
+) -> UsageShape:
     return {
-        "month": month.month.isoformat()[:7],
-        "paid_units": month.paid_units,
-        "active_users": month.active_users,
-        "consumed_usd": None if month.consumed_usd is None else money(month.consumed_usd),
+        "month": month.isoformat()[:7],
+        "paid_units": paid_units,
+        "active_users": active_users,
+        "consumed_usd": None if consumed_usd is None else money(consumed_usd),
     }
 
 
@@ -148,44 +146,18 @@ def subscription_values(
     )
 
 
-_RECORD_VALUES = [
-    *("subscription", "partner", "partner__organisation__parent", "partner__mpn_id", "partner_name"),
-    *("began_at", "ended_at", "source", "is_contested"),
-]
-
-
-def _records(open_then: AssociationQuerySet, ids: Any, as_of: date | None = None) -> Any:
-    requests = ChangeRequest.objects.open().filter(subscription=OuterRef("subscription"))
-    found = open_then.of_record().filter(AnyOf(F("subscription"), ids))
-    named = found.annotate(is_contested=Exists(requests), partner_name=name_on(as_of, "partner__organisation"))
-    return named.values_list(*_RECORD_VALUES)
-
-
-_RECORDS = PreparedQuery(lambda: _records(Association.objects.open(), Param("ids")))
-
-
 def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date | None) -> list[SubscriptionShape]:
     """Return the shapes of rows of subscription_values, with the partner of record at the end of the day.
 
     The actor sees the partner of record and the usage only as far as it may know them.
     """
-    ids = [one.pk for one in subscriptions]
-    records = (
-        _RECORDS.values(ids=ids) if as_of is None else _records(Association.objects.open(as_of), Value(ids), as_of)
-    )
-    holders, of_record, contested, in_force = {}, {}, [], set()
-    for subscription, partner, company, mpn_id, name, since, until, source, is_contested in records:
-        holders[subscription] = is_own(actor, partner, company)
-        if until is None:
-            in_force.add(subscription)
-        if is_contested and as_of is None:
-            contested.append(subscription)
-        of_record[subscription] = PartnerOfRecordShape(mpn_id=mpn_id, name=name, since=timestamp(since), source=source)
-    known, usage = seen(actor, ids, holders, as_of)
-    requests = open_requests(actor, contested) if contested else {}
+    records = records_of(actor, [one.pk for one in subscriptions], as_of)
+    own = actor.organisation_id if actor.kind == OrganisationKind.PARTNER else None
+    known = {pk for pk, one in records.items() if one.partner and (own is None or own in (one.partner, one.company))}
+    contested = [pk for pk, one in records.items() if one.is_contested] if as_of is None else []
+    questions = question_shapes(actor, contested) if contested else {}
     # The rights are those of today: who is of record now sees the subscription as it is now.
-    ended = at_end(actor, [pk for pk in ids if pk not in in_force or pk not in known])
-    shown = [(one, ended.get(one.pk, one)) for one in subscriptions]
+    ended = at_end(actor, [pk for pk, one in records.items() if pk not in known or one.until]) if own else {}
     return [
         {
             "id": one.shown_id,
@@ -200,13 +172,24 @@ def subscription_shapes(actor: Actor, subscriptions: Sequence[Any], as_of: date 
             "started_on": one.started_on.isoformat(),
             "renews_on": _text(as_seen.renews_on),
             "missing_since": as_seen.missing_since and _text(missing_by(as_seen.missing_since, as_of)),
-            "partner_of_record": of_record[one.pk] if one.pk in known else _HIDDEN if one.pk in holders else None,
-            "change_request": question_shape(requests[one.pk]) if one.pk in requests else None,
-            "usage": usage_shape(usage[one.pk]) if one.pk in usage else None,
+            "partner_of_record": _partner(record) if one.pk in known else _HIDDEN if record.partner else None,
+            "change_request": questions.get(one.pk),
+            "usage": _usage(record),
             "version": as_seen.version,
         }
-        for one, as_seen in shown
+        for one in subscriptions
+        for record, as_seen in [(records[one.pk], ended.get(one.pk, one))]
     ]
+
+
+def _usage(record: Record) -> UsageShape | None:
+    if record.month is None:
+        return None
+    return usage_shape(record.month, record.paid_units, record.active_users, record.consumed_usd)
+
+
+def _partner(record: Record) -> PartnerOfRecordShape:
+    return {"mpn_id": record.mpn_id, "name": record.name, "since": timestamp(record.since), "source": record.source}
 
 
 def _text(day: date | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from django import template
 from django.template.loader import render_to_string
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -50,7 +50,7 @@ _PARTNERS = Frame(
 
 
 #: What the rows take from the context of their page. They look it up hundreds of times.
-_FROM_PAGE = ("actor", "as_of", "as_of_query", "questions", "with_trend")
+_FROM_PAGE = ("as_of", "as_of_query", "questions", "with_trend")
 
 
 @register.simple_tag(takes_context=True)
@@ -91,6 +91,8 @@ def partner_rows(context: Mapping[str, Any], legacy: str) -> SafeString:
     """Return the rows of a table with customers, for a partner or for staff, as _partner_table.html describes it."""
     flags = {name: bool(context.get(name)) for name in ("of_customer", "with_trend")}
     page, cells = {name: context.get(name) for name in _FROM_PAGE}, Cells()
+    actor = context["actor"]
+    page |= {"pages": _PAGES[actor.kind], "own": actor.organisation_id}
     shown = (_partner_cells(page, cells, row, legacy, **flags) for row in context["rows"])
     return _PARTNERS.render(shown, selectable=bool(context.get("selectable")), **flags)
 
@@ -100,7 +102,7 @@ def _partner_cells(
 ) -> dict[str, str]:
     subscription = row.subscription
     name, short_id = subscription.name, cells.short_id(subscription)
-    address, page_of_request = _PAGES[page["actor"].kind]
+    address, page_of_request = page["pages"]
     url = cells.url(address, subscription)
     query, customer = page["as_of_query"] or "", subscription.customer.organisation.name
     if of_customer:
@@ -114,7 +116,10 @@ def _partner_cells(
             "tile": ui.product_tile(subscription.product, "sm"),
         }
     trend = {"trend": charts.spark(row.trend)} if with_trend else {}
-    partner = _with_form(filled("{}{}", _holder(page, cells, row), _request(page, row, page_of_request)), row, legacy)
+    partner: SafeString | str = _holder(page, cells, row)
+    if request := _request(page, row, page_of_request):
+        partner = filled("{}{}", partner, request)
+    partner = _with_form(partner, row, legacy)
     common = _common_cells(page, cells, row)
     if with_trend and subscription.status in ENDING:  # there is no column of the status
         common["renewal"] = filled("{}<br>{}", common["renewal"], common["status"])
@@ -143,10 +148,11 @@ def _holder(page: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
         return _no_partner(page, cells, row)
     if row.record.is_own_tenant:
         return _badges(cells.language)["of_itself"]
-    organisation, since = row.record.partner.organisation, ui.since(row.record.began_at)
-    if organisation.pk == page["actor"].organisation_id:  # a reader's own name says nothing in each row
+    since = ui.since(row.record.began_at)
+    if row.record.partner_id == page["own"]:  # a reader's own name says nothing in each row
         return filled("<span>{}</span>", ui.day(row.record.began_at) if page["with_trend"] else since)
-    return filled('<span>{}<br><span class="tiny muted">{}</span></span>', organisation.name, since)
+    name = row.record.partner.organisation.name
+    return filled('<span>{}<br><span class="tiny muted">{}</span></span>', name, since)
 
 
 # --- Filters --------------------------------------------------------------------------------------------------------
@@ -179,6 +185,18 @@ def subscription_filters(context: Mapping[str, Any], hint: str) -> SafeString:
     }
     flags = {f"has_{name}": bool(cells[name]) for name in ("view", *_HIDDEN, *_SOME)}
     return _FILTERS.render([cells], search_failed="search" in form.errors, **flags)
+
+
+@register.simple_tag
+def subscription_choices(form: FilterForm) -> SafeString:
+    """Return the selects of a list of subscriptions with their labels, for a page that leads to the list."""
+    return mark_safe("\n".join(_choice(type(form), name, get_language()) for name in _CHOICES))
+
+
+@lru_cache(64)
+def _choice(form: type[FilterForm], name: str, language: str | None) -> SafeString:
+    field, select = form()[name], _empty_or_chosen(form, name, "", language)
+    return format_html('<label class="vh" for="{}">{}</label>{}', field.id_for_label, field.label, select)
 
 
 def _field(form: FilterForm, name: str) -> SafeString:
@@ -270,8 +288,8 @@ def _common_cells(page: Mapping[str, Any], cells: Cells, row: Any) -> dict[str, 
 
 def _request(page: Mapping[str, Any], row: Any, address: str) -> SafeString | str:
     """Return the link to the open change request of a row; empty if the reader may see none."""
-    questions = page["questions"] or {}
-    if row.subscription.pk not in questions:
+    questions = page["questions"]
+    if not questions or row.subscription.pk not in questions:
         return ""
     given = {"questions": questions, "subscription": row.subscription, "page": address}
     return render_to_string("subscriptions/_request_badge.html", given)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeVar, cast
+from urllib.parse import quote_plus
 
 from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -29,6 +30,9 @@ PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
 #: Rows of a CSV that are read and written at a time.
 CHUNK = 500
+
+#: The mark in place of a cursor in an address.
+_CURSOR = re.compile(r"(?<=[?&]cursor=)-(?=&|$)")
 
 _BELOW_ZERO = re.compile(r"-[0-9]+(\.[0-9]+)?")
 
@@ -94,12 +98,24 @@ def _part(
     except CursorInvalid:
         message = _("This cursor does not belong to this list. Send the request again without the cursor.")
         raise invalid([FieldError("cursor", "cursor_invalid", message)]) from None
-    here = request.build_absolute_uri()
-    links = {
-        name: replace_query_param(here, "cursor", cursor) if cursor else None
-        for name, cursor in (("next", part.next), ("previous", part.previous))
-    }
+    here = request.build_absolute_uri() if part.next or part.previous else ""
+    links = {"next": _link(here, part.next), "previous": _link(here, part.previous)}
     return written(request, {**links, "results": rows(part.rows)})
+
+
+def _link(here: str, cursor: str) -> str | None:
+    """Return the address of the part of the list that the cursor leads to; None without one."""
+    if not cursor:
+        return None
+    before, after = _around_cursor(here)
+    return f"{before}{quote_plus(cursor)}{after}"
+
+
+@lru_cache(maxsize=256)
+def _around_cursor(address: str) -> tuple[str, str]:
+    """Return what stands before and after the cursor in the address of a part of the list."""
+    before, after = _CURSOR.split(replace_query_param(address, "cursor", "-"))
+    return before, after
 
 
 def written(request: Request, data: Any) -> HttpResponse:

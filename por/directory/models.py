@@ -238,7 +238,7 @@ class Subscription(RowModel):
     def name(self) -> str:
         """Return the name that people use: the SKU's, or the product's if the SKU is not known."""
         sku = self.sku
-        return sku.name if sku else str(Product(self.product).label)
+        return sku.name if sku else str(self.get_product_display())
 
     @cached_property
     def id_text(self) -> SafeString:

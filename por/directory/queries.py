@@ -1,4 +1,4 @@
-"""The names that organisations had before: on a past day, and found by a search."""
+"""The partners of companies, and the names that organisations had before: on a past day, and found by a search."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from por.accounts.models import FormerName, Organisation
+
+
+def partners_of(companies: Collection[int]) -> dict[int, int]:
+    """Return the company of each partner of some companies, by key: of their locations, and of themselves.
+
+    A condition on these keys is answered by an index, and one on the company of each row reads all rows.
+    """
+    found = Organisation.objects.filter(Q(parent__in=companies) | Q(parent=None, pk__in=companies))
+    return {partner: company or partner for partner, company in found.values_list("pk", "parent")}
 
 
 def names_on(day: date, organisations: Collection[int]) -> dict[int, str]:

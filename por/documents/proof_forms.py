@@ -134,6 +134,7 @@ def as_pdf(form: ProofForm) -> bytes:
     page.set_title(title())
     page.set_author(form.partner)
     page.set_lang(get_language() or "")
+    page.set_creation_date(timezone.now())
     page.add_font("Inter", "", FONTS / "Inter-Regular.ttf")
     page.add_font("Inter", "B", FONTS / "Inter-SemiBold.ttf")
     page.set_margin(20)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from babel import Locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date
 from babel.numbers import format_decimal
 from django.utils import timezone
 from django.utils.translation import get_language, gettext, ngettext
@@ -75,8 +75,7 @@ def moment_text(value: datetime | None, *, zone: bool = False) -> str:
     if is_day(value):
         return day_text(value)
     value = local(value)
-    pattern = "d MMM y 'kl.' HH:mm" if language() == "sv" else "d MMM y, HH:mm"
-    text = format_datetime(value, pattern, locale=language())
+    text = f"{_date(value.date(), 'd MMM y', language())}{' kl. ' if language() == 'sv' else ', '}{value:%H:%M}"
     return f"{text} ({value.tzname()})" if zone else text
 
 

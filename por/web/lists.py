@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from django import forms
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import StreamingHttpResponse
+from django.http import QueryDict, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.translation import get_language, ngettext
 
@@ -38,7 +38,7 @@ CURSOR = "cursor"
 
 def address(request: Request, *, without: Sequence[str] = (), **given: str) -> str:
     """Return the address of this page with a changed query, for the first page of the list unless one is given."""
-    query = request.GET.copy()
+    query = request.GET.copy() if request.GET else QueryDict(mutable=True)
     for name in (*without, CURSOR, "format"):
         query.pop(name, None)
     for name, value in given.items():

@@ -13,3 +13,4 @@ class Request(HttpRequest):
 
     actor: Any
     htmx: HtmxDetails
+    waiting: dict[str, int]  # what waits for the reader, if a view has counted it before the navigation does

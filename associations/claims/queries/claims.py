@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,9 +23,10 @@ from associations.claims.models import (
 )
 from associations.claims.queries.proofs import newest_proof_at
 from associations.claims.rules import LIVE, READABLE, ClaimStatus, Turn
-from associations.record.access import few_ids
+from associations.record.access import Reader, few_ids
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind, Right
+from por.db.prepared import PreparedQuery
 from por.directory.models import Customer
 from por.web.formatting import Deadline
 from por.web.lists import ListTab, countable
@@ -149,8 +151,13 @@ def open_with(actor: Actor, customer: Customer, count: int) -> list[Claim]:
 
 def next_due(actor: Actor, count: int) -> list[Claim]:
     """Return the claims that wait for the partner, those that are due first at the top."""
-    found = waiting_for_partner(Claim.objects.visible_to(actor)).select_related("customer__organisation")
-    return list(found.order_by("due_at", "pk")[:count])
+    return _next_due(Reader.of(actor), count).all(organisation=actor.organisation_id)
+
+
+@lru_cache(maxsize=256)
+def _next_due(reader: Reader, count: int) -> PreparedQuery[Claim]:
+    found = waiting_for_partner(Claim.objects.visible_to(reader.actor())).select_related("customer__organisation")
+    return PreparedQuery(lambda: found.order_by("due_at", "pk")[:count])
 
 
 # --- One claim ------------------------------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
-from django.db.models import Q, QuerySet, Window
+from django.db.models import Q, QuerySet, Window, prefetch_related_objects
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -17,9 +18,10 @@ from associations.claims.queries.as_of import claims_then
 from associations.claims.queries.claims import last_day
 from associations.claims.queries.proofs import newest_proof_at
 from associations.claims.rules import PENDING, ClaimStatus, Consent
-from associations.record.access import events_visible_to
+from associations.record.access import Reader, events_visible_to
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind
+from por.db.prepared import Param, PreparedQuery
 from por.directory.models import ServicePlan, Subscription
 from por.history.models import Event
 from por.web.formatting import Deadline
@@ -49,11 +51,17 @@ def customer_tabs() -> list[ListTab]:
 
 def waiting_for_consent(actor: Actor, count: int) -> list[Claim]:
     """Return the approved claims that a customer can still decline, those whose term ends first at the top."""
-    found = Claim.objects.visible_to(actor).filter(
-        status=ClaimStatus.APPROVED, consent=Consent.PENDING, consent_due_at__gt=timezone.now()
-    )
-    of_units = found.select_related("customer__organisation", "partner__organisation").prefetch_related("units")
-    return list(of_units.order_by("consent_due_at", "pk")[:count])
+    found = _waiting_for_consent(count).all(organisation=actor.organisation_id, now=timezone.now())
+    prefetch_related_objects(found, "units")
+    return found
+
+
+@lru_cache(maxsize=16)
+def _waiting_for_consent(count: int) -> PreparedQuery[Claim]:
+    own = Claim.objects.visible_to(Reader(OrganisationKind.CUSTOMER).actor())
+    found = own.filter(status=ClaimStatus.APPROVED, consent=Consent.PENDING, consent_due_at__gt=Param("now"))
+    named = found.select_related("customer__organisation", "partner__organisation")
+    return PreparedQuery(lambda: named.order_by("consent_due_at", "pk")[:count])
 
 
 def approved_by_partner(actor: Actor, partners: Collection[int], day: date | None) -> dict[int, list[Claim]]:

@@ -209,7 +209,7 @@ class UsageList(Endpoint):
         return listing(
             request,
             monthly(usage),
-            lambda page: [usage_shape(month_of(total)) for total in page],
+            lambda page: [usage_shape(*month_of(total)) for total in page],
             order=("-month",),
             columns=USAGE_COLUMNS,
             name="usage",

@@ -6,19 +6,21 @@ Larger parts are includes in templates/ui/.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from django import template
 from django.forms import BoundField, CheckboxInput, RadioSelect
-from django.template.base import Node, Parser, Token
+from django.template.base import Node, Parser, Template, TextNode, Token
 from django.template.context import Context
 from django.template.defaulttags import URLNode
 from django.template.defaulttags import url as djangos_url
+from django.template.loader_tags import BLOCK_CONTEXT_KEY, BlockContext, BlockNode, ExtendsNode, do_extends
 from django.templatetags.i18n import TranslateNode, do_translate
 from django.templatetags.static import StaticNode, do_static
 from django.urls import get_script_prefix, reverse
@@ -29,6 +31,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from por.web import charts, formatting
+from por.web.frames import Frame
 from por.web.icons import ICONS
 
 register = template.Library()
@@ -125,6 +128,34 @@ def static_tag(parser: Parser, token: Token) -> Node:
     given: StaticNode = do_static(parser, token)
     is_constant = isinstance(given.path.var, str) and not given.path.filters
     return File(given) if is_constant and given.varname is None else given
+
+
+class Extends(ExtendsNode):
+    """Django's node of that name, which finds the blocks of the template above once and not for each page."""
+
+    def render(self, context: Context) -> SafeString:
+        above: Any = self.get_parent(context)
+        of_page: Any = context.render_context
+        blocks = of_page.setdefault(BLOCK_CONTEXT_KEY, BlockContext())
+        blocks.add_blocks(self.blocks)
+        if above not in _blocks:
+            first = next((one for one in above.nodelist if not isinstance(one, TextNode)), None)
+            found: Any = [] if isinstance(first, ExtendsNode) else above.nodelist.get_nodes_by_type(BlockNode)
+            _blocks[above] = {one.name: one for one in found}
+        blocks.add_blocks(_blocks[above])
+        with of_page.push_state(above, isolated_context=False):
+            return SafeString(above._render(context))
+
+
+#: The blocks of templates that extend no other, which those above a page are.
+_blocks: MutableMapping[Template, dict[str, Any]] = WeakKeyDictionary()
+
+
+@register.tag
+def extends(parser: Parser, token: Token) -> Node:
+    """Return Django's tag of that name, which remembers the blocks of the template above."""
+    given: ExtendsNode = do_extends(parser, token)
+    return Extends(given.nodelist, given.parent_name)
 
 
 @register.simple_tag
@@ -280,6 +311,19 @@ def crumbs(*parts: str) -> SafeString:
     )
 
 
+_VIEW = Frame("ui/view.html", "url", "label", "count")
+
+
+@register.simple_tag
+def view_links(views: Iterable[Any]) -> SafeString:
+    """Return the saved views of a list as links with their counts, as ui/views.html describes them."""
+    shown = [
+        _VIEW.render([{"url": one.url, "label": str(one.label), "count": capped(one.count)}], current=one.current)
+        for one in views
+    ]
+    return SafeString("".join(one.strip() for one in shown))  # no space between two links
+
+
 @register.inclusion_tag("ui/field.html")
 def field(bound: BoundField, css: str = "") -> dict[str, Any]:
     """Return a whole form field: label, hint, error and input, tied together for assistive technology.
@@ -296,7 +340,7 @@ def field(bound: BoundField, css: str = "") -> dict[str, Any]:
 def address(page: str, key: UUID | str) -> str:
     """Return the address of the page about one thing. The form of the address is found once."""
     before, after = _around(page)
-    return f"{before}{key}{after}"
+    return "".join((before, key if isinstance(key, str) else str(key), after))
 
 
 @lru_cache

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import models
 from django.forms import BooleanField, CharField, ChoiceField, DateField, DateInput, Form, RadioSelect, Select
 from django.forms.renderers import DjangoTemplates
-from django.template import Context, Template
+from django.template import Context, Engine, Template
 from django.urls import reverse, set_script_prefix
 from django.utils import timezone, translation
 from django.utils.safestring import mark_safe
@@ -54,6 +54,27 @@ def english() -> Iterator[None]:
 
 def render(source: str, **context: Any) -> str:
     return Template(source).render(Context(context))
+
+
+#: Templates that extend one another, with blocks within blocks, and one whose parent is a variable.
+ABOVE = {
+    "top": "<{% block a %}A{% endblock %}|{% block b %}B{% block c %}C{% endblock %}{% endblock %}>",
+    "middle": "{# first #}{% extends 'top' %}{% block a %}a{{ block.super }}{% endblock %}",
+    "page": "{% extends 'middle' %}{% block a %}{{ block.super }}!{% endblock %}{% block c %}{{ x }}{% endblock %}",
+    "other": "{% extends 'top' %}{% block b %}only{% endblock %}",
+    "named": "{% extends name %}{% block c %}n{{ block.super }}{% endblock %}",
+    "plain": "{% extends 'empty' %}{% block a %}nowhere{% endblock %}",
+    "empty": "nothing",
+}
+
+
+@pytest.mark.parametrize("name", ABOVE)
+def test_a_template_is_put_into_those_above_it_as_django_does(name: str) -> None:
+    loaders = [("django.template.loaders.cached.Loader", [("django.template.loaders.locmem.Loader", ABOVE)])]
+    djangos, ours = Engine(loaders=loaders), Engine(loaders=loaders, builtins=["por.web.templatetags.ui"])
+    for x, above in (("1", "top"), ("2", "middle"), ("<", "other")):
+        shown = [one.get_template(name).render(Context({"x": x, "name": above})) for one in (djangos, ours)]
+        assert shown[0] == shown[1]
 
 
 # --- Words for dates and figures ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, F, Window
+from django.db.models import Count, F, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
@@ -21,7 +21,7 @@ from por.accounts.models import Actor, Organisation, User
 from por.db.prepared import Param, PreparedQuery
 from por.history.models import Event
 from por.notifications.lines import Group, grouped
-from por.notifications.models import Delivery, Notification, NotificationQuerySet
+from por.notifications.models import DIGEST, Delivery, Notification, NotificationQuerySet
 
 #: How many lines about one object are shown; the others are counted.
 SHOWN = 10
@@ -66,9 +66,13 @@ def unreached(event: Event) -> str:
     return ", ".join(name for (name,) in _UNREACHED.values(event=event.pk))
 
 
-_UNREACHED: PreparedQuery[Any] = PreparedQuery(
-    lambda: Delivery.objects.unreached().filter(event=Param("event")).order_by("pk").values_list("organisation__name")
-)
+def _unreached() -> QuerySet[Delivery, Any]:
+    """Return the query for these names. A digest reaches someone, and the index of events has none."""
+    found = Delivery.objects.unreached().filter(event=Param("event")).exclude(template=DIGEST)
+    return found.order_by("pk").values_list("organisation__name")
+
+
+_UNREACHED: PreparedQuery[Any] = PreparedQuery(_unreached)
 
 
 def mail_is_late() -> bool:

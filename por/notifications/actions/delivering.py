@@ -9,12 +9,13 @@ from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
 
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from por.accounts.models import Actor, User
 from por.db.locks import advisory_lock
+from por.db.prepared import Statement
 from por.errors import NotFound, Refused
 from por.history.actions import recording as history
 from por.history.actions import relaying
@@ -38,6 +39,11 @@ ON_ITS_WAY = _("This message is already waiting to be sent. Someone may have jus
 
 #: Wakes the sender after a commit.
 wake = Wake()
+
+_SENT = Statement.named(
+    "UPDATE notifications_delivery SET status = 'sent', sent_at = %(at)s, last_error = '',"
+    " attempts = greatest(attempts, 1) WHERE id = %(delivery)s"
+)
 
 
 # --- Sending again ----------------------------------------------------------------------------------------------
@@ -139,12 +145,7 @@ class Deliveries(LeasedQueue[Delivery]):
             row.delete()
             return
         self.server.send_messages([compose(row, self.contexts)])
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "UPDATE notifications_delivery"
-                " SET status = 'sent', sent_at = %s, last_error = '', attempts = greatest(attempts, 1) WHERE id = %s",
-                [timezone.now(), row.pk],
-            )
+        _SENT.rows({"at": timezone.now(), "delivery": row.pk})
         self.sent += 1
         logger.info("Sent %s about event %s.", row.template, row.event_id)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from por.history.events import spec_of
 from por.history.models import Event
-from por.notifications.models import Delivery
+from por.notifications.models import DIGEST, Delivery
 
 
 def withdraw(deliveries: Sequence[Delivery]) -> list[Delivery]:
@@ -25,7 +25,7 @@ def withdraw(deliveries: Sequence[Delivery]) -> list[Delivery]:
             one.status = Delivery.Status.WITHDRAWN
             gone.add((one.event_id, one.organisation_id, one.recipient))
     withdraw_waiting(undone.values())
-    stored = Delivery.objects.filter(event__in=undone.values())
+    stored = Delivery.objects.filter(event__in=undone.values()).exclude(template=DIGEST)  # as the index of events
     withdrawn = stored.filter(status=Delivery.Status.WITHDRAWN)  # by an earlier call too
     gone |= set(withdrawn.values_list("event_id", "organisation_id", "recipient"))
     return [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
@@ -13,9 +16,10 @@ from associations.attaching.actions.undo import undo
 from associations.change_requests import actions as change_requests
 from associations.change_requests.models import ChangeRequest
 from por.history.actions.relaying import relay
-from por.history.models import Outbox
+from por.history.models import Event, Outbox
 from por.notifications.actions.delivering import deliver
 from por.notifications.models import Delivery, Notification
+from por.notifications.queries import unreached
 from tests.factories import make_member, make_partner, make_staff
 from tests.pages import signed_in
 
@@ -149,3 +153,32 @@ def test_staff_see_what_was_withdrawn(attach, subscription, admin):
         "Withdrawn: undone before it left"
         in signed_in(make_staff("programme_administrator")).get("/a/deliveries/").text
     )
+
+
+def plans_of_reads(work) -> list[str]:
+    """Return the plans of all reads of mail about an event that the work does, if the database avoids reading all."""
+    with CaptureQueriesContext(connection) as asked:
+        work()
+    plans = []
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for query in asked.captured_queries:
+            if re.search(r'FROM "notifications_delivery".* WHERE .*"event_id" (=|IN)', query["sql"]):
+                cursor.execute(f"EXPLAIN {query['sql']}")
+                plans.append("\n".join(line for (line,) in cursor.fetchall()))
+    return plans
+
+
+@pytest.mark.django_db
+def test_mail_about_an_event_is_found_by_index_however_much_was_sent(attach, subscription, admin):
+    attach()
+    relay()
+    undo(subscription.subscription_id, by=admin)
+    event = Event.objects.latest("pk")
+    for work in (relay, lambda: unreached(event)):
+        plans = plans_of_reads(work)
+        assert plans
+        assert all("Index Scan" in one and "Seq Scan" not in one for one in plans)
+
+    [without_index] = plans_of_reads(lambda: list(Delivery.objects.filter(event=event)))
+    assert "one_delivery_per_event_member_and_message" not in without_index

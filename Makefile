@@ -60,7 +60,8 @@ check: development tools    ## format of code and templates, lint, import contra
 bench: development          ## what the product does in a second on an estate of SCALE, each beside its floor; BENCH_ONLY=lists,mail does a part; BENCH_ONLY=measures goes up to SCALE=1000000
 	$(BIN)/python -m tests.benchmarks $(SCALE)
 
-messages: development tools ## update the catalogues from the sources, ready to be translated
+messages: development tools ## update the catalogues from the sources and the rules, ready to be translated
+	$(NOWHERE) $(BIN)/python manage.py collect_rule_texts
 	$(NOWHERE) $(BIN)/python manage.py makemessages --locale sv --ignore "tests/*" --ignore "var/*" --add-location file
 
 types: development          ## check the types only

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from associations.record.rules import AssociationKind
-from competencies.measures.asking import SAID
+from competencies.measures.figures import SAID
 from por.directory import rules as directory
 from por.programs.checking import CREDENTIAL
 from por.programs.codes import GateCode, Why
